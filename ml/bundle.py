@@ -1,0 +1,131 @@
+"""A released model: a folder with weights and everything needed to use them as they were meant.
+
+``bundle.json`` names the network, its preprocessing, classes, decision threshold and the SHA-256 of the weights, which
+is checked whenever a bundle is loaded. Reading it needs no deep-learning framework.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.errors import BundleError
+from ml.preprocess import Preprocessing
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT = 1
+WEIGHTS = "weights.npz"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The description of a released model.
+
+    Attributes:
+        path: the bundle's folder.
+        name: such as ``vgg16-pneumonia``.
+        version: semantic version of the release.
+        architecture: key of :data:`ml.architectures.REGISTRY`.
+        preprocessing: how its images are prepared.
+        threshold: probability of pneumonia from which an image is labelled PNEUMONIA.
+        weights_sha256: of the weights file.
+        meta: everything else in ``bundle.json``: metrics, training, data.
+    """
+
+    path: Path
+    name: str
+    version: str
+    architecture: str
+    preprocessing: Preprocessing
+    threshold: float
+    weights_sha256: str
+    meta: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def id(self) -> str:
+        """Name and version, as results record them."""
+        return f"{self.name}-{self.version}"
+
+    @classmethod
+    def read(cls, path: Path) -> "Bundle":
+        """Read a bundle's description.
+
+        Raises:
+            BundleError: where it is missing, unreadable or of an unknown format.
+        """
+        try:
+            meta = json.loads((path / "bundle.json").read_text())
+        except FileNotFoundError:
+            raise BundleError(f"{path} is no model bundle: it has no bundle.json") from None
+        except ValueError as error:
+            raise BundleError(f"{path}/bundle.json cannot be read: {error}") from error
+        if meta.get("format") != FORMAT:
+            raise BundleError(f"{path} has bundle format {meta.get('format')!r}; this version reads format {FORMAT}")
+        try:
+            return cls(
+                path=path,
+                name=meta["name"],
+                version=meta["version"],
+                architecture=meta["architecture"],
+                preprocessing=Preprocessing.from_json(meta["preprocessing"]),
+                threshold=float(meta["threshold"]),
+                weights_sha256=meta["weights"]["sha256"],
+                meta=meta,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{path}/bundle.json lacks or garbles {error}") from error
+
+    def label(self, probability: float) -> str:
+        """``PNEUMONIA`` from the threshold up, else ``NORMAL``."""
+        return "PNEUMONIA" if probability >= self.threshold else "NORMAL"
+
+    def load_model(self) -> "keras.Model":
+        """Build the network and give it the bundle's weights.
+
+        Raises:
+            BundleError: where the weights are missing, changed, or do not fit the network.
+        """
+        from ml import architectures
+
+        file = self.path / WEIGHTS
+        try:
+            digest = sha256(file)
+        except FileNotFoundError:
+            raise BundleError(f"{self.path} has no {WEIGHTS}") from None
+        if digest != self.weights_sha256:
+            raise BundleError(f"{file} is not the file that was released: its SHA-256 is {digest}")
+        model = architectures.build(self.architecture, self.preprocessing.size)
+        with np.load(file, allow_pickle=False) as arrays:
+            if sorted(arrays.files) != sorted(variable.path for variable in model.weights):
+                raise BundleError(f"{file} does not hold the weights of a {self.architecture}")
+            for variable in model.weights:
+                variable.assign(arrays[variable.path].astype(np.float32))
+        return model
+
+
+def write(path: Path, model: "keras.Model", meta: dict[str, Any]) -> Bundle:
+    """Write a bundle: weights in float16 (nothing is lost that a decision could show) and ``bundle.json``.
+
+    Args:
+        path: the folder to make.
+        model: the trained network.
+        meta: ``bundle.json`` less its format and weights.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    arrays = {variable.path: np.asarray(variable.value, dtype=np.float16) for variable in model.weights}
+    with (path / WEIGHTS).open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    weights = {"file": WEIGHTS, "sha256": sha256(path / WEIGHTS), "dtype": "float16"}
+    text = json.dumps({"format": FORMAT, **meta, "weights": weights}, indent=2)
+    (path / "bundle.json").write_text(text + "\n")
+    return Bundle.read(path)
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,87 @@
+"""The command line. Each command's work is in a module of its own, imported only when it is called."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from ml.errors import BundleError, ImageError
+
+
+def main(argv: list[str] | None = None) -> int:
+    # TensorFlow's start-up messages would drown a command's own output.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except (BundleError, ImageError, FileNotFoundError, ValueError) as error:
+        print(f"ml: {error}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m ml", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a network and write its bundle")
+    train.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/")
+    train.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    train.add_argument("--weights", type=Path, help="ImageNet weights of VGG16's base (Keras' notop file)")
+    train.add_argument("--output", type=Path, required=True, help="the bundle's folder")
+    train.add_argument("--work", type=Path, required=True, help="checkpoints and logs; a run resumes from them")
+    train.add_argument("--version", default="1.0.0")
+    train.add_argument("--epochs", type=int)
+    train.add_argument("--batch", type=int)
+    train.add_argument("--learning-rate", type=float)
+    train.add_argument("--freeze", type=int, help="convolution blocks that keep their ImageNet weights")
+    train.add_argument("--precision", choices=("mixed_bfloat16", "float32"))
+    train.add_argument("--seed", type=int)
+    train.add_argument("--limit", type=int, help="use only so many images of each class")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure a bundle on a folder of X-rays")
+    evaluate.add_argument("--model", type=Path, required=True, help="the bundle")
+    evaluate.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/")
+    evaluate.add_argument("--json", type=Path, help="write the figures here")
+    evaluate.add_argument("--figures", type=Path, help="folder for the curves and the confusion matrix")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="read X-rays with a bundle")
+    predict.add_argument("--model", type=Path, required=True, help="the bundle")
+    predict.add_argument("--json", type=Path, help="write the results here")
+    predict.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    predict.set_defaults(run=_predict)
+    return top
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from ml.train import Recipe, train
+
+    chosen = {
+        key: value
+        for key in ("epochs", "batch", "learning_rate", "freeze", "precision", "seed")
+        if (value := getattr(arguments, key)) is not None
+    }
+    made = train(
+        arguments.data,
+        arguments.output,
+        Recipe(**chosen),
+        extra=tuple(arguments.also),
+        weights=arguments.weights,
+        work=arguments.work,
+        version=arguments.version,
+        limit=arguments.limit,
+    )
+    print(f"wrote {made.path}: threshold {made.threshold}, held out {made.meta['held_out']['hard']}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from ml.evaluate import evaluate
+
+    evaluate(arguments.model, arguments.data, json_file=arguments.json, figures=arguments.figures)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from ml.predict import predict
+
+    return predict(arguments.model, arguments.files, json_file=arguments.json)
