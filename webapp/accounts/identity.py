@@ -1,0 +1,89 @@
+"""Who is asking: a signed-in user, a guest, or nobody yet.
+
+A guest is a random id, signed. Whoever holds the signature sees what was uploaded under that id: a program in the
+header ``X-Job-Token``, a browser in a cookie. Nothing is stored for it.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.core.signing import BadSignature, Signer
+from rest_framework import exceptions
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from django.http import HttpRequest, HttpResponseBase
+
+HEADER = "X-Job-Token"
+_signer = Signer(salt="pneumoqueue.guest")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose uploads a request may see and make.
+
+    Attributes:
+        user: the signed-in user, if any.
+        guest: the guest's id, if there is one and no user.
+    """
+
+    user: "User | None" = None
+    guest: UUID | None = None
+
+    @property
+    def is_guest(self) -> bool:
+        return self.user is None
+
+    @property
+    def sees_all(self) -> bool:
+        """Staff see every upload."""
+        return self.user is not None and self.user.is_staff
+
+
+def identify(request: "HttpRequest | Any") -> Identity:
+    """The identity behind a Django or REST Framework request.
+
+    Raises:
+        AuthenticationFailed: where a job token was sent that this service did not sign.
+    """
+    if request.user.is_authenticated:
+        return Identity(user=request.user)
+    token = request.headers.get(HEADER)
+    if token:
+        guest = read_token(token)
+        if guest is None:
+            raise exceptions.AuthenticationFailed("This job token is not valid.", "invalid_job_token")
+        return Identity(guest=guest)
+    return Identity(guest=read_token(request.COOKIES.get(settings.GUEST_COOKIE, "")))
+
+
+def ensure(identity: Identity) -> Identity:
+    """The same identity, or a new guest where there is none yet."""
+    return identity if identity.user or identity.guest else Identity(guest=uuid4())
+
+
+def make_token(guest: UUID) -> str:
+    return _signer.sign(guest.hex)
+
+
+def read_token(token: str) -> UUID | None:
+    """The guest whom a token names, or None where it is not one of ours."""
+    try:
+        return UUID(_signer.unsign(token))
+    except (BadSignature, ValueError):
+        return None
+
+
+def remember(response: "HttpResponseBase", identity: Identity) -> None:
+    """Let this browser find the guest's uploads again."""
+    if identity.guest:
+        response.set_cookie(
+            settings.GUEST_COOKIE,
+            make_token(identity.guest),
+            max_age=settings.GUEST_COOKIE_AGE,
+            secure=settings.SECURE_COOKIES,
+            httponly=True,
+            samesite="Lax",
+        )

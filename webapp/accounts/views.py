@@ -1,0 +1,25 @@
+"""API tokens."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.authtoken.models import Token
+from rest_framework.authtoken.serializers import AuthTokenSerializer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.accounts.serializers import TokenSerializer
+from webapp.accounts.throttles import LoginThrottle
+
+
+class TokenView(APIView):
+    """Exchange a user name and password for an API token."""
+
+    authentication_classes = ()
+    throttle_classes = (LoginThrottle,)
+
+    @extend_schema(request=AuthTokenSerializer, responses=TokenSerializer)
+    def post(self, request: Request) -> Response:
+        serializer = AuthTokenSerializer(data=request.data, context={"request": request})
+        serializer.is_valid(raise_exception=True)
+        token, _ = Token.objects.get_or_create(user=serializer.validated_data["user"])
+        return Response({"token": token.key})

@@ -1,0 +1,87 @@
+"""Errors as RFC 9457 ``application/problem+json``: every one with a code for programs and a sentence for people."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_handler
+
+CONTENT_TYPE = "application/problem+json"
+CODES = {
+    "throttled": "rate_limited",
+    "parse_error": "malformed_request",
+    "unsupported_media_type": "unsupported_request_format",
+}
+
+
+class Problem(exceptions.APIException):
+    """An error of the API with its own status, code and sentence."""
+
+    def __init__(self, status_code: int, code: str, detail: str) -> None:
+        super().__init__(detail, code)
+        self.status_code = status_code
+
+
+def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    """The members of a problem document."""
+    return {
+        "type": f"urn:pneumoqueue:problem:{code}",
+        "title": HTTPStatus(status_code).phrase,
+        "status": status_code,
+        "detail": detail,
+        "code": code,
+        **more,
+    }
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST Framework's handler, giving problem documents."""
+    response = drf_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, Http404):
+        error = exceptions.NotFound("There is no such thing here, or it is not yours to see.")
+    more = {}
+    if isinstance(error, exceptions.ValidationError):
+        code, detail = "invalid_request", _sentence(error.detail)
+        more["errors"] = error.detail
+    elif isinstance(error, exceptions.APIException):
+        code, detail = str(error.get_codes()), str(error.detail)
+    else:
+        code, detail = "forbidden", "You may not do this."
+    response.data = body(response.status_code, CODES.get(code, code), detail, **more)
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def _sentence(detail: Any) -> str:
+    if isinstance(detail, dict):
+        return " ".join(f"{field}: {_sentence(value)}" for field, value in detail.items())
+    if isinstance(detail, list):
+        return " ".join(_sentence(value) for value in detail)
+    return str(detail)
+
+
+def wants_problem(request: HttpRequest) -> bool:
+    return request.path.startswith(("/api/", "/predict")) or not request.accepts("text/html")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 404: a problem document for programs, a page for people."""
+    if not wants_problem(request):
+        return render(request, "404.html", status=404)
+    document = body(404, "not_found", "There is no such thing here, or it is not yours to see.")
+    return JsonResponse(document, status=404, content_type=CONTENT_TYPE)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's 500, likewise."""
+    if not wants_problem(request):
+        return render(request, "500.html", status=500)
+    document = body(
+        status.HTTP_500_INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on the server; it was logged."
+    )
+    return JsonResponse(document, status=500, content_type=CONTENT_TYPE)

@@ -1,0 +1,247 @@
+"""Settings, from the environment only; every default suits one machine in development."""
+
+import secrets
+from pathlib import Path
+
+import environ
+
+env = environ.FileAwareEnv()
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSION = "0.1.0"
+DATA_DIR = Path(env("DATA_DIR", default=str(ROOT / "var"))).resolve()
+
+DEBUG = env.bool("DEBUG", default=False)
+# A key of its own for each process would sign guests' tokens that no other process accepts, so every launcher passes
+# one; a random key only lets management commands and tests run without.
+SECRET_KEY = env("SECRET_KEY", default=secrets.token_urlsafe(50))
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_prometheus",
+    "axes",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "webapp.accounts",
+    "webapp.studies",
+    "webapp.dashboard",
+    "webapp.ops",
+]
+
+# Every one of these runs under asyncio: a single one that does not would hold a thread for each client that waits.
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "webapp.config.middleware.static_files",
+    "webapp.config.middleware.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "webapp.config.urls"
+ASGI_APPLICATION = "webapp.config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASES["default"]["CONN_MAX_AGE"] = None
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # A transaction that will write takes its turn at its start; upgrading a read lock later can only fail.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        # An accepted upload must survive a power cut, hence FULL.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 1,
+            # The cache only counts requests. Without it uploads are still accepted.
+            "IGNORE_EXCEPTIONS": True,
+        },
+    }
+}
+
+MEDIA_ROOT = DATA_DIR / "media"
+STATIC_ROOT = DATA_DIR / "static"
+STATIC_URL = "static/"
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        # Names come from row ids, and a task that runs twice writes the same file twice.
+        "OPTIONS": {"location": str(MEDIA_ROOT), "allow_overwrite": True},
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = DEBUG
+FILE_UPLOAD_PERMISSIONS = 0o640
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=50 * 2**20)
+MAX_STUDY_BYTES = env.int("MAX_STUDY_BYTES", default=2 * 2**30)
+MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=5000)
+DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
+# JSON bodies (base64 images of /predict); files are limited by the numbers above.
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_IMAGE_BYTES * 4 // 3 + 2**20
+MAX_WAIT_SECONDS = 60
+PREDICT_TIMEOUT_SECONDS = env.int("PREDICT_TIMEOUT_SECONDS", default=60)
+MAX_ATTEMPTS = 3
+
+# --- work -----------------------------------------------------------------------------------------------------------
+
+MODELS_DIR = ROOT / "models"
+MODEL_BUNDLE = env("MODEL_BUNDLE", default="")
+MAX_BATCH = env.int("MAX_BATCH", default=16)
+#: Seconds after which an image in a batch counts as lost with its worker.
+RUNNING_LEASE_SECONDS = env.int("RUNNING_LEASE_SECONDS", default=30)
+#: Seconds without a sign of progress after which a message is looked for, and sent again if it is gone.
+RESEND_AFTER_SECONDS = env.int("RESEND_AFTER_SECONDS", default=15)
+RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=10)
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Longer than the longest batch; also how long a message stays lost when a worker's parent is killed, although the
+    # reconciler is faster.
+    "visibility_timeout": 120,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 15,
+    "health_check_interval": 10,
+}
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = True
+# Loading TensorFlow and the model takes longer than Celery's four seconds.
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 180
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "reconcile": {
+        "task": "worker.reconcile",
+        "schedule": RECONCILE_SECONDS,
+        "options": {"queue": "control", "expires": RECONCILE_SECONDS},
+    },
+}
+
+# --- people ---------------------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+GUEST_COOKIE = "guest"
+GUEST_COOKIE_AGE = 30 * 24 * 3600
+SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+if env.bool("BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+FLOWER_URL = env("FLOWER_URL", default="")
+
+# --- API ------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "PAGE_SIZE": 50,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "webapp.config.problems.exception_handler",
+    "DEFAULT_THROTTLE_RATES": {
+        "guest": env("GUEST_RATE", default="240/min"),
+        "user": env("USER_RATE", default="1200/min"),
+        "login": env("LOGIN_RATE", default="30/min"),
+    },
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "PneumoQueue",
+    "DESCRIPTION": "Reads chest X-rays for pneumonia, asynchronously. Not a diagnosis.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- rest -----------------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env("TIME_ZONE", default="UTC")
+USE_TZ = True
+PROMETHEUS_EXPORT_MIGRATIONS = False
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
+    "loggers": {"axes": {"level": "WARNING"}},
+}

@@ -1,0 +1,21 @@
+"""All URLs."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from webapp.config import problems
+
+handler404 = problems.not_found
+handler500 = problems.server_error
+
+urlpatterns = [
+    path("", include("webapp.dashboard.urls")),
+    path("", include("webapp.ops.urls")),
+    path("", include("webapp.studies.api.urls")),
+    path("api/v1/auth/", include("webapp.accounts.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("accounts/", include("django.contrib.auth.urls")),
+    path("admin/", admin.site.urls),
+]

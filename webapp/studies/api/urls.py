@@ -1,0 +1,19 @@
+"""The API's URLs, as the contract names them."""
+
+from django.urls import path
+
+from webapp.studies.api import views
+
+urlpatterns = [
+    path("api/v1/images/", views.Images.as_view(), name="api-images"),
+    path("api/v1/images/<uuid:pk>/", views.ImageDetail.as_view(), name="api-image"),
+    path("api/v1/images/<uuid:pk>/cancel/", views.ImageCancel.as_view(), name="api-image-cancel"),
+    path("api/v1/images/<uuid:pk>/preview/", views.ImageFile.as_view(kind="preview"), name="api-image-preview"),
+    path("api/v1/images/<uuid:pk>/input/", views.ImageFile.as_view(kind="input"), name="api-image-input"),
+    path("api/v1/studies/", views.Studies.as_view(), name="api-studies"),
+    path("api/v1/studies/<uuid:pk>/", views.StudyDetail.as_view(), name="api-study"),
+    path("api/v1/studies/<uuid:pk>/images/", views.StudyImages.as_view(), name="api-study-images"),
+    path("api/v1/studies/<uuid:pk>/results.csv", views.StudyResults.as_view(), name="api-study-results"),
+    path("api/v1/studies/<uuid:pk>/cancel/", views.StudyCancel.as_view(), name="api-study-cancel"),
+    path("predict", views.Predict.as_view(), name="predict"),
+]

@@ -1,0 +1,225 @@
+"""The REST API. Views translate between HTTP and the services, and do nothing else."""
+
+import base64
+import binascii
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.accounts import identity as identities
+from webapp.accounts.identity import Identity
+from webapp.accounts.throttles import UploadThrottle
+from webapp.config.problems import Problem
+from webapp.studies import results, services
+from webapp.studies.api import serializers
+from webapp.studies.api.polling import long_poll
+from webapp.studies.models import Image, Study
+
+WAIT = OpenApiParameter(
+    "wait", OpenApiTypes.NUMBER, description=f"hold the answer up to so many seconds (at most "
+    f"{settings.MAX_WAIT_SECONDS}) until the job comes to an end"
+)  # fmt: skip
+TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
+PROBLEM = OpenApiResponse(OpenApiTypes.OBJECT, description="application/problem+json")
+
+
+def _image(request: Request, pk: UUID) -> Image:
+    images = Image.objects.visible_to(identities.identify(request))
+    return get_object_or_404(images.select_related("prediction", "patient"), pk=pk)
+
+
+def _study(request: Request, pk: UUID) -> Study:
+    studies = Study.objects.visible_to(identities.identify(request))
+    return get_object_or_404(studies.select_related("patient"), pk=pk)
+
+
+def _check_length(request: Request, limit: int) -> None:
+    """Refuse what is too large before it is read."""
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    if length > limit + 2**20:
+        raise Problem(413, "file_too_large", f"At most {limit // 2**20} MB can be sent here.")
+
+
+def _accepted(data: dict[str, Any], identity: Identity) -> Response:
+    """202 with the job's URL and, for a guest, what gives access to it."""
+    if identity.guest:
+        data = {**data, "token": identities.make_token(identity.guest)}
+    response = Response(data, status=202, headers={"Location": data["url"]})
+    identities.remember(response, identity)
+    return response
+
+
+class Images(ListAPIView):
+    """Your images, newest first; upload one more."""
+
+    throttle_classes = (UploadThrottle,)
+    parser_classes = (MultiPartParser, FormParser)
+    serializer_class = serializers.ImageSerializer
+    queryset = Image.objects.none()
+
+    def get_queryset(self) -> Any:
+        own = Image.objects.visible_to(identities.identify(self.request))
+        return own.select_related("prediction", "patient").order_by("-created_at")
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.UploadSerializer},
+        responses={202: serializers.AcceptedImageSerializer, "4XX": PROBLEM},
+        parameters=[TOKEN],
+    )
+    def post(self, request: Request) -> Response:
+        identity = identities.ensure(identities.identify(request))
+        _check_length(request, settings.MAX_IMAGE_BYTES)
+        upload = serializers.UploadSerializer(data=request.data)
+        upload.is_valid(raise_exception=True)
+        given = upload.validated_data
+        image = services.create_image(
+            identity,
+            given["file"],
+            filename=given["file"].name,
+            patient=given["patient"],
+            priority=given["priority"],
+        )
+        return _accepted(serializers.ImageSerializer(image, context={"request": request}).data, identity)
+
+
+@long_poll("image")
+class ImageDetail(APIView):
+    """One image: its status and, once it is there, its result."""
+
+    @extend_schema(responses={200: serializers.ImageSerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
+
+
+class ImageCancel(APIView):
+    """Cancel an image that has no result yet."""
+
+    @extend_schema(request=None, responses={200: serializers.ImageSerializer, 404: PROBLEM, 409: PROBLEM})
+    def post(self, request: Request, pk: UUID) -> Response:
+        image = _image(request, pk)
+        if not services.cancel_image(image):
+            raise Problem(409, "already_finished", "This image has already come to an end.")
+        return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
+
+
+class ImageFile(APIView):
+    """A file made from an image: its preview, or the model's exact input."""
+
+    kind = "preview"
+
+    @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
+    def get(self, request: Request, pk: UUID) -> HttpResponse | FileResponse:
+        name = getattr(_image(request, pk), self.kind).name
+        if not name or not default_storage.exists(name):
+            raise Http404
+        response = FileResponse(default_storage.open(name))
+        response.headers["Cache-Control"] = "private, max-age=86400, immutable"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+class Studies(APIView):
+    """Upload many files, ZIPs among them, as one study."""
+
+    throttle_classes = (UploadThrottle,)
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.StudyUploadSerializer},
+        responses={202: serializers.AcceptedStudySerializer, "4XX": PROBLEM},
+        parameters=[TOKEN],
+    )
+    def post(self, request: Request) -> Response:
+        identity = identities.ensure(identities.identify(request))
+        _check_length(request, settings.MAX_STUDY_BYTES)
+        upload = serializers.StudyUploadSerializer(data=request.data)
+        upload.is_valid(raise_exception=True)
+        given = upload.validated_data
+        study = services.create_study(identity, given["files"], name=given["name"], patient=given["patient"])
+        return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
+
+
+@long_poll("study")
+class StudyDetail(APIView):
+    """A study's progress."""
+
+    @extend_schema(responses={200: serializers.StudySerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
+
+
+class StudyImages(ListAPIView):
+    """A study's images, in the order of their upload."""
+
+    serializer_class = serializers.ImageSerializer
+    queryset = Image.objects.none()
+
+    def get_queryset(self) -> Any:
+        study = _study(self.request, self.kwargs["pk"])
+        return study.images.select_related("prediction", "patient").order_by("created_at", "pk")
+
+
+class StudyResults(APIView):
+    """A study's results as CSV, a row an image."""
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR, 404: PROBLEM}, parameters=[TOKEN])
+    def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
+        study = _study(request, pk)
+        response = StreamingHttpResponse(results.csv_rows(study, request.build_absolute_uri), content_type="text/csv")
+        response.headers["Content-Disposition"] = f'attachment; filename="study-{study.pk}.csv"'
+        return response
+
+
+class StudyCancel(APIView):
+    """Cancel all of a study's images that have no result yet."""
+
+    @extend_schema(request=None, responses={200: serializers.StudySerializer, 404: PROBLEM})
+    def post(self, request: Request, pk: UUID) -> Response:
+        services.cancel_study(_study(request, pk))
+        return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
+
+
+@long_poll("prediction")
+class Predict(APIView):
+    """The interface of the first PneumoQueue report: an image in, its two probabilities out, in one request."""
+
+    throttle_classes = (UploadThrottle,)
+    parser_classes = (JSONParser,)
+
+    @extend_schema(
+        request=serializers.PredictSerializer,
+        responses={200: serializers.PredictionAnswerSerializer, "4XX": PROBLEM, 503: PROBLEM},
+    )
+    def post(self, request: Request) -> Response:
+        identity = identities.ensure(identities.identify(request))
+        asked = serializers.PredictSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        content = ContentFile(_decode(asked.validated_data["image"]), name="predict")
+        image = services.create_image(identity, content, filename="predict")
+        response = Response(serializers.ImageSerializer(image, context={"request": request}).data, status=202)
+        response.image = image
+        return response
+
+
+def _decode(text: str) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem(400, "invalid_base64", "The field 'image' is not valid base64.") from None

@@ -1,0 +1,64 @@
+"""Messages to the workers, who are known by the names of their tasks only.
+
+A message that cannot be sent is not an error: the row is there, and the reconciler sends again.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from kombu.exceptions import OperationalError
+
+from webapp.config.celery import app
+
+if TYPE_CHECKING:
+    from webapp.studies.models import Image
+
+logger = logging.getLogger(__name__)
+
+INGEST = "worker.ingest"
+INFER = "worker.infer"
+UNPACK = "worker.unpack"
+
+
+def queue_of(step: str, priority: str) -> str:
+    return f"{step.removeprefix('worker.')}.{priority}"
+
+
+def send(step: str, images: Iterable["Image"]) -> None:
+    """Send one message for each image. One that has stopped a worker before is to be read alone."""
+    try:
+        with app.producer_or_acquire() as producer:
+            for image in images:
+                app.send_task(
+                    step,
+                    args=(str(image.pk),),
+                    kwargs={"alone": True} if step == INFER and image.attempts else {},
+                    queue=queue_of(step, image.priority),
+                    producer=producer,
+                    retry=False,
+                )
+    except (OperationalError, OSError) as error:
+        logger.warning("broker is away (%s); the reconciler will send again", error)
+
+
+def send_unpack(archive_id: UUID) -> None:
+    try:
+        app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", retry=False)
+    except (OperationalError, OSError) as error:
+        logger.warning("broker is away (%s); the reconciler will send again", error)
+
+
+def messages_waiting(queue: str) -> int:
+    """Messages in a queue that no worker has taken.
+
+    Raises:
+        OperationalError, OSError: where the broker is away.
+    """
+    with app.connection_for_read(connect_timeout=2) as connection:
+        channel = connection.default_channel
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except connection.channel_errors:
+            return 0

@@ -1,0 +1,185 @@
+"""The domain. The database is the truth about every upload; the broker only carries ids."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from webapp.studies.querysets import ImageQuerySet, StudyQuerySet
+
+
+class Status(models.TextChoices):
+    """Where an image stands. It only moves by compare-and-set; see :mod:`webapp.studies.services`."""
+
+    QUEUED = "queued", "received"
+    READY = "ready", "prepared"
+    RUNNING = "running", "being read"
+    SUCCEEDED = "succeeded", "read"
+    FAILED = "failed", "failed"
+    CANCELLED = "cancelled", "cancelled"
+
+
+WAITING = (Status.QUEUED, Status.READY, Status.RUNNING)
+FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+class Priority(models.TextChoices):
+    """Interactive images go before bulk ones."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+class Label(models.TextChoices):
+    NORMAL = "NORMAL"
+    PNEUMONIA = "PNEUMONIA"
+
+
+class Owned(models.Model):
+    """Belongs to a user or to a guest; see :mod:`webapp.accounts.identity`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True)
+    guest = models.UUIDField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+
+class Patient(Owned):
+    """A patient as the uploader names them. The same identifier from another uploader is another patient."""
+
+    identifier = models.CharField(max_length=128)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("owner", "identifier", name="patient_of_owner"),
+            models.UniqueConstraint("guest", "identifier", name="patient_of_guest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.identifier
+
+
+class Study(Owned):
+    """Images that were sent together."""
+
+    name = models.CharField(max_length=255, blank=True)
+    patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="studies")
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StudyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "studies"
+        indexes = [models.Index(fields=["owner", "-created_at"]), models.Index(fields=["guest", "-created_at"])]
+
+    def __str__(self) -> str:
+        return self.name or str(self.pk)
+
+    def get_absolute_url(self) -> str:
+        return reverse("study", args=[self.pk])
+
+
+class Archive(models.Model):
+    """A ZIP on its way to becoming images."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        UNPACKED = "unpacked"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, models.CASCADE, related_name="archives")
+    filename = models.CharField(max_length=255)
+    file = models.FileField(max_length=255)
+    total = models.PositiveIntegerField(help_text="files in it that will become images")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    dispatched_at = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class Image(Owned):
+    """One uploaded image and its way to a result."""
+
+    study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="images")
+    patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="images")
+    archive = models.ForeignKey(Archive, models.SET_NULL, null=True, blank=True, related_name="images")
+    archive_index = models.PositiveIntegerField(null=True, blank=True)
+
+    filename = models.CharField(max_length=255)
+    file = models.FileField(max_length=255)
+    size = models.PositiveBigIntegerField(help_text="bytes")
+    sha256 = models.CharField(max_length=64, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    preview = models.FileField(max_length=255, blank=True)
+    input = models.FileField(max_length=255, blank=True, help_text="the model's exact input, 8-bit greyscale PNG")
+
+    priority = models.CharField(max_length=12, choices=Priority, default=Priority.INTERACTIVE)
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="starts of the current step that have not come to an end"
+    )
+    claim = models.UUIDField(null=True, blank=True, help_text="the batch that is reading it")
+    dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
+    dispatches = models.PositiveSmallIntegerField(default=1, help_text="messages sent for the current step")
+
+    ingest_started_at = models.DateTimeField(null=True, blank=True)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+
+    objects = ImageQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["archive", "archive_index"], name="image_once_per_archive")]
+        indexes = [
+            models.Index(fields=["status", "dispatched_at"]),
+            models.Index(fields=["study", "status"]),
+            models.Index(fields=["owner", "-created_at"]),
+            models.Index(fields=["guest", "-created_at"]),
+            models.Index(fields=["finished_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
+
+    def get_absolute_url(self) -> str:
+        return reverse("image", args=[self.pk])
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+
+class Prediction(models.Model):
+    """What a model said of an image."""
+
+    image = models.OneToOneField(Image, models.CASCADE, primary_key=True, related_name="prediction")
+    model = models.CharField(max_length=100, help_text="the bundle's name and version")
+    normal = models.FloatField(help_text="probability of normal")
+    pneumonia = models.FloatField(help_text="probability of pneumonia")
+    threshold = models.FloatField()
+    label = models.CharField(max_length=10, choices=Label)
+    warnings = models.JSONField(default=list, blank=True)
+    batch_size = models.PositiveSmallIntegerField()
+    seconds = models.FloatField(help_text="the batch's time in the model")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["-created_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.pneumonia:.3f}"

@@ -1,0 +1,58 @@
+"""What reads the domain."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Count, Q
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from webapp.accounts.identity import Identity
+
+
+class OwnedQuerySet(models.QuerySet[Any]):
+    def visible_to(self, identity: "Identity") -> Self:
+        """Staff see all, a user or guest what they uploaded, everyone else nothing."""
+        if identity.sees_all:
+            return self
+        if identity.user:
+            return self.filter(owner=identity.user)
+        if identity.guest:
+            return self.filter(guest=identity.guest)
+        return self.none()
+
+
+class StudyQuerySet(OwnedQuerySet):
+    pass
+
+
+class ImageQuerySet(OwnedQuerySet):
+    def waiting(self) -> Self:
+        return self.filter(status__in=("queued", "ready", "running"))
+
+    def counts(self) -> dict[str, int]:
+        """Images by status, every status named."""
+        from webapp.studies.models import Status
+
+        found = dict(self.order_by().values_list("status").annotate(n=Count("pk")))
+        return {str(status.value): found.get(status.value, 0) for status in Status}
+
+    def overdue(self) -> Self:
+        """Queued or ready images whose message is older than each retry's patience, oldest first.
+
+        Patience doubles with every message sent, so that a long queue is not filled with copies.
+        """
+        now, first = timezone.now(), settings.RESEND_AFTER_SECONDS
+        late = Q(pk__in=[])
+        for sent in range(1, 8):
+            patience = timedelta(seconds=first * 2 ** (sent - 1))
+            same = Q(dispatches__gte=sent) if sent == 7 else Q(dispatches=sent)
+            late |= same & Q(dispatched_at__lt=now - patience)
+        return self.filter(late, status__in=("queued", "ready")).order_by("dispatched_at")
+
+    def abandoned(self) -> Self:
+        """Images in a batch whose worker has not come back."""
+        lease = timedelta(seconds=settings.RUNNING_LEASE_SECONDS)
+        return self.filter(status="running", claimed_at__lt=timezone.now() - lease)

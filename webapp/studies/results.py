@@ -1,0 +1,52 @@
+"""A study's results as a table."""
+
+import csv
+from collections.abc import Callable, Iterator
+
+from webapp.studies.models import Image, Study
+
+COLUMNS = (
+    "filename", "patient", "status", "label", "probability", "threshold", "model", "warnings", "error_code",
+    "error_detail", "created_at", "finished_at", "id", "url",
+)  # fmt: skip
+
+
+class _Echo:
+    """A file for :mod:`csv` that hands back what is written."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def csv_rows(study: Study, absolute: Callable[[str], str]) -> Iterator[str]:
+    """The table, line by line, so that a study of any size fits in memory."""
+    writer = csv.writer(_Echo())
+    yield writer.writerow(COLUMNS)
+    images = study.images.select_related("prediction", "patient").order_by("filename", "pk")
+    for image in images.iterator(chunk_size=500):
+        yield writer.writerow([_inert(value) for value in _row(image, absolute)])
+
+
+def _row(image: Image, absolute: Callable[[str], str]) -> list[str]:
+    said = getattr(image, "prediction", None)
+    return [
+        image.filename,
+        image.patient.identifier if image.patient else "",
+        image.status,
+        said.label if said else "",
+        f"{said.pneumonia:.6f}" if said else "",
+        f"{said.threshold:g}" if said else "",
+        said.model if said else "",
+        " ".join(warning["code"] for warning in said.warnings) if said else "",
+        image.error_code,
+        image.error_detail,
+        image.created_at.isoformat(),
+        image.finished_at.isoformat() if image.finished_at else "",
+        str(image.pk),
+        absolute(image.get_absolute_url()),
+    ]
+
+
+def _inert(value: str) -> str:
+    """A file name that starts like a formula must not become one in a spreadsheet."""
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,374 @@
+"""What changes the world. Every change of status is a compare-and-set on the row, so a message that is delivered
+twice does its work once, and a late result never overwrites a cancellation.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.studies import dispatch, sniff, zips
+from webapp.studies.models import WAITING, Archive, Image, Label, Patient, Prediction, Priority, Status, Study
+
+CRASHED = (
+    "worker_crashed",
+    f"Reading this image stopped the worker {settings.MAX_ATTEMPTS} times, so it was set aside. "
+    "Please report it to the administrator; other images are not affected.",
+)
+
+
+# --- uploads --------------------------------------------------------------------------------------------------------
+
+
+def create_image(
+    identity: Identity, file: File, *, filename: str, patient: str = "", priority: str = Priority.INTERACTIVE
+) -> Image:
+    """Store one uploaded image and have it read.
+
+    Raises:
+        Problem: where the file can be refused from its first bytes.
+    """
+    sniff.check_image(file)
+    image = _new_image(identity, file, filename=filename, priority=priority)
+    with transaction.atomic():
+        image.patient = _patient(identity, patient)
+        image.save(force_insert=True)
+        transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
+    return image
+
+
+def create_study(identity: Identity, files: Sequence[File], *, name: str = "", patient: str = "") -> Study:
+    """Store many files, ZIPs among them, as one study and have them read.
+
+    A file that is no image becomes a failed image: it is listed with its reason, and the others go on.
+
+    Raises:
+        Problem: where a ZIP cannot be read or breaks a limit.
+    """
+    listed = [(file, zips.entries(file) if sniff.is_zip(file) else None) for file in files]
+    study = Study(name=name[:255], owner=identity.user, guest=identity.guest)
+    images, archives = [], []
+    now = timezone.now()
+    for file, entries in listed:
+        if entries is None:
+            images.append(_study_image(study, identity, file, str(file.name)))
+        else:
+            archive = Archive(study=study, filename=str(file.name)[:255], total=len(entries), dispatched_at=now)
+            archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
+            archives.append(archive)
+    with transaction.atomic():
+        study.patient = _patient(identity, patient)
+        study.save(force_insert=True)
+        for image in images:
+            image.patient = study.patient
+        Archive.objects.bulk_create(archives)
+        Image.objects.bulk_create(images)
+        queued = [image for image in images if image.status == Status.QUEUED]
+        transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
+        for archive in archives:
+            transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
+    return study
+
+
+def unpack(archive_id: UUID, chunk: int = 20) -> int:
+    """Make images of a ZIP's entries. What an interrupted run has made is not made again.
+
+    Returns:
+        How many images were made.
+    """
+    archive = Archive.objects.select_related("study__owner", "study__patient").get(pk=archive_id)
+    if archive.state != Archive.State.QUEUED:
+        return 0
+    if archive.attempts >= settings.MAX_ATTEMPTS:
+        fail_archive(archive_id, *CRASHED)
+        return 0
+    Archive.objects.filter(pk=archive_id).update(attempts=F("attempts") + 1, dispatched_at=timezone.now())
+    study = archive.study
+    identity = Identity(user=study.owner, guest=study.guest)
+    done = set(archive.images.values_list("archive_index", flat=True))
+    made = 0
+    with archive.file.open("rb") as stream:
+        remaining = [entry for entry in zips.entries(stream) if entry.index not in done]
+        for start in range(0, len(remaining), chunk):
+            images = []
+            for entry in remaining[start : start + chunk]:
+                with zips.read(stream, entry) as content:
+                    image = _study_image(study, identity, content, entry.filename)
+                image.patient = study.patient
+                image.archive, image.archive_index = archive, entry.index
+                images.append(image)
+            with transaction.atomic():
+                if Study.objects.filter(pk=study.pk, cancelled_at__isnull=False).exists():
+                    for image in images:
+                        image.status = Status.CANCELLED
+                        image.finished_at = timezone.now()
+                Image.objects.bulk_create(images, ignore_conflicts=True)
+                Archive.objects.filter(pk=archive_id).update(dispatched_at=timezone.now())
+                queued = [image for image in images if image.status == Status.QUEUED]
+                transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
+            made += len(images)
+    with transaction.atomic():
+        unpacked = Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED)
+        unpacked.update(state=Archive.State.UNPACKED, attempts=0)
+        # Its images are stored now; keeping the ZIP would keep everything twice.
+        transaction.on_commit(partial(default_storage.delete, archive.file.name))
+    return made
+
+
+def fail_archive(archive_id: UUID, code: str, detail: str) -> None:
+    Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED).update(
+        state=Archive.State.FAILED, error_code=code, error_detail=detail[:500]
+    )
+
+
+def _study_image(study: Study, identity: Identity, file: File, filename: str) -> Image:
+    """An image row of a study, not yet saved; already failed where its first bytes say that it is none."""
+    image = _new_image(identity, file, filename=filename, priority=Priority.BULK)
+    image.study = study
+    refusal = sniff.refusal(file)
+    if refusal:
+        image.status, image.finished_at = Status.FAILED, timezone.now()
+        image.error_code, image.error_detail = refusal.code, refusal.detail
+    return image
+
+
+def _new_image(identity: Identity, file: File, *, filename: str, priority: str) -> Image:
+    image = Image(
+        owner=identity.user,
+        guest=identity.guest,
+        filename=filename[-255:],
+        size=file.size,
+        priority=priority,
+        dispatched_at=timezone.now(),
+    )
+    file.seek(0)
+    # The bytes come first: a row without its file would be a broken promise, a file without a row is only litter.
+    image.file = default_storage.save(_path("uploads", image.pk, sniff.suffix(file)), file)
+    return image
+
+
+def _path(kind: str, pk: UUID, suffix: str) -> str:
+    return f"{kind}/{pk.hex[:2]}/{pk}{suffix}"
+
+
+def _patient(identity: Identity, identifier: str) -> Patient | None:
+    if not identifier:
+        return None
+    patient, _ = Patient.objects.get_or_create(
+        owner=identity.user, guest=identity.guest, identifier=identifier[:128], defaults={}
+    )
+    return patient
+
+
+# --- preparation ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What ingest found out about an image, and where it put what it made."""
+
+    sha256: str
+    width: int
+    height: int
+    preview: str
+    input: str
+
+
+def start_ingest(image_id: UUID) -> Image | None:
+    """Count an attempt to prepare an image.
+
+    Returns:
+        The image, or None where it needs no preparation (any more).
+    """
+    started = Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS).update(
+        attempts=F("attempts") + 1, ingest_started_at=timezone.now()
+    )
+    if started:
+        return Image.objects.get(pk=image_id)
+    _set_aside([image_id])
+    return None
+
+
+def finish_ingest(image: Image, prepared: Prepared) -> bool:
+    """Mark an image as ready and send it to the model.
+
+    Returns:
+        False where someone else has done so, or it was cancelled.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        moved = Image.objects.filter(pk=image.pk, status=Status.QUEUED).update(
+            status=Status.READY, ready_at=now, attempts=0, dispatches=1, dispatched_at=now, **vars(prepared)
+        )
+        if moved:
+            image.attempts = 0
+            transaction.on_commit(partial(dispatch.send, dispatch.INFER, [image]))
+    return bool(moved)
+
+
+def fail(image_id: UUID, code: str, detail: str) -> bool:
+    """Fail an image that has not come to an end."""
+    return bool(
+        Image.objects.filter(pk=image_id, status__in=WAITING).update(
+            status=Status.FAILED, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), claim=None
+        )
+    )
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the model said of one image."""
+
+    image_id: UUID
+    normal: float
+    pneumonia: float
+    label: str
+    warnings: Sequence[dict[str, str]] = ()
+
+
+def claim(image_ids: Sequence[UUID]) -> tuple[UUID, list[Image]]:
+    """Take ready images for one batch and count the attempt.
+
+    Returns:
+        The claim, and the images that it holds: those that no other batch has, in no particular order.
+    """
+    token = uuid4()
+    taken = Image.objects.filter(
+        pk__in=image_ids, status=Status.READY, attempts__lt=settings.MAX_ATTEMPTS
+    ).update(status=Status.RUNNING, claim=token, claimed_at=timezone.now(), attempts=F("attempts") + 1)
+    if taken < len(image_ids):
+        _set_aside(image_ids)
+    return token, list(Image.objects.filter(claim=token)) if taken else []
+
+
+def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: float, seconds: float) -> int:
+    """Write a batch's results for those of its images that the claim still holds.
+
+    Args:
+        token: from :func:`claim`.
+        results: one for each image.
+        model: the bundle's name and version.
+        threshold: the bundle's.
+        seconds: the batch's time in the model.
+
+    Returns:
+        How many images were written.
+    """
+    ids = [result.image_id for result in results]
+    with transaction.atomic():
+        ours = Image.objects.filter(pk__in=ids, claim=token, status=Status.RUNNING)
+        # Changing the rows first takes their locks; what is changed here stays ours until the end.
+        ours.update(status=Status.SUCCEEDED, finished_at=timezone.now())
+        held = set(Image.objects.filter(pk__in=ids, claim=token, status=Status.SUCCEEDED).values_list("pk", flat=True))
+        Prediction.objects.bulk_create(
+            [
+                Prediction(
+                    image_id=result.image_id,
+                    model=model,
+                    normal=result.normal,
+                    pneumonia=result.pneumonia,
+                    threshold=threshold,
+                    label=Label(result.label),
+                    warnings=list(result.warnings),
+                    batch_size=len(results),
+                    seconds=seconds,
+                )
+                for result in results
+                if result.image_id in held
+            ]
+        )
+        Image.objects.filter(pk__in=held).update(claim=None)
+    return len(held)
+
+
+def release(image_ids: Iterable[UUID]) -> int:
+    """Give back the images of a batch whose worker is gone. Their attempt stays counted."""
+    ids = list(image_ids)
+    released = Image.objects.filter(pk__in=ids, status=Status.RUNNING).update(
+        status=Status.READY, claim=None, dispatched_at=timezone.now()
+    )
+    _set_aside(ids)
+    return released
+
+
+def _set_aside(image_ids: Sequence[UUID]) -> None:
+    """Fail those that have stopped a worker too often."""
+    Image.objects.filter(
+        pk__in=image_ids, status__in=(Status.QUEUED, Status.READY), attempts__gte=settings.MAX_ATTEMPTS
+    ).update(status=Status.FAILED, error_code=CRASHED[0], error_detail=CRASHED[1], finished_at=timezone.now())
+
+
+# --- cancelling -----------------------------------------------------------------------------------------------------
+
+
+def cancel_image(image: Image) -> bool:
+    """Cancel an image that has no result yet."""
+    return bool(
+        Image.objects.filter(pk=image.pk, status__in=WAITING).update(
+            status=Status.CANCELLED, finished_at=timezone.now(), claim=None
+        )
+    )
+
+
+def cancel_study(study: Study) -> int:
+    """Cancel all of a study's images that have no result yet, those still in a ZIP too."""
+    with transaction.atomic():
+        now = timezone.now()
+        Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
+        return study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
+
+
+# --- reconciling ----------------------------------------------------------------------------------------------------
+
+
+def reconcile(limit: int = 2000) -> dict[str, Any]:
+    """Find what has been lost on its way and send it again.
+
+    A queue with at least as many messages as there are images waiting for it has lost none: the images are only
+    waiting their turn. Otherwise those whose message is overdue are sent again, oldest first.
+
+    Returns:
+        What was done, for the log.
+    """
+    abandoned = list(Image.objects.abandoned().values_list("pk", flat=True)[:limit])
+    released = release(abandoned)
+    if released:
+        returned = Image.objects.filter(pk__in=abandoned, status=Status.READY)
+        _send_again(dispatch.INFER, list(returned))
+    resent = 0
+    for step, status in ((dispatch.INGEST, Status.QUEUED), (dispatch.INFER, Status.READY)):
+        for priority in Priority:
+            waiting = Image.objects.filter(status=status, priority=priority)
+            overdue = waiting.overdue()
+            if not overdue.exists():
+                continue
+            missing = waiting.count() - dispatch.messages_waiting(dispatch.queue_of(step, priority))
+            lost = list(overdue[: max(0, min(missing, limit))])
+            _send_again(step, lost)
+            resent += len(lost)
+    late = timezone.now() - timedelta(seconds=4 * settings.RESEND_AFTER_SECONDS)
+    archives = list(Archive.objects.filter(state=Archive.State.QUEUED, dispatched_at__lt=late)[:limit])
+    for archive in archives:
+        Archive.objects.filter(pk=archive.pk).update(dispatched_at=timezone.now())
+        dispatch.send_unpack(archive.pk)
+    return {"released": released, "resent": resent, "archives": len(archives)}
+
+
+def _send_again(step: str, images: Sequence[Image]) -> None:
+    Image.objects.filter(pk__in=[image.pk for image in images]).update(
+        dispatched_at=timezone.now(), dispatches=F("dispatches") + 1
+    )
+    dispatch.send(step, images)
