@@ -13,6 +13,13 @@ def report_worker(name: str, role: str, *, ready: bool, model: str = "", device:
     )
 
 
+def worker_is_alive(name: str, role: str, *, ready: bool) -> None:
+    """Renew a worker's sign of life, and leave what else it reported as it is."""
+    now = timezone.now()
+    Worker.objects.get_or_create(name=name, defaults={"role": role, "ready": ready, "seen_at": now})
+    Worker.objects.filter(name=name).update(seen_at=now)
+
+
 def forget_worker(name: str) -> None:
     """A worker that leaves in order says so."""
     Worker.objects.filter(name=name).delete()

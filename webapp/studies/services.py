@@ -216,6 +216,11 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
     return bool(moved)
 
 
+def excuse(image_id: UUID) -> None:
+    """Take back an attempt to prepare an image that failed for a reason outside of it."""
+    Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__gt=0).update(attempts=F("attempts") - 1)
+
+
 def fail(image_id: UUID, code: str, detail: str) -> bool:
     """Fail an image that has not come to an end."""
     return bool(

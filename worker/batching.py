@@ -1,0 +1,191 @@
+"""An adaptive batcher for Celery: the batch grows with the load, and there is no timer to tune.
+
+While the device is idle, what has arrived goes at once. While it is busy, messages gather, and go together when it is
+free. Interactive messages go before bulk ones, which keep a share of each batch. When the worker's child dies, its
+images are read one by one, so that the one that killed it is found.
+
+Built on :class:`celery_batches.Batches`, whose buffer and message handling stay as they are.
+"""
+
+import time
+from collections import deque
+from collections.abc import Collection
+from typing import Any
+
+from celery.utils.log import get_logger
+from celery_batches import Batches, SimpleRequest, consume_queue
+from celery_batches.trace import apply_batches_task
+
+logger = get_logger(__name__)
+
+
+class Lanes:
+    """Messages that wait for the device.
+
+    Args:
+        max_batch: messages a batch holds at most.
+        bulk_share: part of a batch that interactive messages leave to bulk ones that wait.
+    """
+
+    def __init__(self, max_batch: int, bulk_share: float = 0.25) -> None:
+        self.max_batch = max_batch
+        self.bulk_slots = max(1, int(max_batch * bulk_share)) if max_batch > 1 else 0
+        self.alone: deque[Any] = deque()
+        self.interactive: deque[Any] = deque()
+        self.bulk: deque[Any] = deque()
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self.alone) + len(self.interactive) + len(self.bulk)
+
+    def add(self, request: Any) -> None:
+        if request.kwargs.get("alone"):
+            self.alone.append(request)
+        elif str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk"):
+            self.bulk.append(request)
+        else:
+            self.interactive.append(request)
+
+    def suspect(self, requests: Collection[Any]) -> None:
+        """Put a batch that brought its worker down back in front, each to be read alone."""
+        self.alone.extend(requests)
+
+    def next_batch(self) -> list[Any]:
+        """Take the next batch; empty where nothing waits.
+
+        Suspects go one at a time, and every second turn only, so that a series of them does not hold up the rest.
+        """
+        self._turn += 1
+        others = self.interactive or self.bulk
+        if self.alone and (self._turn % 2 or not others):
+            return [self.alone.popleft()]
+        if self.max_batch == 1:
+            # No batch to share: bulk takes every fourth turn.
+            lane = self.bulk if self.bulk and (self._turn % 4 == 0 or not self.interactive) else self.interactive
+            return [lane.popleft()] if lane else []
+        first = min(len(self.interactive), self.max_batch - min(len(self.bulk), self.bulk_slots))
+        batch = [self.interactive.popleft() for _ in range(first)]
+        while self.bulk and len(batch) < self.max_batch:
+            batch.append(self.bulk.popleft())
+        return batch
+
+    def clear(self) -> None:
+        for lane in (self.alone, self.interactive, self.bulk):
+            lane.clear()
+
+
+class Flight:
+    """A batch in the hands of the worker's child."""
+
+    def __init__(self, requests: list[Any]) -> None:
+        self.requests = requests
+        self.accepted_at: float | None = None
+
+
+class AdaptiveBatches(Batches):
+    """A batch task without waiting times; see the module's description.
+
+    Subclasses or ``app.task`` options set ``max_batch`` and ``batch_time_limit`` (seconds after which a batch that
+    hangs is ended). :meth:`on_batch_lost` hears of batches whose worker died.
+
+    It needs the prefork pool with one process, and ``worker_prefetch_multiplier`` of at least two batches, so that the
+    next one gathers while the device is busy. Messages with an ETA are not supported.
+    """
+
+    abstract = True
+    max_batch = 16
+    batch_time_limit = 120
+    # The base class shall call _do_flush for every message that arrives, and start no timer.
+    flush_every = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lanes = Lanes(self.max_batch)
+        self._flight: Flight | None = None
+        self._hub: Any = None
+        self._woken = False
+
+    def Strategy(self, task: Any, app: Any, consumer: Any) -> Any:
+        # Called at each new connection to the broker. What had been received over the last one is delivered again, and
+        # a batch that no child had accepted yet was dropped by the pool.
+        list(consume_queue(self._buffer))
+        self._lanes = Lanes(self.max_batch)
+        if self._flight and self._flight.accepted_at is None:
+            self._flight = None
+        self._hub = consumer.hub
+        self._woken = False
+        handler = super().Strategy(task, app, consumer)
+        self._tref = False  # Anything but None keeps the base class from starting its flush timer.
+        return handler
+
+    def on_batch_lost(self, requests: Collection[Any]) -> None:
+        """The worker's child died with these; called in the parent."""
+
+    def _do_flush(self) -> None:
+        """A message has arrived. Those that arrive in the same turn of the event loop still join it."""
+        if not self._woken:
+            self._woken = True
+            self._hub.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        self._woken = False
+        for request in consume_queue(self._buffer):
+            _send_event(
+                request, "task-received", name=request.name, args=request.argsrepr, kwargs=request.kwargsrepr,
+                root_id=request.root_id, parent_id=request.parent_id, retries=0,
+            )  # fmt: skip
+            self._lanes.add(request)
+        self._next()
+
+    def _next(self) -> None:
+        """Send the next batch if the device is idle."""
+        if self._flight is None and (batch := self._lanes.next_batch()):
+            self.flush(batch)
+
+    def flush(self, requests: Collection[Any]) -> Any:
+        flight = self._flight = Flight(list(requests))
+
+        def on_accepted(pid: int, time_accepted: float) -> None:
+            flight.accepted_at = time.monotonic()
+            for request in flight.requests:
+                _send_event(request, "task-started", pid=pid)
+
+        def on_return(result: Any) -> None:
+            runtime = time.monotonic() - (flight.accepted_at or time.monotonic())
+            for request in flight.requests:
+                request.acknowledge()
+                _send_event(request, "task-succeeded", result=repr(result), runtime=runtime)
+            self._land(flight)
+
+        def on_lost(failure: Any) -> None:
+            logger.error("the batch of %d was lost: %r", len(flight.requests), failure.exception)
+            for request in flight.requests:
+                _send_event(request, "task-failed", exception=repr(failure.exception), traceback="")
+            try:
+                self.on_batch_lost(flight.requests)
+            finally:
+                self._lanes.suspect(flight.requests)
+                self._land(flight)
+
+        return self._pool.apply_async(
+            apply_batches_task,
+            (self, ([SimpleRequest.from_request(request) for request in requests],), 0, None),
+            accept_callback=on_accepted,
+            callback=on_return,
+            error_callback=on_lost,
+            timeout=self.batch_time_limit,
+        )
+
+    def _land(self, flight: Flight) -> None:
+        if self._flight is flight:
+            self._flight = None
+        # Not at once: the pool calls back from within its own bookkeeping.
+        self._do_flush()
+
+
+def _send_event(request: Any, kind: str, **fields: Any) -> None:
+    """Tell Flower. An event that cannot be sent must not stop the work."""
+    try:
+        request.send_event(kind, **fields)
+    except Exception as error:  # the event dispatcher passes on whatever its transport raises
+        logger.debug("event %s not sent: %r", kind, error)

@@ -1,0 +1,23 @@
+"""Which model this installation uses."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+from ml.bundle import Bundle
+from ml.errors import BundleError
+
+
+def current() -> Bundle:
+    """The bundle that ``MODEL_BUNDLE`` names (a path, or a folder's name in ``models/``), else the newest release.
+
+    Raises:
+        BundleError: where there is none, or it cannot be read.
+    """
+    if settings.MODEL_BUNDLE:
+        named = Path(settings.MODEL_BUNDLE)
+        return Bundle.read(named if named.is_dir() else settings.MODELS_DIR / settings.MODEL_BUNDLE)
+    found = [Bundle.read(file.parent) for file in settings.MODELS_DIR.glob("*/bundle.json")]
+    if not found:
+        raise BundleError(f"no model bundle in {settings.MODELS_DIR}")
+    return max(found, key=lambda bundle: [int(part) for part in bundle.version.split(".")])

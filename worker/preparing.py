@@ -1,0 +1,51 @@
+"""From an upload to the model's input. Needs no deep-learning framework."""
+
+import hashlib
+import io
+from functools import cache
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from PIL import Image as Picture
+
+from ml.decode import open_image
+from ml.preprocess import Preprocessing, to_input
+from webapp.studies.models import Image
+from webapp.studies.services import Prepared
+from worker import bundle
+
+PREVIEW_SIDE = 1024
+
+
+@cache
+def preprocessing() -> Preprocessing:
+    return bundle.current().preprocessing
+
+
+def prepare(image: Image) -> Prepared:
+    """Decode an upload, and store its preview and the exact input of the model.
+
+    Raises:
+        ImageError: where the upload cannot be read.
+        OSError: where the storage cannot.
+    """
+    with image.file.open("rb") as stream:
+        content = stream.read()
+    picture = open_image(content)
+    folder, name = image.pk.hex[:2], str(image.pk)
+    exact = Picture.fromarray(to_input(picture, preprocessing()))
+    width, height = picture.size
+    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Picture.Resampling.BILINEAR, reducing_gap=2.0)
+    return Prepared(
+        sha256=hashlib.sha256(content).hexdigest(),
+        width=width,
+        height=height,
+        input=_store(f"inputs/{folder}/{name}.png", exact, "PNG", compress_level=1),
+        preview=_store(f"previews/{folder}/{name}.jpg", picture, "JPEG", quality=85),
+    )
+
+
+def _store(name: str, picture: Picture.Image, form: str, **options: int) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, form, **options)
+    return default_storage.save(name, ContentFile(stream.getvalue()))

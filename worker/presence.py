@@ -1,0 +1,80 @@
+"""Workers tell the database that they are there, so that readiness and pages need not ask them.
+
+An infer worker is ready when its child has the model warm in its memory, which the child itself says.
+"""
+
+import logging
+import os
+import time
+from typing import Any
+
+from celery import signals
+from django.db import DatabaseError, connection
+
+from webapp.ops import services
+from worker import reading
+
+logger = logging.getLogger(__name__)
+
+ROLE = os.environ.get("PNEUMOQUEUE_ROLE", "ingest")
+EVERY = 5.0
+
+_node = ""
+_last = 0.0
+
+
+@signals.celeryd_after_setup.connect
+def _name(sender: str, **_: Any) -> None:
+    global _node
+    _node = sender
+    if ROLE == "infer":
+        _say(False)
+
+
+@signals.worker_process_init.connect
+def _load_model(**_: Any) -> None:
+    """In the child, before it takes work."""
+    if ROLE != "infer":
+        return
+    # The parent's connection must not be shared.
+    connection.close()
+    started = time.perf_counter()
+    reader = reading.load()
+    logger.info("%s is loaded and warm after %.1f s", reader.bundle.id, time.perf_counter() - started)
+    _say(True, model=reader.bundle.id, device=reader.engine.device)
+
+
+@signals.worker_ready.connect
+def _ready(**_: Any) -> None:
+    if ROLE == "ingest":
+        _say(True)
+
+
+@signals.heartbeat_sent.connect
+def _alive(**_: Any) -> None:
+    global _last
+    if _node and time.monotonic() - _last > EVERY:
+        _last = time.monotonic()
+        _try(services.worker_is_alive, _node, ROLE, ready=ROLE == "ingest")
+
+
+def child_is_gone() -> None:
+    """The parent lost the process with the model; its successor will say when it is ready."""
+    _say(False)
+
+
+@signals.worker_shutdown.connect
+def _gone(**_: Any) -> None:
+    _try(services.forget_worker, _node)
+
+
+def _say(ready: bool, model: str = "", device: str = "") -> None:
+    _try(services.report_worker, _node, ROLE, ready=ready, model=model, device=device)
+
+
+def _try(report: Any, *args: Any, **kwargs: Any) -> None:
+    """A report that cannot be written is missed by readiness, not by the work."""
+    try:
+        report(*args, **kwargs)
+    except DatabaseError as error:
+        logger.warning("could not report: %s", error)

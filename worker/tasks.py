@@ -1,0 +1,82 @@
+"""Celery's tasks: each hands over to the code that does the work."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from celery.utils.log import get_task_logger
+from django.conf import settings
+from django.db import DatabaseError
+
+from ml.errors import ImageError
+from webapp.config.celery import app
+from webapp.config.problems import Problem
+from webapp.studies import services
+from worker import preparing, presence, reading
+from worker.batching import AdaptiveBatches
+
+logger = get_task_logger(__name__)
+
+
+@app.task(name="worker.ingest", time_limit=120)
+def ingest(image_id: str) -> str:
+    """Prepare one uploaded image."""
+    image = services.start_ingest(UUID(image_id))
+    if image is None:
+        return "nothing to do"
+    try:
+        return "ready" if services.finish_ingest(image, preparing.prepare(image)) else "overtaken"
+    except ImageError as error:
+        services.fail(image.pk, error.code, error.detail)
+        return error.code
+    except FileNotFoundError:
+        services.fail(image.pk, "file_missing", "The uploaded file is gone from the storage. Please upload it again.")
+        return "file_missing"
+    except (DatabaseError, OSError):
+        # Not the image's fault: it stays queued, and the reconciler sends it again.
+        services.excuse(image.pk)
+        raise
+    except Exception:
+        logger.exception("preparing %s failed", image.pk)
+        services.fail(image.pk, "internal_error", "Preparing this image failed; the administrators' log says why.")
+        return "internal_error"
+
+
+@app.task(name="worker.unpack", time_limit=1800)
+def unpack(archive_id: str) -> str:
+    """Make images of a ZIP."""
+    try:
+        return f"{services.unpack(UUID(archive_id))} images"
+    except Problem as error:
+        services.fail_archive(UUID(archive_id), str(error.get_codes()), str(error.detail))
+        return str(error.get_codes())
+
+
+class ReadingTask(AdaptiveBatches):
+    """Batches of images; a lost batch is given back at once."""
+
+    abstract = True
+    max_batch = settings.MAX_BATCH
+
+    def on_batch_lost(self, requests: Collection[Any]) -> None:
+        presence.child_is_gone()
+        try:
+            services.release([UUID(request.args[0]) for request in requests])
+        except DatabaseError:
+            logger.exception("could not give a lost batch back; the reconciler will")
+
+
+@app.task(name="worker.infer", base=ReadingTask)
+def infer(requests: Collection[Any]) -> str:
+    """Read a batch of images."""
+    ids = list(dict.fromkeys(UUID(request.args[0]) for request in requests))
+    return f"{reading.read_batch(ids)} of a batch of {len(ids)}"
+
+
+@app.task(name="worker.reconcile", ignore_result=True, time_limit=60)
+def reconcile() -> dict[str, Any]:
+    """Find what was lost on its way and send it again."""
+    done = services.reconcile()
+    if any(done.values()):
+        logger.warning("reconciled: %s", done)
+    return done
