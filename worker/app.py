@@ -4,7 +4,11 @@ The environment variable ``PNEUMOQUEUE_ROLE`` is ``ingest`` (several processes t
 process per device that reads them).
 """
 
+import os
+
 import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
 django.setup()
 
