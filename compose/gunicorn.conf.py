@@ -1,0 +1,19 @@
+"""gunicorn's settings, for every way of running the web process; the address comes with the command."""
+
+import os
+
+from prometheus_client import multiprocess
+
+worker_class = "uvicorn_worker.UvicornWorker"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+# Workers are never exchanged after some number of requests: that would cut off clients who wait for a result.
+max_requests = 0
+# A client who waits for a result asks again; it need not hold up a stop.
+graceful_timeout = 10
+control_socket_disable = True
+
+
+def child_exit(server: object, worker: object) -> None:
+    """Keep the gauges of a web process that died out of /metrics."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[attr-defined]

