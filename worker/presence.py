@@ -4,11 +4,11 @@ An infer worker is ready when its child has the model warm in its memory, which 
 """
 
 import logging
-import os
 import time
 from typing import Any
 
 from celery import signals
+from django.conf import settings
 from django.db import DatabaseError, connection
 
 from webapp.ops import services
@@ -16,7 +16,7 @@ from worker import reading
 
 logger = logging.getLogger(__name__)
 
-ROLE = os.environ.get("PNEUMOQUEUE_ROLE", "ingest")
+ROLE = settings.WORKER_ROLE
 EVERY = 5.0
 
 _node = ""

@@ -132,6 +132,8 @@ MAX_ATTEMPTS = 3
 
 MODELS_DIR = ROOT / "models"
 MODEL_BUNDLE = env("MODEL_BUNDLE", default="")
+#: ``ingest`` (several processes that prepare images) or ``infer`` (one process per device that reads them).
+WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
 MAX_BATCH = env.int("MAX_BATCH", default=16)
 #: Seconds after which an image in a batch counts as lost with its worker.
 RUNNING_LEASE_SECONDS = env.int("RUNNING_LEASE_SECONDS", default=30)
@@ -156,7 +158,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A worker that reads holds the batch in hand and the next one, which gathers meanwhile.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 2 * MAX_BATCH if WORKER_ROLE == "infer" else 1
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 # Loading TensorFlow and the model takes longer than Celery's four seconds.
