@@ -49,9 +49,7 @@ class Strength:
 
 
 #: For choosing the epoch and the threshold: hard, yet each change is one that a real upload could show.
-HARD = Strength(
-    rotation=8, zoom=0.10, shift=0.06, gamma=0.6, contrast=0.3, noise=6, blur=1.0, flip=0.0, jpeg=0.5
-)
+HARD = Strength(rotation=8, zoom=0.10, shift=0.06, gamma=0.6, contrast=0.3, noise=6, blur=1.0, flip=0.0, jpeg=0.5)
 
 
 def perturb(image: Image.Image, rng: np.random.Generator, strength: Strength, spec: Preprocessing) -> np.ndarray:

@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--json", type=Path, help="write the results here")
     predict.add_argument("files", type=Path, nargs="+", metavar="FILE")
     predict.set_defaults(run=_predict)
+
+    benchmark = commands.add_parser("benchmark", help="measure how many images a second an engine reads")
+    benchmark.add_argument("--model", type=Path, required=True, help="the bundle")
+    benchmark.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16], help="images in a batch")
+    benchmark.add_argument("--seconds", type=float, default=10.0, help="for each size of batch")
+    benchmark.add_argument("--json", type=Path, help="write the figures here")
+    benchmark.set_defaults(run=_benchmark)
     return top
 
 
@@ -85,3 +92,9 @@ def _predict(arguments: argparse.Namespace) -> int:
     from ml.predict import predict
 
     return predict(arguments.model, arguments.files, json_file=arguments.json)
+
+
+def _benchmark(arguments: argparse.Namespace) -> None:
+    from ml.benchmark import benchmark
+
+    benchmark(arguments.model, arguments.batch, seconds=arguments.seconds, json_file=arguments.json)

@@ -94,6 +94,9 @@ def train(
     fit_data = TrainingImages(training, recipe, spec)
     print(f"training on {len(fit_data.groups)} images of {_patients(training)} patients, "
           f"holding out {len(held_out)} files of {_patients(held_out)} patients", flush=True)  # fmt: skip
+    # A run that goes on must not show the images of its first epochs again.
+    log = work / "epochs.csv"
+    fit_data.start_at(len(_epochs(log)) if log.exists() else 0)
     check = HeldOut(held_out, spec, recipe.seed)
 
     keras.mixed_precision.set_dtype_policy(recipe.precision)
@@ -132,7 +135,7 @@ def train(
         callbacks=[
             keras.callbacks.ModelCheckpoint(best, monitor="val_loss", save_best_only=True, save_weights_only=True),
             keras.callbacks.EarlyStopping(monitor="val_loss", patience=recipe.patience),
-            keras.callbacks.CSVLogger(work / "epochs.csv", append=True),
+            keras.callbacks.CSVLogger(log, append=True),
             keras.callbacks.BackupAndRestore(work / "backup", delete_checkpoint=False),
         ],
     )
@@ -167,7 +170,7 @@ def train(
             "patients": _patients(training),
             "held_out_patients": _patients(held_out),
             "seconds_of_last_run": round(seconds),
-            "epochs": _epochs(work / "epochs.csv"),
+            "epochs": _epochs(log),
         },
         "data": {"sha256": data.fingerprint([*samples, *renditions]), "files": len(samples) + len(renditions)},
         "versions": {
@@ -201,7 +204,11 @@ class TrainingImages(keras.utils.PyDataset):
         self.labels = np.array([label for _, label in by_name])
         counts = np.bincount(self.labels, minlength=2)
         self.class_weight = {label: len(self.labels) / (2 * max(1, count)) for label, count in enumerate(counts)}
-        self.epoch = 0
+        self.start_at(0)
+
+    def start_at(self, epoch: int) -> None:
+        """Give the order and the augmentations of this epoch."""
+        self.epoch = epoch
         self._shuffle()
 
     def __len__(self) -> int:
@@ -218,8 +225,7 @@ class TrainingImages(keras.utils.PyDataset):
         return to_tensor(np.stack(images)), one_hot(self.labels[chosen])
 
     def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._shuffle()
+        self.start_at(self.epoch + 1)
 
     def _shuffle(self) -> None:
         self.order = np.random.default_rng([self.recipe.seed, self.epoch]).permutation(len(self.groups))
