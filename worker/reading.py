@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
+from django.conf import settings
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
@@ -40,7 +41,7 @@ def load() -> Reader:
 
     used = bundle.current()
     engine = engines.load(used.path)
-    engine.warm_up()
+    engine.warm_up(settings.MAX_BATCH)
     _reader = Reader(used, engine)
     return _reader
 
@@ -67,9 +68,7 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
             results.append(services.Result(pk, normal, pneumonia, reader.bundle.label(pneumonia)))
         else:
             services.fail(pk, "model_error", "The model gave no number for this image. Please report it.")
-    return services.succeed(
-        token, results, model=reader.bundle.id, threshold=reader.bundle.threshold, seconds=seconds
-    )
+    return services.succeed(token, results, model=reader.bundle.id, threshold=reader.bundle.threshold, seconds=seconds)
 
 
 def _pixels(image: Image, used: "Bundle") -> NDArray[np.uint8] | None:

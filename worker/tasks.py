@@ -48,8 +48,8 @@ def unpack(archive_id: str) -> str:
     try:
         return f"{services.unpack(UUID(archive_id))} images"
     except Problem as error:
-        services.fail_archive(UUID(archive_id), str(error.get_codes()), str(error.detail))
-        return str(error.get_codes())
+        services.fail_archive(UUID(archive_id), error.code, str(error.detail))
+        return error.code
 
 
 class ReadingTask(AdaptiveBatches):

@@ -5,7 +5,7 @@ header ``X-Job-Token``, a browser in a cookie. Nothing is stored for it.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -49,7 +49,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
         AuthenticationFailed: where a job token was sent that this service did not sign.
     """
     if request.user.is_authenticated:
-        return Identity(user=request.user)
+        return Identity(user=cast("User", request.user))
     token = request.headers.get(HEADER)
     if token:
         guest = read_token(token)

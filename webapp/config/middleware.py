@@ -20,17 +20,17 @@ def static_files(get_response):
 
     if iscoroutinefunction(get_response):
 
-        async def middleware(request: HttpRequest) -> HttpResponse:
+        async def asynchronous(request: HttpRequest) -> HttpResponse:
             if not request.path_info.startswith(whitenoise.static_prefix):
                 return await get_response(request)
             return await sync_to_async(whitenoise)(request) or await get_response(request)
 
-    else:
+        return asynchronous
 
-        def middleware(request: HttpRequest) -> HttpResponse:
-            return whitenoise(request) or get_response(request)
+    def synchronous(request: HttpRequest) -> HttpResponse:
+        return whitenoise(request) or get_response(request)
 
-    return middleware
+    return synchronous
 
 
 @sync_and_async_middleware
@@ -43,12 +43,12 @@ def content_security_policy(get_response):
 
     if iscoroutinefunction(get_response):
 
-        async def middleware(request: HttpRequest) -> HttpResponse:
+        async def asynchronous(request: HttpRequest) -> HttpResponse:
             return mark(await get_response(request))
 
-    else:
+        return asynchronous
 
-        def middleware(request: HttpRequest) -> HttpResponse:
-            return mark(get_response(request))
+    def synchronous(request: HttpRequest) -> HttpResponse:
+        return mark(get_response(request))
 
-    return middleware
+    return synchronous

@@ -23,6 +23,7 @@ class Problem(exceptions.APIException):
     def __init__(self, status_code: int, code: str, detail: str) -> None:
         super().__init__(detail, code)
         self.status_code = status_code
+        self.code = code
 
 
 def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any]:

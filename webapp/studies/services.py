@@ -121,7 +121,7 @@ def unpack(archive_id: UUID, chunk: int = 20) -> int:
         unpacked = Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED)
         unpacked.update(state=Archive.State.UNPACKED, attempts=0)
         # Its images are stored now; keeping the ZIP would keep everything twice.
-        transaction.on_commit(partial(default_storage.delete, archive.file.name))
+        transaction.on_commit(partial(default_storage.delete, str(archive.file.name)))
     return made
 
 
@@ -138,7 +138,7 @@ def _study_image(study: Study, identity: Identity, file: File, filename: str) ->
     refusal = sniff.refusal(file)
     if refusal:
         image.status, image.finished_at = Status.FAILED, timezone.now()
-        image.error_code, image.error_detail = refusal.code, refusal.detail
+        image.error_code, image.error_detail = refusal.code, str(refusal.detail)
     return image
 
 
@@ -251,9 +251,9 @@ def claim(image_ids: Sequence[UUID]) -> tuple[UUID, list[Image]]:
         The claim, and the images that it holds: those that no other batch has, in no particular order.
     """
     token = uuid4()
-    taken = Image.objects.filter(
-        pk__in=image_ids, status=Status.READY, attempts__lt=settings.MAX_ATTEMPTS
-    ).update(status=Status.RUNNING, claim=token, claimed_at=timezone.now(), attempts=F("attempts") + 1)
+    taken = Image.objects.filter(pk__in=image_ids, status=Status.READY, attempts__lt=settings.MAX_ATTEMPTS).update(
+        status=Status.RUNNING, claim=token, claimed_at=timezone.now(), attempts=F("attempts") + 1
+    )
     if taken < len(image_ids):
         _set_aside(image_ids)
     return token, list(Image.objects.filter(claim=token)) if taken else []

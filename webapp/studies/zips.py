@@ -1,6 +1,7 @@
 """ZIP files with images in them: what is inside, without unpacking it, and limits that a ZIP bomb breaks."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def read(file: IO[bytes] | Any, entry: Entry) -> Iterator[File]:
                 while limit and (part := source.read(min(2**20, limit))):
                     content.write(part)
                     limit -= len(part)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zipfile.zlib.error):
+        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error):
             content.seek(0)
             content.truncate()
         size = content.tell()
@@ -82,4 +83,6 @@ def _clean(name: str) -> str:
 
 def _is_litter(info: zipfile.ZipInfo) -> bool:
     parts = PurePosixPath(info.filename).parts
-    return info.is_dir() or "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1] in ("Thumbs.db", "desktop.ini")
+    return (
+        info.is_dir() or "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1] in ("Thumbs.db", "desktop.ini")
+    )

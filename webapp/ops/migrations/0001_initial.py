@@ -4,22 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('name', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('role', models.CharField(max_length=20)),
-                ('model', models.CharField(blank=True, max_length=100)),
-                ('device', models.CharField(blank=True, max_length=100)),
-                ('ready', models.BooleanField(default=False)),
-                ('seen_at', models.DateTimeField()),
+                ("name", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("role", models.CharField(max_length=20)),
+                ("model", models.CharField(blank=True, max_length=100)),
+                ("device", models.CharField(blank=True, max_length=100)),
+                ("ready", models.BooleanField(default=False)),
+                ("seen_at", models.DateTimeField()),
             ],
         ),
     ]

@@ -18,7 +18,15 @@ from webapp.config import problems
 from webapp.studies.models import FINAL, Image
 from webapp.studies.waiting import study_states, wait_for_change
 
-Answer = Callable[..., HttpResponse]
+Answer = Callable[..., Response]
+
+
+class Pending(Response):
+    """An answer that becomes a prediction once its image has been read."""
+
+    def __init__(self, image: Image, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.image = image
 
 
 def long_poll(kind: str) -> Callable[[Any], Any]:
@@ -81,9 +89,9 @@ async def _poll(
 
 async def _poll_prediction(answer: Answer, request: HttpRequest, **kwargs: Any) -> HttpResponse:
     response: Any = await sync_to_async(answer)(request, **kwargs)
-    image: Image | None = getattr(response, "image", None)
-    if image is None:
+    if not isinstance(response, Pending):
         return response
+    image = response.image
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.PREDICT_TIMEOUT_SECONDS
     status = str(image.status)

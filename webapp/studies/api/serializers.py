@@ -46,7 +46,7 @@ class PredictionAnswerSerializer(serializers.Serializer):
     prediction = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField()), help_text="[[normal, pneumonia]]"
     )
-    label = serializers.CharField()
+    label: Any = serializers.CharField()
     probability = serializers.FloatField()
     threshold = serializers.FloatField()
     model = serializers.CharField()
@@ -63,10 +63,10 @@ class ImageSerializer(serializers.ModelSerializer):
 
     url = serializers.HyperlinkedIdentityField("api-image")
     page_url = serializers.HyperlinkedIdentityField("image", lookup_field="pk")
-    study = serializers.HyperlinkedRelatedField("api-study", read_only=True)
+    study: Any = serializers.HyperlinkedRelatedField("api-study", read_only=True)
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
     status = serializers.ChoiceField(choices=Status.choices)
-    label = serializers.CharField(source="prediction.label", allow_null=True, default=None)
+    label: Any = serializers.CharField(source="prediction.label", allow_null=True, default=None)
     probability = serializers.FloatField(source="prediction.pneumonia", allow_null=True, default=None)
     probability_normal = serializers.FloatField(source="prediction.normal", allow_null=True, default=None)
     threshold = serializers.FloatField(source="prediction.threshold", allow_null=True, default=None)
@@ -79,7 +79,7 @@ class ImageSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Image
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
             "probability_normal", "threshold", "model", "warnings", "error", "attempts", "width", "height", "sha256",
             "created_at", "finished_at", "timings", "preview_url", "input_url",
@@ -138,11 +138,11 @@ class StudySerializer(serializers.ModelSerializer):
     total = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField())
     eta_seconds = serializers.FloatField(allow_null=True)
-    errors = ErrorSerializer(many=True)
+    errors: Any = ErrorSerializer(many=True)
 
     class Meta:
         model = Study
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "url", "page_url", "name", "patient", "status", "total", "counts", "eta_seconds", "errors",
             "images_url", "results_url", "created_at",
         )  # fmt: skip

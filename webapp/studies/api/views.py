@@ -24,7 +24,7 @@ from webapp.accounts.throttles import UploadThrottle
 from webapp.config.problems import Problem
 from webapp.studies import results, services
 from webapp.studies.api import serializers
-from webapp.studies.api.polling import long_poll
+from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.models import Image, Study
 
 WAIT = OpenApiParameter(
@@ -211,9 +211,7 @@ class Predict(APIView):
         asked.is_valid(raise_exception=True)
         content = ContentFile(_decode(asked.validated_data["image"]), name="predict")
         image = services.create_image(identity, content, filename="predict")
-        response = Response(serializers.ImageSerializer(image, context={"request": request}).data, status=202)
-        response.image = image
-        return response
+        return Pending(image, serializers.ImageSerializer(image, context={"request": request}).data, status=202)
 
 
 def _decode(text: str) -> bytes:
