@@ -1,0 +1,144 @@
+"""How fast the service is, beside what its engine gives in a bare loop on the same machine in the same run.
+
+`make bench` prints the figures. Real X-rays are used where the data set is at hand, else synthesised ones.
+"""
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests import clients, synthetic
+from tests.conftest import DATA
+from tests.service import ROOT, Service
+
+pytestmark = pytest.mark.benchmark
+
+IMAGES, CLIENTS = 200, 16
+WAITING = 300
+
+
+@pytest.fixture(scope="module")
+def contents() -> list[bytes]:
+    files = sorted(DATA.glob("originals/*/*.jpeg"))
+    some = [file.read_bytes() for file in files] or [synthetic.xray_jpeg(seed, (1300, 1000)) for seed in range(30)]
+    print(f"\n{platform.machine()}, {os.cpu_count()} processors, {len(some)} different images, "
+          f"{'real' if files else 'synthesised'}, {statistics.mean(map(len, some)) / 1024:.0f} kB each")  # fmt: skip
+    return (some * (IMAGES // len(some) + 1))[:IMAGES]
+
+
+def bare_loop(folder: Path) -> float:
+    """Images a second of the service's bundle and engine in a process of its own."""
+    bundle = os.environ.get("MODEL_BUNDLE") or max((ROOT / "models").glob("*/bundle.json")).parent
+    subprocess.run(
+        [sys.executable, "-m", "ml", "benchmark", "--model", bundle, "--batch", "16", "--seconds", "15",
+         "--json", folder / "bare.json"],
+        cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    return float(json.loads((folder / "bare.json").read_text())["images_per_second"]["16"])
+
+
+@contextmanager
+def watching_memory(service: Service) -> Iterator[dict[str, float]]:
+    """The largest resident size of each kind of process, in MB, while the block runs."""
+    largest: dict[str, float] = {}
+    kinds = {"web": "gunicorn", "infer": "--hostname=infer@", "ingest": "--hostname=ingest@", "redis": "redis-server"}
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            for kind, pattern in kinds.items():
+                for process in service.named(pattern):
+                    try:
+                        size = process.memory_info().rss / 2**20
+                    except psutil.NoSuchProcess:
+                        continue
+                    largest[kind] = max(largest.get(kind, 0.0), size)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield largest
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_throughput(service: Service, contents: list[bytes], tmp_path: Path) -> None:
+    """200 images at once by 16 clients, between two runs of the bare loop."""
+    before = bare_loop(tmp_path)
+    with watching_memory(service) as memory:
+        load = clients.post_many(service, contents, CLIENTS)
+    after = bare_loop(tmp_path)
+    rate, bound = load.succeeded / load.seconds, (before + after) / 2
+    print(f"bare loop            {before:6.2f} and {after:.2f} images/s, before and after")
+    print(f"service              {rate:6.2f} images/s, {load.succeeded} of {IMAGES} succeeded in {load.seconds:.1f} s")
+    print(f"ratio                {rate / bound:6.3f}")
+    print(f"mean batch           {load.mean_batch:6.2f}")
+    print(f"upload accepted      {statistics.median(load.post_seconds) * 1000:6.0f} ms at the median, "
+          f"{max(load.post_seconds) * 1000:.0f} ms at most")  # fmt: skip
+    print("largest process      " + ", ".join(f"{kind} {size:.0f} MB" for kind, size in sorted(memory.items())))
+    assert load.succeeded == IMAGES
+
+
+def test_one_image(service: Service, contents: list[bytes]) -> None:
+    """One image on an idle machine, from the upload to the result in the client's hand."""
+    seconds = []
+    with clients.admin(service) as by:
+        for content in contents[:10]:
+            started = time.perf_counter()
+            result = clients.wait_final(by, clients.upload(by, content).json()["url"])
+            seconds.append(time.perf_counter() - started)
+            assert result["status"] == "succeeded"
+    print(f"\none image            {statistics.median(seconds):6.2f} s at the median, {max(seconds):.2f} s at most")
+
+
+def test_uploads_while_many_wait(service: Service, contents: list[bytes]) -> None:
+    """Uploads while 300 clients are held in `?wait=`, for images that the stopped infer worker does not read."""
+    infer = [service.infer_parent(), *service.infer_parent().children()]
+    for process in infer:
+        process.suspend()
+    try:
+        held, seconds = asyncio.run(_hold_and_upload(service, contents))
+    finally:
+        for process in infer:
+            process.resume()
+    print(f"\nwith {held} waiting     {statistics.median(seconds) * 1000:6.0f} ms for an upload at the median, "
+          f"{max(seconds) * 1000:.0f} ms at most of {len(seconds)}")  # fmt: skip
+    assert held == WAITING
+
+
+async def _hold_and_upload(service: Service, contents: list[bytes]) -> tuple[int, list[float]]:
+    with clients.client(service) as one:
+        key = clients.token(one, service)
+    limits = httpx.Limits(max_connections=WAITING + 10)
+    async with httpx.AsyncClient(
+        base_url=service.url, timeout=120, limits=limits, headers={"Authorization": f"Token {key}"}
+    ) as by:
+        urls = [(await by.post("/api/v1/images/", files={"file": ("a.jpeg", content)})).json()["url"]
+                for content in contents[:10]]  # fmt: skip
+        waiting = [asyncio.create_task(by.get(urls[i % 10], params={"wait": 30})) for i in range(WAITING)]
+        await asyncio.sleep(5)
+        seconds = []
+        for content in contents[:20]:
+            started = time.perf_counter()
+            answer = await by.post("/api/v1/images/", files={"file": ("b.jpeg", content)})
+            seconds.append(time.perf_counter() - started)
+            assert answer.status_code == 202
+        held = sum(not task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    return held, seconds

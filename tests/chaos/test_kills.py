@@ -1,0 +1,125 @@
+"""Any process may be killed at any time; every image still ends with one result."""
+
+import os
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests import clients, synthetic
+from tests.clients import Load
+from tests.service import Service
+
+pytestmark = [pytest.mark.chaos, pytest.mark.integration]
+
+IMAGES = 48
+#: The longest that a lost message stays lost, with room for a slow machine.
+RECOVERY_SECONDS = 60
+
+
+class Background(threading.Thread):
+    """A load that runs while the test does harm."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(daemon=True)
+        self.service = service
+        self.load: Load | None = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        contents = [synthetic.xray_jpeg(seed) for seed in range(6)] * (IMAGES // 6)
+        try:
+            self.load = clients.post_many(self.service, contents, clients=16)
+        except Exception as error:
+            self.error = error
+
+    def finish(self) -> Load:
+        self.join(240)
+        assert not self.is_alive(), "images are still waiting"
+        assert self.error is None, self.error
+        assert self.load is not None
+        return self.load
+
+
+@pytest.fixture
+def busy(service: Service) -> Background:
+    """A load of which some images are read and most are not."""
+    before = succeeded(service)
+    background = Background(service)
+    background.start()
+    until(lambda: succeeded(service) > before)
+    return background
+
+
+def succeeded(service: Service) -> float:
+    for line in httpx.get(f"{service.url}/metrics", timeout=20).text.splitlines():
+        if line.startswith('pneumoqueue_images{status="succeeded"}'):
+            return float(line.rsplit(" ", 1)[1])
+    raise AssertionError("the metric is missing")
+
+
+def until(condition, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def each_once(load: Load) -> None:
+    assert load.succeeded == IMAGES
+    assert len({result["id"] for result in load.results}) == IMAGES
+
+
+def test_the_model_process_is_killed_in_mid_batch(service: Service, busy: Background) -> None:
+    child = service.infer_child().pid
+    os.kill(child, signal.SIGKILL)
+    load = busy.finish()
+    each_once(load)
+    assert max(result["attempts"] for result in load.results) == 2, "no batch was in the process when it was killed"
+    assert service.infer_child().pid != child
+
+
+def test_the_infer_worker_is_killed(service: Service, busy: Background) -> None:
+    parent = service.infer_parent().pid
+    os.kill(parent, signal.SIGKILL)
+    each_once(busy.finish())
+    assert service.infer_parent().pid != parent
+
+
+def test_an_ingest_process_is_killed(service: Service, busy: Background) -> None:
+    os.kill(service.named("--hostname=ingest@")[-1].pid, signal.SIGKILL)
+    each_once(busy.finish())
+
+
+def test_redis_is_killed_and_comes_back_empty(service: Service, busy: Background) -> None:
+    redis = service.redis()
+    # Held still while its files go, so that supervisord's new one cannot load them.
+    os.kill(redis.pid, signal.SIGSTOP)
+    for file in (service.data_dir / "redis").rglob("*.aof*"):
+        file.unlink()
+    os.kill(redis.pid, signal.SIGKILL)
+    killed = time.monotonic()
+    with clients.admin(service) as by:
+        during = clients.upload(by, synthetic.xray_jpeg(50))
+        assert during.status_code == 202, during.text
+        assert clients.wait_final(by, during.json()["url"])["status"] == "succeeded"
+    each_once(busy.finish())
+    assert time.monotonic() - killed < RECOVERY_SECONDS + 60
+
+
+def test_a_web_process_is_killed(service: Service) -> None:
+    with clients.admin(service) as by:
+        urls = [clients.upload(by, synthetic.xray_jpeg(seed)).json()["url"] for seed in range(4)]
+        os.kill(service.named("gunicorn")[-1].pid, signal.SIGKILL)
+        until(lambda: _answers(service))
+        results = [clients.wait_final(by, url) for url in urls]
+    assert [result["status"] for result in results] == ["succeeded"] * 4
+
+
+def _answers(service: Service) -> bool:
+    try:
+        return httpx.get(f"{service.url}/healthz", timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False

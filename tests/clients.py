@@ -1,0 +1,127 @@
+"""Clients of the service's API, one or many at once."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.service import Service
+
+FINAL = ("succeeded", "failed", "cancelled")
+
+
+def client(service: Service, **options: Any) -> httpx.Client:
+    """A guest's client."""
+    return httpx.Client(base_url=service.url, timeout=90, **options)
+
+
+def admin(service: Service) -> httpx.Client:
+    """A client with the admin's token, which has no rate limit."""
+    made = client(service)
+    made.headers["Authorization"] = f"Token {token(made, service)}"
+    return made
+
+
+def token(by: httpx.Client, service: Service) -> str:
+    answer = by.post("/api/v1/auth/token/", json={"username": "admin", "password": service.admin_password})
+    answer.raise_for_status()
+    return str(answer.json()["token"])
+
+
+def upload(by: httpx.Client, content: bytes, filename: str = "chest.jpeg", **fields: str) -> httpx.Response:
+    return by.post("/api/v1/images/", files={"file": (filename, content)}, data=fields)
+
+
+def wait_final(by: httpx.Client, url: str, seconds: float = 120) -> dict[str, Any]:
+    """Poll a job until it has come to an end.
+
+    Raises:
+        TimeoutError: it has not.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        data: dict[str, Any] = by.get(url, params={"wait": 20}).raise_for_status().json()
+        if data["status"] in (*FINAL, "finished"):
+            return data
+    raise TimeoutError(f"{url} is still {data['status']}")
+
+
+@dataclass
+class Load:
+    """What came of a series of uploads.
+
+    Attributes:
+        results: each image's last JSON.
+        post_seconds: how long each upload took to be accepted.
+        seconds: from the first upload to the last result.
+    """
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+    post_seconds: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def succeeded(self) -> int:
+        return sum(result["status"] == "succeeded" for result in self.results)
+
+    @property
+    def mean_batch(self) -> float:
+        """Images by the batches that they were read in."""
+        sizes = [result["timings"]["batch_size"] for result in self.results if result["status"] == "succeeded"]
+        return len(sizes) / sum(1 / size for size in sizes)
+
+
+def post_many(service: Service, contents: Sequence[bytes], clients: int, *, waiters: int = 4) -> Load:
+    """Upload images by several clients at once, as the admin, and wait for every result."""
+    with client(service) as one:
+        key = token(one, service)
+    return asyncio.run(_post_many(service, key, contents, clients, waiters))
+
+
+async def _post_many(service: Service, key: str, contents: Sequence[bytes], clients: int, waiters: int) -> Load:
+    load = Load()
+    urls: list[str] = []
+    work = iter(enumerate(contents))
+    limits = httpx.Limits(max_connections=clients + waiters)
+    async with httpx.AsyncClient(
+        base_url=service.url, timeout=120, limits=limits, headers={"Authorization": f"Token {key}"}
+    ) as by:
+        started = time.perf_counter()
+
+        async def send() -> None:
+            for index, content in work:
+                before = time.perf_counter()
+                answer = await by.post("/api/v1/images/", files={"file": (f"{index}.jpeg", content)})
+                load.post_seconds.append(time.perf_counter() - before)
+                assert answer.status_code == 202, answer.text
+                urls.append(answer.json()["url"])
+
+        await asyncio.gather(*[send() for _ in range(clients)])
+        load.results = await final_results(by, urls, waiters)
+        load.seconds = time.perf_counter() - started
+    return load
+
+
+async def final_results(by: httpx.AsyncClient, urls: Iterable[str], waiters: int = 4) -> list[dict[str, Any]]:
+    """Wait for jobs to come to an end, holding ``waiters`` connections at most."""
+    left = iter(list(urls))
+    results: list[dict[str, Any]] = []
+
+    async def wait() -> None:
+        for url in left:
+            while True:
+                try:
+                    answer = await by.get(url, params={"wait": 30})
+                except httpx.TransportError:  # a web process that is being restarted
+                    await asyncio.sleep(0.5)
+                    continue
+                data = answer.json()
+                if data["status"] in FINAL:
+                    results.append(data)
+                    break
+
+    await asyncio.gather(*[wait() for _ in range(waiters)])
+    return results

@@ -1,0 +1,148 @@
+"""From an upload to its result, through real processes."""
+
+import base64
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import clients, synthetic
+from tests.service import ROOT, Service
+
+pytestmark = pytest.mark.integration
+
+
+def released_bundle() -> Path:
+    return max((ROOT / "models").glob("*/bundle.json")).parent
+
+
+def test_a_guests_image_is_read_and_belongs_to_the_guest(service: Service) -> None:
+    with clients.client(service) as guest:
+        accepted = clients.upload(guest, synthetic.xray_jpeg(1), patient="P-1")
+        assert accepted.status_code == 202, accepted.text
+        job = accepted.json()
+        assert accepted.headers["Location"] == job["url"]
+        result = clients.wait_final(guest, job["url"])
+    assert result["status"] == "succeeded"
+    assert 0 <= result["probability"] <= 1
+    assert (result["label"] == "PNEUMONIA") == (result["probability"] >= result["threshold"])
+    assert result["model"] == released_bundle().name
+    assert result["patient"] == "P-1"
+    assert result["attempts"] == 1
+    assert all(result["timings"][step] is not None for step in ("ingest_s", "infer_wait_s", "infer_s", "total_s"))
+    # The same through the token, and for nobody else.
+    assert httpx.get(job["url"], headers={"X-Job-Token": job["token"]}).json()["status"] == "succeeded"
+    assert httpx.get(job["url"]).status_code == 404
+    for name in ("preview_url", "input_url"):
+        assert httpx.get(result[name]).status_code == 404
+        assert httpx.get(result[name], headers={"X-Job-Token": job["token"]}).headers["content-type"][:6] == "image/"
+
+
+def test_the_service_and_the_command_line_agree(service: Service, tmp_path: Path) -> None:
+    contents = {f"{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(5)}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    subprocess.run(
+        [sys.executable, "-m", "ml", "predict", "--model", released_bundle(), "--json", tmp_path / "said.json",
+         *(tmp_path / name for name in contents)],
+        cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    said = {Path(row["file"]).name: row for row in json.loads((tmp_path / "said.json").read_text())}
+    with clients.admin(service) as by:
+        for name, content in contents.items():
+            result = clients.wait_final(by, clients.upload(by, content, name).json()["url"])
+            assert result["probability"] == pytest.approx(said[name]["probability"], abs=1e-3)
+            assert result["label"] == said[name]["label"]
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (synthetic.empty, "file_empty"),
+        (synthetic.text, "not_an_image"),
+        (synthetic.svg, "svg_not_supported"),
+        (synthetic.truncated_jpeg, "image_truncated"),
+        (synthetic.tiny_png, "image_too_small"),
+        (synthetic.bomb_png, "image_too_large"),
+    ],
+)
+def test_bad_input_has_its_own_code_and_sentence(service: Service, make, code: str) -> None:
+    with clients.client(service) as guest:
+        answer = clients.upload(guest, make(), "chest.jpg")
+        if answer.status_code == 202:
+            result = clients.wait_final(guest, answer.json()["url"])
+            assert result["status"] == "failed"
+            error = result["error"]
+        else:
+            assert 400 <= answer.status_code < 500
+            assert answer.headers["content-type"] == "application/problem+json"
+            error = answer.json()
+    assert error["code"] == code
+    assert error["detail"].endswith(".")
+
+
+def test_the_first_reports_interface(service: Service) -> None:
+    image = base64.b64encode(synthetic.xray_jpeg(3)).decode()
+    answer = httpx.post(f"{service.url}/predict", json={"image": image}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    [[normal, pneumonia]] = answer.json()["prediction"]
+    assert 0 <= normal <= 1
+    assert answer.json()["probability"] == pneumonia
+
+
+def test_a_study_with_a_zip_and_a_bad_file(service: Service) -> None:
+    packed = synthetic.zip_of({f"scan/{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(12)})
+    files = [
+        ("files", ("study.zip", packed)),
+        ("files", ("one.png", synthetic.xray_png(99))),
+        ("files", ("notes.jpg", synthetic.text())),
+    ]
+    with clients.client(service) as guest:
+        accepted = guest.post("/api/v1/studies/", files=files, data={"name": "ward 3"})
+        assert accepted.status_code == 202, accepted.text
+        study = accepted.json()
+        assert study["total"] == 14
+        while study["status"] not in ("finished", "cancelled"):
+            study = guest.get(study["url"], params={"wait": 30}).json()
+            assert sum(study["counts"].values()) == 14
+        assert study["counts"]["succeeded"] == 13
+        assert study["counts"]["failed"] == 1
+        assert study["eta_seconds"] == 0
+        rows = list(csv.DictReader(io.StringIO(guest.get(study["results_url"]).text)))
+    assert len(rows) == 14
+    by_name = {row["filename"]: row for row in rows}
+    assert by_name["notes.jpg"]["error_code"] == "not_an_image"
+    assert all(row["label"] in ("NORMAL", "PNEUMONIA") for name, row in by_name.items() if name != "notes.jpg")
+
+
+def test_many_at_once_are_read_in_batches(service: Service) -> None:
+    contents = [synthetic.xray_jpeg(seed) for seed in range(8)] * 6
+    load = clients.post_many(service, contents, clients=16)
+    assert load.succeeded == len(contents)
+    assert load.mean_batch > 2
+    assert {result["attempts"] for result in load.results} == {1}
+
+
+def test_flower_shows_workers_queues_and_tasks(service: Service) -> None:
+    clients.post_many(service, [synthetic.xray_jpeg(5)], clients=1)
+    with httpx.Client(base_url=service.flower_url, auth=("admin", service.flower_password())) as flower:
+        names = {name.split("@")[0] for name in flower.get("/api/workers", params={"refresh": 1}).json()}
+        tasks = flower.get("/api/tasks").json().values()
+    assert names == {"ingest", "infer"}
+    assert {task["name"] for task in tasks if task["state"] == "SUCCESS"} >= {"worker.ingest", "worker.infer"}
+    assert httpx.get(f"{service.flower_url}/api/tasks").status_code == 401
+
+
+def test_health_readiness_and_metrics(service: Service) -> None:
+    assert httpx.get(f"{service.url}/healthz").json() == {"status": "ok"}
+    ready = httpx.get(f"{service.url}/readyz")
+    assert ready.status_code == 200, ready.text
+    assert all(ready.json()["parts"].values())
+    metrics = httpx.get(f"{service.url}/metrics").text
+    assert 'pneumoqueue_workers{role="infer"} 1.0' in metrics
+    assert 'pneumoqueue_queue_messages{queue="infer.interactive"}' in metrics

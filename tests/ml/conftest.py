@@ -1,0 +1,39 @@
+"""A small bundle with random weights, so that the tests of engines and commands need no training."""
+
+from pathlib import Path
+
+import keras
+import pytest
+
+from ml import architectures, bundle
+from ml.preprocess import Preprocessing
+
+
+@pytest.fixture(scope="session")
+def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
+    keras.utils.set_random_seed(1)
+    model = architectures.build("vgg16", 64)
+    meta = {
+        "name": "random",
+        "version": "0.0.1",
+        "architecture": "vgg16",
+        "classes": list(architectures.CLASSES),
+        "preprocessing": Preprocessing(size=64).to_json(),
+        "threshold": 0.5,
+    }
+    return bundle.write(tmp_path_factory.mktemp("bundles") / "random-0.0.1", model, meta)
+
+
+@pytest.fixture(scope="session")
+def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the data set's: ``NORMAL`` and ``PNEUMONIA``, six synthesised images each, of three patients."""
+    from tests import synthetic
+
+    folder = tmp_path_factory.mktemp("xrays")
+    for label in architectures.CLASSES:
+        (folder / label).mkdir()
+        for number in range(6):
+            name = f"IM-{number // 2:04d}-{number:04d}" if label == "NORMAL" else f"person{number // 2}_virus_{number}"
+            seed = number + (100 if label == "NORMAL" else 0)
+            (folder / label / f"{name}.jpeg").write_bytes(synthetic.xray_jpeg(seed, (180, 150)))
+    return folder

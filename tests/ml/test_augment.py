@@ -1,0 +1,43 @@
+"""Augmentation changes what an upload may differ in, and nothing else."""
+
+import numpy as np
+import pytest
+
+from ml.augment import HARD, Strength, perturb
+from ml.preprocess import Preprocessing, to_input
+from tests import synthetic
+
+SPEC = Preprocessing()
+OFF = dict.fromkeys(Strength.__dataclass_fields__, 0.0)
+
+
+def difference(strength: Strength, seed: int = 0) -> float:
+    image = synthetic.xray(1, (260, 260))
+    plain = to_input(image, SPEC).astype(int)
+    return float(np.abs(perturb(image, np.random.default_rng(seed), strength, SPEC) - plain).mean())
+
+
+def test_the_same_state_gives_the_same_image() -> None:
+    image = synthetic.xray(1)
+    one, other = (perturb(image, np.random.default_rng(5), HARD, SPEC) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert (perturb(image, np.random.default_rng(6), HARD, SPEC) != one).any()
+
+
+def test_the_result_is_an_input() -> None:
+    for size in ((900, 700), (224, 224), (64, 80)):
+        pixels = perturb(synthetic.xray(2, size), np.random.default_rng(1), Strength(), SPEC)
+        assert pixels.shape == (224, 224)
+        assert pixels.dtype == np.uint8
+
+
+def test_nothing_switched_on_changes_next_to_nothing() -> None:
+    assert max(difference(Strength(**OFF), seed) for seed in range(5)) < 1.5
+
+
+@pytest.mark.parametrize(("name", "value"), [("rotation", 15), ("zoom", 0.3), ("shift", 0.2), ("gamma", 1.5),
+                                             ("noise", 40), ("blur", 6), ("flip", 1.0), ("jpeg", 1.0)])  # fmt: skip
+def test_each_change_changes(name: str, value: float) -> None:
+    changed = np.mean([difference(Strength(**{**OFF, name: value}), seed) for seed in range(6)])
+    unchanged = np.mean([difference(Strength(**OFF), seed) for seed in range(6)])
+    assert changed > unchanged + 0.3

@@ -1,0 +1,62 @@
+"""Which image belongs to whom, and who is held out."""
+
+from pathlib import Path
+
+import pytest
+
+from ml import data
+from ml.data import Sample
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("person12_bacteria_3.jpeg", "person12"),
+        ("person12_virus_45.jpeg", "person12"),
+        ("person120_bacteria_3.jpeg", "person120"),
+        ("IM-0115-0001.jpeg", "IM-0115"),
+        ("IM-0115-0001-0002.jpeg", "IM-0115"),
+        ("NORMAL2-IM-0439-0001-0002.jpeg", "NORMAL2-IM-0439"),
+        ("my own scan.png", "my own scan"),
+    ],
+)
+def test_patients_are_read_from_names(name: str, patient: str) -> None:
+    assert data.patient_of(name) == patient
+
+
+def test_scan_finds_every_image_with_its_class(xrays: Path) -> None:
+    (xrays / "NORMAL" / "notes.txt").write_text("not an image")
+    samples = data.scan(xrays)
+    assert len(samples) == 12
+    assert [sample.label for sample in samples] == [0] * 6 + [1] * 6
+    assert len({sample.patient for sample in samples}) == 6
+
+
+def test_a_missing_class_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "NORMAL").mkdir()
+    with pytest.raises(FileNotFoundError, match="NORMAL and PNEUMONIA"):
+        data.scan(tmp_path)
+
+
+def many() -> list[Sample]:
+    return [Sample(Path(f"person{i // 3}_virus_{i}.jpeg"), 1, f"person{i // 3}") for i in range(3000)]
+
+
+def test_no_patient_is_on_both_sides() -> None:
+    training, held_out = data.split(many(), 0.2, seed=1)
+    assert not {sample.patient for sample in training} & {sample.patient for sample in held_out}
+    assert len(training) + len(held_out) == 3000
+    assert 0.15 < len(held_out) / 3000 < 0.25
+
+
+def test_a_patients_side_depends_on_the_seed_only() -> None:
+    _, held_out = data.split(many(), 0.2, seed=1)
+    _, of_half = data.split(many()[:1500], 0.2, seed=1)
+    assert {sample.patient for sample in of_half} <= {sample.patient for sample in held_out}
+    assert data.split(many(), 0.2, seed=2)[1] != held_out
+
+
+def test_the_fingerprint_shows_any_change(xrays: Path, tmp_path: Path) -> None:
+    samples = data.scan(xrays)
+    assert data.fingerprint(samples) == data.fingerprint(samples)
+    assert data.fingerprint(samples) != data.fingerprint(samples[1:])

@@ -1,0 +1,135 @@
+"""The whole service as `make run` starts it, in a folder and on ports of its own, for tests that want it real."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+READY_SECONDS = 240
+
+
+@dataclass
+class Service:
+    """A running service.
+
+    Attributes:
+        url: of the web process, without a slash at the end.
+        flower_url: of Flower.
+        admin_password: of the user `admin`.
+        data_dir: its DATA_DIR.
+        lines: everything that it has printed so far.
+        process: the launcher.
+    """
+
+    url: str
+    flower_url: str
+    admin_password: str
+    data_dir: Path
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    def wait_ready(self, since: int = 0) -> float:
+        """Wait for `ready http://…` after the line number `since`; the seconds that it took."""
+        started = time.monotonic()
+        while time.monotonic() - started < READY_SECONDS:
+            if any(line.startswith("ready http") for line in self.lines[since:]):
+                return time.monotonic() - started
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise RuntimeError("the service did not become ready:\n" + "\n".join(self.lines[-60:]))
+
+    def named(self, pattern: str) -> list[psutil.Process]:
+        """Its processes whose command line matches, parents before children."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if re.search(pattern, " ".join(process.cmdline())):
+                    found.append(process)
+            except psutil.NoSuchProcess:
+                continue
+        return sorted(found, key=lambda process: process.pid)
+
+    def infer_parent(self) -> psutil.Process:
+        return self.named(r"--hostname=infer@")[0]
+
+    def infer_child(self) -> psutil.Process:
+        return self.infer_parent().children()[0]
+
+    def redis(self) -> psutil.Process:
+        return self.named(r"redis-server")[0]
+
+    def flower_password(self) -> str:
+        return (self.data_dir / "secrets" / "flower").read_text().strip()
+
+
+@contextmanager
+def running(data_dir: Path, **environment: str) -> Iterator[Service]:
+    """Start the service and stop it at the end.
+
+    Raises:
+        RuntimeError: it ended, or was not ready in time; the message holds what it printed last.
+    """
+    port, flower_port = _free_ports(2)
+    password = "an-admin-for-tests"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "compose.local.run"],
+        cwd=ROOT,
+        env={
+            **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+            "PORT": str(port),
+            "FLOWER_PORT": str(flower_port),
+            "DATA_DIR": str(data_dir),
+            "ADMIN_PASSWORD": password,
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    service = Service(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{flower_port}", password, data_dir, process)
+    reader = threading.Thread(target=_collect, args=(process, service.lines), daemon=True)
+    reader.start()
+    try:
+        service.wait_ready()
+        yield service
+    finally:
+        everything = [process_ for process_ in psutil.Process(process.pid).children(recursive=True)]
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        for left in everything:
+            if left.is_running():
+                left.kill()
+
+
+def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
