@@ -20,13 +20,12 @@ def client(service: Service, **options: Any) -> httpx.Client:
 
 def admin(service: Service) -> httpx.Client:
     """A client with the admin's token, which has no rate limit."""
-    made = client(service)
-    made.headers["Authorization"] = f"Token {token(made, service)}"
-    return made
+    return client(service, headers={"Authorization": f"Token {token(service)}"})
 
 
-def token(by: httpx.Client, service: Service) -> str:
-    answer = by.post("/api/v1/auth/token/", json={"username": "admin", "password": service.admin_password})
+def token(service: Service) -> str:
+    login = {"username": "admin", "password": service.admin_password}
+    answer = httpx.post(f"{service.url}/api/v1/auth/token/", json=login)
     answer.raise_for_status()
     return str(answer.json()["token"])
 
@@ -76,9 +75,7 @@ class Load:
 
 def post_many(service: Service, contents: Sequence[bytes], clients: int, *, waiters: int = 4) -> Load:
     """Upload images by several clients at once, as the admin, and wait for every result."""
-    with client(service) as one:
-        key = token(one, service)
-    return asyncio.run(_post_many(service, key, contents, clients, waiters))
+    return asyncio.run(_post_many(service, token(service), contents, clients, waiters))
 
 
 async def _post_many(service: Service, key: str, contents: Sequence[bytes], clients: int, waiters: int) -> Load:

@@ -19,6 +19,13 @@ ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS = 240
 
 
+def bundle() -> Path:
+    """The model bundle that the service under test uses."""
+    if named := os.environ.get("MODEL_BUNDLE"):
+        return Path(named)
+    return max((ROOT / "models").glob("*/bundle.json")).parent
+
+
 @dataclass
 class Service:
     """A running service.
@@ -37,7 +44,7 @@ class Service:
     admin_password: str
     data_dir: Path
     process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list, repr=False)
 
     def wait_ready(self, since: int = 0) -> float:
         """Wait for `ready http://…` after the line number `since`; the seconds that it took."""
@@ -107,7 +114,7 @@ def running(data_dir: Path, **environment: str) -> Iterator[Service]:
         service.wait_ready()
         yield service
     finally:
-        everything = [process_ for process_ in psutil.Process(process.pid).children(recursive=True)]
+        everything = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(60)

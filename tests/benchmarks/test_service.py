@@ -22,7 +22,7 @@ import pytest
 
 from tests import clients, synthetic
 from tests.conftest import DATA
-from tests.service import ROOT, Service
+from tests.service import ROOT, Service, bundle
 
 pytestmark = pytest.mark.benchmark
 
@@ -41,9 +41,8 @@ def contents() -> list[bytes]:
 
 def bare_loop(folder: Path) -> float:
     """Images a second of the service's bundle and engine in a process of its own."""
-    bundle = os.environ.get("MODEL_BUNDLE") or max((ROOT / "models").glob("*/bundle.json")).parent
     subprocess.run(
-        [sys.executable, "-m", "ml", "benchmark", "--model", bundle, "--batch", "16", "--seconds", "15",
+        [sys.executable, "-m", "ml", "benchmark", "--model", bundle(), "--batch", "16", "--seconds", "15",
          "--json", folder / "bare.json"],
         cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -121,8 +120,7 @@ def test_uploads_while_many_wait(service: Service, contents: list[bytes]) -> Non
 
 
 async def _hold_and_upload(service: Service, contents: list[bytes]) -> tuple[int, list[float]]:
-    with clients.client(service) as one:
-        key = clients.token(one, service)
+    key = clients.token(service)
     limits = httpx.Limits(max_connections=WAITING + 10)
     async with httpx.AsyncClient(
         base_url=service.url, timeout=120, limits=limits, headers={"Authorization": f"Token {key}"}

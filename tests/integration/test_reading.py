@@ -9,16 +9,17 @@ import sys
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
+from ml.bundle import Bundle
+from ml.decode import open_image
+from ml.preprocess import to_input
 from tests import clients, synthetic
-from tests.service import ROOT, Service
+from tests.service import ROOT, Service, bundle
 
 pytestmark = pytest.mark.integration
-
-
-def released_bundle() -> Path:
-    return max((ROOT / "models").glob("*/bundle.json")).parent
 
 
 def test_a_guests_image_is_read_and_belongs_to_the_guest(service: Service) -> None:
@@ -31,7 +32,7 @@ def test_a_guests_image_is_read_and_belongs_to_the_guest(service: Service) -> No
     assert result["status"] == "succeeded"
     assert 0 <= result["probability"] <= 1
     assert (result["label"] == "PNEUMONIA") == (result["probability"] >= result["threshold"])
-    assert result["model"] == released_bundle().name
+    assert result["model"] == Bundle.read(bundle()).id
     assert result["patient"] == "P-1"
     assert result["attempts"] == 1
     assert all(result["timings"][step] is not None for step in ("ingest_s", "infer_wait_s", "infer_s", "total_s"))
@@ -48,7 +49,7 @@ def test_the_service_and_the_command_line_agree(service: Service, tmp_path: Path
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     subprocess.run(
-        [sys.executable, "-m", "ml", "predict", "--model", released_bundle(), "--json", tmp_path / "said.json",
+        [sys.executable, "-m", "ml", "predict", "--model", bundle(), "--json", tmp_path / "said.json",
          *(tmp_path / name for name in contents)],
         cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
@@ -146,3 +147,23 @@ def test_health_readiness_and_metrics(service: Service) -> None:
     metrics = httpx.get(f"{service.url}/metrics").text
     assert 'pneumoqueue_workers{role="infer"} 1.0' in metrics
     assert 'pneumoqueue_queue_messages{queue="infer.interactive"}' in metrics
+
+
+def test_the_stored_input_is_what_training_would_see(service: Service) -> None:
+    """Training and serving share one preprocessing: not a pixel differs."""
+    content = synthetic.xray_jpeg(8, (1400, 1100))
+    with clients.admin(service) as by:
+        result = clients.wait_final(by, clients.upload(by, content).json()["url"])
+        stored = Image.open(io.BytesIO(by.get(result["input_url"]).content))
+    expected = to_input(open_image(content), Bundle.read(bundle()).preprocessing)
+    np.testing.assert_array_equal(np.asarray(stored), expected)
+
+
+@pytest.mark.real_data
+def test_real_originals_are_stored_as_training_would_see_them(service: Service, originals: list[Path]) -> None:
+    with clients.admin(service) as by:
+        for file in originals[::10]:
+            result = clients.wait_final(by, clients.upload(by, file.read_bytes()).json()["url"])
+            stored = Image.open(io.BytesIO(by.get(result["input_url"]).content))
+            expected = to_input(open_image(file.read_bytes()), Bundle.read(bundle()).preprocessing)
+            np.testing.assert_array_equal(np.asarray(stored), expected)

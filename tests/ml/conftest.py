@@ -26,14 +26,14 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
 
 @pytest.fixture(scope="session")
 def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the data set's: ``NORMAL`` and ``PNEUMONIA``, six synthesised images each, of three patients."""
+    """A folder as the data set's: ``NORMAL`` and ``PNEUMONIA``, six synthesised images each, of six patients."""
     from tests import synthetic
 
     folder = tmp_path_factory.mktemp("xrays")
     for label in architectures.CLASSES:
         (folder / label).mkdir()
         for number in range(6):
-            name = f"IM-{number // 2:04d}-{number:04d}" if label == "NORMAL" else f"person{number // 2}_virus_{number}"
+            name = f"IM-{number:04d}-0001" if label == "NORMAL" else f"person{number}_virus_{number}"
             seed = number + (100 if label == "NORMAL" else 0)
             (folder / label / f"{name}.jpeg").write_bytes(synthetic.xray_jpeg(seed, (180, 150)))
     return folder

@@ -47,7 +47,7 @@ def test_evaluate_writes_the_contracts_json_and_figures(random_bundle: Bundle, x
 
 
 def test_predict_reads_what_it_can(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
-    good = xrays / "NORMAL" / "IM-0000-0000.jpeg"
+    good = xrays / "NORMAL" / "IM-0000-0001.jpeg"
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(synthetic.text())
     missing = tmp_path / "missing.jpg"

@@ -29,7 +29,7 @@ def test_scan_finds_every_image_with_its_class(xrays: Path) -> None:
     samples = data.scan(xrays)
     assert len(samples) == 12
     assert [sample.label for sample in samples] == [0] * 6 + [1] * 6
-    assert len({sample.patient for sample in samples}) == 6
+    assert len({sample.patient for sample in samples}) == 12
 
 
 def test_a_missing_class_is_an_error(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def encoded(image: Image.Image, form: str = "PNG", **options) -> bytes:
         (synthetic.truncated_jpeg(), "image_truncated"),
         (synthetic.tiny_png(), "image_too_small"),
         (synthetic.bomb_png(), "image_too_large"),
-        (b"\xff\xd8\xff\xe0 nothing that follows is a JPEG", "not_an_image"),
+        (b"\xff\xd8\xff\xe0 nothing that follows is a JPEG", "image_truncated"),
         (encoded(Image.new("L", (80, 80)), "GIF"), "not_an_image"),
     ],
 )
