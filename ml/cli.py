@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, required=True, help="the bundle's folder")
     train.add_argument("--work", type=Path, required=True, help="checkpoints and logs; a run resumes from them")
     train.add_argument("--version", default="1.0.0")
+    train.add_argument("--size", type=int, help="side of the input in pixels")
     train.add_argument("--epochs", type=int)
     train.add_argument("--batch", type=int)
     train.add_argument("--learning-rate", type=float)
@@ -66,7 +67,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
     chosen = {
         key: value
-        for key in ("epochs", "batch", "learning_rate", "freeze", "precision", "seed")
+        for key in ("size", "epochs", "batch", "learning_rate", "freeze", "precision", "seed")
         if (value := getattr(arguments, key)) is not None
     }
     made = train(

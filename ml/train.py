@@ -30,6 +30,7 @@ class Recipe:
 
     Attributes:
         architecture: key of :data:`ml.architectures.REGISTRY`.
+        size: side of the square input, in pixels.
         epochs: at most; early stopping may end before.
         batch: images a step.
         learning_rate: peak, reached after a short warm-up and then lowered by half a cosine.
@@ -42,6 +43,7 @@ class Recipe:
     """
 
     architecture: str = "vgg16"
+    size: int = 224
     epochs: int = 8
     batch: int = 16
     learning_rate: float = 1e-4
@@ -84,13 +86,16 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     started = time.time()
     keras.utils.set_random_seed(recipe.seed)
-    spec = Preprocessing()
+    spec = Preprocessing(size=recipe.size)
 
     samples = data.scan(directory)
     renditions = [sample for folder in extra for sample in data.scan(folder)]
     if limit:
         samples, renditions = _limit(samples, limit), _limit(renditions, limit)
     training, held_out = data.split([*samples, *renditions], recipe.held_out, recipe.seed)
+    for side, part in (("training", training), ("held-out", held_out)):
+        if len({sample.label for sample in part}) < len(architectures.CLASSES):
+            raise ValueError(f"the {side} patients lack a class; give more patients, or another seed")
     fit_data = TrainingImages(training, recipe, spec)
     print(f"training on {len(fit_data.groups)} images of {_patients(training)} patients, "
           f"holding out {len(held_out)} files of {_patients(held_out)} patients", flush=True)  # fmt: skip
