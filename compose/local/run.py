@@ -60,7 +60,13 @@ def prepare(config: Config) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     _write_private(programs.redis_conf_path(config), programs.redis_conf(config, redis_port, redis_password))
-    for command in (["migrate", "--verbosity=0"], ["collectstatic", "--noinput", "--verbosity=0"], ["ensure_admin"]):
+    for command in (
+        ["migrate", "--verbosity=0"],
+        ["collectstatic", "--noinput", "--verbosity=0"],
+        ["ensure_admin"],
+        # Those of a run that was killed would count as ready until their last report is too old.
+        ["forget_workers"],
+    ):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True)
     shutil.rmtree(programs.metrics_dir(config), ignore_errors=True)
     resources.private_dir(programs.metrics_dir(config))
