@@ -1,8 +1,16 @@
-from django.http import HttpResponse
+"""The pages' URLs."""
+
 from django.urls import path
 
+from webapp.dashboard import views
+
 urlpatterns = [
-    path("", lambda r: HttpResponse("home"), name="home"),
-    path("images/<uuid:pk>/", lambda r, pk: HttpResponse(pk), name="image"),
-    path("studies/<uuid:pk>/", lambda r, pk: HttpResponse(pk), name="study"),
+    path("", views.home, name="home"),
+    path("upload/", views.upload, name="upload"),
+    path("images/<uuid:pk>/", views.image, name="image"),
+    path("images/<uuid:pk>/card/", views.image_card, name="image-card"),
+    path("images/<uuid:pk>/cancel/", views.image_cancel, name="image-cancel"),
+    path("studies/<uuid:pk>/", views.study, name="study"),
+    path("studies/<uuid:pk>/progress/", views.study_progress, name="study-progress"),
+    path("studies/<uuid:pk>/cancel/", views.study_cancel, name="study-cancel"),
 ]

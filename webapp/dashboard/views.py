@@ -1,0 +1,155 @@
+"""The pages. What they show comes from the same querysets and services as the API's answers."""
+
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+from rest_framework.exceptions import AuthenticationFailed
+
+from webapp.accounts import identity as identities
+from webapp.accounts.identity import Identity
+from webapp.accounts.throttles import UploadThrottle
+from webapp.config.problems import Problem
+from webapp.studies import services, sniff
+from webapp.studies.api.polling import wait_seconds
+from webapp.studies.models import Image, Study
+from webapp.studies.progress import of_study
+from webapp.studies.waiting import study_states, wait_for_change
+
+RECENT = 12
+PAGE = 50
+
+
+def _identity(request: HttpRequest) -> Identity:
+    try:
+        return identities.identify(request)
+    except AuthenticationFailed:
+        return Identity()
+
+
+def _image(request: HttpRequest, pk: UUID) -> Image:
+    images = Image.objects.visible_to(_identity(request))
+    found: Image = get_object_or_404(images.select_related("prediction", "patient", "study"), pk=pk)
+    return found
+
+
+def _study(request: HttpRequest, pk: UUID) -> Study:
+    studies = Study.objects.visible_to(_identity(request))
+    found: Study = get_object_or_404(studies.select_related("patient"), pk=pk)
+    return found
+
+
+# --- uploading ------------------------------------------------------------------------------------------------------
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    return _home(request)
+
+
+def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
+    # A guest gets their cookie here, so that several uploads at once belong to one guest.
+    identity = identities.ensure(_identity(request))
+    own = {"owner": identity.user} if identity.user else {"guest": identity.guest}
+    context = {
+        "error": error,
+        "recent": Image.objects.filter(**own, study=None).select_related("prediction").order_by("-created_at")[:RECENT],
+        "studies": Study.objects.filter(**own).order_by("-created_at")[:5],
+        "max_mb": settings.MAX_IMAGE_BYTES // 2**20,
+    }
+    response = render(request, "dashboard/home.html", context, status=status)
+    identities.remember(response, identity)
+    return response
+
+
+@require_POST
+def upload(request: HttpRequest) -> HttpResponse:
+    """The drop zone's form, for browsers without JavaScript."""
+    throttle: Any = UploadThrottle()  # made for REST Framework's requests, of which a page's has all that it asks
+    if not throttle.allow_request(request, None):
+        return _home(request, "Too many uploads in a short time. Please wait a minute.", 429)
+    identity = identities.ensure(_identity(request))
+    files = request.FILES.getlist("files")
+    if not files:
+        return _home(request, "Please choose an image first.", 400)
+    made: Image | Study
+    try:
+        if len(files) == 1 and not sniff.is_zip(files[0]):
+            made = services.create_image(identity, files[0], filename=str(files[0].name))
+        else:
+            made = services.create_study(identity, files)
+    except Problem as problem:
+        return _home(request, str(problem.detail), problem.status_code)
+    response = redirect(made)
+    identities.remember(response, identity)
+    return response
+
+
+# --- an image -------------------------------------------------------------------------------------------------------
+
+
+@require_GET
+def image(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return render(request, "dashboard/image.html", {"image": _image(request, pk)})
+
+
+@require_GET
+async def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What changes of an image's page, held by ``?wait=`` until it differs from the status ``seen``."""
+    found = await sync_to_async(_image)(request, pk)
+    seconds = wait_seconds(request)
+    if seconds and not found.is_final and found.status == request.GET.get("seen", found.status):
+        await wait_for_change("image", pk, found.status, seconds)
+        found = await sync_to_async(_image)(request, pk)
+    return await sync_to_async(render)(request, "dashboard/_image.html", {"image": found})
+
+
+@require_POST
+def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    found = _image(request, pk)
+    services.cancel_image(found)
+    return redirect(found)
+
+
+# --- a study --------------------------------------------------------------------------------------------------------
+
+
+@require_GET
+def study(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return render(request, "dashboard/study.html", _study_context(request, pk))
+
+
+@require_GET
+async def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What changes of a study's page, held by ``?wait=`` while as many images are done as ``seen`` says."""
+    context = await sync_to_async(_study_context)(request, pk)
+    seconds = wait_seconds(request)
+    if seconds and not context["final"] and str(context["progress"].done) == request.GET.get("seen"):
+        state = (await sync_to_async(study_states)([pk]))[pk]
+        await wait_for_change("study", pk, state, seconds)
+        context = await sync_to_async(_study_context)(request, pk)
+    return await sync_to_async(render)(request, "dashboard/_study.html", context)
+
+
+def _study_context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
+    found = _study(request, pk)
+    progress = of_study(found)
+    images = found.images.select_related("prediction").order_by("created_at", "pk")
+    return {
+        "study": found,
+        "progress": progress,
+        "final": progress.status in ("finished", "cancelled"),
+        "page": Paginator(images, PAGE).get_page(request.GET.get("page")),
+    }
+
+
+@require_POST
+def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    found = _study(request, pk)
+    services.cancel_study(found)
+    return redirect(found)
