@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+#: What supervisord's configuration takes for a comment or the end of a value, and has no way to escape.
+UNUSABLE = '"#;'
 
 
 class ConfigError(Exception):
@@ -56,7 +58,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
     """The installation that `environ` describes.
 
     Raises:
-        ConfigError: a port is no port number, or both ports are the same.
+        ConfigError: a port is no port number, both ports are the same, or a folder's name cannot be used.
     """
     config = Config(
         data_dir=Path(environ.get("DATA_DIR") or ROOT / "var").expanduser().resolve(),
@@ -65,6 +67,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
     )
     if config.port == config.flower_port:
         raise ConfigError(f"PORT and FLOWER_PORT are both {config.port}; give them different numbers.")
+    for what, folder in (("DATA_DIR", config.data_dir), ("The folder of the program", ROOT)):
+        if odd := [character for character in str(folder) if character in UNUSABLE]:
+            raise ConfigError(f"{what} is {folder}; choose one without {' and '.join(dict.fromkeys(odd))} in its path.")
     return config
 
 

@@ -15,7 +15,8 @@ def merge(inputs: Mapping[int, str], target: BinaryIO) -> None:
 
     Args:
         inputs: for each file descriptor to read, what to put before its lines. Closed at its end.
-        target: where the lines go. When its reader is gone the inputs are still read, so that no program blocks.
+        target: where the lines go. When it takes no more (its reader is gone, the terminal closed, the disk full) the
+            inputs are still read, so that no program blocks.
     """
     partial = dict.fromkeys(inputs, b"")
     with selectors.DefaultSelector() as selector:
@@ -38,5 +39,5 @@ def _write(target: BinaryIO, prefix: bytes, lines: Iterable[bytes]) -> None:
     try:
         target.write(b"".join(prefix + line + b"\n" for line in lines))
         target.flush()
-    except BrokenPipeError:
+    except OSError:
         pass

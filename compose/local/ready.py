@@ -1,5 +1,6 @@
 """Say when the service is ready: `python -m compose.local.ready` waits for /readyz and prints the addresses once."""
 
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +22,7 @@ def probe(url: str) -> str | None:
             return None
     except urllib.error.HTTPError as error:
         return error.read(1000).decode(errors="replace").strip()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return str(error)
 
 
