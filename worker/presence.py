@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import signals
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, close_old_connections, connection
 
 from webapp.ops import services
 from worker import reading
@@ -74,7 +74,9 @@ def _say(ready: bool, model: str = "", device: str = "") -> None:
 
 def _try(report: Any, *args: Any, **kwargs: Any) -> None:
     """A report that cannot be written is missed by readiness, not by the work."""
+    # The worker's parent runs no tasks, after which Celery would replace a connection that broke.
+    close_old_connections()
     try:
         report(*args, **kwargs)
-    except DatabaseError as error:
+    except Error as error:
         logger.warning("could not report: %s", error)

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from celery.utils.log import get_task_logger
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 
-from ml.errors import ImageError
+from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
 from webapp.config.problems import Problem
 from webapp.studies import services
@@ -32,7 +32,7 @@ def ingest(image_id: str) -> str:
     except FileNotFoundError:
         services.fail(image.pk, "file_missing", "The uploaded file is gone from the storage. Please upload it again.")
         return "file_missing"
-    except (DatabaseError, OSError):
+    except (Error, OSError, BundleError):
         # Not the image's fault: it stays queued, and the reconciler sends it again.
         services.excuse(image.pk)
         raise
@@ -62,7 +62,7 @@ class ReadingTask(AdaptiveBatches):
         presence.child_is_gone()
         try:
             services.release([UUID(request.args[0]) for request in requests])
-        except DatabaseError:
+        except Error:
             logger.exception("could not give a lost batch back; the reconciler will")
 
 
