@@ -1,0 +1,71 @@
+"""A headless Chromium."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
+
+from tests import synthetic
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, or one that Playwright has installed."""
+    expect.set_options(timeout=60_000)
+    with sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(
+                executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=["--no-sandbox"]
+            )
+        except Error as error:
+            pytest.skip(f"no Chromium that starts: {str(error).splitlines()[0]}")
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=[(1280, 800), (390, 844)], ids=["1280", "390"])
+def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser session, in the size of a desk and of a phone."""
+    width, height = request.param
+    made = browser.new_context(viewport={"width": width, "height": height})
+    made.set_default_timeout(60_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that fails the test if its own scripts or styles broke a rule or threw."""
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("console", lambda message: broken.append(message.text) if "Content Security" in message.text else None)
+    yield page
+    assert not broken
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with X-rays ``0.jpeg`` to ``3.jpeg``, ``notes.jpg`` that is a text, and ``ward.zip``."""
+    folder = tmp_path_factory.mktemp("uploads")
+    for seed in range(4):
+        (folder / f"{seed}.jpeg").write_bytes(synthetic.xray_jpeg(seed, (1300, 1100)))
+    (folder / "notes.jpg").write_bytes(synthetic.text())
+    packed = {f"ward/{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(24)}
+    (folder / "ward.zip").write_bytes(synthetic.zip_of(packed))
+    return folder
+
+
+@pytest.fixture
+def shot(page: Page):
+    """Save a picture of the page in the folder that the variable SCREENSHOTS names, if it does."""
+
+    def save(name: str) -> None:
+        if folder := os.environ.get("SCREENSHOTS"):
+            width = page.viewport_size["width"] if page.viewport_size else 0
+            page.screenshot(path=Path(folder) / f"{name}-{width}.png", full_page=True)
+
+    return save

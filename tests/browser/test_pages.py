@@ -1,0 +1,130 @@
+"""The pages as people use them, at the sizes of a desk and of a phone."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.service import Service
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+
+VERDICT = re.compile("signs of pneumonia", re.IGNORECASE)
+
+
+def no_sideways_scroll(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path, shot) -> None:
+    page.goto(service.url)
+    no_sideways_scroll(page)
+    shot("home")
+    page.set_input_files("#files", files / "0.jpeg")
+    page.wait_for_url("**/images/*/")
+    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".figure strong")).to_have_text(re.compile(r"\d %$"))
+    expect(page.locator(".scale")).to_have_attribute("aria-label", re.compile("threshold"))
+    expect(page.locator(".facts")).to_contain_text("vgg16")
+    expect(page.locator("footer")).to_contain_text("Not a diagnosis")
+    width = page.locator(".film img").evaluate("async (image) => { await image.decode(); return image.naturalWidth }")
+    assert width == 1024
+    no_sideways_scroll(page)
+    shot("result")
+    page.goto(service.url)
+    expect(page.locator(".thumb")).to_have_count(1)
+
+
+def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Page, files: Path, shot) -> None:
+    def slowly(route: Route) -> None:
+        page.wait_for_timeout(300)
+        route.continue_()
+
+    page.route("**/api/v1/images/", slowly)
+    page.goto(service.url)
+    page.set_input_files("#files", [files / f"{number}.jpeg" for number in range(4)] + [files / "notes.jpg"])
+    expect(page.locator(".upload progress")).to_have_count(5)
+    expect(page.locator(".upload-state").first).to_have_text(re.compile("Upload|Waiting|reading"))
+    shot("uploading")
+    expect(page.locator(".upload-state .tag")).to_have_count(4)
+    expect(page.locator(".upload", has_text="notes.jpg")).to_contain_text("not a JPEG or PNG")
+    no_sideways_scroll(page)
+    shot("uploaded")
+    page.locator(".upload a").first.click()
+    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+
+
+def test_dropping_a_file(service: Service, page: Page, files: Path) -> None:
+    page.goto(service.url)
+    content = list((files / "1.jpeg").read_bytes())
+    transfer = page.evaluate_handle(
+        """(bytes) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "dropped.jpeg", {type: "image/jpeg"}));
+            return transfer;
+        }""",
+        content,
+    )
+    page.dispatch_event("#upload", "drop", {"dataTransfer": transfer})
+    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".file")).to_contain_text("dropped.jpeg")
+
+
+def test_a_zip_becomes_a_study(service: Service, page: Page, files: Path, shot) -> None:
+    page.goto(service.url)
+    page.set_input_files("#files", files / "ward.zip")
+    page.wait_for_url("**/studies/*/")
+    expect(page.locator(".progress")).to_contain_text("of 24")
+    shot("study-running")
+    expect(page.locator(".progress")).to_contain_text("24 of 24 images done")
+    expect(page.locator(".table tbody tr")).to_have_count(24)
+    expect(page.locator("tbody .tag").first).to_have_text(VERDICT)
+    no_sideways_scroll(page)
+    shot("study")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Results as CSV").click()
+    assert len(download.value.path().read_text().splitlines()) == 25
+
+
+def test_without_javascript(service: Service, browser: Browser, files: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(service.url)
+    page.set_input_files("#files", files / "2.jpeg")
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url("**/images/*/")
+    expect(page.locator(".verdict h1")).to_have_text(VERDICT, timeout=30_000)  # the page renews itself
+    context.close()
+
+
+def test_another_guest_sees_nothing_of_it(service: Service, browser: Browser, page: Page, files: Path) -> None:
+    page.goto(service.url)
+    page.set_input_files("#files", files / "3.jpeg")
+    page.wait_for_url("**/images/*/")
+    other = browser.new_context()
+    stranger = other.new_page()
+    answer = stranger.goto(page.url)
+    assert answer
+    assert answer.status == 404
+    expect(stranger.locator("h1")).to_have_text("There is no such page here")
+    stranger.goto(service.url)
+    expect(stranger.locator(".thumb")).to_have_count(0)
+    other.close()
+
+
+def test_signing_in_and_out(service: Service, page: Page, shot) -> None:
+    page.goto(service.url)
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill(service.admin_password)
+    shot("login")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("link", name="Admin")).to_be_visible()
+    expect(page.get_by_role("link", name="Queues")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
