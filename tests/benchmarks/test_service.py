@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -140,3 +141,22 @@ async def _hold_and_upload(service: Service, contents: list[bytes]) -> tuple[int
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
     return held, seconds
+
+
+def test_one_image_through_the_page(service: Service, contents: list[bytes], tmp_path: Path) -> None:
+    """From choosing a file on the page to its result on the screen."""
+    from playwright.sync_api import sync_playwright
+
+    (tmp_path / "chest.jpeg").write_bytes(contents[0])
+    seconds = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        for _ in range(5):
+            page.goto(service.url)
+            started = time.perf_counter()
+            page.set_input_files("#files", tmp_path / "chest.jpeg")
+            page.locator(".figure strong").wait_for()
+            seconds.append(time.perf_counter() - started)
+        browser.close()
+    print(f"\nthrough the page     {statistics.median(seconds):6.2f} s at the median, {max(seconds):.2f} s at most")
