@@ -69,10 +69,6 @@ class Lanes:
             batch.append(self.bulk.popleft())
         return batch
 
-    def clear(self) -> None:
-        for lane in (self.alone, self.interactive, self.bulk):
-            lane.clear()
-
 
 class Flight:
     """A batch in the hands of the worker's child."""

@@ -20,4 +20,12 @@ def current() -> Bundle:
     found = [Bundle.read(file.parent) for file in settings.MODELS_DIR.glob("*/bundle.json")]
     if not found:
         raise BundleError(f"no model bundle in {settings.MODELS_DIR}")
-    return max(found, key=lambda bundle: [int(part) for part in bundle.version.split(".")])
+    return max(found, key=_release)
+
+
+def _release(bundle: Bundle) -> tuple[int, ...]:
+    """A bundle's version, in its order."""
+    try:
+        return tuple(int(part) for part in bundle.version.split("."))
+    except ValueError:
+        raise BundleError(f"{bundle.path} has the version {bundle.version!r}; it must be numbers and dots") from None
