@@ -1,0 +1,104 @@
+"""A storage, a bundle without weights and a broker of the tests' own."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from PIL import Image as Picture
+
+from ml.preprocess import Preprocessing
+from tests import synthetic
+from webapp.studies import dispatch
+from webapp.studies.models import Image, Status
+from worker import preparing
+
+#: Unlike the defaults, so that a worker that ignores the bundle is found out.
+SPEC = Preprocessing(size=224, blur=1.5, percentiles=(2.0, 98.0))
+
+
+def write_bundle(models: Path, version: str, name: str = "chest", **changes: Any) -> Path:
+    """A bundle's folder with a description and no weights."""
+    folder = models / f"{name}-{version}"
+    folder.mkdir(parents=True)
+    meta = {
+        "format": 1,
+        "name": name,
+        "version": version,
+        "architecture": "vgg16",
+        "preprocessing": SPEC.to_json(),
+        "threshold": 0.4,
+        "weights": {"sha256": "0" * 64},
+        **changes,
+    }
+    (folder / "bundle.json").write_text(json.dumps(meta))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def storage(settings: Any, tmp_path: Path) -> Path:
+    """The media folder."""
+    options = {**settings.STORAGES["default"]["OPTIONS"], "location": str(tmp_path / "media")}
+    settings.STORAGES = {**settings.STORAGES, "default": {**settings.STORAGES["default"], "OPTIONS": options}}
+    return tmp_path / "media"
+
+
+@pytest.fixture
+def models(settings: Any, tmp_path: Path) -> Iterator[Path]:
+    """An empty folder for bundles, which is where the workers look."""
+    settings.MODELS_DIR = tmp_path / "models"
+    settings.MODEL_BUNDLE = ""
+    settings.MODELS_DIR.mkdir()
+    preparing.preprocessing.cache_clear()
+    yield settings.MODELS_DIR
+    preparing.preprocessing.cache_clear()
+
+
+@pytest.fixture
+def installed(models: Path) -> Path:
+    """The folder of the one bundle that there is."""
+    return write_bundle(models, "1.2.0")
+
+
+@pytest.fixture(autouse=True)
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, UUID]]:
+    """The messages that would have gone to the broker: task and image."""
+    messages: list[tuple[str, UUID]] = []
+    monkeypatch.setattr(dispatch, "send", lambda step, images: messages.extend((step, image.pk) for image in images))
+    return messages
+
+
+@pytest.fixture
+def upload(db: None) -> Callable[..., Image]:
+    """Make the row and the file of an accepted upload."""
+
+    def make(content: bytes | None = None, **fields: Any) -> Image:
+        content = synthetic.xray_jpeg(size=(300, 200)) if content is None else content
+        image = Image(filename="chest.jpg", size=len(content), dispatched_at=timezone.now(), **fields)
+        image.file = default_storage.save(f"uploads/{image.pk}.jpg", ContentFile(content))
+        image.save(force_insert=True)
+        return image
+
+    return make
+
+
+@pytest.fixture
+def prepared(upload: Callable[..., Image]) -> Callable[..., Image]:
+    """Make an image that waits for the model. Its input is all of one shade of grey."""
+
+    def make(shade: int, **fields: Any) -> Image:
+        image = upload(b"upload", **{"status": Status.READY, **fields})
+        path = Path(default_storage.path(f"inputs/{image.pk}.png"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Picture.fromarray(np.full((224, 224), shade, np.uint8)).save(path)
+        image.input = f"inputs/{image.pk}.png"
+        image.save()
+        return image
+
+    return make

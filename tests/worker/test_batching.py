@@ -1,0 +1,286 @@
+"""The batcher between a consumer and a pool that the test plays, with real messages and the base class as it is."""
+
+import json
+import pickle
+from collections.abc import Callable, Collection
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import Celery
+from kombu.message import Message
+
+from worker.batching import AdaptiveBatches
+
+
+class Job:
+    """A batch that the pool has been given."""
+
+    def __init__(self, target: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.target, self.args, self.options = target, args, options
+        # The prefork pool pickles what it sends to its child.
+        self.ids = [request.args[0] for request in pickle.loads(pickle.dumps(args[1][0]))]  # noqa: S301
+
+    def accept(self) -> None:
+        self.options["accept_callback"](4711, 0.0)
+
+    def finish(self) -> None:
+        self.options["callback"](self.target(*self.args))
+
+    def lose(self) -> None:
+        self.options["error_callback"](SimpleNamespace(exception=RuntimeError("signal 9 (SIGKILL)")))
+
+
+class Worker:
+    """What of a Celery worker surrounds the task: its connection, event loop, pool and event dispatcher."""
+
+    def __init__(self, max_batch: int = 4) -> None:
+        self.read: list[list[str]] = []
+        self.lost: list[list[str]] = []
+        self.acknowledged: list[str] = []
+        self.events: list[tuple[str, str]] = []
+        self.jobs: list[Job] = []
+        self._turn: list[Callable[[], None]] = []
+        self.app = Celery("test", set_as_current=False, broker="memory://")
+
+        class Task(AdaptiveBatches):
+            abstract = True
+
+            def on_batch_lost(_, requests: Collection[Any]) -> None:
+                self.lost.append([request.args[0] for request in requests])
+
+        @self.app.task(name="read", base=Task, max_batch=max_batch, shared=False)
+        def read(requests: Collection[Any]) -> str:
+            self.read.append([request.args[0] for request in requests])
+            if any(request.args[0] == "bad" for request in requests):
+                raise ValueError("bad")
+            return "done"
+
+        self.task = self.app.tasks["read"]
+        self.connect()
+
+    def connect(self) -> None:
+        """A new connection to the broker, with a fresh event loop."""
+        self._turn = []
+        consumer = SimpleNamespace(
+            app=self.app,
+            pool=SimpleNamespace(apply_async=self._apply),
+            hub=SimpleNamespace(call_soon=self._turn.append),
+            hostname="infer@test",
+            connection_errors=(),
+            event_dispatcher=SimpleNamespace(
+                enabled=True, send=lambda kind, uuid, **_: self.events.append((kind, self._names[uuid]))
+            ),
+            timer=None,  # starting the base class' flush timer fails
+        )
+        self._names: dict[str, str] = getattr(self, "_names", {})
+        self._handle = self.task.start_strategy(self.app, consumer)
+
+    def deliver(self, *names: str, queue: str = "infer.interactive", **kwargs: Any) -> None:
+        """Messages arrive, all in one turn of the event loop."""
+        for name in names:
+            message = self.app.amqp.as_task_v2(str(uuid4()), "read", args=(name,), kwargs=kwargs)
+            self._names[message.headers["id"]] = name
+            self._handle(
+                Message(
+                    body=json.dumps(message.body),
+                    headers=message.headers,
+                    properties=message.properties,
+                    content_type="application/json",
+                    content_encoding="utf-8",
+                    delivery_info={"routing_key": queue},
+                ),
+                None,
+                lambda *_, name=name: self.acknowledged.append(name),
+                lambda *_, name=name: pytest.fail(f"{name} was rejected"),
+                set(),
+            )
+        self.turn()
+
+    def turn(self) -> None:
+        """The event loop runs what it was asked to run soon."""
+        soon, self._turn[:] = self._turn[:], []
+        for call in soon:
+            call()
+
+    def _apply(self, target: Callable[..., Any], args: tuple[Any, ...], **options: Any) -> None:
+        self.jobs.append(Job(target, args, options))
+
+    @property
+    def batches(self) -> list[list[str]]:
+        return [job.ids for job in self.jobs]
+
+    def finish(self) -> None:
+        """The child takes the latest batch, reads it and comes back."""
+        self.jobs[-1].accept()
+        self.jobs[-1].finish()
+        self.turn()
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+def test_an_idle_device_gets_what_has_come_at_once(worker: Worker) -> None:
+    worker.deliver("one")
+    assert worker.batches == [["one"]]
+
+
+def test_what_comes_in_one_turn_of_the_event_loop_goes_together(worker: Worker) -> None:
+    worker.deliver("one", "two", "three")
+    assert worker.batches == [["one", "two", "three"]]
+
+
+def test_messages_gather_while_the_device_is_busy(worker: Worker) -> None:
+    worker.deliver("one")
+    worker.jobs[0].accept()
+    for name in ("two", "three", "four"):
+        worker.deliver(name)
+        assert worker.batches == [["one"]]
+    worker.finish()
+    assert worker.batches == [["one"], ["two", "three", "four"]]
+
+
+def test_what_exceeds_a_batch_goes_with_the_next(worker: Worker) -> None:
+    worker.deliver(*"abcdef")
+    worker.finish()
+    worker.finish()
+    assert worker.batches == [["a", "b", "c", "d"], ["e", "f"]]
+    assert worker.read == worker.batches
+
+
+def test_lanes_follow_queues(worker: Worker) -> None:
+    worker.deliver("busy")
+    worker.deliver("bulk", queue="infer.bulk")
+    worker.deliver("someone waits")
+    worker.deliver("suspect", alone=True)
+    for _ in range(3):
+        worker.finish()
+    assert sorted(worker.batches[1:]) == [["someone waits", "bulk"], ["suspect"]]
+
+
+def test_each_message_is_acknowledged_once_and_only_when_it_is_done(worker: Worker) -> None:
+    worker.deliver("one", "two")
+    worker.jobs[0].accept()
+    assert worker.acknowledged == []
+    worker.finish()
+    assert worker.acknowledged == ["one", "two"]
+    worker.deliver("three")
+    worker.finish()
+    assert worker.acknowledged == ["one", "two", "three"]
+
+
+def test_a_task_that_raises_frees_the_device(worker: Worker) -> None:
+    """Its images are still in the database, from where the reconciler sends them again."""
+    worker.deliver("bad")
+    worker.deliver("good")
+    worker.finish()
+    worker.finish()
+    assert worker.read == [["bad"], ["good"]]
+    assert worker.acknowledged == ["bad", "good"]
+
+
+def test_a_lost_child_is_told_of_and_its_batch_read_one_by_one(worker: Worker) -> None:
+    worker.deliver("one", "two", "three")
+    worker.jobs[0].accept()
+    worker.jobs[0].lose()
+    assert worker.lost == [["one", "two", "three"]]
+    assert worker.acknowledged == []
+    worker.turn()
+    for _ in range(3):
+        worker.finish()
+    assert worker.batches[1:] == [["one"], ["two"], ["three"]]
+    assert worker.acknowledged == ["one", "two", "three"]
+
+
+def test_the_others_go_between_the_suspects(worker: Worker) -> None:
+    worker.deliver("one", "two")
+    worker.deliver(*"abcdef")
+    worker.jobs[0].accept()
+    worker.jobs[0].lose()
+    worker.turn()
+    for _ in range(4):
+        worker.finish()
+    assert worker.batches[1:] == [["a", "b", "c", "d"], ["one"], ["e", "f"], ["two"]]
+
+
+def test_a_report_of_a_lost_batch_that_fails_does_not_stop_the_work(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(requests: Collection[Any]) -> None:
+        raise OSError("no database")
+
+    monkeypatch.setattr(worker.task, "on_batch_lost", fail)
+    worker.deliver("one")
+    with pytest.raises(OSError, match="no database"):
+        worker.jobs[0].lose()
+    worker.turn()
+    worker.finish()
+    assert worker.read == [["one"]]
+
+
+def test_a_reconnection_empties_the_buffer_and_does_not_double(worker: Worker) -> None:
+    worker.deliver("in hand")
+    worker.jobs[0].accept()
+    worker.deliver("gathered")
+    worker.connect()
+    worker.deliver("gathered")  # again, by the broker
+    assert worker.batches == [["in hand"]], "the device is still busy"
+    worker.jobs[0].finish()
+    worker.turn()
+    worker.finish()
+    assert worker.read == [["in hand"], ["gathered"]]
+
+
+def test_messages_that_had_not_left_the_buffer_are_not_doubled_either(worker: Worker) -> None:
+    worker.turn = lambda: None  # type: ignore[method-assign]  # the connection breaks before the loop turns
+    worker.deliver("one", "two")
+    del worker.turn
+    worker.connect()
+    worker.deliver("one", "two")
+    assert worker.batches == [["one", "two"]]
+
+
+def test_a_batch_that_no_child_had_taken_does_not_block_after_a_reconnection(worker: Worker) -> None:
+    worker.deliver("one")  # the pool drops it when the connection breaks
+    worker.connect()
+    worker.deliver("one")
+    worker.finish()
+    assert worker.read == [["one"]]
+
+
+def test_a_batch_of_an_earlier_connection_does_not_free_the_device_of_a_later_one(worker: Worker) -> None:
+    worker.deliver("one")
+    worker.connect()
+    worker.deliver("one")
+    worker.deliver("two")
+    worker.jobs[0].finish()
+    worker.turn()
+    assert worker.batches == [["one"], ["one"]]
+
+
+def test_a_batch_that_hangs_is_ended(worker: Worker) -> None:
+    worker.deliver("one")
+    assert worker.jobs[0].options["timeout"] == worker.task.batch_time_limit > 0
+
+
+def test_flower_hears_of_every_message(worker: Worker) -> None:
+    worker.deliver("one", "two")
+    worker.jobs[0].accept()
+    worker.jobs[0].lose()
+    worker.turn()
+    worker.finish()
+    of_one = [kind for kind, name in worker.events if name == "one"]
+    assert of_one == ["task-received", "task-started", "task-failed", "task-started", "task-succeeded"]
+    assert [kind for kind, name in worker.events if name == "two"] == of_one[:3]
+
+
+def test_a_broken_event_dispatcher_does_not_stop_the_work(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_names", {})  # the dispatcher now raises KeyError
+    worker.deliver("one")
+    worker._names.clear()
+    worker.finish()
+    assert worker.acknowledged == ["one"]
+    assert worker.events == [("task-received", "one")]

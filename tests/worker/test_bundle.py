@@ -1,0 +1,67 @@
+"""Which bundle the workers take."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.errors import BundleError
+from tests.worker.conftest import SPEC, write_bundle
+from worker import bundle, preparing
+
+
+def test_the_newest_release_is_taken(models: Path) -> None:
+    for version in ("1.9.0", "1.10.0", "1.2.11"):
+        write_bundle(models, version)
+    assert bundle.current().id == "chest-1.10.0"
+
+
+def test_the_newest_is_so_by_version_and_not_by_name(models: Path) -> None:
+    write_bundle(models, "1.0.0", name="zebra")
+    write_bundle(models, "2.0.0", name="ant")
+    (models / "README.md").write_text("not a bundle")
+    (models / "unfinished").mkdir()
+    assert bundle.current().id == "ant-2.0.0"
+
+
+def test_a_bundle_can_be_named(models: Path, settings: Any) -> None:
+    write_bundle(models, "1.0.0")
+    write_bundle(models, "2.0.0")
+    settings.MODEL_BUNDLE = "chest-1.0.0"
+    assert bundle.current().version == "1.0.0"
+
+
+def test_a_bundle_can_be_given_by_its_path(models: Path, settings: Any, tmp_path: Path) -> None:
+    write_bundle(models, "1.0.0")
+    settings.MODEL_BUNDLE = str(write_bundle(tmp_path / "elsewhere", "0.5.0"))
+    assert bundle.current().version == "0.5.0"
+
+
+def test_no_bundle_is_a_clear_error(models: Path) -> None:
+    with pytest.raises(BundleError, match=f"no model bundle in {models}"):
+        bundle.current()
+
+
+def test_a_name_that_nothing_has_is_a_clear_error(models: Path, settings: Any) -> None:
+    write_bundle(models, "1.0.0")
+    settings.MODEL_BUNDLE = "chest-3.0.0"
+    with pytest.raises(BundleError, match=r"chest-3\.0\.0 is no model bundle"):
+        bundle.current()
+
+
+def test_ingest_prepares_as_the_bundle_says(installed: Path) -> None:
+    assert preparing.preprocessing() == SPEC
+
+
+def test_a_bundle_that_comes_later_is_found(models: Path) -> None:
+    """An ingest worker that was started too early need not be started again."""
+    with pytest.raises(BundleError):
+        preparing.preprocessing()
+    write_bundle(models, "1.0.0", preprocessing={**SPEC.to_json(), "blur": 3.0})
+    assert preparing.preprocessing().blur == 3.0
+
+
+def test_a_version_that_is_none_is_a_clear_error(models: Path) -> None:
+    write_bundle(models, "newest")
+    with pytest.raises(BundleError, match="newest"):
+        bundle.current()

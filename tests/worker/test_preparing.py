@@ -1,0 +1,228 @@
+"""From an upload to the model's input, and what becomes of uploads that have none."""
+
+import hashlib
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import pytest
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, InterfaceError
+from PIL import Image as Picture
+
+from ml.decode import open_image
+from ml.errors import BundleError
+from ml.preprocess import to_input
+from tests import synthetic
+from tests.worker.conftest import SPEC
+from webapp.studies import dispatch, services
+from webapp.studies.models import Image, Status
+from worker import preparing, tasks
+
+pytestmark = pytest.mark.usefixtures("installed")
+Upload = Callable[..., Image]
+
+
+def stored(name: str) -> Picture.Image:
+    with default_storage.open(name, "rb") as stream:
+        return Picture.open(io.BytesIO(stream.read()))
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "preview"),
+    [
+        (synthetic.xray_jpeg(1, (2100, 1400)), (2100, 1400), (1024, 683)),
+        (synthetic.xray_png(2, (600, 1300)), (600, 1300), (473, 1024)),
+        (synthetic.xray_jpeg(3, (300, 200)), (300, 200), (300, 200)),
+    ],
+)
+def test_preview_input_and_facts(
+    upload: Upload, content: bytes, size: tuple[int, int], preview: tuple[int, int]
+) -> None:
+    prepared = preparing.prepare(upload(content))
+    assert (prepared.width, prepared.height) == size
+    assert prepared.sha256 == hashlib.sha256(content).hexdigest()
+    shown = stored(prepared.preview)
+    assert (shown.format, shown.mode) == ("JPEG", "L")
+    assert shown.size == pytest.approx(preview, abs=1)
+    exact = stored(prepared.input)
+    assert (exact.format, exact.mode, exact.size) == ("PNG", "L", (224, 224))
+    expected = to_input(open_image(content), SPEC)
+    np.testing.assert_array_equal(np.asarray(exact), expected)
+    assert expected.std() > 10, "a blank image would prove nothing"
+
+
+def test_a_preview_shows_the_image(upload: Upload) -> None:
+    content = synthetic.xray_jpeg(4, (1500, 1000))
+    shown = np.asarray(stored(preparing.prepare(upload(content)).preview).resize((64, 64)), dtype=float)
+    original = np.asarray(open_image(content).resize((64, 64)), dtype=float)
+    assert np.abs(shown - original).mean() < 4
+
+
+def test_preparing_twice_writes_the_same_files(upload: Upload, storage: Path) -> None:
+    image = upload()
+    first = preparing.prepare(image)
+    files = sorted(storage.rglob("*.*"))
+    assert preparing.prepare(image) == first
+    assert sorted(storage.rglob("*.*")) == files
+
+
+def test_ingest_makes_an_image_ready_and_sends_it_on(
+    upload: Upload, sent: list[tuple[str, UUID]], django_capture_on_commit_callbacks: Any
+) -> None:
+    image = upload()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert tasks.ingest(str(image.pk)) == "ready"
+    image.refresh_from_db()
+    assert (image.status, image.attempts) == (Status.READY, 0)
+    assert (image.width, image.height) == (300, 200)
+    assert image.ready_at is not None
+    assert stored(image.input.name).size == (224, 224)
+    assert stored(image.preview.name).size == (300, 200)
+    assert sent == [(dispatch.INFER, image.pk)]
+
+
+def test_a_message_that_comes_twice_does_its_work_once(
+    upload: Upload, sent: list[tuple[str, UUID]], django_capture_on_commit_callbacks: Any, monkeypatch: Any
+) -> None:
+    image = upload()
+    runs = []
+    prepare = preparing.prepare
+    monkeypatch.setattr(preparing, "prepare", lambda image: runs.append(image.pk) or prepare(image))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert [tasks.ingest(str(image.pk)) for _ in range(2)] == ["ready", "nothing to do"]
+    assert runs == [image.pk]
+    assert len(sent) == 1
+
+
+def test_of_two_workers_with_the_same_image_one_sends_it_on(
+    upload: Upload, sent: list[tuple[str, UUID]], django_capture_on_commit_callbacks: Any
+) -> None:
+    image = upload()
+    with django_capture_on_commit_callbacks(execute=True):
+        both = [services.start_ingest(image.pk), services.start_ingest(image.pk)]
+        assert [services.finish_ingest(one, preparing.prepare(one)) for one in both] == [True, False]
+    assert len(sent) == 1
+
+
+def test_an_image_that_is_cancelled_meanwhile_stays_cancelled(upload: Upload, monkeypatch: Any) -> None:
+    image = upload()
+    prepare = preparing.prepare
+
+    def slowly(started: Image) -> services.Prepared:
+        services.cancel_image(started)
+        return prepare(started)
+
+    monkeypatch.setattr(preparing, "prepare", slowly)
+    assert tasks.ingest(str(image.pk)) == "overtaken"
+    image.refresh_from_db()
+    assert image.status == Status.CANCELLED
+
+
+def test_a_message_of_an_image_that_is_gone_is_dropped(db: None) -> None:
+    assert tasks.ingest(str(uuid4())) == "nothing to do"
+
+
+def damaged_png() -> bytes:
+    """Complete, with checksums that are right, and rows filtered in a way that PNG does not know."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 100, 100, 8, 0, 0, 0, 0)
+    rows = zlib.compress((b"\x09" + bytes(100)) * 100)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (synthetic.empty, "file_empty"),
+        (synthetic.text, "not_an_image"),
+        (synthetic.svg, "not_an_image"),
+        (synthetic.tiny_png, "image_too_small"),
+        (synthetic.bomb_png, "image_too_large"),
+        (synthetic.truncated_jpeg, "image_truncated"),
+        (damaged_png, "image_corrupt"),
+    ],
+)
+def test_bad_input_fails_with_its_code_and_a_sentence(upload: Upload, make: Callable[[], bytes], code: str) -> None:
+    image = upload(make())
+    assert tasks.ingest(str(image.pk)) == code
+    image.refresh_from_db()
+    assert (image.status, image.error_code) == (Status.FAILED, code)
+    assert image.error_detail[0].isupper()
+    assert image.error_detail.endswith(".")
+    assert image.finished_at is not None
+    assert not image.input
+
+
+def test_an_upload_that_is_gone_from_the_storage_fails(upload: Upload) -> None:
+    image = upload()
+    default_storage.delete(image.file.name)
+    assert tasks.ingest(str(image.pk)) == "file_missing"
+    image.refresh_from_db()
+    assert (image.status, image.error_code) == (Status.FAILED, "file_missing")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        PermissionError(13, "Permission denied"),
+        DatabaseError("database is locked"),
+        InterfaceError("connection already closed"),
+        BundleError("no model bundle"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_not_the_images_fault_costs_it_no_attempt(upload: Upload, monkeypatch: Any, error: Exception) -> None:
+    image = upload()
+
+    def fail(_: Image) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(preparing, "prepare", fail)
+        for _ in range(5):
+            with pytest.raises(type(error)):
+                tasks.ingest(str(image.pk))
+    image.refresh_from_db()
+    assert (image.status, image.attempts) == (Status.QUEUED, 0)
+    assert tasks.ingest(str(image.pk)) == "ready"
+
+
+def test_a_full_storage_is_not_the_images_fault(upload: Upload, monkeypatch: Any) -> None:
+    image = upload()
+
+    def full(*_: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(default_storage._wrapped), "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        tasks.ingest(str(image.pk))
+    image.refresh_from_db()
+    assert (image.status, image.attempts) == (Status.QUEUED, 0)
+
+
+def test_a_fault_of_the_program_fails_the_image_and_is_logged(upload: Upload, monkeypatch: Any, caplog: Any) -> None:
+    image = upload()
+    monkeypatch.setattr(preparing, "to_input", lambda *_: 1 / 0)
+    assert tasks.ingest(str(image.pk)) == "internal_error"
+    image.refresh_from_db()
+    assert (image.status, image.error_code) == (Status.FAILED, "internal_error")
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_image_that_stops_its_worker_again_and_again_is_set_aside(upload: Upload, settings: Any) -> None:
+    image = upload()
+    for _ in range(settings.MAX_ATTEMPTS):
+        assert services.start_ingest(image.pk)  # and the worker dies
+    assert tasks.ingest(str(image.pk)) == "nothing to do"
+    image.refresh_from_db()
+    assert (image.status, image.error_code) == (Status.FAILED, "worker_crashed")

@@ -1,0 +1,221 @@
+"""Batches with an engine that the test plays: whatever happens to one image happens to it alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from django.core.files.storage import default_storage
+from numpy.typing import NDArray
+
+from tests import synthetic
+from webapp.studies import services
+from webapp.studies.models import Image, Prediction, Status
+from worker import bundle, reading, tasks
+
+Prepared = Callable[..., Image]
+
+#: Shades of grey that mean something to the engine below.
+GIVES_NAN, RAISES = 13, 66
+
+
+class Engine:
+    """Takes an image's shade of grey for its probability of pneumonia."""
+
+    device = "the test"
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.warmed_for = 0
+        self.meanwhile: Callable[[], Any] = lambda: None
+
+    def warm_up(self, max_batch: int) -> None:
+        self.warmed_for = max_batch
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        assert batch.shape[1:] == (224, 224)
+        assert batch.dtype == np.uint8
+        shades = [int(pixels[0, 0]) for pixels in batch]
+        self.batches.append(shades)
+        self.meanwhile()
+        if RAISES in shades:
+            raise RuntimeError("out of memory")
+        rows = [(1 - shade / 255, np.nan if shade == GIVES_NAN else shade / 255) for shade in shades]
+        return np.array(rows, np.float32)
+
+
+@pytest.fixture(autouse=True)
+def engine(installed: Any, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The engine of a process that has its model loaded."""
+    played = Engine()
+    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), played))
+    return played
+
+
+def reread(*images: Image) -> list[Image]:
+    for image in images:
+        image.refresh_from_db()
+    return list(images)
+
+
+def states(*images: Image) -> list[tuple[str, str]]:
+    return [(image.status, image.error_code) for image in reread(*images)]
+
+
+SUCCEEDED = (Status.SUCCEEDED, "")
+
+
+def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
+    images = [prepared(shade) for shade in (51, 102, 204)]
+    assert reading.read_batch([image.pk for image in images]) == 3
+    assert states(*images) == [SUCCEEDED] * 3
+    assert sorted(engine.batches[0]) == [51, 102, 204], "each batch goes through the model at once"
+    assert len(engine.batches) == 1
+    for image, pneumonia, label in zip(images, (0.2, 0.4, 0.8), ("NORMAL", "PNEUMONIA", "PNEUMONIA"), strict=True):
+        said = image.prediction
+        assert said.pneumonia == pytest.approx(pneumonia, abs=1e-6)
+        assert said.normal == pytest.approx(1 - pneumonia, abs=1e-6)
+        assert (said.label, said.model, said.threshold, said.batch_size) == (label, "chest-1.2.0", 0.4, 3)
+        assert said.seconds > 0
+        assert image.finished_at is not None
+        assert image.claim is None
+
+
+def test_only_images_that_are_ready_are_read(prepared: Prepared, engine: Engine) -> None:
+    ready = prepared(100)
+    others = [prepared(101, status=status) for status in Status if status != Status.READY]
+    before = [image.status for image in others]
+    assert reading.read_batch([ready.pk, *(image.pk for image in others), uuid4()]) == 1
+    assert engine.batches == [[100]]
+    assert [image.status for image in reread(*others)] == before
+    assert Prediction.objects.get().image_id == ready.pk
+
+
+def test_a_batch_that_comes_twice_is_read_once(prepared: Prepared, engine: Engine) -> None:
+    ids = [prepared(shade).pk for shade in (100, 101)]
+    assert [reading.read_batch(ids), reading.read_batch(ids)] == [2, 0]
+    assert len(engine.batches) == 1
+
+
+def test_the_task_reads_each_image_of_its_messages_once(prepared: Prepared, engine: Engine) -> None:
+    one, two = prepared(100), prepared(101)
+    messages = [SimpleNamespace(args=(str(image.pk),)) for image in (one, two, one)]
+    assert tasks.infer.run(messages) == "2 of a batch of 2"
+    assert sorted(engine.batches[0]) == [100, 101]
+
+
+def delete(file: Path) -> None:
+    file.unlink()
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:60])
+
+
+def exchange(file: Path) -> None:
+    file.write_bytes(synthetic.xray_png(1, (100, 100)))
+
+
+@pytest.mark.parametrize("spoil", [delete, cut, exchange])
+def test_an_image_whose_input_is_gone_or_damaged_fails_alone(
+    prepared: Prepared, engine: Engine, spoil: Callable[[Path], None]
+) -> None:
+    images = [prepared(shade) for shade in (100, 101, 102)]
+    spoil(Path(images[1].input.path))
+    assert reading.read_batch([image.pk for image in images]) == 2
+    assert states(*images) == [SUCCEEDED, (Status.FAILED, "input_missing"), SUCCEEDED]
+    assert images[1].error_detail.endswith(".")
+
+
+def test_a_batch_without_any_input_does_not_trouble_the_model(prepared: Prepared, engine: Engine) -> None:
+    image = prepared(100)
+    default_storage.delete(image.input.name)
+    assert reading.read_batch([image.pk]) == 0
+    assert engine.batches == []
+    assert states(image) == [(Status.FAILED, "input_missing")]
+
+
+def test_an_image_without_a_number_fails_alone(prepared: Prepared) -> None:
+    images = [prepared(shade) for shade in (100, GIVES_NAN, 102)]
+    assert reading.read_batch([image.pk for image in images]) == 2
+    assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED]
+    assert Prediction.objects.count() == 2
+
+
+def test_only_the_image_that_the_model_fails_on_fails(prepared: Prepared, engine: Engine) -> None:
+    images = [prepared(shade) for shade in (100, RAISES, 102, 103)]
+    assert reading.read_batch([image.pk for image in images]) == 3
+    assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED, SUCCEEDED]
+    assert sorted(len(batch) for batch in engine.batches) == [1, 1, 1, 1, 4]
+    assert images[2].prediction.pneumonia == pytest.approx(102 / 255)
+
+
+def test_an_image_that_fails_by_itself_is_tried_once(prepared: Prepared, engine: Engine) -> None:
+    image = prepared(RAISES)
+    assert reading.read_batch([image.pk]) == 0
+    assert engine.batches == [[RAISES]]
+    assert states(image) == [(Status.FAILED, "model_error")]
+
+
+def test_an_image_that_is_cancelled_while_it_is_read_gets_no_result(prepared: Prepared, engine: Engine) -> None:
+    kept, cancelled = prepared(100), prepared(101)
+    engine.meanwhile = lambda: services.cancel_image(cancelled)
+    assert reading.read_batch([kept.pk, cancelled.pk]) == 1
+    assert states(kept, cancelled) == [SUCCEEDED, (Status.CANCELLED, "")]
+    assert not Prediction.objects.filter(image=cancelled).exists()
+
+
+def test_a_late_result_does_not_touch_what_another_worker_reads_by_now(prepared: Prepared, engine: Engine) -> None:
+    image = prepared(100)
+    taken: list[Any] = []
+
+    def given_to_another() -> None:
+        services.release([image.pk])
+        taken.append(services.claim([image.pk]))
+
+    engine.meanwhile = given_to_another
+    assert reading.read_batch([image.pk]) == 0
+    [(claim, _)] = taken
+    assert states(image) == [(Status.RUNNING, "")]
+    assert image.claim == claim
+
+
+def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
+    prepared: Prepared, engine: Engine, settings: Any
+) -> None:
+    image = prepared(100, attempts=settings.MAX_ATTEMPTS)
+    assert reading.read_batch([image.pk]) == 0
+    assert engine.batches == []
+    assert states(image) == [(Status.FAILED, "worker_crashed")]
+
+
+def test_a_lost_batch_is_given_back_and_keeps_its_attempt(prepared: Prepared) -> None:
+    images = [prepared(shade) for shade in (100, 101)]
+    services.claim([image.pk for image in images])
+    tasks.infer.on_batch_lost([SimpleNamespace(args=(str(image.pk),)) for image in images])
+    assert states(*images) == [(Status.READY, "")] * 2
+    assert [image.attempts for image in images] == [1, 1]
+
+
+def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    from ml import engines
+
+    loaded: list[Any] = []
+
+    def load(path: Any) -> Engine:
+        loaded.append((path, Engine()))
+        return loaded[-1][1]
+
+    monkeypatch.setattr(reading, "_reader", None)
+    monkeypatch.setattr(engines, "load", load)
+    for shade in (100, 101):
+        assert reading.read_batch([prepared(shade).pk]) == 1
+    [(path, played)] = loaded
+    assert path == bundle.current().path
+    assert played.warmed_for == settings.MAX_BATCH
+    assert played.batches == [[100], [101]]
