@@ -1,0 +1,56 @@
+"""What the environment may ask for."""
+
+from pathlib import Path
+
+import pytest
+
+from compose.local import config as configuration
+from compose.local.config import ROOT, ConfigError
+
+
+def test_defaults() -> None:
+    config = configuration.read({})
+    assert config.data_dir == ROOT / "var"
+    assert (config.port, config.flower_port) == (8000, 5555)
+    assert (config.url, config.flower_url) == ("http://127.0.0.1:8000", "http://127.0.0.1:5555")
+
+
+def test_empty_means_default() -> None:
+    assert configuration.read({"DATA_DIR": "", "PORT": "", "FLOWER_PORT": ""}) == configuration.read({})
+
+
+def test_everything_lies_in_the_data_folder(tmp_path: Path) -> None:
+    config = configuration.read({"DATA_DIR": str(tmp_path / "here"), "PORT": "81", "FLOWER_PORT": "82"})
+    assert (config.port, config.flower_port) == (81, 82)
+    for folder in (config.run_dir, config.redis_dir, config.media_dir, config.secrets_dir):
+        assert folder.parent == tmp_path / "here"
+
+
+def test_the_data_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert configuration.read({"DATA_DIR": "here"}).data_dir == tmp_path / "here"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert configuration.read({"DATA_DIR": "~/there"}).data_dir == tmp_path / "there"
+
+
+@pytest.mark.parametrize("name", ["PORT", "FLOWER_PORT"])
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "80.5", "http", "8000 ", "٨٠"])
+def test_what_is_no_port(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}={text} is no port number"):
+        configuration.read({name: text})
+
+
+@pytest.mark.parametrize("text", ["1", "65535"])
+def test_the_first_and_the_last_port(text: str) -> None:
+    assert configuration.read({"PORT": text}).port == int(text)
+
+
+def test_one_port_cannot_serve_both() -> None:
+    with pytest.raises(ConfigError, match="PORT and FLOWER_PORT are both 5555"):
+        configuration.read({"PORT": "5555"})
+
+
+@pytest.mark.parametrize("folder", ["/data/#1", "/data/a;b", '/data/"new"'])
+def test_folders_that_supervisord_cannot_be_told(folder: str) -> None:
+    with pytest.raises(ConfigError, match=r"^DATA_DIR is /data/.*choose one without"):
+        configuration.read({"DATA_DIR": folder})

@@ -1,0 +1,148 @@
+"""The programs, and their configuration as supervisord and Redis understand it."""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from supervisor.options import ServerOptions
+
+from compose.local import programs, resources
+from compose.local.config import ROOT, Config
+from compose.local.programs import Program
+
+#: What a folder may be called and configuration files dislike.
+ODD = "it's 50% %(of)s a\\folder ü"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    made = Config(data_dir=tmp_path / ODD, port=8123, flower_port=5123)
+    for folder in (made.run_dir, made.redis_dir):
+        folder.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def children(config: Config) -> dict[str, Program]:
+    return {program.name: program for program in programs.programs(config, Path("/usr/bin/redis-server"))}
+
+
+@pytest.fixture
+def options(config: Config, children: dict[str, Program], monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
+    """supervisord's configuration as supervisord reads it."""
+    outputs = {name: number for number, name in enumerate(children, start=50)}
+    text = programs.supervisord_conf(config, list(children.values()), outputs, run_as_root=False)
+    file = config.run_dir / "supervisord.conf"
+    file.write_text(text)
+    monkeypatch.setenv("DATA_DIR", str(config.data_dir))
+    parsed = ServerOptions()
+    parsed.realize(["--configuration", str(file)])
+    return parsed
+
+
+def test_supervisord_runs_each_program_as_it_was_meant(options: ServerOptions, children: dict[str, Program]) -> None:
+    read = {group.name: group.process_configs[0] for group in options.process_group_configs}
+    assert set(read) == set(children)
+    for name, program in children.items():
+        command = shlex.split(read[name].command)
+        assert command[-len(program.command) :] == program.command
+        assert command[: -len(program.command)] == [sys.executable, "-S", str(ROOT / "compose" / "local" / "tied.py")]
+        assert read[name].environment == dict(program.environment)
+        assert read[name].stopwaitsecs == program.stop_seconds
+        assert read[name].killasgroup
+        assert not read[name].stopasgroup
+        assert read[name].redirect_stderr
+    assert [read[name].stdout_logfile for name in children] == [f"/dev/fd/{50 + n}" for n in range(len(children))]
+
+
+def test_supervisord_stays_and_writes_where_it_may(options: ServerOptions, config: Config) -> None:
+    assert options.nodaemon
+    assert options.pidfile == str(config.run_dir / "supervisord.pid")
+    assert options.directory == str(ROOT)
+
+
+def test_programs_are_started_again_and_the_herald_is_not(options: ServerOptions) -> None:
+    read = {group.name: group.process_configs[0] for group in options.process_group_configs}
+    again = {name for name, process in read.items() if process.autorestart}
+    assert again == {"redis", "ingest", "infer", "web", "beat", "flower"}
+    assert not read["ready"].autorestart
+
+
+def test_redis_starts_first_and_stops_last(options: ServerOptions) -> None:
+    order = sorted(options.process_group_configs)
+    assert order[0].name == "redis"
+    assert order[-1].name == "ready"
+
+
+def test_root_is_told_so(config: Config, children: dict[str, Program]) -> None:
+    outputs = dict.fromkeys(children, 1)
+    listed = list(children.values())
+    assert "user = root" in programs.supervisord_conf(config, listed, outputs, run_as_root=True)
+    assert "user" not in programs.supervisord_conf(config, listed, outputs, run_as_root=False)
+
+
+def test_every_queue_has_its_worker(children: dict[str, Program], settings: object) -> None:
+    from webapp.studies import dispatch
+    from webapp.studies.models import Priority
+
+    asked = {dispatch.queue_of(step, priority) for step in (dispatch.INGEST, dispatch.INFER) for priority in Priority}
+    served: list[str] = []
+    for name in ("ingest", "infer"):
+        [queues] = [word for word in children[name].command if word.startswith("--queues=")]
+        served += queues.removeprefix("--queues=").split(",")
+        assert children[name].environment == {"PNEUMOQUEUE_ROLE": name}
+    assert sorted(served) == sorted({*asked, "control"})
+
+
+def test_what_listens_does_so_on_loopback_only(config: Config, children: dict[str, Program]) -> None:
+    assert "127.0.0.1:8123" in children["web"].command
+    assert {"--address=127.0.0.1", "--port=5123"} <= set(children["flower"].command)
+    assert "bind 127.0.0.1" in programs.redis_conf(config, 1, "x").splitlines()
+
+
+def test_no_secret_is_in_a_command(children: dict[str, Program]) -> None:
+    for program in children.values():
+        assert not [word for word in program.command if "auth" in word or "password" in word]
+
+
+@pytest.fixture
+def redis_port(config: Config) -> Iterator[int]:
+    """A real Redis with the configuration of the service."""
+    port = resources.free_port()
+    programs.redis_conf_path(config).write_text(programs.redis_conf(config, port, "a-password"))
+    server = subprocess.Popen(
+        [resources.redis_server(), programs.redis_conf_path(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        until = time.monotonic() + 20
+        while not resources.is_taken(port):
+            assert server.poll() is None, server.stdout and server.stdout.read().decode()
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        yield port
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+
+
+def test_redis_needs_the_password_and_keeps_every_message(config: Config, redis_port: int) -> None:
+    for password in (None, "guess"):
+        # Without retries, which would wait for the password to become right.
+        stranger = redis.Redis(port=redis_port, password=password, retry=Retry(NoBackoff(), 0))
+        with stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+    with redis.Redis(port=redis_port, password="a-password") as client:
+        client.set("kept", "yes")
+        assert client.config_get("dir") == {"dir": str(config.redis_dir)}
+        assert client.config_get("bind") == {"bind": "127.0.0.1"}
+        assert client.config_get("appendonly") == {"appendonly": "yes"}
+        assert client.config_get("save") == {"save": ""}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    assert list(config.redis_dir.glob("appendonly*"))

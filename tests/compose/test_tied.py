@@ -1,0 +1,68 @@
+"""Programs end with the process that started them."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.service import ROOT
+
+TIED = [sys.executable, "-S", str(ROOT / "compose" / "local" / "tied.py")]
+PROGRAM = [sys.executable, "-S", "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
+STARTER = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(60)"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+
+
+@pytest.fixture
+def started(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process that has started PROGRAM by way of these words, and PROGRAM's id; both share a pipe."""
+    starter = subprocess.Popen([sys.executable, "-S", "-c", STARTER, *request.param, *PROGRAM], stdout=subprocess.PIPE)
+    assert starter.stdout
+    child = int(starter.stdout.readline())
+    try:
+        yield starter, child
+    finally:
+        starter.kill()
+        if not ended(starter, 0):
+            os.kill(child, signal.SIGKILL)
+        starter.communicate(timeout=10)
+
+
+def ended(starter: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether both have ended: the pipe that they share then has no writer."""
+    assert starter.stdout
+    readable, _, _ = select.select([starter.stdout], [], [], seconds)
+    return bool(readable) and os.read(starter.stdout.fileno(), 1) == b""
+
+
+@pytest.mark.parametrize("started", [TIED], indirect=True, ids=["tied"])
+def test_a_program_ends_when_its_starter_is_killed(started: tuple[subprocess.Popen[bytes], int]) -> None:
+    starter, _ = started
+    assert not ended(starter, 0.2)
+    starter.kill()
+    assert ended(starter, 10)
+
+
+@pytest.mark.parametrize("started", [[]], indirect=True, ids=["not tied"])
+def test_it_would_not_without(started: tuple[subprocess.Popen[bytes], int]) -> None:
+    """So that the test above proves something."""
+    starter, _ = started
+    starter.kill()
+    starter.wait(10)
+    assert not ended(starter, 0.5)
+
+
+def test_arguments_and_exit_status_are_the_programs() -> None:
+    done = subprocess.run(
+        [*TIED, sys.executable, "-S", "-c", "import sys; print(sys.argv[1:]); sys.exit(7)", "a b", "--version", "%"],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.stdout.strip() == "['a b', '--version', '%']"
+    assert done.returncode == 7
