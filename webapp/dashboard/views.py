@@ -1,4 +1,7 @@
-"""The pages. What they show comes from the same querysets and services as the API's answers."""
+"""The pages. What they show comes from the same querysets and services as the API's answers.
+
+No page is kept by the browser: what it showed must be gone after signing out, and going back must show what is new.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -8,7 +11,8 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
 from webapp.accounts import identity as identities
@@ -47,7 +51,8 @@ def _study(request: HttpRequest, pk: UUID) -> Study:
 # --- uploading ------------------------------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
+@never_cache
 def home(request: HttpRequest) -> HttpResponse:
     return _home(request)
 
@@ -55,11 +60,13 @@ def home(request: HttpRequest) -> HttpResponse:
 def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
     # A guest gets their cookie here, so that several uploads at once belong to one guest.
     identity = identities.ensure(_identity(request))
+    # Staff may see every upload, but these are lists of one's own.
     own = {"owner": identity.user} if identity.user else {"guest": identity.guest}
+    images = Image.objects.visible_to(identity).filter(**own, study=None)
     context = {
         "error": error,
-        "recent": Image.objects.filter(**own, study=None).select_related("prediction").order_by("-created_at")[:RECENT],
-        "studies": Study.objects.filter(**own).order_by("-created_at")[:5],
+        "recent": images.select_related("prediction").order_by("-created_at")[:RECENT],
+        "studies": Study.objects.visible_to(identity).filter(**own).order_by("-created_at")[:5],
         "max_mb": settings.MAX_IMAGE_BYTES // 2**20,
     }
     response = render(request, "dashboard/home.html", context, status=status)
@@ -93,12 +100,14 @@ def upload(request: HttpRequest) -> HttpResponse:
 # --- an image -------------------------------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
+@never_cache
 def image(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "dashboard/image.html", {"image": _image(request, pk)})
 
 
-@require_GET
+@require_safe
+@never_cache
 async def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What changes of an image's page, held by ``?wait=`` until it differs from the status ``seen``."""
     found = await sync_to_async(_image)(request, pk)
@@ -106,7 +115,7 @@ async def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
     if seconds and not found.is_final and found.status == request.GET.get("seen", found.status):
         await wait_for_change("image", pk, found.status, seconds)
         found = await sync_to_async(_image)(request, pk)
-    return await sync_to_async(render)(request, "dashboard/_image.html", {"image": found})
+    return await sync_to_async(render)(request, "dashboard/_image.html", {"image": found, "swapped": True})
 
 
 @require_POST
@@ -119,12 +128,14 @@ def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 # --- a study --------------------------------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
+@never_cache
 def study(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "dashboard/study.html", _study_context(request, pk))
 
 
-@require_GET
+@require_safe
+@never_cache
 async def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What changes of a study's page, held by ``?wait=`` while as many images are done as ``seen`` says."""
     context = await sync_to_async(_study_context)(request, pk)

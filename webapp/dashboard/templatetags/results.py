@@ -2,7 +2,7 @@
 
 from django import template
 
-from webapp.studies.models import Image, Label
+from webapp.studies.models import Image, Label, Status
 
 register = template.Library()
 
@@ -42,6 +42,12 @@ def on_scale(probability: float) -> str:
 
 
 @register.filter
+def on_scale_text(probability: float) -> str:
+    """Where the text of a place on the scale is centred, so that it does not leave the drawing."""
+    return f"{min(max(probability * SCALE, 55), SCALE - 55):.1f}"
+
+
+@register.filter
 def beyond(probability: float) -> str:
     """What is left of the scale from there."""
     return f"{(1 - probability) * SCALE:.1f}"
@@ -50,6 +56,12 @@ def beyond(probability: float) -> str:
 @register.filter
 def step(status: str) -> str:
     return STEPS[status]
+
+
+@register.filter
+def status_in_words(status: str) -> str:
+    """A status as the word that follows a count."""
+    return str(Status(status).label)
 
 
 @register.filter
@@ -65,7 +77,21 @@ def seconds_between(end: object, start: object) -> str:
     """Time between two moments, for people."""
     if not start or not end:
         return "–"
-    return f"{(end - start).total_seconds():.2f} s"  # type: ignore[operator]
+    return seconds((end - start).total_seconds())  # type: ignore[operator]
+
+
+@register.filter
+def seconds(value: float) -> str:
+    """A measured time, for people."""
+    return f"{value:.2f} s"
+
+
+@register.filter
+def waited(image: Image) -> str:
+    """Time spent in both queues together: for its preparation and for the model."""
+    if not (image.ingest_started_at and image.ready_at and image.claimed_at):
+        return "–"
+    return seconds(((image.ingest_started_at - image.created_at) + (image.claimed_at - image.ready_at)).total_seconds())
 
 
 @register.filter

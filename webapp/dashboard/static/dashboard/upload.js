@@ -10,6 +10,7 @@ const STEPS = { queued: "Waiting to be prepared", ready: "Waiting for the model"
 const form = document.getElementById("upload");
 const input = document.getElementById("files");
 const list = document.getElementById("uploads");
+const news = document.getElementById("news"); // read out by screen readers; percentages of uploads are not
 const rowTemplate = document.getElementById("upload-row");
 const csrf = form.querySelector("[name=csrfmiddlewaretoken]").value;
 const maxBytes = Number(form.dataset.maxMb) * 2 ** 20;
@@ -104,6 +105,10 @@ async function follow(job, row) {
     row.state(STEPS[job.status] ?? job.status);
     try {
       const answer = await fetch(`${job.url}?wait=25`, { headers: { Accept: "application/json" } });
+      if (answer.status === 404) {
+        row.fail("It is no longer yours to see, or was deleted.");
+        return;
+      }
       if (!answer.ok) throw new Error(answer.statusText);
       job = await answer.json();
       pause = 500;
@@ -114,6 +119,13 @@ async function follow(job, row) {
   }
   if (job.status === "succeeded") row.result(job);
   else row.fail(job.error?.detail ?? "Cancelled");
+}
+
+// As the pages write it: never 0 or 100.
+function percent(probability) {
+  if (probability < 0.001) return "< 0.1 %";
+  if (probability > 0.999) return "> 99.9 %";
+  return `${(probability * 100).toFixed(1)} %`;
 }
 
 function addRow(name) {
@@ -145,12 +157,19 @@ function addRow(name) {
       const tag = document.createElement("span");
       tag.className = `tag ${TONES[job.label]}`;
       tag.textContent = WORDS[job.label];
-      state.replaceChildren(tag, ` ${(job.probability * 100).toFixed(1)} %`);
+      const figure = document.createElement("strong");
+      figure.textContent = percent(job.probability);
+      const threshold = document.createElement("span");
+      threshold.textContent = `(threshold ${percent(job.threshold)})`;
+      state.replaceChildren(tag, " ", figure, " ", threshold);
+      item.classList.add("done");
+      news.textContent = `${name}: ${state.textContent}`;
     },
     fail(text) {
       bar.value = 0;
       state.textContent = text;
       state.classList.add("bad");
+      news.textContent = `${name}: ${text}`;
     },
   };
 }
