@@ -1,0 +1,466 @@
+"""The pages without a browser: what they show, to whom, and what works without JavaScript."""
+
+import asyncio
+import re
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings as configured
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.http import HttpRequest
+from django.test import Client
+from django.utils import timezone
+
+from tests import synthetic
+from webapp.accounts.identity import make_token
+from webapp.config.problems import server_error
+from webapp.dashboard.templatetags import results
+from webapp.studies import dispatch, services, waiting
+from webapp.studies.models import Archive, Image, Patient, Prediction, Status, Study
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def alone(settings, tmp_path, monkeypatch) -> list[tuple[str, list[UUID]]]:
+    """No broker, no cache, no collected static files, and a folder of its own for uploads; the messages sent."""
+    settings.STORAGES = {
+        "default": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": str(tmp_path), "allow_overwrite": True},
+        },
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid4())}
+    }
+    sent: list[tuple[str, list[UUID]]] = []
+    monkeypatch.setattr(dispatch, "send", lambda step, images: sent.append((step, [image.pk for image in images])))
+    monkeypatch.setattr(dispatch, "send_unpack", lambda archive: sent.append((dispatch.UNPACK, [archive])))
+    return sent
+
+
+@pytest.fixture
+def guest() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+def browser(guest: UUID) -> Client:
+    """The guest's browser."""
+    made = Client()
+    made.cookies[configured.GUEST_COOKIE] = make_token(guest)
+    return made
+
+
+@pytest.fixture
+def one_thread(monkeypatch) -> None:
+    """Let the poller ask in the same thread as all others: the tests' database in memory is locked between threads."""
+    monkeypatch.setattr(waiting, "sync_to_async", lambda call, **_: sync_to_async(call))
+
+
+def stranger() -> Client:
+    made = Client()
+    made.cookies[configured.GUEST_COOKIE] = make_token(uuid4())
+    return made
+
+
+def image(guest: UUID | None, status: str = Status.QUEUED, **fields) -> Image:
+    now = timezone.now()
+    given = {"filename": "chest.jpeg", "file": "uploads/none.jpeg", "size": 1, "dispatched_at": now, **fields}
+    return Image.objects.create(guest=guest, status=status, **given)
+
+
+def read(guest: UUID | None, probability: float = 0.913, threshold: float = 0.4, **fields) -> Image:
+    """An image with a result."""
+    now = timezone.now()
+    label = "PNEUMONIA" if probability >= threshold else "NORMAL"
+    made = image(
+        guest,
+        Status.SUCCEEDED,
+        preview="previews/none.jpg",
+        input="inputs/none.png",
+        ingest_started_at=now,
+        ready_at=now + timedelta(seconds=0.5),
+        claimed_at=now + timedelta(seconds=1),
+        finished_at=now + timedelta(seconds=2),
+        **fields,
+    )
+    Prediction.objects.create(
+        image=made,
+        model="vgg16-pneumonia-1.0.0",
+        normal=1 - probability,
+        pneumonia=probability,
+        threshold=threshold,
+        label=label,
+        warnings=[{"code": "unusual_shape", "detail": "The image is much wider than a chest X-ray."}],
+        batch_size=3,
+        seconds=0.25,
+    )
+    return made
+
+
+def upload(browser: Client, *files: tuple[str, bytes]):
+    sent = [SimpleUploadedFile(name, content) for name, content in files]
+    return browser.post("/upload/", {"files": sent})
+
+
+# --- every page -----------------------------------------------------------------------------------------------------
+
+
+def pages(guest: UUID) -> dict[str, str]:
+    """A page of every kind, by what it is."""
+    study = Study.objects.create(guest=guest, name="ward")
+    read(guest, study=study)
+    failed = image(guest, Status.FAILED, error_code="image_truncated", error_detail="The image ends too early.")
+    return {
+        "home": "/",
+        "waiting": image(guest).get_absolute_url(),
+        "read": read(guest).get_absolute_url(),
+        "failed": failed.get_absolute_url(),
+        "cancelled": image(guest, Status.CANCELLED, finished_at=timezone.now()).get_absolute_url(),
+        "study": study.get_absolute_url(),
+        "login": "/accounts/login/",
+        "missing": f"/images/{uuid4()}/",
+    }
+
+
+def test_no_page_breaks_its_own_security_policy(browser: Client, guest: UUID) -> None:
+    for kind, url in pages(guest).items():
+        answer = browser.get(url)
+        assert answer.status_code == (404 if kind == "missing" else 200), kind
+        html = answer.content.decode()
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", html), kind
+        assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", html)), kind
+        assert not re.search(r"(?:src|href)=\"(?:https?:)?//", html), kind
+        assert "Not a diagnosis." in html, kind
+
+
+def test_pages_are_not_kept_by_the_browser(browser: Client, guest: UUID) -> None:
+    made = read(guest)
+    for url in ("/", made.get_absolute_url(), f"{made.get_absolute_url()}card/"):
+        assert "no-store" in browser.get(url).headers["Cache-Control"]
+
+
+def test_pages_answer_head(browser: Client, guest: UUID) -> None:
+    assert browser.head("/").status_code == 200
+    assert browser.head(read(guest).get_absolute_url()).status_code == 200
+
+
+def test_a_server_error_needs_nothing_of_the_request(rf) -> None:
+    answer = server_error(rf.get("/", headers={"Accept": "text/html"}))
+    assert answer.status_code == 500
+    assert b"went wrong" in answer.content
+    with connection.execute_wrapper(_no_queries):
+        assert server_error(HttpRequest()).status_code == 500
+
+
+def _no_queries(*_args) -> None:
+    raise AssertionError("the error page asked the database")
+
+
+# --- the start page -------------------------------------------------------------------------------------------------
+
+
+def test_the_first_visit_makes_a_guest_and_later_ones_keep_it() -> None:
+    browser = Client()
+    browser.get("/")
+    first = browser.cookies[configured.GUEST_COOKIE].value
+    browser.get("/")
+    assert browser.cookies[configured.GUEST_COOKIE].value == first
+    assert browser.cookies[configured.GUEST_COOKIE]["httponly"]
+
+
+def test_home_lists_what_the_guest_uploaded_only(browser: Client, guest: UUID) -> None:
+    read(guest, filename="mine.jpeg")
+    read(uuid4(), filename="other.jpeg")
+    html = browser.get("/").content.decode()
+    assert "mine.jpeg" in html
+    assert "Signs of pneumonia" in html
+    assert "other.jpeg" not in html
+
+
+def test_home_of_staff_lists_their_own(admin_client: Client, admin_user: User, guest: UUID) -> None:
+    read(guest, filename="guests.jpeg")
+    read(None, filename="own.jpeg", owner=admin_user)
+    html = admin_client.get("/").content.decode()
+    assert "own.jpeg" in html
+    assert "guests.jpeg" not in html
+
+
+# --- uploading without JavaScript -----------------------------------------------------------------------------------
+
+
+def test_one_image_leads_to_its_page(
+    browser: Client, guest: UUID, alone: list, django_capture_on_commit_callbacks
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = upload(browser, ("chest.jpeg", synthetic.xray_jpeg()))
+    made = Image.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, made.get_absolute_url())
+    assert (made.guest, made.filename, made.status) == (guest, "chest.jpeg", Status.QUEUED)
+    assert alone == [(dispatch.INGEST, [made.pk])]
+    assert browser.get(answer["Location"]).status_code == 200
+
+
+def test_the_first_upload_of_all_can_be_seen_by_who_sent_it() -> None:
+    browser = Client()
+    answer = upload(browser, ("chest.jpeg", synthetic.xray_jpeg()))
+    assert browser.get(answer["Location"]).status_code == 200
+
+
+def test_several_files_and_a_zip_become_a_study(browser: Client) -> None:
+    answer = upload(browser, ("a.jpeg", synthetic.xray_jpeg(1)), ("notes.jpg", synthetic.text()))
+    study = Study.objects.get()
+    assert answer["Location"] == study.get_absolute_url()
+    assert sorted(study.images.values_list("status", flat=True)) == [Status.FAILED, Status.QUEUED]
+    answer = upload(browser, ("ward.zip", synthetic.zip_of({"b.jpeg": synthetic.xray_jpeg(2)})))
+    assert answer["Location"] == Archive.objects.get().study.get_absolute_url()
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "sentence"),
+    [(synthetic.text(), 415, "not a JPEG or PNG"), (synthetic.empty(), 400, "empty")],
+)
+def test_what_is_no_image_is_refused_with_a_sentence(
+    browser: Client, content: bytes, status: int, sentence: str
+) -> None:
+    answer = upload(browser, ("notes.jpg", content))
+    assert answer.status_code == status
+    assert sentence in answer.content.decode()
+    assert not Image.objects.exists()
+
+
+def test_nothing_chosen_is_told(browser: Client) -> None:
+    answer = browser.post("/upload/")
+    assert answer.status_code == 400
+    assert "choose an image" in answer.content.decode()
+
+
+def test_uploads_are_counted_like_the_api_s(browser: Client, monkeypatch) -> None:
+    from webapp.accounts.throttles import UploadThrottle
+
+    monkeypatch.setattr(UploadThrottle, "THROTTLE_RATES", {"guest": "1/min", "user": "1/min"})
+    assert upload(browser, ("a.jpeg", synthetic.xray_jpeg())).status_code == 302
+    assert upload(browser, ("b.jpeg", synthetic.xray_jpeg())).status_code == 429
+    assert Image.objects.count() == 1
+
+
+def test_a_form_of_another_site_is_refused() -> None:
+    assert upload(Client(enforce_csrf_checks=True), ("a.jpeg", synthetic.xray_jpeg())).status_code == 403
+
+
+# --- an image -------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_has_all_that_one_needs(browser: Client, guest: UUID) -> None:
+    patient = Patient.objects.create(guest=guest, identifier="P-17")
+    made = read(guest, patient=patient, width=1300, height=1100, attempts=2)
+    html = browser.get(made.get_absolute_url()).content.decode()
+    for text in (
+        "Signs of pneumonia", "91.3 %", "threshold 40.0 %", "vgg16-pneumonia-1.0.0", "chest.jpeg", "P-17",
+        "1300 × 1100", "The image is much wider", "unusual_shape", "0.25 s, with 2 others",
+        "<dt>Attempts</dt><dd>2</dd>", "This is not a diagnosis",
+        f"/api/v1/images/{made.pk}/preview/", f"/api/v1/images/{made.pk}/input/",
+    ):  # fmt: skip
+        assert text in html, text
+    assert "hx-get" not in html
+    assert "rule pneumonia out" not in html
+
+
+def test_a_normal_result_says_that_it_rules_nothing_out(browser: Client, guest: UUID) -> None:
+    html = browser.get(read(guest, probability=0.05).get_absolute_url()).content.decode()
+    assert "No signs of pneumonia found" in html
+    assert "does not rule pneumonia out" in html
+
+
+def test_a_failed_image_shows_its_sentence_and_code(browser: Client, guest: UUID) -> None:
+    made = image(guest, Status.FAILED, error_code="image_truncated", error_detail="The image ends <too> early.")
+    html = browser.get(made.get_absolute_url()).content.decode()
+    assert "The image ends &lt;too&gt; early." in html
+    assert "image_truncated" in html
+    assert "hx-get" not in html
+
+
+def test_a_waiting_image_polls_and_can_be_cancelled(browser: Client, guest: UUID) -> None:
+    made = image(guest)
+    html = browser.get(made.get_absolute_url()).content.decode()
+    assert f'hx-get="/images/{made.pk}/card/?wait=25&amp;seen=queued"' in html
+    assert "Cancel" in html
+    answer = browser.post(f"{made.get_absolute_url()}cancel/")
+    assert answer["Location"] == made.get_absolute_url()
+    made.refresh_from_db()
+    assert made.status == Status.CANCELLED
+    assert "hx-get" not in browser.get(made.get_absolute_url()).content.decode()
+
+
+def test_the_card_answers_at_once_when_the_status_is_news(browser: Client, guest: UUID) -> None:
+    made = image(guest, Status.RUNNING)
+    html = browser.get(f"{made.get_absolute_url()}card/?wait=30&seen=queued").content.decode()
+    assert "seen=running" in html
+    assert "<html" not in html
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_card_waits_for_the_result_and_then_stops_asking(guest: UUID, async_client, one_thread) -> None:
+    made = image(guest)
+    async_client.cookies[configured.GUEST_COOKIE] = make_token(guest)
+
+    async def both() -> tuple[str, float]:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        answer = asyncio.create_task(async_client.get(f"{made.get_absolute_url()}card/?wait=30&seen=queued"))
+        await asyncio.sleep(0.5)
+        assert not answer.done()
+        await Image.objects.filter(pk=made.pk).aupdate(
+            status=Status.FAILED, error_code="image_corrupt", error_detail="It is damaged.", finished_at=timezone.now()
+        )
+        return (await answer).content.decode(), loop.time() - asked
+
+    html, seconds = asyncio.run(both())
+    assert "It is damaged." in html
+    assert "hx-get" not in html
+    assert seconds < 10
+
+
+def test_the_card_gives_up_waiting_and_has_the_page_ask_again(browser: Client, guest: UUID, one_thread) -> None:
+    made = image(guest)
+    assert "hx-get" in browser.get(f"{made.get_absolute_url()}card/?wait=0.3&seen=queued").content.decode()
+
+
+# --- a study --------------------------------------------------------------------------------------------------------
+
+
+def test_a_study_shows_counts_rows_and_what_could_not_be_unpacked(browser: Client, guest: UUID) -> None:
+    study = Study.objects.create(guest=guest, name="ward")
+    read(guest, study=study, filename="a.jpeg")
+    image(guest, study=study, filename="b.jpeg")
+    image(guest, Status.FAILED, study=study, filename="c.jpeg", error_code="x", error_detail="It is damaged.")
+    Archive.objects.create(
+        study=study, filename="bad.zip", total=1, state="failed", error_code="archive_corrupt",
+        error_detail="The ZIP cannot be read.", dispatched_at=timezone.now(),
+    )  # fmt: skip
+    html = browser.get(study.get_absolute_url()).content.decode()
+    assert re.search(r"<strong>2 of 3</strong>", html)
+    for text in ("ward", "91.3 %", "It is damaged.", "bad.zip: The ZIP cannot be read.", "archive_corrupt", "Cancel"):
+        assert text in html, text
+    assert f"/api/v1/studies/{study.pk}/results.csv" in html
+    assert "hx-get" in html
+
+
+def test_a_finished_study_asks_no_more(browser: Client, guest: UUID) -> None:
+    study = Study.objects.create(guest=guest)
+    read(guest, study=study)
+    for url in (study.get_absolute_url(), f"{study.get_absolute_url()}progress/?wait=30&seen=1"):
+        html = browser.get(url).content.decode()
+        assert "1 of 1" in html
+        assert "hx-get" not in html
+
+
+def test_a_large_study_has_pages_and_stays_on_the_one_shown(browser: Client, guest: UUID) -> None:
+    study = Study.objects.create(guest=guest)
+    for number in range(51):
+        image(guest, study=study, filename=f"{number:03}.jpeg")
+    first = browser.get(study.get_absolute_url()).content.decode()
+    assert "049.jpeg" in first
+    assert "050.jpeg" not in first
+    second = browser.get(f"{study.get_absolute_url()}?page=2").content.decode()
+    assert "050.jpeg" in second
+    assert "049.jpeg" not in second
+    assert "page=2" in re.findall(r'hx-get="([^"]*)"', second)[0]
+
+
+def test_a_study_is_cancelled_with_all_that_wait(browser: Client, guest: UUID) -> None:
+    study = Study.objects.create(guest=guest)
+    waiting, done = image(guest, study=study), read(guest, study=study)
+    browser.post(f"{study.get_absolute_url()}cancel/")
+    waiting.refresh_from_db()
+    done.refresh_from_db()
+    assert (waiting.status, done.status) == (Status.CANCELLED, Status.SUCCEEDED)
+
+
+# --- whose it is ----------------------------------------------------------------------------------------------------
+
+
+def test_only_the_uploader_and_staff_see_anything(browser: Client, guest: UUID, admin_client: Client) -> None:
+    study = Study.objects.create(guest=guest)
+    made = image(guest, study=study)
+    gets = [made.get_absolute_url(), f"{made.get_absolute_url()}card/", study.get_absolute_url()]
+    gets.append(f"{study.get_absolute_url()}progress/")
+    posts = [f"{made.get_absolute_url()}cancel/", f"{study.get_absolute_url()}cancel/"]
+    user = Client()
+    user.force_login(User.objects.create_user("nurse"))
+    for other in (Client(), stranger(), user):
+        assert {other.get(url).status_code for url in gets} == {404}
+        assert {other.post(url).status_code for url in posts} == {404}
+    made.refresh_from_db()
+    assert made.status == Status.QUEUED
+    for allowed in (browser, admin_client):
+        assert {allowed.get(url).status_code for url in gets} == {200}
+
+
+def test_a_forged_cookie_opens_nothing(guest: UUID) -> None:
+    made = read(guest)
+    browser = Client()
+    browser.cookies[configured.GUEST_COOKIE] = f"{guest.hex}:forged"
+    assert browser.get(made.get_absolute_url()).status_code == 404
+    assert browser.get("/").status_code == 200
+
+
+def test_a_user_s_uploads_are_theirs_in_every_browser() -> None:
+    nurse = User.objects.create_user("nurse")
+    browser = Client()
+    browser.force_login(nurse)
+    answer = upload(browser, ("chest.jpeg", synthetic.xray_jpeg()))
+    assert Image.objects.get().owner == nurse
+    elsewhere = Client()
+    elsewhere.force_login(nurse)
+    assert elsewhere.get(answer["Location"]).status_code == 200
+
+
+def test_staff_find_the_admin_and_the_queues(admin_client: Client, browser: Client, settings) -> None:
+    settings.FLOWER_URL = "http://127.0.0.1:5555"
+    html = admin_client.get("/").content.decode()
+    assert 'href="/admin/"' in html
+    assert 'href="http://127.0.0.1:5555"' in html
+    html = browser.get("/").content.decode()
+    assert "/admin/" not in html
+    assert "5555" not in html
+
+
+# --- words and scales -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.0, "< 0.1 %"), (0.0004, "< 0.1 %"), (0.5, "50.0 %"), (0.9994, "> 99.9 %"), (1.0, "> 99.9 %")],
+)
+def test_a_probability_is_never_0_or_100_percent(probability: float, text: str) -> None:
+    assert results.percent(probability) == text
+
+
+def test_the_scale_s_parts_make_a_whole_and_its_text_stays_inside() -> None:
+    assert float(results.on_scale(0.3)) + float(results.beyond(0.3)) == results.SCALE
+    assert 0 < float(results.on_scale_text(0.0)) < float(results.on_scale_text(1.0)) < results.SCALE
+
+
+def test_time_in_both_queues_is_added_up(guest: UUID) -> None:
+    made = read(guest)
+    made.created_at = made.ingest_started_at - timedelta(seconds=2)
+    assert results.waited(made) == "2.50 s"
+    assert results.waited(image(guest)) == "–"
+
+
+def test_services_and_pages_agree_on_what_is_final(browser: Client, guest: UUID) -> None:
+    made = image(guest, Status.READY)
+    token, _ = services.claim([made.pk])
+    result = services.Result(made.pk, normal=0.9, pneumonia=0.1, label="NORMAL")
+    assert services.succeed(token, [result], model="m-1", threshold=0.4, seconds=0.1) == 1
+    html = browser.get(f"{made.get_absolute_url()}card/?wait=30&seen=running").content.decode()
+    assert "No signs of pneumonia found" in html
+    assert "hx-get" not in html
