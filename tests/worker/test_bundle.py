@@ -31,9 +31,15 @@ def test_a_bundle_can_be_named(models: Path, settings: Any) -> None:
     assert bundle.current().version == "1.0.0"
 
 
-def test_a_bundle_can_be_given_by_its_path(models: Path, settings: Any, tmp_path: Path) -> None:
+def test_a_bundle_can_be_given_by_its_path(
+    models: Path, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_bundle(models, "1.0.0")
-    settings.MODEL_BUNDLE = str(write_bundle(tmp_path / "elsewhere", "0.5.0"))
+    path = write_bundle(tmp_path / "elsewhere", "0.5.0")
+    settings.MODEL_BUNDLE = str(path)
+    assert bundle.current().version == "0.5.0"
+    monkeypatch.chdir(tmp_path)
+    settings.MODEL_BUNDLE = str(path.relative_to(tmp_path))
     assert bundle.current().version == "0.5.0"
 
 

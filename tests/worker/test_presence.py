@@ -87,6 +87,14 @@ def test_an_infer_worker_is_not_ready_while_its_child_is_gone(starts: Starts, mo
     assert Worker.objects.get().ready
 
 
+@pytest.mark.parametrize(("role", "ready"), [("ingest", True), ("infer", False)])
+def test_a_heartbeat_of_a_worker_that_was_forgotten_claims_no_model(starts: Starts, role: str, ready: bool) -> None:
+    starts(role)
+    Worker.objects.all().delete()
+    signals.heartbeat_sent.send(sender=None)
+    assert Worker.objects.get().ready == ready
+
+
 @pytest.mark.parametrize("role", ["ingest", "infer"])
 def test_a_heartbeat_keeps_a_worker_alive_and_what_it_said(starts: Starts, model: list[str], role: str) -> None:
     starts(role)
