@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from tests import synthetic
 
@@ -36,13 +36,18 @@ def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Browse
     made.close()
 
 
+def is_broken(message: ConsoleMessage) -> bool:
+    """Whether a message is an error of the page, not Chromium's note of an answer such as 404."""
+    return message.type == "error" and not message.text.startswith("Failed to load resource: the server responded")
+
+
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that fails the test if its own scripts or styles broke a rule or threw."""
+    """A page that fails the test if a script or style of it threw, broke the security policy or wrote an error."""
     page = context.new_page()
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
-    page.on("console", lambda message: broken.append(message.text) if "Content Security" in message.text else None)
+    page.on("console", lambda message: broken.append(message.text) if is_broken(message) else None)
     yield page
     assert not broken
 

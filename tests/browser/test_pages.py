@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, JSHandle, Page, Route, expect
 
 from tests.service import Service
 
@@ -55,20 +55,56 @@ def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Pa
     expect(page.locator(".verdict h1")).to_have_text(VERDICT)
 
 
-def test_dropping_a_file(service: Service, page: Page, files: Path) -> None:
-    page.goto(service.url)
-    content = list((files / "1.jpeg").read_bytes())
-    transfer = page.evaluate_handle(
-        """(bytes) => {
+def transfer(page: Page, file: Path) -> JSHandle:
+    """What the browser hands over when a file is dropped or pasted."""
+    return page.evaluate_handle(
+        """([name, bytes]) => {
             const transfer = new DataTransfer();
-            transfer.items.add(new File([new Uint8Array(bytes)], "dropped.jpeg", {type: "image/jpeg"}));
+            transfer.items.add(new File([new Uint8Array(bytes)], name, {type: "image/jpeg"}));
             return transfer;
         }""",
-        content,
+        [file.name, list(file.read_bytes())],
     )
-    page.dispatch_event("#upload", "drop", {"dataTransfer": transfer})
+
+
+def test_dropping_a_file(service: Service, page: Page, files: Path) -> None:
+    page.goto(service.url)
+    page.dispatch_event("#upload", "drop", {"dataTransfer": transfer(page, files / "1.jpeg")})
     expect(page.locator(".verdict h1")).to_have_text(VERDICT)
-    expect(page.locator(".file")).to_contain_text("dropped.jpeg")
+    expect(page.locator(".file")).to_contain_text("1.jpeg")
+
+
+def test_pasting_a_file(service: Service, page: Page, files: Path) -> None:
+    page.goto(service.url)
+    pasted = transfer(page, files / "2.jpeg")
+    pasted.evaluate(
+        "data => document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))"
+    )
+    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".file")).to_contain_text("2.jpeg")
+
+
+def test_the_keyboard_reaches_the_drop_zone_and_shows_where_it_is(service: Service, page: Page) -> None:
+    page.on("filechooser", lambda chooser: None)  # has Chromium tell of choosers from now on; later, a key outruns it
+    page.goto(service.url)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.locator("#files").evaluate("input => input === document.activeElement"):
+            break
+    expect(page.locator("#files")).to_be_focused()
+    assert page.locator("#upload").evaluate("zone => getComputedStyle(zone).outlineStyle") == "solid"
+    with page.expect_file_chooser():
+        page.keyboard.press("Enter")
+
+
+def test_a_file_that_is_no_image_says_so(service: Service, page: Page, files: Path) -> None:
+    page.goto(service.url)
+    page.set_input_files("#files", files / "notes.jpg")
+    expect(page.locator(".upload-state")).to_contain_text("not a JPEG or PNG")
+    expect(page.get_by_role("status")).to_contain_text("notes.jpg: This is not a JPEG or PNG")
+    assert page.url.rstrip("/") == service.url
 
 
 def test_a_zip_becomes_a_study(service: Service, page: Page, files: Path, shot) -> None:
