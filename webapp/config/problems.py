@@ -3,6 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions, status
@@ -40,6 +42,8 @@ def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST Framework's handler, giving problem documents."""
+    if isinstance(error, SuspiciousOperation):
+        error = _refused(error)
     response = drf_handler(error, context)
     if response is None:
         return None
@@ -56,6 +60,16 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     response.data = body(response.status_code, CODES.get(code, code), detail, **more)
     response.content_type = CONTENT_TYPE
     return response
+
+
+def _refused(error: SuspiciousOperation) -> Problem:
+    """What Django refuses while it reads a request, which REST Framework does not know."""
+    if isinstance(error, TooManyFilesSent):
+        limit = settings.DATA_UPLOAD_MAX_NUMBER_FILES
+        return Problem(413, "too_many_files", f"At most {limit} files can be sent at once. Please send the rest apart.")
+    if isinstance(error, RequestDataTooBig):
+        return Problem(413, "file_too_large", "The request is too large.")
+    return Problem(400, "malformed_request", "The request is malformed, or has too many fields.")
 
 
 def _sentence(detail: Any) -> str:
