@@ -207,6 +207,8 @@ class Predict(APIView):
     )
     def post(self, request: Request) -> Response:
         identity = identities.ensure(identities.identify(request))
+        # Base64 takes four bytes for three.
+        _check_length(request, settings.MAX_IMAGE_BYTES * 4 // 3)
         asked = serializers.PredictSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         content = ContentFile(_decode(asked.validated_data["image"]), name="predict")
