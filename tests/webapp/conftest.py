@@ -1,0 +1,286 @@
+"""The web application alone: no broker, no worker, and nothing outside of the test's own folder."""
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from celery import Celery
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+from django.test import Client as DjangoClient
+from django.test import TestCase
+from django.utils import timezone
+from rest_framework.authtoken.models import Token
+
+from tests import synthetic
+from webapp.accounts.identity import Identity
+from webapp.ops import checks
+from webapp.studies import dispatch, services
+from webapp.studies.models import Image, Status, Study
+
+# SQLite in memory, which is what tests get otherwise, locks whole tables between threads; a file does not, and is what
+# the service runs on. It has to be decided before the first test asks for the database.
+_folder = Path(tempfile.mkdtemp(prefix="pneumoqueue-tests-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+if connections["default"].vendor == "sqlite":
+    connections["default"].settings_dict["TEST"]["NAME"] = str(_folder / "db.sqlite3")
+
+IMAGES = "/api/v1/images/"
+STUDIES = "/api/v1/studies/"
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(settings: Any, tmp_path: Path) -> Iterator[None]:
+    """Files in the test's folder, requests counted in memory, static files without having been collected."""
+    settings.DATA_DIR = tmp_path
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.MEDIA_ROOT.mkdir()
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATIC_ROOT.mkdir()
+    options = {**settings.STORAGES["default"]["OPTIONS"], "location": str(settings.MEDIA_ROOT)}
+    settings.STORAGES = {
+        "default": {**settings.STORAGES["default"], "OPTIONS": options},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    cache.clear()
+    yield
+    cache.clear()
+
+
+# --- the broker -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Sent:
+    """The messages that would have gone to the broker.
+
+    Attributes:
+        images: for each message about an image its task, the image's id, and whether it is to be read alone.
+        archives: the ids of archives to unpack.
+        waiting: messages by queue that the broker claims to hold.
+    """
+
+    images: list[tuple[str, UUID, bool]] = field(default_factory=list)
+    archives: list[UUID] = field(default_factory=list)
+    waiting: dict[str, int] = field(default_factory=dict)
+
+    def ids(self, step: str) -> list[UUID]:
+        return [pk for sent, pk, _ in self.images if sent == step]
+
+    def clear(self) -> None:
+        self.images.clear()
+        self.archives.clear()
+
+
+@pytest.fixture(autouse=True)
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    record = Sent()
+    monkeypatch.setattr(
+        dispatch,
+        "send",
+        lambda step, images: record.images.extend((step, image.pk, bool(image.attempts)) for image in images),
+    )
+    monkeypatch.setattr(dispatch, "send_unpack", record.archives.append)
+    monkeypatch.setattr(dispatch, "messages_waiting", lambda queue: record.waiting.get(queue, 0))
+    return record
+
+
+_real = {name: getattr(dispatch, name) for name in ("send", "send_unpack", "messages_waiting")}
+
+
+@pytest.fixture
+def use_broker(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Celery]:
+    """Send for real, through the broker at a URL."""
+
+    def use(url: str) -> Celery:
+        app = Celery("test", broker=url, set_as_current=False)
+        app.conf.broker_connection_timeout = 1
+        for name, function in _real.items():
+            monkeypatch.setattr(dispatch, name, function)
+        monkeypatch.setattr(dispatch, "app", app)
+        monkeypatch.setattr(checks, "app", app)
+        return app
+
+    return use
+
+
+@pytest.fixture
+def no_broker(use_broker: Callable[[str], Celery]) -> Celery:
+    """A broker that refuses connections."""
+    return use_broker("redis://127.0.0.1:1/0")
+
+
+# --- clients --------------------------------------------------------------------------------------------------------
+
+
+class Client(DjangoClient):
+    """A client whose requests end with what happens on commit, although the test's own transaction goes on."""
+
+    def request(self, **request: Any) -> Any:
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            return super().request(**request)
+
+    def upload(self, content: bytes | None = None, filename: str = "chest.jpg", **more: Any) -> Any:
+        """Post one image; ``headers`` are the request's, everything else is a field."""
+        headers = more.pop("headers", None)
+        content = JPEG if content is None else content
+        return self.post(IMAGES, {"file": SimpleUploadedFile(filename, content), **more}, headers=headers)
+
+    def upload_study(self, files: dict[str, bytes], **more: Any) -> Any:
+        headers = more.pop("headers", None)
+        sent = [SimpleUploadedFile(name, content) for name, content in files.items()]
+        return self.post(STUDIES, {"files": sent, **more}, headers=headers)
+
+
+JPEG = synthetic.xray_jpeg(size=(160, 120))
+PNG = synthetic.xray_png(size=(160, 120))
+
+
+@pytest.fixture
+def client(db: None) -> Client:
+    """A guest's browser."""
+    return Client()
+
+
+@pytest.fixture
+def new_client(db: None) -> type[Client]:
+    return Client
+
+
+@pytest.fixture
+def jpeg() -> bytes:
+    return JPEG
+
+
+@pytest.fixture
+def png() -> bytes:
+    return PNG
+
+
+def _headers(user: User) -> dict[str, str]:
+    return {"Authorization": f"Token {Token.objects.get_or_create(user=user)[0].key}"}
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return User.objects.create_user("ada", password=PASSWORD)
+
+
+@pytest.fixture
+def user_client(user: User) -> Client:
+    """A program with a user's token."""
+    return Client(headers=_headers(user))
+
+
+@pytest.fixture
+def staff_client(db: None) -> Client:
+    return Client(headers=_headers(User.objects.create_user("boss", password=PASSWORD, is_staff=True)))
+
+
+# --- the domain -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def commit() -> Callable[[], AbstractContextManager[Any]]:
+    """A context at whose end happens what waits for the commit."""
+    return partial(TestCase.captureOnCommitCallbacks, execute=True)
+
+
+@pytest.fixture
+def guest() -> Identity:
+    return Identity(guest=uuid4())
+
+
+@pytest.fixture
+def make_image(db: None) -> Callable[..., Image]:
+    """Make an image in any state, as the service would have left it."""
+
+    def make(status: str = Status.QUEUED, **fields: Any) -> Image:
+        fields = {"filename": "chest.jpg", "size": len(JPEG), "dispatched_at": timezone.now(), **fields}
+        if status == Status.RUNNING:
+            fields = {"claim": uuid4(), "claimed_at": timezone.now(), "attempts": 1, **fields}
+        image = Image(status=status, **fields)
+        image.file = default_storage.save(f"uploads/{image.pk}.jpg", ContentFile(JPEG))
+        image.save(force_insert=True)
+        return image
+
+    return make
+
+
+@pytest.fixture
+def make_study(make_image: Callable[..., Image]) -> Callable[..., Study]:
+    """Make a study with images of these statuses."""
+
+    def make(*statuses: str, **fields: Any) -> Study:
+        study = Study.objects.create(**fields)
+        for index, status in enumerate(statuses):
+            make_image(
+                status, study=study, guest=study.guest, owner=study.owner, filename=f"{index}.jpg", priority="bulk"
+            )
+        return study
+
+    return make
+
+
+@pytest.fixture
+def read() -> Callable[..., None]:
+    """Do a worker's work for images that are ready: claim them and write a result."""
+
+    def work(*images: Image, pneumonia: float = 0.9, **more: Any) -> None:
+        token, held = services.claim([image.pk for image in images])
+        assert len(held) == len(images)
+        label = "PNEUMONIA" if pneumonia >= 0.5 else "NORMAL"
+        results = [services.Result(image.pk, 1 - pneumonia, pneumonia, label, **more) for image in held]
+        written = services.succeed(token, results, model="net-1.0.0", threshold=0.5, seconds=0.25)
+        assert written == len(images)
+
+    return work
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The SQL that any thread has executed since."""
+    seen: list[str] = []
+    execute = CursorWrapper.execute
+
+    def record(self: CursorWrapper, sql: Any, params: Any = None) -> Any:
+        seen.append(str(sql))
+        return execute(self, sql, params)
+
+    monkeypatch.setattr(CursorWrapper, "execute", record)
+    return seen
+
+
+@pytest.fixture
+def problem() -> Callable[..., dict[str, Any]]:
+    """Assert that an answer is a problem document (RFC 9457), and return it."""
+
+    def check(answer: Any, status: int, code: str) -> dict[str, Any]:
+        assert answer.status_code == status, answer.content
+        assert answer["Content-Type"] == "application/problem+json"
+        document: dict[str, Any] = answer.json()
+        assert document["code"] == code
+        assert document["status"] == status
+        assert document["type"].startswith("urn:")
+        assert document["type"].endswith(code)
+        assert document["title"]
+        assert len(document["detail"]) > 10
+        return document
+
+    return check
