@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery
+from django.conf import settings as configured
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
@@ -110,7 +111,8 @@ def use_broker(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], C
 
     def use(url: str) -> Celery:
         app = Celery("test", broker=url, set_as_current=False)
-        app.conf.broker_connection_timeout = 1
+        app.conf.broker_connection_timeout = configured.CELERY_BROKER_CONNECTION_TIMEOUT
+        app.conf.broker_transport_options = configured.CELERY_BROKER_TRANSPORT_OPTIONS
         for name, function in _real.items():
             monkeypatch.setattr(dispatch, name, function)
         monkeypatch.setattr(dispatch, "app", app)
@@ -284,3 +286,9 @@ def problem() -> Callable[..., dict[str, Any]]:
         return document
 
     return check
+
+
+@pytest.fixture
+def zipped() -> bytes:
+    """A ZIP of three images."""
+    return synthetic.zip_of({f"{n}.jpg": JPEG for n in range(3)})

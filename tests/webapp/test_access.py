@@ -1,0 +1,302 @@
+"""Who sees what, who may sign in, and how often one may ask."""
+
+from uuid import uuid4
+
+import pytest
+from django.conf import settings as configured
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.management import call_command
+from django.core.signing import Signer
+from django.test import RequestFactory
+from rest_framework.settings import api_settings
+from rest_framework.throttling import SimpleRateThrottle
+
+from tests.webapp.conftest import JPEG, PASSWORD, Client
+from webapp.accounts import identity as identities
+from webapp.accounts.identity import Identity
+from webapp.studies.models import Image, Study
+
+TOKEN_URL = "/api/v1/auth/token/"
+
+
+# --- a guest's signature --------------------------------------------------------------------------------------------
+
+
+def test_a_guests_token_names_the_guest_and_cannot_be_made_by_others():
+    guest, other = uuid4(), uuid4()
+    token = identities.make_token(guest)
+    assert identities.read_token(token) == guest
+    assert identities.make_token(guest) == token
+    signature = token.partition(":")[2]
+    for forged in ("", "nonsense", guest.hex, f"{other.hex}:{signature}", token[:-1], token + "x"):
+        assert identities.read_token(forged) is None, forged
+
+
+def test_another_secret_key_signs_other_tokens():
+    forged = Signer(key="another key", salt="pneumoqueue.guest").sign(uuid4().hex)
+    assert identities.read_token(forged) is None
+
+
+def test_what_we_signed_for_another_purpose_is_no_token():
+    assert identities.read_token(Signer(salt="elsewhere").sign(uuid4().hex)) is None
+
+
+def test_a_guest_is_made_only_where_there_is_nobody(user):
+    known = Identity(guest=uuid4())
+    assert identities.ensure(known) == known
+    assert identities.ensure(Identity(user=user)).guest is None
+    first, second = identities.ensure(Identity()), identities.ensure(Identity())
+    assert first.guest
+    assert first.guest != second.guest
+
+
+def test_the_header_goes_before_the_cookie_and_the_user_before_both(user):
+    in_header, in_cookie = uuid4(), uuid4()
+    request = RequestFactory().get("/", headers={"X-Job-Token": identities.make_token(in_header)})
+    request.COOKIES[configured.GUEST_COOKIE] = identities.make_token(in_cookie)
+    request.user = user
+    assert identities.identify(request) == Identity(user=user)
+    request.user = AnonymousUser()
+    assert identities.identify(request) == Identity(guest=in_header)
+
+
+# --- whose uploads --------------------------------------------------------------------------------------------------
+
+
+def _paths(job: dict, study: dict) -> list[str]:
+    base, whole = f"/api/v1/images/{job['id']}/", f"/api/v1/studies/{study['id']}/"
+    return [base, whole, f"{whole}images/", f"{whole}results.csv"]
+
+
+def test_a_guest_finds_uploads_by_token_or_cookie_and_nobody_else_does(client, new_client, user_client, staff_client):
+    job, study = client.upload().json(), client.upload_study({"a.jpg": JPEG}).json()
+    assert job["token"] == study["token"]
+    stranger = new_client()
+    assert stranger.upload().status_code == 202  # a guest too, but another one
+    for path in _paths(job, study):
+        assert client.get(path).status_code == 200, path
+        assert new_client().get(path, headers={"X-Job-Token": job["token"]}).status_code == 200, path
+        assert staff_client.get(path).status_code == 200, path
+        assert new_client().get(path).status_code == 404, path
+        assert stranger.get(path).status_code == 404, path
+        assert user_client.get(path).status_code == 404, path
+    for path in (f"/api/v1/images/{job['id']}/cancel/", f"/api/v1/studies/{study['id']}/cancel/"):
+        for by in (stranger, user_client, new_client()):
+            assert by.post(path).status_code == 404
+        assert new_client().post(path, headers={"X-Job-Token": job["token"]}).status_code == 200
+
+
+def test_others_cannot_fetch_a_guests_pictures(client, new_client):
+    job = client.upload().json()
+    name = Image.objects.get(pk=job["id"]).file.name
+    Image.objects.filter(pk=job["id"]).update(preview=name, input=name)
+    for kind in ("preview", "input"):
+        assert client.get(f"{job['url']}{kind}/").status_code == 200
+        assert new_client().get(f"{job['url']}{kind}/").status_code == 404
+
+
+def test_a_user_sees_only_their_own_and_staff_see_all(client, user_client, staff_client):
+    by_guest, by_user = client.upload().json()["id"], user_client.upload().json()["id"]
+    other = User.objects.create_user("bob")
+    browser = Client()
+    browser.force_login(other)
+    by_other = browser.upload().json()["id"]
+
+    def listed(by):
+        return {image["id"] for image in by.get("/api/v1/images/").json()["results"]}
+
+    assert listed(client) == {by_guest}
+    assert listed(user_client) == {by_user}
+    assert listed(browser) == {by_other}
+    assert listed(staff_client) == {by_guest, by_user, by_other}
+    assert listed(Client()) == set()
+    assert user_client.get(f"/api/v1/images/{by_other}/").status_code == 404
+    assert browser.get(f"/api/v1/images/{by_user}/").status_code == 404
+
+
+def test_a_token_sent_with_more_uploads_keeps_them_together(client, new_client):
+    token = client.upload().json()["token"]
+    again = new_client().upload(headers={"X-Job-Token": token}).json()
+    assert again["token"] == token
+    assert client.get("/api/v1/images/").json()["count"] == 2
+
+
+def test_the_browser_keeps_the_guest_in_a_cookie_that_scripts_cannot_read(client, settings):
+    settings.SECURE_COOKIES = True
+    cookie = client.upload().cookies[settings.GUEST_COOKIE]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert cookie["secure"]
+    assert int(cookie["max-age"]) >= 24 * 3600
+
+
+def test_a_damaged_cookie_is_nobody_and_gets_a_new_guest(client, settings):
+    client.cookies[settings.GUEST_COOKIE] = "tampered:with"
+    assert client.get("/api/v1/images/").json()["count"] == 0
+    assert client.upload().status_code == 202
+    assert client.get("/api/v1/images/").json()["count"] == 1
+
+
+@pytest.mark.parametrize("path", ["/api/v1/images/", f"/api/v1/images/{uuid4()}/", f"/api/v1/studies/{uuid4()}/"])
+def test_an_invalid_token_is_unauthorised_and_not_simply_ignored(client, problem, path):
+    problem(client.get(path, headers={"X-Job-Token": "forged"}), 401, "invalid_job_token")
+    problem(client.get(path, headers={"Authorization": "Token forged"}), 401, "authentication_failed")
+
+
+def test_nothing_is_stored_for_an_invalid_token(client, problem):
+    problem(client.upload(headers={"X-Job-Token": "forged"}), 401, "invalid_job_token")
+    problem(client.upload_study({"a.jpg": b"x"}, headers={"X-Job-Token": "forged"}), 401, "invalid_job_token")
+    assert not Image.objects.exists()
+    assert not Study.objects.exists()
+
+
+def test_a_signed_in_browser_needs_the_csrf_token_and_a_guest_has_nothing_to_forge(db, user, problem):
+    browser = Client(enforce_csrf_checks=True)
+    assert browser.upload().status_code == 202
+    browser.force_login(user)
+    problem(browser.upload(), 403, "permission_denied")
+
+
+# --- signing in -----------------------------------------------------------------------------------------------------
+
+
+def test_name_and_password_give_a_token_that_works(client, user):
+    answer = client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}, content_type="application/json")
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"token"}
+    headers = {"Authorization": f"Token {answer.json()['token']}"}
+    job = Client().upload(headers=headers).json()
+    assert Image.objects.get(pk=job["id"]).owner == user
+    again = client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD})
+    assert again.json() == answer.json()
+
+
+def test_an_inactive_user_is_shut_out(client, user, user_client, problem):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    problem(user_client.get("/api/v1/images/"), 401, "authentication_failed")
+    problem(client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}), 400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "given", [{"username": "ada", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}, {}]
+)
+def test_wrong_credentials_give_no_token_and_do_not_tell_who_exists(client, user, problem, given):
+    document = problem(client.post(TOKEN_URL, given), 400, "invalid_request")
+    assert "ada" not in document["detail"]
+    assert "nobody" not in document["detail"]
+
+
+def test_guessing_passwords_locks_the_name_for_that_address_only(client, settings, user):
+    settings.AXES_FAILURE_LIMIT = 3
+    right = {"username": "ada", "password": PASSWORD}
+    for _ in range(3):
+        assert client.post(TOKEN_URL, {**right, "password": "wrong"}).status_code >= 400
+    locked = client.post(TOKEN_URL, right)
+    assert locked.status_code in (400, 403, 429)
+    assert "token" not in locked.json()
+    assert not client.login(request=_login_request(), **right)
+    assert client.post(TOKEN_URL, right, REMOTE_ADDR="10.1.2.3").status_code == 200
+
+
+def _login_request():
+    request = RequestFactory().post("/accounts/login/")
+    request.META["REMOTE_ADDR"] = "127.0.0.1"
+    return request
+
+
+def test_fewer_wrong_passwords_than_the_limit_are_forgiven_by_a_right_one(client, settings, user):
+    settings.AXES_FAILURE_LIMIT = 3
+    right = {"username": "ada", "password": PASSWORD}
+    for _ in range(2):
+        for _ in range(2):
+            client.post(TOKEN_URL, {**right, "password": "wrong"})
+        assert client.post(TOKEN_URL, right).status_code == 200
+
+
+# --- how often ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    def limit(**changed):
+        monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", {**SimpleRateThrottle.THROTTLE_RATES, **changed})
+
+    return limit
+
+
+def test_a_guests_uploads_are_limited_by_address_whatever_they_send(client, new_client, rates, problem):
+    rates(guest="3/min")
+    assert client.upload().status_code == 202
+    assert client.upload(b"", "empty.jpg").status_code == 400
+    assert client.upload_study({"a.jpg": JPEG}).status_code == 202
+    answer = client.upload()
+    problem(answer, 429, "rate_limited")
+    assert 0 < int(answer["Retry-After"]) <= 60
+    problem(new_client().upload(), 429, "rate_limited")  # a new cookie is the same address
+    spoofed = new_client().upload(headers={"X-Forwarded-For": "1.2.3.4"})
+    problem(spoofed, 429, "rate_limited")
+    problem(client.post("/predict", {"image": ""}, content_type="application/json"), 429, "rate_limited")
+    assert client.post("/api/v1/images/", REMOTE_ADDR="10.0.0.9").status_code == 400
+    assert Image.objects.count() == 2
+
+
+def test_behind_a_proxy_the_clients_own_address_counts(client, rates, monkeypatch):
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1)
+    rates(guest="1/min")
+    assert client.upload(headers={"X-Forwarded-For": "1.1.1.1"}).status_code == 202
+    assert client.upload(headers={"X-Forwarded-For": "2.2.2.2"}).status_code == 202
+    assert client.upload(headers={"X-Forwarded-For": "9.9.9.9, 2.2.2.2"}).status_code == 429
+
+
+def test_asking_is_not_limited(client, rates):
+    rates(guest="1/min")
+    job = client.upload().json()
+    assert all(client.get(job["url"]).status_code == 200 for _ in range(5))
+    assert all(client.get("/api/v1/images/").status_code == 200 for _ in range(5))
+
+
+def test_users_have_a_limit_of_their_own_and_staff_none(client, user_client, staff_client, rates):
+    rates(guest="1/min", user="2/min")
+    assert [client.upload().status_code for _ in range(2)] == [202, 429]
+    assert [user_client.upload().status_code for _ in range(3)] == [202, 202, 429]
+    assert [staff_client.upload().status_code for _ in range(4)] == [202] * 4
+
+
+def test_asking_for_tokens_is_limited(client, user, rates, problem):
+    rates(login="2/min")
+    for _ in range(2):
+        client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD})
+    problem(client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}), 429, "rate_limited")
+
+
+# --- the administrator ----------------------------------------------------------------------------------------------
+
+
+def test_the_first_start_makes_an_admin_with_the_given_password(db, monkeypatch, capsys):
+    monkeypatch.setenv("ADMIN_PASSWORD", "given-by-the-launcher")
+    call_command("ensure_admin")
+    admin = User.objects.get(username="admin")
+    assert admin.check_password("given-by-the-launcher")
+    assert admin.is_staff
+    assert admin.is_superuser
+    assert "given-by-the-launcher" not in capsys.readouterr().out
+
+
+def test_without_one_a_random_password_is_printed_once(db, monkeypatch, capsys):
+    monkeypatch.delenv("ADMIN_PASSWORD", raising=False)
+    call_command("ensure_admin")
+    printed = capsys.readouterr().out.split()
+    admin = User.objects.get(username="admin")
+    assert any(len(word) >= 12 and admin.check_password(word) for word in printed)
+    before = admin.password
+    call_command("ensure_admin")
+    assert capsys.readouterr().out == ""
+    assert User.objects.get(username="admin").password == before
+
+
+def test_another_given_password_replaces_the_old_one(db, monkeypatch):
+    for password in ("the first password", "the second password"):
+        monkeypatch.setenv("ADMIN_PASSWORD", password)
+        call_command("ensure_admin")
+        assert User.objects.get(username="admin").check_password(password)
+    assert User.objects.count() == 1

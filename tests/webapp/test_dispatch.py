@@ -1,0 +1,86 @@
+"""Messages as a broker gets them, through a broker in memory; and none there."""
+
+import json
+import time
+from uuid import uuid4
+
+import pytest
+from kombu.transport.memory import Channel, Transport
+
+from webapp.studies import dispatch, services
+from webapp.studies.models import Archive, Image, Status, Study
+
+
+@pytest.fixture
+def broker(use_broker):
+    app = use_broker("memory://")
+
+    def take(queue):
+        """All messages of a queue: task, arguments, keyword arguments."""
+        taken = []
+        with app.connection_for_read() as connection:
+            simple = connection.SimpleQueue(queue)
+            while simple.qsize():
+                message = simple.get(block=False)
+                args, kwargs, _ = json.loads(message.body)
+                taken.append((message.headers["task"], args, kwargs))
+                message.ack()
+            simple.close()
+        return taken
+
+    yield take
+    app.close()
+    Transport.global_state.clear()
+    Channel.queues.clear()
+
+
+@pytest.mark.parametrize("priority", ["interactive", "bulk"])
+@pytest.mark.parametrize("step", ["ingest", "infer"])
+def test_each_image_has_one_message_in_the_queue_of_its_step_and_priority(make_image, broker, step, priority):
+    images = [make_image(priority=priority) for _ in range(2)]
+    dispatch.send(f"worker.{step}", images)
+    assert dispatch.messages_waiting(f"{step}.{priority}") == 2
+    assert broker(f"{step}.{priority}") == [(f"worker.{step}", [str(image.pk)], {}) for image in images]
+    assert dispatch.messages_waiting(f"{step}.{priority}") == 0
+
+
+def test_only_the_model_reads_suspects_alone(make_image, broker):
+    suspect = make_image(attempts=1)
+    dispatch.send(dispatch.INFER, [suspect])
+    dispatch.send(dispatch.INGEST, [suspect])
+    assert broker("infer.interactive") == [("worker.infer", [str(suspect.pk)], {"alone": True})]
+    assert broker("ingest.interactive") == [("worker.ingest", [str(suspect.pk)], {})]
+
+
+def test_an_upload_and_a_study_arrive_at_the_broker(client, broker, jpeg):
+    job = client.upload(jpeg).json()
+    assert broker("ingest.interactive") == [("worker.ingest", [job["id"]], {})]
+    client.upload_study({"a.jpg": jpeg})
+    assert broker("ingest.bulk") == [("worker.ingest", [str(Study.objects.get().images.get().pk)], {})]
+
+
+def test_an_archive_is_unpacked_among_the_bulk(broker):
+    archive = uuid4()
+    dispatch.send_unpack(archive)
+    assert broker("ingest.bulk") == [("worker.unpack", [str(archive)], {})]
+
+
+def test_a_queue_that_was_never_used_is_empty(broker):
+    assert dispatch.messages_waiting("infer.bulk") == 0
+
+
+def test_without_a_broker_uploads_are_accepted_soon_and_wait(client, no_broker, zipped, jpeg):
+    started = time.monotonic()
+    job = client.upload()
+    study = client.upload_study({"a.jpg": jpeg, "b.zip": zipped})
+    assert (job.status_code, study.status_code) == (202, 202)
+    assert time.monotonic() - started < 10
+    assert Image.objects.filter(status=Status.QUEUED).count() == 2
+    assert Archive.objects.get().state == Archive.State.QUEUED
+
+
+def test_a_result_of_preparing_is_kept_without_a_broker(make_image, no_broker, commit):
+    image = make_image()
+    with commit():
+        assert services.finish_ingest(image, services.Prepared("", 1, 1, "a", "b"))
+    assert Image.objects.get().status == Status.READY
