@@ -1,5 +1,6 @@
 """ZIP files with images in them: what is inside, without unpacking it, and limits that a ZIP bomb breaks."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -67,7 +68,10 @@ def read(file: IO[bytes] | Any, entry: Entry) -> Iterator[File]:
                 while limit and (part := source.read(min(2**20, limit))):
                     content.write(part)
                     limit -= len(part)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error):
+        except (
+            zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error,
+            lzma.LZMAError,
+        ):  # fmt: skip
             content.seek(0)
             content.truncate()
         size = content.tell()
@@ -83,6 +87,11 @@ def _clean(name: str) -> str:
 
 def _is_litter(info: zipfile.ZipInfo) -> bool:
     parts = PurePosixPath(info.filename).parts
+    # A damaged or hostile ZIP may have entries whose name is empty or only dots, which no file can have.
     return (
-        info.is_dir() or "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1] in ("Thumbs.db", "desktop.ini")
+        not parts
+        or info.is_dir()
+        or "__MACOSX" in parts
+        or parts[-1].startswith(".")
+        or parts[-1] in ("Thumbs.db", "desktop.ini")
     )
