@@ -329,9 +329,15 @@ def cancel_image(image: Image) -> bool:
 
 
 def cancel_study(study: Study) -> int:
-    """Cancel all of a study's images that have no result yet, those still in a ZIP too."""
+    """Cancel all of a study's images that have no result yet, those still in a ZIP too.
+
+    A study that has come to its end stays as it is.
+    """
     with transaction.atomic():
         now = timezone.now()
+        waiting = study.images.filter(status__in=WAITING).exists()
+        if not waiting and not study.archives.filter(state=Archive.State.QUEUED).exists():
+            return 0
         Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
         return study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
 
