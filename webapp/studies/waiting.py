@@ -6,13 +6,17 @@ thread is held while nothing happens.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterable
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.db import DatabaseError, close_old_connections
 from django.db.models import Count
 
 from webapp.studies.models import Archive, Image
+
+logger = logging.getLogger(__name__)
 
 INTERVAL = 0.1
 CHUNK = 500
@@ -49,7 +53,12 @@ class Hub:
             keys = list(self._waiting)
             images = [pk for kind, pk in keys if kind == "image"]
             studies = [pk for kind, pk in keys if kind == "study"]
-            states = await sync_to_async(_states, thread_sensitive=False)(images, studies)
+            try:
+                states = await sync_to_async(_states, thread_sensitive=False)(images, studies)
+            except DatabaseError as error:
+                # Whoever waits goes on waiting: the next round may be answered again.
+                logger.warning("the database does not answer those who wait (%s)", error)
+                continue
             for key, state in states.items():
                 for seen, future in self._waiting.get(key, []):
                     if state != seen and not future.done():
@@ -96,6 +105,15 @@ def study_states(ids: Iterable[UUID]) -> dict[UUID, str]:
 
 
 def _states(images: list[UUID], studies: list[UUID]) -> dict[tuple[str, UUID], str]:
+    try:
+        return _ask(images, studies)
+    except DatabaseError:
+        # This thread serves no request, at whose end Django would drop a connection that broke.
+        close_old_connections()
+        raise
+
+
+def _ask(images: list[UUID], studies: list[UUID]) -> dict[tuple[str, UUID], str]:
     states: dict[tuple[str, UUID], str] = {}
     for start in range(0, len(images), CHUNK):
         rows = Image.objects.filter(pk__in=images[start : start + CHUNK]).values_list("pk", "status")
