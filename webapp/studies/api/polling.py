@@ -14,6 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.response import Response
 
+from webapp.accounts import identity as identities
 from webapp.config import problems
 from webapp.studies.models import FINAL, Image
 from webapp.studies.waiting import study_states, wait_for_change
@@ -72,19 +73,18 @@ async def _poll(
     answer: Answer, request: HttpRequest, kind: str, state: Any, final: tuple[str, ...], **kwargs: Any
 ) -> HttpResponse:
     seconds = wait_seconds(request)
-    response = await sync_to_async(answer)(request, **kwargs)
-    if not seconds or request.method != "GET" or response.status_code != 200 or response.data["status"] in final:
-        return response
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     pk = kwargs["pk"]
-    while (left := deadline - loop.time()) > 0:
-        seen = state(response.data) if state else (await sync_to_async(study_states)([pk]))[pk]
-        await wait_for_change(kind, pk, seen, left)
+    while True:
+        # A study's state is asked for before its answer is made: a change between the two ends the wait at once,
+        # where the other order would sleep through it.
+        seen = "" if state or not seconds else (await sync_to_async(study_states)([pk]))[pk]
         response = await sync_to_async(answer)(request, **kwargs)
-        if response.status_code != 200 or response.data["status"] in final:
-            break
-    return response
+        left = deadline - loop.time()
+        if left <= 0 or request.method != "GET" or response.status_code != 200 or response.data["status"] in final:
+            return response
+        await wait_for_change(kind, pk, state(response.data) if state else seen, left)
 
 
 async def _poll_prediction(answer: Answer, request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -103,6 +103,8 @@ async def _poll_prediction(answer: Answer, request: HttpRequest, **kwargs: Any) 
 def _prediction(image: Image, accepted: Response) -> HttpResponse:
     image = Image.objects.select_related("prediction").get(pk=image.pk)
     about = {"id": str(image.pk), "url": accepted.data["url"]}
+    if image.guest:
+        about["token"] = identities.make_token(image.guest)
     if hasattr(image, "prediction"):
         said = image.prediction
         return JsonResponse(

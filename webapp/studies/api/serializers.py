@@ -15,6 +15,12 @@ class ErrorSerializer(serializers.Serializer):
     detail = serializers.CharField()
 
 
+class ArchiveErrorSerializer(ErrorSerializer):
+    """Why none, or not all, of a ZIP's files became images."""
+
+    filename = serializers.CharField()
+
+
 class TimingsSerializer(serializers.Serializer):
     """Seconds spent in each step; null where it has not been reached."""
 
@@ -52,6 +58,7 @@ class PredictionAnswerSerializer(serializers.Serializer):
     model = serializers.CharField()
     id = serializers.UUIDField()
     url = serializers.URLField()
+    token = serializers.CharField(required=False, help_text="a guest's, which gives access to the URL")
 
 
 def _seconds(start: Any, end: Any) -> float | None:
@@ -138,7 +145,7 @@ class StudySerializer(serializers.ModelSerializer):
     total = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField())
     eta_seconds = serializers.FloatField(allow_null=True)
-    errors: Any = ErrorSerializer(many=True)
+    errors: Any = ArchiveErrorSerializer(many=True)
 
     class Meta:
         model = Study
