@@ -17,7 +17,7 @@ from ml.preprocess import Preprocessing
 from tests import synthetic
 from webapp.studies import dispatch
 from webapp.studies.models import Image, Status
-from worker import preparing
+from worker import preparing, presence
 
 #: Unlike the defaults, so that a worker that ignores the bundle is found out.
 SPEC = Preprocessing(size=224, blur=1.5, percentiles=(2.0, 98.0))
@@ -47,6 +47,12 @@ def storage(settings: Any, tmp_path: Path) -> Path:
     options = {**settings.STORAGES["default"]["OPTIONS"], "location": str(tmp_path / "media")}
     settings.STORAGES = {**settings.STORAGES, "default": {**settings.STORAGES["default"], "OPTIONS": options}}
     return tmp_path / "media"
+
+
+@pytest.fixture(autouse=True)
+def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own transaction must not lose its connection; Django's test client takes the same care."""
+    monkeypatch.setattr(presence, "close_old_connections", lambda: None)
 
 
 @pytest.fixture
