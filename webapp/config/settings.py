@@ -230,6 +230,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ImageStatusEnum": "webapp.studies.models.Status",
+        "StudyStatusEnum": "webapp.studies.progress.STATUSES",
+    },
 }
 
 # --- rest -----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from webapp.studies.models import FINAL, Archive, Image, Priority, Status, Study
 
 #: The rate is measured over this span.
 WINDOW = timedelta(seconds=60)
+#: What a study's status can be.
+STATUSES = ("queued", "running", "finished", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Progress:
     """A study's state.
 
     Attributes:
-        status: ``queued``, ``running``, ``finished`` or ``cancelled``.
+        status: one of :data:`STATUSES`.
         total: images, those still in a ZIP included.
         counts: images by status; those still in a ZIP count as queued.
         eta_seconds: time until the last result at the present rate; None where nothing tells it.

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from webapp.studies.models import Image, Priority, Status, Study
-from webapp.studies.progress import Progress, of_study
+from webapp.studies.progress import STATUSES, Progress, of_study
 
 
 class ErrorSerializer(serializers.Serializer):
@@ -141,7 +141,7 @@ class StudySerializer(serializers.ModelSerializer):
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
     images_url = serializers.HyperlinkedIdentityField("api-study-images")
     results_url = serializers.HyperlinkedIdentityField("api-study-results")
-    status = serializers.ChoiceField(choices=["queued", "running", "finished", "cancelled"])
+    status = serializers.ChoiceField(choices=STATUSES)
     total = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField())
     eta_seconds = serializers.FloatField(allow_null=True)
