@@ -1,0 +1,91 @@
+"""The project as a whole: schema of the API and the database, settings, and imports."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.management import call_command
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def schema(client):
+    answer = client.get("/api/schema/", headers={"Accept": "application/json"})
+    assert answer.status_code == 200
+    return json.loads(answer.content)
+
+
+def test_the_openapi_schema_is_valid_and_raises_no_warning(tmp_path):
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "schema.yml"))
+    assert yaml.safe_load((tmp_path / "schema.yml").read_text())["openapi"].startswith("3.")
+
+
+def test_the_schema_names_every_address_of_the_contract(schema):
+    contract = {
+        "/api/v1/images/": {"get", "post"},
+        "/api/v1/images/{id}/": {"get"},
+        "/api/v1/images/{id}/cancel/": {"post"},
+        "/api/v1/images/{id}/preview/": {"get"},
+        "/api/v1/images/{id}/input/": {"get"},
+        "/api/v1/studies/": {"post"},
+        "/api/v1/studies/{id}/": {"get"},
+        "/api/v1/studies/{id}/images/": {"get"},
+        "/api/v1/studies/{id}/results.csv": {"get"},
+        "/api/v1/studies/{id}/cancel/": {"post"},
+        "/api/v1/auth/token/": {"post"},
+        "/predict": {"post"},
+    }
+    described = {path: set(methods) - {"parameters"} for path, methods in schema["paths"].items()}
+    assert {path: described.get(path) for path in contract} == contract
+
+
+@pytest.mark.parametrize("name", ["Image", "Study"])
+def test_the_schema_describes_what_is_answered(client, jpeg, schema, name):
+    url = client.upload(jpeg).json()["url"] if name == "Image" else client.upload_study({"a.jpg": jpeg}).json()["url"]
+    assert set(schema["components"]["schemas"][name]["properties"]) == set(client.get(url).json())
+
+
+def test_the_page_of_the_api_comes_from_here(client):
+    page = client.get("/api/docs/")
+    assert page.status_code == 200
+    html = page.content.decode()
+    assert "swagger" in html
+    assert "https://" not in html
+    assert "<script>" not in html  # the policy forbids scripts within the page
+
+
+def test_the_migrations_are_complete(db):
+    call_command("makemigrations", check=True, dry_run=True, stdout=io.StringIO())
+
+
+def deploy_check(tmp_path, **environment):
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "ERROR"],
+        cwd=ROOT, env={"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), **environment},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_the_settings_pass_djangos_own_checks_for_deployment(tmp_path):
+    checked = deploy_check(tmp_path, SECRET_KEY="k" * 20 + "abcdefghijklmnopqrstuvwxyz0123456789", SECURE_COOKIES="1")
+    assert checked.returncode == 0, checked.stderr
+    for settled in ("security.W009", "security.W012", "security.W016", "security.W018", "security.W020"):
+        assert settled not in checked.stderr
+
+
+def test_the_web_process_loads_no_numerical_library(tmp_path):
+    """A small image and a start in a second rest on it."""
+    code = (
+        "import sys, webapp.config.asgi, webapp.config.urls;"
+        "print([name for name in ('tensorflow', 'keras', 'numpy', 'PIL', 'ml', 'worker') if name in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env={"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert loaded.stdout.strip().splitlines()[-1:] == ["[]"], loaded.stderr

@@ -1,0 +1,421 @@
+"""Long-polling: answers come early, cost little, and nobody is forgotten. The application runs as under ASGI."""
+
+import asyncio
+import base64
+import time
+from uuid import uuid4
+
+import httpx
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings as configured
+from django.db import OperationalError, connection
+
+from tests import synthetic
+from tests.webapp.conftest import JPEG
+from webapp.accounts import identity as identities
+from webapp.config.asgi import application
+from webapp.studies import services, waiting
+from webapp.studies.api import serializers
+from webapp.studies.models import Archive, Image, Prediction, Status, Study
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TOO_LONG = 5.0
+in_thread = sync_to_async(thread_sensitive=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_is_left():
+    """Threads of the loop that ends have connections of their own."""
+    yield
+    connection.close()
+
+
+def browse(scenario, **headers):
+    """Run a scenario with a client of the application under asyncio."""
+
+    async def run():
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=headers) as by:
+            async with asyncio.timeout(30):
+                return await scenario(by)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def owned(guest):
+    """Fields of something of the guest's, and the header that shows it."""
+    return {"guest": guest.guest}, {"X-Job-Token": identities.make_token(guest.guest)}
+
+
+async def timed(awaitable):
+    started = time.monotonic()
+    answer = await awaitable
+    return answer, time.monotonic() - started
+
+
+def test_an_image_answers_as_soon_as_it_has_come_to_an_end(make_image, read, owned):
+    fields, headers = owned
+    image = make_image(Status.READY, **fields)
+
+    async def scenario(by):
+        waiter = asyncio.create_task(timed(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20})))
+        await asyncio.sleep(0.4)
+        assert not waiter.done()
+        await in_thread(read)(image)
+        return await waiter
+
+    answer, seconds = browse(scenario, **headers)
+    assert answer.json()["status"] == "succeeded"
+    assert answer.json()["probability"] == 0.9
+    assert 0.4 <= seconds < TOO_LONG
+
+
+def test_a_change_that_is_no_end_is_waited_through(make_image, read, owned):
+    fields, headers = owned
+    image = make_image(Status.QUEUED, **fields)
+
+    async def scenario(by):
+        waiter = asyncio.create_task(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20}))
+        await asyncio.sleep(0.2)
+        await in_thread(Image.objects.filter(pk=image.pk).update)(status=Status.READY)
+        await asyncio.sleep(0.4)
+        assert not waiter.done()
+        await in_thread(read)(image)
+        return await waiter
+
+    assert browse(scenario, **headers).json()["status"] == "succeeded"
+
+
+def test_where_nothing_happens_the_answer_comes_when_the_time_is_over(make_image, owned):
+    fields, headers = owned
+    image = make_image(**fields)
+    answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 0.5})), **headers)
+    assert (answer.status_code, answer.json()["status"]) == (200, "queued")
+    assert 0.5 <= seconds < TOO_LONG
+
+
+@pytest.mark.parametrize("wait", ["0", "-5", "nan", "inf", "soon", ""])
+def test_what_is_no_time_to_wait_is_not_waited(make_image, owned, wait):
+    fields, headers = owned
+    image = make_image(**fields)
+    answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/images/{image.pk}/", params={"wait": wait})), **headers)
+    assert answer.status_code == 200
+    assert seconds < TOO_LONG
+
+
+def test_nobody_waits_longer_than_the_limit(make_image, owned, settings):
+    settings.MAX_WAIT_SECONDS = 0.3
+    fields, headers = owned
+    image = make_image(**fields)
+    _, seconds = browse(lambda by: timed(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20})), **headers)
+    assert 0.3 <= seconds < TOO_LONG
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
+def test_what_has_come_to_an_end_is_not_waited_for(make_image, owned, status):
+    fields, headers = owned
+    image = make_image(status, **fields)
+    answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20})), **headers)
+    assert answer.json()["status"] == status
+    assert seconds < TOO_LONG
+
+
+@pytest.mark.parametrize("kind", ["images", "studies"])
+def test_a_stranger_is_sent_away_without_waiting(make_image, make_study, owned, kind):
+    fields, _ = owned
+    made = make_image(**fields) if kind == "images" else make_study("queued", **fields)
+    answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/{kind}/{made.pk}/", params={"wait": 20})))
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert seconds < TOO_LONG
+
+
+def test_a_study_answers_when_its_last_image_has_come_to_an_end(make_study, read, owned):
+    fields, headers = owned
+    study = make_study("ready", "ready", **fields)
+    first, second = study.images.all()
+
+    async def scenario(by):
+        waiter = asyncio.create_task(timed(by.get(f"/api/v1/studies/{study.pk}/", params={"wait": 20})))
+        await asyncio.sleep(0.3)
+        await in_thread(read)(first)
+        await asyncio.sleep(0.4)
+        assert not waiter.done()
+        await in_thread(read)(second)
+        return await waiter
+
+    answer, seconds = browse(scenario, **headers)
+    assert answer.json()["status"] == "finished"
+    assert seconds < TOO_LONG
+
+
+def test_a_study_that_ends_just_after_its_answer_was_made_is_not_slept_through(make_study, read, owned, monkeypatch):
+    fields, headers = owned
+    study = make_study("ready", **fields)
+    of_study = serializers.of_study
+
+    def and_then_it_ends(asked):
+        progress = of_study(asked)
+        if progress.status != "finished":
+            read(study.images.get())
+        return progress
+
+    monkeypatch.setattr(serializers, "of_study", and_then_it_ends)
+    answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/studies/{study.pk}/", params={"wait": 20})), **headers)
+    assert answer.json()["status"] == "finished"
+    assert seconds < TOO_LONG
+
+
+def test_a_study_wakes_when_a_zip_is_unpacked_or_fails(guest):
+    study = Study.objects.create(guest=guest.guest)
+    archive = Archive.objects.create(study=study, filename="a.zip", total=1, dispatched_at="2026-01-01T00:00Z")
+
+    async def scenario():
+        seen = (await in_thread(waiting.study_states)([study.pk]))[study.pk]
+        waiter = asyncio.create_task(waiting.wait_for_change("study", study.pk, seen, 20))
+        await asyncio.sleep(0.2)
+        await in_thread(services.fail_archive)(archive.pk, "archive_corrupt", "Damaged.")
+        return seen, await timed(waiter)
+
+    seen, (state, seconds) = asyncio.run(scenario())
+    assert state != seen
+    assert seconds < TOO_LONG
+
+
+# --- many -----------------------------------------------------------------------------------------------------------
+
+
+def test_many_who_wait_cost_few_queries(make_image, statements):
+    images = [make_image() for _ in range(20)]
+
+    async def scenario():
+        waiters = [waiting.wait_for_change("image", images[n % 20].pk, "queued", 1.0) for n in range(300)]
+        return await asyncio.gather(*waiters)
+
+    statements.clear()
+    assert asyncio.run(scenario()) == ["queued"] * 300
+    assert 2 <= len([sql for sql in statements if "SELECT" in sql]) <= 15
+
+
+def test_all_who_wait_for_one_image_wake_and_the_others_sleep_on(make_image):
+    changed, other = make_image(), make_image()
+
+    async def scenario():
+        awake = [asyncio.create_task(waiting.wait_for_change("image", changed.pk, "queued", 20)) for _ in range(50)]
+        asleep = asyncio.create_task(waiting.wait_for_change("image", other.pk, "queued", 20))
+        await asyncio.sleep(0.2)
+        await in_thread(services.cancel_image)(changed)
+        states = await asyncio.wait_for(asyncio.gather(*awake), TOO_LONG)
+        assert not asleep.done()
+        asleep.cancel()
+        return states
+
+    assert asyncio.run(scenario()) == ["cancelled"] * 50
+
+
+def test_the_database_is_left_alone_when_nobody_waits_any_more(make_image, statements):
+    image = make_image()
+
+    async def scenario():
+        gone = [asyncio.create_task(waiting.wait_for_change("image", image.pk, "queued", 20)) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        for waiter in gone:
+            waiter.cancel()
+        await asyncio.sleep(0.3)
+        statements.clear()
+        await asyncio.sleep(0.5)
+        after = len(statements)
+        # And whoever comes later is served again.
+        late = asyncio.create_task(waiting.wait_for_change("image", image.pk, "queued", 20))
+        await asyncio.sleep(0.1)
+        await in_thread(services.cancel_image)(image)
+        return after, await asyncio.wait_for(late, TOO_LONG)
+
+    assert asyncio.run(scenario()) == (0, "cancelled")
+
+
+def test_a_database_that_fails_for_a_moment_forgets_nobody(make_image, monkeypatch):
+    image = make_image()
+    study_states, failures = waiting.study_states, []
+
+    def failing(ids):
+        if len(failures) < 3:
+            failures.append(ids)
+            raise OperationalError("the database is restarting")
+        return study_states(ids)
+
+    monkeypatch.setattr(waiting, "study_states", failing)
+
+    async def scenario():
+        other = asyncio.create_task(waiting.wait_for_change("study", uuid4(), "", 20))
+        waiter = asyncio.create_task(waiting.wait_for_change("image", image.pk, "queued", 20))
+        await asyncio.sleep(0.2)
+        await in_thread(services.cancel_image)(image)
+        state = await asyncio.wait_for(waiter, TOO_LONG)
+        other.cancel()
+        return state
+
+    assert asyncio.run(scenario()) == "cancelled"
+    assert len(failures) == 3
+
+
+def test_an_upload_is_accepted_while_many_wait(make_image, owned):
+    fields, headers = owned
+    images = [make_image(**fields) for _ in range(5)]
+
+    async def scenario(by):
+        waiters = [
+            asyncio.create_task(by.get(f"/api/v1/images/{images[n % 5].pk}/", params={"wait": 4})) for n in range(60)
+        ]
+        await asyncio.sleep(1.5)
+        answer = await by.post("/api/v1/images/", files={"file": ("a.jpg", JPEG)})
+        still = sum(not waiter.done() for waiter in waiters)
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
+        return answer, still
+
+    answer, still = browse(scenario, **headers)
+    assert answer.status_code == 202
+    assert still == 60
+
+
+# --- /predict -------------------------------------------------------------------------------------------------------
+
+
+def encoded(content: bytes = JPEG) -> dict[str, str]:
+    return {"image": base64.b64encode(content).decode()}
+
+
+async def first_image() -> Image:
+    while True:
+        image = await in_thread(Image.objects.first)()
+        if image:
+            return image
+        await asyncio.sleep(0.05)
+
+
+def predicting(act, body=None, **headers):
+    """Post to /predict and meanwhile do something with the image."""
+
+    async def scenario(by):
+        asked = asyncio.create_task(by.post("/predict", json=body or encoded()))
+        image = await first_image()
+        await in_thread(act)(image)
+        return await asked
+
+    return browse(scenario, **headers)
+
+
+def ready_and_read(read):
+    def act(image):
+        Image.objects.filter(pk=image.pk).update(status=Status.READY)
+        read(image, pneumonia=0.75)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        encoded(),
+        {"image": "data:image/jpeg;base64," + encoded()["image"]},
+        {"image": base64.encodebytes(JPEG).decode()},
+    ],
+    ids=["plain", "data", "lines"],
+)
+def test_predict_waits_and_answers_as_the_first_report_did(read, body):
+    answer = predicting(ready_and_read(read), body)
+    assert answer.status_code == 200
+    said = answer.json()
+    assert said["prediction"] == [[0.25, 0.75]]
+    assert (said["label"], said["probability"], said["threshold"]) == ("PNEUMONIA", 0.75, 0.5)
+    assert said["model"] == "net-1.0.0"
+    image = Image.objects.get()
+    assert image.file.read() == JPEG
+    assert said["id"] == str(image.pk)
+    assert said["url"] == f"http://testserver/api/v1/images/{image.pk}/"
+
+
+def test_a_guest_can_find_again_what_predict_has_read(read):
+    said = predicting(ready_and_read(read)).json()
+    answer = browse(lambda by: by.get(said["url"]), **{"X-Job-Token": said["token"]})
+    assert (answer.status_code, answer.json()["label"]) == (200, "PNEUMONIA")
+
+
+def test_predict_says_why_an_image_failed():
+    answer = predicting(lambda image: services.fail(image.pk, "image_truncated", "The file is cut off."))
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json()["code"], answer.json()["detail"]) == ("image_truncated", "The file is cut off.")
+    assert answer.json()["id"] == str(Image.objects.get().pk)
+
+
+def test_predict_gives_up_after_a_while_and_the_image_is_still_read(settings, read):
+    settings.PREDICT_TIMEOUT_SECONDS = 0.3
+    answer, seconds = browse(lambda by: timed(by.post("/predict", json=encoded())))
+    document = answer.json()
+    assert (answer.status_code, document["code"]) == (503, "not_read_in_time")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert 0.3 <= seconds < TOO_LONG
+    ready_and_read(read)(Image.objects.get())
+    later = browse(lambda by: by.get(document["url"]), **{"X-Job-Token": document["token"]})
+    assert later.json()["status"] == "succeeded"
+    assert Prediction.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"image": "not base64!"}, 400, "invalid_base64"),
+        ({"image": "QUJ"}, 400, "invalid_base64"),
+        ({"image": "Ünïcödé"}, 400, "invalid_base64"),
+        ({"image": "data:image/jpeg;base64"}, 400, "file_empty"),
+        ({"image": ""}, 400, "invalid_request"),
+        ({"image": None}, 400, "invalid_request"),
+        ({"image": ["QUJD"]}, 400, "invalid_request"),
+        ({}, 400, "invalid_request"),
+        (["QUJD"], 400, "invalid_request"),
+        ({"image": base64.b64encode(synthetic.text()).decode()}, 415, "not_an_image"),
+        ({"image": base64.b64encode(synthetic.svg()).decode()}, 415, "svg_not_supported"),
+    ],
+)
+def test_predict_refuses_what_is_no_image_at_once(body, status, code):
+    answer, seconds = browse(lambda by: timed(by.post("/predict", json=body)))
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert seconds < TOO_LONG
+    assert not Image.objects.exists()
+
+
+def test_predict_takes_json_only():
+    answer = browse(lambda by: by.post("/predict", data={"image": "QUJD"}))
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_request_format")
+
+
+def test_predict_refuses_an_image_over_the_limit(settings):
+    settings.MAX_IMAGE_BYTES = len(JPEG) - 1
+    answer = browse(lambda by: by.post("/predict", json=encoded()))
+    assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
+
+
+def test_the_limits_leave_room_for_an_image_in_base64():
+    assert configured.DATA_UPLOAD_MAX_MEMORY_SIZE >= configured.MAX_IMAGE_BYTES * 4 / 3
+
+
+# --- the rest under ASGI --------------------------------------------------------------------------------------------
+
+
+def test_upload_table_and_picture_work_under_asgi(tmp_path):
+    async def scenario(by):
+        accepted = await by.post("/api/v1/studies/", files=[("files", ("a.jpg", JPEG)), ("files", ("b.txt", b"text"))])
+        study = accepted.json()
+        table = await by.get(study["results_url"])
+        return accepted, table, await by.get("/healthz")
+
+    accepted, table, health = browse(scenario)
+    assert accepted.status_code == 202
+    assert len(table.text.splitlines()) == 3
+    assert health.json() == {"status": "ok"}
