@@ -4,6 +4,7 @@ Everything that is chosen (the epoch, the threshold) is chosen on held-out patie
 as :data:`ml.augment.HARD` says, because images like the training images flatter a model.
 """
 
+import csv
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from PIL import Image
 
 from ml import architectures, augment, bundle, data, metrics
 from ml.decode import open_image
+from ml.figures import draw
 from ml.preprocess import Preprocessing, to_input, to_tensor
 
 
@@ -99,9 +101,11 @@ def train(
     fit_data = TrainingImages(training, recipe, spec)
     print(f"training on {len(fit_data.groups)} images of {_patients(training)} patients, "
           f"holding out {len(held_out)} files of {_patients(held_out)} patients", flush=True)  # fmt: skip
-    # A run that goes on must not show the images of its first epochs again.
+    # A run that goes on must not show the images of its first epochs again, nor forget how good the best of them was.
     log = work / "epochs.csv"
-    fit_data.start_at(len(_epochs(log)) if log.exists() else 0)
+    done = _epochs(log) if log.exists() else []
+    best_loss = min((epoch["val_loss"] for epoch in done), default=None)
+    fit_data.start_at(len(done))
     check = HeldOut(held_out, spec, recipe.seed)
 
     keras.mixed_precision.set_dtype_policy(recipe.precision)
@@ -138,8 +142,10 @@ def train(
         class_weight=fit_data.class_weight,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            keras.callbacks.ModelCheckpoint(best, monitor="val_loss", save_best_only=True, save_weights_only=True),
-            keras.callbacks.EarlyStopping(monitor="val_loss", patience=recipe.patience),
+            keras.callbacks.ModelCheckpoint(
+                best, monitor="val_loss", save_best_only=True, save_weights_only=True, initial_value_threshold=best_loss
+            ),
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=recipe.patience, baseline=best_loss),
             keras.callbacks.CSVLogger(log, append=True),
             keras.callbacks.BackupAndRestore(work / "backup", delete_checkpoint=False),
         ],
@@ -187,7 +193,9 @@ def train(
         "created": time.strftime("%Y-%m-%d"),
     }
     (work / "held_out.json").write_text(json.dumps(report, indent=2))
-    return bundle.write(output, final, meta)
+    written = bundle.write(output, final, meta)
+    draw(output / "figures", truth, probabilities, threshold, title=f"{written.id}, held-out patients, half perturbed")
+    return written
 
 
 class TrainingImages(keras.utils.PyDataset):
@@ -276,7 +284,7 @@ def _limit(samples: list[data.Sample], count: int) -> list[data.Sample]:
 
 
 def _epochs(log: Path) -> list[dict[str, float]]:
-    import csv
-
+    """The log's epochs; of one that was cut off and run again, the last."""
     with log.open() as file:
-        return [{key: round(float(value), 5) for key, value in row.items()} for row in csv.DictReader(file)]
+        rows = [{key: round(float(value), 5) for key, value in row.items()} for row in csv.DictReader(file)]
+    return list({row["epoch"]: row for row in rows}.values())
