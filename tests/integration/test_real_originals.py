@@ -45,7 +45,7 @@ def test_a_study_of_all_originals_agrees_with_their_twins(
         assert study["total"] == len(originals)
         etas = []
         while study["status"] not in ("finished", "cancelled"):
-            study = by.get(study["url"], params={"wait": 30}).json()
+            study = by.get(study["url"], params={"wait": 1}).json()
             etas.append(study["eta_seconds"])
         rows = list(csv.DictReader(io.StringIO(by.get(study["results_url"]).text)))
     assert study["counts"]["succeeded"] == len(rows) == len(originals)
