@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, JSHandle, Page, Route, expect
+from playwright.sync_api import Browser, CDPSession, JSHandle, Page, expect
 
 from tests.service import Service
 
@@ -36,17 +36,21 @@ def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path
     expect(page.locator(".thumb")).to_have_count(1)
 
 
-def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Page, files: Path, shot) -> None:
-    def slowly(route: Route) -> None:
-        page.wait_for_timeout(300)
-        route.continue_()
+def line(devtools: CDPSession, bytes_per_second: int) -> None:
+    """Give the page a line with this much room for uploads; -1 for as much as there is."""
+    conditions = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
+    devtools.send("Network.emulateNetworkConditions", conditions)
 
-    page.route("**/api/v1/images/", slowly)
+
+def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Page, files: Path, shot) -> None:
     page.goto(service.url)
+    devtools = page.context.new_cdp_session(page)
+    line(devtools, 60_000)  # a small clinic's
     page.set_input_files("#files", [files / f"{number}.jpeg" for number in range(4)] + [files / "notes.jpg"])
     expect(page.locator(".upload progress")).to_have_count(5)
-    expect(page.locator(".upload-state").first).to_have_text(re.compile("Upload|Waiting|reading"))
+    expect(page.locator(".upload-state").first).to_have_text(re.compile(r"Uploading, [1-9]\d? %"))
     shot("uploading")
+    line(devtools, -1)
     expect(page.locator(".upload-state .tag")).to_have_count(4)
     expect(page.locator(".upload", has_text="notes.jpg")).to_contain_text("not a JPEG or PNG")
     no_sideways_scroll(page)
