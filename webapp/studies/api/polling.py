@@ -23,7 +23,7 @@ Answer = Callable[..., Response]
 
 
 class Pending(Response):
-    """An answer that becomes a prediction once its image has been read."""
+    """What stands for an answer until its image has come to an end."""
 
     def __init__(self, image: Image, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,42 +62,45 @@ def wait_seconds(request: HttpRequest) -> float:
 
 
 async def _poll_image(answer: Answer, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    return await _poll(answer, request, "image", lambda data: data["status"], FINAL, **kwargs)
+    seconds = wait_seconds(request) if request.method == "GET" else 0.0
+    response: Any = await sync_to_async(answer)(request, **kwargs, brief=bool(seconds))
+    if not isinstance(response, Pending):
+        return response
+    await _until_final(response.image, seconds)
+    return await sync_to_async(answer)(request, **kwargs)
 
 
 async def _poll_study(answer: Answer, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    return await _poll(answer, request, "study", None, ("finished", "cancelled"), **kwargs)
-
-
-async def _poll(
-    answer: Answer, request: HttpRequest, kind: str, state: Any, final: tuple[str, ...], **kwargs: Any
-) -> HttpResponse:
-    seconds = wait_seconds(request)
+    seconds = wait_seconds(request) if request.method == "GET" else 0.0
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     pk = kwargs["pk"]
     while True:
         # A study's state is asked for before its answer is made: a change between the two ends the wait at once,
         # where the other order would sleep through it.
-        seen = "" if state or not seconds else (await sync_to_async(study_states)([pk]))[pk]
+        seen = (await sync_to_async(study_states)([pk]))[pk] if seconds else ""
         response = await sync_to_async(answer)(request, **kwargs)
         left = deadline - loop.time()
-        if left <= 0 or request.method != "GET" or response.status_code != 200 or response.data["status"] in final:
+        if left <= 0 or response.status_code != 200 or response.data["status"] in ("finished", "cancelled"):
             return response
-        await wait_for_change(kind, pk, state(response.data) if state else seen, left)
+        await wait_for_change("study", pk, seen, left)
 
 
 async def _poll_prediction(answer: Answer, request: HttpRequest, **kwargs: Any) -> HttpResponse:
     response: Any = await sync_to_async(answer)(request, **kwargs)
     if not isinstance(response, Pending):
         return response
-    image = response.image
+    await _until_final(response.image, settings.PREDICT_TIMEOUT_SECONDS)
+    return await sync_to_async(_prediction)(response.image, response)
+
+
+async def _until_final(image: Image, seconds: float) -> None:
+    """Wait for an image to come to its end, at most so many seconds."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + settings.PREDICT_TIMEOUT_SECONDS
+    deadline = loop.time() + seconds
     status = str(image.status)
     while status not in FINAL and (left := deadline - loop.time()) > 0:
         status = await wait_for_change("image", image.pk, status, left)
-    return await sync_to_async(_prediction)(image, response)
 
 
 def _prediction(image: Image, accepted: Response) -> HttpResponse:

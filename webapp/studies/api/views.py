@@ -102,8 +102,12 @@ class ImageDetail(APIView):
     """One image: its status and, once it is there, its result."""
 
     @extend_schema(responses={200: serializers.ImageSerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
-    def get(self, request: Request, pk: UUID) -> Response:
-        return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
+    def get(self, request: Request, pk: UUID, brief: bool = False) -> Response:
+        image = _image(request, pk)
+        if brief and not image.is_final:
+            # The client will wait; the answer is made when that is over.
+            return Pending(image)
+        return Response(serializers.ImageSerializer(image, context={"request": request}).data)
 
 
 class ImageCancel(APIView):
