@@ -1,0 +1,94 @@
+"""What every request passes, under asyncio as in production and without it."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from django.db import connection
+from django.test import Client
+from prometheus_client import REGISTRY
+
+from tests import synthetic
+from webapp.config.asgi import application
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def by_asyncio(method, path, *, host="testserver", **more):
+    async def ask():
+        transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            return await client.request(method, path, **more)
+
+    try:
+        return asyncio.run(ask())
+    finally:
+        connection.close()
+
+
+def by_thread(method, path, *, host="testserver", files=None, **more):
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False, headers={"Host": host})
+    return client.generic(method, path, "" if files is None else "x=1", "application/x-www-form-urlencoded", **more)
+
+
+@pytest.fixture(params=[by_asyncio, by_thread], ids=["asyncio", "thread"])
+def ask(request):
+    return request.param
+
+
+def counted(name, **labels):
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_every_page_carries_the_headers_that_protect_it(ask):
+    page = ask("GET", "/")
+    assert page.status_code == 200
+    assert page.headers["X-Frame-Options"] == "DENY"
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert page.headers["Referrer-Policy"] == "same-origin"
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+
+
+def test_a_form_of_another_site_is_refused(ask):
+    answer = ask("POST", "/upload/", files={"files": ("a.jpeg", synthetic.xray_jpeg(size=(80, 80)))})
+    assert answer.status_code == 403
+
+
+def test_a_missing_slash_is_added(ask):
+    answer = ask("GET", "/admin")
+    assert answer.status_code in (301, 302)
+    assert answer.headers["Location"] == "/admin/"
+
+
+def test_another_host_is_refused(ask):
+    assert ask("GET", "/", host="elsewhere.example").status_code == 400
+
+
+def test_requests_are_counted_by_view(ask):
+    series = "django_http_requests_total_by_view_transport_method_total"
+    labels = {"view": "home", "transport": "http", "method": "GET"}
+    before = counted(series, **labels)
+    ask("GET", "/")
+    assert counted(series, **labels) == before + 1
+
+
+def test_exceptions_are_counted(ask, monkeypatch):
+    monkeypatch.setattr("webapp.ops.metrics.exposition", lambda: 1 / 0)
+    before = counted("django_http_exceptions_total_by_type_total", type="ZeroDivisionError")
+    assert ask("GET", "/metrics").status_code == 500
+    assert counted("django_http_exceptions_total_by_type_total", type="ZeroDivisionError") == before + 1
+
+
+def test_a_request_takes_few_turns_through_threads(monkeypatch):
+    """With each hook of each middleware in a turn of its own it would be more than twenty."""
+    turns = []
+    submit = ThreadPoolExecutor.submit
+
+    def count(self, *args, **kwargs):
+        turns.append(self)
+        return submit(self, *args, **kwargs)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", count)
+    assert by_asyncio("GET", "/api/v1/images/").status_code == 200
+    assert len(turns) < 8
