@@ -46,7 +46,7 @@ class Recipe:
 
     architecture: str = "vgg16"
     size: int = 224
-    epochs: int = 8
+    epochs: int = 5
     batch: int = 16
     learning_rate: float = 1e-4
     freeze: int = 2
