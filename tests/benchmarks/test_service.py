@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests import clients, synthetic
@@ -55,17 +54,14 @@ def watching_memory(service: Service) -> Iterator[dict[str, float]]:
     """The largest resident size of each kind of process, in MB, while the block runs."""
     largest: dict[str, float] = {}
     kinds = {"web": "gunicorn", "infer": "--hostname=infer@", "ingest": "--hostname=ingest@", "redis": "redis-server"}
+    # Looked for once: walking through all processes again and again would be a load of its own.
+    watched = [(kind, process) for kind, pattern in kinds.items() for process in service.named(pattern)]
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.5):
-            for kind, pattern in kinds.items():
-                for process in service.named(pattern):
-                    try:
-                        size = process.memory_info().rss / 2**20
-                    except psutil.NoSuchProcess:
-                        continue
-                    largest[kind] = max(largest.get(kind, 0.0), size)
+            for kind, process in watched:
+                largest[kind] = max(largest.get(kind, 0.0), process.memory_info().rss / 2**20)
 
     thread = threading.Thread(target=watch)
     thread.start()
