@@ -66,7 +66,7 @@ class Service:
                     found.append(process)
             except psutil.NoSuchProcess:
                 continue
-        return sorted(found, key=lambda process: process.pid)
+        return sorted(found, key=lambda process: process.create_time())  # numbers of processes start anew
 
     def infer_parent(self) -> psutil.Process:
         return self.named(r"--hostname=infer@")[0]

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -132,7 +133,10 @@ def test_many_at_once_are_read_in_batches(service: Service) -> None:
 def test_flower_shows_workers_queues_and_tasks(service: Service) -> None:
     clients.post_many(service, [synthetic.xray_jpeg(5)], clients=1)
     with httpx.Client(base_url=service.flower_url, auth=("admin", service.flower_password())) as flower:
-        names = {name.split("@")[0] for name in flower.get("/api/workers", params={"refresh": 1}).json()}
+        deadline = time.monotonic() + 30  # it asks the workers, who may be busy for longer than it waits
+        names: set[str] = set()
+        while names != {"ingest", "infer"} and time.monotonic() < deadline:
+            names = {name.split("@")[0] for name in flower.get("/api/workers", params={"refresh": 1}).json()}
         tasks = flower.get("/api/tasks").json().values()
     assert names == {"ingest", "infer"}
     assert {task["name"] for task in tasks if task["state"] == "SUCCESS"} >= {"worker.ingest", "worker.infer"}
