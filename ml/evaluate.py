@@ -56,7 +56,7 @@ def evaluate(
     if figures:
         from ml.figures import draw
 
-        draw(figures, truth, scores, bundle.threshold, title=bundle.id)
+        draw(figures, truth, scores, bundle.thresholds, bundle.operating_point, title=bundle.id)
     return report
 
 
