@@ -12,25 +12,17 @@ HEADINGS = ("accuracy", "precision", "recall", "specificity", "F1", "ROC AUC")
 def text(bundle: Bundle) -> str:
     """The card of a bundle, in Markdown."""
     meta, held_out = bundle.meta, bundle.meta["held_out"]
-    training, recipe = meta["training"], meta["training"]["recipe"]
     parts = [
         f"# Model card: {bundle.name} {bundle.version}",
         "Written by `python -m ml` from `bundle.json` in this folder.",
         "## What it is",
-        f"A {bundle.architecture} network with {meta['parameters']:,} parameters. It gives the probability that a "
-        f"frontal chest X-ray shows pneumonia. From the threshold **{bundle.threshold:g}** up an image is labelled "
-        "`PNEUMONIA`, below it `NORMAL`.",
+        f"A {bundle.architecture} network{_parameters(meta)}. It gives the probability that a frontal chest X-ray "
+        f"shows pneumonia. From the threshold **{bundle.threshold:g}** up an image is labelled `PNEUMONIA`, below it "
+        "`NORMAL`.",
         _points(bundle),
         "## What it is for, and not for",
         INTENDED,
-        "## Data",
-        DATA.format(files=meta["data"]["files"], sha=meta["data"]["sha256"][:16]),
-        f"Patients are told apart by file name. {training['held_out_patients']} patients were held out, chosen by a "
-        f"hash of their identifier; {training['images']} images of the other {training['patients']} were trained on.",
-        "## How it was trained",
-        f"`python -m ml train --recipe {recipe['name']} --seed {recipe['seed']}`, as `docs/model.md` describes.",
-        _epochs(training),
-        _cost(training.get("cost", {})),
+        *_origin(meta),
         "## How good it is",
         HOW.format(point=held_out["at"], threshold=bundle.threshold),
         _table(held_out["groups"]),
@@ -84,6 +76,33 @@ FAILURES = """\
 - It may rest on things that go with pneumonia in one hospital (tubes, posture, a portable machine) rather than on the
   lungs. The heat map shows where the evidence lay, not that it was right.
 - It was never shown adults, lateral views, or a film photographed with a telephone."""
+
+
+def _parameters(meta: dict[str, Any]) -> str:
+    return f" with {meta['parameters']:,} parameters" if "parameters" in meta else ""
+
+
+def _origin(meta: dict[str, Any]) -> list[str]:
+    """Data and training; for a bundle that was calibrated elsewhere, on what."""
+    if "calibrated_on" in meta:
+        on = meta["calibrated_on"]
+        return [
+            "## Where it comes from",
+            f"The network is that of `{meta['calibrated_from']}`; see its card for its data and training. Calibration, "
+            f"operating points and all figures below come from {on['files']:,} files of {on['patients']:,} patients "
+            f"(SHA-256 `{on['sha256'][:16]}…`).",
+        ]
+    training, recipe = meta["training"], meta["training"]["recipe"]
+    return [
+        "## Data",
+        DATA.format(files=meta["data"]["files"], sha=meta["data"]["sha256"][:16]),
+        f"Patients are told apart by file name. {training['held_out_patients']} patients were held out, chosen by a "
+        f"hash of their identifier; {training['images']} images of the other {training['patients']} were trained on.",
+        "## How it was trained",
+        f"`python -m ml train --recipe {recipe['name']} --seed {recipe['seed']}`, as `docs/model.md` describes.",
+        _epochs(training),
+        _cost(training["cost"]),
+    ]
 
 
 def _points(bundle: Bundle) -> str:
