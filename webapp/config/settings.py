@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "webapp.accounts",
     "webapp.studies",
+    "webapp.reviews",
     "webapp.dashboard",
     "webapp.ops",
 ]
