@@ -128,6 +128,8 @@ MAX_ATTEMPTS = 3
 
 MODELS_DIR = ROOT / "models"
 MODEL_BUNDLE = env("MODEL_BUNDLE", default="")
+#: One of the bundle's operating points; without it, the bundle's default.
+OPERATING_POINT = env("OPERATING_POINT", default="")
 #: ``ingest`` (several processes that prepare images) or ``infer`` (one process per device that reads them).
 WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
 MAX_BATCH = env.int("MAX_BATCH", default=16)
