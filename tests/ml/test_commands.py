@@ -39,6 +39,9 @@ def test_evaluate_writes_the_contracts_json_and_figures(random_bundle: Bundle, x
     assert {"accuracy", "precision", "recall", "specificity", "f1", "f_beta", "roc_auc", "pr_auc"} <= set(
         report["metrics"]
     )
+    assert report["intervals"].keys() == {"accuracy", "precision", "recall", "specificity", "f1", "roc_auc"}
+    low, high = report["intervals"]["roc_auc"]
+    assert low <= report["metrics"]["roc_auc"] <= high
     (tn, fp), (fn, tp) = report["confusion_matrix"]
     assert tn + fp == fn + tp == 6
     assert report["metrics"]["accuracy"] == pytest.approx((tn + tp) / 12)
