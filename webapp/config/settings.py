@@ -120,6 +120,8 @@ DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
 # JSON bodies (base64 images of /predict); files are limited by the numbers above.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_IMAGE_BYTES * 4 // 3 + 2**20
 MAX_WAIT_SECONDS = 60
+#: Threads, and so connections to the database, of each web process. Those who wait take none.
+WEB_THREADS = env.int("WEB_THREADS", default=3)
 PREDICT_TIMEOUT_SECONDS = env.int("PREDICT_TIMEOUT_SECONDS", default=60)
 MAX_ATTEMPTS = 3
 
