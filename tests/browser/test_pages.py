@@ -29,7 +29,7 @@ def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path
     expect(page.locator(".facts")).to_contain_text("vgg16")
     expect(page.locator("footer")).to_contain_text("Not a diagnosis")
     width = page.locator(".film img").evaluate("async (image) => { await image.decode(); return image.naturalWidth }")
-    assert width == 1024
+    assert width == 1300
     no_sideways_scroll(page)
     shot("result")
     page.goto(service.url)
