@@ -1,5 +1,6 @@
 """Intervals: how far a figure would move with other patients."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,23 +35,37 @@ def intervals(
     Returns:
         For accuracy, precision, recall, specificity, f1 and roc_auc: (lower, upper).
     """
+    drawn: dict[str, list[float]] = {}
+    for chosen in draws(truth, patients, rounds, seed):
+        for name, value in figures(truth[chosen], probability[chosen], threshold).items():
+            drawn.setdefault(name, []).append(value)
+    return {name: interval(values) for name, values in drawn.items()}
+
+
+def draws(truth: NDArray[Any], patients: NDArray[Any], rounds: int, seed: int) -> Iterator[NDArray[np.intp]]:
+    """The images of each drawing of patients, as indices. The same arguments give the same draws, whatever is measured.
+
+    Args:
+        truth: ``(n,)`` of 0 and 1, both present.
+        patients: ``(n,)`` identifiers.
+        rounds: of drawing.
+        seed: of drawing.
+    """
     rng = np.random.default_rng(seed)
     members = [
         [np.flatnonzero(patients == patient) for patient in np.unique(patients[truth == label])] for label in (0, 1)
     ]
-    drawn: dict[str, list[float]] = {}
     for _ in range(rounds):
-        chosen = np.concatenate([groups[i] for groups in members for i in rng.integers(len(groups), size=len(groups))])
-        for name, value in _figures(truth[chosen], probability[chosen], threshold).items():
-            drawn.setdefault(name, []).append(value)
+        yield np.concatenate([groups[i] for groups in members for i in rng.integers(len(groups), size=len(groups))])
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """What the middle 95 % of drawn values lie between."""
     tail = (1 - LEVEL) / 2 * 100
-    return {
-        name: (float(np.percentile(values, tail)), float(np.percentile(values, 100 - tail)))
-        for name, values in drawn.items()
-    }
+    return float(np.percentile(values, tail)), float(np.percentile(values, 100 - tail))
 
 
-def _figures(truth: NDArray[Any], probability: NDArray[Any], threshold: float) -> dict[str, float]:
+def figures(truth: NDArray[Any], probability: NDArray[Any], threshold: float) -> dict[str, float]:
     """As :func:`ml.metrics.measure`, a hundred times faster."""
     called, positive = probability >= threshold, truth == 1
     tp, fp = np.sum(called & positive), np.sum(called & ~positive)

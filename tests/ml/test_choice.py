@@ -95,13 +95,11 @@ def test_intervals_hold_the_figure_and_agree_with_scikit_learn() -> None:
     figures = metrics.measure(truth, said, 0.5)
     for name, (low, high) in found.items():
         assert low < figures[name] < high, name
-    everyone = bootstrap._figures(truth, said, 0.5)
+    everyone = bootstrap.figures(truth, said, 0.5)
     for name, value in everyone.items():
         assert value == pytest.approx(figures[name]), name
     tied = np.round(said, 1)
-    assert bootstrap._figures(truth, tied, 0.5)["roc_auc"] == pytest.approx(
-        metrics.measure(truth, tied, 0.5)["roc_auc"]
-    )
+    assert bootstrap.figures(truth, tied, 0.5)["roc_auc"] == pytest.approx(metrics.measure(truth, tied, 0.5)["roc_auc"])
 
 
 def test_alike_images_of_few_patients_widen_the_interval() -> None:

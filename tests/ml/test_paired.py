@@ -1,0 +1,104 @@
+"""Two models on the same patients, on planted cases."""
+
+import numpy as np
+import pytest
+
+from ml import bootstrap, paired
+from ml.paired import Reading
+
+N = 400
+TRUTH = np.repeat([0, 1], N // 2)
+PATIENTS = np.array([f"p{i // 2}" for i in range(N)])  # two images each
+
+
+def scores(noise: float, seed: int = 0) -> np.ndarray:
+    values = np.where(TRUTH == 1, 0.65, 0.35) + np.random.default_rng(seed).normal(0, noise, N)
+    return np.clip(values, 0, 1)
+
+
+POOR, GOOD = Reading("poor", scores(0.3), 0.5), Reading("good", scores(0.1, 1), 0.5)
+
+
+def test_the_same_model_twice_differs_in_nothing() -> None:
+    said = paired.compare(TRUTH, POOR, Reading("copy", POOR.probability.copy(), 0.5), PATIENTS, rounds=200)
+    assert set(said["differences"]) == {"accuracy", "precision", "recall", "specificity", "f1", "roc_auc"}
+    assert all(d == {"value": 0, "interval": (0, 0)} for d in said["differences"].values())
+    assert said["mcnemar"] == {"only_first_right": 0, "only_second_right": 0, "p": 1.0}
+    assert said["better"] is None
+    assert said["verdict"] == "The data do not tell which of poor and copy is better."
+
+
+def test_a_better_model_is_found_whichever_comes_first() -> None:
+    said = paired.compare(TRUTH, POOR, GOOD, PATIENTS, rounds=200)
+    other = paired.compare(TRUTH, GOOD, POOR, PATIENTS, rounds=200)
+    for name in ("accuracy", "roc_auc"):
+        low, high = said["differences"][name]["interval"]
+        assert 0 < low <= said["differences"][name]["value"] <= high
+        assert other["differences"][name]["interval"] == pytest.approx((-high, -low))
+    assert said["mcnemar"]["p"] < 0.001
+    assert said["better"] == other["better"] == "good"
+    assert said["verdict"].startswith("good is better than poor: accuracy (+0.")
+
+
+def test_the_difference_is_that_of_the_two_models_figures() -> None:
+    said = paired.compare(TRUTH, POOR, GOOD, PATIENTS, rounds=20)
+    poor, good = (bootstrap.figures(TRUTH, r.probability, r.threshold) for r in (POOR, GOOD))
+    assert said["differences"]["recall"]["value"] == pytest.approx(good["recall"] - poor["recall"])
+
+
+def test_both_models_are_measured_on_the_same_draws() -> None:
+    """Models that err alike differ less from draw to draw than each moves by itself."""
+    alike = Reading("alike", np.clip(POOR.probability + np.random.default_rng(2).normal(0, 0.01, N), 0, 1), 0.5)
+    low, high = paired.compare(TRUTH, POOR, alike, PATIENTS, rounds=300)["differences"]["roc_auc"]["interval"]
+    alone = bootstrap.intervals(TRUTH, POOR.probability, 0.5, PATIENTS, rounds=300)["roc_auc"]
+    assert high - low < 0.3 * (alone[1] - alone[0])
+
+
+def test_patients_are_drawn_and_not_images() -> None:
+    """One patient with a hundred images is one patient: the interval is wider than if they were a hundred."""
+    crowd = np.where(np.arange(N) % (N // 2) < 100, np.where(TRUTH == 1, "ill", "well"), PATIENTS)
+    wrong = np.where(crowd == "ill", 0.1, POOR.probability)
+    worse = Reading("worse", wrong, 0.5)
+    widths = []
+    for patients in (crowd, np.arange(N)):
+        low, high = paired.compare(TRUTH, POOR, worse, patients, rounds=200)["differences"]["recall"]["interval"]
+        widths.append(high - low)
+    assert widths[0] > 2 * widths[1]
+
+
+def test_a_better_order_with_a_bad_threshold_is_called_mixed() -> None:
+    said = paired.compare(TRUTH, POOR, Reading("sly", GOOD.probability, 0.05), PATIENTS, rounds=200)
+    assert said["better"] is None
+    assert said["verdict"].startswith("Neither is better in everything: sly has the higher ROC AUC")
+
+
+def test_what_a_better_model_loses_is_said() -> None:
+    rng = np.random.default_rng(3)
+    # As good as certain of every normal image; misses one in five pneumonias that the other one finds.
+    first = np.where(TRUTH == 1, 0.9, np.where(rng.random(N) < 0.6, 0.8, 0.1))
+    second = np.where(TRUTH == 1, np.where(rng.random(N) < 0.2, 0.4, 0.9), 0.1)
+    said = paired.compare(TRUTH, Reading("old", first, 0.5), Reading("new", second, 0.5), PATIENTS, rounds=200)
+    assert said["better"] == "new"
+    assert "; yet its recall (-0." in said["verdict"]
+
+
+def test_mcnemars_test_by_hand() -> None:
+    first = np.array([True] * 5 + [True] * 1 + [False] * 8)
+    second = np.array([True] * 5 + [False] * 1 + [True] * 8)
+    said = paired.mcnemar(first, second)
+    assert (said["only_first_right"], said["only_second_right"]) == (1, 8)
+    # Both tails of nine throws of a coin with at most one head.
+    assert said["p"] == pytest.approx(2 * (1 + 9) / 2**9)
+
+
+def test_accuracy_alone_decides_only_with_mcnemars_test() -> None:
+    """Five images set right move the interval off 0; the test of the labels is not moved."""
+    better = POOR.probability.copy()
+    wrong = np.flatnonzero((TRUTH == 1) & (POOR.probability < 0.5))
+    _, one_of_each = np.unique(PATIENTS[wrong], return_index=True)
+    better[wrong[one_of_each[:5]]] = 0.500001
+    said = paired.compare(TRUTH, POOR, Reading("touched", better, 0.5), PATIENTS, rounds=200)
+    assert said["mcnemar"]["p"] == pytest.approx(2 / 2**5)
+    assert said["differences"]["accuracy"]["interval"][0] > 0
+    assert "ROC AUC" in said["verdict"]
+    assert "accuracy" not in said["verdict"]
