@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.calibration import Calibration
 from ml.errors import BundleError
@@ -140,7 +141,7 @@ class Bundle:
 
 
 def write(path: Path, model: "keras.Model", meta: dict[str, Any]) -> Bundle:
-    """Write a bundle: weights in float16 (nothing is lost that a decision could show) and ``bundle.json``.
+    """Write a bundle: weights (see :func:`stored`) and ``bundle.json``.
 
     Args:
         path: the folder to make.
@@ -148,13 +149,23 @@ def write(path: Path, model: "keras.Model", meta: dict[str, Any]) -> Bundle:
         meta: ``bundle.json`` less its format and weights.
     """
     path.mkdir(parents=True, exist_ok=True)
-    arrays = {variable.path: np.asarray(variable.value, dtype=np.float16) for variable in model.weights}
+    arrays = {variable.path: stored(variable) for variable in model.weights}
     with (path / WEIGHTS).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     weights = {"file": WEIGHTS, "sha256": sha256(path / WEIGHTS), "dtype": "float16"}
     text = json.dumps({"format": FORMAT, **meta, "weights": weights}, indent=2)
     (path / "bundle.json").write_text(text + "\n")
     return Bundle.read(path)
+
+
+def stored(variable: "keras.Variable") -> NDArray[Any]:
+    """A variable's values as a bundle holds them.
+
+    Weights are float16: nothing is lost that a decision could show. The statistics of batch normalisation stay float32:
+    a variance may lie beyond float16's range, and they are few.
+    """
+    statistic = variable.path.rsplit("/", 1)[-1] in ("moving_mean", "moving_variance")
+    return np.asarray(variable.value, dtype=np.float32 if statistic else np.float16)
 
 
 def sha256(file: Path) -> str:

@@ -1,5 +1,7 @@
-"""A small bundle with random weights, so that the tests of engines and commands need no training."""
+"""Networks with random weights, so that the tests of engines and commands need no training."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -22,6 +24,13 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
         "threshold": 0.5,
     }
     return bundle.write(tmp_path_factory.mktemp("bundles") / "random-0.0.1", model, meta)
+
+
+@pytest.fixture(scope="session")
+def built() -> Callable[..., keras.Model]:
+    """:func:`ml.architectures.build`, but each network of a size is built once for all tests: the large ones take
+    seconds. Their weights are whatever the last test left."""
+    return functools.cache(architectures.build)
 
 
 @pytest.fixture(scope="session")
