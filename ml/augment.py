@@ -5,7 +5,7 @@ compression) must not help the network, so all of it is varied.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -66,12 +66,14 @@ def perturb(image: Image.Image, rng: np.random.Generator, strength: Strength, sp
     Args:
         image: mode ``L``, any size.
         rng: the source of randomness; the same state gives the same result.
-        strength: how much may change.
+        strength: how much may change. With all of it 0 the image is prepared as in serving.
         spec: the preprocessing that follows.
 
     Returns:
         ``(size, size)`` 8-bit greyscale, as :func:`ml.preprocess.to_input` gives.
     """
+    if not any(astuple(strength)):
+        return to_input(image, spec)
     image = _frame(image, rng, strength)
     if max(image.size) > 1.5 * spec.size:
         image = image.resize(_jitter_size(spec.size, rng), rng.choice(FILTERS), reducing_gap=3.0)

@@ -52,6 +52,9 @@ class Recipe:
         average: decay of the running average of the weights, per step; 0 uses the weights as they are.
         patience: epochs without a better worst-case validation loss before stopping; 0 never stops early.
         keep: ``best`` (the epoch with the lowest worst-case loss) or ``last``.
+        judge: ``hard`` (each epoch of the last stage, by the worst of several conditions) or ``plain`` (every epoch, by
+            the loss over all held-out images as they are).
+        dropout: while training, in the networks that have it.
         held_out: share of patients for validation.
         precision: Keras' dtype policy. ``mixed_bfloat16`` is twice as fast on a processor with AVX-512 bf16.
         seed: of the split, the order and the augmentation.
@@ -72,6 +75,8 @@ class Recipe:
     average: float = 0.0
     patience: int = 0
     keep: str = "best"
+    judge: str = "hard"
+    dropout: float = 0.3
     held_out: float = 0.12
     precision: str = "mixed_bfloat16"
     seed: int = 7
@@ -84,6 +89,7 @@ class Recipe:
             ("schedule", ("cosine", "constant")),
             ("balance", ("sampling", "weights", "none")),
             ("keep", ("best", "last")),
+            ("judge", ("hard", "plain")),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"recipe {self.name}: {name} is {getattr(self, name)!r}, not one of {allowed}")
@@ -124,7 +130,10 @@ def load(name: str) -> Recipe:
     values["name"] = path.stem
     values["stages"] = tuple(_made(Stage, stage, path) for stage in values.pop("stage", []))
     if "preprocessing" in values:
-        values["preprocessing"] = Preprocessing.from_json(values["preprocessing"])
+        try:
+            values["preprocessing"] = Preprocessing.from_json(values["preprocessing"])
+        except TypeError as error:
+            raise ValueError(f"{path}: {error}") from error
     if "augmentation" in values:
         values["augmentation"] = _made(Strength, values["augmentation"], path)
     return _made(Recipe, values, path)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import architectures, data, hard
+from ml import architectures, bundle, data, hard, metrics
 from ml.images import TrainingImages, one_hot
 from ml.preprocess import to_tensor
 from ml.recipe import Recipe, Stage
@@ -61,7 +61,7 @@ class Run:
         """
         keras.utils.set_random_seed(self.recipe.seed)
         images = TrainingImages(self.training, self.recipe)
-        judge = Judge(self.held_out, self.recipe)
+        judge = (PlainJudge if self.recipe.judge == "plain" else Judge)(self.held_out, self.recipe)
         print(f"{self.recipe.name}: training on {len(images.groups)} images of {patients(self.training)} patients, "
               f"{len(images) * self.recipe.batch} an epoch; holding out {len(self.held_out)} files of "
               f"{patients(self.held_out)} patients", flush=True)  # fmt: skip
@@ -134,7 +134,7 @@ class Run:
         source.load_weights(self.work / f"{self.recipe.keep}.weights.h5")
         final = architectures.build(self.recipe.architecture, self.recipe.preprocessing.size)
         for variable, trained in zip(final.weights, source.weights, strict=True):
-            variable.assign(np.asarray(trained.value, dtype=np.float16).astype(np.float32))
+            variable.assign(bundle.stored(trained).astype(np.float32))
         return final
 
 
@@ -145,6 +145,10 @@ class Judge:
         samples: of held-out patients.
         recipe: preprocessing and seed.
     """
+
+    #: Whether the stages before the last are judged too. They are on the way to it: that would cost much and decide
+    #: nothing.
+    every_stage = False
 
     def __init__(self, samples: list[data.Sample], recipe: Recipe) -> None:
         self.shown = hard.validation(samples, recipe.preprocessing, hard.BRIEF, recipe.seed, limit=JUDGED)
@@ -163,10 +167,41 @@ class Judge:
         }
         return {**by_group, "val_worst": max(by_group.values())}
 
+    def figures(self) -> dict[str, float]:
+        """More of the network that was judged last; logged when it is the best so far."""
+        return {}
+
+
+class PlainJudge(Judge):
+    """Measures a network as the report did: the loss over all held-out images as they are, every image weighing the
+    same, and precision, recall, F1 and F-beta whenever that loss improves.
+
+    As ``val_worst``, by which an epoch is chosen, stands that one loss.
+    """
+
+    every_stage = True
+    FIGURES = ("precision", "recall", "f1", "f_beta")
+
+    def __init__(self, samples: list[data.Sample], recipe: Recipe) -> None:
+        self.shown = hard.validation(samples, recipe.preprocessing, ("plain",), recipe.seed)
+        self.scaling = recipe.preprocessing.scaling
+        self.columns = ["val_loss", "val_worst", *(f"val_{name}" for name in self.FIGURES)]
+
+    def losses(self, model: keras.Model) -> dict[str, float]:
+        outputs = predict(model, self.shown.inputs, self.scaling)
+        self.probability = outputs[:, 1]
+        loss = float(keras.losses.BinaryCrossentropy()(one_hot(self.shown.truth), outputs))
+        return {"val_loss": loss, "val_worst": loss}
+
+    def figures(self) -> dict[str, float]:
+        """Of the outputs that were judged last, at 0.5."""
+        measured = metrics.measure(self.shown.truth, self.probability, 0.5)
+        return {f"val_{name}": measured[name] for name in self.FIGURES}
+
 
 class Keeper(keras.callbacks.Callback):
-    """Judges each epoch of the last stage, writes the log, keeps the best and the last weights, and stops when patience
-    is at its end."""
+    """Judges each epoch of the last stage, or of all where the judge wants it, writes the log, keeps the best and the
+    last weights, and stops when patience is at its end."""
 
     def __init__(self, run: Run, judge: Judge, stage: Stage) -> None:
         super().__init__()
@@ -178,17 +213,17 @@ class Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         trained = time.monotonic() - self.began
-        # The stages before the last are on the way to it; judging them would cost much and decide nothing.
-        final = self.stage is self.run.recipe.stages[-1]
+        final = self.judge.every_stage or self.stage is self.run.recipe.stages[-1]
         losses = self.judge.losses(self.model) if final else {}
         past = [row["val_worst"] for row in self.run.epochs() if row["val_worst"] is not None]
+        best = final and (not past or losses["val_worst"] < min(past))
+        figures = self.judge.figures() if best else {}
         row = {
             "epoch": epoch, "size": self.stage.size, "freeze": self.stage.freeze,
             **dict.fromkeys(self.judge.columns),
-            **{key: round(float(value), 5) for key, value in {**(logs or {}), **losses}.items()},
+            **{key: round(float(value), 5) for key, value in {**(logs or {}), **losses, **figures}.items()},
             "seconds": round(trained),
         }  # fmt: skip
-        best = final and (not past or losses["val_worst"] < min(past))
         # The weights before the log's row: an epoch counts as done only when it can be gone on from.
         for name in ("last", "best") if best else ("last",):
             part = self.run.work / f"{name}.part.weights.h5"
@@ -196,7 +231,7 @@ class Keeper(keras.callbacks.Callback):
             part.replace(self.run.work / f"{name}.weights.h5")
         _append(self.run.log, row)
         if final:
-            print("  " + ", ".join(f"{key} {value:.3f}" for key, value in losses.items()), flush=True)
+            print("  " + ", ".join(f"{key} {value:.3f}" for key, value in {**losses, **figures}.items()), flush=True)
         patience = self.run.recipe.patience
         if final and patience and past and losses["val_worst"] >= min(past):
             self.stopped = len(past) + 1 - past.index(min(past)) > patience
@@ -234,9 +269,13 @@ def trainable(recipe: Recipe) -> keras.Model:
     keras.mixed_precision.set_dtype_policy(recipe.precision)
     try:
         sizes = {recipe.preprocessing.size, *(stage.size for stage in recipe.stages)}
-        return architectures.build(recipe.architecture, sizes.pop() if len(sizes) == 1 else None)
+        model = architectures.build(recipe.architecture, sizes.pop() if len(sizes) == 1 else None)
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = recipe.dropout
+    return model
 
 
 def predict(model: keras.Model, inputs: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:

@@ -41,3 +41,10 @@ def test_each_change_changes(name: str, value: float) -> None:
     changed = np.mean([difference(Strength(**{**OFF, name: value}), seed) for seed in range(12)])
     unchanged = np.mean([difference(Strength(**OFF), seed) for seed in range(12)])
     assert changed > unchanged + 0.3
+
+
+@pytest.mark.parametrize("side", [150, 800])
+def test_an_image_of_which_nothing_may_change_is_prepared_as_in_serving(side: int) -> None:
+    image = synthetic.xray(2, (side, side))
+    made = perturb(image, np.random.default_rng(3), Strength(**OFF), SPEC)
+    np.testing.assert_array_equal(made, to_input(image, SPEC))
