@@ -47,6 +47,25 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--figures", type=Path, help="folder for the curves and the confusion matrix")
     evaluate.set_defaults(run=_evaluate)
 
+    compare = commands.add_parser("compare", help="measure bundles and recipes side by side on the same patients")
+    compare.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/")
+    compare.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    compare.add_argument("--held-out", action="store_true",
+                         help="measure bundles only on patients that their own trainings held out")  # fmt: skip
+    compare.add_argument("--work", type=Path, help="recipes are trained here; a training resumes from it")
+    compare.add_argument("--weights", type=_weights, action="append", default=[], metavar="ARCH=PATH",
+                         help="what recipes of this network start from (Keras' notop file)")  # fmt: skip
+    compare.add_argument("--epochs", type=_count, help="a quick try: at most so many; 0 trains nothing")
+    compare.add_argument("--limit", type=_count, help="a quick try: at most so many files of each class")
+    compare.add_argument("--seconds", type=float, default=5.0, help="how long each one's speed is measured")
+    compare.add_argument("--json", type=Path, help="write everything here")
+    compare.add_argument("--figure", type=Path, help="draw a PNG here")
+    compare.add_argument("--csv", type=Path, help="write the table here")
+    compare.add_argument("--markdown", type=Path, help="write what is printed here")
+    compare.add_argument("models", nargs="+", metavar="MODEL",
+                         help="a bundle's folder, a recipe's name or its TOML; the first is the standard")  # fmt: skip
+    compare.set_defaults(run=_compare)
+
     calibrate = commands.add_parser("calibrate", help="choose a bundle's calibration and thresholds on other images")
     calibrate.add_argument("--model", type=Path, required=True, help="the bundle")
     calibrate.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/, of new patients")
@@ -95,6 +114,41 @@ def _train(arguments: argparse.Namespace) -> None:
         weights=arguments.weights, cost=cost.so_far(),
     )  # fmt: skip
     print(f"wrote {made.path}: threshold {made.threshold:g}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from ml import comparison
+    from ml.compare import compare
+
+    report = compare(
+        arguments.models, arguments.data, also=arguments.also, weights=dict(arguments.weights), work=arguments.work,
+        epochs=arguments.epochs, limit=arguments.limit, held_out=arguments.held_out, seconds=arguments.seconds,
+        json_file=arguments.json,
+    )  # fmt: skip
+    text = comparison.markdown(report)
+    print(text)
+    if arguments.markdown:
+        arguments.markdown.write_text(text)
+    if arguments.csv:
+        comparison.write_csv(report, arguments.csv)
+    if arguments.figure:
+        from ml.figures import draw_comparison
+
+        counts = report["data"]
+        draw_comparison(arguments.figure, report["models"], f"{counts['files']} files of {counts['patients']} patients")
+
+
+def _weights(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not ARCH=PATH")
+    return name, Path(path)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return int(text)
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:

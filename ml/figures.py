@@ -119,6 +119,46 @@ def draw_mistakes(file: Path, shown: "Validation", scores: NDArray[Any], thresho
     plt.close(figure)
 
 
+def draw_comparison(file: Path, rows: list[dict[str, Any]], title: str) -> None:
+    """Draw models side by side: their figures with 95 % intervals, and how fast each reads.
+
+    Args:
+        file: the PNG.
+        rows: from :func:`ml.compare.compare`; a network that was not trained has no figures and only its speed is
+            drawn.
+        title: above the picture.
+    """
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 3.4 + 0.4 * len(rows)), layout="constrained", width_ratios=(3, 1)
+    )
+    names = ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc")
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(rows)))
+    read = [(row, colour) for row, colour in zip(rows, colours, strict=True) if row["metrics"]]
+    for number, (row, colour) in enumerate(read):
+        values = np.array([row["metrics"][name] for name in names])
+        ends = np.array([row["intervals"][name] for name in names])
+        # A figure may lie a rounding error outside of its interval.
+        bars = np.maximum(0, [values - ends[:, 0], ends[:, 1] - values])
+        offset = (number - (len(read) - 1) / 2) * 0.8 / len(read)
+        left.errorbar(np.arange(len(names)) + offset, values, bars, fmt=MARKERS[number % len(MARKERS)], color=colour,
+                      capsize=2, markersize=4, label=row["name"])  # fmt: skip
+    left.set_xticks(range(len(names)), [{"f1": "F1", "roc_auc": "ROC AUC"}.get(name, name) for name in names])
+    left.set(ylabel="Figure, with 95 % interval")
+    labels = [f"{row['name']}\n{row['parameters'] or 0:,} parameters" for row in rows]
+    drawn = right.barh(labels, [row["images_per_second"] for row in rows], color=colours)
+    right.bar_label(drawn, fmt="%.1f", padding=2, fontsize=7)
+    right.invert_yaxis()
+    right.margins(x=0.25)
+    right.tick_params(axis="y", labelsize=7)
+    right.set(xlabel="Images a second")
+    if read:
+        figure.legend(loc="outside lower center", ncols=3, fontsize=7)
+    figure.suptitle(title, fontsize=9)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
 @contextmanager
 def _picture(file: Path, title: str) -> Iterator[Any]:
     file.parent.mkdir(parents=True, exist_ok=True)
