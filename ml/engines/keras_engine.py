@@ -4,7 +4,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ml import explain
 from ml.bundle import Bundle
+from ml.engines import Readings
 from ml.preprocess import to_tensor
 
 
@@ -15,6 +17,7 @@ class KerasEngine:
         self._model = bundle.load_model()
         # Without it Keras lets XLA compile, whose convolutions on a processor are a third as fast as oneDNN's.
         self._model.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+        self._read = explain.reader(self._model)
         self._size = bundle.preprocessing.size
         accelerators = keras.distribution.list_devices("gpu")
         self.device = f"{keras.backend.backend()} {accelerators[0] if accelerators else 'cpu'}"
@@ -23,7 +26,13 @@ class KerasEngine:
         # Not predict(): it sets up a data pipeline for each call, which costs as much as half an image.
         return np.asarray(self._model.predict_on_batch(to_tensor(batch)), dtype=np.float32)
 
+    def read(self, batch: NDArray[np.uint8]) -> Readings:
+        probabilities, features, maps = (
+            np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float32) for part in self._read(to_tensor(batch))
+        )
+        return Readings(probabilities, features, maps)
+
     def warm_up(self, max_batch: int) -> None:
-        # The second size makes the batch's length a variable of the compiled function; the largest takes the memory.
-        for count in sorted({1, 2, max_batch}):
-            self.predict(np.zeros((count, self._size, self._size), dtype=np.uint8))
+        # The first compiles, whatever the batch's length; the largest takes the memory.
+        for count in sorted({1, max_batch}):
+            self.read(np.zeros((count, self._size, self._size), dtype=np.uint8))
