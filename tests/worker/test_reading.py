@@ -11,6 +11,7 @@ import pytest
 from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 
+from ml.engines import Readings
 from tests import synthetic
 from webapp.studies import services
 from webapp.studies.models import Image, Prediction, Status
@@ -36,6 +37,9 @@ class Engine:
         self.warmed_for = max_batch
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.read(batch).probabilities
+
+    def read(self, batch: NDArray[np.uint8]) -> Readings:
         assert batch.shape[1:] == (224, 224)
         assert batch.dtype == np.uint8
         shades = [int(pixels[0, 0]) for pixels in batch]
@@ -44,7 +48,9 @@ class Engine:
         if RAISES in shades:
             raise RuntimeError("out of memory")
         rows = [(1 - shade / 255, np.nan if shade == GIVES_NAN else shade / 255) for shade in shades]
-        return np.array(rows, np.float32)
+        maps = [np.full((7, 7), shade, np.float32) for shade in shades]
+        features = [[shade, 1.0] for shade in shades]
+        return Readings(np.array(rows, np.float32), np.array(features, np.float32), np.array(maps))
 
 
 @pytest.fixture(autouse=True)

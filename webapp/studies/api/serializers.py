@@ -56,6 +56,7 @@ class PredictionAnswerSerializer(serializers.Serializer):
     probability = serializers.FloatField()
     threshold = serializers.FloatField()
     model = serializers.CharField()
+    warnings = ErrorSerializer(many=True)
     id = serializers.UUIDField()
     url = serializers.URLField()
     token = serializers.CharField(required=False, help_text="a guest's, which gives access to the URL")
@@ -83,6 +84,7 @@ class ImageSerializer(serializers.ModelSerializer):
     timings = serializers.SerializerMethodField()
     preview_url = serializers.SerializerMethodField()
     input_url = serializers.SerializerMethodField()
+    heatmap_url = serializers.SerializerMethodField()
 
     class Meta:
         model = Image
@@ -90,6 +92,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
             "probability_normal", "threshold", "model", "warnings", "error", "attempts", "width", "height", "sha256",
             "created_at", "finished_at", "timings", "preview_url", "input_url",
+            "heatmap_url",
         )  # fmt: skip
 
     @extend_schema_field(ErrorSerializer(many=True))
@@ -119,6 +122,11 @@ class ImageSerializer(serializers.ModelSerializer):
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_input_url(self, image: Image) -> str | None:
         return self._file("api-image-input", image) if image.input else None
+
+    @extend_schema_field(serializers.URLField(allow_null=True))
+    def get_heatmap_url(self, image: Image) -> str | None:
+        has_one = hasattr(image, "prediction") and image.prediction.heatmap
+        return self._file("api-image-heatmap", image) if has_one else None
 
     def _file(self, name: str, image: Image) -> str:
         return reverse(name, args=[image.pk], request=self.context.get("request"))
