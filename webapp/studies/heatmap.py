@@ -3,8 +3,6 @@
 import io
 import math
 
-from PIL import Image
-
 #: One colour whose opacity is the map, as `python -m ml predict --heatmaps` draws it.
 COLOUR = (255, 96, 16)
 #: The longest side of a preview, over which the map is laid.
@@ -25,6 +23,9 @@ def png(values: bytes, width: int, height: int) -> bytes:
     Raises:
         ValueError: where the values are no square.
     """
+    # Late: few requests need it, and every process would start slower.
+    from PIL import Image
+
     side = math.isqrt(len(values))
     if not values or side * side != len(values):
         raise ValueError(f"a map of {len(values)} bytes is no square")
