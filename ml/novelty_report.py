@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml import augment, data, engines, novelty, strangers
 from ml.bundle import Bundle
@@ -14,8 +13,8 @@ from ml.novelty import Check, Features, Inputs
 from ml.predict import load_input
 from ml.preprocess import Preprocessing, to_input
 
-#: Held-out chests that are turned, and drawings and photographs of each kind.
-TURNED, DRAWN = 150, 60
+#: Drawings of each kind, and photographs.
+DRAWN = 60
 
 
 def report(
@@ -35,7 +34,8 @@ def report(
 
     Returns:
         What ``bundle.json`` has as ``novelty``, less the file: the numbers of images, the share of flagged ones by
-        kind, and each of the kinds' median distance in thresholds.
+        kind, how many of them by their distance, and each kind's median distance
+        in thresholds.
 
     Raises:
         BundleError: where the bundle cannot be used.
@@ -50,20 +50,28 @@ def report(
     known = _inputs(_some(training, novelty.MOST_TRAINING, rng), spec, augment.Strength(), seed, every=2)
     held = _some(held, novelty.MOST_HELD_OUT // 2, rng)
     plain, perturbed = _inputs(held, spec, None, seed), _inputs(held, spec, augment.HARD, seed)
-    features = {"held out": novelty.features_of(engine, plain),
-                "held out, perturbed": novelty.features_of(engine, perturbed)}  # fmt: skip
-    check = novelty.fit_to(novelty.features_of(engine, known), np.concatenate(list(features.values())))
+    features = {
+        "held out": novelty.features_of(engine, plain),
+        "held out, perturbed": novelty.features_of(engine, perturbed),
+    }
+    wrong = {kind: novelty.features_of(engine, inputs) for kind, inputs in _turned(plain, rng).items()}
+    check = novelty.fit_to(
+        novelty.features_of(engine, known),
+        np.concatenate(list(features.values())),
+        np.concatenate([novelty.features_of(engine, inputs) for inputs in _turned(known, rng).values()]),
+        np.concatenate(list(wrong.values())),
+    )
     figures: dict[str, Any] = {
         "training_images": len(known),
         "held_out_images": len(plain) + len(perturbed),
         "accepted": novelty.ACCEPTED,
         "flagged_held_out_by_other_half": _crosswise(check, features, [sample.patient for sample in held], seed),
-        "kinds": {kind: _kind(check, check.distances(found)) for kind, found in features.items()},
+        "kinds": {kind: _kind(check, found) for kind, found in {**features, **wrong}.items()},
     }
-    for kind, inputs in _strangers(plain, spec, seed, others):
+    for kind, inputs in _strangers(spec, seed, others):
         found = novelty.features_of(engine, inputs)
         flagged = np.array([bool(said) for said in check.warnings(found, inputs)])
-        figures["kinds"][kind] = {**_kind(check, check.distances(found)), "flagged": round(float(flagged.mean()), 4)}
+        figures["kinds"][kind] = {**_kind(check, found), "flagged": round(float(flagged.mean()), 4)}
     print(text(bundle.id, check, figures))
     if write:
         novelty.save(bundle, check, figures)
@@ -73,13 +81,13 @@ def report(
 def text(name: str, check: Check, figures: dict[str, Any]) -> str:
     """The figures for people."""
     rows = "\n".join(
-        f"  {kind:<24} {about['n']:>5} {100 * about['flagged']:>8.1f} {about['median']:>9.2f}"
+        f"  {kind:<24} {about['n']:>5} {about['flagged']:>9.1%} {about['far']:>9.1%} {about['median']:>9.2f}"
         for kind, about in figures["kinds"].items()
     )
     return (
         f"{name}: {len(check.axes)} components of {figures['training_images']} images, "
         f"threshold {check.threshold:.2f}\n"
-        f"  {'kind':<24} {'n':>5} {'% flagged':>9} {'median':>8}  (distance, in thresholds)\n{rows}\n"
+        f"  {'kind':<24} {'n':>5} {'flagged':>9} {'far':>9} {'distance':>9}  (median, in thresholds)\n{rows}\n"
         f"  With the threshold from the other half of the held-out patients: "
         f"{100 * figures['flagged_held_out_by_other_half']:.2f} % of held-out images flagged"
     )
@@ -103,9 +111,12 @@ def _inputs(
     return np.stack(made)
 
 
-def _strangers(chests: Inputs, spec: Preprocessing, seed: int, others: Path | None) -> list[tuple[str, Inputs]]:
-    chosen = np.random.default_rng(seed).permutation(len(chests))[:TURNED]
-    kinds = [*strangers.turned(chests[chosen]).items(), *strangers.drawn(spec, DRAWN, seed).items()]
+def _turned(chests: Inputs, rng: np.random.Generator) -> dict[str, Inputs]:
+    return strangers.turned(chests[rng.permutation(len(chests))[: novelty.MOST_TURNED]])
+
+
+def _strangers(spec: Preprocessing, seed: int, others: Path | None) -> list[tuple[str, Inputs]]:
+    kinds = list(strangers.drawn(spec, DRAWN, seed).items())
     kinds.append(("photograph", strangers.photographs(spec, DRAWN, seed)))
     for folder in sorted(path for path in others.iterdir() if path.is_dir()) if others else ():
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in data.SUFFIXES)
@@ -114,17 +125,22 @@ def _strangers(chests: Inputs, spec: Preprocessing, seed: int, others: Path | No
     return kinds
 
 
-def _kind(check: Check, distances: NDArray[np.float64]) -> dict[str, float]:
-    far = distances / check.threshold
-    return {"n": len(far), "flagged": round(float((far > 1).mean()), 4), "median": round(float(np.median(far)), 3)}
+def _kind(check: Check, features: Features) -> dict[str, float]:
+    far, turned = check.flags(features)
+    return {
+        "n": len(features),
+        "flagged": round(float((far | turned).mean()), 4),
+        "far": round(float(far.mean()), 4),
+        "median": round(float(np.median(check.distances(features))) / check.threshold, 3),
+    }
 
 
 def _crosswise(check: Check, features: dict[str, Features], patients: Sequence[str], seed: int) -> float:
-    """The share of flagged images with a threshold that the image's own patient had no part in."""
+    """The share of flagged images with a threshold of the distance that the image's own patient had no part in."""
     half = np.array([data.split([data.Sample(Path(), 0, name)], 0.5, seed + 1)[1] != [] for name in patients])
     halves = np.concatenate([half] * len(features))
     distances = np.concatenate([check.distances(found) for found in features.values()])
-    flagged = [
-        distances[halves == side] > np.quantile(distances[halves != side], novelty.ACCEPTED) for side in (False, True)
-    ]
-    return round(float(np.concatenate(flagged).mean()), 4)
+    turned = np.concatenate([check.flags(found)[1] for found in features.values()])
+    edges = {side: np.quantile(distances[halves != side], novelty.ACCEPTED) for side in (False, True)}
+    far = distances > np.where(halves, edges[True], edges[False])
+    return round(float((far | turned).mean()), 4)
