@@ -351,7 +351,7 @@ def test_a_result_with_a_map_has_a_switch_for_it(browser: Client, guest: UUID) -
     html = browser.get(made.get_absolute_url()).content.decode()
     assert f"/api/v1/images/{made.pk}/heatmap.png" in html
     assert "Show what the reading rests on" in html
-    assert "does not outline a disease" in html
+    assert "A map does not outline a disease" in html
     assert "next to nothing" not in html
     assert re.search(r'<input id="rests" type="checkbox" role="switch"', html)
 
@@ -370,12 +370,14 @@ def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> N
 def test_a_doubtful_result_is_a_warning_first_and_a_probability_last(browser: Client, guest: UUID) -> None:
     made = explained(guest, doubtful=True, probability=0.87)
     html = browser.get(made.get_absolute_url()).content.decode()
-    order = ["<h1>Probably not a chest X-ray</h1>", "not_chest_xray", "Do not rely on this", "87.0 %"]
+    order = ["<h1>Probably no usable chest X-ray</h1>", "not_chest_xray", "Do not rely on this", "87.0 %"]
     places = [html.index(text) for text in order]
     assert places == sorted(places)
     assert html.count("<code>not_chest_xray</code>") == 1
     assert "<h1>Signs of pneumonia</h1>" not in html
     assert 'class="doubtful"' in html
+    assert 'class="figure"' not in html
+    assert 'class="scale"' not in html
     news = browser.get(f"{made.get_absolute_url()}card/").content.decode().partition('id="news"')[2]
     assert "Do not rely on the probability" in news
     assert "87.0" not in news
@@ -386,11 +388,11 @@ def test_a_doubtful_result_is_marked_in_every_list(browser: Client, guest: UUID)
     explained(guest, doubtful=True, study=study, filename="letter.png")
     explained(guest, study=study, filename="chest.png")
     explained(guest, doubtful=True)
-    assert browser.get("/").content.decode().count("Probably not a chest X-ray") == 1
+    assert browser.get("/").content.decode().count("Probably no usable chest X-ray") == 1
     rows = re.findall(r"<tr>.*?</tr>", browser.get(study.get_absolute_url()).content.decode(), re.DOTALL)
     [letter] = [row for row in rows if "letter.png" in row]
     [chest] = [row for row in rows if "chest.png" in row]
-    for text in ("Probably not a chest X-ray", "Do not rely on the probability", "unsure", "91.3 %"):
+    for text in ("Probably no usable chest X-ray", "Do not rely on the probability", "unsure", "91.3 %"):
         assert text in letter
     assert "Signs of pneumonia" in chest
     assert "unsure" not in chest

@@ -7,7 +7,7 @@ from webapp.studies.models import Image, Label, Status
 register = template.Library()
 
 WORDS = {Label.PNEUMONIA: "Signs of pneumonia", Label.NORMAL: "No signs of pneumonia found"}
-DOUBTFUL = "Probably not a chest X-ray"
+DOUBTFUL = "Probably no usable chest X-ray"
 #: Width of the scale's drawing, in its own units.
 SCALE = 400
 STEPS = {
