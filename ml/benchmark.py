@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import engines
+from ml import engines, explain, novelty
 from ml.bundle import Bundle
 
 
@@ -26,17 +26,24 @@ def benchmark(
         json_file: where the figures go too.
 
     Returns:
-        Images a second by size of batch, as the service reads them: with their maps and features.
+        Images a second by size of batch, as the service reads them: with their maps and warnings.
     """
     engine = engines.load(model)
     engine.warm_up(max(batches))
     size = Bundle.read(model).preprocessing.size
     inputs = np.random.default_rng(0).integers(0, 256, (max(batches), size, size), dtype=np.uint8)
+    check = novelty.load(Bundle.read(model))
+
+    def read(batch: NDArray[np.uint8]) -> None:
+        said = engine.read(batch)
+        novelty.warnings_of(check, said.features, batch)
+        explain.to_bytes(said.maps)
+
     print(f"{Bundle.read(model).id} on {engine.device}, images a second")
     figures, bare = {}, {}
     for count in batches:
-        figures[str(count)], bare[str(count)] = rates((engine.read, engine.predict), inputs[:count], seconds)
-        print(f"  batches of {count:>3}: {figures[str(count)]:6.2f}, {bare[str(count)]:6.2f} without maps and features")
+        figures[str(count)], bare[str(count)] = rates((read, engine.predict), inputs[:count], seconds)
+        print(f"  batches of {count:>3}: {figures[str(count)]:6.2f}, {bare[str(count)]:6.2f} without maps and warnings")
     if json_file:
         about = {"device": engine.device, "images_per_second": figures, "probabilities_only_per_second": bare}
         json_file.write_text(json.dumps(about, indent=2) + "\n")
