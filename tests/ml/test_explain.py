@@ -105,6 +105,22 @@ def test_a_network_without_a_feature_map_is_refused() -> None:
         explain.reader(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs))))
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"), [("ResNet50", (3, 3, 2048)), ("DenseNet121", (3, 3, 1024)), ("InceptionV3", (1, 1, 2048))]
+)
+def test_networks_with_branches_are_taken_apart_as_well(name: str, shape: tuple[int, int, int]) -> None:
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((96, 96, 3))
+    base = getattr(keras.applications, name)(include_top=False, weights=None, input_tensor=inputs)
+    values = layers.Dense(16, "relu")(layers.GlobalAveragePooling2D()(base.output))
+    model = keras.Model(inputs, layers.Dense(2, "sigmoid")(values))
+    images = np.random.default_rng(0).normal(size=(2, 96, 96, 3)).astype(np.float32)
+    said = [keras.ops.convert_to_numpy(part) for part in explain.reader(model)(images)]
+    height, width, channels = shape
+    assert [part.shape for part in said] == [(2, 2), (2, 4 * channels), (2, height, width)]
+    np.testing.assert_allclose(said[0], keras.ops.convert_to_numpy(model(images, training=False)), atol=1e-4)
+
+
 def test_features_tell_the_quarters_apart() -> None:
     _, features, _ = explain.reader(finder(pooled))(planted(9.0))
     bright = keras.ops.convert_to_numpy(features)[0].reshape(4, 2)[:, 0]
