@@ -5,16 +5,17 @@ from pathlib import Path
 
 import keras
 
-CLASSES = ("NORMAL", "PNEUMONIA")
+from ml.data import CLASSES
+
 VGG16_PARAMETERS = 14_978_370
 
 
-def build(name: str, size: int = 224) -> keras.Model:
+def build(name: str, size: int | None = 224) -> keras.Model:
     """A new network with random weights.
 
     Args:
         name: a key of :data:`REGISTRY`.
-        size: side of the square input.
+        size: side of the square input; None for a network that takes any size, where it can.
 
     Returns:
         A model from ``(n, size, size, 3)`` to ``(n, 2)``: the probabilities of normal and pneumonia.
@@ -28,7 +29,7 @@ def build(name: str, size: int = 224) -> keras.Model:
         raise ValueError(f"unknown architecture {name!r}; known: {', '.join(sorted(REGISTRY))}") from None
 
 
-def vgg16(size: int = 224) -> keras.Model:
+def vgg16(size: int | None = 224) -> keras.Model:
     """VGG16's convolutions, global average pooling, Dense 512 and two sigmoid outputs (14,978,370 parameters).
 
     Source: Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014.
@@ -39,7 +40,7 @@ def vgg16(size: int = 224) -> keras.Model:
     hidden = keras.layers.Dense(512, activation="relu", name="hidden")(features)
     # Dropout holds no parameters and does nothing when serving.
     hidden = keras.layers.Dropout(0.3, name="dropout")(hidden)
-    outputs = keras.layers.Dense(2, activation="sigmoid", dtype="float32", name="probabilities")(hidden)
+    outputs = keras.layers.Dense(len(CLASSES), activation="sigmoid", dtype="float32", name="probabilities")(hidden)
     return keras.Model(inputs, outputs, name="vgg16")
 
 
@@ -58,4 +59,4 @@ def freeze_blocks(model: keras.Model, blocks: int) -> None:
             layer.trainable = int(layer.name[len("block")]) > blocks
 
 
-REGISTRY: dict[str, Callable[[int], keras.Model]] = {"vgg16": vgg16}
+REGISTRY: dict[str, Callable[[int | None], keras.Model]] = {"vgg16": vgg16}

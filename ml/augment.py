@@ -35,6 +35,10 @@ class Strength:
         blur: standard deviation in pixels of a 224-pixel image.
         flip: probability of mirroring.
         jpeg: probability of a JPEG of quality 25 to 95.
+        shear: degrees.
+        shade: relative change of exposure from one side of the image to the other.
+        equalize: share by which the histogram is flattened.
+        erase: probability of covering a patch or an edge, where markers and collimators are.
     """
 
     rotation: float = 12.0
@@ -46,6 +50,10 @@ class Strength:
     blur: float = 1.2
     flip: float = 0.3
     jpeg: float = 0.5
+    shear: float = 0.0
+    shade: float = 0.0
+    equalize: float = 0.0
+    erase: float = 0.0
 
 
 #: For choosing the epoch and the threshold: hard, yet each change is one that a real upload could show.
@@ -68,6 +76,10 @@ def perturb(image: Image.Image, rng: np.random.Generator, strength: Strength, sp
     if max(image.size) > 1.5 * spec.size:
         image = image.resize(_jitter_size(spec.size, rng), rng.choice(FILTERS), reducing_gap=3.0)
     image = _expose(image, rng, strength)
+    if strength.shade:
+        image = _shade(image, rng, strength.shade)
+    if rng.random() < strength.erase:
+        image = _erase(image, rng)
     image = _degrade(image, rng, strength, spec.size)
     return to_input(image, spec, resample=Image.Resampling(rng.choice(FILTERS)))
 
@@ -83,6 +95,8 @@ def _frame(image: Image.Image, rng: np.random.Generator, strength: Strength) -> 
     centre = np.array([width, height]) / 2
     shift = rng.uniform(-strength.shift, strength.shift, 2) * (width, height)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * (scale_x, scale_y)
+    if strength.shear:
+        turn = turn @ np.array([[1, np.tan(np.deg2rad(rng.uniform(-strength.shear, strength.shear)))], [0, 1]])
     offset = centre + shift - turn @ centre
     matrix = (turn[0, 0], turn[0, 1], offset[0], turn[1, 0], turn[1, 1], offset[1])
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
@@ -99,7 +113,37 @@ def _expose(image: Image.Image, rng: np.random.Generator, strength: Strength) ->
     brightness = rng.uniform(-1, 1) * 0.3 * strength.contrast
     levels = np.linspace(0, 1, 256) ** gamma
     levels = (levels - 0.5) * contrast + 0.5 + brightness
-    return image.point(np.rint(np.clip(levels, 0, 1) * 255).astype(int).tolist())
+    image = image.point(np.rint(np.clip(levels, 0, 1) * 255).astype(int).tolist())
+    if strength.equalize:
+        image = Image.blend(image, ImageOps.equalize(image), rng.uniform(0, strength.equalize))
+    return image
+
+
+def _shade(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """Expose one side more than the other."""
+    width, height = image.size
+    direction = rng.uniform(0, 2 * np.pi)
+    across = np.linspace(-1, 1, width, dtype=np.float32)[np.newaxis] * np.cos(direction)
+    down = np.linspace(-1, 1, height, dtype=np.float32)[:, np.newaxis] * np.sin(direction)
+    values = np.asarray(image, dtype=np.float32) * (1 + rng.uniform(0, strength) * (across + down))
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _erase(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Cover a patch, or a strip along an edge, with one grey."""
+    width, height = image.size
+    if rng.random() < 0.5:
+        strip = rng.uniform(0.02, 0.10)
+        box = [(0, 0, width, strip * height), (0, (1 - strip) * height, width, height),
+               (0, 0, strip * width, height), ((1 - strip) * width, 0, width, height)][rng.integers(4)]  # fmt: skip
+    else:
+        w, h = rng.uniform(0.05, 0.25, 2) * (width, height)
+        x, y = rng.uniform(0, 1, 2) * (width - w, height - h)
+        box = (x, y, x + w, y + h)
+    image = image.copy()
+    left, top, right, bottom = (int(side) for side in box)
+    image.paste((0, 255, int(rng.integers(256)))[rng.integers(3)], (left, top, right, bottom))
+    return image
 
 
 def _degrade(image: Image.Image, rng: np.random.Generator, strength: Strength, size: int) -> Image.Image:

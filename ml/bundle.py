@@ -6,12 +6,13 @@ is checked whenever a bundle is loaded. Reading it needs no deep-learning framew
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.calibration import Calibration
 from ml.errors import BundleError
 from ml.preprocess import Preprocessing
 
@@ -32,7 +33,8 @@ class Bundle:
         version: semantic version of the release.
         architecture: key of :data:`ml.architectures.REGISTRY`.
         preprocessing: how its images are prepared.
-        threshold: probability of pneumonia from which an image is labelled PNEUMONIA.
+        threshold: probability of pneumonia from which an image is labelled PNEUMONIA, unless another operating point
+            is asked for.
         weights_sha256: of the weights file.
         meta: everything else in ``bundle.json``: metrics, training, data.
     """
@@ -45,6 +47,35 @@ class Bundle:
     threshold: float
     weights_sha256: str
     meta: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def calibration(self) -> Calibration:
+        """What makes the network's outputs probabilities."""
+        return Calibration.from_json(self.meta.get("calibration", {}))
+
+    @property
+    def operating_point(self) -> str:
+        """The name of the operating point that ``threshold`` is."""
+        return str(self.meta.get("operating_point", "default"))
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The thresholds of all operating points, by name."""
+        named = self.meta.get("operating_points", {})
+        return {name: float(point["threshold"]) for name, point in named.items()} or {
+            self.operating_point: self.threshold
+        }
+
+    def at(self, point: str) -> "Bundle":
+        """The same bundle at another operating point.
+
+        Raises:
+            BundleError: where it has none of that name.
+        """
+        if point not in self.thresholds:
+            raise BundleError(f"{self.id} has no operating point {point!r}; it has {', '.join(self.thresholds)}")
+        meta = {**self.meta, "operating_point": point}
+        return replace(self, threshold=self.thresholds[point], meta=meta)
 
     @property
     def id(self) -> str:

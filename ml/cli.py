@@ -1,6 +1,7 @@
 """The command line. Each command's work is in a module of its own, imported only when it is called."""
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -24,20 +25,19 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train a network and write its bundle")
+    train.add_argument("--recipe", default="robust-vgg16", help="a name (see ml/recipes), or a TOML file")
     train.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/")
     train.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
-    train.add_argument("--weights", type=Path, help="ImageNet weights of VGG16's base (Keras' notop file)")
-    train.add_argument("--output", type=Path, required=True, help="the bundle's folder")
+    train.add_argument("--extra", type=Path, help="radiologists' verdicts: a CSV of file, verdict, patient")
+    train.add_argument("--weights", type=Path, help="ImageNet weights of the base (Keras' notop file)")
+    train.add_argument("--output", type=Path, help="the bundle's folder; without it no bundle is made")
     train.add_argument("--work", type=Path, required=True, help="checkpoints and logs; a run resumes from them")
+    train.add_argument("--name", default="vgg16-pneumonia")
     train.add_argument("--version", default="1.0.0")
-    train.add_argument("--size", type=int, help="side of the input in pixels")
-    train.add_argument("--epochs", type=int)
-    train.add_argument("--batch", type=int)
-    train.add_argument("--learning-rate", type=float)
-    train.add_argument("--freeze", type=int, help="convolution blocks that keep their ImageNet weights")
+    train.add_argument("--fold", default="patients", choices=("patients", "IM", "NORMAL2-IM", "early"),
+                       help="which patients are held out")  # fmt: skip
     train.add_argument("--precision", choices=("mixed_bfloat16", "float32"))
     train.add_argument("--seed", type=int)
-    train.add_argument("--limit", type=int, help="use only so many images of each class")
     train.set_defaults(run=_train)
 
     evaluate = commands.add_parser("evaluate", help="measure a bundle on a folder of X-rays")
@@ -46,6 +46,13 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", type=Path, help="write the figures here")
     evaluate.add_argument("--figures", type=Path, help="folder for the curves and the confusion matrix")
     evaluate.set_defaults(run=_evaluate)
+
+    calibrate = commands.add_parser("calibrate", help="choose a bundle's calibration and thresholds on other images")
+    calibrate.add_argument("--model", type=Path, required=True, help="the bundle")
+    calibrate.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/, of new patients")
+    calibrate.add_argument("--output", type=Path, required=True, help="the new bundle's folder")
+    calibrate.add_argument("--version", required=True, help="of the new bundle")
+    calibrate.set_defaults(run=_calibrate)
 
     predict = commands.add_parser("predict", help="read X-rays with a bundle")
     predict.add_argument("--model", type=Path, required=True, help="the bundle")
@@ -72,24 +79,40 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from ml.train import Recipe, train
+    from dataclasses import replace
 
-    chosen = {
-        key: value
-        for key in ("size", "epochs", "batch", "learning_rate", "freeze", "precision", "seed")
-        if (value := getattr(arguments, key)) is not None
-    }
-    made = train(
-        arguments.data,
-        arguments.output,
-        Recipe(**chosen),
-        extra=tuple(arguments.also),
-        weights=arguments.weights,
-        work=arguments.work,
-        version=arguments.version,
-        limit=arguments.limit,
+    from ml import data, extra, recipe
+    from ml.cost import Cost
+    from ml.release import judge, release
+    from ml.train import Run
+
+    cost = Cost()
+    chosen = {key: value for key in ("precision", "seed") if (value := getattr(arguments, key)) is not None}
+    samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
+    reviewed = extra.read(arguments.extra) if arguments.extra else []
+    run = Run(
+        replace(recipe.load(arguments.recipe), **chosen), arguments.work, samples, fold=arguments.fold, extra=reviewed
     )
-    print(f"wrote {made.path}: threshold {made.threshold}, held out {made.meta['held_out']['hard']}")
+    run.fit(arguments.weights)
+    if not arguments.output:
+        report = judge(run.model(), run.held_out, run.recipe).report
+        (arguments.work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+        print(f"wrote {arguments.work / 'report.json'}")
+        return
+    made = release(
+        run, arguments.output, name=arguments.name, version=arguments.version, samples=[*samples, *reviewed],
+        weights=arguments.weights, cost=cost.so_far(),
+    )  # fmt: skip
+    print(f"wrote {made.path}: threshold {made.threshold:g}")
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from ml import data
+    from ml.bundle import Bundle
+    from ml.release import recalibrate
+
+    made = recalibrate(Bundle.read(arguments.model), data.scan(arguments.data), arguments.output, arguments.version)
+    print(f"wrote {made.path}: threshold {made.threshold:g}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

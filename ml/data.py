@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.architectures import CLASSES
-
+CLASSES = ("NORMAL", "PNEUMONIA")
 SUFFIXES = {".jpeg", ".jpg", ".png"}
+FOLDS = ("patients", "IM", "NORMAL2-IM", "early")
+SERIES = re.compile(r"^((?:NORMAL2-)?IM)-\d+$")
 PATIENT = re.compile(r"^(person\d+|(?:NORMAL2-)?IM-\d+)")
 
 
@@ -18,7 +19,7 @@ class Sample:
 
     Attributes:
         path: the file.
-        label: index into :data:`ml.architectures.CLASSES`.
+        label: index into :data:`CLASSES`.
         patient: an identifier shared by all images of one patient.
     """
 
@@ -71,6 +72,59 @@ def split(samples: Iterable[Sample], held_out: float, seed: int) -> tuple[list[S
         digest = hashlib.sha256(f"{seed}:{sample.patient}".encode()).digest()
         sides[int.from_bytes(digest[:8]) / 2**64 < held_out].append(sample)
     return sides
+
+
+def hold_out(samples: Sequence[Sample], fold: str, share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """Split for one of the validations of :data:`FOLDS`.
+
+    Args:
+        samples: from :func:`scan`.
+        fold: ``patients`` holds out a share of all patients. ``IM`` and ``NORMAL2-IM`` hold out, in place of normal
+            patients drawn at random, every one of that acquisition series: the network has then never seen a normal
+            image that was taken, exported and framed like those that it is measured on. ``early`` holds out the
+            share of each series' normals that was numbered first.
+        share: of patients.
+        seed: of the draw.
+
+    Returns:
+        (training, held out).
+
+    Raises:
+        ValueError: for an unknown fold.
+    """
+    if fold not in FOLDS:
+        raise ValueError(f"unknown fold {fold!r}; known: {', '.join(FOLDS)}")
+    training, held = split(samples, share, seed)
+    if fold == "patients":
+        return training, held
+    normals = [sample for sample in samples if sample.label == 0]
+    if fold == "early":
+        chosen = _earliest(normals, share)
+    else:
+        chosen = {sample.patient for sample in normals if series_of(sample.patient) == fold}
+    return (
+        [s for s in training if s.label == 1] + [s for s in normals if s.patient not in chosen],
+        [s for s in held if s.label == 1] + [s for s in normals if s.patient in chosen],
+    )
+
+
+def series_of(patient: str) -> str:
+    """The acquisition series of a normal patient (``IM`` or ``NORMAL2-IM``), else an empty string."""
+    found = SERIES.match(patient)
+    return found.group(1) if found else ""
+
+
+def cause_of(name: str) -> str:
+    """``bacteria`` or ``virus`` where a pneumonia's file name says so, else an empty string."""
+    return next((cause for cause in ("bacteria", "virus") if f"_{cause}_" in name), "")
+
+
+def _earliest(normals: Sequence[Sample], share: float) -> set[str]:
+    chosen: set[str] = set()
+    for series in {series_of(sample.patient) for sample in normals}:
+        patients = sorted({s.patient for s in normals if series_of(s.patient) == series}, key=lambda p: (len(p), p))
+        chosen |= set(patients[: round(share * len(patients))])
+    return chosen
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ml import data, engines, metrics
+from ml import bootstrap, calibration, data, engines, metrics
 from ml.bundle import Bundle
 from ml.predict import load_input, probabilities
 
@@ -24,8 +24,9 @@ def evaluate(
         figures: folder for the confusion matrix, the ROC and precision-recall curves and the scores' histogram.
 
     Returns:
-        The report: ``metrics`` (see :func:`ml.metrics.measure`), ``threshold``, ``confusion_matrix`` with rows of true
-        and columns of predicted class in the order of ``classes``, ``counts``, ``model``, ``data``.
+        The report: ``metrics`` (see :func:`ml.metrics.measure`; the expected calibration error and Brier score too),
+        ``intervals`` of 95 % (see :mod:`ml.bootstrap`), ``threshold``, ``operating_point``, ``confusion_matrix`` with
+        rows of true and columns of predicted class in the order of ``classes``, ``counts``, ``model``, ``data``.
 
     Raises:
         BundleError: where the bundle cannot be used.
@@ -39,15 +40,22 @@ def evaluate(
     scores = probabilities(engine, inputs)
     truth = np.array([sample.label for sample in samples])
     counts = metrics.confusion(truth, scores, bundle.threshold)
+    patients = np.array([sample.patient for sample in samples])
     report = {
         "model": bundle.id,
         "weights_sha256": bundle.weights_sha256,
         "threshold": bundle.threshold,
         "classes": bundle.meta["classes"],
-        "metrics": metrics.measure(truth, scores, bundle.threshold),
+        "operating_point": bundle.operating_point,
+        "metrics": {
+            **metrics.measure(truth, scores, bundle.threshold),
+            "expected_calibration_error": calibration.expected_calibration_error(truth, scores),
+            "brier": calibration.brier(truth, scores),
+        },
+        "intervals": bootstrap.intervals(truth, scores, bundle.threshold, patients),
         "confusion_matrix": [[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]],
         "counts": counts,
-        "data": {"files": len(samples), "patients": len({sample.patient for sample in samples}),
+        "data": {"files": len(samples), "patients": len(set(patients.tolist())),
                  "sha256": data.fingerprint(samples)},
     }  # fmt: skip
     print(text(report))
@@ -56,7 +64,7 @@ def evaluate(
     if figures:
         from ml.figures import draw
 
-        draw(figures, truth, scores, bundle.threshold, title=bundle.id)
+        draw(figures, truth, scores, bundle.thresholds, bundle.operating_point, title=bundle.id)
     return report
 
 
@@ -64,7 +72,7 @@ def text(report: dict[str, Any]) -> str:
     """The report for people."""
     (tn, fp), (fn, tp) = report["confusion_matrix"]
     figures = "\n".join(
-        f"  {name:<12} {value:.4f}"
+        f"  {name:<26} {value:.4f}{_between(report['intervals'].get(name))}"
         for name, value in report["metrics"].items()
         if name != "n" and not math.isnan(value)
     )
@@ -75,3 +83,7 @@ def text(report: dict[str, Any]) -> str:
         f"  is normal       {tn:>14} {fp:>13}\n"
         f"  is pneumonia    {fn:>14} {tp:>13}"
     )
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    return f"  (95 % interval {interval[0]:.4f} to {interval[1]:.4f})" if interval else ""

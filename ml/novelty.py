@@ -187,8 +187,8 @@ def save(bundle: Bundle, check: Check, figures: dict[str, Any]) -> Bundle:
     with file.open("wb") as stream:
         arrays = {**vars(check), "axes": check.axes.astype(np.float16)}
         np.savez_compressed(stream, allow_pickle=False, **arrays)
-    about = {"file": FILE, "sha256": sha256(file), "method": METHOD, "components": len(check.axes),
-             "threshold": check.threshold, **figures}  # fmt: skip
+    about = {**figures, "file": FILE, "sha256": sha256(file), "method": METHOD, "components": len(check.axes),
+             "threshold": check.threshold}  # fmt: skip
     text = json.dumps({**bundle.meta, "novelty": about}, indent=2)
     (bundle.path / "bundle.json").write_text(text + "\n")
     return Bundle.read(bundle.path)
@@ -218,6 +218,18 @@ def load(bundle: Bundle) -> Check | None:
         return Check(**found)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{file} is no check that this version reads: {error}") from error
+
+
+def hand_on(source: Bundle, target: Bundle) -> Bundle:
+    """Give a bundle that has another's weights its check as well.
+
+    Returns:
+        The target as it is now.
+    """
+    check = load(source)
+    if check is None:
+        return target
+    return save(target, check, source.meta["novelty"])
 
 
 def warnings_of(check: Check | None, features: Features, inputs: Inputs) -> Sequence[Warnings]:

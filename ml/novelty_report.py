@@ -18,9 +18,8 @@ DRAWN = 60
 
 
 def report(
-    model: Path, directory: Path, *, also: Sequence[Path] = (), others: Path | None = None, write: bool = False,
-    share: float = 0.12, seed: int = 7,
-) -> dict[str, Any]:  # fmt: skip
+    model: Path, directory: Path, *, also: Sequence[Path] = (), others: Path | None = None, write: bool = False
+) -> dict[str, Any]:
     """Fit the check, measure it and print what it flags. Takes some minutes on two cores.
 
     Args:
@@ -29,8 +28,6 @@ def report(
         also: folders of the same layout with other renditions.
         others: a folder with more pictures to measure on, each of its own folders being a kind.
         write: put the check into the bundle.
-        share: of patients that is held out, as in the network's training.
-        seed: of that split, and of everything drawn at random here.
 
     Returns:
         What ``bundle.json`` has as ``novelty``, less the file: the numbers of images, the share of flagged ones by
@@ -44,7 +41,10 @@ def report(
     bundle = Bundle.read(model)
     engine, spec = engines.load(model), bundle.preprocessing
     samples = [sample for folder in (directory, *also) for sample in data.scan(folder)]
-    training, held = data.split(samples, share, seed)
+    # The patients that the network's training held out.
+    recipe = bundle.meta.get("training", {}).get("recipe", {})
+    seed = int(recipe.get("seed", 7))
+    training, held = data.split(samples, float(recipe.get("held_out", 0.12)), seed)
     rng = np.random.default_rng(seed)
     # Half of them plain, half changed as while training: uploads differ from this data's images.
     known = _inputs(_some(training, novelty.MOST_TRAINING, rng), spec, augment.Strength(), seed, every=2)

@@ -14,6 +14,19 @@ from PIL import Image, ImageFilter
 #: The ImageNet means that VGG16 was trained with, in its blue-green-red order.
 IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
 
+_BLACK = np.zeros(3, dtype=np.float32)
+#: What is subtracted from, and what then divides, 8-bit intensities: ImageNet's means only (Keras' VGG16 and ResNet50),
+#: the range 0 to 1, the range -1 to 1 (InceptionV3), and ImageNet's means and deviations (DenseNet121).
+SCALINGS: dict[str, tuple[NDArray[np.float32], NDArray[np.float32] | None]] = {
+    "imagenet_bgr": (IMAGENET_MEAN, None),
+    "unit": (_BLACK, _BLACK + 255),
+    "symmetric": (_BLACK + 127.5, _BLACK + 127.5),
+    "imagenet_normal": (
+        np.array([0.485, 0.456, 0.406], dtype=np.float32) * 255,
+        np.array([0.229, 0.224, 0.225], dtype=np.float32) * 255,
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -23,17 +36,32 @@ class Preprocessing:
         size: side of the square input, in pixels.
         blur: standard deviation of the Gaussian applied after resampling, in input pixels. The training images are
             small, hard-compressed JPEGs while users upload sharp ones; a slight blur levels the difference.
-        percentiles: intensities stretched to 0 and 255, which takes most of the exposure out.
+        percentiles: intensities stretched to 0 and 255, which takes most of the exposure out. (0, 100) does nothing
+            to an image that uses the whole range.
+        equalize: how far intensities are moved towards a flat histogram, 0 to 1. At 1 nothing is left of any change of
+            exposure that keeps the order of intensities.
+        scaling: key of :data:`SCALINGS`.
     """
 
     size: int = 224
     blur: float = 1.0
     percentiles: tuple[float, float] = (1.0, 99.0)
+    equalize: float = 0.0
+    scaling: str = "imagenet_bgr"
+
+    def __post_init__(self) -> None:
+        if self.scaling not in SCALINGS:
+            raise ValueError(f"unknown scaling {self.scaling!r}; known: {', '.join(SCALINGS)}")
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Preprocessing":
-        low, high = values["percentiles"]
-        return cls(size=int(values["size"]), blur=float(values["blur"]), percentiles=(float(low), float(high)))
+        """From ``bundle.json`` or a recipe; what is missing has its default.
+
+        Raises:
+            TypeError: for an unknown key.
+        """
+        low, high = values.get("percentiles", cls.percentiles)
+        return cls(**{**values, "percentiles": (float(low), float(high))})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,16 +87,28 @@ def to_input(
     low, high = np.percentile(values, spec.percentiles)
     # A blank image has no contrast to stretch; leave it blank instead of amplifying its noise.
     scale = 255.0 / (high - low) if high - low >= 8 else 1.0
-    return np.rint(np.clip((values - low) * scale, 0, 255)).astype(np.uint8)
+    levelled = np.rint(np.clip((values - low) * scale, 0, 255)).astype(np.uint8)
+    return _equalized(levelled, spec.equalize) if spec.equalize and scale != 1.0 else levelled
 
 
-def to_tensor(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Replicate grey to three channels and subtract ImageNet's means.
+def _equalized(image: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
+    """Move every intensity towards its rank among the image's pixels."""
+    counts = np.bincount(image.ravel(), minlength=256)
+    ranks = (np.cumsum(counts) - counts / 2) * (255.0 / image.size)
+    levels = (1 - share) * np.arange(256) + share * ranks
+    return np.rint(levels).astype(np.uint8)[image]
+
+
+def to_tensor(batch: NDArray[np.uint8], scaling: str = "imagenet_bgr") -> NDArray[np.float32]:
+    """Replicate grey to three channels, scaled as the network expects.
 
     Args:
         batch: ``(n, size, size)`` 8-bit greyscale.
+        scaling: key of :data:`SCALINGS`.
 
     Returns:
-        ``(n, size, size, 3)`` float32, channels in VGG16's blue-green-red order.
+        ``(n, size, size, 3)`` float32.
     """
-    return batch[..., np.newaxis].astype(np.float32) - IMAGENET_MEAN
+    offset, scale = SCALINGS[scaling]
+    values = batch[..., np.newaxis].astype(np.float32) - offset
+    return values if scale is None else values / scale

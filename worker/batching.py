@@ -148,10 +148,15 @@ class AdaptiveBatches(Batches):
 
         def on_return(result: Any) -> None:
             runtime = time.monotonic() - (flight.accepted_at or time.monotonic())
-            for request in flight.requests:
-                request.acknowledge()
-                _send_event(request, "task-succeeded", result=repr(result), runtime=runtime)
             self._land(flight)
+
+            def settle() -> None:
+                for request in flight.requests:
+                    request.acknowledge()
+                    _send_event(request, "task-succeeded", result=repr(result), runtime=runtime)
+
+            # After the next batch has gone: the device need not wait for it.
+            self._hub.call_soon(settle)
 
         def on_lost(failure: Any) -> None:
             logger.error("the batch of %d was lost: %r", len(flight.requests), failure.exception)

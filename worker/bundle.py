@@ -11,9 +11,16 @@ from ml.errors import BundleError
 def current() -> Bundle:
     """The bundle that ``MODEL_BUNDLE`` names (a path, or a folder's name in ``models/``), else the newest release.
 
+    Its threshold is that of the operating point that ``OPERATING_POINT`` names, else its own default.
+
     Raises:
-        BundleError: where there is none, or it cannot be read.
+        BundleError: where there is none, it cannot be read, or it has no such operating point.
     """
+    found = _chosen()
+    return found.at(settings.OPERATING_POINT) if settings.OPERATING_POINT else found
+
+
+def _chosen() -> Bundle:
     if settings.MODEL_BUNDLE:
         named = Path(settings.MODEL_BUNDLE)
         return Bundle.read(named if named.is_dir() else settings.MODELS_DIR / settings.MODEL_BUNDLE)

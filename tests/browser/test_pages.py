@@ -31,7 +31,7 @@ def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path
     width = page.get_by_alt_text("The uploaded X-ray").evaluate(
         "async (image) => { await image.decode(); return image.naturalWidth }"
     )
-    assert width == 1024
+    assert width == 1300
     no_sideways_scroll(page)
     shot("result")
     page.goto(service.url)

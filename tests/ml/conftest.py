@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from ml import architectures, bundle
+from ml import architectures, bundle, data
 from ml.preprocess import Preprocessing
 
 
@@ -17,7 +17,7 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
         "name": "random",
         "version": "0.0.1",
         "architecture": "vgg16",
-        "classes": list(architectures.CLASSES),
+        "classes": list(data.CLASSES),
         "preprocessing": Preprocessing(size=64).to_json(),
         "threshold": 0.5,
     }
@@ -30,10 +30,11 @@ def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import synthetic
 
     folder = tmp_path_factory.mktemp("xrays")
-    for label in architectures.CLASSES:
+    for label in data.CLASSES:
         (folder / label).mkdir()
         for number in range(6):
-            name = f"IM-{number:04d}-0001" if label == "NORMAL" else f"person{number}_virus_{number}"
+            series = "IM" if number < 3 else "NORMAL2-IM"
+            name = f"{series}-{number:04d}-0001" if label == "NORMAL" else f"person{number}_virus_{number}"
             seed = number + (100 if label == "NORMAL" else 0)
             (folder / label / f"{name}.jpeg").write_bytes(synthetic.xray_jpeg(seed, (180, 150)))
     return folder

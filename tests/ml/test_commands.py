@@ -1,7 +1,7 @@
 """`python -m ml`, as its users call it."""
 
+import csv
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -39,6 +39,9 @@ def test_evaluate_writes_the_contracts_json_and_figures(random_bundle: Bundle, x
     assert {"accuracy", "precision", "recall", "specificity", "f1", "f_beta", "roc_auc", "pr_auc"} <= set(
         report["metrics"]
     )
+    assert report["intervals"].keys() == {"accuracy", "precision", "recall", "specificity", "f1", "roc_auc"}
+    low, high = report["intervals"]["roc_auc"]
+    assert low <= report["metrics"]["roc_auc"] <= high
     (tn, fp), (fn, tp) = report["confusion_matrix"]
     assert tn + fp == fn + tp == 6
     assert report["metrics"]["accuracy"] == pytest.approx((tn + tp) / 12)
@@ -81,19 +84,79 @@ def test_benchmark_measures_every_size(random_bundle: Bundle, tmp_path: Path) ->
         assert all(figure > 0 for figure in figures.values())
 
 
+RECIPE = """
+architecture = "vgg16"
+batch = 4
+precision = "float32"
+seed = 5
+held_out = 0.5
+average = 0.9
+balance = "sampling"
+repeat = 1
+{stages}
+[preprocessing]
+size = 64
+"""
+STAGE = "[[stage]]\nepochs = 1\nsize = {size}\nfreeze = {freeze}\n"
+
+
 def test_train_writes_a_bundle_and_goes_on_where_it_stopped(xrays: Path, tmp_path: Path) -> None:
-    arguments = ["train", "--data", str(xrays), "--output", str(tmp_path / "bundle"), "--work", str(tmp_path / "work"),
-                 "--size", "64", "--batch", "4", "--precision", "float32", "--seed", "3"]  # fmt: skip
-    assert cli.main([*arguments, "--epochs", "1"]) == 0
+    recipe = tmp_path / "small.toml"
+    arguments = ["train", "--recipe", str(recipe), "--data", str(xrays), "--output", str(tmp_path / "bundle"),
+                 "--work", str(tmp_path / "work")]  # fmt: skip
+    recipe.write_text(RECIPE.format(stages=STAGE.format(size=64, freeze=2)))
+    assert cli.main(arguments) == 0
     first = Bundle.read(tmp_path / "bundle")
     assert first.meta["parameters"] == 14_978_370
     assert len(first.meta["training"]["epochs"]) == 1
-    assert first.meta["held_out"]["hard"]["n"] == 2 * 12 - 2 * first.meta["training"]["images"]
-    assert (tmp_path / "bundle" / "figures" / "roc.png").exists()
+    everything = first.meta["held_out"]["groups"]["all of these together"]
+    assert everything["n"] == 2 * 12 - 2 * first.meta["training"]["images"]
+    low, high = everything["intervals"]["roc_auc"]
+    assert low <= everything["roc_auc"] <= high
+    assert first.threshold == first.thresholds["balanced"] >= first.thresholds["screening"]
+    assert first.calibration.method == "platt"
+    assert {"roc.png", "reliability.png", "training.png"} <= {f.name for f in (first.path / "figures").iterdir()}
+    assert (tmp_path / "work" / "mistakes.png").exists()
+    card = (first.path / "MODEL_CARD.md").read_text()
+    assert f"{everything['accuracy']:.3f} (" in card
+    assert json.loads((first.path / "bundle.json").read_text(), parse_constant=pytest.fail)
+
     log = tmp_path / "work" / "epochs.csv"
-    log.write_text(re.sub(r"[^,]+$", "0.0", log.read_text().rstrip()) + "\n")  # val_loss, which nothing beats
-    shutil.rmtree(tmp_path / "bundle")
-    assert cli.main([*arguments, "--epochs", "2"]) == 0
+    rows = list(csv.DictReader(log.open()))
+    rows[0]["val_worst"] = "0.0"  # which nothing beats
+    with log.open("w") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    shutil.rmtree(first.path)
+    recipe.write_text(RECIPE.format(stages=STAGE.format(size=64, freeze=2) + STAGE.format(size=64, freeze=0)))
+    assert cli.main(arguments) == 0
     second = Bundle.read(tmp_path / "bundle")
     assert [row["epoch"] for row in second.meta["training"]["epochs"]] == [0, 1]
     assert second.weights_sha256 == first.weights_sha256, "the best epoch came before the interruption"
+
+
+def test_small_images_first_then_the_size_that_is_served(xrays: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "growing.toml"
+    recipe.write_text(RECIPE.format(stages=STAGE.format(size=32, freeze=4) + STAGE.format(size=64, freeze=0)))
+    status = cli.main(["train", "--recipe", str(recipe), "--data", str(xrays), "--work", str(tmp_path / "work"),
+                       "--fold", "IM"])  # fmt: skip
+    assert status == 0
+    rows = list(csv.DictReader((tmp_path / "work" / "epochs.csv").open()))
+    assert [row["size"] for row in rows] == ["32", "64"]
+    assert [bool(row["val_worst"]) for row in rows] == [False, True], "only the last stage is judged"
+    report = json.loads((tmp_path / "work" / "report.json").read_text())
+    assert report["subgroups"].keys() == {"viral pneumonia", "normal, series IM"}
+
+
+def test_calibrate_keeps_the_network_and_chooses_anew(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
+    status = cli.main(["calibrate", "--model", str(random_bundle.path), "--data", str(xrays),
+                       "--output", str(tmp_path / "new"), "--version", "0.0.2"])  # fmt: skip
+    assert status == 0
+    made = Bundle.read(tmp_path / "new")
+    assert made.weights_sha256 == random_bundle.weights_sha256
+    assert made.calibration.method == "platt"
+    pixels = load_input(next((xrays / "NORMAL").iterdir()), made.preprocessing)[np.newaxis]
+    raw, calibrated = engines.load(random_bundle.path).predict(pixels), engines.load(made.path).predict(pixels)
+    assert calibrated[0, 1] == pytest.approx(made.calibration.apply(raw[:, 1])[0], abs=1e-5)
+    assert calibrated.sum() == pytest.approx(1)

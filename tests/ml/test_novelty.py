@@ -162,6 +162,17 @@ def test_a_bundle_without_a_check_warns_of_nothing(random_bundle: Bundle) -> Non
     assert novelty.warnings_of(None, known(2, 1), contrasty(2)) == [[], []]
 
 
+def test_a_bundle_of_the_same_weights_gets_the_check_as_well(
+    with_check: Bundle, random_bundle: Bundle, tmp_path: Path
+) -> None:
+    other = Bundle.read(shutil.copytree(random_bundle.path, tmp_path / "other"))
+    found = novelty.load(novelty.hand_on(with_check, other))
+    assert found
+    assert found.threshold == with_check.meta["novelty"]["threshold"]
+    assert Bundle.read(other.path).meta["novelty"]["kinds"] == with_check.meta["novelty"]["kinds"]
+    assert novelty.load(novelty.hand_on(random_bundle, Bundle.read(other.path))), "what has no check takes none away"
+
+
 def test_a_changed_check_is_refused(with_check: Bundle) -> None:
     file = with_check.path / novelty.FILE
     content = bytearray(file.read_bytes())

@@ -10,6 +10,7 @@ from django.core.files.storage import default_storage
 
 from tests import synthetic
 from webapp.studies import dispatch, services
+from webapp.studies.api.serializers import AcceptedImageSerializer, TimingsSerializer
 from webapp.studies.models import Image, Patient, Status
 
 FIELDS = {
@@ -40,6 +41,12 @@ def test_an_upload_is_accepted_with_its_urls_and_a_guests_token(client, sent, jp
     assert image.file.read() == jpeg
     assert image.size == len(jpeg)
     assert sent.images == [(dispatch.INGEST, image.pk, False)]
+
+
+def test_an_answer_has_the_fields_that_its_description_names(client):
+    job = client.upload().json()
+    assert tuple(job) == AcceptedImageSerializer.Meta.fields
+    assert tuple(job["timings"]) == tuple(TimingsSerializer().fields)
 
 
 def test_a_users_upload_has_an_owner_and_no_guests_token(user_client, user):

@@ -172,6 +172,21 @@ def test_each_message_is_acknowledged_once_and_only_when_it_is_done(worker: Work
     assert worker.acknowledged == ["one", "two", "three"]
 
 
+def test_the_device_does_not_wait_for_acknowledgements(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker.deliver("one")
+    worker.deliver("two")
+    acknowledged_before: list[list[str]] = []
+    send = worker.task._pool.apply_async
+    monkeypatch.setattr(
+        worker.task._pool,
+        "apply_async",
+        lambda *args, **options: (acknowledged_before.append(list(worker.acknowledged)), send(*args, **options)),
+    )
+    worker.finish()
+    assert acknowledged_before == [[]]
+    assert worker.acknowledged == ["one"]
+
+
 def test_a_task_that_raises_frees_the_device(worker: Worker) -> None:
     """Its images are still in the database, from where the reconciler sends them again."""
     worker.deliver("bad")

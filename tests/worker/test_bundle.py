@@ -1,5 +1,6 @@
 """Which bundle the workers take."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,19 @@ def test_a_bundle_can_be_given_by_its_path(
     monkeypatch.chdir(tmp_path)
     settings.MODEL_BUNDLE = str(path.relative_to(tmp_path))
     assert bundle.current().version == "0.5.0"
+
+
+def test_a_department_chooses_its_operating_point(models: Path, settings: Any) -> None:
+    points = {name: {"threshold": value, "rule": "planted"} for name, value in (("balanced", 0.6), ("screening", 0.2))}
+    path = write_bundle(models, "1.0.0")
+    meta = json.loads((path / "bundle.json").read_text())
+    (path / "bundle.json").write_text(json.dumps({**meta, "threshold": 0.6, "operating_points": points}))
+    assert bundle.current().label(0.4) == "NORMAL"
+    settings.OPERATING_POINT = "screening"
+    assert bundle.current().label(0.4) == "PNEUMONIA"
+    settings.OPERATING_POINT = "balnced"
+    with pytest.raises(BundleError, match="it has balanced, screening"):
+        bundle.current()
 
 
 def test_no_bundle_is_a_clear_error(models: Path) -> None:

@@ -18,7 +18,7 @@ from ml.engines import Readings
 from tests import synthetic
 from webapp.studies import heatmap, services
 from webapp.studies.models import Image, Prediction, Status
-from worker import bundle, reading, tasks
+from worker import bundle, preparing, reading, tasks
 
 Prepared = Callable[..., Image]
 
@@ -116,6 +116,14 @@ def test_warnings_and_maps_go_with_their_image(
     peaks = [set(bytes(said.heatmap)) for said in (dark, bright, dim)]
     assert peaks == [{round(255 * 3 / explain.STRONG)}, {255}, {255}]
     assert all(len(bytes(said.heatmap)) == 7 * 7 for said in (dark, bright, dim))
+
+
+@pytest.mark.parametrize("size", [(300, 200), (1300, 1100), (1537, 2048), (3001, 2000)])
+def test_a_map_is_as_large_as_the_preview(upload: Callable[..., Image], size: tuple[int, int]) -> None:
+    made = preparing.prepare(upload(synthetic.xray_jpeg(1, size)))
+    drawn = io.BytesIO(heatmap.png(bytes(16), made.width, made.height))
+    with Picture.open(default_storage.path(made.preview)) as preview, Picture.open(drawn) as picture:
+        assert picture.size == preview.size
 
 
 def test_the_web_draws_a_map_as_the_command_line_does() -> None:

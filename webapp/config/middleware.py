@@ -25,8 +25,8 @@ class Together:
 
     Under asyncio Django sends each hook of each of them through a thread and back, which costs a request more time than
     all of them need. Their ``process_request`` only prepares what is looked up later, so here it runs at once, and so
-    does ``process_view``, except where it reads a form. Their ``process_response``, which may save a session, runs in
-    one thread for all.
+    does ``process_view``, except where it reads a form. Their ``process_response`` runs in one thread for all, where
+    there is a session to save, else at once.
     """
 
     sync_capable = async_capable = True
@@ -61,7 +61,9 @@ class Together:
     async def _asynchronous(self, request: HttpRequest) -> Any:
         early, entered = self._enter(request)
         response = early or await self.get_response(request)
-        return await sync_to_async(self._leave)(request, response, entered)
+        if getattr(getattr(request, "session", None), "modified", True):
+            return await sync_to_async(self._leave)(request, response, entered)
+        return self._leave(request, response, entered)
 
     def _enter(self, request: HttpRequest) -> tuple[Any, int]:
         """An answer that needs no view, if there is one, and how many members the request has passed."""

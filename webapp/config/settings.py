@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "webapp.accounts",
     "webapp.studies",
+    "webapp.reviews",
     "webapp.dashboard",
     "webapp.ops",
 ]
@@ -120,6 +121,8 @@ DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
 # JSON bodies (base64 images of /predict); files are limited by the numbers above.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_IMAGE_BYTES * 4 // 3 + 2**20
 MAX_WAIT_SECONDS = 60
+#: Threads, and so connections to the database, of each web process. Those who wait take none.
+WEB_THREADS = env.int("WEB_THREADS", default=3)
 PREDICT_TIMEOUT_SECONDS = env.int("PREDICT_TIMEOUT_SECONDS", default=60)
 MAX_ATTEMPTS = 3
 
@@ -127,6 +130,8 @@ MAX_ATTEMPTS = 3
 
 MODELS_DIR = ROOT / "models"
 MODEL_BUNDLE = env("MODEL_BUNDLE", default="")
+#: One of the bundle's operating points; without it, the bundle's default.
+OPERATING_POINT = env("OPERATING_POINT", default="")
 #: ``ingest`` (several processes that prepare images) or ``infer`` (one process per device that reads them).
 WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
 MAX_BATCH = env.int("MAX_BATCH", default=16)
@@ -154,6 +159,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
 # A worker that reads holds the batch in hand and the next one, which gathers meanwhile.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 2 * MAX_BATCH if WORKER_ROLE == "infer" else 1
+# Tasks in which a worker's process keeps its connection to the database; see worker/connections.py.
+CELERY_DB_REUSE_MAX = 10_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 # Loading TensorFlow and the model takes longer than Celery's four seconds.

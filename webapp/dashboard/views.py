@@ -3,13 +3,13 @@
 No page is kept by the browser: what it showed must be gone after signing out, and going back must show what is new.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -19,11 +19,16 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
 from webapp.config.problems import Problem
+from webapp.reviews import services as reviews
+from webapp.reviews.models import Verdict
 from webapp.studies import services, sniff
 from webapp.studies.api.polling import wait_seconds
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import of_study
 from webapp.studies.waiting import study_states, wait_for_change
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 RECENT = 12
 PAGE = 50
@@ -122,6 +127,20 @@ async def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
 def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _image(request, pk)
     services.cancel_image(found)
+    return redirect(found)
+
+
+@require_POST
+def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A reader's verdict, from the form on an image's page."""
+    found = _image(request, pk)
+    verdict = request.POST.get("verdict", "")
+    if verdict not in Verdict.values:
+        return HttpResponseBadRequest("No such verdict.", content_type="text/plain")
+    try:
+        reviews.review(found, cast("User", request.user), verdict)
+    except Problem as problem:
+        return HttpResponse(str(problem.detail), status=problem.status_code, content_type="text/plain")
     return redirect(found)
 
 

@@ -5,7 +5,7 @@ import math
 
 #: One colour whose opacity is the map, as `python -m ml predict --heatmaps` draws it.
 COLOUR = (255, 96, 16)
-#: The longest side of a preview, over which the map is laid.
+#: What the longer side of a preview, over which the map is laid, is near to; see :mod:`worker.preparing`.
 PREVIEW_SIDE = 1024
 
 
@@ -29,8 +29,8 @@ def png(values: bytes, width: int, height: int) -> bytes:
     side = math.isqrt(len(values))
     if not values or side * side != len(values):
         raise ValueError(f"a map of {len(values)} bytes is no square")
-    scale = min(1.0, PREVIEW_SIDE / max(width, height))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    factor = max(1, round(max(width, height) / PREVIEW_SIDE))
+    size = (math.ceil(width / factor), math.ceil(height / factor))
     picture = Image.new("RGBA", size, COLOUR)
     picture.putalpha(Image.frombytes("L", (side, side), values).resize(size, Image.Resampling.BICUBIC))
     stream = io.BytesIO()

@@ -1,0 +1,126 @@
+"""Recipes are read strictly: a key that is misspelt must not be passed over."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml import data, extra, recipe
+from ml.cost import Cost
+from ml.images import TrainingImages
+from ml.recipe import Recipe, Stage
+from tests import synthetic
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_projects_recipes_can_be_read(name: str) -> None:
+    made = recipe.load(name)
+    assert made.name == name
+    assert made.epochs >= 1
+    assert made.preprocessing.size >= 32
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bathc = 16\n[[stage]]\nepochs = 1", "bathc"),
+        ("[[stage]]\nepochs = 1\nsizes = 3", "sizes"),
+        ("[[stage]]\nsize = 64", "epochs"),
+        ("[[stage]]\nepochs = 1\n[augmentation]\nspin = 3", "spin"),
+        ("optimizer = 'sdg'\n[[stage]]\nepochs = 1", "sdg"),
+        ("batch = 16", "no stage"),
+        ("batch = ", "small.toml"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "small.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        recipe.load(str(tmp_path / "small.toml"))
+
+
+def test_an_unknown_recipe_lists_the_known() -> None:
+    with pytest.raises(ValueError, match=recipe.DEFAULT):
+        recipe.load("magic")
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> list[data.Sample]:
+    folder = tmp_path_factory.mktemp("uneven")
+    found = []
+    for number in range(12):
+        label = int(number >= 3)
+        path = folder / f"{number}.jpeg"
+        path.write_bytes(synthetic.xray_jpeg(number, (80, 80)))
+        found.append(data.Sample(path, label, str(number)))
+    return found
+
+
+def test_sampling_shows_both_classes_alike_and_normals_several_times(uneven: list[data.Sample]) -> None:
+    images = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, batch=4))
+    shown = images.labels[images.order]
+    assert np.bincount(shown).tolist() == [6, 6]
+    assert np.bincount(images.order, minlength=12)[:3].tolist() == [2, 2, 2]
+    assert images.class_weight is None
+    first = images.order.copy()
+    images.on_epoch_end()
+    assert (images.order != first).any()
+    images.start_at(0)
+    np.testing.assert_array_equal(images.order, first)
+
+
+def test_weights_show_every_image_once_and_weigh_the_rarer_class_up(uneven: list[data.Sample]) -> None:
+    images = TrainingImages(uneven, Recipe(balance="weights", batch=5))
+    assert sorted(images.order) == list(range(12))
+    assert images.class_weight == {0: 2.0, 1: pytest.approx(2 / 3)}
+    assert [len(images[i][1]) for i in range(len(images))] == [5, 5, 2]
+
+
+def test_an_image_that_is_shown_twice_is_changed_twice(uneven: list[data.Sample]) -> None:
+    images = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, batch=12))
+    tensors, targets = images[0]
+    assert targets.sum(axis=1).tolist() == [1.0] * 12
+    item = images.order[images.labels[images.order] == 0][0]
+    one, other = tensors[images.order == item]
+    assert np.abs(one - other).mean() > 1
+    images.size = 64
+    assert images[0][0].shape == (12, 64, 64, 3)
+
+
+def test_renditions_of_one_image_are_one_item(uneven: list[data.Sample], tmp_path: Path) -> None:
+    larger = tmp_path / "0.jpeg"
+    larger.write_bytes(synthetic.xray_jpeg(0, (160, 160)))
+    images = TrainingImages([*uneven, data.Sample(larger, 0, "0")], Recipe(stages=(Stage(1),)))
+    assert sorted(len(group) for group in images.groups) == [1] * 11 + [2]
+
+
+def export(folder: Path, *rows: str, header: str = "file,verdict,patient") -> Path:
+    for name in "abc":
+        (folder / f"{name}.jpeg").write_bytes(synthetic.xray_jpeg(1, (80, 80)))
+    table = folder / "reviews.csv"
+    table.write_text("\n".join([header, *rows]) + "\n")
+    return table
+
+
+def test_reviews_become_samples(tmp_path: Path) -> None:
+    found = extra.read(export(tmp_path, "a.jpeg,PNEUMONIA,p1", "b.jpeg,normal,p1", "c.jpeg,UNSURE,p2"))
+    assert [(s.path.name, s.label, s.patient) for s in found] == [
+        ("a.jpeg", 1, "review:p1"), ("b.jpeg", 0, "review:p1"),
+    ]  # fmt: skip
+
+
+def test_reviews_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="lacks the columns verdict"):
+        extra.read(export(tmp_path, "a.jpeg,p1", header="file,patient"))
+    with pytest.raises(FileNotFoundError, match=r"z\.jpeg"):
+        extra.read(export(tmp_path, "z.jpeg,NORMAL,p1"))
+    with pytest.raises(ValueError, match="two different verdicts"):
+        extra.read(export(tmp_path, "a.jpeg,NORMAL,p1", "a.jpeg,PNEUMONIA,p1"))
+
+
+def test_cost_counts_time_and_processor_time() -> None:
+    cost = Cost()
+    sum(i * i for i in range(10_000_000))
+    told = cost.so_far()
+    assert told["processor_seconds"] <= told["seconds"] + 1
+    assert told["machine"]
+    assert told["kilojoules"] is None or told["kilojoules"] >= 0

@@ -1,0 +1,127 @@
+"""Radiologists' verdicts: who may give them, and how they reach a training."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from ml import extra
+from webapp.reviews.models import Review
+from webapp.studies.models import Image, Patient, Status
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def radiologist(user: User) -> User:
+    user.groups.add(Group.objects.get(name="Radiologists"))
+    return user
+
+
+@pytest.fixture
+def image(make_image: Callable[..., Image], read: Callable[..., None], user: User) -> Image:
+    made = make_image(Status.READY, owner=user)
+    read(made)
+    made.refresh_from_db()
+    return made
+
+
+def url(image: Image) -> str:
+    return f"/api/v1/images/{image.pk}/reviews/"
+
+
+def put(client: Client, image: Image, verdict: str, comment: str = "") -> Any:
+    return client.put(url(image), {"verdict": verdict, "comment": comment}, content_type="application/json")
+
+
+def test_a_verdict_is_kept_and_can_be_changed(radiologist: User, user_client: Client, image: Image) -> None:
+    assert put(user_client, image, "PNEUMONIA").json()["reviewer"] == "ada"
+    answer = put(user_client, image, "NORMAL", "an artefact")
+    assert answer.status_code == 200
+    (said,) = user_client.get(url(image)).json()
+    assert (said["verdict"], said["comment"]) == ("NORMAL", "an artefact")
+
+
+def test_others_verdicts_do_not_count(
+    user_client: Client, client: Client, image: Image, problem: Callable[..., Any]
+) -> None:
+    problem(put(user_client, image, "NORMAL"), 403, "not_a_reviewer")
+    assert put(client, image, "NORMAL").status_code in (401, 403)
+    assert not Review.objects.exists()
+
+
+def test_an_image_of_someone_else_cannot_be_judged(
+    radiologist: User, user_client: Client, make_image: Callable[..., Image], read: Callable[..., None],
+    problem: Callable[..., Any],
+) -> None:  # fmt: skip
+    other = make_image(Status.READY, owner=User.objects.create_user("eve"))
+    read(other)
+    problem(put(user_client, other, "NORMAL"), 404, "not_found")
+
+
+def test_only_what_was_read_can_be_judged(
+    radiologist: User, user_client: Client, make_image: Callable[..., Image], problem: Callable[..., Any]
+) -> None:
+    problem(put(user_client, make_image(Status.QUEUED, owner=radiologist), "NORMAL"), 409, "not_read_yet")
+
+
+def test_an_unknown_verdict_is_refused(
+    radiologist: User, user_client: Client, image: Image, problem: Callable[..., Any]
+) -> None:
+    problem(put(user_client, image, "PROBABLY"), 400, "invalid_request")
+
+
+def test_the_export_is_what_training_takes(
+    radiologist: User, user_client: Client, staff_client: Client, image: Image, make_image: Callable[..., Image],
+    read: Callable[..., None], jpeg: bytes, tmp_path: Path,
+) -> None:  # fmt: skip
+    patient = Patient.objects.create(identifier="Ada L.", owner=radiologist)
+    disputed, unsure = make_image(Status.READY, owner=radiologist, patient=patient), make_image(Status.READY)
+    read(disputed, unsure)
+    second = User.objects.create_user("bob")
+    put(user_client, image, "PNEUMONIA")
+    for reviewer, verdict in ((radiologist, "NORMAL"), (second, "PNEUMONIA")):
+        Review.objects.create(image=disputed, reviewer=reviewer, verdict=verdict)
+    Review.objects.create(image=unsure, reviewer=second, verdict="UNSURE")
+
+    answer = staff_client.get("/api/v1/reviews/export.zip")
+    content = b"".join(answer.streaming_content)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(tmp_path)
+    rows = {row["file"]: row for row in csv.DictReader((tmp_path / "reviews.csv").open())}
+    assert {row["verdict"] for row in rows.values()} == {"PNEUMONIA", "DISAGREED", "UNSURE"}
+    assert b"Ada L." not in content, "a patient's name has no place in it"
+    (sample,) = extra.read(tmp_path / "reviews.csv")
+    assert sample.label == 1
+    assert sample.path.read_bytes() == jpeg
+    assert sample.path.stem == str(image.pk)
+
+
+def test_only_staff_can_export(user_client: Client, client: Client) -> None:
+    assert user_client.get("/api/v1/reviews/export.zip").status_code == 403
+    assert client.get("/api/v1/reviews/export.zip").status_code in (401, 403)
+
+
+def test_the_page_asks_those_whose_verdict_counts(radiologist: User, image: Image, client: Client) -> None:
+    page = Client()
+    page.force_login(radiologist)
+    where = f"/images/{image.pk}/"
+    assert b"What do you see?" in page.get(where).content
+    answer = page.post(f"{where}review/", {"verdict": "NORMAL"})
+    assert (answer.status_code, answer["Location"]) == (302, where)
+    assert Review.objects.get().verdict == "NORMAL"
+    shown = page.get(where).content.decode()
+    assert "Your verdict" in shown
+    assert 'value="NORMAL" aria-pressed="true"' in shown
+    assert page.post(f"{where}review/", {"verdict": "PROBABLY"}).status_code == 400
+    radiologist.groups.clear()
+    again = Client()
+    again.force_login(User.objects.get(pk=radiologist.pk))
+    assert b"What do you see?" not in again.get(where).content
+    assert again.post(f"{where}review/", {"verdict": "NORMAL"}).status_code == 403

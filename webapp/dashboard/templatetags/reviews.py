@@ -1,0 +1,27 @@
+"""The form for a reader's verdict."""
+
+from typing import Any
+
+from django import template
+
+from webapp.reviews.models import Review, Verdict
+from webapp.reviews.services import may_review
+from webapp.studies.models import Image
+
+register = template.Library()
+
+
+@register.inclusion_tag("dashboard/_review.html", takes_context=True)
+def review_form(context: dict[str, Any], image: Image) -> dict[str, Any]:
+    """The form for those whose verdict counts, and nothing for others."""
+    request = context["request"]
+    if not may_review(request.user):
+        return {"may": False}
+    own = Review.objects.filter(image=image, reviewer=request.user).first()
+    return {
+        "may": True,
+        "image": image,
+        "own": own.verdict if own else "",
+        "verdicts": Verdict.choices,
+        "csrf_token": context.get("csrf_token"),
+    }

@@ -1,0 +1,14 @@
+"""Reviews as JSON."""
+
+from rest_framework import serializers
+
+from webapp.reviews.models import Review
+
+
+class ReviewSerializer(serializers.ModelSerializer):
+    reviewer = serializers.CharField(source="reviewer.username", read_only=True)
+
+    class Meta:
+        model = Review
+        fields = ("verdict", "comment", "reviewer", "created_at", "updated_at")
+        read_only_fields = ("created_at", "updated_at")

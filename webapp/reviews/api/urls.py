@@ -1,0 +1,10 @@
+"""The URLs of reviews."""
+
+from django.urls import path
+
+from webapp.reviews.api import views
+
+urlpatterns = [
+    path("api/v1/images/<uuid:pk>/reviews/", views.Reviews.as_view(), name="api-image-reviews"),
+    path("api/v1/reviews/export.zip", views.Export.as_view(), name="api-reviews-export"),
+]

@@ -1,0 +1,58 @@
+"""The API of reviews."""
+
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+from django.http import FileResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.accounts import identity as identities
+from webapp.reviews import export, services
+from webapp.reviews.api.serializers import ReviewSerializer
+from webapp.reviews.models import Review
+from webapp.studies.api.views import PROBLEM
+from webapp.studies.models import Image
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+def _image(request: Request, pk: UUID) -> Image:
+    found: Image = get_object_or_404(Image.objects.visible_to(identities.identify(request)), pk=pk)
+    return found
+
+
+class Reviews(APIView):
+    """What readers say of an image."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(responses={200: ReviewSerializer(many=True), "4XX": PROBLEM}, operation_id="image_reviews")
+    def get(self, request: Request, pk: UUID) -> Response:
+        reviews = Review.objects.filter(image=_image(request, pk)).select_related("reviewer").order_by("created_at")
+        return Response(ReviewSerializer(reviews, many=True).data)
+
+    @extend_schema(request=ReviewSerializer, responses={200: ReviewSerializer, "4XX": PROBLEM})
+    def put(self, request: Request, pk: UUID) -> Response:
+        """Give your verdict, or change it."""
+        image = _image(request, pk)
+        given = ReviewSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        kept = services.review(image, cast("User", request.user), **given.validated_data)
+        return Response(ReviewSerializer(kept).data)
+
+
+class Export(APIView):
+    """All reviewed images with their verdicts, for training."""
+
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY, "4XX": PROBLEM})
+    def get(self, request: Request) -> FileResponse:
+        return FileResponse(export.build(), as_attachment=True, filename="reviews.zip", content_type="application/zip")

@@ -1,0 +1,31 @@
+"""What radiologists say of images that the model has read."""
+
+from django.conf import settings
+from django.db import models
+
+from webapp.studies.models import Image
+
+
+class Verdict(models.TextChoices):
+    """``UNSURE`` is an answer too: such an image teaches nothing and is left out of training."""
+
+    NORMAL = "NORMAL", "Normal"
+    PNEUMONIA = "PNEUMONIA", "Pneumonia"
+    UNSURE = "UNSURE", "Not sure"
+
+
+class Review(models.Model):
+    """A reader's verdict on an image; a reader who changes their mind changes their verdict."""
+
+    image = models.ForeignKey(Image, models.CASCADE, related_name="reviews")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="reviews")
+    verdict = models.CharField(max_length=10, choices=Verdict)
+    comment = models.CharField(max_length=1000, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["image", "reviewer"], name="one_review_a_reader")]
+
+    def __str__(self) -> str:
+        return f"{self.verdict} by {self.reviewer}"

@@ -1,0 +1,36 @@
+"""What changes reviews."""
+
+from django.contrib.auth.models import User
+
+from webapp.config.problems import Problem
+from webapp.reviews.models import Review
+from webapp.studies.models import Image, Status
+
+PERMISSION = "reviews.add_review"
+
+
+def may_review(user: User) -> bool:
+    """Whether someone's verdicts count: those in the group "Radiologists", and whoever has its permission."""
+    return user.is_authenticated and user.has_perm(PERMISSION)
+
+
+def review(image: Image, reviewer: User, verdict: str, comment: str = "") -> Review:
+    """Keep a reader's verdict, in place of the one that they gave before.
+
+    Args:
+        image: one that the model has read.
+        reviewer: who says so.
+        verdict: one of :class:`webapp.reviews.models.Verdict`.
+        comment: in their words.
+
+    Raises:
+        Problem: 403 where their verdict does not count, 409 where there is no result to judge.
+    """
+    if not may_review(reviewer):
+        raise Problem(403, "not_a_reviewer", "Only readers in the group Radiologists can give a verdict.")
+    if image.status != Status.SUCCEEDED:
+        raise Problem(409, "not_read_yet", "A verdict can be given once the model has read the image.")
+    kept, _ = Review.objects.update_or_create(
+        image=image, reviewer=reviewer, defaults={"verdict": verdict, "comment": comment}
+    )
+    return kept
