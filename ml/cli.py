@@ -76,8 +76,17 @@ def parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="read X-rays with a bundle")
     predict.add_argument("--model", type=Path, required=True, help="the bundle")
     predict.add_argument("--json", type=Path, help="write the results here")
+    predict.add_argument("--heatmaps", type=Path, help="folder for maps of what each reading rests on (PNG with alpha)")
     predict.add_argument("files", type=Path, nargs="+", metavar="FILE")
     predict.set_defaults(run=_predict)
+
+    novelty = commands.add_parser("novelty", help="fit and measure a bundle's check for what is no chest X-ray")
+    novelty.add_argument("--model", type=Path, required=True, help="the bundle")
+    novelty.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
+    novelty.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    novelty.add_argument("--others", type=Path, help="more pictures to measure on; each folder in it is a kind")
+    novelty.add_argument("--write", action="store_true", help="put the check into the bundle")
+    novelty.set_defaults(run=_novelty)
 
     benchmark = commands.add_parser("benchmark", help="measure how many images a second an engine reads")
     benchmark.add_argument("--model", type=Path, required=True, help="the bundle")
@@ -169,7 +178,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> int:
     from ml.predict import predict
 
-    return predict(arguments.model, arguments.files, json_file=arguments.json)
+    return predict(arguments.model, arguments.files, json_file=arguments.json, heatmaps=arguments.heatmaps)
+
+
+def _novelty(arguments: argparse.Namespace) -> None:
+    from ml.novelty_report import report
+
+    report(arguments.model, arguments.data, also=arguments.also, others=arguments.others, write=arguments.write)
 
 
 def _benchmark(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import assess, bundle, card, data, figures, hard
+from ml import assess, bundle, card, data, figures, hard, novelty
 from ml.recipe import Recipe
 from ml.train import Run, patients, predict
 
@@ -159,7 +159,7 @@ def recalibrate(source: bundle.Bundle, samples: list[data.Sample], output: Path,
         "calibrated_from": source.id,
         "created": time.strftime("%Y-%m-%d"),
     }
-    written = bundle.write(output, model, meta)
+    written = novelty.hand_on(source, bundle.write(output, model, meta))
     thresholds = {key: point.threshold for key, point in found.choice.points.items()}
     title = f"{written.id}, {len(samples)} files, half of what is shown perturbed"
     figures.draw(output / "figures", found.shown.truth, found.probability, thresholds, assess.DEFAULT_POINT, title)

@@ -4,7 +4,8 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
@@ -19,16 +20,33 @@ from worker import bundle
 if TYPE_CHECKING:
     from ml.bundle import Bundle
     from ml.engines import Engine
+    from ml.novelty import Check
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Reader:
-    """A bundle and the engine that runs it."""
+    """A bundle, the engine that runs it, and its check for what is no chest X-ray, where it has one."""
 
-    def __init__(self, used: "Bundle", engine: "Engine") -> None:
-        self.bundle = used
-        self.engine = engine
+    bundle: "Bundle"
+    engine: "Engine"
+    check: "Check | None" = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one pass through the network tells of an image.
+
+    Attributes:
+        warnings: as :class:`webapp.studies.models.Prediction` has them.
+        heatmap: its map, a byte for each place.
+    """
+
+    normal: float
+    pneumonia: float
+    warnings: list[dict[str, str]]
+    heatmap: bytes
 
 
 _reader: Reader | None = None
@@ -37,12 +55,13 @@ _reader: Reader | None = None
 def load() -> Reader:
     """Load the model and warm it up. Only ever called in the process that reads: TensorFlow does not survive a fork."""
     global _reader
-    from ml import engines
+    from ml import engines, novelty
 
     used = bundle.current()
+    check = novelty.load(used)
     engine = engines.load(used.path)
     engine.warm_up(settings.MAX_BATCH)
-    _reader = Reader(used, engine)
+    _reader = Reader(used, engine, check)
     return _reader
 
 
@@ -60,12 +79,12 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
     if not inputs:
         return 0
     started = time.perf_counter()
-    answers = _predict(reader.engine, inputs)
+    answers = _read(reader, inputs)
     seconds = time.perf_counter() - started
     results = []
-    for pk, (normal, pneumonia) in answers.items():
-        if math.isfinite(normal) and math.isfinite(pneumonia):
-            results.append(services.Result(pk, normal, pneumonia, reader.bundle.label(pneumonia)))
+    for pk, said in answers.items():
+        if math.isfinite(said.normal) and math.isfinite(said.pneumonia):
+            results.append(services.Result(pk, label=reader.bundle.label(said.pneumonia), **vars(said)))
         else:
             services.fail(pk, "model_error", "The model gave no number for this image. Please report it.")
     return services.succeed(token, results, model=reader.bundle.id, threshold=reader.bundle.threshold, seconds=seconds)
@@ -88,20 +107,31 @@ def _pixels(image: Image, used: "Bundle") -> NDArray[np.uint8] | None:
     return None
 
 
-def _predict(engine: "Engine", inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, tuple[float, float]]:
-    """Each image's probabilities of normal and pneumonia."""
+def _read(reader: Reader, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, Answer]:
+    """What the network tells of each image."""
     try:
-        return _rows(list(inputs), engine.predict(np.stack(list(inputs.values()))))
+        return dict(zip(inputs, _answers(reader, np.stack(list(inputs.values()))), strict=True))
     except Exception:  # whatever the engine's framework raises
         logger.exception("a batch of %d failed in the model", len(inputs))
         if len(inputs) == 1:
             services.fail(next(iter(inputs)), "model_error", "The model failed on this image. Please report it.")
             return {}
-    answers: dict[UUID, tuple[float, float]] = {}
+    answers: dict[UUID, Answer] = {}
     for pk, pixels in inputs.items():
-        answers |= _predict(engine, {pk: pixels})
+        answers |= _read(reader, {pk: pixels})
     return answers
 
 
-def _rows(ids: list[UUID], probabilities: Any) -> dict[UUID, tuple[float, float]]:
-    return {pk: (float(row[0]), float(row[1])) for pk, row in zip(ids, probabilities, strict=True)}
+def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
+    from ml import explain, novelty
+
+    said = reader.engine.read(batch)
+    return [
+        Answer(float(normal), float(pneumonia), warnings, heatmap.tobytes())
+        for (normal, pneumonia), warnings, heatmap in zip(
+            said.probabilities,
+            novelty.warnings_of(reader.check, said.features, batch),
+            explain.to_bytes(said.maps),
+            strict=True,
+        )
+    ]

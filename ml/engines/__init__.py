@@ -1,6 +1,7 @@
 """What runs a bundle. Every engine has the same interface, so that the service can choose one by measurement."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Readings:
+    """All that one pass through the network tells of a batch of n images.
+
+    Attributes:
+        probabilities: ``(n, 2)`` float32: of normal and of pneumonia.
+        features: ``(n, d)`` float32: the network's last feature map, averaged over each quarter of the image; what
+            :class:`ml.novelty.Check` looks at.
+        maps: ``(n, h, w)`` float32, at least 0: where the network found what speaks for pneumonia (:mod:`ml.explain`).
+    """
+
+    probabilities: NDArray[np.float32]
+    features: NDArray[np.float32]
+    maps: NDArray[np.float32]
 
 
 class Engine(Protocol):
@@ -29,8 +46,15 @@ class Engine(Protocol):
             ``(n, 2)`` float32: the probabilities of normal and of pneumonia.
         """
 
+    def read(self, batch: NDArray[np.uint8]) -> Readings:
+        """Read a batch and say why: :meth:`predict` with what the pass leaves behind.
+
+        Args:
+            batch: as for :meth:`predict`.
+        """
+
     def warm_up(self, max_batch: int) -> None:
-        """Compile and allocate whatever batches of 1 to ``max_batch`` images will need."""
+        """Compile and allocate whatever :meth:`read` will need for batches of 1 to ``max_batch`` images."""
 
 
 def load(path: Path, name: str = "keras") -> Engine:

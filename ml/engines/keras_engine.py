@@ -4,7 +4,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ml import explain
 from ml.bundle import Bundle
+from ml.engines import Readings
 from ml.preprocess import to_tensor
 
 
@@ -16,6 +18,7 @@ class KerasEngine:
         self._calibration = bundle.calibration
         # Without it Keras lets XLA compile, whose convolutions on a processor are a third as fast as oneDNN's.
         self._model.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+        self._read = explain.reader(self._model)
         self._size, self._scaling = bundle.preprocessing.size, bundle.preprocessing.scaling
         accelerators = keras.distribution.list_devices("gpu")
         self.device = f"{keras.backend.backend()} {accelerators[0] if accelerators else 'cpu'}"
@@ -25,7 +28,14 @@ class KerasEngine:
         outputs = np.asarray(self._model.predict_on_batch(to_tensor(batch, self._scaling)), dtype=np.float32)
         return self._calibration.apply_to_outputs(outputs)
 
+    def read(self, batch: NDArray[np.uint8]) -> Readings:
+        outputs, features, maps = (
+            np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float32)
+            for part in self._read(to_tensor(batch, self._scaling))
+        )
+        return Readings(self._calibration.apply_to_outputs(outputs), features, maps)
+
     def warm_up(self, max_batch: int) -> None:
-        # The second size makes the batch's length a variable of the compiled function; the largest takes the memory.
-        for count in sorted({1, 2, max_batch}):
-            self.predict(np.zeros((count, self._size, self._size), dtype=np.uint8))
+        # The first compiles, whatever the batch's length; the largest takes the memory.
+        for count in sorted({1, max_batch}):
+            self.read(np.zeros((count, self._size, self._size), dtype=np.uint8))

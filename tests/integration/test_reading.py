@@ -40,7 +40,7 @@ def test_a_guests_image_is_read_and_belongs_to_the_guest(service: Service) -> No
     # The same through the token, and for nobody else.
     assert httpx.get(job["url"], headers={"X-Job-Token": job["token"]}).json()["status"] == "succeeded"
     assert httpx.get(job["url"]).status_code == 404
-    for name in ("preview_url", "input_url"):
+    for name in ("preview_url", "input_url", "heatmap_url"):
         assert httpx.get(result[name]).status_code == 404
         assert httpx.get(result[name], headers={"X-Job-Token": job["token"]}).headers["content-type"][:6] == "image/"
 
@@ -60,6 +60,7 @@ def test_the_service_and_the_command_line_agree(service: Service, tmp_path: Path
             result = clients.wait_final(by, clients.upload(by, content, name).json()["url"])
             assert result["probability"] == pytest.approx(said[name]["probability"], abs=1e-3)
             assert result["label"] == said[name]["label"]
+            assert result["warnings"] == said[name]["warnings"]
 
 
 @pytest.mark.parametrize(

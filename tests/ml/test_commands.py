@@ -78,9 +78,10 @@ def test_benchmark_measures_every_size(random_bundle: Bundle, tmp_path: Path) ->
     out = tmp_path / "out.json"
     cli.main(["benchmark", "--model", str(random_bundle.path), "--batch", "1", "3", "--seconds", "0.2",
               "--json", str(out)])  # fmt: skip
-    figures = json.loads(out.read_text())["images_per_second"]
-    assert set(figures) == {"1", "3"}
-    assert all(figure > 0 for figure in figures.values())
+    report = json.loads(out.read_text())
+    for figures in (report["images_per_second"], report["with_maps_and_warnings"]):
+        assert set(figures) == {"1", "3"}
+        assert all(figure > 0 for figure in figures.values())
 
 
 RECIPE = """

@@ -11,7 +11,8 @@ from webapp.studies import services
 
 @pytest.mark.parametrize(
     "path",
-    ["/api/v1/images/{}/", "/api/v1/images/{}/preview/", "/api/v1/images/{}/input/", "/api/v1/studies/{}/",
+    ["/api/v1/images/{}/", "/api/v1/images/{}/preview/", "/api/v1/images/{}/input/",
+     "/api/v1/images/{}/heatmap.png", "/api/v1/studies/{}/",
      "/api/v1/studies/{}/images/", "/api/v1/studies/{}/results.csv"],
 )  # fmt: skip
 def test_what_is_not_there_is_not_found(client, staff_client, problem, path):

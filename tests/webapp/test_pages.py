@@ -333,6 +333,71 @@ def test_the_card_gives_up_waiting_and_has_the_page_ask_again(browser: Client, g
     assert "hx-get" in browser.get(f"{made.get_absolute_url()}card/?wait=0.3&seen=queued").content.decode()
 
 
+# --- what a reading rests on, and whether to rely on it -------------------------------------------------------------
+
+
+def explained(guest: UUID, *, values: bytes = b"", doubtful: bool = False, **fields) -> Image:
+    """An image with a result, a map of these values, and perhaps the warning that it is no chest X-ray."""
+    made = read(guest, **fields)
+    detail = "This does not look like a chest X-ray. Do not rely on the probability."
+    said = Prediction.objects.filter(image=made)
+    said.update(heatmap=values, warnings=[{"code": "not_chest_xray", "detail": detail}] if doubtful else [])
+    made.refresh_from_db()
+    return made
+
+
+def test_a_result_with_a_map_has_a_switch_for_it(browser: Client, guest: UUID) -> None:
+    made = explained(guest, values=bytes([0, 255, 9, 0]))
+    html = browser.get(made.get_absolute_url()).content.decode()
+    assert f"/api/v1/images/{made.pk}/heatmap.png" in html
+    assert "Show what the reading rests on" in html
+    assert "A map does not outline a disease" in html
+    assert "next to nothing" not in html
+    assert re.search(r'<input id="rests" type="checkbox" role="switch"', html)
+
+
+def test_a_map_with_little_in_it_says_so(browser: Client, guest: UUID) -> None:
+    html = browser.get(explained(guest, values=bytes([0, 63, 9, 0])).get_absolute_url()).content.decode()
+    assert "next to nothing here that speaks for pneumonia" in html
+
+
+def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> None:
+    html = browser.get(explained(guest).get_absolute_url()).content.decode()
+    assert "heatmap.png" not in html
+    assert "Show what the reading rests on" not in html
+
+
+def test_a_doubtful_result_is_a_warning_first_and_a_probability_last(browser: Client, guest: UUID) -> None:
+    made = explained(guest, doubtful=True, probability=0.87)
+    html = browser.get(made.get_absolute_url()).content.decode()
+    order = ["<h1>Probably no usable chest X-ray</h1>", "not_chest_xray", "Do not rely on this", "87.0 %"]
+    places = [html.index(text) for text in order]
+    assert places == sorted(places)
+    assert html.count("<code>not_chest_xray</code>") == 1
+    assert "<h1>Signs of pneumonia</h1>" not in html
+    assert 'class="doubtful"' in html
+    assert 'class="figure"' not in html
+    assert 'class="scale"' not in html
+    news = browser.get(f"{made.get_absolute_url()}card/").content.decode().partition('id="news"')[2]
+    assert "Do not rely on the probability" in news
+    assert "87.0" not in news
+
+
+def test_a_doubtful_result_is_marked_in_every_list(browser: Client, guest: UUID) -> None:
+    study = Study.objects.create(guest=guest, name="ward")
+    explained(guest, doubtful=True, study=study, filename="letter.png")
+    explained(guest, study=study, filename="chest.png")
+    explained(guest, doubtful=True)
+    assert browser.get("/").content.decode().count("Probably no usable chest X-ray") == 1
+    rows = re.findall(r"<tr>.*?</tr>", browser.get(study.get_absolute_url()).content.decode(), re.DOTALL)
+    [letter] = [row for row in rows if "letter.png" in row]
+    [chest] = [row for row in rows if "chest.png" in row]
+    for text in ("Probably no usable chest X-ray", "Do not rely on the probability", "unsure", "91.3 %"):
+        assert text in letter
+    assert "Signs of pneumonia" in chest
+    assert "unsure" not in chest
+
+
 # --- a study --------------------------------------------------------------------------------------------------------
 
 

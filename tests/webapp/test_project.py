@@ -32,6 +32,7 @@ def test_the_schema_names_every_address_of_the_contract(schema):
         "/api/v1/images/{id}/cancel/": {"post"},
         "/api/v1/images/{id}/preview/": {"get"},
         "/api/v1/images/{id}/input/": {"get"},
+        "/api/v1/images/{id}/heatmap.png": {"get"},
         "/api/v1/studies/": {"post"},
         "/api/v1/studies/{id}/": {"get"},
         "/api/v1/studies/{id}/images/": {"get"},

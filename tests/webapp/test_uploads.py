@@ -17,6 +17,7 @@ FIELDS = {
     "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
     "probability_normal", "threshold", "model", "warnings", "error", "attempts", "width", "height", "sha256",
     "created_at", "finished_at", "timings", "preview_url", "input_url",
+    "heatmap_url",
 }  # fmt: skip
 TIMINGS = {"ingest_wait_s", "ingest_s", "infer_wait_s", "infer_s", "total_s", "batch_size"}
 

@@ -1,5 +1,6 @@
 """Batches with an engine that the test plays: whatever happens to one image happens to it alone."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 from numpy.typing import NDArray
+from PIL import Image as Picture
 
+from ml import explain
+from ml.engines import Readings
 from tests import synthetic
-from webapp.studies import services
+from webapp.studies import heatmap, services
 from webapp.studies.models import Image, Prediction, Status
-from worker import bundle, reading, tasks
+from worker import bundle, preparing, reading, tasks
 
 Prepared = Callable[..., Image]
 
@@ -36,6 +40,9 @@ class Engine:
         self.warmed_for = max_batch
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.read(batch).probabilities
+
+    def read(self, batch: NDArray[np.uint8]) -> Readings:
         assert batch.shape[1:] == (224, 224)
         assert batch.dtype == np.uint8
         shades = [int(pixels[0, 0]) for pixels in batch]
@@ -44,7 +51,9 @@ class Engine:
         if RAISES in shades:
             raise RuntimeError("out of memory")
         rows = [(1 - shade / 255, np.nan if shade == GIVES_NAN else shade / 255) for shade in shades]
-        return np.array(rows, np.float32)
+        maps = [np.full((7, 7), shade, np.float32) for shade in shades]
+        features = [[shade, 1.0] for shade in shades]
+        return Readings(np.array(rows, np.float32), np.array(features, np.float32), np.array(maps))
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +91,46 @@ def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
         assert said.seconds > 0
         assert image.finished_at is not None
         assert image.claim is None
+
+
+class Check:
+    """Takes a dark image for no chest X-ray."""
+
+    def warnings(self, features: NDArray[np.float32], inputs: NDArray[np.uint8]) -> list[list[dict[str, str]]]:
+        assert len(features) == len(inputs)
+        doubt = {"code": "not_chest_xray", "detail": "Too dark."}
+        return [[doubt] if shade < 100 else [] for shade in features[:, 0]]
+
+
+def test_warnings_and_maps_go_with_their_image(
+    prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), engine, Check()))  # type: ignore[arg-type]
+    images = [prepared(shade) for shade in (3, 204, 51)]
+    assert reading.read_batch([image.pk for image in images]) == 3
+    dark, bright, dim = (image.prediction for image in reread(*images))
+    assert [said.is_doubtful for said in (dark, bright, dim)] == [True, False, True]
+    assert dark.warnings == [{"code": "not_chest_xray", "detail": "Too dark."}]
+    assert bright.warnings == []
+    # The engine's maps are as strong as the image is bright, and weak ones are drawn weak.
+    peaks = [set(bytes(said.heatmap)) for said in (dark, bright, dim)]
+    assert peaks == [{round(255 * 3 / explain.STRONG)}, {255}, {255}]
+    assert all(len(bytes(said.heatmap)) == 7 * 7 for said in (dark, bright, dim))
+
+
+@pytest.mark.parametrize("size", [(300, 200), (1300, 1100), (1537, 2048), (3001, 2000)])
+def test_a_map_is_as_large_as_the_preview(upload: Callable[..., Image], size: tuple[int, int]) -> None:
+    made = preparing.prepare(upload(synthetic.xray_jpeg(1, size)))
+    drawn = io.BytesIO(heatmap.png(bytes(16), made.width, made.height))
+    with Picture.open(default_storage.path(made.preview)) as preview, Picture.open(drawn) as picture:
+        assert picture.size == preview.size
+
+
+def test_the_web_draws_a_map_as_the_command_line_does() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (14, 14), dtype=np.uint8)
+    with Picture.open(io.BytesIO(heatmap.png(values.tobytes(), 300, 200))) as drawn:
+        assert drawn.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(drawn), np.asarray(explain.overlay(values, (300, 200))))
 
 
 def test_only_images_that_are_ready_are_read(prepared: Prepared, engine: Engine) -> None:

@@ -31,5 +31,6 @@ class StudyAdmin(ReadOnly):
 
 @admin.register(models.Prediction)
 class PredictionAdmin(ReadOnly):
+    exclude = ("heatmap",)
     list_display = ("image", "label", "pneumonia", "threshold", "model", "batch_size", "created_at")
     list_filter = ("label", "model")

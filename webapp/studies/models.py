@@ -36,6 +36,10 @@ class Label(models.TextChoices):
     PNEUMONIA = "PNEUMONIA"
 
 
+#: The code of the warning that an image looks like no chest X-ray.
+NOT_CHEST_XRAY = "not_chest_xray"
+
+
 class Owned(models.Model):
     """Belongs to a user or to a guest; see :mod:`webapp.accounts.identity`."""
 
@@ -174,6 +178,9 @@ class Prediction(models.Model):
     threshold = models.FloatField()
     label = models.CharField(max_length=10, choices=Label)
     warnings = models.JSONField(default=list, blank=True)
+    heatmap = models.BinaryField(
+        default=b"", help_text="what the reading rests on: a square of bytes, row by row, the strongest place 255"
+    )
     batch_size = models.PositiveSmallIntegerField()
     seconds = models.FloatField(help_text="the batch's time in the model")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -183,3 +190,13 @@ class Prediction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} {self.pneumonia:.3f}"
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the image is unlike what the model learnt from, so that the probability says nothing."""
+        return any(warning["code"] == NOT_CHEST_XRAY for warning in self.warnings)
+
+    @property
+    def evidence_is_weak(self) -> bool:
+        """Whether there is next to nothing to see in the map."""
+        return max(bytes(self.heatmap), default=0) < 64

@@ -242,6 +242,7 @@ class Result:
     pneumonia: float
     label: str
     warnings: Sequence[dict[str, str]] = ()
+    heatmap: bytes = b""
 
 
 def claim(image_ids: Sequence[UUID]) -> tuple[UUID, list[Image]]:
@@ -288,6 +289,7 @@ def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: fl
                     threshold=threshold,
                     label=Label(result.label),
                     warnings=list(result.warnings),
+                    heatmap=result.heatmap,
                     batch_size=len(results),
                     seconds=seconds,
                 )

@@ -7,6 +7,7 @@ from webapp.studies.models import Image, Label, Status
 register = template.Library()
 
 WORDS = {Label.PNEUMONIA: "Signs of pneumonia", Label.NORMAL: "No signs of pneumonia found"}
+DOUBTFUL = "Probably no usable chest X-ray"
 #: Width of the scale's drawing, in its own units.
 SCALE = 400
 STEPS = {
@@ -65,9 +66,19 @@ def status_in_words(status: str) -> str:
 
 
 @register.filter
+def result(image: Image) -> str:
+    """What has become of an image, in a few words."""
+    if not hasattr(image, "prediction"):
+        return STEPS[image.status]
+    return DOUBTFUL if image.prediction.is_doubtful else in_words(image.prediction.label)
+
+
+@register.filter
 def tone(image: Image) -> str:
     """The class that gives a result its colour."""
     if hasattr(image, "prediction"):
+        if image.prediction.is_doubtful:
+            return "failed"
         return "positive" if image.prediction.label == Label.PNEUMONIA else "negative"
     return "failed" if image.status == "failed" else "waiting"
 

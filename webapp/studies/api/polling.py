@@ -117,6 +117,7 @@ def _prediction(image: Image, accepted: Response) -> HttpResponse:
                 "probability": said.pneumonia,
                 "threshold": said.threshold,
                 "model": said.model,
+                "warnings": said.warnings,
                 **about,
             }
         )

@@ -56,6 +56,7 @@ class PredictionAnswerSerializer(serializers.Serializer):
     probability = serializers.FloatField()
     threshold = serializers.FloatField()
     model = serializers.CharField()
+    warnings = ErrorSerializer(many=True)
     id = serializers.UUIDField()
     url = serializers.URLField()
     token = serializers.CharField(required=False, help_text="a guest's, which gives access to the URL")
@@ -86,6 +87,7 @@ class ImageSerializer(serializers.ModelSerializer):
     timings = TimingsSerializer(read_only=True)
     preview_url = serializers.URLField(allow_null=True, read_only=True)
     input_url = serializers.URLField(allow_null=True, read_only=True)
+    heatmap_url = serializers.URLField(allow_null=True, read_only=True)
 
     class Meta:
         model = Image
@@ -93,6 +95,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
             "probability_normal", "threshold", "model", "warnings", "error", "attempts", "width", "height", "sha256",
             "created_at", "finished_at", "timings", "preview_url", "input_url",
+            "heatmap_url",
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:
@@ -132,6 +135,7 @@ class ImageSerializer(serializers.ModelSerializer):
             },
             "preview_url": self._link("api-image-preview", image.pk) if image.preview else None,
             "input_url": self._link("api-image-input", image.pk) if image.input else None,
+            "heatmap_url": self._link("api-image-heatmap", image.pk) if said and said.heatmap else None,
         }
 
     def _link(self, name: str, pk: UUID) -> str:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/v1/images/<uuid:pk>/cancel/", views.ImageCancel.as_view(), name="api-image-cancel"),
     path("api/v1/images/<uuid:pk>/preview/", views.ImageFile.as_view(kind="preview"), name="api-image-preview"),
     path("api/v1/images/<uuid:pk>/input/", views.ImageFile.as_view(kind="input"), name="api-image-input"),
+    path("api/v1/images/<uuid:pk>/heatmap.png", views.ImageHeatmap.as_view(), name="api-image-heatmap"),
     path("api/v1/studies/", views.Studies.as_view(), name="api-studies"),
     path("api/v1/studies/<uuid:pk>/", views.StudyDetail.as_view(), name="api-study"),
     path("api/v1/studies/<uuid:pk>/images/", views.StudyImages.as_view(), name="api-study-images"),

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView
@@ -22,7 +25,7 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
 from webapp.config.problems import Problem
-from webapp.studies import results, services
+from webapp.studies import heatmap, results, services
 from webapp.studies.api import serializers
 from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.models import Image, Study
@@ -132,6 +135,32 @@ class ImageFile(APIView):
         if not name or not default_storage.exists(name):
             raise Http404
         response = FileResponse(default_storage.open(name))
+        response.headers["Cache-Control"] = "private, max-age=86400, immutable"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+class ImageHeatmap(APIView):
+    """What an image's reading rests on, as a PNG to lay over its preview: one colour whose alpha is the Grad-CAM."""
+
+    @extend_schema(
+        responses={
+            (200, "image/png"): OpenApiTypes.BINARY,
+            304: OpenApiResponse(description="as the client has it"),
+            404: PROBLEM,
+        },
+        parameters=[TOKEN],
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        image = _image(request, pk)
+        values = bytes(image.prediction.heatmap) if hasattr(image, "prediction") else b""
+        if not values or not image.width or not image.height:
+            raise Problem(404, "no_heatmap", "There is no map: the image has not been read, or was read without one.")
+        etag = quote_etag(hashlib.sha256(values).hexdigest()[:32])
+        response = get_conditional_response(request, etag=etag) or HttpResponse(
+            heatmap.png(values, image.width, image.height), content_type="image/png"
+        )
+        response.headers["ETag"] = etag
         response.headers["Cache-Control"] = "private, max-age=86400, immutable"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response

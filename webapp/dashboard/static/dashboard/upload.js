@@ -154,14 +154,16 @@ function addRow(name) {
       label.replaceChildren(link);
     },
     result(job) {
+      const doubtful = job.warnings.some((warning) => warning.code === "not_chest_xray");
       const tag = document.createElement("span");
-      tag.className = `tag ${TONES[job.label]}`;
-      tag.textContent = WORDS[job.label];
+      tag.className = `tag ${doubtful ? "failed" : TONES[job.label]}`;
+      tag.textContent = doubtful ? "Probably no usable chest X-ray" : WORDS[job.label];
       const figure = document.createElement("strong");
       figure.textContent = percent(job.probability);
       const threshold = document.createElement("span");
       threshold.textContent = `(threshold ${percent(job.threshold)})`;
-      state.replaceChildren(tag, " ", figure, " ", threshold);
+      if (doubtful) state.replaceChildren(tag, " ", "Do not rely on the reading.");
+      else state.replaceChildren(tag, " ", figure, " ", threshold);
       item.classList.add("done");
       news.textContent = `${name}: ${state.textContent}`;
     },

@@ -1,0 +1,244 @@
+"""Maps show where the evidence is: where it was planted, where covering it matters, and only with these weights."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from ml import engines, explain
+from ml.bundle import Bundle
+from ml.engines import Engine
+from ml.preprocess import to_input, to_tensor
+from tests import synthetic
+from tests.service import bundle
+
+SIDE = 32
+#: Rows and columns of the planted square.
+PLANTED = (slice(20, 28), slice(4, 12))
+
+
+def finder(build_head: Callable[[keras.KerasTensor], keras.KerasTensor]) -> keras.Model:
+    """A network of two channels, one for bright and one for dark places, and some head."""
+    inputs = keras.Input((SIDE, SIDE, 3))
+    features = layers.Conv2D(2, 3, padding="same", activation="relu", name="last")(inputs)
+    model = keras.Model(inputs, build_head(features))
+    kernel = np.zeros((3, 3, 3, 2), np.float32)
+    kernel[..., 0], kernel[..., 1] = 1 / 27, -1 / 27
+    model.get_layer("last").set_weights([kernel, np.zeros(2, np.float32)])
+    return model
+
+
+def dense(values: keras.KerasTensor, per_channel: int = 1) -> keras.KerasTensor:
+    """Brightness speaks for pneumonia, darkness against it."""
+    kernel = np.tile(np.array([[-1, 1], [1, -1]], np.float32), (per_channel, 1)) / per_channel
+    return layers.Dense(2, "sigmoid", kernel_initializer=lambda shape, dtype: ops.convert_to_tensor(kernel))(values)
+
+
+def pooled(features: keras.KerasTensor) -> keras.KerasTensor:
+    return dense(layers.GlobalAveragePooling2D()(features))
+
+
+def thinned_out(features: keras.KerasTensor) -> keras.KerasTensor:
+    values = layers.Dropout(0.5)(layers.MaxPooling2D()(features))
+    return dense(layers.Flatten()(values), (SIDE // 2) ** 2)
+
+
+def one_output(features: keras.KerasTensor) -> keras.KerasTensor:
+    """As a network with a single sigmoid, made to give both probabilities."""
+    values = layers.GlobalAveragePooling2D()(features)
+    kernel = np.array([[1], [-1]], np.float32)
+    start = {"kernel_initializer": lambda shape, dtype: ops.convert_to_tensor(kernel)}
+    probability = layers.Dense(1, "sigmoid", **start)(values)
+    return layers.Concatenate()([layers.Rescaling(-1, 1)(probability), probability])
+
+
+def planted(brightness: float) -> NDArray[np.float32]:
+    image = np.zeros((1, SIDE, SIDE, 3), np.float32)
+    image[0][PLANTED] = brightness
+    return image
+
+
+def maps(model: keras.Model, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities of pneumonia, and maps."""
+    probabilities, _, found = (keras.ops.convert_to_numpy(part) for part in explain.reader(model)(images))
+    return probabilities[:, 1], found
+
+
+@pytest.mark.parametrize("head", [pooled, thinned_out, one_output])
+def test_planted_evidence_is_found_where_it_is(head: Callable[..., keras.KerasTensor]) -> None:
+    model = finder(head)
+    image = planted(9.0)
+    probability, [found] = maps(model, image)
+    assert probability[0] > 0.5
+    assert probability == pytest.approx(keras.ops.convert_to_numpy(model(image))[:, 1])
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    assert PLANTED[0].start <= row < PLANTED[0].stop
+    assert PLANTED[1].start <= column < PLANTED[1].stop
+    assert found[PLANTED].sum() > 0.6 * found.sum() > 0
+
+
+@pytest.mark.parametrize("head", [pooled, thinned_out, one_output])
+def test_what_speaks_against_pneumonia_is_not_in_the_map(head: Callable[..., keras.KerasTensor]) -> None:
+    probability, [found] = maps(finder(head), planted(-9.0))
+    assert probability[0] < 0.5
+    assert found.max() == 0
+
+
+def test_a_map_adds_up_to_the_logit_where_the_head_is_linear() -> None:
+    [probability], [found] = maps(finder(pooled), planted(9.0))
+    assert found.mean() == pytest.approx(np.log(probability / (1 - probability)), rel=1e-4)
+
+
+def test_a_certain_reading_has_a_map_as_well() -> None:
+    """Of the logit: the sigmoid's own gradient is gone long before."""
+    [probability], [found] = maps(finder(pooled), planted(1e5))
+    assert probability == 1.0
+    assert found[PLANTED].sum() > 0.6 * found.sum() > 0
+
+
+def test_a_network_without_a_feature_map_is_refused() -> None:
+    inputs = keras.Input((SIDE, SIDE, 3))
+    with pytest.raises(ValueError, match="no feature map"):
+        explain.reader(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs))))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("ResNet50", (3, 3, 2048)), ("DenseNet121", (3, 3, 1024)), ("InceptionV3", (1, 1, 2048))]
+)
+def test_networks_with_branches_are_taken_apart_as_well(name: str, shape: tuple[int, int, int]) -> None:
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((96, 96, 3))
+    base = getattr(keras.applications, name)(include_top=False, weights=None, input_tensor=inputs)
+    values = layers.Dense(16, "relu")(layers.GlobalAveragePooling2D()(base.output))
+    model = keras.Model(inputs, layers.Dense(2, "sigmoid")(values))
+    images = np.random.default_rng(0).normal(size=(2, 96, 96, 3)).astype(np.float32)
+    said = [keras.ops.convert_to_numpy(part) for part in explain.reader(model)(images)]
+    height, width, channels = shape
+    assert [part.shape for part in said] == [(2, 2), (2, 4 * channels), (2, height, width)]
+    np.testing.assert_allclose(said[0], keras.ops.convert_to_numpy(model(images, training=False)), atol=1e-4)
+
+
+def test_features_tell_the_quarters_apart() -> None:
+    _, features, _ = explain.reader(finder(pooled))(planted(9.0))
+    bright = keras.ops.convert_to_numpy(features)[0].reshape(4, 2)[:, 0]
+    assert bright.argmax() == 2, "the planted square is in the lower left quarter"
+    assert bright[2] > 10 * np.delete(bright, 2).max()
+
+
+def test_an_odd_maps_quarters_share_its_middle() -> None:
+    inputs = keras.Input((3, 3, 3))
+    outputs = layers.Dense(2, "sigmoid")(layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1, name="last")(inputs)))
+    model = keras.Model(inputs, outputs)
+    model.get_layer("last").set_weights([np.full((1, 1, 3, 1), 1 / 3, np.float32), np.zeros(1, np.float32)])
+    image = np.zeros((1, 3, 3, 3), np.float32)
+    image[0, 1, 1] = 4
+    _, features, _ = explain.reader(model)(image)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(features)[0], [1, 1, 1, 1], rtol=1e-6)
+
+
+def test_a_batch_is_read_as_each_image_alone(random_bundle: Bundle) -> None:
+    engine = engines.load(random_bundle.path)
+    engine.warm_up(4)
+    batch = np.random.default_rng(0).integers(0, 256, (5, 64, 64), dtype=np.uint8)
+    together = engine.read(batch)
+    assert together.probabilities.shape == (5, 2)
+    assert together.features.shape == (5, 4 * 512)
+    assert together.maps.shape == (5, 4, 4)
+    assert together.maps.min() >= 0
+    np.testing.assert_allclose(together.probabilities, engine.predict(batch), atol=1e-5)
+    for number in range(5):
+        alone = engine.read(batch[number : number + 1])
+        for name in ("probabilities", "features", "maps"):
+            one, other = getattr(alone, name)[0], getattr(together, name)[number]
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5 * max(1e-3, np.abs(other).max()))
+
+
+# --- the released network -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def released() -> Bundle:
+    return Bundle.read(bundle())
+
+
+@pytest.fixture(scope="module")
+def engine(released: Bundle) -> Engine:
+    return engines.load(released.path)
+
+
+@pytest.fixture(scope="module")
+def chests(released: Bundle) -> NDArray[np.uint8]:
+    return np.stack([to_input(synthetic.xray(seed), released.preprocessing) for seed in range(3)])
+
+
+def log_odds(engine: Engine, batch: NDArray[np.uint8]) -> NDArray[np.float64]:
+    probabilities = np.concatenate([engine.read(batch[i : i + 16]).probabilities for i in range(0, len(batch), 16)])
+    pneumonia = np.clip(probabilities[:, 1].astype(float), 1e-7, 1 - 1e-7)
+    return np.log(pneumonia / (1 - pneumonia))
+
+
+def occlusion(engine: Engine, chest: NDArray[np.uint8], grid: int = 7) -> NDArray[np.float64]:
+    """How much the evidence falls when each part of the image is covered: needs no gradient.
+
+    Source: Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
+    """
+    part = len(chest) // grid
+    covered = np.repeat(chest[np.newaxis], grid * grid, axis=0)
+    for number, image in enumerate(covered):
+        row, column = divmod(number, grid)
+        image[row * part : (row + 1) * part, column * part : (column + 1) * part] = round(float(chest.mean()))
+    return (log_odds(engine, chest[np.newaxis]) - log_odds(engine, covered)).reshape(grid, grid)
+
+
+def ranks(values: NDArray[np.floating]) -> NDArray[np.intp]:
+    return np.argsort(np.argsort(values.ravel()))
+
+
+def test_covering_what_the_map_shows_takes_the_evidence_away(engine: Engine, chests: NDArray[np.uint8]) -> None:
+    for chest, found in zip(chests, engine.read(chests).maps, strict=True):
+        fall = occlusion(engine, chest)
+        side = len(found) // len(fall)
+        coarse = found.reshape(len(fall), side, len(fall), side).mean(axis=(1, 3))
+        assert np.corrcoef(ranks(coarse), ranks(fall))[0, 1] > 0.5
+        assert ranks(fall)[coarse.argmax()] >= fall.size - 5, "the map's strongest place is among the five that matter"
+
+
+def test_a_map_depends_on_the_weights(released: Bundle, engine: Engine, chests: NDArray[np.uint8]) -> None:
+    """A map that stayed the same with random weights would show the image, not the network.
+
+    Source: Adebayo et al., "Sanity Checks for Saliency Maps", 2018.
+    """
+    model = released.load_model()
+    rng = np.random.default_rng(1)
+    for layer in model.layers[-12:]:
+        layer.set_weights([rng.permutation(array.ravel()).reshape(array.shape) for array in layer.get_weights()])
+    _, _, scrambled = explain.reader(model)(to_tensor(chests))
+    for one, other in zip(engine.read(chests).maps, keras.ops.convert_to_numpy(scrambled), strict=True):
+        assert abs(np.corrcoef(ranks(one), ranks(other))[0, 1]) < 0.5
+
+
+# --- what is shown --------------------------------------------------------------------------------------------------
+
+
+def test_the_strongest_place_is_drawn_fully_unless_all_evidence_is_weak() -> None:
+    strong = np.zeros((14, 14), np.float32)
+    strong[3, 5], strong[4, 5] = 5 * explain.STRONG, explain.STRONG
+    drawn = explain.to_bytes(np.stack([strong, strong / 20, np.zeros_like(strong)]))
+    assert drawn.dtype == np.uint8
+    assert (drawn[0, 3, 5], drawn[0, 4, 5], drawn[0].sum()) == (255, 51, 306)
+    assert drawn[1].max() == 64
+    assert drawn[2].max() == 0
+
+
+def test_an_overlay_is_as_large_as_the_image_and_as_opaque_as_the_map() -> None:
+    heatmap = np.zeros((14, 14), np.uint8)
+    heatmap[2:5, 9:12] = 255
+    picture = explain.overlay(heatmap, (280, 140))
+    assert (picture.mode, picture.size) == ("RGBA", (280, 140))
+    pixels = np.asarray(picture)
+    assert (pixels[..., :3] == explain.COLOUR).all()
+    assert pixels[35, 210, 3] == 255
+    assert pixels[120, 40, 3] == 0

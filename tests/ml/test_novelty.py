@@ -1,0 +1,303 @@
+"""The check flags what lies far from the chest X-rays it knows, and is kept in the bundle like the weights."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml import cli, engines, novelty, novelty_report, strangers
+from ml.bundle import Bundle
+from ml.engines import Readings
+from ml.errors import BundleError
+from ml.novelty import Check
+from ml.predict import load_input
+from ml.preprocess import Preprocessing
+from tests import synthetic
+from tests.conftest import DATA
+from tests.service import bundle
+
+RNG = np.random.default_rng(3)
+#: Features of real images spread along 16 directions of 64.
+DIRECTIONS = RNG.normal(size=(16, 64))
+
+
+def known(count: int, seed: int) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    values = 40 + rng.normal(size=(count, 16)) @ DIRECTIONS + 0.05 * rng.normal(size=(count, 64))
+    return values.astype(np.float32)
+
+
+def turned(count: int, seed: int) -> NDArray[np.float32]:
+    """Nearly as close as real images, and all on one side."""
+    return (known(count, seed) + 1.1 * DIRECTIONS.sum(axis=0)).astype(np.float32)
+
+
+class Engine:
+    """Its features are the image itself."""
+
+    device = "the test"
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def read(self, batch: NDArray[np.uint8]) -> Readings:
+        self.seen += len(batch)
+        features = batch.reshape(len(batch), -1).astype(np.float32)
+        return Readings(np.zeros((len(batch), 2), np.float32), features, np.zeros((len(batch), 2, 2), np.float32))
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.read(batch).probabilities
+
+    def warm_up(self, max_batch: int) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def check() -> Check:
+    return novelty.fit_to(known(600, 1), known(400, 2), turned(80, 11), turned(80, 12))
+
+
+def contrasty(count: int) -> NDArray[np.uint8]:
+    return np.tile(np.arange(64, dtype=np.uint8).reshape(8, 8), (count, 1, 1))
+
+
+def codes(warnings: list[novelty.Warnings]) -> list[list[str]]:
+    return [[warning["code"] for warning in each] for each in warnings]
+
+
+def test_what_lies_far_is_flagged_and_what_is_known_is_not(check: Check) -> None:
+    along = 40 + 30 * DIRECTIONS[:1]
+    across = known(1, 5)
+    across[0, ::2] += 3
+    features = np.concatenate([known(50, 4), along, across]).astype(np.float32)
+    said = check.warnings(features, contrasty(52))
+    assert codes(said)[50:] == [["not_chest_xray"]] * 2, "far along a known direction, and off all of them"
+    assert sum(map(bool, said[:50])) <= 2
+    assert said[50][0]["detail"].endswith("Do not rely on the probability.")
+
+
+def test_turned_chests_are_flagged_although_they_are_near(check: Check) -> None:
+    features = np.concatenate([turned(200, 13), known(200, 14)])
+    far, sideways = check.flags(features)
+    assert far[:200].mean() < 0.5, "the distance alone misses them"
+    assert sideways[:200].mean() > 0.8
+    assert sideways[200:].mean() < 0.03
+    near = features[:200][sideways[:200] & ~far[:200]]
+    assert all("inverted" in said[0]["detail"] for said in check.warnings(near, contrasty(len(near))))
+
+
+def test_half_of_the_room_up_to_turned_chests_is_left_to_chests_from_elsewhere() -> None:
+    wrong = [(known(80, seed) + 9 * DIRECTIONS[0]).astype(np.float32) for seed in (1, 2)]
+    roomy = novelty.fit_to(known(600, 1), known(400, 2), *wrong)
+    elsewhere = (known(200, 3) + 2.5 * DIRECTIONS[0]).astype(np.float32)
+    assert roomy.flags(elsewhere)[1].mean() < 0.1
+    assert roomy.flags(wrong[1])[1].mean() > 0.95
+
+
+def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check: Check) -> None:
+    distances = check.distances(known(400, 2))
+    assert (distances > check.threshold).mean() == pytest.approx(1 - novelty.ACCEPTED, abs=0.0026)
+    assert check.flags(known(400, 2))[1].mean() <= 1 - novelty.ACCEPTED + 0.0026
+    assert (check.distances(known(2000, 9)) > check.threshold).mean() < 0.03
+
+
+def test_how_strong_features_are_does_not_matter(check: Check) -> None:
+    features = known(20, 6)
+    np.testing.assert_allclose(check.distances(features), check.distances(7 * features), rtol=1e-3)
+
+
+def test_a_blank_image_is_flagged_whatever_its_features(check: Check) -> None:
+    inputs = contrasty(2)
+    inputs[1] = 200
+    inputs[1, 0, :4] = 203
+    said = check.warnings(known(1, 4).repeat(2, axis=0), inputs)
+    assert codes(said) == [[], ["not_chest_xray"]]
+    assert "blank" in said[1][0]["detail"]
+
+
+def test_a_fit_samples_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(novelty, "MOST_TRAINING", 40)
+    monkeypatch.setattr(novelty, "MOST_HELD_OUT", 30)
+    monkeypatch.setattr(novelty, "MOST_TURNED", 20)
+    engine = Engine()
+    inputs = RNG.integers(0, 256, (100, 6, 6), dtype=np.uint8)
+    fitted = novelty.fit(engine, inputs, inputs, seed=1)
+    assert engine.seen == 70 + 4 * (20 + 20)
+    assert len(fitted.axes) == 6, "a sixth of the images"
+    again = novelty.fit(Engine(), inputs, inputs, seed=1)
+    assert again.threshold == fitted.threshold
+
+
+def test_too_few_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 8"):
+        novelty.fit_to(known(7, 1), known(400, 2), turned(80, 11), turned(80, 12))
+
+
+# --- in the bundle --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_check(random_bundle: Bundle, check: Check, tmp_path: Path) -> Bundle:
+    copy = Bundle.read(shutil.copytree(random_bundle.path, tmp_path / "copy"))
+    return novelty.save(copy, check, {"kinds": {"photograph": {"flagged": 1.0}}})
+
+
+def test_a_check_comes_back_as_it_was_saved(with_check: Bundle, check: Check) -> None:
+    loaded = novelty.load(with_check)
+    assert loaded
+    features = known(30, 8)
+    np.testing.assert_array_equal(loaded.distances(features), check.distances(features))
+    assert loaded.threshold == check.threshold
+    about = with_check.meta["novelty"]
+    assert about["threshold"] == check.threshold
+    assert about["kinds"]["photograph"]["flagged"] == 1.0
+    assert with_check.load_model(), "the weights are untouched"
+
+
+def test_a_bundle_without_a_check_warns_of_nothing(random_bundle: Bundle) -> None:
+    assert novelty.load(random_bundle) is None
+    assert novelty.warnings_of(None, known(2, 1), contrasty(2)) == [[], []]
+
+
+def test_a_bundle_of_the_same_weights_gets_the_check_as_well(
+    with_check: Bundle, random_bundle: Bundle, tmp_path: Path
+) -> None:
+    other = Bundle.read(shutil.copytree(random_bundle.path, tmp_path / "other"))
+    found = novelty.load(novelty.hand_on(with_check, other))
+    assert found
+    assert found.threshold == with_check.meta["novelty"]["threshold"]
+    assert Bundle.read(other.path).meta["novelty"]["kinds"] == with_check.meta["novelty"]["kinds"]
+    assert novelty.load(novelty.hand_on(random_bundle, Bundle.read(other.path))), "what has no check takes none away"
+
+
+def test_a_changed_check_is_refused(with_check: Bundle) -> None:
+    file = with_check.path / novelty.FILE
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BundleError, match="is not the file that was released"):
+        novelty.load(with_check)
+
+
+def test_a_missing_check_is_refused(with_check: Bundle) -> None:
+    (with_check.path / novelty.FILE).unlink()
+    with pytest.raises(BundleError, match="has no novelty"):
+        novelty.load(with_check)
+
+
+def test_a_check_of_another_kind_is_refused(with_check: Bundle) -> None:
+    from ml.bundle import sha256
+
+    with (with_check.path / novelty.FILE).open("wb") as file:
+        np.savez(file, something=np.zeros(3))
+    meta = json.loads((with_check.path / "bundle.json").read_text())
+    meta["novelty"]["sha256"] = sha256(with_check.path / novelty.FILE)
+    (with_check.path / "bundle.json").write_text(json.dumps(meta))
+    with pytest.raises(BundleError, match="no check that this version reads"):
+        novelty.load(Bundle.read(with_check.path))
+
+
+def test_the_command_fits_measures_and_stores(
+    random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(novelty_report, "DRAWN", 3)
+    monkeypatch.setattr(novelty, "MOST_TURNED", 3)
+    path = Path(shutil.copytree(random_bundle.path, tmp_path / "bundle"))
+    for number in range(80):
+        name = f"NORMAL/IM-{number:04d}-0001.jpeg" if number % 2 else f"PNEUMONIA/person{number}_virus_{number}.jpeg"
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_bytes(synthetic.xray_jpeg(number, (90, 80)))
+    (tmp_path / "others" / "letter").mkdir(parents=True)
+    Image.new("L", (80, 80), 255).save(tmp_path / "others" / "letter" / "page.png")
+    arguments = [
+        "novelty",
+        "--model",
+        str(path),
+        "--data",
+        str(tmp_path / "data"),
+        "--others",
+        str(tmp_path / "others"),
+    ]
+    assert cli.main(arguments) == 0
+    assert "novelty" not in Bundle.read(path).meta, "only measured"
+    assert cli.main([*arguments, "--write"]) == 0
+    kinds = Bundle.read(path).meta["novelty"]["kinds"]
+    assert {"held out", "held out, perturbed", "inverted", "upside down", "photograph", "text", "letter"} <= set(kinds)
+    assert (kinds["letter"]["n"], kinds["letter"]["flagged"]) == (1, 1.0)
+    assert kinds["blank"]["flagged"] == 1.0
+    printed = capsys.readouterr().out
+    assert all(kind in printed for kind in kinds)
+    assert (path / novelty.FILE).stat().st_size < 3_000_000
+    page, said, maps = tmp_path / "others" / "letter" / "page.png", tmp_path / "said.json", tmp_path / "maps"
+    status = cli.main(["predict", "--model", str(path), "--json", str(said), "--heatmaps", str(maps), str(page)])
+    assert status == 0
+    [row] = json.loads(said.read_text())
+    assert [warning["code"] for warning in row["warnings"]] == ["not_chest_xray"]
+    assert 0 <= row["probability"] <= 1
+    assert "not_chest_xray" in capsys.readouterr().out
+    with Image.open(row["heatmap"]) as picture:
+        assert (picture.mode, picture.size) == ("RGBA", (80, 80))
+
+
+# --- what it is measured on -----------------------------------------------------------------------------------------
+
+
+def test_turned_chests_are_turned() -> None:
+    inputs = np.zeros((1, 4, 4), np.uint8)
+    inputs[0, 0, 1] = 200
+    made = strangers.turned(inputs)
+    assert made["inverted"][0, 0, 1] == 55
+    assert made["upside down"][0, 3, 2] == 200
+    assert made["turned left"][0, 2, 0] == 200
+    assert made["turned right"][0, 1, 3] == 200
+
+
+def test_drawings_and_photographs_are_inputs_and_repeatable() -> None:
+    spec = Preprocessing(size=64)
+    first, second = ({**strangers.drawn(spec, 4, 1), "photograph": strangers.photographs(spec, 4, 1)} for _ in range(2))
+    assert {"blank", "noise", "text", "hand", "limb"} <= set(first)
+    for kind, inputs in first.items():
+        assert (inputs.shape, inputs.dtype) == ((4, 64, 64), np.uint8), kind
+        np.testing.assert_array_equal(inputs, second[kind])
+        assert kind == "blank" or all(image.std() > 10 for image in inputs), kind
+        assert kind == "blank" or len(np.unique(inputs.reshape(4, -1), axis=0)) == 4, kind
+
+
+# --- the released check ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def released() -> tuple[Check, engines.Engine, Preprocessing]:
+    used = Bundle.read(bundle())
+    found = novelty.load(used)
+    if found is None:
+        pytest.skip(f"{used.id} was released without a check for other pictures")
+    return found, engines.load(used.path), used.preprocessing
+
+
+def flagged(released: tuple[Check, engines.Engine, Preprocessing], inputs: NDArray[np.uint8]) -> float:
+    check, engine, _ = released
+    return float(np.mean([bool(said) for said in check.warnings(novelty.features_of(engine, inputs), inputs)]))
+
+
+def test_the_released_check_flags_what_is_no_chest(released: tuple[Check, engines.Engine, Preprocessing]) -> None:
+    spec = released[2]
+    kinds = {**strangers.drawn(spec, 8, 99), "photograph": strangers.photographs(spec, 8, 99)}
+    for kind, inputs in kinds.items():
+        assert flagged(released, inputs) >= 0.75, kind
+
+
+@pytest.mark.real_data
+def test_the_released_check_leaves_real_chests_alone_but_not_when_they_are_turned(
+    released: tuple[Check, engines.Engine, Preprocessing],
+) -> None:
+    files = sorted(DATA.glob("originals/*/*.jpeg"))[::3]
+    if not files:
+        pytest.skip("the data set's originals are not on this machine")
+    chests = np.stack([load_input(file, released[2]) for file in files])
+    assert flagged(released, chests) <= 0.05
+    for kind, inputs in strangers.turned(chests).items():
+        assert flagged(released, inputs) >= 0.75, kind

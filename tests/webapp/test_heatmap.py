@@ -1,0 +1,112 @@
+"""The map over an image: who gets it, how it is drawn, and how a browser may keep it."""
+
+import io
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from PIL import Image as Picture
+
+from tests.webapp.conftest import Client
+from webapp.accounts.identity import Identity, make_token
+from webapp.studies import heatmap
+from webapp.studies.models import Image, Status, Study
+
+pytestmark = pytest.mark.django_db
+
+#: Strong in the lower left.
+MAP = bytes([0, 0, 255, 0])
+
+
+@pytest.fixture
+def image(make_image: Any, read: Any, guest: Identity) -> Image:
+    made: Image = make_image(Status.READY, guest=guest.guest, width=400, height=200, ready_at=timezone.now())
+    read(made, heatmap=MAP)
+    made.refresh_from_db()
+    return made
+
+
+def url(image: Image) -> str:
+    return f"/api/v1/images/{image.pk}/heatmap.png"
+
+
+def headers(guest: Identity) -> dict[str, str]:
+    assert guest.guest
+    return {"X-Job-Token": make_token(guest.guest)}
+
+
+def test_a_map_is_drawn_over_the_whole_image(client: Client, image: Image, guest: Identity) -> None:
+    about = client.get(f"/api/v1/images/{image.pk}/", headers=headers(guest)).json()
+    assert about["heatmap_url"] == f"http://testserver{url(image)}"
+    answer = client.get(about["heatmap_url"], headers=headers(guest))
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "image/png"
+    with Picture.open(io.BytesIO(answer.content)) as picture:
+        assert (picture.mode, picture.size, picture.format) == ("RGBA", (400, 200), "PNG")
+        alpha = picture.getchannel("A")
+        assert picture.getpixel((10, 10))[:3] == heatmap.COLOUR
+    assert alpha.getpixel((20, 180)) == 255
+    assert [alpha.getpixel(place) for place in ((20, 20), (380, 20), (380, 180))] == [0, 0, 0]
+
+
+def test_a_map_is_as_large_as_the_preview(image: Image) -> None:
+    with Picture.open(io.BytesIO(heatmap.png(MAP, 3000, 2000))) as picture:
+        assert picture.size == (1000, 667)
+
+
+@pytest.mark.parametrize("values", [b"", b"123"])
+def test_values_that_are_no_square_are_refused(values: bytes) -> None:
+    with pytest.raises(ValueError, match="no square"):
+        heatmap.png(values, 100, 100)
+
+
+def test_a_map_belongs_to_whom_the_image_belongs(
+    client: Client, user_client: Client, staff_client: Client, image: Image, problem: Any
+) -> None:
+    for stranger in (client, user_client):
+        problem(stranger.get(url(image)), 404, "not_found")
+    assert staff_client.get(url(image)).status_code == 200
+
+
+def test_there_is_no_map_before_there_is_a_result(
+    client: Client, make_image: Any, guest: Identity, problem: Any
+) -> None:
+    waiting = make_image(Status.READY, guest=guest.guest, width=4, height=2)
+    problem(client.get(url(waiting), headers=headers(guest)), 404, "no_heatmap")
+    assert client.get(f"/api/v1/images/{waiting.pk}/", headers=headers(guest)).json()["heatmap_url"] is None
+
+
+def test_a_result_from_before_maps_has_none(
+    client: Client, make_image: Any, read: Any, guest: Identity, problem: Any
+) -> None:
+    old = make_image(Status.READY, guest=guest.guest, width=4, height=2)
+    read(old)
+    problem(client.get(url(old), headers=headers(guest)), 404, "no_heatmap")
+    assert client.get(f"/api/v1/images/{old.pk}/", headers=headers(guest)).json()["heatmap_url"] is None
+
+
+def test_a_browser_keeps_a_map_to_itself_and_need_not_fetch_it_twice(
+    client: Client, image: Image, guest: Identity
+) -> None:
+    first = client.get(url(image), headers=headers(guest))
+    assert "private" in first["Cache-Control"]
+    assert first["X-Content-Type-Options"] == "nosniff"
+    again = client.get(url(image), headers={**headers(guest), "If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert "private" in again["Cache-Control"]
+    other = client.get(url(image), headers={**headers(guest), "If-None-Match": '"another"'})
+    assert other.status_code == 200
+    assert other.content == first.content
+
+
+def test_a_result_and_its_table_carry_the_warnings(client: Client, make_study: Any, read: Any, guest: Identity) -> None:
+    study: Study = make_study(Status.READY, Status.READY, guest=guest.guest)
+    doubtful, fine = study.images.order_by("filename")
+    said = [{"code": "not_chest_xray", "detail": "No chest."}, {"code": "other", "detail": "Something else."}]
+    read(doubtful, warnings=said)
+    read(fine)
+    assert client.get(f"/api/v1/images/{doubtful.pk}/", headers=headers(guest)).json()["warnings"] == said
+    assert client.get(f"/api/v1/images/{fine.pk}/", headers=headers(guest)).json()["warnings"] == []
+    table = client.get(f"/api/v1/studies/{study.pk}/results.csv", headers=headers(guest))
+    names, *rows = [line.split(",") for line in table.getvalue().decode().splitlines()]
+    assert [row[names.index("warnings")] for row in rows] == ["not_chest_xray other", ""]

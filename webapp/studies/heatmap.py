@@ -1,0 +1,39 @@
+"""A prediction's map, drawn to be laid over its image."""
+
+import io
+import math
+
+#: One colour whose opacity is the map, as `python -m ml predict --heatmaps` draws it.
+COLOUR = (255, 96, 16)
+#: What the longer side of a preview, over which the map is laid, is near to; see :mod:`worker.preparing`.
+PREVIEW_SIDE = 1024
+
+
+def png(values: bytes, width: int, height: int) -> bytes:
+    """Draw a map at the resolution of its image's preview.
+
+    Args:
+        values: of :class:`webapp.studies.models.Prediction`: a square of bytes, row by row.
+        width: of the uploaded image, in pixels.
+        height: likewise.
+
+    Returns:
+        A PNG of mode ``RGBA`` in one colour, whose alpha is the map.
+
+    Raises:
+        ValueError: where the values are no square.
+    """
+    # Late: few requests need it, and every process would start slower.
+    from PIL import Image
+
+    side = math.isqrt(len(values))
+    if not values or side * side != len(values):
+        raise ValueError(f"a map of {len(values)} bytes is no square")
+    factor = max(1, round(max(width, height) / PREVIEW_SIDE))
+    size = (math.ceil(width / factor), math.ceil(height / factor))
+    picture = Image.new("RGBA", size, COLOUR)
+    picture.putalpha(Image.frombytes("L", (side, side), values).resize(size, Image.Resampling.BICUBIC))
+    stream = io.BytesIO()
+    # A smooth picture compresses well even so, in a third of the time.
+    picture.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
