@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml import architectures, bootstrap, data, engines, metrics, paired, recipe
-from ml.benchmark import rate
+from ml.benchmark import rates
 from ml.bundle import Bundle
 from ml.predict import load_input, probabilities
 from ml.trial import Trial
@@ -240,4 +240,4 @@ def _speeds(entries: list[Entry], loaded: list[engines.Engine], seconds: float) 
     batches = [
         rng.integers(0, 256, (BATCH, *[entry.bundle.preprocessing.size] * 2), dtype=np.uint8) for entry in entries
     ]
-    return [rate(engine, batch, seconds) for engine, batch in zip(loaded, batches, strict=True)]
+    return [rates((engine.predict,), batch, seconds)[0] for engine, batch in zip(loaded, batches, strict=True)]

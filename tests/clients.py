@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,55 +78,68 @@ class Load:
         return len(sizes) / sum(1 / size for size in sizes)
 
 
-def post_many(service: Service, contents: Sequence[bytes], clients: int, *, waiters: int = 4) -> Load:
+def post_many(service: Service, contents: Sequence[bytes], clients: int) -> Load:
     """Upload images by several clients at once, as the admin, and wait for every result."""
-    work = _post_many(service, token(service), contents, clients, waiters)
+    work = _post_many(service, token(service), contents, clients)
     # In a thread of its own, since a browser that is open holds this one's event loop.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
 
-async def _post_many(service: Service, key: str, contents: Sequence[bytes], clients: int, waiters: int) -> Load:
+async def _post_many(service: Service, key: str, contents: Sequence[bytes], clients: int) -> Load:
     load = Load()
     urls: list[str] = []
-    work = iter(enumerate(contents))
-    limits = httpx.Limits(max_connections=clients + waiters)
+    # Put together before the clock starts: that is work of the clients' own machines.
+    bodies = [httpx.Request("POST", service.url, files={"file": (f"{i}.jpeg", c)}) for i, c in enumerate(contents)]
+    for body in bodies:
+        body.read()
+    work = iter(bodies)
+    limits = httpx.Limits(max_connections=clients)
     async with httpx.AsyncClient(
         base_url=service.url, timeout=120, limits=limits, headers={"Authorization": f"Token {key}"}
     ) as by:
         started = time.perf_counter()
 
         async def send() -> None:
-            for index, content in work:
+            for body in work:
                 before = time.perf_counter()
-                answer = await by.post("/api/v1/images/", files={"file": (f"{index}.jpeg", content)})
+                answer = await by.post(
+                    "/api/v1/images/", content=body.content, headers={"Content-Type": body.headers["Content-Type"]}
+                )
                 load.post_seconds.append(time.perf_counter() - before)
                 assert answer.status_code == 202, answer.text
                 urls.append(answer.json()["url"])
 
         await asyncio.gather(*[send() for _ in range(clients)])
-        load.results = await final_results(by, urls, waiters)
+        load.results = await final_results(by, urls)
         load.seconds = time.perf_counter() - started
     return load
 
 
-async def final_results(by: httpx.AsyncClient, urls: Iterable[str], waiters: int = 4) -> list[dict[str, Any]]:
-    """Wait for jobs to come to an end, holding ``waiters`` connections at most."""
-    left = iter(list(urls))
+async def final_results(by: httpx.AsyncClient, urls: Sequence[str]) -> list[dict[str, Any]]:
+    """Wait for jobs to come to an end: hold one request for one that has not, then list them all, and so on."""
+    left = dict.fromkeys(urls)
     results: list[dict[str, Any]] = []
-
-    async def wait() -> None:
-        for url in left:
-            while True:
-                try:
-                    answer = await by.get(url, params={"wait": 30})
-                except httpx.TransportError:  # a web process that is being restarted
-                    await asyncio.sleep(0.5)
-                    continue
-                data = answer.json()
-                if data["status"] in FINAL:
-                    results.append(data)
-                    break
-
-    await asyncio.gather(*[wait() for _ in range(waiters)])
+    while left:
+        await _get(by, next(reversed(left)), wait=30)
+        page, wanted = 1, len(left)
+        while wanted:
+            listed = await _get(by, "/api/v1/images/", page=page)
+            for data in listed["results"]:
+                if data["url"] in left:
+                    wanted -= 1
+                    if data["status"] in FINAL:
+                        results.append(data)
+                        del left[data["url"]]
+            assert listed["next"] or not wanted, f"{wanted} images are not listed"
+            page += 1
     return results
+
+
+async def _get(by: httpx.AsyncClient, url: str, **params: int) -> Any:
+    while True:
+        try:
+            answer = await by.get(url, params=params)
+            return answer.raise_for_status().json()
+        except httpx.TransportError:  # a web process that is being restarted
+            await asyncio.sleep(0.5)

@@ -1,10 +1,14 @@
 """Reading a batch of prepared images with the model that this process holds in memory."""
 
+import gc
 import logging
 import math
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -61,6 +65,9 @@ def load() -> Reader:
     check = novelty.load(used)
     engine = engines.load(used.path)
     engine.warm_up(settings.MAX_BATCH)
+    # What was loaded stays; without this the garbage collector would look through all of it again and again.
+    gc.collect()
+    gc.freeze()
     _reader = Reader(used, engine, check)
     return _reader
 
@@ -75,7 +82,7 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
     """
     reader = _reader or load()
     token, images = services.claim(image_ids)
-    inputs = {image.pk: pixels for image in images if (pixels := _pixels(image, reader.bundle)) is not None}
+    inputs = _inputs(images, reader.bundle)
     if not inputs:
         return 0
     started = time.perf_counter()
@@ -90,20 +97,36 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
     return services.succeed(token, results, model=reader.bundle.id, threshold=reader.bundle.threshold, seconds=seconds)
 
 
+def _inputs(images: Sequence[Image], used: "Bundle") -> dict[UUID, NDArray[np.uint8]]:
+    """The images' inputs as ingest stored them; one whose input is gone or damaged fails."""
+    found = {}
+    # The device has nothing to do meanwhile, so all processors may decode.
+    for image, pixels in zip(images, _threads().map(partial(_pixels, used=used), images), strict=True):
+        if pixels is not None:
+            found[image.pk] = pixels
+        else:
+            services.fail(
+                image.pk, "input_missing",
+                "The prepared image is gone or damaged in the storage. Please upload it again.",
+            )  # fmt: skip
+    return found
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="inputs")
+
+
 def _pixels(image: Image, used: "Bundle") -> NDArray[np.uint8] | None:
-    """The image's input as ingest stored it; where it is gone or damaged, the image fails."""
     size = used.preprocessing.size
     try:
         with image.input.open("rb") as stream, Picture.open(stream, formats=("PNG",)) as picture:
-            pixels = np.asarray(picture.convert("L"))
+            pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
         if pixels.shape == (size, size):
             return pixels
         logger.error("input of %s has the shape %s", image.pk, pixels.shape)
     except (OSError, ValueError, SyntaxError) as error:
         logger.error("input of %s cannot be read: %s", image.pk, error)
-    services.fail(
-        image.pk, "input_missing", "The prepared image is gone or damaged in the storage. Please upload it again."
-    )
     return None
 
 
