@@ -61,12 +61,15 @@ def open_image(source: bytes | BinaryIO) -> Image.Image:
         )
     try:
         image.load()
-        return _to_grey(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_grey(image)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise _broken(error) from error
 
 
 def _to_grey(image: Image.Image) -> Image.Image:
+    if image.mode == "L" and not image.has_transparency_data:
+        return image
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float32)
         low, high = float(values.min()), float(values.max())
