@@ -179,4 +179,17 @@ def _calibration(method: dict[str, Any], figures: dict[str, float]) -> str:
 
 
 def _novelty(said: dict[str, Any] | None) -> str:
-    return f"## Images that are no chest X-ray\n\n{said['text']}" if said and "text" in said else ""
+    if not said:
+        return ""
+    lines = ["| pictures | n | flagged | median distance, in thresholds |", "|---|---|---|---|"]
+    lines += [f"| {kind} | {k['n']} | {k['flagged']:.1%} | {k['median']:.2f} |" for kind, k in said["kinds"].items()]
+    return "\n\n".join(
+        (
+            "## Images that are no chest X-ray",
+            f"By {said['method']}, {said['components']} of them, fitted on {said['training_images']} images. Pictures "
+            "beyond its thresholds get the warning `not_chest_xray`. The threshold of the distance was chosen on the "
+            "held-out chests of the first two rows; with the one from the other half of their patients, "
+            f"{said['flagged_held_out_by_other_half']:.1%} of them are flagged.",
+            "\n".join(lines),
+        )
+    )

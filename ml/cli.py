@@ -102,17 +102,20 @@ def _train(arguments: argparse.Namespace) -> None:
 
     from ml import data, extra, recipe
     from ml.cost import Cost
-    from ml.release import judge, release
+    from ml.release import add_check, judge, release
     from ml.train import Run
 
-    cost = Cost()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    cost = Cost(arguments.work / "cost.json")
     chosen = {key: value for key in ("precision", "seed") if (value := getattr(arguments, key)) is not None}
     samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
     reviewed = extra.read(arguments.extra) if arguments.extra else []
     run = Run(
         replace(recipe.load(arguments.recipe), **chosen), arguments.work, samples, fold=arguments.fold, extra=reviewed
     )
+    run.after_epoch = cost.keep
     run.fit(arguments.weights)
+    spent = cost.keep()
     if not arguments.output:
         report = judge(run.model(), run.held_out, run.recipe).report
         (arguments.work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -120,8 +123,9 @@ def _train(arguments: argparse.Namespace) -> None:
         return
     made = release(
         run, arguments.output, name=arguments.name, version=arguments.version, samples=[*samples, *reviewed],
-        weights=arguments.weights, cost=cost.so_far(),
+        weights=arguments.weights, cost=spent,
     )  # fmt: skip
+    made = add_check(made, run, arguments.data, arguments.also)
     print(f"wrote {made.path}: threshold {made.threshold:g}")
 
 

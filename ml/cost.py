@@ -1,5 +1,6 @@
 """What a piece of work costs: time, processor time, and energy where the machine can tell."""
 
+import json
 import os
 import platform
 import time
@@ -11,13 +12,19 @@ COUNTERS = Path("/sys/class/powercap")
 
 
 class Cost:
-    """Measures from its making on."""
+    """Measures from its making on.
 
-    def __init__(self) -> None:
+    Args:
+        file: where :meth:`keep` writes what was spent, and what an interrupted run spent before is found.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._before: dict[str, Any] = json.loads(file.read_text()) if file and file.exists() else {}
         self._began, self._processor, self._energy = time.monotonic(), _processor_seconds(), _joules()
 
     def so_far(self) -> dict[str, Any]:
-        """Seconds, processor seconds of this process and its children, and the machine.
+        """Seconds, processor seconds of this process and its children, and the machine; with interrupted runs.
 
         ``kilojoules`` (of all that ran on the processor's package) is None where the machine does not tell.
         """
@@ -25,12 +32,25 @@ class Cost:
         energy = None
         if self._energy and after and all(after[name] >= value for name, value in self._energy.items()):
             energy = round(sum(after[name] - value for name, value in self._energy.items()) / 1000, 1)
-        return {
+        spent = {
             "seconds": round(time.monotonic() - self._began),
             "processor_seconds": round(_processor_seconds() - self._processor),
             "kilojoules": energy,
-            "machine": f"{os.cpu_count()} processors, {_model()}",
         }
+        if self._before:
+            # What one part did not tell, the whole does not either.
+            spent = {
+                key: None if value is None or self._before[key] is None else round(self._before[key] + value, 1)
+                for key, value in spent.items()
+            }
+        return {**spent, "machine": f"{os.cpu_count()} processors, {_model()}"}
+
+    def keep(self) -> dict[str, Any]:
+        """Write what was spent so far to the file, for a run that goes on from here; returns it."""
+        spent = self.so_far()
+        if self._file:
+            self._file.write_text(json.dumps(spent) + "\n")
+        return spent
 
 
 def _processor_seconds() -> float:

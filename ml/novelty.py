@@ -26,6 +26,7 @@ CODE = "not_chest_xray"
 METHOD = "mahalanobis distance, and logistic regression of turned chests, in components of the last map's quarters"
 #: At most so many images are looked at, which keeps the fit to some minutes on two cores.
 MOST_TRAINING, MOST_HELD_OUT = 1500, 1600
+FEWEST = 8
 #: So many of each side are also turned, each in every way.
 MOST_TURNED = 120
 COMPONENTS = 256
@@ -142,8 +143,8 @@ def fit_to(training: Features, held_out: Features, turned: Features, turned_held
     """
     from sklearn.linear_model import LogisticRegression
 
-    if min(map(len, (training, held_out, turned, turned_held_out))) < 8:
-        raise ValueError("the check for other pictures needs at least 8 training and 8 held-out images")
+    if min(map(len, (training, held_out, turned, turned_held_out))) < FEWEST:
+        raise ValueError(f"the check for other pictures needs at least {FEWEST} training and {FEWEST} held-out images")
     known = _level(training)
     mean = known.mean(axis=0)
     _, singular, axes = np.linalg.svd(known - mean, full_matrices=False)

@@ -2,13 +2,14 @@
 
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from ml import assess, bundle, card, data, figures, hard, novelty
+from ml import assess, bundle, card, data, figures, hard, novelty, novelty_report
 from ml.recipe import Recipe
 from ml.train import Run, patients, predict
 
@@ -84,6 +85,27 @@ def release(
     figures.draw_mistakes(run.work / "mistakes.png", found.shown, found.probability, threshold)
     (output / "MODEL_CARD.md").write_text(card.text(written))
     return written
+
+
+def add_check(
+    made: bundle.Bundle, run: Run, directory: Path, also: Sequence[Path], others: Path | None = None
+) -> bundle.Bundle:
+    """Give a new bundle its check for what is no chest X-ray (:mod:`ml.novelty`), unless there are too few images.
+
+    Args:
+        made: from :func:`release`.
+        run: its training.
+        directory: the training data.
+        also: folders with other renditions.
+        others: more pictures to measure the check on, each folder in it being a kind.
+    """
+    if min(len(run.training), len(run.held_out)) < novelty.FEWEST:
+        print(f"fewer than {novelty.FEWEST} images on a side: no check for what is no chest X-ray")
+        return made
+    novelty_report.report(made.path, directory, also=also, others=others, write=True)
+    made = bundle.Bundle.read(made.path)
+    (made.path / "MODEL_CARD.md").write_text(card.text(made))
+    return made
 
 
 class Judged:

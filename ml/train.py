@@ -6,6 +6,7 @@ Everything that is chosen is chosen on held-out patients under hard conditions (
 import csv
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Run:
         work: its folder: ``epochs.csv`` (the log), ``best.weights.h5``, ``last.weights.h5``, ``state.json``.
         training: samples that it learns from.
         held_out: samples of patients that it never sees.
+        after_epoch: called when an epoch is done and can be gone on from.
 
     Args:
         recipe: what to do.
@@ -45,6 +47,7 @@ class Run:
         extra: list[data.Sample] | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.work = recipe, work
+        self.after_epoch: Callable[[], object] = lambda: None
         work.mkdir(parents=True, exist_ok=True)
         self.training, self.held_out = data.hold_out(samples, fold, recipe.held_out, recipe.seed)
         self.training += extra or []
@@ -230,6 +233,7 @@ class Keeper(keras.callbacks.Callback):
             self.model.save_weights(part)
             part.replace(self.run.work / f"{name}.weights.h5")
         _append(self.run.log, row)
+        self.run.after_epoch()
         if final:
             print("  " + ", ".join(f"{key} {value:.3f}" for key, value in {**losses, **figures}.items()), flush=True)
         patience = self.run.recipe.patience

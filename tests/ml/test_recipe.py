@@ -1,5 +1,6 @@
 """Recipes are read strictly: a key that is misspelt must not be passed over."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,13 @@ def test_cost_counts_time_and_processor_time() -> None:
     assert told["processor_seconds"] <= told["seconds"] + 1
     assert told["machine"]
     assert told["kilojoules"] is None or told["kilojoules"] >= 0
+
+
+def test_what_an_interrupted_run_cost_is_counted_in(tmp_path: Path) -> None:
+    file = tmp_path / "cost.json"
+    file.write_text('{"seconds": 100, "processor_seconds": 150, "kilojoules": null, "machine": "another"}')
+    told = Cost(file).keep()
+    assert 100 <= told["seconds"] < 110
+    assert 150 <= told["processor_seconds"] < 160
+    assert told["kilojoules"] is None
+    assert json.loads(file.read_text()) == told
