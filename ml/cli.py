@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     calibrate = commands.add_parser("calibrate", help="choose a bundle's calibration and thresholds on other images")
     calibrate.add_argument("--model", type=Path, required=True, help="the bundle")
     calibrate.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/, of new patients")
+    calibrate.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    calibrate.add_argument("--held-out", action="store_true",
+                           help="use only patients whom the bundle's own training held out")  # fmt: skip
     calibrate.add_argument("--output", type=Path, required=True, help="the new bundle's folder")
     calibrate.add_argument("--version", required=True, help="of the new bundle")
     calibrate.set_defaults(run=_calibrate)
@@ -169,7 +172,12 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     from ml.bundle import Bundle
     from ml.release import recalibrate
 
-    made = recalibrate(Bundle.read(arguments.model), data.scan(arguments.data), arguments.output, arguments.version)
+    bundle = Bundle.read(arguments.model)
+    samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
+    if arguments.held_out:
+        recipe = bundle.meta["training"]["recipe"]
+        samples = data.split(samples, recipe["held_out"], recipe["seed"])[1]
+    made = recalibrate(bundle, samples, arguments.output, arguments.version)
     print(f"wrote {made.path}: threshold {made.threshold:g}")
 
 
