@@ -14,7 +14,7 @@ def text(bundle: Bundle) -> str:
     meta, held_out = bundle.meta, bundle.meta["held_out"]
     parts = [
         f"# Model card: {bundle.name} {bundle.version}",
-        "Written by `python -m ml` from `bundle.json` in this folder.",
+        WRITTEN,
         "## What it is",
         f"A {bundle.architecture} network{_parameters(meta)}. It gives the probability that a frontal chest X-ray "
         f"shows pneumonia. From the threshold **{bundle.threshold:g}** up an image is labelled `PNEUMONIA`, below it "
@@ -48,6 +48,15 @@ def text(bundle: Bundle) -> str:
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
+
+def refresh(bundle: Bundle) -> None:
+    """Write a bundle's card anew where it has one that was written from it before, and not by a person."""
+    file = bundle.path / "MODEL_CARD.md"
+    if file.exists() and WRITTEN in file.read_text():
+        file.write_text(text(bundle))
+
+
+WRITTEN = "Written by `python -m ml` from `bundle.json` in this folder."
 
 INTENDED = """\
 For trained staff who look at the X-ray themselves, as a second look or to decide what is read first, and for research.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ml import augment, data, engines, novelty, strangers
+from ml import augment, card, data, engines, novelty, strangers
 from ml.bundle import Bundle
 from ml.decode import open_image
 from ml.novelty import Check, Features, Inputs
@@ -74,7 +74,7 @@ def report(
         figures["kinds"][kind] = {**_kind(check, found), "flagged": round(float(flagged.mean()), 4)}
     print(text(bundle.id, check, figures))
     if write:
-        novelty.save(bundle, check, figures)
+        card.refresh(novelty.save(bundle, check, figures))
     return figures
 
 

@@ -103,9 +103,7 @@ def add_check(
         print(f"fewer than {novelty.FEWEST} images on a side: no check for what is no chest X-ray")
         return made
     novelty_report.report(made.path, directory, also=also, others=others, write=True)
-    made = bundle.Bundle.read(made.path)
-    (made.path / "MODEL_CARD.md").write_text(card.text(made))
-    return made
+    return bundle.Bundle.read(made.path)
 
 
 class Judged:
