@@ -15,6 +15,8 @@ from keras import ops
 from numpy.typing import NDArray
 from PIL import Image
 
+#: Keras' backends that have gradients. Only the first is tested here.
+BACKENDS = ("tensorflow", "jax", "torch")
 #: Index of pneumonia among the network's outputs.
 PNEUMONIA = 1
 #: The overlay's one colour, whose opacity is the map. A rainbow would draw edges that the map does not have.
@@ -64,8 +66,10 @@ def reader(model: keras.Model) -> Callable[[Tensor], Answer]:
         the head is linear.
 
     Raises:
-        ValueError: where the network has no feature map.
+        ValueError: where the network has no feature map, or Keras' backend no gradients.
     """
+    if (backend := keras.backend.backend()) not in BACKENDS:
+        raise ValueError(f"a reading cannot be explained on Keras' backend {backend}; use {', '.join(BACKENDS)}")
     cut = last_map(model).output
     trunk = keras.Model(model.inputs, cut)
     head = _head(model, cut)
@@ -157,7 +161,7 @@ def _gradient(head: Callable[[Tensor], tuple[Tensor, Tensor]], at: Tensor) -> tu
 
             slope, probabilities = jax.grad(total, has_aux=True)(at)
             return probabilities, slope
-        case "torch":
+        case _:
             import torch
 
             with torch.enable_grad():
@@ -165,8 +169,6 @@ def _gradient(head: Callable[[Tensor], tuple[Tensor, Tensor]], at: Tensor) -> tu
                 logits, probabilities = head(at)
                 (slope,) = torch.autograd.grad(logits.sum(), at)
             return probabilities.detach(), slope
-        case other:
-            raise NotImplementedError(f"no gradients on Keras' backend {other}")
 
 
 def _compiled(read: Callable[[Tensor], Answer], shape: tuple[int | None, ...]) -> Callable[[Tensor], Answer]:

@@ -40,21 +40,3 @@ def confusion(truth: NDArray[Any], probability: NDArray[Any], threshold: float) 
     """Counts of true and false negatives and positives."""
     tn, fp, fn, tp = sk.confusion_matrix(truth, probability >= threshold, labels=[0, 1]).ravel()
     return {"tn": int(tn), "fp": int(fp), "fn": int(fn), "tp": int(tp)}
-
-
-def balanced_threshold(truth: NDArray[Any], probability: NDArray[Any], tolerance: float = 0.003) -> float:
-    """The threshold with the best mean of sensitivity and specificity.
-
-    That mean is nearly flat around its best, and its peak is noise; the middle of all thresholds within ``tolerance``
-    of it holds better on new images.
-
-    Returns:
-        A threshold between 0 and 1, rounded to three digits.
-    """
-    grid = np.linspace(0.01, 0.99, 981)
-    positives, negatives = np.sort(probability[truth == 1]), np.sort(probability[truth == 0])
-    sensitivity = 1 - np.searchsorted(positives, grid, side="left") / len(positives)
-    specificity = np.searchsorted(negatives, grid, side="left") / len(negatives)
-    mean = (sensitivity + specificity) / 2
-    good = grid[mean >= mean.max() - tolerance]
-    return round(float((good[0] + good[-1]) / 2), 3)

@@ -4,15 +4,18 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ml.augment import Strength
 from ml.preprocess import Preprocessing
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 FOLDER = Path(__file__).parent / "recipes"
 DEFAULT = "robust-vgg16"
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def load(name: str) -> Recipe:
 
 
 def _made(kind: type[T], values: dict[str, Any], path: Path) -> T:
-    unknown = values.keys() - {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = values.keys() - {field.name for field in dataclasses.fields(kind)}
     if unknown:
         raise ValueError(f"{path}: unknown keys {', '.join(sorted(unknown))}")
     try:

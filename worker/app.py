@@ -13,6 +13,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 django.setup()
 
 from webapp.config.celery import app  # noqa: E402  (the models behind it need setup first)
-from worker import connections, presence, tasks  # noqa: E402
+from worker import connections, presence, tasks  # noqa: E402  (likewise)
 
 __all__ = ["app", "connections", "presence", "tasks"]

@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from ml import engines, explain
+from ml import architectures, engines, explain
 from ml.bundle import Bundle
 from ml.engines import Engine
 from ml.preprocess import to_input, to_tensor
@@ -242,3 +242,10 @@ def test_an_overlay_is_as_large_as_the_image_and_as_opaque_as_the_map() -> None:
     assert (pixels[..., :3] == explain.COLOUR).all()
     assert pixels[35, 210, 3] == 255
     assert pixels[120, 40, 3] == 0
+
+
+def test_a_backend_without_gradients_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = architectures.build("cnn", 64)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(ValueError, match="use tensorflow, jax, torch"):
+        explain.reader(network)

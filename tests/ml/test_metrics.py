@@ -32,9 +32,3 @@ def test_one_class_alone_has_no_area() -> None:
     figures = metrics.measure(np.ones(4, int), np.array([0.1, 0.6, 0.7, 0.8]), 0.5)
     assert math.isnan(figures["roc_auc"])
     assert figures["recall"] == 0.75
-
-
-def test_the_balanced_threshold_lies_in_the_middle_of_the_gap() -> None:
-    truth = np.array([0] * 50 + [1] * 50)
-    scores = np.concatenate([np.linspace(0.0, 0.3, 50), np.linspace(0.6, 1.0, 50)])
-    assert metrics.balanced_threshold(truth, scores) == pytest.approx(0.45, abs=0.01)

@@ -8,23 +8,12 @@ import httpx
 import pytest
 from django.db import connection
 
+from tests.asgi import browse
 from webapp.accounts import identity as identities
 from webapp.config.asgi import application
 from webapp.config.handler import Threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def browse(scenario, **headers):
-    """Run a scenario with a client of the application under asyncio."""
-
-    async def run():
-        transport = httpx.ASGITransport(application)
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=headers) as by:
-            async with asyncio.timeout(30):
-                return await scenario(by)
-
-    return asyncio.run(run())
 
 
 @pytest.fixture

@@ -5,16 +5,15 @@ import base64
 import time
 from uuid import uuid4
 
-import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings as configured
 from django.db import OperationalError, connection
 
 from tests import synthetic
+from tests.asgi import browse
 from tests.webapp.conftest import JPEG
 from webapp.accounts import identity as identities
-from webapp.config.asgi import application
 from webapp.studies import services, waiting
 from webapp.studies.api import serializers
 from webapp.studies.models import Archive, Image, Prediction, Status, Study
@@ -29,18 +28,6 @@ def _no_connection_is_left():
     """Threads of the loop that ends have connections of their own."""
     yield
     connection.close()
-
-
-def browse(scenario, **headers):
-    """Run a scenario with a client of the application under asyncio."""
-
-    async def run():
-        transport = httpx.ASGITransport(application)
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=headers) as by:
-            async with asyncio.timeout(30):
-                return await scenario(by)
-
-    return asyncio.run(run())
 
 
 @pytest.fixture

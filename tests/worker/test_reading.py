@@ -105,7 +105,7 @@ class Check:
 def test_warnings_and_maps_go_with_their_image(
     prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), engine, Check()))  # type: ignore[arg-type]
+    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), engine, Check()))
     images = [prepared(shade) for shade in (3, 204, 51)]
     assert reading.read_batch([image.pk for image in images]) == 3
     dark, bright, dim = (image.prediction for image in reread(*images))

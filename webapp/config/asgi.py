@@ -4,9 +4,9 @@ import os
 
 import django
 
+from webapp.config.handler import Handler
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 django.setup(set_prefix=False)
-
-from webapp.config.handler import Handler  # noqa: E402  (it loads the middlewares, which need setup first)
 
 application = Handler()

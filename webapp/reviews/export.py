@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import PurePath
 from typing import IO
 
@@ -25,20 +26,22 @@ def build() -> IO[bytes]:
 
     Patients are named by a keyed hash: their images must stay together, and nobody needs to know who they are.
     """
-    made = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed by the answer that sends it
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(COLUMNS)
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-        for image in _reviewed():
-            stored = str(image.file.name)
-            name = f"images/{image.pk}{PurePath(stored).suffix}"
-            with default_storage.open(stored) as source, archive.open(name, "w", force_zip64=True) as target:
-                shutil.copyfileobj(source, target)
-            writer.writerow(_row(image, name))
-        archive.writestr("reviews.csv", table.getvalue())
-    made.seek(0)
-    return made
+    with ExitStack() as unless_sent:
+        made = unless_sent.enter_context(tempfile.TemporaryFile())
+        table = io.StringIO()
+        writer = csv.writer(table)
+        writer.writerow(COLUMNS)
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+            for image in _reviewed():
+                stored = str(image.file.name)
+                name = f"images/{image.pk}{PurePath(stored).suffix}"
+                with default_storage.open(stored) as source, archive.open(name, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
+                writer.writerow(_row(image, name))
+            archive.writestr("reviews.csv", table.getvalue())
+        made.seek(0)
+        unless_sent.pop_all()  # the answer that sends it closes it
+        return made
 
 
 def _reviewed() -> Iterator[Image]:
