@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from ml import data
 from ml.errors import BundleError, ImageError
 
 
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--work", type=Path, required=True, help="checkpoints and logs; a run resumes from them")
     train.add_argument("--name", default="vgg16-pneumonia")
     train.add_argument("--version", default="1.0.0")
-    train.add_argument("--fold", default="patients", choices=("patients", "IM", "NORMAL2-IM", "early"),
+    train.add_argument("--fold", default="patients", choices=data.FOLDS,
                        help="which patients are held out")  # fmt: skip
     train.add_argument("--precision", choices=("mixed_bfloat16", "float32"))
     train.add_argument("--seed", type=int)
@@ -103,9 +104,9 @@ def parser() -> argparse.ArgumentParser:
 def _train(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from ml import data, extra, recipe
+    from ml import extra, recipe
     from ml.cost import Cost
-    from ml.release import add_check, judge, release
+    from ml.release import Judged, add_check, release
     from ml.train import Run
 
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -120,7 +121,7 @@ def _train(arguments: argparse.Namespace) -> None:
     run.fit(arguments.weights)
     spent = cost.keep()
     if not arguments.output:
-        report = judge(run.model(), run.held_out, run.recipe).report
+        report = Judged(run.model(), run.held_out, run.recipe).report
         (arguments.work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         print(f"wrote {arguments.work / 'report.json'}")
         return
@@ -168,7 +169,6 @@ def _count(text: str) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
-    from ml import data
     from ml.bundle import Bundle
     from ml.release import recalibrate
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from ml.bundle import Bundle, sha256
 from ml.engines import Engine
 from ml.errors import BundleError
-from ml.strangers import turned
 
 FILE = "novelty.npz"
 CODE = "not_chest_xray"
@@ -110,27 +109,8 @@ class Check:
         return np.sqrt((within**2).sum(axis=1) + outside / self.rest**2), within @ self.turned
 
 
-def fit(engine: Engine, training: Inputs, held_out: Inputs, *, seed: int = 0) -> Check:
-    """Learn what chest X-rays look like to a network.
-
-    Args:
-        engine: the network, with the weights that are released.
-        training: ``(n, size, size)`` inputs of training patients, some of them perturbed. More than
-            :data:`MOST_TRAINING` are sampled.
-        held_out: inputs of other patients, plain and perturbed as uploads may be; the threshold is chosen on them.
-        seed: of the sampling.
-
-    Raises:
-        ValueError: where there are too few images.
-    """
-    rng = np.random.default_rng(seed)
-    known, unseen = _sample(training, MOST_TRAINING, rng), _sample(held_out, MOST_HELD_OUT, rng)
-    wrong = [np.concatenate(list(turned(_sample(side, MOST_TURNED, rng)).values())) for side in (known, unseen)]
-    return fit_to(*(features_of(engine, inputs) for inputs in (known, unseen, *wrong)))
-
-
-def fit_to(training: Features, held_out: Features, turned: Features, turned_held_out: Features) -> Check:
-    """:func:`fit` to features that are there already, each ``(n, d)``.
+def fit(training: Features, held_out: Features, turned: Features, turned_held_out: Features) -> Check:
+    """Learn what chest X-rays look like to a network, from features, each ``(n, d)``.
 
     Args:
         training: of chest X-rays.
@@ -243,7 +223,3 @@ def _level(features: Features) -> NDArray[np.float64]:
     """Features of length 1: their pattern matters, not how strongly an image's contrast drives them."""
     exact = features.astype(np.float64)
     return exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-6)
-
-
-def _sample(inputs: Inputs, most: int, rng: np.random.Generator) -> Inputs:
-    return inputs if len(inputs) <= most else inputs[np.sort(rng.permutation(len(inputs))[:most])]

@@ -55,7 +55,7 @@ def report(
         "held out, perturbed": novelty.features_of(engine, perturbed),
     }
     wrong = {kind: novelty.features_of(engine, inputs) for kind, inputs in _turned(plain, rng).items()}
-    check = novelty.fit_to(
+    check = novelty.fit(
         novelty.features_of(engine, known),
         np.concatenate(list(features.values())),
         np.concatenate([novelty.features_of(engine, inputs) for inputs in _turned(known, rng).values()]),

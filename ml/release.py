@@ -43,7 +43,7 @@ def release(
     """
     recipe = run.recipe
     model = run.model()
-    found = judge(model, run.held_out, recipe)
+    found = Judged(model, run.held_out, recipe)
     choice, threshold = found.choice, found.choice.points[assess.DEFAULT_POINT].threshold
     meta: dict[str, Any] = {
         "name": name,
@@ -107,7 +107,7 @@ def add_check(
 
 
 class Judged:
-    """A network's held-out figures.
+    """Everything that is chosen and measured on held-out samples, which takes minutes on a processor.
 
     Attributes:
         shown: every held-out file, as it is and with everything changed at once.
@@ -151,11 +151,6 @@ class Judged:
         }  # fmt: skip
 
 
-def judge(model: keras.Model, samples: list[data.Sample], recipe: Recipe) -> Judged:
-    """Choose and measure everything on held-out samples. Takes minutes on a processor."""
-    return Judged(model, samples, recipe)
-
-
 def recalibrate(source: bundle.Bundle, samples: list[data.Sample], output: Path, version: str) -> bundle.Bundle:
     """A bundle with the same network, calibrated and given its operating points on other images.
 
@@ -166,7 +161,7 @@ def recalibrate(source: bundle.Bundle, samples: list[data.Sample], output: Path,
         version: of the new bundle.
     """
     model = source.load_model()
-    found = judge(model, samples, Recipe(architecture=source.architecture, preprocessing=source.preprocessing))
+    found = Judged(model, samples, Recipe(architecture=source.architecture, preprocessing=source.preprocessing))
     meta = {key: value for key, value in source.meta.items() if key not in ("format", "weights")}
     meta |= {
         "version": version,

@@ -57,7 +57,7 @@ class Engine:
 
 @pytest.fixture(scope="module")
 def check() -> Check:
-    return novelty.fit_to(known(600, 1), known(400, 2), turned(80, 11), turned(80, 12))
+    return novelty.fit(known(600, 1), known(400, 2), turned(80, 11), turned(80, 12))
 
 
 def contrasty(count: int) -> NDArray[np.uint8]:
@@ -91,7 +91,7 @@ def test_turned_chests_are_flagged_although_they_are_near(check: Check) -> None:
 
 def test_half_of_the_room_up_to_turned_chests_is_left_to_chests_from_elsewhere() -> None:
     wrong = [(known(80, seed) + 9 * DIRECTIONS[0]).astype(np.float32) for seed in (1, 2)]
-    roomy = novelty.fit_to(known(600, 1), known(400, 2), *wrong)
+    roomy = novelty.fit(known(600, 1), known(400, 2), *wrong)
     elsewhere = (known(200, 3) + 2.5 * DIRECTIONS[0]).astype(np.float32)
     assert roomy.flags(elsewhere)[1].mean() < 0.1
     assert roomy.flags(wrong[1])[1].mean() > 0.95
@@ -118,22 +118,9 @@ def test_a_blank_image_is_flagged_whatever_its_features(check: Check) -> None:
     assert "blank" in said[1][0]["detail"]
 
 
-def test_a_fit_samples_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(novelty, "MOST_TRAINING", 40)
-    monkeypatch.setattr(novelty, "MOST_HELD_OUT", 30)
-    monkeypatch.setattr(novelty, "MOST_TURNED", 20)
-    engine = Engine()
-    inputs = RNG.integers(0, 256, (100, 6, 6), dtype=np.uint8)
-    fitted = novelty.fit(engine, inputs, inputs, seed=1)
-    assert engine.seen == 70 + 4 * (20 + 20)
-    assert len(fitted.axes) == 6, "a sixth of the images"
-    again = novelty.fit(Engine(), inputs, inputs, seed=1)
-    assert again.threshold == fitted.threshold
-
-
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 8"):
-        novelty.fit_to(known(7, 1), known(400, 2), turned(80, 11), turned(80, 12))
+        novelty.fit(known(7, 1), known(400, 2), turned(80, 11), turned(80, 12))
 
 
 # --- in the bundle --------------------------------------------------------------------------------------------------
