@@ -11,7 +11,6 @@ from PIL import Image
 
 from ml import cli, engines, novelty, novelty_report, strangers
 from ml.bundle import Bundle
-from ml.engines import Readings
 from ml.errors import BundleError
 from ml.novelty import Check
 from ml.predict import load_input
@@ -34,25 +33,6 @@ def known(count: int, seed: int) -> NDArray[np.float32]:
 def turned(count: int, seed: int) -> NDArray[np.float32]:
     """Nearly as close as real images, and all on one side."""
     return (known(count, seed) + 1.1 * DIRECTIONS.sum(axis=0)).astype(np.float32)
-
-
-class Engine:
-    """Its features are the image itself."""
-
-    device = "the test"
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def read(self, batch: NDArray[np.uint8]) -> Readings:
-        self.seen += len(batch)
-        features = batch.reshape(len(batch), -1).astype(np.float32)
-        return Readings(np.zeros((len(batch), 2), np.float32), features, np.zeros((len(batch), 2, 2), np.float32))
-
-    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self.read(batch).probabilities
-
-    def warm_up(self, max_batch: int) -> None: ...
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import data, extra, recipe
+from ml import cost, data, extra, recipe
 from ml.cost import Cost
 from ml.images import TrainingImages
 from ml.recipe import Recipe, Stage
@@ -119,12 +119,26 @@ def test_reviews_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 
 def test_cost_counts_time_and_processor_time() -> None:
-    cost = Cost()
+    spent = Cost()
     sum(i * i for i in range(10_000_000))
-    told = cost.so_far()
+    told = spent.so_far()
     assert told["processor_seconds"] <= told["seconds"] + 1
     assert told["machine"]
-    assert told["kilojoules"] is None or told["kilojoules"] >= 0
+
+
+def test_energy_is_what_the_counters_rose_by_and_none_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "COUNTERS", tmp_path)
+    assert Cost().so_far()["kilojoules"] is None
+    for package in (0, 1):
+        (tmp_path / f"intel-rapl:{package}").mkdir()
+        (tmp_path / f"intel-rapl:{package}" / "energy_uj").write_text("5000000")
+    measured = Cost()
+    (tmp_path / "intel-rapl:1" / "energy_uj").write_text("2505000000")
+    assert measured.so_far()["kilojoules"] == 2.5
+    (tmp_path / "intel-rapl:1" / "energy_uj").write_text("7")  # it has started anew
+    assert measured.so_far()["kilojoules"] is None
 
 
 def test_what_an_interrupted_run_cost_is_counted_in(tmp_path: Path) -> None:
