@@ -46,11 +46,17 @@ def wait_final(by: httpx.Client, url: str, seconds: float = 120) -> dict[str, An
         TimeoutError: it has not.
     """
     deadline = time.monotonic() + seconds
+    status = "not answered for"
     while time.monotonic() < deadline:
-        data: dict[str, Any] = by.get(url, params={"wait": 20}).raise_for_status().json()
-        if data["status"] in (*FINAL, "finished"):
+        try:
+            data: dict[str, Any] = by.get(url, params={"wait": 20}).raise_for_status().json()
+        except httpx.TransportError:  # its connection ended with the web process that had it
+            time.sleep(0.5)
+            continue
+        status = data["status"]
+        if status in (*FINAL, "finished"):
             return data
-    raise TimeoutError(f"{url} is still {data['status']}")
+    raise TimeoutError(f"{url} is still {status}")
 
 
 @dataclass
