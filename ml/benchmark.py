@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 
 from ml import engines, explain, novelty
 from ml.bundle import Bundle
+from ml.decode import open_image
+from ml.preprocess import to_input
 
 
 def benchmark(
-    model: Path, batches: Sequence[int], *, seconds: float = 10.0, json_file: Path | None = None
+    model: Path,
+    batches: Sequence[int],
+    *,
+    seconds: float = 10.0,
+    files: Sequence[Path] = (),
+    json_file: Path | None = None,
 ) -> dict[str, float]:
     """Read random images in a bare loop, for each size of batch, with and without what a reading brings along.
 
@@ -23,29 +30,40 @@ def benchmark(
         model: the bundle's folder.
         batches: images in a batch.
         seconds: how long to read for each size and either way.
+        files: images to read from the disk as well, once and in the largest batches, which adds decoding and preparing.
         json_file: where the figures go too.
 
     Returns:
         Images a second by size of batch, for the probabilities alone.
     """
+    bundle = Bundle.read(model)
     engine = engines.load(model)
     engine.warm_up(max(batches))
-    size = Bundle.read(model).preprocessing.size
+    size = bundle.preprocessing.size
     inputs = np.random.default_rng(0).integers(0, 256, (max(batches), size, size), dtype=np.uint8)
-    check = novelty.load(Bundle.read(model))
+    check = novelty.load(bundle)
 
     def read(batch: NDArray[np.uint8]) -> None:
         said = engine.read(batch)
         novelty.warnings_of(check, said.features, batch)
         explain.to_bytes(said.maps)
 
-    print(f"{Bundle.read(model).id} on {engine.device}, images a second")
+    print(f"{bundle.id} on {engine.device}, images a second")
     figures, full = {}, {}
     for count in batches:
         figures[str(count)], full[str(count)] = rates((engine.predict, read), inputs[:count], seconds)
         print(f"  batches of {count:>3}: {figures[str(count)]:6.2f}, {full[str(count)]:6.2f} with maps and warnings")
+    from_files = None
+    if files:
+        started = time.perf_counter()
+        for start in range(0, len(files), max(batches)):
+            chunk = files[start : start + max(batches)]
+            read(np.stack([to_input(open_image(file.read_bytes()), bundle.preprocessing) for file in chunk]))
+        from_files = len(files) / (time.perf_counter() - started)
+        print(f"  from {len(files)} files: {from_files:6.2f} with maps and warnings")
     if json_file:
-        about = {"device": engine.device, "images_per_second": figures, "with_maps_and_warnings": full}
+        about = {"device": engine.device, "images_per_second": figures, "with_maps_and_warnings": full,
+                 "from_files": from_files}  # fmt: skip
         json_file.write_text(json.dumps(about, indent=2) + "\n")
     return figures
 

@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     benchmark.add_argument("--model", type=Path, required=True, help="the bundle")
     benchmark.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16], help="images in a batch")
     benchmark.add_argument("--seconds", type=float, default=10.0, help="for each size of batch")
+    benchmark.add_argument("--files", type=Path, help="a folder of images to read from the disk as well")
     benchmark.add_argument("--json", type=Path, help="write the figures here")
     benchmark.set_defaults(run=_benchmark)
     return top
@@ -202,4 +203,5 @@ def _novelty(arguments: argparse.Namespace) -> None:
 def _benchmark(arguments: argparse.Namespace) -> None:
     from ml.benchmark import benchmark
 
-    benchmark(arguments.model, arguments.batch, seconds=arguments.seconds, json_file=arguments.json)
+    files = sorted(file for file in arguments.files.rglob("*") if file.is_file()) if arguments.files else []
+    benchmark(arguments.model, arguments.batch, seconds=arguments.seconds, files=files, json_file=arguments.json)

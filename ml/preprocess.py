@@ -4,7 +4,7 @@ It has two halves because serving does them in two processes: :func:`to_input` m
 as the record of what the model saw, and :func:`to_tensor` turns a batch of those into what VGG16 expects.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,20 +85,33 @@ def to_input(
     small = image.resize((spec.size, spec.size), resample, reducing_gap=2.0)
     if spec.blur:
         small = small.filter(ImageFilter.GaussianBlur(spec.blur))
-    values = np.asarray(small, dtype=np.float32)
-    low, high = np.percentile(values, spec.percentiles)
+    pixels = np.asarray(small)
+    counts = np.bincount(pixels.ravel(), minlength=256)
+    low, high = _percentiles(counts, spec.percentiles)
     # A blank image has no contrast to stretch; leave it blank instead of amplifying its noise.
-    scale = 255.0 / (high - low) if high - low >= 8 else 1.0
-    levelled = np.rint(np.clip((values - low) * scale, 0, 255)).astype(np.uint8)
-    return _equalized(levelled, spec.equalize) if spec.equalize and scale != 1.0 else levelled
+    if high - low < 8:
+        high, spec = low + 255.0, replace(spec, equalize=0.0)
+    # Pixels of one grey level go to one other, so that the levels are computed and not the pixels.
+    levels = np.rint(np.clip((np.arange(256) - low) * (255.0 / (high - low)), 0, 255)).astype(np.uint8)
+    if spec.equalize:
+        levels = _equalized(levels, counts, spec.equalize)
+    return levels[pixels]
 
 
-def _equalized(image: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
-    """Move every intensity towards its rank among the image's pixels."""
-    counts = np.bincount(image.ravel(), minlength=256)
-    ranks = (np.cumsum(counts) - counts / 2) * (255.0 / image.size)
-    levels = (1 - share) * np.arange(256) + share * ranks
-    return np.rint(levels).astype(np.uint8)[image]
+def _percentiles(counts: NDArray[np.int64], percents: tuple[float, float]) -> list[float]:
+    """Percentiles, interpolated as NumPy does, of pixels of which so many have each grey level."""
+    upto = np.cumsum(counts)
+    places = [percent / 100 * (upto[-1] - 1) for percent in percents]
+    below, above = (np.searchsorted(upto, np.floor(places) + step, side="right") for step in (0, 1))
+    return [float(low + (high - low) * (place % 1)) for low, high, place in zip(below, above, places, strict=True)]
+
+
+def _equalized(levels: NDArray[np.uint8], counts: NDArray[np.int64], share: float) -> NDArray[np.uint8]:
+    """Move every grey level, which so many pixels have, towards its rank among the image's pixels."""
+    counts = np.bincount(levels, weights=counts, minlength=256)
+    ranks = (np.cumsum(counts) - counts / 2) * (255.0 / counts.sum())
+    moved = (1 - share) * np.arange(256) + share * ranks
+    return np.rint(moved).astype(np.uint8)[levels]
 
 
 def to_tensor(batch: NDArray[np.uint8], scaling: str = "imagenet_bgr") -> NDArray[np.float32]:

@@ -3,23 +3,19 @@
 import gc
 import logging
 import math
-import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
-from PIL import Image as Picture
 
 from webapp.studies import services
-from webapp.studies.models import Image
 from worker import bundle
+from worker.inputs import Inputs
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle
@@ -31,11 +27,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reader:
-    """A bundle, the engine that runs it, and its check for what is no chest X-ray, where it has one."""
+    """A bundle, the engine that runs it, its check for what is no chest X-ray, where it has one, and what it reads."""
 
     bundle: "Bundle"
     engine: "Engine"
-    check: "Check | None" = None
+    check: "Check | None"
+    inputs: Inputs
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def load() -> Reader:
     # What was loaded stays; without this the garbage collector would look through all of it again and again.
     gc.collect()
     gc.freeze()
-    _reader = Reader(used, engine, check)
+    _reader = Reader(used, engine, check, Inputs(used.preprocessing.size))
     return _reader
 
 
@@ -82,9 +79,10 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
     """
     reader = _reader or load()
     token, images = services.claim(image_ids)
-    inputs = _inputs(images, reader.bundle)
+    inputs = _present(reader.inputs.of(images))
     if not inputs:
         return 0
+    reader.inputs.look_ahead()
     started = time.perf_counter()
     answers = _read(reader, inputs)
     seconds = time.perf_counter() - started
@@ -97,37 +95,15 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
     return services.succeed(token, results, model=reader.bundle.id, threshold=reader.bundle.threshold, seconds=seconds)
 
 
-def _inputs(images: Sequence[Image], used: "Bundle") -> dict[UUID, NDArray[np.uint8]]:
-    """The images' inputs as ingest stored them; one whose input is gone or damaged fails."""
-    found = {}
-    # The device has nothing to do meanwhile, so all processors may decode.
-    for image, pixels in zip(images, _threads().map(partial(_pixels, used=used), images), strict=True):
-        if pixels is not None:
-            found[image.pk] = pixels
-        else:
+def _present(inputs: Mapping[UUID, NDArray[np.uint8] | None]) -> dict[UUID, NDArray[np.uint8]]:
+    """Those inputs that could be loaded; the other images fail."""
+    for pk, pixels in inputs.items():
+        if pixels is None:
             services.fail(
-                image.pk, "input_missing",
+                pk, "input_missing",
                 "The prepared image is gone or damaged in the storage. Please upload it again.",
             )  # fmt: skip
-    return found
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="inputs")
-
-
-def _pixels(image: Image, used: "Bundle") -> NDArray[np.uint8] | None:
-    size = used.preprocessing.size
-    try:
-        with image.input.open("rb") as stream, Picture.open(stream, formats=("PNG",)) as picture:
-            pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
-        if pixels.shape == (size, size):
-            return pixels
-        logger.error("input of %s has the shape %s", image.pk, pixels.shape)
-    except (OSError, ValueError, SyntaxError) as error:
-        logger.error("input of %s cannot be read: %s", image.pk, error)
-    return None
+    return {pk: pixels for pk, pixels in inputs.items() if pixels is not None}
 
 
 def _read(reader: Reader, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, Answer]:

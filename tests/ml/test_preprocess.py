@@ -27,6 +27,26 @@ def test_exposure_is_taken_out() -> None:
     assert np.abs(before - after).mean() < 3
 
 
+@pytest.mark.parametrize("percents", [(1.0, 99.0), (0.0, 100.0), (2.5, 60.0)])
+def test_contrast_is_stretched_between_percentiles(percents: tuple[float, float]) -> None:
+    image = synthetic.xray(3, (96, 96))
+    values = np.asarray(image, dtype=np.float64)
+    low, high = np.percentile(values, percents)
+    expected = np.rint(np.clip((values - low) * 255 / (high - low), 0, 255))
+    pixels = to_input(image, Preprocessing(size=96, blur=0, percentiles=percents))
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_an_image_that_uses_the_whole_range_is_equalized_like_any_other() -> None:
+    narrow = synthetic.xray(3, (224, 224)).point(lambda level: 20 + level * 0.7)
+    wide = narrow.point(lambda level: min(255, max(0, (level - 60) * 2.4)))
+    spec = Preprocessing(blur=0, percentiles=(0, 100), equalize=1.0)
+    assert wide.getextrema() == (0, 255)
+    within = np.asarray(wide) % 255 > 0
+    difference = to_input(wide, spec).astype(int) - to_input(narrow, spec)
+    assert np.abs(difference[within]).max() <= 2
+
+
 def test_a_blank_image_stays_blank() -> None:
     pixels = to_input(Image.new("L", (300, 300), 90), Preprocessing())
     assert pixels.max() - pixels.min() == 0

@@ -162,6 +162,10 @@ def test_a_long_list_is_cut_into_pages_of_fifty(client, make_image):
     assert second["next"] is None
     beyond = client.get("/api/v1/images/?page=9")
     assert (beyond.status_code, beyond.json()["code"]) == (404, "not_found")
+    assert len(client.get("/api/v1/images/?page_size=51").json()["results"]) == 51
+    two = client.get("/api/v1/images/?page_size=2").json()
+    assert len(two["results"]) == 2
+    assert "page_size=2" in two["next"]
 
 
 def test_a_list_takes_few_queries_however_long(client, make_image, django_assert_max_num_queries):

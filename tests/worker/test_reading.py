@@ -19,6 +19,7 @@ from tests import synthetic
 from webapp.studies import heatmap, services
 from webapp.studies.models import Image, Prediction, Status
 from worker import bundle, preparing, reading, tasks
+from worker.inputs import Inputs
 
 Prepared = Callable[..., Image]
 
@@ -60,7 +61,7 @@ class Engine:
 def engine(installed: Any, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The engine of a process that has its model loaded."""
     played = Engine()
-    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), played))
+    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), played, None, Inputs(224)))
     return played
 
 
@@ -105,7 +106,7 @@ class Check:
 def test_warnings_and_maps_go_with_their_image(
     prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), engine, Check()))
+    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), engine, Check(), Inputs(224)))
     images = [prepared(shade) for shade in (3, 204, 51)]
     assert reading.read_batch([image.pk for image in images]) == 3
     dark, bright, dim = (image.prediction for image in reread(*images))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Case, Count, Q, When
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ class ImageQuerySet(OwnedQuerySet):
 
         found = dict(self.order_by().values_list("status").annotate(n=Count("pk")))
         return {str(status.value): found.get(status.value, 0) for status in Status}
+
+    def next_to_read(self) -> Self:
+        """Ready images in the order in which an infer worker probably comes to them."""
+        from webapp.studies.models import Priority
+
+        interactive_first = Case(When(priority=Priority.INTERACTIVE, then=0), default=1)
+        return self.filter(status="ready", attempts=0).order_by(interactive_first, "dispatched_at")
 
     def overdue(self) -> Self:
         """Queued or ready images whose message is older than each retry's patience, oldest first.

@@ -275,10 +275,9 @@ def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: fl
     """
     ids = [result.image_id for result in results]
     with transaction.atomic():
-        ours = Image.objects.filter(pk__in=ids, claim=token, status=Status.RUNNING)
-        # Changing the rows first takes their locks; what is changed here stays ours until the end.
-        ours.update(status=Status.SUCCEEDED, finished_at=timezone.now())
-        held = set(Image.objects.filter(pk__in=ids, claim=token, status=Status.SUCCEEDED).values_list("pk", flat=True))
+        # Their rows are locked, so that what is held here stays ours until the end.
+        ours = Image.objects.select_for_update().filter(pk__in=ids, claim=token, status=Status.RUNNING)
+        held = set(ours.values_list("pk", flat=True))
         Prediction.objects.bulk_create(
             [
                 Prediction(
@@ -297,7 +296,7 @@ def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: fl
                 if result.image_id in held
             ]
         )
-        Image.objects.filter(pk__in=held).update(claim=None)
+        Image.objects.filter(pk__in=held).update(status=Status.SUCCEEDED, finished_at=timezone.now(), claim=None)
     return len(held)
 
 

@@ -1,0 +1,65 @@
+"""Loading the next batch's inputs while the device is busy."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from django.core.files.storage import default_storage
+from django.db import connections
+
+from webapp.studies.models import Image, Priority
+from worker.inputs import Inputs
+
+Prepared = Callable[..., Image]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def inputs(settings: object) -> Iterator[Inputs]:
+    made = Inputs(224)
+    yield made
+    # The test's database cannot be emptied while a thread is connected to it.
+    made._looking.submit(connections.close_all).result()
+
+
+def shades(loaded: dict[object, object]) -> list[int | None]:
+    return [None if pixels is None else int(np.asarray(pixels)[0, 0]) for pixels in loaded.values()]
+
+
+def gone(*images: Image) -> None:
+    for image in images:
+        default_storage.delete(image.input.name)
+
+
+def test_inputs_come_in_the_order_of_their_images(prepared: Prepared, inputs: Inputs) -> None:
+    images = [prepared(shade) for shade in (90, 10, 50)]
+    assert list(inputs.of(images)) == [image.pk for image in images]
+    assert shades(inputs.of(images)) == [90, 10, 50]
+
+
+def test_one_that_is_gone_is_none(prepared: Prepared, inputs: Inputs) -> None:
+    images = [prepared(shade) for shade in (90, 10)]
+    gone(images[0])
+    assert shades(inputs.of(images)) == [None, 10]
+
+
+def test_what_was_looked_ahead_at_need_not_be_loaded(prepared: Prepared, inputs: Inputs) -> None:
+    images = [prepared(shade) for shade in (90, 10)]
+    inputs.look_ahead()
+    inputs._looking.submit(int).result()  # it has come to its end
+    gone(*images)
+    late = prepared(30)
+    assert shades(inputs.of([images[1], late, images[0]])) == [10, 30, 90]
+    assert shades(inputs.of(images)) == [None, None], "it is kept for one batch only"
+
+
+def test_it_looks_at_the_next_batch(prepared: Prepared, inputs: Inputs, settings: object) -> None:
+    settings.MAX_BATCH = 2  # type: ignore[attr-defined]
+    bulk = [prepared(shade, priority=Priority.BULK) for shade in (1, 2)]
+    interactive = prepared(3, priority=Priority.INTERACTIVE)
+    suspect = prepared(4, priority=Priority.INTERACTIVE, attempts=1)
+    inputs.look_ahead()
+    inputs._looking.submit(int).result()
+    gone(*bulk, interactive, suspect)
+    assert shades(inputs.of([*bulk, interactive, suspect])) == [1, None, 3, None]

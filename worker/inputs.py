@@ -1,0 +1,68 @@
+"""The prepared images as arrays, those of the next batch while the device still reads the last one."""
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from uuid import UUID
+
+import numpy as np
+from django.conf import settings
+from django.db import Error, close_old_connections
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from webapp.studies.models import Image
+
+logger = logging.getLogger(__name__)
+
+Pixels = NDArray[np.uint8]
+
+
+class Inputs:
+    """Loads what ingest stored.
+
+    Args:
+        size: side of an input in pixels.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        # The device has nothing to do meanwhile, so all processors may decode.
+        self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="inputs")
+        # One thread, so that looking ahead takes one connection to the database.
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+        self._ahead: Future[dict[UUID, Pixels]] | None = None
+
+    def of(self, images: Sequence[Image]) -> dict[UUID, Pixels | None]:
+        """The images' inputs, ``(size, size)`` each, or None where one is gone or damaged."""
+        ahead = self._ahead.result() if self._ahead else {}
+        self._ahead = None
+        missing = [image for image in images if image.pk not in ahead]
+        loaded = dict(zip((image.pk for image in missing), self._threads.map(self._load, missing), strict=True))
+        return {image.pk: ahead[image.pk] if image.pk in ahead else loaded[image.pk] for image in images}
+
+    def look_ahead(self) -> None:
+        """Begin to load those that will probably be next; whether they will be is not for this to decide."""
+        self._ahead = self._looking.submit(self._next)
+
+    def _next(self) -> dict[UUID, Pixels]:
+        close_old_connections()
+        try:
+            expected = list(Image.objects.next_to_read()[: settings.MAX_BATCH])
+        except Error as error:
+            logger.warning("could not look ahead: %s", error)
+            return {}
+        loaded = ((image.pk, self._load(image)) for image in expected)
+        return {pk: pixels for pk, pixels in loaded if pixels is not None}
+
+    def _load(self, image: Image) -> Pixels | None:
+        try:
+            with image.input.open("rb") as stream, Picture.open(stream, formats=("PNG",)) as picture:
+                pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
+            if pixels.shape == (self.size, self.size):
+                return pixels
+            logger.error("input of %s has the shape %s", image.pk, pixels.shape)
+        except (OSError, ValueError, SyntaxError) as error:
+            logger.error("input of %s cannot be read: %s", image.pk, error)
+        return None
