@@ -5,7 +5,7 @@ compression) must not help the network, so all of it is varied.
 """
 
 import io
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -39,6 +39,8 @@ class Strength:
         shade: relative change of exposure from one side of the image to the other.
         equalize: share by which the histogram is flattened.
         erase: probability of covering a patch or an edge, where markers and collimators are.
+        share: probability of each kind of change (framing, exposure, sharpness), so that a network sees images as they
+            are as well.
     """
 
     rotation: float = 12.0
@@ -54,6 +56,7 @@ class Strength:
     shade: float = 0.0
     equalize: float = 0.0
     erase: float = 0.0
+    share: float = 1.0
 
 
 #: For choosing the epoch and the threshold: hard, yet each change is one that a real upload could show.
@@ -72,17 +75,21 @@ def perturb(image: Image.Image, rng: np.random.Generator, strength: Strength, sp
     Returns:
         ``(size, size)`` 8-bit greyscale, as :func:`ml.preprocess.to_input` gives.
     """
-    if not any(astuple(strength)):
+    if not any(astuple(replace(strength, share=0.0))):
         return to_input(image, spec)
-    image = _frame(image, rng, strength)
+    framed, exposed, degraded = (strength.share == 1 or rng.random() < strength.share for _ in range(3))
+    if framed:
+        image = _frame(image, rng, strength)
     if max(image.size) > 1.5 * spec.size:
         image = image.resize(_jitter_size(spec.size, rng), rng.choice(FILTERS), reducing_gap=3.0)
-    image = _expose(image, rng, strength)
-    if strength.shade:
+    if exposed:
+        image = _expose(image, rng, strength)
+    if exposed and strength.shade:
         image = _shade(image, rng, strength.shade)
     if rng.random() < strength.erase:
         image = _erase(image, rng)
-    image = _degrade(image, rng, strength, spec.size)
+    if degraded:
+        image = _degrade(image, rng, strength, spec.size)
     return to_input(image, spec, resample=Image.Resampling(rng.choice(FILTERS)))
 
 

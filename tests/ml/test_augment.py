@@ -8,7 +8,7 @@ from ml.preprocess import Preprocessing, to_input
 from tests import synthetic
 
 SPEC = Preprocessing()
-OFF = dict.fromkeys(Strength.__dataclass_fields__, 0.0)
+OFF = {**dict.fromkeys(Strength.__dataclass_fields__, 0.0), "share": 1.0}
 
 
 def difference(strength: Strength, seed: int = 0) -> float:
@@ -39,8 +39,16 @@ def test_nothing_switched_on_changes_next_to_nothing() -> None:
                                              ("noise", 60), ("blur", 6), ("flip", 1.0), ("jpeg", 1.0)])  # fmt: skip
 def test_each_change_changes(name: str, value: float) -> None:
     changed = np.mean([difference(Strength(**{**OFF, name: value}), seed) for seed in range(12)])
-    unchanged = np.mean([difference(Strength(**OFF), seed) for seed in range(12)])
+    # As good as nothing, so that only the choice of the resampling filter is left.
+    unchanged = np.mean([difference(Strength(**{**OFF, "gamma": 1e-6}), seed) for seed in range(12)])
     assert changed > unchanged + 0.3
+
+
+def test_a_share_of_the_images_keeps_each_kind_of_change_away() -> None:
+    always, seldom = ({**OFF, "rotation": 30.0, "share": share} for share in (1.0, 0.3))
+    changed = [[difference(Strength(**strength), seed) > 5 for seed in range(60)] for strength in (always, seldom)]
+    assert sum(changed[0]) > 50
+    assert 5 < sum(changed[1]) < 30
 
 
 @pytest.mark.parametrize("side", [150, 800])
