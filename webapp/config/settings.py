@@ -101,7 +101,8 @@ CACHES = {
 }
 
 MEDIA_ROOT = DATA_DIR / "media"
-STATIC_ROOT = DATA_DIR / "static"
+# An image brings its static files along.
+STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STATIC_URL = "static/"
 STORAGES = {
     "default": {
@@ -113,6 +114,8 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 FILE_UPLOAD_PERMISSIONS = 0o640
+# Uploads grow here. On MEDIA_ROOT's file system, keeping one means renaming it; elsewhere it is copied.
+FILE_UPLOAD_TEMP_DIR = env("FILE_UPLOAD_TEMP_DIR", default=None)
 
 # --- limits ---------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,39 @@
+"""Is this container well? `python -m compose.health WHAT`: an address that answers 200, or a file that is kept young.
+
+Only the standard library, and nothing of the service: it runs every ten seconds in every container.
+"""
+
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+#: Seconds after which a file that its writer renews every five counts as left behind.
+YOUNG = 30.0
+
+
+def problem(what: str) -> str | None:
+    """None where all is well, else what is wrong.
+
+    Args:
+        what: an ``http://`` address of this container, or the path of a file.
+    """
+    if what.startswith("http://"):
+        # The address is this container's own: no proxy of the environment is asked.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(what, timeout=4):
+                return None
+        except (OSError, urllib.error.HTTPError) as error:
+            return f"{what}: {error}"
+    try:
+        age = time.time() - Path(what).stat().st_mtime
+    except FileNotFoundError:
+        return f"{what} is not there: not ready yet, or no longer"
+    return None if age < YOUNG else f"{what} was last renewed {age:.0f} s ago"
+
+
+if __name__ == "__main__":
+    if reason := problem(sys.argv[1]):
+        sys.exit(reason)
