@@ -1,5 +1,6 @@
 """The prepared images as arrays, those of the next batch while the device still reads the last one."""
 
+import io
 import logging
 import os
 from collections.abc import Sequence
@@ -19,6 +20,10 @@ logger = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
 
+class Away(Exception):
+    """The storage does not answer; nothing is known of the input."""
+
+
 class Inputs:
     """Loads what ingest stored.
 
@@ -35,12 +40,16 @@ class Inputs:
         self._ahead: Future[dict[UUID, Pixels]] | None = None
 
     def of(self, images: Sequence[Image]) -> dict[UUID, Pixels | None]:
-        """The images' inputs, ``(size, size)`` each, or None where one is gone or damaged."""
+        """The images' inputs, ``(size, size)`` each, or None where one is gone or damaged.
+
+        Those are left out that the storage, being away, did not give.
+        """
         ahead = self._ahead.result() if self._ahead else {}
         self._ahead = None
         missing = [image for image in images if image.pk not in ahead]
         loaded = dict(zip((image.pk for image in missing), self._threads.map(self._load, missing), strict=True))
-        return {image.pk: ahead[image.pk] if image.pk in ahead else loaded[image.pk] for image in images}
+        found = ahead | {pk: pixels for pk, pixels in loaded.items() if not isinstance(pixels, Away)}
+        return {image.pk: found[image.pk] for image in images if image.pk in found}
 
     def look_ahead(self) -> None:
         """Begin to load those that will probably be next; whether they will be is not for this to decide."""
@@ -54,11 +63,20 @@ class Inputs:
             logger.warning("could not look ahead: %s", error)
             return {}
         loaded = ((image.pk, self._load(image)) for image in expected)
-        return {pk: pixels for pk, pixels in loaded if pixels is not None}
+        return {pk: pixels for pk, pixels in loaded if isinstance(pixels, np.ndarray)}
 
-    def _load(self, image: Image) -> Pixels | None:
+    def _load(self, image: Image) -> "Pixels | Away | None":
         try:
-            with image.input.open("rb") as stream, Picture.open(stream, formats=("PNG",)) as picture:
+            with image.input.open("rb") as stream:
+                content = stream.read()
+        except (FileNotFoundError, ValueError) as error:
+            logger.error("input of %s is gone: %s", image.pk, error)
+            return None
+        except OSError as error:
+            logger.warning("input of %s cannot be had now: %s", image.pk, error)
+            return Away()
+        try:
+            with Picture.open(io.BytesIO(content), formats=("PNG",)) as picture:
                 pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
             if pixels.shape == (self.size, self.size):
                 return pixels

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import signals
 from django.conf import settings
-from django.db import Error, close_old_connections, connection
+from django.db import Error, close_old_connections, connections
 
 from webapp.ops import services
 from worker import reading
@@ -36,8 +36,6 @@ def _load_model(**_: Any) -> None:
     """In the child, before it takes work."""
     if ROLE != "infer":
         return
-    # The parent's connection must not be shared.
-    connection.close()
     started = time.perf_counter()
     reader = reading.load()
     logger.info("%s is loaded and warm after %.1f s", reader.bundle.id, time.perf_counter() - started)
@@ -80,3 +78,10 @@ def _try(report: Any, *args: Any, **kwargs: Any) -> None:
         report(*args, **kwargs)
     except Error as error:
         logger.warning("could not report: %s", error)
+    finally:
+        disconnect()
+
+
+def disconnect() -> None:
+    """Leave the parent without a connection: a child that is started now would share it, and close it for both."""
+    connections.close_all()

@@ -79,7 +79,10 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
     """
     reader = _reader or load()
     token, images = services.claim(image_ids)
-    inputs = _present(reader.inputs.of(images))
+    found = reader.inputs.of(images)
+    if away := [image.pk for image in images if image.pk not in found]:
+        services.put_back(token, away)
+    inputs = _present(found)
     if not inputs:
         return 0
     reader.inputs.look_ahead()

@@ -50,6 +50,15 @@ def unpack(archive_id: str) -> str:
     except Problem as error:
         services.fail_archive(UUID(archive_id), error.code, str(error.detail))
         return error.code
+    except FileNotFoundError:
+        services.fail_archive(
+            UUID(archive_id), "file_missing", "The ZIP is gone from the storage. Please upload it again."
+        )
+        return "file_missing"
+    except (Error, OSError):
+        # Not the ZIP's fault: it stays queued, and the reconciler sends it again.
+        services.excuse_archive(UUID(archive_id))
+        raise
 
 
 class ReadingTask(AdaptiveBatches):
@@ -64,6 +73,8 @@ class ReadingTask(AdaptiveBatches):
             services.release([UUID(request.args[0]) for request in requests])
         except Error:
             logger.exception("could not give a lost batch back; the reconciler will")
+        finally:
+            presence.disconnect()
 
 
 @app.task(name="worker.infer", base=ReadingTask)

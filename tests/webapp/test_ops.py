@@ -54,7 +54,7 @@ def test_a_broker_that_is_away_is_named(client, workers, no_broker):
 
 def test_a_storage_that_is_away_is_named(client, workers, use_broker, settings):
     use_broker("memory://")
-    settings.MEDIA_ROOT = settings.MEDIA_ROOT / "unmounted"
+    settings.MEDIA_ROOT.rmdir()
     assert missing(client) == {"storage"}
 
 

@@ -53,6 +53,7 @@ def storage(settings: Any, tmp_path: Path) -> Path:
 def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's own transaction must not lose its connection; Django's test client takes the same care."""
     monkeypatch.setattr(presence, "close_old_connections", lambda: None)
+    monkeypatch.setattr(presence, "disconnect", lambda: None)
 
 
 @pytest.fixture

@@ -46,7 +46,6 @@ def model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return SimpleNamespace(bundle=SimpleNamespace(id="chest-1.2.0"), engine=SimpleNamespace(device="CPU, 2 cores"))
 
     monkeypatch.setattr(reading, "load", load)
-    monkeypatch.setattr(presence, "connection", SimpleNamespace(close=lambda: done.append("closed")))
     return done
 
 
@@ -73,7 +72,20 @@ def test_an_infer_worker_is_ready_when_its_child_has_the_model(starts: Starts, m
     assert (worker.name, worker.role, worker.model, worker.device) == (
         "infer@here", "infer", "chest-1.2.0", "CPU, 2 cores",
     )  # fmt: skip
-    assert model == ["closed", "loaded"], "the parent's connection goes first"
+    assert model == ["loaded"]
+
+
+@pytest.mark.parametrize("role", ["ingest", "infer"])
+def test_no_connection_is_left_that_a_child_would_share(
+    starts: Starts, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    connected = [True]
+    monkeypatch.setattr(presence, "disconnect", lambda: connected.append(False))
+    starts(role)
+    assert connected[-1] is (role == "ingest"), "only a worker that reports has had one"
+    presence._last = 0.0
+    signals.heartbeat_sent.send(sender=None)
+    assert not connected[-1]
 
 
 def test_an_infer_worker_is_not_ready_while_its_child_is_gone(starts: Starts, model: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 ``application/problem+json``: every one with a code for programs and a sentence for people."""
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,10 @@ from django.shortcuts import render
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
+
+from webapp.config.storages import StorageAway
+
+logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 CODES = {
@@ -44,6 +49,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """Django REST Framework's handler, giving problem documents."""
     if isinstance(error, SuspiciousOperation):
         error = _refused(error)
+    if isinstance(error, StorageAway):
+        logger.error("the storage is away: %s", error)
+        error = Problem(503, "storage_unavailable", "The storage does not answer. Please try again in a few minutes.")
     response = drf_handler(error, context)
     if response is None:
         return None

@@ -2,8 +2,11 @@
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 import environ
+
+from webapp.config import brokers, databases
 
 env = environ.FileAwareEnv()
 
@@ -73,45 +76,48 @@ TEMPLATES = [
 
 # An accepted upload must survive a power cut. What a worker found out need not: the database stays whole, the image
 # goes back to where it was, and is read again.
-_SYNCHRONOUS = "NORMAL" if env("PNEUMOQUEUE_ROLE", default="") else "FULL"
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
-DATABASES["default"]["CONN_MAX_AGE"] = None
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        # A transaction that will write takes its turn at its start; upgrading a read lock later can only fail.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={_SYNCHRONOUS}; PRAGMA cache_size=-8000;",
-    }
+DATABASES = {
+    "default": databases.from_url(
+        env("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
+        durable=not env("PNEUMOQUEUE_ROLE", default=""),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:6379/0")
-CACHES = {
-    "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "cache",
-        "OPTIONS": {
-            "SOCKET_CONNECT_TIMEOUT": 1,
-            "SOCKET_TIMEOUT": 1,
-            # The cache only counts requests. Without it uploads are still accepted.
-            "IGNORE_EXCEPTIONS": True,
-        },
-    }
+BROKER_URL = env("BROKER_URL", default="")
+# Beside another broker, Redis is there only if it is named; it then counts requests.
+REDIS_URL = env("REDIS_URL", default="" if BROKER_URL else "redis://127.0.0.1:6379/0")
+BROKER_URL = BROKER_URL or REDIS_URL
+_SENTINEL = {
+    "master": env("REDIS_SENTINEL_MASTER", default="mymaster"),
+    "sentinel_password": env("REDIS_SENTINEL_PASSWORD", default=""),
 }
+CACHES = {"default": brokers.cache(REDIS_URL, **_SENTINEL)}
 
 MEDIA_ROOT = DATA_DIR / "media"
 # An image brings its static files along.
 STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STATIC_URL = "static/"
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": "webapp.config.storages.Folder",
         # Names come from row ids, and a task that runs twice writes the same file twice.
         "OPTIONS": {"location": str(MEDIA_ROOT), "allow_overwrite": True},
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+if S3_BUCKET := env("S3_BUCKET", default=""):
+    STORAGES["default"] = {
+        "BACKEND": "webapp.config.s3.Bucket",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": env("S3_ENDPOINT_URL", default=""),
+            "region_name": env("S3_REGION", default="us-east-1"),
+            # Without a key, Amazon's library looks for the machine's own role.
+            "access_key": env("S3_ACCESS_KEY_ID", default="") or None,
+            "secret_key": env("S3_SECRET_ACCESS_KEY", default="") or None,
+        },
+    }
 WHITENOISE_USE_FINDERS = DEBUG
 FILE_UPLOAD_PERMISSIONS = 0o640
 # Uploads grow here. On MEDIA_ROOT's file system, keeping one means renaming it; elsewhere it is copied.
@@ -146,15 +152,8 @@ RUNNING_LEASE_SECONDS = env.int("RUNNING_LEASE_SECONDS", default=30)
 RESEND_AFTER_SECONDS = env.int("RESEND_AFTER_SECONDS", default=15)
 RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=10)
 
-CELERY_BROKER_URL = REDIS_URL
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Longer than the longest batch; also how long a message stays lost when a worker's parent is killed, although the
-    # reconciler is faster.
-    "visibility_timeout": 120,
-    "socket_connect_timeout": 2,
-    "socket_timeout": 15,
-    "health_check_interval": 10,
-}
+CELERY_BROKER_URL = BROKER_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = brokers.transport_options(BROKER_URL, **_SENTINEL)
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None

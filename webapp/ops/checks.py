@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable
 
-from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
-from kombu.exceptions import OperationalError
 
 from webapp.config.celery import app
 from webapp.ops.models import Worker
+from webapp.studies import dispatch
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +27,12 @@ def broker() -> bool:
         with app.connection_for_write(connect_timeout=2) as opened:
             opened.ensure_connection(max_retries=1, interval_start=0, timeout=3)
             return True
-    except (OperationalError, OSError):
+    except dispatch.broker_errors():
         return False
 
 
 def storage() -> bool:
-    return settings.MEDIA_ROOT.is_dir()
+    return bool(default_storage.is_there())  # type: ignore[attr-defined]  # both of ours have it
 
 
 def worker(role: str) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from django.db.models import Min
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -36,7 +35,7 @@ class DomainCollector(Collector):
                 queue = dispatch.queue_of(step, priority)
                 try:
                     messages.add_metric([queue], dispatch.messages_waiting(queue))
-                except (OperationalError, OSError):
+                except dispatch.broker_errors():
                     # The broker is away; readiness says so, and the other figures still count.
                     return
         yield messages

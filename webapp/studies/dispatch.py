@@ -5,7 +5,7 @@ A message that cannot be sent is not an error: the row is there, and the reconci
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from kombu.exceptions import OperationalError
@@ -20,6 +20,21 @@ logger = logging.getLogger(__name__)
 INGEST = "worker.ingest"
 INFER = "worker.infer"
 UNPACK = "worker.unpack"
+
+
+#: A message goes through at the second attempt at the latest, or the broker is away: its restart leaves the connection
+#: broken. One that RabbitMQ does not confirm, as when its disk is full, must not hold up an upload.
+SENDING: dict[str, Any] = {
+    "retry": True,
+    "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+    "confirm_timeout": 5,
+}
+
+
+def broker_errors() -> tuple[type[BaseException], ...]:
+    """What the broker's client raises where the broker is away."""
+    connection = app.connection_for_write()
+    return (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)
 
 
 def queue_of(step: str, priority: str) -> str:
@@ -37,16 +52,16 @@ def send(step: str, images: Iterable["Image"]) -> None:
                     kwargs={"alone": True} if step == INFER and image.attempts else {},
                     queue=queue_of(step, image.priority),
                     producer=producer,
-                    retry=False,
+                    **SENDING,
                 )
-    except (OperationalError, OSError) as error:
+    except broker_errors() as error:
         logger.warning("broker is away (%s); the reconciler will send again", error)
 
 
 def send_unpack(archive_id: UUID) -> None:
     try:
-        app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", retry=False)
-    except (OperationalError, OSError) as error:
+        app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", **SENDING)
+    except broker_errors() as error:
         logger.warning("broker is away (%s); the reconciler will send again", error)
 
 
@@ -54,7 +69,7 @@ def messages_waiting(queue: str) -> int:
     """Messages in a queue that no worker has taken.
 
     Raises:
-        OperationalError, OSError: where the broker is away.
+        One of :func:`broker_errors`: where the broker is away.
     """
     with app.connection_for_read(connect_timeout=2) as connection:
         channel = connection.default_channel

@@ -59,8 +59,8 @@ class Patient(Owned):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint("owner", "identifier", name="patient_of_owner"),
-            models.UniqueConstraint("guest", "identifier", name="patient_of_guest"),
+            models.UniqueConstraint(fields=["owner", "identifier"], name="patient_of_owner"),
+            models.UniqueConstraint(fields=["guest", "identifier"], name="patient_of_guest"),
         ]
 
     def __str__(self) -> str:

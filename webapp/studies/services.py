@@ -2,7 +2,7 @@
 twice does its work once, and a late result never overwrites a cancellation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,6 +19,7 @@ from django.utils import timezone
 from webapp.accounts.identity import Identity
 from webapp.studies import dispatch, sniff, zips
 from webapp.studies.models import WAITING, Archive, Image, Label, Patient, Prediction, Priority, Status, Study
+from webapp.studies.transactions import atomically
 
 CRASHED = (
     "worker_crashed",
@@ -40,11 +41,15 @@ def create_image(
     """
     sniff.check_image(file)
     image = _new_image(identity, file, filename=filename, priority=priority)
-    with transaction.atomic():
-        image.patient = _patient(identity, patient)
-        image.save(force_insert=True)
-        transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
+    _keep_image(image, identity, patient)
     return image
+
+
+@atomically
+def _keep_image(image: Image, identity: Identity, patient: str) -> None:
+    image.patient = _patient(identity, patient)
+    image.save(force_insert=True)
+    transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
 
 
 def create_study(identity: Identity, files: Sequence[File], *, name: str = "", patient: str = "") -> Study:
@@ -66,18 +71,22 @@ def create_study(identity: Identity, files: Sequence[File], *, name: str = "", p
             archive = Archive(study=study, filename=str(file.name)[:255], total=len(entries), dispatched_at=now)
             archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
             archives.append(archive)
-    with transaction.atomic():
-        study.patient = _patient(identity, patient)
-        study.save(force_insert=True)
-        for image in images:
-            image.patient = study.patient
-        Archive.objects.bulk_create(archives)
-        Image.objects.bulk_create(images)
-        queued = [image for image in images if image.status == Status.QUEUED]
-        transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
-        for archive in archives:
-            transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
+    _keep_study(study, images, archives, identity, patient)
     return study
+
+
+@atomically
+def _keep_study(study: Study, images: list[Image], archives: list[Archive], identity: Identity, patient: str) -> None:
+    study.patient = _patient(identity, patient)
+    study.save(force_insert=True)
+    for image in images:
+        image.patient = study.patient
+    Archive.objects.bulk_create(archives)
+    Image.objects.bulk_create(images)
+    queued = [image for image in images if image.status == Status.QUEUED]
+    transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
+    for archive in archives:
+        transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
 
 
 def unpack(archive_id: UUID, chunk: int = 20) -> int:
@@ -92,7 +101,7 @@ def unpack(archive_id: UUID, chunk: int = 20) -> int:
     if archive.attempts >= settings.MAX_ATTEMPTS:
         fail_archive(archive_id, *CRASHED)
         return 0
-    Archive.objects.filter(pk=archive_id).update(attempts=F("attempts") + 1, dispatched_at=timezone.now())
+    _start_unpacking(archive)
     study = archive.study
     identity = Identity(user=study.owner, guest=study.guest)
     done = set(archive.images.values_list("archive_index", flat=True))
@@ -107,24 +116,44 @@ def unpack(archive_id: UUID, chunk: int = 20) -> int:
                 image.patient = study.patient
                 image.archive, image.archive_index = archive, entry.index
                 images.append(image)
-            with transaction.atomic():
-                if Study.objects.filter(pk=study.pk, cancelled_at__isnull=False).exists():
-                    for image in images:
-                        image.status = Status.CANCELLED
-                        image.finished_at = timezone.now()
-                Image.objects.bulk_create(images, ignore_conflicts=True)
-                Archive.objects.filter(pk=archive_id).update(dispatched_at=timezone.now())
-                queued = [image for image in images if image.status == Status.QUEUED]
-                transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
+            _keep_entries(archive, images)
             made += len(images)
-    with transaction.atomic():
-        unpacked = Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED)
-        unpacked.update(state=Archive.State.UNPACKED, attempts=0)
-        # Its images are stored now; keeping the ZIP would keep everything twice.
-        transaction.on_commit(partial(default_storage.delete, str(archive.file.name)))
+    _finish_unpacking(archive)
     return made
 
 
+@atomically
+def _start_unpacking(archive: Archive) -> None:
+    Archive.objects.filter(pk=archive.pk).update(attempts=F("attempts") + 1, dispatched_at=timezone.now())
+
+
+@atomically
+def _keep_entries(archive: Archive, images: list[Image]) -> None:
+    if Study.objects.filter(pk=archive.study_id, cancelled_at__isnull=False).exists():
+        for image in images:
+            image.status = Status.CANCELLED
+            image.finished_at = timezone.now()
+    Image.objects.bulk_create(images, ignore_conflicts=True)
+    Archive.objects.filter(pk=archive.pk).update(dispatched_at=timezone.now())
+    queued = [image for image in images if image.status == Status.QUEUED]
+    transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
+
+
+@atomically
+def _finish_unpacking(archive: Archive) -> None:
+    unpacked = Archive.objects.filter(pk=archive.pk, state=Archive.State.QUEUED)
+    unpacked.update(state=Archive.State.UNPACKED, attempts=0)
+    # Its images are stored now; keeping the ZIP would keep everything twice.
+    transaction.on_commit(partial(default_storage.delete, str(archive.file.name)), robust=True)
+
+
+@atomically
+def excuse_archive(archive_id: UUID) -> None:
+    """Take back an attempt to unpack a ZIP that failed for a reason outside of it."""
+    Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED, attempts__gt=0).update(attempts=F("attempts") - 1)
+
+
+@atomically
 def fail_archive(archive_id: UUID, code: str, detail: str) -> None:
     Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED).update(
         state=Archive.State.FAILED, error_code=code, error_detail=detail[:500]
@@ -184,6 +213,7 @@ class Prepared:
     input: str
 
 
+@atomically
 def start_ingest(image_id: UUID) -> Image | None:
     """Count an attempt to prepare an image.
 
@@ -199,6 +229,7 @@ def start_ingest(image_id: UUID) -> Image | None:
     return None
 
 
+@atomically
 def finish_ingest(image: Image, prepared: Prepared) -> bool:
     """Mark an image as ready and send it to the model.
 
@@ -206,21 +237,22 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         False where someone else has done so, or it was cancelled.
     """
     now = timezone.now()
-    with transaction.atomic():
-        moved = Image.objects.filter(pk=image.pk, status=Status.QUEUED).update(
-            status=Status.READY, ready_at=now, attempts=0, dispatches=1, dispatched_at=now, **vars(prepared)
-        )
-        if moved:
-            image.attempts = 0
-            transaction.on_commit(partial(dispatch.send, dispatch.INFER, [image]))
+    moved = Image.objects.filter(pk=image.pk, status=Status.QUEUED).update(
+        status=Status.READY, ready_at=now, attempts=0, dispatches=1, dispatched_at=now, **vars(prepared)
+    )
+    if moved:
+        image.attempts = 0
+        transaction.on_commit(partial(dispatch.send, dispatch.INFER, [image]))
     return bool(moved)
 
 
+@atomically
 def excuse(image_id: UUID) -> None:
     """Take back an attempt to prepare an image that failed for a reason outside of it."""
     Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__gt=0).update(attempts=F("attempts") - 1)
 
 
+@atomically
 def fail(image_id: UUID, code: str, detail: str) -> bool:
     """Fail an image that has not come to an end."""
     return bool(
@@ -245,6 +277,7 @@ class Result:
     heatmap: bytes = b""
 
 
+@atomically
 def claim(image_ids: Sequence[UUID]) -> tuple[UUID, list[Image]]:
     """Take ready images for one batch and count the attempt.
 
@@ -260,6 +293,7 @@ def claim(image_ids: Sequence[UUID]) -> tuple[UUID, list[Image]]:
     return token, list(Image.objects.filter(claim=token)) if taken else []
 
 
+@atomically
 def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: float, seconds: float) -> int:
     """Write a batch's results for those of its images that the claim still holds.
 
@@ -274,32 +308,41 @@ def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: fl
         How many images were written.
     """
     ids = [result.image_id for result in results]
-    with transaction.atomic():
-        # Their rows are locked, so that what is held here stays ours until the end.
-        ours = Image.objects.select_for_update().filter(pk__in=ids, claim=token, status=Status.RUNNING)
-        held = set(ours.values_list("pk", flat=True))
-        Prediction.objects.bulk_create(
-            [
-                Prediction(
-                    image_id=result.image_id,
-                    model=model,
-                    normal=result.normal,
-                    pneumonia=result.pneumonia,
-                    threshold=threshold,
-                    label=Label(result.label),
-                    warnings=list(result.warnings),
-                    heatmap=result.heatmap,
-                    batch_size=len(results),
-                    seconds=seconds,
-                )
-                for result in results
-                if result.image_id in held
-            ]
-        )
-        Image.objects.filter(pk__in=held).update(status=Status.SUCCEEDED, finished_at=timezone.now(), claim=None)
+    # Their rows are locked, so that what is held here stays ours until the end.
+    ours = Image.objects.select_for_update().filter(pk__in=ids, claim=token, status=Status.RUNNING).order_by("pk")
+    held = set(ours.values_list("pk", flat=True))
+    Prediction.objects.bulk_create(
+        [
+            Prediction(
+                image_id=result.image_id,
+                model=model,
+                normal=result.normal,
+                pneumonia=result.pneumonia,
+                threshold=threshold,
+                label=Label(result.label),
+                warnings=list(result.warnings),
+                heatmap=result.heatmap,
+                batch_size=len(results),
+                seconds=seconds,
+            )
+            for result in results
+            if result.image_id in held
+        ]
+    )
+    Image.objects.filter(pk__in=held).update(status=Status.SUCCEEDED, finished_at=timezone.now(), claim=None)
     return len(held)
 
 
+@atomically
+def put_back(token: UUID, image_ids: Collection[UUID]) -> int:
+    """Give back those images of a claim that could not be read for a reason outside of them; the reconciler sends them
+    again.
+    """
+    held = Image.objects.filter(pk__in=image_ids, claim=token, status=Status.RUNNING, attempts__gt=0)
+    return held.update(status=Status.READY, claim=None, attempts=F("attempts") - 1, dispatched_at=timezone.now())
+
+
+@atomically
 def release(image_ids: Iterable[UUID]) -> int:
     """Give back the images of a batch whose worker is gone. Their attempt stays counted."""
     ids = list(image_ids)
@@ -320,6 +363,7 @@ def _set_aside(image_ids: Sequence[UUID]) -> None:
 # --- cancelling -----------------------------------------------------------------------------------------------------
 
 
+@atomically
 def cancel_image(image: Image) -> bool:
     """Cancel an image that has no result yet."""
     return bool(
@@ -329,18 +373,18 @@ def cancel_image(image: Image) -> bool:
     )
 
 
+@atomically
 def cancel_study(study: Study) -> int:
     """Cancel all of a study's images that have no result yet, those still in a ZIP too.
 
     A study that has come to its end stays as it is.
     """
-    with transaction.atomic():
-        now = timezone.now()
-        waiting = study.images.filter(status__in=WAITING).exists()
-        if not waiting and not study.archives.filter(state=Archive.State.QUEUED).exists():
-            return 0
-        Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
-        return study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
+    now = timezone.now()
+    waiting = study.images.filter(status__in=WAITING).exists()
+    if not waiting and not study.archives.filter(state=Archive.State.QUEUED).exists():
+        return 0
+    Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
+    return study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
 
 
 # --- reconciling ----------------------------------------------------------------------------------------------------
@@ -374,13 +418,23 @@ def reconcile(limit: int = 2000) -> dict[str, Any]:
     late = timezone.now() - timedelta(seconds=4 * settings.RESEND_AFTER_SECONDS)
     archives = list(Archive.objects.filter(state=Archive.State.QUEUED, dispatched_at__lt=late)[:limit])
     for archive in archives:
-        Archive.objects.filter(pk=archive.pk).update(dispatched_at=timezone.now())
+        _mark_sent(archive)
         dispatch.send_unpack(archive.pk)
     return {"released": released, "resent": resent, "archives": len(archives)}
 
 
 def _send_again(step: str, images: Sequence[Image]) -> None:
+    _count_message(images)
+    dispatch.send(step, images)
+
+
+@atomically
+def _count_message(images: Sequence[Image]) -> None:
     Image.objects.filter(pk__in=[image.pk for image in images]).update(
         dispatched_at=timezone.now(), dispatches=F("dispatches") + 1
     )
-    dispatch.send(step, images)
+
+
+@atomically
+def _mark_sent(archive: Archive) -> None:
+    Archive.objects.filter(pk=archive.pk).update(dispatched_at=timezone.now())

@@ -1,0 +1,165 @@
+"""Servers for tests: databases and brokers in containers, an S3-compatible store in a process of its own."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+#: An image whose root folder belongs to root alone starts no server of another user.
+START = 'chmod 755 /; exec $(command -v docker-entrypoint.sh) "$@"'
+PASSWORD = "for-tests-only"
+START_SECONDS = 120
+
+
+@cache
+def no_engine() -> str:
+    """Why no container can be started here; empty where one can."""
+    if not shutil.which("docker"):
+        return "there is no docker command"
+    asked = subprocess.run(["docker", "info"], capture_output=True, text=True)
+    return "" if asked.returncode == 0 else "there is no container engine"
+
+
+@dataclass
+class Container:
+    """A running container with one published port."""
+
+    name: str
+    port: int
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in it."""
+        return subprocess.run(["docker", "exec", self.name, *command], capture_output=True, text=True)
+
+    def restart(self) -> None:
+        """Stop and start it, its port and data staying."""
+        subprocess.run(["docker", "restart", "--time", "10", self.name], check=True, capture_output=True)
+
+
+@contextmanager
+def container(
+    image: str, command: str, port: int, answers: Callable[[Container], bool], *options: str
+) -> Iterator[Container]:
+    """Run a container until the end, its port published on the loopback address only.
+
+    Raises:
+        RuntimeError: it did not answer in time.
+    """
+    host_port = free_port()
+    named = f"pneumoqueue-test-{image.split(':')[0]}-{os.getpid()}-{host_port}"
+    subprocess.run(
+        ["docker", "run", "--rm", "--detach", "--name", named, "--publish", f"127.0.0.1:{host_port}:{port}",
+         *options, "--entrypoint=sh", image, "-c", START, "sh", command],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    try:
+        started = Container(named, host_port)
+        wait_for(lambda: answers(started), image)
+        yield started
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", named], capture_output=True)
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} does not answer")
+        time.sleep(0.3)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def postgresql() -> Iterator[tuple[str, Container]]:
+    """A PostgreSQL, and the URL of its database."""
+
+    def answers(server: Container) -> bool:
+        return server.run("pg_isready", "--host=127.0.0.1", "--username=pneumoqueue").returncode == 0
+
+    options = (
+        "--env=POSTGRES_USER=pneumoqueue",
+        f"--env=POSTGRES_PASSWORD={PASSWORD}",
+        "--env=POSTGRES_DB=pneumoqueue",
+    )
+    with container("postgres:15", "postgres", 5432, answers, *options) as server:
+        yield f"postgres://pneumoqueue:{PASSWORD}@127.0.0.1:{server.port}/pneumoqueue", server
+
+
+@contextmanager
+def mariadb() -> Iterator[tuple[str, Container]]:
+    """A MariaDB, and the URL of its database."""
+
+    def sql(server: Container, user: str, statement: str) -> bool:
+        ask = ("mariadb", f"--user={user}", f"--password={PASSWORD}", f"--execute={statement}")
+        return server.run(*ask).returncode == 0
+
+    def answers(server: Container) -> bool:
+        return sql(server, "root", "SELECT 1") and sql(server, "pneumoqueue", "USE pneumoqueue")
+
+    options = (
+        f"--env=MARIADB_ROOT_PASSWORD={PASSWORD}", "--env=MARIADB_DATABASE=pneumoqueue",
+        "--env=MARIADB_USER=pneumoqueue", f"--env=MARIADB_PASSWORD={PASSWORD}",
+    )  # fmt: skip
+    with container("mariadb:10.11", "mariadbd", 3306, answers, *options) as server:
+        # As docs/operations.md has it made; the tests make databases of their own beside it.
+        sql(server, "root", "ALTER DATABASE pneumoqueue CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+        sql(server, "root", "GRANT ALL ON *.* TO 'pneumoqueue'@'%'")
+        yield f"mysql://pneumoqueue:{PASSWORD}@127.0.0.1:{server.port}/pneumoqueue", server
+
+
+@contextmanager
+def rabbitmq() -> Iterator[tuple[str, Container]]:
+    """A RabbitMQ, and its URL."""
+
+    def answers(server: Container) -> bool:
+        return server.run("rabbitmqctl", "--quiet", "await_startup", "--timeout", "5").returncode == 0
+
+    with container("rabbitmq:3", "rabbitmq-server", 5672, answers) as server:
+        # The image's guest may only come from within the container.
+        server.run("rabbitmqctl", "add_user", "pneumoqueue", PASSWORD)
+        server.run("rabbitmqctl", "set_permissions", "pneumoqueue", ".*", ".*", ".*")
+        yield f"amqp://pneumoqueue:{PASSWORD}@127.0.0.1:{server.port}//", server
+
+
+S3_KEY = {"S3_ACCESS_KEY_ID": "for-tests", "S3_SECRET_ACCESS_KEY": PASSWORD, "S3_REGION": "us-east-1"}
+
+
+@contextmanager
+def s3(bucket: str = "pneumoqueue") -> Iterator[dict[str, str]]:
+    """An S3-compatible store with an empty bucket, as the settings that name it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: _answers(f"{url}/moto-api/data.json"), "the S3-compatible store")
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/{bucket}", method="PUT")):
+            yield {"S3_BUCKET": bucket, "S3_ENDPOINT_URL": url, **S3_KEY}
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            json.load(answer)
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,72 @@
+"""What differs between brokers, and where requests are counted."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+REDIS = ("redis", "rediss", "unix")
+
+
+def transport_options(url: str, *, master: str = "", sentinel_password: str = "") -> dict[str, Any]:
+    """Celery's options for the broker at a URL.
+
+    Args:
+        url: ``redis://…``, ``rediss://…``, ``sentinel://…;sentinel://…`` or ``amqp://…``.
+        master: with Sentinel, the name under which it watches Redis.
+        sentinel_password: with Sentinel, its own password; Redis' is in the URL.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme in ("amqp", "amqps"):
+        # A message that RabbitMQ has not confirmed counts as not sent.
+        return {"confirm_publish": True}
+    options: dict[str, Any] = {}
+    if scheme in (*REDIS, "sentinel"):
+        options |= {
+            # Longer than the longest batch; also how long a message stays lost when a worker's parent is killed,
+            # although the reconciler is faster.
+            "visibility_timeout": 120,
+            "socket_connect_timeout": 2,
+            "socket_timeout": 15,
+            "health_check_interval": 10,
+        }
+    if scheme == "sentinel":
+        options |= {"master_name": master, "sentinel_kwargs": _sentinel(sentinel_password)}
+    return options
+
+
+def cache(url: str, *, master: str = "", sentinel_password: str = "") -> dict[str, Any]:
+    """Django's settings of the cache, which only counts requests.
+
+    Without Redis each process counts for itself: the limits are then as many times wider as there are web processes,
+    which is better than a write to the database with every request.
+    """
+    if not url:
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    options: dict[str, Any] = {
+        "SOCKET_CONNECT_TIMEOUT": 1,
+        "SOCKET_TIMEOUT": 1,
+        # Without it uploads are still accepted.
+        "IGNORE_EXCEPTIONS": True,
+    }
+    location = url
+    if urlsplit(url).scheme == "sentinel":
+        sentinels = [urlsplit(one) for one in url.split(";")]
+        database = sentinels[-1].path.strip("/") or "0"
+        location = f"redis://{master}/{database}"
+        options |= {
+            "CLIENT_CLASS": "django_redis.client.SentinelClient",
+            "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
+            "SENTINELS": [(one.hostname, one.port or 26379) for one in sentinels],
+            "SENTINEL_KWARGS": _sentinel(sentinel_password),
+        }
+        if sentinels[0].password:
+            options["PASSWORD"] = sentinels[0].password
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": location,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": options,
+    }
+
+
+def _sentinel(password: str) -> dict[str, Any]:
+    return {"socket_connect_timeout": 1, "socket_timeout": 1, **({"password": password} if password else {})}

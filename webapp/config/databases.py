@@ -1,0 +1,75 @@
+"""Each kind of database as the service needs it. All of them run transactions as READ COMMITTED or stricter, which is
+what the compare-and-sets in :mod:`webapp.studies.services` count on.
+"""
+
+from typing import Any
+
+import environ
+
+#: Seconds that a statement waits for a lock that another process holds.
+LOCK_SECONDS = 20
+
+
+def from_url(url: str, *, durable: bool = True) -> dict[str, Any]:
+    """Django's settings of the database at a URL; options in its query part go before those given here.
+
+    Args:
+        url: ``sqlite:///…``, ``postgres://…``, ``mysql://…`` or ``mariadb://…``.
+        durable: whether what is committed must survive a power cut. SQLite only: servers decide that themselves.
+    """
+    if url.startswith("mariadb://"):
+        url = url.replace("mariadb", "mysql", 1)
+    database: dict[str, Any] = environ.Env.db_url_config(url)
+    database["CONN_MAX_AGE"] = None
+    engine = database["ENGINE"].rsplit(".", 1)[-1]
+    if engine == "sqlite3":
+        options = _sqlite(durable)
+    else:
+        # A server may have been restarted since the last request.
+        database["CONN_HEALTH_CHECKS"] = True
+        if engine == "mysql":
+            options = _mysql()
+            database["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}
+        else:
+            options = _postgresql()
+    database["OPTIONS"] = {**options, **database.get("OPTIONS", {})}
+    return database
+
+
+def _sqlite(durable: bool) -> dict[str, Any]:
+    synchronous = "FULL" if durable else "NORMAL"
+    return {
+        # A transaction that will write takes its turn at its start; upgrading a read lock later can only fail.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": LOCK_SECONDS,
+        "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA cache_size=-8000;",
+    }
+
+
+def _postgresql() -> dict[str, Any]:
+    from psycopg import IsolationLevel
+
+    return {
+        "isolation_level": IsolationLevel.READ_COMMITTED,
+        "connect_timeout": 5,
+        "options": f"-c lock_timeout={LOCK_SECONDS}s",
+        # A server that vanished without a word is noticed within a minute.
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 50_000,
+    }
+
+
+def _mysql() -> dict[str, Any]:
+    import pymysql
+
+    pymysql.install_as_MySQLdb()
+    return {
+        "isolation_level": "read committed",
+        "charset": "utf8mb4",
+        "connect_timeout": 5,
+        "read_timeout": 300,
+        "write_timeout": 60,
+        "init_command": f"SET sql_mode='TRADITIONAL', innodb_lock_wait_timeout={LOCK_SECONDS}",
+    }

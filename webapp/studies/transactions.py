@@ -1,0 +1,48 @@
+"""Changes that happen wholly or not at all, and again where the database broke them off in favour of others."""
+
+import random
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from django.db import OperationalError, connection, transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ATTEMPTS = 5
+#: PostgreSQL's serialization failure and deadlock.
+SQLSTATES = ("40001", "40P01")
+#: MySQL's deadlock, and MariaDB's row that another changed since it was read.
+MYSQL_CODES = (1213, 1020)
+
+
+def atomically(work: Callable[P, R]) -> Callable[P, R]:
+    """Run a function in a transaction, and anew if that one was chosen to end a deadlock.
+
+    What it does beside the database has to wait for the commit (``transaction.on_commit``).
+    """
+
+    @wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with transaction.atomic():
+                    return work(*args, **kwargs)
+            except OperationalError as error:
+                # Within another transaction it is that one which was broken off.
+                if attempt == ATTEMPTS or connection.in_atomic_block or not was_broken_off(error):
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+        raise AssertionError("the last attempt returns or raises")
+
+    return run
+
+
+def was_broken_off(error: OperationalError) -> bool:
+    """Whether the database ended a transaction that is well in itself."""
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", None) in SQLSTATES:
+        return True
+    return connection.vendor == "mysql" and bool(error.args) and error.args[0] in MYSQL_CODES
