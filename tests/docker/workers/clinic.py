@@ -1,0 +1,66 @@
+"""What a test does to the service from outside of the workers' containers: `python -m tests.docker.workers.clinic`.
+
+It runs in a process of its own, since its settings (database, broker, files) are those of the containers.
+"""
+
+import json
+import os
+import sys
+from collections import Counter
+
+import django
+
+
+def upload(count: str, priority: str = "bulk") -> list[str]:
+    """Upload images as the API would."""
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    from tests import synthetic
+    from webapp.accounts.identity import Identity
+    from webapp.studies import services
+
+    contents = [synthetic.xray_jpeg(seed, (640, 520)) for seed in range(8)]
+    guest = Identity(user=None, guest="a-guest-of-the-test")
+    return [
+        str(
+            services.create_image(
+                guest, SimpleUploadedFile("chest.jpeg", contents[i % 8]), filename=f"{i}.jpeg", priority=priority
+            ).pk
+        )
+        for i in range(int(count))
+    ]
+
+
+def report() -> dict[str, object]:
+    """All images by status, results, and how many batches there were."""
+    from webapp.studies.models import Image, Prediction
+
+    said = list(Prediction.objects.values_list("model", "batch_size"))
+    return {
+        "statuses": dict(Counter(Image.objects.values_list("status", flat=True))),
+        "errors": dict(Counter(Image.objects.exclude(error_code="").values_list("error_code", flat=True))),
+        "predictions": len(said),
+        "batches": round(sum(1 / size for _, size in said)),
+        "models": sorted({model for model, _ in said}),
+    }
+
+
+def reconcile() -> dict[str, object]:
+    """What beat has done every few seconds."""
+    from webapp.studies import services
+
+    return services.reconcile()
+
+
+def clear() -> None:
+    """Forget all images."""
+    from webapp.studies.models import Image
+
+    Image.objects.all().delete()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+    django.setup()
+    commands = {"upload": upload, "report": report, "reconcile": reconcile, "clear": clear}
+    print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

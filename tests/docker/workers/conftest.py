@@ -1,0 +1,202 @@
+"""Containers of the workers' own image, and what they need."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_celery import (
+    CELERY_RABBITMQ_BROKER,
+    CELERY_REDIS_BROKER,
+    CeleryTestBroker,
+    CeleryTestWorker,
+    CeleryWorkerCluster,
+    CeleryWorkerContainer,
+)
+from pytest_docker_tools import build, container, fxtr, network
+from pytest_docker_tools.wrappers import Container
+
+from tests.service import ROOT
+
+#: How long a test waits for its images; a worker loads TensorFlow and the model first.
+SECONDS = 180
+
+# One network for all tests, since the database stays.
+default_pytest_celery_network = network(scope="session")
+
+worker_image = build(path=str(ROOT), dockerfile="compose/Dockerfile", target="worker", tag="pneumoqueue-worker:tests")
+
+database = container(
+    image="postgres:16",
+    environment={"POSTGRES_USER": "clinic", "POSTGRES_PASSWORD": "of-the-test", "POSTGRES_DB": "clinic"},
+    ports={"5432/tcp": None},
+    network="{default_pytest_celery_network.name}",
+    scope="session",
+)
+
+
+@pytest.fixture(params=[CELERY_REDIS_BROKER, CELERY_RABBITMQ_BROKER])
+def celery_broker(request: pytest.FixtureRequest) -> Iterator[CeleryTestBroker]:
+    """The brokers that the service runs on."""
+    broker: CeleryTestBroker = request.getfixturevalue(request.param)
+    yield broker
+    broker.teardown()
+
+
+@pytest.fixture
+def celery_backend_cluster() -> None:
+    """Results are in the database; Celery keeps none."""
+
+
+@pytest.fixture
+def default_rabbitmq_broker_env() -> dict[str, str]:
+    """Its log to the standard output, where pytest-celery looks for the end of its start."""
+    return {"RABBITMQ_LOGS": "-"}
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The storage that all share. The images' user is not the one who runs the tests."""
+    folder = tmp_path_factory.mktemp("files")
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o777)
+    return folder
+
+
+@dataclass
+class Clinic:
+    """The service as seen from outside of its workers.
+
+    Attributes:
+        environment: that of the processes which upload and ask.
+    """
+
+    environment: dict[str, str]
+    broker: CeleryTestBroker
+
+    def __call__(self, *command: str) -> Any:
+        """Run a command of :mod:`tests.docker.workers.clinic`."""
+        # Asked for each time: a broker that was restarted has another port.
+        config = self.broker.config()
+        url = config["host_url"].replace(f":{config['port']}", "").replace("localhost", f"127.0.0.1:{config['port']}")
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.docker.workers.clinic", *command],
+            cwd=ROOT, env={**self.environment, "BROKER_URL": url}, check=False, capture_output=True, text=True, umask=0,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def wait(self, done: Callable[[dict[str, Any]], bool], *, reconciling: bool = False) -> dict[str, Any]:
+        """Ask until the report is as it should be; the last report where it never is."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            if reconciling:
+                self("reconcile")
+            report: dict[str, Any] = self("report")
+            if done(report) or time.monotonic() > deadline:
+                return report
+            time.sleep(1)
+
+
+@pytest.fixture(scope="session")
+def migrated(database: Container, files: Path) -> dict[str, str]:
+    """The environment outside of the containers, with a database that has its tables."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+        "DATABASE_URL": f"postgres://clinic:of-the-test@127.0.0.1:{database.ports['5432/tcp'][0]}/clinic",
+        "DATA_DIR": str(files),
+        "SECRET_KEY": "of-the-tests-in-containers",
+        # So that what a worker lost is found within the test's time.
+        "RESEND_AFTER_SECONDS": "5",
+        "RUNNING_LEASE_SECONDS": "20",
+    }
+    deadline = time.monotonic() + 60
+    while True:
+        made = subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+            cwd=ROOT, env=environment, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        if made.returncode == 0:
+            return environment
+        assert time.monotonic() < deadline, made.stderr
+        time.sleep(1)
+
+
+@pytest.fixture
+def clinic(migrated: dict[str, str], celery_broker: CeleryTestBroker) -> Iterator[Clinic]:
+    made = Clinic(migrated, celery_broker)
+    made("clear")
+    yield made
+    made("clear")
+
+
+class ProjectsWorker(CeleryWorkerContainer):
+    """A container of the worker image. What is run in it is the image's, or the role's, and no file is put into it."""
+
+    @property
+    def ready_prompt(self) -> str:
+        return "ready."
+
+
+@pytest.fixture
+def worker_environment(
+    migrated: dict[str, str], database: Container, celery_broker: CeleryTestBroker
+) -> dict[str, str]:
+    kept = ("SECRET_KEY", "RESEND_AFTER_SECONDS", "RUNNING_LEASE_SECONDS")
+    return {
+        **{name: migrated[name] for name in kept},
+        "DATABASE_URL": f"postgres://clinic:of-the-test@{database.name}:5432/clinic",
+        "BROKER_URL": celery_broker.config()["url"],
+        "MAX_BATCH": "4",
+    }
+
+
+def _role(role: str, queues: str, *options: str) -> Any:
+    """A fixture of one container."""
+    return container(
+        image="{worker_image.id}",
+        environment=fxtr(f"{role.split('_')[0]}_environment"),
+        command=["celery", "-A", "worker.app", "worker", "--events", "--without-gossip", "--without-mingle",
+                 "--loglevel=INFO", f"--hostname={role}@%h", f"--queues={queues}", *options],
+        network="{default_pytest_celery_network.name}",
+        volumes=fxtr("worker_volumes"),
+        wrapper_class=ProjectsWorker,
+        timeout=SECONDS,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def worker_volumes(files: Path) -> dict[str, dict[str, str]]:
+    return {str(files): {"bind": "/data", "mode": "rw"}}
+
+
+@pytest.fixture
+def ingest_environment(worker_environment: dict[str, str]) -> dict[str, str]:
+    return {**worker_environment, "PNEUMOQUEUE_ROLE": "ingest"}
+
+
+@pytest.fixture
+def infer_environment(worker_environment: dict[str, str]) -> dict[str, str]:
+    return {**worker_environment, "PNEUMOQUEUE_ROLE": "infer"}
+
+
+ingest_container = _role("ingest", "control,ingest.interactive,ingest.bulk", "--concurrency=2")
+infer_container = _role("infer", "infer.interactive,infer.bulk", "--concurrency=1")
+infer_second_container = _role("infer_second", "infer.interactive,infer.bulk", "--concurrency=1")
+
+
+@pytest.fixture
+def celery_worker_cluster(
+    ingest_container: ProjectsWorker, infer_container: ProjectsWorker, infer_second_container: ProjectsWorker
+) -> Iterator[CeleryWorkerCluster]:
+    """One worker that prepares and two that read."""
+    containers = (ingest_container, infer_container, infer_second_container)
+    cluster = CeleryWorkerCluster(*[CeleryTestWorker(each, app=None) for each in containers])
+    yield cluster
+    cluster.teardown()

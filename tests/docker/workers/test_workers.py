@@ -1,0 +1,49 @@
+"""Several workers of the project's image, on each broker: work is shared, and nothing is lost or done twice."""
+
+from typing import Any
+
+import pytest
+from pytest_celery import CeleryTestSetup, CeleryTestWorker
+
+from tests.docker.workers.conftest import Clinic
+
+pytestmark = pytest.mark.docker
+
+IMAGES = 40
+
+
+def all_read(report: dict[str, Any]) -> bool:
+    return bool(report["statuses"] == {"succeeded": IMAGES})
+
+
+def batches_of(worker: CeleryTestWorker) -> int:
+    return worker.logs().count("of a batch of")
+
+
+def assert_each_once(report: dict[str, Any]) -> None:
+    assert report["statuses"] == {"succeeded": IMAGES}
+    assert report["predictions"] == IMAGES
+    assert report["errors"] == {}
+
+
+def test_two_workers_share_the_work(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
+    clinic("upload", str(IMAGES))
+    assert_each_once(clinic.wait(all_read))
+    _, first, second = celery_setup.worker_cluster
+    assert batches_of(first) > 0
+    assert batches_of(second) > 0
+
+
+def test_a_killed_worker_loses_nothing(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
+    clinic("upload", str(IMAGES))
+    clinic.wait(lambda report: report["predictions"] > 0)
+    celery_setup.worker_cluster[1].kill()
+    assert_each_once(clinic.wait(all_read, reconciling=True))
+
+
+def test_a_restarted_broker_loses_nothing(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
+    """It comes back empty: neither broker is told here to keep what it has."""
+    clinic("upload", str(IMAGES))
+    clinic.wait(lambda report: report["predictions"] > 0)
+    celery_setup.broker.restart()
+    assert_each_once(clinic.wait(all_read, reconciling=True))
