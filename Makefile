@@ -8,13 +8,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKS := bootstrap web runtime dev gpu cpu
 
-.PHONY: help run test lint format lock bench clean
+.PHONY: help run env test lint format lock bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/runtime.stamp ## Start everything on this machine (PORT, FLOWER_PORT, DATA_DIR, ADMIN_PASSWORD)
 	@exec $(BIN)/python -m compose.local.run
+
+env: ## Write a .env with random secrets for docker-compose
+	@sh compose/make-env.sh
 
 test: $(VENV)/dev.stamp ## Run every test that this machine can run (ARGS='-k name' for some)
 	$(BIN)/python -m pytest $(ARGS)

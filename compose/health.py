@@ -1,8 +1,9 @@
-"""Is this container well? `python -m compose.health WHAT`: an address that answers 200, or a file that is kept young.
+"""Is this container well? `python -m compose.health` looks at HEALTH: an address that answers, or a file kept young.
 
 Only the standard library, and nothing of the service: it runs every ten seconds in every container.
 """
 
+import os
 import sys
 import time
 import urllib.error
@@ -35,5 +36,5 @@ def problem(what: str) -> str | None:
 
 
 if __name__ == "__main__":
-    if reason := problem(sys.argv[1]):
+    if reason := problem(os.environ["HEALTH"]):
         sys.exit(reason)

@@ -1,17 +1,35 @@
-"""Tests here run where there is a container engine, and say so where there is none."""
+"""The whole stack in containers, made once for all tests of this folder and thrown away after them."""
 
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
+from typing import Any
 
-import docker
+import docker as engine
 import pytest
+
+from compose.local.resources import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+#: From nothing to all containers well; a slow machine loads TensorFlow for a minute.
+START_SECONDS = 600
+#: Those that go on; migrate runs to its end.
+SERVICES = ("proxy", "web", "worker-infer", "worker-ingest", "beat", "flower", "db", "redis")
 
 
 @cache
 def engine_missing() -> str:
     """Why no container can be started; empty where one can."""
     try:
-        docker.from_env().ping()
-    except docker.errors.DockerException as error:
+        engine.from_env().ping()
+    except engine.errors.DockerException as error:
         return f"no container engine: {error}"
     return ""
 
@@ -23,3 +41,101 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("docker"):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def compose_command() -> list[str]:
+    """docker-compose, or Docker's own successor of it; the test is skipped where there is no engine."""
+    if not shutil.which("docker"):
+        pytest.skip("there is no container engine: no docker on this machine")
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        pytest.skip("there is no container engine: docker cannot reach one")
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("there is neither docker-compose nor `docker compose`")
+    return ["docker", "compose"]
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@dataclass
+class Stack:
+    """A project of docker-compose.
+
+    Attributes:
+        command: what runs docker-compose for it.
+        environment: what it is run with; the variables of docker-compose.yml among them.
+        start_seconds: for each service, from `up` to well.
+    """
+
+    command: list[str]
+    environment: dict[str, str]
+    url: str
+    admin_password: str
+    start_seconds: dict[str, float] = field(default_factory=dict)
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        done = subprocess.run(
+            [*self.command, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def containers(self, service: str) -> list[str]:
+        return self.compose("ps", "-q", service).split()
+
+    def health(self, container: str) -> str:
+        state: dict[str, Any] = json.loads(docker("inspect", "--format={{json .State}}", container))
+        return str(state["Health"]["Status"] if state["Running"] else state["Status"])
+
+    def until_well(self, *services: str, seconds: float = START_SECONDS) -> None:
+        """Wait until all containers of these services, or of all, are healthy."""
+        started = time.monotonic()
+        left = set(services or SERVICES)
+        while left:
+            for service in sorted(left):
+                found = self.containers(service)
+                if found and all(self.health(container) == "healthy" for container in found):
+                    self.start_seconds[service] = time.monotonic() - started
+                    left.discard(service)
+            assert time.monotonic() - started < seconds, f"not well: {left}\n{self.compose('logs', '--tail=20', *left)}"
+            time.sleep(1)
+
+    def manage(self, code: str) -> str:
+        """What a line of Python prints in Django's shell, in the running web container."""
+        done = self.compose("exec", "-T", "web", "python", "manage.py", "shell", "--no-imports", "-c", code)
+        return done.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack as `make env` and docker-compose make it, on a free port and under a name of its own."""
+    command = compose_command()
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "compose").mkdir()
+    shutil.copy(ROOT / "compose" / "make-env.sh", folder / "compose")
+    shutil.copy(ROOT / ".env.example", folder)
+    subprocess.run(["sh", str(folder / "compose" / "make-env.sh")], check=True, capture_output=True)
+    made = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", (folder / ".env").read_text(), re.MULTILINE))
+    port = free_port()
+    stack = Stack(
+        [*command, "--project-name", f"pneumoqueue-test-{os.getpid()}", "--env-file", str(folder / ".env")],
+        {
+            **{name: value for name, value in os.environ.items() if name not in made},
+            "HTTP_PORT": f"127.0.0.1:{port}",
+            "LOGIN_RATE": "100000/min",
+        },
+        f"http://127.0.0.1:{port}",
+        made["ADMIN_PASSWORD"],
+    )
+    try:
+        stack.compose("build")
+        stack.compose("up", "-d")
+        stack.until_well()
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--timeout=20", check=False)

@@ -1,5 +1,6 @@
 """Health, readiness and metrics."""
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 
-from webapp.ops import services
+from webapp.ops import alive, services
 from webapp.ops.models import Worker
 from webapp.studies import dispatch
 from webapp.studies.models import Image, Status
@@ -158,3 +159,44 @@ def test_without_a_broker_all_other_metrics_are_there(client, workers, monkeypat
     found = samples(client)
     assert found["pneumoqueue_workers", "infer"] == 1
     assert not any(key[0] == "pneumoqueue_queue_messages" for key in found)
+
+
+# --- the gate before Flower and Grafana -----------------------------------------------------------------------------
+
+
+def test_staff_may_pass_and_are_named(staff_client):
+    answer = staff_client.get("/internal/staff")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer["X-Staff"]
+
+
+def test_who_is_not_signed_in_may_do_so_first(client, db):
+    assert client.get("/internal/staff").status_code == 401
+
+
+def test_everybody_else_may_not_pass(user_client):
+    assert user_client.get("/internal/staff").status_code == 403
+
+
+# --- the file for containers' health checks -------------------------------------------------------------------------
+
+
+def test_the_file_is_made_renewed_and_taken_away(settings, tmp_path):
+    file = tmp_path / "alive"
+    settings.ALIVE_PATH = str(file)
+    alive.renew()
+    assert not file.exists()
+    alive.say(True)
+    os.utime(file, (0, 0))
+    alive.renew()
+    assert file.stat().st_mtime > 0
+    alive.say(False)
+    assert not file.exists()
+    alive.say(False)
+
+
+def test_without_a_path_nothing_is_written(settings):
+    settings.ALIVE_PATH = ""
+    alive.say(True)
+    alive.renew()
+    alive.say(False)

@@ -1,7 +1,9 @@
 """What Celery's signals make the workers say of themselves."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -164,3 +166,36 @@ def test_a_connection_that_broke_is_replaced_before_a_report(starts: Starts, mon
     starts("infer")
     assert replaced == ["0"], "before the report is written"
     assert Worker.objects.count() == 1
+
+
+# --- the file for containers' health checks -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(settings: Any, tmp_path: Path) -> Path:
+    settings.ALIVE_PATH = str(tmp_path / "alive")
+    return tmp_path / "alive"
+
+
+def test_the_file_is_there_while_an_ingest_worker_is(starts: Starts, file: Path) -> None:
+    file.touch()  # of one that was killed
+    starts("ingest")
+    assert not file.exists()
+    signals.worker_ready.send(sender=None)
+    assert file.exists()
+    os.utime(file, (0, 0))
+    signals.heartbeat_sent.send(sender=None)
+    assert file.stat().st_mtime > 0
+    signals.worker_shutdown.send(sender=None)
+    assert not file.exists()
+
+
+def test_the_file_is_there_while_the_model_is_in_memory(starts: Starts, model: list[str], file: Path) -> None:
+    starts("infer")
+    signals.worker_ready.send(sender=None)
+    signals.heartbeat_sent.send(sender=None)
+    assert not file.exists()
+    signals.worker_process_init.send(sender=None)
+    assert file.exists()
+    presence.child_is_gone()
+    assert not file.exists()

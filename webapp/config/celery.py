@@ -1,9 +1,21 @@
 """The Celery application as both sides know it: broker and routes. The tasks are in ``worker``."""
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 app = Celery("pneumoqueue")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+@signals.beat_init.connect
+def _beat(**_: Any) -> None:
+    """Beat is well as long as what it sends goes out."""
+    from webapp.ops import alive
+
+    def sent(**_: Any) -> None:
+        alive.say(True)
+
+    signals.after_task_publish.connect(sent, weak=False)

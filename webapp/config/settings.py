@@ -6,7 +6,7 @@ from typing import Any
 
 import environ
 
-from webapp.config import brokers, databases
+from webapp.config import brokers, databases, production
 
 env = environ.FileAwareEnv()
 
@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSION = "0.1.0"
 DATA_DIR = Path(env("DATA_DIR", default=str(ROOT / "var"))).resolve()
 
+#: ``production`` refuses to start without secrets of its own; see the end of this file.
+ENVIRONMENT = env("ENVIRONMENT", default="development")
 DEBUG = env.bool("DEBUG", default=False)
 # A key of its own for each process would sign guests' tokens that no other process accepts, so every launcher passes
 # one; a random key only lets management commands and tests run without.
@@ -205,6 +207,11 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 FLOWER_URL = env("FLOWER_URL", default="")
+#: Where nginx keeps the storage's folder as an internal location, so that it sends the files and not this process;
+#: without it, this process does.
+X_ACCEL_PREFIX = env("X_ACCEL_PREFIX", default="")
+#: A file that a worker and beat keep young while all is well with them, for their container's health check.
+ALIVE_PATH = env("ALIVE_PATH", default="")
 
 # --- API ------------------------------------------------------------------------------------------------------------
 
@@ -263,3 +270,16 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {"django.request": {"filters": ["no_503"]}, "axes": {"level": "WARNING"}},
 }
+
+# --- production -----------------------------------------------------------------------------------------------------
+
+production.refuse(
+    ENVIRONMENT,
+    production.problems(
+        debug=DEBUG,
+        secret_key=env("SECRET_KEY", default=""),
+        database=DATABASES["default"],
+        brokers={"REDIS_URL": REDIS_URL},
+        others={"ADMIN_PASSWORD": env("ADMIN_PASSWORD", default="")},
+    ),
+)

@@ -1,7 +1,12 @@
 """Health, readiness and metrics."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST
+from rest_framework.permissions import IsAdminUser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from webapp.ops import checks, metrics
 
@@ -20,3 +25,17 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 def metrics_view(request: HttpRequest) -> HttpResponse:
     return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+@extend_schema(exclude=True)
+class Staff(APIView):
+    """Is it a member of staff who asks? For nginx' ``auth_request`` before Flower, Grafana and the metrics.
+
+    204 with their name in ``X-Staff``; 401 where nobody is signed in, 403 for everybody else. A session as well as an
+    API token will do.
+    """
+
+    permission_classes = (IsAdminUser,)
+
+    def get(self, request: Request) -> Response:
+        return Response(status=204, headers={"X-Staff": request.user.get_username(), "Cache-Control": "no-store"})

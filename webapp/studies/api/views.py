@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
@@ -25,7 +25,7 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
 from webapp.config.problems import Problem
-from webapp.studies import heatmap, results, services
+from webapp.studies import heatmap, media, results, services
 from webapp.studies.api import serializers
 from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.models import Image, Study
@@ -130,14 +130,8 @@ class ImageFile(APIView):
     kind = "preview"
 
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
-    def get(self, request: Request, pk: UUID) -> HttpResponse | FileResponse:
-        name = getattr(_image(request, pk), self.kind).name
-        if not name or not default_storage.exists(name):
-            raise Http404
-        response = FileResponse(default_storage.open(name))
-        response.headers["Cache-Control"] = "private, max-age=86400, immutable"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        return media.response(getattr(_image(request, pk), self.kind).name)
 
 
 class ImageHeatmap(APIView):

@@ -1,0 +1,163 @@
+"""The containers' files, as far as that needs no engine."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+
+from compose import health
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+DOCKERFILE = (ROOT / "compose" / "Dockerfile").read_text()
+#: Started by others' images, which look after their users themselves.
+OTHERS = {"db", "prometheus", "grafana"}
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    described: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
+    return described
+
+
+def example() -> dict[str, str]:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return dict(line.lstrip("#").split("=", 1) for line in lines if re.match(r"#?[A-Z0-9_]+=", line))
+
+
+# --- docker-compose.yml ---------------------------------------------------------------------------------------------
+
+
+def test_every_service_has_limits_a_log_that_ends_and_no_rights_beyond_its_own(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["mem_limit"], name
+        assert service.get("cpus") or name == "worker-infer-gpu", name
+        assert service["logging"]["options"]["max-size"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] or name == "db", name
+
+
+def test_what_serves_has_a_health_check_and_what_it_needs_comes_first(services: dict[str, Any]) -> None:
+    for name in ("proxy", "db", "redis", "s3", "prometheus", "grafana"):
+        assert services[name]["healthcheck"]["test"], name  # the project's own images bring theirs
+    for name in ("web", "worker-infer", "worker-infer-gpu", "worker-ingest", "beat"):
+        waits = {needed: how["condition"] for needed, how in services[name]["depends_on"].items()}
+        assert waits["migrate"] == "service_completed_successfully", name
+        assert waits["db"] == waits["redis"] == "service_healthy", name
+    assert services["migrate"]["restart"] == "no"
+
+
+def test_no_secret_has_a_default() -> None:
+    for name in ("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD"):
+        uses = re.findall(r"\$\{" + name + r":(.*?)\}", COMPOSE)
+        assert uses
+        assert all(use.startswith("?") for use in uses), name
+        assert example()[name] == ""
+
+
+def test_only_what_makes_the_admin_has_their_password(services: dict[str, Any]) -> None:
+    assert [name for name, of in services.items() if "ADMIN_PASSWORD" in of.get("environment", {})] == ["migrate"]
+
+
+def test_every_name_in_the_example_is_read_somewhere() -> None:
+    read = COMPOSE + (ROOT / "compose" / "tls.yml").read_text()
+    by_compose_itself = {"COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "COMPOSE_PROFILES"}
+    for name in example().keys() - by_compose_itself:
+        assert f"${{{name}:" in read, name
+
+
+def test_the_images_carry_this_release() -> None:
+    assert example()["VERSION"] == settings.VERSION
+    assert set(re.findall(r"\$\{VERSION:-(.*?)\}", COMPOSE)) == {settings.VERSION}
+
+
+def test_the_defaults_are_those_of_the_settings(services: dict[str, Any]) -> None:
+    defaults = dict(re.findall(r"^  ([A-Z_]+): \$\{\1:-(.*)\}$", COMPOSE, re.MULTILINE))
+    for name in ("MAX_BATCH", "MAX_IMAGE_BYTES", "MAX_STUDY_BYTES", "MAX_STUDY_FILES", "RUNNING_LEASE_SECONDS"):
+        assert int(defaults[name]) == getattr(settings, name), name
+    for name in ("MAX_IMAGE_BYTES", "MAX_STUDY_BYTES"):
+        assert services["proxy"]["environment"][name] == services["web"]["environment"][name]
+
+
+# --- the Dockerfile -------------------------------------------------------------------------------------------------
+
+
+def test_the_images_install_by_hash_from_no_named_place_as_nobody_in_particular() -> None:
+    installs = re.findall(r"-m pip .*?(?= \\\n    &&)", DOCKERFILE, re.DOTALL)
+    assert len(installs) == 3
+    assert all("--require-hashes" in install for install in installs)
+    assert "index-url" not in DOCKERFILE
+    assert "://" not in DOCKERFILE.replace("http://127.0.0.1:8000/healthz", "")
+    assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
+
+
+def test_the_classic_builder_understands_it() -> None:
+    assert not re.search(r"--mount|<<|COPY.*--(link|chmod|parents)|^# syntax", DOCKERFILE, re.MULTILINE)
+
+
+def test_no_secret_is_copied_into_an_image() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = {line[1:] for line in lines if line.startswith("!")}
+    assert "*" in lines
+    assert not any(name.startswith((".env", ".git", "var", "tests")) for name in allowed)
+    assert all((ROOT / name).exists() for name in allowed)
+
+
+# --- secrets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    (tmp_path / "compose").mkdir()
+    shutil.copy(ROOT / "compose" / "make-env.sh", tmp_path / "compose")
+    shutil.copy(ROOT / ".env.example", tmp_path)
+    return tmp_path
+
+
+def make_env(clone: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["sh", "compose/make-env.sh"], cwd=clone, capture_output=True, text=True, check=False)
+
+
+def test_every_secret_is_made_and_only_its_owner_reads_them(clone: Path) -> None:
+    done = make_env(clone)
+    assert done.returncode == 0, done.stderr
+    assert (clone / ".env").stat().st_mode & 0o777 == 0o600
+    made = dict(line.split("=", 1) for line in (clone / ".env").read_text().splitlines() if re.match("[A-Z]", line))
+    secrets = [value for name, value in made.items() if re.search("PASSWORD|KEY", name)]
+    assert len(secrets) == len(set(secrets)) == 7
+    assert all(re.fullmatch("[0-9a-f]{48}", secret) for secret in secrets)
+    assert not any(secret in done.stdout + done.stderr for secret in secrets)
+    assert sorted(path.name for path in clone.iterdir()) == [".env", ".env.example", "compose"]
+
+
+def test_secrets_in_use_stay(clone: Path) -> None:
+    (clone / ".env").write_text("SECRET_KEY=mine\n")
+    assert make_env(clone).returncode == 1
+    assert (clone / ".env").read_text() == "SECRET_KEY=mine\n"
+
+
+# --- health ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_well_while_it_is_young(tmp_path: Path) -> None:
+    file = tmp_path / "alive"
+    assert "not there" in (health.problem(str(file)) or "")
+    file.touch()
+    assert health.problem(str(file)) is None
+    os.utime(file, (0, time.time() - health.YOUNG - 1))
+    assert "last renewed" in (health.problem(str(file)) or "")
+
+
+def test_an_address_is_well_when_it_answers(serve: Callable[..., str]) -> None:
+    assert health.problem(serve((200, "ok")) + "/readyz") is None
+    assert "503" in (health.problem(serve((503, "not yet")) + "/readyz") or "")
+    assert "refused" in (health.problem("http://127.0.0.1:1/readyz") or "")

@@ -1,0 +1,89 @@
+"""The service refuses to start in production with secrets that are missing or that anybody could guess."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from webapp.config import production
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "k9Qx-7vLw2ZpRt4NcYb8HjFmDs1GaUe6XoWi3Kz0"
+PASSWORD = "b7e1c94f02d86a35"
+SAFE = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": KEY,
+    "DATABASE_URL": f"postgres://service:{PASSWORD}@db/service",
+    "REDIS_URL": f"redis://:{PASSWORD}@redis:6379/0",
+}
+
+
+def start(**environment):
+    """What a process says that reads the settings in this environment; empty where it starts."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import webapp.config.settings"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stderr if done.returncode else ""
+
+
+def test_it_starts_with_secrets_of_its_own():
+    assert start(**SAFE) == ""
+
+
+def test_development_needs_none():
+    assert start() == ""
+
+
+def test_all_that_is_missing_is_told_at_once_with_what_to_do():
+    said = start(ENVIRONMENT="production", DATABASE_URL="postgres://service@db/service", DEBUG="true")
+    for name in ("DEBUG", "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "make env"):
+        assert name in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "django-insecure-change-me"),
+        ("SECRET_KEY", "0" * 60),
+        ("DATABASE_URL", "postgres://postgres:postgres@db/service"),
+        ("DATABASE_URL", "mysql://service@db/service"),
+        ("REDIS_URL", "redis://redis:6379/0"),
+        ("REDIS_URL", "redis://:change-me-123456@redis:6379/0"),
+        ("ADMIN_PASSWORD", "admin"),
+        ("DEBUG", "true"),
+    ],
+)
+def test_one_that_is_missing_or_a_default_is_enough_to_refuse(name, value):
+    said = start(**SAFE | {name: value})
+    assert "ImproperlyConfigured" in said
+    assert name in said
+    assert PASSWORD not in said
+
+
+def test_sqlite_needs_no_password():
+    assert start(**SAFE | {"DATABASE_URL": "sqlite:////tmp/service.sqlite3"}) == ""
+
+
+def test_a_secret_may_be_in_a_file(tmp_path):
+    (tmp_path / "key").write_text(KEY)
+    without = {name: value for name, value in SAFE.items() if name != "SECRET_KEY"}
+    assert start(**without, SECRET_KEY_FILE=str(tmp_path / "key")) == ""
+
+
+def test_an_unknown_environment_is_refused_and_not_taken_for_development():
+    with pytest.raises(ImproperlyConfigured, match="use development or production"):
+        production.refuse("prod", [])
+
+
+def test_a_random_secret_with_a_word_in_it_by_chance_is_none_the_worse():
+    assert not production.is_weak("f3a9root" + PASSWORD)
+    assert production.is_weak("rootrootroot1")

@@ -1,0 +1,82 @@
+"""What a service that people rely on refuses to start with: no secrets, or ones that anybody could guess."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+ENVIRONMENTS = ("development", "production")
+#: Shorter ones can be tried out.
+SHORTEST_PASSWORD = 12
+SHORTEST_KEY = 32
+#: What examples, images and installers come with. It adds nothing to a secret that has it in it.
+DEFAULTS = (
+    "admin", "change", "default", "example", "guest", "insecure", "letmein", "minio", "password", "pneumoqueue",
+    "postgres", "qwerty", "redis", "root", "secret", "todo", "123456",
+)  # fmt: skip
+
+
+def is_weak(secret: str, shortest: int = SHORTEST_PASSWORD) -> bool:
+    """Whether a secret is missing, short, of next to no variety, or somebody's default."""
+    own = secret.lower()
+    for default in DEFAULTS:
+        own = own.replace(default, "")
+    return len(own) < shortest or len(set(own)) < 6
+
+
+def problems(
+    *,
+    debug: bool,
+    secret_key: str,
+    database: Mapping[str, Any],
+    brokers: Mapping[str, str],
+    others: Mapping[str, str],
+) -> list[str]:
+    """What is wrong with the settings of a service in production, each with what to set instead.
+
+    Args:
+        secret_key: as the environment has it, empty where it has none.
+        database: one of Django's ``DATABASES``.
+        brokers: the names of settings and their URLs, of which each needs a password.
+        others: the names of further secrets and their values; an empty one is not in use.
+    """
+    found = []
+    if debug:
+        found.append("DEBUG is on: it shows settings and code to everybody. Remove it.")
+    if is_weak(secret_key, SHORTEST_KEY):
+        found.append(f"SECRET_KEY is missing or weak. Set {SHORTEST_KEY} random characters or more.")
+    if not database["ENGINE"].endswith("sqlite3") and is_weak(database.get("PASSWORD") or ""):
+        found.append(
+            f"The password in DATABASE_URL is missing or weak. Set {SHORTEST_PASSWORD} random characters or more."
+        )
+    for name, url in brokers.items():
+        if is_weak(_password(url)):
+            found.append(
+                f"The password in {name} is missing or weak. Set {SHORTEST_PASSWORD} random characters or more."
+            )
+    for name, value in others.items():
+        if value and is_weak(value):
+            found.append(f"{name} is weak. Set {SHORTEST_PASSWORD} random characters or more.")
+    return found
+
+
+def _password(url: str) -> str:
+    """The password of the first server in a URL; several may be listed with semicolons between them."""
+    return unquote(urlsplit(url.partition(";")[0]).password or "")
+
+
+def refuse(environment: str, found: Sequence[str]) -> None:
+    """Stop a start that would be unsafe.
+
+    Raises:
+        ImproperlyConfigured: the environment is none that is known, or it is production and something was found.
+    """
+    if environment not in ENVIRONMENTS:
+        raise ImproperlyConfigured(f"ENVIRONMENT={environment} is not known; use {' or '.join(ENVIRONMENTS)}.")
+    if environment == "production" and found:
+        raise ImproperlyConfigured(
+            "PneumoQueue does not start in production like this:\n"
+            + "\n".join(f"- {one}" for one in found)
+            + "\n`make env` writes a .env with random secrets; each may also be given as NAME_FILE, a file's path."
+        )
