@@ -96,6 +96,7 @@ def postgresql() -> Iterator[tuple[str, Container]]:
         "--env=POSTGRES_USER=pneumoqueue",
         f"--env=POSTGRES_PASSWORD={PASSWORD}",
         "--env=POSTGRES_DB=pneumoqueue",
+        "--env=LANG=C.UTF-8",
     )
     with container("postgres:15", "postgres", 5432, answers, *options) as server:
         yield f"postgres://pneumoqueue:{PASSWORD}@127.0.0.1:{server.port}/pneumoqueue", server
