@@ -8,10 +8,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKS := bootstrap web runtime dev gpu cpu
 
-.PHONY: help run env test lint format lock bench clean
+.PHONY: help run env test test-matrix lint format lock bench migrate-data backup restore clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/runtime.stamp ## Start everything on this machine (PORT, FLOWER_PORT, DATA_DIR, ADMIN_PASSWORD)
 	@exec $(BIN)/python -m compose.local.run
@@ -21,6 +21,9 @@ env: ## Write a .env with random secrets for docker-compose
 
 test: $(VENV)/dev.stamp ## Run every test that this machine can run (ARGS='-k name' for some)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-matrix: $(VENV)/dev.stamp ## Run the tests on each database, broker and storage, in containers (about 20 minutes)
+	$(BIN)/python -m tests.matrix $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -34,6 +37,16 @@ format: $(VENV)/dev.stamp ## Put the code into its one format
 
 bench: $(VENV)/dev.stamp ## Measure images a second, end to end, beside the bare engine
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(ARGS)
+
+migrate-data: $(VENV)/runtime.stamp ## Bring a DATA_DIR to another database and storage (FROM=folder TO=database's URL)
+	@DATABASE_URL="$(or $(TO),$(error TO=… names the target database))" \
+	  $(BIN)/python manage.py migrate_data "$(or $(FROM),$(error FROM=… names the DATA_DIR))"
+
+backup: $(VENV)/runtime.stamp ## Write a backup of the running service (FILE=name.tar)
+	@$(BIN)/python manage.py backup "$(or $(FILE),$(error FILE=… names the backup))"
+
+restore: $(VENV)/runtime.stamp ## Restore a backup into an empty installation (FILE=name.tar)
+	@$(BIN)/python manage.py restore "$(or $(FILE),$(error FILE=… names the backup))"
 
 # This machine's pip settings must leave no trace in a lock. Each lock is bound by the one before it, so that the
 # environments differ by what they add and never in a version.

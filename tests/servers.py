@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
+import pymysql
+
 #: An image whose root folder belongs to root alone starts no server of another user.
 START = 'chmod 755 /; exec $(command -v docker-entrypoint.sh) "$@"'
 PASSWORD = "for-tests-only"
@@ -94,6 +96,7 @@ def postgresql() -> Iterator[tuple[str, Container]]:
         "--env=POSTGRES_USER=pneumoqueue",
         f"--env=POSTGRES_PASSWORD={PASSWORD}",
         "--env=POSTGRES_DB=pneumoqueue",
+        "--env=LANG=C.UTF-8",
     )
     with container("postgres:15", "postgres", 5432, answers, *options) as server:
         yield f"postgres://pneumoqueue:{PASSWORD}@127.0.0.1:{server.port}/pneumoqueue", server
@@ -103,21 +106,27 @@ def postgresql() -> Iterator[tuple[str, Container]]:
 def mariadb() -> Iterator[tuple[str, Container]]:
     """A MariaDB, and the URL of its database."""
 
-    def sql(server: Container, user: str, statement: str) -> bool:
-        ask = ("mariadb", f"--user={user}", f"--password={PASSWORD}", f"--execute={statement}")
+    def sql(server: Container, statement: str) -> bool:
+        ask = ("mariadb", "--user=root", f"--password={PASSWORD}", f"--execute={statement}")
         return server.run(*ask).returncode == 0
 
     def answers(server: Container) -> bool:
-        return sql(server, "root", "SELECT 1") and sql(server, "pneumoqueue", "USE pneumoqueue")
+        # The server that makes the first start's database listens to nobody outside of the container.
+        try:
+            pymysql.connect(host="127.0.0.1", port=server.port, user="nobody").close()
+        except pymysql.Error as error:
+            return error.args[0] < 2000 and sql(server, "USE pneumoqueue")  # it was the server that refused
+        return True
 
-    options = (
-        f"--env=MARIADB_ROOT_PASSWORD={PASSWORD}", "--env=MARIADB_DATABASE=pneumoqueue",
-        "--env=MARIADB_USER=pneumoqueue", f"--env=MARIADB_PASSWORD={PASSWORD}",
-    )  # fmt: skip
+    options = (f"--env=MARIADB_ROOT_PASSWORD={PASSWORD}", "--env=MARIADB_DATABASE=pneumoqueue")
     with container("mariadb:10.11", "mariadbd", 3306, answers, *options) as server:
-        # As docs/operations.md has it made; the tests make databases of their own beside it.
-        sql(server, "root", "ALTER DATABASE pneumoqueue CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
-        sql(server, "root", "GRANT ALL ON *.* TO 'pneumoqueue'@'%'")
+        for statement in (
+            # As docs/operations.md has it made; the tests make databases of their own beside it.
+            "ALTER DATABASE pneumoqueue CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            f"CREATE USER 'pneumoqueue'@'%' IDENTIFIED BY '{PASSWORD}'",
+            "GRANT ALL ON *.* TO 'pneumoqueue'@'%'",
+        ):
+            assert sql(server, statement), statement
         yield f"mysql://pneumoqueue:{PASSWORD}@127.0.0.1:{server.port}/pneumoqueue", server
 
 

@@ -1,0 +1,108 @@
+"""Redis watched by Sentinel: messages and the counting of requests follow when another becomes the master."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from django.core.cache.backends.base import BaseCache
+from django.utils.module_loading import import_string
+from redis import Redis
+from redis.exceptions import RedisError
+
+from compose.local.resources import redis_server
+from tests.servers import PASSWORD, free_port
+from webapp.config import brokers
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class Watched:
+    """Two Redis servers and the Sentinel that watches them."""
+
+    url: str
+    master: subprocess.Popen[bytes]
+    sentinel: Redis
+
+
+def start(folder: Path, conf: str, *options: str) -> subprocess.Popen[bytes]:
+    folder.mkdir()
+    (folder / "redis.conf").write_text(f"bind 127.0.0.1\ndir {folder}\n{conf}")
+    command = [str(redis_server()), str(folder / "redis.conf"), *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def until(condition, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except RedisError:
+            pass
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    first, second, watcher = free_port(), free_port(), free_port()
+    secret = f"requirepass {PASSWORD}\nmasterauth {PASSWORD}\nrepl-diskless-sync-delay 0\n"
+    with ExitStack() as started:
+
+        def run(*args: str) -> subprocess.Popen[bytes]:
+            process = start(tmp_path / args[0], *args[1:])
+            started.callback(process.kill)
+            return process
+
+        master = run("first", f"port {first}\n{secret}")
+        run("second", f"port {second}\n{secret}replicaof 127.0.0.1 {first}\n")
+        replica = Redis(port=second, password=PASSWORD)
+        until(lambda: replica.info("replication")["master_link_status"] == "up")
+        run(
+            "watcher",
+            f"port {watcher}\nrequirepass watcher\nsentinel monitor clinic 127.0.0.1 {first} 1\n"
+            f"sentinel auth-pass clinic {PASSWORD}\nsentinel down-after-milliseconds clinic 500\n"
+            "sentinel failover-timeout clinic 3000\n",
+            "--sentinel",
+        )
+        sentinel = Redis(port=watcher, password="watcher", decode_responses=True)
+        until(lambda: int(sentinel.sentinel_master("clinic")["num-slaves"]) == 1)
+        yield Watched(f"sentinel://:{PASSWORD}@127.0.0.1:{watcher}", master, sentinel)
+
+
+def test_messages_and_counts_go_on_when_the_master_dies(watched: Watched) -> None:
+    names = {"master": "clinic", "sentinel_password": "watcher"}
+    app = Celery("test", broker=watched.url, set_as_current=False)
+    app.conf.broker_transport_options = brokers.transport_options(watched.url, **names)
+    settings = brokers.cache(watched.url, **names)
+    cache: BaseCache = import_string(settings["BACKEND"])(settings["LOCATION"], settings)
+
+    def send() -> bool:
+        try:
+            app.send_task("x", queue="infer.bulk", retry=False)
+            return True
+        except Exception:
+            return False
+
+    def waiting() -> int:
+        with app.connection_for_read() as connection:
+            return int(connection.default_channel.queue_declare("infer.bulk", passive=True).message_count)
+
+    assert send()
+    assert waiting() == 1
+    cache.set("requests", 1)
+    assert cache.get("requests") == 1
+    until(lambda: int(watched.sentinel.sentinel_master("clinic")["num-slaves"]) == 1)
+    time.sleep(0.5)  # for the replica to have it all
+    watched.master.kill()
+    killed = time.monotonic()
+    until(send)
+    print(f"\nmessages went on {time.monotonic() - killed:.1f} s after the master's death")
+    until(lambda: waiting() == 2)
+    until(lambda: cache.get("requests") == 1)

@@ -1,0 +1,79 @@
+"""`python -m tests.matrix [part of a name…]`: the tests on each database, broker and storage, with the time of each.
+
+The combinations of the whole service are those in which every two of its choices meet once, 6 of 12; the first of them
+is what `make test` runs. The tests without processes run once on each database server.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from tests import servers
+from tests.service import ROOT
+
+COMBINATIONS = (
+    ("sqlite", "redis", "folder"),
+    ("sqlite", "rabbitmq", "s3"),
+    ("postgresql", "redis", "s3"),
+    ("postgresql", "rabbitmq", "folder"),
+    ("mariadb", "redis", "folder"),
+    ("mariadb", "rabbitmq", "s3"),
+)
+SERVICE = ("-m", "integration and not real_data and not chaos", "tests/integration")
+ROWS = ("-m", "not matrix and not benchmark and not integration", "tests/webapp", "tests/worker")
+MOVING = ("-m", "matrix", "tests/moving")
+
+
+@contextmanager
+def surroundings(database: str, broker: str, storage: str) -> Iterator[dict[str, str]]:
+    """Servers for one combination, as the environment that names them; for what is started by itself, nothing."""
+    with ExitStack() as started:
+        environment: dict[str, str] = {}
+        if database != "sqlite":
+            url, container = started.enter_context(getattr(servers, database)())
+            environment |= {"DATABASE_URL": url, "TEST_DATABASE_CONTAINER": container.name}
+        if broker == "rabbitmq":
+            url, container = started.enter_context(servers.rabbitmq())
+            environment |= {"BROKER_URL": url, "TEST_BROKER_CONTAINER": container.name}
+        if storage == "s3":
+            environment |= started.enter_context(servers.s3())
+        yield environment
+
+
+def runs() -> Iterator[tuple[str, tuple[str, str, str], tuple[str, ...]]]:
+    """Each run's name, surroundings and tests."""
+    for database in ("postgresql", "mariadb"):
+        yield f"rows: {database}", (database, "redis", "folder"), ROWS
+    yield "moving: sqlite to each server and back", ("sqlite", "redis", "folder"), MOVING
+    for combination in COMBINATIONS:
+        yield f"service: {', '.join(combination)}", combination, SERVICE
+
+
+def main(wanted: list[str]) -> int:
+    if reason := servers.no_engine():
+        print(f"The matrix needs containers, and {reason}.")
+        return 0
+    table = []
+    for name, combination, tests in runs():
+        if wanted and not any(part in name for part in wanted):
+            continue
+        print(f"== {name}", flush=True)
+        started = time.monotonic()
+        with surroundings(*combination) as environment:
+            ready = time.monotonic()
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "--create-db", *tests],
+                cwd=ROOT, env={**os.environ, **environment},
+            )  # fmt: skip
+        table.append((name, ready - started, time.monotonic() - ready, done.returncode))
+    print(f"\n{'':40} {'servers':>8} {'tests':>8}")
+    for name, servers_seconds, seconds, status in table:
+        print(f"{name:40} {servers_seconds:6.0f} s {seconds:6.0f} s  {'passed' if status == 0 else 'FAILED'}")
+    return int(any(status for *_, status in table))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

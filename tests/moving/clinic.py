@@ -1,0 +1,88 @@
+"""A small clinic's data, with something of every table; `python -m tests.moving.clinic make|tell`."""
+
+import hashlib
+import json
+import os
+import random
+import sys
+from datetime import timedelta
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+
+
+def make() -> None:
+    """Fill the database and storage that are configured."""
+    from django.contrib.auth.models import Group, User
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.core.files.base import ContentFile
+    from django.core.files.storage import default_storage
+    from django.utils import timezone
+    from rest_framework.authtoken.models import Token
+
+    from webapp.ops.models import Worker
+    from webapp.reviews.models import Review
+    from webapp.studies.models import Archive, Image, Patient, Prediction, Status, Study
+
+    draw = random.Random(7)
+    now = timezone.now().replace(microsecond=123457)
+    users = [User.objects.create_user(name, password="x" * 12) for name in ("ada", "Ada", "Zoë-医者")]
+    User.objects.create_superuser("admin", password="an admin's own")
+    users[0].groups.add(Group.objects.get(name="Radiologists"))
+    Token.objects.create(user=users[0])
+    session = SessionStore()
+    session["seen"] = "ünïcode"
+    session.save()
+    Worker.objects.create(name="infer@old", role="infer", seen_at=now)
+    patient = Patient.objects.create(owner=users[0], identifier="Müller-😀-1")
+    Patient.objects.create(owner=users[0], identifier="müller-😀-1")  # another: their letters differ
+    study = Study.objects.create(owner=users[0], patient=patient, name="ward 3 'night'")
+    for state in (Archive.State.QUEUED, Archive.State.UNPACKED):
+        archive = Archive(study=study, filename="a.zip", total=3, state=state, dispatched_at=now)
+        archive.file = f"archives/{archive.pk}.zip"
+        if state == Archive.State.QUEUED:
+            default_storage.save(archive.file.name, ContentFile(b"PK\x03\x04" + draw.randbytes(900)))
+        archive.save(force_insert=True)
+    for number in range(603):  # more than are moved at once
+        content = draw.randbytes(300)
+        image = Image(
+            owner=users[number % 3], study=study if number % 2 else None, patient=patient, filename=f"{number}.jpeg",
+            size=len(content), status=list(Status)[number % 6], dispatched_at=now - timedelta(microseconds=number),
+        )  # fmt: skip
+        if image.status not in (Status.QUEUED, Status.CANCELLED):
+            image.sha256 = hashlib.sha256(content).hexdigest()
+            image.input = default_storage.save(f"inputs/{image.pk.hex[:2]}/{image.pk}.png", ContentFile(content[::-1]))
+            image.preview = f"uploads/{image.pk.hex[:2]}/{image.pk}.jpg"
+        image.file = default_storage.save(f"uploads/{image.pk.hex[:2]}/{image.pk}.jpg", ContentFile(content))
+        image.save(force_insert=True)
+        if image.status == Status.SUCCEEDED:
+            Prediction.objects.create(
+                image=image, model="net-1.0.0", normal=draw.random(), pneumonia=draw.random() ** 40, threshold=0.3,
+                label="NORMAL", warnings=[{"code": "x", "detail": 'says "ö"'}] * (number % 2), batch_size=16,
+                seconds=draw.random(), heatmap=draw.randbytes(196),
+            )  # fmt: skip
+            Review.objects.create(image=image, reviewer=users[0], verdict="UNSURE", comment="  spaces stay ")
+
+
+def tell() -> None:
+    """Print every row and every file's checksum."""
+    from django.core.files.storage import default_storage
+
+    from webapp.ops.moving import rows
+    from webapp.ops.moving.files import digest_of, named
+
+    source = rows.of_database("default")
+    told: dict[str, object] = {
+        rows.label(model): sorted(rows.to_text(row) for chunk in source(model) for row in chunk)
+        for model in rows.all_models()
+    }
+    told["files"] = sorted(
+        f"{digest_of(default_storage.open(one.name))[0]}  {one.name}" for chunk in named(source) for one in chunk
+    )
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    django.setup()
+    {"make": make, "tell": tell}[sys.argv[1]]()

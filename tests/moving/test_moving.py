@@ -1,0 +1,175 @@
+"""Moving, backing up and restoring: what arrives is what there was, to the last microsecond and byte."""
+
+import fcntl
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.service import ROOT
+
+COUNTED = "603"
+
+
+@dataclass
+class Place:
+    """A DATA_DIR, and the environment that names its database and storage."""
+
+    data_dir: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        self.data_dir.mkdir(exist_ok=True)
+        kept = ("PATH", "HOME", "LANG")
+        return subprocess.run(
+            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True,
+            env={**{name: os.environ[name] for name in kept if name in os.environ}, "DATA_DIR": str(self.data_dir),
+                 **self.environment},
+        )  # fmt: skip
+
+    def manage(self, *command: str) -> str:
+        said = self.run("manage.py", *command)
+        assert said.returncode == 0, said.stderr
+        return said.stdout
+
+    def refuses(self, *command: str) -> str:
+        said = self.run("manage.py", *command)
+        assert said.returncode == 1, said.stdout
+        assert "Traceback" not in said.stderr
+        return said.stderr
+
+    def tells(self) -> dict[str, list[str]]:
+        said = self.run("-m", "tests.moving.clinic", "tell")
+        assert said.returncode == 0, said.stderr
+        told: dict[str, list[str]] = json.loads(said.stdout)
+        return told
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("clinic"))
+    (place.data_dir / "media").mkdir()
+    place.manage("migrate", "--verbosity=0")
+    said = place.run("-m", "tests.moving.clinic", "make")
+    assert said.returncode == 0, said.stderr
+    return place
+
+
+@pytest.fixture(scope="module")
+def was(clinic: Place) -> dict[str, list[str]]:
+    return clinic.tells()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Place:
+    """A new installation on SQLite."""
+    return Place(tmp_path / "empty")
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A new installation on a database server, its files in an S3-compatible store."""
+    if reason := servers.no_engine():
+        pytest.skip(reason)
+    with ExitStack() as started:
+        url, _ = started.enter_context(getattr(servers, request.param)())
+        yield Place(tmp_path / "server", {"DATABASE_URL": url, **started.enter_context(servers.s3())})
+
+
+def test_a_clinic_moves_and_nothing_is_changed_on_the_way(clinic: Place, was: dict, empty: Place) -> None:
+    before = (clinic.data_dir / "db.sqlite3").read_bytes()
+    said = empty.manage("migrate_data", str(clinic.data_dir))
+    assert f"studies.image: {COUNTED}" in said
+    assert empty.tells() == was
+    assert (clinic.data_dir / "db.sqlite3").read_bytes() == before
+
+
+def test_it_may_be_run_again_and_goes_on_where_it_was(clinic: Place, was: dict, empty: Place) -> None:
+    empty.manage("migrate_data", str(clinic.data_dir))
+    with sqlite3.connect(empty.data_dir / "db.sqlite3") as database:
+        database.execute("DELETE FROM reviews_review")
+        database.execute("DELETE FROM studies_prediction WHERE rowid % 3 = 0")
+    gone = sorted((empty.data_dir / "media" / "inputs").rglob("*.png"))[:7]
+    for file in gone:
+        file.write_bytes(b"half")
+    said = empty.manage("migrate_data", str(clinic.data_dir))
+    assert "were there already" in said
+    assert empty.tells() == was
+
+
+def test_a_target_with_rows_of_its_own_is_refused(clinic: Place, empty: Place) -> None:
+    empty.manage("migrate", "--verbosity=0")
+    empty.manage("ensure_admin")
+    said = empty.refuses("migrate_data", str(clinic.data_dir))
+    assert "auth.user" in said
+    assert not (empty.data_dir / "media").exists()
+
+
+def test_a_service_that_runs_or_is_the_target_itself_is_refused(clinic: Place, empty: Place, tmp_path: Path) -> None:
+    assert "same database" in clinic.refuses("migrate_data", str(clinic.data_dir))
+    assert "not there" in empty.refuses("migrate_data", str(tmp_path))
+    (clinic.data_dir / "run").mkdir()
+    with (clinic.data_dir / "run" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "still runs" in empty.refuses("migrate_data", str(clinic.data_dir))
+    shutil.rmtree(clinic.data_dir / "run")
+
+
+def test_a_file_that_is_not_what_was_uploaded_stops_it(clinic: Place, empty: Place, tmp_path: Path) -> None:
+    copy = Place(tmp_path / "copy")
+    shutil.copytree(clinic.data_dir, copy.data_dir)
+    named = json.loads(next(line for line in copy.tells()["studies.image"] if '"succeeded"' in line))["file"]
+    (copy.data_dir / "media" / named).write_bytes(b"something else")
+    assert named in empty.refuses("migrate_data", str(copy.data_dir))
+
+
+def test_a_backup_is_restored_as_it_was(clinic: Place, was: dict, empty: Place, tmp_path: Path) -> None:
+    file = tmp_path / "backup.tar"
+    said = clinic.manage("backup", str(file))
+    assert "MB after" in said
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "already" in clinic.refuses("backup", str(file))
+    assert "is whole" in empty.manage("restore", str(file))
+    assert empty.tells() == was
+    # What had no worker's sign of life then has none now.
+    with sqlite3.connect(empty.data_dir / "db.sqlite3") as database:
+        assert database.execute("SELECT count(*) FROM ops_worker").fetchone() == (0,)
+
+
+def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, empty: Place, tmp_path: Path) -> None:
+    file = tmp_path / "backup.tar"
+    clinic.manage("backup", str(file))
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    assert "cannot be restored" in empty.refuses("restore", str(file))
+    at = content.index(b"spaces stay")
+    file.write_bytes(content[:at] + b"S" + content[at + 1 :])
+    assert "damaged" in empty.refuses("restore", str(file))
+    file.write_bytes(b"no backup at all")
+    assert "cannot be restored" in empty.refuses("restore", str(file))
+    assert not (empty.data_dir / "db.sqlite3").exists()
+
+
+@pytest.mark.matrix
+def test_between_sqlite_and_a_server(clinic: Place, was: dict, server: Place, empty: Place, tmp_path: Path) -> None:
+    server.manage("migrate_data", str(clinic.data_dir))
+    assert server.tells() == was
+    server.manage("migrate_data", str(clinic.data_dir))  # once more
+    # Its own numbering goes on after the rows that came.
+    assert server.run("manage.py", "ensure_admin").returncode == 0
+    made = "from django.contrib.auth.models import User; print(User.objects.create_user('new').pk)"
+    assert int(server.manage("shell", "--no-imports", "--command", made)) == 5
+    file = tmp_path / "backup.tar"
+    server.manage("backup", str(file))
+    empty.manage("restore", str(file))
+    assert empty.tells() == server.tells()
+    assert len(empty.tells()["auth.user"]) == len(was["auth.user"]) + 1

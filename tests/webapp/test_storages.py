@@ -1,0 +1,89 @@
+"""Both storages tell a file that is gone from a storage that is away."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+
+from tests import servers
+from webapp.config.s3 import Bucket
+from webapp.config.storages import Folder, StorageAway
+
+KEY = {"access_key": "for-tests", "secret_key": servers.PASSWORD, "region_name": "us-east-1"}
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[dict[str, str]]:
+    with servers.s3() as started:
+        yield started
+
+
+@pytest.fixture
+def bucket(store: dict[str, str]) -> Bucket:
+    return Bucket(bucket_name=store["S3_BUCKET"], endpoint_url=store["S3_ENDPOINT_URL"], **KEY)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage(request: pytest.FixtureRequest) -> Any:
+    return storages["default"] if request.param == "folder" else request.getfixturevalue("bucket")
+
+
+def test_a_file_comes_back_as_it_was_and_goes(storage: Any) -> None:
+    content = bytes(range(256)) * 40_000  # more than is kept in memory
+    name = storage.save("uploads/ab/file.bin", ContentFile(content))
+    assert name == "uploads/ab/file.bin"
+    with storage.open(name) as file:
+        assert file.size == len(content)
+        assert file.read() == content
+        file.seek(0)
+        assert file.read(4) == content[:4]
+    assert storage.exists(name)
+    storage.delete(name)
+    assert not storage.exists(name)
+    storage.delete(name)  # as often as one likes
+
+
+def test_saving_again_replaces(storage: Any) -> None:
+    for content in (b"first", b"second"):
+        assert storage.save("inputs/ab/same.png", ContentFile(content)) == "inputs/ab/same.png"
+    assert storage.open("inputs/ab/same.png").read() == b"second"
+
+
+def test_a_file_that_is_gone(storage: Any) -> None:
+    storage.save("uploads/ab/there.bin", ContentFile(b"x"))
+    with pytest.raises(FileNotFoundError):
+        storage.open("uploads/ab/gone.bin")
+    assert storage.is_there()
+
+
+def test_a_volume_that_is_not_mounted_is_away() -> None:
+    folder: Folder = storages["default"]
+    with pytest.raises(StorageAway, match="mounted"):
+        folder.open("uploads/ab/file.bin")
+
+
+def test_a_bucket_that_is_not_there_is_away(store: dict[str, str]) -> None:
+    missing = Bucket(bucket_name="another", endpoint_url=store["S3_ENDPOINT_URL"], **KEY)
+    assert not missing.is_there()
+    with pytest.raises(StorageAway):
+        missing.open("uploads/ab/file.bin")
+
+
+def test_a_store_that_does_not_answer_is_away() -> None:
+    away = Bucket(bucket_name="any", endpoint_url=f"http://127.0.0.1:{servers.free_port()}", **KEY)
+    assert not away.is_there()
+    for use in (lambda: away.open("a"), lambda: away.save("a", ContentFile(b"x")), lambda: away.exists("a")):
+        with pytest.raises(StorageAway):
+            use()
+
+
+def test_an_upload_to_a_storage_that_is_away_says_so(
+    client: Any, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> str:
+        raise StorageAway("no route to host")
+
+    monkeypatch.setattr(Folder, "_save", away)
+    problem(client.upload(), 503, "storage_unavailable")

@@ -1,0 +1,85 @@
+"""Databases, brokers, caches and storages as the environment names them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webapp.config import brokers, databases
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_sqlite_waits_its_turn_and_survives_a_power_cut():
+    made = databases.from_url("sqlite:////tmp/x.sqlite3")
+    assert made["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert "synchronous=FULL" in made["OPTIONS"]["init_command"]
+    assert "synchronous=NORMAL" in databases.from_url("sqlite:////tmp/x", durable=False)["OPTIONS"]["init_command"]
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "mysql", "mariadb"])
+def test_servers_are_asked_whether_they_are_still_there(scheme):
+    made = databases.from_url(f"{scheme}://someone:pass%40word@db:1234/clinic")
+    assert made["ENGINE"] == f"django.db.backends.{'postgresql' if 'postgres' in scheme else 'mysql'}"
+    assert (made["USER"], made["PASSWORD"], made["HOST"], made["PORT"]) == ("someone", "pass@word", "db", 1234)
+    assert made["CONN_HEALTH_CHECKS"]
+    assert made["CONN_MAX_AGE"] is None
+    assert made["OPTIONS"]["connect_timeout"] == 5
+
+
+def test_options_in_the_url_go_first():
+    made = databases.from_url("postgres://u@db/clinic?sslmode=verify-full&connect_timeout=9")
+    assert made["OPTIONS"]["sslmode"] == "verify-full"
+    assert int(made["OPTIONS"]["connect_timeout"]) == 9
+
+
+def test_only_redis_has_a_visibility_timeout():
+    assert brokers.transport_options("redis://:secret@host/0")["visibility_timeout"] == 120
+    assert brokers.transport_options("amqp://user:secret@host//") == {"confirm_publish": True}
+
+
+def test_sentinel_is_told_the_masters_name_and_both_passwords():
+    url = "sentinel://:redis-secret@one:26379;sentinel://two:26380/3"
+    options = brokers.transport_options(url, master="clinic", sentinel_password="watcher")
+    assert options["master_name"] == "clinic"
+    assert options["sentinel_kwargs"]["password"] == "watcher"
+    cache = brokers.cache(url, master="clinic", sentinel_password="watcher")
+    assert cache["LOCATION"] == "redis://clinic/3"
+    assert cache["OPTIONS"]["SENTINELS"] == [("one", 26379), ("two", 26380)]
+    assert cache["OPTIONS"]["PASSWORD"] == "redis-secret"
+    assert cache["OPTIONS"]["SENTINEL_KWARGS"]["password"] == "watcher"
+
+
+def test_without_redis_each_process_counts_for_itself():
+    assert brokers.cache("")["BACKEND"].endswith("LocMemCache")
+
+
+def configured(tmp_path, **environment):
+    code = (
+        "import json; from django.conf import settings as s;"
+        "print(json.dumps([s.CELERY_BROKER_URL, s.CACHES['default']['BACKEND'], s.STORAGES['default']]))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+        env={
+            "PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "webapp.config.settings",
+            **environment,
+        },
+    )  # fmt: skip
+    return json.loads(said.stdout)
+
+
+def test_the_environment_chooses_broker_cache_and_storage(tmp_path):
+    broker, cache, storage = configured(tmp_path)
+    assert broker.startswith("redis://")
+    assert cache.endswith("RedisCache")
+    assert storage["OPTIONS"]["location"] == str(tmp_path / "media")
+    broker, cache, storage = configured(tmp_path, BROKER_URL="amqp://host//", S3_BUCKET="clinic")
+    assert broker == "amqp://host//"
+    assert cache.endswith("LocMemCache")
+    assert storage["OPTIONS"]["bucket_name"] == "clinic"
+    broker, cache, _ = configured(tmp_path, BROKER_URL="amqp://host//", REDIS_URL="redis://counts/1")
+    assert broker == "amqp://host//"
+    assert cache.endswith("RedisCache")

@@ -1,0 +1,74 @@
+"""What the database breaks off in favour of others is done again; what failed for another reason is not."""
+
+from types import SimpleNamespace
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from webapp.studies import transactions
+from webapp.studies.transactions import ATTEMPTS, atomically, was_broken_off
+
+
+def deadlock():
+    error = OperationalError("deadlock detected")
+    error.__cause__ = Exception()
+    error.__cause__.sqlstate = "40P01"
+    return error
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(transactions, "time", SimpleNamespace(sleep=lambda seconds: None))
+
+
+def failing(times, error=deadlock):
+    runs = []
+
+    @atomically
+    def work():
+        runs.append(connection.in_atomic_block)
+        if len(runs) <= times:
+            raise error()
+        return "done"
+
+    return work, runs
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_ended_a_deadlock_is_done_again_in_a_transaction_of_its_own():
+    work, runs = failing(2)
+    assert work() == "done"
+    assert runs == [True] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_not_done_for_ever():
+    work, runs = failing(99)
+    with pytest.raises(OperationalError, match="deadlock"):
+        work()
+    assert len(runs) == ATTEMPTS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_other_errors_are_passed_on():
+    work, runs = failing(1, lambda: OperationalError("the disk is full"))
+    with pytest.raises(OperationalError, match="full"):
+        work()
+    assert len(runs) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_within_another_transaction_it_is_that_one_that_has_to_be_done_again():
+    work, runs = failing(1)
+    with pytest.raises(OperationalError), transaction.atomic():
+        work()
+    assert len(runs) == 1
+
+
+def test_mysqls_numbers_mean_something_only_there(monkeypatch):
+    assert was_broken_off(deadlock())
+    monkeypatch.setattr(transactions, "connection", SimpleNamespace(vendor="mysql"))
+    assert was_broken_off(OperationalError(1213, "Deadlock found"))
+    assert not was_broken_off(OperationalError(2006, "gone away"))
+    monkeypatch.setattr(transactions, "connection", SimpleNamespace(vendor="sqlite"))
+    assert not was_broken_off(OperationalError(1213))

@@ -1,0 +1,31 @@
+"""Write a backup of the running service."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from webapp.ops.moving import backups
+from webapp.ops.moving.bring import progress, told_of
+from webapp.ops.moving.files import Damaged
+
+
+class Command(BaseCommand):
+    help = "Write a backup of rows and files, as they are at one moment, into a TAR. The service may go on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+        if file.exists():
+            raise CommandError(f"{file} is there already; give another name.")
+        started = time.monotonic()
+        try:
+            counts, copied = backups.make(file, progress(self.stdout.write))
+        except (Damaged, OSError) as error:
+            raise CommandError(f"There is no backup: {error}.") from error
+        self.stdout.write(f"rows: {sum(counts.values())} in {len(counts)} tables")
+        self.stdout.write(told_of(copied, "are in it"))
+        seconds = time.monotonic() - started
+        self.stdout.write(f"{file}: {file.stat().st_size / 2**20:.1f} MB after {seconds:.1f} s")

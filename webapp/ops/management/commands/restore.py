@@ -1,0 +1,27 @@
+"""Restore a backup into an empty installation."""
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from webapp.ops.moving import backups
+from webapp.ops.moving.bring import bring
+
+
+class Command(BaseCommand):
+    help = "Restore a backup into this installation's database and storage, which have to be empty."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+        try:
+            with tarfile.open(file, "r:") as tar:
+                backup = backups.check(tar)
+                made = f"release {backup.manifest['version']}, {backup.manifest['made_at'][:16]}"
+                self.stdout.write(f"{file} is whole ({made})")
+                bring(backup.read, backup.count, backup.open, self.stdout.write)
+        except (OSError, tarfile.TarError, backups.NoBackup) as error:
+            raise CommandError(f"{file} cannot be restored: {error}.") from error

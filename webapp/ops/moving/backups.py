@@ -1,0 +1,211 @@
+"""A backup: one TAR with the rows of every table, the files that they name, and a checksum of each.
+
+It holds no database's own format, so it can be restored into any other, by the release that made it.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import models
+from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
+
+from webapp.ops.moving import files, rows, snapshots
+from webapp.ops.moving.files import Copied, Damaged
+from webapp.ops.moving.rows import CHUNK, Model, all_models, label
+from webapp.studies.models import Archive
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+#: A ZIP may be unpacked, and so go, just before it is held; its images are then in the next snapshot.
+SNAPSHOTS = 10
+
+
+class NoBackup(Exception):
+    """The file is no backup, or not a whole one."""
+
+
+@dataclass
+class Backup:
+    """A backup that has been read through and found whole."""
+
+    tar: tarfile.TarFile
+    manifest: dict[str, Any]
+    members: dict[str, tarfile.TarInfo] = field(repr=False)
+
+    def read(self, model: Model) -> Iterator[list[models.Model]]:
+        """The rows of a model, some at a time."""
+        member = self.members.get(f"rows/{label(model)}.jsonl")
+        stream = self.tar.extractfile(member) if member else None
+        chunk: list[models.Model] = []
+        for line in stream or ():
+            chunk.append(rows.from_text(model, line.decode()))
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+    def count(self, model: Model) -> int:
+        return int(self.manifest["rows"].get(label(model), 0))
+
+    def open(self, name: str) -> IO[bytes]:
+        """A file's content. It is read at once: several may be asked for at the same time."""
+        member = self.members.get(f"files/{name}")
+        if member is None:
+            raise FileNotFoundError(name)
+        content = tempfile.SpooledTemporaryFile(max_size=8 * 2**20)  # noqa: SIM115  (whoever asked closes it)
+        with Path(str(self.tar.name)).open("rb") as source:
+            source.seek(member.offset_data)
+            left = member.size
+            while left and (part := source.read(min(left, 2**20))):
+                content.write(part)
+                left -= len(part)
+        content.seek(0)
+        return content  # type: ignore[return-value]
+
+
+def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Copied]:
+    """Write a backup of the running service.
+
+    Args:
+        path: the file, which appears when it is whole.
+        told: hears now and then how many files are in it.
+
+    Returns:
+        Rows by table, and what became of the files.
+    """
+    part = path.with_name(path.name + ".part")
+    part.touch(mode=0o600)
+    checksums: dict[str, str] = {}
+    with ExitStack() as held, tarfile.open(part, "w") as tar, tempfile.TemporaryFile("w+") as wanted:
+        counts, zips = _rows(tar, checksums, wanted, held)
+        done = Copied()
+        wanted.seek(0)
+        for line in wanted:
+            _file(tar, checksums, line.rstrip("\n"), zips, done)
+            if done.files % 100 == 0:
+                told(done)
+        manifest = {
+            "format": FORMAT,
+            "version": settings.VERSION,
+            "made_at": timezone.now().isoformat(),
+            "migrations": _migrations(),
+            "rows": counts,
+            "missing": done.missing,
+            "sha256": checksums,
+        }
+        content = json.dumps(manifest, indent=1).encode()
+        _add(tar, {}, MANIFEST, io.BytesIO(content), len(content))
+    part.replace(path)
+    return {name: number for name, number in counts.items() if number}, done
+
+
+def _rows(
+    tar: tarfile.TarFile, checksums: dict[str, str], wanted: IO[str], held: ExitStack
+) -> tuple[dict[str, int], dict[str, File]]:
+    """Write all rows of one moment, and list the files that they name."""
+    for _ in range(SNAPSHOTS):
+        with snapshots.of_database() as alias:
+            source = rows.of_database(alias)
+            try:
+                queued = Archive.objects.using(alias).filter(state=Archive.State.QUEUED)
+                names = [str(archive.file.name) for archive in queued]
+                zips = {name: held.enter_context(default_storage.open(name)) for name in names}
+            except FileNotFoundError:
+                continue
+            counts = {}
+            for model in all_models():
+                with tempfile.TemporaryFile() as lines:
+                    counts[label(model)] = 0
+                    for chunk in source(model):
+                        counts[label(model)] += len(chunk)
+                        lines.writelines(rows.to_text(row).encode() + b"\n" for row in chunk)
+                        wanted.writelines(f"{one.name}\n" for row in chunk for one in files.named_by(row))
+                    size = lines.tell()
+                    lines.seek(0)
+                    _add(tar, checksums, f"rows/{label(model)}.jsonl", lines, size)
+            return counts, zips
+    raise Damaged(f"a ZIP that waits to be unpacked is gone from the storage: {', '.join(names)}")
+
+
+def _file(tar: tarfile.TarFile, checksums: dict[str, str], name: str, zips: dict[str, File], done: Copied) -> None:
+    try:
+        content = zips.get(name) or default_storage.open(name)
+    except FileNotFoundError:
+        done.missing.append(name)
+        return
+    with content:
+        _add(tar, checksums, f"files/{name}", content, content.size)
+        done.files += 1
+        done.bytes += content.size
+
+
+class _Digesting:
+    """Passes a file's content on and keeps its checksum."""
+
+    def __init__(self, content: IO[bytes] | File) -> None:
+        self._content = content
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        part: bytes = self._content.read(size)
+        self.digest.update(part)
+        return part
+
+
+def _add(tar: tarfile.TarFile, checksums: dict[str, str], name: str, content: IO[bytes] | File, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = size, 0o600, int(timezone.now().timestamp())
+    digesting = _Digesting(content)
+    tar.addfile(info, digesting)  # type: ignore[arg-type]  # read() is all that it needs
+    checksums[name] = digesting.digest.hexdigest()
+
+
+def check(tar: tarfile.TarFile) -> Backup:
+    """Read a whole backup and compare every checksum, before anything is written anywhere.
+
+    Raises:
+        NoBackup: it is none, it is damaged, or another release made it.
+    """
+    found: dict[str, str] = {}
+    members: dict[str, tarfile.TarInfo] = {}
+    manifest: dict[str, Any] | None = None
+    try:
+        for member in tar:
+            stream = tar.extractfile(member)
+            if stream is None:
+                raise NoBackup(f"{member.name} does not belong into a backup")
+            if member.name == MANIFEST:
+                manifest = json.loads(stream.read())
+                continue
+            members[member.name] = member
+            found[member.name] = files.digest_of(stream)[0]
+    except (tarfile.TarError, ValueError, EOFError) as error:
+        raise NoBackup(f"the file is damaged: {error}") from error
+    if manifest is None or manifest.get("format") != FORMAT:
+        raise NoBackup("the file is no backup, or its end is missing")
+    if damaged := [name for name in {*found, *manifest["sha256"]} if found.get(name) != manifest["sha256"].get(name)]:
+        raise NoBackup(f"{len(damaged)} members are missing or damaged, {damaged[0]} among them")
+    if manifest["migrations"] != _migrations():
+        raise NoBackup(
+            f"release {manifest['version']} made it, whose tables are others; restore it with that one and upgrade then"
+        )
+    return Backup(tar, manifest, members)
+
+
+def _migrations() -> list[str]:
+    """The latest migrations of this release, which say what its tables look like."""
+    leaves = MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes()
+    return sorted(f"{app}.{name}" for app, name in leaves)

@@ -1,0 +1,128 @@
+"""Files that rows name, each compared after it was copied."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from django.core.files import File
+from django.core.files.storage import Storage
+from django.db import models
+
+from webapp.ops.moving.rows import Source
+from webapp.studies.models import Archive, Image
+
+THREADS = 8
+CHUNK = 256
+
+
+class Damaged(Exception):
+    """A file is not what it was."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A file that a row names, and what it must be where that is known."""
+
+    name: str
+    sha256: str = ""
+
+
+@dataclass
+class Copied:
+    """What became of the files."""
+
+    files: int = 0
+    bytes: int = 0
+    there: int = 0
+    missing: list[str] = field(default_factory=list)
+
+
+def named_by(row: models.Model) -> list[Named]:
+    """The files that belong to a row. A ZIP that was unpacked is gone by intention."""
+    if isinstance(row, Archive):
+        return [Named(str(row.file.name))] if row.state == Archive.State.QUEUED else []
+    if not isinstance(row, Image):
+        return []
+    found = {str(row.file.name): Named(str(row.file.name), row.sha256)}
+    for made in (row.preview, row.input):
+        if made:
+            found.setdefault(str(made.name), Named(str(made.name)))
+    return list(found.values())
+
+
+def named(source: Source) -> Iterator[list[Named]]:
+    """All files, ZIPs first, some at a time."""
+    waiting: list[Named] = []
+    for model in (Archive, Image):
+        for rows in source(model):
+            waiting += [name for row in rows for name in named_by(row)]
+            if len(waiting) >= CHUNK:
+                yield waiting
+                waiting = []
+    yield waiting
+
+
+def copy_all(
+    source: Source, open_file: Callable[[str], IO[bytes] | File], target: Storage, told: Callable[[Copied], Any]
+) -> Copied:
+    """Copy all files into a storage, several at once.
+
+    Args:
+        source: the rows that name them.
+        open_file: gives the content of one, or raises FileNotFoundError.
+        target: where to; what is there already and the same is left.
+        told: hears now and then how far it is.
+
+    Raises:
+        Damaged: a file is not what its row says, or was not stored as it is.
+    """
+    done = Copied()
+    with ThreadPoolExecutor(THREADS) as threads:
+        for chunk in named(source):
+            for wanted, result in zip(
+                chunk, threads.map(lambda one: _copy(one, open_file, target), chunk), strict=True
+            ):
+                if result is None:
+                    done.missing.append(wanted.name)
+                    continue
+                size, fresh = result
+                done.files += 1
+                done.bytes += size
+                done.there += not fresh
+            told(done)
+    return done
+
+
+def _copy(wanted: Named, open_file: Callable[[str], IO[bytes] | File], target: Storage) -> tuple[int, bool] | None:
+    """The file's size, and whether it had to be copied; None where it is missing."""
+    try:
+        content = open_file(wanted.name)
+    except FileNotFoundError:
+        return None
+    with content:
+        digest, size = digest_of(content)
+        if wanted.sha256 and digest != wanted.sha256:
+            raise Damaged(f"{wanted.name} is not the file that was uploaded")
+        if target.exists(wanted.name) and _stored(wanted.name, target) == digest:
+            return size, False
+        content.seek(0)
+        target.save(wanted.name, File(content, wanted.name))
+    if _stored(wanted.name, target) != digest:
+        raise Damaged(f"{wanted.name} was not stored as it is")
+    return size, True
+
+
+def _stored(name: str, storage: Storage) -> str:
+    with storage.open(name) as content:
+        return digest_of(content)[0]
+
+
+def digest_of(content: IO[bytes] | File) -> tuple[str, int]:
+    """The SHA-256 of what is left of a file, and its length."""
+    digest, size = hashlib.sha256(), 0
+    while part := content.read(2**20):
+        digest.update(part)
+        size += len(part)
+    return digest.hexdigest(), size

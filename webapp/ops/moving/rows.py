@@ -1,0 +1,158 @@
+"""Rows, in an order in which each comes after those that it refers to."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from graphlib import TopologicalSorter
+from typing import Any
+
+from django.apps import apps
+from django.core.management.color import no_style
+from django.db import connections, models, transaction
+
+Model = type[models.Model]
+#: The rows of a model in one place, some at a time.
+Source = Callable[[Model], Iterator[list[models.Model]]]
+
+CHUNK = 500
+#: What every installation makes by itself. It is replaced, so that what refers to it stays right.
+MADE_BY_MIGRATIONS = ("contenttypes.contenttype", "auth.permission", "auth.group", "auth.group_permissions")
+#: What is only true of a running service.
+PASSING = ("ops.worker",)
+
+
+class NotEmpty(Exception):
+    """The target has rows that the source has not."""
+
+
+class Incomplete(Exception):
+    """The target has not got what the source has."""
+
+
+def all_models() -> list[Model]:
+    """Every table but the passing ones, each after those that it refers to."""
+    found = sorted(apps.get_models(include_auto_created=True), key=label)
+    graph: dict[Model, set[Model]] = {}
+    for model in found:
+        if model._meta.managed and not model._meta.proxy and label(model) not in PASSING:
+            named = (field.related_model for field in model._meta.concrete_fields)
+            graph[model] = {other._meta.concrete_model or other for other in named if other and other is not model}
+    return list(TopologicalSorter(graph).static_order())
+
+
+def label(model: Model) -> str:
+    return model._meta.label_lower
+
+
+def count(model: Model, using: str) -> int:
+    return model._base_manager.using(using).count()
+
+
+def of_database(using: str) -> Source:
+    """The rows of a database, by their keys: a long table is never held open."""
+
+    def read(model: Model) -> Iterator[list[models.Model]]:
+        rows = model._base_manager.using(using).order_by("pk")
+        chunk = list(rows[:CHUNK])
+        while chunk:
+            yield chunk
+            chunk = list(rows.filter(pk__gt=chunk[-1].pk)[:CHUNK])
+
+    return read
+
+
+def to_text(row: models.Model) -> str:
+    """A row as a line of JSON; unlike Django's own, it keeps the microseconds."""
+    values = {}
+    for field in row._meta.concrete_fields:
+        empty = field.value_from_object(row) is None
+        values[field.attname] = None if empty else field.value_to_string(row)  # type: ignore[attr-defined]
+    return json.dumps(values, ensure_ascii=False)
+
+
+def from_text(model: Model, line: str) -> models.Model:
+    values = json.loads(line)
+    row = model()
+    for field in model._meta.concrete_fields:
+        value = values[field.attname]
+        setattr(row, field.attname, None if value is None else field.to_python(value))
+    return row
+
+
+def prepare(source: Source, using: str) -> None:
+    """Make sure that a target holds nothing but what an interrupted run has brought, or nothing at all.
+
+    Raises:
+        NotEmpty: it does.
+    """
+    own = [model for model in all_models() if label(model) not in MADE_BY_MIGRATIONS]
+    filled = [model for model in own if count(model, using)]
+    for model in filled:
+        known = sum(len(_there(model, chunk, using)) for chunk in source(model))
+        if other := count(model, using) - known:
+            raise NotEmpty(f"the target has {other} rows of {label(model)} that the source has not; give an empty one")
+    if filled:
+        return
+    system = [model for model in all_models() if label(model) in MADE_BY_MIGRATIONS]
+    with transaction.atomic(using=using):
+        for model in reversed(system):
+            model._base_manager.using(using).all().delete()
+        for model in system:
+            for chunk in source(model):
+                write(model, chunk, using)
+
+
+def write(model: Model, rows: Sequence[models.Model], using: str) -> None:
+    """Write rows with their keys and times as they are; those that are there already stay.
+
+    Raises:
+        NotEmpty: where another row has the key of one.
+    """
+    there = _there(model, rows, using)
+    fresh = [row for row in rows if row.pk not in there]
+    fields = model._meta.local_concrete_fields
+    size = max(1, connections[using].ops.bulk_batch_size(fields, fresh)) if fresh else 1
+    with transaction.atomic(using=using):
+        for start in range(0, len(fresh), size):
+            # Unlike bulk_create(), this leaves times of creation and names of files alone.
+            model._base_manager._insert(  # type: ignore[attr-defined]
+                fresh[start : start + size], fields=fields, using=using, raw=True
+            )
+
+
+def finish(source: Callable[[Model], int], using: str) -> dict[str, int]:
+    """Let the target's own numbering go on after the rows, and compare their numbers.
+
+    Args:
+        source: how many rows of a model the source has.
+        using: the target.
+
+    Raises:
+        Incomplete: where they differ.
+    """
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), all_models()):
+            cursor.execute(statement)
+    counts = {}
+    for model in all_models():
+        counts[label(model)] = count(model, using)
+        if counts[label(model)] != source(model):
+            raise Incomplete(
+                f"{label(model)}: {source(model)} rows in the source, {counts[label(model)]} in the target"
+            )
+    return {name: number for name, number in counts.items() if number}
+
+
+def _there(model: Model, rows: Iterable[models.Model], using: str) -> set[Any]:
+    """The keys of those rows that the target has already."""
+    ours = {row.pk: row for row in rows}
+    theirs = model._base_manager.using(using).in_bulk(list(ours))
+    for pk, row in theirs.items():
+        if _values(row) != _values(ours[pk]):
+            raise NotEmpty(f"the target has another {label(model)} with the key {pk}; give an empty target")
+    return set(theirs)
+
+
+def _values(row: models.Model) -> list[Any]:
+    values = (field.get_prep_value(field.value_from_object(row)) for field in row._meta.concrete_fields)
+    return [bytes(value) if isinstance(value, memoryview) else value for value in values]

@@ -1,0 +1,62 @@
+"""A database as it is at one moment, while the service goes on writing to it."""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from django.db import connections, transaction
+
+from webapp.config import databases
+
+
+@contextmanager
+def of_file(path: Path) -> Iterator[str]:
+    """A copy of an SQLite file that nobody writes to; the alias under which Django has it."""
+    # Without a log of changes beside it the file is complete, and may lie where nothing can be written.
+    logged = path.with_name(path.name + "-wal").exists()
+    source = sqlite3.connect(f"file:{quote(str(path))}?mode=ro{'' if logged else '&immutable=1'}", uri=True)
+    try:
+        with _copied(source) as alias:
+            yield alias
+    finally:
+        source.close()
+
+
+@contextmanager
+def of_database(using: str = "default") -> Iterator[str]:
+    """The database as it is now; the alias to read it by."""
+    connection = connections[using]
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        with _copied(connection.connection) as alias:
+            yield alias
+        return
+    connection.close()  # for a transaction that has not begun
+    with transaction.atomic(using=using), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if connection.vendor == "mysql":
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        else:
+            cursor.execute("SELECT 1")  # the snapshot is taken with the first question
+        yield using
+
+
+@contextmanager
+def _copied(source: sqlite3.Connection) -> Iterator[str]:
+    alias = "snapshot"
+    with tempfile.TemporaryDirectory(prefix="pneumoqueue-") as folder:
+        copy = Path(folder) / "db.sqlite3"
+        target = sqlite3.connect(copy)
+        source.backup(target)
+        target.close()
+        settings = databases.from_url(f"sqlite:///{copy}", durable=False)
+        connections.settings[alias] = connections.configure_settings({"default": settings})["default"]
+        try:
+            yield alias
+        finally:
+            connections[alias].close()
+            del connections[alias]
+            del connections.settings[alias]
