@@ -10,6 +10,7 @@ from uuid import UUID
 
 from kombu.exceptions import OperationalError
 
+from webapp.config import correlation
 from webapp.config.celery import app
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def send(step: str, images: Iterable["Image"]) -> None:
                     args=(str(image.pk),),
                     kwargs={"alone": True} if step == INFER and image.attempts else {},
                     queue=queue_of(step, image.priority),
+                    headers={"request_id": image.request_id},
                     producer=producer,
                     retry=False,
                 )
@@ -45,7 +47,8 @@ def send(step: str, images: Iterable["Image"]) -> None:
 
 def send_unpack(archive_id: UUID) -> None:
     try:
-        app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", retry=False)
+        headers = {"request_id": correlation.request_id()}
+        app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", headers=headers, retry=False)
     except (OperationalError, OSError) as error:
         logger.warning("broker is away (%s); the reconciler will send again", error)
 
