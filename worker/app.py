@@ -16,6 +16,6 @@ exposition.prepare()
 django.setup()
 
 from webapp.config.celery import app  # noqa: E402  (the models behind it need setup first)
-from worker import connections, logs, presence, tasks  # noqa: E402  (likewise)
+from worker import connections, logs, presence, tasks, tracing  # noqa: E402  (likewise)
 
-__all__ = ["app", "connections", "exposition", "logs", "presence", "tasks"]
+__all__ = ["app", "connections", "exposition", "logs", "presence", "tasks", "tracing"]
