@@ -33,6 +33,6 @@ def _image_id(task: str, args: Any) -> str:
     if task != "worker.ingest" or not args:
         return ""
     try:
-        return str(UUID(args[0]))
-    except (TypeError, ValueError):
+        return str(UUID(str(args[0])))
+    except ValueError:
         return ""

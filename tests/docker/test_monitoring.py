@@ -1,4 +1,4 @@
-"""What Prometheus, Grafana and whoever is on duty get to see: the real service under a load, asked by a real Prometheus.
+"""What Prometheus, Grafana and those on duty get to see: the real service under a load, asked by a real Prometheus.
 
 Prometheus and promtool are taken out of the image that the stack runs.
 """
