@@ -1,21 +1,11 @@
-"""The workers' lines: in the form of all others, each about its image."""
+"""The workers' lines: each about its image."""
 
-import logging.config
 from typing import Any
 from uuid import UUID
 
 from celery import signals
-from django.conf import settings
 
 from webapp.config import correlation
-
-if settings.LOG_FORMAT == "json":
-    logging.captureWarnings(True)
-
-    @signals.setup_logging.connect
-    def _as_all_others(**_: Any) -> None:
-        """In place of Celery's own configuration."""
-        logging.config.dictConfig(settings.LOGGING)
 
 
 @signals.task_prerun.connect
