@@ -164,7 +164,8 @@ class Image(Owned, Requested):
             models.Index(fields=["study", "status"]),
             models.Index(fields=["owner", "-created_at"]),
             models.Index(fields=["guest", "-created_at"]),
-            models.Index(fields=["finished_at"]),
+            # Read for the figures of the last minutes and of the last hour.
+            models.Index(fields=["status", "finished_at"]),
         ]
 
     def __str__(self) -> str:
