@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
-LOCKS := bootstrap web runtime dev gpu cpu
+LOCKS := bootstrap web runtime observability dev gpu cpu
 
 .PHONY: help run env test test-matrix lint format lock bench migrate-data backup restore clean
 
@@ -54,7 +54,8 @@ lock: $(VENV)/dev.stamp ## Renew the hashed locks (ARGS=--upgrade for newer vers
 	@for name in $(LOCKS); do \
 	  case $$name in \
 	    runtime) bound="-c requirements/web.txt" ;; \
-	    dev|gpu|cpu) bound="-c requirements/runtime.txt" ;; \
+	    observability|gpu|cpu) bound="-c requirements/runtime.txt" ;; \
+	    dev) bound="-c requirements/runtime.txt -c requirements/observability.txt" ;; \
 	    *) bound="" ;; \
 	  esac; \
 	  echo "requirements/$$name.txt"; \

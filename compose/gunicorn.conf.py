@@ -13,6 +13,13 @@ max_requests = 0
 graceful_timeout = 10
 control_socket_disable = True
 
+if os.environ.get("LOG_FORMAT", "plain") != "plain":
+    from webapp.config import logs
+
+    logconfig_dict = logs.config(os.environ["LOG_FORMAT"], os.environ.get("LOG_LEVEL") or "INFO")
+    # gunicorn has a handler of its own, which uvicorn takes over. Requests are in the proxy's log.
+    logconfig_dict["loggers"]["gunicorn.error"] = {"handlers": ["console"], "propagate": False}
+
 
 def child_exit(server: object, worker: object) -> None:
     """Keep the gauges of a web process that died out of /metrics."""

@@ -15,8 +15,13 @@ DATA = Path(os.environ.get("XRAY_DATA") or Path(__file__).resolve().parents[2] /
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The whole service, with a real Redis, real workers and the released bundle; one for the whole run."""
-    # Guests are many here and come from one address.
-    with running(tmp_path_factory.mktemp("service"), GUEST_RATE="100000/min", LOGIN_RATE="100000/min") as started:
+    with running(
+        tmp_path_factory.mktemp("service"),
+        # Guests are many here and come from one address.
+        GUEST_RATE="100000/min",
+        LOGIN_RATE="100000/min",
+        LOG_FORMAT="json",
+    ) as started:
         yield started
 
 

@@ -37,6 +37,7 @@ class Service:
         data_dir: its DATA_DIR.
         lines: everything that it has printed so far.
         process: the launcher.
+        metrics_ports: where its workers serve metrics of their own, if they do.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Service:
     data_dir: Path
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list, repr=False)
+    metrics_ports: tuple[int, ...] = ()
 
     def wait_ready(self, since: int = 0) -> float:
         """Wait for `ready http://…` after the line number `since`; the seconds that it took."""
@@ -88,7 +90,7 @@ def running(data_dir: Path, **environment: str) -> Iterator[Service]:
     Raises:
         RuntimeError: it ended, or was not ready in time; the message holds what it printed last.
     """
-    port, flower_port = _free_ports(2)
+    port, flower_port = free_ports(2)
     password = "an-admin-for-tests"
     process = subprocess.Popen(
         [sys.executable, "-m", "compose.local.run"],
@@ -131,7 +133,8 @@ def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:
         lines.append(line.rstrip("\n"))
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

@@ -8,11 +8,14 @@ import os
 
 import django
 
+from worker import exposition
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
+exposition.prepare()
 django.setup()
 
 from webapp.config.celery import app  # noqa: E402  (the models behind it need setup first)
-from worker import connections, presence, tasks  # noqa: E402  (likewise)
+from worker import connections, logs, presence, tasks, tracing  # noqa: E402  (likewise)
 
-__all__ = ["app", "connections", "presence", "tasks"]
+__all__ = ["app", "connections", "exposition", "logs", "presence", "tasks", "tracing"]

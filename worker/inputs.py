@@ -13,6 +13,7 @@ from django.db import Error, close_old_connections
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
+from webapp.config import correlation
 from webapp.studies.models import Image
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Inputs:
                 pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
             if pixels.shape == (self.size, self.size):
                 return pixels
-            logger.error("input of %s has the shape %s", image.pk, pixels.shape)
+            logger.error("input of %s has the shape %s", image.pk, pixels.shape, extra=correlation.of(image))
         except (OSError, ValueError, SyntaxError) as error:
-            logger.error("input of %s cannot be read: %s", image.pk, error)
+            logger.error("input of %s cannot be read: %s", image.pk, error, extra=correlation.of(image))
         return None

@@ -11,16 +11,19 @@ from uuid import UUID
 
 import numpy as np
 from django.conf import settings
+from django.utils import timezone
 from numpy.typing import NDArray
 
+from webapp.config import correlation
 from webapp.studies import services
-from worker import bundle
+from worker import bundle, metrics
 from worker.inputs import Inputs
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle
     from ml.engines import Engine
     from ml.novelty import Check
+    from webapp.studies.models import Image
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +98,22 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
             results.append(services.Result(pk, label=reader.bundle.label(said.pneumonia), **vars(said)))
         else:
             services.fail(pk, "model_error", "The model gave no number for this image. Please report it.")
-    return services.succeed(token, results, model=reader.bundle.id, threshold=reader.bundle.threshold, seconds=seconds)
+    written = services.succeed(
+        token, results, model=reader.bundle.id, threshold=reader.bundle.threshold, seconds=seconds
+    )
+    _tell([image for image in images if image.pk in answers], seconds)
+    return written
+
+
+def _tell(images: Sequence["Image"], seconds: float) -> None:
+    """The log and Prometheus hear of a batch that was read."""
+    if not images:
+        return
+    metrics.batch(len(images), seconds)
+    times = [(image.priority, image.created_at, image.ready_at, image.claimed_at) for image in images]
+    metrics.read(times, timezone.now())
+    for image in images:
+        logger.info("image %s read in a batch of %d", image.pk, len(images), extra=correlation.of(image))
 
 
 def _present(inputs: Mapping[UUID, NDArray[np.uint8] | None]) -> dict[UUID, NDArray[np.uint8]]:

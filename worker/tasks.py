@@ -7,12 +7,13 @@ from uuid import UUID
 from celery.utils.log import get_task_logger
 from django.conf import settings
 from django.db import Error
+from django.utils import timezone
 
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
 from webapp.config.problems import Problem
 from webapp.studies import services
-from worker import preparing, presence, reading
+from worker import metrics, preparing, presence, reading
 from worker.batching import AdaptiveBatches
 
 logger = get_task_logger(__name__)
@@ -25,7 +26,10 @@ def ingest(image_id: str) -> str:
     if image is None:
         return "nothing to do"
     try:
-        return "ready" if services.finish_ingest(image, preparing.prepare(image)) else "overtaken"
+        if not services.finish_ingest(image, preparing.prepare(image)):
+            return "overtaken"
+        metrics.prepared(image.priority, image.created_at, timezone.now())
+        return "ready"
     except ImageError as error:
         services.fail(image.pk, error.code, error.detail)
         return error.code
@@ -69,6 +73,7 @@ class ReadingTask(AdaptiveBatches):
 
     def on_batch_lost(self, requests: Collection[Any]) -> None:
         presence.child_is_gone()
+        metrics.batches_lost.inc()
         try:
             services.release([UUID(request.args[0]) for request in requests])
         except Error:
@@ -88,6 +93,7 @@ def infer(requests: Collection[Any]) -> str:
 def reconcile() -> dict[str, Any]:
     """Find what was lost on its way and send it again."""
     done = services.reconcile()
+    metrics.found(done)
     if any(done.values()):
         logger.warning("reconciled: %s", done)
     return done

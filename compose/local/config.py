@@ -22,11 +22,14 @@ class Config:
         data_dir: absolute folder of everything that is kept: database, images, Redis' file, secrets.
         port: TCP port of the web pages and the API.
         flower_port: TCP port of Flower.
+        metrics_port: TCP port of the ingest worker's own metrics, and the one after it the infer worker's; None to have
+            the web process show them all.
     """
 
     data_dir: Path
     port: int
     flower_port: int
+    metrics_port: int | None = None
 
     @property
     def run_dir(self) -> Path:
@@ -64,6 +67,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
         data_dir=Path(environ.get("DATA_DIR") or ROOT / "var").expanduser().resolve(),
         port=_port(environ, "PORT", 8000),
         flower_port=_port(environ, "FLOWER_PORT", 5555),
+        metrics_port=_port(environ, "METRICS_PORT", 0) if environ.get("METRICS_PORT") else None,
     )
     if config.port == config.flower_port:
         raise ConfigError(f"PORT and FLOWER_PORT are both {config.port}; give them different numbers.")

@@ -31,7 +31,7 @@ class Program:
 
 def programs(config: Config, redis_server: Path) -> list[Program]:
     """All programs, in the order of their start."""
-    celery = [sys.executable, "-m", "celery", "-A", "worker.app"]
+    celery = [sys.executable, "-m", "celery", "-A", "worker.app", "--quiet"]
     # With two workers there is nobody to gossip with, and events (-E) are what Flower shows.
     worker = [*celery, "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
     ingest_queues = "control,ingest.interactive,ingest.bulk"
@@ -46,14 +46,14 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             [*worker, "--hostname=ingest@%h", f"--queues={ingest_queues}", "--concurrency=2"],
             priority=20,
             stop_seconds=30,
-            environment={"PNEUMOQUEUE_ROLE": "ingest"},
+            environment={"PNEUMOQUEUE_ROLE": "ingest", **_metrics(config, 0)},
         ),
         Program(
             "infer",
             [*after_the_others, *worker, "--hostname=infer@%h", f"--queues={infer_queues}", "--concurrency=1"],
             priority=20,
             stop_seconds=30,
-            environment={"PNEUMOQUEUE_ROLE": "infer"},
+            environment={"PNEUMOQUEUE_ROLE": "infer", **_metrics(config, 1)},
         ),
         Program(
             "web",
@@ -86,8 +86,15 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
 
 
 def metrics_dir(config: Config) -> Path:
-    """Where the web processes share their counters; emptied at each start."""
+    """Where the processes share their counters; emptied at each start."""
     return config.run_dir / "metrics"
+
+
+def _metrics(config: Config, worker: int) -> dict[str, str]:
+    """How a worker's metrics come out: through the web process's /metrics, or at a port of its own."""
+    if config.metrics_port is None:
+        return {"PROMETHEUS_MULTIPROC_DIR": str(metrics_dir(config))}
+    return {"METRICS_PORT": str(config.metrics_port + worker)}
 
 
 def redis_conf_path(config: Config) -> Path:

@@ -72,6 +72,9 @@ def prepare(config: Config) -> dict[str, str]:
     resources.private_dir(programs.metrics_dir(config))
     # Only ensure_admin needs it, and every program's environment is one more place to read it.
     environment.pop("ADMIN_PASSWORD", None)
+    # Each worker's program has its own.
+    environment.pop("METRICS_PORT", None)
+    environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
     return environment
 
 
@@ -104,7 +107,9 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisord.terminate())
     width = max(map(len, pipes))
-    inputs = {read_end: "" if name in UNPREFIXED else f"{name:<{width}} | " for name, (read_end, _) in pipes.items()}
+    # A JSON line says itself which process it comes from.
+    bare = set(pipes) if environment.get("LOG_FORMAT") == "json" else UNPREFIXED
+    inputs = {read_end: "" if name in bare else f"{name:<{width}} | " for name, (read_end, _) in pipes.items()}
     output.merge({own_read_end: "", **inputs}, sys.stdout.buffer)
     return supervisord.wait()
 

@@ -55,7 +55,7 @@ def busy(service: Service) -> Background:
 
 def succeeded(service: Service) -> float:
     for line in httpx.get(f"{service.url}/metrics", timeout=20).text.splitlines():
-        if line.startswith('pneumoqueue_images{status="succeeded"}'):
+        if line.startswith('pneumoqueue_images_finished_last_hour{code="",status="succeeded"}'):
             return float(line.rsplit(" ", 1)[1])
     raise AssertionError("the metric is missing")
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_every_queue_has_its_worker(children: dict[str, Program], settings: obje
     for name in ("ingest", "infer"):
         [queues] = [word for word in children[name].command if word.startswith("--queues=")]
         served += queues.removeprefix("--queues=").split(",")
-        assert children[name].environment == {"PNEUMOQUEUE_ROLE": name}
+        assert children[name].environment["PNEUMOQUEUE_ROLE"] == name
     assert sorted(served) == sorted({*asked, "control"})
 
 
@@ -146,3 +147,20 @@ def test_redis_needs_the_password_and_keeps_every_message(config: Config, redis_
         assert client.config_get("save") == {"save": ""}
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     assert list(config.redis_dir.glob("appendonly*"))
+
+
+def test_the_web_process_shows_the_workers_metrics_unless_they_have_ports(config: Config) -> None:
+    def metrics(config: Config) -> dict[str, dict[str, str]]:
+        made = programs.programs(config, Path("redis-server"))
+        names = ("PROMETHEUS_MULTIPROC_DIR", "METRICS_PORT")
+        return {
+            program.name: found
+            for program in made
+            if (found := {name: program.environment[name] for name in names if name in program.environment})
+        }
+
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(programs.metrics_dir(config))}
+    assert metrics(config) == {"web": shared, "ingest": shared, "infer": shared}
+    assert metrics(replace(config, metrics_port=9101)) == {
+        "web": shared, "ingest": {"METRICS_PORT": "9101"}, "infer": {"METRICS_PORT": "9102"},
+    }  # fmt: skip

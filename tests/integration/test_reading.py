@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -172,3 +173,19 @@ def test_real_originals_are_stored_as_training_would_see_them(service: Service, 
             stored = Image.open(io.BytesIO(by.get(result["input_url"]).content))
             expected = to_input(open_image(file.read_bytes()), Bundle.read(bundle()).preprocessing)
             np.testing.assert_array_equal(np.asarray(stored), expected)
+
+
+def test_every_line_about_an_image_carries_one_id_from_upload_to_result(service: Service) -> None:
+    with clients.client(service, headers={"X-Request-ID": "the-clients-own-id"}) as guest:
+        job = clients.upload(guest, synthetic.xray_jpeg(21)).json()
+        clients.wait_final(guest, job["url"])
+    deadline = time.monotonic() + 10
+    about: list[dict[str, str]] = []
+    while {line["process"] for line in about} != {"web", "ingest", "infer"} and time.monotonic() < deadline:
+        about = [json.loads(line) for line in service.lines if job["id"] in line]
+        time.sleep(0.1)
+    assert [line["process"] for line in about] == ["web", "ingest", "infer"]
+    assert {(line["request_id"], line["image_id"]) for line in about} == {("the-clients-own-id", job["id"])}
+    # Beside what other programs than Python's write.
+    bare = [line for line in service.lines if not line.startswith("{")]
+    assert not [line for line in bare if re.search(r"webapp|worker\.|celery\.|gunicorn|uvicorn", line)]

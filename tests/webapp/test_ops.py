@@ -1,11 +1,17 @@
 """Health, readiness and metrics."""
 
 import os
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from django.core.management import call_command
 from django.db import DatabaseError, connection
+from django.db.models import Count
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
@@ -117,21 +123,125 @@ def samples(client):
     }
 
 
-def test_the_metrics_show_images_queues_and_workers(client, workers, make_image, sent):
-    for status in (Status.READY, Status.SUCCEEDED, Status.SUCCEEDED):
-        make_image(status)
-    Image.objects.filter(status=Status.READY).update(created_at=timezone.now() - timedelta(seconds=100))
-    services.report_worker("infer@b", "infer", ready=False)
+QUEUES = ("ingest.interactive", "ingest.bulk", "infer.interactive", "infer.bulk")
+
+
+def by_queue(found, name):
+    return {queue: found[name, queue] for queue in QUEUES}
+
+
+def aged(make_image, seconds, *args, **fields):
+    image = make_image(*args, **fields)
+    Image.objects.filter(pk=image.pk).update(created_at=timezone.now() - timedelta(seconds=seconds))
+
+
+def test_the_metrics_show_what_waits_and_for_how_long(client, workers, make_image, sent):
+    aged(make_image, 100, Status.READY)
+    aged(make_image, 50, Status.READY)
+    aged(make_image, 200, Status.QUEUED, priority="bulk")
+    aged(make_image, 300, Status.RUNNING)
+    aged(make_image, 900, Status.SUCCEEDED)
     sent.waiting = {"infer.bulk": 7, "ingest.interactive": 2}
     found = samples(client)
-    assert {status: found["pneumoqueue_images", status] for status in Status.values} == {
-        "queued": 0, "ready": 1, "running": 0, "succeeded": 2, "failed": 0, "cancelled": 0,
+    assert {status: found["pneumoqueue_images", status] for status in ("queued", "ready", "running")} == {
+        "queued": 1, "ready": 2, "running": 1,
     }  # fmt: skip
-    assert found["pneumoqueue_oldest_waiting_seconds",] == pytest.approx(100, abs=5)
+    assert found["pneumoqueue_oldest_waiting_seconds",] == pytest.approx(300, abs=5)
+    assert by_queue(found, "pneumoqueue_queue_oldest_seconds") == pytest.approx(
+        dict(zip(QUEUES, (0, 200, 100, 0), strict=True)), abs=5
+    )
+    assert by_queue(found, "pneumoqueue_queue_images") == dict(zip(QUEUES, (0, 1, 2, 0), strict=True))
+    assert by_queue(found, "pneumoqueue_queue_messages") == dict(zip(QUEUES, (2, 0, 0, 7), strict=True))
+    assert (found["pneumoqueue_database_up",], found["pneumoqueue_broker_up",]) == (1, 1)
+
+
+def test_the_metrics_show_workers_with_their_model_and_device(client, workers, sent):
+    services.report_worker("infer@b", "infer", ready=False)
+    found = samples(client)
     assert (found["pneumoqueue_workers", "ingest"], found["pneumoqueue_workers", "infer"]) == (1, 1)
-    queues = {queue: found["pneumoqueue_queue_messages", queue] for queue in
-              ("ingest.interactive", "ingest.bulk", "infer.interactive", "infer.bulk")}  # fmt: skip
-    assert queues == {"ingest.interactive": 2, "ingest.bulk": 0, "infer.interactive": 0, "infer.bulk": 7}
+    assert found["pneumoqueue_model_info", "cpu", "infer@a", "net-1.0.0"] == 1
+
+
+def test_the_metrics_show_what_came_to_an_end_in_the_last_hour(client, make_image, sent):
+    now, old = timezone.now(), timezone.now() - timedelta(minutes=61)
+    for status, code, at in (
+        (Status.SUCCEEDED, "", now), (Status.SUCCEEDED, "", old), (Status.FAILED, "not_an_image", now),
+        (Status.FAILED, "not_an_image", now), (Status.FAILED, "model_error", now), (Status.FAILED, "bomb", old),
+    ):  # fmt: skip
+        make_image(status, error_code=code, finished_at=at)
+    found = {key: value for key, value in samples(client).items() if key[0] == "pneumoqueue_images_finished_last_hour"}
+    name = "pneumoqueue_images_finished_last_hour"
+    assert found == {
+        (name, "", "succeeded"): 1, (name, "", "cancelled"): 0, (name, "", "failed"): 0,
+        (name, "failed", "not_an_image"): 2, (name, "failed", "model_error"): 1,
+    }  # fmt: skip
+
+
+def test_the_metrics_ask_the_database_little(client, workers, make_image, sent, statements):
+    for _ in range(5):
+        make_image(Status.READY)
+    statements.clear()
+    samples(client)
+    assert len(statements) == 5, statements
+
+
+def test_the_last_hour_is_found_by_its_index(client, make_image):
+    """However many images there are, only those that are counted are looked at."""
+    if connection.vendor != "sqlite":
+        pytest.skip("other databases choose by what they hold, which is nothing here")
+    hour = Image.objects.filter(finished_at__gt=timezone.now()).order_by()
+    for query in (hour.filter(status=Status.SUCCEEDED), hour.filter(status=Status.FAILED).values_list("error_code")):
+        assert "status=? AND finished_at>?" in query.annotate(n=Count("pk")).explain()
+
+
+def test_without_a_database_the_metrics_say_so(client, sent):
+    with connection.execute_wrapper(no_database):
+        found = samples(client)
+    assert found["pneumoqueue_database_up",] == 0
+    assert found["pneumoqueue_broker_up",] == 1
+    assert not any(key[0] == "pneumoqueue_images" for key in found)
+
+
+def certificate(path, *days):
+    """A file of self-signed certificates that expire in so many days."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "xray.example")])
+    now, key = datetime.now(UTC), ec.generate_private_key(ec.SECP256R1())
+    made = [
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=400))
+        .not_valid_after(now + timedelta(days=left)).sign(key, hashes.SHA256())
+        for left in days
+    ]  # fmt: skip
+    path.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in made))
+
+
+def test_the_metrics_show_when_the_first_certificate_of_the_proxy_expires(client, sent, settings, tmp_path):
+    file = tmp_path / "fullchain.pem"
+    settings.TLS_CERTIFICATE = str(file)
+
+    def days_left():
+        return (samples(client)["pneumoqueue_certificate_expiry_timestamp_seconds",] - time.time()) / 86400
+
+    certificate(file, 30, 500)
+    assert days_left() == pytest.approx(30, abs=0.1)
+    certificate(file, 90)  # renewed
+    os.utime(file, (1, 1))
+    assert days_left() == pytest.approx(90, abs=0.1)
+    certificate(file, -2)
+    assert days_left() == pytest.approx(-2, abs=0.1)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"-----BEGIN CERTIFICATE-----\nnonsense\n"])
+def test_a_certificate_that_cannot_be_read_is_no_figure(client, sent, settings, tmp_path, content):
+    settings.TLS_CERTIFICATE = str(tmp_path / "fullchain.pem")
+    if content is not None:
+        (tmp_path / "fullchain.pem").write_bytes(content)
+    assert ("pneumoqueue_certificate_expiry_timestamp_seconds",) not in samples(client)
+
+
+def test_the_metrics_show_the_disk(client, sent):
+    found = samples(client)
+    assert 0 < found["pneumoqueue_disk_free_bytes",] <= found["pneumoqueue_disk_size_bytes",]
 
 
 def test_nothing_waits_in_an_empty_service(client):
@@ -158,6 +268,7 @@ def test_without_a_broker_all_other_metrics_are_there(client, workers, monkeypat
     monkeypatch.setattr(dispatch, "messages_waiting", away)
     found = samples(client)
     assert found["pneumoqueue_workers", "infer"] == 1
+    assert (found["pneumoqueue_database_up",], found["pneumoqueue_broker_up",]) == (1, 0)
     assert not any(key[0] == "pneumoqueue_queue_messages" for key in found)
 
 

@@ -1,9 +1,11 @@
 """The Celery application as both sides know it: broker and routes. The tasks are in ``worker``."""
 
+import logging.config
 import os
 from typing import Any
 
 from celery import Celery, signals
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 app = Celery("pneumoqueue")
@@ -19,3 +21,10 @@ def _beat(**_: Any) -> None:
         alive.say(True)
 
     signals.after_task_publish.connect(sent, weak=False)
+if settings.LOG_FORMAT == "json":
+    logging.captureWarnings(True)
+
+    @signals.setup_logging.connect
+    def log_as_all_others(**_: Any) -> None:
+        """In place of Celery's own configuration, for workers, beat and Flower."""
+        logging.config.dictConfig(settings.LOGGING)

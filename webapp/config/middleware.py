@@ -10,6 +10,8 @@ from django.utils.decorators import sync_and_async_middleware
 from django.utils.module_loading import import_string
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from webapp.config import correlation
+
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'self'"
@@ -142,5 +144,32 @@ def content_security_policy(get_response):
 
     def synchronous(request: HttpRequest) -> HttpResponse:
         return mark(get_response(request))
+
+    return synchronous
+
+
+@sync_and_async_middleware
+def request_ids(get_response):
+    """Give each request an id, or keep the one that a proxy or client has given it, and say it in the answer."""
+
+    # What begins here is not ended: each request has a context of its own, and Django logs an error after the last
+    # middleware.
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponse:
+            name = correlation.accepted(request.headers.get(correlation.HEADER))
+            correlation.begin(request_id=name)
+            response = await get_response(request)
+            response.headers[correlation.HEADER] = name
+            return response
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponse:
+        name = correlation.accepted(request.headers.get(correlation.HEADER))
+        correlation.begin(request_id=name)
+        response = get_response(request)
+        response.headers[correlation.HEADER] = name
+        return response
 
     return synchronous

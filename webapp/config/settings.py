@@ -6,7 +6,7 @@ from typing import Any
 
 import environ
 
-from webapp.config import brokers, databases, production
+from webapp.config import brokers, databases, logs, production
 
 env = environ.FileAwareEnv()
 
@@ -48,6 +48,7 @@ INSTALLED_APPS = [
 
 # Every one of these runs under asyncio: a single one that does not would hold a thread for each client that waits.
 MIDDLEWARE = [
+    "webapp.config.middleware.request_ids",
     "webapp.config.middleware.Together",  # Django's own and Prometheus'
     "webapp.config.middleware.static_files",
     "webapp.config.middleware.content_security_policy",
@@ -255,21 +256,13 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {
-        # Readiness is asked twice a second until it is there; "not yet" is an answer, not an error.
-        "no_503": {
-            "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: getattr(record, "status_code", None) != 503,
-        },
-    },
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.request": {"filters": ["no_503"]}, "axes": {"level": "WARNING"}},
-}
+# --- monitoring ------------------------------------------------------------------------------------------------------
+
+#: ``plain`` lines, or one JSON object a line.
+LOG_FORMAT = env("LOG_FORMAT", default="plain")
+LOGGING = logs.config(LOG_FORMAT, env("LOG_LEVEL", default="INFO"))
+#: The certificate, or chain of them, that the proxy serves; /metrics tells when it expires.
+TLS_CERTIFICATE = env("TLS_CERTIFICATE", default="")
 
 # --- production -----------------------------------------------------------------------------------------------------
 

@@ -1,48 +1,136 @@
-"""Prometheus' view: what the web processes count, and what the database and the queues show at the time of asking."""
+"""Prometheus' view: what the processes count, and what the database and the queues show at the time of asking.
+
+What is asked of the database costs the same whether it holds a thousand images or a hundred million: only those that
+wait and those of the last hour are looked at, by an index.
+"""
 
 import os
+import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 
-from django.db.models import Min
+from django.conf import settings
+from django.db import Error
+from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest, multiprocess
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
+from webapp.ops import certificate
 from webapp.ops.models import Worker
 from webapp.studies import dispatch
-from webapp.studies.models import Image, Priority
+from webapp.studies.models import FINAL, WAITING, Image, Priority, Status
+
+HOUR = timedelta(hours=1)
+#: What the images of each status wait for.
+STEP = {Status.QUEUED: dispatch.INGEST, Status.READY: dispatch.INFER}
 
 
-class DomainCollector(Collector):
-    """Images by status, the age of the oldest that waits, messages by queue, workers by role."""
+class DatabaseCollector(Collector):
+    """What the database says of images and workers, and whether it answers at all."""
 
     def collect(self) -> Iterator[Metric]:
-        images = GaugeMetricFamily("pneumoqueue_images", "Images by status", labels=["status"])
-        for status, count in Image.objects.all().counts().items():
-            images.add_metric([status], count)
-        yield images
-        oldest = Image.objects.waiting().aggregate(first=Min("created_at"))["first"]
-        age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
-        yield GaugeMetricFamily("pneumoqueue_oldest_waiting_seconds", "Age of the oldest unread image", value=age)
+        up = 1
+        try:
+            yield from [*self._waiting(), self._finished(), *self._workers()]
+        except Error:
+            up = 0
+        yield GaugeMetricFamily("pneumoqueue_database_up", "Whether the database answers", value=up)
+
+    def _waiting(self) -> Iterator[Metric]:
+        now = timezone.now()
+        images = GaugeMetricFamily("pneumoqueue_images", "Images without a result, by status", labels=["status"])
+        ages = GaugeMetricFamily(
+            "pneumoqueue_queue_oldest_seconds", "Age of the oldest image that waits in a queue", labels=["queue"]
+        )
+        lengths = GaugeMetricFamily("pneumoqueue_queue_images", "Images that wait in a queue", labels=["queue"])
+        rows = Image.objects.waiting().order_by().values_list("status", "priority")
+        found = {(status, priority): (n, first) for status, priority, n, first in
+                 rows.annotate(Count("pk"), Min("created_at"))}  # fmt: skip
+        for status in WAITING:
+            images.add_metric([status], sum(found.get((status, priority), (0,))[0] for priority in Priority))
+        for status, step in STEP.items():
+            for priority in Priority:
+                count, first = found.get((status, priority), (0, now))
+                queue = dispatch.queue_of(step, priority)
+                lengths.add_metric([queue], count)
+                ages.add_metric([queue], max(0.0, (now - first).total_seconds()))
+        oldest = min((first for _, first in found.values()), default=now)
+        yield from (images, lengths, ages)
+        yield GaugeMetricFamily(
+            "pneumoqueue_oldest_waiting_seconds", "Age of the oldest image without a result",
+            value=max(0.0, (now - oldest).total_seconds()),
+        )  # fmt: skip
+
+    def _finished(self) -> Metric:
+        finished = GaugeMetricFamily(
+            "pneumoqueue_images_finished_last_hour", "Images that came to an end in the last hour",
+            labels=["status", "code"],
+        )  # fmt: skip
+        hour = Image.objects.filter(finished_at__gt=timezone.now() - HOUR).order_by()
+        # Each status by itself: grouped by it, SQLite would walk through all images that there are.
+        for status in FINAL:
+            of_status = hour.filter(status=status)
+            found = (
+                {"": 0} | dict(of_status.values_list("error_code").annotate(Count("pk")))
+                if status == Status.FAILED
+                else {"": of_status.count()}
+            )
+            for code, count in found.items():
+                finished.add_metric([status, code], count)
+        return finished
+
+    def _workers(self) -> Iterator[Metric]:
+        ready = list(Worker.objects.ready())
         workers = GaugeMetricFamily("pneumoqueue_workers", "Workers able to work at once", labels=["role"])
         for role in ("ingest", "infer"):
-            workers.add_metric([role], Worker.objects.ready().filter(role=role).count())
-        yield workers
+            workers.add_metric([role], sum(worker.role == role for worker in ready))
+        models = InfoMetricFamily("pneumoqueue_model", "The model and device of each worker that reads")
+        for worker in ready:
+            if worker.model:
+                models.add_metric([], {"worker": worker.name, "model": worker.model, "device": worker.device})
+        yield from (workers, models)
+
+
+class SurroundingsCollector(Collector):
+    """The broker, the disk, the certificate."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._broker()
+        yield from self._disk()
+        expires = certificate.expires_at(settings.TLS_CERTIFICATE) if settings.TLS_CERTIFICATE else None
+        if expires is not None:
+            yield GaugeMetricFamily(
+                "pneumoqueue_certificate_expiry_timestamp_seconds", "When the proxy's certificate expires",
+                value=expires,
+            )  # fmt: skip
+
+    def _broker(self) -> Iterator[Metric]:
         messages = GaugeMetricFamily("pneumoqueue_queue_messages", "Messages not yet taken", labels=["queue"])
-        for step in (dispatch.INGEST, dispatch.INFER):
-            for priority in Priority:
-                queue = dispatch.queue_of(step, priority)
-                try:
+        up = 1
+        try:
+            for step in (dispatch.INGEST, dispatch.INFER):
+                for priority in Priority:
+                    queue = dispatch.queue_of(step, priority)
                     messages.add_metric([queue], dispatch.messages_waiting(queue))
-                except dispatch.broker_errors():
-                    # The broker is away; readiness says so, and the other figures still count.
-                    return
-        yield messages
+            yield messages
+        except dispatch.broker_errors():
+            # The other figures still count.
+            up = 0
+        yield GaugeMetricFamily("pneumoqueue_broker_up", "Whether the broker answers", value=up)
+
+    def _disk(self) -> Iterator[Metric]:
+        try:
+            usage = shutil.disk_usage(settings.DATA_DIR)
+        except OSError:
+            return
+        yield GaugeMetricFamily("pneumoqueue_disk_size_bytes", "Size of the disk with DATA_DIR", value=usage.total)
+        yield GaugeMetricFamily("pneumoqueue_disk_free_bytes", "Free space on the disk with DATA_DIR", value=usage.free)
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format, over all web processes."""
+    """All metrics in Prometheus' text format, over all processes that count into the same folder."""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.MultiProcessCollector(registry)
@@ -50,5 +138,6 @@ def exposition() -> bytes:
     else:
         own = generate_latest(REGISTRY)
     domain = CollectorRegistry()
-    domain.register(DomainCollector())
+    domain.register(DatabaseCollector())
+    domain.register(SurroundingsCollector())
     return own + generate_latest(domain)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from kombu.exceptions import OperationalError
 
+from webapp.config import correlation
 from webapp.config.celery import app
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def send(step: str, images: Iterable["Image"]) -> None:
                     args=(str(image.pk),),
                     kwargs={"alone": True} if step == INFER and image.attempts else {},
                     queue=queue_of(step, image.priority),
+                    headers={"request_id": image.request_id},
                     producer=producer,
                     **SENDING,
                 )
@@ -60,7 +62,8 @@ def send(step: str, images: Iterable["Image"]) -> None:
 
 def send_unpack(archive_id: UUID) -> None:
     try:
-        app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", **SENDING)
+        headers = {"request_id": correlation.request_id()}
+        app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", headers=headers, **SENDING)
     except broker_errors() as error:
         logger.warning("broker is away (%s); the reconciler will send again", error)
 

@@ -2,6 +2,7 @@
 twice does its work once, and a late result never overwrites a cancellation.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,9 +18,12 @@ from django.db.models import F
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
+from webapp.config import correlation
 from webapp.studies import dispatch, sniff, zips
 from webapp.studies.models import WAITING, Archive, Image, Label, Patient, Prediction, Priority, Status, Study
 from webapp.studies.transactions import atomically
+
+logger = logging.getLogger(__name__)
 
 CRASHED = (
     "worker_crashed",
@@ -42,6 +46,7 @@ def create_image(
     sniff.check_image(file)
     image = _new_image(identity, file, filename=filename, priority=priority)
     _keep_image(image, identity, patient)
+    logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.of(image))
     return image
 
 
@@ -68,10 +73,17 @@ def create_study(identity: Identity, files: Sequence[File], *, name: str = "", p
         if entries is None:
             images.append(_study_image(study, identity, file, str(file.name)))
         else:
-            archive = Archive(study=study, filename=str(file.name)[:255], total=len(entries), dispatched_at=now)
+            archive = Archive(
+                study=study,
+                filename=str(file.name)[:255],
+                total=len(entries),
+                dispatched_at=now,
+                request_id=correlation.request_id(),
+            )
             archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
             archives.append(archive)
     _keep_study(study, images, archives, identity, patient)
+    logger.info("study %s accepted: %d images, %d archives", study.pk, len(images), len(archives))
     return study
 
 
@@ -96,6 +108,7 @@ def unpack(archive_id: UUID, chunk: int = 20) -> int:
         How many images were made.
     """
     archive = Archive.objects.select_related("study__owner", "study__patient").get(pk=archive_id)
+    correlation.add(request_id=archive.request_id)
     if archive.state != Archive.State.QUEUED:
         return 0
     if archive.attempts >= settings.MAX_ATTEMPTS:
@@ -119,6 +132,7 @@ def unpack(archive_id: UUID, chunk: int = 20) -> int:
             _keep_entries(archive, images)
             made += len(images)
     _finish_unpacking(archive)
+    logger.info("archive %s unpacked: %d images", archive_id, made)
     return made
 
 
@@ -158,6 +172,7 @@ def fail_archive(archive_id: UUID, code: str, detail: str) -> None:
     Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED).update(
         state=Archive.State.FAILED, error_code=code, error_detail=detail[:500]
     )
+    logger.warning("archive %s failed: %s", archive_id, code)
 
 
 def _study_image(study: Study, identity: Identity, file: File, filename: str) -> Image:
@@ -179,6 +194,7 @@ def _new_image(identity: Identity, file: File, *, filename: str, priority: str) 
         size=file.size,
         priority=priority,
         dispatched_at=timezone.now(),
+        request_id=correlation.request_id(),
     )
     file.seek(0)
     # The bytes come first: a row without its file would be a broken promise, a file without a row is only litter.
@@ -224,7 +240,9 @@ def start_ingest(image_id: UUID) -> Image | None:
         attempts=F("attempts") + 1, ingest_started_at=timezone.now()
     )
     if started:
-        return Image.objects.get(pk=image_id)
+        image = Image.objects.get(pk=image_id)
+        correlation.add(**correlation.of(image))
+        return image
     _set_aside([image_id])
     return None
 
@@ -243,6 +261,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
     if moved:
         image.attempts = 0
         transaction.on_commit(partial(dispatch.send, dispatch.INFER, [image]))
+        logger.info("image %s prepared", image.pk, extra=correlation.of(image))
     return bool(moved)
 
 
@@ -255,11 +274,12 @@ def excuse(image_id: UUID) -> None:
 @atomically
 def fail(image_id: UUID, code: str, detail: str) -> bool:
     """Fail an image that has not come to an end."""
-    return bool(
-        Image.objects.filter(pk=image_id, status__in=WAITING).update(
-            status=Status.FAILED, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), claim=None
-        )
+    failed = Image.objects.filter(pk=image_id, status__in=WAITING).update(
+        status=Status.FAILED, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), claim=None
     )
+    if failed:
+        _tell([image_id], f"failed: {code}")
+    return bool(failed)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -346,18 +366,31 @@ def put_back(token: UUID, image_ids: Collection[UUID]) -> int:
 def release(image_ids: Iterable[UUID]) -> int:
     """Give back the images of a batch whose worker is gone. Their attempt stays counted."""
     ids = list(image_ids)
+    held = list(Image.objects.filter(pk__in=ids, status=Status.RUNNING).values_list("pk", flat=True))
     released = Image.objects.filter(pk__in=ids, status=Status.RUNNING).update(
         status=Status.READY, claim=None, dispatched_at=timezone.now()
     )
+    _tell(held, "given back: its worker is gone")
     _set_aside(ids)
     return released
 
 
 def _set_aside(image_ids: Sequence[UUID]) -> None:
     """Fail those that have stopped a worker too often."""
-    Image.objects.filter(
+    suspects = Image.objects.filter(
         pk__in=image_ids, status__in=(Status.QUEUED, Status.READY), attempts__gte=settings.MAX_ATTEMPTS
-    ).update(status=Status.FAILED, error_code=CRASHED[0], error_detail=CRASHED[1], finished_at=timezone.now())
+    )
+    if guilty := list(suspects.values_list("pk", flat=True)):
+        suspects.update(
+            status=Status.FAILED, error_code=CRASHED[0], error_detail=CRASHED[1], finished_at=timezone.now()
+        )
+        _tell(guilty, f"failed: {CRASHED[0]}")
+
+
+def _tell(image_ids: Sequence[UUID], what: str) -> None:
+    """Log what befell some images, a line for each."""
+    for image in Image.objects.filter(pk__in=image_ids).only("request_id"):
+        logger.warning("image %s %s", image.pk, what, extra=correlation.of(image))
 
 
 # --- cancelling -----------------------------------------------------------------------------------------------------
@@ -366,11 +399,13 @@ def _set_aside(image_ids: Sequence[UUID]) -> None:
 @atomically
 def cancel_image(image: Image) -> bool:
     """Cancel an image that has no result yet."""
-    return bool(
-        Image.objects.filter(pk=image.pk, status__in=WAITING).update(
-            status=Status.CANCELLED, finished_at=timezone.now(), claim=None
-        )
+    cancelled = Image.objects.filter(pk=image.pk, status__in=WAITING).update(
+        status=Status.CANCELLED, finished_at=timezone.now(), claim=None
     )
+    if cancelled:
+        # The request that cancels is another than the one that sent the image.
+        logger.info("image %s cancelled", image.pk, extra={"image_id": str(image.pk)})
+    return bool(cancelled)
 
 
 @atomically
@@ -384,7 +419,9 @@ def cancel_study(study: Study) -> int:
     if not waiting and not study.archives.filter(state=Archive.State.QUEUED).exists():
         return 0
     Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
-    return study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
+    cancelled = study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
+    logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
+    return cancelled
 
 
 # --- reconciling ----------------------------------------------------------------------------------------------------
@@ -425,6 +462,8 @@ def reconcile(limit: int = 2000) -> dict[str, Any]:
 
 def _send_again(step: str, images: Sequence[Image]) -> None:
     _count_message(images)
+    for image in images:
+        logger.info("image %s is sent to %s again", image.pk, step, extra=correlation.of(image))
     dispatch.send(step, images)
 
 

@@ -1,0 +1,171 @@
+"""What Prometheus, Grafana and those on duty get to see: the real service under a load, asked by a real Prometheus.
+
+Prometheus and promtool are taken out of the image that the stack runs.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests import clients, synthetic
+from tests.service import ROOT, Service, free_ports, running
+
+pytestmark = pytest.mark.docker
+
+IMAGE = "prom/prometheus:v3.5.0"
+PROMETHEUS = ROOT / "compose" / "prometheus"
+DASHBOARDS = sorted((ROOT / "compose" / "grafana" / "dashboards").glob("*.json"))
+RULES = [
+    rule
+    for file in sorted((PROMETHEUS / "rules").glob("*.yml"))
+    for group in yaml.safe_load(file.read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+@pytest.fixture(scope="module")
+def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with prometheus and promtool."""
+    if not shutil.which("docker"):
+        pytest.skip("there is no docker command on this machine")
+    made = subprocess.run(["docker", "create", IMAGE], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no container of {IMAGE} can be made: {made.stderr.strip()}")
+    container, folder = made.stdout.split()[-1], tmp_path_factory.mktemp("bin")
+    try:
+        for name in ("prometheus", "promtool"):
+            subprocess.run(["docker", "cp", f"{container}:/bin/{name}", folder / name], check=True, capture_output=True)
+    finally:
+        subprocess.run(["docker", "rm", container], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service with its workers' metrics at ports of their own, as in containers."""
+    folder = tmp_path_factory.mktemp("watched")
+    certificate = folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+         "90", "-subj", "/CN=xray.example", "-keyout", folder / "key.pem", "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    first = free_ports(1)[0]
+    with running(folder / "data", METRICS_PORT=str(first), TLS_CERTIFICATE=str(certificate)) as service:
+        service.metrics_ports = (first, first + 1)
+        yield service
+
+
+@pytest.fixture(scope="module")
+def prometheus(binaries: Path, watched: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A Prometheus with the stack's own configuration, only that it asks this machine, and oftener; after a load."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    port = free_ports(1)[0]
+    shutil.copytree(PROMETHEUS / "rules", folder / "rules")
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    ingest, infer = watched.metrics_ports
+    here = {"web": watched.url, "worker-ingest": f"//127.0.0.1:{ingest}", "worker-infer": f"//127.0.0.1:{infer}",
+            "flower": watched.flower_url, "prometheus": f"//127.0.0.1:{port}"}  # fmt: skip
+    for job in config["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
+        job["metrics_path"] = "/metrics"
+        job["static_configs"] = [{"targets": [here.pop(job["job_name"]).rpartition("/")[2]]}]
+    assert not here, "the stack's Prometheus does not ask these"
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    process = subprocess.Popen(
+        [binaries / "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+         f"--web.listen-address=127.0.0.1:{port}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            load(watched)
+            time.sleep(5)
+            yield client
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def load(service: Service) -> None:
+    """Single images, a study, and files that are none."""
+    clients.post_many(service, [synthetic.xray_jpeg(seed) for seed in range(12)], clients=4)
+    with clients.admin(service) as by:
+        clients.wait_final(by, clients.upload(by, synthetic.truncated_jpeg()).json()["url"])
+        packed = synthetic.zip_of({f"{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(12)})
+        files = [("files", ("study.zip", packed)), ("files", ("notes.jpg", synthetic.text()))]
+        clients.wait_final(by, by.post("/api/v1/studies/", files=files).json()["url"])
+
+
+def ask(prometheus: httpx.Client, expression: str) -> list[dict]:
+    answer = prometheus.get("/api/v1/query", params={"query": expression})
+    assert answer.status_code == 200, (expression, answer.text)
+    return answer.json()["data"]["result"]
+
+
+def test_promtool_accepts_configuration_and_rules_and_their_tests_pass(binaries: Path) -> None:
+    for command in (["check", "config", "prometheus.yml"], ["test", "rules", "tests/pneumoqueue.yml"]):
+        done = subprocess.run([binaries / "promtool", *command], cwd=PROMETHEUS, capture_output=True, text=True)
+        print(done.stdout)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_gets_an_answer_from_every_process(prometheus: httpx.Client) -> None:
+    assert {series["metric"]["job"]: series["value"][1] for series in ask(prometheus, "up")} == dict.fromkeys(
+        ("web", "worker-ingest", "worker-infer", "flower", "prometheus"), "1"
+    )
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda file: file.stem)
+def test_every_expression_of_a_dashboard_returns_a_series(prometheus: httpx.Client, dashboard: Path) -> None:
+    expressions = {
+        (panel["title"], target["expr"].replace("$__rate_interval", "1m"))
+        for panel in json.loads(dashboard.read_text())["panels"]
+        for target in panel.get("targets", [])
+    }
+    empty = sorted((title, text) for title, text in expressions if not ask(prometheus, text))
+    print(f"{dashboard.stem}: {len(expressions)} expressions")
+    assert expressions
+    assert not empty
+
+
+def test_every_alert_is_evaluated_and_knows_its_series(prometheus: httpx.Client) -> None:
+    groups = prometheus.get("/api/v1/rules").json()["data"]["groups"]
+    loaded = {rule["name"]: rule for group in groups for rule in group["rules"]}
+    assert set(loaded) == {rule["alert"] for rule in RULES}
+    assert {name: rule["health"] for name, rule in loaded.items()} == dict.fromkeys(loaded, "ok")
+    names = {name for rule in RULES for name in re.findall(r"\b(?:pneumoqueue|process)_\w+|\bup\b", rule["expr"])}
+    assert len(names) > 10
+    assert not [name for name in names if not ask(prometheus, f"count({name})")]
+    assert {name for name, rule in loaded.items() if rule["state"] == "firing"} <= {"ImagesFail"}
+
+
+def test_the_histograms_count_each_image_once(prometheus: httpx.Client) -> None:
+    counted = {
+        (series["metric"]["stage"], series["metric"]["priority"]): float(series["value"][1])
+        for series in ask(prometheus, "sum by (stage, priority) (pneumoqueue_stage_seconds_count)")
+    }
+    assert counted == {
+        (stage, priority): 12 for stage in ("prepare", "wait", "read", "total") for priority in ("interactive", "bulk")
+    }
+    [sizes] = ask(prometheus, "sum(pneumoqueue_batch_size_sum)")
+    assert float(sizes["value"][1]) == 24
+
+
+def test_a_killed_child_leaves_no_gap_in_the_counters(prometheus: httpx.Client, watched: Service) -> None:
+    watched.infer_child().kill()
+    clients.post_many(watched, [synthetic.xray_jpeg(99)], clients=1)
+    time.sleep(3)
+    [sizes] = ask(prometheus, "sum(pneumoqueue_batch_size_sum)")
+    assert float(sizes["value"][1]) == 25
+    [starts] = ask(prometheus, 'sum(pneumoqueue_worker_starts_total{job="worker-infer"})')
+    assert float(starts["value"][1]) == 2

@@ -1,0 +1,114 @@
+"""One id from the request to whatever is done because of it."""
+
+import logging
+import uuid
+
+import pytest
+from kombu.transport.memory import Channel, Transport
+
+from tests.asgi import browse
+from webapp.config import correlation
+from webapp.studies import dispatch, services
+from webapp.studies.models import Archive, Image, Status
+
+GIVEN = "from-the-proxy-0001"
+
+
+@pytest.fixture
+def lines(caplog):
+    """Each line so far with what it is about, as handlers see it."""
+    caplog.set_level(logging.INFO)
+    caplog.handler.addFilter(_correlate)
+    yield lambda: [
+        (record.getMessage(), getattr(record, "request_id", None), getattr(record, "image_id", None))
+        for record in caplog.records
+    ]
+    caplog.handler.removeFilter(_correlate)
+
+
+def _correlate(record):
+    from webapp.config.logs import Correlated
+
+    return Correlated().filter(record)
+
+
+def test_an_id_that_was_given_is_kept_and_said(client):
+    assert client.get("/healthz", headers={"X-Request-ID": GIVEN})["X-Request-ID"] == GIVEN
+
+
+@pytest.mark.parametrize("given", [None, "", "short", "x" * 65, "with space in it", "új-azonosító-1234", "a line\n"])
+def test_without_a_usable_id_a_request_gets_one(client, given):
+    answer = client.get("/healthz", headers={"X-Request-ID": given} if given else {})
+    assert uuid.UUID(answer["X-Request-ID"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_under_asyncio_too_with_views_that_wait_and_views_that_do_not():
+    async def scenario(by):
+        return [
+            (await by.get(url, headers={"X-Request-ID": name})).headers["x-request-id"]
+            for url, name in (("/healthz", "the-first-one"), ("/api/v1/images/", "the-second-one"))
+        ]
+
+    assert browse(scenario) == ["the-first-one", "the-second-one"]
+
+
+def test_an_upload_keeps_its_id_and_its_line_tells_it(client, lines):
+    job = client.upload(headers={"X-Request-ID": GIVEN}).json()
+    assert Image.objects.get().request_id == GIVEN
+    assert (f"image {job['id']} accepted, interactive", GIVEN, job["id"]) in lines()
+
+
+def test_what_is_refused_has_its_id_in_the_line_too(client, lines):
+    client.get("/api/v1/images/nothing/", headers={"X-Request-ID": GIVEN})
+    assert any(request_id == GIVEN for message, request_id, _ in lines() if message.startswith("Not Found"))
+
+
+def test_the_images_of_a_zip_keep_its_requests_id(client, commit, zipped, lines):
+    client.upload_study({"study.zip": zipped}, headers={"X-Request-ID": GIVEN})
+    correlation.begin()  # elsewhere, without a header
+    with commit():
+        services.unpack(Archive.objects.get().pk)
+    assert {image.request_id for image in Image.objects.all()} == {GIVEN}
+    assert any(message.endswith("unpacked: 3 images") and said == GIVEN for message, said, _ in lines())
+
+
+def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, lines):
+    correlation.begin()
+    images = [make_image(Status.QUEUED, request_id=f"request-{n}") for n in range(3)]
+    lost = make_image(Status.RUNNING, request_id="request-3", attempts=3)
+    services.fail(images[0].pk, "image_truncated", "It ends too early.")
+    with commit():
+        services.release([lost.pk])
+    services.cancel_image(images[1])
+    assert lines() == [
+        (f"image {images[0].pk} failed: image_truncated", "request-0", str(images[0].pk)),
+        (f"image {lost.pk} given back: its worker is gone", "request-3", str(lost.pk)),
+        (f"image {lost.pk} failed: worker_crashed", "request-3", str(lost.pk)),
+        (f"image {images[1].pk} cancelled", None, str(images[1].pk)),
+    ]
+
+
+def test_what_does_not_happen_is_no_line(make_image, lines):
+    done = make_image(Status.SUCCEEDED)
+    services.fail(done.pk, "model_error", "Too late.")
+    services.release([done.pk])
+    services.cancel_image(done)
+    assert lines() == []
+
+
+def test_every_message_carries_its_images_id(make_image, use_broker):
+    app = use_broker("memory://")
+    images = [make_image(request_id=f"request-{n}") for n in range(2)]
+    dispatch.send(dispatch.INGEST, images)
+    correlation.begin(request_id=GIVEN)
+    dispatch.send_unpack(uuid.uuid4())
+    with app.connection_for_read() as connection:
+        said = [
+            connection.SimpleQueue(queue).get(block=False).headers["request_id"]
+            for queue in ("ingest.interactive", "ingest.interactive", "ingest.bulk")
+        ]
+    app.close()
+    Transport.global_state.clear()
+    Channel.queues.clear()
+    assert said == ["request-0", "request-1", GIVEN]

@@ -1,0 +1,48 @@
+"""What the log's lines are about: the request that started it all, and the image, in whichever process that is.
+
+The request's id is stored with each image, and goes with its messages as a header, so that it is the same from the
+upload to the result. Needs no Django.
+"""
+
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any
+from uuid import uuid4
+
+HEADER = "X-Request-ID"
+#: Others' ids are kept where they fit into the database and into any log.
+_USABLE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+_fields: ContextVar[Mapping[str, str]] = ContextVar("correlation", default=MappingProxyType({}))
+
+
+def current() -> Mapping[str, str]:
+    """What a line that is logged here and now is about."""
+    return _fields.get()
+
+
+def request_id() -> str:
+    """The id of the request behind what is being done; empty where there is none."""
+    return _fields.get().get("request_id", "")
+
+
+def begin(**fields: str) -> None:
+    """From now on, lines of this request or task are about this and nothing else."""
+    _fields.set({name: value for name, value in fields.items() if value})
+
+
+def add(**fields: str) -> None:
+    """From now on, lines of this request or task tell this as well."""
+    begin(**{**_fields.get(), **fields})
+
+
+def of(image: Any) -> dict[str, str]:
+    """The fields of a line about an image, where it is one of many."""
+    return {"request_id": image.request_id, "image_id": str(image.pk)}
+
+
+def accepted(given: str | None) -> str:
+    """The id that a proxy or client has given a request where it can be used, else a new one."""
+    return given if given and _USABLE.fullmatch(given) else uuid4().hex

@@ -1,0 +1,78 @@
+"""The log of every process: lines for people, or one JSON object a line. Needs no Django: gunicorn uses it too."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+
+from webapp.config import correlation
+
+FORMATS = ("plain", "json")
+#: Left out of the JSON: whole requests, whose text holds what clients search for, and Celery's copies of messages.
+_UNWANTED = ("request", "server_time", "data", "color_message", "taskName")
+
+
+class Correlated(logging.Filter):
+    """Add to a record what it is about, where it does not say so itself."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for name, value in correlation.current().items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True
+
+
+def config(form: str, level: str) -> dict[str, Any]:
+    """Python's logging configuration.
+
+    Args:
+        form: one of :data:`FORMATS`.
+        level: of the root logger.
+
+    Raises:
+        ValueError: there is no such form.
+    """
+    if form not in FORMATS:
+        raise ValueError(f"LOG_FORMAT is {form!r}; it must be one of {', '.join(FORMATS)}")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {
+            "correlated": {"()": Correlated},
+            # Readiness is asked twice a second until it is there; "not yet" is an answer, not an error.
+            "no_503": {"()": _No503},
+        },
+        "formatters": {
+            "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "fmt": ["levelname", "name", "message"],
+                "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "exception"},
+                "static_fields": {"process": _process()},
+                "timestamp": "time",
+                "reserved_attrs": [*RESERVED_ATTRS, *_UNWANTED],
+            },
+        },
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["correlated"]}},
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            "django.request": {"filters": ["no_503"]},
+            "axes": {"level": "WARNING"},
+            # Each image has lines of its own, which name it; Celery's two for each task know its message only.
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+        },
+    }
+
+
+def _process() -> str:
+    """What kind of process this is."""
+    commands = (command for command in ("beat", "flower") if command in sys.argv)
+    return os.environ.get("PNEUMOQUEUE_ROLE") or next(commands, "web")
+
+
+class _No503(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != 503

@@ -1,0 +1,128 @@
+"""Optional: errors to Sentry (``SENTRY_DSN``), traces to an OpenTelemetry collector (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+
+Both leave the premises, so what may go is listed here, and nothing else does: no file's or patient's name, no body, no
+query, no header, no variable, and no error's own words, which may hold any of them. Those are in the log, which the
+request's id leads to.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from webapp.config import correlation
+
+SENTRY, OTEL = "SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+EVENT_FIELDS = (
+    "event_id", "timestamp", "platform", "level", "logger", "transaction", "release", "environment", "server_name",
+    "sdk", "exception", "logentry",
+)  # fmt: skip
+SPAN_ATTRIBUTES = (
+    "http.method", "http.request.method", "http.route", "http.status_code", "http.response.status_code", "error.type",
+    "celery.action", "celery.state", "celery.task_name", "celery.hostname", "messaging.message.id",
+    "messaging.destination", "messaging.destination.name",
+)  # fmt: skip
+
+
+def start_sentry() -> None:
+    """Send errors to Sentry, if it is asked for.
+
+    Raises:
+        ImproperlyConfigured: it is not installed.
+    """
+    if not os.environ.get(SENTRY):
+        return
+    try:
+        import sentry_sdk
+    except ImportError as error:
+        raise _missing(SENTRY) from error
+    sentry_sdk.init(
+        dsn=os.environ[SENTRY],
+        release=settings.VERSION,
+        send_default_pii=False,
+        max_request_body_size="never",
+        include_local_variables=False,
+        max_breadcrumbs=0,
+        auto_session_tracking=False,
+        before_send=lambda event, hint: clean_event(event),
+    )
+
+
+def clean_event(event: Any) -> Any:
+    """What of an event may leave."""
+    cleaned = {name: event[name] for name in EVENT_FIELDS if name in event}
+    for exception in cleaned.get("exception", {}).get("values", []):
+        exception["value"] = "(in the log)"
+        exception.pop("mechanism", None)
+        for frame in exception.get("stacktrace", {}).get("frames", []):
+            frame.pop("vars", None)
+    if "logentry" in cleaned:
+        cleaned["logentry"] = {"message": cleaned["logentry"].get("message", "")}
+    cleaned["tags"] = dict(correlation.current())
+    return cleaned
+
+
+def start_tracing(service: str) -> None:
+    """Send spans to a collector, if it is asked for. Not before a fork.
+
+    Raises:
+        ImproperlyConfigured: OpenTelemetry is not installed.
+    """
+    if not os.environ.get(OTEL):
+        return
+    try:
+        from opentelemetry import trace
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.instrumentation.celery import CeleryInstrumentor
+        from opentelemetry.instrumentation.django import DjangoInstrumentor
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise _missing(OTEL) from error
+
+    class CleanExporter(OTLPSpanExporter):
+        def export(self, spans: Sequence[Any]) -> Any:
+            return super().export([clean_span(span) for span in spans])
+
+    provider = TracerProvider(resource=Resource.create({"service.name": f"pneumoqueue-{service}"}))
+    provider.add_span_processor(BatchSpanProcessor(CleanExporter()))
+    trace.set_tracer_provider(provider)
+    DjangoInstrumentor().instrument(request_hook=_name_request)
+    CeleryInstrumentor().instrument()
+
+
+def clean_span(span: Any) -> Any:
+    """What of a span may leave."""
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import Status
+
+    allowed = (*SPAN_ATTRIBUTES, "request_id")
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes={name: value for name, value in span.attributes.items() if name in allowed},
+        kind=span.kind,
+        status=Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _name_request(span: Any, request: Any) -> None:
+    # OpenTelemetry's middleware comes before ours; what has no id yet gets the one that ours will find.
+    request_id = correlation.accepted(request.META.get("HTTP_X_REQUEST_ID"))
+    request.META["HTTP_X_REQUEST_ID"] = request_id
+    span.set_attribute("request_id", request_id)
+
+
+def _missing(variable: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"{variable} is set, but what it needs is not installed: pip install -r requirements/observability.txt"
+    )

@@ -1,0 +1,62 @@
+"""What the workers count for Prometheus.
+
+The prefork child does the work, so it counts into files that its parent, or the web process on the same machine, reads
+(:mod:`worker.exposition`). Importing this needs neither Django nor a deep-learning framework.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from prometheus_client import Counter, Histogram
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800, 3600)
+BATCH = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128)
+
+stage_seconds = Histogram(
+    "pneumoqueue_stage_seconds",
+    "Time that an image took: prepare (upload to ready), wait (ready to claimed by a batch), read (claimed to result), "
+    "total (upload to result)",
+    ["stage", "priority"],
+    buckets=SECONDS,
+)
+batch_size = Histogram("pneumoqueue_batch_size", "Images in a batch", buckets=BATCH)
+model_seconds = Histogram("pneumoqueue_model_seconds", "Time of a batch in the model", buckets=SECONDS)
+batches_lost = Counter("pneumoqueue_batches_lost", "Batches whose process died with them")
+starts = Counter("pneumoqueue_worker_starts", "Starts of processes that do a worker's work", ["role"])
+reconciled = Counter("pneumoqueue_reconciled", "What the reconciler found lost, and sent again or released", ["what"])
+
+
+def prepared(priority: str, created_at: datetime, ready_at: datetime) -> None:
+    """An image is ready for the model."""
+    stage_seconds.labels("prepare", priority).observe(_seconds(created_at, ready_at))
+
+
+def read(images: Iterable[tuple[str, datetime, datetime | None, datetime | None]], now: datetime) -> None:
+    """Images have their results.
+
+    Args:
+        images: of each its priority, and when it was created, ready and claimed.
+        now: when the results were written.
+    """
+    for priority, created_at, ready_at, claimed_at in images:
+        if ready_at and claimed_at:
+            stage_seconds.labels("wait", priority).observe(_seconds(ready_at, claimed_at))
+            stage_seconds.labels("read", priority).observe(_seconds(claimed_at, now))
+        stage_seconds.labels("total", priority).observe(_seconds(created_at, now))
+
+
+def batch(size: int, seconds: float) -> None:
+    """The model has read a batch."""
+    batch_size.observe(size)
+    model_seconds.observe(seconds)
+
+
+def found(done: Mapping[str, int]) -> None:
+    """The reconciler has looked."""
+    for what, count in done.items():
+        reconciled.labels(what).inc(count)
+
+
+def _seconds(first: datetime, then: datetime) -> float:
+    """Never negative, even where two hosts' clocks differ."""
+    return max(0.0, (then - first).total_seconds())
