@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("studies", "0003_request_id"),
+        ("studies", "0004_request_id"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("studies", "0002_prediction_heatmap"),
+        ("studies", "0003_patients_unique_everywhere"),
     ]
 
     operations = [
