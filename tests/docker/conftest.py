@@ -128,6 +128,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             **{name: value for name, value in os.environ.items() if name not in made},
             "HTTP_PORT": f"127.0.0.1:{port}",
             "LOGIN_RATE": "100000/min",
+            # A storage driver without layers copies the whole of an image for each container.
+            "COMPOSE_HTTP_TIMEOUT": "600",
         },
         f"http://127.0.0.1:{port}",
         made["ADMIN_PASSWORD"],
