@@ -65,7 +65,7 @@ def main(wanted: list[str]) -> int:
         with surroundings(*combination) as environment:
             ready = time.monotonic()
             done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", "--create-db", *tests],
+                [sys.executable, "-m", "pytest", "-q", "-s", "--create-db", *tests],
                 cwd=ROOT, env={**os.environ, **environment},
             )  # fmt: skip
         table.append((name, ready - started, time.monotonic() - ready, done.returncode))
