@@ -1,6 +1,7 @@
 """What the databases, brokers and storages of `make test-matrix` must all keep; most of it needs their containers."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +106,24 @@ def test_the_database_restarts(service: Service) -> None:
     print(
         f"\nthe database was restarted in {down:.0f} s; all were read {time.monotonic() - started:.0f} s after its stop"
     )
+
+
+def test_the_store_is_away_for_a_while(service: Service) -> None:
+    store = int(os.environ.get("TEST_S3_PROCESS") or pytest.skip("the files are in a folder"))
+    with clients.admin(service) as by:
+        urls = post(by, IMAGES)
+        os.kill(store, signal.SIGSTOP)
+        stopped = time.monotonic()
+        try:
+            refused = clients.upload(by, synthetic.xray_jpeg(1))
+            assert refused.status_code == 503
+            assert refused.json()["code"] == "storage_unavailable"
+        finally:
+            os.kill(store, signal.SIGCONT)
+        down = time.monotonic() - stopped
+        results = every_one_once(by, urls)
+    assert max(result["attempts"] for result in results) == 1, "it is no image's fault"
+    print(f"\nthe store was away for {down:.0f} s; all were read {time.monotonic() - stopped:.0f} s after its stop")
 
 
 def test_files_are_where_they_should_be(service: Service) -> None:
