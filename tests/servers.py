@@ -159,7 +159,7 @@ def s3(bucket: str = "pneumoqueue") -> Iterator[dict[str, str]]:
     try:
         wait_for(lambda: _answers(f"{url}/moto-api/data.json"), "the S3-compatible store")
         with urllib.request.urlopen(urllib.request.Request(f"{url}/{bucket}", method="PUT")):
-            yield {"S3_BUCKET": bucket, "S3_ENDPOINT_URL": url, **S3_KEY}
+            yield {"S3_BUCKET": bucket, "S3_ENDPOINT_URL": url, "TEST_S3_PROCESS": str(process.pid), **S3_KEY}
     finally:
         process.terminate()
         process.wait(10)

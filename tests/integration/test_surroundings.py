@@ -1,16 +1,19 @@
 """What the databases, brokers and storages of `make test-matrix` must all keep; most of it needs their containers."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests import clients, synthetic
-from tests.service import Service
+from tests.service import ROOT, Service
 
 pytestmark = [pytest.mark.integration, pytest.mark.matrix]
 
@@ -105,9 +108,54 @@ def test_the_database_restarts(service: Service) -> None:
     )
 
 
+def test_the_store_is_away_for_a_while(service: Service) -> None:
+    store = int(os.environ.get("TEST_S3_PROCESS") or pytest.skip("the files are in a folder"))
+    with clients.admin(service) as by:
+        urls = post(by, IMAGES)
+        os.kill(store, signal.SIGSTOP)
+        stopped = time.monotonic()
+        try:
+            refused = clients.upload(by, synthetic.xray_jpeg(1))
+            assert refused.status_code == 503
+            assert refused.json()["code"] == "storage_unavailable"
+        finally:
+            os.kill(store, signal.SIGCONT)
+        down = time.monotonic() - stopped
+        results = every_one_once(by, urls)
+    assert max(result["attempts"] for result in results) == 1, "it is no image's fault"
+    print(f"\nthe store was away for {down:.0f} s; all were read {time.monotonic() - stopped:.0f} s after its stop")
+
+
 def test_files_are_where_they_should_be(service: Service) -> None:
     with clients.admin(service) as by:
         result = clients.wait_final(by, post(by, 1)[0])
         assert by.get(result["preview_url"]).headers["content-type"] == "image/jpeg"
     here = any((service.data_dir / "media").rglob("*.png"))
     assert here is not bool(os.environ.get("S3_BUCKET")), "with a store, nothing goes through this machine's folders"
+
+
+def test_a_backup_of_a_service_that_runs_on_is_of_one_moment(service: Service, tmp_path: Path) -> None:
+    def manage(*command: str, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command], cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, **environment},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    packed = synthetic.zip_of({f"{seed}.jpeg": synthetic.xray_jpeg(seed % 6) for seed in range(30)})
+    with clients.admin(service) as by:
+        study = by.post("/api/v1/studies/", files={"files": ("bulk.zip", packed)}).raise_for_status().json()
+        urls = post(by, 20)
+        before = by.get("/api/v1/images/").json()["count"]
+        said = manage("backup", str(tmp_path / "backup.tar"), DATA_DIR=str(service.data_dir))
+        assert "gone" not in said, said
+        after = by.get("/api/v1/images/").json()["count"]
+        every_one_once(by, urls)
+        clients.wait_final(by, study["url"])
+    new = tmp_path / "new"
+    new.mkdir()
+    elsewhere = {"DATA_DIR": str(new), "DATABASE_URL": f"sqlite:///{new / 'db.sqlite3'}", "S3_BUCKET": ""}
+    said = manage("restore", str(tmp_path / "backup.tar"), **elsewhere)
+    restored = int(said.split("studies.image: ")[1].split("\n")[0])
+    assert before <= restored <= after

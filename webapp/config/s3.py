@@ -39,8 +39,8 @@ class Bucket(S3Storage):
     def __init__(self, *, endpoint_url: str = "", **options: Any) -> None:
         config = Config(
             connect_timeout=3,
-            read_timeout=20,
-            retries={"mode": "standard", "max_attempts": 3},
+            read_timeout=10,
+            retries={"mode": "standard", "max_attempts": 2},
             max_pool_connections=20,
             # Stores other than Amazon's have no names of hosts for buckets, and may not know its newer checksums.
             s3={"addressing_style": "path" if endpoint_url else "auto"},

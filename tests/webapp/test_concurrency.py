@@ -1,0 +1,92 @@
+"""Many who read, cancel, give back and upload at the same time: each image comes to one end, on every database."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from django.core.files.base import ContentFile
+from django.db import connections
+
+from tests import synthetic
+from webapp.accounts.identity import Identity
+from webapp.studies import services, transactions
+from webapp.studies.models import FINAL, Image, Patient, Prediction, Status
+
+WORKERS = 4
+
+
+@pytest.fixture
+def at_once():
+    """Run a function in several threads, each with a connection of its own."""
+
+    def run(work):
+        def closing(number):
+            try:
+                return work(number)
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(WORKERS) as threads:
+            return list(threads.map(closing, range(WORKERS)))
+
+    return run
+
+
+@pytest.fixture
+def again(monkeypatch):
+    """How often something was broken off and done again."""
+    seen = []
+    ask = transactions.was_broken_off
+
+    def count(error):
+        seen.append(str(error))
+        return ask(error)
+
+    monkeypatch.setattr(transactions, "was_broken_off", count)
+    return seen
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_image_comes_to_one_end_whoever_is_at_it(make_study, at_once, again):
+    studies = [make_study(*[Status.READY] * 40) for _ in range(3)]
+    ids = list(Image.objects.values_list("pk", flat=True))
+
+    def work(number):
+        draw = random.Random(number)
+        for turn in range(25):
+            some = draw.sample(ids, 16)
+            if number == 0 and turn in (8, 16):
+                services.cancel_study(studies[turn // 8 - 1])
+            elif number == 0:
+                services.release(some)
+            else:
+                token, held = services.claim(some)
+                results = [services.Result(image.pk, 0.2, 0.8, "PNEUMONIA") for image in held]
+                draw.shuffle(results)
+                services.put_back(token, [result.image_id for result in results[:2]])
+                services.succeed(token, results, model="m", threshold=0.5, seconds=0.1)
+
+    at_once(work)
+    print(f"\n{len(again)} transactions were done again")
+    succeeded = set(Image.objects.filter(status=Status.SUCCEEDED).values_list("pk", flat=True))
+    assert succeeded == set(Prediction.objects.values_list("pk", flat=True))
+    assert succeeded
+    assert Image.objects.filter(status=Status.RUNNING).count() == 0
+    assert set(Image.objects.values_list("status", flat=True)) <= {Status.READY, *FINAL}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_patient_is_made_once_however_many_images_come_at_once(at_once, again, sent):
+    identity = Identity(guest=uuid4())
+
+    def work(number):
+        for seed in range(6):
+            content = ContentFile(synthetic.xray_jpeg(seed, (160, 120)), name="x.jpg")
+            services.create_image(identity, content, filename=f"{number}-{seed}.jpg", patient=f"P-{seed}")
+
+    at_once(work)
+    print(f"\n{len(again)} transactions were done again")
+    assert Patient.objects.count() == 6
+    assert Image.objects.count() == 6 * WORKERS
+    assert len(sent.images) == 6 * WORKERS

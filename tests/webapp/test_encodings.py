@@ -1,0 +1,25 @@
+"""Databases whose texts would not come back as they were."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from webapp.ops import encodings
+
+
+@pytest.mark.parametrize(
+    ("vendor", "said", "ids"),
+    [
+        ("sqlite", "", []),
+        ("postgresql", "UTF8", []),
+        ("postgresql", "SQL_ASCII", ["ops.E1"]),
+        ("mysql", "utf8mb4_bin", []),
+        ("mysql", "utf8mb4_general_ci", ["ops.W1"]),
+        ("mysql", "latin1_swedish_ci", ["ops.E2"]),
+    ],
+)
+def test_each_database_is_asked(monkeypatch, vendor, said, ids):
+    monkeypatch.setattr(encodings, "connections", {"default": SimpleNamespace(vendor=vendor)})
+    monkeypatch.setattr(encodings, "_ask", lambda alias, question: said)
+    assert [message.id for message in encodings.check_encoding(databases=["default"])] == ids
+    assert encodings.check_encoding(databases=None) == []
