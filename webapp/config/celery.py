@@ -21,6 +21,8 @@ def _beat(**_: Any) -> None:
         alive.say(True)
 
     signals.after_task_publish.connect(sent, weak=False)
+
+
 if settings.LOG_FORMAT == "json":
     logging.captureWarnings(True)
 
