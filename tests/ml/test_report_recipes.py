@@ -15,7 +15,7 @@ from ml.recipe import Recipe
 from ml.train import PlainJudge, Run, trainable
 
 NAMES = ["report-vgg16", "report-resnet50", "report-cnn", "inceptionv3", "densenet121"]
-UNCHANGED = dict.fromkeys(Strength.__dataclass_fields__, 0)
+UNCHANGED = {**dict.fromkeys(Strength.__dataclass_fields__, 0), "share": 1.0}
 
 
 @pytest.fixture
