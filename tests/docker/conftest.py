@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Stack:
     Attributes:
         command: what runs docker-compose for it.
         environment: what it is run with; the variables of docker-compose.yml among them.
-        start_seconds: for each service, from `up` to well.
+        start_seconds: for each service, from its container's start to the health check that found it well.
     """
 
     command: list[str]
@@ -92,6 +93,12 @@ class Stack:
         state: dict[str, Any] = json.loads(docker("inspect", "--format={{json .State}}", container))
         return str(state["Health"]["Status"] if state["Running"] else state["Status"])
 
+    def seconds_to_health(self, container: str) -> float:
+        """From a container's start to the first of its last health checks that found it well."""
+        state = json.loads(docker("inspect", "--format={{json .State}}", container))
+        well = [entry["End"] for entry in state["Health"]["Log"] if entry["ExitCode"] == 0]
+        return (_moment(well[0]) - _moment(state["StartedAt"])).total_seconds()
+
     def until_well(self, *services: str, seconds: float = START_SECONDS) -> None:
         """Wait until all containers of these services, or of all, are healthy."""
         started = time.monotonic()
@@ -100,7 +107,7 @@ class Stack:
             for service in sorted(left):
                 found = self.containers(service)
                 if found and all(self.health(container) == "healthy" for container in found):
-                    self.start_seconds[service] = time.monotonic() - started
+                    self.start_seconds[service] = max(map(self.seconds_to_health, found))
                     left.discard(service)
             assert time.monotonic() - started < seconds, f"not well: {left}\n{self.compose('logs', '--tail=20', *left)}"
             time.sleep(1)
@@ -109,6 +116,11 @@ class Stack:
         """What a line of Python prints in Django's shell, in the running web container."""
         done = self.compose("exec", "-T", "web", "python", "manage.py", "shell", "--no-imports", "-c", code)
         return done.strip().splitlines()[-1]
+
+
+def _moment(text: str) -> datetime:
+    """Docker's moments have more digits after the second than Python reads."""
+    return datetime.fromisoformat(text[:26] + "+00:00")
 
 
 @pytest.fixture(scope="session")
