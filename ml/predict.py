@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
-from ml import engines, explain, novelty
+from ml import dicom, engines, explain, novelty
 from ml.bundle import Bundle
-from ml.decode import open_image
+from ml.decode import MAX_PIXELS, open_image
 from ml.engines import Engine, Readings
 from ml.errors import ImageError
 from ml.preprocess import Preprocessing, to_input
@@ -26,7 +27,7 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
 
     Args:
         model: the bundle's folder.
-        files: JPEG or PNG. One that cannot be read gets an ``error`` instead of a result; the others go on.
+        files: JPEG, PNG or DICOM. One that cannot be read gets an ``error`` instead of a result; the others go on.
         json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``.
         heatmaps: folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
             first file.
@@ -46,7 +47,7 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
         row: dict[str, Any] = {"file": str(file), "probability": None, "label": None, "warnings": []}
         rows.append(row)
         try:
-            image = open_image(file.read_bytes())
+            image, row["warnings"] = _open(file)
             inputs.append(to_input(image, bundle.preprocessing))
             sizes.append(image.size)
         except ImageError as error:
@@ -60,7 +61,7 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
         for (_, row), probability, found in zip(readable, said.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
             row["label"] = bundle.label(row["probability"])
-            row["warnings"] = found
+            row["warnings"] = found + row["warnings"]
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
             for (number, row), heatmap, size in zip(readable, explain.to_bytes(said.maps), sizes, strict=True):
@@ -71,6 +72,15 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     if json_file:
         json_file.write_text(json.dumps(rows, indent=2) + "\n")
     return 0 if len(readable) == len(rows) else 1
+
+
+def _open(file: Path) -> tuple[Image.Image, list[dict[str, str]]]:
+    """An X-ray and what its file says against relying on its reading."""
+    content = file.read_bytes()
+    if not dicom.is_dicom(content):
+        return open_image(content), []
+    instance = dicom.read(content, max_pixels=MAX_PIXELS)
+    return instance.image, instance.warnings()
 
 
 def _line(row: dict[str, Any]) -> str:
