@@ -1,12 +1,10 @@
-"""What a test does to the service from outside of the workers' containers: `python -m tests.docker.workers.clinic`.
-
-It runs in a process of its own, since its settings (database, broker, files) are those of the containers.
-"""
+"""What a test does to the service, in a container whose settings it needs: `python -m tests.docker.workers.clinic`."""
 
 import json
 import os
 import sys
 from collections import Counter
+from uuid import uuid4
 
 import django
 
@@ -20,7 +18,7 @@ def upload(count: str, priority: str = "bulk") -> list[str]:
     from webapp.studies import services
 
     contents = [synthetic.xray_jpeg(seed, (640, 520)) for seed in range(8)]
-    guest = Identity(user=None, guest="a-guest-of-the-test")
+    guest = Identity(user=None, guest=uuid4())
     return [
         str(
             services.create_image(

@@ -1,9 +1,11 @@
 """Containers of the workers' own image, and what they need."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +29,9 @@ from tests.service import ROOT
 #: How long a test waits for its images; a worker loads TensorFlow and the model first.
 SECONDS = 180
 
+#: The commit of the last release, 0.1.0; it moves on with each release.
+PREVIOUS_RELEASE = "c37b011"
+
 # One network for all tests, since the database stays.
 default_pytest_celery_network = network(scope="session")
 
@@ -34,7 +39,12 @@ worker_image = build(path=str(ROOT), dockerfile="compose/Dockerfile", target="wo
 
 database = container(
     image="postgres:16",
-    environment={"POSTGRES_USER": "clinic", "POSTGRES_PASSWORD": "of-the-test", "POSTGRES_DB": "clinic"},
+    environment={
+        "POSTGRES_USER": "clinic",
+        "POSTGRES_PASSWORD": "of-the-test",
+        "POSTGRES_DB": "clinic",
+        "LANG": "C.UTF-8",
+    },
     ports={"5432/tcp": None},
     network="{default_pytest_celery_network.name}",
     scope="session",
@@ -71,26 +81,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Clinic:
-    """The service as seen from outside of its workers.
+    """The service beside its workers.
 
     Attributes:
-        environment: that of the processes which upload and ask.
+        container: where its commands run, since the settings and the owner of the files are the containers'.
     """
 
-    environment: dict[str, str]
-    broker: CeleryTestBroker
+    container: Container
 
     def __call__(self, *command: str) -> Any:
         """Run a command of :mod:`tests.docker.workers.clinic`."""
-        # Asked for each time: a broker that was restarted has another port.
-        config = self.broker.config()
-        url = config["host_url"].replace(f":{config['port']}", "").replace("localhost", f"127.0.0.1:{config['port']}")
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.docker.workers.clinic", *command],
-            cwd=ROOT, env={**self.environment, "BROKER_URL": url}, check=False, capture_output=True, text=True, umask=0,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        status, said = self.container.exec_run(["python", "-m", "tests.docker.workers.clinic", *command], demux=True)
+        out, errors = ((part or b"").decode() for part in said)
+        assert status == 0, errors
+        return json.loads(out.splitlines()[-1])
 
     def wait(self, done: Callable[[dict[str, Any]], bool], *, reconciling: bool = False) -> dict[str, Any]:
         """Ask until the report is as it should be; the last report where it never is."""
@@ -109,7 +113,7 @@ def migrated(database: Container, files: Path) -> dict[str, str]:
     """The environment outside of the containers, with a database that has its tables."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
-        "DATABASE_URL": f"postgres://clinic:of-the-test@127.0.0.1:{database.ports['5432/tcp'][0]}/clinic",
+        "DATABASE_URL": "postgres://clinic:of-the-test@{}:{}/clinic".format(*database.get_addr("5432/tcp")),
         "DATA_DIR": str(files),
         "SECRET_KEY": "of-the-tests-in-containers",
         # So that what a worker lost is found within the test's time.
@@ -129,8 +133,8 @@ def migrated(database: Container, files: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def clinic(migrated: dict[str, str], celery_broker: CeleryTestBroker) -> Iterator[Clinic]:
-    made = Clinic(migrated, celery_broker)
+def clinic(ingest_container: Container) -> Iterator[Clinic]:
+    made = Clinic(ingest_container)
     made("clear")
     yield made
     made("clear")
@@ -151,13 +155,13 @@ def worker_environment(
     kept = ("SECRET_KEY", "RESEND_AFTER_SECONDS", "RUNNING_LEASE_SECONDS")
     return {
         **{name: migrated[name] for name in kept},
-        "DATABASE_URL": f"postgres://clinic:of-the-test@{database.name}:5432/clinic",
+        "DATABASE_URL": f"postgres://clinic:of-the-test@{database.id[:12]}:5432/clinic",
         "BROKER_URL": celery_broker.config()["url"],
         "MAX_BATCH": "4",
     }
 
 
-def _role(role: str, queues: str, *options: str) -> Any:
+def _role(role: str, queues: str, *options: str, volumes: str = "worker_volumes") -> Any:
     """A fixture of one container."""
     return container(
         image="{worker_image.id}",
@@ -165,7 +169,7 @@ def _role(role: str, queues: str, *options: str) -> Any:
         command=["celery", "-A", "worker.app", "worker", "--events", "--without-gossip", "--without-mingle",
                  "--loglevel=INFO", f"--hostname={role}@%h", f"--queues={queues}", *options],
         network="{default_pytest_celery_network.name}",
-        volumes=fxtr("worker_volumes"),
+        volumes=fxtr(volumes),
         wrapper_class=ProjectsWorker,
         timeout=SECONDS,
     )  # fmt: skip
@@ -173,7 +177,31 @@ def _role(role: str, queues: str, *options: str) -> Any:
 
 @pytest.fixture
 def worker_volumes(files: Path) -> dict[str, dict[str, str]]:
-    return {str(files): {"bind": "/data", "mode": "rw"}}
+    return {str(files): {"bind": "/data", "mode": "rw"}, str(ROOT / "tests"): {"bind": "/app/tests", "mode": "ro"}}
+
+
+@pytest.fixture(scope="session")
+def previous_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the last release's image has under /app."""
+    parts = ("manage.py", "compose", "ml", "models", "webapp", "worker")
+    told = subprocess.run(
+        ["git", "archive", PREVIOUS_RELEASE, *parts], cwd=ROOT, check=False, capture_output=True
+    )  # fmt: skip
+    if told.returncode:
+        pytest.skip(f"the last release is not in this copy's history: {told.stderr.decode().strip()}")
+    folder = tmp_path_factory.mktemp("previous")
+    with tarfile.open(fileobj=io.BytesIO(told.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o777)
+    return folder
+
+
+@pytest.fixture
+def previous_volumes(previous_code: Path, worker_volumes: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The last release's code over the image's own; the packages are the image's."""
+    data = {path: bind for path, bind in worker_volumes.items() if bind["bind"] == "/data"}
+    return {**data, str(previous_code): {"bind": "/app", "mode": "ro"}}
 
 
 @pytest.fixture
@@ -190,6 +218,13 @@ ingest_container = _role("ingest", "control,ingest.interactive,ingest.bulk", "--
 infer_container = _role("infer", "infer.interactive,infer.bulk", "--concurrency=1")
 infer_second_container = _role("infer_second", "infer.interactive,infer.bulk", "--concurrency=1")
 
+ingest_previous_container = _role(
+    "ingest_previous", "control,ingest.interactive,ingest.bulk", "--concurrency=2", volumes="previous_volumes"
+)
+infer_previous_container = _role(
+    "infer_previous", "infer.interactive,infer.bulk", "--concurrency=1", volumes="previous_volumes"
+)
+
 
 @pytest.fixture
 def celery_worker_cluster(
@@ -197,6 +232,21 @@ def celery_worker_cluster(
 ) -> Iterator[CeleryWorkerCluster]:
     """One worker that prepares and two that read."""
     containers = (ingest_container, infer_container, infer_second_container)
+    cluster = CeleryWorkerCluster(*[CeleryTestWorker(each, app=None) for each in containers])
+    yield cluster
+    cluster.teardown()
+
+
+@pytest.fixture
+def two_releases(
+    celery_broker: CeleryTestBroker,  # named here, since containers ask for it when it is too late for its parameters
+    ingest_container: ProjectsWorker,
+    infer_container: ProjectsWorker,
+    ingest_previous_container: ProjectsWorker,
+    infer_previous_container: ProjectsWorker,
+) -> Iterator[CeleryWorkerCluster]:
+    """Workers of this release and of the one before, both of those that prepare and of those that read."""
+    containers = (ingest_container, infer_container, ingest_previous_container, infer_previous_container)
     cluster = CeleryWorkerCluster(*[CeleryTestWorker(each, app=None) for each in containers])
     yield cluster
     cluster.teardown()

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from pytest_celery import CeleryTestSetup, CeleryTestWorker
+from pytest_celery import CeleryTestSetup, CeleryTestWorker, CeleryWorkerCluster
 
 from tests.docker.workers.conftest import Clinic
 
@@ -16,8 +16,12 @@ def all_read(report: dict[str, Any]) -> bool:
     return bool(report["statuses"] == {"succeeded": IMAGES})
 
 
-def batches_of(worker: CeleryTestWorker) -> int:
-    return worker.logs().count("of a batch of")
+def read_by(worker: CeleryTestWorker) -> int:
+    return worker.logs().count(" read in a batch of ")
+
+
+def prepared_by(worker: CeleryTestWorker) -> int:
+    return worker.logs().count(" prepared")
 
 
 def assert_each_once(report: dict[str, Any]) -> None:
@@ -30,8 +34,8 @@ def test_two_workers_share_the_work(celery_setup: CeleryTestSetup, clinic: Clini
     clinic("upload", str(IMAGES))
     assert_each_once(clinic.wait(all_read))
     _, first, second = celery_setup.worker_cluster
-    assert batches_of(first) > 0
-    assert batches_of(second) > 0
+    assert read_by(first) > 0
+    assert read_by(second) > 0
 
 
 def test_a_killed_worker_loses_nothing(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
@@ -47,3 +51,16 @@ def test_a_restarted_broker_loses_nothing(celery_setup: CeleryTestSetup, clinic:
     clinic.wait(lambda report: report["predictions"] > 0)
     celery_setup.broker.restart()
     assert_each_once(clinic.wait(all_read, reconciling=True))
+
+
+def test_a_worker_of_the_last_release_works_beside_a_new_one(two_releases: CeleryWorkerCluster, clinic: Clinic) -> None:
+    """Each understands the other's messages, rows and files: both kinds of workers of both releases get their share."""
+    clinic("upload", str(IMAGES))
+    assert_each_once(clinic.wait(all_read))
+    ingest, infer, ingest_previous, infer_previous = two_releases
+    for preparing in (ingest, ingest_previous):
+        assert prepared_by(preparing) > 0
+    for reading in (infer, infer_previous):
+        assert read_by(reading) > 0
+    for worker in two_releases:
+        assert "Traceback" not in worker.logs()
