@@ -183,13 +183,17 @@ class Load:
             time.sleep(0.5)
 
     def _succeeded(self) -> int:
+        """How many images succeeded in the last hour; asked again while everything is being restarted."""
+        wanted = re.compile(r'^pneumoqueue_images_finished_last_hour\{code="",status="succeeded"\} (.*)$', re.MULTILINE)
+        deadline = time.monotonic() + LOAD_SECONDS
         while True:
             try:
                 answer = httpx.get(f"{self.stack.url}/metrics", headers=self._headers, timeout=30)
-                if found := re.search(r'pneumoqueue_images{status="succeeded"} (.*)', answer.text):
+                if found := wanted.search(answer.text):
                     return int(float(found[1]))
             except httpx.TransportError:
                 pass
+            assert time.monotonic() < deadline, "the metrics do not tell how many images succeeded"
             time.sleep(0.5)
 
     def until_read(self, number: int) -> None:
