@@ -11,7 +11,7 @@ from webapp.config import brokers, databases, logs, production
 env = environ.FileAwareEnv()
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 DATA_DIR = Path(env("DATA_DIR", default=str(ROOT / "var"))).resolve()
 
 #: ``production`` refuses to start without secrets of its own; see the end of this file.
