@@ -92,6 +92,12 @@ def parser() -> argparse.ArgumentParser:
     novelty.add_argument("--write", action="store_true", help="put the check into the bundle")
     novelty.set_defaults(run=_novelty)
 
+    table = commands.add_parser("table", help="runs side by side, on each held-out condition, as Markdown")
+    table.add_argument(
+        "runs", nargs="+", metavar="[NAME=]PATH", help="a report.json of `ml train`, or a bundle's folder"
+    )
+    table.set_defaults(run=_table)
+
     benchmark = commands.add_parser("benchmark", help="measure how many images a second an engine reads")
     benchmark.add_argument("--model", type=Path, required=True, help="the bundle")
     benchmark.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16], help="images in a batch")
@@ -198,6 +204,12 @@ def _novelty(arguments: argparse.Namespace) -> None:
     from ml.novelty_report import report
 
     report(arguments.model, arguments.data, also=arguments.also, others=arguments.others, write=arguments.write)
+
+
+def _table(arguments: argparse.Namespace) -> None:
+    from ml.table import print_table
+
+    print_table(arguments.runs)
 
 
 def _benchmark(arguments: argparse.Namespace) -> None:
