@@ -15,6 +15,8 @@ from ml.operating import OperatingPoint
 #: The sensitivity that each operating point keeps on the hardest of the held-out conditions.
 SENSITIVITIES = {"balanced": 0.97, "screening": 0.99}
 DEFAULT_POINT = "balanced"
+#: The name of all held-out images among the groups of a report.
+EVERYTHING = "all of these together"
 
 Mask = NDArray[np.bool_]
 

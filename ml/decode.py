@@ -8,6 +8,7 @@ import warnings
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ml.errors import ImageError
@@ -51,14 +52,7 @@ def open_image(source: bytes | BinaryIO) -> Image.Image:
         raise _too_large() from None
     except (OSError, SyntaxError, ValueError) as error:
         raise _broken(error) from error
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(width, height)
-    if min(width, height) < MIN_SIDE:
-        raise ImageError(
-            "image_too_small",
-            f"The image is {width}×{height} pixels; at least {MIN_SIDE}×{MIN_SIDE} are needed to read an X-ray.",
-        )
+    check_size(*image.size)
     try:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
@@ -67,14 +61,32 @@ def open_image(source: bytes | BinaryIO) -> Image.Image:
         raise _broken(error) from error
 
 
+def check_size(width: int, height: int) -> None:
+    """Refuse what is too large to decode or too small to read.
+
+    Raises:
+        ImageError: with the code ``image_too_large`` or ``image_too_small``.
+    """
+    if width * height > MAX_PIXELS:
+        raise _too_large(width, height)
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(
+            "image_too_small",
+            f"The image is {width}×{height} pixels; at least {MIN_SIDE}×{MIN_SIDE} are needed to read an X-ray.",
+        )
+
+
+def to_eight_bits(values: NDArray[np.float32]) -> Image.Image:
+    """``(height, width)`` of any range, scaled between its own minimum and maximum: mode ``L``."""
+    low, high = float(values.min()), float(values.max())
+    return Image.fromarray(np.rint((values - low) * (255.0 / (high - low or 1.0))).astype(np.uint8))
+
+
 def _to_grey(image: Image.Image) -> Image.Image:
     if image.mode == "L" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float32)
-        low, high = float(values.min()), float(values.max())
-        scaled = (values - low) * (255.0 / max(high - low, 1.0))
-        return Image.fromarray(np.rint(scaled).astype(np.uint8))
+        return to_eight_bits(np.asarray(image, dtype=np.float32))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from ml.decode import check_size, to_eight_bits
 from ml.errors import ImageError
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
+    from pydicom import Dataset, FileDataset
+    from pydicom.uid import UID
 
-#: Computed, digital and plain radiography, and film that was scanned.
-MODALITIES = ("CR", "DX", "RG", "XC")
+#: Computed, digital and conventional radiography.
+MODALITIES = ("CR", "DX", "RG")
 LATERAL = ("LL", "RL", "LATERAL")
 #: Years. The model learnt from children of these ages.
 LEARNT_AGES = (1, 6)
@@ -65,42 +67,36 @@ def is_dicom(source: bytes) -> bool:
     return source[128:132] == b"DICM"
 
 
-def read(source: bytes, *, max_pixels: int) -> Instance:
+def read(source: bytes) -> Instance:
     """Read a DICOM file.
-
-    Args:
-        source: the file's bytes.
-        max_pixels: how many rows times columns are accepted.
 
     Raises:
         ImageError: with the code ``dicom_corrupt``, ``dicom_without_pixels``, ``dicom_not_a_radiograph``,
-            ``dicom_multiframe``, ``dicom_compression_unknown`` or ``image_too_large``.
+            ``dicom_multiframe``, ``dicom_compression_unknown``, ``image_too_large`` or ``image_too_small``.
     """
     import pydicom
     from pydicom.errors import InvalidDicomError
 
     try:
         dataset = pydicom.dcmread(io.BytesIO(source))
-        _check(dataset, max_pixels)
-        values = _shown(dataset)
-        return Instance(_eight_bits(values), age_of(dataset), str(dataset.get("ViewPosition", "")))
-    except ImageError:
-        raise
-    except NotImplementedError as error:
-        raise ImageError(
-            "dicom_compression_unknown", "The pixels are compressed in a way that is not read here."
-        ) from error
-    except (InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _corrupt() from error
-    except RuntimeError as error:  # decoders raise it for damaged pixels and for missing plugins alike
-        if "missing dependencies" in str(error) or "Unable to decompress" in str(error):
-            raise ImageError(
-                "dicom_compression_unknown", "The pixels are compressed in a way that is not read here, or are damaged."
-            ) from error
-        raise _corrupt() from error
+        _check(dataset)
+        image = to_eight_bits(_shown(dataset))
+        return Instance(image, age_of(dataset), str(dataset.get("ViewPosition", "")))
+    # The parser and the decoders raise any of these for damaged data.
+    except (
+        InvalidDicomError,
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
+        raise ImageError("dicom_corrupt", "The DICOM file is damaged or cut off. Please export it again.") from error
 
 
-def _check(dataset: "Dataset", max_pixels: int) -> None:
+def _check(dataset: "FileDataset") -> None:
     """Refuse by the attributes alone, before anything is decoded."""
     if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
         raise ImageError("dicom_without_pixels", "This DICOM file holds no image.")
@@ -111,12 +107,22 @@ def _check(dataset: "Dataset", max_pixels: int) -> None:
         )
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise ImageError("dicom_multiframe", "This DICOM file holds several frames; single X-rays are read.")
-    if dataset.Rows * dataset.Columns > max_pixels:
+    check_size(dataset.Columns, dataset.Rows)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not _can_decode(syntax):
         raise ImageError(
-            "image_too_large",
-            f"The image is {dataset.Columns}×{dataset.Rows} pixels. At most {max_pixels // 1_000_000} million are "
-            "accepted; please reduce it.",
+            "dicom_compression_unknown",
+            f"The pixels are compressed in a way that is not read here: {syntax.name}. Please export it uncompressed.",
         )
+
+
+def _can_decode(syntax: "UID") -> bool:
+    from pydicom.pixels.decoders.base import get_decoder
+
+    try:
+        return get_decoder(syntax).is_available  # that is, one of its plugins is installed
+    except NotImplementedError:  # pydicom has no decoder for such pixels at all: a video, or a private syntax
+        return False
 
 
 def _shown(dataset: "Dataset") -> np.ndarray:
@@ -128,11 +134,6 @@ def _shown(dataset: "Dataset") -> np.ndarray:
         return values[..., :3].astype(np.float32).mean(axis=-1)
     values = np.asarray(apply_voi_lut(apply_modality_lut(values, dataset), dataset), dtype=np.float32)
     return -values if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else values
-
-
-def _eight_bits(values: np.ndarray) -> Image.Image:
-    low, high = float(values.min()), float(values.max())
-    return Image.fromarray(np.rint((values - low) * (255.0 / max(high - low, 1e-6))).astype(np.uint8))
 
 
 def age_of(dataset: "Dataset") -> float | None:
@@ -153,7 +154,3 @@ def _in_words(age: float) -> str:
         return f"{int(age)} years"
     months = int(age * 12)
     return f"{months} month{'s' * (months != 1)}"
-
-
-def _corrupt() -> ImageError:
-    return ImageError("dicom_corrupt", "The DICOM file is damaged or cut off. Please export it again.")

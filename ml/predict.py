@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ml import dicom, engines, explain, novelty
 from ml.bundle import Bundle
-from ml.decode import MAX_PIXELS, open_image
+from ml.decode import open_image
 from ml.engines import Engine, Readings
 from ml.errors import ImageError
 from ml.preprocess import Preprocessing, to_input
@@ -79,7 +79,7 @@ def _open(file: Path) -> tuple[Image.Image, list[dict[str, str]]]:
     content = file.read_bytes()
     if not dicom.is_dicom(content):
         return open_image(content), []
-    instance = dicom.read(content, max_pixels=MAX_PIXELS)
+    instance = dicom.read(content)
     return instance.image, instance.warnings()
 
 

@@ -130,7 +130,7 @@ class Judged:
         self.report: dict[str, Any] = {
             "at": assess.DEFAULT_POINT,
             "groups": assess.measure(
-                self.shown, self.probability, threshold, [("all of these together", every), *self.shown.groups()]
+                self.shown, self.probability, threshold, [(assess.EVERYTHING, every), *self.shown.groups()]
             ),
             "points": {
                 key: assess.measure(self.shown, self.probability, point.threshold, [("all", every), ("plain", plain)])

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ml.assess import EVERYTHING
 from ml.errors import BundleError
-
-#: Groups of a report come first; what they are called differs with what a fold holds out.
-EVERYTHING = "all of these together"
 
 
 def read(source: Path) -> dict[str, Any]:

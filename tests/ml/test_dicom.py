@@ -1,28 +1,38 @@
 """DICOM files become greyscale images as a viewer shows them, with what they say about patient and view."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    MPEG2MPML,
+    UID,
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    generate_uid,
+)
 
 from ml import dicom
 from ml.errors import ImageError
 from tests import synthetic
+from tests.conftest import DATA
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom"
+REAL = DATA / "dicom"
 
 
-def made(values: np.ndarray | None = None, **attributes: object) -> bytes:
+def made(values: np.ndarray | None = None, *, syntax: UID = ExplicitVRLittleEndian, **attributes: object) -> bytes:
     """A digital radiograph of 12 bits."""
     if values is None:
         values = np.asarray(synthetic.xray(3, (200, 160)), dtype=np.uint16) * 16
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
     dataset.Modality = "DX"
@@ -41,8 +51,13 @@ def made(values: np.ndarray | None = None, **attributes: object) -> bytes:
     return stream.getvalue()
 
 
+def compressed(syntax: UID) -> bytes:
+    """Says that its pixels are compressed so; what it holds is nothing of the kind."""
+    return made(syntax=syntax, PixelData=encapsulate([b"no such pixels"]))
+
+
 def read(content: bytes) -> dicom.Instance:
-    return dicom.read(content, max_pixels=10_000_000)
+    return dicom.read(content)
 
 
 def codes(content: bytes) -> list[str]:
@@ -99,7 +114,12 @@ def test_what_the_model_did_not_learn_is_said() -> None:
         (made()[:140], "dicom_without_pixels"),
         (made(PixelData=None), "dicom_without_pixels"),
         (made(Modality="CT", SOPClassUID=CTImageStorage), "dicom_not_a_radiograph"),
+        (made(Modality="XC"), "dicom_not_a_radiograph"),
         (made(NumberOfFrames=3), "dicom_multiframe"),
+        (made(np.zeros((20, 20))), "image_too_small"),
+        (compressed(JPEGLosslessSV1), "dicom_compression_unknown"),
+        (compressed(MPEG2MPML), "dicom_compression_unknown"),
+        (compressed(JPEG2000Lossless), "dicom_corrupt"),
         (made(Rows=40_000, Columns=40_000), "image_too_large"),
         (made(BitsAllocated=7), "dicom_corrupt"),
     ],
