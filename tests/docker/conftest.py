@@ -36,20 +36,17 @@ def engine_missing() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not any(item.get_closest_marker("docker") for item in items):
-        return
-    if reason := engine_missing():
-        for item in items:
-            if item.get_closest_marker("docker"):
-                item.add_marker(pytest.mark.skip(reason=reason))
+    """Skip before any fixture is made: those of pytest-celery fail, and do not skip, where there is no engine."""
+    in_containers = [item for item in items if item.get_closest_marker("docker")]
+    if in_containers and (reason := engine_missing()):
+        for item in in_containers:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def compose_command() -> list[str]:
-    """docker-compose, or Docker's own successor of it; the test is skipped where there is no engine."""
+    """docker-compose, or Docker's own successor of it; there is an engine, but its commands may not be installed."""
     if not shutil.which("docker"):
-        pytest.skip("there is no container engine: no docker on this machine")
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        pytest.skip("there is no container engine: docker cannot reach one")
+        pytest.skip("there is no docker command")
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:

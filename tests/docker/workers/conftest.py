@@ -29,8 +29,8 @@ from tests.service import ROOT
 #: How long a test waits for its images; a worker loads TensorFlow and the model first.
 SECONDS = 180
 
-#: The commit of the last release, 0.1.0; it moves on with each release.
-PREVIOUS_RELEASE = "c37b011"
+#: The last release and its commit; both move on with each release.
+PREVIOUS_VERSION, PREVIOUS_RELEASE = "0.1.0", "c37b011"
 
 # One network for all tests, since the database stays.
 default_pytest_celery_network = network(scope="session")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pytest_celery import CeleryTestSetup, CeleryTestWorker, CeleryWorkerCluster
 
-from tests.docker.workers.conftest import Clinic
+from tests.docker.workers.conftest import PREVIOUS_VERSION, Clinic
+from webapp.config import settings
 
 pytestmark = pytest.mark.docker
 
@@ -22,6 +23,14 @@ def read_by(worker: CeleryTestWorker) -> int:
 
 def prepared_by(worker: CeleryTestWorker) -> int:
     return worker.logs().count(" prepared")
+
+
+def release_of(worker: CeleryTestWorker) -> str:
+    status, said = worker.container.exec_run(
+        ["python", "-c", "from webapp.config import settings as s; print(s.VERSION)"]
+    )
+    assert status == 0
+    return str(said.decode().split()[-1])
 
 
 def assert_each_once(report: dict[str, Any]) -> None:
@@ -55,9 +64,11 @@ def test_a_restarted_broker_loses_nothing(celery_setup: CeleryTestSetup, clinic:
 
 def test_a_worker_of_the_last_release_works_beside_a_new_one(two_releases: CeleryWorkerCluster, clinic: Clinic) -> None:
     """Each understands the other's messages, rows and files: both kinds of workers of both releases get their share."""
+    ingest, infer, ingest_previous, infer_previous = two_releases
+    assert {release_of(worker) for worker in (ingest, infer)} == {settings.VERSION}
+    assert {release_of(worker) for worker in (ingest_previous, infer_previous)} == {PREVIOUS_VERSION}
     clinic("upload", str(IMAGES))
     assert_each_once(clinic.wait(all_read))
-    ingest, infer, ingest_previous, infer_previous = two_releases
     for preparing in (ingest, ingest_previous):
         assert prepared_by(preparing) > 0
     for reading in (infer, infer_previous):
