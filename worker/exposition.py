@@ -58,7 +58,8 @@ def _serve(**_: Any) -> None:
     if not (port := os.environ.get(PORT)):
         return
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    # It registers itself.
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
     ProcessCollector(registry=registry)
     try:
         _server, _thread = start_http_server(int(port), registry=registry)
