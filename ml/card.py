@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ml.assess import EVERYTHING
 from ml.bundle import Bundle
 
 FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc")
@@ -139,11 +140,28 @@ def _epochs(training: dict[str, Any]) -> str:
     for row in training["epochs"]:
         worst = "–" if row["val_worst"] is None else f"{row['val_worst']:.3f}"
         lines.append(
-            f"| {row['epoch'] + 1:.0f} | {row['size']:.0f} | {row['loss']:.3f} | {row['binary_accuracy']:.3f} "
-            f"| {worst} | {row['seconds']:.0f} |"
+            f"| {_member(row)}{row['epoch'] + 1:.0f} | {row['size']:.0f} | {row['loss']:.3f} "
+            f"| {row['binary_accuracy']:.3f} | {worst} | {row['seconds']:.0f} |"
         )
-    kept = "the epoch with the lowest of these" if training["recipe"]["keep"] == "best" else "the last epoch"
-    return "\n".join(lines) + f"\n\nThe worst held-out loss is judged in the last stage; {kept} is released."
+    members = training.get("members", {})
+    recipes = [member["recipe"] for member in members.values()] or [training["recipe"]]
+    kept = " or ".join(
+        sorted(
+            {"the epoch with the lowest of these" if each["keep"] == "best" else "the last epoch" for each in recipes}
+        )
+    )
+    text = "\n".join(lines) + "\n\nThe worst held-out loss is judged in the last stage; "
+    if not members:
+        return text + f"{kept} is released."
+    each = "; ".join(f"{name} {member['roc_auc'][EVERYTHING]:.4f}" for name, member in members.items())
+    return text + (
+        f"of each member {kept} is kept, and the mean of their weights is released. The ROC AUC of the members' own "
+        f"networks over all held-out images, as they are and changed: {each}."
+    )
+
+
+def _member(row: dict[str, Any]) -> str:
+    return f"{row['member']}, " if "member" in row else ""
 
 
 def _cost(cost: dict[str, Any]) -> str:

@@ -112,16 +112,16 @@ def _train(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from ml import extra, recipe
+    from ml.average import training
     from ml.cost import Cost
     from ml.release import Judged, add_check, release
-    from ml.train import Run
 
     arguments.work.mkdir(parents=True, exist_ok=True)
     cost = Cost(arguments.work / "cost.json")
     chosen = {key: value for key in ("precision", "seed") if (value := getattr(arguments, key)) is not None}
     samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
     reviewed = extra.read(arguments.extra) if arguments.extra else []
-    run = Run(
+    run = training(
         replace(recipe.load(arguments.recipe), **chosen), arguments.work, samples, fold=arguments.fold, extra=reviewed
     )
     run.after_epoch = cost.keep

@@ -76,15 +76,15 @@ def draw_epochs(folder: Path, epochs: list[dict[str, Any]], title: str) -> None:
 
     Args:
         folder: gets ``training.png``.
-        epochs: rows of the training's log.
+        epochs: rows of the training's log; of several trainings one after the other.
         title: above the picture.
     """
-    number = [row["epoch"] + 1 for row in epochs]
+    number = range(1, len(epochs) + 1)
     with _picture(folder / "training.png", title) as axes:
         axes.plot(number, [row["loss"] for row in epochs], "o-", color=ACCENT, label="loss, training")
-        judged = [row for row in epochs if row["val_worst"] is not None]
-        axes.plot([row["epoch"] + 1 for row in judged], [row["val_worst"] for row in judged], "o-", color=PNEUMONIA,
-                  label="loss, worst held-out condition")  # fmt: skip
+        judged = [(place, row["val_worst"]) for place, row in zip(number, epochs, strict=True)]
+        judged = [(place, loss) for place, loss in judged if loss is not None]
+        axes.plot(*zip(*judged, strict=True), "o-", color=PNEUMONIA, label="loss, worst held-out condition")
         axes.set(xlabel="Epoch", ylabel="Loss", ylim=(0, None))
         right = axes.twinx()
         right.plot(number, [row["binary_accuracy"] for row in epochs], "s--", color=NORMAL, label="accuracy, training")

@@ -44,6 +44,8 @@ class Recipe:
         name: of the recipe.
         architecture: key of :data:`ml.architectures.REGISTRY`.
         stages: run one after the other.
+        members: in place of stages: other recipes, each with a seed of its own where it says so (``NAME:SEED``), whose
+            networks' weights are averaged (:mod:`ml.average`). They share the preprocessing and the held-out patients.
         batch: images a step.
         optimizer: ``adam`` or ``sgd``.
         momentum: of ``sgd``.
@@ -68,6 +70,7 @@ class Recipe:
     name: str = "unnamed"
     architecture: str = "vgg16"
     stages: tuple[Stage, ...] = (Stage(epochs=1),)
+    members: tuple[str, ...] = ()
     batch: int = 16
     optimizer: str = "adam"
     momentum: float = 0.9
@@ -96,8 +99,10 @@ class Recipe:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"recipe {self.name}: {name} is {getattr(self, name)!r}, not one of {allowed}")
-        if not self.stages:
+        if not self.stages and not self.members:
             raise ValueError(f"recipe {self.name} has no stage")
+        if self.stages and self.members:
+            raise ValueError(f"recipe {self.name} has both stages and members")
 
     @property
     def epochs(self) -> int:
@@ -132,6 +137,7 @@ def load(name: str) -> Recipe:
     values.pop("description", None)
     values["name"] = path.stem
     values["stages"] = tuple(_made(Stage, stage, path) for stage in values.pop("stage", []))
+    values["members"] = tuple(values.pop("members", ()))
     if "preprocessing" in values:
         try:
             values["preprocessing"] = Preprocessing.from_json(values["preprocessing"])

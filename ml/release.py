@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import assess, bundle, card, data, figures, hard, novelty, novelty_report
+from ml import assess, bundle, card, data, figures, hard, metrics, novelty, novelty_report
+from ml.average import Average
 from ml.recipe import Recipe
 from ml.train import Run, patients, predict
 
@@ -18,7 +19,7 @@ EACH = 60
 
 
 def release(
-    run: Run,
+    run: Run | Average,
     output: Path,
     *,
     name: str,
@@ -65,6 +66,7 @@ def release(
             "held_out_patients": patients(run.held_out),
             "cost": cost,
             "epochs": run.epochs(),
+            **({"members": members(run, found)} if isinstance(run, Average) else {}),
         },
         "data": {"sha256": data.fingerprint(samples), "files": len(samples)},
         "versions": {
@@ -87,8 +89,24 @@ def release(
     return written
 
 
+def members(run: Average, found: "Judged") -> dict[str, dict[str, Any]]:
+    """What each member is and how well its own network, before averaging, ranks the held-out images.
+
+    Returns:
+        By name the member's ``recipe`` and its ``roc_auc`` for each group of images and all of them together.
+    """
+    shown = found.shown
+    groups = [(assess.EVERYTHING, np.ones(len(shown.truth), dtype=bool)), *shown.groups()]
+    result = {}
+    for name, each in run.runs.items():
+        raw = predict(each.model(), shown.inputs, each.recipe.preprocessing.scaling)[:, 1]
+        auc = {group: metrics.measure(shown.truth[mask], raw[mask], 0.5)["roc_auc"] for group, mask in groups}
+        result[name] = {"recipe": each.recipe.to_json(), "roc_auc": auc}
+    return result
+
+
 def add_check(
-    made: bundle.Bundle, run: Run, directory: Path, also: Sequence[Path], others: Path | None = None
+    made: bundle.Bundle, run: Run | Average, directory: Path, also: Sequence[Path], others: Path | None = None
 ) -> bundle.Bundle:
     """Give a new bundle its check for what is no chest X-ray (:mod:`ml.novelty`), unless there are too few images.
 

@@ -32,6 +32,7 @@ class Run:
         work: its folder: ``epochs.csv`` (the log), ``best.weights.h5``, ``last.weights.h5``, ``state.json``.
         training: samples that it learns from.
         held_out: samples of patients that it never sees.
+        start: seed of the split and of the weights that it starts from.
         after_epoch: called when an epoch is done and can be gone on from.
 
     Args:
@@ -40,16 +41,19 @@ class Run:
         samples: the images, in all their renditions.
         fold: which patients to hold out, see :func:`ml.data.hold_out`.
         extra: more samples to learn from.
+        start: seed of the split and of the random weights that the head starts from, where that is not the recipe's:
+            trainings that start alike can be averaged.
     """
 
     def __init__(
         self, recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
-        extra: list[data.Sample] | None = None,
+        extra: list[data.Sample] | None = None, start: int | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.work = recipe, work
         self.after_epoch: Callable[[], object] = lambda: None
         work.mkdir(parents=True, exist_ok=True)
-        self.training, self.held_out = data.hold_out(samples, fold, recipe.held_out, recipe.seed)
+        self.start = recipe.seed if start is None else start
+        self.training, self.held_out = data.hold_out(samples, fold, recipe.held_out, self.start)
         self.training += extra or []
         for side, part in (("training", self.training), ("held-out", self.held_out)):
             if len({sample.label for sample in part}) < len(data.CLASSES):
@@ -62,7 +66,7 @@ class Run:
         Args:
             weights: of the base, trained on ImageNet; without them it starts from random ones.
         """
-        keras.utils.set_random_seed(self.recipe.seed)
+        keras.utils.set_random_seed(self.start)
         images = TrainingImages(self.training, self.recipe)
         judge = (PlainJudge if self.recipe.judge == "plain" else Judge)(self.held_out, self.recipe)
         print(f"{self.recipe.name}: training on {len(images.groups)} images of {patients(self.training)} patients, "
@@ -71,6 +75,8 @@ class Run:
         model = trainable(self.recipe)
         if weights:
             architectures.load_imagenet_base(model, weights)
+        if self.start != self.recipe.seed:
+            keras.utils.set_random_seed(self.recipe.seed)
         done = len(self.epochs())
         if done:
             model.load_weights(self.work / "last.weights.h5")

@@ -40,6 +40,8 @@ class Trial:
         """
         loaded = recipe.load(name)
         architectures.check(loaded.architecture)
+        if loaded.members and epochs is not None:
+            raise ValueError(f"recipe {loaded.name} averages other recipes, whose epochs are not cut short")
         stages, left = [], loaded.epochs if epochs is None else epochs
         for stage in loaded.stages:
             if left > 0:
@@ -88,7 +90,7 @@ class Trial:
     def _made(self, folder: Path, samples: list[data.Sample], weights: Path | None) -> Bundle:
         import keras  # late: a comparison of wrong arguments should say so at once
 
-        from ml.train import Run
+        from ml.average import training
 
         cost = Cost()
         log: list[dict[str, Any]] = []
@@ -98,7 +100,7 @@ class Trial:
             if weights:
                 architectures.load_imagenet_base(model, weights)
         else:
-            run = Run(self.recipe, folder, samples)
+            run = training(self.recipe, folder, samples)
             run.fit(weights)
             model, log = run.model(), run.epochs()
         meta = {
@@ -117,6 +119,8 @@ class Trial:
         start = f"from {weights.name}" if weights else "from scratch"
         if self.epochs == 0:
             return f"untrained, {start}"
-        early = ", stopped early" if done < self.recipe.epochs else ""
         few = f", {self.limit} files of each class" if self.limit is not None else ""
+        if self.recipe.members:
+            return f"{done} epochs of {len(self.recipe.members)} trainings, averaged, {start}{few}"
+        early = ", stopped early" if done < self.recipe.epochs else ""
         return f"{done} of {self.full} epochs{early}, {start}{few}"

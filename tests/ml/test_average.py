@@ -1,0 +1,147 @@
+"""Several trainings averaged into one network."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ml import cli, data, recipe
+from ml.average import Average, training
+from ml.bundle import Bundle
+from ml.train import Run
+
+MEMBER = """
+architecture = "vgg16"
+batch = 4
+precision = "float32"
+label_smoothing = {smoothing}
+{more}
+[[stage]]
+epochs = 1
+size = 64
+freeze = 3
+[preprocessing]
+size = 64
+blur = {blur}
+"""
+WHOLE = """
+members = {members}
+architecture = "vgg16"
+precision = "float32"
+seed = 5
+held_out = 0.5
+[preprocessing]
+size = 64
+blur = 0.0
+"""
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Path:
+    file = tmp_path / "member.toml"
+    file.write_text(MEMBER.format(smoothing=0.0, blur=0.0, more="held_out = 0.2\nseed = 9"))
+    return file
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights to start from, as a user has ImageNet's."""
+    keras.utils.set_random_seed(3)
+    file = tmp_path_factory.mktemp("base") / "base.weights.h5"
+    keras.applications.VGG16(include_top=False, weights=None, input_shape=(64, 64, 3)).save_weights(file)
+    return file
+
+
+def whole(folder: Path, *members: object) -> recipe.Recipe:
+    file = folder / "whole.toml"
+    file.write_text(WHOLE.format(members=json.dumps([str(each) for each in members])))
+    return recipe.load(str(file))
+
+
+def test_members_share_what_the_whole_decides(member: Path, tmp_path: Path, xrays: Path) -> None:
+    made = training(whole(tmp_path, member, f"{member}:6"), tmp_path / "work", data.scan(xrays))
+    assert isinstance(made, Average)
+    assert list(made.runs) == ["member:5", "member:6"]
+    first, second = made.runs.values()
+    assert (first.recipe.seed, second.recipe.seed) == (5, 6)
+    assert first.recipe.held_out == second.recipe.held_out == 0.5
+    # Another seed orders and changes images anew; whom the network never sees stays the same.
+    assert first.held_out == second.held_out == made.held_out
+    assert first.training == second.training == made.training
+    assert first.work != second.work
+
+
+def test_a_recipe_with_stages_is_one_training(member: Path, tmp_path: Path, xrays: Path) -> None:
+    assert isinstance(training(recipe.load(str(member)), tmp_path / "work", data.scan(xrays)), Run)
+
+
+def test_train_averages_and_tells_what_of(
+    member: Path, base: Path, tmp_path: Path, xrays: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole(tmp_path, member, f"{member}:6")
+    arguments = ["train", "--recipe", str(tmp_path / "whole.toml"), "--data", str(xrays), "--weights", str(base),
+                 "--output", str(tmp_path / "bundle"), "--work", str(tmp_path / "work")]  # fmt: skip
+    assert cli.main(arguments) == 0
+    made = Bundle.read(tmp_path / "bundle")
+    said = made.meta["training"]
+    assert [row["member"] for row in said["epochs"]] == ["member:5", "member:6"]
+    assert said["members"]["member:6"]["recipe"]["seed"] == 6
+    assert all(0 <= each["roc_auc"]["all of these together"] <= 1 for each in said["members"].values())
+    card = (made.path / "MODEL_CARD.md").read_text()
+    assert "| member:6, 1 | 64 |" in card
+    assert "the mean of their weights is released" in card
+
+    found = training(recipe.load(str(tmp_path / "whole.toml")), tmp_path / "work", data.scan(xrays))
+    assert isinstance(found, Average)
+    one, other = (run.model() for run in found.runs.values())
+    assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(one.weights, other.weights, strict=True))
+    for mine, a, b in zip(made.load_model().weights, one.weights, other.weights, strict=True):
+        np.testing.assert_allclose(mine, (np.asarray(a) + np.asarray(b)) / 2, atol=1e-3)
+
+    # What was trained is not trained again.
+    capsys.readouterr()
+    found.fit(base)
+    assert "Epoch" not in capsys.readouterr().out
+
+
+def test_without_weights_to_start_from_there_is_no_mean(member: Path, tmp_path: Path, xrays: Path) -> None:
+    made = training(whole(tmp_path, member, f"{member}:6"), tmp_path / "work", data.scan(xrays))
+    with pytest.raises(ValueError, match="give --weights"):
+        made.fit(None)
+
+
+def test_what_cannot_be_averaged_is_refused(member: Path, tmp_path: Path, xrays: Path) -> None:
+    samples = data.scan(xrays)
+    blurred = tmp_path / "blurred.toml"
+    blurred.write_text(MEMBER.format(smoothing=0.0, blur=1.0, more=""))
+    nested = tmp_path / "nested.toml"
+    nested.write_text(WHOLE.format(members=json.dumps([f"{member}:1", f"{member}:2"])))
+    for members, message in (
+        ([member], "two members or more"),
+        ([member, f"{member}:5"], "all different"),
+        ([member, blurred], "another preprocessing"),
+        ([member, nested], "has members itself"),
+        ([member, f"{member}:x"], "no number"),
+        ([member, "magic"], "unknown recipe 'magic'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            training(whole(tmp_path, *members), tmp_path / "work", samples)
+
+
+def test_networks_with_statistics_of_batches_are_refused(tmp_path: Path, xrays: Path) -> None:
+    file = tmp_path / "resnet.toml"
+    text = MEMBER.format(smoothing=0.0, blur=0.0, more="").replace("vgg16", "resnet50")
+    file.write_text(text)
+    other = tmp_path / "whole.toml"
+    other.write_text(WHOLE.format(members=json.dumps([f"{file}:1", f"{file}:2"])).replace("vgg16", "resnet50"))
+    with pytest.raises(ValueError, match="batch normalisation"):
+        training(recipe.load(str(other)), tmp_path / "work", data.scan(xrays))
+
+
+def test_stages_and_members_exclude_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "both.toml"
+    file.write_text(MEMBER.format(smoothing=0.0, blur=0.0, more='members = ["a", "b"]'))
+    with pytest.raises(ValueError, match="both stages and members"):
+        recipe.load(str(file))
