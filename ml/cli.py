@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ml import data
-from ml.errors import BundleError, ImageError
+from ml.errors import BundleError, ExportError, ImageError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)
-    except (BundleError, ImageError, FileNotFoundError, ValueError) as error:
+    except (BundleError, ExportError, ImageError, FileNotFoundError, ValueError) as error:
         print(f"ml: {error}", file=sys.stderr)
         return 2
 
@@ -91,6 +91,13 @@ def parser() -> argparse.ArgumentParser:
     novelty.add_argument("--others", type=Path, help="more pictures to measure on; each folder in it is a kind")
     novelty.add_argument("--write", action="store_true", help="put the check into the bundle")
     novelty.set_defaults(run=_novelty)
+
+    export = commands.add_parser("export", help="write a bundle's network for other runtimes")
+    export.add_argument("--model", type=Path, required=True, help="the bundle")
+    export.add_argument("--output", type=Path, required=True, help="a new folder")
+    export.add_argument("--format", default="tf_saved_model", choices=("tf_saved_model", "litert", "onnx", "openvino"),
+                        help="onnx and openvino need packages of that name")  # fmt: skip
+    export.set_defaults(run=_export)
 
     table = commands.add_parser("table", help="runs side by side, on each held-out condition, as Markdown")
     table.add_argument(
@@ -210,6 +217,13 @@ def _table(arguments: argparse.Namespace) -> None:
     from ml.table import print_table
 
     print_table(arguments.runs)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from ml.bundle import Bundle
+    from ml.export import export
+
+    print(f"wrote {export(Bundle.read(arguments.model), arguments.output, arguments.format)}")
 
 
 def _benchmark(arguments: argparse.Namespace) -> None:

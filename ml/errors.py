@@ -20,3 +20,7 @@ class ImageError(Exception):
 
 class BundleError(Exception):
     """A model bundle that is missing, damaged, or made for something else."""
+
+
+class ExportError(Exception):
+    """A network that cannot be written in the wanted format, or not where it was wanted."""

@@ -1,0 +1,72 @@
+"""A bundle's network in other formats gives what its engine gives."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml import bundle, cli, engines, export
+from ml.bundle import Bundle
+from ml.calibration import Calibration
+from ml.preprocess import Preprocessing
+
+IMAGES = np.random.default_rng(4).integers(0, 256, (3, 64, 64), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def calibrated(random_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    meta = {key: value for key, value in random_bundle.meta.items() if key not in ("format", "weights")}
+    meta["calibration"] = Calibration("platt", 2.5, -0.7).to_json()
+    return bundle.write(tmp_path_factory.mktemp("calibrated") / "bundle", random_bundle.load_model(), meta)
+
+
+@pytest.mark.parametrize("kind", ["tf_saved_model", "litert"])
+def test_what_is_exported_reads_as_the_engine_does(
+    random_bundle: Bundle, calibrated: Bundle, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert cli.main(["export", "--model", str(calibrated.path), "--output", str(output), "--format", kind]) == 0
+    target = output / export.FORMATS[kind]
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {target}"
+    expected = engines.load(calibrated.path).predict(IMAGES)
+    np.testing.assert_allclose(_run(kind, target), expected, atol=1e-4)
+    assert not np.allclose(expected, engines.load(random_bundle.path).predict(IMAGES), atol=1e-2)
+    about = json.loads((output / "export.json").read_text())
+    assert about["bundle"] == calibrated.id
+    assert about["threshold"] == calibrated.threshold
+    assert Preprocessing.from_json(about["preprocessing"]) == calibrated.preprocessing
+
+
+def _run(kind: str, target: Path) -> np.ndarray:
+    import tensorflow as tf
+
+    if kind == "tf_saved_model":
+        loaded = tf.saved_model.load(target)
+        return loaded.serve(IMAGES).numpy()
+    interpreter = tf.lite.Interpreter(str(target))
+    interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], IMAGES.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], IMAGES)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def test_what_is_there_is_not_written_over(
+    random_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["export", "--model", str(random_bundle.path), "--output", str(tmp_path)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_format_that_needs_more_says_so_and_leaves_nothing(
+    random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    output = tmp_path / "out"
+    arguments = ["export", "--model", str(random_bundle.path), "--output", str(output), "--format", "openvino"]
+    assert cli.main(arguments) == 2
+    assert "openvino" in capsys.readouterr().err
+    assert not output.exists()
