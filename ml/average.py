@@ -86,7 +86,7 @@ class Average:
         """The mean of the members' networks, in float32, rounded as a bundle stores it."""
         final, *others = (run.model() for run in self.runs.values())
         for variables in zip(final.weights, *(other.weights for other in others), strict=True):
-            variables[0].assign(np.mean([np.asarray(variable) for variable in variables], axis=0))
+            variables[0].assign(keras.ops.mean(keras.ops.stack([variable.value for variable in variables]), axis=0))
             variables[0].assign(bundle.stored(variables[0]).astype(np.float32))
         return final
 

@@ -164,8 +164,10 @@ def stored(variable: "keras.Variable") -> NDArray[Any]:
     Weights are float16: nothing is lost that a decision could show. The statistics of batch normalisation stay float32:
     a variance may lie beyond float16's range, and they are few.
     """
+    import keras  # late: reading a bundle's card needs no framework
+
     statistic = variable.path.rsplit("/", 1)[-1] in ("moving_mean", "moving_variance")
-    return np.asarray(variable.value, dtype=np.float32 if statistic else np.float16)
+    return keras.ops.convert_to_numpy(variable.value).astype(np.float32 if statistic else np.float16)
 
 
 def sha256(file: Path) -> str:

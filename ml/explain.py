@@ -15,7 +15,7 @@ from keras import ops
 from numpy.typing import NDArray
 from PIL import Image
 
-#: Keras' backends that have gradients. Only the first is tested here.
+#: Keras' backends that have gradients.
 BACKENDS = ("tensorflow", "jax", "torch")
 #: Index of pneumonia among the network's outputs.
 PNEUMONIA = 1

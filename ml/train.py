@@ -107,7 +107,7 @@ class Run:
         callbacks: list[keras.callbacks.Callback] = [keeper]
         if self.recipe.average:
             # Before the keeper, so that what is judged and kept is the running average.
-            callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+            callbacks.insert(0, Averaging(swap_on_epoch=True))
         model.fit(
             images, initial_epoch=start, epochs=start + left, class_weight=images.class_weight, callbacks=callbacks,
             verbose=1 if sys.stdout.isatty() else 2,
@@ -248,6 +248,17 @@ class Keeper(keras.callbacks.Callback):
             self.model.stop_training = self.stopped
 
 
+class Averaging(keras.callbacks.SwapEMAWeights):
+    """Shows the running average between epochs. After the last one, Keras leaves network and average with the same
+    arrays, and on JAX whoever calls the network then would delete the average's as well; here they get their own."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        if keras.backend.backend() == "jax":
+            for variable in self.model.optimizer.variables:
+                variable.assign(keras.ops.convert_to_numpy(variable))
+
+
 @keras.saving.register_keras_serializable("pneumoqueue")
 class Cosine(keras.optimizers.schedules.LearningRateSchedule):
     """Half a cosine over the whole run, of which a stage sees its part, with a linear warm-up at the stage's start.
@@ -291,10 +302,10 @@ def trainable(recipe: Recipe) -> keras.Model:
 def predict(model: keras.Model, inputs: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
     """Outputs ``(n, 2)`` for ``(n, size, size)`` inputs of any number, batch by batch."""
     parts = [
-        np.asarray(model.predict_on_batch(to_tensor(inputs[start : start + BATCH], scaling)), dtype=np.float32)
+        keras.ops.convert_to_numpy(model.predict_on_batch(to_tensor(inputs[start : start + BATCH], scaling)))
         for start in range(0, len(inputs), BATCH)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(parts).astype(np.float32)
 
 
 def patients(samples: list[data.Sample]) -> int:

@@ -20,12 +20,12 @@ class KerasEngine:
         self._model.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
         self._read = explain.reader(self._model)
         self._size, self._scaling = bundle.preprocessing.size, bundle.preprocessing.scaling
-        accelerators = keras.distribution.list_devices("gpu")
-        self.device = f"{keras.backend.backend()} {accelerators[0] if accelerators else 'cpu'}"
+        self.device = f"{keras.backend.backend()} {_accelerator() or 'cpu'}"
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         # Not predict(): it sets up a data pipeline for each call, which costs as much as half an image.
-        outputs = np.asarray(self._model.predict_on_batch(to_tensor(batch, self._scaling)), dtype=np.float32)
+        outputs = self._model.predict_on_batch(to_tensor(batch, self._scaling))
+        outputs = np.asarray(keras.ops.convert_to_numpy(outputs), dtype=np.float32)
         return self._calibration.apply_to_outputs(outputs)
 
     def read(self, batch: NDArray[np.uint8]) -> Readings:
@@ -39,3 +39,15 @@ class KerasEngine:
         # The first compiles, whatever the batch's length; the largest takes the memory.
         for count in sorted({1, max_batch}):
             self.read(np.zeros((count, self._size, self._size), dtype=np.uint8))
+
+
+def _accelerator() -> str | None:
+    """The first GPU, where Keras' backend sees one."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return f"gpu:{torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else None
+    try:
+        return next(iter(keras.distribution.list_devices("gpu")), None)
+    except RuntimeError:  # JAX without one
+        return None
