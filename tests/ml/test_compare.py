@@ -192,7 +192,7 @@ def test_what_cannot_be_compared_is_refused_before_any_training(
     weights, work = tmp_path / "w.h5", ("--work", tmp_path / "work")
     weights.touch()
     for arguments, reason in (
-        (["vgg-17"], "neither a bundle's folder nor a recipe; recipes: densenet121,"),
+        (["vgg-17"], "neither a bundle's folder nor a recipe; recipes: averaged-vgg16,"),
         ([tmp_path], "is no model bundle"),
         ([recipe], "give --work"),
         ([recipe, recipe, *work], "given twice"),

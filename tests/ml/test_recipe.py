@@ -17,7 +17,8 @@ from tests import synthetic
 def test_the_projects_recipes_can_be_read(name: str) -> None:
     made = recipe.load(name)
     assert made.name == name
-    assert made.epochs >= 1
+    assert all(recipe.load(member).preprocessing == made.preprocessing for member in made.members)
+    assert bool(made.epochs) != bool(made.members)
     assert made.preprocessing.size >= 32
 
 
