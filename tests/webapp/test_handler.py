@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from django.db import connection
+from django.http import FileResponse, StreamingHttpResponse
 
 from tests.asgi import browse
 from webapp.accounts import identity as identities
 from webapp.config.asgi import application
-from webapp.config.handler import Threads
+from webapp.config.handler import PARTS, Threads, sent_as_made
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -112,3 +113,41 @@ def test_a_thread_drops_a_connection_that_broke_before_its_next_turn():
     threads.submit(int).result()
     assert closed == [thread]
     threads.shutdown()
+
+
+def test_what_is_streamed_goes_out_as_it_is_made():
+    made = []
+
+    def rows():
+        for number in range(1000):
+            made.append(number)
+            yield f"{number}\n"
+
+    async def scenario():
+        response = sent_as_made(StreamingHttpResponse(rows()))
+        parts = response.streaming_content
+        first = await anext(parts)
+        early = len(made)
+        return early, first + b"".join([part async for part in parts])
+
+    early, content = asyncio.run(scenario())
+    assert 0 < early <= PARTS
+    assert content == b"".join(b"%d\n" % number for number in range(1000))
+
+
+def test_a_streamed_file_keeps_its_length_and_is_closed(tmp_path):
+    file = tmp_path / "picture.png"
+    file.write_bytes(bytes(range(256)) * 4096)
+    opened = file.open("rb")
+
+    async def scenario():
+        response = sent_as_made(FileResponse(opened))
+        content = b"".join([part async for part in response.streaming_content])
+        response.close()
+        return response, content
+
+    response, content = asyncio.run(scenario())
+    assert content == file.read_bytes()
+    assert response.headers["Content-Length"] == str(len(content))
+    assert response.headers["Content-Type"] == "image/png"
+    assert opened.closed

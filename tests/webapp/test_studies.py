@@ -226,7 +226,9 @@ def table(client, study):
     return list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
 
 
-def test_the_table_has_a_row_for_each_image(client, read):
+@pytest.mark.parametrize("chunk", [1, 3, 500])
+def test_the_table_has_a_row_for_each_image(client, read, monkeypatch, chunk):
+    monkeypatch.setattr(results, "CHUNK", chunk)
     files = {"b.jpg": JPEG, "a.jpg": JPEG, "c.txt": synthetic.text(), "d.jpg": JPEG}
     study = client.upload_study(files, patient="P-1").json()
     warning = {"code": "not_chest_xray", "detail": "Looks like a cat."}

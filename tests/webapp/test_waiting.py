@@ -395,6 +395,8 @@ def test_the_limits_leave_room_for_an_image_in_base64():
 # --- the rest under ASGI --------------------------------------------------------------------------------------------
 
 
+# What is streamed under asyncio must not be collected first, of which Django warns.
+@pytest.mark.filterwarnings("error:StreamingHttpResponse must consume")
 def test_upload_table_and_picture_work_under_asgi(tmp_path):
     async def scenario(by):
         accepted = await by.post("/api/v1/studies/", files=[("files", ("a.jpg", JPEG)), ("files", ("b.txt", b"text"))])

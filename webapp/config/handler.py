@@ -1,17 +1,21 @@
 """How requests get from asyncio into threads: in one turn where nothing waits, and into threads that stay."""
 
 from asyncio import iscoroutinefunction
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import Resolver404, resolve
+
+#: So many parts of an answer (rows of a table, or 4 KB of a file each) are made in one turn of a thread.
+PARTS = 64
 
 
 class Threads(ThreadPoolExecutor):
@@ -51,7 +55,26 @@ class Handler(ASGIHandler):
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         if _waits(request):
             return await super().get_response_async(request)
-        return await sync_to_async(self._at_once.get_response)(request)
+        return sent_as_made(await sync_to_async(self._at_once.get_response)(request))
+
+
+def sent_as_made(response: HttpResponseBase) -> HttpResponseBase:
+    """Send what a synchronous view streams as it is made.
+
+    Django by itself would collect all of it before the first byte goes out, and an export may exceed the memory.
+    Each turn may run in another of the threads, so a stream must not keep a cursor of the database between its parts.
+    """
+    if isinstance(response, StreamingHttpResponse) and not response.is_async:
+        response.streaming_content = _parts(iter(cast(Iterator[bytes], response.streaming_content)))
+    return response
+
+
+async def _parts(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    def several() -> bytes:
+        return b"".join(islice(parts, PARTS))
+
+    while part := await sync_to_async(several)():
+        yield part
 
 
 def _waits(request: HttpRequest) -> bool:

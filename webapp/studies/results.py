@@ -11,6 +11,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
+#: Rows that are read at once.
+CHUNK = 500
+
+
 class _Echo:
     """A file for :mod:`csv` that hands back what is written."""
 
@@ -22,9 +26,14 @@ def csv_rows(study: Study, absolute: Callable[[str], str]) -> Iterator[str]:
     """The table, line by line, so that a study of any size fits in memory."""
     writer = csv.writer(_Echo())
     yield writer.writerow(COLUMNS)
-    images = study.images.select_related("prediction", "patient").order_by("filename", "pk")
-    for image in images.iterator(chunk_size=500):
-        yield writer.writerow([_inert(value) for value in _row(image, absolute)])
+    # By their keys, chunk by chunk: a cursor would have to stay in one thread, and the web process changes threads.
+    keys = list(study.images.order_by("filename", "pk").values_list("pk", flat=True))
+    images = study.images.select_related("prediction", "patient")
+    for start in range(0, len(keys), CHUNK):
+        found = images.in_bulk(keys[start : start + CHUNK])
+        for key in keys[start : start + CHUNK]:
+            if key in found:
+                yield writer.writerow([_inert(value) for value in _row(found[key], absolute)])
 
 
 def _row(image: Image, absolute: Callable[[str], str]) -> list[str]:
