@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 10
-_EDGE = 1e-6
+#: Probabilities nearer to 0 or 1 count as this near, so that their log-odds are finite.
+EDGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Calibration:
 
 
 def logit(probability: NDArray[Any]) -> NDArray[np.float64]:
-    clipped = np.clip(np.asarray(probability, dtype=np.float64), _EDGE, 1 - _EDGE)
+    clipped = np.clip(np.asarray(probability, dtype=np.float64), EDGE, 1 - EDGE)
     return np.log(clipped / (1 - clipped))
 
 

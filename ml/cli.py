@@ -95,8 +95,8 @@ def parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a bundle's network for other runtimes")
     export.add_argument("--model", type=Path, required=True, help="the bundle")
     export.add_argument("--output", type=Path, required=True, help="a new folder")
-    export.add_argument("--format", default="tf_saved_model", choices=("tf_saved_model", "litert", "onnx", "openvino"),
-                        help="onnx and openvino need packages of that name")  # fmt: skip
+    export.add_argument("--format", default="tf_saved_model",
+                        help="or litert, onnx, openvino; the last two need packages of that name")  # fmt: skip
     export.set_defaults(run=_export)
 
     table = commands.add_parser("table", help="runs side by side, on each held-out condition, as Markdown")

@@ -5,13 +5,14 @@ Preparing, the threshold and the check for what is no chest X-ray are not in it;
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from ml.bundle import Bundle
-from ml.calibration import Calibration
+from ml.calibration import EDGE, Calibration
 from ml.errors import ExportError
 from ml.preprocess import SCALINGS
 
@@ -32,8 +33,10 @@ def export(bundle: Bundle, output: Path, kind: str = "tf_saved_model") -> Path:
         probabilities of normal and of pneumonia, as :meth:`ml.engines.Engine.predict` does.
 
     Raises:
-        ExportError: where ``output`` is there, or the format needs what is not installed.
+        ExportError: for an unknown format, one that needs what is not installed, and where ``output`` is there.
     """
+    if kind not in FORMATS:
+        raise ExportError(f"unknown format {kind!r}; known: {', '.join(FORMATS)}")
     if output.exists():
         raise ExportError(f"{output} is there already")
     model = served(bundle)
@@ -42,9 +45,7 @@ def export(bundle: Bundle, output: Path, kind: str = "tf_saved_model") -> Path:
     try:
         model.export(str(target), format=kind, verbose=False)
     except (ImportError, ValueError, RuntimeError) as error:
-        for left in output.iterdir():
-            left.unlink()
-        output.rmdir()
+        shutil.rmtree(output)
         raise ExportError(f"{kind}: {error}") from error
     (output / "export.json").write_text(json.dumps(_about(bundle, kind), indent=2) + "\n")
     return target
@@ -96,7 +97,7 @@ class _Calibrated(keras.layers.Layer):
     def call(self, outputs: Any) -> Any:
         if self.calibration.method == "none":
             return outputs
-        raw = keras.ops.clip(outputs[:, 1], 1e-6, 1 - 1e-6)
+        raw = keras.ops.clip(outputs[:, 1], EDGE, 1 - EDGE)
         odds = keras.ops.log(raw / (1 - raw))
         pneumonia = keras.ops.sigmoid(self.calibration.slope * odds + self.calibration.intercept)
         return keras.ops.stack([1 - pneumonia, pneumonia], axis=1)

@@ -82,9 +82,9 @@ def draw_epochs(folder: Path, epochs: list[dict[str, Any]], title: str) -> None:
     number = range(1, len(epochs) + 1)
     with _picture(folder / "training.png", title) as axes:
         axes.plot(number, [row["loss"] for row in epochs], "o-", color=ACCENT, label="loss, training")
-        judged = [(place, row["val_worst"]) for place, row in zip(number, epochs, strict=True)]
-        judged = [(place, loss) for place, loss in judged if loss is not None]
-        axes.plot(*zip(*judged, strict=True), "o-", color=PNEUMONIA, label="loss, worst held-out condition")
+        # What was not judged is a gap.
+        worst = [np.nan if row["val_worst"] is None else row["val_worst"] for row in epochs]
+        axes.plot(number, worst, "o-", color=PNEUMONIA, label="loss, worst held-out condition")
         axes.set(xlabel="Epoch", ylabel="Loss", ylim=(0, None))
         right = axes.twinx()
         right.plot(number, [row["binary_accuracy"] for row in epochs], "s--", color=NORMAL, label="accuracy, training")

@@ -66,6 +66,9 @@ class Run:
         Args:
             weights: of the base, trained on ImageNet; without them it starts from random ones.
         """
+        done = len(self.epochs())
+        if done >= self.recipe.epochs:
+            return
         keras.utils.set_random_seed(self.start)
         images = TrainingImages(self.training, self.recipe)
         judge = (PlainJudge if self.recipe.judge == "plain" else Judge)(self.held_out, self.recipe)
@@ -75,9 +78,6 @@ class Run:
         model = trainable(self.recipe)
         if weights:
             architectures.load_imagenet_base(model, weights)
-        if self.start != self.recipe.seed:
-            keras.utils.set_random_seed(self.recipe.seed)
-        done = len(self.epochs())
         if done:
             model.load_weights(self.work / "last.weights.h5")
         before = 0

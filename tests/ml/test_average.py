@@ -10,6 +10,7 @@ import pytest
 from ml import cli, data, recipe
 from ml.average import Average, training
 from ml.bundle import Bundle
+from ml.images import TrainingImages
 from ml.train import Run
 
 MEMBER = """
@@ -71,6 +72,24 @@ def test_members_share_what_the_whole_decides(member: Path, tmp_path: Path, xray
     assert first.held_out == second.held_out == made.held_out
     assert first.training == second.training == made.training
     assert first.work != second.work
+
+
+def test_members_start_from_the_same_weights_and_see_the_images_differently(
+    member: Path, base: Path, tmp_path: Path, xrays: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def stage(run: Run, model: keras.Model, _stage: object, images: TrainingImages, *_: object, **__: object) -> bool:
+        seen.append((model.get_weights(), images.order.tolist()))
+        return True
+
+    monkeypatch.setattr(Run, "_fit_stage", stage)
+    training(whole(tmp_path, member, f"{member}:6"), tmp_path / "work", data.scan(xrays)).fit(base)
+    (one, order), (other, other_order) = seen
+    assert len(one) == len(other) > 0
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert order != other_order
 
 
 def test_a_recipe_with_stages_is_one_training(member: Path, tmp_path: Path, xrays: Path) -> None:

@@ -70,3 +70,11 @@ def test_a_format_that_needs_more_says_so_and_leaves_nothing(
     assert cli.main(arguments) == 2
     assert "openvino" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_an_unknown_format_lists_the_known(
+    random_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", "--model", str(random_bundle.path), "--output", str(tmp_path / "out"), "--format", "fax"]
+    assert cli.main(arguments) == 2
+    assert "known: tf_saved_model, litert, onnx, openvino" in capsys.readouterr().err
