@@ -208,15 +208,26 @@ def _calibration(method: dict[str, Any], figures: dict[str, float]) -> str:
 def _novelty(said: dict[str, Any] | None) -> str:
     if not said:
         return ""
-    lines = ["| pictures | n | flagged | median distance, in thresholds |", "|---|---|---|---|"]
-    lines += [f"| {kind} | {k['n']} | {k['flagged']:.1%} | {k['median']:.2f} |" for kind, k in said["kinds"].items()]
+    lines = [
+        "| pictures | n | flagged | if not learnt from | median distance, in thresholds |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, k in said["kinds"].items():
+        unlearnt = f"{k['unlearnt']:.1%}" if "unlearnt" in k else ""
+        lines.append(f"| {kind} | {k['n']} | {k['flagged']:.1%} | {unlearnt} | {k['median']:.2f} |")
+    learnt = (
+        " The regressions learnt from other images of the turned chests and of the drawings, and from no photograph; "
+        "`if not learnt from` is what a check flags that has learnt from the other drawings only."
+        if any("unlearnt" in k for k in said["kinds"].values())
+        else ""
+    )
     return "\n\n".join(
         (
             "## Images that are no chest X-ray",
             f"By {said['method']}, {said['components']} of them, fitted on {said['training_images']} images. Pictures "
             "beyond its thresholds get the warning `not_chest_xray`. The threshold of the distance was chosen on the "
             "held-out chests of the first two rows; with the one from the other half of their patients, "
-            f"{said['flagged_held_out_by_other_half']:.1%} of them are flagged.",
+            f"{said['flagged_held_out_by_other_half']:.1%} of them are flagged.{learnt}",
             "\n".join(lines),
         )
     )

@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train a network and write its bundle")
-    train.add_argument("--recipe", default="robust-vgg16", help="a name (see ml/recipes), or a TOML file")
+    train.add_argument("--recipe", default="steady-vgg16", help="a name (see ml/recipes), or a TOML file")
     train.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/")
     train.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
     train.add_argument("--extra", type=Path, help="radiologists' verdicts: a CSV of file, verdict, patient")

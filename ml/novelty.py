@@ -4,8 +4,9 @@ A network gives every picture a probability. The check asks instead how far a pi
 chest X-rays that the network learnt from: the Mahalanobis distance (Lee et al., "A Simple Unified Framework for
 Detecting Out-of-Distribution Samples and Adversarial Attacks", 2018) under probabilistic principal components (Tipping
 & Bishop, 1999) of the last feature map, averaged over each quarter of the image. That learns from chest X-rays only, so
-whatever else there is in the world is far away. Inverted and turned chests are nearer; a logistic regression on the
-same components tells them apart.
+whatever else there is in the world is far away. Two kinds of pictures may be nearer, and a logistic regression on the
+same components tells each of them apart: inverted and turned chests, and noise, patterns and other drawings, in which a
+network that learnt from chests may find little that is strange.
 """
 
 import json
@@ -22,18 +23,25 @@ from ml.errors import BundleError
 
 FILE = "novelty.npz"
 CODE = "not_chest_xray"
-METHOD = "mahalanobis distance, and logistic regression of turned chests, in components of the last map's quarters"
+METHOD = (
+    "mahalanobis distance, and logistic regressions of turned chests and of drawings, in components of the last map's "
+    "quarters"
+)
 #: At most so many images are looked at, which keeps the fit to some minutes on two cores.
 MOST_TRAINING, MOST_HELD_OUT = 1500, 1600
 FEWEST = 8
 #: So many of each side are also turned, each in every way.
 MOST_TURNED = 120
 COMPONENTS = 256
-#: These shares of held-out chest X-rays stay below the threshold of the distance and that of the regression, so that
+#: These shares of held-out chest X-rays stay below the threshold of the distance and that of each regression, so that
 #: less than one in a hundred is flagged.
 ACCEPTED, ACCEPTED_UPRIGHT = 0.995, 0.9975
-#: Of the regression, the inverse: it has few turned chests for its many components.
+#: So many times further than held-out chests may chests from elsewhere be: those were held out from the same hospital.
+ROOM = 1.2
+#: Of the regressions, the inverse: they have few pictures for their many components.
 REGULARISATION = 1e-3
+#: What checks of earlier bundles lack.
+SINCE_1_2 = ("drawn", "familiar")
 #: Grey levels between the 1st and the 99th percentile, below which preprocessing takes an image for blank.
 CONTRAST = 8
 BATCH = 16
@@ -49,6 +57,8 @@ TURNED = (
 BLANK = "This image is blank: it shows next to no contrast. Do not rely on the probability."
 
 Features = NDArray[np.float32]
+#: Of what the check learns from, and of what its threshold is chosen with.
+Sides = tuple[Features, Features]
 Inputs = NDArray[np.uint8]
 Warnings = list[dict[str, str]]
 
@@ -63,8 +73,10 @@ class Check:
         scales: ``(k,)`` float32: those standard deviations.
         rest: the standard deviation of each direction that the components leave out.
         threshold: the distance from which an image is flagged.
-        turned: ``(k,)`` float32: the regression's weight of each component.
-        upright: how much their sum must exceed for an image to be flagged as turned or inverted.
+        turned: ``(k,)`` float32: the weight of each component in the regression of turned chests.
+        upright: what their sum must exceed for an image to be flagged as turned or inverted.
+        drawn: ``(k,)`` float32: the weights in the regression of drawings; all 0 in bundles before 1.2.
+        familiar: what their sum must exceed for an image to be flagged as no chest X-ray.
     """
 
     mean: Features
@@ -74,6 +86,8 @@ class Check:
     threshold: float
     turned: Features
     upright: float
+    drawn: Features
+    familiar: float
 
     def distances(self, features: Features) -> NDArray[np.float64]:
         """How far each image is from the chest X-rays that the check was fitted on, in standard deviations.
@@ -81,12 +95,20 @@ class Check:
         Args:
             features: ``(n, d)`` of :class:`ml.engines.Readings`.
         """
-        return self._measure(features)[0]
+        return self._far(*self._components(features))
 
     def flags(self, features: Features) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which images are too far away, and which look turned or inverted; each ``(n,)``."""
-        far, turned = self._measure(features)
-        return far > self.threshold, turned > self.upright
+        """Which images are no chest X-ray, by their distance or as drawings are, and which look turned or inverted.
+
+        Args:
+            features: ``(n, d)`` of :class:`ml.engines.Readings`.
+
+        Returns:
+            Both ``(n,)``.
+        """
+        apart, within = self._components(features)
+        other = (self._far(apart, within) > self.threshold) | (within @ self.drawn > self.familiar)
+        return other, within @ self.turned > self.upright
 
     def warnings(self, features: Features, inputs: Inputs) -> list[Warnings]:
         """What to say of each image beside its probability; an empty list where there is nothing.
@@ -97,33 +119,35 @@ class Check:
         """
         low, high = np.percentile(inputs.reshape(len(inputs), -1), (1, 99), axis=1)
         reasons = zip(high - low < CONTRAST, *self.flags(features), strict=True)
-        details = [BLANK if blank else DETAIL if far else TURNED if turned else "" for blank, far, turned in reasons]
+        details = [
+            BLANK if blank else DETAIL if other else TURNED if turned else "" for blank, other, turned in reasons
+        ]
         return [[{"code": CODE, "detail": detail}] if detail else [] for detail in details]
 
-    def _measure(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Distances, and the regression's sums."""
+    def _components(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What differs from the mean, ``(n, d)``, and in how many standard deviations of each component, ``(n, k)``."""
         apart = _level(features) - self.mean
-        # In single precision, which is many times as fast; the sums of squares below need double.
-        within = (apart.astype(np.float32) @ self.axes.T).astype(np.float64)
+        # In single precision, which is many times as fast; sums of squares need double.
+        return apart, (apart.astype(np.float32) @ self.axes.T).astype(np.float64)
+
+    def _far(self, apart: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:
         outside = np.maximum((apart**2).sum(axis=1) - ((within * self.scales) ** 2).sum(axis=1), 0)
-        return np.sqrt((within**2).sum(axis=1) + outside / self.rest**2), within @ self.turned
+        return np.sqrt((within**2).sum(axis=1) + outside / self.rest**2)
 
 
-def fit(training: Features, held_out: Features, turned: Features, turned_held_out: Features) -> Check:
+def fit(training: Features, held_out: Features, turned: Sides, drawn: Sides) -> Check:
     """Learn what chest X-rays look like to a network, from features, each ``(n, d)``.
 
     Args:
         training: of chest X-rays.
         held_out: of other patients' chest X-rays.
-        turned: of some of the training images, turned and inverted.
-        turned_held_out: of some of the held-out images, likewise.
+        turned: of some of the training images, turned and inverted, and of some of the held-out ones.
+        drawn: of drawings to learn from, and of others to choose the threshold with.
 
     Raises:
         ValueError: where there are too few.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    if min(map(len, (training, held_out, turned, turned_held_out))) < FEWEST:
+    if min(map(len, (training, held_out, *turned, *drawn))) < FEWEST:
         raise ValueError(f"the check for other pictures needs at least {FEWEST} training and {FEWEST} held-out images")
     known = _level(training)
     mean = known.mean(axis=0)
@@ -135,17 +159,32 @@ def fit(training: Features, held_out: Features, turned: Features, turned_held_ou
     stored = (axes[:count] / scales[:count, np.newaxis]).astype(np.float16).astype(np.float32)
     rest = float(np.sqrt((scales[count:] ** 2).sum() / (known.shape[1] - count)))
     blind = np.zeros(count, np.float32)
-    check = Check(mean.astype(np.float32), stored, scales[:count].astype(np.float32), rest, np.inf, blind, np.inf)
+    check = Check(
+        mean.astype(np.float32), stored, scales[:count].astype(np.float32), rest, np.inf, blind, np.inf, blind, np.inf
+    )
+    check = replace(check, threshold=ROOM * float(np.quantile(check.distances(held_out), ACCEPTED)))
+    weights, upright = _regression(check, training, held_out, turned)
+    check = replace(check, turned=weights, upright=upright)
+    return drawings(check, training, held_out, drawn)
 
-    upright, wrong = ((_level(features) - check.mean) @ check.axes.T for features in (training, turned))
+
+def drawings(check: Check, training: Features, held_out: Features, drawn: Sides) -> Check:
+    """The check with its regression of drawings learnt anew; arguments as of :func:`fit`."""
+    weights, threshold = _regression(check, training, held_out, drawn)
+    return replace(check, drawn=weights, familiar=threshold)
+
+
+def _regression(check: Check, training: Features, held_out: Features, wrong: Sides) -> tuple[Features, float]:
+    """Weights of the components that tell chests from what is none, and what their sum must exceed for that."""
+    from sklearn.linear_model import LogisticRegression
+
+    right, others, held, beyond = (check._components(part)[1] for part in (training, wrong[0], held_out, wrong[1]))
     regression = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=1000)
-    regression.fit(np.concatenate([upright, wrong]), np.repeat([0, 1], [len(upright), len(wrong)]))
-    check = replace(check, turned=regression.coef_[0].astype(np.float32))
-    far, sums = check._measure(held_out)
-    edge = float(np.quantile(sums, ACCEPTED_UPRIGHT))
-    # Where there is room up to the turned ones, half of it is left to chests from elsewhere.
-    beyond = float(np.quantile(check._measure(turned_held_out)[1], 0.02))
-    return replace(check, threshold=float(np.quantile(far, ACCEPTED)), upright=max(edge, (edge + beyond) / 2))
+    regression.fit(np.concatenate([right, others]), np.repeat([0, 1], [len(right), len(others)]))
+    weights = regression.coef_[0].astype(np.float32)
+    edge = float(np.quantile(held @ weights, ACCEPTED_UPRIGHT))
+    # Where there is room up to what is none, half of it is left to chests from elsewhere.
+    return weights, max(edge, (edge + float(np.quantile(beyond @ weights, 0.02))) / 2)
 
 
 def features_of(engine: Engine, inputs: Inputs) -> Features:
@@ -194,10 +233,11 @@ def load(bundle: Bundle) -> Check | None:
         raise BundleError(f"{file} is not the file that was released: its SHA-256 is {digest}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            found: dict[str, Any] = {field.name: arrays[field.name] for field in fields(Check)}
+            names = [field.name for field in fields(Check) if field.name in arrays or field.name not in SINCE_1_2]
+            found: dict[str, Any] = {name: arrays[name] for name in names}
         for name, value in found.items():
             found[name] = value.astype(np.float32) if value.ndim else float(value)
-        return Check(**found)
+        return Check(**{"drawn": np.zeros(len(found["axes"]), np.float32), "familiar": np.inf, **found})
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{file} is no check that this version reads: {error}") from error
 

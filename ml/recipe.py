@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 FOLDER = Path(__file__).parent / "recipes"
-DEFAULT = "robust-vgg16"
+DEFAULT = "steady-vgg16"
 
 T = TypeVar("T", bound="DataclassInstance")
 

@@ -35,9 +35,14 @@ def turned(count: int, seed: int) -> NDArray[np.float32]:
     return (known(count, seed) + 1.1 * DIRECTIONS.sum(axis=0)).astype(np.float32)
 
 
+def drawn(count: int, seed: int) -> NDArray[np.float32]:
+    """As near, on another side."""
+    return (known(count, seed) + 1.1 * np.resize([1, -1], 16) @ DIRECTIONS).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def check() -> Check:
-    return novelty.fit(known(600, 1), known(400, 2), turned(80, 11), turned(80, 12))
+    return novelty.fit(known(600, 1), known(400, 2), (turned(80, 11), turned(80, 12)), (drawn(80, 21), drawn(80, 22)))
 
 
 def contrasty(count: int) -> NDArray[np.uint8]:
@@ -62,16 +67,28 @@ def test_what_lies_far_is_flagged_and_what_is_known_is_not(check: Check) -> None
 def test_turned_chests_are_flagged_although_they_are_near(check: Check) -> None:
     features = np.concatenate([turned(200, 13), known(200, 14)])
     far, sideways = check.flags(features)
-    assert far[:200].mean() < 0.5, "the distance alone misses them"
+    assert far[:200].mean() < 0.5, "nothing else notices them"
     assert sideways[:200].mean() > 0.8
     assert sideways[200:].mean() < 0.03
     near = features[:200][sideways[:200] & ~far[:200]]
     assert all("inverted" in said[0]["detail"] for said in check.warnings(near, contrasty(len(near))))
 
 
+def test_drawings_are_flagged_although_they_are_near(check: Check) -> None:
+    features = np.concatenate([drawn(200, 23), known(200, 24)])
+    assert (check.distances(features[:200]) > check.threshold).mean() < 0.5, "the distance alone misses them"
+    other = check.flags(features)[0]
+    assert other[:200].mean() > 0.8
+    assert other[200:].mean() < 0.03
+    assert all(
+        "unlike" in said[0]["detail"]
+        for said in check.warnings(features[:200][other[:200]], contrasty(other[:200].sum()))
+    )
+
+
 def test_half_of_the_room_up_to_turned_chests_is_left_to_chests_from_elsewhere() -> None:
     wrong = [(known(80, seed) + 9 * DIRECTIONS[0]).astype(np.float32) for seed in (1, 2)]
-    roomy = novelty.fit(known(600, 1), known(400, 2), *wrong)
+    roomy = novelty.fit(known(600, 1), known(400, 2), (wrong[0], wrong[1]), (drawn(80, 21), drawn(80, 22)))
     elsewhere = (known(200, 3) + 2.5 * DIRECTIONS[0]).astype(np.float32)
     assert roomy.flags(elsewhere)[1].mean() < 0.1
     assert roomy.flags(wrong[1])[1].mean() > 0.95
@@ -79,7 +96,7 @@ def test_half_of_the_room_up_to_turned_chests_is_left_to_chests_from_elsewhere()
 
 def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check: Check) -> None:
     distances = check.distances(known(400, 2))
-    assert (distances > check.threshold).mean() == pytest.approx(1 - novelty.ACCEPTED, abs=0.0026)
+    assert (distances > check.threshold / novelty.ROOM).mean() == pytest.approx(1 - novelty.ACCEPTED, abs=0.0026)
     assert check.flags(known(400, 2))[1].mean() <= 1 - novelty.ACCEPTED + 0.0026
     assert (check.distances(known(2000, 9)) > check.threshold).mean() < 0.03
 
@@ -100,7 +117,7 @@ def test_a_blank_image_is_flagged_whatever_its_features(check: Check) -> None:
 
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 8"):
-        novelty.fit(known(7, 1), known(400, 2), turned(80, 11), turned(80, 12))
+        novelty.fit(known(7, 1), known(400, 2), (turned(80, 11), turned(80, 12)), (drawn(80, 21), drawn(80, 22)))
 
 
 # --- in the bundle --------------------------------------------------------------------------------------------------
@@ -138,6 +155,20 @@ def test_a_bundle_of_the_same_weights_gets_the_check_as_well(
     assert found.threshold == with_check.meta["novelty"]["threshold"]
     assert Bundle.read(other.path).meta["novelty"]["kinds"] == with_check.meta["novelty"]["kinds"]
     assert novelty.load(novelty.hand_on(random_bundle, Bundle.read(other.path))), "what has no check takes none away"
+
+
+def test_a_check_from_before_1_2_is_read_and_knows_no_drawings(with_check: Bundle, check: Check) -> None:
+    from ml.bundle import sha256
+
+    with (with_check.path / novelty.FILE).open("wb") as file:
+        np.savez(file, **{name: value for name, value in vars(check).items() if name not in novelty.SINCE_1_2})
+    meta = json.loads((with_check.path / "bundle.json").read_text())
+    meta["novelty"]["sha256"] = sha256(with_check.path / novelty.FILE)
+    (with_check.path / "bundle.json").write_text(json.dumps(meta))
+    older = novelty.load(Bundle.read(with_check.path))
+    assert older
+    features = drawn(50, 23)
+    np.testing.assert_array_equal(older.flags(features)[0], check.distances(features) > check.threshold)
 
 
 def test_a_changed_check_is_refused(with_check: Bundle) -> None:
@@ -194,7 +225,8 @@ def test_the_command_fits_measures_and_stores(
     kinds = Bundle.read(path).meta["novelty"]["kinds"]
     assert {"held out", "held out, perturbed", "inverted", "upside down", "photograph", "text", "letter"} <= set(kinds)
     assert (kinds["letter"]["n"], kinds["letter"]["flagged"]) == (1, 1.0)
-    assert kinds["blank"]["flagged"] == 1.0
+    assert kinds["blank"]["flagged"] == kinds["blank"]["unlearnt"] == 1.0
+    assert "unlearnt" not in kinds["photograph"], "of which none was learnt from"
     printed = capsys.readouterr().out
     assert all(kind in printed for kind in kinds)
     assert (path / novelty.FILE).stat().st_size < 3_000_000
