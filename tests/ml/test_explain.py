@@ -1,6 +1,6 @@
 """Maps show where the evidence is: where it was planted, where covering it matters, and only with these weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from ml import architectures, engines, explain
 from ml.bundle import Bundle
 from ml.engines import Engine
+from ml.predict import load_input
 from ml.preprocess import to_input, to_tensor
 from tests import synthetic
+from tests.conftest import DATA
 from tests.service import bundle
 
 SIDE = 32
@@ -180,16 +182,20 @@ def log_odds(engine: Engine, batch: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.log(pneumonia / (1 - pneumonia))
 
 
+def cover(chest: NDArray[np.uint8], numbers: Iterable[int], grid: int = 7) -> NDArray[np.uint8]:
+    """The image with some of its ``grid`` by ``grid`` parts as grey as the image is in the mean."""
+    part, covered = len(chest) // grid, chest.copy()
+    for row, column in (divmod(int(number), grid) for number in numbers):
+        covered[row * part : (row + 1) * part, column * part : (column + 1) * part] = round(float(chest.mean()))
+    return covered
+
+
 def occlusion(engine: Engine, chest: NDArray[np.uint8], grid: int = 7) -> NDArray[np.float64]:
     """How much the evidence falls when each part of the image is covered: needs no gradient.
 
     Source: Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
     """
-    part = len(chest) // grid
-    covered = np.repeat(chest[np.newaxis], grid * grid, axis=0)
-    for number, image in enumerate(covered):
-        row, column = divmod(number, grid)
-        image[row * part : (row + 1) * part, column * part : (column + 1) * part] = round(float(chest.mean()))
+    covered = np.stack([cover(chest, [number], grid) for number in range(grid * grid)])
     return (log_odds(engine, chest[np.newaxis]) - log_odds(engine, covered)).reshape(grid, grid)
 
 
@@ -197,13 +203,38 @@ def ranks(values: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.argsort(np.argsort(values.ravel()))
 
 
-def test_covering_what_the_map_shows_takes_the_evidence_away(engine: Engine, chests: NDArray[np.uint8]) -> None:
-    for chest, found in zip(chests, engine.read(chests).maps, strict=True):
-        fall = occlusion(engine, chest)
-        side = len(found) // len(fall)
-        coarse = found.reshape(len(fall), side, len(fall), side).mean(axis=(1, 3))
-        assert np.corrcoef(ranks(coarse), ranks(fall))[0, 1] > 0.5
-        assert ranks(fall)[coarse.argmax()] >= fall.size - 5, "the map's strongest place is among the five that matter"
+def parts(found: NDArray[np.float32], grid: int = 7) -> NDArray[np.float64]:
+    """A map's mean in each part that :func:`occlusion` covers."""
+    side = len(found) // grid
+    return found.reshape(grid, side, grid, side).mean(axis=(1, 3))
+
+
+def test_covering_what_the_map_shows_takes_the_evidence_away(engine: Engine, released: Bundle) -> None:
+    """Needs no gradient; for single drawings, which the network was not trained on, the map may well be faint."""
+    strongest = weakest = 0.0
+    for seed in range(6):
+        chest = to_input(synthetic.xray(seed), released.preprocessing)
+        order = np.argsort(parts(engine.read(chest[np.newaxis]).maps[0]).ravel())
+        variants = np.stack([chest, cover(chest, order[-8:]), cover(chest, order[:8])])
+        whole, without_strongest, without_weakest = log_odds(engine, variants)
+        strongest += whole - without_strongest
+        weakest += whole - without_weakest
+    assert strongest > max(2 * weakest, 1)
+
+
+@pytest.mark.real_data
+def test_covering_parts_one_by_one_ranks_them_as_the_map_does(engine: Engine, released: Bundle) -> None:
+    files = sorted(DATA.glob("originals/PNEUMONIA/*.jpeg"))[::5]
+    if not files:
+        pytest.skip("the data set's originals are not on this machine")
+    agreement = []
+    for file in files:
+        pneumonia = load_input(file, released.preprocessing)
+        coarse, fall = parts(engine.read(pneumonia[np.newaxis]).maps[0]), occlusion(engine, pneumonia)
+        agreement.append(np.corrcoef(ranks(coarse), ranks(fall))[0, 1])
+    print("rank correlations of maps and occlusion:", np.round(sorted(agreement), 2))
+    assert np.median(agreement) > 0.5
+    assert min(agreement) > 0.2
 
 
 def test_a_map_depends_on_the_weights(released: Bundle, engine: Engine, chests: NDArray[np.uint8]) -> None:
