@@ -98,9 +98,11 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
             results.append(services.Result(pk, label=reader.bundle.label(said.pneumonia), **vars(said)))
         else:
             services.fail(pk, "model_error", "The model gave no number for this image. Please report it.")
+    bundle = reader.bundle
     written = services.succeed(
-        token, results, model=reader.bundle.id, threshold=reader.bundle.threshold, seconds=seconds
-    )
+        token, results, model=bundle.id, threshold=bundle.threshold, operating_point=bundle.operating_point,
+        seconds=seconds,
+    )  # fmt: skip
     _tell([image for image in images if image.pk in answers], seconds)
     return written
 

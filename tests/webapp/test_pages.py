@@ -96,6 +96,7 @@ def read(guest: UUID | None, probability: float = 0.913, threshold: float = 0.4,
         normal=1 - probability,
         pneumonia=probability,
         threshold=threshold,
+        operating_point="screening",
         label=label,
         warnings=[{"code": "unusual_shape", "detail": "The image is much wider than a chest X-ray."}],
         batch_size=3,
@@ -265,7 +266,8 @@ def test_a_result_has_all_that_one_needs(browser: Client, guest: UUID) -> None:
     for text in (
         "Signs of pneumonia", "91.3 %", "threshold 40.0 %", "vgg16-pneumonia-1.0.0", "chest.jpeg", "P-17",
         "1300 × 1100", "The image is much wider", "unusual_shape", "0.25 s, with 2 others",
-        "<dt>Attempts</dt><dd>2</dd>", "This is not a diagnosis",
+        "<dd>40.0 %, operating point <code>screening</code></dd>", "<dt>Attempts</dt><dd>2</dd>",
+        "This is not a diagnosis",
         f"/api/v1/images/{made.pk}/preview/", f"/api/v1/images/{made.pk}/input/",
     ):  # fmt: skip
         assert text in html, text

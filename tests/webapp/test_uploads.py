@@ -15,7 +15,8 @@ from webapp.studies.models import Image, Patient, Status
 
 FIELDS = {
     "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
-    "probability_normal", "threshold", "model", "warnings", "error", "attempts", "width", "height", "sha256",
+    "probability_normal", "threshold", "operating_point", "model", "warnings", "error", "attempts", "width",
+    "height", "sha256",
     "created_at", "finished_at", "timings", "preview_url", "input_url",
     "heatmap_url",
 }  # fmt: skip
@@ -34,8 +35,8 @@ def test_an_upload_is_accepted_with_its_urls_and_a_guests_token(client, sent, jp
     assert job["warnings"] == []
     assert set(job["timings"]) == TIMINGS
     assert datetime.fromisoformat(job["created_at"]).tzinfo is not None
-    for name in ("patient", "study", "label", "probability", "probability_normal", "threshold", "model", "error",
-                 "finished_at", "preview_url", "input_url"):  # fmt: skip
+    for name in ("patient", "study", "label", "probability", "probability_normal", "threshold", "operating_point",
+                 "model", "error", "finished_at", "preview_url", "input_url"):  # fmt: skip
         assert job[name] is None, name
     image = Image.objects.get(pk=job["id"])
     assert image.file.read() == jpeg
@@ -100,6 +101,7 @@ def test_a_result_is_shown_with_all_its_figures(client, read):
     assert set(result) == FIELDS
     assert result["status"] == "succeeded"
     assert (result["label"], result["model"], result["threshold"]) == ("PNEUMONIA", "net-1.0.0", 0.5)
+    assert result["operating_point"] == "screening"
     assert result["probability"] == pytest.approx(0.8)
     assert result["probability_normal"] == pytest.approx(0.2)
     assert result["warnings"] == [{"code": "not_chest_xray", "detail": "Looks like a cat."}]

@@ -89,6 +89,7 @@ def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
         assert said.pneumonia == pytest.approx(pneumonia, abs=1e-6)
         assert said.normal == pytest.approx(1 - pneumonia, abs=1e-6)
         assert (said.label, said.model, said.threshold, said.batch_size) == (label, "chest-1.2.0", 0.4, 3)
+        assert said.operating_point == "default", "the bundle names none"
         assert said.seconds > 0
         assert image.finished_at is not None
         assert image.claim is None

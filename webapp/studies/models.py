@@ -187,6 +187,10 @@ class Prediction(models.Model):
     normal = models.FloatField(help_text="probability of normal")
     pneumonia = models.FloatField(help_text="probability of pneumonia")
     threshold = models.FloatField()
+    # The database's own default: workers of an earlier release know nothing of this column.
+    operating_point = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="the threshold's name in the bundle"
+    )
     label = models.CharField(max_length=10, choices=Label)
     warnings = models.JSONField(default=list, blank=True)
     heatmap = models.BinaryField(

@@ -314,7 +314,9 @@ def claim(image_ids: Sequence[UUID]) -> tuple[UUID, list[Image]]:
 
 
 @atomically
-def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: float, seconds: float) -> int:
+def succeed(
+    token: UUID, results: Sequence[Result], *, model: str, threshold: float, seconds: float, operating_point: str = ""
+) -> int:
     """Write a batch's results for those of its images that the claim still holds.
 
     Args:
@@ -323,6 +325,7 @@ def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: fl
         model: the bundle's name and version.
         threshold: the bundle's.
         seconds: the batch's time in the model.
+        operating_point: the threshold's name.
 
     Returns:
         How many images were written.
@@ -339,6 +342,7 @@ def succeed(token: UUID, results: Sequence[Result], *, model: str, threshold: fl
                 normal=result.normal,
                 pneumonia=result.pneumonia,
                 threshold=threshold,
+                operating_point=operating_point,
                 label=Label(result.label),
                 warnings=list(result.warnings),
                 heatmap=result.heatmap,

@@ -81,6 +81,9 @@ class ImageSerializer(serializers.ModelSerializer):
     probability = serializers.FloatField(source="prediction.pneumonia", allow_null=True, default=None)
     probability_normal = serializers.FloatField(source="prediction.normal", allow_null=True, default=None)
     threshold = serializers.FloatField(source="prediction.threshold", allow_null=True, default=None)
+    operating_point = serializers.CharField(
+        source="prediction.operating_point", allow_null=True, default=None, help_text="the threshold's name"
+    )
     model = serializers.CharField(source="prediction.model", allow_null=True, default=None)
     warnings = ErrorSerializer(many=True, read_only=True)
     error = ErrorSerializer(allow_null=True, read_only=True)
@@ -93,7 +96,8 @@ class ImageSerializer(serializers.ModelSerializer):
         model = Image
         fields: tuple[str, ...] = (
             "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
-            "probability_normal", "threshold", "model", "warnings", "error", "attempts", "width", "height", "sha256",
+            "probability_normal", "threshold", "operating_point", "model", "warnings", "error", "attempts", "width",
+            "height", "sha256",
             "created_at", "finished_at", "timings", "preview_url", "input_url",
             "heatmap_url",
         )  # fmt: skip
@@ -116,6 +120,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "probability": said.pneumonia if said else None,
             "probability_normal": said.normal if said else None,
             "threshold": said.threshold if said else None,
+            "operating_point": (said.operating_point or None) if said else None,
             "model": said.model if said else None,
             "warnings": said.warnings if said else [],
             "error": {"code": image.error_code, "detail": image.error_detail} if image.error_code else None,
