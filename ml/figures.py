@@ -90,7 +90,7 @@ def draw_epochs(folder: Path, epochs: list[dict[str, Any]], title: str) -> None:
         right.plot(number, [row["binary_accuracy"] for row in epochs], "s--", color=NORMAL, label="accuracy, training")
         right.set(ylabel="Accuracy", ylim=(0.5, 1.0))
         lines = [*axes.get_lines(), *right.get_lines()]
-        axes.legend(lines, [line.get_label() for line in lines], loc="center right", fontsize=8)
+        axes.legend(lines, [line.get_label() for line in lines], loc="lower left", fontsize=8)
 
 
 def draw_mistakes(file: Path, shown: "Validation", scores: NDArray[Any], threshold: float, count: int = 24) -> None:
