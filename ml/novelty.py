@@ -40,8 +40,6 @@ ACCEPTED, ACCEPTED_UPRIGHT = 0.995, 0.9975
 ROOM = 1.2
 #: Of the regressions, the inverse: they have few pictures for their many components.
 REGULARISATION = 1e-3
-#: What checks of earlier bundles lack.
-SINCE_1_2 = ("drawn", "familiar")
 #: Grey levels between the 1st and the 99th percentile, below which preprocessing takes an image for blank.
 CONTRAST = 8
 BATCH = 16
@@ -233,10 +231,10 @@ def load(bundle: Bundle) -> Check | None:
         raise BundleError(f"{file} is not the file that was released: its SHA-256 is {digest}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            names = [field.name for field in fields(Check) if field.name in arrays or field.name not in SINCE_1_2]
-            found: dict[str, Any] = {name: arrays[name] for name in names}
+            found: dict[str, Any] = {field.name: arrays[field.name] for field in fields(Check) if field.name in arrays}
         for name, value in found.items():
             found[name] = value.astype(np.float32) if value.ndim else float(value)
+        # Bundles before 1.2 have no regression of drawings.
         return Check(**{"drawn": np.zeros(len(found["axes"]), np.float32), "familiar": np.inf, **found})
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{file} is no check that this version reads: {error}") from error

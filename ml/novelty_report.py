@@ -61,10 +61,7 @@ def report(
     check = novelty.fit(learnt, held_out, turned_sides, (_together(lessons), _together(drawn)))
     kinds = {kind: _kind(check, found) for kind, found in {**chests, **turned}.items()}
     for kind, found in drawn.items():
-        others_of = (
-            _together({name: part for name, part in side.items() if name != kind}) for side in (lessons, drawn)
-        )
-        without = novelty.drawings(check, learnt, held_out, (next(others_of), next(others_of)))
+        without = novelty.drawings(check, learnt, held_out, (_together(lessons, but=kind), _together(drawn, but=kind)))
         kinds[kind] = {**_kind(check, found, inputs[kind]), "unlearnt": _flagged(without, found, inputs[kind])}
     for kind, pictures in _strangers(spec, seed, others):
         kinds[kind] = _kind(check, novelty.features_of(engine, pictures), pictures)
@@ -134,8 +131,8 @@ def _features(engine: Engine, kinds: dict[str, Inputs]) -> dict[str, Features]:
     return {kind: novelty.features_of(engine, inputs) for kind, inputs in kinds.items()}
 
 
-def _together(kinds: dict[str, Features]) -> Features:
-    return np.concatenate(list(kinds.values()))
+def _together(kinds: dict[str, Features], but: str | None = None) -> Features:
+    return np.concatenate([found for kind, found in kinds.items() if kind != but])
 
 
 def _kind(check: Check, features: Features, inputs: Inputs | None = None) -> dict[str, float]:
