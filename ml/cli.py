@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ml import data
+from ml import recipe as recipes
 from ml.errors import BundleError, ExportError, ImageError
 
 
@@ -26,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train a network and write its bundle")
-    train.add_argument("--recipe", default="steady-vgg16", help="a name (see ml/recipes), or a TOML file")
+    train.add_argument("--recipe", default=recipes.DEFAULT, help="a name (see ml/recipes), or a TOML file")
     train.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/")
     train.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
     train.add_argument("--extra", type=Path, help="radiologists' verdicts: a CSV of file, verdict, patient")
@@ -118,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
 def _train(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from ml import extra, recipe
+    from ml import extra
     from ml.average import training
     from ml.cost import Cost
     from ml.release import Judged, add_check, release
@@ -129,7 +130,7 @@ def _train(arguments: argparse.Namespace) -> None:
     samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
     reviewed = extra.read(arguments.extra) if arguments.extra else []
     run = training(
-        replace(recipe.load(arguments.recipe), **chosen), arguments.work, samples, fold=arguments.fold, extra=reviewed
+        replace(recipes.load(arguments.recipe), **chosen), arguments.work, samples, fold=arguments.fold, extra=reviewed
     )
     run.after_epoch = cost.keep
     run.fit(arguments.weights)
