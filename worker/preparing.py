@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from ml.decode import open_image
 from ml.preprocess import Preprocessing, to_input
 from webapp.studies.models import Image
-from webapp.studies.services import Prepared
+from webapp.studies.services.preparation import Prepared
 from worker import bundle
 
 #: What a preview's longer side is near to, in pixels.

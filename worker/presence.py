@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connections
 
 from webapp.ops import alive, services
-from worker import reading
+from worker import reader
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,9 @@ def _load_model(**_: Any) -> None:
     if ROLE != "infer":
         return
     started = time.perf_counter()
-    reader = reading.load()
-    logger.info("%s is loaded and warm after %.1f s", reader.bundle.id, time.perf_counter() - started)
-    _say(True, model=reader.bundle.id, device=reader.engine.device)
+    loaded = reader.load()
+    logger.info("%s is loaded and warm after %.1f s", loaded.bundle.id, time.perf_counter() - started)
+    _say(True, model=loaded.bundle.id, device=loaded.engine.device)
 
 
 @signals.worker_ready.connect

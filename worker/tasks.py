@@ -12,8 +12,8 @@ from django.utils import timezone
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
 from webapp.config.problems import Problem
-from webapp.studies import services
-from worker import metrics, preparing, presence, reading
+from webapp.studies.services import archives, failures, preparation, reading, reconciliation
+from worker import metrics, preparing, presence, reader
 from worker.batching import AdaptiveBatches
 
 logger = get_task_logger(__name__)
@@ -22,27 +22,27 @@ logger = get_task_logger(__name__)
 @app.task(name="worker.ingest", time_limit=120)
 def ingest(image_id: str) -> str:
     """Prepare one uploaded image."""
-    image = services.start_ingest(UUID(image_id))
+    image = preparation.start_ingest(UUID(image_id))
     if image is None:
         return "nothing to do"
     try:
-        if not services.finish_ingest(image, preparing.prepare(image)):
+        if not preparation.finish_ingest(image, preparing.prepare(image)):
             return "overtaken"
         metrics.prepared(image.priority, image.created_at, timezone.now())
         return "ready"
     except ImageError as error:
-        services.fail(image.pk, error.code, error.detail)
+        failures.fail(image.pk, error.code, error.detail)
         return error.code
     except FileNotFoundError:
-        services.fail(image.pk, "file_missing", "The uploaded file is gone from the storage. Please upload it again.")
+        failures.fail(image.pk, "file_missing", "The uploaded file is gone from the storage. Please upload it again.")
         return "file_missing"
     except (Error, OSError, BundleError):
         # Not the image's fault: it stays queued, and the reconciler sends it again.
-        services.excuse(image.pk)
+        preparation.refund_attempt(image.pk)
         raise
     except Exception:
         logger.exception("preparing %s failed", image.pk)
-        services.fail(image.pk, "internal_error", "Preparing this image failed; the administrators' log says why.")
+        failures.fail(image.pk, "internal_error", "Preparing this image failed; the administrators' log says why.")
         return "internal_error"
 
 
@@ -50,18 +50,18 @@ def ingest(image_id: str) -> str:
 def unpack(archive_id: str) -> str:
     """Make images of a ZIP."""
     try:
-        return f"{services.unpack(UUID(archive_id))} images"
+        return f"{archives.unpack(UUID(archive_id))} images"
     except Problem as error:
-        services.fail_archive(UUID(archive_id), error.code, str(error.detail))
+        archives.fail_archive(UUID(archive_id), error.code, str(error.detail))
         return error.code
     except FileNotFoundError:
-        services.fail_archive(
+        archives.fail_archive(
             UUID(archive_id), "file_missing", "The ZIP is gone from the storage. Please upload it again."
         )
         return "file_missing"
     except (Error, OSError):
         # Not the ZIP's fault: it stays queued, and the reconciler sends it again.
-        services.excuse_archive(UUID(archive_id))
+        archives.refund_archive_attempt(UUID(archive_id))
         raise
 
 
@@ -75,7 +75,7 @@ class ReadingTask(AdaptiveBatches):
         presence.child_is_gone()
         metrics.batches_lost.inc()
         try:
-            services.release([UUID(request.args[0]) for request in requests])
+            reading.release([UUID(request.args[0]) for request in requests])
         except Error:
             logger.exception("could not give a lost batch back; the reconciler will")
         finally:
@@ -86,13 +86,13 @@ class ReadingTask(AdaptiveBatches):
 def infer(requests: Collection[Any]) -> str:
     """Read a batch of images."""
     ids = list(dict.fromkeys(UUID(request.args[0]) for request in requests))
-    return f"{reading.read_batch(ids)} of a batch of {len(ids)}"
+    return f"{reader.read_batch(ids)} of a batch of {len(ids)}"
 
 
 @app.task(name="worker.reconcile", ignore_result=True, time_limit=60)
 def reconcile() -> dict[str, Any]:
     """Find what was lost on its way and send it again."""
-    done = services.reconcile()
+    done = reconciliation.reconcile()
     metrics.found(done)
     if any(done.values()):
         logger.warning("reconciled: %s", done)

@@ -91,7 +91,7 @@ def test_root_is_told_so(config: Config, children: dict[str, Program]) -> None:
 
 def test_every_queue_has_its_worker(children: dict[str, Program], settings: object) -> None:
     from webapp.studies import dispatch
-    from webapp.studies.models import Priority
+    from webapp.studies.choices import Priority
 
     asked = {dispatch.queue_of(step, priority) for step in (dispatch.INGEST, dispatch.INFER) for priority in Priority}
     served: list[str] = []

@@ -23,7 +23,8 @@ def make() -> None:
 
     from webapp.ops.models import Worker
     from webapp.reviews.models import Review
-    from webapp.studies.models import Archive, Image, Patient, Prediction, Status, Study
+    from webapp.studies.choices import Status
+    from webapp.studies.models import Archive, Image, Patient, Prediction, Study
 
     draw = random.Random(7)
     now = timezone.now().replace(microsecond=123457)

@@ -29,8 +29,10 @@ from rest_framework.authtoken.models import Token
 from tests import synthetic
 from webapp.accounts.identity import Identity
 from webapp.ops import checks
-from webapp.studies import dispatch, services
-from webapp.studies.models import Image, Status, Study
+from webapp.studies import dispatch
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Study
+from webapp.studies.services import reading
 
 # SQLite in memory, which is what tests get otherwise, locks whole tables between threads; a file does not, and is what
 # the service runs on. It has to be decided before the first test asks for the database.
@@ -245,11 +247,11 @@ def read() -> Callable[..., None]:
     """Do a worker's work for images that are ready: claim them and write a result."""
 
     def work(*images: Image, pneumonia: float = 0.9, **more: Any) -> None:
-        token, held = services.claim([image.pk for image in images])
+        token, held = reading.claim([image.pk for image in images])
         assert len(held) == len(images)
         label = "PNEUMONIA" if pneumonia >= 0.5 else "NORMAL"
-        results = [services.Result(image.pk, 1 - pneumonia, pneumonia, label, **more) for image in held]
-        written = services.succeed(
+        results = [reading.Result(image.pk, 1 - pneumonia, pneumonia, label, **more) for image in held]
+        written = reading.succeed(
             token, results, model="net-1.0.0", threshold=0.5, operating_point="screening", seconds=0.25
         )
         assert written == len(images)

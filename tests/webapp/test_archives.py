@@ -12,8 +12,10 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from tests import synthetic
 from tests.webapp.conftest import JPEG, PNG
 from webapp.config.problems import Problem
-from webapp.studies import dispatch, services, zips
-from webapp.studies.models import Archive, Image, Status, Study
+from webapp.studies import dispatch, zips
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.services import archives, cancellation
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def unpacked(client, commit):
         answer = client.upload_study({"study.zip": content})
         assert answer.status_code == 202, answer.content
         with commit():
-            services.unpack(Archive.objects.get().pk)
+            archives.unpack(Archive.objects.get().pk)
         return client.get(answer.json()["url"]).json()
 
     return run
@@ -51,7 +53,7 @@ def test_an_unpacked_zip_is_not_kept(client, unpacked, zipped, settings):
     client.upload_study({"study.zip": zipped})
     assert list(settings.MEDIA_ROOT.glob("archives/*/*.zip"))
     with pytest.raises(Archive.DoesNotExist):
-        services.unpack(UUID(int=0))
+        archives.unpack(UUID(int=0))
     Archive.objects.all().delete()
     unpacked(zipped)
     assert not default_storage.exists(Archive.objects.get().file.name)
@@ -262,13 +264,13 @@ def power_cut(monkeypatch):
 def test_unpacking_that_was_interrupted_goes_on_without_doubles(archive, client, power_cut, sent, commit, nth):
     power_cut(nth)
     with commit(), pytest.raises(PowerCut):
-        services.unpack(archive.pk, chunk=3)
+        archives.unpack(archive.pk, chunk=3)
     before = Image.objects.count()
     assert before == (nth - 1) // 3 * 3
     study = client.get(f"/api/v1/studies/{archive.study_id}/").json()
     assert study["total"] == 10  # what is still in the ZIP is not forgotten
     with commit():
-        assert services.unpack(archive.pk, chunk=3) == 10 - before
+        assert archives.unpack(archive.pk, chunk=3) == 10 - before
     assert sorted(Image.objects.values_list("filename", flat=True)) == [f"{n:02}.jpg" for n in range(10)]
     assert sorted(sent.ids(dispatch.INGEST)) == sorted(Image.objects.values_list("pk", flat=True))
     assert Archive.objects.get().state == Archive.State.UNPACKED
@@ -276,9 +278,9 @@ def test_unpacking_that_was_interrupted_goes_on_without_doubles(archive, client,
 
 def test_a_message_that_comes_again_unpacks_nothing(archive, commit):
     with commit():
-        assert services.unpack(archive.pk) == 10
+        assert archives.unpack(archive.pk) == 10
     with commit():
-        assert services.unpack(archive.pk) == 0
+        assert archives.unpack(archive.pk) == 0
     assert Image.objects.count() == 10
 
 
@@ -289,11 +291,11 @@ def test_two_workers_at_the_same_zip_make_each_image_once(archive, monkeypatch):
     def interrupted(stream, entry):
         if entry.index == 4 and not second:
             second.append(True)
-            services.unpack(archive.pk, chunk=3)
+            archives.unpack(archive.pk, chunk=3)
         return read(stream, entry)
 
     monkeypatch.setattr(zips, "read", interrupted)
-    services.unpack(archive.pk, chunk=3)
+    archives.unpack(archive.pk, chunk=3)
     assert sorted(Image.objects.values_list("filename", flat=True)) == [f"{n:02}.jpg" for n in range(10)]
 
 
@@ -304,8 +306,8 @@ def test_a_zip_that_stops_the_worker_three_times_fails_and_the_study_ends(archiv
     monkeypatch.setattr(zips, "entries", killed)
     for _ in range(3):
         with pytest.raises(PowerCut):
-            services.unpack(archive.pk)
-    assert services.unpack(archive.pk) == 0
+            archives.unpack(archive.pk)
+    assert archives.unpack(archive.pk) == 0
     study = client.get(f"/api/v1/studies/{archive.study_id}/").json()
     assert (study["status"], study["total"]) == ("finished", 0)
     assert [error["code"] for error in study["errors"]] == ["worker_crashed"]
@@ -315,8 +317,8 @@ def test_a_zip_that_stops_the_worker_three_times_fails_and_the_study_ends(archiv
 def test_a_zip_that_went_bad_in_the_storage_says_so(archive, client):
     default_storage.save(archive.file.name, ContentFile(b"PK\x03\x04 gone bad"))
     with pytest.raises(Problem) as raised:
-        services.unpack(archive.pk)
-    services.fail_archive(archive.pk, raised.value.code, str(raised.value.detail))
+        archives.unpack(archive.pk)
+    archives.fail_archive(archive.pk, raised.value.code, str(raised.value.detail))
     (error,) = client.get(f"/api/v1/studies/{archive.study_id}/").json()["errors"]
     assert error["code"] == "archive_corrupt"
     assert error["detail"]
@@ -327,12 +329,12 @@ def test_cancelling_in_the_middle_stops_what_comes_after(archive, client, sent, 
 
     def cancelling(stream, entry):
         if entry.index == 4:
-            services.cancel_study(archive.study)
+            cancellation.cancel_study(archive.study)
         return read(stream, entry)
 
     monkeypatch.setattr(zips, "read", cancelling)
     with commit():
-        services.unpack(archive.pk, chunk=3)
+        archives.unpack(archive.pk, chunk=3)
     assert set(Image.objects.values_list("status", flat=True)) == {Status.CANCELLED}
     assert len(sent.images) <= 3
     study = client.get(f"/api/v1/studies/{archive.study_id}/").json()

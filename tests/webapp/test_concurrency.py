@@ -10,8 +10,10 @@ from django.db import connections
 
 from tests import synthetic
 from webapp.accounts.identity import Identity
-from webapp.studies import services, transactions
-from webapp.studies.models import FINAL, Image, Patient, Prediction, Status
+from webapp.studies import transactions
+from webapp.studies.choices import FINAL, Status
+from webapp.studies.models import Image, Patient, Prediction
+from webapp.studies.services import cancellation, reading, uploads
 
 WORKERS = 4
 
@@ -57,15 +59,15 @@ def test_each_image_comes_to_one_end_whoever_is_at_it(make_study, at_once, again
         for turn in range(25):
             some = draw.sample(ids, 16)
             if number == 0 and turn in (8, 16):
-                services.cancel_study(studies[turn // 8 - 1])
+                cancellation.cancel_study(studies[turn // 8 - 1])
             elif number == 0:
-                services.release(some)
+                reading.release(some)
             else:
-                token, held = services.claim(some)
-                results = [services.Result(image.pk, 0.2, 0.8, "PNEUMONIA") for image in held]
+                token, held = reading.claim(some)
+                results = [reading.Result(image.pk, 0.2, 0.8, "PNEUMONIA") for image in held]
                 draw.shuffle(results)
-                services.put_back(token, [result.image_id for result in results[:2]])
-                services.succeed(token, results, model="m", threshold=0.5, seconds=0.1)
+                reading.return_unread(token, [result.image_id for result in results[:2]])
+                reading.succeed(token, results, model="m", threshold=0.5, seconds=0.1)
 
     at_once(work)
     print(f"\n{len(again)} transactions were done again")
@@ -83,7 +85,7 @@ def test_a_patient_is_made_once_however_many_images_come_at_once(at_once, again,
     def work(number):
         for seed in range(6):
             content = ContentFile(synthetic.xray_jpeg(seed, (160, 120)), name="x.jpg")
-            services.create_image(identity, content, filename=f"{number}-{seed}.jpg", patient=f"P-{seed}")
+            uploads.create_image(identity, content, filename=f"{number}-{seed}.jpg", patient=f"P-{seed}")
 
     at_once(work)
     print(f"\n{len(again)} transactions were done again")

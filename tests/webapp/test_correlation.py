@@ -8,8 +8,10 @@ from kombu.transport.memory import Channel, Transport
 
 from tests.asgi import browse
 from webapp.config import correlation
-from webapp.studies import dispatch, services
-from webapp.studies.models import Archive, Image, Status
+from webapp.studies import dispatch
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image
+from webapp.studies.services import archives, cancellation, failures, reading
 
 GIVEN = "from-the-proxy-0001"
 
@@ -68,7 +70,7 @@ def test_the_images_of_a_zip_keep_its_requests_id(client, commit, zipped, lines)
     client.upload_study({"study.zip": zipped}, headers={"X-Request-ID": GIVEN})
     correlation.begin()  # elsewhere, without a header
     with commit():
-        services.unpack(Archive.objects.get().pk)
+        archives.unpack(Archive.objects.get().pk)
     assert {image.request_id for image in Image.objects.all()} == {GIVEN}
     assert any(message.endswith("unpacked: 3 images") and said == GIVEN for message, said, _ in lines())
 
@@ -77,10 +79,10 @@ def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, li
     correlation.begin()
     images = [make_image(Status.QUEUED, request_id=f"request-{n}") for n in range(3)]
     lost = make_image(Status.RUNNING, request_id="request-3", attempts=3)
-    services.fail(images[0].pk, "image_truncated", "It ends too early.")
+    failures.fail(images[0].pk, "image_truncated", "It ends too early.")
     with commit():
-        services.release([lost.pk])
-    services.cancel_image(images[1])
+        reading.release([lost.pk])
+    cancellation.cancel_image(images[1])
     assert lines() == [
         (f"image {images[0].pk} failed: image_truncated", "request-0", str(images[0].pk)),
         (f"image {lost.pk} given back: its worker is gone", "request-3", str(lost.pk)),
@@ -91,9 +93,9 @@ def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, li
 
 def test_what_does_not_happen_is_no_line(make_image, lines):
     done = make_image(Status.SUCCEEDED)
-    services.fail(done.pk, "model_error", "Too late.")
-    services.release([done.pk])
-    services.cancel_image(done)
+    failures.fail(done.pk, "model_error", "Too late.")
+    reading.release([done.pk])
+    cancellation.cancel_image(done)
     assert lines() == []
 
 

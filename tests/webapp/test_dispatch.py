@@ -7,8 +7,10 @@ from uuid import uuid4
 import pytest
 from kombu.transport.memory import Channel, Transport
 
-from webapp.studies import dispatch, services
-from webapp.studies.models import Archive, Image, Status, Study
+from webapp.studies import dispatch
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.services import preparation
 
 
 @pytest.fixture
@@ -82,5 +84,5 @@ def test_without_a_broker_uploads_are_accepted_soon_and_wait(client, no_broker, 
 def test_a_result_of_preparing_is_kept_without_a_broker(make_image, no_broker, commit):
     image = make_image()
     with commit():
-        assert services.finish_ingest(image, services.Prepared("", 1, 1, "a", "b"))
+        assert preparation.finish_ingest(image, preparation.Prepared("", 1, 1, "a", "b"))
     assert Image.objects.get().status == Status.READY

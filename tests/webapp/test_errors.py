@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings as configured
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from webapp.studies import services
+from webapp.studies.services import uploads
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_fault_of_the_server_is_a_problem_without_its_inside(client, monkeypat
     def break_down(*args, **kwargs):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(services, "create_image", break_down)
+    monkeypatch.setattr(uploads, "create_image", break_down)
     client.raise_request_exception = False
     answer = client.upload()
     problem(answer, 500, "internal_error")

@@ -10,7 +10,8 @@ from PIL import Image as Picture
 from tests.webapp.conftest import Client
 from webapp.accounts.identity import Identity, make_token
 from webapp.studies import heatmap
-from webapp.studies.models import Image, Status, Study
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Study
 
 pytestmark = pytest.mark.django_db
 

@@ -20,11 +20,11 @@ SCRIPT = """
 import asyncio, httpx
 from webapp.config import asgi
 from django.core.management import call_command
-from webapp.studies import services
+from webapp.studies.services import uploads
 call_command("migrate", verbosity=0)
 def create_image(identity, file, *, filename, patient="", priority=""):
     raise RuntimeError(f"{patient} in {filename}")
-services.create_image = create_image
+uploads.create_image = create_image
 async def main():
     transport = httpx.ASGITransport(asgi.application, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as by:

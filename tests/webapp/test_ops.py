@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from webapp.ops import alive, services
 from webapp.ops.models import Worker
 from webapp.studies import dispatch
-from webapp.studies.models import Image, Status
+from webapp.studies.choices import Status
+from webapp.studies.models import Image
 
 PARTS = {"database", "broker", "storage", "ingest_worker", "infer_worker"}
 

@@ -19,8 +19,10 @@ from tests import synthetic
 from webapp.accounts.identity import make_token
 from webapp.config.problems import server_error
 from webapp.dashboard.templatetags import results
-from webapp.studies import dispatch, services, waiting
-from webapp.studies.models import Archive, Image, Patient, Prediction, Status, Study
+from webapp.studies import dispatch, waiting
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Patient, Prediction, Study
+from webapp.studies.services import reading
 
 pytestmark = pytest.mark.django_db
 
@@ -525,9 +527,9 @@ def test_time_in_both_queues_is_added_up(guest: UUID) -> None:
 
 def test_services_and_pages_agree_on_what_is_final(browser: Client, guest: UUID) -> None:
     made = image(guest, Status.READY)
-    token, _ = services.claim([made.pk])
-    result = services.Result(made.pk, normal=0.9, pneumonia=0.1, label="NORMAL")
-    assert services.succeed(token, [result], model="m-1", threshold=0.4, seconds=0.1) == 1
+    token, _ = reading.claim([made.pk])
+    result = reading.Result(made.pk, normal=0.9, pneumonia=0.1, label="NORMAL")
+    assert reading.succeed(token, [result], model="m-1", threshold=0.4, seconds=0.1) == 1
     html = browser.get(f"{made.get_absolute_url()}card/?wait=30&seen=running").content.decode()
     assert "No signs of pneumonia found" in html
     assert "hx-get" not in html

@@ -6,8 +6,10 @@ import pytest
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from webapp.studies import dispatch, services
-from webapp.studies.models import Archive, Image, Status, Study
+from webapp.studies import dispatch
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.services import reconciliation
 
 INGEST, INFER = dispatch.INGEST, dispatch.INFER
 
@@ -29,7 +31,7 @@ def now(image):
 def test_nothing_is_done_where_nothing_is_late(make_image, sent):
     for status in Status.values:
         make_image(status, dispatched_at=ago(5))
-    assert services.reconcile() == {"released": 0, "resent": 0, "archives": 0}
+    assert reconciliation.reconcile() == {"released": 0, "resent": 0, "archives": 0}
     assert sent.images == []
 
 
@@ -37,19 +39,19 @@ def test_nothing_is_done_where_nothing_is_late(make_image, sent):
 @pytest.mark.parametrize("priority", ["interactive", "bulk"])
 def test_an_image_whose_message_is_gone_is_sent_again(make_image, sent, status, step, priority):
     image = make_image(status, priority=priority, dispatched_at=ago(11))
-    assert services.reconcile()["resent"] == 1
+    assert reconciliation.reconcile()["resent"] == 1
     assert sent.images == [(step, image.pk, False)]
     assert now(image).dispatches == 2
     assert now(image).dispatched_at > ago(5)
     sent.clear()
-    assert services.reconcile()["resent"] == 0
+    assert reconciliation.reconcile()["resent"] == 0
     assert sent.images == []
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
 def test_what_has_come_to_an_end_is_left_alone(make_image, sent, status):
     make_image(status, dispatched_at=ago(9999), claimed_at=ago(9999))
-    services.reconcile()
+    reconciliation.reconcile()
     assert sent.images == []
 
 
@@ -57,21 +59,21 @@ def test_a_queue_that_holds_a_message_for_each_image_has_lost_none(make_image, s
     for _ in range(3):
         make_image(Status.READY, dispatched_at=ago(100))
     sent.waiting["infer.interactive"] = 3
-    assert services.reconcile()["resent"] == 0
+    assert reconciliation.reconcile()["resent"] == 0
     assert sent.images == []
 
 
 def test_of_a_queue_that_lost_some_only_so_many_are_sent_the_oldest_first(make_image, sent):
     images = [make_image(Status.READY, dispatched_at=ago(100 - n)) for n in range(5)]
     sent.waiting["infer.interactive"] = 3
-    assert services.reconcile()["resent"] == 2
+    assert reconciliation.reconcile()["resent"] == 2
     assert sent.ids(INFER) == [images[0].pk, images[1].pk]
 
 
 def test_messages_of_another_queue_do_not_count(make_image, sent):
     image = make_image(Status.READY, priority="bulk", dispatched_at=ago(100))
     sent.waiting = {"infer.interactive": 9, "ingest.bulk": 9, "ingest.interactive": 9}
-    services.reconcile()
+    reconciliation.reconcile()
     assert sent.ids(INFER) == [image.pk]
 
 
@@ -79,21 +81,21 @@ def test_messages_of_another_queue_do_not_count(make_image, sent):
 def test_patience_doubles_with_each_message(make_image, sent, dispatches, patience):
     early = make_image(dispatches=dispatches, dispatched_at=ago(patience - 3))
     late = make_image(dispatches=dispatches, dispatched_at=ago(patience + 3))
-    services.reconcile()
+    reconciliation.reconcile()
     assert sent.ids(INGEST) == [late.pk]
     assert now(early).dispatches == dispatches
 
 
 def test_what_has_stopped_a_worker_is_sent_to_be_read_alone(make_image, sent):
     suspect = make_image(Status.READY, attempts=1, dispatched_at=ago(11))
-    services.reconcile()
+    reconciliation.reconcile()
     assert sent.images == [(INFER, suspect.pk, True)]
 
 
 def test_a_batch_whose_worker_is_gone_is_released_and_each_image_read_alone(make_image, sent):
     lost = make_image(Status.RUNNING, claimed_at=ago(31))
     busy = make_image(Status.RUNNING, claimed_at=ago(29))
-    assert services.reconcile() == {"released": 1, "resent": 0, "archives": 0}
+    assert reconciliation.reconcile() == {"released": 1, "resent": 0, "archives": 0}
     assert sent.images == [(INFER, lost.pk, True)]
     assert (now(lost).status, now(lost).attempts, now(lost).dispatches) == (Status.READY, 1, 2)
     assert now(busy).status == Status.RUNNING
@@ -101,14 +103,14 @@ def test_a_batch_whose_worker_is_gone_is_released_and_each_image_read_alone(make
 
 def test_an_abandoned_image_without_an_attempt_left_fails_and_is_not_sent(make_image, sent):
     lost = make_image(Status.RUNNING, claimed_at=ago(31), attempts=3)
-    services.reconcile()
+    reconciliation.reconcile()
     assert (now(lost).status, now(lost).error_code) == (Status.FAILED, "worker_crashed")
     assert sent.images == []
 
 
 def test_no_more_than_the_limit_is_sent_at_once(make_image, sent):
     images = [make_image(dispatched_at=ago(100 - n)) for n in range(4)]
-    assert services.reconcile(limit=3)["resent"] == 3
+    assert reconciliation.reconcile(limit=3)["resent"] == 3
     assert sent.ids(INGEST) == [image.pk for image in images[:3]]
 
 
@@ -122,9 +124,9 @@ def test_an_archive_that_makes_no_progress_is_sent_again(db, sent):
     archive(39)
     archive(999, Archive.State.UNPACKED)
     archive(999, Archive.State.FAILED)
-    assert services.reconcile()["archives"] == 1
+    assert reconciliation.reconcile()["archives"] == 1
     assert sent.archives == [late.pk]
-    assert services.reconcile()["archives"] == 0
+    assert reconciliation.reconcile()["archives"] == 0
 
 
 def test_with_the_broker_away_nothing_is_counted_as_sent(make_image, monkeypatch):
@@ -135,5 +137,5 @@ def test_with_the_broker_away_nothing_is_counted_as_sent(make_image, monkeypatch
 
     monkeypatch.setattr(dispatch, "messages_waiting", away)
     with pytest.raises(OperationalError):
-        services.reconcile()
+        reconciliation.reconcile()
     assert now(image).dispatches == 1

@@ -13,7 +13,8 @@ from django.test import Client
 
 from ml import extra
 from webapp.reviews.models import Review
-from webapp.studies.models import Image, Patient, Status
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Patient
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from tests import synthetic
 from tests.webapp.conftest import JPEG, PNG
-from webapp.studies import dispatch, progress, results, services
-from webapp.studies.models import Archive, Image, Prediction, Status, Study
+from webapp.studies import dispatch, progress, results
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Prediction, Study
+from webapp.studies.services import archives, preparation, reading
 
 FIELDS = {
     "id", "url", "page_url", "name", "patient", "status", "total", "counts", "eta_seconds", "errors", "images_url",
@@ -182,16 +184,16 @@ def test_cancelling_a_study_keeps_its_results_and_stops_the_rest(client, read):
     first, second, third, fourth = Image.objects.all()
     Image.objects.exclude(pk=fourth.pk).update(status=Status.READY)
     read(first)
-    token, _ = services.claim([second.pk])
+    token, _ = reading.claim([second.pk])
     answer = client.post(f"{study['url']}cancel/")
     assert answer.status_code == 200
     assert answer.json()["status"] == "cancelled"
     assert answer.json()["counts"] == counts(succeeded=1, cancelled=3)
     assert answer.json()["eta_seconds"] == 0
-    late = services.Result(second.pk, 0.1, 0.9, "PNEUMONIA")
-    assert services.succeed(token, [late], model="m", threshold=0.5, seconds=0.1) == 0
-    assert services.claim([third.pk])[1] == []
-    assert services.start_ingest(fourth.pk) is None
+    late = reading.Result(second.pk, 0.1, 0.9, "PNEUMONIA")
+    assert reading.succeed(token, [late], model="m", threshold=0.5, seconds=0.1) == 0
+    assert reading.claim([third.pk])[1] == []
+    assert preparation.start_ingest(fourth.pk) is None
     assert Prediction.objects.count() == 1
 
 
@@ -209,7 +211,7 @@ def test_cancelling_reaches_into_a_zip(client, zipped, sent):
     answer = client.post(f"{study['url']}cancel/").json()
     assert (answer["status"], answer["counts"]) == ("cancelled", counts(cancelled=3))
     sent.clear()
-    services.unpack(Archive.objects.get().pk)
+    archives.unpack(Archive.objects.get().pk)
     assert sent.images == []
     after = client.get(study["url"]).json()
     assert (after["status"], after["counts"]) == ("cancelled", counts(cancelled=3))

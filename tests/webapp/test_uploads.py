@@ -9,9 +9,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from tests import synthetic
-from webapp.studies import dispatch, services
+from webapp.studies import dispatch
 from webapp.studies.api.serializers import AcceptedImageSerializer, TimingsSerializer
-from webapp.studies.models import Image, Patient, Status
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Patient
+from webapp.studies.services import failures, preparation
 
 FIELDS = {
     "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
@@ -90,11 +92,11 @@ def test_a_patient_is_one_row_for_one_uploader_and_another_for_the_next(client, 
 
 def test_a_result_is_shown_with_all_its_figures(client, read):
     job = client.upload().json()
-    image = services.start_ingest(UUID(job["id"]))
+    image = preparation.start_ingest(UUID(job["id"]))
     assert image
     for path in ("previews/a.jpg", "inputs/a.png"):
         default_storage.save(path, ContentFile(b"picture of " + path.encode()))
-    services.finish_ingest(image, services.Prepared("ab" * 32, 160, 120, "previews/a.jpg", "inputs/a.png"))
+    preparation.finish_ingest(image, preparation.Prepared("ab" * 32, 160, 120, "previews/a.jpg", "inputs/a.png"))
     assert client.get(job["url"]).json()["status"] == "ready"
     read(image, pneumonia=0.8, warnings=({"code": "not_chest_xray", "detail": "Looks like a cat."},))
     result = client.get(job["url"]).json()
@@ -134,7 +136,7 @@ def test_a_picture_that_is_not_there_yet_or_no_more_is_not_found(client, make_im
 
 def test_a_failure_has_its_code_and_sentence(client):
     job = client.upload().json()
-    services.fail(UUID(job["id"]), "image_truncated", "The file is cut off.")
+    failures.fail(UUID(job["id"]), "image_truncated", "The file is cut off.")
     result = client.get(job["url"]).json()
     assert result["status"] == "failed"
     assert result["error"] == {"code": "image_truncated", "detail": "The file is cut off."}

@@ -14,9 +14,11 @@ from tests import synthetic
 from tests.asgi import browse
 from tests.webapp.conftest import JPEG
 from webapp.accounts import identity as identities
-from webapp.studies import services, waiting
+from webapp.studies import waiting
 from webapp.studies.api import serializers
-from webapp.studies.models import Archive, Image, Prediction, Status, Study
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Prediction, Study
+from webapp.studies.services import archives, cancellation, failures
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOO_LONG = 5.0
@@ -163,7 +165,7 @@ def test_a_study_wakes_when_a_zip_is_unpacked_or_fails(guest):
         seen = (await in_thread(waiting.study_states)([study.pk]))[study.pk]
         waiter = asyncio.create_task(waiting.wait_for_change("study", study.pk, seen, 20))
         await asyncio.sleep(0.2)
-        await in_thread(services.fail_archive)(archive.pk, "archive_corrupt", "Damaged.")
+        await in_thread(archives.fail_archive)(archive.pk, "archive_corrupt", "Damaged.")
         return seen, await timed(waiter)
 
     seen, (state, seconds) = asyncio.run(scenario())
@@ -193,7 +195,7 @@ def test_all_who_wait_for_one_image_wake_and_the_others_sleep_on(make_image):
         awake = [asyncio.create_task(waiting.wait_for_change("image", changed.pk, "queued", 20)) for _ in range(50)]
         asleep = asyncio.create_task(waiting.wait_for_change("image", other.pk, "queued", 20))
         await asyncio.sleep(0.2)
-        await in_thread(services.cancel_image)(changed)
+        await in_thread(cancellation.cancel_image)(changed)
         states = await asyncio.wait_for(asyncio.gather(*awake), TOO_LONG)
         assert not asleep.done()
         asleep.cancel()
@@ -217,7 +219,7 @@ def test_the_database_is_left_alone_when_nobody_waits_any_more(make_image, state
         # And whoever comes later is served again.
         late = asyncio.create_task(waiting.wait_for_change("image", image.pk, "queued", 20))
         await asyncio.sleep(0.1)
-        await in_thread(services.cancel_image)(image)
+        await in_thread(cancellation.cancel_image)(image)
         return after, await asyncio.wait_for(late, TOO_LONG)
 
     assert asyncio.run(scenario()) == (0, "cancelled")
@@ -239,7 +241,7 @@ def test_a_database_that_fails_for_a_moment_forgets_nobody(make_image, monkeypat
         other = asyncio.create_task(waiting.wait_for_change("study", uuid4(), "", 20))
         waiter = asyncio.create_task(waiting.wait_for_change("image", image.pk, "queued", 20))
         await asyncio.sleep(0.2)
-        await in_thread(services.cancel_image)(image)
+        await in_thread(cancellation.cancel_image)(image)
         state = await asyncio.wait_for(waiter, TOO_LONG)
         other.cancel()
         return state
@@ -333,7 +335,7 @@ def test_a_guest_can_find_again_what_predict_has_read(read):
 
 
 def test_predict_says_why_an_image_failed():
-    answer = predicting(lambda image: services.fail(image.pk, "image_truncated", "The file is cut off."))
+    answer = predicting(lambda image: failures.fail(image.pk, "image_truncated", "The file is cut off."))
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.json()["code"], answer.json()["detail"]) == ("image_truncated", "The file is cut off.")

@@ -16,7 +16,8 @@ from PIL import Image as Picture
 from ml.preprocess import Preprocessing
 from tests import synthetic
 from webapp.studies import dispatch
-from webapp.studies.models import Image, Status
+from webapp.studies.choices import Status
+from webapp.studies.models import Image
 from worker import preparing, presence
 
 #: Unlike the defaults, so that a worker that ignores the bundle is found out.

@@ -7,7 +7,8 @@ import pytest
 from django.core.files.storage import default_storage
 from django.db import connections
 
-from webapp.studies.models import Image, Priority
+from webapp.studies.choices import Priority
+from webapp.studies.models import Image
 from worker.inputs import Inputs
 
 Prepared = Callable[..., Image]

@@ -20,8 +20,10 @@ from ml.errors import BundleError
 from ml.preprocess import to_input
 from tests import synthetic
 from tests.worker.conftest import SPEC
-from webapp.studies import dispatch, services
-from webapp.studies.models import Image, Status
+from webapp.studies import dispatch
+from webapp.studies.choices import Status
+from webapp.studies.models import Image
+from webapp.studies.services import cancellation, preparation
 from worker import preparing, tasks
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -130,8 +132,8 @@ def test_of_two_workers_with_the_same_image_one_sends_it_on(
 ) -> None:
     image = upload()
     with django_capture_on_commit_callbacks(execute=True):
-        both = [services.start_ingest(image.pk), services.start_ingest(image.pk)]
-        assert [services.finish_ingest(one, preparing.prepare(one)) for one in both] == [True, False]
+        both = [preparation.start_ingest(image.pk), preparation.start_ingest(image.pk)]
+        assert [preparation.finish_ingest(one, preparing.prepare(one)) for one in both] == [True, False]
     assert len(sent) == 1
 
 
@@ -139,8 +141,8 @@ def test_an_image_that_is_cancelled_meanwhile_stays_cancelled(upload: Upload, mo
     image = upload()
     prepare = preparing.prepare
 
-    def slowly(started: Image) -> services.Prepared:
-        services.cancel_image(started)
+    def slowly(started: Image) -> preparation.Prepared:
+        cancellation.cancel_image(started)
         return prepare(started)
 
     monkeypatch.setattr(preparing, "prepare", slowly)
@@ -247,7 +249,7 @@ def test_a_fault_of_the_program_fails_the_image_and_is_logged(upload: Upload, mo
 def test_an_image_that_stops_its_worker_again_and_again_is_set_aside(upload: Upload, settings: Any) -> None:
     image = upload()
     for _ in range(settings.MAX_ATTEMPTS):
-        assert services.start_ingest(image.pk)  # and the worker dies
+        assert preparation.start_ingest(image.pk)  # and the worker dies
     assert tasks.ingest(str(image.pk)) == "nothing to do"
     image.refresh_from_db()
     assert (image.status, image.error_code) == (Status.FAILED, "worker_crashed")

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from webapp.ops import services
 from webapp.ops.models import Worker
-from worker import presence, reading, tasks
+from worker import presence, reader, tasks
 
 Starts = Callable[[str], None]
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert not Worker.objects.get().ready, "it says so before it can"
         return SimpleNamespace(bundle=SimpleNamespace(id="chest-1.2.0"), engine=SimpleNamespace(device="CPU, 2 cores"))
 
-    monkeypatch.setattr(reading, "load", load)
+    monkeypatch.setattr(reader, "load", load)
     return done
 
 

@@ -16,9 +16,11 @@ from PIL import Image as Picture
 from ml import explain
 from ml.engines import Readings
 from tests import synthetic
-from webapp.studies import heatmap, services
-from webapp.studies.models import Image, Prediction, Status
-from worker import bundle, preparing, reading, tasks
+from webapp.studies import heatmap
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Prediction
+from webapp.studies.services import cancellation, reading
+from worker import bundle, preparing, reader, tasks
 from worker.inputs import Inputs
 
 Prepared = Callable[..., Image]
@@ -61,7 +63,7 @@ class Engine:
 def engine(installed: Any, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The engine of a process that has its model loaded."""
     played = Engine()
-    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), played, None, Inputs(224)))
+    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), played, None, Inputs(224)))
     return played
 
 
@@ -80,7 +82,7 @@ SUCCEEDED = (Status.SUCCEEDED, "")
 
 def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
     images = [prepared(shade) for shade in (51, 102, 204)]
-    assert reading.read_batch([image.pk for image in images]) == 3
+    assert reader.read_batch([image.pk for image in images]) == 3
     assert states(*images) == [SUCCEEDED] * 3
     assert sorted(engine.batches[0]) == [51, 102, 204], "each batch goes through the model at once"
     assert len(engine.batches) == 1
@@ -107,9 +109,9 @@ class Check:
 def test_warnings_and_maps_go_with_their_image(
     prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_reader", reading.Reader(bundle.current(), engine, Check(), Inputs(224)))
+    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), engine, Check(), Inputs(224)))
     images = [prepared(shade) for shade in (3, 204, 51)]
-    assert reading.read_batch([image.pk for image in images]) == 3
+    assert reader.read_batch([image.pk for image in images]) == 3
     dark, bright, dim = (image.prediction for image in reread(*images))
     assert [said.is_doubtful for said in (dark, bright, dim)] == [True, False, True]
     assert dark.warnings == [{"code": "not_chest_xray", "detail": "Too dark."}]
@@ -139,7 +141,7 @@ def test_only_images_that_are_ready_are_read(prepared: Prepared, engine: Engine)
     ready = prepared(100)
     others = [prepared(101, status=status) for status in Status if status != Status.READY]
     before = [image.status for image in others]
-    assert reading.read_batch([ready.pk, *(image.pk for image in others), uuid4()]) == 1
+    assert reader.read_batch([ready.pk, *(image.pk for image in others), uuid4()]) == 1
     assert engine.batches == [[100]]
     assert [image.status for image in reread(*others)] == before
     assert Prediction.objects.get().image_id == ready.pk
@@ -147,7 +149,7 @@ def test_only_images_that_are_ready_are_read(prepared: Prepared, engine: Engine)
 
 def test_a_batch_that_comes_twice_is_read_once(prepared: Prepared, engine: Engine) -> None:
     ids = [prepared(shade).pk for shade in (100, 101)]
-    assert [reading.read_batch(ids), reading.read_batch(ids)] == [2, 0]
+    assert [reader.read_batch(ids), reader.read_batch(ids)] == [2, 0]
     assert len(engine.batches) == 1
 
 
@@ -176,7 +178,7 @@ def test_an_image_whose_input_is_gone_or_damaged_fails_alone(
 ) -> None:
     images = [prepared(shade) for shade in (100, 101, 102)]
     spoil(Path(images[1].input.path))
-    assert reading.read_batch([image.pk for image in images]) == 2
+    assert reader.read_batch([image.pk for image in images]) == 2
     assert states(*images) == [SUCCEEDED, (Status.FAILED, "input_missing"), SUCCEEDED]
     assert images[1].error_detail.endswith(".")
 
@@ -184,21 +186,21 @@ def test_an_image_whose_input_is_gone_or_damaged_fails_alone(
 def test_a_batch_without_any_input_does_not_trouble_the_model(prepared: Prepared, engine: Engine) -> None:
     image = prepared(100)
     default_storage.delete(image.input.name)
-    assert reading.read_batch([image.pk]) == 0
+    assert reader.read_batch([image.pk]) == 0
     assert engine.batches == []
     assert states(image) == [(Status.FAILED, "input_missing")]
 
 
 def test_an_image_without_a_number_fails_alone(prepared: Prepared) -> None:
     images = [prepared(shade) for shade in (100, GIVES_NAN, 102)]
-    assert reading.read_batch([image.pk for image in images]) == 2
+    assert reader.read_batch([image.pk for image in images]) == 2
     assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED]
     assert Prediction.objects.count() == 2
 
 
 def test_only_the_image_that_the_model_fails_on_fails(prepared: Prepared, engine: Engine) -> None:
     images = [prepared(shade) for shade in (100, RAISES, 102, 103)]
-    assert reading.read_batch([image.pk for image in images]) == 3
+    assert reader.read_batch([image.pk for image in images]) == 3
     assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED, SUCCEEDED]
     assert sorted(len(batch) for batch in engine.batches) == [1, 1, 1, 1, 4]
     assert images[2].prediction.pneumonia == pytest.approx(102 / 255)
@@ -206,15 +208,15 @@ def test_only_the_image_that_the_model_fails_on_fails(prepared: Prepared, engine
 
 def test_an_image_that_fails_by_itself_is_tried_once(prepared: Prepared, engine: Engine) -> None:
     image = prepared(RAISES)
-    assert reading.read_batch([image.pk]) == 0
+    assert reader.read_batch([image.pk]) == 0
     assert engine.batches == [[RAISES]]
     assert states(image) == [(Status.FAILED, "model_error")]
 
 
 def test_an_image_that_is_cancelled_while_it_is_read_gets_no_result(prepared: Prepared, engine: Engine) -> None:
     kept, cancelled = prepared(100), prepared(101)
-    engine.meanwhile = lambda: services.cancel_image(cancelled)
-    assert reading.read_batch([kept.pk, cancelled.pk]) == 1
+    engine.meanwhile = lambda: cancellation.cancel_image(cancelled)
+    assert reader.read_batch([kept.pk, cancelled.pk]) == 1
     assert states(kept, cancelled) == [SUCCEEDED, (Status.CANCELLED, "")]
     assert not Prediction.objects.filter(image=cancelled).exists()
 
@@ -224,11 +226,11 @@ def test_a_late_result_does_not_touch_what_another_worker_reads_by_now(prepared:
     taken: list[Any] = []
 
     def given_to_another() -> None:
-        services.release([image.pk])
-        taken.append(services.claim([image.pk]))
+        reading.release([image.pk])
+        taken.append(reading.claim([image.pk]))
 
     engine.meanwhile = given_to_another
-    assert reading.read_batch([image.pk]) == 0
+    assert reader.read_batch([image.pk]) == 0
     [(claim, _)] = taken
     assert states(image) == [(Status.RUNNING, "")]
     assert image.claim == claim
@@ -238,14 +240,14 @@ def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
     prepared: Prepared, engine: Engine, settings: Any
 ) -> None:
     image = prepared(100, attempts=settings.MAX_ATTEMPTS)
-    assert reading.read_batch([image.pk]) == 0
+    assert reader.read_batch([image.pk]) == 0
     assert engine.batches == []
     assert states(image) == [(Status.FAILED, "worker_crashed")]
 
 
 def test_a_lost_batch_is_given_back_and_keeps_its_attempt(prepared: Prepared) -> None:
     images = [prepared(shade) for shade in (100, 101)]
-    services.claim([image.pk for image in images])
+    reading.claim([image.pk for image in images])
     tasks.infer.on_batch_lost([SimpleNamespace(args=(str(image.pk),)) for image in images])
     assert states(*images) == [(Status.READY, "")] * 2
     assert [image.attempts for image in images] == [1, 1]
@@ -262,10 +264,10 @@ def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
         loaded.append((path, Engine()))
         return loaded[-1][1]
 
-    monkeypatch.setattr(reading, "_reader", None)
+    monkeypatch.setattr(reader, "_reader", None)
     monkeypatch.setattr(engines, "load", load)
     for shade in (100, 101):
-        assert reading.read_batch([prepared(shade).pk]) == 1
+        assert reader.read_batch([prepared(shade).pk]) == 1
     [(path, played)] = loaded
     assert path == bundle.current().path
     assert played.warmed_for == settings.MAX_BATCH

@@ -14,8 +14,9 @@ from django.utils import timezone
 from tests import synthetic
 from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
 from webapp.config.storages import Folder, StorageAway
-from webapp.studies.models import Archive, Image, Status, Study
-from worker import reading, tasks
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Study
+from worker import reader, tasks
 from worker.inputs import Inputs
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +79,7 @@ def test_those_of_a_batch_that_cannot_be_had_go_back_and_the_others_are_read(
     there, not_there = prepared(51), prepared(102)
     away(f"inputs/{not_there.pk}")
     for _ in range(5):
-        assert reading.read_batch([there.pk, not_there.pk]) in (0, 1)
+        assert reader.read_batch([there.pk, not_there.pk]) in (0, 1)
     there.refresh_from_db()
     not_there.refresh_from_db()
     assert there.status == Status.SUCCEEDED

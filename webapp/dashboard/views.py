@@ -21,10 +21,11 @@ from webapp.accounts.throttles import UploadThrottle
 from webapp.config.problems import Problem
 from webapp.reviews import services as reviews
 from webapp.reviews.models import Verdict
-from webapp.studies import services, sniff
+from webapp.studies import sniff
 from webapp.studies.api.polling import wait_seconds
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import of_study
+from webapp.studies.services import cancellation, uploads
 from webapp.studies.waiting import study_states, wait_for_change
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ def upload(request: HttpRequest) -> HttpResponse:
     made: Image | Study
     try:
         if len(files) == 1 and not sniff.is_zip(files[0]):
-            made = services.create_image(identity, files[0], filename=str(files[0].name))
+            made = uploads.create_image(identity, files[0], filename=str(files[0].name))
         else:
-            made = services.create_study(identity, files)
+            made = uploads.create_study(identity, files)
     except Problem as problem:
         return _home(request, str(problem.detail), problem.status_code)
     response = redirect(made)
@@ -126,7 +127,7 @@ async def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _image(request, pk)
-    services.cancel_image(found)
+    cancellation.cancel_image(found)
     return redirect(found)
 
 
@@ -181,5 +182,5 @@ def _study_context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
 @require_POST
 def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _study(request, pk)
-    services.cancel_study(found)
+    cancellation.cancel_study(found)
     return redirect(found)

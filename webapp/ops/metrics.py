@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector
 from webapp.ops import certificate
 from webapp.ops.models import Worker
 from webapp.studies import dispatch
-from webapp.studies.models import FINAL, WAITING, Image, Priority, Status
+from webapp.studies.choices import FINAL, WAITING, Priority, Status
+from webapp.studies.models import Image
 
 HOUR = timedelta(hours=1)
 #: What the images of each status wait for.

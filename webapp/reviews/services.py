@@ -4,7 +4,8 @@ from django.contrib.auth.models import User
 
 from webapp.config.problems import Problem
 from webapp.reviews.models import Review
-from webapp.studies.models import Image, Status
+from webapp.studies.choices import Status
+from webapp.studies.models import Image
 
 PERMISSION = "reviews.add_review"
 

@@ -6,38 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from webapp.studies.choices import FINAL, NOT_CHEST_XRAY, Label, Priority, Status
 from webapp.studies.querysets import ImageQuerySet, StudyQuerySet
-
-
-class Status(models.TextChoices):
-    """Where an image stands. It only moves by compare-and-set; see :mod:`webapp.studies.services`."""
-
-    QUEUED = "queued", "received"
-    READY = "ready", "prepared"
-    RUNNING = "running", "being read"
-    SUCCEEDED = "succeeded", "read"
-    FAILED = "failed", "failed"
-    CANCELLED = "cancelled", "cancelled"
-
-
-WAITING = (Status.QUEUED, Status.READY, Status.RUNNING)
-FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
-
-
-class Priority(models.TextChoices):
-    """Interactive images go before bulk ones."""
-
-    INTERACTIVE = "interactive"
-    BULK = "bulk"
-
-
-class Label(models.TextChoices):
-    NORMAL = "NORMAL"
-    PNEUMONIA = "PNEUMONIA"
-
-
-#: The code of the warning that an image looks like no chest X-ray.
-NOT_CHEST_XRAY = "not_chest_xray"
 
 
 class Owned(models.Model):

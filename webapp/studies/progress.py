@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 
-from webapp.studies.models import FINAL, Archive, Image, Priority, Status, Study
+from webapp.studies.choices import FINAL, Priority, Status
+from webapp.studies.models import Archive, Image, Study
 
 #: The rate is measured over this span.
 WINDOW = timedelta(seconds=60)

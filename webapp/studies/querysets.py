@@ -1,4 +1,4 @@
-"""What reads the domain."""
+"""Queries on the domain models."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Case, Count, Q, When
 from django.utils import timezone
+
+from webapp.studies.choices import WAITING, Priority, Status
 
 if TYPE_CHECKING:
     from webapp.accounts.identity import Identity
@@ -30,21 +32,17 @@ class StudyQuerySet(OwnedQuerySet):
 
 class ImageQuerySet(OwnedQuerySet):
     def waiting(self) -> Self:
-        return self.filter(status__in=("queued", "ready", "running"))
+        return self.filter(status__in=WAITING)
 
     def counts(self) -> dict[str, int]:
         """Images by status, every status named."""
-        from webapp.studies.models import Status
-
         found = dict(self.order_by().values_list("status").annotate(n=Count("pk")))
         return {str(status.value): found.get(status.value, 0) for status in Status}
 
     def next_to_read(self) -> Self:
         """Ready images in the order in which an infer worker probably comes to them."""
-        from webapp.studies.models import Priority
-
         interactive_first = Case(When(priority=Priority.INTERACTIVE, then=0), default=1)
-        return self.filter(status="ready", attempts=0).order_by(interactive_first, "dispatched_at")
+        return self.filter(status=Status.READY, attempts=0).order_by(interactive_first, "dispatched_at")
 
     def overdue(self) -> Self:
         """Queued or ready images whose message is older than each retry's patience, oldest first.
@@ -57,9 +55,9 @@ class ImageQuerySet(OwnedQuerySet):
             patience = timedelta(seconds=first * 2 ** (sent - 1))
             same = Q(dispatches__gte=sent) if sent == 7 else Q(dispatches=sent)
             late |= same & Q(dispatched_at__lt=now - patience)
-        return self.filter(late, status__in=("queued", "ready")).order_by("dispatched_at")
+        return self.filter(late, status__in=(Status.QUEUED, Status.READY)).order_by("dispatched_at")
 
     def abandoned(self) -> Self:
         """Images in a batch whose worker has not come back."""
         lease = timedelta(seconds=settings.RUNNING_LEASE_SECONDS)
-        return self.filter(status="running", claimed_at__lt=timezone.now() - lease)
+        return self.filter(status=Status.RUNNING, claimed_at__lt=timezone.now() - lease)

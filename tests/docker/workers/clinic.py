@@ -15,13 +15,13 @@ def upload(count: str) -> list[str]:
 
     from tests import synthetic
     from webapp.accounts.identity import Identity
-    from webapp.studies import services
+    from webapp.studies.services import uploads
 
     contents = [synthetic.xray_jpeg(seed, (640, 520)) for seed in range(8)]
     guest = Identity(user=None, guest=uuid4())
     return [
         str(
-            services.create_image(
+            uploads.create_image(
                 guest, SimpleUploadedFile("chest.jpeg", contents[i % 8]), filename=f"{i}.jpeg", priority="bulk"
             ).pk
         )
@@ -42,9 +42,9 @@ def report() -> dict[str, object]:
 
 def reconcile() -> dict[str, object]:
     """What beat has done every few seconds."""
-    from webapp.studies import services
+    from webapp.studies.services import reconciliation
 
-    return services.reconcile()
+    return reconciliation.reconcile()
 
 
 def clear() -> None:

@@ -2,7 +2,8 @@
 
 from django import template
 
-from webapp.studies.models import Image, Label, Status
+from webapp.studies.choices import Label, Status
+from webapp.studies.models import Image
 
 register = template.Library()
 

@@ -16,7 +16,8 @@ from rest_framework.response import Response
 
 from webapp.accounts import identity as identities
 from webapp.config import problems
-from webapp.studies.models import FINAL, Image
+from webapp.studies.choices import FINAL
+from webapp.studies.models import Image
 from webapp.studies.waiting import study_states, wait_for_change
 
 Answer = Callable[..., Response]

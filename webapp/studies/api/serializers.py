@@ -6,7 +6,8 @@ from uuid import UUID
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from webapp.studies.models import Image, Priority, Status, Study
+from webapp.studies.choices import Priority, Status
+from webapp.studies.models import Image, Study
 from webapp.studies.progress import STATUSES, Progress, of_study
 
 

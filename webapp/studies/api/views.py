@@ -25,10 +25,11 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
 from webapp.config.problems import Problem
-from webapp.studies import heatmap, media, results, services
+from webapp.studies import heatmap, media, results
 from webapp.studies.api import serializers
 from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.models import Image, Study
+from webapp.studies.services import cancellation, uploads
 
 WAIT = OpenApiParameter(
     "wait", OpenApiTypes.NUMBER, description=f"hold the answer up to so many seconds (at most "
@@ -90,7 +91,7 @@ class Images(ListAPIView):
         upload = serializers.UploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
-        image = services.create_image(
+        image = uploads.create_image(
             identity,
             given["file"],
             filename=given["file"].name,
@@ -119,7 +120,7 @@ class ImageCancel(APIView):
     @extend_schema(request=None, responses={200: serializers.ImageSerializer, 404: PROBLEM, 409: PROBLEM})
     def post(self, request: Request, pk: UUID) -> Response:
         image = _image(request, pk)
-        if not services.cancel_image(image):
+        if not cancellation.cancel_image(image):
             raise Problem(409, "already_finished", "This image has already come to an end.")
         return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
 
@@ -177,7 +178,7 @@ class Studies(APIView):
         upload = serializers.StudyUploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
-        study = services.create_study(identity, given["files"], name=given["name"], patient=given["patient"])
+        study = uploads.create_study(identity, given["files"], name=given["name"], patient=given["patient"])
         return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
 
 
@@ -217,7 +218,7 @@ class StudyCancel(APIView):
 
     @extend_schema(request=None, responses={200: serializers.StudySerializer, 404: PROBLEM})
     def post(self, request: Request, pk: UUID) -> Response:
-        services.cancel_study(_study(request, pk))
+        cancellation.cancel_study(_study(request, pk))
         return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
 
 
@@ -239,7 +240,7 @@ class Predict(APIView):
         asked = serializers.PredictSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         content = ContentFile(_decode(asked.validated_data["image"]), name="predict")
-        image = services.create_image(identity, content, filename="predict")
+        image = uploads.create_image(identity, content, filename="predict")
         return Pending(image, serializers.ImageSerializer(image, context={"request": request}).data, status=202)
 
 

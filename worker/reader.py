@@ -15,7 +15,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from webapp.config import correlation
-from webapp.studies import services
+from webapp.studies.services import failures, reading
 from worker import bundle, metrics
 from worker.inputs import Inputs
 
@@ -81,10 +81,10 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
         How many results were written.
     """
     reader = _reader or load()
-    token, images = services.claim(image_ids)
+    token, images = reading.claim(image_ids)
     found = reader.inputs.of(images)
     if away := [image.pk for image in images if image.pk not in found]:
-        services.put_back(token, away)
+        reading.return_unread(token, away)
     inputs = _present(found)
     if not inputs:
         return 0
@@ -95,11 +95,11 @@ def read_batch(image_ids: Sequence[UUID]) -> int:
     results = []
     for pk, said in answers.items():
         if math.isfinite(said.normal) and math.isfinite(said.pneumonia):
-            results.append(services.Result(pk, label=reader.bundle.label(said.pneumonia), **vars(said)))
+            results.append(reading.Result(pk, label=reader.bundle.label(said.pneumonia), **vars(said)))
         else:
-            services.fail(pk, "model_error", "The model gave no number for this image. Please report it.")
+            failures.fail(pk, "model_error", "The model gave no number for this image. Please report it.")
     bundle = reader.bundle
-    written = services.succeed(
+    written = reading.succeed(
         token, results, model=bundle.id, threshold=bundle.threshold, operating_point=bundle.operating_point,
         seconds=seconds,
     )  # fmt: skip
@@ -122,7 +122,7 @@ def _present(inputs: Mapping[UUID, NDArray[np.uint8] | None]) -> dict[UUID, NDAr
     """Those inputs that could be loaded; the other images fail."""
     for pk, pixels in inputs.items():
         if pixels is None:
-            services.fail(
+            failures.fail(
                 pk, "input_missing",
                 "The prepared image is gone or damaged in the storage. Please upload it again.",
             )  # fmt: skip
@@ -136,7 +136,7 @@ def _read(reader: Reader, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, A
     except Exception:  # whatever the engine's framework raises
         logger.exception("a batch of %d failed in the model", len(inputs))
         if len(inputs) == 1:
-            services.fail(next(iter(inputs)), "model_error", "The model failed on this image. Please report it.")
+            failures.fail(next(iter(inputs)), "model_error", "The model failed on this image. Please report it.")
             return {}
     answers: dict[UUID, Answer] = {}
     for pk, pixels in inputs.items():

@@ -1,0 +1,1 @@
+"""State changes of studies and images, by stage. Callers import the stage they need."""

@@ -1,0 +1,39 @@
+"""Cancel images and studies that have no result yet."""
+
+import logging
+
+from django.utils import timezone
+
+from webapp.studies.choices import WAITING, Status
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.transactions import atomically
+
+logger = logging.getLogger(__name__)
+
+
+@atomically
+def cancel_image(image: Image) -> bool:
+    """Cancel an image that has no result yet."""
+    cancelled = Image.objects.filter(pk=image.pk, status__in=WAITING).update(
+        status=Status.CANCELLED, finished_at=timezone.now(), claim=None
+    )
+    if cancelled:
+        # The request that cancels is another than the one that sent the image.
+        logger.info("image %s cancelled", image.pk, extra={"image_id": str(image.pk)})
+    return bool(cancelled)
+
+
+@atomically
+def cancel_study(study: Study) -> int:
+    """Cancel all of a study's images that have no result yet, those still in a ZIP too.
+
+    A study that has come to its end stays as it is.
+    """
+    now = timezone.now()
+    waiting = study.images.filter(status__in=WAITING).exists()
+    if not waiting and not study.archives.filter(state=Archive.State.QUEUED).exists():
+        return 0
+    Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
+    cancelled = study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
+    logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
+    return cancelled
