@@ -12,8 +12,9 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from tests import synthetic
 from tests.webapp.conftest import JPEG, PNG
 from webapp.config.problems import Problem
-from webapp.studies import dispatch, zips
+from webapp.studies import dispatch
 from webapp.studies.choices import Status
+from webapp.studies.files import zips
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services import archives, cancellation
 

@@ -9,8 +9,8 @@ from PIL import Image as Picture
 
 from tests.webapp.conftest import Client
 from webapp.accounts.identity import Identity, make_token
-from webapp.studies import heatmap
 from webapp.studies.choices import Status
+from webapp.studies.files import heatmaps
 from webapp.studies.models import Image, Study
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ def image(make_image: Any, read: Any, guest: Identity) -> Image:
 
 
 def url(image: Image) -> str:
-    return f"/api/v1/images/{image.pk}/heatmap.png"
+    return f"/api/v1/images/{image.pk}/heatmaps.png"
 
 
 def headers(guest: Identity) -> dict[str, str]:
@@ -45,20 +45,20 @@ def test_a_map_is_drawn_over_the_whole_image(client: Client, image: Image, guest
     with Picture.open(io.BytesIO(answer.content)) as picture:
         assert (picture.mode, picture.size, picture.format) == ("RGBA", (400, 200), "PNG")
         alpha = picture.getchannel("A")
-        assert picture.getpixel((10, 10))[:3] == heatmap.COLOUR
+        assert picture.getpixel((10, 10))[:3] == heatmaps.COLOUR
     assert alpha.getpixel((20, 180)) == 255
     assert [alpha.getpixel(place) for place in ((20, 20), (380, 20), (380, 180))] == [0, 0, 0]
 
 
 def test_a_map_is_as_large_as_the_preview(image: Image) -> None:
-    with Picture.open(io.BytesIO(heatmap.png(MAP, 3000, 2000))) as picture:
+    with Picture.open(io.BytesIO(heatmaps.png(MAP, 3000, 2000))) as picture:
         assert picture.size == (1000, 667)
 
 
 @pytest.mark.parametrize("values", [b"", b"123"])
 def test_values_that_are_no_square_are_refused(values: bytes) -> None:
     with pytest.raises(ValueError, match="no square"):
-        heatmap.png(values, 100, 100)
+        heatmaps.png(values, 100, 100)
 
 
 def test_a_map_belongs_to_whom_the_image_belongs(

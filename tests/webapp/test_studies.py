@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from tests import synthetic
 from tests.webapp.conftest import JPEG, PNG
-from webapp.studies import dispatch, progress, results
+from webapp.studies import dispatch, progress
 from webapp.studies.choices import Status
+from webapp.studies.files import results_csv
 from webapp.studies.models import Archive, Image, Prediction, Study
 from webapp.studies.services import archives, preparation, reading
 
@@ -36,7 +37,7 @@ def test_a_study_is_accepted_with_its_urls_and_a_guests_token(client, sent):
     url = f"http://testserver/api/v1/studies/{study['id']}/"
     assert answer["Location"] == study["url"] == url
     assert study["page_url"] == f"http://testserver/studies/{study['id']}/"
-    assert (study["images_url"], study["results_url"]) == (f"{url}images/", f"{url}results.csv")
+    assert (study["images_url"], study["results_url"]) == (f"{url}images/", f"{url}results_csv.csv")
     assert (study["name"], study["patient"], study["status"], study["total"]) == ("ward 3", "P-1", "queued", 2)
     assert study["counts"] == counts(queued=2)
     assert study["eta_seconds"] is None
@@ -230,7 +231,7 @@ def table(client, study):
 
 @pytest.mark.parametrize("chunk", [1, 3, 500])
 def test_the_table_has_a_row_for_each_image(client, read, monkeypatch, chunk):
-    monkeypatch.setattr(results, "CHUNK", chunk)
+    monkeypatch.setattr(results_csv, "CHUNK", chunk)
     files = {"b.jpg": JPEG, "a.jpg": JPEG, "c.txt": synthetic.text(), "d.jpg": JPEG}
     study = client.upload_study(files, patient="P-1").json()
     warning = {"code": "not_chest_xray", "detail": "Looks like a cat."}
@@ -274,7 +275,7 @@ def test_quotes_commas_and_lines_in_names_keep_the_table_whole(client):
 
 def test_the_table_is_made_row_by_row(make_study):
     study = make_study(*["queued"] * 3)
-    rows = results.csv_rows(study, lambda path: path)
+    rows = results_csv.csv_rows(study, lambda path: path)
     assert isinstance(rows, GeneratorType)
     assert next(rows).startswith("filename,")
     assert next(rows).startswith("0.jpg,")

@@ -16,8 +16,8 @@ from PIL import Image as Picture
 from ml import explain
 from ml.engines import Readings
 from tests import synthetic
-from webapp.studies import heatmap
 from webapp.studies.choices import Status
+from webapp.studies.files import heatmaps
 from webapp.studies.models import Image, Prediction
 from webapp.studies.services import cancellation, reading
 from worker import bundle, preparing, reader, tasks
@@ -125,14 +125,14 @@ def test_warnings_and_maps_go_with_their_image(
 @pytest.mark.parametrize("size", [(300, 200), (1300, 1100), (1537, 2048), (3001, 2000)])
 def test_a_map_is_as_large_as_the_preview(upload: Callable[..., Image], size: tuple[int, int]) -> None:
     made = preparing.prepare(upload(synthetic.xray_jpeg(1, size)))
-    drawn = io.BytesIO(heatmap.png(bytes(16), made.width, made.height))
+    drawn = io.BytesIO(heatmaps.png(bytes(16), made.width, made.height))
     with Picture.open(default_storage.path(made.preview)) as preview, Picture.open(drawn) as picture:
         assert picture.size == preview.size
 
 
 def test_the_web_draws_a_map_as_the_command_line_does() -> None:
     values = np.random.default_rng(0).integers(0, 256, (14, 14), dtype=np.uint8)
-    with Picture.open(io.BytesIO(heatmap.png(values.tobytes(), 300, 200))) as drawn:
+    with Picture.open(io.BytesIO(heatmaps.png(values.tobytes(), 300, 200))) as drawn:
         assert drawn.mode == "RGBA"
         np.testing.assert_array_equal(np.asarray(drawn), np.asarray(explain.overlay(values, (300, 200))))
 

@@ -21,8 +21,8 @@ from webapp.accounts.throttles import UploadThrottle
 from webapp.config.problems import Problem
 from webapp.reviews import services as reviews
 from webapp.reviews.models import Verdict
-from webapp.studies import sniff
 from webapp.studies.api.polling import wait_seconds
+from webapp.studies.files import signatures
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, uploads
@@ -92,7 +92,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         return _home(request, "Please choose an image first.", 400)
     made: Image | Study
     try:
-        if len(files) == 1 and not sniff.is_zip(files[0]):
+        if len(files) == 1 and not signatures.is_zip(files[0]):
             made = uploads.create_image(identity, files[0], filename=str(files[0].name))
         else:
             made = uploads.create_study(identity, files)

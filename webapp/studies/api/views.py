@@ -25,9 +25,9 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
 from webapp.config.problems import Problem
-from webapp.studies import heatmap, media, results
 from webapp.studies.api import serializers
 from webapp.studies.api.polling import Pending, long_poll
+from webapp.studies.files import heatmaps, responses, results_csv
 from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation, uploads
 
@@ -132,7 +132,7 @@ class ImageFile(APIView):
 
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        return media.response(getattr(_image(request, pk), self.kind).name)
+        return responses.response(getattr(_image(request, pk), self.kind).name)
 
 
 class ImageHeatmap(APIView):
@@ -153,7 +153,7 @@ class ImageHeatmap(APIView):
             raise Problem(404, "no_heatmap", "There is no map: the image has not been read, or was read without one.")
         etag = quote_etag(hashlib.sha256(values).hexdigest()[:32])
         response = get_conditional_response(request, etag=etag) or HttpResponse(
-            heatmap.png(values, image.width, image.height), content_type="image/png"
+            heatmaps.png(values, image.width, image.height), content_type="image/png"
         )
         response.headers["ETag"] = etag
         response.headers["Cache-Control"] = "private, max-age=86400, immutable"
@@ -208,7 +208,9 @@ class StudyResults(APIView):
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR, 404: PROBLEM}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         study = _study(request, pk)
-        response = StreamingHttpResponse(results.csv_rows(study, request.build_absolute_uri), content_type="text/csv")
+        response = StreamingHttpResponse(
+            results_csv.csv_rows(study, request.build_absolute_uri), content_type="text/csv"
+        )
         response.headers["Content-Disposition"] = f'attachment; filename="study-{study.pk}.csv"'
         return response
 

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.config import correlation
-from webapp.studies import dispatch, zips
+from webapp.studies import dispatch
 from webapp.studies.choices import Status
+from webapp.studies.files import zips
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services.failures import CRASHED
 from webapp.studies.services.uploads import study_image

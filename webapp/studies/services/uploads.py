@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.config import correlation
-from webapp.studies import dispatch, sniff, zips
+from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
+from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Patient, Study
 from webapp.studies.transactions import atomically
 
@@ -28,7 +29,7 @@ def create_image(
     Raises:
         Problem: where the file can be refused from its first bytes.
     """
-    sniff.check_image(file)
+    signatures.check_image(file)
     image = _new_image(identity, file, filename=filename, priority=priority)
     _keep_image(image, identity, patient)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.of(image))
@@ -50,7 +51,7 @@ def create_study(identity: Identity, files: Sequence[File], *, name: str = "", p
     Raises:
         Problem: where a ZIP cannot be read or breaks a limit.
     """
-    listed = [(file, zips.entries(file) if sniff.is_zip(file) else None) for file in files]
+    listed = [(file, zips.entries(file) if signatures.is_zip(file) else None) for file in files]
     study = Study(name=name[:255], owner=identity.user, guest=identity.guest)
     images, archives = [], []
     now = timezone.now()
@@ -90,7 +91,7 @@ def study_image(study: Study, identity: Identity, file: File, filename: str) -> 
     """An image row of a study, not yet saved; already failed where its first bytes say that it is none."""
     image = _new_image(identity, file, filename=filename, priority=Priority.BULK)
     image.study = study
-    refusal = sniff.refusal(file)
+    refusal = signatures.refusal(file)
     if refusal:
         image.status, image.finished_at = Status.FAILED, timezone.now()
         image.error_code, image.error_detail = refusal.code, str(refusal.detail)
@@ -109,7 +110,7 @@ def _new_image(identity: Identity, file: File, *, filename: str, priority: str) 
     )
     file.seek(0)
     # The bytes come first: a row without its file would be a broken promise, a file without a row is only litter.
-    image.file = default_storage.save(_path("uploads", image.pk, sniff.suffix(file)), file)
+    image.file = default_storage.save(_path("uploads", image.pk, signatures.suffix(file)), file)
     return image
 
 

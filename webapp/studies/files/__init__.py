@@ -1,0 +1,1 @@
+"""Bytes of uploads: signatures, ZIPs, responses, heatmaps, CSV."""
