@@ -14,7 +14,7 @@ graceful_timeout = 10
 control_socket_disable = True
 
 if os.environ.get("LOG_FORMAT", "plain") != "plain":
-    from webapp.config import logs
+    from webapp.observability import logs
 
     logconfig_dict = logs.config(os.environ["LOG_FORMAT"], os.environ.get("LOG_LEVEL") or "INFO")
     # gunicorn has a handler of its own, which uvicorn takes over. Requests are in the proxy's log.

@@ -13,7 +13,7 @@ from django.db import Error, close_old_connections
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from webapp.config import correlation
+from webapp.observability import correlation
 from webapp.studies.models import Image
 
 logger = logging.getLogger(__name__)

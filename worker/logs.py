@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import signals
 
-from webapp.config import correlation
+from webapp.observability import correlation
 
 
 @signals.task_prerun.connect

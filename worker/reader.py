@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from webapp.config import correlation
+from webapp.observability import correlation
 from webapp.studies.services import failures, reading
 from worker import bundle, metrics
 from worker.inputs import Inputs

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
-from webapp.config.problems import Problem
+from webapp.http.problems import Problem
 from webapp.studies.services import archives, failures, preparation, reading, reconciliation
 from worker import metrics, preparing, presence, reader
 from worker.batching import AdaptiveBatches

@@ -5,12 +5,12 @@ from typing import Any
 from celery import signals
 from django.conf import settings
 
-from webapp.config import observability
+from webapp.observability import exporters
 
-observability.start_sentry()
+exporters.start_sentry()
 
 
 @signals.worker_process_init.connect
 def _trace(**_: Any) -> None:
     """In the child: what sends traces does not survive a fork."""
-    observability.start_tracing(settings.WORKER_ROLE)
+    exporters.start_tracing(settings.WORKER_ROLE)

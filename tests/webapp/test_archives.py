@@ -11,7 +11,7 @@ from django.core.files.storage import FileSystemStorage, default_storage
 
 from tests import synthetic
 from tests.webapp.conftest import JPEG, PNG
-from webapp.config.problems import Problem
+from webapp.http.problems import Problem
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.files import zips

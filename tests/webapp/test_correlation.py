@@ -7,7 +7,7 @@ import pytest
 from kombu.transport.memory import Channel, Transport
 
 from tests.asgi import browse
-from webapp.config import correlation
+from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image
@@ -29,7 +29,7 @@ def lines(caplog):
 
 
 def _correlate(record):
-    from webapp.config.logs import Correlated
+    from webapp.observability.logs import Correlated
 
     return Correlated().filter(record)
 

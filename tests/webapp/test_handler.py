@@ -12,7 +12,7 @@ from django.http import FileResponse, StreamingHttpResponse
 from tests.asgi import browse
 from webapp.accounts import identity as identities
 from webapp.config.asgi import application
-from webapp.config.handler import PARTS, Threads, sent_as_made
+from webapp.http.handler import PARTS, Threads, sent_as_made
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

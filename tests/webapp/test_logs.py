@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from webapp.config import correlation, logs
+from webapp.observability import correlation, logs
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from tests.service import ROOT
-from webapp.config import observability
+from webapp.observability import exporters
 
 SECRETS = (b"Jane-Doe", b"doe-thorax", b"born-1950")
 
@@ -88,8 +88,8 @@ def test_a_request_reaches_the_collector_without_anything_about_the_patient(tmp_
 @pytest.mark.parametrize(
     ("variable", "module", "start"),
     [
-        ("SENTRY_DSN", "sentry_sdk", observability.start_sentry),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "opentelemetry", lambda: observability.start_tracing("web")),
+        ("SENTRY_DSN", "sentry_sdk", exporters.start_sentry),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "opentelemetry", lambda: exporters.start_tracing("web")),
     ],
 )
 def test_what_is_asked_for_and_not_installed_is_said(monkeypatch, variable, module, start):
@@ -97,7 +97,5 @@ def test_what_is_asked_for_and_not_installed_is_said(monkeypatch, variable, modu
     monkeypatch.delenv(variable, raising=False)
     start()  # not asked for, and not looked for
     monkeypatch.setenv(variable, "http://key@127.0.0.1:1/1")
-    with pytest.raises(
-        ImproperlyConfigured, match=rf"{variable} is set.*pip install -r requirements/observability.txt"
-    ):
+    with pytest.raises(ImproperlyConfigured, match=rf"{variable} is set.*pip install -r requirements/exporters.txt"):
         start()

@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from tests import synthetic
 from webapp.accounts.identity import make_token
-from webapp.config.problems import server_error
 from webapp.dashboard.templatetags import results
+from webapp.http.problems import server_error
 from webapp.studies import dispatch, waiting
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Patient, Prediction, Study

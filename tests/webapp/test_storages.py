@@ -8,8 +8,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from tests import servers
-from webapp.config.s3 import Bucket
-from webapp.config.storages import Folder, StorageAway
+from webapp.storage.folder import Folder, StorageAway
+from webapp.storage.s3 import Bucket
 
 KEY = {"access_key": "for-tests", "secret_key": servers.PASSWORD, "region_name": "us-east-1"}
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from celery import signals
 
-from webapp.config import correlation
+from webapp.observability import correlation
 from worker import logs
 
 

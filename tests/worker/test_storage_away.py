@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from tests import synthetic
 from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
-from webapp.config.storages import Folder, StorageAway
+from webapp.storage.folder import Folder, StorageAway
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Study
 from worker import reader, tasks

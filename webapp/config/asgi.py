@@ -4,12 +4,12 @@ import os
 
 import django
 
-from webapp.config import observability
-from webapp.config.handler import Handler
+from webapp.http.handler import Handler
+from webapp.observability import exporters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 django.setup(set_prefix=False)
-observability.start_sentry()
-observability.start_tracing("web")
+exporters.start_sentry()
+exporters.start_tracing("web")
 
 application = Handler()

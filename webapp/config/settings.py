@@ -6,7 +6,8 @@ from typing import Any
 
 import environ
 
-from webapp.config import brokers, databases, logs, production
+from webapp.config import brokers, databases, production
+from webapp.observability import logs
 
 env = environ.FileAwareEnv()
 
@@ -48,10 +49,10 @@ INSTALLED_APPS = [
 
 # Every one of these runs under asyncio: a single one that does not would hold a thread for each client that waits.
 MIDDLEWARE = [
-    "webapp.config.middleware.request_ids",
-    "webapp.config.middleware.Together",  # Django's own and Prometheus'
-    "webapp.config.middleware.static_files",
-    "webapp.config.middleware.content_security_policy",
+    "webapp.http.middleware.request_ids",
+    "webapp.http.middleware.Together",  # Django's own and Prometheus'
+    "webapp.http.middleware.static_files",
+    "webapp.http.middleware.content_security_policy",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -103,7 +104,7 @@ STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STATIC_URL = "static/"
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {
-        "BACKEND": "webapp.config.storages.Folder",
+        "BACKEND": "webapp.storage.folder.Folder",
         # Names come from row ids, and a task that runs twice writes the same file twice.
         "OPTIONS": {"location": str(MEDIA_ROOT), "allow_overwrite": True},
     },
@@ -111,7 +112,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 if S3_BUCKET := env("S3_BUCKET", default=""):
     STORAGES["default"] = {
-        "BACKEND": "webapp.config.s3.Bucket",
+        "BACKEND": "webapp.storage.s3.Bucket",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": env("S3_ENDPOINT_URL", default=""),
@@ -223,9 +224,9 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "webapp.config.pagination.Pages",
+    "DEFAULT_PAGINATION_CLASS": "webapp.http.pagination.Pages",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "webapp.config.problems.exception_handler",
+    "EXCEPTION_HANDLER": "webapp.http.problems.exception_handler",
     "DEFAULT_THROTTLE_RATES": {
         "guest": env("GUEST_RATE", default="240/min"),
         "user": env("USER_RATE", default="1200/min"),

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from webapp.config import problems
+from webapp.http import problems
 
 handler404 = problems.not_found
 handler500 = problems.server_error

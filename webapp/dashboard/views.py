@@ -18,7 +18,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
-from webapp.config.problems import Problem
+from webapp.http.problems import Problem
 from webapp.reviews import services as reviews
 from webapp.reviews.models import Verdict
 from webapp.studies.api.polling import wait_seconds

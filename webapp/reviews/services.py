@@ -2,7 +2,7 @@
 
 from django.contrib.auth.models import User
 
-from webapp.config.problems import Problem
+from webapp.http.problems import Problem
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from kombu.exceptions import OperationalError
 
-from webapp.config import correlation
 from webapp.config.celery import app
+from webapp.observability import correlation
 
 if TYPE_CHECKING:
     from webapp.studies.models import Image

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.response import Response
 
 from webapp.accounts import identity as identities
-from webapp.config import problems
+from webapp.http import problems
 from webapp.studies.choices import FINAL
 from webapp.studies.models import Image
 from webapp.studies.waiting import study_states, wait_for_change

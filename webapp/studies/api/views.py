@@ -24,7 +24,7 @@ from rest_framework.views import APIView
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
-from webapp.config.problems import Problem
+from webapp.http.problems import Problem
 from webapp.studies.api import serializers
 from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.files import heatmaps, responses, results_csv

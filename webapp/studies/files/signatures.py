@@ -4,7 +4,7 @@ from typing import IO, Any
 
 from django.conf import settings
 
-from webapp.config.problems import Problem
+from webapp.http.problems import Problem
 
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "zip": ".zip", "dicom": ".dcm"}
 

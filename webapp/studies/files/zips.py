@@ -13,7 +13,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.files import File
 
-from webapp.config.problems import Problem
+from webapp.http.problems import Problem
 
 MAX_UNPACKED_BYTES = 16 * 2**30
 ENCRYPTED = 0x1

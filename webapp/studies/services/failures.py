@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from webapp.config import correlation
+from webapp.observability import correlation
 from webapp.studies.choices import WAITING, Status
 from webapp.studies.models import Image
 from webapp.studies.transactions import atomically

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from webapp.config import correlation
+from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from webapp.config import correlation
+from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.models import Archive, Image

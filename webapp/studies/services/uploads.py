@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
-from webapp.config import correlation
+from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import signatures, zips

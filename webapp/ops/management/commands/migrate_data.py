@@ -9,9 +9,9 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.config.storages import Folder
 from webapp.ops.moving import rows, snapshots
 from webapp.ops.moving.bring import bring
+from webapp.storage.folder import Folder
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from webapp.config import correlation
+from webapp.observability import correlation
 
 SENTRY, OTEL = "SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
-from webapp.config import correlation
+from webapp.observability import correlation
 
 FORMATS = ("plain", "json")
 #: Left out of the JSON: whole requests, whose text holds what clients search for, and Celery's copies of messages.

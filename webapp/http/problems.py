@@ -12,7 +12,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
-from webapp.config.storages import StorageAway
+from webapp.storage.folder import StorageAway
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from django.utils.decorators import sync_and_async_middleware
 from django.utils.module_loading import import_string
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from webapp.config import correlation
+from webapp.observability import correlation
 
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "

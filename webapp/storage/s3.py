@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files import File
 from storages.backends.s3 import S3Storage
 
-from webapp.config.storages import StorageAway
+from webapp.storage.folder import StorageAway
 
 #: Larger files are kept on the disk while they are read.
 IN_MEMORY = 8 * 2**20

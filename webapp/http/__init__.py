@@ -1,0 +1,1 @@
+"""HTTP for every app: middleware, problem documents, pagination."""

@@ -1,0 +1,1 @@
+"""Storage backends for uploaded files: a folder, or an S3-compatible store."""
