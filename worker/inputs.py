@@ -81,7 +81,7 @@ class Inputs:
                 pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
             if pixels.shape == (self.size, self.size):
                 return pixels
-            logger.error("input of %s has the shape %s", image.pk, pixels.shape, extra=correlation.of(image))
+            logger.error("input of %s has the shape %s", image.pk, pixels.shape, extra=correlation.log_fields(image))
         except (OSError, ValueError, SyntaxError) as error:
-            logger.error("input of %s cannot be read: %s", image.pk, error, extra=correlation.of(image))
+            logger.error("input of %s cannot be read: %s", image.pk, error, extra=correlation.log_fields(image))
         return None

@@ -11,7 +11,7 @@ from celery import signals
 from django.conf import settings
 from django.db import Error, close_old_connections, connections
 
-from webapp.ops import alive, services
+from webapp.ops import liveness, services
 from worker import reader
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _last = 0.0
 def _name(sender: str, **_: Any) -> None:
     global _node
     _node = sender
-    alive.say(False)  # one that was killed in this container has left it
+    liveness.mark(healthy=False)  # one that was killed in this container has left it
     if ROLE == "infer":
         _say(False)
 
@@ -54,7 +54,7 @@ def _alive(**_: Any) -> None:
     global _last
     if _node and time.monotonic() - _last > EVERY:
         _last = time.monotonic()
-        alive.renew()
+        liveness.renew()
         _try(services.worker_is_alive, _node, ROLE, ready=ROLE == "ingest")
 
 
@@ -65,12 +65,12 @@ def child_is_gone() -> None:
 
 @signals.worker_shutdown.connect
 def _gone(**_: Any) -> None:
-    alive.say(False)
+    liveness.mark(healthy=False)
     _try(services.forget_worker, _node)
 
 
 def _say(ready: bool, model: str = "", device: str = "") -> None:
-    alive.say(ready)
+    liveness.mark(healthy=ready)
     _try(services.report_worker, _node, ROLE, ready=ready, model=model, device=device)
 
 

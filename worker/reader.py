@@ -115,7 +115,7 @@ def _tell(images: Sequence["Image"], seconds: float) -> None:
     times = [(image.priority, image.created_at, image.ready_at, image.claimed_at) for image in images]
     metrics.read(times, timezone.now())
     for image in images:
-        logger.info("image %s read in a batch of %d", image.pk, len(images), extra=correlation.of(image))
+        logger.info("image %s read in a batch of %d", image.pk, len(images), extra=correlation.log_fields(image))
 
 
 def _present(inputs: Mapping[UUID, NDArray[np.uint8] | None]) -> dict[UUID, NDArray[np.uint8]]:

@@ -70,8 +70,8 @@ def tell() -> None:
     """Print every row and every file's checksum."""
     from django.core.files.storage import default_storage
 
-    from webapp.ops.moving import rows
-    from webapp.ops.moving.files import digest_of, named
+    from webapp.transfer import rows
+    from webapp.transfer.files import digest_of, named
 
     source = rows.of_database("default")
     told: dict[str, object] = {

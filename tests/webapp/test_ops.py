@@ -16,7 +16,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 
-from webapp.ops import alive, services
+from webapp.ops import liveness, services
 from webapp.ops.models import Worker
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
@@ -296,19 +296,19 @@ def test_everybody_else_may_not_pass(user_client):
 def test_the_file_is_made_renewed_and_taken_away(settings, tmp_path):
     file = tmp_path / "alive"
     settings.ALIVE_PATH = str(file)
-    alive.renew()
+    liveness.renew()
     assert not file.exists()
-    alive.say(True)
+    liveness.mark(healthy=True)
     os.utime(file, (0, 0))
-    alive.renew()
+    liveness.renew()
     assert file.stat().st_mtime > 0
-    alive.say(False)
+    liveness.mark(healthy=False)
     assert not file.exists()
-    alive.say(False)
+    liveness.mark(healthy=False)
 
 
 def test_without_a_path_nothing_is_written(settings):
     settings.ALIVE_PATH = ""
-    alive.say(True)
-    alive.renew()
-    alive.say(False)
+    liveness.mark(healthy=True)
+    liveness.renew()
+    liveness.mark(healthy=False)

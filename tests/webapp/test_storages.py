@@ -8,8 +8,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from tests import servers
-from webapp.storage.folder import Folder, StorageAway
-from webapp.storage.s3 import Bucket
+from webapp.storage.folder import LocalStorage, StorageUnavailable
+from webapp.storage.s3 import S3Storage
 
 KEY = {"access_key": "for-tests", "secret_key": servers.PASSWORD, "region_name": "us-east-1"}
 
@@ -21,8 +21,8 @@ def store() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def bucket(store: dict[str, str]) -> Bucket:
-    return Bucket(bucket_name=store["S3_BUCKET"], endpoint_url=store["S3_ENDPOINT_URL"], **KEY)
+def bucket(store: dict[str, str]) -> S3Storage:
+    return S3Storage(bucket_name=store["S3_BUCKET"], endpoint_url=store["S3_ENDPOINT_URL"], **KEY)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -59,23 +59,23 @@ def test_a_file_that_is_gone(storage: Any) -> None:
 
 
 def test_a_volume_that_is_not_mounted_is_away() -> None:
-    folder: Folder = storages["default"]
-    with pytest.raises(StorageAway, match="mounted"):
+    folder: LocalStorage = storages["default"]
+    with pytest.raises(StorageUnavailable, match="mounted"):
         folder.open("uploads/ab/file.bin")
 
 
 def test_a_bucket_that_is_not_there_is_away(store: dict[str, str]) -> None:
-    missing = Bucket(bucket_name="another", endpoint_url=store["S3_ENDPOINT_URL"], **KEY)
+    missing = S3Storage(bucket_name="another", endpoint_url=store["S3_ENDPOINT_URL"], **KEY)
     assert not missing.is_there()
-    with pytest.raises(StorageAway):
+    with pytest.raises(StorageUnavailable):
         missing.open("uploads/ab/file.bin")
 
 
 def test_a_store_that_does_not_answer_is_away() -> None:
-    away = Bucket(bucket_name="any", endpoint_url=f"http://127.0.0.1:{servers.free_port()}", **KEY)
+    away = S3Storage(bucket_name="any", endpoint_url=f"http://127.0.0.1:{servers.free_port()}", **KEY)
     assert not away.is_there()
     for use in (lambda: away.open("a"), lambda: away.save("a", ContentFile(b"x")), lambda: away.exists("a")):
-        with pytest.raises(StorageAway):
+        with pytest.raises(StorageUnavailable):
             use()
 
 
@@ -83,7 +83,7 @@ def test_an_upload_to_a_storage_that_is_away_says_so(
     client: Any, problem: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: Any) -> str:
-        raise StorageAway("no route to host")
+        raise StorageUnavailable("no route to host")
 
-    monkeypatch.setattr(Folder, "_save", away)
+    monkeypatch.setattr(LocalStorage, "_save", away)
     problem(client.upload(), 503, "storage_unavailable")

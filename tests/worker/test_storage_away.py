@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from tests import synthetic
 from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
-from webapp.storage.folder import Folder, StorageAway
+from webapp.storage.folder import LocalStorage, StorageUnavailable
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Study
 from worker import reader, tasks
@@ -26,15 +26,15 @@ ZIP = synthetic.zip_of({"a.jpg": synthetic.xray_jpeg(size=(160, 120))})
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Have the storage not answer; for names that start with a text only, where one is given."""
-    opened = Folder._open
+    opened = LocalStorage._open
 
     def leave(prefix: str = "") -> None:
-        def fail(self: Folder, name: str, mode: str = "rb") -> Any:
+        def fail(self: LocalStorage, name: str, mode: str = "rb") -> Any:
             if name.startswith(prefix):
-                raise StorageAway("connect timeout")
+                raise StorageUnavailable("connect timeout")
             return opened(self, name, mode)
 
-        monkeypatch.setattr(Folder, "_open", fail)
+        monkeypatch.setattr(LocalStorage, "_open", fail)
 
     return leave
 
@@ -53,7 +53,7 @@ def test_an_upload_waits(upload: Callable[..., Image], away: Callable[..., None]
     image = upload()
     away()
     for _ in range(5):
-        with pytest.raises(StorageAway):
+        with pytest.raises(StorageUnavailable):
             tasks.ingest(str(image.pk))
     image.refresh_from_db()
     assert (image.status, image.attempts) == (Status.QUEUED, 0)
@@ -67,7 +67,7 @@ def test_an_upload_waits_where_the_volume_is_not_mounted(upload: Callable[..., I
     for folder_is_there in (False, True):
         if folder_is_there:
             storage.mkdir()
-        with pytest.raises(StorageAway):
+        with pytest.raises(StorageUnavailable):
             tasks.ingest(str(image.pk))
     image.refresh_from_db()
     assert (image.status, image.attempts) == (Status.QUEUED, 0)
@@ -99,7 +99,7 @@ def test_inputs_tell_the_three_apart(prepared: Callable[..., Image], away: Calla
 def test_a_zip_waits(archive: Archive, away: Callable[..., None], monkeypatch: Any) -> None:
     away()
     for _ in range(5):
-        with pytest.raises(StorageAway):
+        with pytest.raises(StorageUnavailable):
             tasks.unpack(str(archive.pk))
     archive.refresh_from_db()
     assert (archive.state, archive.attempts) == (Archive.State.QUEUED, 0)

@@ -12,17 +12,6 @@ app = Celery("pneumoqueue")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
-@signals.beat_init.connect
-def _beat(**_: Any) -> None:
-    """Beat is well as long as what it sends goes out."""
-    from webapp.ops import alive
-
-    def sent(**_: Any) -> None:
-        alive.say(True)
-
-    signals.after_task_publish.connect(sent, weak=False)
-
-
 if settings.LOG_FORMAT == "json":
     logging.captureWarnings(True)
 

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "webapp.reviews",
     "webapp.dashboard",
     "webapp.ops",
+    "webapp.transfer",
 ]
 
 # Every one of these runs under asyncio: a single one that does not would hold a thread for each client that waits.
@@ -104,7 +105,7 @@ STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STATIC_URL = "static/"
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {
-        "BACKEND": "webapp.storage.folder.Folder",
+        "BACKEND": "webapp.storage.folder.LocalStorage",
         # Names come from row ids, and a task that runs twice writes the same file twice.
         "OPTIONS": {"location": str(MEDIA_ROOT), "allow_overwrite": True},
     },
@@ -112,7 +113,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 if S3_BUCKET := env("S3_BUCKET", default=""):
     STORAGES["default"] = {
-        "BACKEND": "webapp.storage.s3.Bucket",
+        "BACKEND": "webapp.storage.s3.S3Storage",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": env("S3_ENDPOINT_URL", default=""),

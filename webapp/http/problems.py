@@ -12,7 +12,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
-from webapp.storage.folder import StorageAway
+from webapp.storage.folder import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """Django REST Framework's handler, giving problem documents."""
     if isinstance(error, SuspiciousOperation):
         error = _refused(error)
-    if isinstance(error, StorageAway):
+    if isinstance(error, StorageUnavailable):
         logger.error("the storage is away: %s", error)
         error = Problem(503, "storage_unavailable", "The storage does not answer. Please try again in a few minutes.")
     response = drf_handler(error, context)

@@ -38,7 +38,7 @@ def add(**fields: str) -> None:
     begin(**{**_fields.get(), **fields})
 
 
-def of(image: Any) -> dict[str, str]:
+def log_fields(image: Any) -> dict[str, str]:
     """The fields of a line about an image, where it is one of many."""
     return {"request_id": image.request_id, "image_id": str(image.pk)}
 

@@ -6,4 +6,4 @@ class OpsConfig(AppConfig):
     verbose_name = "operations"
 
     def ready(self) -> None:
-        from webapp.ops import encodings  # noqa: F401  (it registers itself)
+        from webapp.ops import beat, encodings  # noqa: F401  (they register themselves)

@@ -11,11 +11,11 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage
 
 
-class StorageAway(OSError):
+class StorageUnavailable(OSError):
     """The storage does not answer, or refuses to."""
 
 
-class Folder(FileSystemStorage):
+class LocalStorage(FileSystemStorage):
     """A folder of this machine or a volume."""
 
     def _open(self, name: str, mode: str = "rb") -> File:
@@ -25,7 +25,7 @@ class Folder(FileSystemStorage):
             # Where nothing is mounted there is an empty folder, or none; the kinds of files have folders of their own.
             kind = Path(self.path(name.split("/")[0]))
             if not kind.exists():
-                raise StorageAway(f"{kind} is not there; is the volume mounted?") from None
+                raise StorageUnavailable(f"{kind} is not there; is the volume mounted?") from None
             raise
 
     def is_there(self) -> bool:

@@ -11,9 +11,9 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files import File
-from storages.backends.s3 import S3Storage
+from storages.backends.s3 import S3Storage as BaseS3Storage
 
-from webapp.storage.folder import StorageAway
+from webapp.storage.folder import StorageUnavailable
 
 #: Larger files are kept on the disk while they are read.
 IN_MEMORY = 8 * 2**20
@@ -28,12 +28,12 @@ def _errors(name: str) -> Iterator[None]:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in GONE:
             raise FileNotFoundError(f"{name} is not in the bucket") from error
-        raise StorageAway(str(error)) from error
+        raise StorageUnavailable(str(error)) from error
     except (BotoCoreError, Boto3Error) as error:
-        raise StorageAway(str(error)) from error
+        raise StorageUnavailable(str(error)) from error
 
 
-class Bucket(S3Storage):
+class S3Storage(BaseS3Storage):
     """A bucket of a store that speaks S3."""
 
     def __init__(self, *, endpoint_url: str = "", **options: Any) -> None:

@@ -57,7 +57,7 @@ class Study(Owned):
         return reverse("study", args=[self.pk])
 
 
-class Requested(models.Model):
+class RequestIdMixin(models.Model):
     """Came with a request, whose id the log's lines tell."""
 
     # The database's own default, since web processes of the release before go on writing during an upgrade.
@@ -67,7 +67,7 @@ class Requested(models.Model):
         abstract = True
 
 
-class Archive(Requested):
+class Archive(RequestIdMixin):
     """A ZIP on its way to becoming images."""
 
     class State(models.TextChoices):
@@ -91,7 +91,7 @@ class Archive(Requested):
         return self.filename
 
 
-class Image(Owned, Requested):
+class Image(Owned, RequestIdMixin):
     """One uploaded image and its way to a result."""
 
     study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="images")

@@ -47,4 +47,4 @@ def fail_suspects(image_ids: Sequence[UUID]) -> None:
 def log_each(image_ids: Sequence[UUID], what: str) -> None:
     """Log what befell some images, a line for each."""
     for image in Image.objects.filter(pk__in=image_ids).only("request_id"):
-        logger.warning("image %s %s", image.pk, what, extra=correlation.of(image))
+        logger.warning("image %s %s", image.pk, what, extra=correlation.log_fields(image))

@@ -43,7 +43,7 @@ def start_ingest(image_id: UUID) -> Image | None:
     )
     if started:
         image = Image.objects.get(pk=image_id)
-        correlation.add(**correlation.of(image))
+        correlation.add(**correlation.log_fields(image))
         return image
     fail_suspects([image_id])
     return None
@@ -63,7 +63,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
     if moved:
         image.attempts = 0
         transaction.on_commit(partial(dispatch.send, dispatch.INFER, [image]))
-        logger.info("image %s prepared", image.pk, extra=correlation.of(image))
+        logger.info("image %s prepared", image.pk, extra=correlation.log_fields(image))
     return bool(moved)
 
 

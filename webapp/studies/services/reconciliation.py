@@ -55,7 +55,7 @@ def reconcile(limit: int = 2000) -> dict[str, Any]:
 def _send_again(step: str, images: Sequence[Image]) -> None:
     _count_message(images)
     for image in images:
-        logger.info("image %s is sent to %s again", image.pk, step, extra=correlation.of(image))
+        logger.info("image %s is sent to %s again", image.pk, step, extra=correlation.log_fields(image))
     dispatch.send(step, images)
 
 

@@ -32,7 +32,7 @@ def create_image(
     signatures.check_image(file)
     image = _new_image(identity, file, filename=filename, priority=priority)
     _keep_image(image, identity, patient)
-    logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.of(image))
+    logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
     return image
 
 

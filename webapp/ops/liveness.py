@@ -1,21 +1,21 @@
-"""A file that a process without a port keeps young while all is well, for its container's health check."""
+"""A file that a process without a port touches while it is healthy, for its container's health check."""
 
 from pathlib import Path
 
 from django.conf import settings
 
 
-def say(well: bool) -> None:
-    """Make the file, or take it away."""
+def mark(*, healthy: bool) -> None:
+    """Create the file, or remove it."""
     if not settings.ALIVE_PATH:
         return
-    if well:
+    if healthy:
         Path(settings.ALIVE_PATH).touch()
     else:
         Path(settings.ALIVE_PATH).unlink(missing_ok=True)
 
 
 def renew() -> None:
-    """Keep the file young, where it has been made."""
+    """Touch the file if it exists."""
     if settings.ALIVE_PATH and Path(settings.ALIVE_PATH).exists():
         Path(settings.ALIVE_PATH).touch()

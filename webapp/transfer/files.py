@@ -10,8 +10,8 @@ from django.core.files import File
 from django.core.files.storage import Storage
 from django.db import models
 
-from webapp.ops.moving.rows import Source
 from webapp.studies.models import Archive, Image
+from webapp.transfer.rows import Source
 
 THREADS = 8
 CHUNK = 256

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.ops.moving import backups
-from webapp.ops.moving.bring import progress, told_of
-from webapp.ops.moving.files import Damaged
+from webapp.transfer import backups
+from webapp.transfer.files import Damaged
+from webapp.transfer.loading import progress, summary
 
 
 class Command(BaseCommand):
@@ -26,6 +26,6 @@ class Command(BaseCommand):
         except (Damaged, OSError) as error:
             raise CommandError(f"There is no backup: {error}.") from error
         self.stdout.write(f"rows: {sum(counts.values())} in {len(counts)} tables")
-        self.stdout.write(told_of(copied, "are in it"))
+        self.stdout.write(summary(copied, "are in it"))
         seconds = time.monotonic() - started
         self.stdout.write(f"{file}: {file.stat().st_size / 2**20:.1f} MB after {seconds:.1f} s")

@@ -21,10 +21,10 @@ from django.db import models
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from webapp.ops.moving import files, rows, snapshots
-from webapp.ops.moving.files import Copied, Damaged
-from webapp.ops.moving.rows import CHUNK, Model, all_models, label
 from webapp.studies.models import Archive
+from webapp.transfer import files, rows, snapshots
+from webapp.transfer.files import Copied, Damaged
+from webapp.transfer.rows import CHUNK, Model, all_models, label
 
 FORMAT = 1
 MANIFEST = "manifest.json"

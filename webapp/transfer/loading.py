@@ -8,15 +8,15 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 
-from webapp.ops.moving import files, rows
-from webapp.ops.moving.files import Copied, Damaged
-from webapp.ops.moving.rows import Incomplete, Model, NotEmpty, Source
+from webapp.transfer import files, rows
+from webapp.transfer.files import Copied, Damaged
+from webapp.transfer.rows import Incomplete, Model, NotEmpty, Source
 
 Say = Callable[[str], object]
 TARGET = "default"
 
 
-def bring(
+def load_all(
     source: Source, count: Callable[[Model], int], open_file: Callable[[str], IO[bytes] | File], say: Say
 ) -> None:
     """Bring everything here, and compare.
@@ -36,7 +36,7 @@ def bring(
     try:
         rows.prepare(source, TARGET)
         copied = files.copy_all(source, open_file, default_storage, progress(say))
-        say(told_of(copied, "are here and compared"))
+        say(summary(copied, "are here and compared"))
         for model in rows.all_models():
             total, done, told = count(model), 0, time.monotonic()
             for chunk in source(model):
@@ -66,7 +66,7 @@ def progress(say: Say) -> Callable[[Copied], None]:
     return told
 
 
-def told_of(done: Copied, what: str) -> str:
+def summary(done: Copied, what: str) -> str:
     text = f"files: {done.files} ({done.bytes / 2**20:.1f} MB) {what}"
     if done.there:
         text += f", {done.there} were there already"

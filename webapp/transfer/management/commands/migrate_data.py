@@ -9,9 +9,9 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.ops.moving import rows, snapshots
-from webapp.ops.moving.bring import bring
-from webapp.storage.folder import Folder
+from webapp.storage.folder import LocalStorage
+from webapp.transfer import rows, snapshots
+from webapp.transfer.loading import load_all
 
 
 class Command(BaseCommand):
@@ -31,11 +31,11 @@ class Command(BaseCommand):
         with snapshots.of_file(database) as alias:
             # It may be of an earlier release.
             call_command("migrate", database=alias, verbosity=0)
-            bring(
+            load_all(
                 rows.of_database(alias),
                 lambda model: rows.count(model, alias),
                 # Where the files stay in their folder, they are only compared.
-                Folder(location=str(media)).open if media.is_dir() else default_storage.open,
+                LocalStorage(location=str(media)).open if media.is_dir() else default_storage.open,
                 self.stdout.write,
             )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.ops.moving import backups
-from webapp.ops.moving.bring import bring
+from webapp.transfer import backups
+from webapp.transfer.loading import load_all
 
 
 class Command(BaseCommand):
@@ -22,6 +22,6 @@ class Command(BaseCommand):
                 backup = backups.check(tar)
                 made = f"release {backup.manifest['version']}, {backup.manifest['made_at'][:16]}"
                 self.stdout.write(f"{file} is whole ({made})")
-                bring(backup.read, backup.count, backup.open, self.stdout.write)
+                load_all(backup.read, backup.count, backup.open, self.stdout.write)
         except (OSError, tarfile.TarError, backups.NoBackup) as error:
             raise CommandError(f"{file} cannot be restored: {error}.") from error
