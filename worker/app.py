@@ -8,7 +8,7 @@ import os
 
 import django
 
-from worker import exposition
+from worker.process import exposition
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
@@ -16,6 +16,7 @@ exposition.prepare()
 django.setup()
 
 from webapp.config.celery import app  # noqa: E402  (the models behind it need setup first)
-from worker import connections, logs, presence, tasks, tracing  # noqa: E402  (likewise)
+from worker import tasks  # noqa: E402  (likewise)
+from worker.process import connections, logs, presence, tracing  # noqa: E402  (likewise)
 
 __all__ = ["app", "connections", "exposition", "logs", "presence", "tasks", "tracing"]

@@ -13,8 +13,10 @@ from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
 from webapp.http.problems import Problem
 from webapp.studies.services import archives, failures, preparation, reading, reconciliation
-from worker import metrics, preparing, presence, reader
-from worker.batching import AdaptiveBatches
+from worker.infer import reader
+from worker.infer.batching import AdaptiveBatches
+from worker.ingest import preparing
+from worker.process import metrics, presence
 
 logger = get_task_logger(__name__)
 

@@ -18,7 +18,8 @@ from tests import synthetic
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
-from worker import preparing, presence
+from worker.ingest import preparing
+from worker.process import presence
 
 #: Unlike the defaults, so that a worker that ignores the bundle is found out.
 SPEC = Preprocessing(size=224, blur=1.5, percentiles=(2.0, 98.0))

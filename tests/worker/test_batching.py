@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 from kombu.message import Message
 
-from worker.batching import AdaptiveBatches
+from worker.infer.batching import AdaptiveBatches
 
 
 class Job:

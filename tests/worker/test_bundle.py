@@ -8,7 +8,8 @@ import pytest
 
 from ml.errors import BundleError
 from tests.worker.conftest import SPEC, write_bundle
-from worker import bundle, preparing
+from worker import bundle
+from worker.ingest import preparing
 
 
 def test_the_newest_release_is_taken(models: Path) -> None:

@@ -9,7 +9,7 @@ from django.db import connections
 
 from webapp.studies.choices import Priority
 from webapp.studies.models import Image
-from worker.inputs import Inputs
+from worker.infer.inputs import Inputs
 
 Prepared = Callable[..., Image]
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker.batching import Lanes
+from worker.infer.batching import Lanes
 
 
 def message(name: str, *, bulk: bool = False, alone: bool = False) -> SimpleNamespace:

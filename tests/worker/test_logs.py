@@ -7,7 +7,7 @@ import pytest
 from celery import signals
 
 from webapp.observability import correlation
-from worker import logs
+from worker.process import logs
 
 
 def task(name: str, **request: str) -> SimpleNamespace:

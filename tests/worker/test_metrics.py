@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.service import ROOT, free_ports
-from worker import metrics
+from worker.process import metrics
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 Grown = Callable[..., float]
@@ -78,9 +78,9 @@ def test_what_the_reconciler_finds_is_counted(grown: Grown) -> None:
 #: A worker's parent with one child after another in the same place of its pool, the first of which is killed.
 PARENT = """
 import os, signal, urllib.request
-from worker import exposition
+from worker.process import exposition
 exposition.prepare()
-from worker import metrics
+from worker.process import metrics
 from billiard import Process
 
 def child(number):
@@ -124,7 +124,7 @@ def test_a_parent_serves_what_its_children_counted_those_that_were_killed_too(tm
 
 def test_a_taken_port_does_not_stop_a_worker(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
                                              tmp_path: Path) -> None:  # fmt: skip
-    from worker import exposition
+    from worker.process import exposition
 
     def taken(*_: object, **__: object) -> None:
         raise OSError("address already in use")
@@ -137,7 +137,7 @@ def test_a_taken_port_does_not_stop_a_worker(monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_without_a_port_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    from worker import exposition
+    from worker.process import exposition
 
     monkeypatch.delenv("METRICS_PORT", raising=False)
     monkeypatch.setattr(exposition, "start_http_server", lambda *_, **__: pytest.fail("it was"))
@@ -145,7 +145,7 @@ def test_without_a_port_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_child_gives_up_the_parents_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    from worker import exposition
+    from worker.process import exposition
 
     closed: list[str] = []
     socket = SimpleNamespace(close=lambda: closed.append("closed"))

@@ -24,7 +24,8 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
 from webapp.studies.services import cancellation, preparation
-from worker import preparing, tasks
+from worker import tasks
+from worker.ingest import preparing
 
 pytestmark = pytest.mark.usefixtures("installed")
 Upload = Callable[..., Image]

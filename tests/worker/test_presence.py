@@ -14,7 +14,9 @@ from django.utils import timezone
 
 from webapp.ops import services
 from webapp.ops.models import Worker
-from worker import presence, reader, tasks
+from worker import tasks
+from worker.infer import reader
+from worker.process import presence
 
 Starts = Callable[[str], None]
 pytestmark = pytest.mark.django_db

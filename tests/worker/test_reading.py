@@ -20,8 +20,10 @@ from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps
 from webapp.studies.models import Image, Prediction
 from webapp.studies.services import cancellation, reading
-from worker import bundle, preparing, reader, tasks
-from worker.inputs import Inputs
+from worker import bundle, tasks
+from worker.infer import reader
+from worker.infer.inputs import Inputs
+from worker.ingest import preparing
 
 Prepared = Callable[..., Image]
 

@@ -16,8 +16,9 @@ from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by
 from webapp.storage.folder import LocalStorage, StorageUnavailable
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Study
-from worker import reader, tasks
-from worker.inputs import Inputs
+from worker import tasks
+from worker.infer import reader
+from worker.infer.inputs import Inputs
 
 pytestmark = pytest.mark.django_db
 ZIP = synthetic.zip_of({"a.jpg": synthetic.xray_jpeg(size=(160, 120))})

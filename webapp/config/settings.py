@@ -168,7 +168,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
 # A worker that reads holds the batch in hand and the next one, which gathers meanwhile.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 2 * MAX_BATCH if WORKER_ROLE == "infer" else 1
-# Tasks in which a worker's process keeps its connection to the database; see worker/connections.py.
+# Tasks in which a worker's process keeps its connection to the database; see worker/process/connections.py.
 CELERY_DB_REUSE_MAX = 10_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True

@@ -19,7 +19,7 @@ class WorkerQuerySet(models.QuerySet[Any]):
 
 
 class Worker(models.Model):
-    """A worker as it last reported. Written by :mod:`worker.presence`."""
+    """A worker as it last reported. Written by :mod:`worker.process.presence`."""
 
     name = models.CharField(max_length=255, primary_key=True)
     role = models.CharField(max_length=20)

@@ -5,7 +5,7 @@ import math
 
 #: One colour whose opacity is the map, as `python -m ml predict --heatmaps` draws it.
 COLOUR = (255, 96, 16)
-#: What the longer side of a preview, over which the map is laid, is near to; see :mod:`worker.preparing`.
+#: What the longer side of a preview, over which the map is laid, is near to; see :mod:`worker.ingest.preparing`.
 PREVIEW_SIDE = 1024
 
 

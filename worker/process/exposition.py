@@ -42,7 +42,7 @@ def prepare() -> None:
 @signals.worker_process_init.connect
 def _in_child(**_: Any) -> None:
     global _identity, _server
-    from worker import metrics
+    from worker.process import metrics
 
     _identity = f"{_role}-{getattr(current_process(), 'index', 0)}"
     if _server:

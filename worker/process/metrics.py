@@ -1,7 +1,7 @@
 """What the workers count for Prometheus.
 
 The prefork child does the work, so it counts into files that its parent, or the web process on the same machine, reads
-(:mod:`worker.exposition`). Importing this needs neither Django nor a deep-learning framework.
+(:mod:`worker.process.exposition`). Importing this needs neither Django nor a deep-learning framework.
 """
 
 from collections.abc import Iterable, Mapping

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connections
 
 from webapp.ops import liveness, services
-from worker import reader
+from worker.infer import reader
 
 logger = logging.getLogger(__name__)
 

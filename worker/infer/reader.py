@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from webapp.observability import correlation
 from webapp.studies.services import failures, reading
-from worker import bundle, metrics
-from worker.inputs import Inputs
+from worker import bundle
+from worker.infer.inputs import Inputs
+from worker.process import metrics
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle

@@ -1,0 +1,1 @@
+"""Read prepared images in adaptive batches."""

@@ -1,0 +1,1 @@
+"""Prepare uploads: decode, check, store the preview and the model's input."""

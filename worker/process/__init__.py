@@ -1,0 +1,1 @@
+"""What every worker process needs: logs, metrics, presence, connections, tracing."""
