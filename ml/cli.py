@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from ml import data
-from ml import recipe as recipes
+from ml.dataset import data
 from ml.errors import BundleError, ExportError, ImageError
+from ml.training import recipe as recipes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train a network and write its bundle")
-    train.add_argument("--recipe", default=recipes.DEFAULT, help="a name (see ml/recipes), or a TOML file")
+    train.add_argument("--recipe", default=recipes.DEFAULT, help="a name (see ml/training/recipes), or a TOML file")
     train.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/")
     train.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
     train.add_argument("--extra", type=Path, help="radiologists' verdicts: a CSV of file, verdict, patient")
@@ -119,10 +119,10 @@ def parser() -> argparse.ArgumentParser:
 def _train(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from ml import extra
-    from ml.average import training
-    from ml.cost import Cost
-    from ml.release import Judged, add_check, release
+    from ml.dataset import extra
+    from ml.experiments.cost import Cost
+    from ml.training.average import training
+    from ml.training.release import Judged, add_check, release
 
     arguments.work.mkdir(parents=True, exist_ok=True)
     cost = Cost(arguments.work / "cost.json")
@@ -149,22 +149,22 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from ml import comparison
-    from ml.compare import compare
+    from ml.experiments import comparison_tables
+    from ml.experiments.compare import compare
 
     report = compare(
         arguments.models, arguments.data, also=arguments.also, weights=dict(arguments.weights), work=arguments.work,
         epochs=arguments.epochs, limit=arguments.limit, held_out=arguments.held_out, seconds=arguments.seconds,
         json_file=arguments.json,
     )  # fmt: skip
-    text = comparison.markdown(report)
+    text = comparison_tables.markdown(report)
     print(text)
     if arguments.markdown:
         arguments.markdown.write_text(text)
     if arguments.csv:
-        comparison.write_csv(report, arguments.csv)
+        comparison_tables.write_csv(report, arguments.csv)
     if arguments.figure:
-        from ml.figures import draw_comparison
+        from ml.evaluation.figures import draw_comparison
 
         counts = report["data"]
         draw_comparison(arguments.figure, report["models"], f"{counts['files']} files of {counts['patients']} patients")
@@ -184,8 +184,8 @@ def _count(text: str) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
-    from ml.bundle import Bundle
-    from ml.release import recalibrate
+    from ml.bundles.bundle import Bundle
+    from ml.training.release import recalibrate
 
     bundle = Bundle.read(arguments.model)
     samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
@@ -197,38 +197,38 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from ml.evaluate import evaluate
+    from ml.evaluation.evaluate import evaluate
 
     evaluate(arguments.model, arguments.data, json_file=arguments.json, figures=arguments.figures)
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from ml.predict import predict
+    from ml.inference.predict import predict
 
     return predict(arguments.model, arguments.files, json_file=arguments.json, heatmaps=arguments.heatmaps)
 
 
 def _novelty(arguments: argparse.Namespace) -> None:
-    from ml.novelty_report import report
+    from ml.evaluation.novelty_report import report
 
     report(arguments.model, arguments.data, also=arguments.also, others=arguments.others, write=arguments.write)
 
 
 def _table(arguments: argparse.Namespace) -> None:
-    from ml.table import print_table
+    from ml.experiments.table import print_table
 
     print_table(arguments.runs)
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from ml.bundle import Bundle
-    from ml.export import export
+    from ml.bundles.bundle import Bundle
+    from ml.bundles.export import export
 
     print(f"wrote {export(Bundle.read(arguments.model), arguments.output, arguments.format)}")
 
 
 def _benchmark(arguments: argparse.Namespace) -> None:
-    from ml.benchmark import benchmark
+    from ml.inference.benchmark import benchmark
 
     files = sorted(file for file in arguments.files.rglob("*") if file.is_file()) if arguments.files else []
     benchmark(arguments.model, arguments.batch, seconds=arguments.seconds, files=files, json_file=arguments.json)

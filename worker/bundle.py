@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ml.bundle import Bundle
+from ml.bundles.bundle import Bundle
 from ml.errors import BundleError
 
 

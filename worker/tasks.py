@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
-from webapp.http.problems import Problem
+from webapp.refusals import Refused
 from webapp.studies.services import archives, failures, preparation, reading, reconciliation
 from worker.infer import reader
 from worker.infer.batching import AdaptiveBatches
@@ -53,8 +53,8 @@ def unpack(archive_id: str) -> str:
     """Make images of a ZIP."""
     try:
         return f"{archives.unpack(UUID(archive_id))} images"
-    except Problem as error:
-        archives.fail_archive(UUID(archive_id), error.code, str(error.detail))
+    except Refused as error:
+        archives.fail_archive(UUID(archive_id), error.code, error.detail)
         return error.code
     except FileNotFoundError:
         archives.fail_archive(

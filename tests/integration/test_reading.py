@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.bundle import Bundle
-from ml.decode import open_image
-from ml.preprocess import to_input
+from ml.bundles.bundle import Bundle
+from ml.pictures.decode import open_image
+from ml.pictures.preprocess import to_input
 from tests import clients, synthetic
 from tests.service import ROOT, Service, bundle
 

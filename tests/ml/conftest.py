@@ -7,8 +7,10 @@ from pathlib import Path
 import keras
 import pytest
 
-from ml import architectures, bundle, data
-from ml.preprocess import Preprocessing
+from ml.bundles import bundle
+from ml.dataset import data
+from ml.networks import architectures
+from ml.pictures.preprocess import Preprocessing
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +30,8 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
 
 @pytest.fixture(scope="session")
 def built() -> Callable[..., keras.Model]:
-    """:func:`ml.architectures.build`, but each network of a size is built once for all tests: the large ones take
-    seconds. Their weights are whatever the last test left."""
+    """:func:`ml.networks.architectures.build`, but each network of a size is built once for all tests: the large ones
+    take seconds. Their weights are whatever the last test left."""
     return functools.cache(architectures.build)
 
 

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from ml import architectures, bundle, data
+from ml.bundles import bundle
+from ml.dataset import data
+from ml.networks import architectures
 
 
 @pytest.fixture(scope="module")

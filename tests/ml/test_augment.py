@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ml.augment import HARD, Strength, perturb
-from ml.preprocess import Preprocessing, to_input
+from ml.pictures.augment import HARD, Strength, perturb
+from ml.pictures.preprocess import Preprocessing, to_input
 from tests import synthetic
 
 SPEC = Preprocessing()

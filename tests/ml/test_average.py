@@ -7,11 +7,13 @@ import keras
 import numpy as np
 import pytest
 
-from ml import cli, data, recipe
-from ml.average import Average, training
-from ml.bundle import Bundle
-from ml.images import TrainingImages
-from ml.train import Run
+from ml import cli
+from ml.bundles.bundle import Bundle
+from ml.dataset import data
+from ml.training import recipe
+from ml.training.average import Average, training
+from ml.training.sequences import TrainingImages
+from ml.training.train import Run
 
 MEMBER = """
 architecture = "vgg16"

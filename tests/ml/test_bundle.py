@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.bundle import WEIGHTS, Bundle
+from ml.bundles.bundle import WEIGHTS, Bundle
 from ml.errors import BundleError
 from tests.service import ROOT
 
@@ -44,7 +44,7 @@ def test_missing_weights_are_refused(copy: Path) -> None:
 
 
 def test_weights_of_another_network_are_refused(copy: Path) -> None:
-    from ml.bundle import sha256
+    from ml.bundles.bundle import sha256
 
     with (copy / WEIGHTS).open("wb") as file:
         np.savez(file, something=np.zeros(3))

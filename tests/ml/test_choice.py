@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ml import bootstrap, calibration, metrics, operating
-from ml.calibration import Calibration
+from ml.statistics import bootstrap, calibration, metrics, operating
+from ml.statistics.calibration import Calibration
 
 
 def overconfident(n: int = 4000, factor: float = 3.0, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import cli, engines
-from ml.bundle import Bundle
-from ml.predict import load_input
+from ml import cli
+from ml.bundles.bundle import Bundle
+from ml.inference import engines
+from ml.inference.predict import load_input
 from tests import synthetic
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import bundle, cli, data
-from ml.bundle import Bundle
-from ml.trial import Trial
+from ml import cli
+from ml.bundles import bundle
+from ml.bundles.bundle import Bundle
+from ml.dataset import data
+from ml.experiments.trial import Trial
 
 #: The report's small network on tiny data: half of the patients held out.
 RECIPE = """
@@ -109,7 +111,7 @@ def test_a_quick_try_says_so_and_goes_on_where_it_was_stopped(
     recipe: Path, xrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = (recipe, "--work", tmp_path / "work", "--epochs", 2, "--limit", 5)
-    from ml import train
+    from ml.training import train
 
     written = train._append
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ml import data
-from ml.data import Sample
+from ml.dataset import data
+from ml.dataset.data import Sample
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.decode import MAX_PIXELS, MIN_SIDE, open_image
 from ml.errors import ImageError
+from ml.pictures.decode import MAX_PIXELS, MIN_SIDE, open_image
 from tests import synthetic
 
 

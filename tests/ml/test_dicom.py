@@ -18,8 +18,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from ml import dicom
 from ml.errors import ImageError
+from ml.pictures import dicom
 from tests import synthetic
 from tests.conftest import DATA
 

@@ -8,11 +8,12 @@ import pytest
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from ml import architectures, engines, explain
-from ml.bundle import Bundle
-from ml.engines import Engine
-from ml.predict import load_input
-from ml.preprocess import to_input, to_tensor
+from ml.bundles.bundle import Bundle
+from ml.inference import engines
+from ml.inference.engines import Engine
+from ml.inference.predict import load_input
+from ml.networks import architectures, explain
+from ml.pictures.preprocess import to_input, to_tensor
 from tests import synthetic
 from tests.conftest import DATA
 from tests.service import bundle

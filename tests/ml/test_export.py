@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import bundle, cli, engines, export
-from ml.bundle import Bundle
-from ml.calibration import Calibration
-from ml.preprocess import Preprocessing
+from ml import cli
+from ml.bundles import bundle, export
+from ml.bundles.bundle import Bundle
+from ml.inference import engines
+from ml.pictures.preprocess import Preprocessing
+from ml.statistics.calibration import Calibration
 
 IMAGES = np.random.default_rng(4).integers(0, 256, (3, 64, 64), dtype=np.uint8)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import data, hard
-from ml.preprocess import Preprocessing
+from ml.dataset import data
+from ml.evaluation import robustness
+from ml.pictures.preprocess import Preprocessing
 from tests import synthetic
 
 RAW = Preprocessing(size=96, blur=0, percentiles=(0, 100))
@@ -26,7 +27,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[data.Sample]:
 
 
 def test_every_file_is_shown_in_every_condition(samples: list[data.Sample]) -> None:
-    shown = hard.validation(samples, RAW, ["plain", hard.EVERYTHING], seed=1)
+    shown = robustness.validation(samples, RAW, ["plain", robustness.EVERYTHING], seed=1)
     assert shown.inputs.shape == (16, 96, 96)
     assert shown.inputs.dtype == np.uint8
     assert {name: int(mask.sum()) for name, mask in shown.groups()} == {
@@ -38,22 +39,22 @@ def test_every_file_is_shown_in_every_condition(samples: list[data.Sample]) -> N
 
 
 def test_a_limit_counts_files_of_a_class_and_size(samples: list[data.Sample]) -> None:
-    shown = hard.validation(samples, RAW, ["plain"], seed=1, limit=1)
+    shown = robustness.validation(samples, RAW, ["plain"], seed=1, limit=1)
     assert len(shown.truth) == 4
     assert len(set(zip(shown.truth.tolist(), shown.renditions.tolist(), strict=True))) == 4
 
 
 def test_the_same_seed_shows_the_same(samples: list[data.Sample]) -> None:
-    one, same, other = (hard.validation(samples, RAW, [hard.EVERYTHING], seed=seed) for seed in (1, 1, 2))
+    one, same, other = (robustness.validation(samples, RAW, [robustness.EVERYTHING], seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.inputs, same.inputs)
     assert sorted(other.names) == sorted(one.names)
     order, order_of_other = np.argsort(one.names), np.argsort(other.names)
     assert (other.inputs[order_of_other] != one.inputs[order]).any()
 
 
-@pytest.mark.parametrize("change", [name for name in hard.CHANGES if name != "plain"])
+@pytest.mark.parametrize("change", [name for name in robustness.CHANGES if name != "plain"])
 def test_each_change_changes_every_image(samples: list[data.Sample], change: str) -> None:
-    shown = hard.validation(samples, RAW, ["plain", change], seed=1)
+    shown = robustness.validation(samples, RAW, ["plain", change], seed=1)
     for name in set(shown.names):
         mine = shown.names == name
         plain, changed = (shown.inputs[mine & (shown.conditions == kind)][0].astype(int) for kind in ("plain", change))
@@ -62,7 +63,7 @@ def test_each_change_changes_every_image(samples: list[data.Sample], change: str
 
 @pytest.mark.parametrize(("change", "sign"), [("gamma 0.7", 1), ("gamma 1.4", -1), ("brighter", 1), ("darker", -1)])
 def test_exposure_goes_the_way_it_says(samples: list[data.Sample], change: str, sign: int) -> None:
-    shown = hard.validation(samples, RAW, ["plain", change], seed=1)
+    shown = robustness.validation(samples, RAW, ["plain", change], seed=1)
     mean = {kind: shown.inputs[shown.conditions == kind].mean() for kind in ("plain", change)}
     assert sign * (mean[change] - mean["plain"]) > 5
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ml import metrics
+from ml.statistics import metrics
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
 SCORES = np.array([0.1, 0.2, 0.3, 0.8, 0.2, 0.6, 0.7, 0.8, 0.9, 0.95])

@@ -10,12 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml import cli, engines, novelty, novelty_report, strangers
-from ml.bundle import Bundle, sha256
+from ml import cli
+from ml.bundles.bundle import Bundle, sha256
 from ml.errors import BundleError
-from ml.novelty import Check
-from ml.predict import load_input
-from ml.preprocess import Preprocessing
+from ml.evaluation import novelty_report
+from ml.inference import engines, novelty
+from ml.inference.novelty import Check
+from ml.inference.predict import load_input
+from ml.pictures import out_of_domain
+from ml.pictures.preprocess import Preprocessing
 from tests import synthetic
 from tests.conftest import DATA
 from tests.service import bundle
@@ -248,7 +251,7 @@ def test_the_command_fits_measures_and_stores(
 def test_turned_chests_are_turned() -> None:
     inputs = np.zeros((1, 4, 4), np.uint8)
     inputs[0, 0, 1] = 200
-    made = strangers.turned(inputs)
+    made = out_of_domain.turned(inputs)
     assert made["inverted"][0, 0, 1] == 55
     assert made["upside down"][0, 3, 2] == 200
     assert made["turned left"][0, 2, 0] == 200
@@ -257,7 +260,9 @@ def test_turned_chests_are_turned() -> None:
 
 def test_drawings_and_photographs_are_inputs_and_repeatable() -> None:
     spec = Preprocessing(size=64)
-    first, second = ({**strangers.drawn(spec, 4, 1), "photograph": strangers.photographs(spec, 4, 1)} for _ in range(2))
+    first, second = (
+        {**out_of_domain.drawn(spec, 4, 1), "photograph": out_of_domain.photographs(spec, 4, 1)} for _ in range(2)
+    )
     assert {"blank", "noise", "text", "hand", "limb"} <= set(first)
     for kind, inputs in first.items():
         assert (inputs.shape, inputs.dtype) == ((4, 64, 64), np.uint8), kind
@@ -285,7 +290,7 @@ def flagged(released: tuple[Check, engines.Engine, Preprocessing], inputs: NDArr
 
 def test_the_released_check_flags_what_is_no_chest(released: tuple[Check, engines.Engine, Preprocessing]) -> None:
     spec = released[2]
-    kinds = {**strangers.drawn(spec, 8, 99), "photograph": strangers.photographs(spec, 8, 99)}
+    kinds = {**out_of_domain.drawn(spec, 8, 99), "photograph": out_of_domain.photographs(spec, 8, 99)}
     for kind, inputs in kinds.items():
         assert flagged(released, inputs) >= 0.75, kind
 
@@ -299,5 +304,5 @@ def test_the_released_check_leaves_real_chests_alone_but_not_when_they_are_turne
         pytest.skip("the data set's originals are not on this machine")
     chests = np.stack([load_input(file, released[2]) for file in files])
     assert flagged(released, chests) <= 0.05
-    for kind, inputs in strangers.turned(chests).items():
+    for kind, inputs in out_of_domain.turned(chests).items():
         assert flagged(released, inputs) >= 0.75, kind

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ml import bootstrap, paired
-from ml.paired import Reading
+from ml.statistics import bootstrap, paired
+from ml.statistics.paired import Reading
 
 N = 400
 TRUTH = np.repeat([0, 1], N // 2)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.decode import open_image
-from ml.preprocess import Preprocessing, to_input, to_tensor
+from ml.pictures.decode import open_image
+from ml.pictures.preprocess import Preprocessing, to_input, to_tensor
 from tests import synthetic
 
 
@@ -80,7 +80,7 @@ def test_preprocessing_survives_json() -> None:
 @pytest.mark.real_data
 def test_real_originals_and_training_images_go_the_same_way(originals: list[Path]) -> None:
     """What serving stores for an upload is, to the last pixel, what training would have made of the same file."""
-    from ml.augment import Strength, perturb
+    from ml.pictures.augment import Strength, perturb
 
     nothing = Strength(*[0.0] * 9)
     spec = Preprocessing()

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import cost, data, extra, recipe
-from ml.cost import Cost
-from ml.images import TrainingImages
-from ml.recipe import Recipe, Stage
+from ml.dataset import data, extra
+from ml.experiments import cost
+from ml.experiments.cost import Cost
+from ml.training import recipe
+from ml.training.recipe import Recipe, Stage
+from ml.training.sequences import TrainingImages
 from tests import synthetic
 
 

@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from ml import architectures, data, recipe
-from ml.augment import Strength
-from ml.recipe import Recipe
-from ml.train import PlainJudge, Run, trainable
+from ml.dataset import data
+from ml.networks import architectures
+from ml.pictures.augment import Strength
+from ml.training import recipe
+from ml.training.recipe import Recipe
+from ml.training.train import PlainJudge, Run, trainable
 
 NAMES = ["report-vgg16", "report-resnet50", "report-cnn", "inceptionv3", "densenet121"]
 UNCHANGED = {**dict.fromkeys(Strength.__dataclass_fields__, 0), "share": 1.0}

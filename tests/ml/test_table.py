@@ -7,7 +7,7 @@ import pytest
 
 from ml.__main__ import main
 from ml.errors import BundleError
-from ml.table import markdown, read
+from ml.experiments.table import markdown, read
 
 RELEASED = Path(__file__).resolve().parents[2] / "models" / "vgg16-pneumonia-1.1.0"
 

@@ -11,7 +11,7 @@ from django.core.files.storage import FileSystemStorage, default_storage
 
 from tests import synthetic
 from tests.webapp.conftest import JPEG, PNG
-from webapp.http.problems import Problem
+from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.files import zips
@@ -317,9 +317,9 @@ def test_a_zip_that_stops_the_worker_three_times_fails_and_the_study_ends(archiv
 
 def test_a_zip_that_went_bad_in_the_storage_says_so(archive, client):
     default_storage.save(archive.file.name, ContentFile(b"PK\x03\x04 gone bad"))
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(Refused) as raised:
         archives.unpack(archive.pk)
-    archives.fail_archive(archive.pk, raised.value.code, str(raised.value.detail))
+    archives.fail_archive(archive.pk, raised.value.code, raised.value.detail)
     (error,) = client.get(f"/api/v1/studies/{archive.study_id}/").json()["errors"]
     assert error["code"] == "archive_corrupt"
     assert error["detail"]

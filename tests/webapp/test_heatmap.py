@@ -28,7 +28,7 @@ def image(make_image: Any, read: Any, guest: Identity) -> Image:
 
 
 def url(image: Image) -> str:
-    return f"/api/v1/images/{image.pk}/heatmaps.png"
+    return f"/api/v1/images/{image.pk}/heatmap.png"
 
 
 def headers(guest: Identity) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from ml import extra
+from ml.dataset import extra
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Patient

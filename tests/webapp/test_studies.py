@@ -37,7 +37,7 @@ def test_a_study_is_accepted_with_its_urls_and_a_guests_token(client, sent):
     url = f"http://testserver/api/v1/studies/{study['id']}/"
     assert answer["Location"] == study["url"] == url
     assert study["page_url"] == f"http://testserver/studies/{study['id']}/"
-    assert (study["images_url"], study["results_url"]) == (f"{url}images/", f"{url}results_csv.csv")
+    assert (study["images_url"], study["results_url"]) == (f"{url}images/", f"{url}results.csv")
     assert (study["name"], study["patient"], study["status"], study["total"]) == ("ward 3", "P-1", "queued", 2)
     assert study["counts"] == counts(queued=2)
     assert study["eta_seconds"] is None

@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from PIL import Image as Picture
 
-from ml.preprocess import Preprocessing
+from ml.pictures.preprocess import Preprocessing
 from tests import synthetic
 from webapp.studies import dispatch
 from webapp.studies.choices import Status

@@ -15,9 +15,9 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, InterfaceError
 from PIL import Image as Picture
 
-from ml.decode import open_image
 from ml.errors import BundleError
-from ml.preprocess import to_input
+from ml.pictures.decode import open_image
+from ml.pictures.preprocess import to_input
 from tests import synthetic
 from tests.worker.conftest import SPEC
 from webapp.studies import dispatch

@@ -15,7 +15,7 @@ from django.utils import timezone
 from webapp.ops import services
 from webapp.ops.models import Worker
 from worker import tasks
-from worker.infer import reader
+from worker.infer import reader, startup
 from worker.process import presence
 
 Starts = Callable[[str], None]
@@ -49,6 +49,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert not Worker.objects.get().ready, "it says so before it can"
         return SimpleNamespace(bundle=SimpleNamespace(id="chest-1.2.0"), engine=SimpleNamespace(device="CPU, 2 cores"))
 
+    assert startup.load_model
     monkeypatch.setattr(reader, "load", load)
     return done
 

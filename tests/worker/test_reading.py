@@ -13,8 +13,8 @@ from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from ml import explain
-from ml.engines import Readings
+from ml.inference.engines import Readings
+from ml.networks import explain
 from tests import synthetic
 from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps
@@ -258,7 +258,7 @@ def test_a_lost_batch_is_given_back_and_keeps_its_attempt(prepared: Prepared) ->
 def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    from ml import engines
+    from ml.inference import engines
 
     loaded: list[Any] = []
 

@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
-from rest_framework import exceptions
+
+from webapp.refusals import Refused
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -46,7 +47,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
     """The identity behind a Django or REST Framework request.
 
     Raises:
-        AuthenticationFailed: where a job token was sent that this service did not sign.
+        Refused: ``invalid_job_token`` for a job token that this service did not sign.
     """
     if request.user.is_authenticated:
         return Identity(user=cast("User", request.user))
@@ -54,7 +55,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
     if token:
         guest = read_token(token)
         if guest is None:
-            raise exceptions.AuthenticationFailed("This job token is not valid.", "invalid_job_token")
+            raise Refused("invalid_job_token", "This job token is not valid.")
         return Identity(guest=guest)
     return Identity(guest=read_token(request.COOKIES.get(settings.GUEST_COOKIE, "")))
 

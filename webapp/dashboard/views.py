@@ -13,12 +13,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
-from rest_framework.exceptions import AuthenticationFailed
 
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
-from webapp.http.problems import Problem
+from webapp.http import problems
+from webapp.refusals import Refused
 from webapp.reviews import services as reviews
 from webapp.reviews.models import Verdict
 from webapp.studies.api.polling import wait_seconds
@@ -38,7 +38,7 @@ PAGE = 50
 def _identity(request: HttpRequest) -> Identity:
     try:
         return identities.identify(request)
-    except AuthenticationFailed:
+    except Refused:
         return Identity()
 
 
@@ -96,8 +96,8 @@ def upload(request: HttpRequest) -> HttpResponse:
             made = uploads.create_image(identity, files[0], filename=str(files[0].name))
         else:
             made = uploads.create_study(identity, files)
-    except Problem as problem:
-        return _home(request, str(problem.detail), problem.status_code)
+    except Refused as problem:
+        return _home(request, problem.detail, problems.status_of(problem))
     response = redirect(made)
     identities.remember(response, identity)
     return response
@@ -140,8 +140,8 @@ def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
         return HttpResponseBadRequest("No such verdict.", content_type="text/plain")
     try:
         reviews.review(found, cast("User", request.user), verdict)
-    except Problem as problem:
-        return HttpResponse(str(problem.detail), status=problem.status_code, content_type="text/plain")
+    except Refused as problem:
+        return HttpResponse(problem.detail, status=problems.status_of(problem), content_type="text/plain")
     return redirect(found)
 
 

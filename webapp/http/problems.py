@@ -12,6 +12,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
+from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,31 @@ CODES = {
     "parse_error": "malformed_request",
     "unsupported_media_type": "unsupported_request_format",
 }
+
+
+#: The HTTP status of each code that the domain refuses with.
+STATUSES = {
+    "already_finished": 409,
+    "archive_corrupt": 400,
+    "archive_empty": 400,
+    "archive_encrypted": 400,
+    "archive_not_here": 415,
+    "archive_too_large": 413,
+    "dicom_not_supported": 415,
+    "file_empty": 400,
+    "file_too_large": 413,
+    "invalid_base64": 400,
+    "invalid_job_token": 401,
+    "no_heatmap": 404,
+    "not_a_reviewer": 403,
+    "not_an_image": 415,
+    "not_read_yet": 409,
+    "svg_not_supported": 415,
+}
+
+
+def status_of(refusal: Refused) -> int:
+    return STATUSES[refusal.code]
 
 
 class Problem(exceptions.APIException):
@@ -47,6 +73,8 @@ def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST Framework's handler, giving problem documents."""
+    if isinstance(error, Refused):
+        error = Problem(status_of(error), error.code, error.detail)
     if isinstance(error, SuspiciousOperation):
         error = _refused(error)
     if isinstance(error, StorageUnavailable):

@@ -2,7 +2,7 @@
 
 from django.contrib.auth.models import User
 
-from webapp.http.problems import Problem
+from webapp.refusals import Refused
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
@@ -25,12 +25,12 @@ def review(image: Image, reviewer: User, verdict: str, comment: str = "") -> Rev
         comment: in their words.
 
     Raises:
-        Problem: 403 where their verdict does not count, 409 where there is no result to judge.
+        Refused: ``not_a_reviewer`` or ``not_read_yet``.
     """
     if not may_review(reviewer):
-        raise Problem(403, "not_a_reviewer", "Only readers in the group Radiologists can give a verdict.")
+        raise Refused("not_a_reviewer", "Only readers in the group Radiologists can give a verdict.")
     if image.status != Status.SUCCEEDED:
-        raise Problem(409, "not_read_yet", "A verdict can be given once the model has read the image.")
+        raise Refused("not_read_yet", "A verdict can be given once the model has read the image.")
     kept, _ = Review.objects.update_or_create(
         image=image, reviewer=reviewer, defaults={"verdict": verdict, "comment": comment}
     )

@@ -21,9 +21,9 @@ from worker.infer.inputs import Inputs
 from worker.process import metrics
 
 if TYPE_CHECKING:
-    from ml.bundle import Bundle
-    from ml.engines import Engine
-    from ml.novelty import Check
+    from ml.bundles.bundle import Bundle
+    from ml.inference.engines import Engine
+    from ml.inference.novelty import Check
     from webapp.studies.models import Image
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ _reader: Reader | None = None
 def load() -> Reader:
     """Load the model and warm it up. Only ever called in the process that reads: TensorFlow does not survive a fork."""
     global _reader
-    from ml import engines, novelty
+    from ml.inference import engines, novelty
 
     used = bundle.current()
     check = novelty.load(used)
@@ -146,7 +146,8 @@ def _read(reader: Reader, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, A
 
 
 def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
-    from ml import explain, novelty
+    from ml.inference import novelty
+    from ml.networks import explain
 
     said = reader.engine.read(batch)
     return [

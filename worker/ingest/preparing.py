@@ -9,8 +9,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image as Picture
 
-from ml.decode import open_image
-from ml.preprocess import Preprocessing, to_input
+from ml.pictures.decode import open_image
+from ml.pictures.preprocess import Preprocessing, to_input
 from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
 from worker import bundle

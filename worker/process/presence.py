@@ -12,7 +12,6 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connections
 
 from webapp.ops import liveness, services
-from worker.infer import reader
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +31,9 @@ def _name(sender: str, **_: Any) -> None:
         _say(False)
 
 
-@signals.worker_process_init.connect
-def _load_model(**_: Any) -> None:
-    """In the child, before it takes work."""
-    if ROLE != "infer":
-        return
-    started = time.perf_counter()
-    loaded = reader.load()
-    logger.info("%s is loaded and warm after %.1f s", loaded.bundle.id, time.perf_counter() - started)
-    _say(True, model=loaded.bundle.id, device=loaded.engine.device)
+def report_loaded(model: str, device: str) -> None:
+    """The child has the model warm in its memory."""
+    _say(True, model=model, device=device)
 
 
 @signals.worker_ready.connect

@@ -24,7 +24,7 @@ from rest_framework.views import APIView
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
-from webapp.http.problems import Problem
+from webapp.refusals import Refused
 from webapp.studies.api import serializers
 from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.files import heatmaps, responses, results_csv
@@ -56,7 +56,7 @@ def _check_length(request: Request, limit: int) -> None:
     except ValueError:
         length = 0
     if length > limit + 2**20:
-        raise Problem(413, "file_too_large", f"At most {limit // 2**20} MB can be sent here.")
+        raise Refused("file_too_large", f"At most {limit // 2**20} MB can be sent here.")
 
 
 def _accepted(data: dict[str, Any], identity: Identity) -> Response:
@@ -121,7 +121,7 @@ class ImageCancel(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         image = _image(request, pk)
         if not cancellation.cancel_image(image):
-            raise Problem(409, "already_finished", "This image has already come to an end.")
+            raise Refused("already_finished", "This image has already come to an end.")
         return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
 
 
@@ -150,7 +150,7 @@ class ImageHeatmap(APIView):
         image = _image(request, pk)
         values = bytes(image.prediction.heatmap) if hasattr(image, "prediction") else b""
         if not values or not image.width or not image.height:
-            raise Problem(404, "no_heatmap", "There is no map: the image has not been read, or was read without one.")
+            raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
         etag = quote_etag(hashlib.sha256(values).hexdigest()[:32])
         response = get_conditional_response(request, etag=etag) or HttpResponse(
             heatmaps.png(values, image.width, image.height), content_type="image/png"
@@ -252,4 +252,4 @@ def _decode(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise Problem(400, "invalid_base64", "The field 'image' is not valid base64.") from None
+        raise Refused("invalid_base64", "The field 'image' is not valid base64.") from None

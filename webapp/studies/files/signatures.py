@@ -4,7 +4,7 @@ from typing import IO, Any
 
 from django.conf import settings
 
-from webapp.http.problems import Problem
+from webapp.refusals import Refused
 
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "zip": ".zip", "dicom": ".dcm"}
 
@@ -35,23 +35,23 @@ def suffix(file: Any) -> str:
     return SUFFIXES.get(kind(file) or "", ".bin")
 
 
-def refusal(file: Any) -> Problem | None:
+def refusal(file: Any) -> Refused | None:
     """Why a file can be no image, as far as its size and first bytes tell; None where it may be one."""
     if not file.size:
-        return Problem(400, "file_empty", "The file is empty. Please choose the image again.")
+        return Refused("file_empty", "The file is empty. Please choose the image again.")
     if file.size > settings.MAX_IMAGE_BYTES:
         limit = settings.MAX_IMAGE_BYTES // 2**20
-        return Problem(413, "file_too_large", f"The file is larger than {limit} MB. Please export a smaller one.")
+        return Refused("file_too_large", f"The file is larger than {limit} MB. Please export a smaller one.")
     found = kind(file)
     if found in ("jpeg", "png"):
         return None
     if found == "svg":
-        return Problem(415, "svg_not_supported", "SVG is a drawing, not an X-ray. Please upload a JPEG or PNG.")
+        return Refused("svg_not_supported", "SVG is a drawing, not an X-ray. Please upload a JPEG or PNG.")
     if found == "dicom":
-        return Problem(415, "dicom_not_supported", "DICOM files are not read yet. Please export a JPEG or PNG.")
+        return Refused("dicom_not_supported", "DICOM files are not read yet. Please export a JPEG or PNG.")
     if found == "zip":
-        return Problem(415, "archive_not_here", "A ZIP holds a study. Please send it to /api/v1/studies/.")
-    return Problem(415, "not_an_image", "This is not a JPEG or PNG image. Please export the X-ray as one of these.")
+        return Refused("archive_not_here", "A ZIP holds a study. Please send it to /api/v1/studies/.")
+    return Refused("not_an_image", "This is not a JPEG or PNG image. Please export the X-ray as one of these.")
 
 
 def check_image(file: Any) -> None:

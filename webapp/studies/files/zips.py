@@ -13,7 +13,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.files import File
 
-from webapp.http.problems import Problem
+from webapp.refusals import Refused
 
 MAX_UNPACKED_BYTES = 16 * 2**30
 ENCRYPTED = 0x1
@@ -32,25 +32,25 @@ def entries(file: IO[bytes] | Any) -> list[Entry]:
     """The files in a ZIP that may be images, without folders and the litter of operating systems.
 
     Raises:
-        Problem: ``archive_corrupt``, ``archive_encrypted``, ``archive_too_large`` or ``archive_empty``.
+        Refused: ``archive_corrupt``, ``archive_encrypted``, ``archive_too_large`` or ``archive_empty``.
     """
     file.seek(0)
     try:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, EOFError):
-        raise Problem(400, "archive_corrupt", "The ZIP is damaged or incomplete. Please make it again.") from None
+        raise Refused("archive_corrupt", "The ZIP is damaged or incomplete. Please make it again.") from None
     kept = [
         Entry(index, _clean(info.filename), info.file_size) for index, info in enumerate(infos) if not _is_litter(info)
     ]
     if not kept:
-        raise Problem(400, "archive_empty", "The ZIP holds no files.")
+        raise Refused("archive_empty", "The ZIP holds no files.")
     if any(infos[entry.index].flag_bits & ENCRYPTED for entry in kept):
-        raise Problem(400, "archive_encrypted", "The ZIP is protected by a password. Please send it without one.")
+        raise Refused("archive_encrypted", "The ZIP is protected by a password. Please send it without one.")
     if len(kept) > settings.MAX_STUDY_FILES:
-        raise Problem(413, "archive_too_large", f"The ZIP holds more than {settings.MAX_STUDY_FILES} files.")
+        raise Refused("archive_too_large", f"The ZIP holds more than {settings.MAX_STUDY_FILES} files.")
     if sum(entry.size for entry in kept) > MAX_UNPACKED_BYTES:
-        raise Problem(413, "archive_too_large", "The ZIP unpacks to more than 16 GB. Please send it in parts.")
+        raise Refused("archive_too_large", "The ZIP unpacks to more than 16 GB. Please send it in parts.")
     return kept
 
 

@@ -27,7 +27,7 @@ def create_image(
     """Store one uploaded image and have it read.
 
     Raises:
-        Problem: where the file can be refused from its first bytes.
+        Refused: where the file can be refused from its first bytes.
     """
     signatures.check_image(file)
     image = _new_image(identity, file, filename=filename, priority=priority)
@@ -49,7 +49,7 @@ def create_study(identity: Identity, files: Sequence[File], *, name: str = "", p
     A file that is no image becomes a failed image: it is listed with its reason, and the others go on.
 
     Raises:
-        Problem: where a ZIP cannot be read or breaks a limit.
+        Refused: where a ZIP cannot be read or breaks a limit.
     """
     listed = [(file, zips.entries(file) if signatures.is_zip(file) else None) for file in files]
     study = Study(name=name[:255], owner=identity.user, guest=identity.guest)
@@ -94,7 +94,7 @@ def study_image(study: Study, identity: Identity, file: File, filename: str) -> 
     refusal = signatures.refusal(file)
     if refusal:
         image.status, image.finished_at = Status.FAILED, timezone.now()
-        image.error_code, image.error_detail = refusal.code, str(refusal.detail)
+        image.error_code, image.error_detail = refusal.code, refusal.detail
     return image
 
 

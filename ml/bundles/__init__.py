@@ -1,0 +1,1 @@
+"""Released models: folders of weights, figures and a description."""

@@ -1,0 +1,1 @@
+"""Data sets: images by class and patient, held-out folds, reviewed images."""

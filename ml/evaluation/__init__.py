@@ -1,0 +1,1 @@
+"""Measure a bundle on held-out patients and write its model card."""

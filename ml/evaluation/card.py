@@ -1,0 +1,233 @@
+"""The model card, written from ``bundle.json`` alone, so that it can hold no figure that was not measured."""
+
+import math
+from typing import Any
+
+from ml.bundles.bundle import Bundle
+from ml.evaluation.assess import EVERYTHING
+
+FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc")
+HEADINGS = ("accuracy", "precision", "recall", "specificity", "F1", "ROC AUC")
+
+
+def text(bundle: Bundle) -> str:
+    """The card of a bundle, in Markdown."""
+    meta, held_out = bundle.meta, bundle.meta["held_out"]
+    parts = [
+        f"# Model card: {bundle.name} {bundle.version}",
+        WRITTEN,
+        "## What it is",
+        f"A {bundle.architecture} network{_parameters(meta)}. It gives the probability that a frontal chest X-ray "
+        f"shows pneumonia. From the threshold **{bundle.threshold:g}** up an image is labelled `PNEUMONIA`, below it "
+        "`NORMAL`.",
+        _points(bundle),
+        "## What it is for, and not for",
+        INTENDED,
+        *_origin(meta),
+        "## How good it is",
+        HOW.format(point=held_out["at"], threshold=bundle.threshold),
+        _table(held_out["groups"]),
+        "At each operating point (`all`: as they are and changed; `plain`: as they are):",
+        _table({f"{p}, {g}": figures for p, groups in held_out["points"].items() for g, figures in groups.items()}),
+        "**These figures flatter.** The epoch, the calibration and the thresholds were chosen on the same patients, "
+        "who come from the same hospital, years and export as those trained on. Where exposure, framing or origin "
+        "differ more, expect less, above all more false alarms on normal images: that is how models trained on this "
+        "data are known to fail.",
+        "## Where it is better and worse",
+        _subgroups(held_out["subgroups"]),
+        "Each single change of the image (`ml/evaluation/robustness.py`), and how many labels it changes:",
+        _conditions(held_out["conditions"], held_out["changed_labels"]),
+        "## Calibration",
+        _calibration(meta["calibration"], held_out["calibration"]),
+        _novelty(meta.get("novelty")),
+        "## Failure modes",
+        FAILURES,
+        "## Files",
+        "`weights.npz` holds the weights in float16, one array for each variable; `figures/` the curves of the "
+        "held-out images. The weights are released under Apache-2.0; the data set that they learnt from is CC BY 4.0, "
+        "and so its authors above are named.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def refresh(bundle: Bundle) -> None:
+    """Write a bundle's card anew where it has one that was written from it before, and not by a person."""
+    file = bundle.path / "MODEL_CARD.md"
+    if file.exists() and WRITTEN in file.read_text():
+        file.write_text(text(bundle))
+
+
+WRITTEN = "Written by `python -m ml` from `bundle.json` in this folder."
+
+INTENDED = """\
+For trained staff who look at the X-ray themselves, as a second look or to decide what is read first, and for research.
+**It is not a medical device and gives no diagnosis.**
+
+It is not for adults (it learnt from children aged one to five only), other views than frontal, other modalities, or
+other findings. A result of `NORMAL` does not rule pneumonia out."""
+
+DATA = """\
+Kermany et al., *Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning*, Cell 2018 (Mendeley
+Data, CC BY 4.0): chest X-rays of children aged one to five from one hospital (Guangzhou Women and Children's Medical
+Center). Only its training split; the test split was not looked at. SHA-256 over all {files:,} files (renditions of the
+same image at several sizes count each): `{sha}…`, in full in `bundle.json`."""
+
+HOW = """\
+All figures are of the held-out patients, with the released (float16) weights, calibrated, at the operating point
+`{point}` ({threshold:g}) unless another is named. Each held-out file counts twice: as it is (`plain`), and with
+everything changed at once that a real upload could differ in (framing, exposure, sharpness, noise, JPEG quality; see
+`ml/pictures/augment.py`). `small` files have 224 pixels, `large` ones 448. Pneumonia is the positive class; recall is
+sensitivity. In brackets: 95 % intervals from 1,000 draws of patients."""
+
+FAILURES = """\
+- A normal X-ray that is exposed, framed or processed unlike the training images may be called pneumonia, and a
+  pneumonia that is faint, hidden behind the heart or early may be called normal.
+- It reads whatever it is given. The check for images that are no chest X-ray catches many of them, not all.
+- It may rest on things that go with pneumonia in one hospital (tubes, posture, a portable machine) rather than on the
+  lungs. The heat map shows where the evidence lay, not that it was right.
+- It was never shown adults, lateral views, or a film photographed with a telephone."""
+
+
+def _parameters(meta: dict[str, Any]) -> str:
+    return f" with {meta['parameters']:,} parameters" if "parameters" in meta else ""
+
+
+def _origin(meta: dict[str, Any]) -> list[str]:
+    """Data and training; for a bundle that was calibrated elsewhere, on what."""
+    if "calibrated_on" in meta:
+        on = meta["calibrated_on"]
+        return [
+            "## Where it comes from",
+            f"The network is that of `{meta['calibrated_from']}`; see its card for its data and training. Calibration, "
+            f"operating points and all figures below come from {on['files']:,} files of {on['patients']:,} patients "
+            f"(SHA-256 `{on['sha256'][:16]}…`).",
+        ]
+    training, recipe = meta["training"], meta["training"]["recipe"]
+    return [
+        "## Data",
+        DATA.format(files=meta["data"]["files"], sha=meta["data"]["sha256"][:16]),
+        f"Patients are told apart by file name. {training['held_out_patients']} patients were held out, chosen by a "
+        f"hash of their identifier; {training['images']} images of the other {training['patients']} were trained on.",
+        "## How it was trained",
+        f"`python -m ml train --recipe {recipe['name']} --seed {recipe['seed']}`, as `docs/model.md` describes.",
+        _epochs(training),
+        _cost(training["cost"]),
+    ]
+
+
+def _points(bundle: Bundle) -> str:
+    points = bundle.meta.get("operating_points", {})
+    return "\n".join(f"- `{name}`: {point['threshold']:g}, {point['rule']}." for name, point in points.items())
+
+
+def _table(rows: dict[str, dict[str, Any]]) -> str:
+    lines = [f"| images | n | {' | '.join(HEADINGS)} |", f"|---|---|{'---|' * len(HEADINGS)}"]
+    for name, figures in rows.items():
+        cells = [_cell(figures[key], figures["intervals"].get(key), 4 if key == "roc_auc" else 3) for key in FIGURES]
+        lines.append(f"| {name} | {figures['n']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(value: float, interval: tuple[float, float] | None, digits: int) -> str:
+    if math.isnan(value):
+        return "–"
+    said = f"{value:.{digits}f}"
+    return f"{said} ({interval[0]:.{digits}f}–{interval[1]:.{digits}f})" if interval else said
+
+
+def _epochs(training: dict[str, Any]) -> str:
+    lines = ["| epoch | size | loss | accuracy | worst held-out loss | seconds |", "|---|---|---|---|---|---|"]
+    for row in training["epochs"]:
+        worst = "–" if row["val_worst"] is None else f"{row['val_worst']:.3f}"
+        lines.append(
+            f"| {_member(row)}{row['epoch'] + 1:.0f} | {row['size']:.0f} | {row['loss']:.3f} "
+            f"| {row['binary_accuracy']:.3f} | {worst} | {row['seconds']:.0f} |"
+        )
+    members = training.get("members", {})
+    recipes = [member["recipe"] for member in members.values()] or [training["recipe"]]
+    kept = " or ".join(
+        sorted(
+            {"the epoch with the lowest of these" if each["keep"] == "best" else "the last epoch" for each in recipes}
+        )
+    )
+    text = "\n".join(lines) + "\n\nThe worst held-out loss is judged in the last stage; "
+    if not members:
+        return text + f"{kept} is released."
+    each = "; ".join(f"{name} {member['roc_auc'][EVERYTHING]:.4f}" for name, member in members.items())
+    return text + (
+        f"of each member {kept} is kept, and the mean of their weights is released. The ROC AUC of the members' own "
+        f"networks over all held-out images, as they are and changed: {each}."
+    )
+
+
+def _member(row: dict[str, Any]) -> str:
+    return f"{row['member']}, " if "member" in row else ""
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    if not cost:
+        return ""
+    energy = cost.get("kilojoules")
+    return (
+        f"It took {cost['seconds']:,} s and {cost['processor_seconds']:,} processor seconds ({cost['machine']}). "
+        + (f"The processor used {energy:,} kJ." if energy else "The machine does not tell how much energy it used.")
+    )
+
+
+def _subgroups(groups: dict[str, dict[str, float]]) -> str:
+    lines = ["| images (as they are and changed) | n | read rightly |", "|---|---|---|"]
+    lines += [f"| {name} | {said['n']} | {said['read_rightly']:.3f} |" for name, said in groups.items()]
+    return "\n".join(lines)
+
+
+def _conditions(conditions: dict[str, dict[str, Any]], changed: dict[str, dict[str, float]]) -> str:
+    lines = [
+        "| change | n | accuracy | recall | specificity | ROC AUC | labels changed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, figures in conditions.items():
+        cells = [
+            _cell(figures[key], figures["intervals"].get(key), 4 if key == "roc_auc" else 3)
+            for key in ("accuracy", "recall", "specificity", "roc_auc")
+        ]
+        lines.append(f"| {name} | {figures['n']} | {' | '.join(cells)} | {changed[name]['changed']:.1%} |")
+    return "\n".join(lines)
+
+
+def _calibration(method: dict[str, Any], figures: dict[str, float]) -> str:
+    return (
+        f"Platt scaling of the log-odds (slope {method['slope']:.3f}, intercept {method['intercept']:.3f}), fitted on "
+        "the held-out images, as they are and changed. Measured on patients that took no part in the fit (five-fold): "
+        f"expected calibration error {figures['expected_calibration_error']:.4f} "
+        f"({figures['expected_calibration_error_before']:.4f} without), Brier score {figures['brier']:.4f} "
+        f"({figures['brier_before']:.4f} without). It holds where pneumonia is as frequent as in this data (three in "
+        "four); where it is rarer, the same image's probability is lower than shown."
+    )
+
+
+def _novelty(said: dict[str, Any] | None) -> str:
+    if not said:
+        return ""
+    lines = [
+        "| pictures | n | flagged | if not learnt from | median distance, in thresholds |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, k in said["kinds"].items():
+        unlearnt = f"{k['unlearnt']:.1%}" if "unlearnt" in k else ""
+        lines.append(f"| {kind} | {k['n']} | {k['flagged']:.1%} | {unlearnt} | {k['median']:.2f} |")
+    learnt = (
+        " The regressions learnt from other images of the turned chests and of the drawings, and from no photograph; "
+        "`if not learnt from` is what a check flags that has learnt from the other drawings only."
+        if any("unlearnt" in k for k in said["kinds"].values())
+        else ""
+    )
+    return "\n\n".join(
+        (
+            "## Images that are no chest X-ray",
+            f"By {said['method']}, {said['components']} of them, fitted on {said['training_images']} images. Pictures "
+            "beyond its thresholds get the warning `not_chest_xray`. The threshold of the distance was chosen on the "
+            "held-out chests of the first two rows; with the one from the other half of their patients, "
+            f"{said['flagged_held_out_by_other_half']:.1%} of them are flagged.{learnt}",
+            "\n".join(lines),
+        )
+    )

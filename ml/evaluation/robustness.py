@@ -1,0 +1,182 @@
+"""A validation that hurts: held-out patients, each image as it is and changed in every way that a real upload could be.
+
+Images like the training images flatter a model. What is chosen (the epoch, the calibration, the operating points) is
+therefore chosen on these, and by the worst of them.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from ml.dataset import data
+from ml.pictures import augment
+from ml.pictures.decode import open_image
+from ml.pictures.preprocess import Preprocessing, to_input
+
+Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+
+def _levels(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Change:
+    table = np.rint(np.clip(change(np.linspace(0, 1, 256)), 0, 1) * 255).astype(int).tolist()
+    return lambda image, rng: image.point(table)
+
+
+def _cropped(left: float, top: float, right: float, bottom: float) -> Change:
+    def crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        width, height = image.size
+        box = (int(left * width), int(top * height), int((1 - right) * width), int((1 - bottom) * height))
+        return image.crop(box)
+
+    return crop
+
+
+def _padded(share: float) -> Change:
+    def pad(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        width, height = image.size
+        wider = Image.new("L", (int(width * (1 + 2 * share)), int(height * (1 + 2 * share))))
+        wider.paste(image, (int(width * share), int(height * share)))
+        return wider
+
+    return pad
+
+
+def _turned(degrees: float) -> Change:
+    return lambda image, rng: image.rotate(degrees, Image.Resampling.BICUBIC)
+
+
+def _blurred(pixels: float) -> Change:
+    return lambda image, rng: image.filter(ImageFilter.GaussianBlur(pixels * max(image.size) / 224))
+
+
+def _sharpened(percent: int) -> Change:
+    return lambda image, rng: image.filter(ImageFilter.UnsharpMask(1.5 * max(image.size) / 224, percent, 0))
+
+
+def _noisy(deviation: float) -> Change:
+    def add(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        values = np.asarray(image, dtype=np.float32)
+        values = values + rng.normal(0, deviation, values.shape).astype(np.float32)
+        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+    return add
+
+
+def _compressed(quality: int) -> Change:
+    def compress(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=quality)
+        return Image.open(stream).convert("L")
+
+    return compress
+
+
+def _resampled(resample: Image.Resampling, side: int = 224) -> Change:
+    return lambda image, rng: image.resize((side, side), resample)
+
+
+#: Every single change. What follows each is the preprocessing of the bundle, so these show what is left of the change.
+CHANGES: dict[str, Change] = {
+    "plain": lambda image, rng: image,
+    "gamma 0.7": _levels(lambda x: x**0.7),
+    "gamma 1.4": _levels(lambda x: x**1.4),
+    "contrast 0.6": _levels(lambda x: (x - 0.5) * 0.6 + 0.5),
+    "contrast 1.5": _levels(lambda x: (x - 0.5) * 1.5 + 0.5),
+    "brighter": _levels(lambda x: x + 0.15),
+    "darker": _levels(lambda x: x - 0.15),
+    "closer framing": _cropped(0.08, 0.05, 0.08, 0.10),
+    "wider framing": _padded(0.08),
+    "off centre": _cropped(0.10, 0.0, 0.0, 0.08),
+    "turned +8°": _turned(8),
+    "turned -8°": _turned(-8),
+    "blurred": _blurred(1.0),
+    "sharpened": _sharpened(120),
+    "noise": _noisy(8),
+    "JPEG quality 30": _compressed(30),
+    "JPEG quality 95": _compressed(95),
+    "box filter": _resampled(Image.Resampling.BOX),
+    "bicubic filter": _resampled(Image.Resampling.BICUBIC),
+    "Lanczos filter": _resampled(Image.Resampling.LANCZOS),
+    "nearest filter": _resampled(Image.Resampling.NEAREST),
+    "from 128 pixels": _resampled(Image.Resampling.BILINEAR, 128),
+}
+#: All kinds of change at once, at random: see :data:`ml.pictures.augment.HARD`.
+EVERYTHING = "everything at once"
+#: What each epoch of a training is judged by.
+BRIEF = ("plain", EVERYTHING)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Held-out images under several conditions, one row for each image and condition.
+
+    Attributes:
+        inputs: ``(n, size, size)`` 8-bit greyscale, as :func:`ml.pictures.preprocess.to_input` gives.
+        truth: ``(n,)`` of 0 and 1.
+        conditions: ``(n,)`` names of :data:`CHANGES`, or :data:`EVERYTHING`.
+        renditions: ``(n,)`` ``small`` for files no larger than the input, else ``large``.
+        patients: ``(n,)`` identifiers.
+        names: ``(n,)`` file names.
+    """
+
+    inputs: NDArray[np.uint8]
+    truth: NDArray[np.integer[Any]]
+    conditions: NDArray[np.str_]
+    renditions: NDArray[np.str_]
+    patients: NDArray[np.str_]
+    names: NDArray[np.str_]
+
+    def groups(self) -> Iterable[tuple[str, NDArray[np.bool_]]]:
+        """Each condition and rendition, as a name and a mask."""
+        for condition in dict.fromkeys(self.conditions.tolist()):
+            for rendition in ("small", "large"):
+                mask = (self.conditions == condition) & (self.renditions == rendition)
+                if mask.any():
+                    yield f"{condition}, {rendition}", mask
+
+
+def validation(
+    samples: Sequence[data.Sample], spec: Preprocessing, conditions: Iterable[str], seed: int, limit: int | None = None
+) -> Validation:
+    """Prepare held-out images.
+
+    Args:
+        samples: of held-out patients.
+        spec: the preprocessing.
+        conditions: names of :data:`CHANGES`, or :data:`EVERYTHING`.
+        seed: of the random changes.
+        limit: at most so many files of each class and rendition, spread over the patients.
+    """
+    rows: list[tuple[NDArray[np.uint8], int, str, str, str, str]] = []
+    conditions = list(conditions)
+    counts: dict[tuple[int, str], int] = {}
+    for index, sample in enumerate(_spread(samples, seed)):
+        image = open_image(sample.path.read_bytes())
+        rendition = "small" if max(image.size) <= spec.size else "large"
+        counts[sample.label, rendition] = counts.get((sample.label, rendition), 0) + 1
+        if limit and counts[sample.label, rendition] > limit:
+            continue
+        for place, condition in enumerate(conditions):
+            rng = np.random.default_rng([seed, 1_000_000, index, place])
+            rows.append(
+                (_changed(image, condition, rng, spec), sample.label, condition, rendition, sample.patient,
+                 sample.path.name)
+            )  # fmt: skip
+    inputs, truth, *names = zip(*rows, strict=True)
+    return Validation(np.stack(inputs), np.array(truth), *(np.array(column) for column in names))
+
+
+def _changed(image: Image.Image, condition: str, rng: np.random.Generator, spec: Preprocessing) -> NDArray[np.uint8]:
+    if condition == EVERYTHING:
+        return augment.perturb(image, rng, augment.HARD, spec)
+    return to_input(CHANGES[condition](image, rng), spec)
+
+
+def _spread(samples: Sequence[data.Sample], seed: int) -> list[data.Sample]:
+    """In an order that has nothing to do with names, so that the first ones are of many patients."""
+    order = np.random.default_rng([seed, 2]).permutation(len(samples))
+    return [samples[index] for index in order]

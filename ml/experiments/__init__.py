@@ -1,0 +1,1 @@
+"""Compare trainings and bundles side by side."""

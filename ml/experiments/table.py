@@ -1,0 +1,78 @@
+"""Runs side by side: what each gave on each of its held-out conditions, as a table in Markdown."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml.errors import BundleError
+from ml.evaluation.assess import EVERYTHING
+
+
+def read(source: Path) -> dict[str, Any]:
+    """The figures of a run that was only measured (its ``report.json``), or of a bundle (its folder).
+
+    Raises:
+        BundleError: where there are none.
+    """
+    file = source / "bundle.json" if source.is_dir() else source
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{source}: {error}") from error
+    report = found.get("held_out", found)
+    if "groups" not in report or "conditions" not in report:
+        raise BundleError(f"{source} holds no figures by condition; `ml train` and `ml calibrate` write them")
+    return dict(report)
+
+
+def markdown(reports: dict[str, dict[str, Any]]) -> str:
+    """Two tables: the runs with their main figures, and the ROC AUC of each run under each condition.
+
+    Args:
+        reports: what :func:`read` gives, by the name that the run is to have.
+
+    Returns:
+        Markdown. In brackets: 95 % intervals, drawn by patients.
+    """
+    runs = [_row("run", "n", "ROC AUC", "worst group's", "recall", "specificity", "ECE", "most labels changed by")]
+    runs.append(_row(*["---"] * 8))
+    for name, report in reports.items():
+        groups = report["groups"]
+        worst = min((group for group in groups if group != EVERYTHING), key=lambda group: _auc(groups[group]))
+        changed = report["changed_labels"]
+        most = max(changed, key=lambda change: changed[change]["changed"])
+        of_all = groups[EVERYTHING]
+        runs.append(_row(
+            name, of_all["n"], _interval(of_all, "roc_auc", 4), f"{_interval(groups[worst], 'roc_auc', 4)}, {worst}",
+            _interval(of_all, "recall", 3), _interval(of_all, "specificity", 3),
+            f"{report['calibration']['expected_calibration_error']:.3f}", f"{most}: {changed[most]['changed']:.1%}",
+        ))  # fmt: skip
+    conditions = list(dict.fromkeys(change for report in reports.values() for change in report["conditions"]))
+    by_condition = [_row("ROC AUC", *reports), _row(*["---"] * (len(reports) + 1))]
+    for change in conditions:
+        found = [report["conditions"].get(change) for report in reports.values()]
+        by_condition.append(_row(change, *("–" if each is None else _interval(each, "roc_auc", 4) for each in found)))
+    return "\n".join([*runs, "", *by_condition]) + "\n"
+
+
+def print_table(sources: Sequence[str]) -> None:
+    """Print the tables of ``NAME=PATH`` or ``PATH`` each."""
+    reports = {}
+    for source in sources:
+        name, _, path = source.rpartition("=")
+        reports[name or Path(path).name] = read(Path(path))
+    print(markdown(reports), end="")
+
+
+def _auc(figures: dict[str, Any]) -> float:
+    return float(figures["roc_auc"])
+
+
+def _interval(figures: dict[str, Any], name: str, digits: int) -> str:
+    low, high = figures["intervals"][name]
+    return f"{figures[name]:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"

@@ -1,0 +1,1 @@
+"""Run a bundle: engines, predictions, the out-of-domain check, benchmarks."""

@@ -1,0 +1,263 @@
+"""A check that notices what is no upright chest X-ray, so that its reading is not relied upon.
+
+A network gives every picture a probability. The check asks instead how far a picture's features are from those of the
+chest X-rays that the network learnt from: the Mahalanobis distance (Lee et al., "A Simple Unified Framework for
+Detecting Out-of-Distribution Samples and Adversarial Attacks", 2018) under probabilistic principal components (Tipping
+& Bishop, 1999) of the last feature map, averaged over each quarter of the image. That learns from chest X-rays only, so
+whatever else there is in the world is far away. Two kinds of pictures may be nearer, and a logistic regression on the
+same components tells each of them apart: inverted and turned chests, and noise, patterns and other drawings, in which a
+network that learnt from chests may find little that is strange.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.bundles.bundle import Bundle, sha256
+from ml.errors import BundleError
+from ml.inference.engines import Engine
+
+FILE = "novelty.npz"
+CODE = "not_chest_xray"
+METHOD = (
+    "mahalanobis distance, and logistic regressions of turned chests and of drawings, in components of the last map's "
+    "quarters"
+)
+#: At most so many images are looked at, which keeps the fit to some minutes on two cores.
+MOST_TRAINING, MOST_HELD_OUT = 1500, 1600
+FEWEST = 8
+#: So many of each side are also turned, each in every way.
+MOST_TURNED = 120
+COMPONENTS = 256
+#: These shares of held-out chest X-rays stay below the threshold of the distance and that of each regression, so that
+#: less than one in a hundred is flagged.
+ACCEPTED, ACCEPTED_UPRIGHT = 0.995, 0.9975
+#: So many times further than held-out chests may chests from elsewhere be: those were held out from the same hospital.
+ROOM = 1.2
+#: Of the regressions, the inverse: they have few pictures for their many components.
+REGULARISATION = 1e-3
+#: Grey levels between the 1st and the 99th percentile, below which preprocessing takes an image for blank.
+CONTRAST = 8
+BATCH = 16
+
+DETAIL = (
+    "This does not look like an upright frontal chest X-ray: it is unlike those that the model learnt from. "
+    "Do not rely on the probability."
+)
+TURNED = (
+    "This looks like a chest X-ray that is inverted, lies on its side or hangs upside down. "
+    "Do not rely on the probability; upload it upright, with air dark and bone bright."
+)
+BLANK = "This image is blank: it shows next to no contrast. Do not rely on the probability."
+
+Features = NDArray[np.float32]
+#: Of what the check learns from, and of what its threshold is chosen with.
+Sides = tuple[Features, Features]
+Inputs = NDArray[np.uint8]
+Warnings = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What chest X-rays' features look like, and how far from it is too far.
+
+    Attributes:
+        mean: ``(d,)`` float32.
+        axes: ``(k, d)`` float32: each principal component, divided by its standard deviation.
+        scales: ``(k,)`` float32: those standard deviations.
+        rest: the standard deviation of each direction that the components leave out.
+        threshold: the distance from which an image is flagged.
+        turned: ``(k,)`` float32: the weight of each component in the regression of turned chests.
+        upright: what their sum must exceed for an image to be flagged as turned or inverted.
+        drawn: ``(k,)`` float32: the weights in the regression of drawings; all 0 in bundles before 1.2.
+        familiar: what their sum must exceed for an image to be flagged as no chest X-ray.
+    """
+
+    mean: Features
+    axes: Features
+    scales: Features
+    rest: float
+    threshold: float
+    turned: Features
+    upright: float
+    drawn: Features
+    familiar: float
+
+    def distances(self, features: Features) -> NDArray[np.float64]:
+        """How far each image is from the chest X-rays that the check was fitted on, in standard deviations.
+
+        Args:
+            features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
+        """
+        return self._far(*self._components(features))
+
+    def flags(self, features: Features) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which images are no chest X-ray, by their distance or as drawings are, and which look turned or inverted.
+
+        Args:
+            features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
+
+        Returns:
+            Both ``(n,)``.
+        """
+        apart, within = self._components(features)
+        other = (self._far(apart, within) > self.threshold) | (within @ self.drawn > self.familiar)
+        return other, within @ self.turned > self.upright
+
+    def warnings(self, features: Features, inputs: Inputs) -> list[Warnings]:
+        """What to say of each image beside its probability; an empty list where there is nothing.
+
+        Args:
+            features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
+            inputs: ``(n, size, size)``, the batch that was read.
+        """
+        low, high = np.percentile(inputs.reshape(len(inputs), -1), (1, 99), axis=1)
+        reasons = zip(high - low < CONTRAST, *self.flags(features), strict=True)
+        details = [
+            BLANK if blank else DETAIL if other else TURNED if turned else "" for blank, other, turned in reasons
+        ]
+        return [[{"code": CODE, "detail": detail}] if detail else [] for detail in details]
+
+    def _components(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What differs from the mean, ``(n, d)``, and in how many standard deviations of each component, ``(n, k)``."""
+        apart = _level(features) - self.mean
+        # In single precision, which is many times as fast; sums of squares need double.
+        return apart, (apart.astype(np.float32) @ self.axes.T).astype(np.float64)
+
+    def _far(self, apart: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:
+        outside = np.maximum((apart**2).sum(axis=1) - ((within * self.scales) ** 2).sum(axis=1), 0)
+        return np.sqrt((within**2).sum(axis=1) + outside / self.rest**2)
+
+
+def fit(training: Features, held_out: Features, turned: Sides, drawn: Sides) -> Check:
+    """Learn what chest X-rays look like to a network, from features, each ``(n, d)``.
+
+    Args:
+        training: of chest X-rays.
+        held_out: of other patients' chest X-rays.
+        turned: of some of the training images, turned and inverted, and of some of the held-out ones.
+        drawn: of drawings to learn from, and of others to choose the threshold with.
+
+    Raises:
+        ValueError: where there are too few.
+    """
+    if min(map(len, (training, held_out, *turned, *drawn))) < FEWEST:
+        raise ValueError(f"the check for other pictures needs at least {FEWEST} training and {FEWEST} held-out images")
+    known = _level(training)
+    mean = known.mean(axis=0)
+    _, singular, axes = np.linalg.svd(known - mean, full_matrices=False)
+    scales = singular / np.sqrt(len(known))
+    # A sixth of the images at most: a variance that a few images decide would be estimated too small.
+    count = min(COMPONENTS, max(1, len(known) // 6), len(scales) - 1)
+    # In the precision in which they are stored, so that the check is the same after loading.
+    stored = (axes[:count] / scales[:count, np.newaxis]).astype(np.float16).astype(np.float32)
+    rest = float(np.sqrt((scales[count:] ** 2).sum() / (known.shape[1] - count)))
+    blind = np.zeros(count, np.float32)
+    check = Check(
+        mean.astype(np.float32), stored, scales[:count].astype(np.float32), rest, np.inf, blind, np.inf, blind, np.inf
+    )
+    check = replace(check, threshold=ROOM * float(np.quantile(check.distances(held_out), ACCEPTED)))
+    weights, upright = _regression(check, training, held_out, turned)
+    check = replace(check, turned=weights, upright=upright)
+    return drawings(check, training, held_out, drawn)
+
+
+def drawings(check: Check, training: Features, held_out: Features, drawn: Sides) -> Check:
+    """The check with its regression of drawings learnt anew; arguments as of :func:`fit`."""
+    weights, threshold = _regression(check, training, held_out, drawn)
+    return replace(check, drawn=weights, familiar=threshold)
+
+
+def _regression(check: Check, training: Features, held_out: Features, wrong: Sides) -> tuple[Features, float]:
+    """Weights of the components that tell chests from what is none, and what their sum must exceed for that."""
+    from sklearn.linear_model import LogisticRegression
+
+    right, others, held, beyond = (check._components(part)[1] for part in (training, wrong[0], held_out, wrong[1]))
+    regression = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=1000)
+    regression.fit(np.concatenate([right, others]), np.repeat([0, 1], [len(right), len(others)]))
+    weights = regression.coef_[0].astype(np.float32)
+    edge = float(np.quantile(held @ weights, ACCEPTED_UPRIGHT))
+    # Where there is room up to what is none, half of it is left to chests from elsewhere.
+    return weights, max(edge, (edge + float(np.quantile(beyond @ weights, 0.02))) / 2)
+
+
+def features_of(engine: Engine, inputs: Inputs) -> Features:
+    """The features of any number of images, ``(n, d)``."""
+    starts = range(0, len(inputs), BATCH)
+    return np.concatenate([engine.read(inputs[start : start + BATCH]).features for start in starts])
+
+
+def save(bundle: Bundle, check: Check, figures: dict[str, Any]) -> Bundle:
+    """Put a check into a bundle, in place of the one that is there.
+
+    Args:
+        bundle: the bundle whose network the check was fitted on.
+        check: from :func:`fit`.
+        figures: what it was fitted and measured on, for ``bundle.json``.
+
+    Returns:
+        The bundle as it is now.
+    """
+    file = bundle.path / FILE
+    with file.open("wb") as stream:
+        arrays = {**vars(check), "axes": check.axes.astype(np.float16)}
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    about = {**figures, "file": FILE, "sha256": sha256(file), "method": METHOD, "components": len(check.axes),
+             "threshold": check.threshold}  # fmt: skip
+    text = json.dumps({**bundle.meta, "novelty": about}, indent=2)
+    (bundle.path / "bundle.json").write_text(text + "\n")
+    return Bundle.read(bundle.path)
+
+
+def load(bundle: Bundle) -> Check | None:
+    """A bundle's check, or None where it has none, as bundles before 1.1 do not.
+
+    Raises:
+        BundleError: where the bundle names one that is missing, changed or damaged.
+    """
+    about = bundle.meta.get("novelty")
+    if not about:
+        return None
+    file = bundle.path / FILE
+    try:
+        digest = sha256(file)
+    except FileNotFoundError:
+        raise BundleError(f"{bundle.path} has no {FILE}") from None
+    if digest != about.get("sha256"):
+        raise BundleError(f"{file} is not the file that was released: its SHA-256 is {digest}")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            found: dict[str, Any] = {field.name: arrays[field.name] for field in fields(Check) if field.name in arrays}
+        for name, value in found.items():
+            found[name] = value.astype(np.float32) if value.ndim else float(value)
+        # Bundles before 1.2 have no regression of drawings.
+        return Check(**{"drawn": np.zeros(len(found["axes"]), np.float32), "familiar": np.inf, **found})
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{file} is no check that this version reads: {error}") from error
+
+
+def hand_on(source: Bundle, target: Bundle) -> Bundle:
+    """Give a bundle that has another's weights its check as well.
+
+    Returns:
+        The target as it is now.
+    """
+    check = load(source)
+    if check is None:
+        return target
+    return save(target, check, source.meta["novelty"])
+
+
+def warnings_of(check: Check | None, features: Features, inputs: Inputs) -> Sequence[Warnings]:
+    """A check's warnings; none without a check."""
+    return check.warnings(features, inputs) if check else [[] for _ in inputs]
+
+
+def _level(features: Features) -> NDArray[np.float64]:
+    """Features of length 1: their pattern matters, not how strongly an image's contrast drives them."""
+    exact = features.astype(np.float64)
+    return exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-6)

@@ -1,0 +1,124 @@
+"""Read X-rays from files, as the service would."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from ml.bundles.bundle import Bundle
+from ml.errors import ImageError
+from ml.inference import engines, novelty
+from ml.inference.engines import Engine, Readings
+from ml.networks import explain
+from ml.pictures import dicom
+from ml.pictures.decode import open_image
+from ml.pictures.preprocess import Preprocessing, to_input
+
+BATCH = 16
+
+
+def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None, heatmaps: Path | None = None) -> int:
+    """Read files with a bundle and print a line for each.
+
+    Args:
+        model: the bundle's folder.
+        files: JPEG, PNG or DICOM. One that cannot be read gets an ``error`` instead of a result; the others go on.
+        json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``.
+        heatmaps: folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
+            first file.
+
+    Returns:
+        The exit status: 1 where a file could not be read.
+
+    Raises:
+        BundleError: where the bundle cannot be used.
+    """
+    bundle = Bundle.read(model)
+    engine, check = engines.load(model), novelty.load(bundle)
+    rows: list[dict[str, Any]] = []
+    inputs: list[NDArray[np.uint8]] = []
+    sizes: list[tuple[int, int]] = []
+    for file in files:
+        row: dict[str, Any] = {"file": str(file), "probability": None, "label": None, "warnings": []}
+        rows.append(row)
+        try:
+            image, row["warnings"] = _open(file)
+            inputs.append(to_input(image, bundle.preprocessing))
+            sizes.append(image.size)
+        except ImageError as error:
+            row["error"] = {"code": error.code, "detail": error.detail}
+        except OSError as error:
+            row["error"] = {"code": "file_unreadable", "detail": str(error)}
+    readable = [(number, row) for number, row in enumerate(rows, 1) if "error" not in row]
+    said = readings(engine, inputs)
+    if said:
+        warnings = novelty.warnings_of(check, said.features, np.stack(inputs))
+        for (_, row), probability, found in zip(readable, said.probabilities[:, 1], warnings, strict=True):
+            row["probability"] = float(probability)
+            row["label"] = bundle.label(row["probability"])
+            row["warnings"] = found + row["warnings"]
+        if heatmaps:
+            heatmaps.mkdir(parents=True, exist_ok=True)
+            for (number, row), heatmap, size in zip(readable, explain.to_bytes(said.maps), sizes, strict=True):
+                row["heatmap"] = str(heatmaps / f"{number:04d}-{Path(row['file']).stem}.png")
+                explain.overlay(heatmap, size).save(row["heatmap"])
+    for row in rows:
+        print(f"{row['file']}: {_line(row)}")
+    if json_file:
+        json_file.write_text(json.dumps(rows, indent=2) + "\n")
+    return 0 if len(readable) == len(rows) else 1
+
+
+def _open(file: Path) -> tuple[Image.Image, list[dict[str, str]]]:
+    """An X-ray and what its file says against relying on its reading."""
+    content = file.read_bytes()
+    if not dicom.is_dicom(content):
+        return open_image(content), []
+    instance = dicom.read(content)
+    return instance.image, instance.warnings()
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A result for people."""
+    if "error" in row:
+        return str(row["error"]["detail"])
+    doubts = "".join(f"  {warning['code']}: {warning['detail']}" for warning in row["warnings"])
+    return f"{row['probability']:.4f}  {row['label']}{doubts}"
+
+
+def load_input(file: Path, spec: Preprocessing) -> NDArray[np.uint8]:
+    """A file as the model sees it: ``(size, size)`` 8-bit greyscale.
+
+    Raises:
+        ImageError: where it is no image that can be read.
+        OSError: where the file cannot.
+    """
+    return to_input(open_image(file.read_bytes()), spec)
+
+
+def probabilities(engine: Engine, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The probability of pneumonia for each input, ``(n,)``, with a progress bar where someone watches."""
+    parts = [engine.predict(batch)[:, 1] for batch in _batches(inputs)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+
+
+def readings(engine: Engine, inputs: Sequence[NDArray[np.uint8]]) -> Readings | None:
+    """All that the engine tells of any number of inputs; None for none."""
+    parts = [engine.read(batch) for batch in _batches(inputs)]
+    if not parts:
+        return None
+    joined = (np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Readings))
+    return Readings(*joined)
+
+
+def _batches(inputs: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    starts = tqdm(range(0, len(inputs), BATCH), unit="batch", disable=not sys.stderr.isatty() or len(inputs) <= BATCH)
+    for start in starts:
+        yield np.stack(inputs[start : start + BATCH])

@@ -1,0 +1,1 @@
+"""Decode, preprocess, augment and draw pictures."""

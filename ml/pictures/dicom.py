@@ -1,0 +1,156 @@
+"""DICOM files: from the stored pixels to what a viewer would show, and what the file says about the patient.
+
+Pixels go through the modality and VOI transformations (PS3.3 C.11.1 and C.11.2, the first window), and MONOCHROME1 is
+inverted, so that air is dark and bone bright.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ml.errors import ImageError
+from ml.pictures.decode import check_size, to_eight_bits
+
+if TYPE_CHECKING:
+    from pydicom import Dataset, FileDataset
+    from pydicom.uid import UID
+
+#: Computed, digital and conventional radiography.
+MODALITIES = ("CR", "DX", "RG")
+LATERAL = ("LL", "RL", "LATERAL")
+#: Years. The model learnt from children of these ages.
+LEARNT_AGES = (1, 6)
+
+#: Days in what an age string (VR AS) counts in.
+_DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A radiograph from a DICOM file.
+
+    Attributes:
+        image: mode ``L``; of any size.
+        age: the patient's, in years, when the X-ray was taken; None where the file does not tell.
+        view: View Position, such as ``PA``; empty where the file does not tell.
+    """
+
+    image: Image.Image
+    age: float | None
+    view: str
+
+    def warnings(self) -> list[dict[str, str]]:
+        """What makes the model's answer doubtful, as far as the file's attributes tell."""
+        found = []
+        if self.age is not None and not LEARNT_AGES[0] <= self.age < LEARNT_AGES[1]:
+            found.append({
+                "code": "age_outside_training",
+                "detail": f"The patient was {_in_words(self.age)} old; the model learnt from children aged one to five "
+                "only. Do not rely on the probability.",
+            })  # fmt: skip
+        if self.view.upper() in LATERAL:
+            found.append({
+                "code": "view_not_frontal",
+                "detail": "The file says that this is a lateral view; the model learnt from frontal views only. "
+                "Do not rely on the probability.",
+            })  # fmt: skip
+        return found
+
+
+def is_dicom(source: bytes) -> bool:
+    """Whether a file begins as DICOM's file format does (PS3.10 7.1)."""
+    return source[128:132] == b"DICM"
+
+
+def read(source: bytes) -> Instance:
+    """Read a DICOM file.
+
+    Raises:
+        ImageError: with the code ``dicom_corrupt``, ``dicom_without_pixels``, ``dicom_not_a_radiograph``,
+            ``dicom_multiframe``, ``dicom_compression_unknown``, ``image_too_large`` or ``image_too_small``.
+    """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(source))
+        _check(dataset)
+        image = to_eight_bits(_shown(dataset))
+        return Instance(image, age_of(dataset), str(dataset.get("ViewPosition", "")))
+    # The parser and the decoders raise any of these for damaged data.
+    except (
+        InvalidDicomError,
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
+        raise ImageError("dicom_corrupt", "The DICOM file is damaged or cut off. Please export it again.") from error
+
+
+def _check(dataset: "FileDataset") -> None:
+    """Refuse by the attributes alone, before anything is decoded."""
+    if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
+        raise ImageError("dicom_without_pixels", "This DICOM file holds no image.")
+    modality = str(dataset.get("Modality", ""))
+    if modality and modality not in MODALITIES:
+        raise ImageError(
+            "dicom_not_a_radiograph", f"This DICOM file's modality is {modality}; X-rays (CR, DX) are read."
+        )
+    if int(dataset.get("NumberOfFrames") or 1) > 1:
+        raise ImageError("dicom_multiframe", "This DICOM file holds several frames; single X-rays are read.")
+    check_size(dataset.Columns, dataset.Rows)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not _can_decode(syntax):
+        raise ImageError(
+            "dicom_compression_unknown",
+            f"The pixels are compressed in a way that is not read here: {syntax.name}. Please export it uncompressed.",
+        )
+
+
+def _can_decode(syntax: "UID") -> bool:
+    from pydicom.pixels.decoders.base import get_decoder
+
+    try:
+        return get_decoder(syntax).is_available  # that is, one of its plugins is installed
+    except NotImplementedError:  # pydicom has no decoder for such pixels at all: a video, or a private syntax
+        return False
+
+
+def _shown(dataset: "Dataset") -> np.ndarray:
+    """``(rows, columns)`` float32: grey levels as they are to be shown, air dark."""
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+    values = dataset.pixel_array
+    if values.ndim == 3:  # a colour picture of an X-ray
+        return values[..., :3].astype(np.float32).mean(axis=-1)
+    values = np.asarray(apply_voi_lut(apply_modality_lut(values, dataset), dataset), dtype=np.float32)
+    return -values if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else values
+
+
+def age_of(dataset: "Dataset") -> float | None:
+    """The patient's age in years, from Patient's Age or the dates of birth and study; None where neither tells."""
+    # Some exports leave the unit out; years are meant then.
+    if told := re.fullmatch(r"(\d{1,3})([DWMY]?)", str(dataset.get("PatientAge", "") or "")):
+        return int(told[1]) * _DAYS[told[2] or "Y"] / _DAYS["Y"]
+    born, taken = (str(dataset.get(name, "") or "") for name in ("PatientBirthDate", "StudyDate"))
+    try:
+        days = (datetime.strptime(taken, "%Y%m%d") - datetime.strptime(born, "%Y%m%d")).days
+    except ValueError:
+        return None
+    return days / _DAYS["Y"] if days >= 0 else None
+
+
+def _in_words(age: float) -> str:
+    if age >= 2:
+        return f"{int(age)} years"
+    months = int(age * 12)
+    return f"{months} month{'s' * (months != 1)}"

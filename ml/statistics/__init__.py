@@ -1,0 +1,1 @@
+"""Metrics, calibration, operating points, intervals and paired tests. Arrays in, numbers out."""

@@ -1,0 +1,129 @@
+"""Two models on the same patients: how far they differ, and whether the data tell which is better."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from ml.statistics import bootstrap
+
+#: Below it a McNemar test counts as telling the labels apart.
+SIGNIFICANT = 0.05
+#: A model is better by these: how well its labels agree with the truth, and how well it orders images at all.
+DECIDING = ("accuracy", "roc_auc")
+NAMES = {"f1": "F1", "roc_auc": "ROC AUC"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model said of each image.
+
+    Attributes:
+        name: of the model.
+        probability: ``(n,)`` of pneumonia.
+        threshold: from which an image counts as pneumonia.
+    """
+
+    name: str
+    probability: NDArray[Any]
+    threshold: float
+
+    def right(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which labels agree with the truth."""
+        return np.asarray((self.probability >= self.threshold) == (truth == 1))
+
+
+def compare(
+    truth: NDArray[Any],
+    first: Reading,
+    second: Reading,
+    patients: NDArray[Any],
+    *,
+    rounds: int = bootstrap.ROUNDS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare the second model with the first on the same images.
+
+    Args:
+        truth: ``(n,)`` of 0 and 1, both present.
+        first: what the second is compared with, such as the current bundle.
+        second: such as a new one.
+        patients: ``(n,)`` identifiers.
+        rounds: of drawing patients.
+        seed: of drawing.
+
+    Returns:
+        ``first`` and ``second`` (names), ``differences`` (second less first: ``value`` and 95 % ``interval`` for each
+        figure of :func:`ml.statistics.bootstrap.figures`, both models measured on the same draws of patients),
+        ``mcnemar`` (see :func:`mcnemar`), ``better`` (a name, or None) and ``verdict`` (a sentence).
+    """
+    both = (first, second)
+    whole = [bootstrap.figures(truth, reading.probability, reading.threshold) for reading in both]
+    drawn: dict[str, list[float]] = {name: [] for name in whole[0]}
+    for chosen in bootstrap.draws(truth, patients, rounds, seed):
+        one, other = (bootstrap.figures(truth[chosen], r.probability[chosen], r.threshold) for r in both)
+        for name, values in drawn.items():
+            values.append(other[name] - one[name])
+    differences = {
+        name: {"value": float(whole[1][name] - whole[0][name]), "interval": bootstrap.interval(values)}
+        for name, values in drawn.items()
+    }
+    labels = mcnemar(first.right(truth), second.right(truth))
+    better, verdict = _verdict(first.name, second.name, differences, labels["p"])
+    return {"first": first.name, "second": second.name, "differences": differences, "mcnemar": labels,
+            "better": better, "verdict": verdict}  # fmt: skip
+
+
+def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> dict[str, Any]:
+    """McNemar's exact test: do the two models label equally many images rightly?
+
+    It takes images as independent; those of one patient are not quite, so a verdict also asks the interval.
+    Source: McNemar, "Note on the sampling error of the difference between correlated proportions or percentages", 1947.
+
+    Args:
+        first_right: ``(n,)`` which labels of the first model are right.
+        second_right: ``(n,)`` which of the second.
+
+    Returns:
+        ``only_first_right`` and ``only_second_right`` (counts), and ``p``, two-sided.
+    """
+    only_first = int(np.sum(first_right & ~second_right))
+    only_second = int(np.sum(second_right & ~first_right))
+    unequal = only_first + only_second
+    p = float(binomtest(only_second, unequal, 0.5).pvalue) if unequal else 1.0
+    return {"only_first_right": only_first, "only_second_right": only_second, "p": p}
+
+
+def _verdict(first: str, second: str, differences: dict[str, Any], p: float) -> tuple[str | None, str]:
+    """The better model's name, or None, and the sentence that says so."""
+    sign = {name: _sign(said["interval"]) for name, said in differences.items()}
+    deciding = {name: sign[name] for name in DECIDING}
+    if p >= SIGNIFICANT:
+        deciding["accuracy"] = 0
+    ahead = {side: [name for name, value in deciding.items() if value == side] for side in (1, -1)}
+    if ahead[1] and ahead[-1]:
+        return None, (
+            f"Neither is better in everything: {second} has the higher {_said(ahead[1], differences)}, "
+            f"{first} the higher {_said(ahead[-1], differences)}."
+        )
+    if not ahead[1] and not ahead[-1]:
+        return None, f"The data do not tell which of {first} and {second} is better."
+    side = 1 if ahead[1] else -1
+    winner, loser = (second, first) if side == 1 else (first, second)
+    lower = [name for name, value in sign.items() if value == -side and name not in ahead[side]]
+    verdict = f"{winner} is better than {loser}: {_said(ahead[side], differences)}"
+    return winner, verdict + (f"; yet its {_said(lower, differences)} is lower." if lower else ".")
+
+
+def _sign(interval: tuple[float, float]) -> int:
+    return 1 if interval[0] > 0 else -1 if interval[1] < 0 else 0
+
+
+def _said(names: list[str], differences: dict[str, Any]) -> str:
+    return " and ".join(
+        f"{NAMES.get(name, name)} ({differences[name]['value']:+.4f}, {differences[name]['interval'][0]:+.4f} to "
+        f"{differences[name]['interval'][1]:+.4f})"
+        for name in names
+    )

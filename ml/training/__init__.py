@@ -1,0 +1,1 @@
+"""Train by recipes, average, and release."""

@@ -1,0 +1,122 @@
+"""Several trainings whose weights are averaged into one network, which costs no more to run than each of them.
+
+Networks that were fine-tuned from the same weights mostly lie in one basin of the loss, so that the mean of their
+weights reads about as well as all of them together (model soups, Wortsman et al. 2022). So they start alike, the head's
+random weights included, and differ in what comes after: recipe, order, augmentation.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ml.bundles import bundle
+from ml.dataset import data
+from ml.networks import architectures
+from ml.training import recipe as recipes
+from ml.training.recipe import Recipe
+from ml.training.train import Run
+
+
+class Average:
+    """The trainings of a recipe's members, in the place of one :class:`ml.training.train.Run`.
+
+    Attributes:
+        recipe: which names its members.
+        work: holds a folder for each member.
+        runs: the members' trainings by name, which hold out the same patients.
+        training: samples that they learn from.
+        held_out: samples of patients that none of them sees.
+        after_epoch: as :attr:`ml.training.train.Run.after_epoch`.
+
+    Args:
+        recipe: with members.
+        work: made where it is missing.
+        samples: the images, in all their renditions.
+        fold: which patients to hold out, see :func:`ml.dataset.data.hold_out`.
+        extra: more samples to learn from.
+
+    Raises:
+        ValueError: for a member that is not there, that has another network or another preprocessing, or members
+            itself; for fewer than two; and for a network with batch normalisation.
+    """
+
+    def __init__(
+        self, recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
+        extra: list[data.Sample] | None = None,
+    ) -> None:  # fmt: skip
+        if _has_batch_statistics(recipe):
+            raise ValueError(f"recipe {recipe.name}: {recipe.architecture} has batch normalisation, whose statistics "
+                             "would not be those of the averaged weights")  # fmt: skip
+        self.recipe, self.work = recipe, work
+        self.after_epoch: Callable[[], object] = lambda: None
+        members = {f"{each.name}:{each.seed}": each for each in (_member(recipe, name) for name in recipe.members)}
+        if len(members) < max(2, len(recipe.members)):
+            raise ValueError(f"recipe {recipe.name} needs two members or more, and all different")
+        self.runs = {
+            name: Run(each, work / f"{each.name}-{each.seed}", samples, fold=fold, extra=extra, start=recipe.seed)
+            for name, each in members.items()
+        }
+        first = next(iter(self.runs.values()))
+        self.training, self.held_out = first.training, first.held_out
+
+    def fit(self, weights: Path | None = None) -> None:
+        """Train the members, one after the other; what was trained before is not trained again.
+
+        Args:
+            weights: of the base, trained on ImageNet, which all of them start from. Networks that start from different
+                random weights have no mean that means anything.
+
+        Raises:
+            ValueError: without ``weights``.
+        """
+        if not weights:
+            raise ValueError(f"recipe {self.recipe.name}: only networks that start from the same weights can be "
+                             "averaged; give --weights")  # fmt: skip
+        for run in self.runs.values():
+            run.after_epoch = self.after_epoch
+            run.fit(weights)
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The members' logs, one after the other; each row names its member."""
+        return [{**row, "member": name} for name, run in self.runs.items() for row in run.epochs()]
+
+    def model(self) -> keras.Model:
+        """The mean of the members' networks, in float32, rounded as a bundle stores it."""
+        final, *others = (run.model() for run in self.runs.values())
+        for variables in zip(final.weights, *(other.weights for other in others), strict=True):
+            variables[0].assign(keras.ops.mean(keras.ops.stack([variable.value for variable in variables]), axis=0))
+            variables[0].assign(bundle.stored(variables[0]).astype(np.float32))
+        return final
+
+
+def training(
+    recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
+    extra: list[data.Sample] | None = None,
+) -> Run | Average:  # fmt: skip
+    """A recipe's training: of one network, or of the members that it averages. Arguments as
+    :class:`ml.training.train.Run`."""
+    return (Average if recipe.members else Run)(recipe, work, samples, fold=fold, extra=extra)
+
+
+def _has_batch_statistics(recipe: Recipe) -> bool:
+    network = architectures.build(recipe.architecture, recipe.preprocessing.size)
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
+
+
+def _member(whole: Recipe, name: str) -> Recipe:
+    """A member's own recipe, with what the whole decides."""
+    source, _, seed = name.partition(":")
+    if seed and not seed.isdecimal():
+        raise ValueError(f"recipe {whole.name}: member {name!r} has a seed that is no number")
+    own = recipes.load(source)
+    if own.members:
+        raise ValueError(f"recipe {whole.name}: member {name!r} has members itself")
+    if (own.architecture, own.preprocessing) != (whole.architecture, whole.preprocessing):
+        raise ValueError(f"recipe {whole.name}: member {name!r} has another network or another preprocessing")
+    return replace(
+        own, seed=int(seed) if seed else whole.seed, held_out=whole.held_out, precision=whole.precision
+    )  # fmt: skip

@@ -1,0 +1,206 @@
+"""From a finished training to a bundle: calibrate, choose the operating points, measure, draw, write."""
+
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ml.bundles import bundle
+from ml.dataset import data
+from ml.evaluation import assess, card, figures, novelty_report, robustness
+from ml.inference import novelty
+from ml.statistics import metrics
+from ml.training.average import Average
+from ml.training.recipe import Recipe
+from ml.training.train import Run, patients, predict
+
+#: Files of each class and rendition that are shown under every single condition.
+EACH = 60
+
+
+def release(
+    run: Run | Average,
+    output: Path,
+    *,
+    name: str,
+    version: str,
+    samples: list[data.Sample],
+    weights: Path | None,
+    cost: dict[str, Any],
+) -> bundle.Bundle:
+    """Write the bundle of a training that has come to its end.
+
+    Args:
+        run: the training.
+        output: the bundle's folder.
+        name: the bundle's name.
+        version: the bundle's version.
+        samples: all that it was trained and measured on, for their fingerprint.
+        weights: that it started from.
+        cost: of the training, recorded as it is.
+
+    Returns:
+        The bundle. ``run.work`` also gets ``mistakes.png``, which shows the data and is not for release.
+    """
+    recipe = run.recipe
+    model = run.model()
+    found = Judged(model, run.held_out, recipe)
+    choice, threshold = found.choice, found.choice.points[assess.DEFAULT_POINT].threshold
+    meta: dict[str, Any] = {
+        "name": name,
+        "version": version,
+        "architecture": recipe.architecture,
+        "parameters": model.count_params(),
+        "classes": list(data.CLASSES),
+        "preprocessing": recipe.preprocessing.to_json(),
+        "threshold": threshold,
+        "operating_points": {key: point.to_json() for key, point in choice.points.items()},
+        "operating_point": assess.DEFAULT_POINT,
+        "calibration": choice.calibration.to_json(),
+        "held_out": found.report,
+        "training": {
+            "recipe": recipe.to_json(),
+            "initial_weights_sha256": bundle.sha256(weights) if weights else None,
+            "images": len({(sample.path.name, sample.label) for sample in run.training}),
+            "patients": patients(run.training),
+            "held_out_patients": patients(run.held_out),
+            "cost": cost,
+            "epochs": run.epochs(),
+            **({"members": members(run, found)} if isinstance(run, Average) else {}),
+        },
+        "data": {"sha256": data.fingerprint(samples), "files": len(samples)},
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "numpy": np.__version__,
+        },
+        "created": time.strftime("%Y-%m-%d"),
+    }
+    written = bundle.write(output, model, meta)
+    folder = output / "figures"
+    title = f"{written.id}, held-out patients, half perturbed"
+    thresholds = {key: point.threshold for key, point in choice.points.items()}
+    figures.draw(folder, found.shown.truth, found.probability, thresholds, assess.DEFAULT_POINT, title)
+    figures.draw_reliability(folder, choice.reliability, title)
+    figures.draw_epochs(folder, run.epochs(), f"{written.id}, training")
+    figures.draw_mistakes(run.work / "mistakes.png", found.shown, found.probability, threshold)
+    (output / "MODEL_CARD.md").write_text(card.text(written))
+    return written
+
+
+def members(run: Average, found: "Judged") -> dict[str, dict[str, Any]]:
+    """What each member is and how well its own network, before averaging, ranks the held-out images.
+
+    Returns:
+        By name the member's ``recipe`` and its ``roc_auc`` for each group of images and all of them together.
+    """
+    shown = found.shown
+    groups = [(assess.EVERYTHING, np.ones(len(shown.truth), dtype=bool)), *shown.groups()]
+    result = {}
+    for name, each in run.runs.items():
+        raw = predict(each.model(), shown.inputs, each.recipe.preprocessing.scaling)[:, 1]
+        auc = {group: metrics.measure(shown.truth[mask], raw[mask], 0.5)["roc_auc"] for group, mask in groups}
+        result[name] = {"recipe": each.recipe.to_json(), "roc_auc": auc}
+    return result
+
+
+def add_check(
+    made: bundle.Bundle, run: Run | Average, directory: Path, also: Sequence[Path], others: Path | None = None
+) -> bundle.Bundle:
+    """Give a new bundle its check for what is no chest X-ray (:mod:`ml.inference.novelty`), unless there are too few
+    images.
+
+    Args:
+        made: from :func:`release`.
+        run: its training.
+        directory: the training data.
+        also: folders with other renditions.
+        others: more pictures to measure the check on, each folder in it being a kind.
+    """
+    if min(len(run.training), len(run.held_out)) < novelty.FEWEST:
+        print(f"fewer than {novelty.FEWEST} images on a side: no check for what is no chest X-ray")
+        return made
+    novelty_report.report(made.path, directory, also=also, others=others, write=True)
+    return bundle.Bundle.read(made.path)
+
+
+class Judged:
+    """Everything that is chosen and measured on held-out samples, which takes minutes on a processor.
+
+    Attributes:
+        shown: every held-out file, as it is and with everything changed at once.
+        probability: ``(n,)`` calibrated, for ``shown``.
+        choice: calibration and operating points, chosen on ``shown``.
+        report: all figures, for ``bundle.json``.
+    """
+
+    def __init__(self, model: keras.Model, samples: list[data.Sample], recipe: Recipe) -> None:
+        spec = recipe.preprocessing
+        self.shown = robustness.validation(samples, spec, robustness.BRIEF, recipe.seed)
+        raw = predict(model, self.shown.inputs, spec.scaling)[:, 1]
+        self.choice = assess.choose(self.shown, raw)
+        self.probability = self.choice.calibration.apply(raw)
+        threshold = self.choice.points[assess.DEFAULT_POINT].threshold
+        each = robustness.validation(samples, spec, robustness.CHANGES, recipe.seed, limit=EACH)
+        each_probability = self.choice.calibration.apply(predict(model, each.inputs, spec.scaling)[:, 1])
+        every = np.ones(len(self.shown.truth), dtype=bool)
+        plain = self.shown.conditions == "plain"
+        self.report: dict[str, Any] = {
+            "at": assess.DEFAULT_POINT,
+            "groups": assess.measure(
+                self.shown, self.probability, threshold, [(assess.EVERYTHING, every), *self.shown.groups()]
+            ),
+            "points": {
+                key: assess.measure(self.shown, self.probability, point.threshold, [("all", every), ("plain", plain)])
+                for key, point in self.choice.points.items()
+            },
+            "calibration": {
+                "expected_calibration_error": self.choice.expected_calibration_error,
+                "expected_calibration_error_before": self.choice.expected_calibration_error_before,
+                "brier": self.choice.brier,
+                "brier_before": self.choice.brier_before,
+            },
+            "subgroups": assess.subgroups(self.shown, self.probability, threshold),
+            "conditions": assess.measure(
+                each, each_probability, threshold,
+                [(name, each.conditions == name) for name in robustness.CHANGES],
+            ),
+            "changed_labels": assess.changed_labels(each, each_probability, threshold),
+        }  # fmt: skip
+
+
+def recalibrate(source: bundle.Bundle, samples: list[data.Sample], output: Path, version: str) -> bundle.Bundle:
+    """A bundle with the same network, calibrated and given its operating points on other images.
+
+    Args:
+        source: the bundle.
+        samples: of patients that the network has not been trained on; best those of the place where it will be used.
+        output: the new bundle's folder.
+        version: of the new bundle.
+    """
+    model = source.load_model()
+    found = Judged(model, samples, Recipe(architecture=source.architecture, preprocessing=source.preprocessing))
+    meta = {key: value for key, value in source.meta.items() if key not in ("format", "weights")}
+    meta |= {
+        "version": version,
+        "threshold": found.choice.points[assess.DEFAULT_POINT].threshold,
+        "operating_points": {key: point.to_json() for key, point in found.choice.points.items()},
+        "operating_point": assess.DEFAULT_POINT,
+        "calibration": found.choice.calibration.to_json(),
+        "held_out": found.report,
+        "calibrated_on": {"sha256": data.fingerprint(samples), "files": len(samples), "patients": patients(samples)},
+        "calibrated_from": source.id,
+        "created": time.strftime("%Y-%m-%d"),
+    }
+    written = novelty.hand_on(source, bundle.write(output, model, meta))
+    thresholds = {key: point.threshold for key, point in found.choice.points.items()}
+    title = f"{written.id}, {len(samples)} files, half of what is shown perturbed"
+    figures.draw(output / "figures", found.shown.truth, found.probability, thresholds, assess.DEFAULT_POINT, title)
+    figures.draw_reliability(output / "figures", found.choice.reliability, title)
+    (output / "MODEL_CARD.md").write_text(card.text(written))
+    return written

@@ -1,0 +1,327 @@
+"""Training: a recipe's stages, one after the other, each resumable.
+
+Everything that is chosen is chosen on held-out patients under hard conditions (:mod:`ml.evaluation.robustness`), by the
+worst of them.
+"""
+
+import csv
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.bundles import bundle
+from ml.dataset import data
+from ml.evaluation import robustness
+from ml.networks import architectures
+from ml.pictures.preprocess import to_tensor
+from ml.statistics import metrics
+from ml.training.recipe import Recipe, Stage
+from ml.training.sequences import TrainingImages, one_hot
+
+#: Files of each class and rendition that an epoch of the last stage is judged on.
+JUDGED = 150
+BATCH = 32
+
+
+class Run:
+    """A training run and the folder where it can be found again.
+
+    Attributes:
+        recipe: what it does.
+        work: its folder: ``epochs.csv`` (the log), ``best.weights.h5``, ``last.weights.h5``, ``state.json``.
+        training: samples that it learns from.
+        held_out: samples of patients that it never sees.
+        start: seed of the split and of the weights that it starts from.
+        after_epoch: called when an epoch is done and can be gone on from.
+
+    Args:
+        recipe: what to do.
+        work: made where it is missing.
+        samples: the images, in all their renditions.
+        fold: which patients to hold out, see :func:`ml.dataset.data.hold_out`.
+        extra: more samples to learn from.
+        start: seed of the split and of the random weights that the head starts from, where that is not the recipe's:
+            trainings that start alike can be averaged.
+    """
+
+    def __init__(
+        self, recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
+        extra: list[data.Sample] | None = None, start: int | None = None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.work = recipe, work
+        self.after_epoch: Callable[[], object] = lambda: None
+        work.mkdir(parents=True, exist_ok=True)
+        self.start = recipe.seed if start is None else start
+        self.training, self.held_out = data.hold_out(samples, fold, recipe.held_out, self.start)
+        self.training += extra or []
+        for side, part in (("training", self.training), ("held-out", self.held_out)):
+            if len({sample.label for sample in part}) < len(data.CLASSES):
+                raise ValueError(f"the {side} patients lack a class; give more patients, or another seed")
+        self.log = work / "epochs.csv"
+
+    def fit(self, weights: Path | None = None) -> None:
+        """Run the stages that have not been run. A run that was interrupted goes on from its last full epoch.
+
+        Args:
+            weights: of the base, trained on ImageNet; without them it starts from random ones.
+        """
+        done = len(self.epochs())
+        if done >= self.recipe.epochs:
+            return
+        keras.utils.set_random_seed(self.start)
+        images = TrainingImages(self.training, self.recipe)
+        judge = (PlainJudge if self.recipe.judge == "plain" else Judge)(self.held_out, self.recipe)
+        print(f"{self.recipe.name}: training on {len(images.groups)} images of {patients(self.training)} patients, "
+              f"{len(images) * self.recipe.batch} an epoch; holding out {len(self.held_out)} files of "
+              f"{patients(self.held_out)} patients", flush=True)  # fmt: skip
+        model = trainable(self.recipe)
+        if weights:
+            architectures.load_imagenet_base(model, weights)
+        if done:
+            model.load_weights(self.work / "last.weights.h5")
+        before = 0
+        for stage in self.recipe.stages:
+            left = before + stage.epochs - max(done, before)
+            if left > 0:
+                images.start_at(max(done, before))
+                images.size = stage.size
+                if not self._fit_stage(model, stage, images, judge, first=before, left=left):
+                    break
+            before += stage.epochs
+
+    def _fit_stage(
+        self, model: keras.Model, stage: Stage, images: TrainingImages, judge: "Judge", *, first: int, left: int
+    ) -> bool:
+        """Run what is left of a stage; False when the training should stop early."""
+        architectures.freeze_blocks(model, stage.freeze)
+        steps, start = len(images), images.epoch
+        model.compile(
+            optimizer=self._optimizer(stage, steps, start),
+            loss=keras.losses.BinaryCrossentropy(label_smoothing=self.recipe.label_smoothing),
+            metrics=["binary_accuracy"],
+            # XLA's convolutions on a processor are a third as fast as oneDNN's.
+            jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+        )
+        keeper = Keeper(self, judge, stage)
+        callbacks: list[keras.callbacks.Callback] = [keeper]
+        if self.recipe.average:
+            # Before the keeper, so that what is judged and kept is the running average.
+            callbacks.insert(0, Averaging(swap_on_epoch=True))
+        model.fit(
+            images, initial_epoch=start, epochs=start + left, class_weight=images.class_weight, callbacks=callbacks,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )  # fmt: skip
+        return not keeper.stopped
+
+    def _optimizer(self, stage: Stage, steps: int, start: int) -> keras.optimizers.Optimizer:
+        rate: Any = stage.learning_rate
+        if self.recipe.schedule == "cosine":
+            rate = Cosine(stage.learning_rate, steps * self.recipe.epochs, steps // 4, steps * start)
+        average = (
+            {"use_ema": True, "ema_momentum": self.recipe.average, "ema_overwrite_frequency": None}
+            if self.recipe.average
+            else {}
+        )
+        if self.recipe.optimizer == "sgd":
+            return keras.optimizers.SGD(rate, momentum=self.recipe.momentum, **average)
+        return keras.optimizers.Adam(rate, clipnorm=1.0, **average)
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The log; of an epoch that was cut off and run again, the last. What was not measured is None."""
+        if not self.log.exists():
+            return []
+        with self.log.open() as file:
+            rows = [
+                {key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)
+            ]
+        return list({row["epoch"]: row for row in rows}.values())
+
+    def model(self) -> keras.Model:
+        """The network with the weights that the recipe keeps, in float32, rounded as a bundle stores them."""
+        source = trainable(self.recipe)
+        source.load_weights(self.work / f"{self.recipe.keep}.weights.h5")
+        final = architectures.build(self.recipe.architecture, self.recipe.preprocessing.size)
+        for variable, trained in zip(final.weights, source.weights, strict=True):
+            variable.assign(bundle.stored(trained).astype(np.float32))
+        return final
+
+
+class Judge:
+    """Measures a network on the hard conditions, by the worst of which an epoch is chosen.
+
+    Args:
+        samples: of held-out patients.
+        recipe: preprocessing and seed.
+    """
+
+    #: Whether the stages before the last are judged too. They are on the way to it: that would cost much and decide
+    #: nothing.
+    every_stage = False
+
+    def __init__(self, samples: list[data.Sample], recipe: Recipe) -> None:
+        self.shown = robustness.validation(samples, recipe.preprocessing, robustness.BRIEF, recipe.seed, limit=JUDGED)
+        self.scaling = recipe.preprocessing.scaling
+        self.columns = [*(f"val_{name}" for name, _ in self.shown.groups()), "val_worst"]
+
+    def losses(self, model: keras.Model) -> dict[str, float]:
+        """For each condition and rendition the loss with both classes weighing the same, and the worst of these."""
+        outputs = predict(model, self.shown.inputs, self.scaling)
+        truth = self.shown.truth
+        picked = np.clip(np.where(one_hot(truth) == 1, outputs, 1 - outputs), 1e-6, 1).astype(np.float64)
+        each = -np.log(picked).mean(axis=1)
+        by_group = {
+            f"val_{name}": float(np.mean([each[mask & (truth == label)].mean() for label in np.unique(truth[mask])]))
+            for name, mask in self.shown.groups()
+        }
+        return {**by_group, "val_worst": max(by_group.values())}
+
+    def figures(self) -> dict[str, float]:
+        """More of the network that was judged last; logged when it is the best so far."""
+        return {}
+
+
+class PlainJudge(Judge):
+    """Measures a network as the report did: the loss over all held-out images as they are, every image weighing the
+    same, and precision, recall, F1 and F-beta whenever that loss improves.
+
+    As ``val_worst``, by which an epoch is chosen, stands that one loss.
+    """
+
+    every_stage = True
+    FIGURES = ("precision", "recall", "f1", "f_beta")
+
+    def __init__(self, samples: list[data.Sample], recipe: Recipe) -> None:
+        self.shown = robustness.validation(samples, recipe.preprocessing, ("plain",), recipe.seed)
+        self.scaling = recipe.preprocessing.scaling
+        self.columns = ["val_loss", "val_worst", *(f"val_{name}" for name in self.FIGURES)]
+
+    def losses(self, model: keras.Model) -> dict[str, float]:
+        outputs = predict(model, self.shown.inputs, self.scaling)
+        self.probability = outputs[:, 1]
+        loss = float(keras.losses.BinaryCrossentropy()(one_hot(self.shown.truth), outputs))
+        return {"val_loss": loss, "val_worst": loss}
+
+    def figures(self) -> dict[str, float]:
+        """Of the outputs that were judged last, at 0.5."""
+        measured = metrics.measure(self.shown.truth, self.probability, 0.5)
+        return {f"val_{name}": measured[name] for name in self.FIGURES}
+
+
+class Keeper(keras.callbacks.Callback):
+    """Judges each epoch of the last stage, or of all where the judge wants it, writes the log, keeps the best and the
+    last weights, and stops when patience is at its end."""
+
+    def __init__(self, run: Run, judge: Judge, stage: Stage) -> None:
+        super().__init__()
+        self.run, self.judge, self.stage = run, judge, stage
+        self.stopped = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        trained = time.monotonic() - self.began
+        final = self.judge.every_stage or self.stage is self.run.recipe.stages[-1]
+        losses = self.judge.losses(self.model) if final else {}
+        past = [row["val_worst"] for row in self.run.epochs() if row["val_worst"] is not None]
+        best = final and (not past or losses["val_worst"] < min(past))
+        figures = self.judge.figures() if best else {}
+        row = {
+            "epoch": epoch, "size": self.stage.size, "freeze": self.stage.freeze,
+            **dict.fromkeys(self.judge.columns),
+            **{key: round(float(value), 5) for key, value in {**(logs or {}), **losses, **figures}.items()},
+            "seconds": round(trained),
+        }  # fmt: skip
+        # The weights before the log's row: an epoch counts as done only when it can be gone on from.
+        for name in ("last", "best") if best else ("last",):
+            part = self.run.work / f"{name}.part.weights.h5"
+            self.model.save_weights(part)
+            part.replace(self.run.work / f"{name}.weights.h5")
+        _append(self.run.log, row)
+        self.run.after_epoch()
+        if final:
+            print("  " + ", ".join(f"{key} {value:.3f}" for key, value in {**losses, **figures}.items()), flush=True)
+        patience = self.run.recipe.patience
+        if final and patience and past and losses["val_worst"] >= min(past):
+            self.stopped = len(past) + 1 - past.index(min(past)) > patience
+            self.model.stop_training = self.stopped
+
+
+class Averaging(keras.callbacks.SwapEMAWeights):
+    """Shows the running average between epochs. After the last one, Keras leaves network and average with the same
+    arrays, and on JAX whoever calls the network then would delete the average's as well; here they get their own."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        if keras.backend.backend() == "jax":
+            for variable in self.model.optimizer.variables:
+                variable.assign(keras.ops.convert_to_numpy(variable))
+
+
+@keras.saving.register_keras_serializable("pneumoqueue")
+class Cosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Half a cosine over the whole run, of which a stage sees its part, with a linear warm-up at the stage's start.
+
+    Args:
+        peak: learning rate.
+        total: steps of the run.
+        warm_up: steps of the warm-up.
+        before: steps before this stage.
+    """
+
+    def __init__(self, peak: float, total: int, warm_up: int, before: int) -> None:
+        super().__init__()
+        self.peak, self.total, self.warm_up, self.before = peak, total, warm_up, before
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        share = (step + self.before) / max(1, self.total)
+        down = 0.5 * (1 + keras.ops.cos(np.pi * keras.ops.minimum(share, 1.0)))
+        up = keras.ops.minimum(1.0, (step + 1) / max(1, self.warm_up))
+        return self.peak * up * keras.ops.maximum(down, 0.01)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "total": self.total, "warm_up": self.warm_up, "before": self.before}
+
+
+def trainable(recipe: Recipe) -> keras.Model:
+    """The recipe's network in its precision, for images of any size where it takes them."""
+    keras.mixed_precision.set_dtype_policy(recipe.precision)
+    try:
+        sizes = {recipe.preprocessing.size, *(stage.size for stage in recipe.stages)}
+        model = architectures.build(recipe.architecture, sizes.pop() if len(sizes) == 1 else None)
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = recipe.dropout
+    return model
+
+
+def predict(model: keras.Model, inputs: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
+    """Outputs ``(n, 2)`` for ``(n, size, size)`` inputs of any number, batch by batch."""
+    parts = [
+        keras.ops.convert_to_numpy(model.predict_on_batch(to_tensor(inputs[start : start + BATCH], scaling)))
+        for start in range(0, len(inputs), BATCH)
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def patients(samples: list[data.Sample]) -> int:
+    """How many patients these are of."""
+    return len({sample.patient for sample in samples})
+
+
+def _append(log: Path, row: dict[str, Any]) -> None:
+    new = not log.exists()
+    with log.open("a") as file:
+        writer = csv.DictWriter(file, row.keys())
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

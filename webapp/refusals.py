@@ -1,0 +1,15 @@
+"""What the domain refuses. Only :mod:`webapp.http.problems` knows which HTTP status a refusal has."""
+
+
+class Refused(Exception):
+    """A request that the domain refuses.
+
+    Attributes:
+        code: for programs, one of the keys of :data:`webapp.http.problems.STATUSES`.
+        detail: a sentence that a person can act on.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
