@@ -10,7 +10,7 @@ import django
 
 from worker.process import exposition
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.workers")
 
 exposition.prepare()
 django.setup()

@@ -1,0 +1,14 @@
+"""The workers' settings: the service's, with the apps of the domain only, so that their image needs no web packages."""
+
+from webapp.config.settings import *  # noqa: F403  (Django's documented way to derive settings)
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "webapp.accounts",
+    "webapp.studies",
+    "webapp.reviews",
+    "webapp.ops",
+]
+ROOT_URLCONF = ""  # no request comes here
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
