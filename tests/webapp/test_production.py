@@ -69,6 +69,22 @@ def test_one_that_is_missing_or_a_default_is_enough_to_refuse(name, value):
     assert PASSWORD not in said
 
 
+@pytest.mark.parametrize(
+    ("more", "starts"),
+    [
+        ({"ALLOWED_HOSTS": "localhost,web"}, True),
+        ({"ALLOWED_HOSTS": "localhost,xray.clinic.example"}, False),
+        ({"ALLOWED_HOSTS": "*"}, False),
+        ({"ALLOWED_HOSTS": "xray.clinic.example", "SECURE_COOKIES": "true"}, True),
+        ({"ALLOWED_HOSTS": "xray.clinic.example", "ALLOW_PLAIN_HTTP": "true"}, True),
+    ],
+)
+def test_others_are_not_served_without_tls_unless_the_risk_is_accepted(more, starts):
+    error = start(**SAFE | more)
+    assert (error == "") == starts
+    assert starts or "without TLS" in error
+
+
 def test_sqlite_needs_no_password():
     assert start(**SAFE | {"DATABASE_URL": "sqlite:////tmp/service.sqlite3"}) == ""
 

@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 ENVIRONMENTS = ("development", "production")
+#: Names that only this machine and the containers beside it use.
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]", "testserver", "web")
 #: Shorter ones can be tried out.
 SHORTEST_PASSWORD = 12
 SHORTEST_KEY = 32
@@ -32,6 +34,7 @@ def problems(
     database: Mapping[str, Any],
     brokers: Mapping[str, str],
     others: Mapping[str, str],
+    plain_hosts: Sequence[str] = (),
 ) -> list[str]:
     """What is wrong with the settings of a service in production, each with what to set instead.
 
@@ -40,6 +43,7 @@ def problems(
         database: one of Django's ``DATABASES``.
         brokers: the names of settings and their URLs, of which each needs a password.
         others: the names of further secrets and their values; an empty one is not in use.
+        plain_hosts: the names under which the service answers without TLS.
     """
     found = []
     if debug:
@@ -58,6 +62,11 @@ def problems(
     for name, value in others.items():
         if value and is_weak(value):
             found.append(f"{name} is weak. Set {SHORTEST_PASSWORD} random characters or more.")
+    if exposed := [host for host in plain_hosts if host and host not in LOCAL_HOSTS]:
+        found.append(
+            f"{', '.join(exposed)} would be served without TLS, and passwords and X-rays sent in clear. Set up TLS "
+            "(compose/tls.yml, or a balancer with SECURE_COOKIES=true); ALLOW_PLAIN_HTTP=true accepts the risk."
+        )
     return found
 
 

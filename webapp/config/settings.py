@@ -203,10 +203,14 @@ AXES_VERBOSE = False
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
-GUEST_COOKIE = "guest"
-GUEST_COOKIE_AGE = 30 * 24 * 3600
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+# Browsers accept a cookie with this prefix over TLS only and from this host only, so that nobody else can plant one.
+_PREFIX = "__Host-" if SECURE_COOKIES else ""
+SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
+GUEST_COOKIE = f"{_PREFIX}guest"
+GUEST_COOKIE_AGE = 30 * 24 * 3600
 if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 FLOWER_URL = env("FLOWER_URL", default="")
@@ -276,5 +280,6 @@ production.refuse(
         database=DATABASES["default"],
         brokers={"REDIS_URL": REDIS_URL},
         others={"ADMIN_PASSWORD": env("ADMIN_PASSWORD", default="")},
+        plain_hosts=[] if SECURE_COOKIES or env.bool("ALLOW_PLAIN_HTTP", default=False) else ALLOWED_HOSTS,
     ),
 )
