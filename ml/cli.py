@@ -12,7 +12,7 @@ from ml.training import recipe as recipes
 
 
 def main(argv: list[str] | None = None) -> int:
-    # TensorFlow's start-up messages would drown a command's own output.
+    # TensorFlow's start-up messages would hide a command's own output.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     arguments = parser().parse_args(argv)
     try:

@@ -129,8 +129,7 @@ def running(data_dir: Path, **environment: str) -> Iterator[Service]:
 
 def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:
     assert process.stdout
-    for line in process.stdout:
-        lines.append(line.rstrip("\n"))
+    lines.extend(line.rstrip("\n") for line in process.stdout)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""A released model: a folder with weights and everything needed to use them as they were meant.
+"""A released model: a folder with the weights and everything needed to use them.
 
 ``bundle.json`` names the network, its preprocessing, classes, decision threshold and the SHA-256 of the weights, which
 is checked whenever a bundle is loaded. Reading it needs no deep-learning framework.
@@ -51,12 +51,12 @@ class Bundle:
 
     @property
     def calibration(self) -> Calibration:
-        """What makes the network's outputs probabilities."""
+        """The calibration that turns the network's outputs into probabilities."""
         return Calibration.from_json(self.meta.get("calibration", {}))
 
     @property
     def operating_point(self) -> str:
-        """The name of the operating point that ``threshold`` is."""
+        """The name of the operating point whose threshold is in use."""
         return str(self.meta.get("operating_point", "default"))
 
     @property

@@ -53,7 +53,7 @@ def export(bundle: Bundle, output: Path, kind: str = "tf_saved_model") -> Path:
 
 
 def served(bundle: Bundle) -> keras.Model:
-    """The bundle's network with what comes right before and after it."""
+    """The bundle's network with scaling before it and calibration after it."""
     spec = bundle.preprocessing
     image = keras.Input((spec.size, spec.size), dtype="uint8", name="image")
     tensor = _Scaled(spec.scaling, name="scaled")(image)

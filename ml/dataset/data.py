@@ -29,7 +29,7 @@ class Sample:
 
 
 def patient_of(name: str) -> str:
-    """The patient that a file name stands for.
+    """The patient that a file name names.
 
     ``person12_bacteria_3.jpeg`` is patient ``person12``; ``NORMAL2-IM-0439-0001-0002.jpeg`` is ``NORMAL2-IM-0439``:
     where a number could mean an image or a patient, images are kept together. A name of another form is a patient of

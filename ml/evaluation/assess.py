@@ -1,4 +1,4 @@
-"""What is chosen and measured on held-out images once a network is trained."""
+"""Choose the calibration and the operating points, and measure, on held-out images of a trained network."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen on held-out patients.
+    """The calibration and operating points chosen on held-out patients.
 
     Attributes:
         calibration: of the network's outputs.

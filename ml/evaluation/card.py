@@ -131,8 +131,8 @@ def _table(rows: dict[str, dict[str, Any]]) -> str:
 def _cell(value: float, interval: tuple[float, float] | None, digits: int) -> str:
     if math.isnan(value):
         return "–"
-    said = f"{value:.{digits}f}"
-    return f"{said} ({interval[0]:.{digits}f}–{interval[1]:.{digits}f})" if interval else said
+    text = f"{value:.{digits}f}"
+    return f"{text} ({interval[0]:.{digits}f}–{interval[1]:.{digits}f})" if interval else text
 
 
 def _epochs(training: dict[str, Any]) -> str:
@@ -176,7 +176,7 @@ def _cost(cost: dict[str, Any]) -> str:
 
 def _subgroups(groups: dict[str, dict[str, float]]) -> str:
     lines = ["| images (as they are and changed) | n | read rightly |", "|---|---|---|"]
-    lines += [f"| {name} | {said['n']} | {said['read_rightly']:.3f} |" for name, said in groups.items()]
+    lines += [f"| {name} | {group['n']} | {group['read_rightly']:.3f} |" for name, group in groups.items()]
     return "\n".join(lines)
 
 
@@ -205,29 +205,29 @@ def _calibration(method: dict[str, Any], figures: dict[str, float]) -> str:
     )
 
 
-def _novelty(said: dict[str, Any] | None) -> str:
-    if not said:
+def _novelty(figures: dict[str, Any] | None) -> str:
+    if not figures:
         return ""
     lines = [
         "| pictures | n | flagged | if not learnt from | median distance, in thresholds |",
         "|---|---|---|---|---|",
     ]
-    for kind, k in said["kinds"].items():
+    for kind, k in figures["kinds"].items():
         unlearnt = f"{k['unlearnt']:.1%}" if "unlearnt" in k else ""
         lines.append(f"| {kind} | {k['n']} | {k['flagged']:.1%} | {unlearnt} | {k['median']:.2f} |")
     learnt = (
         " The regressions learnt from other images of the turned chests and of the drawings, and from no photograph; "
         "`if not learnt from` is what a check flags that has learnt from the other drawings only."
-        if any("unlearnt" in k for k in said["kinds"].values())
+        if any("unlearnt" in k for k in figures["kinds"].values())
         else ""
     )
     return "\n\n".join(
         (
             "## Images that are no chest X-ray",
-            f"By {said['method']}, {said['components']} of them, fitted on {said['training_images']} images. Pictures "
-            "beyond its thresholds get the warning `not_chest_xray`. The threshold of the distance was chosen on the "
-            "held-out chests of the first two rows; with the one from the other half of their patients, "
-            f"{said['flagged_held_out_by_other_half']:.1%} of them are flagged.{learnt}",
+            f"By {figures['method']}, {figures['components']} of them, fitted on {figures['training_images']} images. "
+            "Pictures beyond its thresholds get the warning `not_chest_xray`. The threshold of the distance was chosen "
+            "on the held-out chests of the first two rows; with the one from the other half of their patients, "
+            f"{figures['flagged_held_out_by_other_half']:.1%} of them are flagged.{learnt}",
             "\n".join(lines),
         )
     )

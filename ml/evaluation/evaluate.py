@@ -1,4 +1,4 @@
-"""Measure a bundle on X-rays whose diagnosis is known."""
+"""Measure a bundle on labelled X-rays."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from ml.statistics import bootstrap, calibration, metrics
 def evaluate(
     model: Path, directory: Path, *, json_file: Path | None = None, figures: Path | None = None
 ) -> dict[str, Any]:
-    """Read every image of a folder and compare with what it is, at the bundle's own threshold.
+    """Read every image of a folder and compare with its label, at the bundle's own threshold.
 
     Args:
         model: the bundle's folder.

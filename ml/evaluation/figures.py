@@ -1,4 +1,4 @@
-"""Pictures of how well a model does."""
+"""Plots of a model's performance."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +82,7 @@ def draw_epochs(folder: Path, epochs: list[dict[str, Any]], title: str) -> None:
     number = range(1, len(epochs) + 1)
     with _picture(folder / "training.png", title) as axes:
         axes.plot(number, [row["loss"] for row in epochs], "o-", color=ACCENT, label="loss, training")
-        # What was not judged is a gap.
+        # An epoch that was not validated is a gap.
         worst = [np.nan if row["val_worst"] is None else row["val_worst"] for row in epochs]
         axes.plot(number, worst, "o-", color=PNEUMONIA, label="loss, worst held-out condition")
         axes.set(xlabel="Epoch", ylabel="Loss", ylim=(0, None))

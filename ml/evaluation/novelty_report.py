@@ -152,7 +152,7 @@ def _kind(check: Check, features: Features, inputs: Inputs | None = None) -> dic
 def _flagged(check: Check, features: Features, inputs: Inputs | None = None) -> float:
     if inputs is None:
         return round(float(np.logical_or(*check.flags(features)).mean()), 4)
-    return round(float(np.mean([bool(said) for said in check.warnings(features, inputs)])), 4)
+    return round(float(np.mean([bool(found) for found in check.warnings(features, inputs)])), 4)
 
 
 def _crosswise(check: Check, features: dict[str, Features], patients: Sequence[str], seed: int) -> float:

@@ -1,4 +1,4 @@
-"""A validation that hurts: held-out patients, each image as it is and changed in every way that a real upload could be.
+"""Validation under hard conditions: held-out patients, each image unchanged and perturbed as a real upload could be.
 
 Images like the training images flatter a model. What is chosen (the epoch, the calibration, the operating points) is
 therefore chosen on these, and by the worst of them.
@@ -79,7 +79,7 @@ def _resampled(resample: Image.Resampling, side: int = 224) -> Change:
     return lambda image, rng: image.resize((side, side), resample)
 
 
-#: Every single change. What follows each is the preprocessing of the bundle, so these show what is left of the change.
+#: Every single change. The bundle's preprocessing follows each, so the figures show what it leaves of the change.
 CHANGES: dict[str, Change] = {
     "plain": lambda image, rng: image,
     "gamma 0.7": _levels(lambda x: x**0.7),
@@ -177,6 +177,6 @@ def _changed(image: Image.Image, condition: str, rng: np.random.Generator, spec:
 
 
 def _spread(samples: Sequence[data.Sample], seed: int) -> list[data.Sample]:
-    """In an order that has nothing to do with names, so that the first ones are of many patients."""
+    """Order by a hash of the name, so that the first ones come from many patients."""
     order = np.random.default_rng([seed, 2]).permutation(len(samples))
     return [samples[index] for index in order]

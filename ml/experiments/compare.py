@@ -113,7 +113,7 @@ def compare(
 
 
 def _chosen(model: str, epochs: int | None, limit: int | None) -> Bundle | Trial:
-    """What a MODEL of the command line names.
+    """The bundle or recipe that a MODEL argument names.
 
     Raises:
         BundleError: for a folder that is no bundle.
@@ -130,7 +130,7 @@ def _chosen(model: str, epochs: int | None, limit: int | None) -> Bundle | Trial
 
 
 def _check(chosen: list[Bundle | Trial], weights: dict[str, Path], work: Path | None) -> None:
-    """Find what would stop the work hours later."""
+    """Check the arguments now, not after hours of training."""
     trials = [model for model in chosen if isinstance(model, Trial)]
     if trials and not work:
         raise ValueError("recipes are trained in a folder: give --work")
@@ -146,7 +146,7 @@ def _check(chosen: list[Bundle | Trial], weights: dict[str, Path], work: Path | 
 
 
 def _limited(samples: list[data.Sample], limit: int | None) -> list[data.Sample]:
-    """All renditions of so many file names of each class, drawn at random, each time the same."""
+    """All renditions of ``limit`` file names of each class, drawn with a fixed seed."""
     if limit is None:
         return samples
     kept: set[tuple[int, str]] = set()
@@ -159,16 +159,16 @@ def _limited(samples: list[data.Sample], limit: int | None) -> list[data.Sample]
 def _measured(
     chosen: list[Bundle | Trial], samples: list[data.Sample], held_out: bool, notes: list[str]
 ) -> list[data.Sample]:
-    """What all models are measured on. Whoever reads the figures is told, in ``notes``, what that is."""
+    """The samples that all models are measured on. ``notes`` describes them for the reader of the figures."""
     apart = held_out or any(isinstance(model, Trial) for model in chosen)
     splits: dict[str, tuple[float, int]] = {}
     for model in chosen:
         if isinstance(model, Trial):
             splits[model.name] = (model.recipe.held_out, model.recipe.seed)
         elif apart:
-            said = model.meta.get("training", {}).get("recipe", {})
-            if "held_out" in said and "seed" in said:
-                splits[model.id] = (float(said["held_out"]), int(said["seed"]))
+            recipe_used = model.meta.get("training", {}).get("recipe", {})
+            if "held_out" in recipe_used and "seed" in recipe_used:
+                splits[model.id] = (float(recipe_used["held_out"]), int(recipe_used["seed"]))
             else:
                 _note(notes, f"{model.id} does not say which patients it held out: if it was trained on some of these, "
                              "its figures flatter.")  # fmt: skip
@@ -183,9 +183,9 @@ def _measured(
             "the models have no held-out patients of both classes in common: give recipes the same seed, compare fewer "
             "models, or give more patients"
         )
-    said = "; ".join(f"{name} ({share:.0%} of patients, seed {seed})" for name, (share, seed) in splits.items())
+    patients_of = "; ".join(f"{name} ({share:.0%} of patients, seed {seed})" for name, (share, seed) in splits.items())
     _note(notes, f"Measured on {len(measured)} files of {len({sample.patient for sample in measured})} patients, " +
-                 (f"whom each of these held out: {said}." if splits else "all of the folder."))  # fmt: skip
+                 (f"whom each of these held out: {patients_of}." if splits else "all of the folder."))  # fmt: skip
     return measured
 
 

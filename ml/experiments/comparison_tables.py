@@ -64,8 +64,12 @@ def _models(report: dict[str, Any]) -> str:
 
 def _pair(pair: dict[str, Any]) -> str:
     rows = [
-        [NAMES.get(name, name), f"{said['value']:+.4f}", f"{said['interval'][0]:+.4f} to {said['interval'][1]:+.4f}"]
-        for name, said in pair["differences"].items()
+        [
+            NAMES.get(name, name),
+            f"{difference['value']:+.4f}",
+            f"{difference['interval'][0]:+.4f} to {difference['interval'][1]:+.4f}",
+        ]
+        for name, difference in pair["differences"].items()
     ]
     labels = pair["mcnemar"]
     return (

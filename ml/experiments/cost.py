@@ -1,4 +1,4 @@
-"""What a piece of work costs: time, processor time, and energy where the machine can tell."""
+"""Measure time, processor time and, where the machine reports it, energy."""
 
 import json
 import os
@@ -12,7 +12,7 @@ COUNTERS = Path("/sys/class/powercap")
 
 
 class Cost:
-    """Measures from its making on.
+    """Measures from its construction on.
 
     Args:
         file: where :meth:`keep` writes what was spent, and what an interrupted run spent before is found.
@@ -38,7 +38,7 @@ class Cost:
             "kilojoules": energy,
         }
         if self._before:
-            # What one part did not tell, the whole does not either.
+            # If one part is unknown, the total is unknown.
             spent = {
                 key: None if value is None or self._before[key] is None else round(self._before[key] + value, 1)
                 for key, value in spent.items()

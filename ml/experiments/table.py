@@ -1,4 +1,4 @@
-"""Runs side by side: what each gave on each of its held-out conditions, as a table in Markdown."""
+"""Markdown tables of several runs, side by side, by held-out condition."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How fast an engine reads: the bound that the whole service is measured against."""
+"""The speed of an engine: the upper bound that the service is measured against."""
 
 import json
 import time
@@ -23,7 +23,7 @@ def benchmark(
     files: Sequence[Path] = (),
     json_file: Path | None = None,
 ) -> dict[str, float]:
-    """Read random images in a bare loop, for each size of batch, with and without what a reading brings along.
+    """Read random images in a bare loop, for each size of batch, with and without maps and features.
 
     Both are measured in turns, so that whatever else the machine does slows both.
 
@@ -45,9 +45,9 @@ def benchmark(
     check = novelty.load(bundle)
 
     def read(batch: NDArray[np.uint8]) -> None:
-        said = engine.read(batch)
-        novelty.warnings_of(check, said.features, batch)
-        explain.to_bytes(said.maps)
+        readings = engine.read(batch)
+        novelty.warnings_of(check, readings.features, batch)
+        explain.to_bytes(readings.maps)
 
     print(f"{bundle.id} on {engine.device}, images a second")
     figures, full = {}, {}

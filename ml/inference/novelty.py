@@ -1,4 +1,4 @@
-"""A check that notices what is no upright chest X-ray, so that its reading is not relied upon.
+"""The out-of-domain check: it flags pictures that are no upright chest X-ray.
 
 A network gives every picture a probability. The check asks instead how far a picture's features are from those of the
 chest X-rays that the network learnt from: the Mahalanobis distance (Lee et al., "A Simple Unified Framework for
@@ -63,7 +63,7 @@ Warnings = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Check:
-    """What chest X-rays' features look like, and how far from it is too far.
+    """The distribution of chest X-rays' features, and the thresholds beyond which a picture is flagged.
 
     Attributes:
         mean: ``(d,)`` float32.
@@ -109,7 +109,7 @@ class Check:
         return other, within @ self.turned > self.upright
 
     def warnings(self, features: Features, inputs: Inputs) -> list[Warnings]:
-        """What to say of each image beside its probability; an empty list where there is nothing.
+        """The warnings of each image; an empty list where there are none.
 
         Args:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.

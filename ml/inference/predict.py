@@ -1,4 +1,4 @@
-"""Read X-rays from files, as the service would."""
+"""Read X-rays from files, as the service does."""
 
 import json
 import sys
@@ -57,16 +57,16 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
         except OSError as error:
             row["error"] = {"code": "file_unreadable", "detail": str(error)}
     readable = [(number, row) for number, row in enumerate(rows, 1) if "error" not in row]
-    said = readings(engine, inputs)
-    if said:
-        warnings = novelty.warnings_of(check, said.features, np.stack(inputs))
-        for (_, row), probability, found in zip(readable, said.probabilities[:, 1], warnings, strict=True):
+    batch = readings(engine, inputs)
+    if batch:
+        warnings = novelty.warnings_of(check, batch.features, np.stack(inputs))
+        for (_, row), probability, found in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
             row["label"] = bundle.label(row["probability"])
             row["warnings"] = found + row["warnings"]
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
-            for (number, row), heatmap, size in zip(readable, explain.to_bytes(said.maps), sizes, strict=True):
+            for (number, row), heatmap, size in zip(readable, explain.to_bytes(batch.maps), sizes, strict=True):
                 row["heatmap"] = str(heatmaps / f"{number:04d}-{Path(row['file']).stem}.png")
                 explain.overlay(heatmap, size).save(row["heatmap"])
     for row in rows:

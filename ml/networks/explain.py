@@ -1,4 +1,4 @@
-"""Where in an image a reading comes from.
+"""Grad-CAM: which places of an image raised the probability.
 
 The map is Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization", 2017) of pneumonia's output before its sigmoid, at the network's last feature map. The network is taken
@@ -54,7 +54,7 @@ def last_map(model: keras.Model) -> keras.layers.Layer:
 
 
 def reader(model: keras.Model) -> Callable[[Tensor], Answer]:
-    """Take a network apart so that one pass gives all that a reading holds.
+    """Split a network so that one pass gives probabilities, features and maps.
 
     Args:
         model: from ``(n, size, size, 3)`` to ``(n, 2)`` probabilities, of which the second is pneumonia's.

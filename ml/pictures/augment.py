@@ -1,4 +1,4 @@
-"""What an X-ray can look like without its diagnosis changing.
+"""Random changes of an X-ray that keep its diagnosis.
 
 The training images come from one hospital's export. Whatever follows from that export (exposure, framing, sharpness,
 compression) must not help the network, so all of it is varied.

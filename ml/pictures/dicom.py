@@ -1,4 +1,4 @@
-"""DICOM files: from the stored pixels to what a viewer would show, and what the file says about the patient.
+"""DICOM files: stored pixels to the grey levels that a viewer shows, and the patient's attributes.
 
 Pixels go through the modality and VOI transformations (PS3.3 C.11.1 and C.11.2, the first window), and MONOCHROME1 is
 inverted, so that air is dark and bone bright.
@@ -7,7 +7,7 @@ inverted, so that air is dark and bone bright.
 import io
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +45,7 @@ class Instance:
     view: str
 
     def warnings(self) -> list[dict[str, str]]:
-        """What makes the model's answer doubtful, as far as the file's attributes tell."""
+        """Warnings that follow from the file's attributes."""
         found = []
         if self.age is not None and not LEARNT_AGES[0] <= self.age < LEARNT_AGES[1]:
             found.append({
@@ -139,11 +139,11 @@ def _shown(dataset: "Dataset") -> np.ndarray:
 def age_of(dataset: "Dataset") -> float | None:
     """The patient's age in years, from Patient's Age or the dates of birth and study; None where neither tells."""
     # Some exports leave the unit out; years are meant then.
-    if told := re.fullmatch(r"(\d{1,3})([DWMY]?)", str(dataset.get("PatientAge", "") or "")):
-        return int(told[1]) * _DAYS[told[2] or "Y"] / _DAYS["Y"]
+    if age := re.fullmatch(r"(\d{1,3})([DWMY]?)", str(dataset.get("PatientAge", "") or "")):
+        return int(age[1]) * _DAYS[age[2] or "Y"] / _DAYS["Y"]
     born, taken = (str(dataset.get(name, "") or "") for name in ("PatientBirthDate", "StudyDate"))
     try:
-        days = (datetime.strptime(taken, "%Y%m%d") - datetime.strptime(born, "%Y%m%d")).days
+        days = (date.fromisoformat(taken) - date.fromisoformat(born)).days
     except ValueError:
         return None
     return days / _DAYS["Y"] if days >= 0 else None

@@ -1,4 +1,4 @@
-"""Intervals: how far a figure would move with other patients."""
+"""Bootstrap intervals over patients."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -60,7 +60,7 @@ def draws(truth: NDArray[Any], patients: NDArray[Any], rounds: int, seed: int) -
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """What the middle 95 % of drawn values lie between."""
+    """The bounds of the middle 95 % of the drawn values."""
     tail = (1 - LEVEL) / 2 * 100
     return float(np.percentile(values, tail)), float(np.percentile(values, 100 - tail))
 

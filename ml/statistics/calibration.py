@@ -1,4 +1,4 @@
-"""From a network's outputs to probabilities that mean what they say, and how far they do."""
+"""Calibration of a network's outputs, and measures of it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

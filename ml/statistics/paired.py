@@ -1,4 +1,4 @@
-"""Two models on the same patients: how far they differ, and whether the data tell which is better."""
+"""Paired comparison of two models on the same patients."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ NAMES = {"f1": "F1", "roc_auc": "ROC AUC"}
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model said of each image.
+    """One model's probability and label for each image.
 
     Attributes:
         name: of the model.
@@ -98,7 +98,7 @@ def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> 
 
 def _verdict(first: str, second: str, differences: dict[str, Any], p: float) -> tuple[str | None, str]:
     """The better model's name, or None, and the sentence that says so."""
-    sign = {name: _sign(said["interval"]) for name, said in differences.items()}
+    sign = {name: _sign(difference["interval"]) for name, difference in differences.items()}
     deciding = {name: sign[name] for name in DECIDING}
     if p >= SIGNIFICANT:
         deciding["accuracy"] = 0

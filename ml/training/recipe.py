@@ -1,4 +1,4 @@
-"""Recipes: everything that decides how a network is trained, in a TOML file."""
+"""Recipes: TOML files with every setting of a training."""
 
 import dataclasses
 import tomllib

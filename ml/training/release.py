@@ -1,4 +1,4 @@
-"""From a finished training to a bundle: calibrate, choose the operating points, measure, draw, write."""
+"""Release a finished training as a bundle: calibrate, choose the operating points, measure, draw, write."""
 
 import platform
 import time
@@ -15,8 +15,9 @@ from ml.evaluation import assess, card, figures, novelty_report, robustness
 from ml.inference import novelty
 from ml.statistics import metrics
 from ml.training.average import Average
+from ml.training.judges import predict
 from ml.training.recipe import Recipe
-from ml.training.train import Run, patients, predict
+from ml.training.train import Run, patients
 
 #: Files of each class and rendition that are shown under every single condition.
 EACH = 60

@@ -13,20 +13,14 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from ml.bundles import bundle
 from ml.dataset import data
-from ml.evaluation import robustness
 from ml.networks import architectures
-from ml.pictures.preprocess import to_tensor
-from ml.statistics import metrics
+from ml.training.judges import Judge, PlainJudge
 from ml.training.recipe import Recipe, Stage
-from ml.training.sequences import TrainingImages, one_hot
-
-#: Files of each class and rendition that an epoch of the last stage is judged on.
-JUDGED = 150
-BATCH = 32
+from ml.training.schedule import Cosine
+from ml.training.sequences import TrainingImages
 
 
 class Run:
@@ -152,67 +146,6 @@ class Run:
         return final
 
 
-class Judge:
-    """Measures a network on the hard conditions, by the worst of which an epoch is chosen.
-
-    Args:
-        samples: of held-out patients.
-        recipe: preprocessing and seed.
-    """
-
-    #: Whether the stages before the last are judged too. They are on the way to it: that would cost much and decide
-    #: nothing.
-    every_stage = False
-
-    def __init__(self, samples: list[data.Sample], recipe: Recipe) -> None:
-        self.shown = robustness.validation(samples, recipe.preprocessing, robustness.BRIEF, recipe.seed, limit=JUDGED)
-        self.scaling = recipe.preprocessing.scaling
-        self.columns = [*(f"val_{name}" for name, _ in self.shown.groups()), "val_worst"]
-
-    def losses(self, model: keras.Model) -> dict[str, float]:
-        """For each condition and rendition the loss with both classes weighing the same, and the worst of these."""
-        outputs = predict(model, self.shown.inputs, self.scaling)
-        truth = self.shown.truth
-        picked = np.clip(np.where(one_hot(truth) == 1, outputs, 1 - outputs), 1e-6, 1).astype(np.float64)
-        each = -np.log(picked).mean(axis=1)
-        by_group = {
-            f"val_{name}": float(np.mean([each[mask & (truth == label)].mean() for label in np.unique(truth[mask])]))
-            for name, mask in self.shown.groups()
-        }
-        return {**by_group, "val_worst": max(by_group.values())}
-
-    def figures(self) -> dict[str, float]:
-        """More of the network that was judged last; logged when it is the best so far."""
-        return {}
-
-
-class PlainJudge(Judge):
-    """Measures a network as the report did: the loss over all held-out images as they are, every image weighing the
-    same, and precision, recall, F1 and F-beta whenever that loss improves.
-
-    As ``val_worst``, by which an epoch is chosen, stands that one loss.
-    """
-
-    every_stage = True
-    FIGURES = ("precision", "recall", "f1", "f_beta")
-
-    def __init__(self, samples: list[data.Sample], recipe: Recipe) -> None:
-        self.shown = robustness.validation(samples, recipe.preprocessing, ("plain",), recipe.seed)
-        self.scaling = recipe.preprocessing.scaling
-        self.columns = ["val_loss", "val_worst", *(f"val_{name}" for name in self.FIGURES)]
-
-    def losses(self, model: keras.Model) -> dict[str, float]:
-        outputs = predict(model, self.shown.inputs, self.scaling)
-        self.probability = outputs[:, 1]
-        loss = float(keras.losses.BinaryCrossentropy()(one_hot(self.shown.truth), outputs))
-        return {"val_loss": loss, "val_worst": loss}
-
-    def figures(self) -> dict[str, float]:
-        """Of the outputs that were judged last, at 0.5."""
-        measured = metrics.measure(self.shown.truth, self.probability, 0.5)
-        return {f"val_{name}": measured[name] for name in self.FIGURES}
-
-
 class Keeper(keras.callbacks.Callback):
     """Judges each epoch of the last stage, or of all where the judge wants it, writes the log, keeps the best and the
     last weights, and stops when patience is at its end."""
@@ -264,32 +197,6 @@ class Averaging(keras.callbacks.SwapEMAWeights):
                 variable.assign(keras.ops.convert_to_numpy(variable))
 
 
-@keras.saving.register_keras_serializable("pneumoqueue")
-class Cosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Half a cosine over the whole run, of which a stage sees its part, with a linear warm-up at the stage's start.
-
-    Args:
-        peak: learning rate.
-        total: steps of the run.
-        warm_up: steps of the warm-up.
-        before: steps before this stage.
-    """
-
-    def __init__(self, peak: float, total: int, warm_up: int, before: int) -> None:
-        super().__init__()
-        self.peak, self.total, self.warm_up, self.before = peak, total, warm_up, before
-
-    def __call__(self, step: Any) -> Any:
-        step = keras.ops.cast(step, "float32")
-        share = (step + self.before) / max(1, self.total)
-        down = 0.5 * (1 + keras.ops.cos(np.pi * keras.ops.minimum(share, 1.0)))
-        up = keras.ops.minimum(1.0, (step + 1) / max(1, self.warm_up))
-        return self.peak * up * keras.ops.maximum(down, 0.01)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"peak": self.peak, "total": self.total, "warm_up": self.warm_up, "before": self.before}
-
-
 def trainable(recipe: Recipe) -> keras.Model:
     """The recipe's network in its precision, for images of any size where it takes them."""
     keras.mixed_precision.set_dtype_policy(recipe.precision)
@@ -302,15 +209,6 @@ def trainable(recipe: Recipe) -> keras.Model:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = recipe.dropout
     return model
-
-
-def predict(model: keras.Model, inputs: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
-    """Outputs ``(n, 2)`` for ``(n, size, size)`` inputs of any number, batch by batch."""
-    parts = [
-        keras.ops.convert_to_numpy(model.predict_on_batch(to_tensor(inputs[start : start + BATCH], scaling)))
-        for start in range(0, len(inputs), BATCH)
-    ]
-    return np.concatenate(parts).astype(np.float32)
 
 
 def patients(samples: list[data.Sample]) -> int:

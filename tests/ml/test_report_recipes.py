@@ -13,8 +13,9 @@ from ml.dataset import data
 from ml.networks import architectures
 from ml.pictures.augment import Strength
 from ml.training import recipe
+from ml.training.judges import PlainJudge
 from ml.training.recipe import Recipe
-from ml.training.train import PlainJudge, Run, trainable
+from ml.training.train import Run, trainable
 
 NAMES = ["report-vgg16", "report-resnet50", "report-cnn", "inceptionv3", "densenet121"]
 UNCHANGED = {**dict.fromkeys(Strength.__dataclass_fields__, 0), "share": 1.0}

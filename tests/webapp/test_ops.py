@@ -2,7 +2,7 @@
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
@@ -206,7 +206,7 @@ def test_without_a_database_the_metrics_say_so(client, sent):
 def certificate(path, *days):
     """A file of self-signed certificates that expire in so many days."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "xray.example")])
-    now, key = datetime.now(UTC), ec.generate_private_key(ec.SECP256R1())
+    now, key = timezone.now(), ec.generate_private_key(ec.SECP256R1())
     made = [
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
         .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=400))

@@ -188,5 +188,5 @@ def _send_event(request: Any, kind: str, **fields: Any) -> None:
     """Tell Flower. An event that cannot be sent must not stop the work."""
     try:
         request.send_event(kind, **fields)
-    except Exception as error:  # the event dispatcher passes on whatever its transport raises
+    except Exception as error:  # noqa: BLE001  (the event dispatcher passes on whatever its transport raises)
         logger.debug("event %s not sent: %r", kind, error)

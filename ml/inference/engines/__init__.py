@@ -1,4 +1,4 @@
-"""What runs a bundle. Every engine has the same interface, so that the service can choose one by measurement."""
+"""Engines run a bundle's network. All share one interface, so that the service can choose one by measurement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ml.bundles.bundle import Bundle
 
 @dataclass(frozen=True)
 class Readings:
-    """All that one pass through the network tells of a batch of n images.
+    """The outputs of one pass through the network for a batch of n images.
 
     Attributes:
         probabilities: ``(n, 2)`` float32: of normal and of pneumonia.
@@ -48,7 +48,7 @@ class Engine(Protocol):
         """
 
     def read(self, batch: NDArray[np.uint8]) -> Readings:
-        """Read a batch and say why: :meth:`predict` with what the pass leaves behind.
+        """Read a batch: probabilities, features and Grad-CAM maps in one pass.
 
         Args:
             batch: as for :meth:`predict`.
