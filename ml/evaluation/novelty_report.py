@@ -9,7 +9,7 @@ import numpy as np
 
 from ml.bundles.bundle import Bundle
 from ml.dataset import data
-from ml.evaluation import card
+from ml.evaluation import card, novelty_fit
 from ml.inference import engines, novelty
 from ml.inference.engines import Engine
 from ml.inference.novelty import Check, Features, Inputs
@@ -52,8 +52,8 @@ def report(
     training, held = data.split(samples, float(recipe.get("held_out", 0.12)), seed)
     rng = np.random.default_rng(seed)
     # Half of them plain, half changed as while training: uploads differ from this data's images.
-    known = _inputs(_some(training, novelty.MOST_TRAINING, rng), spec, augment.Strength(), seed, every=2)
-    held = _some(held, novelty.MOST_HELD_OUT // 2, rng)
+    known = _inputs(_some(training, novelty_fit.MOST_TRAINING, rng), spec, augment.Strength(), seed, every=2)
+    held = _some(held, novelty_fit.MOST_HELD_OUT // 2, rng)
     plain, perturbed = _inputs(held, spec, None, seed), _inputs(held, spec, augment.HARD, seed)
     chests = _features(engine, {"held out": plain, "held out, perturbed": perturbed})
     learnt, held_out = novelty.features_of(engine, known), _together(chests)
@@ -61,17 +61,19 @@ def report(
     turned_sides = _together(_features(engine, _turned(known, rng))), _together(turned)
     inputs = out_of_domain.drawn(spec, DRAWN, seed)
     drawn, lessons = _features(engine, inputs), _features(engine, out_of_domain.drawn(spec, DRAWN, seed + 1))
-    check = novelty.fit(learnt, held_out, turned_sides, (_together(lessons), _together(drawn)))
+    check = novelty_fit.fit(learnt, held_out, turned_sides, (_together(lessons), _together(drawn)))
     kinds = {kind: _kind(check, found) for kind, found in {**chests, **turned}.items()}
     for kind, found in drawn.items():
-        without = novelty.drawings(check, learnt, held_out, (_together(lessons, but=kind), _together(drawn, but=kind)))
+        without = novelty_fit.drawings(
+            check, learnt, held_out, (_together(lessons, but=kind), _together(drawn, but=kind))
+        )
         kinds[kind] = {**_kind(check, found, inputs[kind]), "unlearnt": _flagged(without, found, inputs[kind])}
     for kind, pictures in _strangers(spec, seed, others):
         kinds[kind] = _kind(check, novelty.features_of(engine, pictures), pictures)
     figures: dict[str, Any] = {
         "training_images": len(known),
         "held_out_images": len(plain) + len(perturbed),
-        "accepted": novelty.ACCEPTED,
+        "accepted": novelty_fit.ACCEPTED,
         "flagged_held_out_by_other_half": _crosswise(check, chests, [sample.patient for sample in held], seed),
         "kinds": kinds,
     }
@@ -118,7 +120,7 @@ def _inputs(
 
 
 def _turned(chests: Inputs, rng: np.random.Generator) -> dict[str, Inputs]:
-    return out_of_domain.turned(chests[rng.permutation(len(chests))[: novelty.MOST_TURNED]])
+    return out_of_domain.turned(chests[rng.permutation(len(chests))[: novelty_fit.MOST_TURNED]])
 
 
 def _strangers(spec: Preprocessing, seed: int, others: Path | None) -> list[tuple[str, Inputs]]:
@@ -162,6 +164,8 @@ def _crosswise(check: Check, features: dict[str, Features], patients: Sequence[s
     distances = np.concatenate([check.distances(found) for found in features.values()])
     within = replace(check, threshold=np.inf)
     otherwise = np.concatenate([np.logical_or(*within.flags(found)) for found in features.values()])
-    edges = {side: novelty.ROOM * np.quantile(distances[halves != side], novelty.ACCEPTED) for side in (False, True)}
+    edges = {
+        side: novelty_fit.ROOM * np.quantile(distances[halves != side], novelty_fit.ACCEPTED) for side in (False, True)
+    }
     far = distances > np.where(halves, edges[True], edges[False])
     return round(float((far | otherwise).mean()), 4)

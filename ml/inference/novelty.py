@@ -11,7 +11,7 @@ network that learnt from chests may find little that is strange.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -27,19 +27,6 @@ METHOD = (
     "mahalanobis distance, and logistic regressions of turned chests and of drawings, in components of the last map's "
     "quarters"
 )
-#: At most so many images are looked at, which keeps the fit to some minutes on two cores.
-MOST_TRAINING, MOST_HELD_OUT = 1500, 1600
-FEWEST = 8
-#: So many of each side are also turned, each in every way.
-MOST_TURNED = 120
-COMPONENTS = 256
-#: These shares of held-out chest X-rays stay below the threshold of the distance and that of each regression, so that
-#: less than one in a hundred is flagged.
-ACCEPTED, ACCEPTED_UPRIGHT = 0.995, 0.9975
-#: So many times further than held-out chests may chests from elsewhere be: those were held out from the same hospital.
-ROOM = 1.2
-#: Of the regressions, the inverse: they have few pictures for their many components.
-REGULARISATION = 1e-3
 #: Grey levels between the 1st and the 99th percentile, below which preprocessing takes an image for blank.
 CONTRAST = 8
 BATCH = 16
@@ -55,8 +42,6 @@ TURNED = (
 BLANK = "This image is blank: it shows next to no contrast. Do not rely on the probability."
 
 Features = NDArray[np.float32]
-#: Of what the check learns from, and of what its threshold is chosen with.
-Sides = tuple[Features, Features]
 Inputs = NDArray[np.uint8]
 Warnings = list[dict[str, str]]
 
@@ -93,7 +78,7 @@ class Check:
         Args:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
         """
-        return self._far(*self._components(features))
+        return self._far(*self.components(features))
 
     def flags(self, features: Features) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which images are no chest X-ray, by their distance or as drawings are, and which look turned or inverted.
@@ -104,7 +89,7 @@ class Check:
         Returns:
             Both ``(n,)``.
         """
-        apart, within = self._components(features)
+        apart, within = self.components(features)
         other = (self._far(apart, within) > self.threshold) | (within @ self.drawn > self.familiar)
         return other, within @ self.turned > self.upright
 
@@ -122,67 +107,15 @@ class Check:
         ]
         return [[{"code": CODE, "detail": detail}] if detail else [] for detail in details]
 
-    def _components(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What differs from the mean, ``(n, d)``, and in how many standard deviations of each component, ``(n, k)``."""
-        apart = _level(features) - self.mean
+    def components(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The difference from the mean, ``(n, d)``, and each component in standard deviations, ``(n, k)``."""
+        apart = level(features) - self.mean
         # In single precision, which is many times as fast; sums of squares need double.
         return apart, (apart.astype(np.float32) @ self.axes.T).astype(np.float64)
 
     def _far(self, apart: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:
         outside = np.maximum((apart**2).sum(axis=1) - ((within * self.scales) ** 2).sum(axis=1), 0)
         return np.sqrt((within**2).sum(axis=1) + outside / self.rest**2)
-
-
-def fit(training: Features, held_out: Features, turned: Sides, drawn: Sides) -> Check:
-    """Learn what chest X-rays look like to a network, from features, each ``(n, d)``.
-
-    Args:
-        training: of chest X-rays.
-        held_out: of other patients' chest X-rays.
-        turned: of some of the training images, turned and inverted, and of some of the held-out ones.
-        drawn: of drawings to learn from, and of others to choose the threshold with.
-
-    Raises:
-        ValueError: where there are too few.
-    """
-    if min(map(len, (training, held_out, *turned, *drawn))) < FEWEST:
-        raise ValueError(f"the check for other pictures needs at least {FEWEST} training and {FEWEST} held-out images")
-    known = _level(training)
-    mean = known.mean(axis=0)
-    _, singular, axes = np.linalg.svd(known - mean, full_matrices=False)
-    scales = singular / np.sqrt(len(known))
-    # A sixth of the images at most: a variance that a few images decide would be estimated too small.
-    count = min(COMPONENTS, max(1, len(known) // 6), len(scales) - 1)
-    # In the precision in which they are stored, so that the check is the same after loading.
-    stored = (axes[:count] / scales[:count, np.newaxis]).astype(np.float16).astype(np.float32)
-    rest = float(np.sqrt((scales[count:] ** 2).sum() / (known.shape[1] - count)))
-    blind = np.zeros(count, np.float32)
-    check = Check(
-        mean.astype(np.float32), stored, scales[:count].astype(np.float32), rest, np.inf, blind, np.inf, blind, np.inf
-    )
-    check = replace(check, threshold=ROOM * float(np.quantile(check.distances(held_out), ACCEPTED)))
-    weights, upright = _regression(check, training, held_out, turned)
-    check = replace(check, turned=weights, upright=upright)
-    return drawings(check, training, held_out, drawn)
-
-
-def drawings(check: Check, training: Features, held_out: Features, drawn: Sides) -> Check:
-    """The check with its regression of drawings learnt anew; arguments as of :func:`fit`."""
-    weights, threshold = _regression(check, training, held_out, drawn)
-    return replace(check, drawn=weights, familiar=threshold)
-
-
-def _regression(check: Check, training: Features, held_out: Features, wrong: Sides) -> tuple[Features, float]:
-    """Weights of the components that tell chests from what is none, and what their sum must exceed for that."""
-    from sklearn.linear_model import LogisticRegression
-
-    right, others, held, beyond = (check._components(part)[1] for part in (training, wrong[0], held_out, wrong[1]))
-    regression = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=1000)
-    regression.fit(np.concatenate([right, others]), np.repeat([0, 1], [len(right), len(others)]))
-    weights = regression.coef_[0].astype(np.float32)
-    edge = float(np.quantile(held @ weights, ACCEPTED_UPRIGHT))
-    # Where there is room up to what is none, half of it is left to chests from elsewhere.
-    return weights, max(edge, (edge + float(np.quantile(beyond @ weights, 0.02))) / 2)
 
 
 def features_of(engine: Engine, inputs: Inputs) -> Features:
@@ -196,7 +129,7 @@ def save(bundle: Bundle, check: Check, figures: dict[str, Any]) -> Bundle:
 
     Args:
         bundle: the bundle whose network the check was fitted on.
-        check: from :func:`fit`.
+        check: from :func:`ml.evaluation.novelty_fit.fit`.
         figures: what it was fitted and measured on, for ``bundle.json``.
 
     Returns:
@@ -257,7 +190,7 @@ def warnings_of(check: Check | None, features: Features, inputs: Inputs) -> Sequ
     return check.warnings(features, inputs) if check else [[] for _ in inputs]
 
 
-def _level(features: Features) -> NDArray[np.float64]:
+def level(features: Features) -> NDArray[np.float64]:
     """Features of length 1: their pattern matters, not how strongly an image's contrast drives them."""
     exact = features.astype(np.float64)
     return exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-6)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ml.bundles import bundle
 from ml.dataset import data
-from ml.evaluation import assess, card, figures, novelty_report, robustness
+from ml.evaluation import assess, card, figures, novelty_fit, novelty_report, robustness
 from ml.inference import novelty
 from ml.statistics import metrics
 from ml.training.average import Average
@@ -123,8 +123,8 @@ def add_check(
         also: folders with other renditions.
         others: more pictures to measure the check on, each folder in it being a kind.
     """
-    if min(len(run.training), len(run.held_out)) < novelty.FEWEST:
-        print(f"fewer than {novelty.FEWEST} images on a side: no check for what is no chest X-ray")
+    if min(len(run.training), len(run.held_out)) < novelty_fit.FEWEST:
+        print(f"fewer than {novelty_fit.FEWEST} images on a side: no check for what is no chest X-ray")
         return made
     novelty_report.report(made.path, directory, also=also, others=others, write=True)
     return bundle.Bundle.read(made.path)

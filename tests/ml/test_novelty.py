@@ -13,7 +13,7 @@ from PIL import Image
 from ml import cli
 from ml.bundles.bundle import Bundle, sha256
 from ml.errors import BundleError
-from ml.evaluation import novelty_report
+from ml.evaluation import novelty_fit, novelty_report
 from ml.inference import engines, novelty
 from ml.inference.novelty import Check
 from ml.inference.predict import load_input
@@ -46,7 +46,9 @@ def drawn(count: int, seed: int) -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def check() -> Check:
-    return novelty.fit(known(600, 1), known(400, 2), (turned(80, 11), turned(80, 12)), (drawn(80, 21), drawn(80, 22)))
+    return novelty_fit.fit(
+        known(600, 1), known(400, 2), (turned(80, 11), turned(80, 12)), (drawn(80, 21), drawn(80, 22))
+    )
 
 
 def contrasty(count: int) -> NDArray[np.uint8]:
@@ -92,7 +94,7 @@ def test_drawings_are_flagged_although_they_are_near(check: Check) -> None:
 
 def test_half_of_the_room_up_to_turned_chests_is_left_to_chests_from_elsewhere() -> None:
     wrong = [(known(80, seed) + 9 * DIRECTIONS[0]).astype(np.float32) for seed in (1, 2)]
-    roomy = novelty.fit(known(600, 1), known(400, 2), (wrong[0], wrong[1]), (drawn(80, 21), drawn(80, 22)))
+    roomy = novelty_fit.fit(known(600, 1), known(400, 2), (wrong[0], wrong[1]), (drawn(80, 21), drawn(80, 22)))
     elsewhere = (known(200, 3) + 2.5 * DIRECTIONS[0]).astype(np.float32)
     assert roomy.flags(elsewhere)[1].mean() < 0.1
     assert roomy.flags(wrong[1])[1].mean() > 0.95
@@ -100,8 +102,10 @@ def test_half_of_the_room_up_to_turned_chests_is_left_to_chests_from_elsewhere()
 
 def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check: Check) -> None:
     distances = check.distances(known(400, 2))
-    assert (distances > check.threshold / novelty.ROOM).mean() == pytest.approx(1 - novelty.ACCEPTED, abs=0.0026)
-    assert check.flags(known(400, 2))[1].mean() <= 1 - novelty.ACCEPTED + 0.0026
+    assert (distances > check.threshold / novelty_fit.ROOM).mean() == pytest.approx(
+        1 - novelty_fit.ACCEPTED, abs=0.0026
+    )
+    assert check.flags(known(400, 2))[1].mean() <= 1 - novelty_fit.ACCEPTED + 0.0026
     assert (check.distances(known(2000, 9)) > check.threshold).mean() < 0.03
 
 
@@ -121,7 +125,7 @@ def test_a_blank_image_is_flagged_whatever_its_features(check: Check) -> None:
 
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 8"):
-        novelty.fit(known(7, 1), known(400, 2), (turned(80, 11), turned(80, 12)), (drawn(80, 21), drawn(80, 22)))
+        novelty_fit.fit(known(7, 1), known(400, 2), (turned(80, 11), turned(80, 12)), (drawn(80, 21), drawn(80, 22)))
 
 
 # --- in the bundle --------------------------------------------------------------------------------------------------
@@ -206,7 +210,7 @@ def test_the_command_fits_measures_and_stores(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(novelty_report, "DRAWN", 3)
-    monkeypatch.setattr(novelty, "MOST_TURNED", 3)
+    monkeypatch.setattr(novelty_fit, "MOST_TURNED", 3)
     path = Path(shutil.copytree(random_bundle.path, tmp_path / "bundle"))
     for number in range(80):
         name = f"NORMAL/IM-{number:04d}-0001.jpeg" if number % 2 else f"PNEUMONIA/person{number}_virus_{number}.jpeg"
