@@ -11,4 +11,5 @@ INSTALLED_APPS = [
     "webapp.ops",
 ]
 ROOT_URLCONF = ""  # no request comes here
+MIDDLEWARE = []
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
