@@ -6,21 +6,41 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
-LOCKS := bootstrap web runtime observability dev gpu cpu
 
-.PHONY: help run env test test-matrix lint format lock bench migrate-data backup restore clean
+.PHONY: help run env test test-slow test-all test-matrix lint format lock bench migrate-data backup restore clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/runtime.stamp ## Start everything on this machine (PORT, FLOWER_PORT, DATA_DIR, ADMIN_PASSWORD)
+run: $(VENV)/run.stamp ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DATA_DIR, ADMIN_PASSWORD)
 	@exec $(BIN)/python -m compose.local.run
 
 env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
 
-test: $(VENV)/dev.stamp ## Run every test that this machine can run (ARGS='-k name' for some)
+# Tests of calls run in two processes; those of the whole service take both processors themselves.
+QUICK := not (chaos or training or docker or benchmark or matrix)
+COVER := --cov --cov-append --cov-report=
+test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	@rm -f .coverage; status=0; \
+	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder $(COVER) || status=$$?; \
+	$(BIN)/python -m pytest -q -m "$(QUICK) and integration" $(COVER) || status=$$?; \
+	$(BIN)/coverage report | tail -12; \
+	exit $$status
+endif
+
+test-slow: $(VENV)/dev.stamp ## Run the tests that `make test` leaves out: kills, trainings, speed, containers
+	@status=0; \
+	$(BIN)/python -m pytest -m "chaos or training or benchmark" $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -m docker tests/docker/workers tests/docker $(ARGS) || status=$$?; \
+	exit $$status
+
+test-all: ## Run every test that this machine can run
+	@status=0; for part in test test-slow test-matrix; do $(MAKE) --no-print-directory $$part || status=$$?; done; \
+	exit $$status
 
 test-matrix: $(VENV)/dev.stamp ## Run the tests on each database, broker and storage, in containers (about 20 minutes)
 	$(BIN)/python -m tests.matrix $(ARGS)
@@ -38,50 +58,47 @@ format: $(VENV)/dev.stamp ## Put the code into its one format
 bench: $(VENV)/dev.stamp ## Measure images a second, end to end, beside the bare engine
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(ARGS)
 
-migrate-data: $(VENV)/runtime.stamp ## Bring a DATA_DIR to another database and storage (FROM=folder TO=database's URL)
+migrate-data: $(VENV)/run.stamp ## Bring a DATA_DIR to another database and storage (FROM=folder TO=database's URL)
 	@DATABASE_URL="$(or $(TO),$(error TO=… names the target database))" \
 	  $(BIN)/python manage.py migrate_data "$(or $(FROM),$(error FROM=… names the DATA_DIR))"
 
-backup: $(VENV)/runtime.stamp ## Write a backup of the running service (FILE=name.tar)
+backup: $(VENV)/run.stamp ## Write a backup of the running service (FILE=name.tar)
 	@$(BIN)/python manage.py backup "$(or $(FILE),$(error FILE=… names the backup))"
 
-restore: $(VENV)/runtime.stamp ## Restore a backup into an empty installation (FILE=name.tar)
+restore: $(VENV)/run.stamp ## Restore a backup into an empty installation (FILE=name.tar)
 	@$(BIN)/python manage.py restore "$(or $(FILE),$(error FILE=… names the backup))"
 
-# This machine's pip settings must leave no trace in a lock. Each lock is bound by the one before it, so that the
-# environments differ by what they add and never in a version.
-lock: $(VENV)/dev.stamp ## Renew the hashed locks (ARGS=--upgrade for newer versions)
-	@for name in $(LOCKS); do \
-	  case $$name in \
-	    runtime) bound="-c requirements/web.txt" ;; \
-	    observability|gpu|cpu) bound="-c requirements/runtime.txt" ;; \
-	    dev) bound="-c requirements/runtime.txt -c requirements/observability.txt" ;; \
-	    *) bound="" ;; \
-	  esac; \
-	  echo "requirements/$$name.txt"; \
-	  env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null $(BIN)/pip-compile --quiet \
-	    --generate-hashes --allow-unsafe --strip-extras --no-header \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	    $$bound $(ARGS) --output-file requirements/$$name.txt requirements/$$name.in; \
-	done
+# One lock holds every package of every list, so that the environments never differ in a version.
+LOCK := $(BIN)/uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --quiet $(ARGS)
+lock: | $(BIN)/uv ## Renew the hashed locks (ARGS=--upgrade for newer versions)
+	@$(LOCK) --output-file requirements/bootstrap.txt requirements/bootstrap.in
+	@$(LOCK) --output-file requirements/lock.txt requirements/dev.in requirements/gpu.in
 
 clean: ## Remove the virtual environment and caches; what the service stored in var/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-# Debian's Python comes without ensurepip unless python3-venv is installed; then virtualenv makes the environment.
-$(BIN)/python:
-	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
-	  $(PYTHON) -m venv $(VENV); \
-	else \
-	  tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
-	  $(PYTHON) -m pip install --quiet --target "$$tools" --require-hashes -r requirements/bootstrap.txt; \
-	  PYTHONPATH="$$tools" $(PYTHON) -m virtualenv --quiet --no-periodic-update $(VENV); \
-	fi
+# uv, checked against the hashes in bootstrap.txt, is all that pip installs. Debian's Python has no ensurepip unless
+# python3-venv is installed; then the system's pip does it.
+$(BIN)/uv: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "PneumoQueue needs Python 3.11 or newer; name it with PYTHON=..." >&2; exit 2; }
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv --without-pip $(VENV)
+	@if $(BIN)/python -m ensurepip --default-pip >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
+	else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+	$$pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt || \
+	  { echo "uv could not be installed. If Python has no pip (Debian): apt-get install python3-pip" >&2; exit 2; }
+	@touch $@
 
-$(VENV)/%.stamp: requirements/%.txt | $(BIN)/python
-	@echo "Installing requirements/$*.txt into $(VENV) (the first time takes about a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
+# uv checks each package against the hashes in lock.txt, and trusts the certificates that the system trusts. Of what it
+# prints, the list of all packages and small downloads are left out.
+INSTALL := UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --python $(BIN)/python -c requirements/lock.txt -r
+LESS := grep --line-buffered -vE '^ [-+~] |^Using|^ Downloaded|\(([0-9.]+KiB|[0-9](\.[0-9]+)?MiB)\)$$'
+$(VENV)/%.stamp: requirements/%.in requirements/lock.txt $(wildcard requirements/*.in) | $(BIN)/uv
+	@echo "Installing $< (the first time, 330 MB are downloaded)"
+	@$(INSTALL) $< 2>&1 | $(LESS)
 	@touch $@
 
 # Keep a stamp whose target was interrupted from counting as installed.

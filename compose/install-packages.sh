@@ -1,9 +1,14 @@
 #!/bin/sh
-# Makes /opt/venv of a list with hashes: install-packages.sh FILE. OBSERVABILITY adds what Sentry and OpenTelemetry need.
+# Makes /opt/venv of a list of packages: install-packages.sh NAME, of NAME.in beside this file. OBSERVABILITY adds what
+# Sentry and OpenTelemetry need. Every package is checked against the hashes in lock.txt.
 #
-# The images have no pip: the builder's installs into an environment without one. All is compiled here, once for good.
+# The images have neither pip nor uv: the builder's install into an environment without them. All is compiled here, once
+# for good.
 set -eu
+cd "$(dirname "$0")"
 python3 -m venv --without-pip /opt/venv
-python3 -m pip --disable-pip-version-check --no-cache-dir --python /opt/venv/bin/python \
-  install --quiet --require-hashes --no-compile -r "$1" ${OBSERVABILITY:+-r /tmp/observability.txt}
-/opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib
+python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --target /tmp/uv --require-hashes \
+  -r bootstrap.txt
+# --system-certs: as pip does, uv trusts the certificates that the base image trusts.
+/tmp/uv/bin/uv pip install --quiet --no-cache --system-certs --python /opt/venv/bin/python --compile-bytecode \
+  -c lock.txt -r "$1.in" ${OBSERVABILITY:+-r observability.in}

@@ -88,21 +88,7 @@ def test_the_defaults_are_those_of_the_settings(services: dict[str, Any]) -> Non
         assert services["proxy"]["environment"][name] == services["web"]["environment"][name]
 
 
-# --- the Dockerfile -------------------------------------------------------------------------------------------------
-
-
-def test_the_images_install_by_hash_from_no_named_place_as_nobody_in_particular() -> None:
-    script = (ROOT / "compose" / "install-packages.sh").read_text()
-    assert DOCKERFILE.count("RUN sh /tmp/install-packages.sh") == 3
-    assert "pip" not in DOCKERFILE
-    assert script.count("-m pip") == script.count("--require-hashes") == 1
-    assert "index-url" not in script
-    assert "://" not in script + DOCKERFILE.replace("http://127.0.0.1:8000/healthz", "")
-    assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
-
-
-def test_the_classic_builder_understands_it() -> None:
-    assert not re.search(r"--mount|<<|COPY.*--(link|chmod|parents)|^# syntax", DOCKERFILE, re.MULTILINE)
+# --- the images -----------------------------------------------------------------------------------------------------
 
 
 def test_no_secret_is_copied_into_an_image() -> None:

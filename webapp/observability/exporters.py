@@ -117,12 +117,13 @@ def clean_span(span: Any) -> Any:
 
 def _name_request(span: Any, request: Any) -> None:
     # OpenTelemetry's middleware comes before ours; what has no id yet gets the one that ours will find.
-    request_id = correlation.accepted(request.META.get("HTTP_X_REQUEST_ID"))
-    request.META["HTTP_X_REQUEST_ID"] = request_id
+    header = "HTTP_X_REQUEST_ID"
+    request.META[header] = request_id = correlation.accepted(request.META.get(header))
     span.set_attribute("request_id", request_id)
 
 
 def _missing(variable: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(
-        f"{variable} is set, but what it needs is not installed: pip install -r requirements/observability.txt"
+        f"{variable} is set, but what it needs is not installed: "
+        "uv pip install -r requirements/observability.in -c requirements/lock.txt"
     )
