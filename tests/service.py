@@ -35,7 +35,7 @@ class Service:
         flower_url: of Flower.
         admin_password: of the user `admin`.
         data_dir: its DATA_DIR.
-        lines: everything that it has printed so far.
+        lines: everything that the launcher has printed so far.
         process: the launcher.
         metrics_ports: where its workers serve metrics of their own, if they do.
     """
@@ -57,7 +57,7 @@ class Service:
             if self.process.poll() is not None:
                 break
             time.sleep(0.1)
-        raise RuntimeError("the service did not become ready:\n" + "\n".join(self.lines[-60:]))
+        raise RuntimeError("the service did not become ready:\n" + "\n".join([*self.log_lines()[-60:], *self.lines]))
 
     def named(self, pattern: str) -> list[psutil.Process]:
         """Its processes whose command line matches, parents before children."""
@@ -79,17 +79,30 @@ class Service:
     def redis(self) -> psutil.Process:
         return self.named(r"redis-server")[0]
 
+    def log_lines(self) -> list[str]:
+        """All lines of its programs' logs, one program after the other."""
+        files = sorted((self.data_dir / "logs").glob("*.log"))
+        return [line for file in files for line in file.read_text(errors="replace").splitlines()]
+
     def flower_password(self) -> str:
         return (self.data_dir / "secrets" / "flower").read_text().strip()
 
 
 @contextmanager
 def running(data_dir: Path, **environment: str) -> Iterator[Service]:
-    """Start the service and stop it at the end.
+    """Start the service, wait until it is ready, and stop it at the end.
 
     Raises:
-        RuntimeError: it ended, or was not ready in time; the message holds what it printed last.
+        RuntimeError: it ended, or was not ready in time; the message holds what it printed and the end of its logs.
     """
+    with launched(data_dir, **environment) as service:
+        service.wait_ready()
+        yield service
+
+
+@contextmanager
+def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
+    """Start the service without waiting, and stop it at the end."""
     port, flower_port = free_ports(2)
     password = "an-admin-for-tests"
     process = subprocess.Popen(
@@ -113,7 +126,6 @@ def running(data_dir: Path, **environment: str) -> Iterator[Service]:
     reader = threading.Thread(target=_collect, args=(process, service.lines), daemon=True)
     reader.start()
     try:
-        service.wait_ready()
         yield service
     finally:
         everything = psutil.Process(process.pid).children(recursive=True)

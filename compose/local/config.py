@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+#: Addresses that stand for every interface of the machine, and the loopback address of each.
+EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 ROOT = Path(__file__).resolve().parents[2]
+#: The folder of logs, in DATA_DIR.
+LOGS = "logs"
 #: What supervisord's configuration takes for a comment or the end of a value, and has no way to escape.
 UNUSABLE = '"#;'
 
@@ -20,7 +24,8 @@ class Config:
 
     Attributes:
         data_dir: absolute folder of everything that is kept: database, images, Redis' file, secrets.
-        port: TCP port of the web pages and the API.
+        host: address that the web pages and the API listen on.
+        port: their TCP port.
         flower_port: TCP port of Flower.
         metrics_port: TCP port of the ingest worker's own metrics, and the one after it the infer worker's; None to have
             the web process show them all.
@@ -29,12 +34,18 @@ class Config:
     data_dir: Path
     port: int
     flower_port: int
+    host: str = "127.0.0.1"
     metrics_port: int | None = None
 
     @property
     def run_dir(self) -> Path:
         """What belongs to one run: locks, generated configuration."""
         return self.data_dir / "run"
+
+    @property
+    def logs_dir(self) -> Path:
+        """One log for each program."""
+        return self.data_dir / LOGS
 
     @property
     def redis_dir(self) -> Path:
@@ -49,8 +60,14 @@ class Config:
         return self.data_dir / "secrets"
 
     @property
+    def bind(self) -> str:
+        """Address and port that the web server listens on."""
+        return f"{in_url(self.host)}:{self.port}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """Where this machine reaches the service."""
+        return f"http://{in_url(EVERY_INTERFACE.get(self.host, self.host))}:{self.port}"
 
     @property
     def flower_url(self) -> str:
@@ -65,6 +82,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
     """
     config = Config(
         data_dir=Path(environ.get("DATA_DIR") or ROOT / "var").expanduser().resolve(),
+        host=environ.get("HOST") or "127.0.0.1",
         port=_port(environ, "PORT", 8000),
         flower_port=_port(environ, "FLOWER_PORT", 5555),
         metrics_port=_port(environ, "METRICS_PORT", 0) if environ.get("METRICS_PORT") else None,
@@ -75,6 +93,11 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
         if odd := [character for character in str(folder) if character in UNUSABLE]:
             raise ConfigError(f"{what} is {folder}; choose one without {' and '.join(dict.fromkeys(odd))} in its path.")
     return config
+
+
+def in_url(host: str) -> str:
+    """An address as a URL has it."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
-from compose.local.config import ROOT, Config
+from compose.local.config import LOGS, ROOT, Config
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,6 @@ class Program:
     Attributes:
         priority: programs start in this order and stop in the opposite one.
         stop_seconds: time for an orderly end before the program and its children are killed.
-        once: it runs to its end and is not started again.
     """
 
     name: str
@@ -26,7 +25,6 @@ class Program:
     priority: int
     stop_seconds: int = 10
     environment: Mapping[str, str] = field(default_factory=dict)
-    once: bool = False
 
 
 def programs(config: Config, redis_server: Path) -> list[Program]:
@@ -59,7 +57,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             "web",
             [
                 *(sys.executable, "-m", "gunicorn", "webapp.config.asgi:application"),
-                *("--config", str(ROOT / "compose" / "gunicorn.conf.py"), "--bind", f"127.0.0.1:{config.port}"),
+                *("--config", str(ROOT / "compose" / "gunicorn.conf.py"), "--bind", config.bind),
             ],
             priority=30,
             stop_seconds=15,
@@ -67,20 +65,13 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
         ),
         Program(
             "beat",
-            [*celery, "beat", "--loglevel=INFO", f"--schedule={config.run_dir / 'beat-schedule'}"],
+            [*celery, "beat", "--loglevel=WARNING", f"--schedule={config.run_dir / 'beat-schedule'}"],
             priority=40,
         ),
         Program(
             "flower",
             [*celery, "flower", "--address=127.0.0.1", f"--port={config.flower_port}"],
             priority=40,
-        ),
-        Program(
-            "ready",
-            [sys.executable, "-m", "compose.local.ready"],
-            priority=50,
-            stop_seconds=1,
-            once=True,
         ),
     ]
 
@@ -116,52 +107,64 @@ maxmemory-policy noeviction
 """
 
 
-def supervisord_conf(config: Config, programs: list[Program], outputs: Mapping[str, int], run_as_root: bool) -> str:
-    """supervisord's configuration.
+def log_path(config: Config, name: str) -> Path:
+    return config.data_dir / LOGS / f"{name}.log"
+
+
+def supervisord_conf(config: Config, programs: list[Program], run_as_root: bool) -> str:
+    """The configuration of a supervisord that runs in DATA_DIR.
 
     Args:
-        outputs: for each program's name, the file descriptor of supervisord that its output goes to.
         run_as_root: whether supervisord runs as root, which it wants to be told.
     """
     parser = RawConfigParser()
     parser["supervisord"] = {
-        "nodaemon": "true",
-        "logfile": "/dev/null",  # with nodaemon it also writes to its standard output
-        "logfile_maxbytes": "0",
+        "nodaemon": "true",  # it also writes its log to its standard output
+        **_log("supervisord", ""),
         "pidfile": _escaped(str(config.run_dir / "supervisord.pid")),
-        "directory": _escaped(str(ROOT)),
         **({"user": "root"} if run_as_root else {}),
     }
     for program in programs:
-        parser[f"program:{program.name}"] = _section(program, outputs[program.name])
+        parser[f"program:{program.name}"] = _section(program)
     text = StringIO()
     parser.write(text)
     return text.getvalue()
 
 
-def _section(program: Program, output: int) -> dict[str, str]:
+def _section(program: Program) -> dict[str, str]:
     section = {
         "command": _escaped(
             shlex.join([sys.executable, "-S", str(ROOT / "compose" / "local" / "tied.py"), *program.command])
         ),
+        "directory": _escaped(str(ROOT)),
         "priority": str(program.priority),
         "stopsignal": "TERM",
         # Only the parent is told to stop: Celery's and gunicorn's finish what they hold and then end their children.
         "stopasgroup": "false",
         "stopwaitsecs": str(program.stop_seconds),
         "killasgroup": "true",
+        "autorestart": "true",
+        "startsecs": "1",
+        "startretries": "1000000",
         "redirect_stderr": "true",
-        "stdout_logfile": f"/dev/fd/{output}",
-        "stdout_logfile_maxbytes": "0",
+        **_log(program.name, "stdout_"),
     }
-    if program.once:
-        section |= {"autorestart": "false", "startsecs": "0"}
-    else:
-        section |= {"autorestart": "true", "startsecs": "1", "startretries": "1000000"}
     if program.environment:
         pairs = (f'{name}="{_escaped(value)}"' for name, value in program.environment.items())
         section["environment"] = ",".join(pairs)
     return section
+
+
+def _log(name: str, prefix: str) -> dict[str, str]:
+    """A log file that is exchanged for an empty one when it is full; three old ones stay.
+
+    supervisord expands a log's path twice, so it gets one without DATA_DIR's name, in which a % may be.
+    """
+    return {
+        f"{prefix}logfile": f"{LOGS}/{name}.log",
+        f"{prefix}logfile_maxbytes": "10MB",
+        f"{prefix}logfile_backups": "3",
+    }
 
 
 def _escaped(value: str) -> str:

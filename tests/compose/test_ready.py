@@ -1,5 +1,6 @@
 """Waiting for the service."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from compose.local import ready, resources
+from compose.local.config import Config
 from tests.service import ROOT
 
 
@@ -46,35 +48,74 @@ def test_a_proxy_of_the_environment_is_not_asked(serve: Callable[..., str]) -> N
 def test_waiting_ends_when_the_service_is_ready(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ready, "POLL_SECONDS", 0.01)
     url = serve((503, "no database"), None, (503, "no model"), (200, "ok")) + "/readyz"
-    ready.wait(url)
+    assert ready.wait(url, print)
     assert ready.probe(url) is None
 
 
-def test_what_is_missing_is_told_now_and_then(
-    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_waiting_ends_when_all_has_stopped() -> None:
+    assert not ready.wait(f"http://127.0.0.1:{resources.free_port()}/readyz", print, lambda: True)
+
+
+def test_the_parts_that_are_missing_are_named(serve: Callable[..., str]) -> None:
+    answer = json.dumps({"status": "not ready", "parts": {"database": True, "broker": False, "infer_worker": False}})
+    assert ready.probe(serve((503, answer)) + "/readyz") == "waiting for broker, infer_worker"
+
+
+def test_what_is_missing_is_said_now_and_then(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
 
     def sleep(_: float) -> None:
         clock.now += 10.0
 
     monkeypatch.setattr(ready, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
-    ready.wait(serve(*[(503, f"{turn}0 seconds") for turn in range(11)], (200, "ok")) + "/readyz")
+    lines: list[str] = []
+    ready.wait(serve(*[(503, f"{turn}0 seconds") for turn in range(11)], (200, "ok")) + "/readyz", lines.append)
     # The first after more than REMIND_SECONDS, and so on.
-    assert capsys.readouterr().out.splitlines() == ["not ready yet: 40 seconds", "not ready yet: 80 seconds"]
+    assert lines == ["not ready yet: 40 seconds", "not ready yet: 80 seconds"]
 
 
-def test_readiness_is_told_once_with_the_addresses(
-    serve: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    url = serve((200, "ok"))
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("PORT", url.rsplit(":", 1)[1])
-    monkeypatch.setenv("FLOWER_PORT", "5123")
-    (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "flower").write_text("flowers-own\n")
-    ready.main()
-    assert capsys.readouterr().out.splitlines() == [
-        f"ready {url}",
-        "Flower http://127.0.0.1:5123 user admin password flowers-own",
-    ]
+# --- programs that end ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def watched(tmp_path: Path, lines: list[str]) -> ready.Programs:
+    config = Config(data_dir=tmp_path, port=1, flower_port=2)
+    config.logs_dir.mkdir()
+    return ready.Programs(config, lines.append)
+
+
+ENDED = "2026-11-25 22:20:26,626 WARN exited: infer (exit status 1; not expected)"
+
+
+def test_a_program_that_ends_is_named_with_its_log(watched: ready.Programs, lines: list[str]) -> None:
+    watched.note(ENDED)
+    watched.note(ENDED)  # soon after: once is enough
+    log = watched.config.logs_dir / "infer.log"
+    assert lines == [f"infer ended (exit status 1) and is started again; its log is {log}"]
+    assert not watched.failed
+
+
+def test_one_that_keeps_ending_before_all_is_ready_ends_the_start(watched: ready.Programs) -> None:
+    (watched.config.logs_dir / "infer.log").write_text("loading\nBundleError: the weights are damaged\n")
+    for _ in range(ready.MOST_FAILURES):
+        watched.note(ENDED)
+    assert watched.failed == "infer"
+    assert watched.last_lines().endswith("  BundleError: the weights are damaged")
+
+
+def test_one_that_ends_often_later_is_started_again(watched: ready.Programs) -> None:
+    watched.ready = True
+    for _ in range(ready.MOST_FAILURES + 1):
+        watched.note(ENDED)
+    assert not watched.failed
+
+
+def test_other_lines_of_supervisord_mean_nothing(watched: ready.Programs, lines: list[str]) -> None:
+    for line in ("INFO spawned: 'infer' with pid 7", "INFO stopped: infer (exit status 0)"):
+        watched.note(line)
+    assert lines == []

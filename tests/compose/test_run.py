@@ -1,17 +1,22 @@
 """What happens before the programs start. The start itself is tested with the whole service."""
 
 import os
+import re
 import socket
 import stat
 import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compose.local import config as configuration
-from compose.local import programs, resources, run
-from compose.local.config import Config
+from compose.local import programs, ready, resources, run
+from compose.local.config import ROOT, Config
 
 
 @pytest.fixture
@@ -19,33 +24,31 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     for name in ("PORT", "FLOWER_PORT"):
         monkeypatch.setenv(name, str(resources.free_port()))
-    for name in ("SECRET_KEY", "REDIS_URL"):
+    for name in ("SECRET_KEY", "REDIS_URL", "HOST", "ALLOWED_HOSTS", "DJANGO_SETTINGS_MODULE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ADMIN_PASSWORD", "only-for-ensure-admin")
     return configuration.read()
 
 
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
-    """The management commands that were run, with a copy of their environment."""
-    done: list[tuple[str, dict[str, str]]] = []
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Environments with which the database would have been prepared."""
+    done: list[dict[str, str]] = []
 
-    def record(command: list[str], *, env: dict[str, str], check: bool, **_: Any) -> None:
-        assert command[1] == "manage.py"
-        assert check
-        done.append((command[2], dict(env)))
+    def record(command: list[str], *, env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+        done.append(dict(env))
+        return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", record)
     return done
 
 
-def test_the_database_is_prepared_in_order(config: Config, commands: list[tuple[str, dict[str, str]]]) -> None:
-    run.prepare(config)
-    assert [name for name, _ in commands] == ["migrate", "collectstatic", "ensure_admin", "forget_workers"]
-    assert dict(commands)["ensure_admin"]["ADMIN_PASSWORD"] == "only-for-ensure-admin"
+def test_only_the_preparation_has_the_admins_password(config: Config, prepared: list[dict[str, str]]) -> None:
+    assert "ADMIN_PASSWORD" not in run.prepare(config)
+    assert [environment["ADMIN_PASSWORD"] for environment in prepared] == ["only-for-ensure-admin"]
 
 
-def test_the_programs_environment(config: Config, commands: list[tuple[str, dict[str, str]]]) -> None:
+def test_the_programs_environment(config: Config, prepared: list[dict[str, str]]) -> None:
     environment = run.prepare(config)
     assert environment["DATA_DIR"] == str(config.data_dir)
     assert environment["PATH"] == os.environ["PATH"]
@@ -62,7 +65,7 @@ def test_the_programs_environment(config: Config, commands: list[tuple[str, dict
     assert len(secrets) == 3
 
 
-def test_secrets_stay_and_counters_do_not(config: Config, commands: list[tuple[str, dict[str, str]]]) -> None:
+def test_secrets_stay_and_counters_do_not(config: Config, prepared: list[dict[str, str]]) -> None:
     first = run.prepare(config)
     (programs.metrics_dir(config) / "counter_1.db").write_text("old")
     again = run.prepare(config)
@@ -72,7 +75,7 @@ def test_secrets_stay_and_counters_do_not(config: Config, commands: list[tuple[s
 
 
 def test_an_operators_key_is_used(
-    config: Config, commands: list[tuple[str, dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+    config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "chosen")
     monkeypatch.setenv("REDIS_URL", "redis://elsewhere/0")
@@ -88,12 +91,12 @@ def test_a_second_start_says_that_there_is_a_first(config: Config, capsys: pytes
     assert f"already runs on {config.data_dir}" in capsys.readouterr().err
 
 
-def test_a_taken_port_is_told_before_anything_is_made(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_refused_before_anything_is_made(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as other:
         other.bind((resources.LOOPBACK, config.flower_port))
         other.listen()
         assert run.main() == 2
-    assert f"FLOWER_PORT={config.flower_port + 1} make run" in capsys.readouterr().err
+    assert re.search(r"FLOWER_PORT=\d+ make run$", capsys.readouterr().err.strip())
     assert not config.secrets_dir.exists()
 
 
@@ -105,13 +108,105 @@ def test_a_bad_setting_is_told(
     assert capsys.readouterr().err == "PORT=http is no port number; use one from 1 to 65535.\n"
 
 
-def test_a_preparation_that_fails_is_told(
-    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(command: list[str], **_: Any) -> None:
-        raise subprocess.CalledProcessError(1, command)
+@pytest.fixture
+def failing(config: Config, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
+    """Have each preparation end with this status and these errors."""
 
-    monkeypatch.setattr(subprocess, "run", fail)
-    assert run.main() == 1
-    assert "manage.py migrate" in capsys.readouterr().err
+    def fail(status: int, errors: str) -> None:
+        def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+            return subprocess.CompletedProcess(command, status, "", errors)
+
+        monkeypatch.setattr(subprocess, "run", run)
+
+    return fail
+
+
+def test_a_preparation_that_fails_is_one_sentence_and_its_errors_are_kept(
+    config: Config, failing: Callable[[int, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(1, "Traceback\n  File x\ndjango.db.utils.OperationalError: connection refused\n")
+    assert run.main() == 2
+    [sentence] = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("connection refused (the start failed")
+    assert "Traceback" in (config.logs_dir / "start.log").read_text()
     resources.lock(config.run_dir / "lock").close()
+
+
+def test_a_sentence_of_a_preparation_is_all_that_is_said(
+    failing: Callable[[int, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(run.SENTENCE, "There is no such model.\n")
+    assert run.main() == 2
+    assert capsys.readouterr().err == "There is no such model.\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"OPERATING_POINT": "sideways"}, r"has no operating point 'sideways'; it has .*screening"),
+        ({"MODEL_BUNDLE": "no-such-bundle"}, r"no-such-bundle is no model bundle"),
+        ({"MAX_BATCH": "many"}, r"invalid literal for int"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_work_is_refused_before_anything_starts(
+    config: Config, setting: dict[str, str], sentence: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "compose.local.run"],
+        cwd=ROOT, env={**os.environ, **setting}, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert re.search(sentence, done.stderr)
+    assert not (config.data_dir / "db.sqlite3").exists()
+
+
+@pytest.mark.parametrize("name", ["DATA_DIR", "HOST"])
+def test_a_place_that_is_no_good_is_refused(name: str, config: Config, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    value = {"DATA_DIR": str(tmp_path / "file"), "HOST": "192.0.2.1"}[name]
+    done = subprocess.run(
+        [sys.executable, "-m", "compose.local.run"],
+        cwd=ROOT, env={**os.environ, name: value}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert name in done.stderr
+
+
+# --- the names that the service answers to --------------------------------------------------------------------------
+
+
+def test_on_loopback_the_local_names_are_enough(config: Config, prepared: list[dict[str, str]]) -> None:
+    assert run.prepare(config)["ALLOWED_HOSTS"].split(",") == ["localhost", "127.0.0.1", "[::1]", "127.0.0.1"]
+
+
+def test_for_other_machines_this_ones_names_are_allowed(config: Config, prepared: list[dict[str, str]]) -> None:
+    allowed = run.prepare(replace(config, host="0.0.0.0"))["ALLOWED_HOSTS"].split(",")
+    assert {"localhost", "127.0.0.1", socket.gethostname()} <= set(allowed)
+
+
+def test_names_that_were_asked_for_do_not_hide_the_service_from_its_start(
+    config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "xray.example.org")
+    assert {"xray.example.org", "127.0.0.1"} <= set(run.prepare(config)["ALLOWED_HOSTS"].split(","))
+
+
+# --- readiness ------------------------------------------------------------------------------------------------------
+
+
+def test_readiness_is_said_once_with_what_to_do_next(
+    serve: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = serve((200, "ok"))
+    config = Config(data_dir=tmp_path, port=int(url.rsplit(":", 1)[1]), flower_port=5123)
+    watched = ready.Programs(config, run.say)
+    run._announce(config, watched, threading.Event())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"ready {url}"
+    assert url in lines[1]
+    assert "http://127.0.0.1:5123" in lines[2]
+    assert str(config.secrets_dir / "flower") in lines[2]
+    assert watched.ready

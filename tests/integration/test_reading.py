@@ -182,10 +182,11 @@ def test_every_line_about_an_image_carries_one_id_from_upload_to_result(service:
     deadline = time.monotonic() + 10
     about: list[dict[str, str]] = []
     while {line["process"] for line in about} != {"web", "ingest", "infer"} and time.monotonic() < deadline:
-        about = [json.loads(line) for line in service.lines if job["id"] in line]
+        about = [json.loads(line) for line in service.log_lines() if job["id"] in line]
         time.sleep(0.1)
+    about.sort(key=lambda line: line["time"])
     assert [line["process"] for line in about] == ["web", "ingest", "infer"]
     assert {(line["request_id"], line["image_id"]) for line in about} == {("the-clients-own-id", job["id"])}
     # Beside what other programs than Python's write.
-    bare = [line for line in service.lines if not line.startswith("{")]
+    bare = [line for line in service.log_lines() if not line.startswith("{")]
     assert not [line for line in bare if re.search(r"webapp|worker\.|celery\.|gunicorn|uvicorn", line)]
