@@ -159,6 +159,26 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, e
     assert not (empty.data_dir / "db.sqlite3").exists()
 
 
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_folder_that_cannot_be_used_is_one_sentence(clinic: Place, command: str, tmp_path: Path) -> None:
+    file = tmp_path / "backup.tar"
+    if command == "restore":
+        clinic.manage("backup", str(file))
+    elsewhere = Place(tmp_path / "data", {"DATA_DIR": str(tmp_path / "a-file")})
+    (tmp_path / "a-file").touch()
+    refusal = elsewhere.refuses(command, str(file))
+    assert len(refusal.splitlines()) == 1
+    assert "a-file" in refusal
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_backup_is_restored_into_a_folder_that_is_not_there_yet(clinic: Place, tmp_path: Path) -> None:
+    file = tmp_path / "backup.tar"
+    clinic.manage("backup", str(file))
+    Place(tmp_path / "data", {"DATA_DIR": str(tmp_path / "new")}).manage("restore", str(file))
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.matrix
 def test_between_sqlite_and_a_server(clinic: Place, was: dict, server: Place, empty: Place, tmp_path: Path) -> None:
     server.manage("migrate_data", str(clinic.data_dir))

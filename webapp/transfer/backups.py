@@ -90,6 +90,7 @@ def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Cop
     part.touch(mode=0o600)
     checksums: dict[str, str] = {}
     with ExitStack() as held, tarfile.open(part, "w") as tar, tempfile.TemporaryFile("w+") as wanted:
+        held.callback(part.unlink, missing_ok=True)  # renamed where all went well
         counts, zips = _rows(tar, checksums, wanted, held)
         done = Copied()
         wanted.seek(0)
@@ -108,7 +109,8 @@ def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Cop
         }
         content = json.dumps(manifest, indent=1).encode()
         _add(tar, {}, MANIFEST, io.BytesIO(content), len(content))
-    part.replace(path)
+        tar.close()
+        part.replace(path)
     return {name: number for name, number in counts.items() if number}, done
 
 

@@ -4,7 +4,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from webapp.transfer import backups
 from webapp.transfer.files import Damaged
@@ -25,6 +27,8 @@ class Command(BaseCommand):
             counts, copied = backups.make(file, progress(self.stdout.write))
         except (Damaged, OSError) as error:
             raise CommandError(f"There is no backup: {error}.") from error
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be used (DATA_DIR is {settings.DATA_DIR}): {error}.") from error
         self.stdout.write(f"rows: {sum(counts.values())} in {len(counts)} tables")
         self.stdout.write(summary(copied, "are in it"))
         seconds = time.monotonic() - started

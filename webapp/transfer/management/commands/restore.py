@@ -4,7 +4,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from webapp.transfer import backups
 from webapp.transfer.loading import load_all
@@ -19,9 +21,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
             with tarfile.open(file, "r:") as tar:
+                settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
                 backup = backups.check(tar)
                 made = f"release {backup.manifest['version']}, {backup.manifest['made_at'][:16]}"
                 self.stdout.write(f"{file} is whole ({made})")
                 load_all(backup.read, backup.count, backup.open, self.stdout.write)
         except (OSError, tarfile.TarError, backups.NoBackup) as error:
             raise CommandError(f"{file} cannot be restored: {error}.") from error
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be used (DATA_DIR is {settings.DATA_DIR}): {error}.") from error
