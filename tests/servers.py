@@ -1,7 +1,6 @@
 """Servers for tests: databases and brokers in containers, an S3-compatible store in a process of its own."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import pymysql
+
+from tests import guard
 
 #: An image whose root folder belongs to root alone starts no server of another user.
 START = 'chmod 755 /; exec $(command -v docker-entrypoint.sh) "$@"'
@@ -56,7 +57,7 @@ def container(
         RuntimeError: it did not answer in time.
     """
     host_port = free_port()
-    named = f"pneumoqueue-test-{image.split(':')[0]}-{os.getpid()}-{host_port}"
+    named = f"{guard.container_prefix()}{image.split(':')[0]}-{host_port}"
     subprocess.run(
         ["docker", "run", "--rm", "--detach", "--name", named, "--publish", f"127.0.0.1:{host_port}:{port}",
          *options, "--entrypoint=sh", image, "-c", START, "sh", command],

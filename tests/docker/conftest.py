@@ -17,6 +17,7 @@ import docker as engine
 import pytest
 
 from compose.local.resources import free_port
+from tests import guard
 
 ROOT = Path(__file__).resolve().parents[2]
 #: From nothing to all containers well; a slow machine loads TensorFlow for a minute.
@@ -132,7 +133,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", (folder / ".env").read_text(), re.MULTILINE))
     port = free_port()
     stack = Stack(
-        [*command, "--project-name", f"pneumoqueue-test-{os.getpid()}", "--env-file", str(folder / ".env")],
+        [*command, "--project-name", f"{guard.container_prefix()}stack", "--env-file", str(folder / ".env")],
         {
             **{name: value for name, value in os.environ.items() if name not in made},
             "HTTP_PORT": f"127.0.0.1:{port}",
