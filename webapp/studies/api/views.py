@@ -52,7 +52,7 @@ def _study(request: Request, pk: UUID) -> Study:
 def _check_length(request: Request, limit: int) -> None:
     """Refuse what is too large before it is read."""
     try:
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        length = int(request.headers.get("content-length") or 0)
     except ValueError:
         length = 0
     if length > limit + 2**20:
