@@ -20,14 +20,13 @@ env: ## Write a .env with random secrets for docker-compose
 
 # Tests of calls run in two processes; those of the whole service take both processors themselves.
 QUICK := not (chaos or training or docker or benchmark or matrix)
-COVER := --cov --cov-append --cov-report=
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@rm -f .coverage; status=0; \
-	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder $(COVER) || status=$$?; \
-	$(BIN)/python -m pytest -q -m "$(QUICK) and integration" $(COVER) || status=$$?; \
+	@status=0; \
+	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= || status=$$?; \
+	$(BIN)/python -m pytest -q -m "$(QUICK) and integration" || status=$$?; \
 	$(BIN)/coverage report | tail -12; \
 	exit $$status
 endif

@@ -1,15 +1,49 @@
 """What all tests share."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import guard
 from tests.service import Service, running
 
 #: The data set, which is not in the repository; tests that need it skip without it.
 DATA = Path(os.environ.get("XRAY_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+NO_DATA = f"{DATA} has no X-rays at full resolution; XRAY_DATA names the folder with originals/ and the data set's TARs"
+#: Kinds of tests that only run when asked for, and what runs them.
+SLOW = {
+    "chaos": "make test-slow",
+    "training": "make test-slow",
+    "benchmark": "make bench",
+    "docker": "make test-slow",
+    "matrix": "make test-matrix",
+}
+_left_out: Counter[str] = Counter()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # once, not in each process of pytest-xdist
+        guard.start()
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files with transactional tests last: these empty the tables, of what migrations wrote as well."""
+    last = {item.path for item in items if (mark := item.get_closest_marker("django_db")) and mark.kwargs}
+    items.sort(key=lambda item: item.path in last)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        _left_out.update([next((kind for kind in SLOW if item.get_closest_marker(kind)), "")])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if left := ", ".join(f"{_left_out[kind]} {kind} ({command})" for kind, command in SLOW.items() if _left_out[kind]):
+        terminalreporter.write_line(f"Left to `make test-all`: {left}")
 
 
 @pytest.fixture(scope="session")
@@ -30,5 +64,5 @@ def originals() -> list[Path]:
     """Real X-rays at full resolution, where the data set is at hand."""
     files = sorted(DATA.glob("originals/*/*.jpeg"))
     if not files:
-        pytest.skip("the data set's originals are not on this machine")
+        pytest.skip(NO_DATA)
     return files

@@ -98,6 +98,7 @@ def test_a_recipe_with_stages_is_one_training(member: Path, tmp_path: Path, xray
     assert isinstance(training(recipe.load(str(member)), tmp_path / "work", data.scan(xrays)), Run)
 
 
+@pytest.mark.training
 def test_train_averages_and_tells_what_of(
     member: Path, base: Path, tmp_path: Path, xrays: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

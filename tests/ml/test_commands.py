@@ -101,6 +101,7 @@ size = 64
 STAGE = "[[stage]]\nepochs = 1\nsize = {size}\nfreeze = {freeze}\n"
 
 
+@pytest.mark.training
 def test_train_writes_a_bundle_and_goes_on_where_it_stopped(xrays: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "small.toml"
     arguments = ["train", "--recipe", str(recipe), "--data", str(xrays), "--output", str(tmp_path / "bundle"),
@@ -137,6 +138,7 @@ def test_train_writes_a_bundle_and_goes_on_where_it_stopped(xrays: Path, tmp_pat
     assert second.weights_sha256 == first.weights_sha256, "the best epoch came before the interruption"
 
 
+@pytest.mark.training
 def test_small_images_first_then_the_size_that_is_served(xrays: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "growing.toml"
     recipe.write_text(RECIPE.format(stages=STAGE.format(size=32, freeze=4) + STAGE.format(size=64, freeze=0)))
@@ -150,6 +152,7 @@ def test_small_images_first_then_the_size_that_is_served(xrays: Path, tmp_path: 
     assert report["subgroups"].keys() == {"viral pneumonia", "normal, series IM"}
 
 
+@pytest.mark.training
 def test_calibrate_keeps_the_network_and_chooses_anew(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     status = cli.main(["calibrate", "--model", str(random_bundle.path), "--data", str(xrays),
                        "--output", str(tmp_path / "new"), "--version", "0.0.2"])  # fmt: skip

@@ -78,6 +78,7 @@ def test_a_bundle_and_its_copy_are_the_same(
     assert out["png"].read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.training
 def test_a_recipe_is_trained_and_measured_on_patients_that_it_held_out(
     random_bundle: Bundle, recipe: Path, xrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -141,7 +141,7 @@ def test_other_files_are_not_dicom() -> None:
 def test_real_files_of_other_hospitals_are_read(name: str) -> None:
     path = REAL / f"{name}.dcm"
     if not path.exists():
-        pytest.skip("the real DICOM files are not on this machine")
+        pytest.skip(f"there is no {path}; XRAY_DATA names the folder above dicom/")
     instance = read(path.read_bytes())
     assert instance.image.size == tuple(
         pydicom.dcmread(path, stop_before_pixels=True)[tag].value for tag in ("Columns", "Rows")

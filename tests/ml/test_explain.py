@@ -15,7 +15,7 @@ from ml.inference.predict import load_input
 from ml.networks import architectures, explain
 from ml.pictures.preprocess import to_input, to_tensor
 from tests import synthetic
-from tests.conftest import DATA
+from tests.conftest import DATA, NO_DATA
 from tests.service import bundle
 
 SIDE = 32
@@ -227,7 +227,7 @@ def test_covering_what_the_map_shows_takes_the_evidence_away(engine: Engine, rel
 def test_covering_parts_one_by_one_ranks_them_as_the_map_does(engine: Engine, released: Bundle) -> None:
     files = sorted(DATA.glob("originals/PNEUMONIA/*.jpeg"))[::5]
     if not files:
-        pytest.skip("the data set's originals are not on this machine")
+        pytest.skip(NO_DATA)
     agreement = []
     for file in files:
         pneumonia = load_input(file, released.preprocessing)

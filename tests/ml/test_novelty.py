@@ -20,7 +20,7 @@ from ml.inference.predict import load_input
 from ml.pictures import out_of_domain
 from ml.pictures.preprocess import Preprocessing
 from tests import synthetic
-from tests.conftest import DATA
+from tests.conftest import DATA, NO_DATA
 from tests.service import bundle
 
 RNG = np.random.default_rng(3)
@@ -305,7 +305,7 @@ def test_the_released_check_leaves_real_chests_alone_but_not_when_they_are_turne
 ) -> None:
     files = sorted(DATA.glob("originals/*/*.jpeg"))[::3]
     if not files:
-        pytest.skip("the data set's originals are not on this machine")
+        pytest.skip(NO_DATA)
     chests = np.stack([load_input(file, released[2]) for file in files])
     assert flagged(released, chests) <= 0.05
     for kind, inputs in out_of_domain.turned(chests).items():

@@ -67,6 +67,7 @@ def small(name: str, **changes: Any) -> Recipe:
     return replace(made, **changes)
 
 
+@pytest.mark.training
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", NAMES)
 def test_each_recipe_trains(
@@ -115,6 +116,7 @@ def test_the_plain_judge_weighs_every_image_the_same(xrays: Path) -> None:
     assert figures["val_recall"] == pytest.approx((called & (judge.shown.truth == 1)).sum() / 6)
 
 
+@pytest.mark.training
 def test_figures_are_logged_when_the_loss_improves_and_training_stops_when_it_does_not(
     xrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
