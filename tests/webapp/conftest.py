@@ -76,11 +76,13 @@ class Sent:
     Attributes:
         images: for each message about an image its task, the image's id, and whether it is to be read alone.
         archives: the ids of archives to unpack.
+        wakes: how often a worker was told to look into the outbox.
         waiting: messages by queue that the broker claims to hold.
     """
 
     images: list[tuple[str, UUID, bool]] = field(default_factory=list)
     archives: list[UUID] = field(default_factory=list)
+    wakes: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
 
     def ids(self, step: str) -> list[UUID]:
@@ -89,6 +91,7 @@ class Sent:
     def clear(self) -> None:
         self.images.clear()
         self.archives.clear()
+        self.wakes = 0
 
 
 @pytest.fixture(autouse=True)
@@ -100,11 +103,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
         lambda step, images: record.images.extend((step, image.pk, bool(image.attempts)) for image in images),
     )
     monkeypatch.setattr(dispatch, "send_unpack", record.archives.append)
+
+    def wake() -> None:
+        record.wakes += 1
+
+    monkeypatch.setattr(dispatch, "wake_deliver", wake)
     monkeypatch.setattr(dispatch, "messages_waiting", lambda queue: record.waiting.get(queue, 0))
     return record
 
 
-_real = {name: getattr(dispatch, name) for name in ("send", "send_unpack", "messages_waiting")}
+_real = {name: getattr(dispatch, name) for name in ("send", "send_unpack", "wake_deliver", "messages_waiting")}
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, UUID]]:
     """The messages that would have gone to the broker: task and image."""
     messages: list[tuple[str, UUID]] = []
     monkeypatch.setattr(dispatch, "send", lambda step, images: messages.extend((step, image.pk) for image in images))
+    monkeypatch.setattr(dispatch, "wake_deliver", lambda: None)
     return messages
 
 

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "webapp.accounts",
     "webapp.studies",
+    "webapp.studies.outbox",
     "webapp.reviews",
     "webapp.dashboard",
     "webapp.ops",

@@ -7,6 +7,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "webapp.accounts",
     "webapp.studies",
+    "webapp.studies.outbox",
     "webapp.reviews",
     "webapp.ops",
 ]

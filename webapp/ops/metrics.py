@@ -22,6 +22,7 @@ from webapp.ops.models import Worker
 from webapp.studies import dispatch
 from webapp.studies.choices import FINAL, WAITING, Priority, Status
 from webapp.studies.models import Image
+from webapp.studies.outbox.models import Delivery, State
 
 HOUR = timedelta(hours=1)
 #: What the images of each status wait for.
@@ -34,7 +35,7 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         up = 1
         try:
-            yield from [*self._waiting(), self._finished(), *self._workers()]
+            yield from [*self._waiting(), self._finished(), *self._workers(), *self._outbox()]
         except Error:
             up = 0
         yield GaugeMetricFamily("pneumoqueue_database_up", "Whether the database answers", value=up)
@@ -85,13 +86,26 @@ class DatabaseCollector(Collector):
     def _workers(self) -> Iterator[Metric]:
         ready = list(Worker.objects.ready())
         workers = GaugeMetricFamily("pneumoqueue_workers", "Workers able to work at once", labels=["role"])
-        for role in ("ingest", "infer"):
+        for role in ("ingest", "infer", "deliver"):
             workers.add_metric([role], sum(worker.role == role for worker in ready))
         models = InfoMetricFamily("pneumoqueue_model", "The model and device of each worker that reads")
         for worker in ready:
             if worker.model:
                 models.add_metric([], {"worker": worker.name, "model": worker.model, "device": worker.device})
         yield from (workers, models)
+
+    def _outbox(self) -> Iterator[Metric]:
+        now = timezone.now()
+        alive = Delivery.objects.filter(state__in=(State.WAITING, State.SENDING))
+        found = alive.aggregate(number=Count("pk"), first=Min("next_attempt_at"))
+        overdue = (now - (found["first"] or now)).total_seconds()
+        dead = Delivery.objects.filter(state=State.DEAD).count()
+        for name, text, value in (
+            ("waiting", "Deliveries that have not arrived yet", found["number"]),
+            ("dead", "Deliveries that were given up", dead),
+            ("oldest_seconds", "How long the delivery that waits longest has been due", max(0.0, overdue)),
+        ):
+            yield GaugeMetricFamily(f"pneumoqueue_outbox_{name}", text, value=value)
 
 
 class SurroundingsCollector(Collector):

@@ -3,9 +3,12 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from webapp.studies import models
+from webapp.studies.outbox import services as outbox
+from webapp.studies.outbox.models import Delivery, State
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -34,3 +37,25 @@ class PredictionAdmin(ReadOnly):
     exclude = ("heatmap",)
     list_display = ("image", "label", "pneumonia", "threshold", "model", "batch_size", "created_at")
     list_filter = ("label", "model")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly):
+    """The outbox: what waits, what is dead, and the action that sends it again."""
+
+    list_display = ("key", "kind", "state", "attempts", "last_error", "next_attempt_at", "created_at", "delivered_at")
+    list_filter = ("state", "kind")
+    search_fields = ("=id", "=destination")
+    ordering = ("state", "next_attempt_at")
+    # The number of all deliveries says nothing, and counting them costs more the older the service is.
+    show_full_result_count = False
+    actions = ("send_again",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A dead delivery can be deleted, which ends its alert; everything else takes care of itself."""
+        return super().has_delete_permission(request, obj) and (obj is None or obj.state == State.DEAD)
+
+    @admin.action(description="Send dead deliveries again")
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        count = outbox.send_again(queryset.values_list("pk", flat=True))
+        self.message_user(request, f"{count} deliveries will be sent again.")

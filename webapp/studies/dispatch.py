@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 INGEST = "worker.ingest"
 INFER = "worker.infer"
 UNPACK = "worker.unpack"
+DELIVER = "worker.deliver"
 
 
 #: A message goes through at the second attempt at the latest, or the broker is away: its restart leaves the connection
@@ -66,6 +67,14 @@ def send_unpack(archive_id: UUID) -> None:
         app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", headers=headers, **SENDING)
     except broker_errors() as error:
         logger.warning("broker is away (%s); the reconciler will send again", error)
+
+
+def wake_deliver() -> None:
+    """Have a worker look into the outbox now. The message names nothing, so that losing it only costs time."""
+    try:
+        app.send_task(DELIVER, queue="deliver", expires=60, **SENDING)
+    except broker_errors() as error:
+        logger.warning("broker is away (%s); beat will send another", error)
 
 
 def messages_waiting(queue: str) -> int:

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class OutboxConfig(AppConfig):
+    name = "webapp.studies.outbox"
+    verbose_name = "outbox"

@@ -1,0 +1,46 @@
+"""Deliveries and their states."""
+
+import uuid
+
+from django.db import models
+
+
+class State(models.TextChoices):
+    """Where a delivery stands. It only moves by compare-and-set; see :mod:`webapp.studies.outbox.services`."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class Delivery(models.Model):
+    """One thing to deliver, at least once. The payload only names ids: what is sent is built when it is sent."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.CharField(max_length=200, unique=True, help_text="the same event is written once under its key")
+    kind = models.CharField(max_length=40, help_text="which code delivers it")
+    destination = models.CharField(max_length=64, blank=True, help_text="the receiver's id, if it has one")
+    payload = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(help_text="when it is due; while it is being sent, when its claim ends")
+    expires_at = models.DateTimeField(help_text="after this time a failed attempt is the last one")
+    claim = models.UUIDField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=255, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        indexes = [
+            # Finds what is due, however many have been delivered.
+            models.Index(fields=["state", "next_attempt_at"]),
+            # Finds what can be purged.
+            models.Index(fields=["state", "delivered_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

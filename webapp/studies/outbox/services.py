@@ -1,0 +1,189 @@
+"""Put deliveries into the outbox, claim what is due, and record how it went."""
+
+import logging
+import random
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from webapp.studies import dispatch
+from webapp.studies.outbox.models import Delivery, State
+from webapp.studies.transactions import atomically
+
+logger = logging.getLogger(__name__)
+
+#: The wait after the first failed attempt; each further one is three times as long, up to the longest.
+FIRST_WAIT = timedelta(seconds=10)
+LONGEST_WAIT = timedelta(hours=6)
+#: How long a receiver may be down before its deliveries are given up.
+MAX_AGE = timedelta(days=3)
+#: The hard time limit of the task that delivers.
+TASK_SECONDS = 80
+#: Longer than that, so that a claim only ends when the process that held it is gone.
+CLAIM = timedelta(seconds=TASK_SECONDS + 20)
+#: How many due deliveries a worker looks at for one that no other worker takes first.
+CANDIDATES = 20
+
+
+class NotDeliveredError(Exception):
+    """An attempt failed.
+
+    Attributes:
+        permanent: another attempt would be useless.
+        unreachable: the receiver as a whole did not answer, so that its other deliveries can wait as well.
+    """
+
+    def __init__(self, reason: str, *, permanent: bool = False, unreachable: bool = False) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+        self.unreachable = unreachable
+
+
+class ObsoleteError(Exception):
+    """There is nothing to deliver any more: what the delivery is about, or its receiver, was deleted."""
+
+
+def put(kind: str, key: str, payload: dict[str, Any], *, destination: str = "") -> None:
+    """Write a delivery, once for each key, in the caller's transaction; a worker is woken when that commits.
+
+    Args:
+        kind: which code delivers it, one of :data:`worker.deliver.delivering.HANDLERS`.
+        key: names the event; at most 200 characters.
+        payload: JSON that names ids.
+        destination: the receiver's id; one delivery at a time goes to each receiver.
+
+    Raises:
+        TransactionManagementError: outside of a transaction, where a crash could lose the event.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("put() must run in the transaction of what it announces")
+    now = timezone.now()
+    delivery = Delivery(
+        kind=kind,
+        key=key,
+        payload=payload,
+        destination=destination,
+        next_attempt_at=now,
+        expires_at=now + MAX_AGE,
+    )
+    Delivery.objects.bulk_create([delivery], ignore_conflicts=True)
+    transaction.on_commit(dispatch.wake_deliver)
+
+
+def claim(worker: str) -> Delivery | None:
+    """Take the delivery that has been due the longest and count the attempt; None where nothing is due.
+
+    A receiver to which something is being sent gets nothing else meanwhile, so that a slow one holds up one process.
+    """
+    now = timezone.now()
+    busy = Delivery.objects.filter(state=State.SENDING).exclude(destination="").values_list("destination", flat=True)
+    due = _due(now).exclude(destination__in=list(busy)).order_by("next_attempt_at")
+    for pk in due.values_list("pk", flat=True)[:CANDIDATES]:
+        if taken := _take(pk, worker, now):
+            return taken
+    return None
+
+
+@atomically
+def _take(pk: UUID, worker: str, now: datetime) -> Delivery | None:
+    token = uuid4()
+    taken = _due(now).filter(pk=pk).update(
+        state=State.SENDING,
+        attempts=F("attempts") + 1,
+        claim=token,
+        claimed_by=worker[:255],
+        claimed_at=now,
+        next_attempt_at=now + CLAIM,
+    )  # fmt: skip
+    return Delivery.objects.get(pk=pk, claim=token) if taken else None
+
+
+def _due(now: datetime) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(state=State.WAITING, next_attempt_at__lte=now)
+
+
+@atomically
+def delivered(delivery: Delivery) -> bool:
+    """Record that a delivery arrived.
+
+    Returns:
+        False where its claim has ended; then it is sent again.
+    """
+    return bool(
+        _held(delivery).update(
+            state=State.DELIVERED, delivered_at=timezone.now(), claim=None, claimed_by="", last_error=""
+        )
+    )
+
+
+@atomically
+def failed(delivery: Delivery, error: NotDeliveredError) -> None:
+    """Record that an attempt failed: it is made again later, or the delivery is dead."""
+    again = timezone.now() + wait(delivery.attempts)
+    dead = error.permanent or again > delivery.expires_at
+    changed = _held(delivery).update(
+        state=State.DEAD if dead else State.WAITING,
+        next_attempt_at=again,
+        claim=None,
+        claimed_by="",
+        last_error=str(error)[:500],
+    )
+    if not changed:
+        return
+    if error.unreachable and not dead and delivery.destination:
+        # This delivery asks for all of them whether the receiver is back.
+        others = Delivery.objects.filter(state=State.WAITING, next_attempt_at__lt=again)
+        others.filter(destination=delivery.destination).update(next_attempt_at=again + timedelta(seconds=1))
+    level = logging.ERROR if dead else logging.WARNING
+    outcome = "given up" if dead else f"tried again at {again:%Y-%m-%d %H:%M:%S}"
+    logger.log(level, "delivery %s (%s) failed: %s; %s", delivery.pk, delivery.kind, error, outcome)
+
+
+@atomically
+def discard(delivery: Delivery, reason: ObsoleteError) -> None:
+    """Delete a delivery that has become pointless."""
+    _held(delivery).delete()
+    logger.info("delivery %s (%s) discarded: %s", delivery.pk, delivery.kind, reason)
+
+
+def release_abandoned() -> int:
+    """Put back what was being sent by a process that died; it counts as a failed attempt."""
+    abandoned = list(Delivery.objects.filter(state=State.SENDING, next_attempt_at__lte=timezone.now())[:CANDIDATES])
+    for delivery in abandoned:
+        failed(delivery, NotDeliveredError("the process that was sending it died"))
+    return len(abandoned)
+
+
+@atomically
+def send_again(deliveries: Iterable[UUID]) -> int:
+    """Give dead deliveries as many attempts as new ones have."""
+    now = timezone.now()
+    revived = Delivery.objects.filter(pk__in=list(deliveries), state=State.DEAD).update(
+        state=State.WAITING, attempts=0, next_attempt_at=now, expires_at=now + MAX_AGE
+    )
+    transaction.on_commit(dispatch.wake_deliver)
+    return revived
+
+
+def purge(days: int, chunk: int = 1000) -> int:
+    """Delete deliveries that arrived more than so many days ago; dead ones stay until someone deals with them."""
+    old = Delivery.objects.filter(state=State.DELIVERED, delivered_at__lt=timezone.now() - timedelta(days=days))
+    purged = 0
+    while pks := list(old.values_list("pk", flat=True)[:chunk]):
+        purged += Delivery.objects.filter(pk__in=pks).delete()[0]
+    return purged
+
+
+def wait(attempts: int) -> timedelta:
+    """The time from a failed attempt to the next; random by a fifth, so that receivers are not asked in step."""
+    exponential = FIRST_WAIT.total_seconds() * 3 ** (min(attempts, 10) - 1)
+    return timedelta(seconds=min(exponential, LONGEST_WAIT.total_seconds()) * random.uniform(0.8, 1.2))
+
+
+def _held(delivery: Delivery) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(pk=delivery.pk, state=State.SENDING, claim=delivery.claim)
