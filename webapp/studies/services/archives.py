@@ -16,6 +16,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.files import zips
 from webapp.studies.models import Archive, Image, Study
+from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.failures import CRASHED
 from webapp.studies.services.uploads import study_image
 from webapp.studies.transactions import atomically
@@ -78,7 +79,8 @@ def _keep_entries(archive: Archive, images: list[Image]) -> None:
 @atomically
 def _finish_unpacking(archive: Archive) -> None:
     unpacked = Archive.objects.filter(pk=archive.pk, state=Archive.State.QUEUED)
-    unpacked.update(state=Archive.State.UNPACKED, attempts=0)
+    if unpacked.update(state=Archive.State.UNPACKED, attempts=0):
+        study_progressed([archive.study_id])
     # Its images are stored now; keeping the ZIP would keep everything twice.
     transaction.on_commit(partial(default_storage.delete, str(archive.file.name)), robust=True)
 
@@ -91,7 +93,9 @@ def refund_archive_attempt(archive_id: UUID) -> None:
 
 @atomically
 def fail_archive(archive_id: UUID, code: str, detail: str) -> None:
-    Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED).update(
+    failed = Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED).update(
         state=Archive.State.FAILED, error_code=code, error_detail=detail[:500]
     )
+    if failed:
+        study_progressed(Archive.objects.filter(pk=archive_id).values_list("study_id", flat=True))
     logger.warning("archive %s failed: %s", archive_id, code)

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from webapp.studies.choices import WAITING, Status
 from webapp.studies.models import Archive, Image, Study
+from webapp.studies.services.completion import images_ended, study_progressed
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ def cancel_image(image: Image) -> bool:
         status=Status.CANCELLED, finished_at=timezone.now(), claim=None
     )
     if cancelled:
+        images_ended([image.pk])
         # The request that cancels is another than the one that sent the image.
         logger.info("image %s cancelled", image.pk, extra={"image_id": str(image.pk)})
     return bool(cancelled)
@@ -33,7 +35,9 @@ def cancel_study(study: Study) -> int:
     waiting = study.images.filter(status__in=WAITING).exists()
     if not waiting and not study.archives.filter(state=Archive.State.QUEUED).exists():
         return 0
-    Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
+    # Images before the study, as everywhere, so that nobody waits for each other.
     cancelled = study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
+    Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
+    study_progressed([study.pk])
     logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
     return cancelled

@@ -10,6 +10,7 @@ from django.utils import timezone
 from webapp.observability import correlation
 from webapp.studies.choices import WAITING, Status
 from webapp.studies.models import Image
+from webapp.studies.services.completion import images_ended
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def fail(image_id: UUID, code: str, detail: str) -> bool:
         status=Status.FAILED, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), claim=None
     )
     if failed:
+        images_ended([image_id])
         log_each([image_id], f"failed: {code}")
     return bool(failed)
 
@@ -41,6 +43,7 @@ def fail_suspects(image_ids: Sequence[UUID]) -> None:
         suspects.update(
             status=Status.FAILED, error_code=CRASHED[0], error_detail=CRASHED[1], finished_at=timezone.now()
         )
+        images_ended(guilty)
         log_each(guilty, f"failed: {CRASHED[0]}")
 
 

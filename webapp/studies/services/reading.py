@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from webapp.studies.choices import Label, Status
 from webapp.studies.models import Image, Prediction
+from webapp.studies.services.completion import images_ended
 from webapp.studies.services.failures import fail_suspects, log_each
 from webapp.studies.transactions import atomically
 
@@ -83,6 +84,7 @@ def succeed(
         ]
     )
     Image.objects.filter(pk__in=held).update(status=Status.SUCCEEDED, finished_at=timezone.now(), claim=None)
+    images_ended(held)
     return len(held)
 
 

@@ -16,6 +16,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Patient, Study
+from webapp.studies.services.completion import study_progressed
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ def _keep_study(study: Study, images: list[Image], archives: list[Archive], iden
     Archive.objects.bulk_create(archives)
     Image.objects.bulk_create(images)
     queued = [image for image in images if image.status == Status.QUEUED]
+    if not queued:
+        study_progressed([study.pk])
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
     for archive in archives:
         transaction.on_commit(partial(dispatch.send_unpack, archive.pk))

@@ -1,0 +1,29 @@
+"""What the tests of finished studies have in common."""
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.services import reading
+
+
+def announced(study: Study) -> list[Delivery]:
+    """The events that say that a study is finished."""
+    return [row for row in Delivery.objects.filter(kind="study.finished") if row.payload == {"study": str(study.pk)}]
+
+
+def succeed(*images: Image) -> int:
+    """Read images that are ready, as one batch."""
+    token, held = reading.claim([image.pk for image in images])
+    results = [reading.Result(image.pk, 0.1, 0.9, "PNEUMONIA") for image in held]
+    return reading.succeed(token, results, model="m", threshold=0.5, seconds=0.1)
+
+
+def add_archive(study: Study, content: bytes | None = None) -> Archive:
+    """Add a ZIP that waits to be unpacked."""
+    archive = Archive(study=study, filename="x.zip", total=3, dispatched_at=timezone.now())
+    archive.file = default_storage.save(f"archives/{archive.pk}.zip", ContentFile(content or b"no ZIP"))
+    archive.save()
+    return archive

@@ -1,0 +1,64 @@
+"""Notice that a study is finished, once each time."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Exists, Max, OuterRef, Q
+
+from webapp.studies.choices import WAITING
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.outbox import services as outbox
+
+#: The kind of the deliveries that announce it. Their payload names the study.
+STUDY_FINISHED = "study.finished"
+#: The states of a ZIP from which no more images come.
+ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
+
+
+def images_ended(image_ids: Iterable[UUID]) -> None:
+    """Call this after making images final, in the same transaction."""
+    studies = Image.objects.filter(pk__in=list(image_ids), study__isnull=False).order_by()
+    study_progressed(studies.values_list("study_id", flat=True).distinct())
+
+
+def study_progressed(study_ids: Iterable[UUID]) -> None:
+    """Write the event of each study that has become finished: all images final, and no ZIP left to unpack.
+
+    Call this after making images final or ending a ZIP, in the same transaction. Two transactions that end the last two
+    images of a study do not see each other's change. So each locks the study before it looks: the one that comes second
+    waits until the first has committed, and then sees everything.
+    """
+    if not (pks := list(study_ids)):
+        return
+    # FOR NO KEY UPDATE, where there is such a thing, does not hold up those who add images to the study. In MariaDB a
+    # change of an image's status has locked its study's row for reading already: of two that go on to lock it for
+    # writing one is ended as a deadlock, and atomically() runs it again.
+    weaker = connection.features.has_select_for_no_key_update
+    locked = Study.objects.select_for_update(no_key=weaker).filter(pk__in=pks).order_by("pk")
+    there = list(locked.values_list("pk", flat=True))
+    waiting = Image.objects.filter(study=OuterRef("pk"), status__in=WAITING)
+    packed = Archive.objects.filter(study=OuterRef("pk")).exclude(state__in=ENDED)
+    # This looks no further than the first image that waits; the whole study is only counted once none does.
+    for pk in Study.objects.filter(~Exists(waiting), ~Exists(packed), pk__in=there).values_list("pk", flat=True):
+        if key := _key(pk):
+            outbox.put(STUDY_FINISHED, key, {"study": str(pk)})
+
+
+def _key(study_id: UUID) -> str | None:
+    """Name this finishing: the same for the same images and ZIPs, another once some were added.
+
+    Returns:
+        None where images or ZIPs that wait were added just now. One query counts both all of them and those that wait:
+        the name must not include one whose end will be another finishing.
+    """
+    archives = Archive.objects.filter(study=study_id).aggregate(
+        number=Count("pk"), waiting=Count("pk", filter=~Q(state__in=ENDED))
+    )
+    images = Image.objects.filter(study=study_id).aggregate(
+        number=Count("pk"), newest=Max("created_at"), waiting=Count("pk", filter=Q(status__in=WAITING))
+    )
+    if images["waiting"] or archives["waiting"]:
+        return None
+    newest = f"{images['newest'].timestamp():.6f}" if images["newest"] else "none"
+    return f"{STUDY_FINISHED}:{study_id}:{images['number']}:{archives['number']}:{newest}"
