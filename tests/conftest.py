@@ -55,6 +55,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         GUEST_RATE="100000/min",
         LOGIN_RATE="100000/min",
         LOG_FORMAT="json",
+        # Receivers of webhooks listen on the loopback address.
+        WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8",
     ) as started:
         yield started
 

@@ -1,7 +1,7 @@
 """``celery -A worker.app``: the tasks, and what a worker of each role needs.
 
-The environment variable ``PNEUMOQUEUE_ROLE`` is ``ingest`` (several processes that prepare images) or ``infer`` (one
-process per device that reads them).
+The environment variable ``PNEUMOQUEUE_ROLE`` is ``ingest`` (several processes that prepare images), ``infer`` (one
+process per device that reads them) or ``deliver`` (what sends the outbox to other systems).
 """
 
 import os

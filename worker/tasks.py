@@ -12,7 +12,9 @@ from django.utils import timezone
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
 from webapp.refusals import Refused
+from webapp.studies.outbox.services import TASK_SECONDS
 from webapp.studies.services import archives, failures, preparation, reading, reconciliation
+from worker.deliver import delivering
 from worker.infer import reader
 from worker.infer.batching import AdaptiveBatches
 from worker.ingest import preparing
@@ -99,3 +101,9 @@ def reconcile() -> dict[str, Any]:
     if any(done.values()):
         logger.warning("reconciled: %s", done)
     return done
+
+
+@app.task(name="worker.deliver", bind=True, ignore_result=True, time_limit=TASK_SECONDS)
+def deliver(self: Any) -> dict[str, int]:
+    """Send what is due in the outbox."""
+    return delivering.deliver_due(self.request.hostname or "")

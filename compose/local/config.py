@@ -27,8 +27,8 @@ class Config:
         host: address that the web pages and the API listen on.
         port: their TCP port.
         flower_port: TCP port of Flower.
-        metrics_port: TCP port of the ingest worker's own metrics, and the one after it the infer worker's; None to have
-            the web process show them all.
+        metrics_port: TCP port of the ingest worker's own metrics, followed by those of the infer worker and of the one
+            that delivers; None to have the web process show them all.
     """
 
     data_dir: Path

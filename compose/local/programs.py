@@ -30,7 +30,7 @@ class Program:
 def programs(config: Config, redis_server: Path) -> list[Program]:
     """All programs, in the order of their start."""
     celery = [sys.executable, "-m", "celery", "-A", "worker.app", "--quiet"]
-    # With two workers there is nobody to gossip with, and events (-E) are what Flower shows.
+    # Workers of different roles have nothing to gossip about, and events (-E) are what Flower shows.
     worker = [*celery, "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
     ingest_queues = "control,ingest.interactive,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
@@ -52,6 +52,14 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             priority=20,
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "infer", **_metrics(config, 1)},
+        ),
+        # By itself, so that a receiver that is slow to answer holds up nobody's images.
+        Program(
+            "deliver",
+            [*after_the_others, *worker, "--hostname=deliver@%h", "--queues=deliver", "--concurrency=1"],
+            priority=20,
+            stop_seconds=30,
+            environment={"PNEUMOQUEUE_ROLE": "deliver", **_metrics(config, 2)},
         ),
         Program(
             "web",

@@ -93,11 +93,11 @@ def test_every_queue_has_its_worker(children: dict[str, Program], settings: obje
 
     asked = {dispatch.queue_of(step, priority) for step in (dispatch.INGEST, dispatch.INFER) for priority in Priority}
     served: list[str] = []
-    for name in ("ingest", "infer"):
+    for name in ("ingest", "infer", "deliver"):
         [queues] = [word for word in children[name].command if word.startswith("--queues=")]
         served += queues.removeprefix("--queues=").split(",")
         assert children[name].environment["PNEUMOQUEUE_ROLE"] == name
-    assert sorted(served) == sorted({*asked, "control"})
+    assert sorted(served) == sorted({*asked, "control", "deliver"})
 
 
 def test_what_listens_does_so_on_loopback_only(config: Config, children: dict[str, Program]) -> None:
@@ -165,7 +165,8 @@ def test_the_web_process_shows_the_workers_metrics_unless_they_have_ports(config
         }
 
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(programs.metrics_dir(config))}
-    assert metrics(config) == {"web": shared, "ingest": shared, "infer": shared}
+    assert metrics(config) == {"web": shared, "ingest": shared, "infer": shared, "deliver": shared}
     assert metrics(replace(config, metrics_port=9101)) == {
         "web": shared, "ingest": {"METRICS_PORT": "9101"}, "infer": {"METRICS_PORT": "9102"},
+        "deliver": {"METRICS_PORT": "9103"},
     }  # fmt: skip

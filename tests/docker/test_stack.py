@@ -65,7 +65,7 @@ def test_all_containers_get_well(stack: Stack) -> None:
 
 
 def test_the_root_file_systems_are_read_only(stack: Stack) -> None:
-    for service in ("web", "worker-infer", "worker-ingest", "beat", "flower", "proxy", "redis"):
+    for service in ("web", "worker-infer", "worker-ingest", "worker-deliver", "beat", "flower", "proxy", "redis"):
         said = stack.compose("exec", "-T", service, "sh", "-c", "touch /etc/written 2>&1 || id -u")
         assert "Read-only" in said, service
         assert said.split()[-1] != "0", service
@@ -291,11 +291,11 @@ def test_rolling_to_the_next_release_and_back_loses_none(stack: Stack) -> None:
             load.until_read(20)
             stack.environment["VERSION"] = version
             stack.compose("run", "--rm", "migrate")
-            stack.compose("up", "-d", "--no-deps", "worker-ingest", "worker-infer")
+            stack.compose("up", "-d", "--no-deps", "worker-ingest", "worker-infer", "worker-deliver")
             stack.compose("up", "-d", "--no-deps", "web", "beat", "flower")
             stack.compose("up", "-d", "proxy")
             stack.until_well()
-            for service in ("web", "worker-ingest", "worker-infer", "beat", "flower"):
+            for service in ("web", "worker-ingest", "worker-infer", "worker-deliver", "beat", "flower"):
                 (container,) = stack.containers(service)
                 assert docker("inspect", "--format={{.Config.Image}}", container).endswith(f":{version}")
         results = load.each_once()

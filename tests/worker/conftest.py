@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from PIL import Image as Picture
 
 from ml.pictures.preprocess import Preprocessing
+from tests import receiver as receivers
 from tests import synthetic
+from webapp.notifications import services
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
@@ -112,3 +116,31 @@ def prepared(upload: Callable[..., Image]) -> Callable[..., Image]:
         return image
 
     return make
+
+
+# --- webhooks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loopback_allowed(settings: Any) -> None:
+    """Webhooks may go to this machine, over plain HTTP."""
+    settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
+
+
+@pytest.fixture
+def receiver(loopback_allowed: None) -> Iterator[receivers.Receiver]:
+    with receivers.receiving() as running:
+        yield running
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return User.objects.create_user("ada")
+
+
+@pytest.fixture
+def webhook(owner: User, receiver: receivers.Receiver) -> Any:
+    """A webhook of the owner's that sends to the receiver; it has its ``secret`` besides."""
+    made: Any
+    made, made.secret = services.create_webhook(owner, receiver.url)
+    return made

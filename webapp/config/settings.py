@@ -6,7 +6,7 @@ from typing import Any
 
 import environ
 
-from webapp.config import brokers, databases, production
+from webapp.config import brokers, databases, networks, production
 from webapp.observability import logs
 
 env = environ.FileAwareEnv()
@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "webapp.studies",
     "webapp.studies.outbox",
     "webapp.reviews",
+    "webapp.notifications",
     "webapp.dashboard",
     "webapp.ops",
     "webapp.transfer",
@@ -149,7 +150,8 @@ MODELS_DIR = ROOT / "models"
 MODEL_BUNDLE = env("MODEL_BUNDLE", default="")
 #: One of the bundle's operating points; without it, the bundle's default.
 OPERATING_POINT = env("OPERATING_POINT", default="")
-#: ``ingest`` (several processes that prepare images) or ``infer`` (one process per device that reads them).
+#: ``ingest`` (several processes that prepare images), ``infer`` (one process per device that reads them) or ``deliver``
+#: (what sends the outbox to other systems).
 WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
 MAX_BATCH = env.int("MAX_BATCH", default=16)
 #: Seconds after which an image in a batch counts as lost with its worker.
@@ -183,7 +185,21 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": RECONCILE_SECONDS,
         "options": {"queue": "control", "expires": RECONCILE_SECONDS},
     },
+    # What is due again, and what was lost on its way.
+    "deliver": {
+        "task": "worker.deliver",
+        "schedule": RECONCILE_SECONDS,
+        "options": {"queue": "deliver", "expires": RECONCILE_SECONDS},
+    },
 }
+
+# --- webhooks ---------------------------------------------------------------------------------------------------------
+
+#: Where people reach the service; what is sent to other systems names studies by it.
+PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}").rstrip("/")
+#: Networks inside the hospital to which webhooks may go, also over plain HTTP. All other private addresses are refused,
+#: so that nobody makes this service ask what only it can reach.
+WEBHOOK_ALLOWED_NETWORKS = networks.parse("WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))
 
 # --- people ---------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("webapp.ops.urls")),
     path("", include("webapp.studies.api.urls")),
     path("", include("webapp.reviews.api.urls")),
+    path("", include("webapp.notifications.api.urls")),
     path("api/v1/auth/", include("webapp.accounts.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

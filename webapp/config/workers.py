@@ -9,6 +9,7 @@ INSTALLED_APPS = [
     "webapp.studies",
     "webapp.studies.outbox",
     "webapp.reviews",
+    "webapp.notifications",
     "webapp.ops",
 ]
 ROOT_URLCONF = ""  # no request comes here

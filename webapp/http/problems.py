@@ -43,6 +43,9 @@ STATUSES = {
     "not_an_image": 415,
     "not_read_yet": 409,
     "svg_not_supported": 415,
+    "too_many_webhooks": 409,
+    "webhook_inactive": 409,
+    "webhook_url_refused": 400,
 }
 
 

@@ -23,6 +23,7 @@ batch_size = Histogram("pneumoqueue_batch_size", "Images in a batch", buckets=BA
 model_seconds = Histogram("pneumoqueue_model_seconds", "Time of a batch in the model", buckets=SECONDS)
 batches_lost = Counter("pneumoqueue_batches_lost", "Batches whose process died with them")
 starts = Counter("pneumoqueue_worker_starts", "Starts of processes that do a worker's work", ["role"])
+deliveries = Counter("pneumoqueue_outbox_deliveries", "Attempts to deliver what is in the outbox", ["kind", "outcome"])
 reconciled = Counter("pneumoqueue_reconciled", "What the reconciler found lost, and sent again or released", ["what"])
 
 

@@ -38,7 +38,7 @@ def report_loaded(model: str, device: str) -> None:
 
 @signals.worker_ready.connect
 def _ready(**_: Any) -> None:
-    if ROLE == "ingest":
+    if ROLE != "infer":
         _say(True)
 
 
@@ -48,7 +48,7 @@ def _alive(**_: Any) -> None:
     if _node and time.monotonic() - _last > EVERY:
         _last = time.monotonic()
         liveness.renew()
-        _try(services.worker_is_alive, _node, ROLE, ready=ROLE == "ingest")
+        _try(services.worker_is_alive, _node, ROLE, ready=ROLE != "infer")
 
 
 def child_is_gone() -> None:

@@ -1,0 +1,1 @@
+"""Tell other systems what happened here: webhooks, signed as https://www.standardwebhooks.com describes it."""

@@ -1,0 +1,11 @@
+"""The URLs of webhooks."""
+
+from django.urls import path
+
+from webapp.notifications.api import views
+
+urlpatterns = [
+    path("api/v1/webhooks/", views.Webhooks.as_view(), name="api-webhooks"),
+    path("api/v1/webhooks/<uuid:pk>/", views.WebhookDetail.as_view(), name="api-webhook"),
+    path("api/v1/webhooks/<uuid:pk>/test/", views.WebhookTest.as_view(), name="api-webhook-test"),
+]

@@ -1,0 +1,63 @@
+"""The API of webhooks. Everybody sees and changes their own."""
+
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView, RetrieveDestroyAPIView
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.accounts.throttles import UploadThrottle
+from webapp.notifications import services
+from webapp.notifications.api.serializers import NewWebhookSerializer, SentEventSerializer, WebhookSerializer
+from webapp.notifications.models import Webhook
+from webapp.studies.api.views import PROBLEM
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+class Webhooks(ListAPIView):
+    """Your webhooks; add one more."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+    serializer_class = WebhookSerializer
+    queryset = Webhook.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Webhook.objects.filter(user=cast("User", self.request.user)).order_by("created_at", "pk")
+
+    @extend_schema(request=WebhookSerializer, responses={201: NewWebhookSerializer, "4XX": PROBLEM})
+    def post(self, request: Request) -> Response:
+        given = WebhookSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        webhook, secret = services.create_webhook(cast("User", request.user), **given.validated_data)
+        return Response({**WebhookSerializer(webhook).data, "secret": secret}, status=201)
+
+
+class WebhookDetail(RetrieveDestroyAPIView):
+    """One of your webhooks. Nothing more is sent to it once it is deleted."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = WebhookSerializer
+    queryset = Webhook.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Webhook.objects.filter(user=cast("User", self.request.user))
+
+
+class WebhookTest(APIView):
+    """Send a webhook the event ``webhook.test``."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+
+    @extend_schema(request=None, responses={202: SentEventSerializer, "4XX": PROBLEM})
+    def post(self, request: Request, pk: UUID) -> Response:
+        webhook = get_object_or_404(Webhook, user=cast("User", request.user), pk=pk)
+        return Response({"id": services.send_test(webhook)}, status=202)

@@ -1,0 +1,145 @@
+"""Send one event to one webhook."""
+
+import asyncio
+import json
+from functools import cache
+from ssl import SSLContext
+from typing import Any
+from uuid import UUID
+
+import httpx
+from django.conf import settings
+from django.utils import timezone
+from standardwebhooks.webhooks import Webhook as Signer
+
+from webapp.notifications import addresses, sealing
+from webapp.notifications.models import Webhook
+from webapp.studies import progress
+from webapp.studies.models import Study
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
+
+#: For everything: the name's resolution, the connection, and the head of the answer.
+TIMEOUT_SECONDS = 10
+
+
+def send(delivery: Delivery) -> None:
+    """Send a delivery to its webhook and note how that went.
+
+    Raises:
+        NotDeliveredError: it did not arrive.
+        ObsoleteError: the webhook or the study was deleted.
+    """
+    webhook = Webhook.objects.filter(pk=delivery.destination).first()
+    if webhook is None:
+        raise ObsoleteError("its webhook was deleted")
+    if not webhook.active:
+        raise NotDeliveredError("the webhook is inactive", permanent=True)
+    body = json.dumps(_body(delivery.payload), ensure_ascii=False).encode()
+    try:
+        status = _post(webhook, delivery.payload["event_id"], body)
+        _check(status)
+    except NotDeliveredError as error:
+        _note(webhook, str(error))
+        raise
+    _note(webhook, f"answered {status}")
+
+
+def _body(payload: dict[str, Any]) -> dict[str, Any]:
+    """What is sent: no patient, no finding; who wants those asks for the study with a token of their own."""
+    body = {"event": payload["event"], "id": payload["event_id"], "created_at": payload["created_at"]}
+    return {**body, "study": _study(UUID(payload["study"]))} if "study" in payload else body
+
+
+def _study(pk: UUID) -> dict[str, Any]:
+    study = Study.objects.filter(pk=pk).first()
+    if study is None:
+        raise ObsoleteError("its study was deleted")
+    now = progress.of_study(study)
+    return {
+        "id": str(pk),
+        # Not by reverse(): a worker loads no views.
+        "url": f"{settings.PUBLIC_URL}/api/v1/studies/{pk}/",
+        "name": study.name,
+        "status": now.status,
+        "total": now.total,
+        "counts": now.counts,
+    }
+
+
+def _post(webhook: Webhook, event_id: str, body: bytes) -> int:
+    """Sign and post.
+
+    Returns:
+        The status of the answer.
+    """
+    now = timezone.now()
+    try:
+        signature = Signer(sealing.unseal(webhook.sealed_secret)).sign(event_id, now, body.decode())
+    except sealing.UnreadableSecretError:
+        reason = "SECRET_KEY has changed, so that the secret cannot be read; add the webhook anew"
+        raise NotDeliveredError(reason, permanent=True) from None
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": f"PneumoQueue/{settings.VERSION}",
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signature,
+    }
+    try:
+        return asyncio.run(_request(httpx.URL(webhook.url), headers, body))
+    except addresses.ForbiddenAddressError:
+        reason = "the receiver's name stands for no address that is allowed; see WEBHOOK_ALLOWED_NETWORKS"
+    except TimeoutError:
+        reason = f"no answer within {TIMEOUT_SECONDS} seconds"
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        reason = f"the receiver cannot be reached ({type(error).__name__})"
+    raise NotDeliveredError(reason, unreachable=True)
+
+
+async def _request(url: httpx.URL, headers: dict[str, str], body: bytes) -> int:
+    """Post to an address that was looked at: the name is resolved once, and may not stand for another one meanwhile."""
+    # Per read, as the client's own limits are, a receiver could go on for ever.
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        plain = url.scheme == "http"
+        hosts = await addresses.resolve(url.host, url.port or (80 if plain else 443), plain=plain)
+        # Without the environment's proxy, which would resolve the name again.
+        async with httpx.AsyncClient(verify=_tls(), trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+            for host in hosts:
+                request = client.build_request(
+                    "POST",
+                    url.copy_with(host=host),
+                    content=body,
+                    headers={**headers, "Host": url.netloc.decode()},
+                    # The certificate must be that of the name.
+                    extensions={"sni_hostname": url.host},
+                )
+                try:
+                    # Neither is a redirect followed, nor the answer's body read.
+                    answer = await client.send(request, stream=True, follow_redirects=False)
+                except httpx.ConnectError:
+                    if host == hosts[-1]:
+                        raise
+                    continue
+                await answer.aclose()
+                return answer.status_code
+    raise AssertionError("resolve() gives an address or raises")
+
+
+@cache
+def _tls() -> SSLContext:
+    """Certificates as certifi has them, or the file that ``SSL_CERT_FILE`` names, such as a hospital's own."""
+    return httpx.create_ssl_context()
+
+
+def _check(status: int) -> None:
+    if status // 100 != 2:
+        raise NotDeliveredError(f"answered {status}", permanent=status == httpx.codes.GONE)
+
+
+def _note(webhook: Webhook, outcome: str) -> None:
+    """Show the owner how it went. A receiver that is gone for good gets nothing more."""
+    changes: dict[str, Any] = {"last_attempt_at": timezone.now(), "last_outcome": outcome[:200]}
+    if outcome == f"answered {httpx.codes.GONE.value}":
+        changes["active"] = False
+    Webhook.objects.filter(pk=webhook.pk).update(**changes)

@@ -1,0 +1,69 @@
+"""Send what is due in the outbox, one delivery after the other."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from django.db import Error
+
+from webapp.notifications import sending
+from webapp.notifications import services as notifications
+from webapp.studies.outbox import services as outbox
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.services import completion
+from worker.process import metrics
+
+logger = logging.getLogger(__name__)
+
+#: What delivers each kind. Raises what :mod:`webapp.studies.outbox.services` has for it where it did not arrive.
+HANDLERS: Mapping[str, Callable[[Delivery], None]] = {
+    completion.STUDY_FINISHED: notifications.announce_study,
+    notifications.WEBHOOK: sending.send,
+}
+#: A task takes nothing more after so many seconds: far from its time limit, also where the last receiver is slow.
+BUDGET_SECONDS = 20.0
+
+
+def deliver_due(worker: str) -> dict[str, int]:
+    """Send what is due, for some seconds.
+
+    Args:
+        worker: its name, for administrators.
+
+    Returns:
+        How many deliveries had each outcome.
+    """
+    until = time.monotonic() + BUDGET_SECONDS
+    outcomes: dict[str, int] = {}
+    if abandoned := outbox.release_abandoned():
+        outcomes["abandoned"] = abandoned
+    while time.monotonic() < until and (delivery := outbox.claim(worker)):
+        outcome = deliver(delivery)
+        metrics.deliveries.labels(delivery.kind, outcome).inc()
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    return outcomes
+
+
+def deliver(delivery: Delivery) -> str:
+    """Send a delivery that is claimed.
+
+    Returns:
+        The outcome: ``delivered``, ``failed`` or ``discarded``.
+    """
+    try:
+        HANDLERS[delivery.kind](delivery)
+    except outbox.ObsoleteError as reason:
+        outbox.discard(delivery, reason)
+        return "discarded"
+    except outbox.NotDeliveredError as error:
+        outbox.failed(delivery, error)
+        return "failed"
+    except Error:
+        # The claim ends by itself, and another attempt is made.
+        raise
+    except Exception as error:
+        logger.exception("delivering %s failed", delivery.pk)
+        outbox.failed(delivery, outbox.NotDeliveredError(f"internal error ({type(error).__name__}); see the log"))
+        return "failed"
+    outbox.delivered(delivery)
+    return "delivered"
