@@ -22,7 +22,7 @@ from webapp.config import asgi
 from django.core.management import call_command
 from webapp.studies.services import uploads
 call_command("migrate", verbosity=0)
-def create_image(identity, file, *, filename, patient="", priority=""):
+def create_image(identity, file, *, filename, patient="", **more):
     raise RuntimeError(f"{patient} in {filename}")
 uploads.create_image = create_image
 async def main():

@@ -246,7 +246,7 @@ def test_nothing_chosen_is_told(browser: Client) -> None:
 
 
 def test_uploads_are_counted_like_the_api_s(browser: Client, monkeypatch) -> None:
-    from webapp.accounts.throttles import UploadThrottle
+    from webapp.studies.api.throttles import UploadThrottle
 
     monkeypatch.setattr(UploadThrottle, "THROTTLE_RATES", {"guest": "1/min", "user": "1/min"})
     assert upload(browser, ("a.jpeg", synthetic.xray_jpeg())).status_code == 302

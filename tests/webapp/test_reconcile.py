@@ -1,6 +1,7 @@
 """The reconciler sends what was lost, and only that."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -115,7 +116,7 @@ def test_no_more_than_the_limit_is_sent_at_once(make_image, sent):
 
 
 def test_an_archive_that_makes_no_progress_is_sent_again(db, sent):
-    study = Study.objects.create()
+    study = Study.objects.create(guest=uuid4())
 
     def archive(seconds, state=Archive.State.QUEUED):
         return Archive.objects.create(study=study, filename="a.zip", total=1, state=state, dispatched_at=ago(seconds))

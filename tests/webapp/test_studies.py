@@ -17,8 +17,8 @@ from webapp.studies.models import Archive, Image, Prediction, Study
 from webapp.studies.services import archives, preparation, reading
 
 FIELDS = {
-    "id", "url", "page_url", "name", "patient", "status", "total", "counts", "eta_seconds", "errors", "images_url",
-    "results_url", "created_at",
+    "id", "url", "page_url", "name", "patient", "department", "status", "total", "counts", "eta_seconds", "errors",
+    "images_url", "results_url", "created_at",
 }  # fmt: skip
 
 

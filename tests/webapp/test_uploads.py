@@ -16,7 +16,7 @@ from webapp.studies.models import Image, Patient
 from webapp.studies.services import failures, preparation
 
 FIELDS = {
-    "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
+    "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study", "label", "probability",
     "probability_normal", "threshold", "operating_point", "model", "warnings", "error", "attempts", "width",
     "height", "sha256",
     "created_at", "finished_at", "timings", "preview_url", "input_url",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -94,7 +94,8 @@ def upload(db: None) -> Callable[..., Image]:
 
     def make(content: bytes | None = None, **fields: Any) -> Image:
         content = synthetic.xray_jpeg(size=(300, 200)) if content is None else content
-        image = Image(filename="chest.jpg", size=len(content), dispatched_at=timezone.now(), **fields)
+        fields = {"guest": uuid4(), "filename": "chest.jpg", "dispatched_at": timezone.now(), **fields}
+        image = Image(size=len(content), **fields)
         image.file = default_storage.save(f"uploads/{image.pk}.jpg", ContentFile(content))
         image.save(force_insert=True)
         return image

@@ -42,7 +42,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 @pytest.fixture
 def archive(db: None) -> Archive:
-    study = Study.objects.create()
+    study = Study.objects.create(guest=uuid4())
     made = Archive(study=study, filename="a.zip", total=1, dispatched_at=timezone.now())
     made.file = default_storage.save(f"archives/{made.pk}.zip", ContentFile(ZIP))
     made.save(force_insert=True)

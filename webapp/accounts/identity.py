@@ -37,11 +37,6 @@ class Identity:
     def is_guest(self) -> bool:
         return self.user is None
 
-    @property
-    def sees_all(self) -> bool:
-        """Staff see every upload."""
-        return self.user is not None and self.user.is_staff
-
 
 def identify(request: "HttpRequest | Any") -> Identity:
     """The identity behind a Django or REST Framework request.

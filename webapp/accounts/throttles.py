@@ -1,28 +1,8 @@
-"""How often one may ask. Staff are not limited: a department's bulk sender or a benchmark needs no favour."""
-
-from typing import Any
+"""How often one may ask for an API token."""
 
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
-
-
-class UploadThrottle(SimpleRateThrottle):
-    """Uploads by guest address or by user. Only requests that change something count."""
-
-    scope = "guest"
-
-    def allow_request(self, request: Request, view: APIView) -> bool:
-        if request.method in ("GET", "HEAD", "OPTIONS") or request.user.is_staff:
-            return True
-        scope = "user" if request.user.is_authenticated else "guest"
-        self.rate = self.THROTTLE_RATES[scope]
-        self.num_requests, self.duration = self.parse_rate(self.rate)
-        return super().allow_request(request, view)
-
-    def get_cache_key(self, request: Request, view: APIView) -> str:
-        who: Any = request.user.pk if request.user.is_authenticated else self.get_ident(request)
-        return f"uploads:{'user' if request.user.is_authenticated else 'guest'}:{who}"
 
 
 class LoginThrottle(SimpleRateThrottle):

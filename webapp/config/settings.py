@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "webapp.accounts",
+    "webapp.departments",
     "webapp.studies",
     "webapp.studies.outbox",
     "webapp.reviews",

@@ -3,11 +3,13 @@
 No page is kept by the browser: what it showed must be gone after signing out, and going back must show what is new.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,20 +18,23 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
-from webapp.accounts.throttles import UploadThrottle
+from webapp.departments import permissions
 from webapp.http import problems
 from webapp.refusals import Refused
 from webapp.reviews import services as reviews
 from webapp.reviews.models import Verdict
 from webapp.studies.api.polling import wait_seconds
+from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import signatures
-from webapp.studies.models import Image, Study
+from webapp.studies.models import Image, Owned, Study
 from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, uploads
 from webapp.studies.waiting import study_states, wait_for_change
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+May = Callable[[Identity, Owned], bool]
 
 RECENT = 12
 PAGE = 50
@@ -42,15 +47,21 @@ def _identity(request: HttpRequest) -> Identity:
         return Identity()
 
 
-def _image(request: HttpRequest, pk: UUID) -> Image:
-    images = Image.objects.visible_to(_identity(request))
-    found: Image = get_object_or_404(images.select_related("prediction", "patient", "study"), pk=pk)
-    return found
+def _image(request: HttpRequest, pk: UUID, may: May = permissions.may_see) -> Image:
+    identity = _identity(request)
+    images = Image.objects.visible_to(identity).select_related("prediction", "patient", "study", "department")
+    return _allowed(identity, get_object_or_404(images, pk=pk), may)
 
 
-def _study(request: HttpRequest, pk: UUID) -> Study:
-    studies = Study.objects.visible_to(_identity(request))
-    found: Study = get_object_or_404(studies.select_related("patient"), pk=pk)
+def _study(request: HttpRequest, pk: UUID, may: May = permissions.may_see) -> Study:
+    identity = _identity(request)
+    studies = Study.objects.visible_to(identity).select_related("patient", "department")
+    return _allowed(identity, get_object_or_404(studies, pk=pk), may)
+
+
+def _allowed(identity: Identity, found: Any, may: May) -> Any:
+    if not may(identity, found):
+        raise PermissionDenied
     return found
 
 
@@ -66,13 +77,12 @@ def home(request: HttpRequest) -> HttpResponse:
 def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
     # A guest gets their cookie here, so that several uploads at once belong to one guest.
     identity = identities.ensure(_identity(request))
-    # Staff may see every upload, but these are lists of one's own.
-    own = {"owner": identity.user} if identity.user else {"guest": identity.guest}
-    images = Image.objects.visible_to(identity).filter(**own, study=None)
+    images = Image.objects.visible_to(identity).filter(study=None).select_related("prediction")
     context = {
         "error": error,
-        "recent": images.select_related("prediction").order_by("-created_at")[:RECENT],
-        "studies": Study.objects.visible_to(identity).filter(**own).order_by("-created_at")[:5],
+        "recent": images.sent_by(identity, RECENT),
+        "studies": Study.objects.visible_to(identity).sent_by(identity, 5),
+        "departments": permissions.departments_to_upload_to(identity),
         "max_mb": settings.MAX_IMAGE_BYTES // 2**20,
     }
     response = render(request, "dashboard/home.html", context, status=status)
@@ -92,10 +102,11 @@ def upload(request: HttpRequest) -> HttpResponse:
         return _home(request, "Please choose an image first.", 400)
     made: Image | Study
     try:
+        department = permissions.department_for(identity, request.POST.get("department"))
         if len(files) == 1 and not signatures.is_zip(files[0]):
-            made = uploads.create_image(identity, files[0], filename=str(files[0].name))
+            made = uploads.create_image(identity, files[0], filename=str(files[0].name), department=department)
         else:
-            made = uploads.create_study(identity, files)
+            made = uploads.create_study(identity, files, department=department)
     except Refused as problem:
         return _home(request, problem.detail, problems.status_of(problem))
     response = redirect(made)
@@ -109,7 +120,11 @@ def upload(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def image(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return render(request, "dashboard/image.html", {"image": _image(request, pk)})
+    return render(request, "dashboard/image.html", _image_context(request, _image(request, pk)))
+
+
+def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
+    return {"image": found, "may_cancel": permissions.may_cancel(_identity(request), found)}
 
 
 @require_safe
@@ -121,12 +136,13 @@ async def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
     if seconds and not found.is_final and found.status == request.GET.get("seen", found.status):
         await wait_for_change("image", pk, found.status, seconds)
         found = await sync_to_async(_image)(request, pk)
-    return await sync_to_async(render)(request, "dashboard/_image.html", {"image": found, "swapped": True})
+    context = await sync_to_async(_image_context)(request, found)
+    return await sync_to_async(render)(request, "dashboard/_image.html", {**context, "swapped": True})
 
 
 @require_POST
 def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    found = _image(request, pk)
+    found = _image(request, pk, permissions.may_cancel)
     cancellation.cancel_image(found)
     return redirect(found)
 
@@ -174,6 +190,7 @@ def _study_context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
     return {
         "study": found,
         "progress": progress,
+        "may_cancel": permissions.may_cancel(_identity(request), found),
         "final": progress.status in ("finished", "cancelled"),
         "page": Paginator(images, PAGE).get_page(request.GET.get("page")),
     }
@@ -181,6 +198,6 @@ def _study_context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
 
 @require_POST
 def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    found = _study(request, pk)
+    found = _study(request, pk, permissions.may_cancel)
     cancellation.cancel_study(found)
     return redirect(found)

@@ -3,11 +3,11 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST
-from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from webapp.departments.api import IsAdministrator
 from webapp.ops import checks, metrics
 
 
@@ -28,14 +28,14 @@ def metrics_view(request: HttpRequest) -> HttpResponse:
 
 
 @extend_schema(exclude=True)
-class Staff(APIView):
-    """Is it a member of staff who asks? For nginx' ``auth_request`` before Flower, Grafana and the metrics.
+class Administrator(APIView):
+    """Does an administrator ask? For nginx' ``auth_request`` before Flower, Grafana and the metrics.
 
     204 with their name in ``X-Staff``; 401 where nobody is signed in, 403 for everybody else. A session as well as an
     API token will do.
     """
 
-    permission_classes = (IsAdminUser,)
+    permission_classes = (IsAdministrator,)
 
     def get(self, request: Request) -> Response:
         return Response(status=204, headers={"X-Staff": request.user.get_username(), "Cache-Control": "no-store"})

@@ -2,17 +2,12 @@
 
 from django.contrib.auth.models import User
 
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
 from webapp.refusals import Refused
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
-
-PERMISSION = "reviews.add_review"
-
-
-def may_review(user: User) -> bool:
-    """Whether someone's verdicts count: those in the group "Radiologists", and whoever has its permission."""
-    return user.is_authenticated and user.has_perm(PERMISSION)
 
 
 def review(image: Image, reviewer: User, verdict: str, comment: str = "") -> Review:
@@ -27,8 +22,8 @@ def review(image: Image, reviewer: User, verdict: str, comment: str = "") -> Rev
     Raises:
         Refused: ``not_a_reviewer`` or ``not_read_yet``.
     """
-    if not may_review(reviewer):
-        raise Refused("not_a_reviewer", "Only readers in the group Radiologists can give a verdict.")
+    if not permissions.may_review(Identity(user=reviewer), image):
+        raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give one.")
     if image.status != Status.SUCCEEDED:
         raise Refused("not_read_yet", "A verdict can be given once the model has read the image.")
     kept, _ = Review.objects.update_or_create(

@@ -1,43 +1,80 @@
 """The domain. The database is the truth about every upload; the broker only carries ids."""
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.urls import reverse
 
+from webapp.departments.models import Department
 from webapp.studies.choices import FINAL, NOT_CHEST_XRAY, Label, Priority, Status
 from webapp.studies.querysets import ImageQuerySet, StudyQuerySet
 
 
 class Owned(models.Model):
-    """Belongs to a user or to a guest; see :mod:`webapp.accounts.identity`."""
+    """Belongs to a user, to a guest or to a department: exactly one of them.
+
+    Of the unique constraints with each owner only one binds a row, since every database takes NULLs for different.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True)
     guest = models.UUIDField(null=True, blank=True, editable=False)
+    # Each model has an index of its own that begins with the department.
+    department = models.ForeignKey(Department, models.PROTECT, null=True, blank=True, db_index=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(owner__isnull=False, guest__isnull=True, department__isnull=True)
+                | Q(owner__isnull=True, guest__isnull=False, department__isnull=True)
+                | Q(owner__isnull=True, guest__isnull=True, department__isnull=False),
+                name="%(class)s_has_one_owner",
+            )
+        ]
+
+    @property
+    def ownership(self) -> dict[str, Any]:
+        """The fields to make another row of the same owner with."""
+        return {"owner_id": self.owner_id, "guest": self.guest, "department_id": self.department_id}
+
+
+class Sent(Owned):
+    """What someone has sent. A department's has the user who did so, as long as there is such a user."""
+
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+
+    class Meta(Owned.Meta):
+        abstract = True
 
 
 class Patient(Owned):
-    """A patient as the uploader names them. The same identifier from another uploader is another patient."""
+    """A patient as their department, or outside of departments the uploader, names them.
+
+    The same identifier elsewhere is another patient.
+    """
 
     identifier = models.CharField(max_length=128)
 
-    class Meta:
+    class Meta(Owned.Meta):
         constraints = [
+            *Owned.Meta.constraints,
             models.UniqueConstraint(fields=["owner", "identifier"], name="patient_of_owner"),
             models.UniqueConstraint(fields=["guest", "identifier"], name="patient_of_guest"),
+            models.UniqueConstraint(fields=["department", "identifier"], name="patient_of_department"),
         ]
 
     def __str__(self) -> str:
         return self.identifier
 
 
-class Study(Owned):
+class Study(Sent):
     """Images that were sent together."""
 
     name = models.CharField(max_length=255, blank=True)
@@ -46,9 +83,14 @@ class Study(Owned):
 
     objects = StudyQuerySet.as_manager()
 
-    class Meta:
+    class Meta(Sent.Meta):
         verbose_name_plural = "studies"
-        indexes = [models.Index(fields=["owner", "-created_at"]), models.Index(fields=["guest", "-created_at"])]
+        indexes = [
+            models.Index(fields=["owner", "-created_at"]),
+            models.Index(fields=["guest", "-created_at"]),
+            models.Index(fields=["department", "-created_at"]),
+            models.Index(fields=["uploaded_by", "-created_at"]),
+        ]
 
     def __str__(self) -> str:
         return self.name or str(self.pk)
@@ -77,6 +119,7 @@ class Archive(RequestIdMixin):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, models.CASCADE, related_name="archives")
+    uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     filename = models.CharField(max_length=255)
     file = models.FileField(max_length=255)
     total = models.PositiveIntegerField(help_text="files in it that will become images")
@@ -91,7 +134,7 @@ class Archive(RequestIdMixin):
         return self.filename
 
 
-class Image(Owned, RequestIdMixin):
+class Image(Sent, RequestIdMixin):
     """One uploaded image and its way to a result."""
 
     study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="images")
@@ -127,13 +170,18 @@ class Image(Owned, RequestIdMixin):
 
     objects = ImageQuerySet.as_manager()
 
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["archive", "archive_index"], name="image_once_per_archive")]
+    class Meta(Sent.Meta):
+        constraints = [
+            *Sent.Meta.constraints,
+            models.UniqueConstraint(fields=["archive", "archive_index"], name="image_once_per_archive"),
+        ]
         indexes = [
             models.Index(fields=["status", "dispatched_at"]),
             models.Index(fields=["study", "status"]),
             models.Index(fields=["owner", "-created_at"]),
             models.Index(fields=["guest", "-created_at"]),
+            models.Index(fields=["department", "-created_at"]),
+            models.Index(fields=["uploaded_by", "-created_at"]),
             # Read for the figures of the last minutes and of the last hour.
             models.Index(fields=["status", "finished_at"]),
         ]

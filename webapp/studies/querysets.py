@@ -1,6 +1,7 @@
 """Queries on the domain models."""
 
 from datetime import timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
@@ -8,6 +9,7 @@ from django.db import models
 from django.db.models import Case, Count, Q, When
 from django.utils import timezone
 
+from webapp.departments import permissions
 from webapp.studies.choices import WAITING, Priority, Status
 
 if TYPE_CHECKING:
@@ -16,14 +18,17 @@ if TYPE_CHECKING:
 
 class OwnedQuerySet(models.QuerySet[Any]):
     def visible_to(self, identity: "Identity") -> Self:
-        """Staff see all, a user or guest what they uploaded, everyone else nothing."""
-        if identity.sees_all:
-            return self
-        if identity.user:
-            return self.filter(owner=identity.user)
-        if identity.guest:
-            return self.filter(guest=identity.guest)
-        return self.none()
+        """What the identity may see; see :mod:`webapp.departments.permissions`."""
+        return self.filter(permissions.visible(identity))
+
+    def sent_by(self, identity: "Identity", limit: int) -> list[Any]:
+        """The latest that the identity has sent, to a department or for themselves."""
+        latest = self.order_by("-created_at")
+        if identity.user is None:
+            return list(latest.filter(guest=identity.guest)[:limit]) if identity.guest else []
+        # Each of the two has an index in this order; one query for both would sort all of them.
+        both = [*latest.filter(owner=identity.user)[:limit], *latest.filter(uploaded_by=identity.user)[:limit]]
+        return sorted(both, key=attrgetter("created_at"), reverse=True)[:limit]
 
 
 class StudyQuerySet(OwnedQuerySet):

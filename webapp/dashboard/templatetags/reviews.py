@@ -4,8 +4,9 @@ from typing import Any
 
 from django import template
 
+from webapp.accounts import identity as identities
+from webapp.departments import permissions
 from webapp.reviews.models import Review, Verdict
-from webapp.reviews.services import may_review
 from webapp.studies.models import Image
 
 register = template.Library()
@@ -15,7 +16,7 @@ register = template.Library()
 def review_form(context: dict[str, Any], image: Image) -> dict[str, Any]:
     """The form for those whose verdict counts, and nothing for others."""
     request = context["request"]
-    if not may_review(request.user):
+    if not permissions.may_review(identities.identify(request), image):
         return {"may": False}
     own = Review.objects.filter(image=image, reviewer=request.user).first()
     return {

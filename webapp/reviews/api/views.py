@@ -7,12 +7,13 @@ from django.http import FileResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.departments.api import IsAdministrator
 from webapp.reviews import export, services
 from webapp.reviews.api.serializers import ReviewSerializer
 from webapp.reviews.models import Review
@@ -51,7 +52,7 @@ class Reviews(APIView):
 class Export(APIView):
     """All reviewed images with their verdicts, for training."""
 
-    permission_classes = (IsAdminUser,)
+    permission_classes = (IsAdministrator,)
 
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY, "4XX": PROBLEM})
     def get(self, request: Request) -> FileResponse:

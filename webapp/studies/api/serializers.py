@@ -33,20 +33,32 @@ class TimingsSerializer(serializers.Serializer):
     batch_size = serializers.IntegerField(allow_null=True)
 
 
+def _department() -> serializers.CharField:
+    return serializers.CharField(
+        required=False,
+        allow_blank=True,
+        help_text="the slug of the department that it is for, or empty for your own uploads; without this field, your "
+        "department where you may upload to exactly one",
+    )
+
+
 class UploadSerializer(serializers.Serializer):
     file = serializers.FileField(allow_empty_file=True)
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     priority = serializers.ChoiceField(choices=Priority.choices, required=False, default=Priority.INTERACTIVE)
+    department = _department()
 
 
 class StudyUploadSerializer(serializers.Serializer):
     files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     name = serializers.CharField(required=False, max_length=255, default="", allow_blank=True)
+    department = _department()
 
 
 class PredictSerializer(serializers.Serializer):
     image = serializers.CharField(help_text="a JPEG or PNG in base64, with or without a data: prefix")
+    department = _department()
 
 
 class PredictionAnswerSerializer(serializers.Serializer):
@@ -77,6 +89,7 @@ class ImageSerializer(serializers.ModelSerializer):
     page_url = serializers.HyperlinkedIdentityField("image", lookup_field="pk")
     study: Any = serializers.HyperlinkedRelatedField("api-study", read_only=True)
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
+    department = serializers.CharField(source="department.slug", allow_null=True, default=None)
     status = serializers.ChoiceField(choices=Status.choices)
     label: Any = serializers.CharField(source="prediction.label", allow_null=True, default=None)
     probability = serializers.FloatField(source="prediction.pneumonia", allow_null=True, default=None)
@@ -96,10 +109,9 @@ class ImageSerializer(serializers.ModelSerializer):
     class Meta:
         model = Image
         fields: tuple[str, ...] = (
-            "id", "url", "page_url", "status", "filename", "patient", "priority", "study", "label", "probability",
-            "probability_normal", "threshold", "operating_point", "model", "warnings", "error", "attempts", "width",
-            "height", "sha256",
-            "created_at", "finished_at", "timings", "preview_url", "input_url",
+            "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study",
+            "label", "probability", "probability_normal", "threshold", "operating_point", "model", "warnings", "error",
+            "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings", "preview_url", "input_url",
             "heatmap_url",
         )  # fmt: skip
 
@@ -115,6 +127,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "status": image.status,
             "filename": image.filename,
             "patient": image.patient.identifier if image.patient else None,
+            "department": image.department.slug if image.department else None,
             "priority": image.priority,
             "study": self._link("api-study", image.study_id) if image.study_id else None,
             "label": said.label if said else None,
@@ -163,6 +176,7 @@ class StudySerializer(serializers.ModelSerializer):
     url = serializers.HyperlinkedIdentityField("api-study")
     page_url = serializers.HyperlinkedIdentityField("study", lookup_field="pk")
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
+    department = serializers.CharField(source="department.slug", allow_null=True, default=None)
     images_url = serializers.HyperlinkedIdentityField("api-study-images")
     results_url = serializers.HyperlinkedIdentityField("api-study-results")
     status = serializers.ChoiceField(choices=STATUSES)
@@ -174,8 +188,8 @@ class StudySerializer(serializers.ModelSerializer):
     class Meta:
         model = Study
         fields: tuple[str, ...] = (
-            "id", "url", "page_url", "name", "patient", "status", "total", "counts", "eta_seconds", "errors",
-            "images_url", "results_url", "created_at",
+            "id", "url", "page_url", "name", "patient", "department", "status", "total", "counts",
+            "eta_seconds", "errors", "images_url", "results_url", "created_at",
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:

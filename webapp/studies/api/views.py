@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -23,13 +24,16 @@ from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
-from webapp.accounts.throttles import UploadThrottle
+from webapp.departments import permissions
 from webapp.refusals import Refused
 from webapp.studies.api import serializers
 from webapp.studies.api.polling import Pending, long_poll
+from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import heatmaps, responses, results_csv
-from webapp.studies.models import Image, Study
+from webapp.studies.models import Image, Owned, Study
 from webapp.studies.services import cancellation, uploads
+
+May = Callable[[Identity, Owned], bool]
 
 WAIT = OpenApiParameter(
     "wait", OpenApiTypes.NUMBER, description=f"hold the answer up to so many seconds (at most "
@@ -39,14 +43,22 @@ TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, descri
 PROBLEM = OpenApiResponse(OpenApiTypes.OBJECT, description="application/problem+json")
 
 
-def _image(request: Request, pk: UUID) -> Image:
-    images = Image.objects.visible_to(identities.identify(request))
-    return get_object_or_404(images.select_related("prediction", "patient"), pk=pk)
+def _image(request: Request, pk: UUID, may: May = permissions.may_see) -> Image:
+    identity = identities.identify(request)
+    images = Image.objects.visible_to(identity).select_related("prediction", "patient", "department")
+    return _allowed(identity, get_object_or_404(images, pk=pk), may)
 
 
-def _study(request: Request, pk: UUID) -> Study:
-    studies = Study.objects.visible_to(identities.identify(request))
-    return get_object_or_404(studies.select_related("patient"), pk=pk)
+def _study(request: Request, pk: UUID, may: May = permissions.may_see) -> Study:
+    identity = identities.identify(request)
+    studies = Study.objects.visible_to(identity).select_related("patient", "department")
+    return _allowed(identity, get_object_or_404(studies, pk=pk), may)
+
+
+def _allowed(identity: Identity, found: Any, may: May) -> Any:
+    if not may(identity, found):
+        raise Refused("not_allowed", "You may see this, but your role in its department does not allow more.")
+    return found
 
 
 def _check_length(request: Request, limit: int) -> None:
@@ -78,7 +90,7 @@ class Images(ListAPIView):
 
     def get_queryset(self) -> Any:
         own = Image.objects.visible_to(identities.identify(self.request))
-        return own.select_related("prediction", "patient").order_by("-created_at")
+        return own.select_related("prediction", "patient", "department").order_by("-created_at")
 
     @extend_schema(
         request={"multipart/form-data": serializers.UploadSerializer},
@@ -97,6 +109,7 @@ class Images(ListAPIView):
             filename=given["file"].name,
             patient=given["patient"],
             priority=given["priority"],
+            department=permissions.department_for(identity, given.get("department")),
         )
         return _accepted(serializers.ImageSerializer(image, context={"request": request}).data, identity)
 
@@ -119,7 +132,7 @@ class ImageCancel(APIView):
 
     @extend_schema(request=None, responses={200: serializers.ImageSerializer, 404: PROBLEM, 409: PROBLEM})
     def post(self, request: Request, pk: UUID) -> Response:
-        image = _image(request, pk)
+        image = _image(request, pk, permissions.may_cancel)
         if not cancellation.cancel_image(image):
             raise Refused("already_finished", "This image has already come to an end.")
         return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
@@ -178,7 +191,10 @@ class Studies(APIView):
         upload = serializers.StudyUploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
-        study = uploads.create_study(identity, given["files"], name=given["name"], patient=given["patient"])
+        department = permissions.department_for(identity, given.get("department"))
+        study = uploads.create_study(
+            identity, given["files"], name=given["name"], patient=given["patient"], department=department
+        )
         return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
 
 
@@ -199,7 +215,7 @@ class StudyImages(ListAPIView):
 
     def get_queryset(self) -> Any:
         study = _study(self.request, self.kwargs["pk"])
-        return study.images.select_related("prediction", "patient").order_by("created_at", "pk")
+        return study.images.select_related("prediction", "patient", "department").order_by("created_at", "pk")
 
 
 class StudyResults(APIView):
@@ -220,7 +236,7 @@ class StudyCancel(APIView):
 
     @extend_schema(request=None, responses={200: serializers.StudySerializer, 404: PROBLEM})
     def post(self, request: Request, pk: UUID) -> Response:
-        cancellation.cancel_study(_study(request, pk))
+        cancellation.cancel_study(_study(request, pk, permissions.may_cancel))
         return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
 
 
@@ -242,7 +258,8 @@ class Predict(APIView):
         asked = serializers.PredictSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         content = ContentFile(_decode(asked.validated_data["image"]), name="predict")
-        image = uploads.create_image(identity, content, filename="predict")
+        department = permissions.department_for(identity, asked.validated_data.get("department"))
+        image = uploads.create_image(identity, content, filename="predict", department=department)
         return Pending(image, serializers.ImageSerializer(image, context={"request": request}).data, status=202)
 
 

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from webapp.accounts.identity import Identity
 from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
@@ -30,7 +29,7 @@ def unpack(archive_id: UUID, chunk: int = 20) -> int:
     Returns:
         How many images were made.
     """
-    archive = Archive.objects.select_related("study__owner", "study__patient").get(pk=archive_id)
+    archive = Archive.objects.select_related("study__patient", "uploaded_by").get(pk=archive_id)
     correlation.add(request_id=archive.request_id)
     if archive.state != Archive.State.QUEUED:
         return 0
@@ -39,7 +38,6 @@ def unpack(archive_id: UUID, chunk: int = 20) -> int:
         return 0
     _start_unpacking(archive)
     study = archive.study
-    identity = Identity(user=study.owner, guest=study.guest)
     done = set(archive.images.values_list("archive_index", flat=True))
     made = 0
     with archive.file.open("rb") as stream:
@@ -48,7 +46,7 @@ def unpack(archive_id: UUID, chunk: int = 20) -> int:
             images = []
             for entry in remaining[start : start + chunk]:
                 with zips.read(stream, entry) as content:
-                    image = study_image(study, identity, content, entry.filename)
+                    image = study_image(study, content, entry.filename, archive.uploaded_by)
                 image.patient = study.patient
                 image.archive, image.archive_index = archive, entry.index
                 images.append(image)

@@ -3,19 +3,22 @@
 import logging
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
+from webapp.departments.models import Department
 from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import signatures, zips
-from webapp.studies.models import Archive, Image, Patient, Study
+from webapp.studies.models import Archive, Image, Patient, Sent, Study
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.transactions import atomically
 
@@ -23,60 +26,80 @@ logger = logging.getLogger(__name__)
 
 
 def create_image(
-    identity: Identity, file: File, *, filename: str, patient: str = "", priority: str = Priority.INTERACTIVE
+    identity: Identity,
+    file: File,
+    *,
+    filename: str,
+    patient: str = "",
+    priority: str = Priority.INTERACTIVE,
+    department: Department | None = None,
 ) -> Image:
     """Store one uploaded image and have it read.
+
+    Args:
+        department: the one that will own it, in place of the identity.
 
     Raises:
         Refused: where the file can be refused from its first bytes.
     """
     signatures.check_image(file)
-    image = _new_image(identity, file, filename=filename, priority=priority)
-    _keep_image(image, identity, patient)
+    image = _new_image(file, filename, priority, **_sender(identity, department))
+    _keep_image(image, patient)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
     return image
 
 
 @atomically
-def _keep_image(image: Image, identity: Identity, patient: str) -> None:
-    image.patient = _patient(identity, patient)
+def _keep_image(image: Image, patient: str) -> None:
+    image.patient = _patient(image, patient)
     image.save(force_insert=True)
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
 
 
-def create_study(identity: Identity, files: Sequence[File], *, name: str = "", patient: str = "") -> Study:
+def create_study(
+    identity: Identity,
+    files: Sequence[File],
+    *,
+    name: str = "",
+    patient: str = "",
+    department: Department | None = None,
+) -> Study:
     """Store many files, ZIPs among them, as one study and have them read.
 
     A file that is no image becomes a failed image: it is listed with its reason, and the others go on.
+
+    Args:
+        department: the one that will own it, in place of the identity.
 
     Raises:
         Refused: where a ZIP cannot be read or breaks a limit.
     """
     listed = [(file, zips.entries(file) if signatures.is_zip(file) else None) for file in files]
-    study = Study(name=name[:255], owner=identity.user, guest=identity.guest)
+    study = Study(name=name[:255], **_sender(identity, department))
     images, archives = [], []
     now = timezone.now()
     for file, entries in listed:
         if entries is None:
-            images.append(study_image(study, identity, file, str(file.name)))
+            images.append(study_image(study, file, str(file.name), study.uploaded_by))
         else:
             archive = Archive(
                 study=study,
                 filename=str(file.name)[:255],
                 total=len(entries),
+                uploaded_by=study.uploaded_by,
                 dispatched_at=now,
                 request_id=correlation.request_id(),
             )
             archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
             archives.append(archive)
-    _keep_study(study, images, archives, identity, patient)
+    _keep_study(study, images, archives, patient)
     logger.info("study %s accepted: %d images, %d archives", study.pk, len(images), len(archives))
     return study
 
 
 @atomically
-def _keep_study(study: Study, images: list[Image], archives: list[Archive], identity: Identity, patient: str) -> None:
-    study.patient = _patient(identity, patient)
+def _keep_study(study: Study, images: list[Image], archives: list[Archive], patient: str) -> None:
+    study.patient = _patient(study, patient)
     study.save(force_insert=True)
     for image in images:
         image.patient = study.patient
@@ -90,9 +113,9 @@ def _keep_study(study: Study, images: list[Image], archives: list[Archive], iden
         transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
 
 
-def study_image(study: Study, identity: Identity, file: File, filename: str) -> Image:
+def study_image(study: Study, file: File, filename: str, uploaded_by: User | None) -> Image:
     """An image row of a study, not yet saved; already failed where its first bytes say that it is none."""
-    image = _new_image(identity, file, filename=filename, priority=Priority.BULK)
+    image = _new_image(file, filename, Priority.BULK, **study.ownership, uploaded_by=uploaded_by)
     image.study = study
     refusal = signatures.refusal(file)
     if refusal:
@@ -101,10 +124,9 @@ def study_image(study: Study, identity: Identity, file: File, filename: str) -> 
     return image
 
 
-def _new_image(identity: Identity, file: File, *, filename: str, priority: str) -> Image:
+def _new_image(file: File, filename: str, priority: str, **sender: Any) -> Image:
     image = Image(
-        owner=identity.user,
-        guest=identity.guest,
+        **sender,
         filename=filename[-255:],
         size=file.size,
         priority=priority,
@@ -121,10 +143,16 @@ def _path(kind: str, pk: UUID, suffix: str) -> str:
     return f"{kind}/{pk.hex[:2]}/{pk}{suffix}"
 
 
-def _patient(identity: Identity, identifier: str) -> Patient | None:
+def _sender(identity: Identity, department: Department | None) -> dict[str, Any]:
+    """Whose an upload is, and for a department who sent it."""
+    if department:
+        return {"department": department, "uploaded_by": identity.user}
+    return {"owner": identity.user, "guest": identity.guest}
+
+
+def _patient(sent: Sent, identifier: str) -> Patient | None:
+    """The patient of that name who belongs to the same owner, made where there is none."""
     if not identifier:
         return None
-    patient, _ = Patient.objects.get_or_create(
-        owner=identity.user, guest=identity.guest, identifier=identifier[:128], defaults={}
-    )
+    patient, _ = Patient.objects.get_or_create(**sent.ownership, identifier=identifier[:128])
     return patient

@@ -13,6 +13,7 @@ const list = document.getElementById("uploads");
 const news = document.getElementById("news"); // read out by screen readers; percentages of uploads are not
 const rowTemplate = document.getElementById("upload-row");
 const csrf = form.querySelector("[name=csrfmiddlewaretoken]").value;
+const department = document.getElementById("department"); // only there for those who may upload to one
 const maxBytes = Number(form.dataset.maxMb) * 2 ** 20;
 
 document.documentElement.classList.add("scripted");
@@ -51,7 +52,7 @@ async function uploadImage(file, row, onlyOne) {
     row.fail(`The file is larger than ${form.dataset.maxMb} MB. Please export a smaller one.`);
     return;
   }
-  const body = new FormData();
+  const body = newBody();
   body.append("file", file);
   let job;
   try {
@@ -69,7 +70,7 @@ async function uploadImage(file, row, onlyOne) {
 
 async function uploadStudy(files) {
   const row = addRow(files.length === 1 ? files[0].name : `${files.length} files`);
-  const body = new FormData();
+  const body = newBody();
   for (const file of files) body.append("files", file);
   if (files.length === 1) body.append("name", files[0].name.replace(/\.zip$/i, ""));
   try {
@@ -77,6 +78,12 @@ async function uploadStudy(files) {
   } catch (error) {
     row.fail(error.message);
   }
+}
+
+function newBody() {
+  const body = new FormData();
+  if (department) body.append("department", department.value);
+  return body;
 }
 
 // fetch() cannot tell how far an upload is.

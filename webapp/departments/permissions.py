@@ -1,0 +1,133 @@
+"""Who may do what: the only place that decides it.
+
+Whatever a guest, a person or a department owns is checked by these functions. Lists are filtered by :func:`visible`,
+which is :func:`may_see` as a condition. Django's ``is_staff`` opens the admin site and nothing else.
+"""
+
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Q, prefetch_related_objects
+
+from webapp.accounts.identity import Identity
+from webapp.departments.models import Department, Role
+from webapp.refusals import Refused
+
+ADMINISTER = "departments.administer"
+REVIEW = "reviews.add_review"
+SENDERS = (Role.UPLOADER, Role.MANAGER)
+REVIEWERS = (Role.READER, Role.MANAGER)
+
+
+class Owned(Protocol):
+    """A row with one owner, as :class:`webapp.studies.models.Owned` has it."""
+
+    owner_id: Any
+    guest: Any
+    department_id: Any
+
+
+def roles(user: User) -> dict[UUID, str]:
+    """A user's roles by department. Like Django's permissions, they are read once for each user object."""
+    prefetch_related_objects([user], "memberships")
+    return {membership.department_id: membership.role for membership in user.memberships.all()}
+
+
+def is_administrator(user: User | AnonymousUser | None) -> bool:
+    """Whether someone may see and do everything, has no rate limit, and may open Flower, Grafana and the metrics."""
+    return user is not None and user.has_perm(ADMINISTER)
+
+
+def visible(identity: Identity) -> Q:
+    """The condition that a row is the identity's to see."""
+    if identity.user is None:
+        return Q(guest=identity.guest) if identity.guest else Q(pk__in=[])
+    if is_administrator(identity.user):
+        return Q()
+    own = Q(owner=identity.user)
+    departments = roles(identity.user)
+    return own | Q(department__in=list(departments)) if departments else own
+
+
+def may_see(identity: Identity, owned: Owned) -> bool:
+    """The owner, each member of the owning department, and administrators."""
+    return owns(identity, owned) or _role(identity, owned) is not None or is_administrator(identity.user)
+
+
+def may_upload_to(identity: Identity, department: Department) -> bool:
+    """Uploaders and managers of the department, and administrators."""
+    if identity.user is None:
+        return False
+    return roles(identity.user).get(department.pk) in SENDERS or is_administrator(identity.user)
+
+
+def departments_to_upload_to(identity: Identity) -> list[Department]:
+    """Where the identity is an uploader or manager, by name. An administrator may name any other as well."""
+    mine = [pk for pk, role in roles(identity.user).items() if role in SENDERS] if identity.user else []
+    return list(Department.objects.filter(pk__in=mine)) if mine else []
+
+
+def may_add_to(identity: Identity, owned: Owned) -> bool:
+    """Who may add images to a study: the owner, uploaders and managers, and administrators."""
+    return owns(identity, owned) or _role(identity, owned) in SENDERS or is_administrator(identity.user)
+
+
+def may_cancel(identity: Identity, owned: Owned) -> bool:
+    """The owner, uploaders for what they sent themselves, managers, and administrators."""
+    role = _role(identity, owned)
+    sent_it = identity.user is not None and getattr(owned, "uploaded_by_id", None) == identity.user.pk
+    allowed = role == Role.MANAGER or (role == Role.UPLOADER and sent_it)
+    return owns(identity, owned) or allowed or is_administrator(identity.user)
+
+
+def may_review(identity: Identity, owned: Owned) -> bool:
+    """Readers and managers of the owning department, and holders of the review permission for what they may see."""
+    if identity.user is None:
+        return False
+    if _role(identity, owned) in REVIEWERS:
+        return True
+    return identity.user.has_perm(REVIEW) and may_see(identity, owned)
+
+
+def may_delete(identity: Identity, owned: Owned) -> bool:
+    """The owner, managers of the owning department, and administrators."""
+    return owns(identity, owned) or _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
+
+
+def owns(identity: Identity, owned: Owned) -> bool:
+    """Whether it is the identity's own, and no department's."""
+    if identity.user is not None:
+        return owned.owner_id == identity.user.pk
+    return identity.guest is not None and owned.guest == identity.guest
+
+
+def department_for(identity: Identity, slug: str | None) -> Department | None:
+    """The department that an upload goes to.
+
+    Args:
+        slug: as the request names it. Empty for the sender's own uploads; None where the request does not say: then
+            it is the department of someone who may upload to exactly one, and otherwise their own uploads.
+
+    Raises:
+        Refused: ``department_not_found`` where there is none that they know of, or ``not_an_uploader``.
+    """
+    if slug is None:
+        mine = departments_to_upload_to(identity)
+        return mine[0] if len(mine) == 1 else None
+    if not slug:
+        return None
+    department = Department.objects.filter(slug=slug).first()
+    known = identity.user is not None and department is not None and department.pk in roles(identity.user)
+    if department is None or not (known or is_administrator(identity.user)):
+        raise Refused("department_not_found", f"You are a member of no department with the name {slug}.")
+    if not may_upload_to(identity, department):
+        raise Refused("not_an_uploader", "Only uploaders and managers of this department can upload to it.")
+    return department
+
+
+def _role(identity: Identity, owned: Owned) -> str | None:
+    """The identity's role in the owning department, if a department owns it and the identity is a member."""
+    if identity.user is None or owned.department_id is None:
+        return None
+    return roles(identity.user).get(owned.department_id)
