@@ -19,8 +19,9 @@ def make() -> None:
     from django.core.files.base import ContentFile
     from django.core.files.storage import default_storage
     from django.utils import timezone
-    from rest_framework.authtoken.models import Token
 
+    from webapp.accounts import tokens
+    from webapp.departments.models import Department
     from webapp.ops.models import Worker
     from webapp.reviews.models import Review
     from webapp.studies.choices import Status
@@ -31,7 +32,10 @@ def make() -> None:
     users = [User.objects.create_user(name, password="x" * 12) for name in ("ada", "Ada", "Zoë-医者")]
     User.objects.create_superuser("admin", password="an admin's own")
     users[0].groups.add(Group.objects.get(name="Radiologists"))
-    Token.objects.create(user=users[0])
+    tokens.issue(users[0], "scanner")
+    department = Department.objects.create(name="Radiology", slug="radiology", retention_days=30)
+    department.memberships.create(user=users[1], role="uploader")
+    Patient.objects.create(department=department, identifier="Müller-😀-1")
     session = SessionStore()
     session["seen"] = "ünïcode"
     session.save()

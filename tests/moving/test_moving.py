@@ -145,6 +145,19 @@ def test_a_backup_is_restored_as_it_was(clinic: Place, was: dict, empty: Place, 
         assert database.execute("SELECT count(*) FROM ops_worker").fetchone() == (0,)
 
 
+def test_a_backup_lets_nobody_in_who_reads_it(clinic: Place, tmp_path: Path) -> None:
+    with sqlite3.connect(clinic.data_dir / "db.sqlite3") as database:
+        (session,) = database.execute("SELECT session_key FROM django_session").fetchone()
+    issue = "from webapp.accounts import tokens; from django.contrib.auth.models import User;"
+    key = clinic.manage("shell", "--no-imports", "--command", f"{issue} print(tokens.issue(User.objects.get(pk=1)))")
+    file = tmp_path / "backup.tar"
+    clinic.manage("backup", str(file))
+    content = file.read_bytes()
+    assert session.encode() not in content
+    assert key.strip().encode() not in content
+    assert key.strip().encode() not in (clinic.data_dir / "db.sqlite3").read_bytes()
+
+
 def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, empty: Place, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"
     clinic.manage("backup", str(file))

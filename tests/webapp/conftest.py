@@ -24,9 +24,9 @@ from django.db.backends.utils import CursorWrapper
 from django.test import Client as DjangoClient
 from django.test import TestCase
 from django.utils import timezone
-from rest_framework.authtoken.models import Token
 
 from tests import synthetic
+from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.ops import checks
@@ -187,7 +187,7 @@ def png() -> bytes:
 
 
 def _headers(user: User) -> dict[str, str]:
-    return {"Authorization": f"Token {Token.objects.get_or_create(user=user)[0].key}"}
+    return {"Authorization": f"Token {tokens.issue(user)}"}
 
 
 @pytest.fixture

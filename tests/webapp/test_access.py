@@ -1,19 +1,27 @@
 """Who sees what, who may sign in, and how often one may ask."""
 
+import hashlib
+import time
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings as configured
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import call_command
-from django.core.signing import Signer
+from django.core.signing import Signer, TimestampSigner
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.test import RequestFactory
+from django.utils import timezone
 from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 
 from tests.webapp.conftest import JPEG, PASSWORD, Client
 from webapp.accounts import identity as identities
+from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
+from webapp.accounts.models import RevokedGuest
 from webapp.studies.models import Image, Study
 
 TOKEN_URL = "/api/v1/auth/token/"
@@ -25,23 +33,45 @@ TOKEN_URL = "/api/v1/auth/token/"
 NOBODYS = UUID(int=1)
 
 
-def test_a_guests_token_names_the_guest_and_cannot_be_made_by_others():
+def test_a_guests_token_names_the_guest_and_cannot_be_made_by_others(db):
     guest, other = uuid4(), uuid4()
     token = identities.make_token(guest)
     assert identities.read_token(token) == guest
-    assert identities.make_token(guest) == token
     signature = token.partition(":")[2]
-    for forged in ("", "nonsense", guest.hex, f"{other.hex}:{signature}", token[:-1], token + "x"):
+    without_time = Signer(salt="pneumoqueue.guest").sign(guest.hex)
+    for forged in ("", "nonsense", guest.hex, f"{other.hex}:{signature}", token[:-1], token + "x", without_time):
         assert identities.read_token(forged) is None, forged
 
 
 def test_another_secret_key_signs_other_tokens():
-    forged = Signer(key="another key", salt="pneumoqueue.guest").sign(uuid4().hex)
+    forged = TimestampSigner(key="another key", salt="pneumoqueue.guest").sign(uuid4().hex)
     assert identities.read_token(forged) is None
 
 
 def test_what_we_signed_for_another_purpose_is_no_token():
-    assert identities.read_token(Signer(salt="elsewhere").sign(uuid4().hex)) is None
+    assert identities.read_token(TimestampSigner(salt="elsewhere").sign(uuid4().hex)) is None
+
+
+def test_a_guests_token_expires(client, new_client, settings, monkeypatch, problem):
+    job = client.upload().json()
+    headers = {"X-Job-Token": job["token"]}
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + settings.GUEST_TOKEN_DAYS * 24 * 3600 - 60)
+    assert new_client().get(job["url"], headers=headers).status_code == 200
+    monkeypatch.setattr(time, "time", lambda: now + settings.GUEST_TOKEN_DAYS * 24 * 3600 + 60)
+    problem(new_client().get(job["url"], headers=headers), 401, "invalid_job_token")
+    assert client.get(job["url"]).status_code == 404, "the cookie is as old"
+
+
+def test_a_guest_revokes_all_their_tokens(client, new_client, problem):
+    first, second = client.upload().json(), client.upload().json()
+    other = new_client().upload().json()
+    assert new_client().delete(TOKEN_URL, headers={"X-Job-Token": first["token"]}).status_code == 204
+    for job in (first, second):
+        problem(new_client().get(job["url"], headers={"X-Job-Token": job["token"]}), 401, "invalid_job_token")
+        assert client.get(job["url"]).status_code == 404, "the cookie is revoked too"
+    assert new_client().get(other["url"], headers={"X-Job-Token": other["token"]}).status_code == 200
+    assert client.upload().status_code == 202, "as another guest"
 
 
 def test_a_guest_is_made_only_where_there_is_nobody(user):
@@ -73,7 +103,7 @@ def _paths(job: dict, study: dict) -> list[str]:
 
 def test_a_guest_finds_uploads_by_token_or_cookie_and_nobody_else_does(client, new_client, user_client, staff_client):
     job, study = client.upload().json(), client.upload_study({"a.jpg": JPEG}).json()
-    assert job["token"] == study["token"]
+    assert identities.read_token(job["token"]) == identities.read_token(study["token"])
     stranger = new_client()
     assert stranger.upload().status_code == 202  # a guest too, but another one
     for path in _paths(job, study):
@@ -120,7 +150,7 @@ def test_a_user_sees_only_their_own_and_staff_see_all(client, user_client, staff
 def test_a_token_sent_with_more_uploads_keeps_them_together(client, new_client):
     token = client.upload().json()["token"]
     again = new_client().upload(headers={"X-Job-Token": token}).json()
-    assert again["token"] == token
+    assert identities.read_token(again["token"]) == identities.read_token(token)
     assert client.get("/api/v1/images/").json()["count"] == 2
 
 
@@ -172,8 +202,94 @@ def test_name_and_password_give_a_token_that_works(client, user):
     headers = {"Authorization": f"Token {answer.json()['token']}"}
     job = Client().upload(headers=headers).json()
     assert Image.objects.get(pk=job["id"]).owner == user
-    again = client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD})
-    assert again.json() == answer.json()
+
+
+@pytest.mark.parametrize("scheme", ["Token", "Bearer", "bearer"])
+def test_both_schemes_are_the_same(user, scheme):
+    headers = {"Authorization": f"{scheme} {tokens.issue(user)}"}
+    assert Image.objects.get(pk=Client().upload(headers=headers).json()["id"]).owner == user
+
+
+@pytest.mark.parametrize(
+    "given", ["Basic YWRhOnB3", "Token", "Token a b", "Bearer", "Bearer ü", "sesame", "Digest a=b"]
+)
+def test_any_other_credentials_are_a_401(client, problem, given):
+    problem(client.get("/api/v1/images/", headers={"Authorization": given}), 401, "authentication_failed")
+    problem(client.upload(headers={"Authorization": given}), 401, "authentication_failed")
+    assert not Image.objects.exists()
+
+
+def test_a_user_has_several_tokens_and_revokes_one(client, user, problem):
+    given = {"username": "ada", "password": PASSWORD, "name": "scanner"}
+    first, second = (client.post(TOKEN_URL, given).json()["token"] for _ in range(2))
+    assert first != second
+    assert {token.name for token in user.api_tokens.all()} == {"scanner"}
+    assert Client().delete(TOKEN_URL, headers={"Authorization": f"Bearer {first}"}).status_code == 204
+    problem(client.get("/api/v1/images/", headers={"Authorization": f"Token {first}"}), 401, "authentication_failed")
+    assert client.get("/api/v1/images/", headers={"Authorization": f"Token {second}"}).status_code == 200
+    problem(client.delete(TOKEN_URL), 400, "no_token")
+    # Whoever has only an old token left can still get a new one.
+    assert client.post(TOKEN_URL, given, headers={"Authorization": f"Token {first}"}).status_code == 200
+
+
+def test_a_token_is_nowhere_in_clear_and_expires(client, user, settings, problem):
+    key = client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}).json()["token"]
+    kept = user.api_tokens.get()
+    assert key not in str(vars(kept))
+    assert kept.digest == hashlib.sha256(key.encode()).hexdigest()
+    left = kept.expires_at - timezone.now()
+    assert timedelta(days=settings.API_TOKEN_DAYS - 1) < left <= timedelta(days=settings.API_TOKEN_DAYS)
+    assert tokens.delete_expired() == 0
+    user.api_tokens.update(expires_at=timezone.now() - timedelta(seconds=1))
+    problem(client.get("/api/v1/images/", headers={"Authorization": f"Token {key}"}), 401, "authentication_failed")
+    assert tokens.delete_expired() == 1
+    assert not user.api_tokens.exists()
+
+
+def test_revocations_are_kept_as_long_as_a_token_could_be_valid(db, settings):
+    guest = uuid4()
+    identities.revoke(guest)
+    assert tokens.delete_expired() == 0
+    late = timezone.now() - timedelta(days=settings.GUEST_TOKEN_DAYS, seconds=1)
+    RevokedGuest.objects.filter(pk=guest).update(revoked_at=late)
+    assert tokens.delete_expired() == 1
+
+
+def test_the_admin_site_lists_tokens_without_the_secret_and_revokes_them(admin_client, user):
+    key = tokens.issue(user, "scanner")
+    token = user.api_tokens.get()
+    pages = [admin_client.get(f"/admin/accounts/token/{path}") for path in ("", f"{token.pk}/change/")]
+    for page in pages:
+        assert page.status_code == 200
+        assert b"scanner" in page.content
+        assert key.encode() not in page.content
+        assert token.digest.encode() not in page.content
+    assert admin_client.get("/admin/accounts/token/add/").status_code == 403
+    admin_client.post(f"/admin/accounts/token/{token.pk}/delete/", {"post": "yes"})
+    assert tokens.find(key) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_of_an_earlier_release_goes_on_working_and_is_deleted_in_clear(django_user_model):
+    key = "0123456789abcdef0123456789abcdef01234567"
+    user = django_user_model.objects.create_user("ada")
+    executor = MigrationExecutor(connection)
+    executor.migrate([("accounts", "0001_initial")])
+    quoted = connection.ops.quote_name("key")
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE authtoken_token ({quoted} varchar(40) PRIMARY KEY, user_id integer NOT NULL)")
+        cursor.execute("INSERT INTO authtoken_token VALUES (%s, %s)", [key, user.pk])
+    try:
+        call_command("migrate", verbosity=0)
+        assert Client().get("/api/v1/images/", headers={"Authorization": f"Token {key}"}).status_code == 200
+        assert tokens.find(key).user == user
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM authtoken_token")
+            assert cursor.fetchone() == (0,)
+    finally:
+        call_command("migrate", verbosity=0)
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE authtoken_token")
 
 
 def test_an_inactive_user_is_shut_out(client, user, user_client, problem):

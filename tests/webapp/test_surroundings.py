@@ -1,11 +1,13 @@
 """Databases, brokers, caches and storages as the environment names them."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from django.utils.module_loading import import_string
 
 from webapp.config import brokers, databases
 
@@ -50,6 +52,16 @@ def test_sentinel_is_told_the_masters_name_and_both_passwords():
     assert cache["OPTIONS"]["SENTINELS"] == [("one", 26379), ("two", 26380)]
     assert cache["OPTIONS"]["PASSWORD"] == "redis-secret"
     assert cache["OPTIONS"]["SENTINEL_KWARGS"]["password"] == "watcher"
+
+
+@pytest.mark.parametrize("url", ["redis://one:6379/0", "sentinel://one:26379/3"])
+def test_what_lies_in_the_cache_is_never_unpickled(url):
+    options = brokers.cache(url, master="clinic")["OPTIONS"]
+    serializer = import_string(options["SERIALIZER"])({})
+    history = [1764111111.25, 1764111110.0]  # what is kept of requests
+    assert serializer.loads(serializer.dumps(history)) == history
+    with pytest.raises((ValueError, UnicodeDecodeError)):
+        serializer.loads(pickle.dumps(history))
 
 
 def test_without_redis_each_process_counts_for_itself():

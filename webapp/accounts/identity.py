@@ -1,16 +1,19 @@
 """Who is asking: a signed-in user, a guest, or nobody yet.
 
-A guest is a random id, signed. Whoever holds the signature sees what was uploaded under that id: a program in the
-header ``X-Job-Token``, a browser in a cookie. Nothing is stored for it.
+A guest is a random id, signed together with the time. Whoever holds the signature sees what was uploaded under that
+id: a program in the header ``X-Job-Token``, a browser in a cookie. It expires after ``GUEST_TOKEN_DAYS`` and can be
+revoked.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.core.signing import BadSignature, Signer
+from django.core.signing import BadSignature, TimestampSigner
 
+from webapp.accounts.models import RevokedGuest
 from webapp.refusals import Refused
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
 HEADER = "X-Job-Token"
-_signer = Signer(salt="pneumoqueue.guest")
+_signer = TimestampSigner(salt="pneumoqueue.guest")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
     """The identity behind a Django or REST Framework request.
 
     Raises:
-        Refused: ``invalid_job_token`` for a job token that this service did not sign.
+        Refused: ``invalid_job_token`` for a job token that this service did not sign, that has expired or was revoked.
     """
     if request.user.is_authenticated:
         return Identity(user=cast("User", request.user))
@@ -50,7 +53,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
     if token:
         guest = read_token(token)
         if guest is None:
-            raise Refused("invalid_job_token", "This job token is not valid.")
+            raise Refused("invalid_job_token", "This job token is not valid, or no longer.")
         return Identity(guest=guest)
     return Identity(guest=read_token(request.COOKIES.get(settings.GUEST_COOKIE, "")))
 
@@ -65,11 +68,17 @@ def make_token(guest: UUID) -> str:
 
 
 def read_token(token: str) -> UUID | None:
-    """The guest whom a token names, or None where it is not one of ours."""
+    """The guest whom a token names, or None where it is not one of ours, has expired or was revoked."""
     try:
-        return UUID(_signer.unsign(token))
+        guest = UUID(_signer.unsign(token, max_age=timedelta(days=settings.GUEST_TOKEN_DAYS)))
     except (BadSignature, ValueError):
         return None
+    return None if RevokedGuest.objects.filter(pk=guest).exists() else guest
+
+
+def revoke(guest: UUID) -> None:
+    """End all tokens of a guest. What the guest has uploaded stays, and only administrators see it."""
+    RevokedGuest.objects.get_or_create(guest=guest)
 
 
 def remember(response: "HttpResponseBase", identity: Identity) -> None:
@@ -78,7 +87,7 @@ def remember(response: "HttpResponseBase", identity: Identity) -> None:
         response.set_cookie(
             settings.GUEST_COOKIE,
             make_token(identity.guest),
-            max_age=settings.GUEST_COOKIE_AGE,
+            max_age=timedelta(days=settings.GUEST_TOKEN_DAYS),
             secure=settings.SECURE_COOKIES,
             httponly=True,
             samesite="Lax",

@@ -1,29 +1,52 @@
 """API tokens."""
 
+from typing import Any
+
 from django.contrib.auth.signals import user_logged_in
-from drf_spectacular.utils import extend_schema
-from rest_framework.authtoken.models import Token
-from rest_framework.authtoken.serializers import AuthTokenSerializer
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from webapp.accounts.serializers import TokenSerializer
+from webapp.accounts import identity as identities
+from webapp.accounts import tokens
+from webapp.accounts.models import Token
+from webapp.accounts.serializers import TokenRequestSerializer, TokenSerializer
 from webapp.accounts.throttles import LoginThrottle
+from webapp.refusals import Refused
 
 
 class TokenView(APIView):
-    """Exchange a user name and password for an API token."""
+    """API tokens of users, and the end of guests' tokens."""
 
-    authentication_classes = ()
     throttle_classes = (LoginThrottle,)
 
-    @extend_schema(request=AuthTokenSerializer, responses=TokenSerializer)
+    def get_authenticators(self) -> list[Any]:
+        # Who asks for a token has none, or one that is no longer valid.
+        return [] if self.request is not None and self.request.method == "POST" else super().get_authenticators()
+
+    @extend_schema(request=TokenRequestSerializer, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
-        serializer = AuthTokenSerializer(data=request.data, context={"request": request})
+        """Exchange a user name and password for an API token."""
+        serializer = TokenRequestSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
         user = serializer.validated_data["user"]
-        token, _ = Token.objects.get_or_create(user=user)
+        token = tokens.issue(user, serializer.validated_data["name"])
         # The right password ends the count of wrong ones, which would otherwise add up to a lockout.
         user_logged_in.send(sender=type(user), request=request._request, user=user)
-        return Response({"token": token.key})
+        return Response({"token": token})
+
+    @extend_schema(
+        request=None,
+        responses={204: OpenApiResponse(description="revoked")},
+        parameters=[OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")],
+    )
+    def delete(self, request: Request) -> Response:
+        """Revoke the token that the request is made with. A guest's takes all tokens of that guest along."""
+        if isinstance(request.auth, Token):
+            request.auth.delete()
+            return Response(status=204)
+        if request.headers.get(identities.HEADER) and (guest := identities.identify(request).guest):
+            identities.revoke(guest)
+            return Response(status=204)
+        raise Refused("no_token", "Send the token that is to be revoked, in Authorization or X-Job-Token.")

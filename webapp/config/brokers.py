@@ -46,6 +46,8 @@ def cache(url: str, *, master: str = "", sentinel_password: str = "") -> dict[st
         "SOCKET_TIMEOUT": 1,
         # Without it uploads are still accepted.
         "IGNORE_EXCEPTIONS": True,
+        # The default unpickles: whoever can write to Redis would run code in the web process.
+        "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
     }
     location = url
     if urlsplit(url).scheme == "sentinel":
@@ -63,7 +65,8 @@ def cache(url: str, *, master: str = "", sentinel_password: str = "") -> dict[st
     return {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": location,
-        "KEY_PREFIX": "cache",
+        # Another than that of releases whose values are pickled.
+        "KEY_PREFIX": "counts",
         "OPTIONS": options,
     }
 

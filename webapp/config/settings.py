@@ -37,7 +37,6 @@ INSTALLED_APPS = [
     "django_prometheus",
     "axes",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "webapp.accounts",
@@ -221,6 +220,8 @@ AXES_VERBOSE = False
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
+GUEST_TOKEN_DAYS = env.int("GUEST_TOKEN_DAYS", default=30)
+API_TOKEN_DAYS = env.int("API_TOKEN_DAYS", default=365)
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 # Browsers accept a cookie with this prefix over TLS only and from this host only, so that nobody else can plant one.
@@ -228,7 +229,6 @@ _PREFIX = "__Host-" if SECURE_COOKIES else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
 GUEST_COOKIE = f"{_PREFIX}guest"
-GUEST_COOKIE_AGE = 30 * 24 * 3600
 if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 FLOWER_URL = env("FLOWER_URL", default="")
@@ -242,7 +242,7 @@ ALIVE_PATH = env("ALIVE_PATH", default="")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "webapp.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],

@@ -6,6 +6,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "webapp.accounts",
+    "webapp.departments",
     "webapp.studies",
     "webapp.studies.outbox",
     "webapp.reviews",

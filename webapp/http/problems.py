@@ -40,6 +40,7 @@ STATUSES = {
     "invalid_base64": 400,
     "invalid_job_token": 401,
     "no_heatmap": 404,
+    "no_token": 400,
     "not_a_reviewer": 403,
     "not_allowed": 403,
     "not_an_image": 415,

@@ -7,13 +7,15 @@ CODENAME = "administer"
 
 def give_permission(apps, schema_editor):
     # Django makes content types and permissions after all migrations; the users need this one now.
-    kind, _ = apps.get_model("contenttypes", "ContentType").objects.get_or_create(
-        app_label="departments", model="department"
+    kinds, permissions, users = (
+        apps.get_model(*model).objects.using(schema_editor.connection.alias)
+        for model in (("contenttypes", "ContentType"), ("auth", "Permission"), ("auth", "User"))
     )
-    permission, _ = apps.get_model("auth", "Permission").objects.get_or_create(
+    kind, _ = kinds.get_or_create(app_label="departments", model="department")
+    permission, _ = permissions.get_or_create(
         content_type=kind, codename=CODENAME, defaults={"name": "Can see and do everything, in every department"}
     )
-    for user in apps.get_model("auth", "User").objects.filter(is_staff=True, is_superuser=False):
+    for user in users.filter(is_staff=True, is_superuser=False):
         user.user_permissions.add(permission)
 
 

@@ -7,11 +7,15 @@ GROUP = "Radiologists"
 
 def make_group(apps, schema_editor):
     # Django makes content types and permissions after all migrations; the group needs these now.
-    kind, _ = apps.get_model("contenttypes", "ContentType").objects.get_or_create(app_label="reviews", model="review")
-    permission, _ = apps.get_model("auth", "Permission").objects.get_or_create(
+    kinds, permissions, groups = (
+        apps.get_model(*model).objects.using(schema_editor.connection.alias)
+        for model in (("contenttypes", "ContentType"), ("auth", "Permission"), ("auth", "Group"))
+    )
+    kind, _ = kinds.get_or_create(app_label="reviews", model="review")
+    permission, _ = permissions.get_or_create(
         content_type=kind, codename="add_review", defaults={"name": "Can add review"}
     )
-    group, _ = apps.get_model("auth", "Group").objects.get_or_create(name=GROUP)
+    group, _ = groups.get_or_create(name=GROUP)
     group.permissions.add(permission)
 
 

@@ -1,0 +1,29 @@
+"""API tokens in the header ``Authorization``."""
+
+from typing import Any
+
+from rest_framework import authentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from webapp.accounts import tokens
+
+
+class TokenAuthentication(authentication.TokenAuthentication):
+    """``Token …`` and ``Bearer …`` are the same; any other credentials are refused."""
+
+    SCHEMES = (b"token", b"bearer")
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        parts = authentication.get_authorization_header(request).split()
+        if not parts:
+            return None
+        if len(parts) != 2 or parts[0].lower() not in self.SCHEMES:
+            raise AuthenticationFailed("Send an API token as “Authorization: Token …” or “Authorization: Bearer …”.")
+        return self.authenticate_credentials(parts[1].decode(errors="replace"))
+
+    def authenticate_credentials(self, key: str) -> tuple[Any, Any]:
+        token = tokens.find(key)
+        if token is None or not token.user.is_active:
+            raise AuthenticationFailed("This API token is not valid, or no longer.")
+        return token.user, token
