@@ -29,7 +29,7 @@ def test_an_upload_is_accepted_with_its_urls_and_a_guests_token(client, sent, jp
     answer = client.upload(jpeg, "my chest.jpg")
     job = answer.json()
     assert answer.status_code == 202
-    assert set(job) == FIELDS | {"token"}
+    assert set(job) == FIELDS | {"duplicates", "token"}
     assert answer["Location"] == job["url"] == f"http://testserver/api/v1/images/{job['id']}/"
     assert job["page_url"] == f"http://testserver/images/{job['id']}/"
     assert (job["status"], job["filename"], job["priority"]) == ("queued", "my chest.jpg", "interactive")

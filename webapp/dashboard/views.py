@@ -124,7 +124,11 @@ def image(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
-    return {"image": found, "may_cancel": permissions.may_cancel(_identity(request), found)}
+    return {
+        "image": found,
+        "may_cancel": permissions.may_cancel(_identity(request), found),
+        "before": Image.objects.sent_before(found).first(),
+    }
 
 
 @require_safe

@@ -43,6 +43,14 @@ class Owned(models.Model):
         return {"owner_id": self.owner_id, "guest": self.guest, "department_id": self.department_id}
 
 
+def once_for_each_owner(field: str) -> list[models.UniqueConstraint]:
+    """Constraints that a value, where there is one, is unique among the rows of each owner."""
+    return [
+        models.UniqueConstraint(fields=[field, owner], name=f"{field}_of_{owner}")
+        for owner in ("owner", "guest", "department")
+    ]
+
+
 class Sent(Owned):
     """What someone has sent. A department's has the user who did so, as long as there is such a user."""
 
@@ -65,9 +73,10 @@ class Patient(Owned):
     class Meta(Owned.Meta):
         constraints = [
             *Owned.Meta.constraints,
-            models.UniqueConstraint(fields=["owner", "identifier"], name="patient_of_owner"),
-            models.UniqueConstraint(fields=["guest", "identifier"], name="patient_of_guest"),
-            models.UniqueConstraint(fields=["department", "identifier"], name="patient_of_department"),
+            *(
+                models.UniqueConstraint(fields=[owner, "identifier"], name=f"patient_of_{owner}")
+                for owner in ("owner", "guest", "department")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -78,6 +87,7 @@ class Study(Sent):
     """Images that were sent together."""
 
     name = models.CharField(max_length=255, blank=True)
+    study_uid = models.CharField(max_length=64, null=True, blank=True, help_text="DICOM's Study Instance UID")  # noqa: DJ001  (NULLs may repeat)
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="studies")
     cancelled_at = models.DateTimeField(null=True, blank=True)
 
@@ -85,6 +95,7 @@ class Study(Sent):
 
     class Meta(Sent.Meta):
         verbose_name_plural = "studies"
+        constraints = [*Sent.Meta.constraints, *once_for_each_owner("study_uid")]
         indexes = [
             models.Index(fields=["owner", "-created_at"]),
             models.Index(fields=["guest", "-created_at"]),
@@ -142,6 +153,7 @@ class Image(Sent, RequestIdMixin):
     archive = models.ForeignKey(Archive, models.SET_NULL, null=True, blank=True, related_name="images")
     archive_index = models.PositiveIntegerField(null=True, blank=True)
 
+    instance_uid = models.CharField(max_length=64, null=True, blank=True, help_text="DICOM's SOP Instance UID")  # noqa: DJ001  (NULLs may repeat)
     filename = models.CharField(max_length=255)
     file = models.FileField(max_length=255)
     size = models.PositiveBigIntegerField(help_text="bytes")
@@ -173,6 +185,7 @@ class Image(Sent, RequestIdMixin):
     class Meta(Sent.Meta):
         constraints = [
             *Sent.Meta.constraints,
+            *once_for_each_owner("instance_uid"),
             models.UniqueConstraint(fields=["archive", "archive_index"], name="image_once_per_archive"),
         ]
         indexes = [
@@ -182,6 +195,8 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["guest", "-created_at"]),
             models.Index(fields=["department", "-created_at"]),
             models.Index(fields=["uploaded_by", "-created_at"]),
+            # Whether the same file was sent before.
+            models.Index(fields=["sha256"]),
             # Read for the figures of the last minutes and of the last hour.
             models.Index(fields=["status", "finished_at"]),
         ]
@@ -195,6 +210,19 @@ class Image(Sent, RequestIdMixin):
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+
+class IdempotencyKey(models.Model):
+    """A request that made a job; see :mod:`webapp.studies.services.idempotency`."""
+
+    digest = models.CharField(primary_key=True, max_length=64, help_text="hash of the sender and their key")
+    fingerprint = models.CharField(max_length=64, help_text="hash of what was sent")
+    image = models.ForeignKey(Image, models.CASCADE, null=True, blank=True, related_name="+")
+    study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class Prediction(models.Model):

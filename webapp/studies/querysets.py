@@ -36,6 +36,13 @@ class StudyQuerySet(OwnedQuerySet):
 
 
 class ImageQuerySet(OwnedQuerySet):
+    def sent_before(self, image: Any) -> Self:
+        """Earlier images of the same owner with the same content, the newest first, without those that have failed."""
+        if not image.sha256:
+            return self.none()
+        same = self.filter(sha256=image.sha256, **image.ownership, created_at__lt=image.created_at)
+        return same.exclude(status__in=(Status.FAILED, Status.CANCELLED)).order_by("-created_at")
+
     def waiting(self) -> Self:
         return self.filter(status__in=WAITING)
 

@@ -10,6 +10,9 @@ from webapp.studies.choices import Priority, Status
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import STATUSES, Progress, of_study
 
+#: So many images with the same content are named in the answer to an upload.
+DUPLICATES = 5
+
 
 class ErrorSerializer(serializers.Serializer):
     code = serializers.CharField()
@@ -54,6 +57,10 @@ class StudyUploadSerializer(serializers.Serializer):
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     name = serializers.CharField(required=False, max_length=255, default="", allow_blank=True)
     department = _department()
+
+
+class MoreFilesSerializer(serializers.Serializer):
+    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
 
 
 class PredictSerializer(serializers.Serializer):
@@ -161,13 +168,37 @@ class ImageSerializer(serializers.ModelSerializer):
         return reverse(name, args=[pk], request=self.context.get("request"))
 
 
+class DuplicateSerializer(serializers.Serializer):
+    """An image that was sent before, with the same content."""
+
+    id = serializers.UUIDField()
+    url = serializers.URLField()
+    page_url = serializers.URLField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    created_at = serializers.DateTimeField()
+
+
 class AcceptedImageSerializer(ImageSerializer):
     """The answer to an upload. A guest's carries the token that gives access to it."""
 
+    duplicates = DuplicateSerializer(many=True, read_only=True)
     token = serializers.CharField(required=False)
 
     class Meta(ImageSerializer.Meta):
-        fields = (*ImageSerializer.Meta.fields, "token")
+        fields = (*ImageSerializer.Meta.fields, "duplicates", "token")
+
+    def to_representation(self, image: Image) -> dict[str, Any]:
+        before = Image.objects.sent_before(image)[:DUPLICATES]
+        return {**super().to_representation(image), "duplicates": [self._duplicate(other) for other in before]}
+
+    def _duplicate(self, image: Image) -> dict[str, Any]:
+        return {
+            "id": str(image.pk),
+            "url": self._link("api-image", image.pk),
+            "page_url": self._link("image", image.pk),
+            "status": image.status,
+            "created_at": _moment(image.created_at),
+        }
 
 
 class StudySerializer(serializers.ModelSerializer):

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import heatmaps, responses, results_csv
 from webapp.studies.models import Image, Owned, Study
-from webapp.studies.services import cancellation, uploads
+from webapp.studies.services import cancellation, idempotency, uploads
 
 May = Callable[[Identity, Owned], bool]
 
@@ -40,6 +41,10 @@ WAIT = OpenApiParameter(
     f"{settings.MAX_WAIT_SECONDS}) until the job comes to an end"
 )  # fmt: skip
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
+KEY = OpenApiParameter(
+    idempotency.HEADER, str, OpenApiParameter.HEADER, description="your own name for this request: sent again with the "
+    "same name within 24 hours, it is answered with the same job"
+)  # fmt: skip
 PROBLEM = OpenApiResponse(OpenApiTypes.OBJECT, description="application/problem+json")
 
 
@@ -80,6 +85,14 @@ def _accepted(data: dict[str, Any], identity: Identity) -> Response:
     return response
 
 
+def _once(request: Request, identity: Identity, given: dict[str, Any], make: Callable[..., Any]) -> Any:
+    """The job that a request makes, or has made before with the same Idempotency-Key."""
+    fields = {name: value for name, value in given.items() if name not in ("file", "files")}
+    files = given.get("files") or [given["file"]]
+    key = idempotency.key_of(identity, request.headers.get(idempotency.HEADER, ""), request.path, fields, files)
+    return idempotency.once(key, partial(make, key=key))
+
+
 class Images(ListAPIView):
     """Your images, newest first; upload one more."""
 
@@ -95,7 +108,7 @@ class Images(ListAPIView):
     @extend_schema(
         request={"multipart/form-data": serializers.UploadSerializer},
         responses={202: serializers.AcceptedImageSerializer, "4XX": PROBLEM},
-        parameters=[TOKEN],
+        parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
         identity = identities.ensure(identities.identify(request))
@@ -103,7 +116,8 @@ class Images(ListAPIView):
         upload = serializers.UploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
-        image = uploads.create_image(
+        make = partial(
+            uploads.create_image,
             identity,
             given["file"],
             filename=given["file"].name,
@@ -111,7 +125,8 @@ class Images(ListAPIView):
             priority=given["priority"],
             department=permissions.department_for(identity, given.get("department")),
         )
-        return _accepted(serializers.ImageSerializer(image, context={"request": request}).data, identity)
+        image = _once(request, identity, given, make)
+        return _accepted(serializers.AcceptedImageSerializer(image, context={"request": request}).data, identity)
 
 
 @long_poll("image")
@@ -183,7 +198,7 @@ class Studies(APIView):
     @extend_schema(
         request={"multipart/form-data": serializers.StudyUploadSerializer},
         responses={202: serializers.AcceptedStudySerializer, "4XX": PROBLEM},
-        parameters=[TOKEN],
+        parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
         identity = identities.ensure(identities.identify(request))
@@ -192,9 +207,15 @@ class Studies(APIView):
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
         department = permissions.department_for(identity, given.get("department"))
-        study = uploads.create_study(
-            identity, given["files"], name=given["name"], patient=given["patient"], department=department
+        make = partial(
+            uploads.create_study,
+            identity,
+            given["files"],
+            name=given["name"],
+            patient=given["patient"],
+            department=department,
         )
+        study = _once(request, identity, given, make)
         return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
 
 
@@ -208,14 +229,31 @@ class StudyDetail(APIView):
 
 
 class StudyImages(ListAPIView):
-    """A study's images, in the order of their upload."""
+    """A study's images, in the order of their upload; upload more of them."""
 
+    throttle_classes = (UploadThrottle,)
+    parser_classes = (MultiPartParser,)
     serializer_class = serializers.ImageSerializer
     queryset = Image.objects.none()
 
     def get_queryset(self) -> Any:
         study = _study(self.request, self.kwargs["pk"])
         return study.images.select_related("prediction", "patient", "department").order_by("created_at", "pk")
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.MoreFilesSerializer},
+        responses={202: serializers.AcceptedStudySerializer, "4XX": PROBLEM},
+        parameters=[TOKEN, KEY],
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        study = _study(request, pk, permissions.may_add_to)
+        _check_length(request, settings.MAX_STUDY_BYTES)
+        upload = serializers.MoreFilesSerializer(data=request.data)
+        upload.is_valid(raise_exception=True)
+        identity = identities.identify(request)
+        make = partial(uploads.add_to_study, identity, study, upload.validated_data["files"])
+        study = _once(request, identity, upload.validated_data, make)
+        return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
 
 
 class StudyResults(APIView):
@@ -250,6 +288,7 @@ class Predict(APIView):
     @extend_schema(
         request=serializers.PredictSerializer,
         responses={200: serializers.PredictionAnswerSerializer, "4XX": PROBLEM, 503: PROBLEM},
+        parameters=[KEY],
     )
     def post(self, request: Request) -> Response:
         identity = identities.ensure(identities.identify(request))
@@ -259,7 +298,8 @@ class Predict(APIView):
         asked.is_valid(raise_exception=True)
         content = ContentFile(_decode(asked.validated_data["image"]), name="predict")
         department = permissions.department_for(identity, asked.validated_data.get("department"))
-        image = uploads.create_image(identity, content, filename="predict", department=department)
+        make = partial(uploads.create_image, identity, content, filename="predict", department=department)
+        image = _once(request, identity, {"file": content}, make)
         return Pending(image, serializers.ImageSerializer(image, context={"request": request}).data, status=202)
 
 

@@ -1,0 +1,14 @@
+"""What a file's content is known by."""
+
+import hashlib
+
+from django.core.files import File
+
+
+def content_hash(file: File) -> str:
+    """The SHA-256 of a whole file, in hex. The file is read from its start, a part at a time."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    for part in file.chunks():
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""A request that is sent twice with the same ``Idempotency-Key`` makes one job.
+
+The key's row is written in the job's own transaction. Of two requests at once the database refuses the later one, which
+then answers with the job of the first.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.core.files import File
+from django.db import IntegrityError
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.refusals import Refused
+from webapp.studies.files.hashes import content_hash
+from webapp.studies.models import IdempotencyKey, Image, Study
+
+Job = TypeVar("Job", Image, Study)
+
+HEADER = "Idempotency-Key"
+#: Until then the same key gives the same job.
+KEPT = timedelta(hours=24)
+
+
+def key_of(
+    identity: Identity, key: str, path: str, fields: Mapping[str, Any], files: Sequence[File]
+) -> IdempotencyKey | None:
+    """What a request's key is kept as, not yet saved; None where the request has no key.
+
+    Args:
+        identity: who sends it. The same key of someone else is another.
+        key: as the client chose it.
+        path: where it was sent.
+        fields: what came with the files.
+        files: in their order.
+    """
+    if not key:
+        return None
+    sender = f"user {identity.user.pk}" if identity.user else f"guest {identity.guest}"
+    content = [path, dict(fields), [(file.name, content_hash(file)) for file in files]]
+    return IdempotencyKey(
+        digest=_hash(f"{sender} {key}"), fingerprint=_hash(json.dumps(content, sort_keys=True, default=str))
+    )
+
+
+def once(key: IdempotencyKey | None, make: Callable[[], Job]) -> Job:
+    """Make a job, unless the same request has made it before.
+
+    Args:
+        key: from :func:`key_of`.
+        make: makes the job and calls :func:`keep` in the same transaction.
+
+    Raises:
+        Refused: ``idempotency_key_reused`` where another request had the key.
+    """
+    if key is None:
+        return make()
+    if made := _job(key):
+        return made
+    try:
+        return make()
+    except IntegrityError:
+        if made := _job(key):
+            return made
+        raise
+
+
+def keep(key: IdempotencyKey | None, job: Image | Study) -> None:
+    """Write the key's row, in the transaction that makes the job.
+
+    Raises:
+        IntegrityError: another request with the key was faster.
+    """
+    if key is None:
+        return
+    IdempotencyKey.objects.filter(digest=key.digest, created_at__lte=timezone.now() - KEPT).delete()
+    key.image, key.study = (job, None) if isinstance(job, Image) else (None, job)
+    key.save(force_insert=True)
+
+
+def delete_old() -> int:
+    """Remove keys that are no longer looked at.
+
+    Returns:
+        How many were removed.
+    """
+    return IdempotencyKey.objects.filter(created_at__lte=timezone.now() - KEPT).delete()[0]
+
+
+def _job(key: IdempotencyKey) -> Any:
+    recent = IdempotencyKey.objects.filter(digest=key.digest, created_at__gt=timezone.now() - KEPT)
+    kept = recent.select_related("image__patient", "image__department", "study__patient", "study__department").first()
+    if kept is None:
+        return None
+    if kept.fingerprint != key.fingerprint:
+        raise Refused("idempotency_key_reused", "Another request was sent with this Idempotency-Key. Use a new one.")
+    return kept.image or kept.study
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
