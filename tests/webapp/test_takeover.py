@@ -1,0 +1,62 @@
+"""What a guest has uploaded becomes theirs when they sign in with the same browser."""
+
+import pytest
+
+from tests.webapp.conftest import JPEG, PASSWORD, PNG, Client
+from webapp.studies.models import Image, Patient, Study
+from webapp.studies.services import takeover
+
+pytestmark = pytest.mark.django_db
+LOGIN = {"username": "ada", "password": PASSWORD}
+
+
+def test_a_guests_uploads_stay_on_the_page_after_signing_in(client, new_client, user):
+    job = client.upload(patient="P-1", filename="by-a-guest.jpg").json()
+    study = client.upload_study({"a.jpg": PNG}, name="night", patient="P-2").json()
+    other = new_client().upload().json()
+    assert client.post("/accounts/login/", LOGIN).status_code == 302
+    page = client.get("/").content.decode()
+    assert "by-a-guest.jpg" in page
+    assert "night" in page
+    for url in (job["url"], study["url"]):
+        assert client.get(url).status_code == 200
+    assert {image.owner for image in Image.objects.exclude(pk=other["id"])} == {user}
+    assert Study.objects.get().owner == user
+    assert {patient.owner for patient in Patient.objects.all()} == {user}
+    assert Image.objects.get(pk=other["id"]).owner is None, "another guest's"
+    client.post("/accounts/logout/")
+    assert client.get(job["url"]).status_code == 404, "the browser's guest has nothing left"
+
+
+def test_the_same_patient_is_one_afterwards(client, user, user_client):
+    for by in (user_client, client):
+        by.upload(patient="P-1")
+        by.upload_study({"a.jpg": JPEG}, patient="P-1")
+    client.post("/accounts/login/", LOGIN)
+    patient = Patient.objects.get(owner=user)
+    assert patient.images.count() == 4
+    assert patient.studies.count() == 2
+
+
+def test_what_the_user_has_already_keeps_its_uid(user, guest, make_image):
+    mine, same, another = (
+        make_image(instance_uid=uid, **owner)
+        for uid, owner in (("1.1", {"owner": user}), ("1.1", {"guest": guest.guest}), ("1.2", {"guest": guest.guest}))
+    )
+    takeover.take_over(guest.guest, user)
+    uids = dict(Image.objects.filter(owner=user).values_list("pk", "instance_uid"))
+    assert uids == {mine.pk: "1.1", same.pk: None, another.pk: "1.2"}
+
+
+def test_asking_for_an_api_token_takes_nothing_over(client, user):
+    job = client.upload().json()
+    assert client.post("/api/v1/auth/token/", LOGIN).status_code == 200
+    assert client.get(job["url"]).status_code == 200
+    assert Image.objects.get().owner is None
+
+
+def test_a_forged_or_revoked_cookie_takes_nothing_over(client, user, settings):
+    job = client.upload().json()
+    assert Client().delete("/api/v1/auth/token/", headers={"X-Job-Token": job["token"]}).status_code == 204
+    assert client.post("/accounts/login/", LOGIN).status_code == 302
+    assert Image.objects.get().owner is None
