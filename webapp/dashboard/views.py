@@ -3,7 +3,6 @@
 No page is kept by the browser: what it showed must be gone after signing out, and going back must show what is new.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -26,15 +25,13 @@ from webapp.reviews.models import Verdict
 from webapp.studies.api.polling import wait_seconds
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import signatures
-from webapp.studies.models import Image, Owned, Study
+from webapp.studies.models import Image, Study
 from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, uploads
 from webapp.studies.waiting import study_states, wait_for_change
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-
-May = Callable[[Identity, Owned], bool]
 
 RECENT = 12
 PAGE = 50
@@ -47,19 +44,19 @@ def _identity(request: HttpRequest) -> Identity:
         return Identity()
 
 
-def _image(request: HttpRequest, pk: UUID, may: May = permissions.may_see) -> Image:
+def _image(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
     identity = _identity(request)
     images = Image.objects.visible_to(identity).select_related("prediction", "patient", "study", "department")
     return _allowed(identity, get_object_or_404(images, pk=pk), may)
 
 
-def _study(request: HttpRequest, pk: UUID, may: May = permissions.may_see) -> Study:
+def _study(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
     identity = _identity(request)
     studies = Study.objects.visible_to(identity).select_related("patient", "department")
     return _allowed(identity, get_object_or_404(studies, pk=pk), may)
 
 
-def _allowed(identity: Identity, found: Any, may: May) -> Any:
+def _allowed(identity: Identity, found: Any, may: permissions.Predicate) -> Any:
     if not may(identity, found):
         raise PermissionDenied
     return found

@@ -4,6 +4,7 @@ Whatever a guest, a person or a department owns is checked by these functions. L
 which is :func:`may_see` as a condition. Django's ``is_staff`` opens the admin site and nothing else.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -26,6 +27,10 @@ class Owned(Protocol):
     owner_id: Any
     guest: Any
     department_id: Any
+
+
+#: One of the functions below that say what an identity may do with a row.
+Predicate = Callable[[Identity, Owned], bool]
 
 
 def roles(user: User) -> dict[UUID, str]:

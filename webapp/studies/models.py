@@ -1,65 +1,14 @@
 """The domain. The database is the truth about every upload; the broker only carries ids."""
 
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.urls import reverse
 
-from webapp.departments.models import Department
 from webapp.studies.choices import FINAL, NOT_CHEST_XRAY, Label, Priority, Status
+from webapp.studies.ownership import Owned, Sent, once_for_each_owner
 from webapp.studies.querysets import ImageQuerySet, StudyQuerySet
-
-
-class Owned(models.Model):
-    """Belongs to a user, to a guest or to a department: exactly one of them.
-
-    Of the unique constraints with each owner only one binds a row, since every database takes NULLs for different.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True)
-    guest = models.UUIDField(null=True, blank=True, editable=False)
-    # Each model has an index of its own that begins with the department.
-    department = models.ForeignKey(Department, models.PROTECT, null=True, blank=True, db_index=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        abstract = True
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(owner__isnull=False, guest__isnull=True, department__isnull=True)
-                | Q(owner__isnull=True, guest__isnull=False, department__isnull=True)
-                | Q(owner__isnull=True, guest__isnull=True, department__isnull=False),
-                name="%(class)s_has_one_owner",
-            )
-        ]
-
-    @property
-    def ownership(self) -> dict[str, Any]:
-        """The fields to make another row of the same owner with."""
-        return {"owner_id": self.owner_id, "guest": self.guest, "department_id": self.department_id}
-
-
-def once_for_each_owner(field: str) -> list[models.UniqueConstraint]:
-    """Constraints that a value, where there is one, is unique among the rows of each owner."""
-    return [
-        models.UniqueConstraint(fields=[field, owner], name=f"{field}_of_{owner}")
-        for owner in ("owner", "guest", "department")
-    ]
-
-
-class Sent(Owned):
-    """What someone has sent. A department's has the user who did so, as long as there is such a user."""
-
-    uploaded_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
-    )
-
-    class Meta(Owned.Meta):
-        abstract = True
 
 
 class Patient(Owned):

@@ -31,10 +31,8 @@ from webapp.studies.api import serializers
 from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import heatmaps, responses, results_csv
-from webapp.studies.models import Image, Owned, Study
+from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation, idempotency, uploads
-
-May = Callable[[Identity, Owned], bool]
 
 WAIT = OpenApiParameter(
     "wait", OpenApiTypes.NUMBER, description=f"hold the answer up to so many seconds (at most "
@@ -48,19 +46,19 @@ KEY = OpenApiParameter(
 PROBLEM = OpenApiResponse(OpenApiTypes.OBJECT, description="application/problem+json")
 
 
-def _image(request: Request, pk: UUID, may: May = permissions.may_see) -> Image:
+def _image(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
     identity = identities.identify(request)
     images = Image.objects.visible_to(identity).select_related("prediction", "patient", "department")
     return _allowed(identity, get_object_or_404(images, pk=pk), may)
 
 
-def _study(request: Request, pk: UUID, may: May = permissions.may_see) -> Study:
+def _study(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
     identity = identities.identify(request)
     studies = Study.objects.visible_to(identity).select_related("patient", "department")
     return _allowed(identity, get_object_or_404(studies, pk=pk), may)
 
 
-def _allowed(identity: Identity, found: Any, may: May) -> Any:
+def _allowed(identity: Identity, found: Any, may: permissions.Predicate) -> Any:
     if not may(identity, found):
         raise Refused("not_allowed", "You may see this, but your role in its department does not allow more.")
     return found

@@ -21,7 +21,8 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import signatures, zips
 from webapp.studies.files.hashes import content_hash
-from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Sent, Study
+from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
+from webapp.studies.ownership import Sent
 from webapp.studies.services import idempotency
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.transactions import atomically
