@@ -8,10 +8,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.urls import reverse
 
+from webapp.accounts import tokens
 from webapp.config import networks
 from webapp.notifications import addresses, sealing, services
-from webapp.notifications.models import Webhook
+from webapp.notifications.models import Event, Webhook
 from webapp.studies.choices import Status
+from webapp.studies.models import Study
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
 
@@ -25,10 +27,7 @@ def add(client, url=URL, **more):
 
 @pytest.fixture
 def other_client(db, new_client):
-    from rest_framework.authtoken.models import Token
-
-    token = Token.objects.create(user=User.objects.create_user("eve"))
-    return new_client(headers={"Authorization": f"Token {token.key}"})
+    return new_client(headers={"Authorization": f"Token {tokens.issue(User.objects.create_user('eve'))}"})
 
 
 # --- the API --------------------------------------------------------------------------------------------------------
@@ -194,6 +193,16 @@ def test_the_event_goes_once_to_each_webhook_of_the_owner(make_study, user, staf
     for row in rows:
         assert set(row.payload) == {"event", "event_id", "created_at", "study"}
         assert (row.payload["event_id"], row.payload["study"]) == (str(event.pk), str(study.pk))
+
+
+def test_a_departments_study_is_told_to_the_member_who_sent_it(make_study, make_department, user):
+    department = make_department(uploader=user)
+    webhook, _ = services.create_webhook(user, URL)
+    study = make_study(Status.READY, department=department, uploaded_by=user)
+    assert services.listening_to(study, Event.STUDY_FINISHED) == [webhook]
+    department.memberships.all().delete()
+    study = Study.objects.get(pk=study.pk)
+    assert services.listening_to(study, Event.STUDY_FINISHED) == []
 
 
 def test_a_guests_study_is_told_to_nobody(make_study, guest, read):

@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
 from webapp.notifications import addresses, sealing
 from webapp.notifications.models import Event, Webhook
 from webapp.refusals import Refused
@@ -79,10 +81,11 @@ def announce_study(delivery: Delivery) -> None:
 
 
 def listening_to(study: Study, event: str) -> list[Webhook]:
-    """The active webhooks that are told of a study: those of the user to whom it belongs."""
-    if study.owner_id is None:
+    """The active webhooks for a study: those of its owner, or of whoever sent it to a department and may see it."""
+    sender = study.owner or study.uploaded_by
+    if sender is None or not permissions.may_see(Identity(user=sender), study):
         return []
-    own = Webhook.objects.filter(user=study.owner_id, active=True)
+    own = Webhook.objects.filter(user=sender, active=True)
     return [webhook for webhook in own if event in webhook.events]
 
 

@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from webapp.accounts.throttles import UploadThrottle
 from webapp.notifications import services
 from webapp.notifications.api.serializers import NewWebhookSerializer, SentEventSerializer, WebhookSerializer
 from webapp.notifications.models import Webhook
+from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.api.views import PROBLEM
 
 if TYPE_CHECKING:
