@@ -1,6 +1,10 @@
-"""API tokens."""
+"""API tokens, and signing out."""
+
+from typing import Any
 
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.views import LogoutView
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.authtoken.models import Token
 from rest_framework.authtoken.serializers import AuthTokenSerializer
@@ -10,6 +14,15 @@ from rest_framework.views import APIView
 
 from webapp.accounts.serializers import TokenSerializer
 from webapp.accounts.throttles import LoginThrottle
+
+
+class SignOut(LogoutView):
+    """Django's, which has the browser forget the pictures that it keeps as well."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().post(request, *args, **kwargs)
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
 
 
 class TokenView(APIView):

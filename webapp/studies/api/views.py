@@ -1,22 +1,17 @@
 """The REST API. Views translate between HTTP and the services, and do nothing else."""
 
-import base64
-import binascii
 import hashlib
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,39 +19,29 @@ from rest_framework.views import APIView
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.accounts.throttles import UploadThrottle
+from webapp.http.long_polling import hold, may_wait
+from webapp.http.schema import PROBLEM
 from webapp.refusals import Refused
+from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api import serializers
-from webapp.studies.api.polling import Pending, long_poll
 from webapp.studies.files import heatmaps, responses, results_csv
 from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation, uploads
+from webapp.studies.waiting import study_states, until_final
 
 WAIT = OpenApiParameter(
     "wait", OpenApiTypes.NUMBER, description=f"hold the answer up to so many seconds (at most "
     f"{settings.MAX_WAIT_SECONDS}) until the job comes to an end"
 )  # fmt: skip
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
-PROBLEM = OpenApiResponse(OpenApiTypes.OBJECT, description="application/problem+json")
 
 
 def _image(request: Request, pk: UUID) -> Image:
-    images = Image.objects.visible_to(identities.identify(request))
-    return get_object_or_404(images.select_related("prediction", "patient"), pk=pk)
+    return visible_image(identities.identify(request), pk)
 
 
 def _study(request: Request, pk: UUID) -> Study:
-    studies = Study.objects.visible_to(identities.identify(request))
-    return get_object_or_404(studies.select_related("patient"), pk=pk)
-
-
-def _check_length(request: Request, limit: int) -> None:
-    """Refuse what is too large before it is read."""
-    try:
-        length = int(request.headers.get("content-length") or 0)
-    except ValueError:
-        length = 0
-    if length > limit + 2**20:
-        raise Refused("file_too_large", f"At most {limit // 2**20} MB can be sent here.")
+    return visible_study(identities.identify(request), pk)
 
 
 def _accepted(data: dict[str, Any], identity: Identity) -> Response:
@@ -87,7 +72,6 @@ class Images(ListAPIView):
     )
     def post(self, request: Request) -> Response:
         identity = identities.ensure(identities.identify(request))
-        _check_length(request, settings.MAX_IMAGE_BYTES)
         upload = serializers.UploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
@@ -101,17 +85,14 @@ class Images(ListAPIView):
         return _accepted(serializers.ImageSerializer(image, context={"request": request}).data, identity)
 
 
-@long_poll("image")
 class ImageDetail(APIView):
     """One image: its status and, once it is there, its result."""
 
     @extend_schema(responses={200: serializers.ImageSerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
-    def get(self, request: Request, pk: UUID, brief: bool = False) -> Response:
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
         image = _image(request, pk)
-        if brief and not image.is_final:
-            # The client will wait; the answer is made when that is over.
-            return Pending(image)
-        return Response(serializers.ImageSerializer(image, context={"request": request}).data)
+        held = None if image.is_final else hold(request, partial(until_final, Image, pk))
+        return held or Response(serializers.ImageSerializer(image, context={"request": request}).data)
 
 
 class ImageCancel(APIView):
@@ -132,7 +113,8 @@ class ImageFile(APIView):
 
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        return responses.response(getattr(_image(request, pk), self.kind).name)
+        image = _image(request, pk)
+        return responses.picture(request, getattr(image, self.kind).name, image.sha256)
 
 
 class ImageHeatmap(APIView):
@@ -146,19 +128,16 @@ class ImageHeatmap(APIView):
         },
         parameters=[TOKEN],
     )
-    def get(self, request: Request, pk: UUID) -> HttpResponse:
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
         values = bytes(image.prediction.heatmap) if hasattr(image, "prediction") else b""
         if not values or not image.width or not image.height:
             raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
-        etag = quote_etag(hashlib.sha256(values).hexdigest()[:32])
-        response = get_conditional_response(request, etag=etag) or HttpResponse(
-            heatmaps.png(values, image.width, image.height), content_type="image/png"
+        return responses.cached(
+            request,
+            hashlib.sha256(values).hexdigest(),
+            lambda: HttpResponse(heatmaps.png(values, image.width, image.height), content_type="image/png"),
         )
-        response.headers["ETag"] = etag
-        response.headers["Cache-Control"] = "private, max-age=86400, immutable"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
 
 
 class Studies(APIView):
@@ -174,7 +153,6 @@ class Studies(APIView):
     )
     def post(self, request: Request) -> Response:
         identity = identities.ensure(identities.identify(request))
-        _check_length(request, settings.MAX_STUDY_BYTES)
         upload = serializers.StudyUploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
@@ -182,13 +160,16 @@ class Studies(APIView):
         return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
 
 
-@long_poll("study")
 class StudyDetail(APIView):
     """A study's progress."""
 
     @extend_schema(responses={200: serializers.StudySerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
-    def get(self, request: Request, pk: UUID) -> Response:
-        return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        study = _study(request, pk)
+        held = None
+        if may_wait(request) and not study_states([pk])[pk].is_final:
+            held = hold(request, partial(until_final, Study, pk))
+        return held or Response(serializers.StudySerializer(study, context={"request": request}).data)
 
 
 class StudyImages(ListAPIView):
@@ -222,34 +203,3 @@ class StudyCancel(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         cancellation.cancel_study(_study(request, pk))
         return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
-
-
-@long_poll("prediction")
-class Predict(APIView):
-    """The interface of the first PneumoQueue report: an image in, its two probabilities out, in one request."""
-
-    throttle_classes = (UploadThrottle,)
-    parser_classes = (JSONParser,)
-
-    @extend_schema(
-        request=serializers.PredictSerializer,
-        responses={200: serializers.PredictionAnswerSerializer, "4XX": PROBLEM, 503: PROBLEM},
-    )
-    def post(self, request: Request) -> Response:
-        identity = identities.ensure(identities.identify(request))
-        # Base64 takes four bytes for three.
-        _check_length(request, settings.MAX_IMAGE_BYTES * 4 // 3)
-        asked = serializers.PredictSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        content = ContentFile(_decode(asked.validated_data["image"]), name="predict")
-        image = uploads.create_image(identity, content, filename="predict")
-        return Pending(image, serializers.ImageSerializer(image, context={"request": request}).data, status=202)
-
-
-def _decode(text: str) -> bytes:
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused("invalid_base64", "The field 'image' is not valid base64.") from None
