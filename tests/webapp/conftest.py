@@ -29,7 +29,6 @@ from tests import synthetic
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
-from webapp.ops import checks
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Study
@@ -60,7 +59,10 @@ def own_surroundings(settings: Any, tmp_path: Path) -> Iterator[None]:
         "default": {**settings.STORAGES["default"], "OPTIONS": options},
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "process": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    }
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     cache.clear()
     yield
@@ -127,7 +129,6 @@ def use_broker(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], C
         for name, function in _real.items():
             monkeypatch.setattr(dispatch, name, function)
         monkeypatch.setattr(dispatch, "app", app)
-        monkeypatch.setattr(checks, "app", app)
         return app
 
     return use

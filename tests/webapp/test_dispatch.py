@@ -46,6 +46,32 @@ def test_each_image_has_one_message_in_the_queue_of_its_step_and_priority(make_i
     assert dispatch.messages_waiting(f"{step}.{priority}") == 0
 
 
+def test_queues_are_counted_over_one_connection(broker, monkeypatch):
+    opened = []
+    establish = Transport.establish_connection
+    monkeypatch.setattr(Transport, "establish_connection", lambda self: opened.append(self) or establish(self))
+    for _ in range(3):
+        for queue in ("ingest.interactive", "ingest.bulk", "infer.interactive", "infer.bulk"):
+            dispatch.messages_waiting(queue)
+        dispatch.check_broker()
+    assert len(opened) <= 1  # none where an earlier test has left its own in the pool
+
+
+def test_a_connection_that_a_restart_broke_is_made_anew(broker, monkeypatch):
+    dispatch.check_broker()
+    declare, broken = Channel.queue_declare, []
+
+    def break_once(self, *args, **options):
+        if not broken:
+            broken.append(self)
+            raise ConnectionResetError("the broker was restarted")
+        return declare(self, *args, **options)
+
+    monkeypatch.setattr(Channel, "queue_declare", break_once)
+    assert dispatch.messages_waiting("ingest.interactive") == 0
+    assert broken
+
+
 def test_only_the_model_reads_suspects_alone(make_image, broker):
     suspect = make_image(attempts=1)
     dispatch.send(dispatch.INFER, [suspect])

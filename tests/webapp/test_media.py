@@ -4,6 +4,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from webapp.storage.folder import LocalStorage
 from webapp.studies.models import Image
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +30,7 @@ def test_nginx_is_told_the_name_and_nothing_is_sent_from_here(client, pictured, 
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer["X-Accel-Redirect"] == path
     assert answer["Content-Type"] == mime
-    assert "private" in answer["Cache-Control"]
+    assert answer["Cache-Control"] == "private, no-cache"
 
 
 def test_others_are_not_told(pictured, new_client):
@@ -49,3 +50,25 @@ def test_a_store_that_nginx_does_not_see_is_read_from_here(client, pictured, set
     answer = client.get(f"{pictured['url']}input/")
     assert "X-Accel-Redirect" not in answer
     assert answer.getvalue() == b"elsewhere"
+
+
+def test_a_browser_asks_again_each_time_and_need_not_fetch_again(client, pictured, settings, new_client, monkeypatch):
+    settings.X_ACCEL_PREFIX = ""
+    url = f"{pictured['url']}preview/"
+    first = client.get(url)
+    assert first.getvalue() == b"preview"
+    assert first["Cache-Control"] == "private, no-cache"
+    headers = {"If-None-Match": first["ETag"]}
+    monkeypatch.setattr(LocalStorage, "open", None)  # the storage is not asked
+    assert client.get(url, headers=headers).status_code == 304
+    assert new_client().get(url, headers=headers).status_code == 404
+    Image.objects.filter(pk=pictured["id"]).update(preview="previews/another.jpg")
+    monkeypatch.undo()
+    default_storage.save("previews/another.jpg", ContentFile(b"another"))
+    assert client.get(url, headers=headers).getvalue() == b"another"
+
+
+def test_a_picture_is_one_request_to_the_storage(client, pictured, settings, monkeypatch):
+    settings.X_ACCEL_PREFIX = ""
+    monkeypatch.setattr(LocalStorage, "exists", None)
+    assert client.get(f"{pictured['url']}preview/").getvalue() == b"preview"

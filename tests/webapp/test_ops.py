@@ -3,6 +3,7 @@
 import os
 import time
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from cryptography import x509
@@ -106,6 +107,21 @@ def test_a_sign_of_life_keeps_what_else_was_reported(workers):
 def test_a_start_forgets_the_workers_of_the_run_before(workers):
     call_command("forget_workers")
     assert not Worker.objects.exists()
+
+
+def test_each_part_is_asked_once_a_second_whoever_asks(client, workers, use_broker, settings, statements, monkeypatch):
+    use_broker("memory://")
+    cache = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid4()), "TIMEOUT": 1}
+    settings.CACHES = {**settings.CACHES, "process": cache}
+    asked = []
+    monkeypatch.setattr(dispatch, "check_broker", lambda: asked.append(time.monotonic()))
+    statements.clear()
+    assert [client.get("/readyz").status_code for _ in range(10)] == [200] * 10
+    assert len(asked) == 1
+    assert len(statements) == 3
+    Worker.objects.filter(role="infer").delete()
+    time.sleep(1.1)
+    assert missing(client) == {"infer_worker"}
 
 
 # --- metrics --------------------------------------------------------------------------------------------------------

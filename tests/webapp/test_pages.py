@@ -6,7 +6,6 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.conf import settings as configured
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -16,13 +15,16 @@ from django.test import Client
 from django.utils import timezone
 
 from tests import synthetic
+from tests.asgi import browse
 from webapp.accounts.identity import make_token, read_token
 from webapp.dashboard.templatetags import results
 from webapp.http.problems import server_error
-from webapp.studies import dispatch, waiting
+from webapp.refusals import Refused
+from webapp.storage.folder import StorageUnavailable
+from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Patient, Prediction, Study
-from webapp.studies.services import reading
+from webapp.studies.services import cancellation, reading, uploads
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +40,8 @@ def alone(settings, tmp_path, monkeypatch) -> list[tuple[str, list[UUID]]]:
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     settings.CACHES = {
-        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid4())}
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid4())},
+        "process": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
     }
     sent: list[tuple[str, list[UUID]]] = []
     monkeypatch.setattr(dispatch, "send", lambda step, images: sent.append((step, [image.pk for image in images])))
@@ -57,12 +60,6 @@ def browser(guest: UUID) -> Client:
     made = Client()
     made.cookies[configured.GUEST_COOKIE] = make_token(guest)
     return made
-
-
-@pytest.fixture
-def one_thread(monkeypatch) -> None:
-    """Let the poller ask in the same thread as all others: the tests' database in memory is locked between threads."""
-    monkeypatch.setattr(waiting, "sync_to_async", lambda call, **_: sync_to_async(call))
 
 
 def stranger() -> Client:
@@ -239,6 +236,43 @@ def test_what_is_no_image_is_refused_with_a_sentence(
     assert not Image.objects.exists()
 
 
+def test_a_storage_that_is_away_is_told_in_the_form(browser: Client, monkeypatch) -> None:
+    def away(*args, **fields):
+        raise StorageUnavailable("the bucket does not answer")
+
+    monkeypatch.setattr(uploads, "create_image", away)
+    answer = upload(browser, ("chest.jpeg", synthetic.xray_jpeg()))
+    assert answer.status_code == 503
+    html = answer.content.decode()
+    assert "The storage does not answer" in html
+    assert 'type="file"' in html
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (StorageUnavailable("the bucket does not answer"), 503, "The storage does not answer"),
+        (Refused("already_finished", "It has ended."), 409, "It has ended."),
+    ],
+)
+def test_every_page_says_why_a_service_refuses(
+    browser: Client, guest: UUID, monkeypatch, error: Exception, status: int, sentence: str
+) -> None:
+    def refuse(*args):
+        raise error
+
+    monkeypatch.setattr(cancellation, "cancel_image", refuse)
+    answer = browser.post(f"{image(guest).get_absolute_url()}cancel/", headers={"Accept": "text/html"})
+    assert answer.status_code == status
+    assert sentence in answer.content.decode()
+
+
+def test_signing_out_empties_the_browser_s_cache(admin_client: Client) -> None:
+    answer = admin_client.post("/accounts/logout/")
+    assert answer.status_code == 302
+    assert answer["Clear-Site-Data"] == '"cache"'
+
+
 def test_nothing_chosen_is_told(browser: Client) -> None:
     answer = browser.post("/upload/")
     assert answer.status_code == 400
@@ -311,30 +345,51 @@ def test_the_card_answers_at_once_when_the_status_is_news(browser: Client, guest
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_card_waits_for_the_result_and_then_stops_asking(guest: UUID, async_client, one_thread) -> None:
+def test_the_card_waits_for_the_result_and_then_stops_asking(guest: UUID) -> None:
     made = image(guest)
-    async_client.cookies[configured.GUEST_COOKIE] = make_token(guest)
 
-    async def both() -> tuple[str, float]:
+    async def scenario(by) -> tuple[str, float]:
         loop = asyncio.get_running_loop()
         asked = loop.time()
-        answer = asyncio.create_task(async_client.get(f"{made.get_absolute_url()}card/?wait=30&seen=queued"))
+        answer = asyncio.create_task(by.get(f"{made.get_absolute_url()}card/?wait=30&seen=queued"))
         await asyncio.sleep(0.5)
         assert not answer.done()
         await Image.objects.filter(pk=made.pk).aupdate(
             status=Status.FAILED, error_code="image_corrupt", error_detail="It is damaged.", finished_at=timezone.now()
         )
-        return (await answer).content.decode(), loop.time() - asked
+        return (await answer).text, loop.time() - asked
 
-    html, seconds = asyncio.run(both())
+    html, seconds = browse(scenario, Cookie=f"{configured.GUEST_COOKIE}={make_token(guest)}")
     assert "It is damaged." in html
     assert "hx-get" not in html
     assert seconds < 10
 
 
-def test_the_card_gives_up_waiting_and_has_the_page_ask_again(browser: Client, guest: UUID, one_thread) -> None:
-    made = image(guest)
-    assert "hx-get" in browser.get(f"{made.get_absolute_url()}card/?wait=0.3&seen=queued").content.decode()
+@pytest.mark.django_db(transaction=True)
+def test_the_card_gives_up_waiting_and_has_the_page_ask_again(guest: UUID) -> None:
+    url = f"{image(guest).get_absolute_url()}card/?wait=0.3&seen=queued"
+    answer = browse(lambda by: by.get(url), Cookie=f"{configured.GUEST_COOKIE}={make_token(guest)}")
+    assert "hx-get" in answer.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_study_s_progress_is_held_while_as_many_images_are_done_as_the_page_shows(guest: UUID) -> None:
+    study = Study.objects.create(guest=guest, name="ward")
+    read(guest, study=study)
+    waiting = image(guest, study=study)
+    url = f"{study.get_absolute_url()}progress/?wait=20&seen="
+
+    async def scenario(by) -> tuple[str, str]:
+        news = await by.get(f"{url}0")
+        answer = asyncio.create_task(by.get(f"{url}1"))
+        await asyncio.sleep(0.5)
+        assert not answer.done()
+        await Image.objects.filter(pk=waiting.pk).aupdate(status=Status.FAILED, finished_at=timezone.now())
+        return news.text, (await asyncio.wait_for(answer, 5)).text
+
+    news, last = browse(scenario, Cookie=f"{configured.GUEST_COOKIE}={make_token(guest)}")
+    assert "1 of 2" in news
+    assert "2 of 2" in last
 
 
 # --- what a reading rests on, and whether to rely on it -------------------------------------------------------------

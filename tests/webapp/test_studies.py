@@ -4,6 +4,7 @@ import csv
 import io
 from datetime import timedelta
 from types import GeneratorType
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -285,3 +286,15 @@ def test_the_table_takes_few_queries_however_long(client, make_study, django_ass
     study = client.upload_study({f"{n}.jpg": JPEG for n in range(20)}, patient="P").json()
     with django_assert_max_num_queries(4):
         assert len(table(client, study)) == 20
+
+
+def test_the_rate_and_what_is_ahead_are_counted_once_a_second(make_image, make_study, guest, settings, statements):
+    cache = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid4()), "TIMEOUT": 1}
+    settings.CACHES = {**settings.CACHES, "process": cache}
+    for _ in range(3):
+        make_image("succeeded", finished_at=timezone.now())
+    study = make_study("ready", guest=guest.guest)
+    assert progress.of_study(study).eta_seconds is not None
+    statements.clear()
+    assert progress.of_study(study).eta_seconds is not None
+    assert len(statements) == 2, statements

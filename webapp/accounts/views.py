@@ -1,8 +1,10 @@
-"""API tokens."""
+"""API tokens, and signing out."""
 
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.views import LogoutView
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,6 +16,15 @@ from webapp.accounts.models import Token
 from webapp.accounts.serializers import TokenRequestSerializer, TokenSerializer
 from webapp.accounts.throttles import LoginThrottle
 from webapp.refusals import Refused
+
+
+class SignOut(LogoutView):
+    """Django's, which has the browser forget the pictures that it keeps as well."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().post(request, *args, **kwargs)
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
 
 
 class TokenView(APIView):

@@ -1,15 +1,20 @@
-"""The web server's entry point."""
+"""The web server's entry point: Django by WSGI in a few threads, behind what waits for clients without a thread."""
 
 import os
+from typing import Any
 
-import django
+from a2wsgi import WSGIMiddleware
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
 
-from webapp.http.handler import Handler
+from webapp.http.bodies import ReceivedBodies
+from webapp.http.long_polling import LongPolling
 from webapp.observability import exporters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-django.setup(set_prefix=False)
 exporters.start_sentry()
 exporters.start_tracing("web")
 
-application = Handler()
+# Both types describe WSGI, each in words of its own.
+django: Any = get_wsgi_application()
+application = LongPolling(ReceivedBodies(WSGIMiddleware(django, workers=settings.WEB_THREADS)))

@@ -50,17 +50,24 @@ INSTALLED_APPS = [
     "webapp.transfer",
 ]
 
-# Every one of these runs under asyncio: a single one that does not would hold a thread for each client that waits.
 MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "webapp.http.middleware.request_ids",
-    "webapp.http.middleware.Together",  # Django's own and Prometheus'
-    "webapp.http.middleware.static_files",
+    # Headers that every answer has, so these come before whatever may answer itself.
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "webapp.http.middleware.content_security_policy",
+    "webapp.http.middleware.RefusalMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
-# The middlewares that these look for are in Together.
-SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
 
 ROOT_URLCONF = "webapp.config.urls"
 ASGI_APPLICATION = "webapp.config.asgi.application"
@@ -99,7 +106,11 @@ _SENTINEL = {
     "master": env("REDIS_SENTINEL_MASTER", default="mymaster"),
     "sentinel_password": env("REDIS_SENTINEL_PASSWORD", default=""),
 }
-CACHES = {"default": brokers.cache(REDIS_URL, **_SENTINEL)}
+CACHES = {
+    "default": brokers.cache(REDIS_URL, **_SENTINEL),
+    #: Figures that a process need not work out again within a second, whoever asks for them.
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 1},
+}
 
 MEDIA_ROOT = DATA_DIR / "media"
 # An image brings its static files along.
@@ -136,10 +147,19 @@ MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=50 * 2**20)
 MAX_STUDY_BYTES = env.int("MAX_STUDY_BYTES", default=2 * 2**30)
 MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=5000)
 DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
-# JSON bodies (base64 images of /predict); files are limited by the numbers above.
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_IMAGE_BYTES * 4 // 3 + 2**20
+#: /predict keeps an image, its base64 and its JSON in memory while it decodes them.
+MAX_PREDICT_BYTES = min(env.int("MAX_PREDICT_BYTES", default=20 * 2**20), MAX_IMAGE_BYTES)
+#: Bytes of a request's body by the pattern of its path, with room for base64 (four bytes for three) and for the
+#: boundaries around a file.
+BODY_LIMITS = {
+    "/api/v1/images/": MAX_IMAGE_BYTES + 2**20,
+    "/api/v1/studies/([^/]+/images/)?": MAX_STUDY_BYTES + 2**20,
+    "/upload/": MAX_STUDY_BYTES + 2**20,
+    "/predict": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
+}
+BODY_LIMIT = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 MAX_WAIT_SECONDS = 60
-#: Threads, and so connections to the database, of each web process. Those who wait take none.
+#: Threads, and so connections to the database, of each web process. One more serves all who wait.
 WEB_THREADS = env.int("WEB_THREADS", default=3)
 PREDICT_TIMEOUT_SECONDS = env.int("PREDICT_TIMEOUT_SECONDS", default=60)
 MAX_ATTEMPTS = 3

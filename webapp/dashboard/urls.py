@@ -2,10 +2,12 @@
 
 from django.urls import path
 
+from webapp.accounts.views import SignOut
 from webapp.dashboard import views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("accounts/logout/", SignOut.as_view(), name="logout"),
     path("upload/", views.upload, name="upload"),
     path("images/<uuid:pk>/", views.image, name="image"),
     path("images/<uuid:pk>/card/", views.image_card, name="image-card"),

@@ -3,15 +3,14 @@
 No page is kept by the browser: what it showed must be gone after signing out, and going back must show what is new.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -19,16 +18,18 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.http import problems
+from webapp.http.long_polling import hold, may_wait
 from webapp.refusals import Refused
 from webapp.reviews import services as reviews
 from webapp.reviews.models import Verdict
-from webapp.studies.api.polling import wait_seconds
+from webapp.storage.folder import StorageUnavailable
+from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import signatures
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, uploads
-from webapp.studies.waiting import study_states, wait_for_change
+from webapp.studies.waiting import ImageState, study_states, until_changed
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -45,21 +46,11 @@ def _identity(request: HttpRequest) -> Identity:
 
 
 def _image(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    identity = _identity(request)
-    images = Image.objects.visible_to(identity).select_related("prediction", "patient", "study", "department")
-    return _allowed(identity, get_object_or_404(images, pk=pk), may)
+    return visible_image(_identity(request), pk, may)
 
 
 def _study(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
-    identity = _identity(request)
-    studies = Study.objects.visible_to(identity).select_related("patient", "department")
-    return _allowed(identity, get_object_or_404(studies, pk=pk), may)
-
-
-def _allowed(identity: Identity, found: Any, may: permissions.Predicate) -> Any:
-    if not may(identity, found):
-        raise PermissionDenied
-    return found
+    return visible_study(_identity(request), pk, may)
 
 
 # --- uploading ------------------------------------------------------------------------------------------------------
@@ -104,8 +95,9 @@ def upload(request: HttpRequest) -> HttpResponse:
             made = uploads.create_image(identity, files[0], filename=str(files[0].name), department=department)
         else:
             made = uploads.create_study(identity, files, department=department)
-    except Refused as problem:
-        return _home(request, problem.detail, problems.status_of(problem))
+    except (Refused, StorageUnavailable) as error:
+        problem = problems.problem_of(error)
+        return _home(request, str(problem.detail), problem.status_code)
     response = redirect(made)
     identities.remember(response, identity)
     return response
@@ -130,15 +122,13 @@ def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
 
 @require_safe
 @never_cache
-async def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
+def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What changes of an image's page, held by ``?wait=`` until it differs from the status ``seen``."""
-    found = await sync_to_async(_image)(request, pk)
-    seconds = wait_seconds(request)
-    if seconds and not found.is_final and found.status == request.GET.get("seen", found.status):
-        await wait_for_change("image", pk, found.status, seconds)
-        found = await sync_to_async(_image)(request, pk)
-    context = await sync_to_async(_image_context)(request, found)
-    return await sync_to_async(render)(request, "dashboard/_image.html", {**context, "swapped": True})
+    found = _image(request, pk)
+    held = None
+    if not found.is_final and found.status == request.GET.get("seen", found.status):
+        held = hold(request, partial(until_changed, Image, pk, ImageState(found.status)))
+    return held or render(request, "dashboard/_image.html", {**_image_context(request, found), "swapped": True})
 
 
 @require_POST
@@ -155,10 +145,7 @@ def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
     verdict = request.POST.get("verdict", "")
     if verdict not in Verdict.values:
         return HttpResponseBadRequest("No such verdict.", content_type="text/plain")
-    try:
-        reviews.review(found, cast("User", request.user), verdict)
-    except Refused as problem:
-        return HttpResponse(problem.detail, status=problems.status_of(problem), content_type="text/plain")
+    reviews.review(found, cast("User", request.user), verdict)
     return redirect(found)
 
 
@@ -168,24 +155,23 @@ def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 @never_cache
 def study(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return render(request, "dashboard/study.html", _study_context(request, pk))
+    return render(request, "dashboard/study.html", _study_context(request, _study(request, pk)))
 
 
 @require_safe
 @never_cache
-async def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
+def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What changes of a study's page, held by ``?wait=`` while as many images are done as ``seen`` says."""
-    context = await sync_to_async(_study_context)(request, pk)
-    seconds = wait_seconds(request)
-    if seconds and not context["final"] and str(context["progress"].done) == request.GET.get("seen"):
-        state = (await sync_to_async(study_states)([pk]))[pk]
-        await wait_for_change("study", pk, state, seconds)
-        context = await sync_to_async(_study_context)(request, pk)
-    return await sync_to_async(render)(request, "dashboard/_study.html", context)
-
-
-def _study_context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
     found = _study(request, pk)
+    held = None
+    if may_wait(request):
+        state = study_states([pk])[pk]
+        if not state.is_final and str(state.done) == request.GET.get("seen"):
+            held = hold(request, partial(until_changed, Study, pk, state))
+    return held or render(request, "dashboard/_study.html", _study_context(request, found))
+
+
+def _study_context(request: HttpRequest, found: Study) -> dict[str, Any]:
     progress = of_study(found)
     images = found.images.select_related("prediction").order_by("created_at", "pk")
     return {

@@ -55,10 +55,6 @@ STATUSES = {
 }
 
 
-def status_of(refusal: Refused) -> int:
-    return STATUSES[refusal.code]
-
-
 class Problem(exceptions.APIException):
     """An error of the API with its own status, code and sentence."""
 
@@ -66,6 +62,24 @@ class Problem(exceptions.APIException):
         super().__init__(detail, code)
         self.status_code = status_code
         self.code = code
+
+
+def problem_of(error: Refused | StorageUnavailable) -> Problem:
+    """What the domain or the storage refuses, as an error of HTTP."""
+    if isinstance(error, Refused):
+        return Problem(STATUSES[error.code], error.code, error.detail)
+    logger.error("the storage is unavailable: %s", error)
+    return Problem(503, "storage_unavailable", "The storage does not answer. Please try again in a few minutes.")
+
+
+def answer(request: HttpRequest, error: Refused | StorageUnavailable) -> HttpResponse:
+    """A refusal outside of the API's views: a problem document for programs, a page for people."""
+    problem = problem_of(error)
+    if not wants_problem(request):
+        context = {"title": HTTPStatus(problem.status_code).phrase, "detail": problem.detail}
+        return render(request, "refused.html", context, status=problem.status_code)
+    document = body(problem.status_code, problem.code, str(problem.detail))
+    return JsonResponse(document, status=problem.status_code, content_type=CONTENT_TYPE)
 
 
 def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -82,13 +96,10 @@ def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST Framework's handler, giving problem documents."""
-    if isinstance(error, Refused):
-        error = Problem(status_of(error), error.code, error.detail)
+    if isinstance(error, Refused | StorageUnavailable):
+        error = problem_of(error)
     if isinstance(error, SuspiciousOperation):
-        error = _refused(error)
-    if isinstance(error, StorageUnavailable):
-        logger.error("the storage is away: %s", error)
-        error = Problem(503, "storage_unavailable", "The storage does not answer. Please try again in a few minutes.")
+        error = _suspicious(error)
     response = drf_handler(error, context)
     if response is None:
         return None
@@ -107,7 +118,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return response
 
 
-def _refused(error: SuspiciousOperation) -> Problem:
+def _suspicious(error: SuspiciousOperation) -> Problem:
     """What Django refuses while it reads a request, which REST Framework does not know."""
     if isinstance(error, TooManyFilesSent):
         limit = settings.DATA_UPLOAD_MAX_NUMBER_FILES

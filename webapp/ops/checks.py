@@ -1,12 +1,12 @@
-"""Could an upload be served at once?"""
+"""Readiness: would an upload be served at once?"""
 
 import logging
 from collections.abc import Callable
 
+from django.core.cache import caches
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 
-from webapp.config.celery import app
 from webapp.ops.models import Worker
 from webapp.studies import dispatch
 
@@ -24,11 +24,10 @@ def database() -> bool:
 
 def broker() -> bool:
     try:
-        with app.connection_for_write(connect_timeout=2) as opened:
-            opened.ensure_connection(max_retries=1, interval_start=0, timeout=3)
-            return True
+        dispatch.check_broker()
     except dispatch.broker_errors():
         return False
+    return True
 
 
 def storage() -> bool:
@@ -43,7 +42,12 @@ def worker(role: str) -> bool:
 
 
 def all_checks() -> dict[str, bool]:
-    """Each part's name, and whether it is there."""
+    """Each part's name, and whether it is there; asked at most once a second, whoever is asking."""
+    checked: dict[str, bool] | None = caches["process"].get_or_set("checks", _all_checks)
+    return checked or _all_checks()
+
+
+def _all_checks() -> dict[str, bool]:
     parts: dict[str, Callable[[], bool]] = {
         "database": database,
         "broker": broker,

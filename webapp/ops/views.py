@@ -11,7 +11,7 @@ from webapp.departments.api import IsAdministrator
 from webapp.ops import checks, metrics
 
 
-async def healthz(request: HttpRequest) -> JsonResponse:
+def healthz(request: HttpRequest) -> JsonResponse:
     """This process answers."""
     return JsonResponse({"status": "ok"})
 

@@ -83,9 +83,33 @@ def messages_waiting(queue: str) -> int:
     Raises:
         One of :func:`broker_errors`: where the broker is away.
     """
-    with app.connection_for_read(connect_timeout=2) as connection:
-        channel = connection.default_channel
+    # The pool keeps the connection, which a restart of the broker may have broken since it was used last.
+    with app.pool.acquire(block=True) as connection:
+        was_connected = connection.connected
         try:
-            return int(channel.queue_declare(queue, passive=True).message_count)
-        except connection.channel_errors:
-            return 0
+            return _messages_waiting(connection, queue)
+        except broker_errors():
+            connection.collect()
+            if not was_connected:
+                raise
+        return _messages_waiting(connection, queue)
+
+
+def _messages_waiting(connection: Any, queue: str) -> int:
+    connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
+    channel = connection.default_channel
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except connection.channel_errors:  # no message has made the queue yet
+        if not getattr(channel, "is_open", True):  # RabbitMQ closes the channel for that
+            connection.collect()
+        return 0
+
+
+def check_broker() -> None:
+    """Ask the broker for something.
+
+    Raises:
+        One of :func:`broker_errors`: where the broker is away.
+    """
+    messages_waiting(queue_of(INGEST, "interactive"))

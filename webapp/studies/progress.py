@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
+from django.core.cache import caches
 from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 
@@ -67,13 +69,19 @@ def of_study(study: Study) -> Progress:
 def _eta(study: Study, waiting: int) -> float | None:
     if not waiting:
         return 0.0
-    rate = images_per_second()
+    # Many may ask for the same figures at once, and neither changes much within a second.
+    cache = caches["process"]
+    rate = cache.get_or_set("images_per_second", images_per_second)
     if not rate:
         return None
-    ahead = Image.objects.waiting().filter(
-        Q(priority=Priority.INTERACTIVE) | Q(created_at__lt=_last_created(study)), ~Q(study=study)
-    )
-    return round((waiting + ahead.count()) / rate, 1)
+    ahead = cache.get_or_set(f"images_ahead:{study.pk}", partial(_images_ahead, study)) or 0
+    return round((waiting + ahead) / rate, 1)
+
+
+def _images_ahead(study: Study) -> int:
+    """Images of others that will probably be read before a study's last one."""
+    before = Q(priority=Priority.INTERACTIVE) | Q(created_at__lt=_last_created(study))
+    return Image.objects.waiting().filter(before, ~Q(study=study)).count()
 
 
 def _last_created(study: Study) -> datetime:

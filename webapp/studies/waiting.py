@@ -1,123 +1,153 @@
 """Waiting for an image or a study to change, cheaply.
 
-However many clients wait in a process, one query every tenth of a second asks the database for all of them, and no
-thread is held while nothing happens.
+However many clients wait in a process, a few queries every tenth of a second ask the database for all of them, in one
+thread with one connection.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 from django.db.models import Count
 
-from webapp.studies.models import Archive, Image
+from webapp.studies.choices import FINAL
+from webapp.studies.models import Archive, Image, Study
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 0.1
 CHUNK = 500
+UNPACKING_ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """What of an image its waiters see; an empty status stands for an image that is gone."""
+
+    status: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in (*FINAL, "")
+
+
+@dataclass(frozen=True)
+class StudyState:
+    """What of a study its waiters see: images by status, archives by state."""
+
+    images: dict[str, int] = field(default_factory=dict)
+    archives: dict[str, int] = field(default_factory=dict)
+    cancelled: bool = False
+
+    @property
+    def done(self) -> int:
+        """Images that have come to an end, those still in a ZIP apart."""
+        return sum(self.images.get(status, 0) for status in FINAL)
+
+    @property
+    def is_final(self) -> bool:
+        images_ended = all(status in FINAL for status in self.images)
+        return self.cancelled or (images_ended and all(state in UNPACKING_ENDED for state in self.archives))
+
+
+State = ImageState | StudyState
+Key = tuple[type[Image] | type[Study], UUID]
 
 
 class Hub:
-    """All who wait in one event loop."""
+    """All who wait in a process, by the image or study that they wait for."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, UUID], list[tuple[str, asyncio.Future[str]]]] = {}
+        self._waiting: dict[Key, dict[asyncio.Future[None], Callable[[State], bool]]] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="waiting")
 
-    async def wait(self, kind: str, pk: UUID, seen: str, seconds: float) -> str:
-        """Wait until the state differs from ``seen``, at most ``seconds``; returns the last known state."""
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        entry = (seen, future)
-        self._waiting.setdefault((kind, pk), []).append(entry)
+    async def until(self, key: Key, is_awaited: Callable[[State], bool]) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, {})[future] = is_awaited
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
-            return await asyncio.wait_for(future, seconds)
-        except TimeoutError:
-            return seen
+            await future
         finally:
-            entries = self._waiting.get((kind, pk), [])
-            with contextlib.suppress(ValueError):
-                entries.remove(entry)
-            if not entries:
-                self._waiting.pop((kind, pk), None)
+            del self._waiting[key][future]
+            if not self._waiting[key]:
+                del self._waiting[key]
 
     async def _poll(self) -> None:
         while self._waiting:
             await asyncio.sleep(INTERVAL)
-            keys = list(self._waiting)
-            images = [pk for kind, pk in keys if kind == "image"]
-            studies = [pk for kind, pk in keys if kind == "study"]
+            images = [pk for model, pk in self._waiting if model is Image]
+            studies = [pk for model, pk in self._waiting if model is Study]
             try:
-                states = await sync_to_async(_states, thread_sensitive=False)(images, studies)
-            except DatabaseError as error:
+                states = await asyncio.get_running_loop().run_in_executor(self._thread, _states, images, studies)
+            except Error as error:
                 # Whoever waits goes on waiting: the next round may be answered again.
                 logger.warning("the database does not answer those who wait (%s)", error)
                 continue
             for key, state in states.items():
-                for seen, future in self._waiting.get(key, []):
-                    if state != seen and not future.done():
-                        future.set_result(state)
+                for future, is_awaited in self._waiting.get(key, {}).items():
+                    if not future.done() and is_awaited(state):
+                        future.set_result(None)
 
 
-_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+_hub = Hub()
 
 
-async def wait_for_change(kind: str, pk: UUID, seen: str, seconds: float) -> str:
-    """Wait for an ``image`` or a ``study`` to leave a state.
+async def until_final(model: type[Image] | type[Study], pk: UUID) -> None:
+    """Wait until an image or a study has come to its end, or is gone.
 
-    Args:
-        kind: ``image`` or ``study``.
-        pk: its id. Whether the client may see it must have been checked.
-        seen: the state from :func:`image_state` or :func:`study_states` that the client knows.
-        seconds: at most.
-
-    Returns:
-        The last known state, equal to ``seen`` where nothing changed in time.
+    Whether the client may see it must have been checked.
     """
-    loop = asyncio.get_running_loop()
-    for closed in [known for known in _hubs if known.is_closed()]:
-        del _hubs[closed]
-    hub = _hubs.setdefault(loop, Hub())
-    return await hub.wait(kind, pk, seen, seconds)
+    await _hub.until((model, pk), lambda state: state.is_final)
 
 
-def study_states(ids: Iterable[UUID]) -> dict[UUID, str]:
-    """A text for each study that changes whenever its progress does."""
-    ids = list(ids)
-    counts = Image.objects.filter(study__in=ids).order_by("study", "status").values_list("study", "status")
-    states: dict[UUID, str] = dict.fromkeys(ids, "")
-    for study, status, n in counts.annotate(n=Count("pk")):
-        states[study] += f"{status}={n};"
-    for study, state, n in (
-        Archive.objects.filter(study__in=ids)
-        .order_by("study", "state")
-        .values_list("study", "state")
-        .annotate(n=Count("pk"))
-    ):
-        states[study] += f"archive.{state}={n};"
+async def until_changed(model: type[Image] | type[Study], pk: UUID, seen: State) -> None:
+    """Wait until the state of an image or a study differs from the one that the client has seen.
+
+    Whether the client may see it must have been checked.
+    """
+    await _hub.until((model, pk), lambda state: state != seen)
+
+
+def image_states(ids: Iterable[UUID]) -> dict[UUID, ImageState]:
+    """The state of each image."""
+    states = dict.fromkeys(ids, ImageState())
+    ids = list(states)
+    for start in range(0, len(ids), CHUNK):
+        rows = Image.objects.filter(pk__in=ids[start : start + CHUNK]).values_list("pk", "status")
+        states.update((pk, ImageState(status)) for pk, status in rows)
     return states
 
 
-def _states(images: list[UUID], studies: list[UUID]) -> dict[tuple[str, UUID], str]:
+def study_states(ids: Iterable[UUID]) -> dict[UUID, StudyState]:
+    """The state of each study, in three queries for each 500 of them."""
+    states: dict[UUID, StudyState] = {}
+    ids = list(ids)
+    for start in range(0, len(ids), CHUNK):
+        some = ids[start : start + CHUNK]
+        cancelled = set(Study.objects.filter(pk__in=some, cancelled_at__isnull=False).values_list("pk", flat=True))
+        states |= {pk: StudyState(cancelled=pk in cancelled) for pk in some}
+        images = Image.objects.filter(study__in=some).order_by().values_list("study", "status")
+        for study, status, count in images.annotate(Count("pk")):
+            states[study].images[status] = count
+        archives = Archive.objects.filter(study__in=some).order_by().values_list("study", "state")
+        for study, state, count in archives.annotate(Count("pk")):
+            states[study].archives[state] = count
+    return states
+
+
+def _states(images: list[UUID], studies: list[UUID]) -> dict[Key, State]:
     try:
-        return _ask(images, studies)
-    except DatabaseError:
+        return {
+            **{(Image, pk): state for pk, state in image_states(images).items()},
+            **{(Study, pk): state for pk, state in study_states(studies).items()},
+        }
+    except Error:
         # This thread serves no request, at whose end Django would drop a connection that broke.
         close_old_connections()
         raise
-
-
-def _ask(images: list[UUID], studies: list[UUID]) -> dict[tuple[str, UUID], str]:
-    states: dict[tuple[str, UUID], str] = {}
-    for start in range(0, len(images), CHUNK):
-        rows = Image.objects.filter(pk__in=images[start : start + CHUNK]).values_list("pk", "status")
-        states.update({("image", pk): status for pk, status in rows})
-    if studies:
-        states.update({("study", pk): state for pk, state in study_states(studies).items()})
-    return states

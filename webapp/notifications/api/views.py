@@ -11,11 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from webapp.http.schema import PROBLEM
 from webapp.notifications import services
 from webapp.notifications.api.serializers import NewWebhookSerializer, SentEventSerializer, WebhookSerializer
 from webapp.notifications.models import Webhook
 from webapp.studies.api.throttles import UploadThrottle
-from webapp.studies.api.views import PROBLEM
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from django.http import FileResponse
-from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import IsAuthenticated
@@ -14,10 +13,12 @@ from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
 from webapp.departments.api import IsAdministrator
+from webapp.http.schema import PROBLEM
 from webapp.reviews import export, services
 from webapp.reviews.api.serializers import ReviewSerializer
 from webapp.reviews.models import Review
-from webapp.studies.api.views import PROBLEM
+from webapp.studies.access import visible_image
+from webapp.studies.files.responses import BLOCK
 from webapp.studies.models import Image
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 
 
 def _image(request: Request, pk: UUID) -> Image:
-    found: Image = get_object_or_404(Image.objects.visible_to(identities.identify(request)), pk=pk)
-    return found
+    return visible_image(identities.identify(request), pk)
 
 
 class Reviews(APIView):
@@ -56,4 +56,8 @@ class Export(APIView):
 
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY, "4XX": PROBLEM})
     def get(self, request: Request) -> FileResponse:
-        return FileResponse(export.build(), as_attachment=True, filename="reviews.zip", content_type="application/zip")
+        response = FileResponse(
+            export.build(), as_attachment=True, filename="reviews.zip", content_type="application/zip"
+        )
+        response.block_size = BLOCK
+        return response

@@ -1,24 +1,17 @@
 """The REST API. Views translate between HTTP and the services, and do nothing else."""
 
-import base64
-import binascii
 import hashlib
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -26,52 +19,31 @@ from rest_framework.views import APIView
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
+from webapp.http.long_polling import hold, may_wait
+from webapp.http.schema import PROBLEM
 from webapp.refusals import Refused
+from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api import serializers
-from webapp.studies.api.polling import Pending, long_poll
+from webapp.studies.api.once import KEY, once
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import heatmaps, responses, results_csv
 from webapp.studies.models import Image, Study
-from webapp.studies.services import cancellation, idempotency, uploads
+from webapp.studies.services import cancellation, uploads
+from webapp.studies.waiting import study_states, until_final
 
 WAIT = OpenApiParameter(
     "wait", OpenApiTypes.NUMBER, description=f"hold the answer up to so many seconds (at most "
     f"{settings.MAX_WAIT_SECONDS}) until the job comes to an end"
 )  # fmt: skip
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
-KEY = OpenApiParameter(
-    idempotency.HEADER, str, OpenApiParameter.HEADER, description="your own name for this request: sent again with the "
-    "same name within 24 hours, it is answered with the same job"
-)  # fmt: skip
-PROBLEM = OpenApiResponse(OpenApiTypes.OBJECT, description="application/problem+json")
 
 
 def _image(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    identity = identities.identify(request)
-    images = Image.objects.visible_to(identity).select_related("prediction", "patient", "department")
-    return _allowed(identity, get_object_or_404(images, pk=pk), may)
+    return visible_image(identities.identify(request), pk, may)
 
 
 def _study(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
-    identity = identities.identify(request)
-    studies = Study.objects.visible_to(identity).select_related("patient", "department")
-    return _allowed(identity, get_object_or_404(studies, pk=pk), may)
-
-
-def _allowed(identity: Identity, found: Any, may: permissions.Predicate) -> Any:
-    if not may(identity, found):
-        raise Refused("not_allowed", "You may see this, but your role in its department does not allow more.")
-    return found
-
-
-def _check_length(request: Request, limit: int) -> None:
-    """Refuse what is too large before it is read."""
-    try:
-        length = int(request.headers.get("content-length") or 0)
-    except ValueError:
-        length = 0
-    if length > limit + 2**20:
-        raise Refused("file_too_large", f"At most {limit // 2**20} MB can be sent here.")
+    return visible_study(identities.identify(request), pk, may)
 
 
 def _accepted(data: dict[str, Any], identity: Identity) -> Response:
@@ -81,14 +53,6 @@ def _accepted(data: dict[str, Any], identity: Identity) -> Response:
     response = Response(data, status=202, headers={"Location": data["url"]})
     identities.remember(response, identity)
     return response
-
-
-def _once(request: Request, identity: Identity, given: dict[str, Any], make: Callable[..., Any]) -> Any:
-    """The job that a request makes, or has made before with the same Idempotency-Key."""
-    fields = {name: value for name, value in given.items() if name not in ("file", "files")}
-    files = given.get("files") or [given["file"]]
-    key = idempotency.key_of(identity, request.headers.get(idempotency.HEADER, ""), request.path, fields, files)
-    return idempotency.once(key, partial(make, key=key))
 
 
 class Images(ListAPIView):
@@ -110,7 +74,6 @@ class Images(ListAPIView):
     )
     def post(self, request: Request) -> Response:
         identity = identities.ensure(identities.identify(request))
-        _check_length(request, settings.MAX_IMAGE_BYTES)
         upload = serializers.UploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
@@ -123,21 +86,18 @@ class Images(ListAPIView):
             priority=given["priority"],
             department=permissions.department_for(identity, given.get("department")),
         )
-        image = _once(request, identity, given, make)
+        image = once(request, identity, given, make)
         return _accepted(serializers.AcceptedImageSerializer(image, context={"request": request}).data, identity)
 
 
-@long_poll("image")
 class ImageDetail(APIView):
     """One image: its status and, once it is there, its result."""
 
     @extend_schema(responses={200: serializers.ImageSerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
-    def get(self, request: Request, pk: UUID, brief: bool = False) -> Response:
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
         image = _image(request, pk)
-        if brief and not image.is_final:
-            # The client will wait; the answer is made when that is over.
-            return Pending(image)
-        return Response(serializers.ImageSerializer(image, context={"request": request}).data)
+        held = None if image.is_final else hold(request, partial(until_final, Image, pk))
+        return held or Response(serializers.ImageSerializer(image, context={"request": request}).data)
 
 
 class ImageCancel(APIView):
@@ -158,7 +118,8 @@ class ImageFile(APIView):
 
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        return responses.response(getattr(_image(request, pk), self.kind).name)
+        image = _image(request, pk)
+        return responses.picture(request, getattr(image, self.kind).name, image.sha256)
 
 
 class ImageHeatmap(APIView):
@@ -172,19 +133,16 @@ class ImageHeatmap(APIView):
         },
         parameters=[TOKEN],
     )
-    def get(self, request: Request, pk: UUID) -> HttpResponse:
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
         values = bytes(image.prediction.heatmap) if hasattr(image, "prediction") else b""
         if not values or not image.width or not image.height:
             raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
-        etag = quote_etag(hashlib.sha256(values).hexdigest()[:32])
-        response = get_conditional_response(request, etag=etag) or HttpResponse(
-            heatmaps.png(values, image.width, image.height), content_type="image/png"
+        return responses.cached(
+            request,
+            hashlib.sha256(values).hexdigest(),
+            lambda: HttpResponse(heatmaps.png(values, image.width, image.height), content_type="image/png"),
         )
-        response.headers["ETag"] = etag
-        response.headers["Cache-Control"] = "private, max-age=86400, immutable"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
 
 
 class Studies(APIView):
@@ -200,7 +158,6 @@ class Studies(APIView):
     )
     def post(self, request: Request) -> Response:
         identity = identities.ensure(identities.identify(request))
-        _check_length(request, settings.MAX_STUDY_BYTES)
         upload = serializers.StudyUploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
@@ -213,17 +170,20 @@ class Studies(APIView):
             patient=given["patient"],
             department=department,
         )
-        study = _once(request, identity, given, make)
+        study = once(request, identity, given, make)
         return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
 
 
-@long_poll("study")
 class StudyDetail(APIView):
     """A study's progress."""
 
     @extend_schema(responses={200: serializers.StudySerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
-    def get(self, request: Request, pk: UUID) -> Response:
-        return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        study = _study(request, pk)
+        held = None
+        if may_wait(request) and not study_states([pk])[pk].is_final:
+            held = hold(request, partial(until_final, Study, pk))
+        return held or Response(serializers.StudySerializer(study, context={"request": request}).data)
 
 
 class StudyImages(ListAPIView):
@@ -245,12 +205,11 @@ class StudyImages(ListAPIView):
     )
     def post(self, request: Request, pk: UUID) -> Response:
         study = _study(request, pk, permissions.may_add_to)
-        _check_length(request, settings.MAX_STUDY_BYTES)
         upload = serializers.MoreFilesSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         identity = identities.identify(request)
         make = partial(uploads.add_to_study, identity, study, upload.validated_data["files"])
-        study = _once(request, identity, upload.validated_data, make)
+        study = once(request, identity, upload.validated_data, make)
         return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
 
 
@@ -274,37 +233,3 @@ class StudyCancel(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         cancellation.cancel_study(_study(request, pk, permissions.may_cancel))
         return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
-
-
-@long_poll("prediction")
-class Predict(APIView):
-    """The interface of the first PneumoQueue report: an image in, its two probabilities out, in one request."""
-
-    throttle_classes = (UploadThrottle,)
-    parser_classes = (JSONParser,)
-
-    @extend_schema(
-        request=serializers.PredictSerializer,
-        responses={200: serializers.PredictionAnswerSerializer, "4XX": PROBLEM, 503: PROBLEM},
-        parameters=[KEY],
-    )
-    def post(self, request: Request) -> Response:
-        identity = identities.ensure(identities.identify(request))
-        # Base64 takes four bytes for three.
-        _check_length(request, settings.MAX_IMAGE_BYTES * 4 // 3)
-        asked = serializers.PredictSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        content = ContentFile(_decode(asked.validated_data["image"]), name="predict")
-        department = permissions.department_for(identity, asked.validated_data.get("department"))
-        make = partial(uploads.create_image, identity, content, filename="predict", department=department)
-        image = _once(request, identity, {"file": content}, make)
-        return Pending(image, serializers.ImageSerializer(image, context={"request": request}).data, status=202)
-
-
-def _decode(text: str) -> bytes:
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused("invalid_base64", "The field 'image' is not valid base64.") from None

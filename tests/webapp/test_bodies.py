@@ -1,0 +1,168 @@
+"""Requests' bodies: refused before they are read where they are too large, and received before a thread is taken."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.asgi import browse
+from tests.webapp.conftest import JPEG
+from webapp.config.asgi import application
+from webapp.http import bodies
+from webapp.studies.models import Image, Study
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MB = 2**20
+FORM = "multipart/form-data; boundary=x"
+
+
+@pytest.fixture(autouse=True)
+def small_limits(settings):
+    settings.BODY_LIMITS = dict.fromkeys(["/api/v1/images/", "/api/v1/studies/", "/upload/", "/predict"], 3 * MB)
+    settings.BODY_LIMIT = MB
+
+
+class Client:
+    """A client as the server shows it, which sends as long as somebody reads.
+
+    Attributes:
+        sent: bytes of the body that the application has taken.
+        status, headers, body: of the answer.
+    """
+
+    def __init__(self, path: str, headers: dict[str, str], *, part: int = 64 * 1024, parts: int = 10**6) -> None:
+        self.scope = {
+            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+            "http_version": "1.1", "scheme": "http", "server": ("testserver", 80), "client": ("127.0.0.1", 1),
+            "headers": [(b"host", b"testserver"), *((k.lower().encode(), v.encode()) for k, v in headers.items())],
+        }  # fmt: skip
+        self.part, self.left = bytes(part), parts
+        self.sent, self.status, self.headers, self.body = 0, 0, {}, b""
+
+    async def receive(self) -> dict[str, Any]:
+        self.left -= 1
+        self.sent += len(self.part)
+        return {"type": "http.request", "body": self.part, "more_body": self.left > 0}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        else:
+            self.body += message.get("body", b"")
+
+    def ask(self) -> "Client":
+        async def run() -> None:
+            async with asyncio.timeout(30):
+                await application(self.scope, self.receive, self.send)
+
+        asyncio.run(run())
+        return self
+
+
+PATHS = ["/api/v1/images/", "/api/v1/studies/", "/upload/", "/predict", "/api/v1/auth/token/", "/accounts/login/"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_body_that_is_announced_as_too_large_is_not_read_at_all(path):
+    client = Client(path, {"Content-Type": FORM, "Content-Length": str(10 * MB), "Accept": "application/json"}).ask()
+    assert client.status == 413
+    assert client.headers["content-type"] == "application/problem+json"
+    assert b'"file_too_large"' in client.body
+    assert client.headers["x-content-type-options"] == "nosniff"
+    assert "content-security-policy" in client.headers
+    assert client.sent == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_body_without_a_length_is_read_up_to_the_limit(path):
+    client = Client(path, {"Content-Type": FORM, "Transfer-Encoding": "chunked", "Accept": "application/json"}).ask()
+    assert client.status == 413
+    assert b'"file_too_large"' in client.body
+    assert client.sent <= bodies.limit(path) + 64 * 1024
+
+
+def test_people_get_a_page(client):
+    answer = Client("/upload/", {"Content-Type": FORM, "Content-Length": str(10 * MB), "Accept": "text/html"}).ask()
+    assert answer.status == 413
+    assert b"at most 3 MB" in answer.body
+    assert b"<html" in answer.body
+
+
+def test_a_full_disk_is_an_answer_and_not_an_error(settings, tmp_path):
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "gone")
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 1024
+    client = Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": str(2 * MB)}, parts=32).ask()
+    assert client.status == 503
+    assert b'"storage_unavailable"' in client.body
+
+
+def test_a_client_that_leaves_early_is_forgotten():
+    client = Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": str(2 * MB)})
+
+    async def leave():
+        return {"type": "http.disconnect"}
+
+    client.receive = leave  # type: ignore[method-assign]
+    assert client.ask().status == 0
+    assert not Image.objects.exists()
+
+
+@pytest.mark.parametrize("memory", [10 * MB, 1024], ids=["in memory", "on the disk"])
+def test_uploads_come_whole_with_and_without_a_length(settings, memory):
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = memory
+    content = JPEG + bytes(2 * MB)
+
+    async def chunks():
+        head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+        for part in (head, *(content[i : i + 50_000] for i in range(0, len(content), 50_000)), b"\r\n--x--\r\n"):
+            yield part
+
+    async def scenario(by):
+        first = await by.post("/api/v1/images/", files={"file": ("a.jpg", content)})
+        second = await by.post("/api/v1/images/", content=chunks(), headers={"Content-Type": FORM})
+        return first.status_code, second.status_code
+
+    assert browse(scenario) == (202, 202)
+    assert [image.file.read() for image in Image.objects.all()] == [content, content]
+    assert not Study.objects.exists()
+
+
+def test_a_header_with_an_underscore_does_not_pass_for_one_of_a_proxy(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+    async def scenario(by):
+        image = {"file": ("a.jpg", JPEG)}
+        by_proxy = await by.post("/api/v1/images/", files=image, headers={"X-Forwarded-Proto": "https"})
+        by_client = await by.post("/api/v1/images/", files=image, headers={"X_Forwarded_Proto": "https"})
+        return [answer.json()["url"].partition(":")[0] for answer in (by_proxy, by_client)]
+
+    assert browse(scenario) == ["https", "http"]
+
+
+def test_a_query_of_any_bytes_is_answered():
+    client = Client("/api/v1/images/", {})
+    client.scope |= {"method": "GET", "query_string": "page=1&note=Lunge-rechts-\xfc".encode("latin-1")}
+    assert client.ask().status == 200
+
+
+def test_a_slow_upload_holds_no_thread(settings):
+    async def slow():
+        yield b"--x\r\n"
+        await asyncio.sleep(20)
+
+    async def scenario(by):
+        slow_ones = [
+            asyncio.create_task(by.post("/api/v1/images/", content=slow(), headers={"Content-Type": FORM}))
+            for _ in range(settings.WEB_THREADS * 3)
+        ]
+        await asyncio.sleep(0.3)
+        answer = await asyncio.wait_for(by.get("/api/v1/images/"), 5)
+        assert not any(task.done() for task in slow_ones)
+        for task in slow_ones:
+            task.cancel()
+        await asyncio.gather(*slow_ones, return_exceptions=True)
+        return answer.status_code
+
+    assert browse(scenario) == 200

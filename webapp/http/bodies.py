@@ -1,0 +1,151 @@
+"""Receive a request's body before a thread is taken for the request, and never more of it than its path allows."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+#: The key among the ASGI scope's extensions under which the reason stands why a body was not received.
+EXTENSION = "pneumoqueue.body"
+TOO_LARGE, NO_SPACE = "file_too_large", "storage_unavailable"
+CHUNK = 2**20
+_NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+def limit(path: str) -> int:
+    """Bytes that the body of a request to this path may have."""
+    limits = (most for pattern, most in settings.BODY_LIMITS.items() if re.fullmatch(pattern, path))
+    return int(next(limits, settings.BODY_LIMIT))
+
+
+def refusal(request: HttpRequest) -> str:
+    """Why the body of a request was not received: one of this module's codes, or nothing."""
+    scope: dict[str, Any] = request.META.get("asgi.scope", {})
+    return str(scope.get("extensions", {}).get(EXTENSION, ""))
+
+
+class ReceivedBodies:
+    """An ASGI application around another one, which gets each body complete and with its length.
+
+    A slow client thus holds no thread, and WSGI, which knows no body without a length, gets one. Where a body is too
+    large, by its ``Content-Length`` or by what has come of it, the application gets an empty one and the reason, see
+    :func:`refusal`. The server reads and drops what the client still sends.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope = _as_wsgi_takes_it(scope)
+        if not _has_body(scope["headers"]):
+            await self.app(scope, receive, send)
+            return
+        most = limit(scope["path"])
+        if _declared_length(scope["headers"]) > most:
+            await self.app(_refused(scope, TOO_LARGE), _empty, send)
+            return
+        with SpooledTemporaryFile(
+            max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
+        ) as file:
+            try:
+                length = await _spool(receive, file, most)
+            except OSError:
+                await self.app(_refused(scope, NO_SPACE), _empty, send)
+                return
+            if length is None:
+                return
+            if length > most:
+                await self.app(_refused(scope, TOO_LARGE), _empty, send)
+                return
+            if not length:  # as of a form that was chunked and empty
+                await self.app(_with_length(scope, 0), _empty, send)
+                return
+            file.seek(0)
+            await self.app(_with_length(scope, length), _reader(file, length, receive), send)
+
+
+def _as_wsgi_takes_it(scope: Any) -> Any:
+    """A request without what WSGI cannot express.
+
+    Headers with an underscore would pass for those with a hyphen there, which proxies set and clients must not.
+    """
+    return {
+        **scope,
+        "headers": [header for header in scope["headers"] if b"_" not in header[0]],
+        "query_string": _NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], scope["query_string"]),
+    }
+
+
+async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
+    """Write a body into a file, and return its length, which exceeds ``most`` where the rest was not received.
+
+    None stands for a client that has left.
+    """
+    length, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        more = message.get("more_body", False)
+        length += len(part)
+        if length > most:
+            break
+        if length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:  # the file is on the disk now
+            await asyncio.to_thread(file.write, part)
+        else:
+            file.write(part)
+    return length
+
+
+def _reader(file: IO[bytes], length: int, receive: Any) -> Any:
+    """ASGI's ``receive`` for a body that lies in a file."""
+    left = length
+
+    async def read() -> dict[str, Any]:
+        nonlocal left
+        if not left:
+            message: dict[str, Any] = await receive()
+            return message
+        on_disk = length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+        part = await asyncio.to_thread(file.read, CHUNK) if on_disk else file.read(CHUNK)
+        left -= len(part)
+        return {"type": "http.request", "body": part, "more_body": left > 0}
+
+    return read
+
+
+async def _empty() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def _has_body(headers: Headers) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0") for name, value in headers
+    )
+
+
+def _declared_length(headers: Headers) -> int:
+    """The length that a client announces; 0 where it announces none, and what it sends has to be counted."""
+    try:
+        return max((int(value) for name, value in headers if name == b"content-length"), default=0)
+    except ValueError:
+        return 0
+
+
+def _with_length(scope: Any, length: int) -> Any:
+    kept = [header for header in scope["headers"] if header[0] not in (b"content-length", b"transfer-encoding")]
+    return {**scope, "headers": [*kept, (b"content-length", str(length).encode())]}
+
+
+def _refused(scope: Any, code: str) -> Any:
+    return {**_with_length(scope, 0), "extensions": {**(scope.get("extensions") or {}), EXTENSION: code}}

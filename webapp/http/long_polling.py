@@ -1,0 +1,132 @@
+"""Long-polling for synchronous views: a request that waits holds no thread and no connection to the database.
+
+A view that has nothing to tell yet returns :func:`hold`. Its thread is free again at once; when what it waits for has
+happened, or the time is over, the request is passed to Django once more and answered.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+#: The key among the ASGI scope's extensions by which a view knows that it may wait.
+EXTENSION = "pneumoqueue.hold"
+#: Headers of a body, which the request that is passed on again has not.
+BODY_HEADERS = (b"content-length", b"content-type", b"transfer-encoding")
+
+Until = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Hold:
+    until: Until
+    seconds: float
+    then: str
+
+
+def wait_seconds(request: HttpRequest) -> float:
+    """The ``wait`` parameter of a GET, at least 0 and at most the limit; what is no number counts as 0."""
+    if request.method != "GET":
+        return 0.0
+    try:
+        seconds = float(request.GET.get("wait", 0))
+    except ValueError:
+        return 0.0
+    return min(max(seconds, 0.0), float(settings.MAX_WAIT_SECONDS)) if math.isfinite(seconds) else 0.0
+
+
+def may_wait(request: HttpRequest | Any) -> bool:
+    """Whether :func:`hold` would let a request wait for as long as its client asks."""
+    return _offer(request) is not None and wait_seconds(request) > 0
+
+
+def _offer(request: HttpRequest | Any) -> dict[str, _Hold] | None:
+    extensions: dict[str, Any] = request.META.get("asgi.scope", {}).get("extensions", {})
+    return extensions.get(EXTENSION)
+
+
+def hold(
+    request: HttpRequest | Any, until: Until, *, seconds: float | None = None, then: str = ""
+) -> HttpResponse | None:
+    """Let a request wait.
+
+    Args:
+        request: Django's or REST Framework's.
+        until: makes what is awaited in the event loop. It may take for ever and fail in no other way than to end.
+        seconds: at most; by default what the client asks for by ``?wait=``.
+        then: the path, with its query, that is asked by GET for the answer; by default the request's own.
+
+    Returns:
+        What the view has to return. None where the request does not wait: it does not ask to, it has waited already,
+        or there is no :class:`LongPolling` around Django, as in a plain WSGI server.
+    """
+    offer = _offer(request)
+    seconds = wait_seconds(request) if seconds is None else seconds
+    if offer is None or seconds <= 0:
+        return None
+    offer["hold"] = _Hold(until, seconds, then or request.get_full_path())
+    return HttpResponse(status=204)
+
+
+class LongPolling:
+    """An ASGI application around Django's that carries out :func:`hold`."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        offer: dict[str, _Hold] = {}
+
+        async def send_unless_held(message: Any) -> None:
+            if not offer:
+                await send(message)
+
+        extensions = {**(scope.get("extensions") or {}), EXTENSION: offer}
+        await self.app({**scope, "extensions": extensions}, receive, send_unless_held)
+        if offer and await _wait(offer["hold"], receive):
+            await self.app(_again(scope, offer["hold"].then), _no_body, send)
+
+
+async def _wait(held: _Hold, receive: Any) -> bool:
+    """Wait until a hold ends; returns whether the client is still there."""
+    waiting = asyncio.ensure_future(held.until())
+    left = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((waiting, left), timeout=held.seconds, return_when=asyncio.FIRST_COMPLETED)
+        return not left.done()
+    finally:
+        for task in (waiting, left):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _disconnected(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _again(scope: Any, target: str) -> Any:
+    """The request by GET of a path and query."""
+    path, _, query = target.partition("?")
+    return {
+        **scope,
+        "method": "GET",
+        "path": unquote_to_bytes(path).decode(),
+        "raw_path": path.encode("ascii"),
+        "query_string": query.encode("ascii"),
+        "headers": [header for header in scope["headers"] if header[0] not in BODY_HEADERS],
+    }
+
+
+async def _no_body() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}

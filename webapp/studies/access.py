@@ -1,0 +1,36 @@
+"""Find one object that a client may see. What it may not see does not exist for it."""
+
+from typing import TypeVar
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
+from webapp.refusals import Refused
+from webapp.studies.models import Image, Study
+
+Found = TypeVar("Found", Image, Study)
+
+
+def visible_image(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
+    """An image with its result, patient, study and department.
+
+    Raises:
+        Http404: there is none, or the client may not see it.
+        Refused: ``not_allowed`` where the client may see it, and may do no more.
+    """
+    images = Image.objects.visible_to(identity).select_related("prediction", "patient", "study", "department")
+    return _allowed(identity, get_object_or_404(images, pk=pk), may)
+
+
+def visible_study(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
+    """A study with its patient and department; errors as of :func:`visible_image`."""
+    studies = Study.objects.visible_to(identity).select_related("patient", "department")
+    return _allowed(identity, get_object_or_404(studies, pk=pk), may)
+
+
+def _allowed(identity: Identity, found: Found, may: permissions.Predicate) -> Found:
+    if not may(identity, found):
+        raise Refused("not_allowed", "You may see this, but your role in its department does not allow more.")
+    return found

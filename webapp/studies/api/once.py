@@ -1,0 +1,24 @@
+"""Requests with an ``Idempotency-Key``: sent again, they are answered with the same job."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from webapp.accounts.identity import Identity
+from webapp.studies.services import idempotency
+
+KEY = OpenApiParameter(
+    idempotency.HEADER, str, OpenApiParameter.HEADER, description="your own name for this request: sent again with the "
+    "same name within 24 hours, it is answered with the same job"
+)  # fmt: skip
+
+
+def once(request: Request, identity: Identity, given: dict[str, Any], make: Callable[..., Any]) -> Any:
+    """The job that a request makes, or has made before with the same Idempotency-Key."""
+    fields = {name: value for name, value in given.items() if name not in ("file", "files")}
+    files = given.get("files") or [given["file"]]
+    key = idempotency.key_of(identity, request.headers.get(idempotency.HEADER, ""), request.path, fields, files)
+    return idempotency.once(key, partial(make, key=key))

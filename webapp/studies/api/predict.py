@@ -1,0 +1,134 @@
+"""The interface of the first PneumoQueue report: an image in, its two probabilities out, in one request."""
+
+import base64
+import binascii
+import json
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.signing import BadSignature, TimestampSigner
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from webapp.accounts import identity as identities
+from webapp.departments import permissions
+from webapp.http import problems
+from webapp.http.long_polling import hold
+from webapp.http.schema import PROBLEM
+from webapp.refusals import Refused
+from webapp.studies.api import serializers
+from webapp.studies.api.once import KEY, once
+from webapp.studies.api.throttles import UploadThrottle
+from webapp.studies.models import Image
+from webapp.studies.services import uploads
+from webapp.studies.waiting import until_final
+
+#: Signs which image's answer a request that has waited is to get; nobody outside sees it.
+_signer = TimestampSigner(salt="pneumoqueue.predict")
+
+
+class UncachedJSONParser(BaseParser):
+    """JSON that is read from the request itself, where REST Framework's parser would have Django keep a copy."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        try:
+            return json.load(stream)
+        except (ValueError, RecursionError) as error:
+            raise ParseError(f"JSON parse error - {error}") from error
+
+
+class Predict(APIView):
+    """An image in, its two probabilities out, in one request."""
+
+    throttle_classes = (UploadThrottle,)
+    parser_classes = (UncachedJSONParser,)
+
+    @extend_schema(
+        request=serializers.PredictSerializer,
+        responses={200: serializers.PredictionAnswerSerializer, "4XX": PROBLEM, 503: PROBLEM},
+        parameters=[KEY],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        identity = identities.ensure(identities.identify(request))
+        content, slug = _content(request)
+        department = permissions.department_for(identity, slug)
+        make = partial(uploads.create_image, identity, content, filename="predict", department=department)
+        image = once(request, identity, {"file": content}, make)
+        held = hold(
+            request,
+            partial(until_final, Image, image.pk),
+            seconds=settings.PREDICT_TIMEOUT_SECONDS,
+            then=reverse("predict-answer", args=[_signer.sign(str(image.pk))]),
+        )
+        return held or _answer(request, image)
+
+
+def predict_answer(request: HttpRequest, signed: str) -> HttpResponse:
+    """The answer of :class:`Predict` once it has waited."""
+    try:
+        pk = _signer.unsign(signed, max_age=settings.PREDICT_TIMEOUT_SECONDS + 60)
+    except BadSignature:
+        raise Http404 from None
+    return _answer(request, Image.objects.select_related("prediction").filter(pk=pk).first())
+
+
+def _content(request: Request) -> tuple[ContentFile, str | None]:
+    """The image in a request and its department's slug. The request's own copies of the image are dropped, since others
+    may keep the request for a while."""
+    upload = serializers.PredictSerializer(data=request.data)
+    upload.is_valid(raise_exception=True)
+    text = upload.validated_data.pop("image")
+    request.data.clear()
+    content = _decode(text)
+    if len(content) > settings.MAX_PREDICT_BYTES:
+        limit = settings.MAX_PREDICT_BYTES / 2**20
+        raise Refused("file_too_large", f"An image of at most {limit:.0f} MB can be sent here.")
+    return ContentFile(content, name="predict"), upload.validated_data.get("department")
+
+
+def _decode(text: str) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("invalid_base64", "The field 'image' is not valid base64.") from None
+
+
+def _answer(request: HttpRequest | Request, image: Image | None) -> HttpResponse:
+    if image is None:
+        raise Http404
+    common: dict[str, Any] = {
+        "id": str(image.pk),
+        "url": request.build_absolute_uri(reverse("api-image", args=[image.pk])),
+    }
+    if image.guest:
+        common["token"] = identities.make_token(image.guest)
+    if hasattr(image, "prediction"):
+        prediction = image.prediction
+        return JsonResponse(
+            {
+                "prediction": [[prediction.normal, prediction.pneumonia]],
+                "label": prediction.label,
+                "probability": prediction.pneumonia,
+                "threshold": prediction.threshold,
+                "model": prediction.model,
+                "warnings": prediction.warnings,
+                **common,
+            }
+        )
+    if image.error_code:
+        document = problems.body(422, image.error_code, image.error_detail, **common)
+    else:
+        detail = "The image is still waiting to be read. Ask for it at its URL, or try again later."
+        document = problems.body(503, "not_read_in_time", detail, **common)
+    return JsonResponse(document, status=document["status"], content_type=problems.CONTENT_TYPE)
