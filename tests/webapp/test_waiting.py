@@ -165,7 +165,7 @@ def test_a_study_wakes_when_a_zip_is_unpacked_or_fails(guest):
         seen = (await in_thread(waiting.study_states)([study.pk]))[study.pk]
         waiter = asyncio.create_task(waiting.wait_for_change("study", study.pk, seen, 20))
         await asyncio.sleep(0.2)
-        await in_thread(archives.fail_archive)(archive.pk, "archive_corrupt", "Damaged.")
+        await in_thread(archives.fail_archive)(archive, "archive_corrupt", "Damaged.")
         return seen, await timed(waiter)
 
     seen, (state, seconds) = asyncio.run(scenario())

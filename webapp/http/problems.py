@@ -33,6 +33,7 @@ STATUSES = {
     "archive_encrypted": 400,
     "archive_not_here": 415,
     "archive_too_large": 413,
+    "daily_limit_reached": 429,
     "dicom_not_supported": 415,
     "file_empty": 400,
     "file_too_large": 413,
@@ -42,7 +43,9 @@ STATUSES = {
     "not_a_reviewer": 403,
     "not_an_image": 415,
     "not_read_yet": 409,
+    "study_too_large": 413,
     "svg_not_supported": 415,
+    "too_many_files": 413,
     "too_many_webhooks": 409,
     "webhook_inactive": 409,
     "webhook_url_refused": 400,
@@ -56,10 +59,11 @@ def status_of(refusal: Refused) -> int:
 class Problem(exceptions.APIException):
     """An error of the API with its own status, code and sentence."""
 
-    def __init__(self, status_code: int, code: str, detail: str) -> None:
+    def __init__(self, status_code: int, code: str, detail: str, wait: float | None = None) -> None:
         super().__init__(detail, code)
         self.status_code = status_code
         self.code = code
+        self.wait = wait  # REST Framework makes a header Retry-After of it
 
 
 def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -77,7 +81,7 @@ def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST Framework's handler, giving problem documents."""
     if isinstance(error, Refused):
-        error = Problem(status_of(error), error.code, error.detail)
+        error = Problem(status_of(error), error.code, error.detail, error.retry_after)
     if isinstance(error, SuspiciousOperation):
         error = _refused(error)
     if isinstance(error, StorageUnavailable):

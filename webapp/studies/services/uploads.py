@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Sequence
 from functools import partial
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.core.files import File
 from django.core.files.storage import default_storage
@@ -12,10 +13,12 @@ from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.observability import correlation
+from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Patient, Study
+from webapp.studies.services import limits
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.transactions import atomically
 
@@ -28,11 +31,13 @@ def create_image(
     """Store one uploaded image and have it read.
 
     Raises:
-        Refused: where the file can be refused from its first bytes.
+        Refused: where the file can be refused from its first bytes, or the day's limit is reached.
     """
     signatures.check_image(file)
-    image = _new_image(identity, file, filename=filename, priority=priority)
-    _keep_image(image, identity, patient)
+    with limits.daily_bytes(identity, file.size):
+        image = Image(owner=identity.user, guest=identity.guest, **_new(filename, file.size, priority))
+        _store(image, file)
+        _keep_image(image, identity, patient)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
     return image
 
@@ -50,28 +55,32 @@ def create_study(identity: Identity, files: Sequence[File], *, name: str = "", p
     A file that is no image becomes a failed image: it is listed with its reason, and the others go on.
 
     Raises:
-        Refused: where a ZIP cannot be read or breaks a limit.
+        Refused: where a ZIP cannot be read, or the study breaks a limit.
     """
     listed = [(file, zips.entries(file) if signatures.is_zip(file) else None) for file in files]
+    sizes = [file.size if entries is None else sum(entry.size for entry in entries) for file, entries in listed]
+    limits.check_study(sum(1 if entries is None else len(entries) for _, entries in listed), sum(sizes))
     study = Study(name=name[:255], owner=identity.user, guest=identity.guest)
-    images, archives = [], []
-    now = timezone.now()
-    for file, entries in listed:
-        if entries is None:
-            images.append(study_image(study, identity, file, str(file.name)))
-        else:
-            archive = Archive(
-                study=study,
-                filename=str(file.name)[:255],
-                total=len(entries),
-                dispatched_at=now,
-                request_id=correlation.request_id(),
-            )
-            archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
-            archives.append(archive)
-    _keep_study(study, images, archives, identity, patient)
+    with limits.daily_bytes(identity, sum(sizes)):
+        images = [study_image(study, file, str(file.name), signatures.refusal(file))
+                  for file, entries in listed if entries is None]  # fmt: skip
+        archives = [_new_archive(study, file, len(entries)) for file, entries in listed if entries is not None]
+        _keep_study(study, images, archives, identity, patient)
     logger.info("study %s accepted: %d images, %d archives", study.pk, len(images), len(archives))
     return study
+
+
+def _new_archive(study: Study, file: File, total: int) -> Archive:
+    archive = Archive(
+        study=study,
+        filename=str(file.name)[:255],
+        total=total,
+        dispatched_at=timezone.now(),
+        request_id=correlation.request_id(),
+    )
+    file.seek(0)
+    archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
+    return archive
 
 
 @atomically
@@ -90,31 +99,36 @@ def _keep_study(study: Study, images: list[Image], archives: list[Archive], iden
         transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
 
 
-def study_image(study: Study, identity: Identity, file: File, filename: str) -> Image:
-    """An image row of a study, not yet saved; already failed where its first bytes say that it is none."""
-    image = _new_image(identity, file, filename=filename, priority=Priority.BULK)
-    image.study = study
-    refusal = signatures.refusal(file)
-    if refusal:
+def study_image(study: Study, file: File, filename: str, refused: Refused | None, pk: UUID | None = None) -> Image:
+    """An image row of a study, not yet saved, with its file stored.
+
+    One that was refused has failed already, and has no file; nor has one of a study that was cancelled.
+    """
+    fields = _new(filename, file.size, Priority.BULK)
+    image = Image(pk=pk or uuid4(), study=study, owner=study.owner, guest=study.guest, **fields)
+    if refused:
         image.status, image.finished_at = Status.FAILED, timezone.now()
-        image.error_code, image.error_detail = refusal.code, refusal.detail
+        image.error_code, image.error_detail = refused.code, refused.detail
+    elif not study.cancelled_at:
+        _store(image, file)
     return image
 
 
-def _new_image(identity: Identity, file: File, *, filename: str, priority: str) -> Image:
-    image = Image(
-        owner=identity.user,
-        guest=identity.guest,
-        filename=filename[-255:],
-        size=file.size,
-        priority=priority,
-        dispatched_at=timezone.now(),
-        request_id=correlation.request_id(),
-    )
+def _new(filename: str, size: int, priority: str) -> dict[str, Any]:
+    """The fields of a new image that do not depend on whose it is."""
+    return {
+        "filename": filename[-255:],
+        "size": size,
+        "priority": priority,
+        "dispatched_at": timezone.now(),
+        "request_id": correlation.request_id(),
+    }
+
+
+def _store(image: Image, file: File) -> None:
+    """Store an image's file: before its row, since a row without its file would be a broken promise."""
     file.seek(0)
-    # The bytes come first: a row without its file would be a broken promise, a file without a row is only litter.
     image.file = default_storage.save(_path("uploads", image.pk, signatures.suffix(file)), file)
-    return image
 
 
 def _path(kind: str, pk: UUID, suffix: str) -> str:
