@@ -39,7 +39,7 @@ def cancel_study(study: Study) -> int:
     left = study.images.filter(status__in=WAITING)
     cancelled = left.update(status=Status.CANCELLED, finished_at=now, claim=None)
     Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
-    # And those that a ZIP's worker, which locks the study, has written just before; the next ones it writes as cancelled.
+    # And those that a ZIP's worker, which locks the study, has just written; it writes the next ones as cancelled.
     cancelled += left.update(status=Status.CANCELLED, finished_at=now, claim=None)
     study_progressed([study.pk])
     logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
