@@ -31,7 +31,7 @@ def admin(service: Service) -> httpx.Client:
 
 def token(service: Service) -> str:
     login = {"username": "admin", "password": service.admin_password}
-    answer = httpx.post(f"{service.url}/api/v1/auth/token/", json=login)
+    answer = httpx.post(f"{service.url}/api/v1/auth/token/", json=login, timeout=90)
     answer.raise_for_status()
     return str(answer.json()["token"])
 

@@ -7,9 +7,11 @@ class Refused(Exception):
     Attributes:
         code: for programs, one of the keys of :data:`webapp.http.problems.STATUSES`.
         detail: a sentence that a person can act on.
+        retry_after: seconds until the same request may be accepted, where time alone helps.
     """
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, *, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.retry_after = retry_after

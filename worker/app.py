@@ -1,7 +1,8 @@
 """``celery -A worker.app``: the tasks, and what a worker of each role needs.
 
-The environment variable ``PNEUMOQUEUE_ROLE`` is ``ingest`` (several processes that prepare images), ``infer`` (one
-process per device that reads them) or ``deliver`` (what sends the outbox to other systems).
+The environment variable ``PNEUMOQUEUE_ROLE`` is ``ingest`` (prepares images of those who wait), ``bulk`` (unpacks ZIPs
+and prepares the images of studies), ``infer`` (one process per device that reads them) or ``deliver`` (sends the outbox
+to other systems).
 """
 
 import os

@@ -11,9 +11,8 @@ from django.utils import timezone
 
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
-from webapp.refusals import Refused
 from webapp.studies.outbox.services import TASK_SECONDS
-from webapp.studies.services import archives, failures, preparation, reading, reconciliation
+from webapp.studies.services import archives, failures, preparation, reading
 from worker.deliver import delivering
 from worker.infer import reader
 from worker.infer.batching import AdaptiveBatches
@@ -50,23 +49,10 @@ def ingest(image_id: str) -> str:
         return "internal_error"
 
 
-@app.task(name="worker.unpack", time_limit=1800)
-def unpack(archive_id: str) -> str:
-    """Make images of a ZIP."""
-    try:
-        return f"{archives.unpack(UUID(archive_id))} images"
-    except Refused as error:
-        archives.fail_archive(UUID(archive_id), error.code, error.detail)
-        return error.code
-    except FileNotFoundError:
-        archives.fail_archive(
-            UUID(archive_id), "file_missing", "The ZIP is gone from the storage. Please upload it again."
-        )
-        return "file_missing"
-    except (Error, OSError):
-        # Not the ZIP's fault: it stays queued, and the reconciler sends it again.
-        archives.refund_archive_attempt(UUID(archive_id))
-        raise
+@app.task(name="worker.unpack", bind=True, time_limit=settings.UNPACK_TIME_LIMIT)
+def unpack(self: Any, archive_id: str) -> str:
+    """Make images of the next files of a ZIP."""
+    return f"{archives.unpack(UUID(archive_id), worker=self.request.hostname or '')} images"
 
 
 class ReadingTask(AdaptiveBatches):
@@ -91,16 +77,6 @@ def infer(requests: Collection[Any]) -> str:
     """Read a batch of images."""
     ids = list(dict.fromkeys(UUID(request.args[0]) for request in requests))
     return f"{reader.read_batch(ids)} of a batch of {len(ids)}"
-
-
-@app.task(name="worker.reconcile", ignore_result=True, time_limit=60)
-def reconcile() -> dict[str, Any]:
-    """Find what was lost on its way and send it again."""
-    done = reconciliation.reconcile()
-    metrics.found(done)
-    if any(done.values()):
-        logger.warning("reconciled: %s", done)
-    return done
 
 
 @app.task(name="worker.deliver", bind=True, ignore_result=True, time_limit=TASK_SECONDS)

@@ -32,19 +32,27 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     celery = [sys.executable, "-m", "celery", "-A", "worker.app", "--quiet"]
     # Workers of different roles have nothing to gossip about, and events (-E) are what Flower shows.
     worker = [*celery, "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
-    ingest_queues = "control,ingest.interactive,ingest.bulk"
+    # However much is sent in bulk, those who wait have processes of their own that prepare their images.
+    bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
     # On the same processors, accepting and preparing go before reading, which would slow both down twofold and then
-    # wait for them anyway.
+    # wait for them anyway; and whoever waits goes before bulk.
     after_the_others = ["nice", "-n", "10"]
     return [
         Program("redis", [str(redis_server), str(redis_conf_path(config))], priority=10),
         Program(
             "ingest",
-            [*worker, "--hostname=ingest@%h", f"--queues={ingest_queues}", "--concurrency=2"],
+            [*worker, "--hostname=ingest@%h", "--queues=ingest.interactive", "--concurrency=2"],
             priority=20,
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "ingest", **_metrics(config, 0)},
+        ),
+        Program(
+            "bulk",
+            [*after_the_others, *worker, "--hostname=bulk@%h", f"--queues={bulk_queues}", "--concurrency=2"],
+            priority=20,
+            stop_seconds=30,
+            environment={"PNEUMOQUEUE_ROLE": "bulk", **_metrics(config, 3)},
         ),
         Program(
             "infer",

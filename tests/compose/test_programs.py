@@ -93,11 +93,15 @@ def test_every_queue_has_its_worker(children: dict[str, Program], settings: obje
 
     asked = {dispatch.queue_of(step, priority) for step in (dispatch.INGEST, dispatch.INFER) for priority in Priority}
     served: list[str] = []
-    for name in ("ingest", "infer", "deliver"):
+    for name in ("ingest", "bulk", "infer", "deliver"):
         [queues] = [word for word in children[name].command if word.startswith("--queues=")]
         served += queues.removeprefix("--queues=").split(",")
         assert children[name].environment["PNEUMOQUEUE_ROLE"] == name
-    assert sorted(served) == sorted({*asked, "control", "deliver"})
+    assert sorted(served) == sorted({*asked, "control", "deliver", dispatch.UNPACK_QUEUE})
+
+
+def test_nothing_sent_in_bulk_takes_the_processes_of_those_who_wait(children: dict[str, Program]) -> None:
+    assert "--queues=ingest.interactive" in children["ingest"].command
 
 
 def test_what_listens_does_so_on_loopback_only(config: Config, children: dict[str, Program]) -> None:
@@ -165,8 +169,8 @@ def test_the_web_process_shows_the_workers_metrics_unless_they_have_ports(config
         }
 
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(programs.metrics_dir(config))}
-    assert metrics(config) == {"web": shared, "ingest": shared, "infer": shared, "deliver": shared}
+    assert metrics(config) == {"web": shared, "ingest": shared, "bulk": shared, "infer": shared, "deliver": shared}
     assert metrics(replace(config, metrics_port=9101)) == {
         "web": shared, "ingest": {"METRICS_PORT": "9101"}, "infer": {"METRICS_PORT": "9102"},
-        "deliver": {"METRICS_PORT": "9103"},
+        "deliver": {"METRICS_PORT": "9103"}, "bulk": {"METRICS_PORT": "9104"},
     }  # fmt: skip

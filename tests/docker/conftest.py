@@ -23,7 +23,18 @@ ROOT = Path(__file__).resolve().parents[2]
 #: From nothing to all containers well; a slow machine loads TensorFlow for a minute.
 START_SECONDS = 600
 #: Those that go on; migrate runs to its end.
-SERVICES = ("proxy", "web", "worker-infer", "worker-ingest", "worker-deliver", "beat", "flower", "db", "redis")
+SERVICES = (
+    "proxy",
+    "web",
+    "worker-infer",
+    "worker-ingest",
+    "worker-bulk",
+    "worker-deliver",
+    "beat",
+    "flower",
+    "db",
+    "redis",
+)
 
 
 @cache

@@ -60,7 +60,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     )  # fmt: skip
     first = free_ports(1)[0]
     with running(folder / "data", METRICS_PORT=str(first), TLS_CERTIFICATE=str(certificate)) as service:
-        service.metrics_ports = (first, first + 1, first + 2)
+        service.metrics_ports = tuple(range(first, first + 4))
         yield service
 
 
@@ -72,10 +72,10 @@ def prometheus(binaries: Path, watched: Service, tmp_path_factory: pytest.TempPa
     shutil.copytree(PROMETHEUS / "rules", folder / "rules")
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    ingest, infer, deliver = watched.metrics_ports
+    ingest, infer, deliver, bulk = watched.metrics_ports
     here = {"web": watched.url, "worker-ingest": f"//127.0.0.1:{ingest}", "worker-infer": f"//127.0.0.1:{infer}",
-            "worker-deliver": f"//127.0.0.1:{deliver}", "flower": watched.flower_url,
-            "prometheus": f"//127.0.0.1:{port}"}  # fmt: skip
+            "worker-deliver": f"//127.0.0.1:{deliver}", "worker-bulk": f"//127.0.0.1:{bulk}",
+            "flower": watched.flower_url, "prometheus": f"//127.0.0.1:{port}"}  # fmt: skip
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
         job["metrics_path"] = "/metrics"
@@ -122,7 +122,7 @@ def test_promtool_accepts_configuration_and_rules_and_their_tests_pass(binaries:
 
 def test_prometheus_gets_an_answer_from_every_process(prometheus: httpx.Client) -> None:
     assert {series["metric"]["job"]: series["value"][1] for series in ask(prometheus, "up")} == dict.fromkeys(
-        ("web", "worker-ingest", "worker-infer", "worker-deliver", "flower", "prometheus"), "1"
+        ("web", "worker-ingest", "worker-bulk", "worker-infer", "worker-deliver", "flower", "prometheus"), "1"
     )
 
 

@@ -65,7 +65,8 @@ def test_all_containers_get_well(stack: Stack) -> None:
 
 
 def test_the_root_file_systems_are_read_only(stack: Stack) -> None:
-    for service in ("web", "worker-infer", "worker-ingest", "worker-deliver", "beat", "flower", "proxy", "redis"):
+    ours = ("web", "worker-infer", "worker-ingest", "worker-bulk", "worker-deliver", "beat", "flower")
+    for service in (*ours, "proxy", "redis"):
         said = stack.compose("exec", "-T", service, "sh", "-c", "touch /etc/written 2>&1 || id -u")
         assert "Read-only" in said, service
         assert said.split()[-1] != "0", service
@@ -130,7 +131,7 @@ def test_flower_and_metrics_are_for_staff(stack: Stack) -> None:
         page = by.get("/flower/").raise_for_status()
         assert "Flower" in page.text
         listed = by.get("/flower/workers?json=1").raise_for_status().json()["data"]
-        assert {worker["hostname"].partition("@")[0] for worker in listed} >= {"ingest", "infer"}
+        assert {worker["hostname"].partition("@")[0] for worker in listed} >= {"ingest", "bulk", "infer"}
         assert by.get("/flower/static/css/flower.css").status_code == 200
     with clients.admin(stack) as by:
         assert "pneumoqueue_images" in by.get("/metrics").raise_for_status().text
@@ -291,11 +292,11 @@ def test_rolling_to_the_next_release_and_back_loses_none(stack: Stack) -> None:
             load.until_read(20)
             stack.environment["VERSION"] = version
             stack.compose("run", "--rm", "migrate")
-            stack.compose("up", "-d", "--no-deps", "worker-ingest", "worker-infer", "worker-deliver")
+            stack.compose("up", "-d", "--no-deps", "worker-ingest", "worker-bulk", "worker-infer", "worker-deliver")
             stack.compose("up", "-d", "--no-deps", "web", "beat", "flower")
             stack.compose("up", "-d", "proxy")
             stack.until_well()
-            for service in ("web", "worker-ingest", "worker-infer", "worker-deliver", "beat", "flower"):
+            for service in ("web", "worker-ingest", "worker-bulk", "worker-infer", "worker-deliver", "beat", "flower"):
                 (container,) = stack.containers(service)
                 assert docker("inspect", "--format={{.Config.Image}}", container).endswith(f":{version}")
         results = load.each_once()

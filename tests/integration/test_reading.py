@@ -137,10 +137,10 @@ def test_flower_shows_workers_queues_and_tasks(service: Service) -> None:
     with httpx.Client(base_url=service.flower_url, auth=("admin", service.flower_password())) as flower:
         deadline = time.monotonic() + 30  # it asks the workers, who may be busy for longer than it waits
         names: set[str] = set()
-        while names != {"ingest", "infer"} and time.monotonic() < deadline:
+        while names != {"ingest", "bulk", "infer"} and time.monotonic() < deadline:
             names = {name.split("@")[0] for name in flower.get("/api/workers", params={"refresh": 1}).json()}
         tasks = flower.get("/api/tasks").json().values()
-    assert names == {"ingest", "infer"}
+    assert names == {"ingest", "bulk", "infer"}
     assert {task["name"] for task in tasks if task["state"] == "SUCCESS"} >= {"worker.ingest", "worker.infer"}
     assert httpx.get(f"{service.flower_url}/api/tasks").status_code == 401
 

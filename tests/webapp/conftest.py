@@ -3,7 +3,7 @@
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +32,7 @@ from webapp.departments.models import Department
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Study
-from webapp.studies.services import reading
+from webapp.studies.services import archives, reading
 
 # SQLite in memory, which is what tests get otherwise, locks whole tables between threads; a file does not, and is what
 # the service runs on. It has to be decided before the first test asks for the database.
@@ -100,11 +100,12 @@ class Sent:
 @pytest.fixture(autouse=True)
 def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     record = Sent()
-    monkeypatch.setattr(
-        dispatch,
-        "send",
-        lambda step, images: record.images.extend((step, image.pk, bool(image.attempts)) for image in images),
-    )
+
+    def send(step: str, images: Iterable[Image]) -> bool:
+        record.images.extend((step, image.pk, bool(image.attempts)) for image in images)
+        return True
+
+    monkeypatch.setattr(dispatch, "send", send)
     monkeypatch.setattr(dispatch, "send_unpack", record.archives.append)
 
     def wake() -> None:
@@ -217,6 +218,21 @@ def staff_client(db: None) -> Client:
 def commit() -> Callable[[], AbstractContextManager[Any]]:
     """A context at whose end happens what waits for the commit."""
     return partial(TestCase.captureOnCommitCallbacks, execute=True)
+
+
+@pytest.fixture
+def unpack_all(sent: Sent, commit: Callable[[], AbstractContextManager[Any]]) -> Callable[[UUID], int]:
+    """Do a worker's work for a ZIP, message after message; how many images that made."""
+
+    def work(archive_id: UUID) -> int:
+        made, handled = 0, len(sent.archives) - 1
+        while handled < len(sent.archives):
+            with commit():
+                made += archives.unpack(archive_id)
+            handled += 1
+        return made
+
+    return work
 
 
 @pytest.fixture

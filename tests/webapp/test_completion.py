@@ -72,8 +72,8 @@ def test_a_zip_that_fails_finishes_the_study(make_study):
     study = make_study(READY)
     archive = add_archive(study)
     succeed(*study.images.all())
-    archives.fail_archive(archive.pk, "archive_corrupt", "No.")
-    archives.fail_archive(archive.pk, "archive_corrupt", "No.")
+    archives.fail_archive(archive, "archive_corrupt", "No.")
+    archives.fail_archive(archive, "archive_corrupt", "No.")
     assert len(announced(study)) == 1
 
 
@@ -96,7 +96,7 @@ def test_a_study_to_which_images_are_added_finishes_again(make_study, make_image
         succeed(added)
         assert len(announced(study)) == times
     add_archive(study)
-    archives.fail_archive(study.archives.get().pk, "archive_corrupt", "No.")
+    archives.fail_archive(study.archives.get(), "archive_corrupt", "No.")
     assert len(announced(study)) == 4
 
 

@@ -95,7 +95,7 @@ def test_a_zip_that_ends_together_with_the_last_image_finishes_the_study_once(ma
         archive, last = add_archive(study), study.images.get()
         together(
             lambda last=last: succeed(last),
-            lambda archive=archive: archives.fail_archive(archive.pk, "archive_corrupt", "No."),
+            lambda archive=archive: archives.fail_archive(archive, "archive_corrupt", "No."),
         )
         assert len(announced(study)) == 1
 

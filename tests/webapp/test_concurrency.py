@@ -1,19 +1,21 @@
 """Many who read, cancel, give back and upload at the same time: each image comes to one end, on every database."""
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
 from django.core.files.base import ContentFile
 from django.db import connections
+from django.db.models import QuerySet
 
 from tests import synthetic
 from webapp.accounts.identity import Identity
 from webapp.studies import transactions
 from webapp.studies.choices import FINAL, Status
 from webapp.studies.models import Image, Patient, Prediction
-from webapp.studies.services import cancellation, reading, uploads
+from webapp.studies.services import archives, cancellation, reading, uploads
 
 WORKERS = 4
 
@@ -92,3 +94,44 @@ def test_a_patient_is_made_once_however_many_images_come_at_once(at_once, again,
     assert Patient.objects.count() == 6
     assert Image.objects.count() == 6 * WORKERS
     assert len(sent.images) == 6 * WORKERS
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first", ["chunk", "cancellation"])
+def test_a_study_that_is_cancelled_while_its_zip_is_unpacked_has_nothing_left_to_read(sent, monkeypatch, first):
+    """Whichever of the two comes first, in the middle of the other's transaction."""
+    content = ContentFile(synthetic.zip_of({f"{n}.jpg": synthetic.xray_jpeg(n, (80, 80)) for n in range(3)}), "a.zip")
+    study = uploads.create_study(Identity(guest=uuid4()), [content])
+    archive = study.archives.get()
+
+    def closing(work):
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as other:
+        started = []
+
+        def meanwhile(work):
+            """Start the other one here, and leave it the time to wait for a lock."""
+            if not started:
+                started.append(other.submit(closing, work))
+                time.sleep(0.5)
+
+        if first == "chunk":
+            insert = QuerySet.bulk_create
+            monkeypatch.setattr(
+                QuerySet,
+                "bulk_create",
+                lambda *args, **kwargs: meanwhile(lambda: cancellation.cancel_study(study)) or insert(*args, **kwargs),
+            )
+            archives.unpack(archive.pk)
+        else:
+            exists = QuerySet.exists
+            monkeypatch.setattr(
+                QuerySet, "exists", lambda query: meanwhile(lambda: archives.unpack(archive.pk)) or exists(query)
+            )
+            cancellation.cancel_study(study)
+        started[0].result(30)
+    assert list(study.images.values_list("status", flat=True)) == [Status.CANCELLED] * 3

@@ -70,9 +70,9 @@ def test_the_images_of_a_zip_keep_its_requests_id(client, commit, zipped, lines)
     client.upload_study({"study.zip": zipped}, headers={"X-Request-ID": GIVEN})
     correlation.begin()  # elsewhere, without a header
     with commit():
-        archives.unpack(Archive.objects.get().pk)
+        assert archives.unpack(Archive.objects.get().pk) == 3
     assert {image.request_id for image in Image.objects.all()} == {GIVEN}
-    assert any(message.endswith("unpacked: 3 images") and said == GIVEN for message, said, _ in lines())
+    assert any(message.endswith("3 images made, 0 files left") and said == GIVEN for message, said, _ in lines())
 
 
 def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, lines):
@@ -108,7 +108,7 @@ def test_every_message_carries_its_images_id(make_image, use_broker):
     with app.connection_for_read() as connection:
         said = [
             connection.SimpleQueue(queue).get(block=False).headers["request_id"]
-            for queue in ("ingest.interactive", "ingest.interactive", "ingest.bulk")
+            for queue in ("ingest.interactive", "ingest.interactive", "unpack")
         ]
     app.close()
     Transport.global_state.clear()

@@ -87,10 +87,10 @@ def test_an_upload_and_a_study_arrive_at_the_broker(client, broker, jpeg):
     assert broker("ingest.bulk") == [("worker.ingest", [str(Study.objects.get().images.get().pk)], {})]
 
 
-def test_an_archive_is_unpacked_among_the_bulk(broker):
+def test_an_archive_has_a_queue_of_its_own(broker):
     archive = uuid4()
     dispatch.send_unpack(archive)
-    assert broker("ingest.bulk") == [("worker.unpack", [str(archive)], {})]
+    assert broker("unpack") == [("worker.unpack", [str(archive)], {})]
 
 
 def test_a_queue_that_was_never_used_is_empty(broker):

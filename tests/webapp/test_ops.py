@@ -23,12 +23,13 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
 
-PARTS = {"database", "broker", "storage", "ingest_worker", "infer_worker"}
+PARTS = {"database", "broker", "storage", "ingest_worker", "bulk_worker", "infer_worker"}
 
 
 @pytest.fixture
 def workers(db):
     services.report_worker("ingest@a", "ingest", ready=True)
+    services.report_worker("bulk@a", "bulk", ready=True)
     services.report_worker("infer@a", "infer", ready=True, model="net-1.0.0", device="cpu")
 
 
@@ -70,10 +71,10 @@ def test_a_storage_that_is_away_is_named(client, workers, use_broker, settings):
 def test_a_database_that_is_away_is_an_answer_and_not_an_error(client, workers, use_broker):
     use_broker("memory://")
     with connection.execute_wrapper(no_database):
-        assert missing(client) == {"database", "ingest_worker", "infer_worker"}
+        assert missing(client) == {"database", "ingest_worker", "bulk_worker", "infer_worker"}
 
 
-@pytest.mark.parametrize("role", ["ingest", "infer"])
+@pytest.mark.parametrize("role", ["ingest", "bulk", "infer"])
 @pytest.mark.parametrize("how", ["never came", "still warming up", "silent", "left"])
 def test_a_worker_that_could_not_work_is_named(client, workers, use_broker, role, how):
     use_broker("memory://")
@@ -118,7 +119,7 @@ def test_each_part_is_asked_once_a_second_whoever_asks(client, workers, use_brok
     statements.clear()
     assert [client.get("/readyz").status_code for _ in range(10)] == [200] * 10
     assert len(asked) == 1
-    assert len(statements) == 3
+    assert len(statements) == 4
     Worker.objects.filter(role="infer").delete()
     time.sleep(1.1)
     assert missing(client) == {"infer_worker"}
@@ -199,7 +200,7 @@ def test_the_metrics_ask_the_database_little(client, workers, make_image, sent, 
         make_image(Status.READY)
     statements.clear()
     samples(client)
-    assert len(statements) == 7, statements
+    assert len(statements) == 8, statements
 
 
 def test_the_last_hour_is_found_by_its_index(client, make_image):
@@ -209,6 +210,17 @@ def test_the_last_hour_is_found_by_its_index(client, make_image):
     hour = Image.objects.filter(finished_at__gt=timezone.now()).order_by()
     for query in (hour.filter(status=Status.SUCCEEDED), hour.filter(status=Status.FAILED).values_list("error_code")):
         assert "status=? AND finished_at>?" in query.annotate(n=Count("pk")).explain()
+
+
+def test_the_metrics_show_what_the_reconciler_found_and_when_it_looked(client, make_image, sent):
+    assert ("pneumoqueue_last_reconciled_timestamp_seconds",) not in samples(client)
+    make_image(dispatched_at=timezone.now() - timedelta(hours=1))
+    for _ in range(2):
+        services.reconcile()
+    found = samples(client)
+    assert found["pneumoqueue_reconciled_total", "resent"] == 1
+    assert found["pneumoqueue_reconciled_total", "archives"] == 0
+    assert found["pneumoqueue_last_reconciled_timestamp_seconds",] == pytest.approx(time.time(), abs=5)
 
 
 def test_without_a_database_the_metrics_say_so(client, sent):

@@ -1,13 +1,17 @@
 """Both storages tell a file that is gone from a storage that is away."""
 
+import io
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from tests import servers
+from webapp.storage import s3
 from webapp.storage.folder import LocalStorage, StorageUnavailable
 from webapp.storage.s3 import S3Storage
 
@@ -87,3 +91,41 @@ def test_an_upload_to_a_storage_that_is_away_says_so(
 
     monkeypatch.setattr(LocalStorage, "_save", away)
     problem(client.upload(), 503, "storage_unavailable")
+
+
+def test_a_zip_is_read_in_parts_and_never_as_a_whole(storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its directory, and one of its entries, of a ZIP far larger than what is read at once."""
+    monkeypatch.setattr(s3, "PART", 2**16)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for number in range(40):
+            archive.writestr(f"{number}.bin", bytes([number]) * 100_000)
+    storage.save("archives/ab/large.zip", ContentFile(stream.getvalue()))
+    asked: list[int] = []
+    read_part = s3._Parts.readinto
+    monkeypatch.setattr(
+        s3._Parts, "readinto", lambda self, buffer: asked.append(len(buffer)) or read_part(self, buffer)
+    )
+    with storage.open_seekable("archives/ab/large.zip") as file, zipfile.ZipFile(file) as archive:
+        assert len(archive.namelist()) == 40
+        assert archive.read("20.bin") == bytes([20]) * 100_000
+        assert archive.read("3.bin") == bytes([3]) * 100_000
+        assert archive.testzip() is None
+    if isinstance(storage, S3Storage):
+        assert asked
+        assert max(asked) <= 2**17
+        assert len(asked) < 200
+
+
+def test_a_part_that_cannot_be_had_is_the_storages_fault(bucket: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.save("archives/ab/a.zip", ContentFile(bytes(10_000)))
+    with bucket.open_seekable("archives/ab/a.zip") as file:
+        monkeypatch.setattr(
+            bucket.connection.meta.client,
+            "get_object",
+            lambda **_: (_ for _ in ()).throw(EndpointConnectionError(endpoint_url="x")),
+        )
+        with pytest.raises(StorageUnavailable):
+            file.read(10)
+    with pytest.raises(FileNotFoundError):
+        bucket.open_seekable("archives/ab/gone.zip")

@@ -203,7 +203,7 @@ def test_a_study_wakes_when_a_zip_is_unpacked_or_fails(guest):
         assert not seen.is_final
         waiter = asyncio.create_task(waiting.until_changed(Study, study.pk, seen))
         await asyncio.sleep(0.2)
-        await in_thread(archives.fail_archive)(archive.pk, "archive_corrupt", "Damaged.")
+        await in_thread(archives.fail_archive)(archive, "archive_corrupt", "Damaged.")
         await asyncio.wait_for(waiter, TOO_LONG)
 
     asyncio.run(scenario())

@@ -69,12 +69,6 @@ def test_batches_are_counted(grown: Grown) -> None:
     assert (grown("batch_size_sum"), grown("batch_size_count"), grown("model_seconds_sum")) == (20, 2, 1.75)
 
 
-def test_what_the_reconciler_finds_is_counted(grown: Grown) -> None:
-    grown("reconciled_total", what="resent")
-    metrics.found({"released": 0, "resent": 3, "archives": 1})
-    assert grown("reconciled_total", what="resent") == 3
-
-
 #: A worker's parent with one child after another in the same place of its pool, the first of which is killed.
 PARENT = """
 import os, signal, urllib.request

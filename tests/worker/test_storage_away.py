@@ -103,12 +103,13 @@ def test_a_zip_waits(archive: Archive, away: Callable[..., None], monkeypatch: A
         with pytest.raises(StorageUnavailable):
             tasks.unpack(str(archive.pk))
     archive.refresh_from_db()
-    assert (archive.state, archive.attempts) == (Archive.State.QUEUED, 0)
+    assert archive.claim is None
+    assert (archive.state, archive.attempts) == (Archive.State.UNPACKING, 0)
 
 
 def test_a_zip_that_is_gone_fails_with_its_code(archive: Archive) -> None:
     default_storage.save(f"archives/{uuid4()}.zip", ContentFile(b"another"))
     default_storage.delete(archive.file.name)
-    assert tasks.unpack(str(archive.pk)) == "file_missing"
+    tasks.unpack(str(archive.pk))
     archive.refresh_from_db()
     assert (archive.state, archive.error_code) == (Archive.State.FAILED, "file_missing")

@@ -5,7 +5,7 @@ id: a program in the header ``X-Job-Token``, a browser in a cookie. It expires a
 revoked.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
@@ -31,10 +31,12 @@ class Identity:
     Attributes:
         user: the signed-in user, if any.
         guest: the guest's id, if there is one and no user.
+        address: the client's, where a request came from one.
     """
 
     user: "User | None" = None
     guest: UUID | None = None
+    address: str = field(default="", compare=False)
 
     @property
     def is_guest(self) -> bool:
@@ -47,20 +49,30 @@ def identify(request: "HttpRequest | Any") -> Identity:
     Raises:
         Refused: ``invalid_job_token`` for a job token that this service did not sign, that has expired or was revoked.
     """
+    address = _address(request)
     if request.user.is_authenticated:
-        return Identity(user=cast("User", request.user))
+        return Identity(user=cast("User", request.user), address=address)
     token = request.headers.get(HEADER)
     if token:
         guest = read_token(token)
         if guest is None:
             raise Refused("invalid_job_token", "This job token is not valid, or no longer.")
-        return Identity(guest=guest)
-    return Identity(guest=read_token(request.COOKIES.get(settings.GUEST_COOKIE, "")))
+        return Identity(guest=guest, address=address)
+    return Identity(guest=read_token(request.COOKIES.get(settings.GUEST_COOKIE, "")), address=address)
+
+
+def _address(request: "HttpRequest | Any") -> str:
+    """The client's address, as the nearest proxy that is ours has seen it."""
+    proxies = settings.REST_FRAMEWORK["NUM_PROXIES"]
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if proxies and forwarded[0]:
+        return str(forwarded[-min(proxies, len(forwarded))].strip())
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def ensure(identity: Identity) -> Identity:
     """The same identity, or a new guest where there is none yet."""
-    return identity if identity.user or identity.guest else Identity(guest=uuid4())
+    return identity if identity.user or identity.guest else replace(identity, guest=uuid4())
 
 
 def make_token(guest: UUID) -> str:

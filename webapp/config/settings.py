@@ -68,6 +68,8 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
+# An index that MariaDB does not have (models.W037) only saves time.
+SILENCED_SYSTEM_CHECKS = ["models.W037"]
 
 ROOT_URLCONF = "webapp.config.urls"
 ASGI_APPLICATION = "webapp.config.asgi.application"
@@ -93,7 +95,8 @@ TEMPLATES = [
 DATABASES = {
     "default": databases.from_url(
         env("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
-        durable=not env("PNEUMOQUEUE_ROLE", default=""),
+        # The bulk worker deletes a ZIP after its last images are committed.
+        durable=env("PNEUMOQUEUE_ROLE", default="") in ("", "bulk"),
     )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -144,8 +147,12 @@ FILE_UPLOAD_TEMP_DIR = env("FILE_UPLOAD_TEMP_DIR", default=None)
 # --- limits ---------------------------------------------------------------------------------------------------------
 
 MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=50 * 2**20)
+#: A request for a study, and all of its files with ZIPs unpacked.
 MAX_STUDY_BYTES = env.int("MAX_STUDY_BYTES", default=2 * 2**30)
 MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=5000)
+#: What one guest's address, and one user, may upload in a day, ZIPs unpacked. Staff have no limit.
+GUEST_DAILY_BYTES = env.int("GUEST_DAILY_BYTES", default=2 * 2**30)
+USER_DAILY_BYTES = env.int("USER_DAILY_BYTES", default=50 * 2**30)
 DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
 #: /predict keeps an image, its base64 and its JSON in memory while it decodes them.
 MAX_PREDICT_BYTES = min(env.int("MAX_PREDICT_BYTES", default=20 * 2**20), MAX_IMAGE_BYTES)
@@ -170,8 +177,8 @@ MODELS_DIR = ROOT / "models"
 MODEL_BUNDLE = env("MODEL_BUNDLE", default="")
 #: One of the bundle's operating points; without it, the bundle's default.
 OPERATING_POINT = env("OPERATING_POINT", default="")
-#: ``ingest`` (several processes that prepare images), ``infer`` (one process per device that reads them) or ``deliver``
-#: (what sends the outbox to other systems).
+#: ``ingest`` (prepares images of those who wait), ``bulk`` (unpacks ZIPs and prepares the images of studies), ``infer``
+#: (one process per device that reads them) or ``deliver`` (what sends the outbox to other systems).
 WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
 MAX_BATCH = env.int("MAX_BATCH", default=16)
 #: Seconds after which an image in a batch counts as lost with its worker.
@@ -179,6 +186,12 @@ RUNNING_LEASE_SECONDS = env.int("RUNNING_LEASE_SECONDS", default=30)
 #: Seconds without a sign of progress after which a message is looked for, and sent again if it is gone.
 RESEND_AFTER_SECONDS = env.int("RESEND_AFTER_SECONDS", default=15)
 RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=10)
+#: A ZIP is unpacked in chunks of so many files, or so many seconds, whichever is reached first.
+UNPACK_CHUNK_FILES, UNPACK_CHUNK_SECONDS = 500, 2.0
+#: Seconds after which the run of a chunk is killed; only a storage that hardly answers takes it there.
+UNPACK_TIME_LIMIT = env.int("UNPACK_TIME_LIMIT", default=60)
+#: Seconds after which a claim on a ZIP counts as lost with its worker: no run lives that long.
+UNPACK_LEASE_SECONDS = 1.1 * UNPACK_TIME_LIMIT
 
 CELERY_BROKER_URL = BROKER_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = brokers.transport_options(BROKER_URL, **_SENTINEL)
@@ -199,12 +212,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 180
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "webapp.ops.beat.Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    "reconcile": {
-        "task": "worker.reconcile",
-        "schedule": RECONCILE_SECONDS,
-        "options": {"queue": "control", "expires": RECONCILE_SECONDS},
-    },
+    # Run by beat itself, so that its name is all that counts.
+    "reconcile": {"task": "reconcile", "schedule": RECONCILE_SECONDS},
     # What is due again, and what was lost on its way.
     "deliver": {
         "task": "worker.deliver",

@@ -31,13 +31,16 @@ STATUSES = {
     "archive_corrupt": 400,
     "archive_empty": 400,
     "archive_encrypted": 400,
+    "archive_method_not_supported": 415,
     "archive_not_here": 415,
     "archive_too_large": 413,
+    "daily_limit_reached": 429,
     "department_not_found": 404,
     "dicom_not_supported": 415,
     "file_empty": 400,
     "file_too_large": 413,
     "idempotency_key_reused": 422,
+    "image_corrupt": 400,
     "invalid_base64": 400,
     "invalid_job_token": 401,
     "no_heatmap": 404,
@@ -48,7 +51,9 @@ STATUSES = {
     "not_an_uploader": 403,
     "not_read_yet": 409,
     "study_cancelled": 409,
+    "study_too_large": 413,
     "svg_not_supported": 415,
+    "too_many_files": 413,
     "too_many_webhooks": 409,
     "webhook_inactive": 409,
     "webhook_url_refused": 400,
@@ -58,16 +63,17 @@ STATUSES = {
 class Problem(exceptions.APIException):
     """An error of the API with its own status, code and sentence."""
 
-    def __init__(self, status_code: int, code: str, detail: str) -> None:
+    def __init__(self, status_code: int, code: str, detail: str, wait: float | None = None) -> None:
         super().__init__(detail, code)
         self.status_code = status_code
         self.code = code
+        self.wait = wait  # REST Framework makes a header Retry-After of it
 
 
 def problem_of(error: Refused | StorageUnavailable) -> Problem:
     """What the domain or the storage refuses, as an error of HTTP."""
     if isinstance(error, Refused):
-        return Problem(STATUSES[error.code], error.code, error.detail)
+        return Problem(STATUSES[error.code], error.code, error.detail, error.retry_after)
     logger.error("the storage is unavailable: %s", error)
     return Problem(503, "storage_unavailable", "The storage does not answer. Please try again in a few minutes.")
 

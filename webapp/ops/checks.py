@@ -53,6 +53,7 @@ def _all_checks() -> dict[str, bool]:
         "broker": broker,
         "storage": storage,
         "ingest_worker": lambda: worker("ingest"),
+        "bulk_worker": lambda: worker("bulk"),
         "infer_worker": lambda: worker("infer"),
     }
     return {name: check() for name, check in parts.items()}

@@ -14,11 +14,11 @@ from django.db import Error
 from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest, multiprocess
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
 from webapp.ops import certificate
-from webapp.ops.models import Worker
+from webapp.ops.models import Reconciliation, Worker
 from webapp.studies import dispatch
 from webapp.studies.choices import FINAL, WAITING, Priority, Status
 from webapp.studies.models import Image
@@ -35,7 +35,7 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         up = 1
         try:
-            yield from [*self._waiting(), self._finished(), *self._workers(), *self._outbox()]
+            yield from [*self._waiting(), self._finished(), *self._workers(), *self._outbox(), *self._reconciler()]
         except Error:
             up = 0
         yield GaugeMetricFamily("pneumoqueue_database_up", "Whether the database answers", value=up)
@@ -86,7 +86,7 @@ class DatabaseCollector(Collector):
     def _workers(self) -> Iterator[Metric]:
         ready = list(Worker.objects.ready())
         workers = GaugeMetricFamily("pneumoqueue_workers", "Workers able to work at once", labels=["role"])
-        for role in ("ingest", "infer", "deliver"):
+        for role in ("ingest", "bulk", "infer", "deliver"):
             workers.add_metric([role], sum(worker.role == role for worker in ready))
         models = InfoMetricFamily("pneumoqueue_model", "The model and device of each worker that reads")
         for worker in ready:
@@ -106,6 +106,18 @@ class DatabaseCollector(Collector):
             ("oldest_seconds", "How long the delivery that waits longest has been due", max(0.0, overdue)),
         ):
             yield GaugeMetricFamily(f"pneumoqueue_outbox_{name}", text, value=value)
+
+    def _reconciler(self) -> Iterator[Metric]:
+        counts = CounterMetricFamily(
+            "pneumoqueue_reconciled", "What the reconciler found lost, and sent again or released", labels=["what"]
+        )
+        last = GaugeMetricFamily("pneumoqueue_last_reconciled_timestamp_seconds", "When the reconciler last looked")
+        rows = list(Reconciliation.objects.all())
+        for row in rows:
+            counts.add_metric([row.what], row.found)
+        if rows:
+            last.add_metric([], max(row.looked_at for row in rows).timestamp())
+        yield from (counts, last)
 
 
 class SurroundingsCollector(Collector):
@@ -129,6 +141,7 @@ class SurroundingsCollector(Collector):
                 for priority in Priority:
                     queue = dispatch.queue_of(step, priority)
                     messages.add_metric([queue], dispatch.messages_waiting(queue))
+            messages.add_metric([dispatch.UNPACK_QUEUE], dispatch.messages_waiting(dispatch.UNPACK_QUEUE))
             yield messages
         except dispatch.broker_errors():
             # The other figures still count.

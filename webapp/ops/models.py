@@ -32,3 +32,14 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Reconciliation(models.Model):
+    """How much of one kind the reconciler has found so far, and when it last looked."""
+
+    what = models.CharField(max_length=40, primary_key=True)
+    found = models.PositiveBigIntegerField(default=0)
+    looked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.what

@@ -28,6 +28,10 @@ class LocalStorage(FileSystemStorage):
                 raise StorageUnavailable(f"{kind} is not there; is the volume mounted?") from None
             raise
 
+    def open_seekable(self, name: str) -> File:
+        """As of :class:`webapp.storage.s3.S3Storage`; every file of a folder is seekable."""
+        return self.open(name)
+
     def is_there(self) -> bool:
         """Whether a file could be stored."""
         return os.access(self.location, os.W_OK | os.X_OK)

@@ -1,5 +1,6 @@
 """Files in an S3-compatible store."""
 
+import io
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from webapp.storage.folder import StorageUnavailable
 #: Larger files are kept on the disk while they are read.
 IN_MEMORY = 8 * 2**20
 GONE = ("NoSuchKey", "404")
+#: What one request for a part of a file asks for, at least.
+PART = 4 * 2**20
 
 
 @contextmanager
@@ -31,6 +34,40 @@ def _errors(name: str) -> Iterator[None]:
         raise StorageUnavailable(str(error)) from error
     except (BotoCoreError, Boto3Error) as error:
         raise StorageUnavailable(str(error)) from error
+
+
+class _Parts(io.RawIOBase):
+    """A file of which each read is a request of its own; to be read through a buffer."""
+
+    def __init__(self, read_part: Callable[[int, int], bytes], size: int) -> None:
+        self._read_part = read_part
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative position {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._position + len(buffer), self._size)
+        if end <= self._position:
+            return 0
+        content = self._read_part(self._position, end)
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
 
 class S3Storage(BaseS3Storage):
@@ -61,6 +98,22 @@ class S3Storage(BaseS3Storage):
             shutil.copyfileobj(body, content, 2**20)
         content.seek(0)
         return File(content, name)
+
+    def open_seekable(self, name: str) -> File:
+        """A file of any size that is read in parts, as they are asked for, and never kept as a whole.
+
+        Unlike what :meth:`open` gives, reading it may raise ``StorageUnavailable`` at any time.
+        """
+        client, key = self.connection.meta.client, self._normalize_name(name)
+        with _errors(name):
+            size = client.head_object(Bucket=self.bucket_name, Key=key)["ContentLength"]
+
+        def read_part(start: int, end: int) -> bytes:
+            with _errors(name):
+                part = client.get_object(Bucket=self.bucket_name, Key=key, Range=f"bytes={start}-{end - 1}")
+                return bytes(part["Body"].read())
+
+        return File(io.BufferedReader(_Parts(read_part, size), PART), name)
 
     def _save(self, name: str, content: File) -> str:
         return self._translated(super()._save, name, content)

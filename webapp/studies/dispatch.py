@@ -22,6 +22,8 @@ INGEST = "worker.ingest"
 INFER = "worker.infer"
 UNPACK = "worker.unpack"
 DELIVER = "worker.deliver"
+#: The queue of ZIPs. One of its own, so that its length says how many of their messages are on their way.
+UNPACK_QUEUE = "unpack"
 
 
 #: A message goes through at the second attempt at the latest, or the broker is away: its restart leaves the connection
@@ -43,8 +45,12 @@ def queue_of(step: str, priority: str) -> str:
     return f"{step.removeprefix('worker.')}.{priority}"
 
 
-def send(step: str, images: Iterable["Image"]) -> None:
-    """Send one message for each image. One that has stopped a worker before is to be read alone."""
+def send(step: str, images: Iterable["Image"]) -> bool:
+    """Send one message for each image. One that has stopped a worker before is to be read alone.
+
+    Returns:
+        False where the broker is away, so that some or all were not sent.
+    """
     try:
         with app.producer_or_acquire() as producer:
             for image in images:
@@ -59,12 +65,15 @@ def send(step: str, images: Iterable["Image"]) -> None:
                 )
     except broker_errors() as error:
         logger.warning("broker is away (%s); the reconciler will send again", error)
+        return False
+    return True
 
 
 def send_unpack(archive_id: UUID) -> None:
+    """Send the message for the next chunk of a ZIP."""
     try:
         headers = {"request_id": correlation.request_id()}
-        app.send_task(UNPACK, args=(str(archive_id),), queue="ingest.bulk", headers=headers, **SENDING)
+        app.send_task(UNPACK, args=(str(archive_id),), queue=UNPACK_QUEUE, headers=headers, **SENDING)
     except broker_errors() as error:
         logger.warning("broker is away (%s); the reconciler will send again", error)
 

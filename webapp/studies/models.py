@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from webapp.studies.choices import FINAL, NOT_CHEST_XRAY, Label, Priority, Status
 from webapp.studies.ownership import Owned, Sent, once_for_each_owner
-from webapp.studies.querysets import ImageQuerySet, StudyQuerySet
+from webapp.studies.querysets import ArchiveQuerySet, ImageQuerySet, StudyQuerySet
 
 
 class Patient(Owned):
@@ -70,25 +70,51 @@ class RequestIdMixin(models.Model):
 
 
 class Archive(RequestIdMixin):
-    """A ZIP on its way to becoming images."""
+    """A ZIP on its way to becoming images.
+
+    It is unpacked in chunks. A chunk claims the ZIP, so that no two runs unpack it at once, and gives it back in the
+    transaction that writes the chunk's images.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued"
+        UNPACKING = "unpacking"
         UNPACKED = "unpacked"
         FAILED = "failed"
+
+    #: States in which there is something left to unpack.
+    PENDING = (State.QUEUED, State.UNPACKING)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, models.CASCADE, related_name="archives")
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     filename = models.CharField(max_length=255)
-    file = models.FileField(max_length=255)
+    file = models.FileField(max_length=255, blank=True, help_text="empty once it has been unpacked and deleted")
     total = models.PositiveIntegerField(help_text="files in it that will become images")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    attempts = models.PositiveSmallIntegerField(default=0)
+    # Columns that a release adds have the database's own default, see RequestIdMixin.
+    unpacked = models.PositiveIntegerField(default=0, db_default=0, help_text="files of it that have become images")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="runs since the last finished chunk that ended without a word"
+    )
+    claim = models.UUIDField(null=True, blank=True, help_text="the run that is unpacking it")
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=255, blank=True, default="", db_default="", help_text="that run's worker")
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
-    dispatched_at = models.DateTimeField()
+    dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
+    dispatches = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="messages sent for the next chunk")
     created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ArchiveQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["state", "dispatched_at"]),
+            # Unpacked ZIPs that are still in the storage, which are few.
+            models.Index(fields=["state", "file"]),
+        ]
 
     def __str__(self) -> str:
         return self.filename
@@ -104,7 +130,7 @@ class Image(Sent, RequestIdMixin):
 
     instance_uid = models.CharField(max_length=64, null=True, blank=True, help_text="DICOM's SOP Instance UID")  # noqa: DJ001  (NULLs may repeat)
     filename = models.CharField(max_length=255)
-    file = models.FileField(max_length=255)
+    file = models.FileField(max_length=255, blank=True, help_text="empty where it was refused, or cancelled before")
     size = models.PositiveBigIntegerField(help_text="bytes")
     sha256 = models.CharField(max_length=64, blank=True)
     width = models.PositiveIntegerField(null=True, blank=True)
@@ -148,6 +174,8 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["sha256"]),
             # Read for the figures of the last minutes and of the last hour.
             models.Index(fields=["status", "finished_at"]),
+            # Those whose first message has not been sent yet, which are few at any time.
+            models.Index(fields=["dispatched_at"], condition=models.Q(dispatches=0), name="image_never_sent"),
         ]
 
     def __str__(self) -> str:

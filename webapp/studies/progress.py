@@ -42,8 +42,8 @@ class Progress:
 
 def of_study(study: Study) -> Progress:
     counts = study.images.all().counts()
-    archives = list(study.archives.annotate(made=Count("images")))
-    packed = sum(archive.total - archive.made for archive in archives if archive.state == Archive.State.QUEUED)
+    archives = list(study.archives.all())
+    packed = sum(archive.total - archive.unpacked for archive in archives if archive.state in Archive.PENDING)
     if study.cancelled_at:
         counts["cancelled"] += packed
     else:

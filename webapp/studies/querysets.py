@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from webapp.accounts.identity import Identity
 
 
+def message_is_overdue() -> Q:
+    """Whether a row's latest message has been on its way for longer than its patience.
+
+    Patience doubles with every message sent, so that a long queue is not filled with copies.
+    """
+    now, first = timezone.now(), settings.RESEND_AFTER_SECONDS
+    overdue = Q(pk__in=[])
+    for sent in range(1, 8):
+        patience = timedelta(seconds=first * 2 ** (sent - 1))
+        same = Q(dispatches__gte=sent) if sent == 7 else Q(dispatches=sent)
+        overdue |= same & Q(dispatched_at__lt=now - patience)
+    return overdue
+
+
 class OwnedQuerySet(models.QuerySet[Any]):
     def visible_to(self, identity: "Identity") -> Self:
         """What the identity may see; see :mod:`webapp.departments.permissions`."""
@@ -57,19 +71,38 @@ class ImageQuerySet(OwnedQuerySet):
         return self.filter(status=Status.READY, attempts=0).order_by(interactive_first, "dispatched_at")
 
     def overdue(self) -> Self:
-        """Queued or ready images whose message is older than each retry's patience, oldest first.
+        """Queued or ready images whose message is overdue, oldest first."""
+        return self.filter(message_is_overdue(), status__in=(Status.QUEUED, Status.READY)).order_by("dispatched_at")
 
-        Patience doubles with every message sent, so that a long queue is not filled with copies.
+    def never_sent(self) -> Self:
+        """Images of a ZIP whose run ended after it had made them and before it sent their messages.
+
+        No run lives as long as a claim's lease, so that none of them is being sent at this moment.
         """
-        now, first = timezone.now(), settings.RESEND_AFTER_SECONDS
-        late = Q(pk__in=[])
-        for sent in range(1, 8):
-            patience = timedelta(seconds=first * 2 ** (sent - 1))
-            same = Q(dispatches__gte=sent) if sent == 7 else Q(dispatches=sent)
-            late |= same & Q(dispatched_at__lt=now - patience)
-        return self.filter(late, status__in=(Status.QUEUED, Status.READY)).order_by("dispatched_at")
+        late = timezone.now() - timedelta(seconds=settings.UNPACK_LEASE_SECONDS)
+        return self.filter(dispatches=0, dispatched_at__lt=late).order_by("dispatched_at")
 
     def abandoned(self) -> Self:
         """Images in a batch whose worker has not come back."""
         lease = timedelta(seconds=settings.RUNNING_LEASE_SECONDS)
         return self.filter(status=Status.RUNNING, claimed_at__lt=timezone.now() - lease)
+
+
+class ArchiveQuerySet(models.QuerySet[Any]):
+    def waiting(self) -> Self:
+        """Archives that no run is unpacking, so that a message has to be on its way for each."""
+        return self.filter(state__in=self.model.PENDING, claim=None)
+
+    def overdue(self) -> Self:
+        """Those of them whose message is overdue, oldest first."""
+        return self.waiting().filter(message_is_overdue()).order_by("dispatched_at")
+
+    def abandoned(self) -> Self:
+        """Archives whose claim has outlived every run: the longest is killed before that."""
+        lease = timedelta(seconds=settings.UNPACK_LEASE_SECONDS)
+        return self.filter(state=self.model.State.UNPACKING, claimed_at__lt=timezone.now() - lease, claim__isnull=False)
+
+    def left_over(self) -> Self:
+        """Unpacked ZIPs that should have been deleted."""
+        late = timezone.now() - timedelta(seconds=settings.UNPACK_LEASE_SECONDS)
+        return self.filter(state=self.model.State.UNPACKED, file__gt="", finished_at__lt=late)

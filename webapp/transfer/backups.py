@@ -122,7 +122,7 @@ def _rows(
         with snapshots.of_database() as alias:
             source = rows.of_database(alias)
             try:
-                queued = Archive.objects.using(alias).filter(state=Archive.State.QUEUED)
+                queued = Archive.objects.using(alias).filter(state__in=Archive.PENDING)
                 names = [str(archive.file.name) for archive in queued]
                 zips = {name: held.enter_context(default_storage.open(name)) for name in names}
             except FileNotFoundError:

@@ -42,10 +42,10 @@ class Copied:
 def named_by(row: models.Model) -> list[Named]:
     """The files that belong to a row. A ZIP that was unpacked is gone by intention."""
     if isinstance(row, Archive):
-        return [Named(str(row.file.name))] if row.state == Archive.State.QUEUED else []
+        return [Named(str(row.file.name))] if row.file and row.state in Archive.PENDING else []
     if not isinstance(row, Image):
         return []
-    found = {str(row.file.name): Named(str(row.file.name), row.sha256)}
+    found = {str(row.file.name): Named(str(row.file.name), row.sha256)} if row.file else {}
     for made in (row.preview, row.input):
         if made:
             found.setdefault(str(made.name), Named(str(made.name)))

@@ -4,7 +4,7 @@ The prefork child does the work, so it counts into files that its parent, or the
 (:mod:`worker.process.exposition`). Importing this needs neither Django nor a deep-learning framework.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from prometheus_client import Counter, Histogram
@@ -24,7 +24,6 @@ model_seconds = Histogram("pneumoqueue_model_seconds", "Time of a batch in the m
 batches_lost = Counter("pneumoqueue_batches_lost", "Batches whose process died with them")
 starts = Counter("pneumoqueue_worker_starts", "Starts of processes that do a worker's work", ["role"])
 deliveries = Counter("pneumoqueue_outbox_deliveries", "Attempts to deliver what is in the outbox", ["kind", "outcome"])
-reconciled = Counter("pneumoqueue_reconciled", "What the reconciler found lost, and sent again or released", ["what"])
 
 
 def prepared(priority: str, created_at: datetime, ready_at: datetime) -> None:
@@ -50,12 +49,6 @@ def batch(size: int, seconds: float) -> None:
     """The model has read a batch."""
     batch_size.observe(size)
     model_seconds.observe(seconds)
-
-
-def found(done: Mapping[str, int]) -> None:
-    """The reconciler has looked."""
-    for what, count in done.items():
-        reconciled.labels(what).inc(count)
 
 
 def _seconds(first: datetime, then: datetime) -> float:

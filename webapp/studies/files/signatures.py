@@ -35,13 +35,20 @@ def suffix(file: Any) -> str:
     return SUFFIXES.get(kind(file) or "", ".bin")
 
 
-def refusal(file: Any) -> Refused | None:
-    """Why a file can be no image, as far as its size and first bytes tell; None where it may be one."""
-    if not file.size:
+def size_refusal(size: int) -> Refused | None:
+    """Why a file of this many bytes can be no image; None where it may be one."""
+    if not size:
         return Refused("file_empty", "The file is empty. Please choose the image again.")
-    if file.size > settings.MAX_IMAGE_BYTES:
+    if size > settings.MAX_IMAGE_BYTES:
         limit = settings.MAX_IMAGE_BYTES // 2**20
         return Refused("file_too_large", f"The file is larger than {limit} MB. Please export a smaller one.")
+    return None
+
+
+def refusal(file: Any) -> Refused | None:
+    """Why a file can be no image, as far as its size and first bytes tell; None where it may be one."""
+    if refused := size_refusal(file.size):
+        return refused
     found = kind(file)
     if found in ("jpeg", "png"):
         return None

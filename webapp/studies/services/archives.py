@@ -1,99 +1,210 @@
-"""Unpack ZIPs into images."""
+"""Unpack ZIPs into images, a chunk at a time."""
 
 import logging
+import time
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import transaction
-from django.db.models import F
+from django.db import Error, transaction
 from django.utils import timezone
 
 from webapp.observability import correlation
+from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
-from webapp.studies.files import zips
+from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services.completion import study_progressed
-from webapp.studies.services.failures import CRASHED
 from webapp.studies.services.uploads import study_image
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
+CRASHED = (
+    "worker_crashed",
+    f"Unpacking this ZIP stopped the worker {settings.MAX_ATTEMPTS} times, so it was set aside. "
+    "Please report it to the administrator; other uploads are not affected.",
+)
+#: Messages that are sent before the database hears of them; so many may be sent twice when a worker is killed.
+MESSAGES_AT_ONCE = 50
 
-def unpack(archive_id: UUID, chunk: int = 20) -> int:
-    """Make images of a ZIP's entries. What an interrupted run has made is not made again.
+
+def unpack(archive_id: UUID, worker: str = "") -> int:
+    """Make images of the next files of a ZIP, and send the message for those after them.
+
+    Nothing happens where another run holds the ZIP, or where there is nothing left to unpack.
+
+    Args:
+        archive_id: of the ZIP.
+        worker: the name of the worker that runs this.
 
     Returns:
         How many images were made.
+
+    Raises:
+        Error, OSError: the database or the storage failed; the reconciler sends the message again.
     """
-    archive = Archive.objects.select_related("study__patient", "uploaded_by").get(pk=archive_id)
+    archive = _claim(archive_id, worker)
+    if archive is None:
+        return 0
     correlation.add(request_id=archive.request_id)
-    if archive.state != Archive.State.QUEUED:
-        return 0
-    if archive.attempts >= settings.MAX_ATTEMPTS:
-        fail_archive(archive_id, *CRASHED)
-        return 0
-    _start_unpacking(archive)
-    study = archive.study
-    done = set(archive.images.values_list("archive_index", flat=True))
-    made = 0
-    with archive.file.open("rb") as stream:
-        remaining = [entry for entry in zips.entries(stream) if entry.index not in done]
-        for start in range(0, len(remaining), chunk):
-            images = []
-            for entry in remaining[start : start + chunk]:
-                with zips.read(stream, entry) as content:
-                    image = study_image(study, content, entry.filename, archive.uploaded_by)
-                image.patient = study.patient
-                image.archive, image.archive_index = archive, entry.index
-                images.append(image)
-            _keep_entries(archive, images)
-            made += len(images)
-    _finish_unpacking(archive)
-    logger.info("archive %s unpacked: %d images", archive_id, made)
-    return made
+    try:
+        return _unpack_chunk(archive)
+    except Refused as refused:
+        fail_archive(archive, refused.code, refused.detail)
+    except FileNotFoundError:
+        fail_archive(archive, "file_missing", "The ZIP is gone from the storage. Please upload it again.")
+    except (Error, OSError):
+        _release(archive)
+        raise
+    return 0
 
 
-@atomically
-def _start_unpacking(archive: Archive) -> None:
-    Archive.objects.filter(pk=archive.pk).update(attempts=F("attempts") + 1, dispatched_at=timezone.now())
-
-
-@atomically
-def _keep_entries(archive: Archive, images: list[Image]) -> None:
-    if Study.objects.filter(pk=archive.study_id, cancelled_at__isnull=False).exists():
+def _unpack_chunk(archive: Archive) -> int:
+    with (
+        default_storage.open_seekable(str(archive.file.name)) as stream,  # type: ignore[attr-defined]  # both of ours have it
+        zips.opened(stream) as unzipped,
+    ):
+        left = unzipped.entries[archive.unpacked :]
+        images, done = _images(archive, unzipped, left)
+    try:
+        kept = _keep_chunk(archive, images, done, finished=done == len(left))
+    except Study.DoesNotExist:
+        # It was deleted meanwhile, and what belonged to it then.
         for image in images:
-            image.status = Status.CANCELLED
-            image.finished_at = timezone.now()
-    Image.objects.bulk_create(images, ignore_conflicts=True)
-    Archive.objects.filter(pk=archive.pk).update(dispatched_at=timezone.now())
-    queued = [image for image in images if image.status == Status.QUEUED]
-    transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
+            default_storage.delete(str(image.file.name))
+        return 0
+    if not kept:
+        logger.warning("archive %s: the claim was lost, another run makes these images", archive.pk)
+        return 0
+    logger.info("archive %s: %d images made, %d files left", archive.pk, len(images), len(left) - done)
+    return len(images)
+
+
+def _images(archive: Archive, unzipped: zips.Archive, entries: list[zips.Entry]) -> tuple[list[Image], int]:
+    """Images of as many entries as fit into a chunk, with their files stored, and how many entries that are."""
+    until = time.monotonic() + settings.UNPACK_CHUNK_SECONDS
+    entries = entries[: settings.UNPACK_CHUNK_FILES]
+    # A worker of an earlier release does not count what it has unpacked.
+    same = archive.images.filter(archive_index__in=[entry.index for entry in entries])
+    made = set(same.values_list("archive_index", flat=True))
+    images, done = [], 0
+    for entry in entries:
+        if entry.index not in made:
+            images.append(_image(archive, unzipped, entry))
+        done += 1
+        if time.monotonic() > until:
+            break
+    return images, done
+
+
+def _image(archive: Archive, unzipped: zips.Archive, entry: zips.Entry) -> Image:
+    """An entry's image, not yet saved. Its id follows from its place, so that another run stores the same file."""
+    content, refused = ContentFile(b""), None
+    if not archive.study.cancelled_at:
+        content, refused = _content(unzipped, entry)
+    pk = uuid5(archive.pk, str(entry.index))
+    image = study_image(archive.study, content, entry.filename, refused, archive.uploaded_by, pk=pk)
+    image.size = entry.size
+    image.patient = archive.study.patient
+    image.archive, image.archive_index = archive, entry.index
+    return image
+
+
+def _content(unzipped: zips.Archive, entry: zips.Entry) -> tuple[ContentFile, Refused | None]:
+    """An entry's bytes, or why it is refused."""
+    if refused := signatures.size_refusal(entry.size):
+        return ContentFile(b""), refused
+    try:
+        content = unzipped.read(entry)
+    except Refused as error:
+        return ContentFile(b""), error
+    return content, signatures.refusal(content)
 
 
 @atomically
-def _finish_unpacking(archive: Archive) -> None:
-    unpacked = Archive.objects.filter(pk=archive.pk, state=Archive.State.QUEUED)
-    if unpacked.update(state=Archive.State.UNPACKED, attempts=0):
-        study_progressed([archive.study_id])
-    # Its images are stored now; keeping the ZIP would keep everything twice.
-    transaction.on_commit(partial(default_storage.delete, str(archive.file.name)), robust=True)
+def _claim(archive_id: UUID, worker: str) -> Archive | None:
+    claimed = (
+        Archive.objects.waiting()
+        .filter(pk=archive_id)
+        .update(state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=timezone.now(), claimed_by=worker)
+    )
+    return Archive.objects.select_related("study__patient", "uploaded_by").get(pk=archive_id) if claimed else None
 
 
 @atomically
-def refund_archive_attempt(archive_id: UUID) -> None:
-    """Take back an attempt to unpack a ZIP that failed for a reason outside of it."""
-    Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED, attempts__gt=0).update(attempts=F("attempts") - 1)
+def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: bool) -> bool:
+    """Write a chunk's images and give the ZIP back; False where the claim no longer holds.
+
+    Raises:
+        Study.DoesNotExist: the study has been deleted.
+    """
+    # Whoever cancels the study waits until these images are there, or has them cancelled here.
+    study = Study.objects.select_for_update().get(pk=archive.study_id)
+    now = timezone.now()
+    held = Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(
+        state=Archive.State.UNPACKED if finished else Archive.State.UNPACKING,
+        unpacked=archive.unpacked + done,
+        claim=None,
+        attempts=0,
+        dispatches=1,
+        dispatched_at=now,
+        finished_at=now if finished else None,
+    )
+    if not held:
+        return False
+    for image in images:
+        if study.cancelled_at and image.status == Status.QUEUED:
+            image.status, image.finished_at = Status.CANCELLED, now
+        # Messages are counted as they are sent; what needs none counts as sent.
+        image.dispatches = 0 if image.status == Status.QUEUED else 1
+    Image.objects.bulk_create(images)
+    if finished:
+        study_progressed([study.pk])
+        # Its images are stored now; keeping the ZIP would keep everything twice.
+        transaction.on_commit(partial(delete_zip, archive), robust=True)
+    else:
+        transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
+    transaction.on_commit(partial(send_new, [image for image in images if image.status == Status.QUEUED]))
+    return True
+
+
+def send_new(images: list[Image]) -> None:
+    """Send the first messages of images that have had none, and count them."""
+    for start in range(0, len(images), MESSAGES_AT_ONCE):
+        several = images[start : start + MESSAGES_AT_ONCE]
+        if not dispatch.send(dispatch.INGEST, several):
+            return
+        _count_first_message(several)
 
 
 @atomically
-def fail_archive(archive_id: UUID, code: str, detail: str) -> None:
-    failed = Archive.objects.filter(pk=archive_id, state=Archive.State.QUEUED).update(
-        state=Archive.State.FAILED, error_code=code, error_detail=detail[:500]
+def _count_first_message(images: list[Image]) -> None:
+    unsent = Image.objects.filter(pk__in=[image.pk for image in images], dispatches=0)
+    unsent.update(dispatches=1, dispatched_at=timezone.now())
+
+
+def delete_zip(archive: Archive) -> None:
+    """Delete an unpacked ZIP. The name goes last, so that a ZIP that is still there is found again."""
+    default_storage.delete(str(archive.file.name))
+    Archive.objects.filter(pk=archive.pk).update(file="")
+
+
+@atomically
+def _release(archive: Archive) -> None:
+    """Give a ZIP back that could not be unpacked for a reason outside of it."""
+    Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(claim=None, dispatched_at=timezone.now())
+
+
+@atomically
+def fail_archive(archive: Archive, code: str, detail: str) -> None:
+    """Fail a ZIP, unless another run holds it."""
+    failed = Archive.objects.filter(pk=archive.pk, state__in=Archive.PENDING, claim=archive.claim).update(
+        state=Archive.State.FAILED, claim=None, error_code=code, error_detail=detail[:500], finished_at=timezone.now()
     )
     if failed:
-        study_progressed(Archive.objects.filter(pk=archive_id).values_list("study_id", flat=True))
-    logger.warning("archive %s failed: %s", archive_id, code)
+        study_progressed([archive.study_id])
+        logger.warning("archive %s failed: %s", archive.pk, code)

@@ -33,11 +33,14 @@ def cancel_study(study: Study) -> int:
     """
     now = timezone.now()
     waiting = study.images.filter(status__in=WAITING).exists()
-    if not waiting and not study.archives.filter(state=Archive.State.QUEUED).exists():
+    if not waiting and not study.archives.filter(state__in=Archive.PENDING).exists():
         return 0
     # Images before the study, as everywhere, so that nobody waits for each other.
-    cancelled = study.images.filter(status__in=WAITING).update(status=Status.CANCELLED, finished_at=now, claim=None)
+    left = study.images.filter(status__in=WAITING)
+    cancelled = left.update(status=Status.CANCELLED, finished_at=now, claim=None)
     Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
+    # And those that a ZIP's worker, which locks the study, has just written; it writes the next ones as cancelled.
+    cancelled += left.update(status=Status.CANCELLED, finished_at=now, claim=None)
     study_progressed([study.pk])
     logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
     return cancelled

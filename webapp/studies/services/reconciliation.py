@@ -2,24 +2,22 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
 
-from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
 from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
-from webapp.studies.models import Archive, Image
+from webapp.studies.models import Image
+from webapp.studies.services.archive_recovery import reconcile_archives
 from webapp.studies.services.reading import release
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
 
-def reconcile(limit: int = 2000) -> dict[str, Any]:
+def reconcile(limit: int = 2000) -> dict[str, int]:
     """Find what has been lost on its way and send it again.
 
     A queue with at least as many messages as there are images waiting for it has lost none: the images are only
@@ -36,7 +34,8 @@ def reconcile(limit: int = 2000) -> dict[str, Any]:
     resent = 0
     for step, status in ((dispatch.INGEST, Status.QUEUED), (dispatch.INFER, Status.READY)):
         for priority in Priority:
-            waiting = Image.objects.filter(status=status, priority=priority)
+            # Those whose first message has not been sent are found by themselves; see reconcile_archives.
+            waiting = Image.objects.filter(status=status, priority=priority, dispatches__gt=0)
             overdue = waiting.overdue()
             if not overdue.exists():
                 continue
@@ -44,12 +43,7 @@ def reconcile(limit: int = 2000) -> dict[str, Any]:
             lost = list(overdue[: max(0, min(missing, limit))])
             _send_again(step, lost)
             resent += len(lost)
-    late = timezone.now() - timedelta(seconds=4 * settings.RESEND_AFTER_SECONDS)
-    archives = list(Archive.objects.filter(state=Archive.State.QUEUED, dispatched_at__lt=late)[:limit])
-    for archive in archives:
-        _mark_sent(archive)
-        dispatch.send_unpack(archive.pk)
-    return {"released": released, "resent": resent, "archives": len(archives)}
+    return {"released": released, "resent": resent, **reconcile_archives(limit)}
 
 
 def _send_again(step: str, images: Sequence[Image]) -> None:
@@ -64,8 +58,3 @@ def _count_message(images: Sequence[Image]) -> None:
     Image.objects.filter(pk__in=[image.pk for image in images]).update(
         dispatched_at=timezone.now(), dispatches=F("dispatches") + 1
     )
-
-
-@atomically
-def _mark_sent(archive: Archive) -> None:
-    Archive.objects.filter(pk=archive.pk).update(dispatched_at=timezone.now())

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
 from django.core.files import File
@@ -23,7 +23,7 @@ from webapp.studies.files import signatures, zips
 from webapp.studies.files.hashes import content_hash
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
-from webapp.studies.services import idempotency
+from webapp.studies.services import idempotency, limits
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.transactions import atomically
 
@@ -47,11 +47,12 @@ def create_image(
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
     Raises:
-        Refused: where the file can be refused from its first bytes.
+        Refused: where the file can be refused from its first bytes, or the day's limit is reached.
     """
     signatures.check_image(file)
-    image = _new_image(file, filename, priority, **_sender(identity, department))
-    with _removed_on_refusal([image]):
+    image = Image(**_sender(identity, department), **_new(filename, file.size, priority))
+    with limits.daily_bytes(identity, file.size), _removed_on_refusal([image]):
+        _store(image, file)
         _keep_image(image, patient, key)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
     return image
@@ -83,11 +84,10 @@ def create_study(
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
     Raises:
-        Refused: where a ZIP cannot be read or breaks a limit.
+        Refused: where a ZIP cannot be read, or the study breaks a limit.
     """
     study = Study(name=name[:255], **_sender(identity, department))
-    images, archives = _stored(study, files, study.uploaded_by)
-    with _removed_on_refusal([*images, *archives]):
+    with _stored(identity, study, files, study.uploaded_by) as (images, archives):
         _keep_study(study, images, archives, patient, key)
     logger.info("study %s accepted: %d images, %d archives", study.pk, len(images), len(archives))
     return study
@@ -101,33 +101,46 @@ def add_to_study(
     Raises:
         Refused: ``study_cancelled``, or as :func:`create_study` does.
     """
-    images, archives = _stored(study, files, identity.user if study.department_id else None)
-    with _removed_on_refusal([*images, *archives]):
+    sender = identity.user if study.department_id else None
+    with _stored(identity, study, files, sender) as (images, archives):
         _keep_more(study, images, archives, key)
     logger.info("study %s: %d images and %d archives added", study.pk, len(images), len(archives))
     return study
 
 
-def _stored(study: Study, files: Sequence[File], uploaded_by: User | None) -> tuple[list[Image], list[Archive]]:
-    """Rows of a study, not yet saved, whose files are stored."""
+@contextmanager
+def _stored(
+    identity: Identity, study: Study, files: Sequence[File], uploaded_by: User | None
+) -> Iterator[tuple[list[Image], list[Archive]]]:
+    """Rows of a study, not yet saved, whose files are stored within the limits. The block saves them."""
     listed = [(file, zips.entries(file) if signatures.is_zip(file) else None) for file in files]
-    images, archives = [], []
-    now = timezone.now()
-    for file, entries in listed:
-        if entries is None:
-            images.append(study_image(study, file, str(file.name), uploaded_by))
-        else:
-            archive = Archive(
-                study=study,
-                filename=str(file.name)[:255],
-                total=len(entries),
-                uploaded_by=uploaded_by,
-                dispatched_at=now,
-                request_id=correlation.request_id(),
-            )
-            archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
-            archives.append(archive)
-    return images, archives
+    sizes = [file.size if entries is None else sum(entry.size for entry in entries) for file, entries in listed]
+    limits.check_study(study, sum(1 if entries is None else len(entries) for _, entries in listed), sum(sizes))
+    with limits.daily_bytes(identity, sum(sizes)):
+        images = [
+            study_image(study, file, str(file.name), signatures.refusal(file), uploaded_by)
+            for file, entries in listed
+            if entries is None
+        ]
+        archives = [
+            _new_archive(study, file, len(entries), uploaded_by) for file, entries in listed if entries is not None
+        ]
+        with _removed_on_refusal([*images, *archives]):
+            yield images, archives
+
+
+def _new_archive(study: Study, file: File, total: int, uploaded_by: User | None) -> Archive:
+    archive = Archive(
+        study=study,
+        uploaded_by=uploaded_by,
+        filename=str(file.name)[:255],
+        total=total,
+        dispatched_at=timezone.now(),
+        request_id=correlation.request_id(),
+    )
+    file.seek(0)
+    archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
+    return archive
 
 
 @atomically
@@ -167,35 +180,44 @@ def _removed_on_refusal(rows: Sequence[Image | Archive]) -> Iterator[None]:
         yield
     except (IntegrityError, Refused):
         for row in rows:
-            default_storage.delete(str(row.file.name))
+            if row.file:
+                default_storage.delete(str(row.file.name))
         raise
 
 
-def study_image(study: Study, file: File, filename: str, uploaded_by: User | None) -> Image:
-    """An image row of a study, not yet saved; already failed where its first bytes say that it is none."""
-    image = _new_image(file, filename, Priority.BULK, **study.ownership, uploaded_by=uploaded_by)
-    image.study = study
-    refusal = signatures.refusal(file)
-    if refusal:
+def study_image(
+    study: Study, file: File, filename: str, refused: Refused | None, uploaded_by: User | None, pk: UUID | None = None
+) -> Image:
+    """An image row of a study, not yet saved, with its file stored.
+
+    One that was refused has failed already, and has no file; nor has one of a study that was cancelled.
+    """
+    fields = _new(filename, file.size, Priority.BULK)
+    image = Image(pk=pk or uuid4(), study=study, **study.ownership, uploaded_by=uploaded_by, **fields)
+    if refused:
         image.status, image.finished_at = Status.FAILED, timezone.now()
-        image.error_code, image.error_detail = refusal.code, refusal.detail
+        image.error_code, image.error_detail = refused.code, refused.detail
+    elif not study.cancelled_at:
+        _store(image, file)
     return image
 
 
-def _new_image(file: File, filename: str, priority: str, **sender: Any) -> Image:
-    image = Image(
-        **sender,
-        filename=filename[-255:],
-        size=file.size,
-        sha256=content_hash(file),
-        priority=priority,
-        dispatched_at=timezone.now(),
-        request_id=correlation.request_id(),
-    )
+def _new(filename: str, size: int, priority: str) -> dict[str, Any]:
+    """The fields of a new image that do not depend on whose it is."""
+    return {
+        "filename": filename[-255:],
+        "size": size,
+        "priority": priority,
+        "dispatched_at": timezone.now(),
+        "request_id": correlation.request_id(),
+    }
+
+
+def _store(image: Image, file: File) -> None:
+    """Store an image's file: before its row, since a row without its file would be a broken promise."""
+    image.sha256 = content_hash(file)
     file.seek(0)
-    # The bytes come first: a row without its file would be a broken promise, a file without a row is only litter.
     image.file = default_storage.save(_path("uploads", image.pk, signatures.suffix(file)), file)
-    return image
 
 
 def _path(kind: str, pk: UUID, suffix: str) -> str:

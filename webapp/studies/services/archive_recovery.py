@@ -1,0 +1,68 @@
+"""Find ZIPs, and images of ZIPs, that were lost on their way."""
+
+import logging
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from webapp.studies import dispatch
+from webapp.studies.models import Archive, Image
+from webapp.studies.services import archives
+from webapp.studies.transactions import atomically
+
+logger = logging.getLogger(__name__)
+
+
+def reconcile_archives(limit: int = 2000) -> dict[str, int]:
+    """Take ZIPs from runs that are gone, and send again what has no message on its way.
+
+    Returns:
+        What was found: ``archives_released``, ``archives`` (sent again) and ``unsent`` (images of ZIPs).
+    """
+    released = sum(_release_abandoned(archive) for archive in Archive.objects.abandoned()[:limit])
+    resent = _send_again(limit)
+    unsent = list(Image.objects.never_sent()[:limit])
+    archives.send_new(unsent)
+    for archive in Archive.objects.left_over()[:100]:
+        archives.delete_zip(archive)
+    return {"archives_released": released, "archives": resent, "unsent": len(unsent)}
+
+
+@atomically
+def _release_abandoned(archive: Archive) -> bool:
+    """Count a run that ended without a word. A ZIP that has ended too many of them fails."""
+    if archive.attempts + 1 >= settings.MAX_ATTEMPTS:
+        archives.fail_archive(archive, *archives.CRASHED)
+        return True
+    # Whoever released it, or unpacked it after all, since it was looked for has changed the claim.
+    released = Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(
+        claim=None, attempts=F("attempts") + 1, dispatches=F("dispatches") + 1, dispatched_at=timezone.now()
+    )
+    if released:
+        logger.warning("archive %s was given back: its run at %s is gone", archive.pk, archive.claimed_by or "a worker")
+        # Its message went with the run, or does nothing when it is delivered again.
+        transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
+    return bool(released)
+
+
+def _send_again(limit: int) -> int:
+    """Send as many messages as the queue lacks, for those that have waited longest."""
+    overdue = Archive.objects.overdue()
+    if not overdue.exists():
+        return 0
+    missing = Archive.objects.waiting().count() - dispatch.messages_waiting(dispatch.UNPACK_QUEUE)
+    lost = list(overdue.values_list("pk", flat=True)[: max(0, min(missing, limit))])
+    _count_message(lost)
+    for pk in lost:
+        logger.info("archive %s is sent again", pk)
+        dispatch.send_unpack(pk)
+    return len(lost)
+
+
+@atomically
+def _count_message(archive_ids: list[UUID]) -> None:
+    Archive.objects.filter(pk__in=archive_ids).update(dispatched_at=timezone.now(), dispatches=F("dispatches") + 1)
