@@ -2,7 +2,7 @@
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import InMemoryStorage, default_storage
 
 from webapp.studies.models import Image
 
@@ -49,3 +49,11 @@ def test_a_store_that_nginx_does_not_see_is_read_from_here(client, pictured, set
     answer = client.get(f"{pictured['url']}input/")
     assert "X-Accel-Redirect" not in answer
     assert answer.getvalue() == b"elsewhere"
+
+
+def test_a_picture_in_a_store_takes_one_request(client, pictured, settings, monkeypatch):
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
+    default_storage.save("inputs/a.png", ContentFile(b"elsewhere"))
+    monkeypatch.setattr(InMemoryStorage, "exists", lambda *_: pytest.fail("a second request"))
+    assert client.get(f"{pictured['url']}input/").getvalue() == b"elsewhere"
+    assert client.get(f"{pictured['url']}preview/").status_code == 404

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
-from django.http import FileResponse
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -54,5 +54,7 @@ class Export(APIView):
     permission_classes = (IsAdminUser,)
 
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY, "4XX": PROBLEM})
-    def get(self, request: Request) -> FileResponse:
-        return FileResponse(export.build(), as_attachment=True, filename="reviews.zip", content_type="application/zip")
+    def get(self, request: Request) -> StreamingHttpResponse:
+        response = StreamingHttpResponse(export.stream(), content_type="application/zip")
+        response.headers["Content-Disposition"] = 'attachment; filename="reviews.zip"'
+        return response

@@ -18,15 +18,20 @@ def response(name: str) -> HttpResponseBase:
     Raises:
         Http404: there is no such file.
     """
-    if not name or not default_storage.exists(name):
+    if not name:
         raise Http404
     made: HttpResponseBase
     if settings.X_ACCEL_PREFIX and isinstance(default_storage, FileSystemStorage):
+        if not default_storage.exists(name):
+            raise Http404
         kind, _ = mimetypes.guess_type(name)
         made = HttpResponse(content_type=kind or "application/octet-stream")
         made.headers["X-Accel-Redirect"] = f"{settings.X_ACCEL_PREFIX.rstrip('/')}/{quote(name)}"
     else:
-        made = FileResponse(default_storage.open(name))
+        try:
+            made = FileResponse(default_storage.open(name))
+        except FileNotFoundError:
+            raise Http404 from None
     made.headers["Cache-Control"] = "private, max-age=86400, immutable"
     made.headers["X-Content-Type-Options"] = "nosniff"
     return made
