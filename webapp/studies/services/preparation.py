@@ -29,7 +29,7 @@ class Prepared:
     height: int
     preview: str
     input: str
-    input_sha256: str
+    input_sha256: str = ""
 
 
 @atomically
