@@ -129,7 +129,7 @@ def test_a_result_is_shown_with_all_its_figures(client, read):
 def test_a_picture_that_is_not_there_yet_or_no_more_is_not_found(client, make_image, name):
     job = client.upload().json()
     assert client.get(f"{job['url']}{name}/").status_code == 404
-    Image.objects.filter(pk=job["id"]).update(**{name: "gone.png"})
+    Image.objects.filter(pk=job["id"]).update(**{name: "uploads/gone.png"})
     answer = client.get(f"{job['url']}{name}/")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
