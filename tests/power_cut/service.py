@@ -117,7 +117,12 @@ def work(role: str = "") -> None:
     reader._reader = reader.Reader(used, None, None, Inputs(used.preprocessing.size))  # type: ignore[arg-type]
     reader._answers = _answers
     messages: list[tuple[str, str]] = []
-    tasks.app.send_task = lambda name, args, **_: messages.append((name, args[0]))
+
+    def send(name: str, args: tuple[str, ...] = (), **_: Any) -> None:
+        if args:  # about an image or a ZIP; nobody is told of results here
+            messages.append((name, args[0]))
+
+    tasks.app.send_task = send
     for _ in range(20):
         reconciliation.reconcile()
         mine = [message for message in messages if not role or (message[0] == "worker.infer") == (role == "infer")]
