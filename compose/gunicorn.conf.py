@@ -7,6 +7,8 @@ from prometheus_client import multiprocess
 
 worker_class = "uvicorn_worker.UvicornWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+# A file that each worker touches to show that it lives; on a disk that is busy this would block it.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  (gunicorn names its file safely)
 # Workers are never exchanged after some number of requests: that would cut off clients who wait for a result.
 max_requests = 0
 # A client who waits for a result asks again; it need not hold up a stop.

@@ -73,12 +73,17 @@ def tiny_png() -> bytes:
     return _encoded(Image.new("L", (1, 1)), "PNG")
 
 
-def bomb_png(side: int = 30_000) -> bytes:
-    """A valid black PNG of ``side`` by ``side`` pixels, one bit each, in some kilobytes."""
-    squeezed = zlib.compressobj(9)
-    row = bytes(1 + (side + 7) // 8)
+#: Bits of a pixel and its depth and colour type in a PNG.
+PNG_KINDS = {"1": (1, 1, 0), "L": (8, 8, 0), "I;16": (16, 16, 0), "RGB": (24, 8, 2), "RGBA": (32, 8, 6)}
+
+
+def bomb_png(side: int = 30_000, mode: str = "1") -> bytes:
+    """A valid black PNG of ``side`` by ``side`` pixels in a thousandth of their size."""
+    bits, depth, colour = PNG_KINDS[mode]
+    squeezed = zlib.compressobj(1)
+    row = bytes(1 + (side * bits + 7) // 8)
     data = b"".join(squeezed.compress(row) for _ in range(side)) + squeezed.flush()
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 

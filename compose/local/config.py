@@ -56,6 +56,11 @@ class Config:
         return self.data_dir / "media"
 
     @property
+    def incoming_dir(self) -> Path:
+        """Temporary files, uploads that are not yet whole among them."""
+        return self.data_dir / "incoming"
+
+    @property
     def secrets_dir(self) -> Path:
         return self.data_dir / "secrets"
 

@@ -60,13 +60,18 @@ def prepare(config: Config) -> dict[str, str]:
     Raises:
         ResourceError: one of them cannot be made.
     """
-    for folder in (config.logs_dir, config.redis_dir, config.secrets_dir, config.media_dir):
+    # What processes that were killed have left of their uploads.
+    shutil.rmtree(config.incoming_dir, ignore_errors=True)
+    for folder in (config.logs_dir, config.redis_dir, config.secrets_dir, config.media_dir, config.incoming_dir):
         resources.private_dir(folder)
     redis_port = resources.free_port()
     redis_password = resources.secret(config.secrets_dir / "redis")
     environment = {
         "SECRET_KEY": resources.secret(config.secrets_dir / "django"),
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        # On the file system of the media folder, where keeping an upload means renaming it. /tmp may be in memory.
+        "FILE_UPLOAD_TEMP_DIR": str(config.incoming_dir),
+        "TMPDIR": str(config.incoming_dir),
         **os.environ,
         **_allowed_hosts(config),
         "DATA_DIR": str(config.data_dir),

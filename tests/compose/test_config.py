@@ -36,7 +36,8 @@ def test_the_address_to_listen_on_and_that_to_open(host: str, bind: str, url: st
 def test_everything_lies_in_the_data_folder(tmp_path: Path) -> None:
     config = configuration.read({"DATA_DIR": str(tmp_path / "here"), "PORT": "81", "FLOWER_PORT": "82"})
     assert (config.port, config.flower_port) == (81, 82)
-    for folder in (config.run_dir, config.logs_dir, config.redis_dir, config.media_dir, config.secrets_dir):
+    folders = (config.run_dir, config.logs_dir, config.redis_dir, config.media_dir, config.incoming_dir)
+    for folder in (*folders, config.secrets_dir):
         assert folder.parent == tmp_path / "here"
 
 

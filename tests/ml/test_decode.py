@@ -1,13 +1,15 @@
 """Uploads become greyscale images, or an error with a code."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
 
 from ml.errors import ImageError
-from ml.pictures.decode import MAX_PIXELS, MIN_SIDE, open_image
+from ml.pictures import decode
+from ml.pictures.decode import MAX_DECODED_BYTES, MAX_PIXELS, MIN_SIDE, open_image
 from tests import synthetic
 
 
@@ -83,3 +85,89 @@ def test_the_cameras_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     assert open_image(encoded(image, "JPEG", exif=exif)).size == (80, 120)
+
+
+def plainly(content: bytes) -> Image.Image:
+    """As :func:`open_image` decodes, with all pixels at once."""
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I"):
+        values = np.asarray(image, dtype=np.float32)
+        low, high = float(values.min()), float(values.max())
+        return Image.fromarray(np.rint((values - low) * (255.0 / (high - low))).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)
+    return image.convert("L")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "I;16"])
+def test_strips_change_no_pixel(mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(orientation).integers(0, 256, (131, 97, 4), dtype=np.uint8)
+    image = Image.fromarray(noise).convert(mode) if mode != "I;16" else Image.fromarray(noise.view(np.uint16)[..., 0])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(image, exif=exif, **({"transparency": 3} if mode == "P" else {}))
+    monkeypatch.setattr(decode, "STRIP", 10 * image.width)
+    strips = open_image(content)
+    assert strips.size == plainly(content).size
+    assert strips.tobytes() == plainly(content).tobytes()
+
+
+def jpeg(width: int, height: int, **options) -> bytes:
+    """A small JPEG whose header claims to be of another size."""
+    content = bytearray(encoded(Image.new(options.pop("mode", "RGB"), (64, 64)), "JPEG", **options))
+    frame = max(content.find(b"\xff\xc0"), content.find(b"\xff\xc2"))
+    content[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(content)
+
+
+def one_component_a_scan(content: bytes) -> bytes:
+    scan = content.index(b"\xff\xda")
+    return content[: scan + 2] + b"\x00\x08\x01" + content[scan + 5 : scan + 7] + content[scan + 11 :]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        synthetic.bomb_png(10_000, "I;16"),
+        synthetic.bomb_png(10_000, "RGBA"),
+        synthetic.bomb_png(8_000, "RGB"),
+        jpeg(8_000, 8_000, mode="CMYK"),
+        jpeg(9_900, 9_900, progressive=True),
+        one_component_a_scan(jpeg(9_900, 9_900)),
+    ],
+    ids=["16 bits", "RGBA", "RGB", "CMYK", "progressive", "scan by scan"],
+)
+def test_what_would_take_too_much_memory_is_refused_before_it_is_decoded(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(ImageError) as caught:
+        open_image(content)
+    assert caught.value.code == "image_too_large"
+    assert "MB to decode" in caught.value.detail
+
+
+@pytest.mark.parametrize("content", [jpeg(9_900, 9_900), jpeg(7_000, 7_000, progressive=True)])
+def test_a_large_jpeg_is_decoded_as_grey(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: decoded.append((image.mode, image.size)) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        open_image(content)
+    assert decoded[0][0] == "L"
+    assert decoded[0][1][0] in (9_900, 7_000), "at its full size"
+
+
+def test_the_greys_of_a_large_jpeg_are_those_of_its_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(synthetic.xray(2, (400, 300)).convert("RGB"), "JPEG", quality=95)
+    whole = np.asarray(open_image(content), int)
+    monkeypatch.setattr(decode, "MAX_DECODED_BYTES", 400 * 300 * 2)
+    assert np.abs(np.asarray(open_image(content), int) - whole).max() <= 1
+
+
+def test_large_radiographs_are_within_the_limit() -> None:
+    assert MAX_DECODED_BYTES > 9_000 * 9_000 * 3, "16 bits"
+    assert MAX_DECODED_BYTES > 7_000 * 7_000 * 5, "in colour"

@@ -2,16 +2,22 @@
 
 import csv
 import io
+import os
+import tracemalloc
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.test import Client
 
 from ml.dataset import extra
+from webapp.reviews import export
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Patient
@@ -102,6 +108,50 @@ def test_the_export_is_what_training_takes(
     assert sample.label == 1
     assert sample.path.read_bytes() == jpeg
     assert sample.path.stem == str(image.pk)
+
+
+def test_the_export_starts_before_it_is_whole_and_holds_one_image_at_a_time(
+    radiologist: User, make_image: Callable[..., Image], read: Callable[..., None]
+) -> None:
+    opened = []
+    megabyte = os.urandom(2**20)
+    for _ in range(12):
+        made = make_image(Status.READY)
+        default_storage.save(made.file.name, ContentFile(megabyte))
+        read(made)
+        Review.objects.create(image=made, reviewer=radiologist, verdict="NORMAL")
+    opening = type(default_storage._wrapped)._open
+
+    def counted(self: Any, name: str, mode: str = "rb") -> Any:
+        opened.append(name)
+        return opening(self, name, mode)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(default_storage._wrapped), "_open", counted)
+        tracemalloc.start()
+        parts = export.stream()
+        size = len(next(parts))
+        assert len(opened) == 1
+        size += sum(map(len, parts))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert size > 12 * 2**20
+    assert most < 4 * 2**20
+
+
+def test_a_damaged_or_missing_original_is_left_out_of_the_export(
+    radiologist: User, make_image: Callable[..., Image], read: Callable[..., None], jpeg: bytes, caplog: Any
+) -> None:
+    good, damaged, missing = (make_image(Status.READY, sha256=sha256(jpeg).hexdigest()) for _ in range(3))
+    read(good, damaged, missing)
+    for image in (good, damaged, missing):
+        Review.objects.create(image=image, reviewer=radiologist, verdict="NORMAL")
+    default_storage.save(damaged.file.name, ContentFile(jpeg[:-1] + b"x"))
+    default_storage.delete(missing.file.name)
+    with zipfile.ZipFile(io.BytesIO(b"".join(export.stream()))) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"images/{good.pk}.jpg", "reviews.csv"]
+    assert f"the upload of {damaged.pk} is damaged" in caplog.text
 
 
 def test_only_staff_can_export(user_client: Client, client: Client) -> None:

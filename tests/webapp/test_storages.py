@@ -3,12 +3,14 @@
 import io
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from tests import servers
 from webapp.storage import s3
@@ -129,3 +131,77 @@ def test_a_part_that_cannot_be_had_is_the_storages_fault(bucket: S3Storage, monk
             file.read(10)
     with pytest.raises(FileNotFoundError):
         bucket.open_seekable("archives/ab/gone.zip")
+
+
+class Broken(ContentFile):
+    """A file whose second half cannot be read."""
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield b"the first half"
+        raise OSError("the disk is broken")
+
+
+def files_in(storage: LocalStorage) -> list[str]:
+    return sorted(path.name for path in Path(storage.location).rglob("*") if path.is_file())
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was() -> None:
+    folder: LocalStorage = storages["default"]
+    folder.save("inputs/ab/same.png", ContentFile(b"as it was"))
+    with pytest.raises(OSError, match="broken"):
+        folder.save("inputs/ab/same.png", Broken(b""))
+    assert folder.open("inputs/ab/same.png").read() == b"as it was"
+    assert files_in(folder) == ["same.png"]
+
+
+def test_a_reader_keeps_the_file_that_it_opened() -> None:
+    folder: LocalStorage = storages["default"]
+    folder.save("inputs/ab/same.png", ContentFile(b"as it was"))
+    with folder.open("inputs/ab/same.png") as opened:
+        folder.save("inputs/ab/same.png", ContentFile(b"replaced"))
+        assert opened.read() == b"as it was"
+
+
+@pytest.mark.parametrize("same_file_system", [True, False])
+def test_an_uploads_temporary_file_is_moved_with_the_storages_permissions(
+    same_file_system: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder: LocalStorage = storages["default"]
+    if not same_file_system:
+        monkeypatch.setattr("django.core.files.move.os.rename", _cross_device)
+    with TemporaryUploadedFile("chest.jpg", "image/jpeg", 4, None) as upload:
+        upload.write(b"xray")
+        upload.flush()
+        upload.seek(0)
+        folder.save("uploads/ab/moved.jpg", upload)
+    stored = Path(folder.path("uploads/ab/moved.jpg"))
+    assert stored.read_bytes() == b"xray"
+    assert stored.stat().st_mode & 0o777 == 0o640
+    assert files_in(folder) == ["moved.jpg"]
+
+
+def _cross_device(*_: Any) -> None:
+    raise OSError(18, "Invalid cross-device link")
+
+
+def test_files_of_a_batch_have_their_names_at_its_end(storage: Any) -> None:
+    names = [f"uploads/{number % 3}/{number}.jpg" for number in range(20)]
+    with storage.batch():
+        for name in names:
+            storage.save(name, ContentFile(name.encode()))
+    assert [storage.open(name).read() for name in names] == [name.encode() for name in names]
+
+
+def test_no_file_is_left_of_a_batch_that_fails() -> None:
+    folder: LocalStorage = storages["default"]
+
+    def save_both() -> None:
+        with folder.batch():
+            folder.save("uploads/ab/1.jpg", ContentFile(b"whole"))
+            folder.save("uploads/ab/2.jpg", Broken(b""))
+
+    with pytest.raises(OSError, match="broken"):
+        save_both()
+    assert files_in(folder) == []
+    folder.save("uploads/ab/3.jpg", ContentFile(b"after it"))
+    assert files_in(folder) == ["3.jpg"]

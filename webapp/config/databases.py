@@ -10,12 +10,11 @@ import environ
 LOCK_SECONDS = 20
 
 
-def from_url(url: str, *, durable: bool = True) -> dict[str, Any]:
+def from_url(url: str) -> dict[str, Any]:
     """Django's settings of the database at a URL; options in its query part go before those given here.
 
     Args:
         url: ``sqlite:///…``, ``postgres://…``, ``mysql://…`` or ``mariadb://…``.
-        durable: whether what is committed must survive a power cut. SQLite only: servers decide that themselves.
     """
     if url.startswith("mariadb://"):
         url = url.replace("mariadb", "mysql", 1)
@@ -23,7 +22,7 @@ def from_url(url: str, *, durable: bool = True) -> dict[str, Any]:
     database["CONN_MAX_AGE"] = None
     engine = database["ENGINE"].rsplit(".", 1)[-1]
     if engine == "sqlite3":
-        options = _sqlite(durable)
+        options = _sqlite()
     else:
         # A server may have been restarted since the last request.
         database["CONN_HEALTH_CHECKS"] = True
@@ -36,13 +35,14 @@ def from_url(url: str, *, durable: bool = True) -> dict[str, Any]:
     return database
 
 
-def _sqlite(durable: bool) -> dict[str, Any]:
-    synchronous = "FULL" if durable else "NORMAL"
+def _sqlite() -> dict[str, Any]:
     return {
         # A transaction that will write takes its turn at its start; upgrading a read lock later can only fail.
         "transaction_mode": "IMMEDIATE",
         "timeout": LOCK_SECONDS,
-        "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA cache_size=-8000;",
+        # What is committed survives a power cut, in workers as well: a file that is deleted after a commit would not
+        # come back if the commit were undone.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
     }
 
 

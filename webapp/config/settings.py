@@ -90,15 +90,7 @@ TEMPLATES = [
 
 # --- data -----------------------------------------------------------------------------------------------------------
 
-# An accepted upload must survive a power cut. What a worker found out need not: the database stays whole, the image
-# goes back to where it was, and is read again.
-DATABASES = {
-    "default": databases.from_url(
-        env("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
-        # The bulk worker deletes a ZIP after its last images are committed.
-        durable=env("PNEUMOQUEUE_ROLE", default="") in ("", "bulk"),
-    )
-}
+DATABASES = {"default": databases.from_url(env("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 BROKER_URL = env("BROKER_URL", default="")
@@ -165,6 +157,9 @@ BODY_LIMITS = {
     "/predict": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
 }
 BODY_LIMIT = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
+#: What preparing one image may take in each ingest process, beyond what the process itself needs; 0 for no limit. It
+#: suits the decoder's own limit, and two processes in a container of 1 GB.
+PREPARE_MEMORY_BYTES = env.int("PREPARE_MEMORY_BYTES", default=384 * 2**20)
 MAX_WAIT_SECONDS = 60
 #: Threads, and so connections to the database, of each web process. One more serves all who wait.
 WEB_THREADS = env.int("WEB_THREADS", default=3)

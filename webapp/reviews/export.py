@@ -1,14 +1,12 @@
 """Reviewed images as a ZIP that ``python -m ml train --extra`` takes, once it is unpacked."""
 
 import csv
+import hashlib
 import io
-import shutil
-import tempfile
+import logging
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import PurePath
-from typing import IO
 
 from django.core.files.storage import default_storage
 from django.db.models import Prefetch
@@ -17,39 +15,81 @@ from django.utils.crypto import salted_hmac
 from webapp.reviews.models import Review, Verdict
 from webapp.studies.models import Image
 
+logger = logging.getLogger(__name__)
+
 COLUMNS = ("file", "verdict", "patient", "readers", "model", "probability", "label", "reviewed_at")
 DISAGREED = "DISAGREED"
+#: Rows that are read at once, and bytes of a file that are sent at once.
+CHUNK, PART = 200, 64 * 2**10
 
 
-def build() -> IO[bytes]:
-    """A temporary file with ``reviews.csv`` and each image's original upload, positioned at its start.
+class _Sink:
+    """A file for :mod:`zipfile` that hands over what was written since it was last asked."""
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._written.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def take(self) -> bytes:
+        taken = b"".join(self._written)
+        self._written.clear()
+        return taken
+
+
+def stream() -> Iterator[bytes]:
+    """A ZIP with each reviewed image's original upload and, at its end, ``reviews.csv``.
+
+    It is made while it is sent, so that it takes no more memory than its largest image. Originals that are missing, or
+    not what was uploaded, are left out and logged.
 
     Patients are named by a keyed hash: their images must stay together, and nobody needs to know who they are.
     """
-    with ExitStack() as unless_sent:
-        made = unless_sent.enter_context(tempfile.TemporaryFile())
-        table = io.StringIO()
-        writer = csv.writer(table)
-        writer.writerow(COLUMNS)
-        with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-            for image in _reviewed():
-                stored = str(image.file.name)
-                name = f"images/{image.pk}{PurePath(stored).suffix}"
-                with default_storage.open(stored) as source, archive.open(name, "w", force_zip64=True) as target:
-                    shutil.copyfileobj(source, target)
-                writer.writerow(_row(image, name))
-            archive.writestr("reviews.csv", table.getvalue())
-        made.seek(0)
-        unless_sent.pop_all()  # the answer that sends it closes it
-        return made
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(COLUMNS)
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]  # it needs no more
+        for image in _reviewed():
+            content = _original(image)
+            if content is None:
+                continue
+            name = f"images/{image.pk}{PurePath(str(image.file.name)).suffix}"
+            with archive.open(name, "w", force_zip64=True) as target:
+                for start in range(0, len(content), PART):
+                    target.write(content[start : start + PART])
+                    yield sink.take()
+            writer.writerow(_row(image, name))
+        archive.writestr("reviews.csv", table.getvalue())
+    yield sink.take()
 
 
 def _reviewed() -> Iterator[Image]:
     reviews = Prefetch("reviews", Review.objects.order_by("updated_at"))
-    images = Image.objects.filter(reviews__isnull=False).distinct().select_related("prediction", "patient")
-    for image in images.prefetch_related(reviews).order_by("pk").iterator(chunk_size=200):
-        if default_storage.exists(image.file.name):
-            yield image
+    images = Image.objects.filter(reviews__isnull=False).distinct()
+    # By their keys: a cursor would have to stay in one thread, and a stream may change threads between its parts.
+    keys = list(images.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(keys), CHUNK):
+        found = Image.objects.select_related("prediction", "patient").prefetch_related(reviews)
+        yield from found.filter(pk__in=keys[start : start + CHUNK]).order_by("pk")
+
+
+def _original(image: Image) -> bytes | None:
+    try:
+        with default_storage.open(str(image.file.name)) as source:
+            content: bytes = source.read()
+    except FileNotFoundError:
+        logger.warning("the upload of %s is missing; the export goes on without it", image.pk)
+        return None
+    if image.sha256 not in ("", hashlib.sha256(content).hexdigest()):
+        logger.error("the upload of %s is damaged; the export goes on without it", image.pk)
+        return None
+    return content
 
 
 def _row(image: Image, name: str) -> list[str]:

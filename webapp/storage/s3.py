@@ -86,6 +86,11 @@ class S3Storage(BaseS3Storage):
         )
         super().__init__(endpoint_url=endpoint_url or None, client_config=config, file_overwrite=True, **options)
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """As of :class:`webapp.storage.folder.LocalStorage`; the store answers for each file when it is durable."""
+        yield
+
     def _open(self, name: str, mode: str = "rb") -> File:
         """The whole file, in one request; whoever reads it meets no error half-way."""
         if mode != "rb":

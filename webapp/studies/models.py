@@ -137,6 +137,8 @@ class Image(Sent, RequestIdMixin):
     height = models.PositiveIntegerField(null=True, blank=True)
     preview = models.FileField(max_length=255, blank=True)
     input = models.FileField(max_length=255, blank=True, help_text="the model's exact input, 8-bit greyscale PNG")
+    # The database's own default: workers of an earlier release know nothing of this column.
+    input_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     priority = models.CharField(max_length=12, choices=Priority, default=Priority.INTERACTIVE)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)

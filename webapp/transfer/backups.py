@@ -21,6 +21,7 @@ from django.db import models
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from webapp.storage.folder import sync
 from webapp.studies.models import Archive
 from webapp.transfer import files, rows, snapshots
 from webapp.transfer.files import Copied, Damaged
@@ -110,7 +111,9 @@ def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Cop
         content = json.dumps(manifest, indent=1).encode()
         _add(tar, {}, MANIFEST, io.BytesIO(content), len(content))
         tar.close()
+        sync(str(part))
         part.replace(path)
+        sync(str(path.absolute().parent))
     return {name: number for name, number in counts.items() if number}, done
 
 

@@ -52,7 +52,7 @@ def _copied(source: sqlite3.Connection) -> Iterator[str]:
         target = sqlite3.connect(copy)
         source.backup(target)
         target.close()
-        settings = databases.from_url(f"sqlite:///{copy}", durable=False)
+        settings = databases.from_url(f"sqlite:///{copy}")
         connections.settings[alias] = connections.configure_settings({"default": settings})["default"]
         try:
             yield alias

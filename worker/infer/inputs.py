@@ -1,5 +1,6 @@
 """The prepared images as arrays, those of the next batch while the device still reads the last one."""
 
+import hashlib
 import io
 import logging
 import os
@@ -25,6 +26,10 @@ class Away(Exception):
     """The storage does not answer; nothing is known of the input."""
 
 
+class Damaged(Exception):
+    """The stored input is not what was prepared."""
+
+
 class Inputs:
     """Loads what ingest stored.
 
@@ -40,12 +45,14 @@ class Inputs:
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._ahead: Future[dict[UUID, Pixels]] | None = None
 
-    def of(self, images: Sequence[Image]) -> dict[UUID, Pixels | None]:
-        """The images' inputs, ``(size, size)`` each, or None where one is gone or damaged.
+    def of(self, images: Sequence[Image]) -> dict[UUID, Pixels | Damaged | None]:
+        """The images' inputs, ``(size, size)`` each, None where one is gone, or Damaged.
 
         Those are left out that the storage, being away, did not give.
         """
-        ahead = self._ahead.result() if self._ahead else {}
+        ahead: dict[UUID, Pixels | Damaged | None] = {}
+        if self._ahead:
+            ahead |= self._ahead.result()
         self._ahead = None
         missing = [image for image in images if image.pk not in ahead]
         loaded = dict(zip((image.pk for image in missing), self._threads.map(self._load, missing), strict=True))
@@ -66,7 +73,7 @@ class Inputs:
         loaded = ((image.pk, self._load(image)) for image in expected)
         return {pk: pixels for pk, pixels in loaded if isinstance(pixels, np.ndarray)}
 
-    def _load(self, image: Image) -> "Pixels | Away | None":
+    def _load(self, image: Image) -> "Pixels | Away | Damaged | None":
         try:
             with image.input.open("rb") as stream:
                 content = stream.read()
@@ -76,6 +83,9 @@ class Inputs:
         except OSError as error:
             logger.warning("input of %s cannot be had now: %s", image.pk, error)
             return Away()
+        if image.input_sha256 not in ("", hashlib.sha256(content).hexdigest()):
+            logger.error("input of %s is damaged", image.pk, extra=correlation.log_fields(image))
+            return Damaged()
         try:
             with Picture.open(io.BytesIO(content), formats=("PNG",)) as picture:
                 pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))

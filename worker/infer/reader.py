@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from webapp.observability import correlation
 from webapp.studies.services import failures, reading
 from worker import bundle
-from worker.infer.inputs import Inputs
+from worker.infer.inputs import Damaged, Inputs
 from worker.process import metrics
 
 if TYPE_CHECKING:
@@ -119,15 +119,17 @@ def _tell(images: Sequence["Image"], seconds: float) -> None:
         logger.info("image %s read in a batch of %d", image.pk, len(images), extra=correlation.log_fields(image))
 
 
-def _present(inputs: Mapping[UUID, NDArray[np.uint8] | None]) -> dict[UUID, NDArray[np.uint8]]:
+def _present(inputs: Mapping[UUID, NDArray[np.uint8] | Damaged | None]) -> dict[UUID, NDArray[np.uint8]]:
     """Those inputs that could be loaded; the other images fail."""
     for pk, pixels in inputs.items():
-        if pixels is None:
+        if isinstance(pixels, Damaged):
+            failures.fail(pk, "file_damaged", "The prepared image was damaged in the storage. Please upload it again.")
+        elif pixels is None:
             failures.fail(
                 pk, "input_missing",
                 "The prepared image is gone or damaged in the storage. Please upload it again.",
             )  # fmt: skip
-    return {pk: pixels for pk, pixels in inputs.items() if pixels is not None}
+    return {pk: pixels for pk, pixels in inputs.items() if isinstance(pixels, np.ndarray)}
 
 
 def _read(reader: Reader, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, Answer]:

@@ -9,6 +9,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image as Picture
 
+from ml.errors import ImageError
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
 from webapp.studies.models import Image
@@ -30,27 +31,46 @@ def prepare(image: Image) -> Prepared:
     """Decode an upload, and store its preview and the exact input of the model.
 
     Raises:
-        ImageError: where the upload cannot be read.
+        ImageError: where the upload cannot be read, is not what was uploaded (``file_damaged``), or takes more memory
+            than this process may use (``out_of_memory``).
         OSError: where the storage cannot.
     """
+    try:
+        return _prepare(image)
+    except MemoryError:
+        raise ImageError(
+            "out_of_memory",
+            "Decoding this image takes more memory than one image may use here. Please reduce it and upload it again.",
+        ) from None
+
+
+def _prepare(image: Image) -> Prepared:
     with image.file.open("rb") as stream:
         content = stream.read()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if image.sha256 not in ("", sha256):
+        raise ImageError("file_damaged", "The stored file is not what was uploaded. Please upload it again.")
     picture = open_image(content)
     folder, name = image.pk.hex[:2], str(image.pk)
+    # Run lengths suit the flat background, and are the quickest to write and to read.
     exact = Picture.fromarray(to_input(picture, preprocessing()))
+    encoded = _encoded(exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     width, height = picture.size
-    return Prepared(
-        sha256=hashlib.sha256(content).hexdigest(),
-        width=width,
-        height=height,
-        # Run lengths suit the flat background, and are the quickest to write and to read.
-        input=_store(f"inputs/{folder}/{name}.png", exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE),
-        preview=(
-            str(image.file.name)
-            if _can_be_shown(content)
-            else _store(f"previews/{folder}/{name}.jpg", _smaller(picture), "JPEG", quality=85)
-        ),
-    )
+    with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+        return Prepared(
+            sha256=sha256,
+            width=width,
+            height=height,
+            input=default_storage.save(f"inputs/{folder}/{name}.png", ContentFile(encoded)),
+            input_sha256=hashlib.sha256(encoded).hexdigest(),
+            preview=(
+                str(image.file.name)
+                if _can_be_shown(content)
+                else default_storage.save(
+                    f"previews/{folder}/{name}.jpg", ContentFile(_encoded(_smaller(picture), "JPEG", quality=85))
+                )
+            ),
+        )
 
 
 def _can_be_shown(content: bytes) -> bool:
@@ -67,7 +87,7 @@ def _smaller(picture: Picture.Image) -> Picture.Image:
     return picture.reduce(factor) if factor > 1 else picture
 
 
-def _store(name: str, picture: Picture.Image, form: str, **options: int) -> str:
+def _encoded(picture: Picture.Image, form: str, **options: int) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, form, **options)
-    return default_storage.save(name, ContentFile(stream.getvalue()))
+    return stream.getvalue()

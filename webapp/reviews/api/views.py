@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
-from django.http import FileResponse
+from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import IsAuthenticated
@@ -18,7 +18,6 @@ from webapp.reviews import export, services
 from webapp.reviews.api.serializers import ReviewSerializer
 from webapp.reviews.models import Review
 from webapp.studies.access import visible_image
-from webapp.studies.files.responses import BLOCK
 from webapp.studies.models import Image
 
 if TYPE_CHECKING:
@@ -55,9 +54,7 @@ class Export(APIView):
     permission_classes = (IsAdministrator,)
 
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY, "4XX": PROBLEM})
-    def get(self, request: Request) -> FileResponse:
-        response = FileResponse(
-            export.build(), as_attachment=True, filename="reviews.zip", content_type="application/zip"
-        )
-        response.block_size = BLOCK
+    def get(self, request: Request) -> StreamingHttpResponse:
+        response = StreamingHttpResponse(export.stream(), content_type="application/zip")
+        response.headers["Content-Disposition"] = 'attachment; filename="reviews.zip"'
         return response

@@ -69,7 +69,9 @@ def _unpack_chunk(archive: Archive) -> int:
         zips.opened(stream) as unzipped,
     ):
         left = unzipped.entries[archive.unpacked :]
-        images, done = _images(archive, unzipped, left)
+        # Files have their names when the batch ends, which is before their rows are saved.
+        with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+            images, done = _images(archive, unzipped, left)
     try:
         kept = _keep_chunk(archive, images, done, finished=done == len(left))
     except Study.DoesNotExist:

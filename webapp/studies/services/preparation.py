@@ -29,6 +29,7 @@ class Prepared:
     height: int
     preview: str
     input: str
+    input_sha256: str = ""
 
 
 @atomically

@@ -117,14 +117,16 @@ def _stored(
     sizes = [file.size if entries is None else sum(entry.size for entry in entries) for file, entries in listed]
     limits.check_study(study, sum(1 if entries is None else len(entries) for _, entries in listed), sum(sizes))
     with limits.daily_bytes(identity, sum(sizes)):
-        images = [
-            study_image(study, file, str(file.name), signatures.refusal(file), uploaded_by)
-            for file, entries in listed
-            if entries is None
-        ]
-        archives = [
-            _new_archive(study, file, len(entries), uploaded_by) for file, entries in listed if entries is not None
-        ]
+        # Files have their names when the batch ends, which is before their rows are saved.
+        with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+            images = [
+                study_image(study, file, str(file.name), signatures.refusal(file), uploaded_by)
+                for file, entries in listed
+                if entries is None
+            ]
+            archives = [
+                _new_archive(study, file, len(entries), uploaded_by) for file, entries in listed if entries is not None
+            ]
         with _removed_on_refusal([*images, *archives]):
             yield images, archives
 

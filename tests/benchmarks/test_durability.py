@@ -1,0 +1,115 @@
+"""What it costs that stored files and commits survive a power cut, side by side in one run.
+
+The disk decides, so run it on the one in question:
+``pytest -m benchmark -s tests/benchmarks/test_durability.py --basetemp=FOLDER``.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
+
+from tests import synthetic
+from tests.power_cut import service
+from tests.service import ROOT
+from webapp.storage.folder import LocalStorage
+
+pytestmark = pytest.mark.benchmark
+CONTENT = os.urandom(200_000)
+ROUNDS = 5
+
+UPLOADS = """
+import sys, time
+from tests.power_cut import service
+service.setup()
+from django.core.files.storage import FileSystemStorage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from tests import synthetic
+from webapp.accounts.identity import Identity
+from webapp.storage.folder import LocalStorage
+from webapp.studies.services import uploads
+from worker import tasks
+from webapp.studies.models import Image
+if sys.argv[1] == "neither synced":
+    LocalStorage._finish = lambda self, files: [__import__("os").replace(*names) for names in files]
+tasks.app.send_task = lambda *_, **__: None
+with connection.cursor() as cursor:
+    cursor.execute(f"PRAGMA synchronous={sys.argv[2]}")
+content = synthetic.xray_jpeg(1)
+def timed(work, items):
+    started = time.perf_counter()
+    done = [work(item) for item in items]
+    return len(done) / (time.perf_counter() - started), done
+upload = lambda n: uploads.create_image(Identity(), SimpleUploadedFile(f"{n}.jpg", content), filename=f"{n}.jpg")
+upload(0)
+rate, made = timed(upload, range(60))
+prepared, _ = timed(lambda image: tasks.ingest(str(image.pk)), made)
+assert Image.objects.filter(status="ready").count() == 60
+print(rate, prepared)
+"""
+
+
+def milliseconds(save: Callable[[list[str]], None], count: int) -> float:
+    """Per file, at the median of some rounds."""
+    taken = []
+    for _ in range(ROUNDS):
+        names = [f"uploads/{name[:2]}/{name}.jpg" for name in (uuid4().hex for _ in range(count))]
+        started = time.perf_counter()
+        save(names)
+        taken.append((time.perf_counter() - started) / count * 1000)
+    return statistics.median(taken)
+
+
+def test_saving_files(tmp_path: Path) -> None:
+    """Django's storage, which syncs nothing, beside files that are synced one by one and in batches."""
+    plain = FileSystemStorage(location=str(tmp_path / "plain"), allow_overwrite=True)
+    durable = LocalStorage(location=str(tmp_path / "durable"), allow_overwrite=True)
+
+    def one_by_one(storage: FileSystemStorage) -> Callable[[list[str]], None]:
+        return lambda names: [storage.save(name, ContentFile(CONTENT)) for name in names] and None
+
+    def together(names: list[str]) -> None:
+        with durable.batch():
+            one_by_one(durable)(names)
+
+    for storage in (plain, durable):
+        one_by_one(storage)([f"uploads/{number:02x}/first.jpg" for number in range(256)])
+    print("\nms a file of 200 kB:   not synced  one by one  in a batch")
+    for count in (1, 20, 200):
+        print(f"{count:>9} files          {milliseconds(one_by_one(plain), count):10.2f}  "
+              f"{milliseconds(one_by_one(durable), count):10.2f}  {milliseconds(together, count):10.2f}")  # fmt: skip
+
+
+def test_uploads_and_preparation(tmp_path: Path) -> None:
+    """One process that accepts uploads and prepares them, with SQLite; each way in turns."""
+    ways = {
+        "neither synced": ("neither synced", "NORMAL"),
+        "files synced, NORMAL": ("synced", "NORMAL"),
+        "files synced, FULL": ("synced", "FULL"),
+    }
+    rates: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for turn in range(3):
+        for way, arguments in ways.items():
+            folder = tmp_path / f"{turn} {way}"
+            for name in ("media", "incoming"):
+                (folder / name).mkdir(parents=True)
+            environment = {**service.prepare(folder), "LOG_LEVEL": "ERROR"}
+            subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
+            command = [sys.executable, "-W", "ignore", "-c", UPLOADS, *arguments]
+            made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+            assert made.returncode == 0, made.stderr
+            first, second = made.stdout.split()[-2:]
+            rates[way].append((float(first), float(second)))
+    print(f"\none process, a JPEG of {len(synthetic.xray_jpeg(1)) // 1000} kB:   uploads/s  prepared/s")
+    for way, found in rates.items():
+        uploads, prepared = (statistics.median(values) for values in zip(*found, strict=True))
+        print(f"{way:<32} {uploads:12.1f} {prepared:11.1f}")

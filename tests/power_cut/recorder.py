@@ -1,0 +1,172 @@
+"""Records what a program and its children do to the files of a folder, in order, with strace."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+OPENS = ("open", "openat", "creat")
+CHANGES_OF_NAMES = ("rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir")
+CHANGES_OF_FILES = ("write", "pwrite64", "ftruncate", "lseek", "fsync", "fdatasync")
+#: Calls that the model has no meaning for; it must not pass over one that matters.
+UNKNOWN = ("writev", "pwritev", "pwritev2", "truncate", "fallocate", "link", "linkat", "sendfile", "copy_file_range")
+CALLS = ",".join((*OPENS, *CHANGES_OF_NAMES, *CHANGES_OF_FILES, *UNKNOWN, "mmap"))
+
+LINE = re.compile(r"^(?P<thread>\d+) +(?P<rest>.*)$")
+RESUMED = re.compile(r"^<\.\.\. \w+ resumed>(?P<rest>.*)$")
+CALL = re.compile(r"^(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+)(?P<opened><[^>]*>)?")
+TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+FILE = re.compile(r"^(?P<number>\d+)<(?P<path>[^>]*)>")
+FILES = re.compile(r"\d+<([^>]*)>")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A change of the disk, or a line that the program wrote to say what it has promised.
+
+    Attributes:
+        kind: ``create``, ``write``, ``truncate``, ``sync``, ``rename``, ``unlink``, ``mkdir``, ``rmdir`` or ``said``.
+        path: within the folder; with ``said``, empty.
+        data: what was written, or said.
+        offset: where it was written, or the length after ``truncate``.
+        target: the new path after ``rename``.
+    """
+
+    kind: str
+    path: Path
+    data: bytes = b""
+    offset: int = 0
+    target: Path = Path()
+
+
+def record(
+    command: Sequence[str], folder: Path, promises: Path, environment: Mapping[str, str], log: Path
+) -> list[Operation]:
+    """Run a command to its end.
+
+    Args:
+        command: what to run.
+        folder: whose changes are wanted.
+        promises: a file outside the folder; each line that the program writes to it is an operation ``said``.
+        environment: of the command.
+        log: where strace may write.
+
+    Raises:
+        RuntimeError: the command failed, or made a call that the model does not know.
+    """
+    traced = subprocess.run(
+        ["strace", "-f", "--seccomp-bpf", "-y", "-xx", "-s", "100000000", "-e", f"trace={CALLS}", "-o", log, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if traced.returncode:
+        raise RuntimeError(f"the recorded program failed:\n{traced.stdout[-2000:]}\n{traced.stderr[-4000:]}")
+    return list(_operations(log, folder.resolve(), promises.resolve()))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A system call that succeeded."""
+
+    name: str
+    arguments: str
+    result: int
+    opened: str
+
+    @property
+    def texts(self) -> list[bytes]:
+        return [_decoded(text) for text in TEXT.findall(self.arguments)]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All that it names, by a path or by an open file."""
+        named = [*self.texts, *map(_decoded, FILES.findall(self.arguments))]
+        return [Path(os.fsdecode(text)) for text in named]
+
+
+def _operations(log: Path, folder: Path, promises: Path) -> Iterator[Operation]:
+    positions: dict[tuple[str, Path], int] = {}
+    for call in _calls(log):
+        if call.name in OPENS:
+            yield from _opened(call, folder, positions)
+        elif call.name in CHANGES_OF_NAMES:
+            yield from _names_changed(call, folder)
+        elif call.name in UNKNOWN or (call.name == "mmap" and "PROT_WRITE" in call.arguments):
+            # SQLite's shared memory is made anew after a crash.
+            if odd := [path for path in call.paths if _within(path, folder) and not path.name.endswith("-shm")]:
+                raise RuntimeError(f"{call.name} on {odd[0]} has no meaning in this model")
+        elif file := FILE.match(call.arguments):
+            number, path = file["number"], Path(os.fsdecode(_decoded(file["path"])))
+            if path == promises and call.name == "write":
+                yield Operation("said", Path(), call.texts[0])
+            elif _within(path, folder):
+                yield from _file_changed(call, number, path, positions)
+
+
+def _names_changed(call: Call, folder: Path) -> Iterator[Operation]:
+    paths = [Path(os.fsdecode(text)) for text in call.texts]
+    if any(not path.is_absolute() for path in paths):
+        raise RuntimeError(f"{call.name} of {paths} has no meaning in this model, whose paths are absolute")
+    if any(_within(path, folder) for path in paths):
+        kind = call.name.removesuffix("2").removesuffix("at")
+        kind = "rmdir" if "AT_REMOVEDIR" in call.arguments else kind
+        yield Operation(kind, paths[0], target=paths[1] if kind == "rename" else Path())
+
+
+def _file_changed(call: Call, number: str, path: Path, positions: dict[tuple[str, Path], int]) -> Iterator[Operation]:
+    last = call.arguments.rsplit(",", 1)[-1]
+    if call.name == "lseek":
+        positions[number, path] = call.result
+    elif call.name == "write":
+        offset = positions.get((number, path), 0)
+        positions[number, path] = offset + call.result
+        yield Operation("write", path, call.texts[0][: call.result], offset)
+    elif call.name == "pwrite64":
+        yield Operation("write", path, call.texts[0][: call.result], int(last))
+    elif call.name == "ftruncate":
+        yield Operation("truncate", path, offset=int(last))
+    elif call.name in ("fsync", "fdatasync"):
+        yield Operation("sync", path)
+
+
+def _opened(call: Call, folder: Path, positions: dict[tuple[str, Path], int]) -> Iterator[Operation]:
+    path = Path(os.fsdecode(_decoded(call.opened[1:-1])))
+    if not _within(path, folder):
+        return
+    if "O_APPEND" in call.arguments or "O_TMPFILE" in call.arguments:
+        raise RuntimeError(f"{path} is opened in a way that has no meaning in this model: {call.arguments[-80:]}")
+    positions[str(call.result), path] = 0
+    if "O_CREAT" in call.arguments:
+        yield Operation("create", path)
+    if "O_TRUNC" in call.arguments:
+        yield Operation("truncate", path)
+
+
+def _calls(log: Path) -> Iterator[Call]:
+    """The calls that succeeded, in the order of their ends."""
+    unfinished: dict[str, str] = {}
+    with log.open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            found = LINE.match(line.rstrip("\n"))
+            if not found:
+                continue
+            thread, rest = found["thread"], found["rest"]
+            if rest.endswith("<unfinished ...>"):
+                unfinished[thread] = rest.removesuffix("<unfinished ...>").rstrip()
+                continue
+            if resumed := RESUMED.match(rest):
+                rest = unfinished.pop(thread, "") + resumed["rest"]
+            call = CALL.match(rest)
+            if call and not call["result"].startswith("-"):
+                yield Call(call["name"], call["arguments"], int(call["result"]), call["opened"] or "<>")
+
+
+def _decoded(text: str) -> bytes:
+    return bytes.fromhex(text.replace("\\x", ""))
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path == folder or folder in path.parents

@@ -1,0 +1,91 @@
+"""``python -m tests.power_cut.recovery CUTS FAILURES``: the service comes back after power cuts, one after the other.
+
+Each line of CUTS has a cut's name, the files that it left, and what had been promised; FAILURES gets what is not kept.
+"""
+
+import json
+import logging
+import shutil
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tests.power_cut import service
+
+
+def problems(files: dict[str, str], promises: list[dict[str, Any]]) -> list[str]:
+    """What is not as it was promised; a service that does not come back is a problem, too."""
+    try:
+        return recover(files, promises)
+    except Exception as error:
+        return [f"the service does not come back: {type(error).__name__}: {error}"]
+
+
+def recover(files: dict[str, str], promises: list[dict[str, Any]]) -> list[str]:
+    """Put back what the cut left, do all work that there is, and compare it with the promises."""
+    from django.conf import settings
+    from django.db import connection
+
+    connection.close()
+    shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
+    for folder in ("media", "incoming"):
+        (settings.DATA_DIR / folder).mkdir(parents=True)
+    for name, content in files.items():
+        path = settings.DATA_DIR / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes.fromhex(content))
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA integrity_check")
+        if (answer := cursor.fetchall()) != [("ok",)]:
+            return [f"the database is damaged: {answer}"]
+    results = [problem for promise in promises if promise["kind"] == "result" for problem in _result(promise)]
+    service.work()
+    return results + [problem for promise in promises for problem in _kept(promise)] + _failed()
+
+
+def _result(promise: dict[str, Any]) -> list[str]:
+    """A result that a client has seen is there before anything is read again."""
+    from webapp.studies.models import Image
+
+    image = Image.objects.filter(pk=promise["id"]).first()
+    return [] if image and image.status == "succeeded" else [f"the result of image {promise['id']} is gone"]
+
+
+def _kept(promise: dict[str, Any]) -> list[str]:
+    from webapp.studies.models import Image
+
+    images = list(Image.objects.filter(**{"study_id" if promise["kind"] == "study" else "pk": promise["id"]}))
+    if promise["kind"] == "result":
+        return []
+    expected = sorted(sha256(bytes.fromhex(content)).hexdigest() for content in promise["contents"])
+    stored = []
+    for image in images:
+        try:
+            with image.file.open("rb") as stream:
+                stored.append(sha256(stream.read()).hexdigest())
+        except OSError as error:
+            return [f"{promise['kind']} {promise['id']}: {error}"]
+    if sorted(stored) != expected:
+        return [f"{promise['kind']} {promise['id']}: {len(stored)} files where {len(expected)} were sent, or others"]
+    return [
+        f"image {image.pk} is {image.status} ({image.error_code})" for image in images if image.status != "succeeded"
+    ]
+
+
+def _failed() -> list[str]:
+    """Nothing may fail, promised or not: a row without its file would."""
+    from webapp.studies.models import Archive, Image
+
+    return [f"image {image.pk} failed: {image.error_code}" for image in Image.objects.filter(status="failed")] + [
+        f"archive {archive.pk} failed: {archive.error_code}" for archive in Archive.objects.filter(state="failed")
+    ]
+
+
+if __name__ == "__main__":
+    service.setup()
+    logging.disable(logging.CRITICAL)
+    with Path(sys.argv[1]).open() as lines:
+        cuts = map(json.loads, lines)
+        failures = [f"{name}: {problem}" for name, files, promises in cuts for problem in problems(files, promises)]
+    Path(sys.argv[2]).write_text(json.dumps(failures))

@@ -1,0 +1,147 @@
+"""The service's own code, its web process and its workers, in a DATA_DIR that the environment names.
+
+``python -m tests.power_cut.service web FILE`` uploads what clients would, starts each worker in a process of its own
+while it goes on, and writes a line to FILE for everything that it has promised to a client.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from tests import synthetic
+
+#: An upload above this goes to a temporary file first; Django's own limit would take larger pictures.
+IN_MEMORY = 3000
+
+
+def prepare(data_dir: Path) -> dict[str, str]:
+    """The environment of the service's processes."""
+    return {
+        **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+        "DATA_DIR": str(data_dir),
+        "FILE_UPLOAD_TEMP_DIR": str(data_dir / "incoming"),
+        "DATABASE_URL": f"sqlite:///{data_dir / 'db.sqlite3'}",
+        "BROKER_URL": "memory://",
+        "PNEUMOQUEUE_ROLE": "",
+        "SECRET_KEY": "the same for all processes of a test, and long enough",
+        "S3_BUCKET": "",
+        # What was lost is looked for at once.
+        "RESEND_AFTER_SECONDS": "0",
+        "RUNNING_LEASE_SECONDS": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def setup() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = IN_MEMORY
+    settings.ALLOWED_HOSTS = ["testserver"]
+
+
+# --- the web process ------------------------------------------------------------------------------------------------
+
+
+def web(promises: Path) -> None:
+    """Accept uploads, have them read, tell results, and accept one more."""
+    from django.core.files.uploadedfile import SimpleUploadedFile
+    from django.test import Client
+
+    client = Client()
+
+    def promise(kind: str, **what: Any) -> None:
+        os.write(stream.fileno(), json.dumps({"kind": kind, **what}).encode() + b"\n")
+
+    def upload(content: bytes) -> str:
+        answer = client.post("/api/v1/images/", {"file": SimpleUploadedFile("chest.jpg", content)})
+        assert answer.status_code == 202, answer.content
+        promise("image", id=answer.json()["id"], contents=[content.hex()])
+        return str(answer.json()["url"])
+
+    def upload_study(files: dict[str, bytes], contents: list[bytes]) -> None:
+        sent = [SimpleUploadedFile(name, content) for name, content in files.items()]
+        answer = client.post("/api/v1/studies/", {"files": sent})
+        assert answer.status_code == 202, answer.content
+        promise("study", id=answer.json()["id"], contents=[content.hex() for content in contents])
+
+    pictures = [synthetic.xray_jpeg(seed, (64 + seed, 70)) for seed in range(14)]
+    assert min(map(len, pictures)) < IN_MEMORY
+    large = synthetic.xray_png(50, (130, 90))
+    assert len(large) > IN_MEMORY
+    with promises.open("wb", buffering=0) as stream:
+        urls = [upload(content) for content in (pictures[0], large)]
+        upload_study({"a.jpg": pictures[1], "b.jpg": pictures[2], "c.png": large}, [*pictures[1:3], large])
+        zipped = synthetic.zip_of({f"{number}.jpg": content for number, content in enumerate(pictures[3:9])})
+        upload_study({"study.zip": zipped}, pictures[3:9])
+        for role in ("ingest", "infer"):
+            subprocess.run([sys.executable, "-m", "tests.power_cut.service", role], check=True, env={
+                **os.environ, "PNEUMOQUEUE_ROLE": role,
+            })  # fmt: skip
+            urls.append(upload(pictures[9 + len(urls)]))
+        for url in urls[:2]:
+            answer = client.get(url).json()
+            assert answer["status"] == "succeeded", answer
+            promise("result", id=answer["id"], probability=answer["probability"])
+
+
+# --- the workers ----------------------------------------------------------------------------------------------------
+
+
+def _answers(_: Any, batch: Any) -> list[Any]:
+    """An image's mean shade of grey as its probability of pneumonia, without the network and its framework."""
+    from worker.infer.reader import Answer
+
+    shades = batch.mean(axis=(1, 2)) / 255
+    return [Answer(float(1 - shade), float(shade), [], bytes(49)) for shade in shades]
+
+
+def work(role: str = "") -> None:
+    """Do all the work that there is, as a worker of a role would, or one of each.
+
+    What is to do is found by the reconciler, as after a power cut, which empties the broker.
+    """
+    from webapp.studies.services import reconciliation
+    from worker import bundle, tasks
+    from worker.infer import reader
+    from worker.infer.inputs import Inputs
+
+    used = bundle.current()
+    reader._reader = reader.Reader(used, None, None, Inputs(used.preprocessing.size))  # type: ignore[arg-type]
+    reader._answers = _answers
+    messages: list[tuple[str, str]] = []
+
+    def send(name: str, args: tuple[str, ...] = (), **_: Any) -> None:
+        if args:  # about an image or a ZIP; nobody is told of results here
+            messages.append((name, args[0]))
+
+    tasks.app.send_task = send
+    for _ in range(20):
+        reconciliation.reconcile()
+        mine = [message for message in messages if not role or (message[0] == "worker.infer") == (role == "infer")]
+        messages.clear()
+        if not mine:
+            return
+        waiting = dict.fromkeys(mine)
+        reading = [UUID(pk) for name, pk in waiting if name == "worker.infer"]
+        for name, pk in waiting:
+            if name != "worker.infer":
+                tasks.app.tasks[name](pk)
+        for start in range(0, len(reading), 4):
+            reader.read_batch(reading[start : start + 4])
+    raise RuntimeError(f"there is always more to do: {messages}")
+
+
+if __name__ == "__main__":
+    setup()
+    if sys.argv[1] == "web":
+        web(Path(sys.argv[2]))
+    else:
+        work(sys.argv[1])

@@ -1,0 +1,95 @@
+"""A stored file that is not what was written fails its image, instead of being read."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections
+
+from tests import synthetic
+from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
+from webapp.accounts.identity import Identity
+from webapp.studies.choices import Status
+from webapp.studies.models import Image
+from webapp.studies.services import uploads
+from worker import tasks
+from worker.infer import reader
+
+pytestmark = pytest.mark.usefixtures("installed")
+JPEG = synthetic.xray_jpeg(size=(300, 200))
+
+
+def flip_a_bit(name: str) -> None:
+    """As a disk does it: the file still has its length and its date."""
+    path = Path(default_storage.path(name))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def ready(db: None) -> Callable[[], Image]:
+    """Make an image that was uploaded and prepared."""
+
+    def make() -> Image:
+        image = uploads.create_image(Identity(), SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg")
+        assert tasks.ingest(str(image.pk)) == "ready"
+        image.refresh_from_db()
+        return image
+
+    return make
+
+
+def test_an_uploads_hash_is_stored_with_its_row(db: None) -> None:
+    image = uploads.create_image(Identity(), SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg")
+    assert Image.objects.get(pk=image.pk).sha256 == sha256(JPEG).hexdigest()
+    study = uploads.create_study(Identity(), [SimpleUploadedFile("a.jpg", JPEG), SimpleUploadedFile("b.txt", b"text")])
+    assert {one.sha256 for one in study.images.all()} == {sha256(JPEG).hexdigest(), sha256(b"text").hexdigest()}
+
+
+def test_a_damaged_upload_fails_alone(db: None) -> None:
+    damaged, good = (
+        uploads.create_image(Identity(), SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg") for _ in range(2)
+    )
+    flip_a_bit(damaged.file.name)
+    assert [tasks.ingest(str(image.pk)) for image in (damaged, good)] == ["file_damaged", "ready"]
+    damaged.refresh_from_db()
+    assert (damaged.status, damaged.error_code) == (Status.FAILED, "file_damaged")
+    assert not damaged.input
+
+
+def test_a_damaged_input_fails_alone(ready: Callable[[], Image]) -> None:
+    damaged, good, gone = ready(), ready(), ready()
+    flip_a_bit(damaged.input.name)
+    default_storage.delete(gone.input.name)
+    assert reader.read_batch([damaged.pk, good.pk, gone.pk]) == 1
+    for image in (damaged, good, gone):
+        image.refresh_from_db()
+    assert [image.error_code for image in (damaged, good, gone)] == ["file_damaged", "", "input_missing"]
+    assert good.status == Status.SUCCEEDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_damaged_input_is_found_while_looking_ahead(ready: Callable[[], Image]) -> None:
+    image = ready()
+    flip_a_bit(image.input.name)
+    inputs = reader.load().inputs if reader._reader is None else reader._reader.inputs
+    inputs.look_ahead()
+    inputs._looking.submit(int).result()
+    assert reader.read_batch([image.pk]) == 0
+    image.refresh_from_db()
+    assert image.error_code == "file_damaged"
+    inputs._looking.submit(connections.close_all).result()
+
+
+def test_rows_of_earlier_releases_have_no_hash_and_are_read(ready: Callable[[], Image], upload: Any) -> None:
+    assert tasks.ingest(str(upload(JPEG).pk)) == "ready"
+    image = ready()
+    Image.objects.filter(pk=image.pk).update(input_sha256="")
+    default_storage.save(image.input.name, ContentFile(Path(default_storage.path(image.input.name)).read_bytes()))
+    assert reader.read_batch([image.pk]) == 1
