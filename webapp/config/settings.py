@@ -167,21 +167,34 @@ MAX_ATTEMPTS = 3
 # --- work -----------------------------------------------------------------------------------------------------------
 
 MODELS_DIR = ROOT / "models"
-MODEL_BUNDLE = env("MODEL_BUNDLE", default="")
+#: A bundle's path, its folder's name in MODELS_DIR, or a family's name for its newest release.
+MODEL_BUNDLE = env("MODEL_BUNDLE", default="") or "vgg16-pneumonia"
+#: Bundles that read every image beside that one, named likewise.
+SHADOW_BUNDLES = env.list("SHADOW_BUNDLES", default=[])
 #: One of the bundle's operating points; without it, the bundle's default.
 OPERATING_POINT = env("OPERATING_POINT", default="")
 #: ``ingest`` (several processes that prepare images), ``infer`` (one process per device that reads them) or ``deliver``
 #: (what sends the outbox to other systems).
 WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
 MAX_BATCH = env.int("MAX_BATCH", default=16)
-#: Seconds after which an image in a batch counts as lost with its worker.
-RUNNING_LEASE_SECONDS = env.int("RUNNING_LEASE_SECONDS", default=30)
+#: Seconds after which a batch that hangs is ended, with the process that reads it. The other limits follow from it.
+BATCH_TIME_LIMIT = env.int("BATCH_TIME_LIMIT", default=120)
+#: The same for every kind of task.
+TASK_TIME_LIMITS = {
+    "worker.infer": BATCH_TIME_LIMIT,
+    "worker.ingest": BATCH_TIME_LIMIT,
+    "worker.unpack": 1800,
+    "worker.reconcile": 60,
+    "worker.deliver": 80,
+}
 #: Seconds without a sign of progress after which a message is looked for, and sent again if it is gone.
 RESEND_AFTER_SECONDS = env.int("RESEND_AFTER_SECONDS", default=15)
 RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=10)
 
 CELERY_BROKER_URL = BROKER_URL
-CELERY_BROKER_TRANSPORT_OPTIONS = brokers.transport_options(BROKER_URL, **_SENTINEL)
+CELERY_BROKER_TRANSPORT_OPTIONS = brokers.transport_options(
+    BROKER_URL, longest_task=max(TASK_TIME_LIMITS.values()), **_SENTINEL
+)
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None

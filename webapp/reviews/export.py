@@ -46,19 +46,20 @@ def build() -> IO[bytes]:
 
 def _reviewed() -> Iterator[Image]:
     reviews = Prefetch("reviews", Review.objects.order_by("updated_at"))
-    images = Image.objects.filter(reviews__isnull=False).distinct().select_related("prediction", "patient")
-    for image in images.prefetch_related(reviews).order_by("pk").iterator(chunk_size=200):
+    images = Image.objects.filter(reviews__isnull=False).distinct().select_related("patient")
+    for image in images.prefetch_related(reviews, "readings").order_by("pk").iterator(chunk_size=200):
         if default_storage.exists(image.file.name):
             yield image
 
 
 def _row(image: Image, name: str) -> list[str]:
-    reviews = list(image.reviews.all())
+    reviews, result = list(image.reviews.all()), image.result
     said = {review.verdict for review in reviews} - {Verdict.UNSURE.value}
     verdict = said.pop() if len(said) == 1 else DISAGREED if said else Verdict.UNSURE.value
     return [
-        name, verdict, _pseudonym(image), str(len(reviews)), image.prediction.model,
-        f"{image.prediction.pneumonia:.6f}", image.prediction.label, reviews[-1].updated_at.isoformat(),
+        name, verdict, _pseudonym(image), str(len(reviews)), result.bundle if result else "",
+        f"{result.probability:.6f}" if result else "", result.label if result and result.is_usable else "",
+        reviews[-1].updated_at.isoformat(),
     ]  # fmt: skip
 
 

@@ -22,14 +22,20 @@ SHOWN_SIDE, SHOWN_BYTES = 1536, 2**19
 
 
 @cache
-def preprocessing() -> Preprocessing:
-    return bundle.current().preprocessing
+def models() -> dict[str, Preprocessing]:
+    """How the images are prepared for each model that will read them, the primary one first.
+
+    Raises:
+        BundleError: where a bundle cannot be read.
+    """
+    return {used.id: used.preprocessing for used in (bundle.current(), *bundle.shadows())}
 
 
 def prepare(image: Image) -> Prepared:
-    """Decode an upload, and store its preview and the exact input of the model.
+    """Decode an upload, and store its preview and the exact input of each model.
 
     Raises:
+        BundleError: where a model's description cannot be read.
         ImageError: where the upload cannot be read.
         OSError: where the storage cannot.
     """
@@ -37,14 +43,19 @@ def prepare(image: Image) -> Prepared:
         content = stream.read()
     picture = open_image(content)
     folder, name = image.pk.hex[:2], str(image.pk)
-    exact = Picture.fromarray(to_input(picture, preprocessing()))
     width, height = picture.size
+    inputs = {}
+    for model, preprocessing in models().items():
+        exact = Picture.fromarray(to_input(picture, preprocessing))
+        # Run lengths suit the flat background, and are the quickest to write and to read.
+        inputs[model] = _store(
+            f"inputs/{folder}/{name}.{model}.png", exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE
+        )
     return Prepared(
         sha256=hashlib.sha256(content).hexdigest(),
         width=width,
         height=height,
-        # Run lengths suit the flat background, and are the quickest to write and to read.
-        input=_store(f"inputs/{folder}/{name}.png", exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE),
+        inputs=inputs,
         preview=(
             str(image.file.name)
             if _can_be_shown(content)
