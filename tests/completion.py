@@ -1,5 +1,7 @@
 """What the tests of finished studies have in common."""
 
+from uuid import uuid4
+
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
@@ -15,10 +17,14 @@ def announced(study: Study) -> list[Delivery]:
 
 
 def succeed(*images: Image) -> int:
-    """Read images that are ready, as one batch."""
-    token, held = reading.claim([image.pk for image in images])
-    results = [reading.Result(image.pk, 0.1, 0.9, "PNEUMONIA") for image in held]
-    return reading.succeed(token, results, model="m", threshold=0.5, seconds=0.1)
+    """Read images that are ready, as one batch; those that are not yet prepared for the model are so first."""
+    bundle, token = "net-1.0.0", uuid4()
+    for image in images:
+        if not image.readings.exists():
+            image.readings.create(bundle=bundle, priority=image.priority, dispatched_at=timezone.now())
+    held = reading.claim(token, uuid4(), bundle, [image.pk for image in images])
+    results = [reading.Result(one.image_id, {"PNEUMONIA": 0.9}, 0.9, "PNEUMONIA") for one in held]
+    return reading.succeed(token, results, reading.Model(bundle, 0.5), seconds=0.1)
 
 
 def add_archive(study: Study, content: bytes | None = None) -> Archive:

@@ -28,7 +28,7 @@ SERVICE = (
     "-m", "integration and not real_data", "-k", f"{WAYS} or test_surroundings",
     "tests/integration/test_reading.py", "tests/integration/test_surroundings.py",
 )  # fmt: skip
-ROWS = ("-m", "not matrix and not benchmark and not integration", "tests/webapp", "tests/worker")
+ROWS = ("-m", "not matrix and not benchmark and not integration", "tests/webapp", "tests/worker", "tests/upgrades")
 MOVING = ("-m", "matrix", "tests/moving")
 
 
@@ -71,8 +71,7 @@ def main(wanted: list[str]) -> int:
             ready = time.monotonic()
             done = subprocess.run(
                 [sys.executable, "-m", "pytest", "-q", "-s", "--create-db", *tests],
-                # The matrix may share its machine: a batch that takes long is not lost.
-                cwd=ROOT, env={"RUNNING_LEASE_SECONDS": "60", **os.environ, **environment},
+                cwd=ROOT, env={**os.environ, **environment},
             )  # fmt: skip
         table.append((name, ready - started, time.monotonic() - ready, done.returncode))
     print(f"\n{'':40} {'servers':>8} {'tests':>8}")

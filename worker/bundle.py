@@ -1,4 +1,4 @@
-"""Which model this installation uses."""
+"""Which models this installation uses."""
 
 from pathlib import Path
 
@@ -9,25 +9,43 @@ from ml.errors import BundleError
 
 
 def current() -> Bundle:
-    """The bundle that ``MODEL_BUNDLE`` names (a path, or a folder's name in ``models/``), else the newest release.
+    """The bundle that ``MODEL_BUNDLE`` names.
 
     Its threshold is that of the operating point that ``OPERATING_POINT`` names, else its own default.
 
     Raises:
         BundleError: where there is none, it cannot be read, or it has no such operating point.
     """
-    found = _chosen()
+    found = named(settings.MODEL_BUNDLE)
     return found.at(settings.OPERATING_POINT) if settings.OPERATING_POINT else found
 
 
-def _chosen() -> Bundle:
-    if settings.MODEL_BUNDLE:
-        named = Path(settings.MODEL_BUNDLE)
-        return Bundle.read(named if named.is_dir() else settings.MODELS_DIR / settings.MODEL_BUNDLE)
-    found = [Bundle.read(file.parent) for file in settings.MODELS_DIR.glob("*/bundle.json")]
-    if not found:
-        raise BundleError(f"no model bundle in {settings.MODELS_DIR}")
-    return max(found, key=_release)
+def shadows() -> list[Bundle]:
+    """The bundles that read every image beside the current one, as ``SHADOW_BUNDLES`` names them.
+
+    Raises:
+        BundleError: where one cannot be read.
+    """
+    return [named(name) for name in settings.SHADOW_BUNDLES]
+
+
+def named(name: str) -> Bundle:
+    """A bundle by its path, by its folder's name in ``models/``, or by its family: then that one's newest release.
+
+    A new family takes nobody's place by lying there; it has to be named.
+
+    Raises:
+        BundleError: where there is none of that name.
+    """
+    for path in (Path(name), settings.MODELS_DIR / name):
+        if path.is_dir():
+            return Bundle.read(path)
+    every = [Bundle.read(file.parent) for file in settings.MODELS_DIR.glob("*/bundle.json")]
+    family = [bundle for bundle in every if bundle.name == name]
+    if not family:
+        there = ", ".join(sorted(bundle.id for bundle in every)) or "none"
+        raise BundleError(f"no model bundle {name!r} in {settings.MODELS_DIR}; there: {there}")
+    return max(family, key=_release)
 
 
 def _release(bundle: Bundle) -> tuple[int, ...]:

@@ -11,10 +11,9 @@ from django.utils import timezone
 
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
-from webapp.studies.outbox.services import TASK_SECONDS
-from webapp.studies.services import archives, failures, preparation, reading
+from webapp.studies.services import archives, failures, preparation
 from worker.deliver import delivering
-from worker.infer import reader
+from worker.infer import capacity, lost, reader
 from worker.infer.batching import AdaptiveBatches
 from worker.ingest import preparing
 from worker.process import metrics, presence
@@ -22,7 +21,7 @@ from worker.process import metrics, presence
 logger = get_task_logger(__name__)
 
 
-@app.task(name="worker.ingest", time_limit=120)
+@app.task(name="worker.ingest", time_limit=settings.TASK_TIME_LIMITS["worker.ingest"])
 def ingest(image_id: str) -> str:
     """Prepare one uploaded image."""
     image = preparation.start_ingest(UUID(image_id))
@@ -49,37 +48,44 @@ def ingest(image_id: str) -> str:
         return "internal_error"
 
 
-@app.task(name="worker.unpack", bind=True, time_limit=settings.UNPACK_TIME_LIMIT)
+@app.task(name="worker.unpack", bind=True, time_limit=settings.TASK_TIME_LIMITS["worker.unpack"])
 def unpack(self: Any, archive_id: str) -> str:
     """Make images of the next files of a ZIP."""
     return f"{archives.unpack(UUID(archive_id), worker=self.request.hostname or '')} images"
 
 
 class ReadingTask(AdaptiveBatches):
-    """Batches of images; a lost batch is given back at once."""
+    """Batches of images; what a batch that did not end holds is given back at once."""
 
     abstract = True
     max_batch = settings.MAX_BATCH
+    batch_time_limit = settings.TASK_TIME_LIMITS["worker.infer"]
 
-    def on_batch_lost(self, requests: Collection[Any]) -> None:
+    def largest_batch(self) -> int:
+        return capacity.largest_batch()
+
+    def on_batch_lost(self, requests: Collection[Any], claim: UUID) -> None:
         presence.child_is_gone()
         metrics.batches_lost.inc()
-        try:
-            reading.release([UUID(request.args[0]) for request in requests])
-        except Error:
-            logger.exception("could not give a lost batch back; the reconciler will")
-        finally:
-            presence.disconnect()
+        lost.give_back(claim, _image_ids(requests))
+
+    def on_batch_failed(self, requests: Collection[Any], claim: UUID) -> None:
+        lost.give_back(claim, _image_ids(requests))
+
+
+def _image_ids(requests: Collection[Any]) -> list[UUID]:
+    """The images of a batch's messages, each once."""
+    return list(dict.fromkeys(UUID(request.args[0]) for request in requests))
 
 
 @app.task(name="worker.infer", base=ReadingTask)
-def infer(requests: Collection[Any]) -> str:
+def infer(requests: Collection[Any], claim: UUID) -> str:
     """Read a batch of images."""
-    ids = list(dict.fromkeys(UUID(request.args[0]) for request in requests))
-    return f"{reader.read_batch(ids)} of a batch of {len(ids)}"
+    ids = _image_ids(requests)
+    return f"{reader.read_batch(ids, claim)} of a batch of {len(ids)}"
 
 
-@app.task(name="worker.deliver", bind=True, ignore_result=True, time_limit=TASK_SECONDS)
+@app.task(name="worker.deliver", bind=True, ignore_result=True, time_limit=settings.TASK_TIME_LIMITS["worker.deliver"])
 def deliver(self: Any) -> dict[str, int]:
     """Send what is due in the outbox."""
     return delivering.deliver_due(self.request.hostname or "")

@@ -55,6 +55,11 @@ class Bundle:
         return Calibration.from_json(self.meta.get("calibration", {}))
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the network's outputs, in their order; the last is that of pneumonia."""
+        return tuple(self.meta.get("classes", ("NORMAL", "PNEUMONIA")))
+
+    @property
     def operating_point(self) -> str:
         """The name of the operating point whose threshold is in use."""
         return str(self.meta.get("operating_point", "default"))
@@ -113,8 +118,8 @@ class Bundle:
             raise BundleError(f"{path}/bundle.json lacks or garbles {error}") from error
 
     def label(self, probability: float) -> str:
-        """``PNEUMONIA`` from the threshold up, else ``NORMAL``."""
-        return "PNEUMONIA" if probability >= self.threshold else "NORMAL"
+        """The class of pneumonia from the threshold up, else the other one."""
+        return self.classes[-1] if probability >= self.threshold else self.classes[0]
 
     def load_model(self) -> "keras.Model":
         """Build the network and give it the bundle's weights.

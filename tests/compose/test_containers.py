@@ -82,7 +82,7 @@ def test_the_images_carry_this_release() -> None:
 
 def test_the_defaults_are_those_of_the_settings(services: dict[str, Any]) -> None:
     defaults = dict(re.findall(r"^  ([A-Z_]+): \$\{\1:-(.*)\}$", COMPOSE, re.MULTILINE))
-    for name in ("MAX_BATCH", "MAX_IMAGE_BYTES", "MAX_STUDY_BYTES", "MAX_STUDY_FILES", "RUNNING_LEASE_SECONDS"):
+    for name in ("MAX_BATCH", "MAX_IMAGE_BYTES", "MAX_STUDY_BYTES", "MAX_STUDY_FILES", "BATCH_TIME_LIMIT"):
         assert int(defaults[name]) == getattr(settings, name), name
     for name in ("MAX_IMAGE_BYTES", "MAX_STUDY_BYTES"):
         assert services["proxy"]["environment"][name] == services["web"]["environment"][name]

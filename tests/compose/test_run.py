@@ -144,7 +144,7 @@ def test_a_sentence_of_a_preparation_is_all_that_is_said(
     ("setting", "sentence"),
     [
         ({"OPERATING_POINT": "sideways"}, r"has no operating point 'sideways'; it has .*screening"),
-        ({"MODEL_BUNDLE": "no-such-bundle"}, r"no-such-bundle is no model bundle"),
+        ({"MODEL_BUNDLE": "no-such-bundle"}, r"no model bundle 'no-such-bundle'"),
         ({"MAX_BATCH": "many"}, r"invalid literal for int"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

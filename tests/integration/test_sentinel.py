@@ -79,7 +79,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 def test_messages_and_counts_go_on_when_the_master_dies(watched: Watched) -> None:
     names = {"master": "clinic", "sentinel_password": "watcher"}
     app = Celery("test", broker=watched.url, set_as_current=False)
-    app.conf.broker_transport_options = brokers.transport_options(watched.url, **names)
+    app.conf.broker_transport_options = brokers.transport_options(watched.url, longest_task=120, **names)
     settings = brokers.cache(watched.url, **names)
     cache: BaseCache = import_string(settings["BACKEND"])(settings["LOCATION"], settings)
 

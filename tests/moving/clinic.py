@@ -25,7 +25,7 @@ def make() -> None:
     from webapp.ops.models import Worker
     from webapp.reviews.models import Review
     from webapp.studies.choices import Status
-    from webapp.studies.models import Archive, Image, Patient, Prediction, Study
+    from webapp.studies.models import Archive, Image, Patient, Reading, Study
 
     draw = random.Random(7)
     now = timezone.now().replace(microsecond=123457)
@@ -57,15 +57,18 @@ def make() -> None:
         )  # fmt: skip
         if image.status not in (Status.QUEUED, Status.CANCELLED):
             image.sha256 = hashlib.sha256(content).hexdigest()
-            image.input = default_storage.save(f"inputs/{image.pk.hex[:2]}/{image.pk}.png", ContentFile(content[::-1]))
             image.preview = f"uploads/{image.pk.hex[:2]}/{image.pk}.jpg"
         image.file = default_storage.save(f"uploads/{image.pk.hex[:2]}/{image.pk}.jpg", ContentFile(content))
         image.save(force_insert=True)
+        if image.sha256:
+            made = Reading(image=image, bundle="net-1.0.0", state=image.status, priority="bulk", dispatched_at=now)
+            made.input = default_storage.save(f"inputs/{image.pk.hex[:2]}/{image.pk}.png", ContentFile(content[::-1]))
+            made.save()
         if image.status == Status.SUCCEEDED:
-            Prediction.objects.create(
-                image=image, model="net-1.0.0", normal=draw.random(), pneumonia=draw.random() ** 40, threshold=0.3,
-                label="NORMAL", warnings=[{"code": "x", "detail": 'says "ö"'}] * (number % 2), batch_size=16,
-                seconds=draw.random(), heatmap=draw.randbytes(196),
+            Reading.objects.filter(pk=made.pk).update(
+                probabilities={"NORMAL": draw.random()}, probability=draw.random() ** 40, threshold=0.3, label="NORMAL",
+                group="negative", warnings=[{"code": "x", "detail": 'says "ö"'}] * (number % 2), batch_size=16,
+                seconds=draw.random(), heatmap=draw.randbytes(196), operating_points={"balanced": 0.3},
             )  # fmt: skip
             Review.objects.create(image=image, reviewer=users[0], verdict="UNSURE", comment="  spaces stay ")
 

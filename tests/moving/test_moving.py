@@ -97,7 +97,7 @@ def test_it_may_be_run_again_and_goes_on_where_it_was(clinic: Place, was: dict, 
     empty.manage("migrate_data", str(clinic.data_dir))
     with sqlite3.connect(empty.data_dir / "db.sqlite3") as database:
         database.execute("DELETE FROM reviews_review")
-        database.execute("DELETE FROM studies_prediction WHERE rowid % 3 = 0")
+        database.execute("DELETE FROM studies_reading WHERE rowid % 3 = 0")
     gone = sorted((empty.data_dir / "media" / "inputs").rglob("*.png"))[:7]
     for file in gone:
         file.write_bytes(b"half")

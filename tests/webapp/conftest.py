@@ -30,8 +30,8 @@ from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.studies import dispatch
-from webapp.studies.choices import Status
-from webapp.studies.models import Image, Study
+from webapp.studies.choices import ReadingState, Status
+from webapp.studies.models import Image, Reading, Study
 from webapp.studies.services import archives, reading
 
 # SQLite in memory, which is what tests get otherwise, locks whole tables between threads; a file does not, and is what
@@ -78,12 +78,14 @@ class Sent:
 
     Attributes:
         images: for each message about an image its task, the image's id, and whether it is to be read alone.
+        queues: for each message about a reading its queue.
         archives: the ids of archives to unpack.
         wakes: how often a worker was told to look into the outbox.
         waiting: messages by queue that the broker claims to hold.
     """
 
     images: list[tuple[str, UUID, bool]] = field(default_factory=list)
+    queues: list[str] = field(default_factory=list)
     archives: list[UUID] = field(default_factory=list)
     wakes: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class Sent:
 
     def clear(self) -> None:
         self.images.clear()
+        self.queues.clear()
         self.archives.clear()
         self.wakes = 0
 
@@ -102,10 +105,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     record = Sent()
 
     def send(step: str, images: Iterable[Image]) -> bool:
-        record.images.extend((step, image.pk, bool(image.attempts)) for image in images)
+        record.images.extend((step, image.pk, False) for image in images)
         return True
 
+    def send_readings(readings: Iterable[Reading]) -> None:
+        for one in readings:
+            record.images.append((dispatch.INFER, one.image_id, bool(one.attempts)))
+            record.queues.append(one.queue)
+
     monkeypatch.setattr(dispatch, "send", send)
+    monkeypatch.setattr(dispatch, "send_readings", send_readings)
     monkeypatch.setattr(dispatch, "send_unpack", record.archives.append)
 
     def wake() -> None:
@@ -116,7 +125,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     return record
 
 
-_real = {name: getattr(dispatch, name) for name in ("send", "send_unpack", "wake_deliver", "messages_waiting")}
+_names = ("send", "send_readings", "send_unpack", "wake_deliver", "messages_waiting")
+_real = {name: getattr(dispatch, name) for name in _names}
 
 
 @pytest.fixture
@@ -213,6 +223,31 @@ def staff_client(db: None) -> Client:
 
 # --- the domain -----------------------------------------------------------------------------------------------------
 
+#: The model that counts, and the worker that reads with it.
+BUNDLE, WORKER = "net-1.0.0", UUID(int=1)
+MODEL = reading.Model(BUNDLE, 0.5, "balanced", {"balanced": 0.5, "screening": 0.2})
+#: What make_image() hands on to the image's reading.
+READING = ("claim", "worker", "claimed_at", "input", "ready_at", "bundle")
+
+
+def make_reading(image: Image, **fields: Any) -> Reading:
+    """A reading in any state, ready without one."""
+    given = {"bundle": BUNDLE, "state": ReadingState.READY, "priority": image.priority, **fields}
+    return Reading.objects.create(image=image, **{"dispatched_at": timezone.now(), **given})
+
+
+def result(image_id: UUID, pneumonia: float = 0.9, **more: Any) -> reading.Result:
+    """What the model that counts finds in an image."""
+    named = {"NORMAL": 1 - pneumonia, "PNEUMONIA": pneumonia}
+    label = "PNEUMONIA" if pneumonia >= MODEL.threshold else "NORMAL"
+    return reading.Result(image_id, named, pneumonia, label, **more)
+
+
+def claim(*images: Image, bundle: str = BUNDLE, worker: UUID = WORKER) -> tuple[UUID, list[Reading]]:
+    """Claim images for a batch: its token, and what it holds."""
+    token = uuid4()
+    return token, reading.claim(token, worker, bundle, [getattr(image, "pk", image) for image in images])
+
 
 @pytest.fixture
 def commit() -> Callable[[], AbstractContextManager[Any]]:
@@ -264,12 +299,19 @@ def make_image(db: None) -> Callable[..., Image]:
     """Make an image in any state, as the service would have left it."""
 
     def make(status: str = Status.QUEUED, **fields: Any) -> Image:
-        fields = {"filename": "chest.jpg", "size": len(JPEG), "dispatched_at": timezone.now(), **owned(fields)}
-        if status == Status.RUNNING:
-            fields = {"claim": uuid4(), "claimed_at": timezone.now(), "attempts": 1, **fields}
-        image = Image(status=status, **fields)
+        now = timezone.now()
+        given = {"filename": "chest.jpg", "size": len(JPEG), "dispatched_at": now, **owned(fields)}
+        own = {name: given.pop(name) for name in READING if name in given}
+        if status in (Status.READY, Status.RUNNING):
+            own |= {name: given.pop(name) for name in ("attempts", "dispatches") if name in given}
+            own["dispatched_at"] = given["dispatched_at"]
+        image = Image(status=status, **given)
         image.file = default_storage.save(f"uploads/{image.pk}.jpg", ContentFile(JPEG))
         image.save(force_insert=True)
+        if status == Status.RUNNING:
+            own = {"claim": uuid4(), "worker": WORKER, "claimed_at": now, "attempts": 1, **own}
+        if status in (Status.READY, Status.RUNNING):
+            make_reading(image, state=status, **own)
         return image
 
     return make
@@ -290,17 +332,17 @@ def make_study(make_image: Callable[..., Image]) -> Callable[..., Study]:
 
 @pytest.fixture
 def read() -> Callable[..., None]:
-    """Do a worker's work for images that are ready: claim them and write a result."""
+    """Do the workers' work: prepare images where that is not done, claim them and write a result."""
 
     def work(*images: Image, pneumonia: float = 0.9, **more: Any) -> None:
-        token, held = reading.claim([image.pk for image in images])
+        for image in images:
+            if not image.readings.exists():
+                Image.objects.filter(pk=image.pk).update(status=Status.READY)
+                make_reading(image)
+        token, held = claim(*images)
         assert len(held) == len(images)
-        label = "PNEUMONIA" if pneumonia >= 0.5 else "NORMAL"
-        results = [reading.Result(image.pk, 1 - pneumonia, pneumonia, label, **more) for image in held]
-        written = reading.succeed(
-            token, results, model="net-1.0.0", threshold=0.5, operating_point="screening", seconds=0.25
-        )
-        assert written == len(images)
+        results = [result(image.pk, pneumonia, **more) for image in images]
+        assert reading.succeed(token, results, MODEL, seconds=0.25) == len(images)
 
     return work
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 
-from tests.webapp.conftest import JPEG, PASSWORD, Client
+from tests.webapp.conftest import JPEG, PASSWORD, Client, make_reading
 from webapp.accounts import identity as identities
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
@@ -122,7 +122,8 @@ def test_a_guest_finds_uploads_by_token_or_cookie_and_nobody_else_does(client, n
 def test_others_cannot_fetch_a_guests_pictures(client, new_client):
     job = client.upload().json()
     name = Image.objects.get(pk=job["id"]).file.name
-    Image.objects.filter(pk=job["id"]).update(preview=name, input=name)
+    Image.objects.filter(pk=job["id"]).update(preview=name)
+    make_reading(Image.objects.get(pk=job["id"]), input=name)
     for kind in ("preview", "input"):
         assert client.get(f"{job['url']}{kind}/").status_code == 200
         assert new_client().get(f"{job['url']}{kind}/").status_code == 404

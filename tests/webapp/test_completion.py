@@ -5,10 +5,11 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 
 from tests.completion import add_archive, announced, succeed
+from tests.webapp.conftest import claim
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
 from webapp.studies.outbox.models import Delivery
-from webapp.studies.services import archives, cancellation, completion, failures, reading, uploads
+from webapp.studies.services import archives, cancellation, completion, reading, uploads
 
 READY, DONE = Status.READY, Status.SUCCEEDED
 
@@ -22,10 +23,11 @@ def test_the_end_of_the_last_image_finishes_the_study(make_study, settings, last
     if last == "succeeded":
         succeed(second)
     elif last == "failed":
-        failures.fail(second.pk, "not_an_image", "No.")
+        token, _ = claim(second)
+        reading.fail(token, second.pk, "model_error", "No.")
     elif last == "suspect":
-        Image.objects.filter(pk=second.pk).update(attempts=settings.MAX_ATTEMPTS)
-        reading.claim([second.pk])
+        second.readings.update(attempts=settings.MAX_ATTEMPTS)
+        claim(second)
     elif last == "cancelled":
         cancellation.cancel_image(second)
     else:
@@ -124,6 +126,6 @@ def test_the_cost_does_not_grow_with_the_study(make_study, statements):
         first = study.images.first()
         statements.clear()
         with transaction.atomic():
-            completion.images_ended([first.pk])
+            completion.finish(Image.objects.filter(pk=first.pk), DONE)
         counts.append(len(statements))
     assert counts[0] == counts[1]

@@ -12,13 +12,19 @@ from django.utils import timezone
 
 from tests import synthetic
 from tests.completion import add_archive, announced, succeed
+from tests.webapp.conftest import claim
 from webapp.accounts.identity import Identity
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Study
-from webapp.studies.services import archives, cancellation, completion, failures, uploads
+from webapp.studies.services import archives, cancellation, completion, reading, uploads
 from webapp.studies.transactions import atomically
 
 READY, DONE = Status.READY, Status.SUCCEEDED
+
+
+def fail(image):
+    token, _ = claim(image)
+    return reading.fail(token, image.pk, "model_error", "No.")
 
 
 def together(*works):
@@ -44,7 +50,7 @@ def test_whoever_ends_the_last_images_at_the_same_time_there_is_one_event(make_s
         images = list(study.images.all())
         together(
             lambda one=images[0]: succeed(one),
-            lambda one=images[1]: failures.fail(one.pk, "model_error", "No."),
+            lambda one=images[1]: fail(one),
             lambda one=images[2]: cancellation.cancel_image(one),
             (lambda study=study: cancellation.cancel_study(study))
             if turn % 2
@@ -68,7 +74,7 @@ def test_two_transactions_that_overlap_wholly_announce_once(make_study):
         if image.pk not in met:  # MariaDB has one of them done again
             met.add(image.pk)
             both.wait(20)
-        completion.images_ended([image.pk])
+        completion.study_progressed([study.pk])
         time.sleep(0.5)
 
     together(*(lambda image=image: end(image) for image in study.images.all()))

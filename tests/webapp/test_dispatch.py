@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from kombu.transport.memory import Channel, Transport
 
+from tests.webapp.conftest import make_reading
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Study
@@ -37,13 +38,20 @@ def broker(use_broker):
 
 
 @pytest.mark.parametrize("priority", ["interactive", "bulk"])
-@pytest.mark.parametrize("step", ["ingest", "infer"])
-def test_each_image_has_one_message_in_the_queue_of_its_step_and_priority(make_image, broker, step, priority):
-    images = [make_image(priority=priority) for _ in range(2)]
-    dispatch.send(f"worker.{step}", images)
-    assert dispatch.messages_waiting(f"{step}.{priority}") == 2
-    assert broker(f"{step}.{priority}") == [(f"worker.{step}", [str(image.pk)], {}) for image in images]
-    assert dispatch.messages_waiting(f"{step}.{priority}") == 0
+def test_each_image_has_one_message_in_the_queue_of_its_step_and_priority(make_image, broker, priority):
+    images = [make_image(Status.READY, priority=priority) for _ in range(2)]
+    dispatch.send(dispatch.INGEST, images)
+    dispatch.send_readings([image.reading for image in images])
+    for step in ("ingest", "infer"):
+        assert dispatch.messages_waiting(f"{step}.{priority}") == 2
+        assert broker(f"{step}.{priority}") == [(f"worker.{step}", [str(image.pk)], {}) for image in images]
+        assert dispatch.messages_waiting(f"{step}.{priority}") == 0
+
+
+def test_a_shadow_has_a_queue_of_its_own(make_image, broker):
+    image = make_image()
+    dispatch.send_readings([make_reading(image, bundle="net-2.0.0", shadow=True)])
+    assert broker("infer.shadow.net-2.0.0") == [("worker.infer", [str(image.pk)], {})]
 
 
 def test_queues_are_counted_over_one_connection(broker, monkeypatch):
@@ -73,8 +81,8 @@ def test_a_connection_that_a_restart_broke_is_made_anew(broker, monkeypatch):
 
 
 def test_only_the_model_reads_suspects_alone(make_image, broker):
-    suspect = make_image(attempts=1)
-    dispatch.send(dispatch.INFER, [suspect])
+    suspect = make_image(Status.READY, attempts=1)
+    dispatch.send_readings(suspect.readings.all())
     dispatch.send(dispatch.INGEST, [suspect])
     assert broker("infer.interactive") == [("worker.infer", [str(suspect.pk)], {"alone": True})]
     assert broker("ingest.interactive") == [("worker.ingest", [str(suspect.pk)], {})]
@@ -110,5 +118,5 @@ def test_without_a_broker_uploads_are_accepted_soon_and_wait(client, no_broker, 
 def test_a_result_of_preparing_is_kept_without_a_broker(make_image, no_broker, commit):
     image = make_image()
     with commit():
-        assert preparation.finish_ingest(image, preparation.Prepared("", 1, 1, "a", "b"))
+        assert preparation.finish_ingest(image, preparation.Prepared("", 1, 1, "a", {"net-1.0.0": "b"}))
     assert Image.objects.get().status == Status.READY

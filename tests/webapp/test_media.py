@@ -4,6 +4,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from tests.webapp.conftest import make_reading
 from webapp.storage.folder import LocalStorage
 from webapp.studies.models import Image
 
@@ -17,7 +18,8 @@ def pictured(client, settings):
     job = client.upload().json()
     default_storage.save("previews/a b.jpg", ContentFile(b"preview"))
     default_storage.save("inputs/a.png", ContentFile(b"input"))
-    Image.objects.filter(pk=job["id"]).update(preview="previews/a b.jpg", input="inputs/a.png")
+    Image.objects.filter(pk=job["id"]).update(preview="previews/a b.jpg")
+    make_reading(Image.objects.get(pk=job["id"]), input="inputs/a.png")
     return job
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 from datetime import timedelta
-from uuid import uuid4
+from uuid import NAMESPACE_DNS, uuid4, uuid5
 
 import pytest
 from cryptography import x509
@@ -17,6 +17,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.webapp.conftest import make_reading
 from webapp.ops import liveness, services
 from webapp.ops.models import Worker
 from webapp.studies import dispatch
@@ -26,11 +27,19 @@ from webapp.studies.models import Image
 PARTS = {"database", "broker", "storage", "ingest_worker", "bulk_worker", "infer_worker"}
 
 
+def worker_id(name):
+    return uuid5(NAMESPACE_DNS, name)
+
+
+def report(name, role, **facts):
+    services.report_worker(worker_id(name), name, role, **facts)
+
+
 @pytest.fixture
 def workers(db):
-    services.report_worker("ingest@a", "ingest", ready=True)
-    services.report_worker("bulk@a", "bulk", ready=True)
-    services.report_worker("infer@a", "infer", ready=True, model="net-1.0.0", device="cpu")
+    report("ingest@a", "ingest", ready=True)
+    report("bulk@a", "bulk", ready=True)
+    report("infer@a", "infer", ready=True, model="net-1.0.0", device="cpu", max_batch=16)
 
 
 def missing(client):
@@ -81,28 +90,51 @@ def test_a_worker_that_could_not_work_is_named(client, workers, use_broker, role
     if how == "never came":
         Worker.objects.filter(role=role).delete()
     elif how == "still warming up":
-        services.report_worker(f"{role}@a", role, ready=False)
+        report(f"{role}@a", role, ready=False)
     elif how == "silent":
         Worker.objects.filter(role=role).update(seen_at=timezone.now() - timedelta(seconds=31))
     else:
-        services.forget_worker(f"{role}@a")
+        services.forget_worker(worker_id(f"{role}@a"))
     assert missing(client) == {f"{role}_worker"}
 
 
 def test_one_ready_worker_of_a_role_is_enough(client, workers, use_broker):
     use_broker("memory://")
-    services.report_worker("infer@b", "infer", ready=False)
+    report("infer@b", "infer", ready=False)
     assert missing(client) == set()
 
 
 def test_a_sign_of_life_keeps_what_else_was_reported(workers):
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
     assert not Worker.objects.alive().exists()
-    services.worker_is_alive("infer@a", "infer", ready=False)
+    services.worker_is_alive(worker_id("infer@a"), "infer@a", "infer", ready=False)
     worker = Worker.objects.alive().get()
     assert (worker.ready, worker.model, worker.device) == (True, "net-1.0.0", "cpu")
-    services.worker_is_alive("infer@new", "infer", ready=False)
+    services.worker_is_alive(worker_id("infer@new"), "infer@new", "infer", ready=False)
     assert Worker.objects.get(name="infer@new").ready is False
+
+
+def test_a_worker_is_gone_when_the_reconciler_has_missed_it_for_half_a_minute(workers, settings):
+    settings.RECONCILE_SECONDS = 10
+    services.count_missed()
+    services.count_missed()
+    assert Worker.objects.living().count() == 2
+    services.worker_is_alive(worker_id("infer@a"), "infer@a", "infer", ready=False)
+    services.count_missed()
+    assert [worker.name for worker in Worker.objects.living()] == ["infer@a"]
+    settings.RECONCILE_SECONDS = 5
+    assert Worker.objects.living().count() == 2
+
+
+def test_a_clock_that_jumps_ends_no_worker(workers):
+    for hours in (-9, 9):
+        Worker.objects.update(seen_at=timezone.now() + timedelta(hours=hours))
+        assert Worker.objects.living().count() == 2
+
+
+def test_a_worker_that_starts_takes_the_place_of_the_one_of_its_name(workers):
+    services.replace_worker(worker_id("another start"), "infer@a")
+    assert [worker.name for worker in Worker.objects.all()] == ["ingest@a"]
 
 
 def test_a_start_forgets_the_workers_of_the_run_before(workers):
@@ -174,10 +206,17 @@ def test_the_metrics_show_what_waits_and_for_how_long(client, workers, make_imag
 
 
 def test_the_metrics_show_workers_with_their_model_and_device(client, workers, sent):
-    services.report_worker("infer@b", "infer", ready=False)
+    report("infer@b", "infer", ready=False)
     found = samples(client)
     assert (found["pneumoqueue_workers", "ingest"], found["pneumoqueue_workers", "infer"]) == (1, 1)
     assert found["pneumoqueue_model_info", "cpu", "infer@a", "net-1.0.0"] == 1
+    assert found["pneumoqueue_max_batch", "infer@a"] == 16
+
+
+def test_the_metrics_show_what_waits_for_a_shadow(client, make_image, sent):
+    for state in ("ready", "ready", "succeeded"):
+        make_reading(make_image(Status.SUCCEEDED), bundle="net-2.0.0", shadow=True, state=state)
+    assert samples(client)["pneumoqueue_shadow_readings", "net-2.0.0"] == 2
 
 
 def test_the_metrics_show_what_came_to_an_end_in_the_last_hour(client, make_image, sent):

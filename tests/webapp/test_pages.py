@@ -3,6 +3,7 @@
 import asyncio
 import re
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,14 +17,15 @@ from django.utils import timezone
 
 from tests import synthetic
 from tests.asgi import browse
+from tests.webapp.conftest import MODEL, claim, make_reading, result
 from webapp.accounts.identity import make_token, read_token
 from webapp.dashboard.templatetags import results
 from webapp.http.problems import server_error
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 from webapp.studies import dispatch
-from webapp.studies.choices import Status
-from webapp.studies.models import Archive, Image, Patient, Prediction, Study
+from webapp.studies.choices import ResultGroup, Status, group_of
+from webapp.studies.models import Archive, Image, Patient, Study
 from webapp.studies.services import cancellation, reading, uploads
 
 pytestmark = pytest.mark.django_db
@@ -75,31 +77,37 @@ def image(guest: UUID | None, status: str = Status.QUEUED, **fields) -> Image:
 
 
 def read(guest: UUID | None, probability: float = 0.913, threshold: float = 0.4, **fields) -> Image:
-    """An image with a result."""
+    """An image with a result; unclear from a probability of 0.2 on."""
     now = timezone.now()
-    label = "PNEUMONIA" if probability >= threshold else "NORMAL"
+    points = {"balanced": threshold, "screening": 0.2}
+    warnings = [{"code": "unusual_shape", "detail": "The image is much wider than a chest X-ray."}]
+    own = {name: fields.pop(name) for name in ("heatmap", "warnings", "attempts") if name in fields}
     made = image(
         guest,
         Status.SUCCEEDED,
         preview="previews/none.jpg",
-        input="inputs/none.png",
         ingest_started_at=now,
-        ready_at=now + timedelta(seconds=0.5),
-        claimed_at=now + timedelta(seconds=1),
         finished_at=now + timedelta(seconds=2),
         **fields,
     )
-    Prediction.objects.create(
-        image=made,
-        model="vgg16-pneumonia-1.0.0",
-        normal=1 - probability,
-        pneumonia=probability,
+    given = {"warnings": warnings, **own}
+    make_reading(
+        made,
+        bundle="vgg16-pneumonia-1.0.0",
+        state=Status.SUCCEEDED,
+        input="inputs/none.png",
+        ready_at=now + timedelta(seconds=0.5),
+        claimed_at=now + timedelta(seconds=1),
+        probabilities={"NORMAL": 1 - probability, "PNEUMONIA": probability},
+        probability=probability,
         threshold=threshold,
-        operating_point="screening",
-        label=label,
-        warnings=[{"code": "unusual_shape", "detail": "The image is much wider than a chest X-ray."}],
+        operating_point="balanced",
+        operating_points=points,
+        label="PNEUMONIA" if probability >= threshold else "NORMAL",
+        group=group_of(probability, threshold, points, given["warnings"]),
         batch_size=3,
         seconds=0.25,
+        **given,
     )
     return made
 
@@ -300,9 +308,9 @@ def test_a_result_has_all_that_one_needs(browser: Client, guest: UUID) -> None:
     made = read(guest, patient=patient, width=1300, height=1100, attempts=2)
     html = browser.get(made.get_absolute_url()).content.decode()
     for text in (
-        "Signs of pneumonia", "91.3 %", "threshold 40.0 %", "vgg16-pneumonia-1.0.0", "chest.jpeg", "P-17",
+        "Signs of pneumonia", "91.3 %", "signs from 40.0 %", "vgg16-pneumonia-1.0.0", "chest.jpeg", "P-17",
         "1300 × 1100", "The image is much wider", "unusual_shape", "0.25 s, with 2 others",
-        "<dd>40.0 %, operating point <code>screening</code></dd>", "<dt>Attempts</dt><dd>2</dd>",
+        "<dd>40.0 %, operating point <code>balanced</code></dd>", "<dt>Attempts</dt><dd>2</dd>",
         "This is not a diagnosis",
         f"/api/v1/images/{made.pk}/preview/", f"/api/v1/images/{made.pk}/input/",
     ):  # fmt: skip
@@ -397,12 +405,9 @@ def test_a_study_s_progress_is_held_while_as_many_images_are_done_as_the_page_sh
 
 def explained(guest: UUID, *, values: bytes = b"", doubtful: bool = False, **fields) -> Image:
     """An image with a result, a map of these values, and perhaps the warning that it is no chest X-ray."""
-    made = read(guest, **fields)
     detail = "This does not look like a chest X-ray. Do not rely on the probability."
-    said = Prediction.objects.filter(image=made)
-    said.update(heatmap=values, warnings=[{"code": "not_chest_xray", "detail": detail}] if doubtful else [])
-    made.refresh_from_db()
-    return made
+    warnings = [{"code": "not_chest_xray", "detail": detail}] if doubtful else []
+    return read(guest, heatmap=values, warnings=warnings, **fields)
 
 
 def test_a_result_with_a_map_has_a_switch_for_it(browser: Client, guest: UUID) -> None:
@@ -426,35 +431,69 @@ def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> N
     assert "Show what the reading rests on" not in html
 
 
-def test_a_doubtful_result_is_a_warning_first_and_a_probability_last(browser: Client, guest: UUID) -> None:
-    made = explained(guest, doubtful=True, probability=0.87)
+UNUSABLE = "Probably no usable chest X-ray"
+
+
+def test_an_unusable_image_has_a_warning_and_neither_percentage_nor_map(browser: Client, guest: UUID) -> None:
+    made = explained(guest, doubtful=True, probability=0.87, values=bytes([0, 255, 9, 0]))
     html = browser.get(made.get_absolute_url()).content.decode()
-    order = ["<h1>Probably no usable chest X-ray</h1>", "not_chest_xray", "Do not rely on this", "87.0 %"]
+    order = [f"<h1>{UNUSABLE}</h1>", "not_chest_xray", "answer is not shown"]
     places = [html.index(text) for text in order]
     assert places == sorted(places)
     assert html.count("<code>not_chest_xray</code>") == 1
-    assert "<h1>Signs of pneumonia</h1>" not in html
-    assert 'class="doubtful"' in html
-    assert 'class="figure"' not in html
-    assert 'class="scale"' not in html
+    for text in ("Signs of pneumonia", "87.0", 'class="figure"', 'class="scale"', "heatmap.png", "negative"):
+        assert text not in html, text
     news = browser.get(f"{made.get_absolute_url()}card/").content.decode().partition('id="news"')[2]
-    assert "Do not rely on the probability" in news
+    assert UNUSABLE in news
     assert "87.0" not in news
 
 
-def test_a_doubtful_result_is_marked_in_every_list(browser: Client, guest: UUID) -> None:
+def tags(html: str) -> list[tuple[str, str]]:
+    """The class and words of each result that a page lists."""
+    return re.findall(r'<span class="tag ([a-z]*)">([^<]*)</span>', html)
+
+
+@pytest.mark.parametrize(
+    ("probability", "doubtful", "group", "words"),
+    [
+        (0.801, False, "unclear", "Unclear: have it read first"),
+        (0.8598, False, "positive", "Signs of pneumonia"),
+        (0.2311, False, "unclear", "Unclear: have it read first"),
+        (0.23, False, "negative", "No signs of pneumonia found"),
+        (0.05, True, "unusable", UNUSABLE),
+    ],
+)
+def test_words_and_colours_follow_the_group_everywhere(
+    browser: Client, guest: UUID, probability: float, doubtful: bool, group: str, words: str
+) -> None:
     study = Study.objects.create(guest=guest, name="ward")
-    explained(guest, doubtful=True, study=study, filename="letter.png")
-    explained(guest, study=study, filename="chest.png")
-    explained(guest, doubtful=True)
-    assert browser.get("/").content.decode().count("Probably no usable chest X-ray") == 1
-    rows = re.findall(r"<tr>.*?</tr>", browser.get(study.get_absolute_url()).content.decode(), re.DOTALL)
-    [letter] = [row for row in rows if "letter.png" in row]
-    [chest] = [row for row in rows if "chest.png" in row]
-    for text in ("Probably no usable chest X-ray", "Do not rely on the probability", "unsure", "91.3 %"):
-        assert text in letter
-    assert "Signs of pneumonia" in chest
-    assert "unsure" not in chest
+    about = {"probability": probability, "threshold": 0.8598, "doubtful": doubtful}
+    made, listed = explained(guest, **about), explained(guest, study=study, **about)
+    points = {"balanced": 0.8598, "screening": 0.2311}
+    for one in (made, listed):
+        kept = one.reading
+        assert kept
+        kept.operating_points = points
+        kept.group = group_of(probability, 0.8598, points, kept.warnings)
+        kept.save()
+    assert tags(browser.get("/").content.decode()) == [(group, words)]
+    table = browser.get(study.get_absolute_url()).content.decode()
+    assert tags(table) == [(group, words)]
+    assert (results.percent(probability) in table) is not doubtful
+    page = browser.get(made.get_absolute_url()).content.decode()
+    assert f'<div class="verdict {group}">' in page
+    assert f"<h1>{words}</h1>" in page
+    assert ("rule pneumonia out" in page) is (group == "negative")
+
+
+def test_styles_know_every_group() -> None:
+    """Green stands for "negative" alone, and amber for what is unclear."""
+    css = (Path(configured.ROOT) / "webapp/dashboard/static/dashboard/dashboard.css").read_text()
+    colours = dict(re.findall(r"^\.tag\.([a-z]+) \{ background: var\(--([a-z]+)-soft\)", css, re.MULTILINE))
+    assert colours == {"positive": "positive", "negative": "negative", "unclear": "warn"}
+    script = (Path(configured.ROOT) / "webapp/dashboard/static/dashboard/upload.js").read_text()
+    for group in ResultGroup:
+        assert f'{group.value}: "{group.label}"' in script, "the script and the pages use the same words"
 
 
 # --- a study --------------------------------------------------------------------------------------------------------
@@ -582,9 +621,9 @@ def test_time_in_both_queues_is_added_up(guest: UUID) -> None:
 
 def test_services_and_pages_agree_on_what_is_final(browser: Client, guest: UUID) -> None:
     made = image(guest, Status.READY)
-    token, _ = reading.claim([made.pk])
-    result = reading.Result(made.pk, normal=0.9, pneumonia=0.1, label="NORMAL")
-    assert reading.succeed(token, [result], model="m-1", threshold=0.4, seconds=0.1) == 1
+    make_reading(made)
+    token, _ = claim(made)
+    assert reading.succeed(token, [result(made.pk, 0.1)], MODEL, seconds=0.1) == 1
     html = browser.get(f"{made.get_absolute_url()}card/?wait=30&seen=running").content.decode()
     assert "No signs of pneumonia found" in html
     assert "hx-get" not in html

@@ -1,24 +1,32 @@
 """The reconciler sends what was lost, and only that."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from tests.webapp.conftest import BUNDLE, WORKER, make_reading
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
-from webapp.studies.models import Image
+from webapp.studies.models import Image, Reading
 from webapp.studies.services import reconciliation
 
 INGEST, INFER = dispatch.INGEST, dispatch.INFER
-NOTHING = dict.fromkeys(("released", "resent", "archives_released", "archives", "unsent"), 0)
+NOTHING = dict.fromkeys(("released", "prepared_again", "resent", "archives_released", "archives", "unsent"), 0)
+WORKERS = reconciliation.Workers(living=[WORKER], bundle=BUNDLE, served=[BUNDLE])
 
 
 @pytest.fixture(autouse=True)
 def times(settings):
     settings.RESEND_AFTER_SECONDS = 10
-    settings.RUNNING_LEASE_SECONDS = 30
+
+
+def reconcile(workers=WORKERS, **more):
+    return reconciliation.reconcile(workers, **more)
 
 
 def ago(seconds):
@@ -32,7 +40,7 @@ def now(image):
 def test_nothing_is_done_where_nothing_is_late(make_image, sent):
     for status in Status.values:
         make_image(status, dispatched_at=ago(5))
-    assert reconciliation.reconcile() == NOTHING
+    assert reconcile() == NOTHING
     assert sent.images == []
 
 
@@ -40,19 +48,20 @@ def test_nothing_is_done_where_nothing_is_late(make_image, sent):
 @pytest.mark.parametrize("priority", ["interactive", "bulk"])
 def test_an_image_whose_message_is_gone_is_sent_again(make_image, sent, status, step, priority):
     image = make_image(status, priority=priority, dispatched_at=ago(11))
-    assert reconciliation.reconcile()["resent"] == 1
+    assert reconcile()["resent"] == 1
     assert sent.images == [(step, image.pk, False)]
-    assert now(image).dispatches == 2
-    assert now(image).dispatched_at > ago(5)
+    row = now(image) if status == Status.QUEUED else now(image).reading
+    assert row.dispatches == 2
+    assert row.dispatched_at > ago(5)
     sent.clear()
-    assert reconciliation.reconcile()["resent"] == 0
+    assert reconcile()["resent"] == 0
     assert sent.images == []
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
 def test_what_has_come_to_an_end_is_left_alone(make_image, sent, status):
-    make_image(status, dispatched_at=ago(9999), claimed_at=ago(9999))
-    reconciliation.reconcile()
+    make_image(status, dispatched_at=ago(9999))
+    reconcile()
     assert sent.images == []
 
 
@@ -60,21 +69,21 @@ def test_a_queue_that_holds_a_message_for_each_image_has_lost_none(make_image, s
     for _ in range(3):
         make_image(Status.READY, dispatched_at=ago(100))
     sent.waiting["infer.interactive"] = 3
-    assert reconciliation.reconcile()["resent"] == 0
+    assert reconcile()["resent"] == 0
     assert sent.images == []
 
 
 def test_of_a_queue_that_lost_some_only_so_many_are_sent_the_oldest_first(make_image, sent):
     images = [make_image(Status.READY, dispatched_at=ago(100 - n)) for n in range(5)]
     sent.waiting["infer.interactive"] = 3
-    assert reconciliation.reconcile()["resent"] == 2
+    assert reconcile()["resent"] == 2
     assert sent.ids(INFER) == [images[0].pk, images[1].pk]
 
 
 def test_messages_of_another_queue_do_not_count(make_image, sent):
     image = make_image(Status.READY, priority="bulk", dispatched_at=ago(100))
     sent.waiting = {"infer.interactive": 9, "ingest.bulk": 9, "ingest.interactive": 9}
-    reconciliation.reconcile()
+    reconcile()
     assert sent.ids(INFER) == [image.pk]
 
 
@@ -82,36 +91,105 @@ def test_messages_of_another_queue_do_not_count(make_image, sent):
 def test_patience_doubles_with_each_message(make_image, sent, dispatches, patience):
     early = make_image(dispatches=dispatches, dispatched_at=ago(patience - 3))
     late = make_image(dispatches=dispatches, dispatched_at=ago(patience + 3))
-    reconciliation.reconcile()
+    reconcile()
     assert sent.ids(INGEST) == [late.pk]
     assert now(early).dispatches == dispatches
 
 
 def test_what_has_stopped_a_worker_is_sent_to_be_read_alone(make_image, sent):
     suspect = make_image(Status.READY, attempts=1, dispatched_at=ago(11))
-    reconciliation.reconcile()
+    reconcile()
     assert sent.images == [(INFER, suspect.pk, True)]
 
 
 def test_a_batch_whose_worker_is_gone_is_released_and_each_image_read_alone(make_image, sent):
-    lost = make_image(Status.RUNNING, claimed_at=ago(31))
-    busy = make_image(Status.RUNNING, claimed_at=ago(29))
-    assert reconciliation.reconcile() == NOTHING | {"released": 1}
+    lost, busy = make_image(Status.RUNNING, worker=uuid4()), make_image(Status.RUNNING)
+    assert reconcile() == {**NOTHING, "released": 1}
     assert sent.images == [(INFER, lost.pk, True)]
-    assert (now(lost).status, now(lost).attempts, now(lost).dispatches) == (Status.READY, 1, 2)
+    assert now(lost).status == Status.READY
+    assert (now(lost).reading.attempts, now(lost).reading.dispatches) == (1, 2)
+    assert now(busy).status == Status.RUNNING
+
+
+@pytest.mark.parametrize("seconds", [9999, -9999])
+def test_neither_a_slow_batch_nor_a_clock_that_jumps_loses_a_batch_of_a_living_worker(make_image, sent, seconds):
+    busy = make_image(Status.RUNNING, claimed_at=ago(seconds))
+    assert reconcile() == NOTHING
     assert now(busy).status == Status.RUNNING
 
 
 def test_an_abandoned_image_without_an_attempt_left_fails_and_is_not_sent(make_image, sent):
-    lost = make_image(Status.RUNNING, claimed_at=ago(31), attempts=3)
-    reconciliation.reconcile()
+    lost = make_image(Status.RUNNING, worker=uuid4(), attempts=3)
+    reconcile()
     assert (now(lost).status, now(lost).error_code) == (Status.FAILED, "worker_crashed")
     assert sent.images == []
 
 
+# --- another model --------------------------------------------------------------------------------------------------
+
+OLD = "net-0.9.0"
+
+
+def test_an_image_that_waits_for_a_model_that_is_gone_is_prepared_for_the_present_one(
+    make_image, sent, commit, settings
+):
+    old = make_image(Status.READY, bundle=OLD, input="inputs/old.png", attempts=1)
+    make_reading(old, bundle="net-2.0.0", shadow=True)
+    unknown, present = make_image(Status.READY, bundle=""), make_image(Status.READY)
+    stored = default_storage.save("inputs/old.png", ContentFile(b"x"))
+    with commit():
+        assert reconcile()["prepared_again"] == 2
+    assert sent.ids(INGEST) == [old.pk, unknown.pk] or sent.ids(INGEST) == [unknown.pk, old.pk]
+    for image in (old, unknown):
+        assert (now(image).status, now(image).attempts) == (Status.QUEUED, 0)
+        assert not image.readings.exists()
+    assert not default_storage.exists(stored)
+    assert now(present).status == Status.READY
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [
+        reconciliation.Workers(bundle=BUNDLE),
+        reconciliation.Workers(bundle=BUNDLE, served=[OLD]),
+        reconciliation.Workers(bundle=BUNDLE, served=[OLD, BUNDLE]),
+    ],
+    ids=["no worker yet", "only the old one", "both"],
+)
+def test_a_model_is_not_exchanged_before_a_worker_has_the_new_one_and_none_the_old(make_image, workers):
+    image = make_image(Status.READY, bundle=OLD)
+    assert reconcile(workers)["prepared_again"] == 0
+    assert now(image).status == Status.READY
+
+
+def test_a_model_that_only_shadows_by_now_does_not_keep_images_waiting(make_image, sent):
+    image = make_image(Status.READY, bundle=OLD)
+    workers = reconciliation.Workers(bundle=BUNDLE, served=[OLD, BUNDLE], shadows=[OLD])
+    assert reconcile(workers)["prepared_again"] == 1
+    assert now(image).status == Status.QUEUED
+
+
+def test_a_reading_in_a_batch_is_not_taken_away_from_a_model_that_goes(make_image):
+    image = make_image(Status.RUNNING, bundle=OLD)
+    assert reconcile()["prepared_again"] == 0
+    assert now(image).status == Status.RUNNING
+
+
+def test_a_shadow_s_lost_message_goes_to_its_own_queue(make_image, sent):
+    image = make_image(Status.READY)
+    make_reading(image, bundle=OLD, shadow=True, priority="bulk", dispatched_at=ago(11))
+    workers = reconciliation.Workers(living=[WORKER], bundle=BUNDLE, served=[BUNDLE], shadows=[OLD])
+    assert reconcile(workers)["resent"] == 1
+    assert sent.queues == [f"infer.shadow.{OLD}"]
+    sent.waiting[f"infer.shadow.{OLD}"] = 1
+    Reading.objects.update(dispatched_at=ago(999))
+    sent.waiting["infer.interactive"] = 1
+    assert reconcile(workers)["resent"] == 0
+
+
 def test_no_more_than_the_limit_is_sent_at_once(make_image, sent):
     images = [make_image(dispatched_at=ago(100 - n)) for n in range(4)]
-    assert reconciliation.reconcile(limit=3)["resent"] == 3
+    assert reconcile(limit=3)["resent"] == 3
     assert sent.ids(INGEST) == [image.pk for image in images[:3]]
 
 
@@ -123,5 +201,5 @@ def test_with_the_broker_away_nothing_is_counted_as_sent(make_image, monkeypatch
 
     monkeypatch.setattr(dispatch, "messages_waiting", away)
     with pytest.raises(OperationalError):
-        reconciliation.reconcile()
+        reconcile()
     assert now(image).dispatches == 1

@@ -10,11 +10,11 @@ import pytest
 from django.utils import timezone
 
 from tests import synthetic
-from tests.webapp.conftest import JPEG, PNG
+from tests.webapp.conftest import JPEG, MODEL, PNG, claim, make_reading, result
 from webapp.studies import dispatch, progress
 from webapp.studies.choices import Status
 from webapp.studies.files import results_csv
-from webapp.studies.models import Archive, Image, Prediction, Study
+from webapp.studies.models import Archive, Image, Reading, Study
 from webapp.studies.services import archives, preparation, reading
 
 FIELDS = {
@@ -186,17 +186,18 @@ def test_cancelling_a_study_keeps_its_results_and_stops_the_rest(client, read):
     first, second, third, fourth = Image.objects.all()
     Image.objects.exclude(pk=fourth.pk).update(status=Status.READY)
     read(first)
-    token, _ = reading.claim([second.pk])
+    for image in (second, third):
+        make_reading(image)
+    token, _ = claim(second)
     answer = client.post(f"{study['url']}cancel/")
     assert answer.status_code == 200
     assert answer.json()["status"] == "cancelled"
     assert answer.json()["counts"] == counts(succeeded=1, cancelled=3)
     assert answer.json()["eta_seconds"] == 0
-    late = reading.Result(second.pk, 0.1, 0.9, "PNEUMONIA")
-    assert reading.succeed(token, [late], model="m", threshold=0.5, seconds=0.1) == 0
-    assert reading.claim([third.pk])[1] == []
+    assert reading.succeed(token, [result(second.pk)], MODEL, seconds=0.1) == 0
+    assert claim(third)[1] == []
     assert preparation.start_ingest(fourth.pk) is None
-    assert Prediction.objects.count() == 1
+    assert Reading.objects.filter(state="succeeded").count() == 1
 
 
 def test_cancelling_a_finished_study_changes_nothing(client, read):
@@ -245,7 +246,10 @@ def test_the_table_has_a_row_for_each_image(client, read, monkeypatch, chunk):
     assert [row["status"] for row in (a, b, c, d)] == ["succeeded", "succeeded", "failed", "queued"]
     assert {row["patient"] for row in (a, b, c, d)} == {"P-1"}
     assert (a["label"], float(a["probability"]), float(a["threshold"])) == ("PNEUMONIA", 0.75, 0.5)
-    assert (b["label"], float(b["probability"]), b["warnings"]) == ("NORMAL", 0.125, "not_chest_xray")
+    assert (a["result_group"], a["reliable"]) == ("positive", "true")
+    assert (b["label"], float(b["probability"]), b["warnings"]) == ("", 0.125, "not_chest_xray")
+    assert (b["result_group"], b["reliable"]) == ("unusable", "false")
+    assert (d["result_group"], d["reliable"]) == ("", "")
     assert a["model"] == "net-1.0.0"
     assert a["finished_at"] > a["created_at"]
     assert (c["error_code"], c["label"], c["probability"]) == ("not_an_image", "", "")

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.utils.module_loading import import_string
 
 from webapp.config import brokers, databases
+from worker import tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,13 +39,20 @@ def test_options_in_the_url_go_first():
 
 
 def test_only_redis_has_a_visibility_timeout():
-    assert brokers.transport_options("redis://:secret@host/0")["visibility_timeout"] == 120
-    assert brokers.transport_options("amqp://user:secret@host//") == {"confirm_publish": True}
+    assert brokers.transport_options("redis://:secret@host/0", longest_task=120)["visibility_timeout"] == 132
+    assert brokers.transport_options("amqp://user:secret@host//", longest_task=120) == {"confirm_publish": True}
+
+
+def test_redis_gives_no_message_out_again_while_its_task_may_run():
+    limits = {task.name: task.time_limit for task in (tasks.ingest, tasks.unpack, tasks.reconcile, tasks.deliver)}
+    limits[tasks.infer.name] = tasks.infer.batch_time_limit
+    assert limits == settings.TASK_TIME_LIMITS
+    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > max(limits.values())
 
 
 def test_sentinel_is_told_the_masters_name_and_both_passwords():
     url = "sentinel://:redis-secret@one:26379;sentinel://two:26380/3"
-    options = brokers.transport_options(url, master="clinic", sentinel_password="watcher")
+    options = brokers.transport_options(url, longest_task=120, master="clinic", sentinel_password="watcher")
     assert options["master_name"] == "clinic"
     assert options["sentinel_kwargs"]["password"] == "watcher"
     cache = brokers.cache(url, master="clinic", sentinel_password="watcher")

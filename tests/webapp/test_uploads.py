@@ -8,6 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from tests import synthetic
+from tests.webapp.conftest import make_reading
 from webapp.studies import dispatch
 from webapp.studies.api.serializers import AcceptedImageSerializer, TimingsSerializer
 from webapp.studies.choices import Status
@@ -16,10 +17,9 @@ from webapp.studies.services import failures, preparation
 
 FIELDS = {
     "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study", "label", "probability",
-    "probability_normal", "threshold", "operating_point", "model", "warnings", "error", "attempts", "width",
-    "height", "sha256",
-    "created_at", "finished_at", "timings", "preview_url", "input_url",
-    "heatmap_url",
+    "probability_normal", "threshold", "operating_point", "result_group", "reliable", "readings", "model", "warnings",
+    "error", "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings", "preview_url",
+    "input_url", "heatmap_url",
 }  # fmt: skip
 TIMINGS = {"ingest_wait_s", "ingest_s", "infer_wait_s", "infer_s", "total_s", "batch_size"}
 
@@ -95,14 +95,25 @@ def test_a_result_is_shown_with_all_its_figures(client, read):
     assert image
     for path in ("previews/a.jpg", "inputs/a.png"):
         default_storage.save(path, ContentFile(b"picture of " + path.encode()))
-    preparation.finish_ingest(image, preparation.Prepared("ab" * 32, 160, 120, "previews/a.jpg", "inputs/a.png"))
+    inputs = {"net-1.0.0": "inputs/a.png", "net-2.0.0": "inputs/b.png"}
+    preparation.finish_ingest(image, preparation.Prepared("ab" * 32, 160, 120, "previews/a.jpg", inputs))
     assert client.get(job["url"]).json()["status"] == "ready"
     read(image, pneumonia=0.8, warnings=({"code": "not_chest_xray", "detail": "Looks like a cat."},))
     result = client.get(job["url"]).json()
     assert set(result) == FIELDS
     assert result["status"] == "succeeded"
-    assert (result["label"], result["model"], result["threshold"]) == ("PNEUMONIA", "net-1.0.0", 0.5)
-    assert result["operating_point"] == "screening"
+    assert (result["label"], result["model"], result["threshold"]) == (None, "net-1.0.0", 0.5)
+    assert (result["result_group"], result["reliable"]) == ("unusable", False)
+    assert result["operating_point"] == "balanced"
+    first, second = result["readings"]
+    assert (first["model"], first["shadow"], first["status"]) == ("net-1.0.0", False, "succeeded")
+    assert first["probabilities"] == {"NORMAL": pytest.approx(0.2), "PNEUMONIA": 0.8}
+    assert {name: first[name] for name in ("label", "probability", "threshold", "result_group", "reliable")} == {
+        name: result[name] for name in ("label", "probability", "threshold", "result_group", "reliable")
+    }
+    assert first["operating_points"] == {"balanced": 0.5, "screening": 0.2}
+    assert (second["model"], second["shadow"], second["status"]) == ("net-2.0.0", True, "ready")
+    assert (second["result_group"], second["reliable"], second["probability"]) == (None, None, None)
     assert result["probability"] == pytest.approx(0.8)
     assert result["probability_normal"] == pytest.approx(0.2)
     assert result["warnings"] == [{"code": "not_chest_xray", "detail": "Looks like a cat."}]
@@ -128,7 +139,10 @@ def test_a_result_is_shown_with_all_its_figures(client, read):
 def test_a_picture_that_is_not_there_yet_or_no_more_is_not_found(client, make_image, name):
     job = client.upload().json()
     assert client.get(f"{job['url']}{name}/").status_code == 404
-    Image.objects.filter(pk=job["id"]).update(**{name: "uploads/gone.png"})
+    if name == "input":
+        make_reading(Image.objects.get(pk=job["id"]), input="uploads/gone.png")
+    else:
+        Image.objects.filter(pk=job["id"]).update(preview="uploads/gone.png")
     answer = client.get(f"{job['url']}{name}/")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 

@@ -20,7 +20,7 @@ from webapp.accounts import identity as identities
 from webapp.studies import waiting
 from webapp.studies.api import serializers, views
 from webapp.studies.choices import Status
-from webapp.studies.models import Archive, Image, Prediction, Study
+from webapp.studies.models import Archive, Image, Reading, Study
 from webapp.studies.progress import of_study
 from webapp.studies.services import archives, cancellation, failures
 
@@ -381,10 +381,9 @@ def predicting(act, body=None, **headers):
     return browse(scenario, **headers)
 
 
-def ready_and_read(read):
+def ready_and_read(read, **more):
     def act(image):
-        Image.objects.filter(pk=image.pk).update(status=Status.READY)
-        read(image, pneumonia=0.75)
+        read(image, pneumonia=0.75, **more)
 
     return act
 
@@ -405,10 +404,18 @@ def test_predict_waits_and_answers_as_the_first_report_did(read, body):
     assert said["prediction"] == [[0.25, 0.75]]
     assert (said["label"], said["probability"], said["threshold"]) == ("PNEUMONIA", 0.75, 0.5)
     assert said["model"] == "net-1.0.0"
+    assert (said["result_group"], said["reliable"], said["warnings"]) == ("positive", True, [])
     image = Image.objects.get()
     assert image.file.read() == JPEG
     assert said["id"] == str(image.pk)
     assert said["url"] == f"http://testserver/api/v1/images/{image.pk}/"
+
+
+def test_predict_gives_no_label_to_what_is_no_chest_xray(read):
+    doubt = {"code": "not_chest_xray", "detail": "Looks like a cat."}
+    said = predicting(ready_and_read(read, warnings=[doubt])).json()
+    assert (said["label"], said["result_group"], said["reliable"]) == (None, "unusable", False)
+    assert said["prediction"] == [[0.25, 0.75]]
 
 
 def test_a_guest_can_find_again_what_predict_has_read(read):
@@ -435,7 +442,7 @@ def test_predict_gives_up_after_a_while_and_the_image_is_still_read(settings, re
     ready_and_read(read)(Image.objects.get())
     later = browse(lambda by: by.get(document["url"]), **{"X-Job-Token": document["token"]})
     assert later.json()["status"] == "succeeded"
-    assert Prediction.objects.count() == 1
+    assert Reading.objects.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A storage, a bundle without weights and a broker of the tests' own."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from tests import synthetic
 from webapp.notifications import services
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
-from webapp.studies.models import Image
+from webapp.studies.models import Image, Reading
+from worker.infer import lost
 from worker.ingest import preparing
 from worker.process import presence
 
@@ -59,6 +60,7 @@ def storage(settings: Any, tmp_path: Path) -> Path:
 def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's own transaction must not lose its connection; Django's test client takes the same care."""
     monkeypatch.setattr(presence, "close_old_connections", lambda: None)
+    monkeypatch.setattr(lost, "close_old_connections", lambda: None)
     monkeypatch.setattr(presence, "disconnect", lambda: None)
 
 
@@ -66,11 +68,12 @@ def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def models(settings: Any, tmp_path: Path) -> Iterator[Path]:
     """An empty folder for bundles, which is where the workers look."""
     settings.MODELS_DIR = tmp_path / "models"
-    settings.MODEL_BUNDLE = ""
+    settings.MODEL_BUNDLE = "chest"
+    settings.SHADOW_BUNDLES = []
     settings.MODELS_DIR.mkdir()
-    preparing.preprocessing.cache_clear()
+    preparing.models.cache_clear()
     yield settings.MODELS_DIR
-    preparing.preprocessing.cache_clear()
+    preparing.models.cache_clear()
 
 
 @pytest.fixture
@@ -85,6 +88,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, UUID]]:
     messages: list[tuple[str, UUID]] = []
     monkeypatch.setattr(dispatch, "send", lambda step, images: messages.extend((step, image.pk) for image in images))
     monkeypatch.setattr(dispatch, "wake_deliver", lambda: None)
+
+    def send_readings(readings: Iterable[Reading]) -> None:
+        messages.extend((dispatch.INFER, one.image_id) for one in readings)
+
+    monkeypatch.setattr(dispatch, "send_readings", send_readings)
     return messages
 
 
@@ -105,15 +113,18 @@ def upload(db: None) -> Callable[..., Image]:
 
 @pytest.fixture
 def prepared(upload: Callable[..., Image]) -> Callable[..., Image]:
-    """Make an image that waits for the model. Its input is all of one shade of grey."""
+    """Make an image that waits for the model "chest-1.2.0". Its input is all of one shade of grey."""
 
-    def make(shade: int, **fields: Any) -> Image:
+    def make(shade: int, attempts: int = 0, bundle: str = "chest-1.2.0", **fields: Any) -> Image:
         image = upload(b"upload", **{"status": Status.READY, **fields})
         path = Path(default_storage.path(f"inputs/{image.pk}.png"))
         path.parent.mkdir(parents=True, exist_ok=True)
         Picture.fromarray(np.full((224, 224), shade, np.uint8)).save(path)
-        image.input = f"inputs/{image.pk}.png"
-        image.save()
+        if image.status != Status.QUEUED:
+            Reading.objects.create(
+                image=image, bundle=bundle, priority=image.priority, state=image.status, attempts=attempts,
+                input=f"inputs/{image.pk}.png", dispatched_at=image.dispatched_at,
+            )  # fmt: skip
         return image
 
     return make

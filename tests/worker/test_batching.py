@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery
@@ -37,7 +37,11 @@ class Worker:
 
     def __init__(self, max_batch: int = 4) -> None:
         self.read: list[list[str]] = []
+        self.largest = max_batch
+        self.claims: list[UUID] = []
         self.lost: list[list[str]] = []
+        self.lost_claims: list[UUID] = []
+        self.failed: list[list[str]] = []
         self.acknowledged: list[str] = []
         self.events: list[tuple[str, str]] = []
         self.jobs: list[Job] = []
@@ -47,11 +51,19 @@ class Worker:
         class Task(AdaptiveBatches):
             abstract = True
 
-            def on_batch_lost(_, requests: Collection[Any]) -> None:
+            def on_batch_lost(_, requests: Collection[Any], claim: UUID) -> None:
                 self.lost.append([request.args[0] for request in requests])
+                self.lost_claims.append(claim)
+
+            def on_batch_failed(_, requests: Collection[Any], claim: UUID) -> None:
+                self.failed.append([request.args[0] for request in requests])
+
+            def largest_batch(_) -> int:
+                return self.largest
 
         @self.app.task(name="read", base=Task, max_batch=max_batch, shared=False)
-        def read(requests: Collection[Any]) -> str:
+        def read(requests: Collection[Any], claim: UUID) -> str:
+            self.claims.append(claim)
             self.read.append([request.args[0] for request in requests])
             if any(request.args[0] == "bad" for request in requests):
                 raise ValueError("bad")
@@ -195,6 +207,29 @@ def test_a_task_that_raises_frees_the_device(worker: Worker) -> None:
     worker.finish()
     assert worker.read == [["bad"], ["good"]]
     assert worker.acknowledged == ["bad", "good"]
+    assert worker.failed == [["bad"]], "what it holds has to be given back"
+    ends = [(kind, name) for kind, name in worker.events if kind in ("task-failed", "task-succeeded")]
+    assert ends == [("task-failed", "bad"), ("task-succeeded", "good")]
+
+
+def test_each_batch_has_a_claim_of_its_own(worker: Worker) -> None:
+    worker.deliver("one")
+    worker.finish()
+    worker.deliver("two")
+    worker.finish()
+    worker.deliver("three")
+    worker.jobs[-1].accept()
+    worker.jobs[-1].lose()
+    assert len({*worker.claims, *worker.lost_claims}) == 3
+
+
+def test_batches_shrink_to_what_the_machine_reads_in_time(worker: Worker) -> None:
+    worker.deliver("busy")
+    worker.deliver(*"abcde")
+    worker.largest = 2
+    for _ in range(3):
+        worker.finish()
+    assert worker.batches == [["busy"], ["a", "b"], ["c", "d"], ["e"]]
 
 
 def test_a_lost_child_is_told_of_and_its_batch_read_one_by_one(worker: Worker) -> None:
@@ -224,7 +259,7 @@ def test_the_others_go_between_the_suspects(worker: Worker) -> None:
 def test_a_report_of_a_lost_batch_that_fails_does_not_stop_the_work(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(requests: Collection[Any]) -> None:
+    def fail(requests: Collection[Any], claim: UUID) -> None:
         raise OSError("no database")
 
     monkeypatch.setattr(worker.task, "on_batch_lost", fail)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import environ
 import pytest
 
 from ml.errors import BundleError
@@ -18,12 +19,27 @@ def test_the_newest_release_is_taken(models: Path) -> None:
     assert bundle.current().id == "chest-1.10.0"
 
 
-def test_the_newest_is_so_by_version_and_not_by_name(models: Path) -> None:
-    write_bundle(models, "1.0.0", name="zebra")
-    write_bundle(models, "2.0.0", name="ant")
+def test_another_family_takes_nobody_s_place_by_lying_there(models: Path) -> None:
+    write_bundle(models, "1.0.0")
+    write_bundle(models, "2.0.0", name="densenet")
     (models / "README.md").write_text("not a bundle")
     (models / "unfinished").mkdir()
-    assert bundle.current().id == "ant-2.0.0"
+    assert bundle.current().id == "chest-1.0.0"
+
+
+def test_without_a_choice_it_is_the_released_family(settings: Any) -> None:
+    released = environ.Env().str("MODEL_BUNDLE", default="")
+    assert (released or "vgg16-pneumonia") == settings.MODEL_BUNDLE
+    if not released:
+        assert bundle.current().id == "vgg16-pneumonia-1.2.0"
+
+
+def test_shadows_are_named_likewise(models: Path, settings: Any) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        write_bundle(models, version)
+        write_bundle(models, version, name="densenet")
+    settings.SHADOW_BUNDLES = ["densenet", "chest-1.0.0"]
+    assert [shadow.id for shadow in bundle.shadows()] == ["densenet-1.1.0", "chest-1.0.0"]
 
 
 def test_a_bundle_can_be_named(models: Path, settings: Any) -> None:
@@ -59,27 +75,27 @@ def test_a_department_chooses_its_operating_point(models: Path, settings: Any) -
 
 
 def test_no_bundle_is_a_clear_error(models: Path) -> None:
-    with pytest.raises(BundleError, match=f"no model bundle in {models}"):
+    with pytest.raises(BundleError, match=f"no model bundle 'chest' in {models}; there: none"):
         bundle.current()
 
 
 def test_a_name_that_nothing_has_is_a_clear_error(models: Path, settings: Any) -> None:
     write_bundle(models, "1.0.0")
     settings.MODEL_BUNDLE = "chest-3.0.0"
-    with pytest.raises(BundleError, match=r"chest-3\.0\.0 is no model bundle"):
+    with pytest.raises(BundleError, match=r"no model bundle 'chest-3\.0\.0' in .*; there: chest-1\.0\.0"):
         bundle.current()
 
 
 def test_ingest_prepares_as_the_bundle_says(installed: Path) -> None:
-    assert preparing.preprocessing() == SPEC
+    assert preparing.models() == {"chest-1.2.0": SPEC}
 
 
 def test_a_bundle_that_comes_later_is_found(models: Path) -> None:
     """An ingest worker that was started too early need not be started again."""
     with pytest.raises(BundleError):
-        preparing.preprocessing()
+        preparing.models()
     write_bundle(models, "1.0.0", preprocessing={**SPEC.to_json(), "blur": 3.0})
-    assert preparing.preprocessing().blur == 3.0
+    assert preparing.models()["chest-1.0.0"].blur == 3.0
 
 
 def test_a_version_that_is_none_is_a_clear_error(models: Path) -> None:

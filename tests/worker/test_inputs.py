@@ -1,5 +1,7 @@
 """Loading the next batch's inputs while the device is busy."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -8,7 +10,7 @@ from django.core.files.storage import default_storage
 from django.db import connections
 
 from webapp.studies.choices import Priority
-from webapp.studies.models import Image
+from webapp.studies.models import Image, Reading
 from worker.infer.inputs import Inputs
 
 Prepared = Callable[..., Image]
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def inputs(settings: object) -> Iterator[Inputs]:
-    made = Inputs(224)
+    made = Inputs(224, "chest-1.2.0")
     yield made
     # The test's database cannot be emptied while a thread is connected to it.
     made._looking.submit(connections.close_all).result()
@@ -30,19 +32,23 @@ def shades(loaded: dict[object, object]) -> list[int | None]:
 
 def gone(*images: Image) -> None:
     for image in images:
-        default_storage.delete(image.input.name)
+        default_storage.delete(image.reading.input.name)
+
+
+def readings(*images: Image) -> list[Reading]:
+    return [image.reading for image in images]
 
 
 def test_inputs_come_in_the_order_of_their_images(prepared: Prepared, inputs: Inputs) -> None:
     images = [prepared(shade) for shade in (90, 10, 50)]
-    assert list(inputs.of(images)) == [image.pk for image in images]
-    assert shades(inputs.of(images)) == [90, 10, 50]
+    assert list(inputs.load(readings(*images))) == [image.pk for image in images]
+    assert shades(inputs.load(readings(*images))) == [90, 10, 50]
 
 
 def test_one_that_is_gone_is_none(prepared: Prepared, inputs: Inputs) -> None:
     images = [prepared(shade) for shade in (90, 10)]
     gone(images[0])
-    assert shades(inputs.of(images)) == [None, 10]
+    assert shades(inputs.load(readings(*images))) == [None, 10]
 
 
 def test_what_was_looked_ahead_at_need_not_be_loaded(prepared: Prepared, inputs: Inputs) -> None:
@@ -51,8 +57,8 @@ def test_what_was_looked_ahead_at_need_not_be_loaded(prepared: Prepared, inputs:
     inputs._looking.submit(int).result()  # it has come to its end
     gone(*images)
     late = prepared(30)
-    assert shades(inputs.of([images[1], late, images[0]])) == [10, 30, 90]
-    assert shades(inputs.of(images)) == [None, None], "it is kept for one batch only"
+    assert shades(inputs.load(readings(images[1], late, images[0]))) == [10, 30, 90]
+    assert shades(inputs.load(readings(*images))) == [None, None], "it is kept for one batch only"
 
 
 def test_it_looks_at_the_next_batch(prepared: Prepared, inputs: Inputs, settings: object) -> None:
@@ -63,4 +69,32 @@ def test_it_looks_at_the_next_batch(prepared: Prepared, inputs: Inputs, settings
     inputs.look_ahead()
     inputs._looking.submit(int).result()
     gone(*bulk, interactive, suspect)
-    assert shades(inputs.of([*bulk, interactive, suspect])) == [1, None, 3, None]
+    assert shades(inputs.load(readings(*bulk, interactive, suspect))) == [1, None, 3, None]
+
+
+def test_what_waits_for_another_model_is_not_looked_at(prepared: Prepared, inputs: Inputs) -> None:
+    other, own = prepared(1, bundle="chest-2.0.0"), prepared(2)
+    inputs.look_ahead()
+    inputs._looking.submit(int).result()
+    gone(other, own)
+    assert shades(inputs.load(readings(other, own))) == [None, 2]
+
+
+def test_a_store_that_hangs_is_not_waited_for_until_the_batch_is_ended(
+    prepared: Prepared, inputs: Inputs, monkeypatch: pytest.MonkeyPatch, settings: object
+) -> None:
+    settings.BATCH_TIME_LIMIT = 1.5  # type: ignore[attr-defined]
+    answers, hangs = prepared(90), prepared(10)
+    again = threading.Event()
+    load = inputs._load
+
+    def slowly(reading: Reading) -> object:
+        if reading.image_id == hangs.pk:
+            again.wait(30)
+        return load(reading)
+
+    monkeypatch.setattr(inputs, "_load", slowly)
+    started = time.monotonic()
+    assert list(inputs.load(readings(answers, hangs))) == [answers.pk]
+    assert time.monotonic() - started < 1.5
+    again.set()

@@ -94,6 +94,14 @@ def test_suspects_go_one_by_one_in_their_order() -> None:
     assert drained(lanes) == [["i0"], ["i1"], ["i2"], ["i3"]]
 
 
+def test_suspects_go_before_those_that_wait_to_be_read_alone_already() -> None:
+    lanes = filled(4, interactive=2)
+    batch = lanes.next_batch()
+    lanes.add(message("later", alone=True))
+    lanes.suspect(batch)
+    assert drained(lanes) == [["i0"], ["i1"], ["later"]]
+
+
 def test_bulk_takes_every_fourth_turn_where_batches_hold_one() -> None:
     batches = drained(filled(1, interactive=6, bulk=3))
     assert {len(batch) for batch in batches} == {1}

@@ -17,9 +17,9 @@ from PIL import Image as Picture
 
 from ml.errors import BundleError
 from ml.pictures.decode import open_image
-from ml.pictures.preprocess import to_input
+from ml.pictures.preprocess import Preprocessing, to_input
 from tests import synthetic
-from tests.worker.conftest import SPEC
+from tests.worker.conftest import SPEC, write_bundle
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
@@ -54,7 +54,7 @@ def test_preview_input_and_facts(
     shown = stored(prepared.preview)
     assert (shown.format, shown.mode) == ("JPEG", "L")
     assert shown.size == preview
-    exact = stored(prepared.input)
+    exact = stored(prepared.inputs["chest-1.2.0"])
     assert (exact.format, exact.mode, exact.size) == ("PNG", "L", (224, 224))
     expected = to_input(open_image(content), SPEC)
     np.testing.assert_array_equal(np.asarray(exact), expected)
@@ -109,8 +109,10 @@ def test_ingest_makes_an_image_ready_and_sends_it_on(
     image.refresh_from_db()
     assert (image.status, image.attempts) == (Status.READY, 0)
     assert (image.width, image.height) == (300, 200)
-    assert image.ready_at is not None
-    assert stored(image.input.name).size == (224, 224)
+    made = image.readings.get()
+    assert (made.bundle, made.shadow, made.state) == ("chest-1.2.0", False, "ready")
+    assert made.ready_at is not None
+    assert stored(made.input.name).size == (224, 224)
     assert stored(image.preview.name).size == (300, 200)
     assert sent == [(dispatch.INFER, image.pk)]
 
@@ -187,7 +189,25 @@ def test_bad_input_fails_with_its_code_and_a_sentence(upload: Upload, make: Call
     assert image.error_detail[0].isupper()
     assert image.error_detail.endswith(".")
     assert image.finished_at is not None
-    assert not image.input
+    assert image.reading is None
+
+
+def test_an_image_is_prepared_for_its_shadows_as_each_bundle_says(
+    upload: Upload, models: Path, settings: Any, sent: list[tuple[str, UUID]], django_capture_on_commit_callbacks: Any
+) -> None:
+    other = Preprocessing(size=64, blur=0.0)
+    write_bundle(models, "2.0.0", name="small", preprocessing=other.to_json())
+    settings.SHADOW_BUNDLES = ["small"]
+    image = upload(synthetic.xray_jpeg(1, (300, 200)))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert tasks.ingest(str(image.pk)) == "ready"
+    primary, shadow = image.readings.order_by("shadow")
+    assert (primary.bundle, shadow.bundle) == ("chest-1.2.0", "small-2.0.0")
+    assert primary.input.name != shadow.input.name
+    content = synthetic.xray_jpeg(1, (300, 200))
+    for reading, spec in ((primary, SPEC), (shadow, other)):
+        np.testing.assert_array_equal(np.asarray(stored(reading.input.name)), to_input(open_image(content), spec))
+    assert len(sent) == 2
 
 
 def test_an_upload_that_is_gone_from_the_storage_fails(upload: Upload) -> None:

@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from celery import signals
 from django.core.files.storage import default_storage
+from django.db import OperationalError
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
@@ -18,12 +20,13 @@ from ml.networks import explain
 from tests import synthetic
 from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps
-from webapp.studies.models import Image, Prediction
+from webapp.studies.models import Image, Reading
 from webapp.studies.services import cancellation, reading
 from worker import bundle, tasks
 from worker.infer import reader
 from worker.infer.inputs import Inputs
 from worker.ingest import preparing
+from worker.process import presence
 
 Prepared = Callable[..., Image]
 
@@ -65,7 +68,7 @@ class Engine:
 def engine(installed: Any, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The engine of a process that has its model loaded."""
     played = Engine()
-    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), played, None, Inputs(224)))
+    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), played, None, Inputs(224, "chest-1.2.0")))
     return played
 
 
@@ -89,14 +92,16 @@ def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
     assert sorted(engine.batches[0]) == [51, 102, 204], "each batch goes through the model at once"
     assert len(engine.batches) == 1
     for image, pneumonia, label in zip(images, (0.2, 0.4, 0.8), ("NORMAL", "PNEUMONIA", "PNEUMONIA"), strict=True):
-        said = image.prediction
-        assert said.pneumonia == pytest.approx(pneumonia, abs=1e-6)
-        assert said.normal == pytest.approx(1 - pneumonia, abs=1e-6)
-        assert (said.label, said.model, said.threshold, said.batch_size) == (label, "chest-1.2.0", 0.4, 3)
+        said = image.result
+        assert said is not None
+        assert said.probability == pytest.approx(pneumonia, abs=1e-6)
+        assert said.probabilities == pytest.approx({"NORMAL": 1 - pneumonia, "PNEUMONIA": pneumonia}, abs=1e-6)
+        assert (said.label, said.bundle, said.threshold, said.batch_size) == (label, "chest-1.2.0", 0.4, 3)
         assert said.operating_point == "default", "the bundle names none"
         assert said.seconds > 0
+        assert said.worker == presence.WORKER
         assert image.finished_at is not None
-        assert image.claim is None
+    assert [image.result.group for image in images if image.result] == ["negative", "positive", "positive"]
 
 
 class Check:
@@ -111,11 +116,11 @@ class Check:
 def test_warnings_and_maps_go_with_their_image(
     prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), engine, Check(), Inputs(224)))
+    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), engine, Check(), Inputs(224, "chest-1.2.0")))
     images = [prepared(shade) for shade in (3, 204, 51)]
     assert reader.read_batch([image.pk for image in images]) == 3
-    dark, bright, dim = (image.prediction for image in reread(*images))
-    assert [said.is_doubtful for said in (dark, bright, dim)] == [True, False, True]
+    dark, bright, dim = (image.result for image in reread(*images))
+    assert [said.group for said in (dark, bright, dim)] == ["unusable", "positive", "unusable"]
     assert dark.warnings == [{"code": "not_chest_xray", "detail": "Too dark."}]
     assert bright.warnings == []
     # The engine's maps are as strong as the image is bright, and weak ones are drawn weak.
@@ -146,7 +151,7 @@ def test_only_images_that_are_ready_are_read(prepared: Prepared, engine: Engine)
     assert reader.read_batch([ready.pk, *(image.pk for image in others), uuid4()]) == 1
     assert engine.batches == [[100]]
     assert [image.status for image in reread(*others)] == before
-    assert Prediction.objects.get().image_id == ready.pk
+    assert Reading.objects.get(probability__isnull=False).image_id == ready.pk
 
 
 def test_a_batch_that_comes_twice_is_read_once(prepared: Prepared, engine: Engine) -> None:
@@ -157,8 +162,7 @@ def test_a_batch_that_comes_twice_is_read_once(prepared: Prepared, engine: Engin
 
 def test_the_task_reads_each_image_of_its_messages_once(prepared: Prepared, engine: Engine) -> None:
     one, two = prepared(100), prepared(101)
-    messages = [SimpleNamespace(args=(str(image.pk),)) for image in (one, two, one)]
-    assert tasks.infer.run(messages) == "2 of a batch of 2"
+    assert tasks.infer.run(messages(one, two, one), uuid4()) == "2 of a batch of 2"
     assert sorted(engine.batches[0]) == [100, 101]
 
 
@@ -179,7 +183,7 @@ def test_an_image_whose_input_is_gone_or_damaged_fails_alone(
     prepared: Prepared, engine: Engine, spoil: Callable[[Path], None]
 ) -> None:
     images = [prepared(shade) for shade in (100, 101, 102)]
-    spoil(Path(images[1].input.path))
+    spoil(Path(images[1].reading.input.path))
     assert reader.read_batch([image.pk for image in images]) == 2
     assert states(*images) == [SUCCEEDED, (Status.FAILED, "input_missing"), SUCCEEDED]
     assert images[1].error_detail.endswith(".")
@@ -187,7 +191,7 @@ def test_an_image_whose_input_is_gone_or_damaged_fails_alone(
 
 def test_a_batch_without_any_input_does_not_trouble_the_model(prepared: Prepared, engine: Engine) -> None:
     image = prepared(100)
-    default_storage.delete(image.input.name)
+    default_storage.delete(image.reading.input.name)
     assert reader.read_batch([image.pk]) == 0
     assert engine.batches == []
     assert states(image) == [(Status.FAILED, "input_missing")]
@@ -197,7 +201,7 @@ def test_an_image_without_a_number_fails_alone(prepared: Prepared) -> None:
     images = [prepared(shade) for shade in (100, GIVES_NAN, 102)]
     assert reader.read_batch([image.pk for image in images]) == 2
     assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED]
-    assert Prediction.objects.count() == 2
+    assert Reading.objects.filter(state="succeeded").count() == 2
 
 
 def test_only_the_image_that_the_model_fails_on_fails(prepared: Prepared, engine: Engine) -> None:
@@ -205,7 +209,7 @@ def test_only_the_image_that_the_model_fails_on_fails(prepared: Prepared, engine
     assert reader.read_batch([image.pk for image in images]) == 3
     assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED, SUCCEEDED]
     assert sorted(len(batch) for batch in engine.batches) == [1, 1, 1, 1, 4]
-    assert images[2].prediction.pneumonia == pytest.approx(102 / 255)
+    assert images[2].result.probability == pytest.approx(102 / 255)
 
 
 def test_an_image_that_fails_by_itself_is_tried_once(prepared: Prepared, engine: Engine) -> None:
@@ -220,7 +224,7 @@ def test_an_image_that_is_cancelled_while_it_is_read_gets_no_result(prepared: Pr
     engine.meanwhile = lambda: cancellation.cancel_image(cancelled)
     assert reader.read_batch([kept.pk, cancelled.pk]) == 1
     assert states(kept, cancelled) == [SUCCEEDED, (Status.CANCELLED, "")]
-    assert not Prediction.objects.filter(image=cancelled).exists()
+    assert cancelled.result is None
 
 
 def test_a_late_result_does_not_touch_what_another_worker_reads_by_now(prepared: Prepared, engine: Engine) -> None:
@@ -228,14 +232,14 @@ def test_a_late_result_does_not_touch_what_another_worker_reads_by_now(prepared:
     taken: list[Any] = []
 
     def given_to_another() -> None:
-        reading.release([image.pk])
-        taken.append(reading.claim([image.pk]))
+        reading.release_abandoned([], 10)
+        taken.append(uuid4())
+        assert reading.claim(taken[0], uuid4(), "chest-1.2.0", [image.pk])
 
     engine.meanwhile = given_to_another
     assert reader.read_batch([image.pk]) == 0
-    [(claim, _)] = taken
     assert states(image) == [(Status.RUNNING, "")]
-    assert image.claim == claim
+    assert image.reading.claim == taken[0]
 
 
 def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
@@ -247,12 +251,66 @@ def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
     assert states(image) == [(Status.FAILED, "worker_crashed")]
 
 
-def test_a_lost_batch_is_given_back_and_keeps_its_attempt(prepared: Prepared) -> None:
+def messages(*images: Image) -> list[SimpleNamespace]:
+    return [SimpleNamespace(args=(str(image.pk),)) for image in images]
+
+
+@pytest.mark.parametrize("hook", ["on_batch_lost", "on_batch_failed"])
+def test_a_batch_that_did_not_end_is_given_back_and_keeps_its_attempt(prepared: Prepared, hook: str) -> None:
     images = [prepared(shade) for shade in (100, 101)]
-    reading.claim([image.pk for image in images])
-    tasks.infer.on_batch_lost([SimpleNamespace(args=(str(image.pk),)) for image in images])
+    token = uuid4()
+    reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk for image in images])
+    getattr(tasks.infer, hook)(messages(*images), token)
     assert states(*images) == [(Status.READY, "")] * 2
-    assert [image.attempts for image in images] == [1, 1]
+    assert [image.reading.attempts for image in images] == [1, 1]
+
+
+def test_a_lost_batch_is_given_back_when_the_database_answers_again(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker lives, so nobody else would ever do it."""
+    image = prepared(100)
+    token = uuid4()
+    reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk])
+
+    def away(*_: Any) -> int:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(reading, "release", away)
+        tasks.infer.on_batch_lost(messages(image), token)
+        signals.heartbeat_sent.send(sender=None)
+        assert states(image) == [(Status.RUNNING, "")]
+    signals.heartbeat_sent.send(sender=None)
+    assert states(image) == [(Status.READY, "")]
+
+
+def test_only_what_was_written_is_counted_and_logged(
+    prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, cancelled = prepared(100), prepared(101)
+    recorded: list[Any] = []
+    monkeypatch.setattr(reader, "_record", lambda written, *_: recorded.extend(one.image_id for one in written))
+    engine.meanwhile = lambda: cancellation.cancel_image(cancelled)
+    assert reader.read_batch([kept.pk, cancelled.pk]) == 1
+    assert recorded == [kept.pk]
+
+
+def test_a_worker_reads_what_is_for_its_own_model_only(prepared: Prepared, engine: Engine) -> None:
+    own, other = prepared(100), prepared(101, bundle="chest-2.0.0")
+    assert reader.read_batch([own.pk, other.pk]) == 1
+    assert states(own, other) == [SUCCEEDED, (Status.READY, "")]
+
+
+def test_what_a_slow_machine_cannot_read_in_one_batch_is_sent_again(
+    prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch, sent: list[Any]
+) -> None:
+    slow = reader.Reader(bundle.current(), engine, None, Inputs(224, "chest-1.2.0"), max_batch=2)
+    monkeypatch.setattr(reader, "_reader", slow)
+    images = [prepared(shade) for shade in (100, 101, 102)]
+    assert reader.read_batch([image.pk for image in images]) == 2
+    assert states(*images) == [SUCCEEDED, SUCCEEDED, (Status.READY, "")]
+    assert [pk for _, pk in sent] == [images[2].pk]
 
 
 def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
@@ -273,4 +331,4 @@ def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
     [(path, played)] = loaded
     assert path == bundle.current().path
     assert played.warmed_for == settings.MAX_BATCH
-    assert played.batches == [[100], [101]]
+    assert played.batches == [[0], [100], [101]], "the first was only measured"

@@ -84,14 +84,15 @@ def test_those_of_a_batch_that_cannot_be_had_go_back_and_the_others_are_read(
     there.refresh_from_db()
     not_there.refresh_from_db()
     assert there.status == Status.SUCCEEDED
-    assert (not_there.status, not_there.attempts, not_there.claim) == (Status.READY, 0, None)
+    assert not_there.status == Status.READY
+    assert (not_there.reading.attempts, not_there.reading.claim) == (0, None)
 
 
 def test_inputs_tell_the_three_apart(prepared: Callable[..., Image], away: Callable[..., None]) -> None:
     there, gone, not_there = prepared(1), prepared(2), prepared(3)
-    default_storage.delete(gone.input.name)
+    default_storage.delete(gone.reading.input.name)
     away(f"inputs/{not_there.pk}")
-    found = Inputs(224).of([there, gone, not_there])
+    found = Inputs(224, "chest-1.2.0").load([one.reading for one in (there, gone, not_there)])
     assert list(found) == [there.pk, gone.pk]
     assert found[gone.pk] is None
     assert np.asarray(found[there.pk])[0, 0] == 1

@@ -1,16 +1,20 @@
 """What differs between brokers, and where requests are counted."""
 
+import math
 from typing import Any
 from urllib.parse import urlsplit
 
 REDIS = ("redis", "rediss", "unix")
 
 
-def transport_options(url: str, *, master: str = "", sentinel_password: str = "") -> dict[str, Any]:
+def transport_options(
+    url: str, *, longest_task: float, master: str = "", sentinel_password: str = ""
+) -> dict[str, Any]:
     """Celery's options for the broker at a URL.
 
     Args:
         url: ``redis://…``, ``rediss://…``, ``sentinel://…;sentinel://…`` or ``amqp://…``.
+        longest_task: seconds after which the longest of all tasks is ended.
         master: with Sentinel, the name under which it watches Redis.
         sentinel_password: with Sentinel, its own password; Redis' is in the URL.
     """
@@ -21,9 +25,9 @@ def transport_options(url: str, *, master: str = "", sentinel_password: str = ""
     options: dict[str, Any] = {}
     if scheme in (*REDIS, "sentinel"):
         options |= {
-            # Longer than the longest batch; also how long a message stays lost when a worker's parent is killed,
-            # although the reconciler is faster.
-            "visibility_timeout": 120,
+            # Redis gives a message out again after it, so no task may run longer. It is also how long a message stays
+            # lost when a worker's parent is killed, although the reconciler is faster.
+            "visibility_timeout": math.ceil(1.1 * longest_task),
             "socket_connect_timeout": 2,
             "socket_timeout": 15,
             "health_check_interval": 10,

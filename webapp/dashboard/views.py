@@ -65,7 +65,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
     # A guest gets their cookie here, so that several uploads at once belong to one guest.
     identity = identities.ensure(_identity(request))
-    images = Image.objects.visible_to(identity).filter(study=None).select_related("prediction")
+    images = Image.objects.visible_to(identity).filter(study=None).prefetch_related("readings")
     context = {
         "error": error,
         "recent": images.sent_by(identity, RECENT),
@@ -173,7 +173,7 @@ def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _study_context(request: HttpRequest, found: Study) -> dict[str, Any]:
     progress = of_study(found)
-    images = found.images.select_related("prediction").order_by("created_at", "pk")
+    images = found.images.prefetch_related("readings").order_by("created_at", "pk")
     return {
         "study": found,
         "progress": progress,

@@ -20,8 +20,8 @@ from prometheus_client.registry import Collector
 from webapp.ops import certificate
 from webapp.ops.models import Reconciliation, Worker
 from webapp.studies import dispatch
-from webapp.studies.choices import FINAL, WAITING, Priority, Status
-from webapp.studies.models import Image
+from webapp.studies.choices import FINAL, WAITING, Priority, ReadingState, Status
+from webapp.studies.models import Image, Reading
 from webapp.studies.outbox.models import Delivery, State
 
 HOUR = timedelta(hours=1)
@@ -35,7 +35,10 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         up = 1
         try:
-            yield from [*self._waiting(), self._finished(), *self._workers(), *self._outbox(), *self._reconciler()]
+            yield from [
+                *(*self._waiting(), self._finished(), self._shadows()),
+                *(*self._workers(), *self._outbox(), *self._reconciler()),
+            ]
         except Error:
             up = 0
         yield GaugeMetricFamily("pneumoqueue_database_up", "Whether the database answers", value=up)
@@ -83,16 +86,29 @@ class DatabaseCollector(Collector):
                 finished.add_metric([status, code], count)
         return finished
 
+    def _shadows(self) -> Metric:
+        waiting = GaugeMetricFamily(
+            "pneumoqueue_shadow_readings", "Readings of models beside the one that counts, which wait", labels=["model"]
+        )
+        ready = Reading.objects.filter(state=ReadingState.READY, shadow=True).order_by()
+        for bundle, count in ready.values_list("bundle").annotate(Count("pk")):
+            waiting.add_metric([bundle], count)
+        return waiting
+
     def _workers(self) -> Iterator[Metric]:
         ready = list(Worker.objects.ready())
         workers = GaugeMetricFamily("pneumoqueue_workers", "Workers able to work at once", labels=["role"])
         for role in ("ingest", "bulk", "infer", "deliver"):
             workers.add_metric([role], sum(worker.role == role for worker in ready))
         models = InfoMetricFamily("pneumoqueue_model", "The model and device of each worker that reads")
+        batches = GaugeMetricFamily(
+            "pneumoqueue_max_batch", "Images that a worker reads together at most, as it measured", labels=["worker"]
+        )
         for worker in ready:
-            if worker.model:
+            if worker.role == "infer" and worker.model:
                 models.add_metric([], {"worker": worker.name, "model": worker.model, "device": worker.device})
-        yield from (workers, models)
+                batches.add_metric([worker.name], worker.max_batch)
+        yield from (workers, models, batches)
 
     def _outbox(self) -> Iterator[Metric]:
         now = timezone.now()

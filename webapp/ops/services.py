@@ -1,7 +1,10 @@
 """What workers report of themselves, and what beat does in its own process."""
 
 import logging
+from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
@@ -12,33 +15,63 @@ from webapp.studies.transactions import atomically
 logger = logging.getLogger(__name__)
 
 
-def report_worker(name: str, role: str, *, ready: bool, model: str = "", device: str = "") -> None:
-    """Write down that a worker is there, and whether it could work at once."""
-    Worker.objects.update_or_create(
-        name=name,
-        defaults={"role": role, "ready": ready, "model": model, "device": device, "seen_at": timezone.now()},
-    )
+def report_worker(worker: UUID, name: str, role: str, *, ready: bool, **facts: Any) -> None:
+    """Write down that a worker is there, and whether it could work at once.
+
+    Args:
+        worker: its id, which is another after each start.
+        name: Celery's.
+        role: ``ingest`` or ``infer``.
+        ready: whether it could work at once.
+        facts: ``model``, ``device`` and ``max_batch``, where it knows them; what is not given stays as it is.
+    """
+    known = {"name": name, "role": role, "ready": ready, **facts}
+    Worker.objects.update_or_create(id=worker, defaults={**known, "seen_at": timezone.now(), "missed": 0})
 
 
-def worker_is_alive(name: str, role: str, *, ready: bool) -> None:
+def replace_worker(worker: UUID, name: str) -> None:
+    """Forget those of the same name: a worker that starts takes the place of one that did not leave in order."""
+    Worker.objects.filter(name=name).exclude(id=worker).delete()
+
+
+def worker_is_alive(worker: UUID, name: str, role: str, *, ready: bool) -> None:
     """Renew a worker's sign of life, and leave what else it reported as it is."""
     now = timezone.now()
-    Worker.objects.get_or_create(name=name, defaults={"role": role, "ready": ready, "seen_at": now})
-    Worker.objects.filter(name=name).update(seen_at=now)
+    if not Worker.objects.filter(id=worker).update(seen_at=now, missed=0):
+        Worker.objects.get_or_create(id=worker, defaults={"name": name, "role": role, "ready": ready, "seen_at": now})
 
 
-def forget_worker(name: str) -> None:
+def worker_is_not_ready(worker: UUID) -> None:
+    Worker.objects.filter(id=worker).update(ready=False)
+
+
+def forget_worker(worker: UUID) -> None:
     """A worker that leaves in order says so."""
-    Worker.objects.filter(name=name).delete()
+    Worker.objects.filter(id=worker).delete()
 
 
 def reconcile() -> dict[str, int]:
     """Find what was lost on its way and send it again, and note for the metrics what was found."""
-    found = reconciliation.reconcile()
+    # Whoever does not report until the next reconciliation has missed one.
+    Worker.objects.update(missed=F("missed") + 1)
+    found = reconciliation.reconcile(_workers())
     _note(found)
     if any(found.values()):
         logger.warning("reconciled: %s", found)
     return found
+
+
+def _workers() -> reconciliation.Workers:
+    living = Worker.objects.living()
+    with_model = living.exclude(model="")
+    # While a release exchanges the model, those who prepare may differ; then none of them is the present one.
+    present = set(with_model.exclude(role="infer").values_list("model", flat=True))
+    return reconciliation.Workers(
+        living=living.values("id"),
+        bundle=present.pop() if len(present) == 1 else "",
+        served=set(with_model.filter(role="infer").values_list("model", flat=True)),
+        shadows=set(settings.SHADOW_BUNDLES),
+    )
 
 
 @atomically

@@ -75,7 +75,7 @@ def _reviewed() -> Iterator[Image]:
     # By their keys: a cursor would have to stay in one thread, and a stream may change threads between its parts.
     keys = list(images.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(keys), CHUNK):
-        found = Image.objects.select_related("prediction", "patient").prefetch_related(reviews)
+        found = Image.objects.select_related("patient").prefetch_related(reviews, "readings")
         yield from found.filter(pk__in=keys[start : start + CHUNK]).order_by("pk")
 
 
@@ -93,12 +93,13 @@ def _original(image: Image) -> bytes | None:
 
 
 def _row(image: Image, name: str) -> list[str]:
-    reviews = list(image.reviews.all())
+    reviews, result = list(image.reviews.all()), image.result
     said = {review.verdict for review in reviews} - {Verdict.UNSURE.value}
     verdict = said.pop() if len(said) == 1 else DISAGREED if said else Verdict.UNSURE.value
     return [
-        name, verdict, _pseudonym(image), str(len(reviews)), image.prediction.model,
-        f"{image.prediction.pneumonia:.6f}", image.prediction.label, reviews[-1].updated_at.isoformat(),
+        name, verdict, _pseudonym(image), str(len(reviews)), result.bundle if result else "",
+        f"{result.probability:.6f}" if result else "", result.label if result and result.is_usable else "",
+        reviews[-1].updated_at.isoformat(),
     ]  # fmt: skip
 
 

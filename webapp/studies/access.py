@@ -20,7 +20,8 @@ def visible_image(identity: Identity, pk: UUID, may: permissions.Predicate = per
         Http404: there is none, or the client may not see it.
         Refused: ``not_allowed`` where the client may see it, and may do no more.
     """
-    images = Image.objects.visible_to(identity).select_related("prediction", "patient", "study", "department")
+    images = Image.objects.visible_to(identity).select_related("patient", "study", "department")
+    images = images.prefetch_related("readings")
     return _allowed(identity, get_object_or_404(images, pk=pk), may)
 
 

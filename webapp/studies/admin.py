@@ -32,11 +32,11 @@ class StudyAdmin(ReadOnly):
     list_display = ("__str__", "owner", "created_at", "cancelled_at")
 
 
-@admin.register(models.Prediction)
-class PredictionAdmin(ReadOnly):
+@admin.register(models.Reading)
+class ReadingAdmin(ReadOnly):
     exclude = ("heatmap",)
-    list_display = ("image", "label", "pneumonia", "threshold", "model", "batch_size", "created_at")
-    list_filter = ("label", "model")
+    list_display = ("image", "bundle", "shadow", "state", "group", "label", "probability", "batch_size", "finished_at")
+    list_filter = ("state", "group", "shadow")
 
 
 @admin.register(Delivery)

@@ -1,4 +1,6 @@
-"""Choices that models, querysets and services share. Imports no model."""
+"""Choices that models, querysets and services share, and the rule that puts results into groups. Imports no model."""
+
+from collections.abc import Iterable, Mapping
 
 from django.db import models
 
@@ -18,6 +20,16 @@ WAITING = (Status.QUEUED, Status.READY, Status.RUNNING)
 FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
+class ReadingState(models.TextChoices):
+    """Where a reading stands. A reading exists once its image is prepared, so it is never queued."""
+
+    READY = "ready"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class Priority(models.TextChoices):
     """Interactive images go before bulk ones."""
 
@@ -25,10 +37,50 @@ class Priority(models.TextChoices):
     BULK = "bulk"
 
 
-class Label(models.TextChoices):
-    NORMAL = "NORMAL"
-    PNEUMONIA = "PNEUMONIA"
+class ResultGroup(models.TextChoices):
+    """What a result means for the person who acts on it."""
+
+    POSITIVE = "positive", "Signs of pneumonia"
+    UNCLEAR = "unclear", "Unclear: have it read first"
+    NEGATIVE = "negative", "No signs of pneumonia found"
+    UNUSABLE = "unusable", "Probably no usable chest X-ray"
 
 
 #: The code of the warning that an image looks like no chest X-ray.
 NOT_CHEST_XRAY = "not_chest_xray"
+#: Where a bundle has no operating point "screening", nothing measured says below which probability an image may be
+#: called negative. This is the lowest screening threshold of the bundles released so far.
+SCREENING_FLOOR = 0.2311
+
+
+def group_bounds(threshold: float, operating_points: Mapping[str, float]) -> tuple[float, float]:
+    """The probabilities from which a result is unclear, and from which it is positive.
+
+    Args:
+        threshold: the one that made the label; it decides where the bundle has no point "balanced".
+        operating_points: the bundle's thresholds by name.
+    """
+    positive = operating_points.get("balanced", threshold)
+    return min(operating_points.get("screening", SCREENING_FLOOR), positive), positive
+
+
+def group_of(
+    probability: float,
+    threshold: float,
+    operating_points: Mapping[str, float],
+    warnings: Iterable[Mapping[str, str]] = (),
+) -> ResultGroup:
+    """The group of a result. Where a bundle leaves it open, an image is rather called unclear than negative.
+
+    Args:
+        probability: of pneumonia.
+        threshold: as for :func:`group_bounds`.
+        operating_points: likewise.
+        warnings: the result's.
+    """
+    unclear, positive = group_bounds(threshold, operating_points)
+    if any(warning["code"] == NOT_CHEST_XRAY for warning in warnings):
+        return ResultGroup.UNUSABLE
+    if probability >= positive:
+        return ResultGroup.POSITIVE
+    return ResultGroup.UNCLEAR if probability >= unclear else ResultGroup.NEGATIVE

@@ -14,7 +14,7 @@ from webapp.config.celery import app
 from webapp.observability import correlation
 
 if TYPE_CHECKING:
-    from webapp.studies.models import Image
+    from webapp.studies.models import Image, Reading
 
 logger = logging.getLogger(__name__)
 
@@ -46,19 +46,31 @@ def queue_of(step: str, priority: str) -> str:
 
 
 def send(step: str, images: Iterable["Image"]) -> bool:
-    """Send one message for each image. One that has stopped a worker before is to be read alone.
+    """Send one message for each image.
 
     Returns:
         False where the broker is away, so that some or all were not sent.
     """
+    return _send((step, queue_of(step, image.priority), image, {}) for image in images)
+
+
+def send_readings(readings: Iterable["Reading"]) -> bool:
+    """Send one message for each reading, as :func:`send` does. One that has stopped a worker before is read alone.
+
+    A message names the image, and the queue the model: a worker reads what is ready for its own.
+    """
+    return _send((INFER, one.queue, one.image, {"alone": True} if one.attempts else {}) for one in readings)
+
+
+def _send(messages: Iterable[tuple[str, str, "Image", dict[str, Any]]]) -> bool:
     try:
         with app.producer_or_acquire() as producer:
-            for image in images:
+            for step, queue, image, kwargs in messages:
                 app.send_task(
                     step,
                     args=(str(image.pk),),
-                    kwargs={"alone": True} if step == INFER and image.attempts else {},
-                    queue=queue_of(step, image.priority),
+                    kwargs=kwargs,
+                    queue=queue,
                     headers={"request_id": image.request_id},
                     producer=producer,
                     **SENDING,

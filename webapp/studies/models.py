@@ -6,9 +6,9 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from webapp.studies.choices import FINAL, NOT_CHEST_XRAY, Label, Priority, Status
+from webapp.studies.choices import FINAL, Priority, ReadingState, ResultGroup, Status, group_bounds
 from webapp.studies.ownership import Owned, Sent, once_for_each_owner
-from webapp.studies.querysets import ArchiveQuerySet, ImageQuerySet, StudyQuerySet
+from webapp.studies.querysets import ArchiveQuerySet, ImageQuerySet, ReadingQuerySet, StudyQuerySet
 
 
 class Patient(Owned):
@@ -121,7 +121,10 @@ class Archive(RequestIdMixin):
 
 
 class Image(Sent, RequestIdMixin):
-    """One uploaded image and its way to a result."""
+    """One uploaded image: what preparing it found, and where it stands.
+
+    Its status is that of its primary reading as soon as it has one; both change in one transaction.
+    """
 
     study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="images")
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="images")
@@ -136,22 +139,14 @@ class Image(Sent, RequestIdMixin):
     width = models.PositiveIntegerField(null=True, blank=True)
     height = models.PositiveIntegerField(null=True, blank=True)
     preview = models.FileField(max_length=255, blank=True)
-    input = models.FileField(max_length=255, blank=True, help_text="the model's exact input, 8-bit greyscale PNG")
-    # The database's own default: workers of an earlier release know nothing of this column.
-    input_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     priority = models.CharField(max_length=12, choices=Priority, default=Priority.INTERACTIVE)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
-    attempts = models.PositiveSmallIntegerField(
-        default=0, help_text="starts of the current step that have not come to an end"
-    )
-    claim = models.UUIDField(null=True, blank=True, help_text="the batch that is reading it")
-    dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
-    dispatches = models.PositiveSmallIntegerField(default=1, help_text="messages sent for the current step")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="starts of its preparation that did not end")
+    dispatched_at = models.DateTimeField(help_text="when the latest message to prepare it was sent")
+    dispatches = models.PositiveSmallIntegerField(default=1, help_text="messages sent to prepare it")
 
     ingest_started_at = models.DateTimeField(null=True, blank=True)
-    ready_at = models.DateTimeField(null=True, blank=True)
-    claimed_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     error_code = models.CharField(max_length=64, blank=True)
@@ -190,6 +185,17 @@ class Image(Sent, RequestIdMixin):
     def is_final(self) -> bool:
         return self.status in FINAL
 
+    @property
+    def reading(self) -> "Reading | None":
+        """The primary reading, None before the image is prepared. Prefetch ``readings`` where there are many images."""
+        return next((reading for reading in self.readings.all() if not reading.shadow), None)
+
+    @property
+    def result(self) -> "Reading | None":
+        """The primary reading once it has a result."""
+        reading = self.reading if self.status == Status.SUCCEEDED else None
+        return reading if reading and reading.state == ReadingState.SUCCEEDED else None
+
 
 class IdempotencyKey(models.Model):
     """A request that made a job; see :mod:`webapp.studies.services.idempotency`."""
@@ -204,37 +210,74 @@ class IdempotencyKey(models.Model):
         return self.digest
 
 
-class Prediction(models.Model):
-    """What a model said of an image."""
+class Reading(models.Model):
+    """One image on its way through one model, and what the model found.
 
-    image = models.OneToOneField(Image, models.CASCADE, primary_key=True, related_name="prediction")
-    model = models.CharField(max_length=100, help_text="the bundle's name and version")
-    normal = models.FloatField(help_text="probability of normal")
-    pneumonia = models.FloatField(help_text="probability of pneumonia")
-    threshold = models.FloatField()
-    # The database's own default: workers of an earlier release know nothing of this column.
-    operating_point = models.CharField(
-        max_length=100, blank=True, default="", db_default="", help_text="the threshold's name in the bundle"
-    )
-    label = models.CharField(max_length=10, choices=Label)
+    An image has one primary reading, which decides its status, and a shadow reading for each model that runs beside.
+    """
+
+    image = models.ForeignKey(Image, models.CASCADE, related_name="readings", db_index=False)  # the constraint's serves
+    bundle = models.CharField(max_length=100, help_text="the model's name and version; empty where it is not known")
+    shadow = models.BooleanField(default=False, help_text="of a second model, beside the one that counts")
+    priority = models.CharField(max_length=12, choices=Priority, help_text="its image's")
+    input = models.FileField(max_length=255, blank=True, help_text="the model's exact input, 8-bit greyscale PNG")
+    input_sha256 = models.CharField(max_length=64, blank=True, default="")
+
+    state = models.CharField(max_length=10, choices=ReadingState, default=ReadingState.READY)
+    claim = models.UUIDField(null=True, blank=True, help_text="the batch that reads it, or has read it")
+    worker = models.UUIDField(null=True, blank=True, help_text="the worker of that batch")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="batches begun with it that did not end")
+    dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
+    dispatches = models.PositiveSmallIntegerField(default=1, help_text="messages sent for it")
+    ready_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    probabilities = models.JSONField(default=dict, blank=True, help_text="by the bundle's class names")
+    probability = models.FloatField(null=True, blank=True, help_text="of pneumonia")
+    label = models.CharField(max_length=100, blank=True, help_text="the bundle's, by its threshold")
+    group = models.CharField(max_length=10, choices=ResultGroup, blank=True)
+    threshold = models.FloatField(null=True, blank=True)
+    operating_point = models.CharField(max_length=100, blank=True, help_text="the threshold's name in the bundle")
+    operating_points = models.JSONField(default=dict, blank=True, help_text="the bundle's thresholds by name")
     warnings = models.JSONField(default=list, blank=True)
     heatmap = models.BinaryField(
         default=b"", help_text="what the reading rests on: a square of bytes, row by row, the strongest place 255"
     )
-    batch_size = models.PositiveSmallIntegerField()
-    seconds = models.FloatField(help_text="the batch's time in the model")
-    created_at = models.DateTimeField(auto_now_add=True)
+    batch_size = models.PositiveSmallIntegerField(null=True, blank=True)
+    seconds = models.FloatField(null=True, blank=True, help_text="the batch's time in the model")
+
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+
+    objects = ReadingQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["-created_at"])]
+        constraints = [models.UniqueConstraint(fields=["image", "bundle"], name="one_reading_a_bundle")]
+        # What a worker reads next, "interactive" before "bulk", what waits for a model, and what is in a batch.
+        indexes = [models.Index(fields=["state", "bundle", "-priority", "dispatched_at"])]
 
     def __str__(self) -> str:
-        return f"{self.label} {self.pneumonia:.3f}"
+        return f"{self.bundle}: {self.label or self.state}"
 
     @property
-    def is_doubtful(self) -> bool:
-        """Whether the image is unlike what the model learnt from, so that the probability says nothing."""
-        return any(warning["code"] == NOT_CHEST_XRAY for warning in self.warnings)
+    def queue(self) -> str:
+        """The queue that its messages go to."""
+        return f"infer.shadow.{self.bundle}" if self.shadow else f"infer.{self.priority}"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the result means anything: the image looks like those that the model learnt from."""
+        return self.group != ResultGroup.UNUSABLE
+
+    @property
+    def unclear_from(self) -> float:
+        """Probability from which a result is not negative any more."""
+        return group_bounds(self.threshold or 0.0, self.operating_points)[0]
+
+    @property
+    def positive_from(self) -> float:
+        return group_bounds(self.threshold or 0.0, self.operating_points)[1]
 
     @property
     def evidence_is_weak(self) -> bool:

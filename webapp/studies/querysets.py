@@ -1,33 +1,21 @@
 """Queries on the domain models."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, Count, Q, When
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from webapp.departments import permissions
-from webapp.studies.choices import WAITING, Priority, Status
+from webapp.studies.choices import WAITING, ReadingState, Status
 
 if TYPE_CHECKING:
     from webapp.accounts.identity import Identity
-
-
-def message_is_overdue() -> Q:
-    """Whether a row's latest message has been on its way for longer than its patience.
-
-    Patience doubles with every message sent, so that a long queue is not filled with copies.
-    """
-    now, first = timezone.now(), settings.RESEND_AFTER_SECONDS
-    overdue = Q(pk__in=[])
-    for sent in range(1, 8):
-        patience = timedelta(seconds=first * 2 ** (sent - 1))
-        same = Q(dispatches__gte=sent) if sent == 7 else Q(dispatches=sent)
-        overdue |= same & Q(dispatched_at__lt=now - patience)
-    return overdue
 
 
 class OwnedQuerySet(models.QuerySet[Any]):
@@ -49,6 +37,21 @@ class StudyQuerySet(OwnedQuerySet):
     pass
 
 
+def overdue() -> Q:
+    """Whether a row's message is older than each retry's patience.
+
+    Patience doubles with every message sent, so that a long queue is not filled with copies.
+    """
+    now, first = timezone.now(), settings.RESEND_AFTER_SECONDS
+    late = Q(pk__in=[])
+    for sent in range(1, 8):
+        patience = timedelta(seconds=first * 2 ** (sent - 1))
+        same = Q(dispatches__gte=sent) if sent == 7 else Q(dispatches=sent)
+        late |= same & Q(dispatched_at__lt=now - patience)
+    # What all of these imply stands by itself, so that an index can serve it.
+    return late & Q(dispatched_at__lt=now - timedelta(seconds=first))
+
+
 class ImageQuerySet(OwnedQuerySet):
     def sent_before(self, image: Any) -> Self:
         """Earlier images of the same owner with the same content, the newest first, without those that have failed."""
@@ -65,15 +68,6 @@ class ImageQuerySet(OwnedQuerySet):
         found = dict(self.order_by().values_list("status").annotate(n=Count("pk")))
         return {str(status.value): found.get(status.value, 0) for status in Status}
 
-    def next_to_read(self) -> Self:
-        """Ready images in the order in which an infer worker probably comes to them."""
-        interactive_first = Case(When(priority=Priority.INTERACTIVE, then=0), default=1)
-        return self.filter(status=Status.READY, attempts=0).order_by(interactive_first, "dispatched_at")
-
-    def overdue(self) -> Self:
-        """Queued or ready images whose message is overdue, oldest first."""
-        return self.filter(message_is_overdue(), status__in=(Status.QUEUED, Status.READY)).order_by("dispatched_at")
-
     def never_sent(self) -> Self:
         """Images of a ZIP whose run ended after it had made them and before it sent their messages.
 
@@ -81,11 +75,6 @@ class ImageQuerySet(OwnedQuerySet):
         """
         late = timezone.now() - timedelta(seconds=settings.UNPACK_LEASE_SECONDS)
         return self.filter(dispatches=0, dispatched_at__lt=late).order_by("dispatched_at")
-
-    def abandoned(self) -> Self:
-        """Images in a batch whose worker has not come back."""
-        lease = timedelta(seconds=settings.RUNNING_LEASE_SECONDS)
-        return self.filter(status=Status.RUNNING, claimed_at__lt=timezone.now() - lease)
 
 
 class ArchiveQuerySet(models.QuerySet[Any]):
@@ -95,7 +84,7 @@ class ArchiveQuerySet(models.QuerySet[Any]):
 
     def overdue(self) -> Self:
         """Those of them whose message is overdue, oldest first."""
-        return self.waiting().filter(message_is_overdue()).order_by("dispatched_at")
+        return self.waiting().filter(overdue()).order_by("dispatched_at")
 
     def abandoned(self) -> Self:
         """Archives whose claim has outlived every run: the longest is killed before that."""
@@ -106,3 +95,22 @@ class ArchiveQuerySet(models.QuerySet[Any]):
         """Unpacked ZIPs that should have been deleted."""
         late = timezone.now() - timedelta(seconds=settings.UNPACK_LEASE_SECONDS)
         return self.filter(state=self.model.State.UNPACKED, file__gt="", finished_at__lt=late)
+
+
+class ReadingQuerySet(models.QuerySet[Any]):
+    def held(self, claim: UUID, image_ids: Collection[UUID]) -> Self:
+        """Those of some images that a claim holds. Only their ids find them quickly: claims have no index."""
+        return self.filter(image__in=image_ids, claim=claim, state=ReadingState.RUNNING)
+
+    def next_to_read(self, bundle: str) -> Self:
+        """Ready readings in the order in which an infer worker probably comes to them."""
+        return self.filter(state=ReadingState.READY, bundle=bundle, attempts=0).order_by("-priority", "dispatched_at")
+
+    def abandoned(self, living: "Collection[UUID] | models.QuerySet[Any]") -> Self:
+        """Readings in the batch of a worker that is gone.
+
+        Args:
+            living: the workers that are there, by :attr:`webapp.ops.models.Worker.id`.
+        """
+        gone = Q(worker=None) | ~Q(worker__in=living)
+        return self.filter(gone, state=ReadingState.RUNNING)

@@ -10,7 +10,7 @@ from django.core.files import File
 from django.core.files.storage import Storage
 from django.db import models
 
-from webapp.studies.models import Archive, Image
+from webapp.studies.models import Archive, Image, Reading
 from webapp.transfer.rows import Source
 
 THREADS = 8
@@ -43,19 +43,20 @@ def named_by(row: models.Model) -> list[Named]:
     """The files that belong to a row. A ZIP that was unpacked is gone by intention."""
     if isinstance(row, Archive):
         return [Named(str(row.file.name))] if row.file and row.state in Archive.PENDING else []
+    if isinstance(row, Reading):
+        return [Named(str(row.input.name))] if row.input else []
     if not isinstance(row, Image):
         return []
     found = {str(row.file.name): Named(str(row.file.name), row.sha256)} if row.file else {}
-    for made in (row.preview, row.input):
-        if made:
-            found.setdefault(str(made.name), Named(str(made.name)))
+    if row.preview:
+        found.setdefault(str(row.preview.name), Named(str(row.preview.name)))
     return list(found.values())
 
 
 def named(source: Source) -> Iterator[list[Named]]:
     """All files, ZIPs first, some at a time."""
     waiting: list[Named] = []
-    for model in (Archive, Image):
+    for model in (Archive, Image, Reading):
         for rows in source(model):
             waiting += [name for row in rows for name in named_by(row)]
             if len(waiting) >= CHUNK:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Collection
 from typing import Any
+from uuid import UUID, uuid4
 
 from celery.utils.log import get_logger
 from celery_batches import Batches, SimpleRequest, consume_queue
@@ -29,7 +30,7 @@ class Lanes:
 
     def __init__(self, max_batch: int, bulk_share: float = 0.25) -> None:
         self.max_batch = max_batch
-        self.bulk_slots = max(1, int(max_batch * bulk_share)) if max_batch > 1 else 0
+        self.bulk_share = bulk_share
         self.alone: deque[Any] = deque()
         self.interactive: deque[Any] = deque()
         self.bulk: deque[Any] = deque()
@@ -48,7 +49,7 @@ class Lanes:
 
     def suspect(self, requests: Collection[Any]) -> None:
         """Put a batch that brought its worker down back in front, each to be read alone."""
-        self.alone.extend(requests)
+        self.alone.extendleft(reversed(list(requests)))
 
     def next_batch(self) -> list[Any]:
         """Take the next batch; empty where nothing waits.
@@ -63,7 +64,8 @@ class Lanes:
             # No batch to share: bulk takes every fourth turn.
             lane = self.bulk if self.bulk and (self._turn % 4 == 0 or not self.interactive) else self.interactive
             return [lane.popleft()] if lane else []
-        first = min(len(self.interactive), self.max_batch - min(len(self.bulk), self.bulk_slots))
+        bulk_slots = max(1, int(self.max_batch * self.bulk_share))
+        first = min(len(self.interactive), self.max_batch - min(len(self.bulk), bulk_slots))
         batch = [self.interactive.popleft() for _ in range(first)]
         while self.bulk and len(batch) < self.max_batch:
             batch.append(self.bulk.popleft())
@@ -71,18 +73,24 @@ class Lanes:
 
 
 class Flight:
-    """A batch in the hands of the worker's child."""
+    """A batch in the hands of the worker's child.
+
+    Attributes:
+        claim: the batch's own id, by which the child claims what it reads.
+    """
 
     def __init__(self, requests: list[Any]) -> None:
         self.requests = requests
+        self.claim = uuid4()
         self.accepted_at: float | None = None
 
 
 class AdaptiveBatches(Batches):
     """A batch task without waiting times; see the module's description.
 
-    Subclasses or ``app.task`` options set ``max_batch`` and ``batch_time_limit`` (seconds after which a batch that
-    hangs is ended). :meth:`on_batch_lost` hears of batches whose worker died.
+    The task is called with the batch's requests and its claim, and returns anything but None. Subclasses or
+    ``app.task`` options set ``max_batch`` and ``batch_time_limit`` (seconds after which a batch that hangs is ended).
+    :meth:`on_batch_lost` is called for batches whose process died, :meth:`on_batch_failed` for those that raised.
 
     It needs the prefork pool with one process, and ``worker_prefetch_multiplier`` of at least two batches, so that the
     next one gathers while the device is busy. Messages with an ETA are not supported.
@@ -114,8 +122,15 @@ class AdaptiveBatches(Batches):
         self._tref = False  # Anything but None keeps the base class from starting its flush timer.
         return handler
 
-    def on_batch_lost(self, requests: Collection[Any]) -> None:
+    def largest_batch(self) -> int:
+        """Requests that the next batch may hold."""
+        return self.max_batch
+
+    def on_batch_lost(self, requests: Collection[Any], claim: UUID) -> None:
         """The worker's child died with these; called in the parent."""
+
+    def on_batch_failed(self, requests: Collection[Any], claim: UUID) -> None:
+        """The task raised; called in the parent."""
 
     def _do_flush(self) -> None:
         """A message has arrived. Those that arrive in the same turn of the event loop still join it."""
@@ -135,6 +150,7 @@ class AdaptiveBatches(Batches):
 
     def _next(self) -> None:
         """Send the next batch if the device is idle."""
+        self._lanes.max_batch = self.largest_batch()
         if self._flight is None and (batch := self._lanes.next_batch()):
             self.flush(batch)
 
@@ -153,7 +169,13 @@ class AdaptiveBatches(Batches):
             def settle() -> None:
                 for request in flight.requests:
                     request.acknowledge()
-                    _send_event(request, "task-succeeded", result=repr(result), runtime=runtime)
+                    # A task that raised has no result: celery_batches logs the error in the child, and drops it.
+                    if result is None:
+                        _send_event(request, "task-failed", exception="the batch raised, see the log", traceback="")
+                    else:
+                        _send_event(request, "task-succeeded", result=repr(result), runtime=runtime)
+                if result is None:
+                    self.on_batch_failed(flight.requests, flight.claim)
 
             # After the next batch has gone: the device need not wait for it.
             self._hub.call_soon(settle)
@@ -163,14 +185,14 @@ class AdaptiveBatches(Batches):
             for request in flight.requests:
                 _send_event(request, "task-failed", exception=repr(failure.exception), traceback="")
             try:
-                self.on_batch_lost(flight.requests)
+                self.on_batch_lost(flight.requests, flight.claim)
             finally:
                 self._lanes.suspect(flight.requests)
                 self._land(flight)
 
         return self._pool.apply_async(
             apply_batches_task,
-            (self, ([SimpleRequest.from_request(request) for request in requests],), 0, None),
+            (self, ([SimpleRequest.from_request(request) for request in requests], flight.claim), 0, None),
             accept_callback=on_accepted,
             callback=on_return,
             error_callback=on_lost,

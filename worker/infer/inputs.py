@@ -5,7 +5,7 @@ import io
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from uuid import UUID
 
 import numpy as np
@@ -14,8 +14,8 @@ from django.db import Error, close_old_connections
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from webapp.observability import correlation
-from webapp.studies.models import Image
+from webapp.studies.models import Reading
+from worker.infer import capacity
 
 logger = logging.getLogger(__name__)
 
@@ -35,29 +35,39 @@ class Inputs:
 
     Args:
         size: side of an input in pixels.
+        bundle: the model that they are for.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, bundle: str) -> None:
         self.size = size
+        self.bundle = bundle
         # The device has nothing to do meanwhile, so all processors may decode.
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="inputs")
         # One thread, so that looking ahead takes one connection to the database.
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._ahead: Future[dict[UUID, Pixels]] | None = None
 
-    def of(self, images: Sequence[Image]) -> dict[UUID, Pixels | Damaged | None]:
-        """The images' inputs, ``(size, size)`` each, None where one is gone, or Damaged.
+    def load(self, readings: Sequence[Reading]) -> dict[UUID, Pixels | Damaged | None]:
+        """Each image's input, ``(size, size)``, None where it is gone, or Damaged.
 
-        Those are left out that the storage, being away, did not give.
+        Those are left out that the storage does not give, at once or within a part of the batch's limit.
         """
-        ahead: dict[UUID, Pixels | Damaged | None] = {}
-        if self._ahead:
-            ahead |= self._ahead.result()
-        self._ahead = None
-        missing = [image for image in images if image.pk not in ahead]
-        loaded = dict(zip((image.pk for image in missing), self._threads.map(self._load, missing), strict=True))
+        seconds = settings.BATCH_TIME_LIMIT * capacity.SHARE
+        ahead: dict[UUID, Pixels | Damaged | None] = dict(self._ahead_within(seconds))
+        missing = [reading for reading in readings if reading.image_id not in ahead]
+        asked = {self._threads.submit(self._load, reading): reading.image_id for reading in missing}
+        loaded = {asked[done]: done.result() for done in wait(asked, seconds).done}
+        for late in asked:
+            late.cancel()
         found = ahead | {pk: pixels for pk, pixels in loaded.items() if not isinstance(pixels, Away)}
-        return {image.pk: found[image.pk] for image in images if image.pk in found}
+        return {reading.image_id: found[reading.image_id] for reading in readings if reading.image_id in found}
+
+    def _ahead_within(self, seconds: float) -> dict[UUID, Pixels]:
+        ahead, self._ahead = self._ahead, None
+        try:
+            return ahead.result(seconds) if ahead else {}
+        except TimeoutError:
+            return {}
 
     def look_ahead(self) -> None:
         """Begin to load those that will probably be next; whether they will be is not for this to decide."""
@@ -66,32 +76,33 @@ class Inputs:
     def _next(self) -> dict[UUID, Pixels]:
         close_old_connections()
         try:
-            expected = list(Image.objects.next_to_read()[: settings.MAX_BATCH])
+            expected = list(Reading.objects.next_to_read(self.bundle)[: capacity.largest_batch()])
         except Error as error:
             logger.warning("could not look ahead: %s", error)
             return {}
-        loaded = ((image.pk, self._load(image)) for image in expected)
+        loaded = ((reading.image_id, self._load(reading)) for reading in expected)
         return {pk: pixels for pk, pixels in loaded if isinstance(pixels, np.ndarray)}
 
-    def _load(self, image: Image) -> "Pixels | Away | Damaged | None":
+    def _load(self, reading: Reading) -> "Pixels | Away | Damaged | None":
+        about = {"image_id": str(reading.image_id)}
         try:
-            with image.input.open("rb") as stream:
+            with reading.input.open("rb") as stream:
                 content = stream.read()
         except (FileNotFoundError, ValueError) as error:
-            logger.error("input of %s is gone: %s", image.pk, error)
+            logger.error("input of %s is gone: %s", reading.image_id, error, extra=about)
             return None
         except OSError as error:
-            logger.warning("input of %s cannot be had now: %s", image.pk, error)
+            logger.warning("input of %s cannot be had now: %s", reading.image_id, error, extra=about)
             return Away()
-        if image.input_sha256 not in ("", hashlib.sha256(content).hexdigest()):
-            logger.error("input of %s is damaged", image.pk, extra=correlation.log_fields(image))
+        if reading.input_sha256 not in ("", hashlib.sha256(content).hexdigest()):
+            logger.error("input of %s is damaged", reading.image_id, extra=about)
             return Damaged()
         try:
             with Picture.open(io.BytesIO(content), formats=("PNG",)) as picture:
                 pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
             if pixels.shape == (self.size, self.size):
                 return pixels
-            logger.error("input of %s has the shape %s", image.pk, pixels.shape, extra=correlation.log_fields(image))
+            logger.error("input of %s has the shape %s", reading.image_id, pixels.shape, extra=about)
         except (OSError, ValueError, SyntaxError) as error:
-            logger.error("input of %s cannot be read: %s", image.pk, error, extra=correlation.log_fields(image))
+            logger.error("input of %s cannot be read: %s", reading.image_id, error, extra=about)
         return None

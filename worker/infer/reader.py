@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 from django.conf import settings
@@ -15,16 +15,18 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from webapp.observability import correlation
-from webapp.studies.services import failures, reading
+from webapp.studies import dispatch
+from webapp.studies.services import reading
 from worker import bundle
+from worker.infer import capacity
 from worker.infer.inputs import Damaged, Inputs
-from worker.process import metrics
+from worker.process import metrics, presence
 
 if TYPE_CHECKING:
     from ml.bundles.bundle import Bundle
     from ml.inference.engines import Engine
     from ml.inference.novelty import Check
-    from webapp.studies.models import Image
+    from webapp.studies.models import Reading
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,13 @@ class Reader:
     engine: "Engine"
     check: "Check | None"
     inputs: Inputs
+    max_batch: int = settings.MAX_BATCH
+
+    @property
+    def model(self) -> reading.Model:
+        """What results record of the bundle."""
+        used = self.bundle
+        return reading.Model(used.id, used.threshold, used.operating_point, used.thresholds)
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,12 @@ class Answer:
     """What one pass through the network tells of an image.
 
     Attributes:
-        warnings: as :class:`webapp.studies.models.Prediction` has them.
+        probabilities: in the order of the bundle's classes.
+        warnings: as :class:`webapp.studies.models.Reading` has them.
         heatmap: its map, a byte for each place.
     """
 
-    normal: float
-    pneumonia: float
+    probabilities: tuple[float, ...]
     warnings: list[dict[str, str]]
     heatmap: bytes
 
@@ -58,92 +67,118 @@ _reader: Reader | None = None
 
 
 def load() -> Reader:
-    """Load the model and warm it up. Only ever called in the process that reads: TensorFlow does not survive a fork."""
+    """Load the model and warm it up. Only ever called in the process that reads: TensorFlow does not survive a fork.
+
+    Raises:
+        BundleError: where the bundle cannot be used.
+        TooSlow: where this machine cannot.
+    """
     global _reader
     from ml.inference import engines, novelty
 
     used = bundle.current()
     check = novelty.load(used)
     engine = engines.load(used.path)
-    engine.warm_up(settings.MAX_BATCH)
+    side = used.preprocessing.size
+    max_batch = capacity.measure(engine, side)
     # What was loaded stays; without this the garbage collector would look through all of it again and again.
     gc.collect()
     gc.freeze()
-    _reader = Reader(used, engine, check, Inputs(used.preprocessing.size))
+    _reader = Reader(used, engine, check, Inputs(side, used.id), max_batch)
     return _reader
 
 
-def read_batch(image_ids: Sequence[UUID]) -> int:
-    """Read those of the images that are ready and no other worker has, and write their results.
+def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None) -> int:
+    """Read those of the images that are ready for this model and no other worker has, and write their results.
 
     An image that fails does so alone.
+
+    Args:
+        image_ids: of the images.
+        claim: the batch's own id; a new one without it.
 
     Returns:
         How many results were written.
     """
     reader = _reader or load()
-    token, images = reading.claim(image_ids)
-    found = reader.inputs.of(images)
-    if away := [image.pk for image in images if image.pk not in found]:
+    token = claim or uuid4()
+    held = reading.claim(token, presence.WORKER, reader.bundle.id, image_ids[: reader.max_batch])
+    found = reader.inputs.load(held)
+    if away := [one.image_id for one in held if one.image_id not in found]:
         reading.return_unread(token, away)
-    inputs = _present(found)
-    if not inputs:
-        return 0
-    reader.inputs.look_ahead()
-    started = time.perf_counter()
-    answers = _read(reader, inputs)
-    seconds = time.perf_counter() - started
-    results = []
-    for pk, said in answers.items():
-        if math.isfinite(said.normal) and math.isfinite(said.pneumonia):
-            results.append(reading.Result(pk, label=reader.bundle.label(said.pneumonia), **vars(said)))
-        else:
-            failures.fail(pk, "model_error", "The model gave no number for this image. Please report it.")
-    bundle = reader.bundle
-    written = reading.succeed(
-        token, results, model=bundle.id, threshold=bundle.threshold, operating_point=bundle.operating_point,
-        seconds=seconds,
-    )  # fmt: skip
-    _tell([image for image in images if image.pk in answers], seconds)
+    inputs = _present(token, found)
+    written = _read_held(reader, token, held, inputs) if inputs else 0
+    if len(image_ids) > reader.max_batch:
+        # Sent before it was measured how many are read in time.
+        dispatch.send_readings(reading.ready(reader.bundle.id, image_ids[reader.max_batch :]))
     return written
 
 
-def _tell(images: Sequence["Image"], seconds: float) -> None:
-    """The log and Prometheus hear of a batch that was read."""
-    if not images:
-        return
-    metrics.batch(len(images), seconds)
-    times = [(image.priority, image.created_at, image.ready_at, image.claimed_at) for image in images]
+def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: dict[UUID, NDArray[np.uint8]]) -> int:
+    reader.inputs.look_ahead()
+    started = time.perf_counter()
+    answers = _read(reader, token, inputs)
+    seconds = time.perf_counter() - started
+    results = []
+    for pk, answer in answers.items():
+        if all(math.isfinite(probability) for probability in answer.probabilities):
+            results.append(_result(reader, pk, answer))
+        else:
+            reading.fail(token, pk, "model_error", "The model gave no number for this image. Please report it.")
+    written = reading.succeed(token, results, reader.model, seconds=seconds)
+    if written:
+        ids = {result.image_id for result in results}
+        if written < len(results):
+            ids = reading.written(token, ids)
+        _record([one for one in held if one.image_id in ids], len(results), seconds)
+    return written
+
+
+def _result(reader: Reader, image_id: UUID, answer: Answer) -> reading.Result:
+    named = dict(zip(reader.bundle.classes, answer.probabilities, strict=True))
+    pneumonia = answer.probabilities[-1]
+    return reading.Result(
+        image_id, named, pneumonia, reader.bundle.label(pneumonia), warnings=answer.warnings, heatmap=answer.heatmap
+    )
+
+
+def _record(written: Sequence["Reading"], batch_size: int, seconds: float) -> None:
+    """Log and measure a batch's results."""
+    metrics.batch(batch_size, seconds)
+    # Nobody waits for a shadow.
+    times = [(one.priority, one.image.created_at, one.ready_at, one.claimed_at) for one in written if not one.shadow]
     metrics.read(times, timezone.now())
-    for image in images:
-        logger.info("image %s read in a batch of %d", image.pk, len(images), extra=correlation.log_fields(image))
+    for one in written:
+        logger.info("image %s read in a batch of %d", one.image_id, batch_size, extra=correlation.log_fields(one.image))
 
 
-def _present(inputs: Mapping[UUID, NDArray[np.uint8] | Damaged | None]) -> dict[UUID, NDArray[np.uint8]]:
+def _present(token: UUID, inputs: Mapping[UUID, NDArray[np.uint8] | Damaged | None]) -> dict[UUID, NDArray[np.uint8]]:
     """Those inputs that could be loaded; the other images fail."""
     for pk, pixels in inputs.items():
         if isinstance(pixels, Damaged):
-            failures.fail(pk, "file_damaged", "The prepared image was damaged in the storage. Please upload it again.")
+            detail = "The prepared image was damaged in the storage. Please upload it again."
+            reading.fail(token, pk, "file_damaged", detail)
         elif pixels is None:
-            failures.fail(
-                pk, "input_missing",
+            reading.fail(
+                token, pk, "input_missing",
                 "The prepared image is gone or damaged in the storage. Please upload it again.",
             )  # fmt: skip
     return {pk: pixels for pk, pixels in inputs.items() if isinstance(pixels, np.ndarray)}
 
 
-def _read(reader: Reader, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, Answer]:
+def _read(reader: Reader, token: UUID, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, Answer]:
     """What the network tells of each image."""
     try:
         return dict(zip(inputs, _answers(reader, np.stack(list(inputs.values()))), strict=True))
     except Exception:  # whatever the engine's framework raises
         logger.exception("a batch of %d failed in the model", len(inputs))
         if len(inputs) == 1:
-            failures.fail(next(iter(inputs)), "model_error", "The model failed on this image. Please report it.")
+            message = "The model failed on this image. Please report it."
+            reading.fail(token, next(iter(inputs)), "model_error", message)
             return {}
     answers: dict[UUID, Answer] = {}
     for pk, pixels in inputs.items():
-        answers |= _read(reader, {pk: pixels})
+        answers |= _read(reader, token, {pk: pixels})
     return answers
 
 
@@ -151,13 +186,13 @@ def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
     from ml.inference import novelty
     from ml.networks import explain
 
-    said = reader.engine.read(batch)
+    readings = reader.engine.read(batch)
     return [
-        Answer(float(normal), float(pneumonia), warnings, heatmap.tobytes())
-        for (normal, pneumonia), warnings, heatmap in zip(
-            said.probabilities,
-            novelty.warnings_of(reader.check, said.features, batch),
-            explain.to_bytes(said.maps),
+        Answer(tuple(map(float, probabilities)), warnings, heatmap.tobytes())
+        for probabilities, warnings, heatmap in zip(
+            readings.probabilities,
+            novelty.warnings_of(reader.check, readings.features, batch),
+            explain.to_bytes(readings.maps),
             strict=True,
         )
     ]

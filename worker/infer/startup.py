@@ -1,15 +1,34 @@
 """Load the model when the infer worker's child starts, before it takes work."""
 
 import logging
+import sys
 import time
 from typing import Any
 
 from celery import signals
 
+from ml.errors import BundleError
+from worker import bundle
 from worker.infer import reader
+from worker.infer.capacity import TooSlow
 from worker.process import presence
 
 logger = logging.getLogger(__name__)
+
+#: Seconds before a child that cannot load its model ends, and Celery starts the next one.
+PAUSE = 10
+
+
+@signals.celeryd_init.connect
+def check_bundle(**_: Any) -> None:
+    """Say what is wrong with the choice of a model before anything starts, in one sentence."""
+    if presence.ROLE != "infer":
+        return
+    try:
+        bundle.current()
+    except BundleError as error:
+        sys.stderr.write(f"This worker cannot start: {error}.\n")
+        sys.exit(2)
 
 
 @signals.worker_process_init.connect
@@ -17,6 +36,15 @@ def load_model(**_: Any) -> None:
     if presence.ROLE != "infer":
         return
     started = time.perf_counter()
-    loaded = reader.load()
-    logger.info("%s is loaded and warm after %.1f s", loaded.bundle.id, time.perf_counter() - started)
-    presence.report_loaded(loaded.bundle.id, loaded.engine.device)
+    try:
+        loaded = reader.load()
+    except (BundleError, TooSlow) as error:
+        # It takes no work: images wait, and none counts an attempt for it.
+        logger.critical("This worker reads nothing: %s", error)
+        time.sleep(PAUSE)
+        sys.exit(2)
+    logger.info(
+        "%s is loaded and warm after %.1f s, %d images at once",
+        loaded.bundle.id, time.perf_counter() - started, loaded.max_batch,
+    )  # fmt: skip
+    presence.report_loaded(loaded.bundle.id, loaded.engine.device, loaded.max_batch)

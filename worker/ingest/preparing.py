@@ -23,14 +23,20 @@ SHOWN_SIDE, SHOWN_BYTES = 1536, 2**19
 
 
 @cache
-def preprocessing() -> Preprocessing:
-    return bundle.current().preprocessing
+def models() -> dict[str, Preprocessing]:
+    """How the images are prepared for each model that will read them, the primary one first.
+
+    Raises:
+        BundleError: where a bundle cannot be read.
+    """
+    return {used.id: used.preprocessing for used in (bundle.current(), *bundle.shadows())}
 
 
 def prepare(image: Image) -> Prepared:
-    """Decode an upload, and store its preview and the exact input of the model.
+    """Decode an upload, and store its preview and the exact input of each model.
 
     Raises:
+        BundleError: where a model's description cannot be read.
         ImageError: where the upload cannot be read, is not what was uploaded (``file_damaged``), or takes more memory
             than this process may use (``out_of_memory``).
         OSError: where the storage cannot.
@@ -52,17 +58,21 @@ def _prepare(image: Image) -> Prepared:
         raise ImageError("file_damaged", "The stored file is not what was uploaded. Please upload it again.")
     picture = open_image(content)
     folder, name = image.pk.hex[:2], str(image.pk)
-    # Run lengths suit the flat background, and are the quickest to write and to read.
-    exact = Picture.fromarray(to_input(picture, preprocessing()))
-    encoded = _encoded(exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     width, height = picture.size
+    inputs, hashes = {}, {}
     with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+        for model, preprocessing in models().items():
+            exact = Picture.fromarray(to_input(picture, preprocessing))
+            # Run lengths suit the flat background, and are the quickest to write and to read.
+            encoded = _encoded(exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+            inputs[model] = default_storage.save(f"inputs/{folder}/{name}.{model}.png", ContentFile(encoded))
+            hashes[model] = hashlib.sha256(encoded).hexdigest()
         return Prepared(
             sha256=sha256,
             width=width,
             height=height,
-            input=default_storage.save(f"inputs/{folder}/{name}.png", ContentFile(encoded)),
-            input_sha256=hashlib.sha256(encoded).hexdigest(),
+            inputs=inputs,
+            input_hashes=hashes,
             preview=(
                 str(image.file.name)
                 if _can_be_shown(content)

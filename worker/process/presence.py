@@ -1,82 +1,126 @@
 """Workers tell the database that they are there, so that readiness and pages need not ask them.
 
-An infer worker is ready when its child has the model warm in its memory, which the child itself says.
+What a worker's batches hold is its own as long as it reports. An infer worker is ready when its child has the model
+warm in its memory, which the child itself reports; that the child is gone, its parent sees.
 """
 
 import logging
+import os
 import time
+from collections.abc import Callable
+from multiprocessing import RawValue
 from typing import Any
+from uuid import uuid4
 
 from celery import signals
 from django.conf import settings
 from django.db import Error, close_old_connections, connections
 
+from ml.errors import BundleError
 from webapp.ops import liveness, services
+from worker import bundle
 
 logger = logging.getLogger(__name__)
 
 ROLE = settings.WORKER_ROLE
 EVERY = 5.0
+#: This start of this worker; its child, which is forked, has the same.
+WORKER = uuid4()
 
 _node = ""
 _last = 0.0
+#: The child that has the model, 0 while there is none. In memory that parent and child share.
+_child = RawValue("i", 0)
 
 
 @signals.celeryd_after_setup.connect
-def _name(sender: str, **_: Any) -> None:
+def _start(sender: str, **_: Any) -> None:
     global _node
     _node = sender
     liveness.mark(healthy=False)  # one that was killed in this container has left it
+    _try(services.replace_worker, WORKER, _node)
     if ROLE == "infer":
-        _say(False)
+        _report(ready=False)
 
 
-def report_loaded(model: str, device: str) -> None:
-    """The child has the model warm in its memory."""
-    _say(True, model=model, device=device)
+def report_loaded(model: str, device: str, max_batch: int) -> None:
+    """The child has the model warm in its memory. It takes no work before that is written down.
+
+    Otherwise its batches would be taken for those of a worker that is gone.
+    """
+    _child.value = os.getpid()
+    while not _report(ready=True, model=model, device=device, max_batch=max_batch):
+        time.sleep(1)
 
 
 @signals.worker_ready.connect
 def _ready(**_: Any) -> None:
     if ROLE != "infer":
-        _say(True)
+        _report(ready=True, model=_prepares_for())
+
+
+def _prepares_for() -> str:
+    """The model that this worker prepares images for; empty where it prepares none, or the model is missing."""
+    if ROLE not in ("ingest", "bulk"):
+        return ""
+    try:
+        return bundle.current().id
+    except BundleError as error:
+        logger.error("no model to prepare for: %s", error)
+        return ""
 
 
 @signals.heartbeat_sent.connect
 def _alive(**_: Any) -> None:
     global _last
-    if _node and time.monotonic() - _last > EVERY:
+    if not _node:
+        return
+    if _child.value and not _runs(_child.value):
+        child_is_gone()
+    if time.monotonic() - _last > EVERY:
         _last = time.monotonic()
         liveness.renew()
-        _try(services.worker_is_alive, _node, ROLE, ready=ROLE != "infer")
+        _try(services.worker_is_alive, WORKER, _node, ROLE, ready=ROLE != "infer")
 
 
 def child_is_gone() -> None:
     """The parent lost the process with the model; its successor will say when it is ready."""
-    _say(False)
+    _child.value = 0
+    liveness.mark(healthy=False)
+    _try(services.worker_is_not_ready, WORKER)
 
 
 @signals.worker_shutdown.connect
-def _gone(**_: Any) -> None:
+def _leave(**_: Any) -> None:
     liveness.mark(healthy=False)
-    _try(services.forget_worker, _node)
+    _try(services.forget_worker, WORKER)
 
 
-def _say(ready: bool, model: str = "", device: str = "") -> None:
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _report(*, ready: bool, **facts: Any) -> bool:
     liveness.mark(healthy=ready)
-    _try(services.report_worker, _node, ROLE, ready=ready, model=model, device=device)
+    return _try(services.report_worker, WORKER, _node, ROLE, ready=ready, **facts)
 
 
-def _try(report: Any, *args: Any, **kwargs: Any) -> None:
-    """A report that cannot be written is missed by readiness, not by the work."""
+def _try(report: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+    """Whether a report could be written. One that cannot is missed by readiness, not by the work."""
     # The worker's parent runs no tasks, after which Celery would replace a connection that broke.
     close_old_connections()
     try:
         report(*args, **kwargs)
     except Error as error:
         logger.warning("could not report: %s", error)
+        return False
     finally:
         disconnect()
+    return True
 
 
 def disconnect() -> None:

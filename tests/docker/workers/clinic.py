@@ -31,20 +31,20 @@ def upload(count: str) -> list[str]:
 
 def report() -> dict[str, object]:
     """All images by status, the errors among them, and how many results there are."""
-    from webapp.studies.models import Image, Prediction
+    from webapp.studies.models import Image, Reading
 
     return {
         "statuses": dict(Counter(Image.objects.values_list("status", flat=True))),
         "errors": dict(Counter(Image.objects.exclude(error_code="").values_list("error_code", flat=True))),
-        "predictions": Prediction.objects.count(),
+        "results": Reading.objects.filter(state="succeeded").count(),
     }
 
 
 def reconcile() -> dict[str, object]:
     """What beat has done every few seconds."""
-    from webapp.studies.services import reconciliation
+    from worker import tasks
 
-    return reconciliation.reconcile()
+    return tasks.reconcile()
 
 
 def clear() -> None:

@@ -1,11 +1,9 @@
 """Containers of the workers' own image, and what they need."""
 
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,9 +26,6 @@ from tests.service import ROOT
 
 #: How long a test waits for its images; a worker loads TensorFlow and the model first.
 SECONDS = 180
-
-#: The last release and its commit; both move on with each release.
-PREVIOUS_VERSION, PREVIOUS_RELEASE = "0.1.0", "c37b011"
 
 # One network for all tests, since the database stays.
 default_pytest_celery_network = network(scope="session")
@@ -118,7 +113,6 @@ def migrated(database: Container, files: Path) -> dict[str, str]:
         "SECRET_KEY": "of-the-tests-in-containers",
         # So that what a worker lost is found within the test's time.
         "RESEND_AFTER_SECONDS": "5",
-        "RUNNING_LEASE_SECONDS": "20",
     }
     deadline = time.monotonic() + 60
     while True:
@@ -152,7 +146,7 @@ class ProjectsWorker(CeleryWorkerContainer):
 def worker_environment(
     migrated: dict[str, str], database: Container, celery_broker: CeleryTestBroker
 ) -> dict[str, str]:
-    kept = ("SECRET_KEY", "RESEND_AFTER_SECONDS", "RUNNING_LEASE_SECONDS")
+    kept = ("SECRET_KEY", "RESEND_AFTER_SECONDS")
     return {
         **{name: migrated[name] for name in kept},
         "DATABASE_URL": f"postgres://clinic:of-the-test@{database.id[:12]}:5432/clinic",
@@ -161,7 +155,7 @@ def worker_environment(
     }
 
 
-def _role(role: str, queues: str, *options: str, volumes: str = "worker_volumes") -> Any:
+def _role(role: str, queues: str, *options: str) -> Any:
     """A fixture of one container."""
     return container(
         image="{worker_image.id}",
@@ -169,7 +163,7 @@ def _role(role: str, queues: str, *options: str, volumes: str = "worker_volumes"
         command=["celery", "-A", "worker.app", "worker", "--events", "--without-gossip", "--without-mingle",
                  "--loglevel=INFO", f"--hostname={role}@%h", f"--queues={queues}", *options],
         network="{default_pytest_celery_network.name}",
-        volumes=fxtr(volumes),
+        volumes=fxtr("worker_volumes"),
         wrapper_class=ProjectsWorker,
         timeout=SECONDS,
     )  # fmt: skip
@@ -178,30 +172,6 @@ def _role(role: str, queues: str, *options: str, volumes: str = "worker_volumes"
 @pytest.fixture
 def worker_volumes(files: Path) -> dict[str, dict[str, str]]:
     return {str(files): {"bind": "/data", "mode": "rw"}, str(ROOT / "tests"): {"bind": "/app/tests", "mode": "ro"}}
-
-
-@pytest.fixture(scope="session")
-def previous_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the last release's image has under /app."""
-    parts = ("manage.py", "compose", "ml", "models", "webapp", "worker")
-    told = subprocess.run(
-        ["git", "archive", PREVIOUS_RELEASE, *parts], cwd=ROOT, check=False, capture_output=True
-    )  # fmt: skip
-    if told.returncode:
-        pytest.skip(f"the last release is not in this copy's history: {told.stderr.decode().strip()}")
-    folder = tmp_path_factory.mktemp("previous")
-    with tarfile.open(fileobj=io.BytesIO(told.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o777)
-    return folder
-
-
-@pytest.fixture
-def previous_volumes(previous_code: Path, worker_volumes: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """The last release's code over the image's own; the packages are the image's."""
-    data = {path: bind for path, bind in worker_volumes.items() if bind["bind"] == "/data"}
-    return {**data, str(previous_code): {"bind": "/app", "mode": "ro"}}
 
 
 @pytest.fixture
@@ -218,13 +188,6 @@ ingest_container = _role("ingest", "control,ingest.interactive,ingest.bulk", "--
 infer_container = _role("infer", "infer.interactive,infer.bulk", "--concurrency=1")
 infer_second_container = _role("infer_second", "infer.interactive,infer.bulk", "--concurrency=1")
 
-ingest_previous_container = _role(
-    "ingest_previous", "control,ingest.interactive,ingest.bulk", "--concurrency=2", volumes="previous_volumes"
-)
-infer_previous_container = _role(
-    "infer_previous", "infer.interactive,infer.bulk", "--concurrency=1", volumes="previous_volumes"
-)
-
 
 @pytest.fixture
 def celery_worker_cluster(
@@ -232,21 +195,6 @@ def celery_worker_cluster(
 ) -> Iterator[CeleryWorkerCluster]:
     """One worker that prepares and two that read."""
     containers = (ingest_container, infer_container, infer_second_container)
-    cluster = CeleryWorkerCluster(*[CeleryTestWorker(each, app=None) for each in containers])
-    yield cluster
-    cluster.teardown()
-
-
-@pytest.fixture
-def two_releases(
-    celery_broker: CeleryTestBroker,  # named here, since containers ask for it when it is too late for its parameters
-    ingest_container: ProjectsWorker,
-    infer_container: ProjectsWorker,
-    ingest_previous_container: ProjectsWorker,
-    infer_previous_container: ProjectsWorker,
-) -> Iterator[CeleryWorkerCluster]:
-    """Workers of this release and of the one before, both of those that prepare and of those that read."""
-    containers = (ingest_container, infer_container, ingest_previous_container, infer_previous_container)
     cluster = CeleryWorkerCluster(*[CeleryTestWorker(each, app=None) for each in containers])
     yield cluster
     cluster.teardown()

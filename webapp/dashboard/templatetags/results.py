@@ -2,13 +2,11 @@
 
 from django import template
 
-from webapp.studies.choices import Label, Status
-from webapp.studies.models import Image
+from webapp.studies.choices import ResultGroup, Status
+from webapp.studies.models import Image, Reading
 
 register = template.Library()
 
-WORDS = {Label.PNEUMONIA: "Signs of pneumonia", Label.NORMAL: "No signs of pneumonia found"}
-DOUBTFUL = "Probably no usable chest X-ray"
 #: Width of the scale's drawing, in its own units.
 SCALE = 400
 STEPS = {
@@ -19,12 +17,6 @@ STEPS = {
     "failed": "Could not be read",
     "cancelled": "Cancelled",
 }
-
-
-@register.filter
-def in_words(label: str) -> str:
-    """A label as a sentence for people."""
-    return WORDS[Label(label)]
 
 
 @register.filter
@@ -56,6 +48,12 @@ def beyond(probability: float) -> str:
 
 
 @register.filter
+def unclear_width(reading: Reading) -> str:
+    """The part of the scale between what is negative and what is positive."""
+    return f"{(reading.positive_from - reading.unclear_from) * SCALE:.1f}"
+
+
+@register.filter
 def step(status: str) -> str:
     return STEPS[status]
 
@@ -69,19 +67,15 @@ def status_in_words(status: str) -> str:
 @register.filter
 def result(image: Image) -> str:
     """What has become of an image, in a few words."""
-    if not hasattr(image, "prediction"):
-        return STEPS[image.status]
-    return DOUBTFUL if image.prediction.is_doubtful else in_words(image.prediction.label)
+    return str(ResultGroup(image.result.group).label) if image.result else STEPS[image.status]
 
 
 @register.filter
 def tone(image: Image) -> str:
-    """The class that gives a result its colour."""
-    if hasattr(image, "prediction"):
-        if image.prediction.is_doubtful:
-            return "failed"
-        return "positive" if image.prediction.label == Label.PNEUMONIA else "negative"
-    return "failed" if image.status == "failed" else "waiting"
+    """The class that gives a result its colour: the result's group, or how the image ended, or that it waits."""
+    if image.result:
+        return image.result.group
+    return "failed" if image.status == Status.FAILED else "waiting"
 
 
 @register.filter
@@ -101,9 +95,11 @@ def seconds(value: float) -> str:
 @register.filter
 def waited(image: Image) -> str:
     """Time spent in both queues together: for its preparation and for the model."""
-    if not (image.ingest_started_at and image.ready_at and image.claimed_at):
+    reading = image.reading
+    if not (reading and image.ingest_started_at and reading.ready_at and reading.claimed_at):
         return "–"
-    return seconds(((image.ingest_started_at - image.created_at) + (image.claimed_at - image.ready_at)).total_seconds())
+    waits = (image.ingest_started_at - image.created_at) + (reading.claimed_at - reading.ready_at)
+    return seconds(waits.total_seconds())
 
 
 @register.filter

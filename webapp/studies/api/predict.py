@@ -78,7 +78,7 @@ def predict_answer(request: HttpRequest, signed: str) -> HttpResponse:
         pk = _signer.unsign(signed, max_age=settings.PREDICT_TIMEOUT_SECONDS + 60)
     except BadSignature:
         raise Http404 from None
-    return _answer(request, Image.objects.select_related("prediction").filter(pk=pk).first())
+    return _answer(request, Image.objects.filter(pk=pk).prefetch_related("readings").first())
 
 
 def _content(request: Request) -> tuple[ContentFile, str | None]:
@@ -113,19 +113,10 @@ def _answer(request: HttpRequest | Request, image: Image | None) -> HttpResponse
     }
     if image.guest:
         common["token"] = identities.make_token(image.guest)
-    if hasattr(image, "prediction"):
-        prediction = image.prediction
-        return JsonResponse(
-            {
-                "prediction": [[prediction.normal, prediction.pneumonia]],
-                "label": prediction.label,
-                "probability": prediction.pneumonia,
-                "threshold": prediction.threshold,
-                "model": prediction.model,
-                "warnings": prediction.warnings,
-                **common,
-            }
-        )
+    if result := image.result:
+        prediction = [[result.probabilities.get("NORMAL"), result.probability]]
+        found = serializers.result_fields(result)
+        return JsonResponse({"prediction": prediction, **found, "model": result.bundle, **common})
     if image.error_code:
         document = problems.body(422, image.error_code, image.error_detail, **common)
     else:

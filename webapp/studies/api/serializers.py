@@ -6,8 +6,8 @@ from uuid import UUID
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from webapp.studies.choices import Priority, Status
-from webapp.studies.models import Image, Study
+from webapp.studies.choices import Priority, ReadingState, ResultGroup, Status
+from webapp.studies.models import Image, Reading, Study
 from webapp.studies.progress import STATUSES, Progress, of_study
 
 #: So many images with the same content are named in the answer to an upload.
@@ -63,6 +63,53 @@ class MoreFilesSerializer(serializers.Serializer):
     files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
 
 
+class ReadingSerializer(serializers.Serializer):
+    """What one model found in an image, or how far it is."""
+
+    model = serializers.CharField(allow_null=True)
+    shadow = serializers.BooleanField(help_text="read beside the model that counts")
+    status = serializers.ChoiceField(choices=ReadingState.choices)
+    label: Any = serializers.CharField(allow_null=True)
+    probability = serializers.FloatField(allow_null=True)
+    probabilities = serializers.DictField(child=serializers.FloatField(), help_text="by the model's classes")
+    threshold = serializers.FloatField(allow_null=True)
+    operating_point = serializers.CharField(allow_null=True)
+    operating_points = serializers.DictField(child=serializers.FloatField())
+    result_group = serializers.ChoiceField(choices=ResultGroup.choices, allow_null=True)
+    reliable = serializers.BooleanField(allow_null=True)
+    warnings = ErrorSerializer(many=True)
+    error = ErrorSerializer(allow_null=True)
+    attempts = serializers.IntegerField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, reading: Reading) -> dict[str, Any]:
+        done = reading.state == ReadingState.SUCCEEDED
+        return {
+            "model": reading.bundle or None,
+            "shadow": reading.shadow,
+            "status": reading.state,
+            **result_fields(reading if done else None),
+            "probabilities": reading.probabilities,
+            "operating_points": reading.operating_points,
+            "error": {"code": reading.error_code, "detail": reading.error_detail} if reading.error_code else None,
+            "attempts": reading.attempts,
+            "finished_at": _moment(reading.finished_at),
+        }
+
+
+def result_fields(result: Reading | None) -> dict[str, Any]:
+    """What images, readings and ``/predict`` tell of a result. An unusable one has no label."""
+    return {
+        "label": result.label if result and result.is_usable else None,
+        "probability": result.probability if result else None,
+        "threshold": result.threshold if result else None,
+        "operating_point": (result.operating_point or None) if result else None,
+        "result_group": result.group if result else None,
+        "reliable": result.is_usable if result else None,
+        "warnings": result.warnings if result else [],
+    }
+
+
 class PredictSerializer(serializers.Serializer):
     image = serializers.CharField(help_text="a JPEG or PNG in base64, with or without a data: prefix")
     department = _department()
@@ -72,9 +119,12 @@ class PredictionAnswerSerializer(serializers.Serializer):
     prediction = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField()), help_text="[[normal, pneumonia]]"
     )
-    label: Any = serializers.CharField()
+    label: Any = serializers.CharField(allow_null=True)
     probability = serializers.FloatField()
     threshold = serializers.FloatField()
+    operating_point = serializers.CharField(allow_null=True)
+    result_group = serializers.ChoiceField(choices=ResultGroup.choices)
+    reliable = serializers.BooleanField()
     model = serializers.CharField()
     warnings = ErrorSerializer(many=True)
     id = serializers.UUIDField()
@@ -98,14 +148,17 @@ class ImageSerializer(serializers.ModelSerializer):
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
     department = serializers.CharField(source="department.slug", allow_null=True, default=None)
     status = serializers.ChoiceField(choices=Status.choices)
-    label: Any = serializers.CharField(source="prediction.label", allow_null=True, default=None)
-    probability = serializers.FloatField(source="prediction.pneumonia", allow_null=True, default=None)
-    probability_normal = serializers.FloatField(source="prediction.normal", allow_null=True, default=None)
-    threshold = serializers.FloatField(source="prediction.threshold", allow_null=True, default=None)
-    operating_point = serializers.CharField(
-        source="prediction.operating_point", allow_null=True, default=None, help_text="the threshold's name"
+    label: Any = serializers.CharField(read_only=True, allow_null=True)
+    probability = serializers.FloatField(read_only=True, allow_null=True, help_text="of pneumonia")
+    probability_normal = serializers.FloatField(read_only=True, allow_null=True)
+    threshold = serializers.FloatField(read_only=True, allow_null=True)
+    operating_point = serializers.CharField(read_only=True, allow_null=True, help_text="the threshold's name")
+    result_group = serializers.ChoiceField(choices=ResultGroup.choices, read_only=True, allow_null=True)
+    reliable = serializers.BooleanField(
+        read_only=True, allow_null=True, help_text="false where the image looks like no chest X-ray"
     )
-    model = serializers.CharField(source="prediction.model", allow_null=True, default=None)
+    model = serializers.CharField(read_only=True, allow_null=True)
+    readings = ReadingSerializer(many=True, read_only=True, help_text="of each model, the one that counts first")
     warnings = ErrorSerializer(many=True, read_only=True)
     error = ErrorSerializer(allow_null=True, read_only=True)
     timings = TimingsSerializer(read_only=True)
@@ -116,17 +169,18 @@ class ImageSerializer(serializers.ModelSerializer):
     class Meta:
         model = Image
         fields: tuple[str, ...] = (
-            "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study",
-            "label", "probability", "probability_normal", "threshold", "operating_point", "model", "warnings", "error",
-            "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings", "preview_url", "input_url",
-            "heatmap_url",
+            "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study", "label",
+            "probability", "threshold", "operating_point", "result_group", "reliable", "warnings", "probability_normal",
+            "model", "error", "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings",
+            "preview_url", "input_url", "heatmap_url", "readings",
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:
         """The fields, by hand: REST Framework would build all of them anew for each image, which takes longer than
         everything else that an answer needs.
         """
-        said = getattr(image, "prediction", None) if image.status == Status.SUCCEEDED else None
+        readings = sorted(image.readings.all(), key=lambda reading: (reading.shadow, reading.bundle))
+        reading, result = image.reading, image.result
         return {
             "id": str(image.pk),
             "url": self._link("api-image", image.pk),
@@ -137,15 +191,11 @@ class ImageSerializer(serializers.ModelSerializer):
             "department": image.department.slug if image.department else None,
             "priority": image.priority,
             "study": self._link("api-study", image.study_id) if image.study_id else None,
-            "label": said.label if said else None,
-            "probability": said.pneumonia if said else None,
-            "probability_normal": said.normal if said else None,
-            "threshold": said.threshold if said else None,
-            "operating_point": (said.operating_point or None) if said else None,
-            "model": said.model if said else None,
-            "warnings": said.warnings if said else [],
+            **result_fields(result),
+            "probability_normal": result.probabilities.get("NORMAL") if result else None,
+            "model": result.bundle if result else None,
             "error": {"code": image.error_code, "detail": image.error_detail} if image.error_code else None,
-            "attempts": image.attempts,
+            "attempts": reading.attempts if reading else image.attempts,
             "width": image.width,
             "height": image.height,
             "sha256": image.sha256,
@@ -153,15 +203,16 @@ class ImageSerializer(serializers.ModelSerializer):
             "finished_at": _moment(image.finished_at),
             "timings": {
                 "ingest_wait_s": _seconds(image.created_at, image.ingest_started_at),
-                "ingest_s": _seconds(image.ingest_started_at, image.ready_at),
-                "infer_wait_s": _seconds(image.ready_at, image.claimed_at),
-                "infer_s": round(said.seconds, 4) if said else None,
+                "ingest_s": _seconds(image.ingest_started_at, reading.ready_at) if reading else None,
+                "infer_wait_s": _seconds(reading.ready_at, reading.claimed_at) if reading else None,
+                "infer_s": round(result.seconds, 4) if result and result.seconds is not None else None,
                 "total_s": _seconds(image.created_at, image.finished_at),
-                "batch_size": said.batch_size if said else None,
+                "batch_size": result.batch_size if result else None,
             },
             "preview_url": self._link("api-image-preview", image.pk) if image.preview else None,
-            "input_url": self._link("api-image-input", image.pk) if image.input else None,
-            "heatmap_url": self._link("api-image-heatmap", image.pk) if said and said.heatmap else None,
+            "input_url": self._link("api-image-input", image.pk) if reading and reading.input else None,
+            "heatmap_url": self._link("api-image-heatmap", image.pk) if result and result.heatmap else None,
+            "readings": ReadingSerializer(readings, many=True).data,
         }
 
     def _link(self, name: str, pk: UUID) -> str:

@@ -65,7 +65,7 @@ class Images(ListAPIView):
 
     def get_queryset(self) -> Any:
         own = Image.objects.visible_to(identities.identify(self.request))
-        return own.select_related("prediction", "patient", "department").order_by("-created_at")
+        return own.select_related("patient", "department").prefetch_related("readings").order_by("-created_at")
 
     @extend_schema(
         request={"multipart/form-data": serializers.UploadSerializer},
@@ -112,14 +112,15 @@ class ImageCancel(APIView):
 
 
 class ImageFile(APIView):
-    """A file made from an image: its preview, or the model's exact input."""
+    """A file made from an image: its preview, or the exact input of the model that counts."""
 
     kind = "preview"
 
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
-        return responses.picture(request, getattr(image, self.kind).name, image.sha256)
+        file = image.preview if self.kind == "preview" else image.reading and image.reading.input
+        return responses.picture(request, str(file.name) if file else "", image.sha256)
 
 
 class ImageHeatmap(APIView):
@@ -135,7 +136,7 @@ class ImageHeatmap(APIView):
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
-        values = bytes(image.prediction.heatmap) if hasattr(image, "prediction") else b""
+        values = bytes(image.result.heatmap) if image.result else b""
         if not values or not image.width or not image.height:
             raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
         return responses.cached(
@@ -196,7 +197,8 @@ class StudyImages(ListAPIView):
 
     def get_queryset(self) -> Any:
         study = _study(self.request, self.kwargs["pk"])
-        return study.images.select_related("prediction", "patient", "department").order_by("created_at", "pk")
+        images = study.images.select_related("patient", "department").prefetch_related("readings")
+        return images.order_by("created_at", "pk")
 
     @extend_schema(
         request={"multipart/form-data": serializers.MoreFilesSerializer},

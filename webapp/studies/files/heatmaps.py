@@ -1,4 +1,4 @@
-"""A prediction's map, drawn to be laid over its image."""
+"""A reading's map, drawn to be laid over its image."""
 
 import io
 import math
@@ -13,7 +13,7 @@ def png(values: bytes, width: int, height: int) -> bytes:
     """Draw a map at the resolution of its image's preview.
 
     Args:
-        values: of :class:`webapp.studies.models.Prediction`: a square of bytes, row by row.
+        values: of :class:`webapp.studies.models.Reading`: a square of bytes, row by row.
         width: of the uploaded image, in pixels.
         height: likewise.
 

@@ -7,7 +7,7 @@ from webapp.studies.models import Image, Study
 
 COLUMNS = (
     "filename", "patient", "status", "label", "probability", "threshold", "model", "warnings", "error_code",
-    "error_detail", "created_at", "finished_at", "id", "url",
+    "error_detail", "created_at", "finished_at", "id", "url", "result_group", "reliable",
 )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def csv_rows(study: Study, absolute: Callable[[str], str]) -> Iterator[str]:
     yield writer.writerow(COLUMNS)
     # By their keys: a cursor would stay open for as long as a slow client reads.
     keys = list(study.images.order_by("filename", "pk").values_list("pk", flat=True))
-    images = study.images.select_related("prediction", "patient")
+    images = study.images.select_related("patient").prefetch_related("readings")
     for start in range(0, len(keys), CHUNK):
         found = images.in_bulk(keys[start : start + CHUNK])
         present = (found[key] for key in keys[start : start + CHUNK] if key in found)
@@ -36,22 +36,24 @@ def csv_rows(study: Study, absolute: Callable[[str], str]) -> Iterator[str]:
 
 
 def _row(image: Image, absolute: Callable[[str], str]) -> list[str]:
-    said = getattr(image, "prediction", None)
+    result = image.result
     return [
         image.filename,
         image.patient.identifier if image.patient else "",
         image.status,
-        said.label if said else "",
-        f"{said.pneumonia:.6f}" if said else "",
-        f"{said.threshold:g}" if said else "",
-        said.model if said else "",
-        " ".join(warning["code"] for warning in said.warnings) if said else "",
+        result.label if result and result.is_usable else "",
+        f"{result.probability:.6f}" if result else "",
+        f"{result.threshold:g}" if result else "",
+        result.bundle if result else "",
+        " ".join(warning["code"] for warning in result.warnings) if result else "",
         image.error_code,
         image.error_detail,
         image.created_at.isoformat(),
         image.finished_at.isoformat() if image.finished_at else "",
         str(image.pk),
         absolute(image.get_absolute_url()),
+        result.group if result else "",
+        str(result.is_usable).lower() if result else "",
     ]
 
 

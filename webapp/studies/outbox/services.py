@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -23,7 +24,7 @@ LONGEST_WAIT = timedelta(hours=6)
 #: How long a receiver may be down before its deliveries are given up.
 MAX_AGE = timedelta(days=3)
 #: The hard time limit of the task that delivers.
-TASK_SECONDS = 80
+TASK_SECONDS = settings.TASK_TIME_LIMITS["worker.deliver"]
 #: Longer than that, so that a claim only ends when the process that held it is gone.
 CLAIM = timedelta(seconds=TASK_SECONDS + 20)
 #: How many due deliveries a worker looks at for one that no other worker takes first.

@@ -1,12 +1,17 @@
-"""Cancel images and studies that have no result yet."""
+"""Cancel images and studies that have no result yet.
+
+Readings are cancelled before their images, which is the order in which workers lock them too, and once more after it:
+an image may have been prepared in between.
+"""
 
 import logging
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from webapp.studies.choices import WAITING, Status
-from webapp.studies.models import Archive, Image, Study
-from webapp.studies.services.completion import images_ended, study_progressed
+from webapp.studies.choices import WAITING, ReadingState, Status
+from webapp.studies.models import Archive, Image, Reading, Study
+from webapp.studies.services.completion import finish, study_progressed
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -15,11 +20,13 @@ logger = logging.getLogger(__name__)
 @atomically
 def cancel_image(image: Image) -> bool:
     """Cancel an image that has no result yet."""
-    cancelled = Image.objects.filter(pk=image.pk, status__in=WAITING).update(
-        status=Status.CANCELLED, finished_at=timezone.now(), claim=None
-    )
+    if image.is_final or not Image.objects.filter(pk=image.pk, status__in=WAITING).exists():
+        return False
+    readings = Reading.objects.filter(image=image)
+    _cancel(readings)
+    cancelled = finish(Image.objects.filter(pk=image.pk), Status.CANCELLED)
+    _cancel(readings)
     if cancelled:
-        images_ended([image.pk])
         # The request that cancels is another than the one that sent the image.
         logger.info("image %s cancelled", image.pk, extra={"image_id": str(image.pk)})
     return bool(cancelled)
@@ -31,16 +38,24 @@ def cancel_study(study: Study) -> int:
 
     A study that has come to its end stays as it is.
     """
-    now = timezone.now()
-    waiting = study.images.filter(status__in=WAITING).exists()
-    if not waiting and not study.archives.filter(state__in=Archive.PENDING).exists():
+    waiting = study.images.filter(status__in=WAITING)
+    if not waiting.exists() and not study.archives.filter(state__in=Archive.PENDING).exists():
         return 0
+    ending = study.images.filter(status__in=(*WAITING, Status.CANCELLED))
+    readings = Reading.objects.filter(image__in=ending.values("pk"))
     # Images before the study, as everywhere, so that nobody waits for each other.
-    left = study.images.filter(status__in=WAITING)
-    cancelled = left.update(status=Status.CANCELLED, finished_at=now, claim=None)
-    Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=now)
+    _cancel(readings)
+    cancelled = finish(study.images.all(), Status.CANCELLED)
+    _cancel(readings)
+    Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=timezone.now())
     # And those that a ZIP's worker, which locks the study, has just written; it writes the next ones as cancelled.
-    cancelled += left.update(status=Status.CANCELLED, finished_at=now, claim=None)
+    cancelled += finish(study.images.all(), Status.CANCELLED)
     study_progressed([study.pk])
     logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
     return cancelled
+
+
+def _cancel(readings: QuerySet[Reading]) -> None:
+    readings.filter(state__in=(ReadingState.READY, ReadingState.RUNNING)).update(
+        state=ReadingState.CANCELLED, claim=None, worker=None, finished_at=timezone.now()
+    )

@@ -1,14 +1,16 @@
-"""Notice that a study is finished, once each time."""
+"""Where images come to their end, whatever the stage, and studies with them."""
 
 from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, Exists, Max, OuterRef, Q
+from django.utils import timezone
 
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.outbox import services as outbox
+from webapp.studies.querysets import ImageQuerySet
 
 #: The kind of the deliveries that announce it. Their payload names the study.
 STUDY_FINISHED = "study.finished"
@@ -16,18 +18,35 @@ STUDY_FINISHED = "study.finished"
 ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
 
 
-def images_ended(image_ids: Iterable[UUID]) -> None:
-    """Call this after making images final, in the same transaction."""
-    studies = Image.objects.filter(pk__in=list(image_ids), study__isnull=False).order_by()
-    study_progressed(studies.values_list("study_id", flat=True).distinct())
+def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "") -> int:
+    """Give images their final status, those that have none yet, and announce the studies that this finishes.
+
+    Call it in the transaction that decides the end. An image that is stored with its end, such as a file of a study
+    that is no image, does not pass here.
+
+    Args:
+        images: the images, named by their keys or their study.
+        status: one of :data:`webapp.studies.choices.FINAL`.
+        code: of the failure.
+        detail: its sentence.
+
+    Returns:
+        How many images ended.
+    """
+    waiting = images.filter(status__in=WAITING)
+    studies = waiting.filter(study__isnull=False).order_by().values_list("study_id", flat=True).distinct()
+    touched = list(studies)
+    ended = waiting.update(status=status, error_code=code, error_detail=detail[:500], finished_at=timezone.now())
+    study_progressed(touched)
+    return ended
 
 
 def study_progressed(study_ids: Iterable[UUID]) -> None:
     """Write the event of each study that has become finished: all images final, and no ZIP left to unpack.
 
-    Call this after making images final or ending a ZIP, in the same transaction. Two transactions that end the last two
-    images of a study do not see each other's change. So each locks the study before it looks: the one that comes second
-    waits until the first has committed, and then sees everything.
+    Call this after ending a ZIP or all that a study waits for, in the same transaction. Two transactions that end the
+    last two images of a study do not see each other's change. So each locks the study before it looks: the one that
+    comes second waits until the first has committed, and then sees everything.
     """
     if not (pks := list(study_ids)):
         return

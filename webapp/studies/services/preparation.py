@@ -1,20 +1,22 @@
-"""Ingest: check an upload, decode it, and store the model's input."""
+"""Ingest: check an upload, decode it, and store what each model will see."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from webapp.observability import correlation
 from webapp.studies import dispatch
-from webapp.studies.choices import Status
-from webapp.studies.models import Image
-from webapp.studies.services.failures import fail_suspects
+from webapp.studies.choices import Priority, ReadingState, Status
+from webapp.studies.models import Image, Reading
+from webapp.studies.services.failures import fail_suspects, log_each
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -22,14 +24,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What ingest found out about an image, and where it put what it made."""
+    """What ingest found out about an image, and where it put what it made.
+
+    Attributes:
+        inputs: the name of the input file for each bundle that will read the image, the primary one first.
+        input_hashes: the SHA-256 of each input file, likewise.
+    """
 
     sha256: str
     width: int
     height: int
     preview: str
-    input: str
-    input_sha256: str = ""
+    inputs: dict[str, str]
+    input_hashes: dict[str, str] = field(default_factory=dict)
 
 
 @atomically
@@ -52,23 +59,75 @@ def start_ingest(image_id: UUID) -> Image | None:
 
 @atomically
 def finish_ingest(image: Image, prepared: Prepared) -> bool:
-    """Mark an image as ready and send it to the model.
+    """Mark an image as ready, and send it to its models.
 
     Returns:
         False where someone else has done so, or it was cancelled.
     """
     now = timezone.now()
     moved = Image.objects.filter(pk=image.pk, status=Status.QUEUED).update(
-        status=Status.READY, ready_at=now, attempts=0, dispatches=1, dispatched_at=now, **vars(prepared)
+        status=Status.READY,
+        attempts=0,
+        sha256=prepared.sha256,
+        width=prepared.width,
+        height=prepared.height,
+        preview=prepared.preview,
     )
-    if moved:
-        image.attempts = 0
-        transaction.on_commit(partial(dispatch.send, dispatch.INFER, [image]))
-        logger.info("image %s prepared", image.pk, extra=correlation.log_fields(image))
-    return bool(moved)
+    if not moved:
+        return False
+    readings = [
+        Reading(
+            image=image,
+            bundle=bundle,
+            shadow=bool(place),
+            # Nobody waits for a shadow's result.
+            priority=Priority.BULK if place else image.priority,
+            input=name,
+            input_sha256=prepared.input_hashes.get(bundle, ""),
+            dispatched_at=now,
+            ready_at=now,
+        )
+        for place, (bundle, name) in enumerate(prepared.inputs.items())
+    ]
+    Reading.objects.bulk_create(readings)
+    transaction.on_commit(partial(dispatch.send_readings, readings))
+    logger.info("image %s prepared", image.pk, extra=correlation.log_fields(image))
+    return True
 
 
 @atomically
 def refund_attempt(image_id: UUID) -> None:
     """Take back an attempt to prepare an image that failed for a reason outside of it."""
     Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__gt=0).update(attempts=F("attempts") - 1)
+
+
+@atomically
+def prepare_again(served: Collection[str], limit: int) -> int:
+    """Send images that wait for a model that no worker has any more back to their preparation.
+
+    Args:
+        served: the bundles that workers read now, besides shadows.
+        limit: images at most.
+
+    Returns:
+        How many images were sent back.
+    """
+    waiting = Reading.objects.filter(state=ReadingState.READY, shadow=False).exclude(bundle__in=served)
+    ids: Sequence[UUID] = list(waiting.values_list("image", flat=True)[:limit])
+    if not ids:
+        return 0
+    lost = list(waiting.filter(image__in=ids).select_for_update().values_list("image", "input"))
+    ids = [image for image, _ in lost]
+    # Its shadows go as well: preparing makes them anew, and one of them may be the model that counts by now.
+    Reading.objects.filter(image__in=ids).delete()
+    images = Image.objects.filter(pk__in=ids, status=Status.READY)
+    images.update(status=Status.QUEUED, attempts=0, dispatches=1, dispatched_at=timezone.now())
+    log_each(ids, "is prepared again: its model is not there any more")
+    transaction.on_commit(partial(_send_and_clear, ids, [name for _, name in lost if name]))
+    return len(ids)
+
+
+def _send_and_clear(image_ids: Sequence[UUID], inputs: Sequence[str]) -> None:
+    dispatch.send(dispatch.INGEST, list(Image.objects.filter(pk__in=image_ids)))
+    for name in inputs:
+        default_storage.delete(name)

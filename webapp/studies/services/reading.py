@@ -1,110 +1,251 @@
-"""Batches: claim ready images, write their results, or return them."""
+"""Batches: claim ready readings, write their results, or return them.
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from uuid import UUID, uuid4
+Each change of a primary reading changes its image's status in the same transaction, the reading first.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
+from django.db import connection
+from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models.functions import Cast
 from django.utils import timezone
 
-from webapp.studies.choices import Label, Status
-from webapp.studies.models import Image, Prediction
-from webapp.studies.services.completion import images_ended
-from webapp.studies.services.failures import fail_suspects, log_each
+from webapp.studies.choices import ReadingState, Status, group_of
+from webapp.studies.models import Image, Reading
+from webapp.studies.services.completion import finish
+from webapp.studies.services.failures import CRASHED, log_each
 from webapp.studies.transactions import atomically
 
 
 @dataclass(frozen=True)
+class Model:
+    """What results record of the bundle that made them.
+
+    Attributes:
+        bundle: its name and version.
+        threshold: probability from which an image gets the positive label.
+        operating_point: the threshold's name.
+        operating_points: all of the bundle's thresholds by name.
+    """
+
+    bundle: str
+    threshold: float
+    operating_point: str = ""
+    operating_points: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Result:
-    """What the model said of one image."""
+    """What the model found in one image.
+
+    Attributes:
+        probabilities: by the bundle's class names.
+        probability: of pneumonia.
+        label: one of the class names.
+        warnings: ``{code, detail}`` each.
+        heatmap: as :attr:`webapp.studies.models.Reading.heatmap`.
+    """
 
     image_id: UUID
-    normal: float
-    pneumonia: float
+    probabilities: Mapping[str, float]
+    probability: float
     label: str
     warnings: Sequence[dict[str, str]] = ()
     heatmap: bytes = b""
 
 
 @atomically
-def claim(image_ids: Sequence[UUID]) -> tuple[UUID, list[Image]]:
-    """Take ready images for one batch and count the attempt.
+def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID]) -> list[Reading]:
+    """Take ready readings for one batch and count the attempt.
+
+    Args:
+        token: the batch's own, by which it holds its readings until it returns them or writes their results.
+        worker: who reads it; what a worker that is gone holds is given back.
+        bundle: the worker's model; other models' readings are left alone.
+        image_ids: of the images.
 
     Returns:
-        The claim, and the images that it holds: those that no other batch has, in no particular order.
+        The readings that the claim holds: those that no other batch has, in no particular order.
     """
-    token = uuid4()
-    taken = Image.objects.filter(pk__in=image_ids, status=Status.READY, attempts__lt=settings.MAX_ATTEMPTS).update(
-        status=Status.RUNNING, claim=token, claimed_at=timezone.now(), attempts=F("attempts") + 1
+    asked = Reading.objects.filter(image__in=image_ids, bundle=bundle)
+    taken = asked.filter(state=ReadingState.READY, attempts__lt=settings.MAX_ATTEMPTS).update(
+        state=ReadingState.RUNNING, claim=token, worker=worker, claimed_at=timezone.now(), attempts=F("attempts") + 1
     )
     if taken < len(image_ids):
-        fail_suspects(image_ids)
-    return token, list(Image.objects.filter(claim=token)) if taken else []
+        _fail_suspects(image_ids)
+    if not taken:
+        return []
+    held = asked.filter(claim=token, state=ReadingState.RUNNING)
+    _images_of(held, image_ids).filter(status=Status.READY).update(status=Status.RUNNING)
+    return list(held.select_related("image"))
 
 
 @atomically
-def succeed(
-    token: UUID, results: Sequence[Result], *, model: str, threshold: float, seconds: float, operating_point: str = ""
-) -> int:
-    """Write a batch's results for those of its images that the claim still holds.
+def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: float) -> int:
+    """Write a batch's results for those of its readings that the claim still holds.
 
     Args:
-        token: from :func:`claim`.
-        results: one for each image.
-        model: the bundle's name and version.
-        threshold: the bundle's.
+        token: the batch's.
+        results: one for each reading.
+        model: what made them.
         seconds: the batch's time in the model.
-        operating_point: the threshold's name.
 
     Returns:
-        How many images were written.
+        How many results were written.
     """
-    ids = [result.image_id for result in results]
-    # Their rows are locked, so that what is held here stays ours until the end.
-    ours = Image.objects.select_for_update().filter(pk__in=ids, claim=token, status=Status.RUNNING).order_by("pk")
-    held = set(ours.values_list("pk", flat=True))
-    Prediction.objects.bulk_create(
-        [
-            Prediction(
-                image_id=result.image_id,
-                model=model,
-                normal=result.normal,
-                pneumonia=result.pneumonia,
-                threshold=threshold,
-                operating_point=operating_point,
-                label=Label(result.label),
-                warnings=list(result.warnings),
-                heatmap=result.heatmap,
-                batch_size=len(results),
-                seconds=seconds,
-            )
+    if not results:
+        return 0
+    points = dict(model.operating_points)
+    columns: dict[str, dict[UUID, Any]] = {
+        "probabilities": {result.image_id: dict(result.probabilities) for result in results},
+        "probability": {result.image_id: result.probability for result in results},
+        "label": {result.image_id: result.label for result in results},
+        "group": {
+            result.image_id: str(group_of(result.probability, model.threshold, points, result.warnings))
             for result in results
-            if result.image_id in held
-        ]
+        },
+        "warnings": {result.image_id: list(result.warnings) for result in results},
+        "heatmap": {result.image_id: result.heatmap for result in results},
+    }
+    ids = [result.image_id for result in results]
+    # The condition and the results are one statement, so that nothing can come between them.
+    written = Reading.objects.held(token, ids).update(
+        state=ReadingState.SUCCEEDED,
+        finished_at=timezone.now(),
+        threshold=model.threshold,
+        operating_point=model.operating_point,
+        operating_points=points,
+        batch_size=len(results),
+        seconds=seconds,
+        **{name: _by_image(name, values) for name, values in columns.items()},
     )
-    Image.objects.filter(pk__in=held).update(status=Status.SUCCEEDED, finished_at=timezone.now(), claim=None)
-    images_ended(held)
-    return len(held)
+    if written:
+        finish(_images_of(_ended(token, ids, ReadingState.SUCCEEDED), ids), Status.SUCCEEDED)
+    return written
+
+
+@atomically
+def fail(token: UUID, image_id: UUID, code: str, detail: str) -> bool:
+    """Fail a reading that the claim still holds, and its image if it is the primary one."""
+    failed = Reading.objects.held(token, [image_id]).update(
+        state=ReadingState.FAILED, error_code=code, error_detail=detail[:500], finished_at=timezone.now()
+    )
+    if failed:
+        ended = _ended(token, [image_id], ReadingState.FAILED)
+        finish(_images_of(ended, [image_id]), Status.FAILED, code, detail)
+        log_each([image_id], f"failed: {code}")
+    return bool(failed)
+
+
+def written(token: UUID, image_ids: Collection[UUID]) -> set[UUID]:
+    """Those of some images whose results a batch has written."""
+    return set(_ended(token, image_ids, ReadingState.SUCCEEDED).values_list("image", flat=True))
+
+
+def ready(bundle: str, image_ids: Collection[UUID]) -> list[Reading]:
+    """The readings of some images that wait for a model."""
+    waiting = Reading.objects.filter(image__in=image_ids, bundle=bundle, state=ReadingState.READY)
+    return list(waiting.select_related("image"))
 
 
 @atomically
 def return_unread(token: UUID, image_ids: Collection[UUID]) -> int:
-    """Give back those images of a claim that could not be read for a reason outside of them; the reconciler sends them
-    again.
+    """Give back what a claim holds of some images that could not be read for a reason outside of them.
+
+    The reconciler sends them again.
     """
-    held = Image.objects.filter(pk__in=image_ids, claim=token, status=Status.RUNNING, attempts__gt=0)
-    return held.update(status=Status.READY, claim=None, attempts=F("attempts") - 1, dispatched_at=timezone.now())
+    return _make_ready(token, image_ids, attempts=F("attempts") - 1)
 
 
 @atomically
-def release(image_ids: Iterable[UUID]) -> int:
-    """Give back the images of a batch whose worker is gone. Their attempt stays counted."""
-    ids = list(image_ids)
-    held = list(Image.objects.filter(pk__in=ids, status=Status.RUNNING).values_list("pk", flat=True))
-    released = Image.objects.filter(pk__in=ids, status=Status.RUNNING).update(
-        status=Status.READY, claim=None, dispatched_at=timezone.now()
-    )
-    log_each(held, "given back: its worker is gone")
-    fail_suspects(ids)
+def release(token: UUID, image_ids: Collection[UUID]) -> int:
+    """Give back what a claim holds of some images, since its batch is lost. Their attempt stays counted."""
+    held = list(Reading.objects.held(token, image_ids).values_list("image", flat=True))
+    released = _make_ready(token, image_ids)
+    log_each(held, "given back: its batch is lost")
+    _fail_suspects(held)
     return released
+
+
+@atomically
+def release_abandoned(living: "Collection[UUID] | QuerySet[Any]", limit: int) -> list[Reading]:
+    """Give back what the batches of workers that are gone hold.
+
+    Args:
+        living: the workers that are there; see :meth:`webapp.studies.querysets.ReadingQuerySet.abandoned`.
+        limit: readings at most.
+
+    Returns:
+        The readings that are ready again.
+    """
+    # By their claims: one that was given back and claimed anew meanwhile has another, and stays.
+    found = list(Reading.objects.abandoned(living).only("image", "claim")[:limit])
+    if not found:
+        return []
+    ids, claims = [one.image_id for one in found], {one.claim for one in found}
+    gone = Reading.objects.filter(pk__in=[one.pk for one in found], claim__in=claims)
+    gone.filter(state=ReadingState.RUNNING).update(state=ReadingState.READY, dispatched_at=timezone.now())
+    free = gone.filter(state=ReadingState.READY)
+    _images_of(free, ids).filter(status=Status.RUNNING).update(status=Status.READY)
+    returned = list(free.values_list("pk", "image"))
+    free.update(claim=None, worker=None)
+    log_each([image for _, image in returned], "given back: its worker is gone")
+    _fail_suspects([image for _, image in returned])
+    ready = Reading.objects.filter(pk__in=[pk for pk, _ in returned], state=ReadingState.READY)
+    return list(ready.select_related("image"))
+
+
+def _make_ready(token: UUID, image_ids: Collection[UUID], **changes: Any) -> int:
+    held = Reading.objects.held(token, image_ids)
+    # The claim goes last: until then it says which rows these are.
+    returned = held.update(state=ReadingState.READY, dispatched_at=timezone.now(), **changes)
+    if returned:
+        free = _ended(token, image_ids, ReadingState.READY)
+        _images_of(free, image_ids).filter(status=Status.RUNNING).update(status=Status.READY)
+        free.update(claim=None, worker=None)
+    return returned
+
+
+def _fail_suspects(image_ids: Collection[UUID]) -> None:
+    """Fail those readings that have stopped a worker too often."""
+    suspects = Reading.objects.filter(
+        image__in=image_ids, state=ReadingState.READY, attempts__gte=settings.MAX_ATTEMPTS
+    )
+    if guilty := list(suspects.values_list("pk", "image")):
+        failed = Reading.objects.filter(pk__in=[pk for pk, _ in guilty], state=ReadingState.READY)
+        failed.update(
+            state=ReadingState.FAILED, error_code=CRASHED[0], error_detail=CRASHED[1], finished_at=timezone.now()
+        )
+        ids = [image for _, image in guilty]
+        ended = Reading.objects.filter(pk__in=[pk for pk, _ in guilty], state=ReadingState.FAILED)
+        finish(_images_of(ended, ids), Status.FAILED, *CRASHED)
+        log_each(ids, f"failed: {CRASHED[0]}")
+
+
+def _ended(token: UUID, image_ids: Collection[UUID], state: str) -> QuerySet[Reading]:
+    """What a claim held of some images and has just brought to a state."""
+    return Reading.objects.filter(image__in=image_ids, claim=token, state=state)
+
+
+def _images_of(readings: QuerySet[Reading], image_ids: Collection[UUID]) -> Any:
+    """The images of which some readings are the primary ones.
+
+    The keys are named once more since MariaDB would otherwise ask the inner query for every image that there is.
+    """
+    return Image.objects.filter(pk__in=image_ids).filter(pk__in=readings.filter(shadow=False).values("image"))
+
+
+def _by_image(name: str, values: Mapping[UUID, Any]) -> Any:
+    """A column's values, one for each image, in the form that one UPDATE takes. Equal ones are named once."""
+    column: Any = Reading._meta.get_field(name)
+    equal: dict[str, list[UUID]] = {}
+    for image_id, value in values.items():
+        equal.setdefault(repr(value), []).append(image_id)
+    cases = [When(image__in=ids, then=Value(values[ids[0]], output_field=column)) for ids in equal.values()]
+    chosen = Case(*cases, output_field=column)
+    # As bulk_update() has it: PostgreSQL takes the parameters of a CASE for text.
+    return Cast(chosen, column) if connection.features.requires_casted_case_in_updates else chosen

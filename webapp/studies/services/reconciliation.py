@@ -1,23 +1,44 @@
 """Find what was lost on its way and send it again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from webapp.observability import correlation
 from webapp.studies import dispatch
-from webapp.studies.choices import Priority, Status
-from webapp.studies.models import Image
+from webapp.studies.choices import Priority, ReadingState, Status
+from webapp.studies.models import Image, Reading
+from webapp.studies.querysets import overdue
+from webapp.studies.services import preparation, reading
 from webapp.studies.services.archive_recovery import reconcile_archives
-from webapp.studies.services.reading import release
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
 
-def reconcile(limit: int = 2000) -> dict[str, int]:
+@dataclass(frozen=True)
+class Workers:
+    """What the reconciler has to know of the workers.
+
+    Attributes:
+        living: those that are there, by :attr:`webapp.ops.models.Worker.id`.
+        bundle: the model that counts in this installation; empty where that is not known.
+        served: the models that workers read now.
+        shadows: the models that read beside the one that counts.
+    """
+
+    living: "Collection[UUID] | QuerySet[Any]" = ()
+    bundle: str = ""
+    served: Collection[str] = ()
+    shadows: Collection[str] = ()
+
+
+def reconcile(workers: Workers, limit: int = 2000) -> dict[str, int]:
     """Find what has been lost on its way and send it again.
 
     A queue with at least as many messages as there are images waiting for it has lost none: the images are only
@@ -26,35 +47,69 @@ def reconcile(limit: int = 2000) -> dict[str, int]:
     Returns:
         What was done, for the log.
     """
-    abandoned = list(Image.objects.abandoned().values_list("pk", flat=True)[:limit])
-    released = release(abandoned)
-    if released:
-        returned = Image.objects.filter(pk__in=abandoned, status=Status.READY)
-        _send_again(dispatch.INFER, list(returned))
+    returned = reading.release_abandoned(workers.living, limit)
+    _send_readings_again(returned)
+    return {
+        "released": len(returned),
+        "prepared_again": _prepare_again(workers, limit),
+        "resent": _resend_images(limit) + _resend_readings(workers, limit),
+        **reconcile_archives(limit),
+    }
+
+
+def _prepare_again(workers: Workers, limit: int) -> int:
+    """Exchange the model of images that wait for one that is not there any more.
+
+    Only once a worker has the present model: before, nothing would be won.
+    """
+    served = set(workers.served) - set(workers.shadows)
+    return preparation.prepare_again(served, limit) if workers.bundle in served else 0
+
+
+def _resend_images(limit: int) -> int:
     resent = 0
-    for step, status in ((dispatch.INGEST, Status.QUEUED), (dispatch.INFER, Status.READY)):
+    for priority in Priority:
+        # Those whose first message has not been sent are found by themselves; see reconcile_archives.
+        waiting = Image.objects.filter(status=Status.QUEUED, priority=priority, dispatches__gt=0)
+        lost = list(_lost(waiting, dispatch.queue_of(dispatch.INGEST, priority), limit))
+        _count_message(Image.objects.filter(pk__in=[image.pk for image in lost]))
+        _log_resent(dispatch.INGEST, lost)
+        dispatch.send(dispatch.INGEST, lost)
+        resent += len(lost)
+    return resent
+
+
+def _resend_readings(workers: Workers, limit: int) -> int:
+    resent = 0
+    for bundle in {workers.bundle, *workers.served, *workers.shadows}:
         for priority in Priority:
-            # Those whose first message has not been sent are found by themselves; see reconcile_archives.
-            waiting = Image.objects.filter(status=status, priority=priority, dispatches__gt=0)
-            overdue = waiting.overdue()
-            if not overdue.exists():
-                continue
-            missing = waiting.count() - dispatch.messages_waiting(dispatch.queue_of(step, priority))
-            lost = list(overdue[: max(0, min(missing, limit))])
-            _send_again(step, lost)
+            waiting = Reading.objects.filter(state=ReadingState.READY, bundle=bundle, priority=priority)
+            queue = Reading(bundle=bundle, priority=priority, shadow=bundle in workers.shadows).queue
+            lost = list(_lost(waiting, queue, limit).select_related("image"))
+            _send_readings_again(lost)
             resent += len(lost)
-    return {"released": released, "resent": resent, **reconcile_archives(limit)}
+    return resent
 
 
-def _send_again(step: str, images: Sequence[Image]) -> None:
-    _count_message(images)
+def _lost(waiting: Any, queue: str, limit: int) -> Any:
+    """Those of a queue's rows whose messages are overdue, as many as it lacks."""
+    late = waiting.filter(overdue()).order_by("dispatched_at")
+    if not late.exists():
+        return waiting.none()
+    return late[: max(0, min(waiting.count() - dispatch.messages_waiting(queue), limit))]
+
+
+def _send_readings_again(readings: Sequence[Reading]) -> None:
+    _count_message(Reading.objects.filter(pk__in=[one.pk for one in readings]))
+    _log_resent(dispatch.INFER, [one.image for one in readings])
+    dispatch.send_readings(readings)
+
+
+def _log_resent(step: str, images: Sequence[Image]) -> None:
     for image in images:
         logger.info("image %s is sent to %s again", image.pk, step, extra=correlation.log_fields(image))
-    dispatch.send(step, images)
 
 
 @atomically
-def _count_message(images: Sequence[Image]) -> None:
-    Image.objects.filter(pk__in=[image.pk for image in images]).update(
-        dispatched_at=timezone.now(), dispatches=F("dispatches") + 1
-    )
+def _count_message(rows: QuerySet[Any]) -> None:
+    rows.update(dispatched_at=timezone.now(), dispatches=F("dispatches") + 1)

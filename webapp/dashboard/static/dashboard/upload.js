@@ -3,8 +3,12 @@
 const AT_ONCE = 3;
 const STUDY_FROM = 21; // so many files are a study of their own
 const FINAL = ["succeeded", "failed", "cancelled"];
-const WORDS = { PNEUMONIA: "Signs of pneumonia", NORMAL: "No signs of pneumonia found" };
-const TONES = { PNEUMONIA: "positive", NORMAL: "negative" };
+const WORDS = {
+  positive: "Signs of pneumonia",
+  unclear: "Unclear: have it read first",
+  negative: "No signs of pneumonia found",
+  unusable: "Probably no usable chest X-ray",
+};
 const STEPS = { queued: "Waiting to be prepared", ready: "Waiting for the model", running: "The model is reading it" };
 
 const form = document.getElementById("upload");
@@ -161,16 +165,13 @@ function addRow(name) {
       label.replaceChildren(link);
     },
     result(job) {
-      const doubtful = job.warnings.some((warning) => warning.code === "not_chest_xray");
       const tag = document.createElement("span");
-      tag.className = `tag ${doubtful ? "failed" : TONES[job.label]}`;
-      tag.textContent = doubtful ? "Probably no usable chest X-ray" : WORDS[job.label];
+      tag.className = `tag ${job.result_group}`;
+      tag.textContent = WORDS[job.result_group];
       const figure = document.createElement("strong");
       figure.textContent = percent(job.probability);
-      const threshold = document.createElement("span");
-      threshold.textContent = `(threshold ${percent(job.threshold)})`;
-      if (doubtful) state.replaceChildren(tag, " ", "Do not rely on the reading.");
-      else state.replaceChildren(tag, " ", figure, " ", threshold);
+      if (job.reliable) state.replaceChildren(tag, " ", figure);
+      else state.replaceChildren(tag);
       item.classList.add("done");
       news.textContent = `${name}: ${state.textContent}`;
     },

@@ -1,0 +1,169 @@
+"""An installation of release 0.1.0 becomes one of today, and one of its own again, and no row is lost.
+
+On SQLite, and where ``DATABASE_URL`` names a server, in a database of its own there.
+"""
+
+import json
+import lzma
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import environ
+import pytest
+
+from tests.service import ROOT
+
+STORED = Path(__file__).with_name("release-0.1.0.sqlite3.xz")
+#: The migration at which a release's tables stood, of studies and of ops.
+RELEASE = "0005_finished_by_status"
+BEFORE, AFTER = "0010_archive_claims", "0011_readings"
+SERVER = os.environ.get("DATABASE_URL", "")
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@dataclass
+class Place:
+    """A DATA_DIR and its database."""
+
+    environment: dict[str, str]
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *command: str) -> str:
+        process = self.start(*command)
+        out, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        return out
+
+    def migrate(self, *target: str) -> None:
+        self.run("manage.py", "migrate", "--verbosity=0", *target)
+
+    def rows(self, migration: str) -> Rows:
+        told: Rows = json.loads(self.run("-m", "tests.upgrades.clinic", "tell", migration))
+        return told
+
+
+def _on_server(name: str, statement: str) -> str:
+    """Run a statement on the server; the URL of a database of this name there."""
+    from webapp.config import databases
+
+    settings = databases.from_url(SERVER)
+    if settings["ENGINE"].endswith("postgresql"):
+        import psycopg
+
+        with psycopg.connect(SERVER, autocommit=True) as connection:
+            connection.execute(statement.format(name=name, encoding="ENCODING 'UTF8' TEMPLATE template0"))
+    else:
+        import pymysql
+
+        with pymysql.connect(
+            host=settings["HOST"], port=int(settings["PORT"] or 3306), user=settings["USER"],
+            password=settings["PASSWORD"],
+        ) as server, server.cursor() as cursor:  # fmt: skip
+            cursor.execute(statement.format(name=name, encoding="CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))
+    return environ.Env.db_url_config(SERVER) and SERVER.rpartition("/")[0] + f"/{name}"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """An installation as release 0.1.0 left it."""
+    (tmp_path / "media").mkdir()
+    file = tmp_path / "stored.sqlite3"
+    file.write_bytes(lzma.decompress(STORED.read_bytes()))
+    kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    environment = {**kept, "DATA_DIR": str(tmp_path)}
+    if not SERVER:
+        file.rename(tmp_path / "db.sqlite3")
+        yield Place(environment)
+        return
+    name = f"upgrade_{os.getpid()}"
+    environment["DATABASE_URL"] = _on_server(name, "CREATE DATABASE {name} {encoding}")
+    made = Place(environment)
+    made.migrate("ops", "0001")
+    made.migrate("studies", RELEASE)
+    for app in ("auth", "contenttypes", "reviews", "sessions", "authtoken", "axes", "admin"):
+        made.migrate(app)
+    made.run("-m", "tests.upgrades.clinic", "load", str(file))
+    yield made
+    _on_server(name, "DROP DATABASE {name}")
+
+
+def by_key(rows: list[dict[str, Any]], key: str = "id") -> dict[str, dict[str, Any]]:
+    return {row[key]: row for row in rows}
+
+
+def test_every_row_comes_along_and_goes_back_as_it_was(place: Place) -> None:
+    old = place.rows(RELEASE)
+    place.migrate()
+    new = place.rows(AFTER)
+    for table in {*old} - {"studies.image", "studies.prediction"}:
+        assert new[table] == old[table], table
+    before, after = by_key(old["studies.image"]), by_key(new["studies.image"])
+    assert Counter(row["status"] for row in before.values()) == {
+        "succeeded": 14, "queued": 5, "ready": 3, "failed": 3, "cancelled": 3, "running": 2,
+    }  # fmt: skip
+    moved = {"input", "claim", "claimed_at", "ready_at"}
+    assert {key: {name: row[name] for name in row if name not in moved} for key, row in before.items()} == after
+    readings = by_key(new["studies.reading"], "image_id")
+    assert set(readings) == {key for key, row in before.items() if row["ready_at"]}
+    for key, reading in readings.items():
+        image = before[key]
+        assert reading["state"] == image["status"]
+        assert (reading["shadow"], reading["priority"]) == (False, image["priority"])
+        for name in (*moved, "attempts", "dispatches", "dispatched_at"):
+            assert reading[name] == image[name], name
+    assert readings.keys() >= {key for key, row in after.items() if row["status"] in ("ready", "running", "succeeded")}
+    place.migrate("ops", "0001")
+    place.migrate("studies", BEFORE)
+    place.migrate("studies", RELEASE)
+    assert place.rows(RELEASE) == old
+
+
+def test_results_of_before_get_their_group_and_are_rather_unclear_than_negative(place: Place) -> None:
+    place.migrate()
+    readings = [row for row in place.rows(AFTER)["studies.reading"] if row["state"] == "succeeded"]
+    groups = {
+        bundle: {row["probability"]: row["group"] for row in readings if row["bundle"] == bundle}
+        for bundle in ("vgg16-pneumonia-1.0.0", "vgg16-pneumonia-1.1.0")
+    }
+    # 1.0.0 has no operating points, only the threshold 0.761; of 1.1.0 they are 0.605 and 0.8606.
+    assert groups == {
+        "vgg16-pneumonia-1.0.0": {
+            0.02: "negative", 0.24: "unclear", 0.61: "unclear", 0.8: "positive", 0.87: "positive", 0.999: "positive",
+            0.97: "unusable",
+        },
+        "vgg16-pneumonia-1.1.0": {
+            0.02: "negative", 0.24: "negative", 0.61: "unclear", 0.8: "unclear", 0.87: "positive", 0.999: "positive",
+            0.97: "unusable",
+        },
+    }  # fmt: skip
+
+
+def test_what_is_written_until_the_migration_has_its_locks_comes_along(place: Place) -> None:
+    writer = place.start("-m", "tests.upgrades.clinic", "write")
+    assert writer.stdout
+    assert writer.stdout.readline() == "writing\n"
+    place.migrate()
+    out, errors = writer.communicate(timeout=60)
+    assert writer.returncode == 0, errors
+    told = json.loads(out)
+    assert told["committed"], "it wrote before the migration, and was stopped by it"
+    rows = place.rows(AFTER)
+    images, readings = by_key(rows["studies.image"]), by_key(rows["studies.reading"], "image_id")
+    for key, status in told["committed"].items():
+        # The last one may have gone a step further than its writer heard.
+        assert images[key]["status"] in (status, "ready", "succeeded"), status
+    for key, image in images.items():
+        if image["status"] in ("ready", "running", "succeeded"):
+            assert readings[key]["state"] == image["status"]
+            assert (readings[key]["probability"] is not None) is (image["status"] == "succeeded")

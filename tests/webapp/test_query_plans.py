@@ -1,0 +1,135 @@
+"""What runs for every batch and every few seconds looks at the rows that it is about, however many there are."""
+
+import re
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from tests.webapp.conftest import BUNDLE, MODEL, WORKER, claim, make_reading, result
+from webapp.ops.models import Worker
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Reading
+from webapp.studies.services import cancellation, preparation, reading, reconciliation
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def plans():
+    """Run a function; the statements that it ran, each with how the database finds its rows."""
+    if connection.vendor not in ("sqlite", "postgresql"):
+        pytest.skip("its plans depend on what the tables hold, which is next to nothing here")
+
+    def run(work):
+        seen = []
+
+        def explain(execute, sql, params, many, context):
+            if re.match(r"(SELECT|UPDATE|DELETE)\b", sql) and not many:
+                seen.append((sql, plan(sql, params)))
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(explain):
+            work()
+        return seen
+
+    def plan(sql, params):
+        with connection.cursor() as cursor, connection.wrap_database_errors:
+            raw = cursor.cursor
+            if connection.vendor == "postgresql":
+                # So small a table is read as a whole, unless there is a way around it.
+                raw.execute("SET LOCAL enable_seqscan = off")
+                raw.execute(f"EXPLAIN {sql}", params)
+                return "\n".join(row[0] for row in raw.fetchall())
+            raw.execute(f"EXPLAIN QUERY PLAN {sql}", params or ())
+            return "\n".join(row[3] for row in raw.fetchall())
+
+    return run
+
+
+def assert_none_scans(seen):
+    assert seen
+    for sql, plan in seen:
+        # SQLite "SCAN studies_image" and "SCAN studies_image USING INDEX"; PostgreSQL "Seq Scan on studies_image".
+        scanned = re.search(r"(SCAN (TABLE )?|Seq Scan on )\"?studies_(image|reading)\b.*", plan)
+        assert not scanned, f"{scanned.group(0)}\n{sql}\n{plan}"
+
+
+@pytest.fixture
+def held(make_image):
+    """Images in a batch, and the batch's claim."""
+    images = [make_image(Status.READY) for _ in range(3)]
+    token, _ = claim(*images)
+    return token, images
+
+
+def test_a_claim(plans, make_image):
+    ids = [make_image(Status.READY).pk for _ in range(3)]
+    seen = plans(lambda: reading.claim(uuid4(), WORKER, BUNDLE, [*ids, uuid4()]))
+    assert Reading.objects.filter(state="running").count() == 3
+    assert_none_scans(seen)
+
+
+def test_results(plans, held):
+    token, images = held
+    assert_none_scans(plans(lambda: reading.succeed(token, [result(one.pk) for one in images], MODEL, seconds=0.1)))
+    assert Image.objects.filter(status="succeeded").count() == 3
+
+
+@pytest.mark.parametrize("give_back", [reading.release, reading.return_unread])
+def test_giving_back(plans, held, give_back):
+    token, images = held
+    assert_none_scans(plans(lambda: give_back(token, [one.pk for one in images])))
+    assert Image.objects.filter(status="ready").count() == 3
+
+
+def test_a_failure_and_a_cancellation(plans, held, make_study):
+    token, images = held
+    study = make_study(Status.READY, Status.QUEUED)
+    assert_none_scans(plans(lambda: reading.fail(token, images[0].pk, "model_error", "No number.")))
+    assert_none_scans(plans(lambda: cancellation.cancel_image(images[1])))
+    assert_none_scans(plans(lambda: cancellation.cancel_study(study)))
+    assert Image.objects.filter(status="cancelled").count() == 3
+
+
+def test_looking_ahead(plans, make_image):
+    make_image(Status.READY)
+    seen = plans(lambda: list(Reading.objects.next_to_read(BUNDLE)[:16]))
+    assert_none_scans(seen)
+    [(_, plan)] = seen
+    assert "TEMP B-TREE" not in plan, "in the order of the index: not all that waits is sorted for the first few"
+    if connection.vendor == "postgresql":
+        assert "Sort" not in plan
+
+
+def test_the_reconciler(plans, make_image, settings):
+    settings.RESEND_AFTER_SECONDS = 0
+    Worker.objects.create(id=WORKER, name="infer@a", role="infer", model=BUNDLE, seen_at=timezone.now())
+    make_image(), make_image(Status.READY), make_image(Status.READY, bundle="net-0.9.0")
+    make_image(Status.RUNNING, worker=uuid4()), make_image(Status.RUNNING)
+    make_reading(make_image(Status.SUCCEEDED), bundle="net-2.0.0", shadow=True, priority="bulk")
+    living = Worker.objects.living().values("id")
+    workers = reconciliation.Workers(living, BUNDLE, [BUNDLE], ["net-2.0.0"])
+    done = {}
+    assert_none_scans(plans(lambda: done.update(reconciliation.reconcile(workers))))
+    assert done == {"released": 1, "prepared_again": 1, "resent": 5, "archives": 0}
+
+
+def test_preparing(plans, make_image):
+    image = make_image()
+    prepared = preparation.Prepared("", 1, 1, "", {BUNDLE: "inputs/a.png", "net-2.0.0": "inputs/b.png"})
+    assert_none_scans(plans(lambda: preparation.finish_ingest(preparation.start_ingest(image.pk), prepared)))
+
+
+def test_a_batch_takes_as_many_queries_however_many_images_it_holds(make_image, statements):
+    counts = []
+    for size in (2, 16):
+        images = [make_image(Status.READY) for _ in range(size)]
+        statements.clear()
+        token, held = claim(*images)
+        results = [result(one.image_id, 0.01 * place) for place, one in enumerate(held)]
+        assert reading.succeed(token, results, MODEL, seconds=0.1) == size
+        counts.append(len([sql for sql in statements if "SAVEPOINT" not in sql]))
+    # To claim: the readings, their images, and to fetch them. To write: the readings, their studies, their images.
+    assert counts == [6, 6]

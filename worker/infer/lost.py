@@ -1,0 +1,41 @@
+"""Batches that did not end, and whose images have to be given back.
+
+Nobody else does it while this worker lives, so what cannot be written down now is tried again with each heartbeat.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from celery import signals
+from django.db import Error, close_old_connections
+
+from webapp.studies.services import reading
+from worker.process import presence
+
+logger = logging.getLogger(__name__)
+
+_waiting: list[tuple[UUID, Sequence[UUID]]] = []
+
+
+def give_back(claim: UUID, image_ids: Sequence[UUID]) -> None:
+    """Give back what a batch still holds, now or as soon as the database answers. Called in the worker's parent."""
+    _waiting.append((claim, image_ids))
+    retry()
+
+
+@signals.heartbeat_sent.connect
+def retry(**_: Any) -> None:
+    """Try again what could not be given back."""
+    if not _waiting:
+        return
+    close_old_connections()
+    try:
+        while _waiting:
+            reading.release(*_waiting[0])
+            _waiting.pop(0)
+    except Error:
+        logger.exception("could not give a lost batch back; the next heartbeat tries again")
+    finally:
+        presence.disconnect()
