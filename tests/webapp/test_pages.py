@@ -36,7 +36,7 @@ def alone(settings, tmp_path, monkeypatch) -> list[tuple[str, list[UUID]]]:
     """No broker, no cache, no collected static files, and a folder of its own for uploads; the messages sent."""
     settings.STORAGES = {
         "default": {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "BACKEND": "webapp.storage.folder.LocalStorage",
             "OPTIONS": {"location": str(tmp_path), "allow_overwrite": True},
         },
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

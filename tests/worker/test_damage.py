@@ -4,6 +4,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.files.base import ContentFile
@@ -15,12 +16,13 @@ from tests import synthetic
 from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
 from webapp.accounts.identity import Identity
 from webapp.studies.choices import Status
-from webapp.studies.models import Image
+from webapp.studies.models import Image, Reading
 from webapp.studies.services import uploads
 from worker import tasks
 from worker.infer import reader
 
 pytestmark = pytest.mark.usefixtures("installed")
+GUEST = Identity(guest=uuid4())
 JPEG = synthetic.xray_jpeg(size=(300, 200))
 
 
@@ -37,7 +39,7 @@ def ready(db: None) -> Callable[[], Image]:
     """Make an image that was uploaded and prepared."""
 
     def make() -> Image:
-        image = uploads.create_image(Identity(), SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg")
+        image = uploads.create_image(GUEST, SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg")
         assert tasks.ingest(str(image.pk)) == "ready"
         image.refresh_from_db()
         return image
@@ -46,27 +48,27 @@ def ready(db: None) -> Callable[[], Image]:
 
 
 def test_an_uploads_hash_is_stored_with_its_row(db: None) -> None:
-    image = uploads.create_image(Identity(), SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg")
+    image = uploads.create_image(GUEST, SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg")
     assert Image.objects.get(pk=image.pk).sha256 == sha256(JPEG).hexdigest()
-    study = uploads.create_study(Identity(), [SimpleUploadedFile("a.jpg", JPEG), SimpleUploadedFile("b.txt", b"text")])
-    assert {one.sha256 for one in study.images.all()} == {sha256(JPEG).hexdigest(), sha256(b"text").hexdigest()}
+    study = uploads.create_study(GUEST, [SimpleUploadedFile("a.jpg", JPEG), SimpleUploadedFile("b.txt", b"text")])
+    assert {one.sha256 for one in study.images.all()} == {sha256(JPEG).hexdigest(), ""}, "what is refused is not stored"
 
 
 def test_a_damaged_upload_fails_alone(db: None) -> None:
     damaged, good = (
-        uploads.create_image(Identity(), SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg") for _ in range(2)
+        uploads.create_image(GUEST, SimpleUploadedFile("chest.jpg", JPEG), filename="chest.jpg") for _ in range(2)
     )
     flip_a_bit(damaged.file.name)
     assert [tasks.ingest(str(image.pk)) for image in (damaged, good)] == ["file_damaged", "ready"]
     damaged.refresh_from_db()
     assert (damaged.status, damaged.error_code) == (Status.FAILED, "file_damaged")
-    assert not damaged.input
+    assert damaged.reading is None
 
 
 def test_a_damaged_input_fails_alone(ready: Callable[[], Image]) -> None:
     damaged, good, gone = ready(), ready(), ready()
-    flip_a_bit(damaged.input.name)
-    default_storage.delete(gone.input.name)
+    flip_a_bit(damaged.reading.input.name)
+    default_storage.delete(gone.reading.input.name)
     assert reader.read_batch([damaged.pk, good.pk, gone.pk]) == 1
     for image in (damaged, good, gone):
         image.refresh_from_db()
@@ -77,7 +79,7 @@ def test_a_damaged_input_fails_alone(ready: Callable[[], Image]) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_damaged_input_is_found_while_looking_ahead(ready: Callable[[], Image]) -> None:
     image = ready()
-    flip_a_bit(image.input.name)
+    flip_a_bit(image.reading.input.name)
     inputs = reader.load().inputs if reader._reader is None else reader._reader.inputs
     inputs.look_ahead()
     inputs._looking.submit(int).result()
@@ -90,6 +92,8 @@ def test_a_damaged_input_is_found_while_looking_ahead(ready: Callable[[], Image]
 def test_rows_of_earlier_releases_have_no_hash_and_are_read(ready: Callable[[], Image], upload: Any) -> None:
     assert tasks.ingest(str(upload(JPEG).pk)) == "ready"
     image = ready()
-    Image.objects.filter(pk=image.pk).update(input_sha256="")
-    default_storage.save(image.input.name, ContentFile(Path(default_storage.path(image.input.name)).read_bytes()))
+    Reading.objects.filter(image=image).update(input_sha256="")
+    default_storage.save(
+        image.reading.input.name, ContentFile(Path(default_storage.path(image.reading.input.name)).read_bytes())
+    )
     assert reader.read_batch([image.pk]) == 1

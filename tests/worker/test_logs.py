@@ -28,7 +28,7 @@ def test_a_tasks_lines_are_about_its_image_and_request() -> None:
 
 @pytest.mark.parametrize(
     ("name", "args"),
-    [("worker.unpack", (str(uuid4()),)), ("worker.infer", ([object()],)), ("worker.reconcile", ()),
+    [("worker.unpack", (str(uuid4()),)), ("worker.infer", ([object()],)),
      ("worker.ingest", ("no id",)), ("worker.ingest", (7,))],
 )  # fmt: skip
 def test_others_are_about_no_image(name: str, args: tuple) -> None:

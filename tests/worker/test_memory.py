@@ -26,7 +26,7 @@ from django.conf import settings
 from ml.errors import ImageError
 from webapp.studies.models import Image
 from worker.ingest import memory, preparing
-preparing.preprocessing()
+preparing.models()
 memory.limit(int(sys.argv[1]))
 codes = []
 for name in sys.argv[2:]:

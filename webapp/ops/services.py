@@ -52,13 +52,17 @@ def forget_worker(worker: UUID) -> None:
 
 def reconcile() -> dict[str, int]:
     """Find what was lost on its way and send it again, and note for the metrics what was found."""
-    # Whoever does not report until the next reconciliation has missed one.
-    Worker.objects.update(missed=F("missed") + 1)
+    count_missed()
     found = reconciliation.reconcile(_workers())
     _note(found)
     if any(found.values()):
         logger.warning("reconciled: %s", found)
     return found
+
+
+def count_missed() -> None:
+    """Count a reconciliation for each worker; whoever does not report until the next one has missed it."""
+    Worker.objects.update(missed=F("missed") + 1)
 
 
 def _workers() -> reconciliation.Workers:
