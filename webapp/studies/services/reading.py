@@ -9,12 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import Case, F, QuerySet, Value, When
-from django.db.models.functions import Cast
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from webapp.studies.choices import ReadingState, Status, group_of
+from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading
 from webapp.studies.services.completion import finish
 from webapp.studies.services.failures import CRASHED, log_each
@@ -121,7 +120,7 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
         operating_points=points,
         batch_size=len(results),
         seconds=seconds,
-        **{name: _by_image(name, values) for name, values in columns.items()},
+        **{name: ByImage(Reading, name, values) for name, values in columns.items()},
     )
     if written:
         finish(_images_of(_ended(token, ids, ReadingState.SUCCEEDED), ids), Status.SUCCEEDED)
@@ -237,15 +236,3 @@ def _images_of(readings: QuerySet[Reading], image_ids: Collection[UUID]) -> Any:
     The keys are named once more since MariaDB would otherwise ask the inner query for every image that there is.
     """
     return Image.objects.filter(pk__in=image_ids).filter(pk__in=readings.filter(shadow=False).values("image"))
-
-
-def _by_image(name: str, values: Mapping[UUID, Any]) -> Any:
-    """A column's values, one for each image, in the form that one UPDATE takes. Equal ones are named once."""
-    column: Any = Reading._meta.get_field(name)
-    equal: dict[str, list[UUID]] = {}
-    for image_id, value in values.items():
-        equal.setdefault(repr(value), []).append(image_id)
-    cases = [When(image__in=ids, then=Value(values[ids[0]], output_field=column)) for ids in equal.values()]
-    chosen = Case(*cases, output_field=column)
-    # As bulk_update() has it: PostgreSQL takes the parameters of a CASE for text.
-    return Cast(chosen, column) if connection.features.requires_casted_case_in_updates else chosen
