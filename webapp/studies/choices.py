@@ -18,6 +18,15 @@ WAITING = (Status.QUEUED, Status.READY, Status.RUNNING)
 FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
+class StudyStatus(models.TextChoices):
+    """Where a study stands; derived from its images and ZIPs."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
 class Priority(models.TextChoices):
     """Interactive images go before bulk ones."""
 

@@ -6,6 +6,7 @@ from functools import partial
 from uuid import UUID
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -64,6 +65,10 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         image.attempts = 0
         transaction.on_commit(partial(dispatch.send, dispatch.INFER, [image]))
         logger.info("image %s prepared", image.pk, extra=correlation.log_fields(image))
+    elif not Image.objects.filter(pk=image.pk).exists():
+        # It was deleted while it was prepared.
+        made = [prepared.preview, prepared.input]
+        transaction.on_commit(partial(default_storage.delete_many, made))  # type: ignore[attr-defined]
     return bool(moved)
 
 

@@ -40,7 +40,7 @@ def claim(image_ids: Sequence[UUID]) -> tuple[UUID, list[Image]]:
     )
     if taken < len(image_ids):
         fail_suspects(image_ids)
-    return token, list(Image.objects.filter(claim=token)) if taken else []
+    return token, list(Image.objects.filter(pk__in=image_ids, claim=token)) if taken else []
 
 
 @atomically
