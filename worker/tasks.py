@@ -12,6 +12,7 @@ from django.utils import timezone
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
 from webapp.refusals import Refused
+from webapp.retention import services as retention
 from webapp.studies.outbox.services import TASK_SECONDS
 from webapp.studies.services import archives, failures, preparation, reading, reconciliation
 from worker.deliver import delivering
@@ -107,3 +108,11 @@ def reconcile() -> dict[str, Any]:
 def deliver(self: Any) -> dict[str, int]:
     """Send what is due in the outbox."""
     return delivering.deliver_due(self.request.hostname or "")
+
+
+@app.task(name="worker.purge", ignore_result=True, time_limit=2 * settings.PURGE_SECONDS + 60)
+def purge() -> str:
+    """Delete what has expired, and what nobody refers to."""
+    report = retention.purge()
+    metrics.purge_done(report.removed, complete=report.complete)
+    return str(report)

@@ -26,6 +26,9 @@ starts = Counter("pneumoqueue_worker_starts", "Starts of processes that do a wor
 deliveries = Counter("pneumoqueue_outbox_deliveries", "Attempts to deliver what is in the outbox", ["kind", "outcome"])
 reconciled = Counter("pneumoqueue_reconciled", "What the reconciler found lost, and sent again or released", ["what"])
 
+purged = Counter("pneumoqueue_purged", "What the purge deleted, and rows that it found without files", ["what"])
+purges = Counter("pneumoqueue_purges", "Runs of the purge, and whether they got to their end", ["complete"])
+
 
 def prepared(priority: str, created_at: datetime, ready_at: datetime) -> None:
     """An image is ready for the model."""
@@ -56,6 +59,13 @@ def found(done: Mapping[str, int]) -> None:
     """The reconciler has looked."""
     for what, count in done.items():
         reconciled.labels(what).inc(count)
+
+
+def purge_done(removed: Mapping[str, int], *, complete: bool) -> None:
+    """A run of the purge has come to its end."""
+    purges.labels("yes" if complete else "no").inc()
+    for what, count in removed.items():
+        purged.labels(what).inc(count)
 
 
 def _seconds(first: datetime, then: datetime) -> float:
