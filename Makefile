@@ -7,7 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run env test test-slow test-all test-matrix lint format lock bench migrate-data backup restore clean
+.PHONY: help run env test test-slow test-all test-matrix lint format lock bench migrate-data backup restore purge clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ backup: $(VENV)/run.stamp ## Write a backup of the running service (FILE=name.ta
 
 restore: $(VENV)/run.stamp ## Restore a backup into an empty installation (FILE=name.tar)
 	@$(BIN)/python manage.py restore "$(or $(FILE),$(error FILE=… names the backup))"
+
+purge: $(VENV)/run.stamp ## Delete what has expired and files that no row names (ARGS=--dry-run only says what)
+	@$(BIN)/python manage.py purge $(ARGS)
 
 # One lock holds every package of every list, so that the environments never differ in a version.
 LOCK := $(BIN)/uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

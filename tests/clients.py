@@ -121,23 +121,25 @@ def final_results(by: httpx.Client, urls: Sequence[str]) -> list[dict[str, Any]]
     results: list[dict[str, Any]] = []
     while left:
         _get(by, next(reversed(left)), wait=30)
-        page, wanted = 1, len(left)
-        while wanted:
-            listed = _get(by, "/api/v1/images/", page=page, page_size=200)
+        listed, wanted = _get(by, "/api/v1/images/", page_size=200), len(left)
+        while True:
             for data in listed["results"]:
                 if data["url"] in left:
                     wanted -= 1
                     if data["status"] in FINAL:
                         results.append(data)
                         del left[data["url"]]
-            assert listed["next"] or not wanted, f"{wanted} images are not listed"
-            page += 1
+            if not wanted:
+                break
+            assert listed["next"], f"{wanted} images are not listed"
+            listed = _get(by, listed["next"])
     return results
 
 
 def _get(by: httpx.Client, url: str, **params: int) -> Any:
     while True:
         try:
-            return by.get(url, params=params).raise_for_status().json()
+            # An empty dict would take the URL's own parameters away.
+            return by.get(url, params=params or None).raise_for_status().json()
         except httpx.TransportError:  # a web process that is being restarted
             time.sleep(0.5)

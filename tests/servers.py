@@ -1,16 +1,19 @@
 """Servers for tests: databases and brokers in containers, an S3-compatible store in a process of its own."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import pymysql
 
@@ -173,3 +176,37 @@ def _answers(url: str) -> bool:
             return True
     except OSError:
         return False
+
+
+def postgresql_programs() -> Path | None:
+    """The folder of a PostgreSQL that is installed on this machine, as Debian's package has it."""
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    if not found and (named := shutil.which("initdb")):
+        found = [Path(named).resolve()]
+    return max(found).parent if found else None
+
+
+@contextmanager
+def local_postgresql() -> Iterator[str]:
+    """A PostgreSQL of this machine in a folder of its own, without a container; the URL of its database."""
+    programs = postgresql_programs()
+    assert programs
+    # It refuses to run as root.
+    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="pneumoqueue-postgresql-") as folder:
+        if user:
+            shutil.chown(folder, "nobody", "nogroup")
+        data = f"{folder}/data"
+
+        def run(*command: str) -> None:
+            subprocess.run([*user, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+        run(f"{programs}/initdb", "--auth=trust", "--username=pneumoqueue", "--encoding=UTF8", "--locale=C", data)
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        run(f"{programs}/pg_ctl", f"--pgdata={data}", "--wait", f"--log={folder}/log", f"--options={options}", "start")
+        try:
+            run(f"{programs}/createdb", "--host=127.0.0.1", f"--port={port}", "--username=pneumoqueue", "pneumoqueue")
+            yield f"postgres://pneumoqueue@127.0.0.1:{port}/pneumoqueue"
+        finally:
+            run(f"{programs}/pg_ctl", f"--pgdata={data}", "--mode=fast", "--wait", "stop")

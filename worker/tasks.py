@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from ml.errors import BundleError, ImageError
 from webapp.config.celery import app
+from webapp.retention import services as retention
 from webapp.studies.services import archives, failures, preparation
 from worker.deliver import delivering
 from worker.infer import capacity, lost, reader
@@ -89,3 +90,11 @@ def infer(requests: Collection[Any], claim: UUID) -> str:
 def deliver(self: Any) -> dict[str, int]:
     """Send what is due in the outbox."""
     return delivering.deliver_due(self.request.hostname or "")
+
+
+@app.task(name="worker.purge", ignore_result=True, time_limit=2 * settings.PURGE_SECONDS + 60)
+def purge() -> str:
+    """Delete what has expired, and what nobody refers to."""
+    report = retention.purge()
+    metrics.purge_done(report.removed, complete=report.complete)
+    return str(report)

@@ -1,6 +1,7 @@
 """Both storages tell a file that is gone from a storage that is away."""
 
 import io
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,3 +206,35 @@ def test_no_file_is_left_of_a_batch_that_fails() -> None:
     assert files_in(folder) == []
     folder.save("uploads/ab/3.jpg", ContentFile(b"after it"))
     assert files_in(folder) == ["3.jpg"]
+
+
+def test_many_files_go_at_once_and_those_that_are_gone_are_no_error(storage: Any) -> None:
+    names = [storage.save(f"previews/ab/{n}.jpg", ContentFile(b"x")) for n in range(3)]
+    kept = storage.save("previews/ab/kept.jpg", ContentFile(b"x"))
+    assert storage.delete_many([*names, "previews/ab/never.jpg"]) == []
+    assert not any(storage.exists(name) for name in names)
+    assert storage.exists(kept)
+    assert storage.delete_many([]) == []
+
+
+def test_files_are_listed_in_order_from_any_place_on(storage: Any) -> None:
+    names = ["uploads/0/a.bin", "uploads/0-1/b.bin", "uploads/ab/1.bin", "uploads/ab/2.bin", "uploads/z.bin"]
+    for name in reversed(names):
+        storage.save(name, ContentFile(b"12345"))
+    storage.save("inputs/other.bin", ContentFile(b"x"))
+    listed = [file for file in storage.walk("uploads") if file.name in names]
+    assert [file.name for file in listed] == sorted(names)
+    assert {file.size for file in listed} == {5}
+    assert all(abs(file.modified - time.time()) < 60 for file in listed)
+    for place, name in enumerate(sorted(names)):
+        assert [file.name for file in storage.walk("uploads", after=name) if file.name in names] == sorted(names)[
+            place + 1 :
+        ]
+    assert list(storage.walk("nothing")) == []
+
+
+def test_a_store_that_is_away_lists_and_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = S3Storage(bucket_name="none", endpoint_url="http://127.0.0.1:1", **KEY)
+    assert away.delete_many(["uploads/a.bin"]) == ["uploads/a.bin"]
+    with pytest.raises(StorageUnavailable):
+        list(away.walk("uploads"))

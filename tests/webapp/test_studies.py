@@ -47,7 +47,7 @@ def test_a_study_is_accepted_with_its_urls_and_a_guests_token(client, sent):
     assert sorted(sent.ids(dispatch.INGEST)) == sorted(images.values_list("pk", flat=True))
     assert set(images.values_list("priority", "patient__identifier")) == {("bulk", "P-1")}
     listed = client.get(study["images_url"]).json()
-    assert listed["count"] == 2
+    assert len(listed["results"]) == 2
     assert {image["filename"] for image in listed["results"]} == {"a.jpg", "b.png"}
     assert {image["study"] for image in listed["results"]} == {url}
 
@@ -91,7 +91,7 @@ def test_images_are_listed_in_pages_with_few_queries(client, make_image, django_
         make_image(study=row, guest=row.guest)
     with django_assert_max_num_queries(5):
         first = client.get(study["images_url"]).json()
-    assert (first["count"], len(first["results"])) == (60, 50)
+    assert len(first["results"]) == 50
     assert len(client.get(first["next"]).json()["results"]) == 10
 
 

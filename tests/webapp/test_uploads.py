@@ -160,8 +160,7 @@ def test_a_failure_has_its_code_and_sentence(client):
 def test_the_list_has_the_newest_first_and_pages(client, settings):
     ids = [client.upload(filename=f"{n}.jpg").json()["id"] for n in range(3)]
     page = client.get("/api/v1/images/").json()
-    assert set(page) == {"count", "next", "previous", "results"}
-    assert page["count"] == 3
+    assert set(page) == {"next", "previous", "results"}
     assert (page["next"], page["previous"]) == (None, None)
     assert [image["id"] for image in page["results"]] == ids[::-1]
     assert set(page["results"][0]) == FIELDS
@@ -173,12 +172,11 @@ def test_a_long_list_is_cut_into_pages_of_fifty(client, make_image):
     for _ in range(50):
         make_image(guest=guest)
     first = client.get("/api/v1/images/").json()
-    assert (first["count"], len(first["results"])) == (51, 50)
+    assert len(first["results"]) == 50
     second = client.get(first["next"]).json()
     assert [image["id"] for image in second["results"]] == [job["id"]]
     assert second["next"] is None
-    beyond = client.get("/api/v1/images/?page=9")
-    assert (beyond.status_code, beyond.json()["code"]) == (404, "not_found")
+    assert client.get(second["previous"]).json()["results"] == first["results"]
     assert len(client.get("/api/v1/images/?page_size=51").json()["results"]) == 51
     two = client.get("/api/v1/images/?page_size=2").json()
     assert len(two["results"]) == 2

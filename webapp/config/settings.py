@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from celery.schedules import crontab
 
 from webapp.config import brokers, databases, networks, production
 from webapp.observability import logs
@@ -48,6 +49,7 @@ INSTALLED_APPS = [
     "webapp.dashboard",
     "webapp.ops",
     "webapp.transfer",
+    "webapp.retention",
 ]
 
 MIDDLEWARE = [
@@ -229,6 +231,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": RECONCILE_SECONDS,
         "options": {"queue": "deliver", "expires": RECONCILE_SECONDS},
     },
+    "purge": {
+        "task": "worker.purge",
+        "schedule": crontab(minute="23"),
+        "options": {"queue": "control", "expires": 3600},
+    },
 }
 
 # --- webhooks ---------------------------------------------------------------------------------------------------------
@@ -238,6 +245,14 @@ PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{env('PORT', default='
 #: Networks inside the hospital to which webhooks may go, also over plain HTTP. All other private addresses are refused,
 #: so that nobody makes this service ask what only it can reach.
 WEBHOOK_ALLOWED_NETWORKS = networks.parse("WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))
+
+# --- retention ------------------------------------------------------------------------------------------------------
+
+#: Hours after which a guest's uploads are deleted, and days after which a person's are; 0 keeps them.
+GUEST_RETENTION_HOURS = env.int("GUEST_RETENTION_HOURS", default=24)
+PERSON_RETENTION_DAYS = env.int("PERSON_RETENTION_DAYS", default=0)
+#: The longest time of one purge, which runs every hour; what it does not get to is left to the next.
+PURGE_SECONDS = env.int("PURGE_SECONDS", default=60)
 
 # --- people ---------------------------------------------------------------------------------------------------------
 
@@ -255,6 +270,8 @@ AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+# Who signed in is in the log; a table of it would grow for ever.
+AXES_DISABLE_ACCESS_LOG = True
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
@@ -285,7 +302,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "webapp.http.pagination.Pages",
+    "DEFAULT_PAGINATION_CLASS": "webapp.http.pagination.CursorPages",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "webapp.http.problems.exception_handler",
     "DEFAULT_THROTTLE_RATES": {

@@ -5,6 +5,7 @@ from webapp.config.settings import *  # noqa: F403  (Django's documented way to 
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.sessions",  # the purge deletes those that have expired
     "webapp.accounts",
     "webapp.departments",
     "webapp.studies",
@@ -12,6 +13,7 @@ INSTALLED_APPS = [
     "webapp.reviews",
     "webapp.notifications",
     "webapp.ops",
+    "webapp.retention",
 ]
 ROOT_URLCONF = ""  # no request comes here
 MIDDLEWARE = []

@@ -12,7 +12,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
@@ -28,7 +28,7 @@ from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import signatures
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import of_study
-from webapp.studies.services import cancellation, uploads
+from webapp.studies.services import cancellation, deletion, uploads
 from webapp.studies.waiting import ImageState, study_states, until_changed
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
     return {
         "image": found,
         "may_cancel": permissions.may_cancel(_identity(request), found),
+        "may_delete": permissions.may_delete(_identity(request), found),
         "before": Image.objects.sent_before(found).first(),
     }
 
@@ -136,6 +137,14 @@ def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _image(request, pk, permissions.may_cancel)
     cancellation.cancel_image(found)
     return redirect(found)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def image_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Ask whether an image shall be deleted, and delete it."""
+    found = _image(request, pk, permissions.may_delete)
+    return _delete(request, found, found.study or "home")
 
 
 @require_POST
@@ -178,6 +187,7 @@ def _study_context(request: HttpRequest, found: Study) -> dict[str, Any]:
         "study": found,
         "progress": progress,
         "may_cancel": permissions.may_cancel(_identity(request), found),
+        "may_delete": permissions.may_delete(_identity(request), found),
         "final": progress.status in ("finished", "cancelled"),
         "page": Paginator(images, PAGE).get_page(request.GET.get("page")),
     }
@@ -188,3 +198,19 @@ def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _study(request, pk, permissions.may_cancel)
     cancellation.cancel_study(found)
     return redirect(found)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def study_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Ask whether a study shall be deleted, and delete it."""
+    found = _study(request, pk, permissions.may_delete)
+    return _delete(request, found, "home")
+
+
+def _delete(request: HttpRequest, row: Image | Study, then: Study | str) -> HttpResponse:
+    if request.method == "POST":
+        deletion.DELETE[type(row)](row)
+        return redirect(then)
+    counts = {str(model._meta.verbose_name_plural): number for model, number in deletion.count([row]).items()}
+    return render(request, "dashboard/delete.html", {"row": row, "counts": counts})

@@ -42,6 +42,7 @@ STATUSES = {
     "idempotency_key_reused": 422,
     "image_corrupt": 400,
     "invalid_base64": 400,
+    "invalid_cursor": 400,
     "invalid_job_token": 401,
     "no_heatmap": 404,
     "no_token": 400,
@@ -57,6 +58,7 @@ STATUSES = {
     "too_many_webhooks": 409,
     "webhook_inactive": 409,
     "webhook_url_refused": 400,
+    "unknown_parameter": 400,
 }
 
 

@@ -1,4 +1,4 @@
-"""Reviews, to be read: a verdict is changed by whoever gave it."""
+"""Reviews, to be read: a verdict is changed by whoever gave it, and is deleted with its image only."""
 
 from django.contrib import admin
 
@@ -9,5 +9,8 @@ from webapp.studies.admin import ReadOnly
 @admin.register(models.Review)
 class ReviewAdmin(ReadOnly):
     list_display = ("image", "verdict", "reviewer", "updated_at")
-    list_filter = ("verdict", "reviewer")
-    search_fields = ("image__id", "image__filename", "comment")
+    list_select_related = ("image", "reviewer")
+    list_filter = ("verdict",)
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("=reviewer__username",)

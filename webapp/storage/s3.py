@@ -1,8 +1,9 @@
 """Files in an S3-compatible store."""
 
 import io
+import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from tempfile import SpooledTemporaryFile
@@ -14,13 +15,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files import File
 from storages.backends.s3 import S3Storage as BaseS3Storage
 
-from webapp.storage.folder import StorageUnavailable
+from webapp.storage.folder import StorageUnavailable, StoredFile
+
+logger = logging.getLogger(__name__)
 
 #: Larger files are kept on the disk while they are read.
 IN_MEMORY = 8 * 2**20
 GONE = ("NoSuchKey", "404")
 #: What one request for a part of a file asks for, at least.
 PART = 4 * 2**20
+#: Keys that one request can delete.
+DELETED_AT_ONCE = 1000
 
 
 @contextmanager
@@ -131,6 +136,36 @@ class S3Storage(BaseS3Storage):
 
     def size(self, name: str) -> int:
         return self._translated(super().size, name)
+
+    def delete_many(self, names: Collection[str]) -> list[str]:
+        """Delete files, a thousand with a request; see :meth:`webapp.storage.folder.LocalStorage.delete_many`."""
+        wanted: list[str] = list(names)
+        left: list[str] = []
+        for start in range(0, len(wanted), DELETED_AT_ONCE):
+            keys = {self._normalize_name(name): name for name in wanted[start : start + DELETED_AT_ONCE]}
+            request = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            try:
+                answer = self._translated(partial(self.bucket.delete_objects, Delete=request))
+            except OSError as error:
+                logger.warning("%d files cannot be deleted: %s", len(keys), type(error).__name__)
+                left += keys.values()
+                continue
+            left += [keys[error["Key"]] for error in answer.get("Errors", ())]
+        return left
+
+    def walk(self, kind: str, after: str = "") -> Iterator[StoredFile]:
+        """The files of a kind, in the order of their names; see :meth:`webapp.storage.folder.LocalStorage.walk`."""
+        root = self._normalize_name("")
+        listed = self.connection.meta.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket_name,
+            Prefix=f"{self._normalize_name(kind)}/",
+            **({"StartAfter": self._normalize_name(after)} if after else {}),
+        )
+        with _errors(kind):
+            for page in listed:
+                for item in page.get("Contents", ()):
+                    name = item["Key"].removeprefix(root).lstrip("/")
+                    yield StoredFile(name, item["LastModified"].timestamp(), item["Size"])
 
     def is_there(self) -> bool:
         """Whether the bucket answers."""

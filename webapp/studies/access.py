@@ -8,9 +8,9 @@ from django.shortcuts import get_object_or_404
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.refusals import Refused
-from webapp.studies.models import Image, Study
+from webapp.studies.models import Image, Patient, Study
 
-Found = TypeVar("Found", Image, Study)
+Found = TypeVar("Found", Image, Study, Patient)
 
 
 def visible_image(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
@@ -29,6 +29,11 @@ def visible_study(identity: Identity, pk: UUID, may: permissions.Predicate = per
     """A study with its patient and department; errors as of :func:`visible_image`."""
     studies = Study.objects.visible_to(identity).select_related("patient", "department")
     return _allowed(identity, get_object_or_404(studies, pk=pk), may)
+
+
+def visible_patient(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Patient:
+    """A patient; errors as of :func:`visible_image`."""
+    return _allowed(identity, get_object_or_404(Patient.objects.visible_to(identity), pk=pk), may)
 
 
 def _allowed(identity: Identity, found: Found, may: permissions.Predicate) -> Found:

@@ -30,6 +30,15 @@ class ReadingState(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class StudyStatus(models.TextChoices):
+    """Where a study stands; derived from its images and ZIPs."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
 class Priority(models.TextChoices):
     """Interactive images go before bulk ones."""
 

@@ -8,7 +8,27 @@ from django.urls import reverse
 
 from webapp.studies.choices import FINAL, Priority, ReadingState, ResultGroup, Status, group_bounds
 from webapp.studies.ownership import Owned, Sent, once_for_each_owner
-from webapp.studies.querysets import ArchiveQuerySet, ImageQuerySet, ReadingQuerySet, StudyQuerySet
+from webapp.studies.querysets import (
+    ArchiveQuerySet,
+    ImageQuerySet,
+    PatientQuerySet,
+    ReadingQuerySet,
+    StudyQuerySet,
+)
+
+
+def lists_by(field: str, prefix: str) -> list[models.Index]:
+    """The indexes of a list of all rows in pages, of its search, and of the daily purge of guests' rows.
+
+    Args:
+        field: whose beginning is searched; with PostgreSQL's operator class for that, which others ignore.
+        prefix: of the indexes' names.
+    """
+    return [
+        models.Index(fields=["-created_at", "-id"], name=f"{prefix}_list"),
+        models.Index(fields=[field], opclasses=["varchar_pattern_ops"], name=f"{prefix}_search"),
+        models.Index(fields=["created_at"], condition=models.Q(guest__isnull=False), name=f"{prefix}_guests"),
+    ]
 
 
 class Patient(Owned):
@@ -19,6 +39,8 @@ class Patient(Owned):
 
     identifier = models.CharField(max_length=128)
 
+    objects = PatientQuerySet.as_manager()
+
     class Meta(Owned.Meta):
         constraints = [
             *Owned.Meta.constraints,
@@ -26,6 +48,12 @@ class Patient(Owned):
                 models.UniqueConstraint(fields=[owner, "identifier"], name=f"patient_of_{owner}")
                 for owner in ("owner", "guest", "department")
             ),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "-created_at"]),
+            models.Index(fields=["guest", "-created_at"]),
+            models.Index(fields=["department", "-created_at"]),
+            *lists_by("identifier", "studies_patient"),
         ]
 
     def __str__(self) -> str:
@@ -50,6 +78,7 @@ class Study(Sent):
             models.Index(fields=["guest", "-created_at"]),
             models.Index(fields=["department", "-created_at"]),
             models.Index(fields=["uploaded_by", "-created_at"]),
+            *lists_by("name", "studies_study"),
         ]
 
     def __str__(self) -> str:
@@ -173,6 +202,10 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["status", "finished_at"]),
             # Those whose first message has not been sent yet, which are few at any time.
             models.Index(fields=["dispatched_at"], condition=models.Q(dispatches=0), name="image_never_sent"),
+            # Lists in pages: of all images, of those with a status, and of a study.
+            models.Index(fields=["status", "-created_at", "-id"], name="studies_image_status_list"),
+            models.Index(fields=["study", "created_at", "id"], name="studies_image_study_list"),
+            *lists_by("filename", "studies_image"),
         ]
 
     def __str__(self) -> str:

@@ -7,18 +7,28 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.conf import settings
-from django.db import models
-from django.db.models import Count, Q
+from django.db import connection, models
+from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models.functions import Left
 from django.utils import timezone
 
 from webapp.departments import permissions
-from webapp.studies.choices import WAITING, ReadingState, Status
+from webapp.studies.choices import FINAL, WAITING, ReadingState, Status, StudyStatus
 
 if TYPE_CHECKING:
     from webapp.accounts.identity import Identity
 
 
+#: As many matches as a list is searched for in its own order.
+MANY = 1000
+#: The last of all characters.
+LAST = chr(0x10FFFF)
+
+
 class OwnedQuerySet(models.QuerySet[Any]):
+    #: Fields whose beginning :meth:`search` looks at. Each has an index.
+    searched: tuple[str, ...] = ()
+
     def visible_to(self, identity: "Identity") -> Self:
         """What the identity may see; see :mod:`webapp.departments.permissions`."""
         return self.filter(permissions.visible(identity))
@@ -32,9 +42,73 @@ class OwnedQuerySet(models.QuerySet[Any]):
         both = [*latest.filter(owner=identity.user)[:limit], *latest.filter(uploaded_by=identity.user)[:limit]]
         return sorted(both, key=attrgetter("created_at"), reverse=True)[:limit]
 
+    def search(self, text: str) -> Self:
+        """Rows whose id is the text, or whose name or patient begins with it; letters count as they are written."""
+        try:
+            return self.filter(pk=UUID(text))
+        except ValueError:
+            pass
+        few: set[Any] = set()
+        for field in self.searched:
+            found = list(self.model._base_manager.filter(_begins_with(field, text)).values_list("pk", flat=True)[:MANY])
+            few.update(found)
+            if len(found) == MANY:
+                return self._search_in_order(text)
+        return self.filter(pk__in=few)
+
+    def _search_in_order(self, text: str) -> Self:
+        """The same by a comparison that no index serves: of many matches the first are soon found in the list's order,
+        where the index would have the database sort all of them.
+        """
+        beginnings = {f"_{field}": Left(field, len(text)) for field in self.searched}
+        matches = Q(*((name, text) for name in beginnings), _connector=Q.OR)
+        return self.alias(**beginnings).filter(matches)
+
+
+def _begins_with(field: str, text: str) -> Q:
+    """A comparison that an index on the field serves."""
+    if connection.vendor == "postgresql":
+        # By an index with the operator class varchar_pattern_ops; others compare by the database's language.
+        return Q((f"{field}__startswith", text))
+    return Q((f"{field}__gte", text), (f"{field}__lt", text + LAST))
+
+
+class PatientQuerySet(OwnedQuerySet):
+    searched = ("identifier",)
+
 
 class StudyQuerySet(OwnedQuerySet):
-    pass
+    searched = ("name", "patient__identifier")
+
+    def with_status(self, status: str) -> Self:
+        """Studies with a status of :data:`webapp.studies.choices.StudyStatus`."""
+        if status == StudyStatus.CANCELLED:
+            return self.filter(cancelled_at__isnull=False)
+        open_ = self.filter(cancelled_at__isnull=True)
+        if status == StudyStatus.FINISHED:
+            return open_.at_rest()
+        begun = Exists(self._related("images").filter(study=OuterRef("pk"), status__in=FINAL))
+        return open_.filter(self._busy()).filter(begun if status == StudyStatus.RUNNING else ~begun)
+
+    def at_rest(self) -> Self:
+        """Studies none of whose images waits, and none of whose ZIPs is still to be unpacked."""
+        return self.exclude(self._busy())
+
+    def _busy(self) -> Q:
+        # In their index's order: SQLite would read that of all studies, which has every column that is asked for.
+        waiting = self._related("images").filter(status__in=WAITING).order_by("status", "-created_at", "-id")
+        packed = self._related("archives").exclude(state__in=("unpacked", "failed")).order_by()
+        # Few ids are asked for first: a subquery would be compared with each study that there is.
+        few = [pk for rows in (waiting, packed) for pk in rows.values_list("study", flat=True)[: 10 * MANY]]
+        if len(few) < 10 * MANY:
+            return Q(pk__in={pk for pk in few if pk})
+        named = waiting.order_by().filter(study__isnull=False)
+        return Q(pk__in=named.values("study")) | Q(pk__in=packed.values("study"))
+
+    def _related(self, name: str) -> models.QuerySet[Any]:
+        model: Any = self.model._meta.get_field(name).related_model
+        rows: models.QuerySet[Any] = model._base_manager.all()
+        return rows
 
 
 def overdue() -> Q:
@@ -53,6 +127,8 @@ def overdue() -> Q:
 
 
 class ImageQuerySet(OwnedQuerySet):
+    searched = ("filename", "patient__identifier")
+
     def sent_before(self, image: Any) -> Self:
         """Earlier images of the same owner with the same content, the newest first, without those that have failed."""
         if not image.sha256:

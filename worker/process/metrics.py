@@ -4,7 +4,7 @@ The prefork child does the work, so it counts into files that its parent, or the
 (:mod:`worker.process.exposition`). Importing this needs neither Django nor a deep-learning framework.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from prometheus_client import Counter, Histogram
@@ -24,6 +24,9 @@ model_seconds = Histogram("pneumoqueue_model_seconds", "Time of a batch in the m
 batches_lost = Counter("pneumoqueue_batches_lost", "Batches whose process died with them")
 starts = Counter("pneumoqueue_worker_starts", "Starts of processes that do a worker's work", ["role"])
 deliveries = Counter("pneumoqueue_outbox_deliveries", "Attempts to deliver what is in the outbox", ["kind", "outcome"])
+
+purged = Counter("pneumoqueue_purged", "What the purge deleted, and rows that it found without files", ["what"])
+purges = Counter("pneumoqueue_purges", "Runs of the purge, and whether they got to their end", ["complete"])
 
 
 def prepared(priority: str, created_at: datetime, ready_at: datetime) -> None:
@@ -49,6 +52,13 @@ def batch(size: int, seconds: float) -> None:
     """The model has read a batch."""
     batch_size.observe(size)
     model_seconds.observe(seconds)
+
+
+def purge_done(removed: Mapping[str, int], *, complete: bool) -> None:
+    """A run of the purge has come to its end."""
+    purges.labels("yes" if complete else "no").inc()
+    for what, count in removed.items():
+        purged.labels(what).inc(count)
 
 
 def _seconds(first: datetime, then: datetime) -> float:

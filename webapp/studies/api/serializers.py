@@ -7,8 +7,8 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from webapp.studies.choices import Priority, ReadingState, ResultGroup, Status
-from webapp.studies.models import Image, Reading, Study
-from webapp.studies.progress import STATUSES, Progress, of_study
+from webapp.studies.models import Image, Patient, Reading, Study
+from webapp.studies.progress import STATUSES, Progress, of_studies, of_study
 
 #: So many images with the same content are named in the answer to an upload.
 DUPLICATES = 5
@@ -252,6 +252,17 @@ class AcceptedImageSerializer(ImageSerializer):
         }
 
 
+class StudyListSerializer(serializers.ListSerializer):
+    """A page of studies, with two queries for the progress of all of them."""
+
+    def to_representation(self, data: Any) -> Any:
+        studies = list(data)
+        found = of_studies(studies)
+        for study in studies:
+            study.progress = found[study.pk]
+        return super().to_representation(studies)
+
+
 class StudySerializer(serializers.ModelSerializer):
     """A study and its progress."""
 
@@ -264,21 +275,36 @@ class StudySerializer(serializers.ModelSerializer):
     status = serializers.ChoiceField(choices=STATUSES)
     total = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField())
-    eta_seconds = serializers.FloatField(allow_null=True)
+    eta_seconds = serializers.FloatField(allow_null=True, help_text="null in lists, and where nothing tells it")
     errors: Any = ArchiveErrorSerializer(many=True)
 
     class Meta:
         model = Study
+        list_serializer_class = StudyListSerializer
         fields: tuple[str, ...] = (
             "id", "url", "page_url", "name", "patient", "department", "status", "total", "counts",
             "eta_seconds", "errors", "images_url", "results_url", "created_at",
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:
-        progress: Progress = of_study(study)
+        progress: Progress = getattr(study, "progress", None) or of_study(study)
         for name in ("status", "total", "counts", "eta_seconds", "errors"):
             setattr(study, name, getattr(progress, name))
         return super().to_representation(study)
+
+
+class PatientSerializer(serializers.ModelSerializer):
+    """A patient, as whoever uploads names them."""
+
+    url = serializers.HyperlinkedIdentityField("api-patient")
+    images_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Patient
+        fields = ("id", "url", "identifier", "images_url", "created_at")
+
+    def get_images_url(self, patient: Patient) -> str:
+        return f"{reverse('api-images', request=self.context.get('request'))}?patient={patient.pk}"
 
 
 class AcceptedStudySerializer(StudySerializer):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.studies.api import predict, views
+from webapp.studies.api import patients, predict, views
 
 urlpatterns = [
     path("api/v1/images/", views.Images.as_view(), name="api-images"),
@@ -16,6 +16,8 @@ urlpatterns = [
     path("api/v1/studies/<uuid:pk>/images/", views.StudyImages.as_view(), name="api-study-images"),
     path("api/v1/studies/<uuid:pk>/results.csv", views.StudyResults.as_view(), name="api-study-results"),
     path("api/v1/studies/<uuid:pk>/cancel/", views.StudyCancel.as_view(), name="api-study-cancel"),
+    path("api/v1/patients/", patients.Patients.as_view(), name="api-patients"),
+    path("api/v1/patients/<uuid:pk>/", patients.PatientDetail.as_view(), name="api-patient"),
     path("predict", predict.Predict.as_view(), name="predict"),
     path("predict/<str:signed>", predict.predict_answer, name="predict-answer"),
 ]

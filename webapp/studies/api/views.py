@@ -9,8 +9,7 @@ from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.generics import ListAPIView
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,11 +23,12 @@ from webapp.http.schema import PROBLEM
 from webapp.refusals import Refused
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api import serializers
+from webapp.studies.api.lists import FilteredList, ImageFilters, StudyFilters
 from webapp.studies.api.once import KEY, once
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import heatmaps, responses, results_csv
 from webapp.studies.models import Image, Study
-from webapp.studies.services import cancellation, uploads
+from webapp.studies.services import cancellation, deletion, uploads
 from webapp.studies.waiting import study_states, until_final
 
 WAIT = OpenApiParameter(
@@ -55,17 +55,19 @@ def _accepted(data: dict[str, Any], identity: Identity) -> Response:
     return response
 
 
-class Images(ListAPIView):
+@extend_schema_view(get=extend_schema(parameters=[ImageFilters, TOKEN]))
+class Images(FilteredList):
     """Your images, newest first; upload one more."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser, FormParser)
     serializer_class = serializers.ImageSerializer
+    filters = ImageFilters
     queryset = Image.objects.none()
 
     def get_queryset(self) -> Any:
         own = Image.objects.visible_to(identities.identify(self.request))
-        return own.select_related("patient", "department").prefetch_related("readings").order_by("-created_at")
+        return own.select_related("patient", "department").prefetch_related("readings")
 
     @extend_schema(
         request={"multipart/form-data": serializers.UploadSerializer},
@@ -98,6 +100,12 @@ class ImageDetail(APIView):
         image = _image(request, pk)
         held = None if image.is_final else hold(request, partial(until_final, Image, pk))
         return held or Response(serializers.ImageSerializer(image, context={"request": request}).data)
+
+    @extend_schema(responses={204: None, 403: PROBLEM, 404: PROBLEM}, parameters=[TOKEN])
+    def delete(self, request: Request, pk: UUID) -> Response:
+        """Delete an image with its result, its reviews and its files."""
+        deletion.delete_image(_image(request, pk, permissions.may_delete))
+        return Response(status=204)
 
 
 class ImageCancel(APIView):
@@ -146,11 +154,19 @@ class ImageHeatmap(APIView):
         )
 
 
-class Studies(APIView):
-    """Upload many files, ZIPs among them, as one study."""
+@extend_schema_view(get=extend_schema(parameters=[StudyFilters, TOKEN]))
+class Studies(FilteredList):
+    """Your studies, newest first; upload many files, ZIPs among them, as one more."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser,)
+    serializer_class = serializers.StudySerializer
+    filters = StudyFilters
+    queryset = Study.objects.none()
+
+    def get_queryset(self) -> Any:
+        own = Study.objects.visible_to(identities.identify(self.request))
+        return own.select_related("patient", "department")
 
     @extend_schema(
         request={"multipart/form-data": serializers.StudyUploadSerializer},
@@ -186,19 +202,26 @@ class StudyDetail(APIView):
             held = hold(request, partial(until_final, Study, pk))
         return held or Response(serializers.StudySerializer(study, context={"request": request}).data)
 
+    @extend_schema(responses={204: None, 403: PROBLEM, 404: PROBLEM}, parameters=[TOKEN])
+    def delete(self, request: Request, pk: UUID) -> Response:
+        """Delete a study with all its images, their results, reviews and files."""
+        deletion.delete_study(_study(request, pk, permissions.may_delete))
+        return Response(status=204)
 
-class StudyImages(ListAPIView):
+
+class StudyImages(FilteredList):
     """A study's images, in the order of their upload; upload more of them."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser,)
     serializer_class = serializers.ImageSerializer
+    filters = ImageFilters
+    ordering = "created_at"
     queryset = Image.objects.none()
 
     def get_queryset(self) -> Any:
         study = _study(self.request, self.kwargs["pk"])
-        images = study.images.select_related("patient", "department").prefetch_related("readings")
-        return images.order_by("created_at", "pk")
+        return study.images.select_related("patient", "department").prefetch_related("readings")
 
     @extend_schema(
         request={"multipart/form-data": serializers.MoreFilesSerializer},

@@ -74,6 +74,10 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         preview=prepared.preview,
     )
     if not moved:
+        if not Image.objects.filter(pk=image.pk).exists():
+            # It was deleted while it was prepared.
+            made = [prepared.preview, *prepared.inputs.values()]
+            transaction.on_commit(partial(default_storage.delete_many, made))  # type: ignore[attr-defined]
         return False
     readings = [
         Reading(

@@ -1,0 +1,66 @@
+"""How a database would answer the queries of a piece of code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+#: Tables that can have a million rows.
+LARGE = ("studies_image", "studies_study", "studies_patient", "studies_prediction")
+
+
+@dataclass
+class Queries:
+    """The queries of a block, and their plans.
+
+    Attributes:
+        statements: SQL and parameters, in their order.
+    """
+
+    statements: list[tuple[str, Any]] = field(default_factory=list)
+
+    def bad_plans(self) -> list[str]:
+        """Those that read a whole table or sort many rows, each with its plan.
+
+        PostgreSQL may well sort the few rows of a test, so that only reading a whole table counts there.
+        """
+        return [f"{sql}\n{plan}" for sql, plan in map(self._plan, self.statements) if self._is_bad(sql, plan)]
+
+    def _plan(self, statement: tuple[str, Any]) -> tuple[str, str]:
+        sql, params = statement
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+                return sql, "\n".join(str(row[3]) for row in cursor.fetchall())
+            # On tables of a few rows reading all of them is right; what counts is whether there is another way.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {sql}", params)
+            return sql, "\n".join(str(row[0]) for row in cursor.fetchall())
+
+    def _is_bad(self, sql: str, plan: str) -> bool:
+        # What was found by a list of ids, or belongs to one patient, are few rows, which may be sorted.
+        few = any(found in plan for found in ("(id=?)", "(patient_id=?)"))
+        for line in plan.splitlines():
+            if "TEMP B-TREE FOR ORDER BY" in line and not few:
+                return True
+            walks = line.startswith("SCAN ") or "Seq Scan on" in line
+            # A list is walked along its index until its page is full.
+            if walks and any(table in line for table in LARGE) and not ("USING" in line and "LIMIT" in sql):
+                return True
+        return False
+
+
+@contextmanager
+def recorded() -> Iterator[Queries]:
+    """Record the queries of a block that read, change or delete rows of the large tables."""
+    queries = Queries()
+
+    def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith(("SELECT", "UPDATE", "DELETE")) and any(table in sql for table in LARGE):
+            queries.statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(record):
+        yield queries

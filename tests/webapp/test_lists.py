@@ -1,0 +1,186 @@
+"""Lists of images, studies and patients: pages, and the parameters that narrow them."""
+
+from base64 import b64encode
+from datetime import UTC, datetime
+
+import pytest
+from django.utils import timezone
+
+from webapp.studies.choices import Status, StudyStatus
+from webapp.studies.models import Archive, Image, Patient, Study
+from webapp.studies.progress import of_study
+
+LISTS = ("/api/v1/images/", "/api/v1/studies/", "/api/v1/patients/")
+
+
+def ids(client, url, **params):
+    answer = client.get(url, params)
+    assert answer.status_code == 200, answer.content
+    return [row["id"] for row in answer.json()["results"]]
+
+
+@pytest.fixture
+def owned(user, make_image, make_study):
+    """Three images of two patients, one of them in a study."""
+    patients = [Patient.objects.create(owner=user, identifier=f"P-{n}") for n in range(2)]
+    study = Study.objects.create(owner=user, name="ward 3", patient=patients[0])
+    return [
+        make_image(Status.SUCCEEDED, owner=user, filename="alpha.png", patient=patients[0], study=study),
+        make_image(Status.FAILED, owner=user, filename="alphabet.png", patient=patients[1]),
+        make_image(Status.QUEUED, owner=user, filename="Beta.png"),
+    ]
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
+def test_pages_hold_every_row_once_though_others_arrive(user_client, user, make_image, ordering):
+    made = [str(make_image(owner=user).pk) for _ in range(7)]
+    seen, url = [], f"/api/v1/images/?page_size=3&ordering={ordering}"
+    while url:
+        page = user_client.get(url).json()
+        seen += [row["id"] for row in page["results"]]
+        url = page["next"]
+        if ordering == "-created_at":
+            make_image(owner=user)
+    assert seen == (made if ordering == "created_at" else made[::-1])
+
+
+def test_rows_of_one_moment_come_in_one_order(user_client, user, make_image):
+    for _ in range(7):
+        make_image(owner=user)
+    Image.objects.update(created_at=timezone.now())
+    seen, url = [], "/api/v1/images/?page_size=2"
+    while url:
+        page = user_client.get(url).json()
+        seen += [row["id"] for row in page["results"]]
+        url = page["next"]
+    assert len(seen) == len(set(seen)) == 7
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_page_numbers_are_refused_with_the_way_out(client, problem, url):
+    assert "next" in problem(client.get(f"{url}?page=2"), 400, "unknown_parameter")["detail"]
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_an_unknown_parameter_is_an_error(client, problem, url):
+    detail = problem(client.get(f"{url}?statsu=failed"), 400, "unknown_parameter")["detail"]
+    assert "statsu" in detail
+    assert "search" in detail
+
+
+@pytest.mark.parametrize("url", LISTS)
+@pytest.mark.parametrize(
+    "cursor", [b"x", b64encode(b"p=tomorrow"), b64encode(b"p=2026-13-45"), b64encode(b"p=2026-01-01")]
+)
+def test_a_cursor_that_is_none_is_an_error(client, problem, url, cursor):
+    problem(client.get(url, {"cursor": cursor.decode()}), 400, "invalid_cursor")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["status=done", "study=1", "created_after=yesterday", "created_before=2026-02-30", "ordering=name", "search=a%00b"],
+)
+def test_a_value_that_cannot_be_is_an_error(client, problem, query):
+    problem(client.get(f"/api/v1/images/?{query}"), 400, "invalid_request")
+
+
+# --- filters --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"search": "alpha"}, {0, 1}),
+        ({"search": "alphab"}, {1}),
+        ({"search": "beta"}, set()),
+        ({"search": "P-1"}, {1}),
+        ({"search": "lpha"}, set()),
+        ({"search": "alpha%"}, set()),
+        ({"status": "failed"}, {1}),
+        ({"patient": "P-0"}, {0}),
+        ({"patient": "nobody"}, set()),
+        ({"status": "succeeded", "search": "alpha"}, {0}),
+    ],
+)
+@pytest.mark.parametrize("many", [1000, 1])
+def test_images_are_narrowed(user_client, owned, params, found, many, monkeypatch):
+    monkeypatch.setattr("webapp.studies.querysets.MANY", many)
+    assert set(ids(user_client, "/api/v1/images/", **params)) == {str(owned[n].pk) for n in found}
+
+
+def test_images_are_found_by_ids(user_client, owned):
+    first = owned[0]
+    for name, value in (("search", first.pk), ("patient", first.patient.pk), ("study", first.study.pk)):
+        assert ids(user_client, "/api/v1/images/", **{name: value}) == [str(first.pk)]
+
+
+def test_images_are_found_by_time(user_client, user, make_image):
+    early, late = make_image(owner=user), make_image(owner=user)
+    Image.objects.filter(pk=early.pk).update(created_at=datetime(2026, 3, 1, 12, tzinfo=UTC))
+    Image.objects.filter(pk=late.pk).update(created_at=datetime(2026, 3, 2, tzinfo=UTC))
+    assert ids(user_client, "/api/v1/images/", created_after="2026-03-02") == [str(late.pk)]
+    assert ids(user_client, "/api/v1/images/", created_before="2026-03-02T00:00:00Z") == [str(early.pk)]
+    assert ids(user_client, "/api/v1/images/", created_after="2026-03-01T12:00:00+00:00", ordering="created_at") == [
+        str(early.pk), str(late.pk),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["search", "patient", "study"])
+def test_no_filter_shows_what_is_another_persons(client, owned, name):
+    first = owned[0]
+    value = {"search": first.pk, "patient": first.patient.pk, "study": first.study.pk}[name]
+    assert ids(client, "/api/v1/images/", **{name: value}) == []
+    assert ids(client, "/api/v1/images/", search="alpha") == []
+
+
+@pytest.mark.parametrize("status", StudyStatus.values)
+def test_studies_are_found_by_the_status_that_they_show(user_client, user, make_study, status):
+    made = [
+        make_study(*statuses, owner=user)
+        for statuses in (
+            (), (Status.SUCCEEDED,), (Status.QUEUED, Status.READY), (Status.QUEUED, Status.FAILED), (Status.RUNNING,)
+        )
+    ]  # fmt: skip
+    made.append(make_study(Status.CANCELLED, owner=user, cancelled_at=timezone.now()))
+    packed = make_study(Status.SUCCEEDED, owner=user)
+    Archive.objects.create(study=packed, filename="a.zip", total=2, dispatched_at=timezone.now())
+    made.append(packed)
+    shown = {str(study.pk) for study in made if of_study(study).status == status}
+    assert shown
+    assert set(ids(user_client, "/api/v1/studies/", status=status)) == shown
+    for row in user_client.get("/api/v1/studies/", {"status": status}).json()["results"]:
+        assert (row["status"], row["eta_seconds"]) == (status, None)
+
+
+def test_studies_and_patients_are_searched(user_client, owned):
+    study = owned[0].study
+    for value in ("ward", "P-0", study.pk):
+        assert ids(user_client, "/api/v1/studies/", search=value) == [str(study.pk)]
+    assert ids(user_client, "/api/v1/studies/", patient="P-1") == []
+    (patient,) = user_client.get("/api/v1/patients/", {"search": "P-1"}).json()["results"]
+    assert patient["identifier"] == "P-1"
+    assert ids(user_client, patient["images_url"]) == [str(owned[1].pk)]
+    assert user_client.get(patient["url"]).json() == patient
+
+
+def test_a_page_of_studies_takes_as_many_queries_as_one(user_client, user, make_study, django_assert_num_queries):
+    make_study(Status.SUCCEEDED, owner=user)
+    with django_assert_num_queries(7):
+        assert len(ids(user_client, "/api/v1/studies/")) == 1
+    for _ in range(4):
+        make_study(Status.SUCCEEDED, Status.QUEUED, owner=user)
+    with django_assert_num_queries(7):
+        assert len(ids(user_client, "/api/v1/studies/")) == 5
+
+
+def test_a_long_queue_ahead_is_counted_without_its_order(make_image, make_study, monkeypatch):
+    monkeypatch.setattr("webapp.studies.progress.images_per_second", lambda: 2.0)
+    study = make_study(Status.QUEUED)
+    for priority in ("interactive", "interactive", "bulk"):
+        make_image(Status.QUEUED, priority=priority)
+    assert of_study(study).eta_seconds == 1.5  # bulk images that came later are read later
+    monkeypatch.setattr("webapp.studies.progress.AHEAD", 2)
+    assert of_study(study).eta_seconds == 2.0

@@ -1,0 +1,36 @@
+"""The made-up rows of ``manage.py seed``."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Patient, Reading, Study
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_made_as_the_service_would_have_left_them(statements):
+    before = connection.introspection.get_constraints(connection.cursor(), Image._meta.db_table)
+    call_command("seed", images=300, studies=30)
+    assert (Image.objects.count(), Study.objects.count(), Patient.objects.count()) == (300, 30, 30)
+    read = Image.objects.filter(status=Status.SUCCEEDED)
+    assert Reading.objects.filter(state="succeeded").count() == read.count() > 200
+    assert {image.result.group for image in read[:50]} == {"positive", "unclear", "negative"}
+    image = Image.objects.filter(status=Status.SUCCEEDED).select_related("study", "patient").first()
+    image.full_clean(exclude=["owner"])
+    assert (image.owner_id, image.guest) == (image.study.owner_id, image.study.guest)
+    assert image.patient_id == image.study.patient_id
+    assert image.created_at < image.finished_at or image.created_at == image.finished_at
+    connection.check_constraints()
+    assert connection.introspection.get_constraints(connection.cursor(), Image._meta.db_table).keys() == before.keys()
+
+
+def test_rows_of_patients_are_not_mixed_with_made_up_ones(make_image, settings):
+    settings.ENVIRONMENT = "production"
+    with pytest.raises(CommandError, match="production"):
+        call_command("seed", images=1, studies=1)
+    settings.ENVIRONMENT = "development"
+    make_image()
+    with pytest.raises(CommandError, match="images already"):
+        call_command("seed", images=1, studies=1)
+    assert Image.objects.count() == 1

@@ -1,0 +1,23 @@
+"""When uploads are deleted."""
+
+from datetime import datetime
+
+from django import template
+from django.conf import settings
+
+from webapp.retention import policy
+from webapp.studies.ownership import Owned
+
+register = template.Library()
+
+
+@register.filter
+def delete_after(owned: Owned) -> datetime | None:
+    """From when on the purge deletes an upload; None where it is kept."""
+    return policy.delete_after(owned)
+
+
+@register.simple_tag
+def guest_hours() -> int:
+    """Hours after which a guest's uploads are deleted; 0 where they are kept."""
+    return int(settings.GUEST_RETENTION_HOURS)

@@ -1,0 +1,50 @@
+"""How long uploads are kept, by who owns them."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from webapp.departments.models import Department
+from webapp.studies.ownership import Owned
+
+
+def lifetime(owned: Owned) -> timedelta | None:
+    """How long an upload is kept; None without a limit."""
+    if owned.guest:
+        return _guests()
+    return _department(owned.department) if owned.department else _persons()
+
+
+def delete_after(owned: Owned) -> datetime | None:
+    """From when on the purge deletes an upload; None where it is kept."""
+    kept = lifetime(owned)
+    return owned.created_at + kept if kept else None
+
+
+def expired() -> list[Q]:
+    """One condition for each kind of owner: its uploads whose time is over."""
+    now = timezone.now()
+    rules = []
+    if kept := _guests():
+        rules.append(Q(guest__isnull=False, created_at__lt=now - kept))
+    if kept := _persons():
+        rules.append(Q(owner__isnull=False, created_at__lt=now - kept))
+    limited = Department.objects.filter(retention_days__gt=0)
+    return rules + [
+        Q(department=department, created_at__lt=now - timedelta(days=department.retention_days or 0))
+        for department in limited
+    ]
+
+
+def _department(department: Department) -> timedelta | None:
+    return timedelta(days=department.retention_days or 0) or None
+
+
+def _guests() -> timedelta | None:
+    return timedelta(hours=settings.GUEST_RETENTION_HOURS) or None
+
+
+def _persons() -> timedelta | None:
+    return timedelta(days=settings.PERSON_RETENTION_DAYS) or None

@@ -1,0 +1,161 @@
+"""The purge: a run of bounded time that deletes what has expired and what nobody refers to, and reports it.
+
+Whatever a run does not get to is left to the next.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from webapp.ops.models import Worker
+from webapp.retention import policy, sweep
+from webapp.retention.models import PurgeReport
+from webapp.studies.choices import WAITING
+from webapp.studies.models import Image, Patient, Study
+from webapp.studies.outbox import services as outbox
+from webapp.studies.services import deletion
+
+logger = logging.getLogger(__name__)
+
+#: Workers that have not been seen for so long are gone for good.
+WORKERS_KEPT = timedelta(days=1)
+DELIVERIES_KEPT = timedelta(days=30)
+REPORTS_KEPT = timedelta(days=90)
+STUDIES = 50
+
+
+@dataclass
+class Run:
+    """A run at work.
+
+    Attributes:
+        report: what it has done.
+        until: when it has to end, by :func:`time.monotonic`.
+        dry: count what would be deleted, and delete nothing.
+        force: delete orphans however many there are.
+        removed: numbers by kind.
+        unfinished: whether a step ran out of time.
+    """
+
+    report: PurgeReport
+    until: float
+    dry: bool = False
+    force: bool = False
+    removed: Counter[str] = field(default_factory=Counter)
+    unfinished: bool = False
+
+    def has_time(self) -> bool:
+        if time.monotonic() < self.until:
+            return True
+        self.unfinished = True
+        return False
+
+
+def purge(seconds: float | None = None, *, dry: bool = False, force: bool = False) -> PurgeReport:
+    """Do every step of :data:`STEPS`. One that fails is reported, and the others go on.
+
+    Args:
+        seconds: the time for all of it; ``PURGE_SECONDS`` by default.
+        dry: only count. The report is not stored.
+        force: delete files without a row even where these are more than half of all.
+    """
+    last = PurgeReport.objects.order_by("-started_at").first()
+    report = PurgeReport(positions=last.positions if last else {})
+    if not dry:
+        report.save()
+    run = Run(report, time.monotonic() + (settings.PURGE_SECONDS if seconds is None else seconds), dry, force)
+    for step in STEPS:
+        try:
+            step(run)
+        except Exception as error:
+            logger.exception("%s failed", step.__name__)
+            report.errors.append(f"{step.__name__}: {type(error).__name__}: {error}"[:500])
+    report.removed = {name: number for name, number in run.removed.items() if number}
+    report.complete = not run.unfinished and not report.errors
+    report.finished_at = timezone.now()
+    if not dry:
+        report.save()
+    logger.info("purged: %s%s", report, "" if report.complete else "; the rest is left to the next run")
+    return report
+
+
+def delete_expired(run: Run) -> None:
+    """Delete the uploads whose time is over. Those that still wait for their result are kept until they have it."""
+    for rule in policy.expired():
+        studies = Study.objects.filter(rule).at_rest().order_by("created_at")
+        images = Image.objects.filter(rule, study=None).exclude(status__in=WAITING).order_by("created_at")
+        patients = Patient.objects.filter(
+            rule,
+            ~Exists(Image.objects.filter(patient=OuterRef("pk"))),
+            ~Exists(Study.objects.filter(patient=OuterRef("pk"))),
+        )
+        if run.dry:
+            of_studies = Image.objects.filter(study__in=studies.order_by())
+            run.removed["studies.Study"] += studies.count()
+            run.removed["studies.Image"] += images.count() + of_studies.count()
+            run.removed["studies.Patient"] += patients.count()
+            continue
+        while run.has_time() and (found := list(studies[:STUDIES])):
+            for study in found:
+                if run.has_time():
+                    _add(run, deletion.delete_study(study))
+        while run.has_time() and (ids := list(images.values_list("pk", flat=True)[: deletion.CHUNK])):
+            _add(run, deletion.delete_images(Image.objects.filter(pk__in=ids)))
+        while run.has_time() and (ids := list(patients.values_list("pk", flat=True)[: deletion.CHUNK])):
+            for patient in Patient.objects.filter(pk__in=ids):
+                _add(run, deletion.delete_patient(patient))
+
+
+def _add(run: Run, deleted: deletion.Deleted) -> None:
+    run.removed.update(deleted.as_dict())
+
+
+def sweep_storage(run: Run) -> None:
+    """Delete files that no row names, and find rows whose files are gone: once a day, over several runs if needed."""
+    sweep.delete_orphans(run)
+    sweep.delete_broken_off_uploads(run)
+    sweep.find_missing(run)
+
+
+def clear_sessions(run: Run) -> None:
+    """Delete the sessions that have expired, as ``manage.py clearsessions`` does."""
+    if not run.dry:
+        import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+
+
+def forget_dead_workers(run: Run) -> None:
+    _delete(run, "ops.Worker", Worker.objects.filter(seen_at__lt=timezone.now() - WORKERS_KEPT))
+
+
+def forget_deliveries(run: Run) -> None:
+    """Delete what arrived at other systems long ago."""
+    if not run.dry:
+        run.removed["outbox.Delivery"] += outbox.purge(DELIVERIES_KEPT.days)
+
+
+def forget_old_reports(run: Run) -> None:
+    _delete(run, "retention.PurgeReport", PurgeReport.objects.filter(started_at__lt=timezone.now() - REPORTS_KEPT))
+
+
+def _delete(run: Run, name: str, rows: Any) -> None:
+    run.removed[name] += rows.count() if run.dry else rows.delete()[0]
+
+
+#: What a run does, in this order. Whoever has rows that expire adds a function here.
+STEPS: tuple[Callable[[Run], None], ...] = (
+    delete_expired,
+    clear_sessions,
+    forget_dead_workers,
+    forget_deliveries,
+    forget_old_reports,
+    sweep_storage,
+)

@@ -1,0 +1,151 @@
+"""Storage and database compared: files that no row names, and rows whose files are gone.
+
+Both go through everything once a day, in the order of names and of ids, and remember where they stopped.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db.models import Prefetch
+from django.utils import timezone
+
+from webapp.storage.folder import StorageUnavailable
+from webapp.studies.models import Archive, Image, Reading
+from webapp.transfer.files import named_by
+
+if TYPE_CHECKING:
+    from webapp.retention.services import Run
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: The folders of the storage that hold nothing but files of rows.
+KINDS = ("archives", "inputs", "previews", "uploads")
+#: A younger file may belong to a row that is not committed yet.
+AGE = timedelta(days=1)
+#: After a whole pass the next one waits so long.
+PAUSE = timedelta(hours=23)
+CHUNK = 500
+THREADS = 8
+#: More orphans than this, if they are also more than half of all files, are a sign of the wrong database.
+SUSPICIOUS = 100
+REPORTED = 100
+
+
+class TooManyOrphans(Exception):
+    """More than half of the files have no row."""
+
+
+def delete_orphans(run: "Run") -> None:
+    """Delete the files that are older than a day and that no row names.
+
+    Raises:
+        TooManyOrphans: nothing more is deleted, unless the run is forced to.
+    """
+    position = _position(run, "orphans")
+    if position is None:
+        return
+    seen = orphans = 0
+    latest = time.time() - AGE.total_seconds()
+    for kind in KINDS:
+        if position and kind < position.split("/")[0]:
+            continue
+        for files in _chunks(default_storage.walk(kind, after=position)):  # type: ignore[attr-defined]
+            if not run.has_time():
+                _remember(run, "orphans", position)
+                return
+            named = _named([file.name for file in files])
+            found = {file.name: file.size for file in files if file.modified < latest and file.name not in named}
+            seen, orphans = seen + len(files), orphans + len(found)
+            if orphans > max(SUSPICIOUS, seen / 2) and not run.force:
+                raise TooManyOrphans(
+                    f"{orphans} of {seen} files have no row. If the database is the right one, use --force"
+                )
+            left = [] if run.dry else default_storage.delete_many(list(found))  # type: ignore[attr-defined]
+            run.removed["orphans"] += len(found) - len(left)
+            run.removed["orphan_bytes"] += sum(size for name, size in found.items() if name not in left)
+            position = files[-1].name
+    _remember(run, "orphans", None)
+
+
+def _named(names: list[str]) -> set[str]:
+    """Those of some files that rows name. A file's own name begins with its row's id, an input's with its image's."""
+    ids = []
+    for name in names:
+        try:
+            ids.append(UUID(PurePosixPath(name).name[:36]))
+        except ValueError:
+            continue
+    images = Image.objects.filter(pk__in=ids).only("file", "preview", "sha256")
+    readings = Reading.objects.filter(image__in=ids).only("input")
+    archives = Archive.objects.filter(pk__in=ids).only("file", "state")
+    return {one.name for row in (*images, *readings, *archives) for one in named_by(row)}
+
+
+def find_missing(run: "Run") -> None:
+    """Report the images whose files are gone."""
+    position = _position(run, "missing")
+    if position is None:
+        return
+    if not default_storage.is_there():  # type: ignore[attr-defined]
+        raise StorageUnavailable("the storage does not answer")
+    inputs = Prefetch("readings", Reading.objects.only("image", "input"))
+    images = Image.objects.order_by("pk").only("file", "preview", "sha256").prefetch_related(inputs)
+    with ThreadPoolExecutor(THREADS) as threads:
+        while found := list((images.filter(pk__gt=UUID(position)) if position else images)[:CHUNK]):
+            if not run.has_time():
+                _remember(run, "missing", position)
+                return
+            rows = [(image, row) for image in found for row in (image, *image.readings.all())]
+            wanted = [(image, one.name) for image, row in rows for one in named_by(row)]
+            there = threads.map(default_storage.exists, [name for _, name in wanted])
+            gone = {image.pk for (image, _), exists in zip(wanted, there, strict=True) if not exists}
+            # Some may have been deleted since they were listed.
+            for pk in Image.objects.filter(pk__in=gone).values_list("pk", flat=True):
+                run.removed["rows_without_files"] += 1
+                logger.warning("image %s has no file", pk, extra={"image_id": str(pk)})
+                if len(run.report.missing) < REPORTED:
+                    run.report.missing.append(str(pk))
+            position = str(found[-1].pk)
+    _remember(run, "missing", None)
+
+
+def delete_broken_off_uploads(run: "Run") -> None:
+    """Delete what a web process that was killed has left of the uploads that it was receiving."""
+    if not settings.FILE_UPLOAD_TEMP_DIR:
+        return
+    latest = time.time() - AGE.total_seconds()
+    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
+        if run.has_time() and path.stat().st_mtime < latest:
+            run.removed["broken_off_uploads"] += 1
+            if not run.dry:
+                path.unlink(missing_ok=True)
+
+
+def _position(run: "Run", what: str) -> str | None:
+    """Where a pass goes on, empty at its beginning; None where the last one has ended not long ago."""
+    if run.dry or run.force:
+        return ""
+    stored: dict[str, Any] = run.report.positions.get(what, {})
+    if (done := stored.get("done_at")) and timezone.now() - datetime.fromisoformat(done) < PAUSE:
+        return None
+    return str(stored.get("after", ""))
+
+
+def _remember(run: "Run", what: str, after: str | None) -> None:
+    run.report.positions[what] = {"done_at": timezone.now().isoformat()} if after is None else {"after": after}
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk

@@ -1,0 +1,200 @@
+"""Delete images, studies, patients and guests, with every row that belongs to them and every file that they name.
+
+Rows go first, a chunk in one transaction; their files go when it is committed. A file that cannot be deleted is left to
+the orphan sweep (:mod:`webapp.retention.sweep`). Rows of other apps that refer to an image, such as a radiologist's
+review, go with it and are counted.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+from django.db.models import CASCADE, Model, Q, QuerySet
+
+from webapp.studies.choices import WAITING
+from webapp.studies.models import Archive, Image, Patient, Reading, Study
+from webapp.studies.ownership import Owned
+from webapp.studies.services.cancellation import cancel_study
+from webapp.studies.services.completion import study_progressed
+from webapp.studies.transactions import atomically
+
+logger = logging.getLogger(__name__)
+
+#: Images deleted in one transaction: SQLite's write lock is held for some 50 ms.
+CHUNK = 100
+ATTEMPTS = 5
+
+
+@dataclass
+class Deleted:
+    """What was deleted.
+
+    Attributes:
+        rows: their number by model, such as ``{"studies.Image": 3, "reviews.Review": 1}``.
+        files: how many files were deleted.
+        files_left: how many could not be; the orphan sweep takes them.
+    """
+
+    rows: Counter[str] = field(default_factory=Counter)
+    files: int = 0
+    files_left: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        found = {**self.rows, "files": self.files, "files_left": self.files_left}
+        return {name: number for name, number in found.items() if number}
+
+
+def count(rows: Sequence[Owned]) -> dict[type[Model], int]:
+    """How many rows of each model would go with some images, studies or patients, all of one kind."""
+    ids = [row.pk for row in rows]
+    found: dict[Any, QuerySet[Any]]
+    if isinstance(rows[0], Image):
+        found = {Image: Image.objects.filter(pk__in=ids)}
+    elif isinstance(rows[0], Study):
+        found = {Study: Study.objects.filter(pk__in=ids), Image: Image.objects.filter(study__in=ids)}
+    else:
+        studies = Study.objects.filter(patient__in=ids)
+        images = Image.objects.filter(Q(patient__in=ids) | Q(study__in=studies))
+        found = {Patient: Patient.objects.filter(pk__in=ids), Study: studies, Image: images}
+    for related in Image._meta.related_objects:
+        model: Any = related.related_model
+        if related.on_delete is CASCADE:
+            found[model] = model._base_manager.filter(**{f"{related.field.name}__in": found[Image]})
+    return {model: number for model, queryset in found.items() if (number := queryset.count())}
+
+
+def delete_image(image: Image) -> Deleted:
+    """Delete one image. A worker that is reading it finds its claim gone, and its result is dropped."""
+    deleted = Deleted()
+    _delete_images([image.pk], deleted)
+    return _logged(f"image {image.pk}", deleted)
+
+
+def delete_images(images: "QuerySet[Any]") -> Deleted:
+    """Delete the images of a queryset, chunk by chunk, so that others can write in between."""
+    deleted = Deleted()
+    _delete_in_chunks(images, deleted)
+    return _logged("images", deleted)
+
+
+def delete_study(study: Study) -> Deleted:
+    """Delete a study with its images and its ZIPs.
+
+    If the process dies half-way the study is left cancelled, and can be deleted again.
+    """
+    deleted = Deleted()
+    _delete_study(study, deleted)
+    return _logged(f"study {study.pk}", deleted)
+
+
+def delete_patient(patient: Patient) -> Deleted:
+    """Delete a patient with all their studies and images."""
+    deleted = Deleted()
+    _delete_patient(patient, deleted)
+    return _logged(f"patient {patient.pk}", deleted)
+
+
+def delete_guest(guest: UUID) -> Deleted:
+    """Delete everything that a guest has uploaded."""
+    deleted = Deleted()
+    for study in Study.objects.filter(guest=guest):
+        _delete_study(study, deleted)
+    _delete_in_chunks(Image.objects.filter(guest=guest), deleted)
+    for patient in Patient.objects.filter(guest=guest):
+        _delete_patient(patient, deleted)
+    return _logged("a guest's uploads", deleted)
+
+
+#: The service for each model.
+DELETE: dict[type[Owned], Callable[[Any], Deleted]] = {
+    Image: delete_image,
+    Study: delete_study,
+    Patient: delete_patient,
+}
+
+
+def _logged(what: str, deleted: Deleted) -> Deleted:
+    transaction.on_commit(lambda: logger.info("%s deleted: %s", what, deleted.as_dict()))
+    return deleted
+
+
+def _delete_in_chunks(images: "QuerySet[Any]", deleted: Deleted) -> None:
+    while ids := list(images.order_by().values_list("pk", flat=True)[:CHUNK]):
+        _delete_images(ids, deleted)
+
+
+def _delete_study(study: Study, deleted: Deleted) -> None:
+    # Nothing more of it is unpacked or read meanwhile.
+    cancel_study(study)
+    _delete_in_chunks(study.images.all(), deleted)
+    _delete_empty_study(study.pk, deleted)
+
+
+def _delete_patient(patient: Patient, deleted: Deleted) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        for study in patient.studies.all():
+            _delete_study(study, deleted)
+        _delete_in_chunks(patient.images.all(), deleted)
+        try:
+            _delete_empty_patient(patient.pk, deleted)
+            return
+        except IntegrityError:
+            # Another image of the patient arrived in between.
+            if attempt == ATTEMPTS:
+                raise
+
+
+@atomically
+def _delete_images(ids: Sequence[UUID], deleted: Deleted) -> None:
+    images = Image.objects.filter(pk__in=ids)
+    # A set: an upload can be its own preview.
+    locked = _lock(images)
+    readings = Reading.objects.filter(image__in=ids).exclude(input="")
+    names = {str(file.name) for image in locked for file in (image.file, image.preview) if file}
+    names |= set(readings.values_list("input", flat=True))
+    _delete_rows(images, names, deleted)
+    # It may have been the last that its study waited for.
+    study_progressed({image.study_id for image in locked if image.status in WAITING and image.study_id})
+
+
+@atomically
+def _delete_empty_study(study_id: UUID, deleted: Deleted) -> None:
+    """Delete a study whose images are gone, but for those that were being unpacked a moment ago."""
+    _lock(Study.objects.filter(pk=study_id))
+    if left := list(Image.objects.filter(study=study_id).values_list("pk", flat=True)):
+        _delete_images(left, deleted)
+    names = {str(archive.file.name) for archive in Archive.objects.filter(study=study_id) if archive.file}
+    _delete_rows(Study.objects.filter(pk=study_id), names, deleted)
+
+
+@atomically
+def _delete_empty_patient(patient_id: UUID, deleted: Deleted) -> None:
+    patient = Patient.objects.filter(pk=patient_id)
+    _lock(patient)
+    _delete_rows(patient, set(), deleted)
+
+
+def _lock(rows: "QuerySet[Any]") -> list[Any]:
+    """Lock rows, so that whoever writes something that refers to them waits, and then finds none.
+
+    The order keeps two deletions from a deadlock.
+    """
+    return list(rows.select_for_update().order_by("pk"))
+
+
+def _delete_rows(rows: "QuerySet[Any]", names: set[str], deleted: Deleted) -> None:
+    _, by_model = rows.delete()
+    transaction.on_commit(partial(_committed, Counter(by_model), names, deleted))
+
+
+def _committed(rows: Counter[str], names: set[str], deleted: Deleted) -> None:
+    deleted.rows += rows
+    left = default_storage.delete_many(names)  # type: ignore[attr-defined]  # both of ours have it
+    deleted.files += len(names) - len(left)
+    deleted.files_left += len(left)
