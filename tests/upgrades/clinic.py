@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from typing import Any
+from uuid import uuid4
 
 import django
 from django.db import DatabaseError, connection, connections, models, transaction
@@ -74,18 +75,18 @@ def _plain(value: Any) -> Any:
     return bytes(value).hex() if isinstance(value, memoryview | bytes) else value
 
 
-def write() -> None:
-    """Upload, prepare and read as release 0.1.0 does until the tables are others; print what was committed."""
+def write(name: str) -> None:
+    """Write as the code at a migration does until the tables are others; print what was committed."""
     from django.utils import timezone
 
-    apps = {model.__name__: model for model in models_at(RELEASE)}
+    apps = {model.__name__: model for model in models_at(name)}
     Image, Prediction = apps["Image"], apps["Prediction"]
     committed: dict[str, str] = {}
     print("writing", flush=True)
     try:
         while True:
             now = timezone.now()
-            image = Image(filename="late.jpeg", file="uploads/late.jpeg", size=1, dispatched_at=now)
+            image = Image(guest=uuid4(), filename="late.jpeg", file="uploads/late.jpeg", size=1, dispatched_at=now)
             image.save(force_insert=True)
             committed[str(image.pk)] = "queued"
             Image.objects.filter(pk=image.pk).update(status="ready", input="inputs/late.png", ready_at=now)

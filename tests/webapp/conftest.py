@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from celery import Celery
 from django.conf import settings as configured
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -247,6 +247,13 @@ def claim(*images: Image, bundle: str = BUNDLE, worker: UUID = WORKER) -> tuple[
     """Claim images for a batch: its token, and what it holds."""
     token = uuid4()
     return token, reading.claim(token, worker, bundle, [getattr(image, "pk", image) for image in images])
+
+
+def radiologists() -> Group:
+    """The group that a migration makes, and that tests with transactions of their own empty the tables of."""
+    group, _ = Group.objects.get_or_create(name="Radiologists")
+    group.permissions.add(Permission.objects.get(content_type__app_label="reviews", codename="add_review"))
+    return group
 
 
 @pytest.fixture

@@ -100,7 +100,9 @@ def test_a_study_goes_with_its_images_and_zips(make_study, commit, settings):
     Archive.objects.create(study=study, filename="a.zip", file=name, total=9, dispatched_at=study.created_at)
     with commit():
         deleted = deletion.delete_study(study)
-    assert deleted.as_dict() == {"studies.Study": 1, "studies.Image": 3, "studies.Archive": 1, "files": 4}
+    assert deleted.as_dict() == {
+        "studies.Study": 1, "studies.Image": 3, "studies.Reading": 1, "studies.Archive": 1, "files": 4,
+    }  # fmt: skip
     assert list(Study.objects.all()) == [other]
     assert not Archive.objects.exists()
     assert len(stored(settings)) == 1

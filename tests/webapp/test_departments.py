@@ -5,12 +5,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from tests.webapp.conftest import JPEG, PASSWORD, Client
+from tests.webapp.conftest import JPEG, PASSWORD, Client, radiologists
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.models import Department
@@ -87,7 +87,7 @@ class House:
             return Identity(guest=self.guest if actor == "guest" else None)
         user = self.users["person" if actor == "radiologist" else actor]
         if actor == "radiologist":
-            user.groups.add(Group.objects.get(name="Radiologists"))
+            user.groups.add(radiologists())
         return Identity(user=User.objects.get(pk=user.pk))
 
 

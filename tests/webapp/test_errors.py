@@ -42,10 +42,10 @@ def test_an_unknown_address_elsewhere_is_a_page_for_people_and_a_problem_for_pro
     [
         ("delete", "/api/v1/images/"),
         ("post", "/api/v1/images/{}/"),
-        ("delete", "/api/v1/images/{}/"),
+        ("put", "/api/v1/images/{}/"),
         ("get", "/api/v1/images/{}/cancel/"),
         ("post", "/api/v1/images/{}/preview/"),
-        ("get", "/api/v1/studies/"),
+        ("put", "/api/v1/studies/"),
         ("put", "/api/v1/studies/{}/"),
         ("post", "/api/v1/studies/{}/results.csv"),
         ("get", "/api/v1/auth/token/"),

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 
 from ml.dataset import extra
+from tests.webapp.conftest import radiologists
 from webapp.reviews import export
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def radiologist(user: User) -> User:
-    user.groups.add(Group.objects.get(name="Radiologists"))
+    user.groups.add(radiologists())
     return user
 
 

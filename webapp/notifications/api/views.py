@@ -28,9 +28,10 @@ class Webhooks(ListAPIView):
     throttle_classes = (UploadThrottle,)
     serializer_class = WebhookSerializer
     queryset = Webhook.objects.none()
+    ordering = "created_at"
 
     def get_queryset(self) -> Any:
-        return Webhook.objects.filter(user=cast("User", self.request.user)).order_by("created_at", "pk")
+        return Webhook.objects.filter(user=cast("User", self.request.user))
 
     @extend_schema(request=WebhookSerializer, responses={201: NewWebhookSerializer, "4XX": PROBLEM})
     def post(self, request: Request) -> Response:
