@@ -103,7 +103,7 @@ def may_delete(identity: Identity, owned: Owned) -> bool:
 def owns(identity: Identity, owned: Owned) -> bool:
     """Whether it is the identity's own, and no department's."""
     if identity.user is not None:
-        return owned.owner_id == identity.user.pk
+        return bool(owned.owner_id == identity.user.pk)
     return identity.guest is not None and owned.guest == identity.guest
 
 

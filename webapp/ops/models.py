@@ -17,7 +17,7 @@ def missed_by_the_dead() -> int:
 
     They are counted, and no clock is read: one that is set forward must not end what healthy workers hold.
     """
-    return max(3, math.ceil(ALIVE.total_seconds() / settings.RECONCILE_SECONDS))
+    return int(max(3, math.ceil(ALIVE.total_seconds() / settings.RECONCILE_SECONDS)))
 
 
 class WorkerQuerySet(models.QuerySet[Any]):

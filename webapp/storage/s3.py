@@ -75,7 +75,7 @@ class _Parts(io.RawIOBase):
         return len(content)
 
 
-class S3Storage(BaseS3Storage):
+class S3Storage(BaseS3Storage):  # type: ignore[misc]  # django-storages has no types
     """A bucket of a store that speaks S3."""
 
     def __init__(self, *, endpoint_url: str = "", **options: Any) -> None:
@@ -126,16 +126,16 @@ class S3Storage(BaseS3Storage):
         return File(io.BufferedReader(_Parts(read_part, size), PART), name)
 
     def _save(self, name: str, content: File) -> str:
-        return self._translated(super()._save, name, content)
+        return str(self._translated(super()._save, name, content))
 
     def delete(self, name: str) -> None:
         self._translated(super().delete, name)
 
     def exists(self, name: str) -> bool:
-        return self._translated(super().exists, name)
+        return bool(self._translated(super().exists, name))
 
     def size(self, name: str) -> int:
-        return self._translated(super().size, name)
+        return int(self._translated(super().size, name))
 
     def delete_many(self, names: Collection[str]) -> list[str]:
         """Delete files, a thousand with a request; see :meth:`webapp.storage.folder.LocalStorage.delete_many`."""

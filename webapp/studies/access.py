@@ -22,18 +22,22 @@ def visible_image(identity: Identity, pk: UUID, may: permissions.Predicate = per
     """
     images = Image.objects.visible_to(identity).select_related("patient", "study", "department")
     images = images.prefetch_related("readings")
-    return _allowed(identity, get_object_or_404(images, pk=pk), may)
+    image: Image = _allowed(identity, get_object_or_404(images, pk=pk), may)
+    return image
 
 
 def visible_study(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
     """A study with its patient and department; errors as of :func:`visible_image`."""
     studies = Study.objects.visible_to(identity).select_related("patient", "department")
-    return _allowed(identity, get_object_or_404(studies, pk=pk), may)
+    study: Study = _allowed(identity, get_object_or_404(studies, pk=pk), may)
+    return study
 
 
 def visible_patient(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Patient:
     """A patient; errors as of :func:`visible_image`."""
-    return _allowed(identity, get_object_or_404(Patient.objects.visible_to(identity), pk=pk), may)
+    patients = Patient.objects.visible_to(identity)
+    patient: Patient = _allowed(identity, get_object_or_404(patients, pk=pk), may)
+    return patient
 
 
 def _allowed(identity: Identity, found: Found, may: permissions.Predicate) -> Found:

@@ -96,7 +96,7 @@ def _eta(study: Study, waiting: int) -> float | None:
     if not rate:
         return None
     ahead = cache.get_or_set(f"images_ahead:{study.pk}", partial(_images_ahead, study)) or 0
-    return round((waiting + ahead) / rate, 1)
+    return float(round((waiting + ahead) / rate, 1))
 
 
 def _images_ahead(study: Study) -> int:
@@ -122,4 +122,4 @@ def images_per_second() -> float | None:
     if figures["n"] < 2:
         return None
     span = min(WINDOW, now - figures["first"]).total_seconds()
-    return figures["n"] / max(span, 0.1)
+    return float(figures["n"] / max(span, 0.1))

@@ -74,7 +74,7 @@ class Backup:
                 content.write(part)
                 left -= len(part)
         content.seek(0)
-        return content  # type: ignore[return-value]
+        return content
 
 
 def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Copied]:
@@ -174,7 +174,7 @@ def _add(tar: tarfile.TarFile, checksums: dict[str, str], name: str, content: IO
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.mtime = size, 0o600, int(timezone.now().timestamp())
     digesting = _Digesting(content)
-    tar.addfile(info, digesting)  # type: ignore[arg-type]  # read() is all that it needs
+    tar.addfile(info, digesting)
     checksums[name] = digesting.digest.hexdigest()
 
 

@@ -65,7 +65,7 @@ def to_text(row: models.Model) -> str:
     values = {}
     for field in row._meta.concrete_fields:
         empty = field.value_from_object(row) is None
-        values[field.attname] = None if empty else field.value_to_string(row)  # type: ignore[attr-defined]
+        values[field.attname] = None if empty else field.value_to_string(row)
     return json.dumps(values, ensure_ascii=False)
 
 

@@ -59,7 +59,7 @@ def _serve(**_: Any) -> None:
         return
     registry = CollectorRegistry()
     # It registers itself.
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+    multiprocess.MultiProcessCollector(registry)
     ProcessCollector(registry=registry)
     try:
         _server, _thread = start_http_server(int(port), registry=registry)

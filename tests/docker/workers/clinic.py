@@ -42,9 +42,9 @@ def report() -> dict[str, object]:
 
 def reconcile() -> dict[str, object]:
     """What beat has done every few seconds."""
-    from worker import tasks
+    from webapp.ops import services
 
-    return tasks.reconcile()
+    return dict(services.reconcile())
 
 
 def clear() -> None:
@@ -55,7 +55,7 @@ def clear() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.workers")
     django.setup()
     commands = {"upload": upload, "report": report, "reconcile": reconcile, "clear": clear}
     print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

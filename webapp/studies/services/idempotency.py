@@ -59,12 +59,14 @@ def once(key: IdempotencyKey | None, make: Callable[[], Job]) -> Job:
     """
     if key is None:
         return make()
-    if made := _job(key):
+    made: Job | None = _job(key)
+    if made:
         return made
     try:
         return make()
     except IntegrityError:
-        if made := _job(key):
+        made = _job(key)
+        if made:
             return made
         raise
 
