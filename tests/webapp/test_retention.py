@@ -16,6 +16,8 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from webapp.accounts import tokens
+from webapp.accounts.models import Token
 from webapp.config import workers
 from webapp.departments.models import Department
 from webapp.ops.models import Worker
@@ -23,7 +25,7 @@ from webapp.retention import policy, services, sweep
 from webapp.retention.models import PurgeReport
 from webapp.retention.services import purge
 from webapp.studies.choices import Status
-from webapp.studies.models import Archive, Image, Patient, Reading, Study
+from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Reading, Study
 
 DAY = timedelta(days=1)
 
@@ -290,3 +292,19 @@ def test_reports_are_shown_to_administrators(client, run):
     client.force_login(User.objects.create_superuser("root"))
     page = client.get("/admin/retention/purgereport/").content.decode()
     assert "1 purge report" in page
+
+
+# --- credentials ------------------------------------------------------------------------------------------------------
+
+
+def test_tokens_that_have_expired_and_old_idempotency_keys_are_deleted(run):
+    person = User.objects.create_user("ada")
+    expired, valid = tokens.issue(person, "old"), tokens.issue(person, "new")
+    Token.objects.filter(name="old").update(expires_at=timezone.now() - DAY)
+    for name, by in (("0" * 64, 2 * DAY), ("1" * 64, DAY / 2)):
+        age(IdempotencyKey.objects.create(digest=name, fingerprint="x"), by)
+    report = run()
+    assert expired != valid
+    assert [token.name for token in Token.objects.all()] == ["new"]
+    assert [key.digest[0] for key in IdempotencyKey.objects.all()] == ["1"]
+    assert (report.removed["accounts.Token"], report.removed["studies.IdempotencyKey"]) == (1, 1)

@@ -16,13 +16,14 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from webapp.accounts import tokens
 from webapp.ops.models import Worker
 from webapp.retention import policy, sweep
 from webapp.retention.models import PurgeReport
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.outbox import services as outbox
-from webapp.studies.services import deletion
+from webapp.studies.services import deletion, idempotency
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +133,13 @@ def clear_sessions(run: Run) -> None:
         import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
 
 
+def forget_credentials(run: Run) -> None:
+    """Delete API tokens that have expired, and Idempotency-Keys that no request can repeat any more."""
+    if not run.dry:
+        run.removed["accounts.Token"] += tokens.delete_expired()
+        run.removed["studies.IdempotencyKey"] += idempotency.delete_old()
+
+
 def forget_dead_workers(run: Run) -> None:
     _delete(run, "ops.Worker", Worker.objects.filter(seen_at__lt=timezone.now() - WORKERS_KEPT))
 
@@ -154,6 +162,7 @@ def _delete(run: Run, name: str, rows: Any) -> None:
 STEPS: tuple[Callable[[Run], None], ...] = (
     delete_expired,
     clear_sessions,
+    forget_credentials,
     forget_dead_workers,
     forget_deliveries,
     forget_old_reports,
