@@ -3,13 +3,11 @@
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import ListAPIView, RetrieveDestroyAPIView
+from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveDestroyAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from webapp.http.schema import PROBLEM
 from webapp.notifications import services
@@ -52,13 +50,16 @@ class WebhookDetail(RetrieveDestroyAPIView):
         return Webhook.objects.filter(user=cast("User", self.request.user))
 
 
-class WebhookTest(APIView):
+class WebhookTest(GenericAPIView):
     """Send a webhook the event ``webhook.test``."""
 
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
+    queryset = Webhook.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Webhook.objects.filter(user=cast("User", self.request.user))
 
     @extend_schema(request=None, responses={202: SentEventSerializer, "4XX": PROBLEM})
     def post(self, request: Request, pk: UUID) -> Response:
-        webhook = get_object_or_404(Webhook, user=cast("User", request.user), pk=pk)
-        return Response({"id": services.send_test(webhook)}, status=202)
+        return Response({"id": services.send_test(self.get_object())}, status=202)
