@@ -86,8 +86,8 @@ def test_what_takes_more_than_the_process_may_have_fails_and_the_process_goes_on
     assert codes == ["out_of_memory", "900x700", "out_of_memory", "900x700"]
 
 
-@pytest.mark.parametrize(("role", "limited"), [("ingest", True), ("infer", False)])
-def test_the_children_of_the_ingest_worker_have_a_limit(
+@pytest.mark.parametrize(("role", "limited"), [("ingest", True), ("bulk", True), ("infer", False), ("deliver", False)])
+def test_the_processes_that_prepare_images_have_a_limit(
     role: str, limited: bool, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = []

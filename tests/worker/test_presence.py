@@ -35,6 +35,12 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "PAUSE", 0)
 
 
+@pytest.fixture(autouse=True)
+def unlimited(settings: Any) -> None:
+    """The start of a worker's process, which the tests announce, must not limit the memory of their own process."""
+    settings.PREPARE_MEMORY_BYTES = 0
+
+
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
     """A worker of a role learns its name."""

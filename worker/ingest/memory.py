@@ -10,7 +10,7 @@ from django.conf import settings
 
 @signals.worker_process_init.connect
 def _limit(**_: Any) -> None:
-    if settings.WORKER_ROLE == "ingest":
+    if settings.WORKER_ROLE in ("ingest", "bulk"):
         limit(settings.PREPARE_MEMORY_BYTES)
 
 
