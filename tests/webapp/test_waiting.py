@@ -18,7 +18,8 @@ from tests.asgi import browse
 from tests.webapp.conftest import JPEG
 from webapp.accounts import identity as identities
 from webapp.studies import waiting
-from webapp.studies.api import serializers, views
+from webapp.studies.api import views
+from webapp.studies.api.serializers import studies as serializers
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Reading, Study
 from webapp.studies.progress import of_study

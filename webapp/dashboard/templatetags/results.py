@@ -74,7 +74,7 @@ def result(image: Image) -> str:
 def tone(image: Image) -> str:
     """The class that gives a result its colour: the result's group, or how the image ended, or that it waits."""
     if image.result:
-        return image.result.group
+        return str(image.result.group)
     return "failed" if image.status == Status.FAILED else "waiting"
 
 

@@ -2,15 +2,15 @@
 
 from django.urls import path
 
-from webapp.studies.api import patients, predict, views
+from webapp.studies.api import patients, pictures, predict, views
 
 urlpatterns = [
     path("api/v1/images/", views.Images.as_view(), name="api-images"),
     path("api/v1/images/<uuid:pk>/", views.ImageDetail.as_view(), name="api-image"),
     path("api/v1/images/<uuid:pk>/cancel/", views.ImageCancel.as_view(), name="api-image-cancel"),
-    path("api/v1/images/<uuid:pk>/preview/", views.ImageFile.as_view(kind="preview"), name="api-image-preview"),
-    path("api/v1/images/<uuid:pk>/input/", views.ImageFile.as_view(kind="input"), name="api-image-input"),
-    path("api/v1/images/<uuid:pk>/heatmap.png", views.ImageHeatmap.as_view(), name="api-image-heatmap"),
+    path("api/v1/images/<uuid:pk>/preview/", pictures.ImageFile.as_view(kind="preview"), name="api-image-preview"),
+    path("api/v1/images/<uuid:pk>/input/", pictures.ImageFile.as_view(kind="input"), name="api-image-input"),
+    path("api/v1/images/<uuid:pk>/heatmap.png", pictures.ImageHeatmap.as_view(), name="api-image-heatmap"),
     path("api/v1/studies/", views.Studies.as_view(), name="api-studies"),
     path("api/v1/studies/<uuid:pk>/", views.StudyDetail.as_view(), name="api-study"),
     path("api/v1/studies/<uuid:pk>/images/", views.StudyImages.as_view(), name="api-study-images"),

@@ -1,15 +1,13 @@
 """The REST API. Views translate between HTTP and the services, and do nothing else."""
 
-import hashlib
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,7 +24,7 @@ from webapp.studies.api import serializers
 from webapp.studies.api.lists import FilteredList, ImageFilters, StudyFilters
 from webapp.studies.api.once import KEY, once
 from webapp.studies.api.throttles import UploadThrottle
-from webapp.studies.files import heatmaps, responses, results_csv
+from webapp.studies.files import results_csv
 from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation, deletion, uploads
 from webapp.studies.waiting import study_states, until_final
@@ -117,41 +115,6 @@ class ImageCancel(APIView):
         if not cancellation.cancel_image(image):
             raise Refused("already_finished", "This image has already come to an end.")
         return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
-
-
-class ImageFile(APIView):
-    """A file made from an image: its preview, or the exact input of the model that counts."""
-
-    kind = "preview"
-
-    @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
-    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        image = _image(request, pk)
-        file = image.preview if self.kind == "preview" else image.reading and image.reading.input
-        return responses.picture(request, str(file.name) if file else "", image.sha256)
-
-
-class ImageHeatmap(APIView):
-    """What an image's reading rests on, as a PNG to lay over its preview: one colour whose alpha is the Grad-CAM."""
-
-    @extend_schema(
-        responses={
-            (200, "image/png"): OpenApiTypes.BINARY,
-            304: OpenApiResponse(description="as the client has it"),
-            404: PROBLEM,
-        },
-        parameters=[TOKEN],
-    )
-    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        image = _image(request, pk)
-        values = bytes(image.result.heatmap) if image.result else b""
-        if not values or not image.width or not image.height:
-            raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
-        return responses.cached(
-            request,
-            hashlib.sha256(values).hexdigest(),
-            lambda: HttpResponse(heatmaps.png(values, image.width, image.height), content_type="image/png"),
-        )
 
 
 @extend_schema_view(get=extend_schema(parameters=[StudyFilters, TOKEN]))

@@ -1,0 +1,60 @@
+"""An image's pictures: its preview, the model's input, and the map."""
+
+import hashlib
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from webapp.accounts import identity as identities
+from webapp.departments import permissions
+from webapp.http.schema import PROBLEM
+from webapp.refusals import Refused
+from webapp.studies.access import visible_image
+from webapp.studies.files import heatmaps, responses
+from webapp.studies.models import Image
+
+TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
+
+
+def _image(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
+    return visible_image(identities.identify(request), pk, may)
+
+
+class ImageFile(APIView):
+    """A file made from an image: its preview, or the exact input of the model that counts."""
+
+    kind = "preview"
+
+    @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        image = _image(request, pk)
+        file = image.preview if self.kind == "preview" else image.reading and image.reading.input
+        return responses.picture(request, str(file.name) if file else "", image.sha256)
+
+
+class ImageHeatmap(APIView):
+    """What an image's reading rests on, as a PNG to lay over its preview: one colour whose alpha is the Grad-CAM."""
+
+    @extend_schema(
+        responses={
+            (200, "image/png"): OpenApiTypes.BINARY,
+            304: OpenApiResponse(description="as the client has it"),
+            404: PROBLEM,
+        },
+        parameters=[TOKEN],
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        image = _image(request, pk)
+        values = bytes(image.result.heatmap) if image.result else b""
+        if not values or not image.width or not image.height:
+            raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
+        return responses.cached(
+            request,
+            hashlib.sha256(values).hexdigest(),
+            lambda: HttpResponse(heatmaps.png(values, image.width, image.height), content_type="image/png"),
+        )

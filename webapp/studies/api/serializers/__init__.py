@@ -1,0 +1,47 @@
+"""The API's JSON."""
+
+from webapp.studies.api.serializers.images import (
+    AcceptedImageSerializer,
+    DuplicateSerializer,
+    ImageSerializer,
+    PredictionAnswerSerializer,
+    TimingsSerializer,
+)
+from webapp.studies.api.serializers.requests import (
+    MoreFilesSerializer,
+    PredictSerializer,
+    StudyUploadSerializer,
+    UploadSerializer,
+)
+from webapp.studies.api.serializers.results import (
+    ArchiveErrorSerializer,
+    ErrorSerializer,
+    ReadingSerializer,
+    result_fields,
+)
+from webapp.studies.api.serializers.studies import (
+    AcceptedStudySerializer,
+    PatientSerializer,
+    StudyListSerializer,
+    StudySerializer,
+)
+
+__all__ = [
+    "AcceptedImageSerializer",
+    "AcceptedStudySerializer",
+    "ArchiveErrorSerializer",
+    "DuplicateSerializer",
+    "ErrorSerializer",
+    "ImageSerializer",
+    "MoreFilesSerializer",
+    "PatientSerializer",
+    "PredictSerializer",
+    "PredictionAnswerSerializer",
+    "ReadingSerializer",
+    "StudyListSerializer",
+    "StudySerializer",
+    "StudyUploadSerializer",
+    "TimingsSerializer",
+    "UploadSerializer",
+    "result_fields",
+]

@@ -1,0 +1,159 @@
+"""Images, and the answers to their uploads."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from webapp.studies.api.serializers.results import ErrorSerializer, ReadingSerializer, moment, result_fields
+from webapp.studies.choices import ResultGroup, Status
+from webapp.studies.models import Image
+
+#: Images with the same content that the answer to an upload names.
+DUPLICATES = 5
+
+
+class TimingsSerializer(serializers.Serializer):
+    """Seconds spent in each step; null where it has not been reached."""
+
+    ingest_wait_s = serializers.FloatField(allow_null=True)
+    ingest_s = serializers.FloatField(allow_null=True)
+    infer_wait_s = serializers.FloatField(allow_null=True)
+    infer_s = serializers.FloatField(allow_null=True)
+    total_s = serializers.FloatField(allow_null=True)
+    batch_size = serializers.IntegerField(allow_null=True)
+
+
+def _seconds(start: Any, end: Any) -> float | None:
+    return round((end - start).total_seconds(), 4) if start and end else None
+
+
+class ImageSerializer(serializers.ModelSerializer):
+    """An image and, once it has been read, its result."""
+
+    url = serializers.HyperlinkedIdentityField("api-image")
+    page_url = serializers.HyperlinkedIdentityField("image", lookup_field="pk")
+    study: Any = serializers.HyperlinkedRelatedField("api-study", read_only=True)
+    patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
+    department = serializers.CharField(source="department.slug", allow_null=True, default=None)
+    status = serializers.ChoiceField(choices=Status.choices)
+    label: Any = serializers.CharField(read_only=True, allow_null=True)
+    probability = serializers.FloatField(read_only=True, allow_null=True, help_text="of pneumonia")
+    probability_normal = serializers.FloatField(read_only=True, allow_null=True)
+    threshold = serializers.FloatField(read_only=True, allow_null=True)
+    operating_point = serializers.CharField(read_only=True, allow_null=True, help_text="the threshold's name")
+    result_group = serializers.ChoiceField(choices=ResultGroup.choices, read_only=True, allow_null=True)
+    reliable = serializers.BooleanField(
+        read_only=True, allow_null=True, help_text="false where the image looks like no chest X-ray"
+    )
+    model = serializers.CharField(read_only=True, allow_null=True)
+    readings = ReadingSerializer(many=True, read_only=True, help_text="of each model, the one that counts first")
+    warnings = ErrorSerializer(many=True, read_only=True)
+    error = ErrorSerializer(allow_null=True, read_only=True)
+    timings = TimingsSerializer(read_only=True)
+    preview_url = serializers.URLField(allow_null=True, read_only=True)
+    input_url = serializers.URLField(allow_null=True, read_only=True)
+    heatmap_url = serializers.URLField(allow_null=True, read_only=True)
+
+    class Meta:
+        model = Image
+        fields: tuple[str, ...] = (
+            "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study", "label",
+            "probability", "threshold", "operating_point", "result_group", "reliable", "warnings", "probability_normal",
+            "model", "error", "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings",
+            "preview_url", "input_url", "heatmap_url", "readings",
+        )  # fmt: skip
+
+    def to_representation(self, image: Image) -> dict[str, Any]:
+        """The fields, by hand: REST Framework would build all of them anew for each image, which takes longer than
+        everything else that an answer needs.
+        """
+        readings = sorted(image.readings.all(), key=lambda reading: (reading.shadow, reading.bundle))
+        reading, result = image.reading, image.result
+        return {
+            "id": str(image.pk),
+            "url": self._link("api-image", image.pk),
+            "page_url": self._link("image", image.pk),
+            "status": image.status,
+            "filename": image.filename,
+            "patient": image.patient.identifier if image.patient else None,
+            "department": image.department.slug if image.department else None,
+            "priority": image.priority,
+            "study": self._link("api-study", image.study_id) if image.study_id else None,
+            **result_fields(result),
+            "probability_normal": result.probabilities.get("NORMAL") if result else None,
+            "model": result.bundle if result else None,
+            "error": {"code": image.error_code, "detail": image.error_detail} if image.error_code else None,
+            "attempts": reading.attempts if reading else image.attempts,
+            "width": image.width,
+            "height": image.height,
+            "sha256": image.sha256,
+            "created_at": moment(image.created_at),
+            "finished_at": moment(image.finished_at),
+            "timings": {
+                "ingest_wait_s": _seconds(image.created_at, image.ingest_started_at),
+                "ingest_s": _seconds(image.ingest_started_at, reading.ready_at) if reading else None,
+                "infer_wait_s": _seconds(reading.ready_at, reading.claimed_at) if reading else None,
+                "infer_s": round(result.seconds, 4) if result and result.seconds is not None else None,
+                "total_s": _seconds(image.created_at, image.finished_at),
+                "batch_size": result.batch_size if result else None,
+            },
+            "preview_url": self._link("api-image-preview", image.pk) if image.preview else None,
+            "input_url": self._link("api-image-input", image.pk) if reading and reading.input else None,
+            "heatmap_url": self._link("api-image-heatmap", image.pk) if result and result.heatmap else None,
+            "readings": ReadingSerializer(readings, many=True).data,
+        }
+
+    def _link(self, name: str, pk: UUID) -> str:
+        return reverse(name, args=[pk], request=self.context.get("request"))
+
+
+class DuplicateSerializer(serializers.Serializer):
+    """An image that was sent before, with the same content."""
+
+    id = serializers.UUIDField()
+    url = serializers.URLField()
+    page_url = serializers.URLField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    created_at = serializers.DateTimeField()
+
+
+class AcceptedImageSerializer(ImageSerializer):
+    """The answer to an upload. A guest's carries the token that gives access to it."""
+
+    duplicates = DuplicateSerializer(many=True, read_only=True)
+    token = serializers.CharField(required=False)
+
+    class Meta(ImageSerializer.Meta):
+        fields = (*ImageSerializer.Meta.fields, "duplicates", "token")
+
+    def to_representation(self, image: Image) -> dict[str, Any]:
+        before = Image.objects.sent_before(image)[:DUPLICATES]
+        return {**super().to_representation(image), "duplicates": [self._duplicate(other) for other in before]}
+
+    def _duplicate(self, image: Image) -> dict[str, Any]:
+        return {
+            "id": str(image.pk),
+            "url": self._link("api-image", image.pk),
+            "page_url": self._link("image", image.pk),
+            "status": image.status,
+            "created_at": moment(image.created_at),
+        }
+
+
+class PredictionAnswerSerializer(serializers.Serializer):
+    prediction = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField()), help_text="[[normal, pneumonia]]"
+    )
+    label: Any = serializers.CharField(allow_null=True)
+    probability = serializers.FloatField()
+    threshold = serializers.FloatField()
+    operating_point = serializers.CharField(allow_null=True)
+    result_group = serializers.ChoiceField(choices=ResultGroup.choices)
+    reliable = serializers.BooleanField()
+    model = serializers.CharField()
+    warnings = ErrorSerializer(many=True)
+    id = serializers.UUIDField()
+    url = serializers.URLField()
+    token = serializers.CharField(required=False, help_text="a guest's, which gives access to the URL")

@@ -1,0 +1,69 @@
+"""Errors, results and readings, as several answers have them."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from webapp.studies.choices import ReadingState, ResultGroup
+from webapp.studies.models import Reading
+
+#: A time as REST Framework writes it.
+moment: Any = serializers.DateTimeField(allow_null=True).to_representation
+
+
+class ErrorSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ArchiveErrorSerializer(ErrorSerializer):
+    """Why none, or not all, of a ZIP's files became images."""
+
+    filename = serializers.CharField()
+
+
+class ReadingSerializer(serializers.Serializer):
+    """What one model found in an image, or how far it is."""
+
+    model = serializers.CharField(allow_null=True)
+    shadow = serializers.BooleanField(help_text="read beside the model that counts")
+    status = serializers.ChoiceField(choices=ReadingState.choices)
+    label: Any = serializers.CharField(allow_null=True)
+    probability = serializers.FloatField(allow_null=True)
+    probabilities = serializers.DictField(child=serializers.FloatField(), help_text="by the model's classes")
+    threshold = serializers.FloatField(allow_null=True)
+    operating_point = serializers.CharField(allow_null=True)
+    operating_points = serializers.DictField(child=serializers.FloatField())
+    result_group = serializers.ChoiceField(choices=ResultGroup.choices, allow_null=True)
+    reliable = serializers.BooleanField(allow_null=True)
+    warnings = ErrorSerializer(many=True)
+    error = ErrorSerializer(allow_null=True)
+    attempts = serializers.IntegerField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, reading: Reading) -> dict[str, Any]:
+        done = reading.state == ReadingState.SUCCEEDED
+        return {
+            "model": reading.bundle or None,
+            "shadow": reading.shadow,
+            "status": reading.state,
+            **result_fields(reading if done else None),
+            "probabilities": reading.probabilities,
+            "operating_points": reading.operating_points,
+            "error": {"code": reading.error_code, "detail": reading.error_detail} if reading.error_code else None,
+            "attempts": reading.attempts,
+            "finished_at": moment(reading.finished_at),
+        }
+
+
+def result_fields(result: Reading | None) -> dict[str, Any]:
+    """What images, readings and ``/predict`` tell of a result. An unusable one has no label."""
+    return {
+        "label": result.label if result and result.is_usable else None,
+        "probability": result.probability if result else None,
+        "threshold": result.threshold if result else None,
+        "operating_point": (result.operating_point or None) if result else None,
+        "result_group": result.group if result else None,
+        "reliable": result.is_usable if result else None,
+        "warnings": result.warnings if result else [],
+    }

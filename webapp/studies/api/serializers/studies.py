@@ -1,0 +1,72 @@
+"""Studies, their progress, and patients."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from webapp.studies.api.serializers.results import ArchiveErrorSerializer
+from webapp.studies.models import Patient, Study
+from webapp.studies.progress import STATUSES, Progress, of_studies, of_study
+
+
+class StudyListSerializer(serializers.ListSerializer):
+    """A page of studies, with two queries for the progress of all of them."""
+
+    def to_representation(self, data: Any) -> Any:
+        studies = list(data)
+        found = of_studies(studies)
+        for study in studies:
+            study.progress = found[study.pk]
+        return super().to_representation(studies)
+
+
+class StudySerializer(serializers.ModelSerializer):
+    """A study and its progress."""
+
+    url = serializers.HyperlinkedIdentityField("api-study")
+    page_url = serializers.HyperlinkedIdentityField("study", lookup_field="pk")
+    patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
+    department = serializers.CharField(source="department.slug", allow_null=True, default=None)
+    images_url = serializers.HyperlinkedIdentityField("api-study-images")
+    results_url = serializers.HyperlinkedIdentityField("api-study-results")
+    status = serializers.ChoiceField(choices=STATUSES)
+    total = serializers.IntegerField()
+    counts = serializers.DictField(child=serializers.IntegerField())
+    eta_seconds = serializers.FloatField(allow_null=True, help_text="null in lists, and where nothing tells it")
+    errors: Any = ArchiveErrorSerializer(many=True)
+
+    class Meta:
+        model = Study
+        list_serializer_class = StudyListSerializer
+        fields: tuple[str, ...] = (
+            "id", "url", "page_url", "name", "patient", "department", "status", "total", "counts",
+            "eta_seconds", "errors", "images_url", "results_url", "created_at",
+        )  # fmt: skip
+
+    def to_representation(self, study: Study) -> dict[str, Any]:
+        progress: Progress = getattr(study, "progress", None) or of_study(study)
+        for name in ("status", "total", "counts", "eta_seconds", "errors"):
+            setattr(study, name, getattr(progress, name))
+        return super().to_representation(study)
+
+
+class PatientSerializer(serializers.ModelSerializer):
+    """A patient, as whoever uploads names them."""
+
+    url = serializers.HyperlinkedIdentityField("api-patient")
+    images_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Patient
+        fields = ("id", "url", "identifier", "images_url", "created_at")
+
+    def get_images_url(self, patient: Patient) -> str:
+        return f"{reverse('api-images', request=self.context.get('request'))}?patient={patient.pk}"
+
+
+class AcceptedStudySerializer(StudySerializer):
+    token = serializers.CharField(required=False)
+
+    class Meta(StudySerializer.Meta):
+        fields = (*StudySerializer.Meta.fields, "token")

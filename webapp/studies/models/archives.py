@@ -1,0 +1,72 @@
+"""ZIPs that are unpacked into images."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from webapp.studies.models.studies import Study
+from webapp.studies.querysets import (
+    ArchiveQuerySet,
+)
+
+
+class RequestIdMixin(models.Model):
+    """Came with a request, whose id the log's lines tell."""
+
+    # The database's own default, since web processes of the release before go on writing during an upgrade.
+    request_id = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Archive(RequestIdMixin):
+    """A ZIP on its way to becoming images.
+
+    It is unpacked in chunks. A chunk claims the ZIP, so that no two runs unpack it at once, and gives it back in the
+    transaction that writes the chunk's images.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        UNPACKING = "unpacking"
+        UNPACKED = "unpacked"
+        FAILED = "failed"
+
+    #: States in which there is something left to unpack.
+    PENDING = (State.QUEUED, State.UNPACKING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, models.CASCADE, related_name="archives")
+    uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    filename = models.CharField(max_length=255)
+    file = models.FileField(max_length=255, blank=True, help_text="empty once it has been unpacked and deleted")
+    total = models.PositiveIntegerField(help_text="files in it that will become images")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    # Columns that a release adds have the database's own default, see RequestIdMixin.
+    unpacked = models.PositiveIntegerField(default=0, db_default=0, help_text="files of it that have become images")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="runs since the last finished chunk that ended without a word"
+    )
+    claim = models.UUIDField(null=True, blank=True, help_text="the run that is unpacking it")
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=255, blank=True, default="", db_default="", help_text="that run's worker")
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
+    dispatches = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="messages sent for the next chunk")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ArchiveQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["state", "dispatched_at"]),
+            # Unpacked ZIPs that are still in the storage, which are few.
+            models.Index(fields=["state", "file"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename

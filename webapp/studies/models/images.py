@@ -1,0 +1,112 @@
+"""Images, and the requests that made them."""
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.urls import reverse
+
+from webapp.studies.choices import FINAL, Priority, ReadingState, Status
+from webapp.studies.models.archives import Archive, RequestIdMixin
+from webapp.studies.models.indexes import lists_by
+from webapp.studies.models.studies import Patient, Study
+from webapp.studies.ownership import Sent, once_for_each_owner
+from webapp.studies.querysets import (
+    ImageQuerySet,
+)
+
+if TYPE_CHECKING:
+    from webapp.studies.models.readings import Reading
+
+
+class Image(Sent, RequestIdMixin):
+    """One uploaded image: what preparing it found, and where it stands.
+
+    Its status is that of its primary reading as soon as it has one; both change in one transaction.
+    """
+
+    study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="images")
+    patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="images")
+    archive = models.ForeignKey(Archive, models.SET_NULL, null=True, blank=True, related_name="images")
+    archive_index = models.PositiveIntegerField(null=True, blank=True)
+
+    instance_uid = models.CharField(max_length=64, null=True, blank=True, help_text="DICOM's SOP Instance UID")  # noqa: DJ001  (NULLs may repeat)
+    filename = models.CharField(max_length=255)
+    file = models.FileField(max_length=255, blank=True, help_text="empty where it was refused, or cancelled before")
+    size = models.PositiveBigIntegerField(help_text="bytes")
+    sha256 = models.CharField(max_length=64, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    preview = models.FileField(max_length=255, blank=True)
+
+    priority = models.CharField(max_length=12, choices=Priority, default=Priority.INTERACTIVE)
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="starts of its preparation that did not end")
+    dispatched_at = models.DateTimeField(help_text="when the latest message to prepare it was sent")
+    dispatches = models.PositiveSmallIntegerField(default=1, help_text="messages sent to prepare it")
+
+    ingest_started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+
+    objects = ImageQuerySet.as_manager()
+
+    class Meta(Sent.Meta):
+        constraints = [
+            *Sent.Meta.constraints,
+            *once_for_each_owner("instance_uid"),
+            models.UniqueConstraint(fields=["archive", "archive_index"], name="image_once_per_archive"),
+        ]
+        indexes = [
+            models.Index(fields=["status", "dispatched_at"]),
+            models.Index(fields=["study", "status"]),
+            models.Index(fields=["owner", "-created_at"]),
+            models.Index(fields=["guest", "-created_at"]),
+            models.Index(fields=["department", "-created_at"]),
+            models.Index(fields=["uploaded_by", "-created_at"]),
+            # Whether the same file was sent before.
+            models.Index(fields=["sha256"]),
+            # Read for the figures of the last minutes and of the last hour.
+            models.Index(fields=["status", "finished_at"]),
+            # Those whose first message has not been sent yet, which are few at any time.
+            models.Index(fields=["dispatched_at"], condition=models.Q(dispatches=0), name="image_never_sent"),
+            # Lists in pages: of all images, of those with a status, and of a study.
+            models.Index(fields=["status", "-created_at", "-id"], name="studies_image_status_list"),
+            models.Index(fields=["study", "created_at", "id"], name="studies_image_study_list"),
+            *lists_by("filename", "studies_image"),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
+
+    def get_absolute_url(self) -> str:
+        return reverse("image", args=[self.pk])
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def reading(self) -> "Reading | None":
+        """The primary reading, None before the image is prepared. Prefetch ``readings`` where there are many images."""
+        return next((reading for reading in self.readings.all() if not reading.shadow), None)
+
+    @property
+    def result(self) -> "Reading | None":
+        """The primary reading once it has a result."""
+        reading = self.reading if self.status == Status.SUCCEEDED else None
+        return reading if reading and reading.state == ReadingState.SUCCEEDED else None
+
+
+class IdempotencyKey(models.Model):
+    """A request that made a job; see :mod:`webapp.studies.services.idempotency`."""
+
+    digest = models.CharField(primary_key=True, max_length=64, help_text="hash of the sender and their key")
+    fingerprint = models.CharField(max_length=64, help_text="hash of what was sent")
+    image = models.ForeignKey(Image, models.CASCADE, null=True, blank=True, related_name="+")
+    study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest

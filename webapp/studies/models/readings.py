@@ -1,0 +1,84 @@
+"""Readings: an image on its way through a model, and the result."""
+
+from django.db import models
+
+from webapp.studies.choices import Priority, ReadingState, ResultGroup, group_bounds
+from webapp.studies.models.images import Image
+from webapp.studies.querysets import (
+    ReadingQuerySet,
+)
+
+
+class Reading(models.Model):
+    """One image on its way through one model, and what the model found.
+
+    An image has one primary reading, which decides its status, and a shadow reading for each model that runs beside.
+    """
+
+    image = models.ForeignKey(Image, models.CASCADE, related_name="readings", db_index=False)  # the constraint's serves
+    bundle = models.CharField(max_length=100, help_text="the model's name and version; empty where it is not known")
+    shadow = models.BooleanField(default=False, help_text="of a second model, beside the one that counts")
+    priority = models.CharField(max_length=12, choices=Priority, help_text="its image's")
+    input = models.FileField(max_length=255, blank=True, help_text="the model's exact input, 8-bit greyscale PNG")
+    input_sha256 = models.CharField(max_length=64, blank=True, default="")
+
+    state = models.CharField(max_length=10, choices=ReadingState, default=ReadingState.READY)
+    claim = models.UUIDField(null=True, blank=True, help_text="the batch that reads it, or has read it")
+    worker = models.UUIDField(null=True, blank=True, help_text="the worker of that batch")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="batches begun with it that did not end")
+    dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
+    dispatches = models.PositiveSmallIntegerField(default=1, help_text="messages sent for it")
+    ready_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    probabilities = models.JSONField(default=dict, blank=True, help_text="by the bundle's class names")
+    probability = models.FloatField(null=True, blank=True, help_text="of pneumonia")
+    label = models.CharField(max_length=100, blank=True, help_text="the bundle's, by its threshold")
+    group = models.CharField(max_length=10, choices=ResultGroup, blank=True)
+    threshold = models.FloatField(null=True, blank=True)
+    operating_point = models.CharField(max_length=100, blank=True, help_text="the threshold's name in the bundle")
+    operating_points = models.JSONField(default=dict, blank=True, help_text="the bundle's thresholds by name")
+    warnings = models.JSONField(default=list, blank=True)
+    heatmap = models.BinaryField(
+        default=b"", help_text="what the reading rests on: a square of bytes, row by row, the strongest place 255"
+    )
+    batch_size = models.PositiveSmallIntegerField(null=True, blank=True)
+    seconds = models.FloatField(null=True, blank=True, help_text="the batch's time in the model")
+
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+
+    objects = ReadingQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["image", "bundle"], name="one_reading_a_bundle")]
+        # What a worker reads next, "interactive" before "bulk", what waits for a model, and what is in a batch.
+        indexes = [models.Index(fields=["state", "bundle", "-priority", "dispatched_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.bundle}: {self.label or self.state}"
+
+    @property
+    def queue(self) -> str:
+        """The queue that its messages go to."""
+        return f"infer.shadow.{self.bundle}" if self.shadow else f"infer.{self.priority}"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the result means anything: the image looks like those that the model learnt from."""
+        return self.group != ResultGroup.UNUSABLE
+
+    @property
+    def unclear_from(self) -> float:
+        """Probability from which a result is not negative any more."""
+        return group_bounds(self.threshold or 0.0, self.operating_points)[0]
+
+    @property
+    def positive_from(self) -> float:
+        return group_bounds(self.threshold or 0.0, self.operating_points)[1]
+
+    @property
+    def evidence_is_weak(self) -> bool:
+        """Whether there is next to nothing to see in the map."""
+        return max(bytes(self.heatmap), default=0) < 64
