@@ -100,7 +100,7 @@ def _answers(_: Any, batch: Any) -> list[Any]:
     from worker.infer.reader import Answer
 
     shades = batch.mean(axis=(1, 2)) / 255
-    return [Answer(float(1 - shade), float(shade), [], bytes(49)) for shade in shades]
+    return [Answer((float(1 - shade), float(shade)), [], bytes(49)) for shade in shades]
 
 
 def work(role: str = "") -> None:
@@ -114,7 +114,7 @@ def work(role: str = "") -> None:
     from worker.infer.inputs import Inputs
 
     used = bundle.current()
-    reader._reader = reader.Reader(used, None, None, Inputs(used.preprocessing.size))  # type: ignore[arg-type]
+    reader._reader = reader.Reader(used, None, None, Inputs(used.preprocessing.size, used.id))  # type: ignore[arg-type]
     reader._answers = _answers
     messages: list[tuple[str, str]] = []
 
@@ -124,7 +124,8 @@ def work(role: str = "") -> None:
 
     tasks.app.send_task = send
     for _ in range(20):
-        reconciliation.reconcile()
+        # No worker lives: what an earlier one held is given back.
+        reconciliation.reconcile(reconciliation.Workers(bundle=used.id, served=[used.id]))
         mine = [message for message in messages if not role or (message[0] == "worker.infer") == (role == "infer")]
         messages.clear()
         if not mine:
