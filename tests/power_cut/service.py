@@ -31,7 +31,6 @@ def prepare(data_dir: Path) -> dict[str, str]:
         "S3_BUCKET": "",
         # What was lost is looked for at once.
         "RESEND_AFTER_SECONDS": "0",
-        "RUNNING_LEASE_SECONDS": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -144,7 +144,7 @@ MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=50 * 2**20)
 #: A request for a study, and all of its files with ZIPs unpacked.
 MAX_STUDY_BYTES = env.int("MAX_STUDY_BYTES", default=2 * 2**30)
 MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=5000)
-#: What one guest's address, and one user, may upload in a day, ZIPs unpacked. Staff have no limit.
+#: What one guest's address, and one user, may upload in a day, ZIPs unpacked. Administrators have no limit.
 GUEST_DAILY_BYTES = env.int("GUEST_DAILY_BYTES", default=2 * 2**30)
 USER_DAILY_BYTES = env.int("USER_DAILY_BYTES", default=50 * 2**30)
 DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
