@@ -31,6 +31,7 @@ def prepare(data_dir: Path) -> dict[str, str]:
         "S3_BUCKET": "",
         # What was lost is looked for at once.
         "RESEND_AFTER_SECONDS": "0",
+        "UNPACK_TIME_LIMIT": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
