@@ -25,6 +25,9 @@ def scheduler(tmp_path: Path) -> Iterator[beat.Scheduler]:
     }
     made = beat.Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
     yield made
+    # Kombu keeps the queues of all in-memory brokers of a process in one place.
+    with app.connection_for_write() as connection:
+        connection.SimpleQueue("control").clear()
     made.close()
 
 
