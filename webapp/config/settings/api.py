@@ -1,0 +1,34 @@
+"""REST Framework and the OpenAPI document."""
+
+from webapp.config.settings.base import VERSION, env
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "webapp.accounts.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "webapp.http.pagination.CursorPages",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "webapp.http.problems.exception_handler",
+    "DEFAULT_THROTTLE_RATES": {
+        "guest": env("GUEST_RATE", default="240/min"),
+        "user": env("USER_RATE", default="1200/min"),
+        "login": env("LOGIN_RATE", default="30/min"),
+    },
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "PneumoQueue",
+    "DESCRIPTION": "Reads chest X-rays for pneumonia, asynchronously. Not a diagnosis.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ImageStatusEnum": "webapp.studies.choices.Status",
+        "StudyStatusEnum": "webapp.studies.progress.STATUSES",
+    },
+}

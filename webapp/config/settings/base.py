@@ -1,0 +1,101 @@
+"""What Django itself needs: apps, middleware, templates, language, logs."""
+
+import secrets
+from pathlib import Path
+
+import environ
+
+from webapp.observability import logs
+
+env = environ.FileAwareEnv()
+
+ROOT = Path(__file__).resolve().parents[3]
+VERSION = "0.2.0"
+DATA_DIR = Path(env("DATA_DIR", default=str(ROOT / "var"))).resolve()
+
+#: ``production`` refuses to start without secrets of its own; see :mod:`webapp.config.production`.
+ENVIRONMENT = env("ENVIRONMENT", default="development")
+DEBUG = env.bool("DEBUG", default=False)
+# A key of its own for each process would sign guests' tokens that no other process accepts, so every launcher passes
+# one; a random key only lets management commands and tests run without.
+SECRET_KEY = env("SECRET_KEY", default=secrets.token_urlsafe(50))
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_prometheus",
+    "axes",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "webapp.accounts",
+    "webapp.departments",
+    "webapp.studies",
+    "webapp.studies.outbox",
+    "webapp.reviews",
+    "webapp.notifications",
+    "webapp.dashboard",
+    "webapp.ops",
+    "webapp.transfer",
+    "webapp.retention",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "webapp.http.middleware.request_ids",
+    # Headers that every answer has, so these come before whatever may answer itself.
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "webapp.http.middleware.content_security_policy",
+    "webapp.http.middleware.RefusalMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+# An index that MariaDB does not have (models.W037) only saves time.
+SILENCED_SYSTEM_CHECKS = ["models.W037"]
+
+ROOT_URLCONF = "webapp.config.urls"
+ASGI_APPLICATION = "webapp.config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "webapp.dashboard.context.service",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env("TIME_ZONE", default="UTC")
+USE_TZ = True
+PROMETHEUS_EXPORT_MIGRATIONS = False
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+#: ``plain`` lines, or one JSON object a line.
+LOG_FORMAT = env("LOG_FORMAT", default="plain")
+LOGGING = logs.config(LOG_FORMAT, env("LOG_LEVEL", default="INFO"))
+#: The certificate, or chain of them, that the proxy serves; /metrics tells when it expires.
+TLS_CERTIFICATE = env("TLS_CERTIFICATE", default="")

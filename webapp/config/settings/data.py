@@ -1,0 +1,59 @@
+"""Where data lives, and how long it is kept: databases, caches, files."""
+
+from pathlib import Path
+from typing import Any
+
+from webapp.config import brokers, databases
+from webapp.config.settings.base import DATA_DIR, DEBUG, env
+
+DATABASES = {"default": databases.from_url(env("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+BROKER_URL = env("BROKER_URL", default="")
+# Beside another broker, Redis is there only if it is named; it then counts requests.
+REDIS_URL = env("REDIS_URL", default="" if BROKER_URL else "redis://127.0.0.1:6379/0")
+BROKER_URL = BROKER_URL or REDIS_URL
+SENTINEL = {
+    "master": env("REDISSENTINEL_MASTER", default="mymaster"),
+    "sentinel_password": env("REDISSENTINEL_PASSWORD", default=""),
+}
+CACHES = {
+    "default": brokers.cache(REDIS_URL, **SENTINEL),
+    #: Figures that a process need not work out again within a second, whoever asks for them.
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 1},
+}
+
+MEDIA_ROOT = DATA_DIR / "media"
+# An image brings its static files along.
+STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
+STATIC_URL = "static/"
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "webapp.storage.folder.LocalStorage",
+        # Names come from row ids, and a task that runs twice writes the same file twice.
+        "OPTIONS": {"location": str(MEDIA_ROOT), "allow_overwrite": True},
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+if S3_BUCKET := env("S3_BUCKET", default=""):
+    STORAGES["default"] = {
+        "BACKEND": "webapp.storage.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": env("S3_ENDPOINT_URL", default=""),
+            "region_name": env("S3_REGION", default="us-east-1"),
+            # Without a key, Amazon's library looks for the machine's own role.
+            "access_key": env("S3_ACCESS_KEY_ID", default="") or None,
+            "secret_key": env("S3_SECRET_ACCESS_KEY", default="") or None,
+        },
+    }
+WHITENOISE_USE_FINDERS = DEBUG
+FILE_UPLOAD_PERMISSIONS = 0o640
+# Uploads grow here. On MEDIA_ROOT's file system, keeping one means renaming it; elsewhere it is copied.
+FILE_UPLOAD_TEMP_DIR = env("FILE_UPLOAD_TEMP_DIR", default=None)
+
+#: Hours after which a guest's uploads are deleted, and days after which a person's are; 0 keeps them.
+GUEST_RETENTION_HOURS = env.int("GUEST_RETENTION_HOURS", default=24)
+PERSON_RETENTION_DAYS = env.int("PERSON_RETENTION_DAYS", default=0)
+#: The longest time of one purge, which runs every hour; what it does not get to is left to the next.
+PURGE_SECONDS = env.int("PURGE_SECONDS", default=60)

@@ -1,0 +1,31 @@
+"""What one request, one sender and one image may take."""
+
+from webapp.config.settings.base import env
+
+MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=50 * 2**20)
+#: A request for a study, and all of its files with ZIPs unpacked.
+MAX_STUDY_BYTES = env.int("MAX_STUDY_BYTES", default=2 * 2**30)
+MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=5000)
+#: What one guest's address, and one user, may upload in a day, ZIPs unpacked. Administrators have no limit.
+GUEST_DAILY_BYTES = env.int("GUEST_DAILY_BYTES", default=2 * 2**30)
+USER_DAILY_BYTES = env.int("USER_DAILY_BYTES", default=50 * 2**30)
+DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
+#: /predict keeps an image, its base64 and its JSON in memory while it decodes them.
+MAX_PREDICT_BYTES = min(env.int("MAX_PREDICT_BYTES", default=20 * 2**20), MAX_IMAGE_BYTES)
+#: Bytes of a request's body by the pattern of its path, with room for base64 (four bytes for three) and for the
+#: boundaries around a file.
+BODY_LIMITS = {
+    "/api/v1/images/": MAX_IMAGE_BYTES + 2**20,
+    "/api/v1/studies/([^/]+/images/)?": MAX_STUDY_BYTES + 2**20,
+    "/upload/": MAX_STUDY_BYTES + 2**20,
+    "/predict": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
+}
+BODY_LIMIT = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
+#: What preparing one image may take in each ingest process, beyond what the process itself needs; 0 for no limit. It
+#: suits the decoder's own limit, and two processes in a container of 1 GB.
+PREPARE_MEMORY_BYTES = env.int("PREPARE_MEMORY_BYTES", default=384 * 2**20)
+MAX_WAIT_SECONDS = 60
+#: Threads, and so connections to the database, of each web process. One more serves all who wait.
+WEB_THREADS = env.int("WEB_THREADS", default=3)
+PREDICT_TIMEOUT_SECONDS = env.int("PREDICT_TIMEOUT_SECONDS", default=60)
+MAX_ATTEMPTS = 3
