@@ -57,9 +57,10 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
     dispatch.send = dispatch.send_readings = lambda *_: True  # type: ignore[assignment]  # no broker is measured
     dispatch.messages_waiting = lambda queue: 0
     staff, _ = User.objects.get_or_create(username="bench", is_staff=True, is_superuser=True)
-    browser, person = Client(), Client()
+    browser, person, member = Client(), Client(), Client()
     browser.force_login(staff)
-    person.force_login(User.objects.get(username="seed-0"))
+    person.force_login(User.objects.get(username="seed-2"))
+    member.force_login(User.objects.get(username="seed-0"))
 
     def get(url: str, by: Client = browser) -> Callable[[], Any]:
         def do() -> Any:
@@ -107,8 +108,15 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
         "images, one patient's": get(f"/api/v1/images/?patient={image.patient.identifier}"),
         "a person's images, first page": get("/api/v1/images/", person),
         "a person's images, middle": get(
-            page_after("/api/v1/images/", Image.objects.filter(owner__username="seed-0"), images // 4), person
+            page_after("/api/v1/images/", Image.objects.filter(owner__username="seed-2"), images // 100), person
         ),
+        "a member's images, first page": get("/api/v1/images/", member),
+        "a member's images, middle": get(
+            page_after("/api/v1/images/", Image.objects.filter(owner__username="seed-0"), images // 5), member
+        ),
+        "a member's images, status=failed": get("/api/v1/images/?status=failed", member),
+        "a member's studies": get("/api/v1/studies/", member),
+        "a member's latest": get("/", member),
         "studies, first page": get("/api/v1/studies/"),
         "studies, status=running": get("/api/v1/studies/?status=running"),
         "studies, status=finished": get("/api/v1/studies/?status=finished"),

@@ -10,6 +10,8 @@ from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 
 from webapp.accounts import identity as identities
+from webapp.departments import permissions
+from webapp.http.pagination import Merged
 from webapp.refusals import Refused
 from webapp.studies.choices import Status, StudyStatus
 from webapp.studies.models import Patient
@@ -58,6 +60,8 @@ class FilteredList(ListAPIView):
 
     ordering = "-created_at"
     filters: type[PatientFilters]
+    #: Whether all rows have the same owner.
+    one_owner = False
 
     def filter_queryset(self, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         self._refuse_unknown()
@@ -68,6 +72,12 @@ class FilteredList(ListAPIView):
         for name, value in wanted.items():
             queryset = self._narrowed(queryset, name, value)
         return queryset
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        owners = permissions.visible_by_owner(identities.identify(self.request))
+        if len(owners) > 1 and not self.one_owner:
+            queryset = Merged([queryset.filter(owner) for owner in owners])
+        return super().paginate_queryset(queryset)
 
     def _refuse_unknown(self) -> None:
         known = {*self.filters().fields, *PAGING}

@@ -180,6 +180,7 @@ class StudyImages(FilteredList):
     serializer_class = serializers.ImageSerializer
     filters = ImageFilters
     ordering = "created_at"
+    one_owner = True
     queryset = Image.objects.none()
 
     def get_queryset(self) -> Any:

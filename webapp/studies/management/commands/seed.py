@@ -9,7 +9,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -19,13 +19,14 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django.utils import timezone
 
+from webapp.departments.models import Department, Membership, Role
 from webapp.studies.choices import Priority, ReadingState, ResultGroup, Status
 from webapp.studies.models import Image, Patient, Reading, Study
 
 #: Shares of images by status; the rest has its result. Those that wait are the newest.
 WAITING, FAILED, CANCELLED = 0.002, 0.02, 0.005
-#: The share of guests' studies, which are recent, and of those of the busiest person.
-GUESTS, BUSIEST = 0.01, 0.5
+#: The shares of guests' studies, which are recent, of the department's, and of those of the busiest person.
+GUESTS, DEPARTMENT, BUSIEST = 0.01, 0.2, 0.5
 PERSONS = 20
 LARGE_STUDY = 5000
 SPAN = timedelta(days=365)
@@ -61,6 +62,15 @@ class Command(BaseCommand):
         self.stdout.write(f"made {images} images in {studies} studies; user names are seed-0 to seed-{PERSONS - 1}")
 
 
+class Owned(NamedTuple):
+    """Fields of rows that belong to someone."""
+
+    created_at: datetime
+    owner: int | None = None
+    guest: UUID | None = None
+    department: UUID | None = None
+
+
 class Table:
     """Inserts rows that differ from a template in some fields only."""
 
@@ -93,11 +103,15 @@ class Seeder:
     def fill(self, images: int, studies: int) -> None:
         persons = [User(username=f"seed-{n}") for n in range(PERSONS)]
         self.persons = [person.pk for person in User.objects.bulk_create(persons)]
+        department = Department.objects.create(name="Seed", slug="seed")
+        self.department = department.pk
+        # The busiest person is a member, and one who has less.
+        members = [Membership(department=department, user_id=pk, role=Role.UPLOADER) for pk in self.persons[:2]]
+        Membership.objects.bulk_create(members)
         self.studies = [self._study(index / studies) for index in range(studies)]
-        owned = ("id", "owner", "guest", "created_at")
-        patients = Table(Patient(), *owned, "identifier")
+        patients = Table(Patient(), "id", *Owned._fields, "identifier")
         patients.insert([patients.row(pk, *owner, f"PAT-{n:07}") for n, (_, pk, owner) in enumerate(self.studies)])
-        made = Table(Study(), *owned, "patient", "name")
+        made = Table(Study(), "id", *Owned._fields, "patient", "name")
         made.insert(
             [made.row(pk, *owner, patient, f"study {n}") for n, (pk, patient, owner) in enumerate(self.studies)]
         )
@@ -113,14 +127,16 @@ class Seeder:
         for start in range(0, images, CHUNK):
             self._insert(range(start, min(start + CHUNK, images)), images)
 
-    def _study(self, place: float) -> tuple[UUID, UUID, tuple[int | None, UUID | None, datetime]]:
-        """A study's id, its patient's, and their owner, guest and time; the later its place, from 0 to 1, the later."""
+    def _study(self, place: float) -> tuple[UUID, UUID, Owned]:
+        """A study's id, its patient's, and whose they are since when; the later its place, from 0 to 1, the later."""
         if place > 1 - GUESTS:
             created = self.now - timedelta(hours=20) * ((1 - place) / GUESTS)
-            return self._uuid(), self._uuid(), (None, self._uuid(), created)
-        person = 0 if self.draw.random() < BUSIEST else self.draw.randrange(PERSONS)
+            return self._uuid(), self._uuid(), Owned(created, guest=self._uuid())
         created = self.now - timedelta(days=1) - SPAN * (1 - place)
-        return self._uuid(), self._uuid(), (self.persons[person], None, created)
+        if self.draw.random() < DEPARTMENT:
+            return self._uuid(), self._uuid(), Owned(created, department=self.department)
+        person = 0 if self.draw.random() < BUSIEST else self.draw.randrange(PERSONS)
+        return self._uuid(), self._uuid(), Owned(created, owner=self.persons[person])
 
     def _readings(self, state: ReadingState, *fields: str, **given: Any) -> Table:
         template = Reading(
@@ -138,7 +154,7 @@ class Seeder:
             error_code="image_truncated" if failed else "", error_detail="The file is cut off." if failed else "",
         )  # fmt: skip
         return Table(
-            template, "id", "owner", "guest", "created_at", "study", "patient", "filename", "file", "preview",
+            template, "id", *Owned._fields, "study", "patient", "filename", "file", "preview",
             *(["finished_at"] if final else []),
         )  # fmt: skip
 
@@ -148,16 +164,16 @@ class Seeder:
         for index in indexes:
             place = index / images
             # The first images belong to one large study, the others to studies in the order of time.
-            study, patient, (owner, guest, created) = self.studies[
+            study, patient, owned = self.studies[
                 0 if index < min(LARGE_STUDY, images // 2) else int(place * len(self.studies))
             ]
-            created += timedelta(microseconds=index)
+            created = owned.created_at + timedelta(microseconds=index)
             status, pk = self._status(place), self._uuid()
             file = f"uploads/{pk.hex[:2]}/{pk}.jpg"
             table = self.tables[status]
-            finished = (created,) * (len(table.fields) - 9)
+            finished = (created,) * (len(table.fields) - 10)
             rows[status].append(
-                table.row(pk, owner, guest, created, study, patient, f"IM-{index:07}.jpeg", file, file, *finished)
+                table.row(pk, created, *owned[1:], study, patient, f"IM-{index:07}.jpeg", file, file, *finished)
             )
             made = f"inputs/{pk.hex[:2]}/{pk}.vgg16-pneumonia-1.2.0.png"
             if status == Status.READY:
