@@ -476,7 +476,9 @@ def test_words_and_colours_follow_the_group_everywhere(
         kept.operating_points = points
         kept.group = group_of(probability, 0.8598, points, kept.warnings)
         kept.save()
-    assert tags(browser.get("/").content.decode()) == [(group, words)]
+    home = browser.get("/").content.decode()
+    assert tags(home) == [(group, words)]
+    assert (results.percent(probability) in home) is not doubtful
     table = browser.get(study.get_absolute_url()).content.decode()
     assert tags(table) == [(group, words)]
     assert (results.percent(probability) in table) is not doubtful
