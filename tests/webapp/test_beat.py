@@ -59,7 +59,7 @@ def test_the_reconciler_runs_in_beat_and_sends_no_message(scheduler, alive, make
 @pytest.mark.django_db(transaction=True)
 def test_a_reconciler_that_fails_is_tried_again(scheduler, alive, monkeypatch, sent) -> None:
     def broken() -> None:
-        raise ConnectionError("the broker is away")
+        raise ConnectionError("the broker is unreachable")
 
     with monkeypatch.context() as patch:
         patch.setattr(reconciliation, "reconcile", broken)

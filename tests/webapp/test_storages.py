@@ -1,4 +1,4 @@
-"""Both storages tell a file that is gone from a storage that is away."""
+"""Both storages tell a file that is gone from a storage that is unreachable."""
 
 import io
 import time

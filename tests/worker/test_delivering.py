@@ -111,7 +111,7 @@ def test_every_kind_has_its_code(webhook, finished):
     assert set(Delivery.objects.values_list("kind", flat=True)) <= set(delivering.HANDLERS)
 
 
-# --- receivers that are away, slow, or broken -----------------------------------------------------------------------
+# --- receivers that are unreachable, slow, or broken ----------------------------------------------------------------
 
 
 def test_a_receiver_that_was_away_gets_everything_when_it_is_back(owner, finished):
@@ -122,7 +122,7 @@ def test_a_receiver_that_was_away_gets_everything_when_it_is_back(owner, finishe
     names = ["one", "two", "three"]
     for name in names:
         finished(name)
-    # One of them finds out that it is away, the others wait with it.
+    # One of them finds out that it is unreachable, the others wait with it.
     assert deliver() == {"delivered": 3, "failed": 1}
     assert deliver() == {}
     webhook.refresh_from_db()

@@ -274,7 +274,7 @@ def test_a_lost_batch_is_given_back_when_the_database_answers_again(
     reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk])
 
     def away(*_: Any) -> int:
-        raise OperationalError("the database is away")
+        raise OperationalError("the database is unreachable")
 
     with monkeypatch.context() as broken:
         broken.setattr(reading, "release", away)

@@ -1,4 +1,4 @@
-"""A storage that is away fails no image: it waits for another attempt. A file that is gone does."""
+"""A storage that is unreachable fails no image: it waits for another attempt. A file that is gone does."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Long-polling for synchronous views: a request that waits holds no thread and no connection to the database.
 
-A view that has nothing to tell yet returns :func:`hold`. Its thread is free again at once; when what it waits for has
+A view that has no news yet returns :func:`hold`. Its thread is free again at once; when what it waits for has
 happened, or the time is over, the request is passed to Django once more and answered.
 """
 

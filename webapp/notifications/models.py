@@ -1,4 +1,4 @@
-"""Who is told of what, and where."""
+"""Webhooks and their owners."""
 
 import uuid
 
@@ -7,16 +7,16 @@ from django.db import models
 
 
 class Event(models.TextChoices):
-    """What a webhook can be told of."""
+    """Events that a webhook can receive."""
 
     STUDY_FINISHED = "study.finished"
 
 
 class Webhook(models.Model):
-    """An address that is told of its owner's studies."""
+    """An address that receives events of its owner's studies."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Another kind of owner gets a column of its own beside this one; services.listening_to() decides who is told.
+    # Another kind of owner gets a column of its own beside this one; services.listening_to() decides who receives what.
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="webhooks")
     url = models.CharField(max_length=500)
     events = models.JSONField(default=list, help_text="which events it is told of")

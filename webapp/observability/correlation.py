@@ -34,7 +34,7 @@ def begin(**fields: str) -> None:
 
 
 def add(**fields: str) -> None:
-    """From now on, lines of this request or task tell this as well."""
+    """Add a field to the following log lines of this request or task."""
     begin(**{**_fields.get(), **fields})
 
 

@@ -9,7 +9,7 @@ from django.db import connections
 
 @register(Tags.database)
 def check_encoding(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """PostgreSQL has to keep UTF-8. MySQL should tell "p-1" from "P-1", which may be two patients."""
+    """PostgreSQL has to keep UTF-8. MySQL should distinguish "p-1" from "P-1", which may be two patients."""
     found: list[CheckMessage] = []
     for alias in databases or ():
         connection = connections[alias]

@@ -30,7 +30,7 @@ def report_worker(worker: UUID, name: str, role: str, *, ready: bool, **facts: A
 
 
 def replace_worker(worker: UUID, name: str) -> None:
-    """Forget those of the same name: a worker that starts takes the place of one that did not leave in order."""
+    """Remove other rows of the same name: they belong to workers that were killed."""
     Worker.objects.filter(name=name).exclude(id=worker).delete()
 
 
@@ -46,7 +46,7 @@ def worker_is_not_ready(worker: UUID) -> None:
 
 
 def forget_worker(worker: UUID) -> None:
-    """A worker that leaves in order says so."""
+    """Remove the row of a worker that shuts down."""
     Worker.objects.filter(id=worker).delete()
 
 

@@ -15,7 +15,7 @@ def review(image: Image, reviewer: User, verdict: str, comment: str = "") -> Rev
 
     Args:
         image: one that the model has read.
-        reviewer: who says so.
+        reviewer: the user who reviewed it.
         verdict: one of :class:`webapp.reviews.models.Verdict`.
         comment: in their words.
 

@@ -26,8 +26,8 @@ DELIVER = "worker.deliver"
 UNPACK_QUEUE = "unpack"
 
 
-#: A message goes through at the second attempt at the latest, or the broker is away: its restart leaves the connection
-#: broken. One that RabbitMQ does not confirm, as when its disk is full, must not hold up an upload.
+#: The first attempt may meet a connection that a restart broke; where the second fails too, the broker is unreachable.
+#: A message that RabbitMQ does not confirm, as when its disk is full, must not hold up an upload.
 SENDING: dict[str, Any] = {
     "retry": True,
     "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
@@ -36,7 +36,7 @@ SENDING: dict[str, Any] = {
 
 
 def broker_errors() -> tuple[type[BaseException], ...]:
-    """What the broker's client raises where the broker is away."""
+    """What the broker's client raises where the broker is unreachable."""
     connection = app.connection_for_write()
     return (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)
 
@@ -49,7 +49,7 @@ def send(step: str, images: Iterable["Image"]) -> bool:
     """Send one message for each image.
 
     Returns:
-        False where the broker is away, so that some or all were not sent.
+        False where the broker is unreachable, so that some or all were not sent.
     """
     return _send((step, queue_of(step, image.priority), image, {}) for image in images)
 
@@ -76,7 +76,7 @@ def _send(messages: Iterable[tuple[str, str, "Image", dict[str, Any]]]) -> bool:
                     **SENDING,
                 )
     except broker_errors() as error:
-        logger.warning("broker is away (%s); the reconciler will send again", error)
+        logger.warning("broker is unreachable (%s); the reconciler will send again", error)
         return False
     return True
 
@@ -87,7 +87,7 @@ def send_unpack(archive_id: UUID) -> None:
         headers = {"request_id": correlation.request_id()}
         app.send_task(UNPACK, args=(str(archive_id),), queue=UNPACK_QUEUE, headers=headers, **SENDING)
     except broker_errors() as error:
-        logger.warning("broker is away (%s); the reconciler will send again", error)
+        logger.warning("broker is unreachable (%s); the reconciler will send again", error)
 
 
 def wake_deliver() -> None:
@@ -95,14 +95,14 @@ def wake_deliver() -> None:
     try:
         app.send_task(DELIVER, queue="deliver", expires=60, **SENDING)
     except broker_errors() as error:
-        logger.warning("broker is away (%s); beat will send another", error)
+        logger.warning("broker is unreachable (%s); beat will send another", error)
 
 
 def messages_waiting(queue: str) -> int:
     """Messages in a queue that no worker has taken.
 
     Raises:
-        One of :func:`broker_errors`: where the broker is away.
+        One of :func:`broker_errors`: where the broker is unreachable.
     """
     # The pool keeps the connection, which a restart of the broker may have broken since it was used last.
     with app.pool.acquire(block=True) as connection:
@@ -131,6 +131,6 @@ def check_broker() -> None:
     """Ask the broker for something.
 
     Raises:
-        One of :func:`broker_errors`: where the broker is away.
+        One of :func:`broker_errors`: where the broker is unreachable.
     """
     messages_waiting(queue_of(INGEST, "interactive"))

@@ -29,7 +29,7 @@ class Progress:
         status: one of :data:`STATUSES`.
         total: images, those still in a ZIP included.
         counts: images by status; those still in a ZIP count as queued.
-        eta_seconds: time until the last result at the present rate; None where nothing tells it.
+        eta_seconds: time until the last result at the present rate; None where it is not known.
         errors: of ZIPs that could not be unpacked.
     """
 

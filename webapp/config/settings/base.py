@@ -97,5 +97,5 @@ SECURE_REFERRER_POLICY = "same-origin"
 #: ``plain`` lines, or one JSON object a line.
 LOG_FORMAT = env("LOG_FORMAT", default="plain")
 LOGGING = logs.config(LOG_FORMAT, env("LOG_LEVEL", default="INFO"))
-#: The certificate, or chain of them, that the proxy serves; /metrics tells when it expires.
+#: The certificate, or chain of them, that the proxy serves; /metrics shows when it expires.
 TLS_CERTIFICATE = env("TLS_CERTIFICATE", default="")

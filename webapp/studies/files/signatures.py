@@ -46,7 +46,7 @@ def size_refusal(size: int) -> Refused | None:
 
 
 def refusal(file: Any) -> Refused | None:
-    """Why a file can be no image, as far as its size and first bytes tell; None where it may be one."""
+    """Why a file cannot be an image, judged by its size and first bytes; None where it may be one."""
     if refused := size_refusal(file.size):
         return refused
     found = kind(file)

@@ -12,7 +12,7 @@ from webapp.studies.querysets import (
 
 
 class RequestIdMixin(models.Model):
-    """Came with a request, whose id the log's lines tell."""
+    """Stores the id of the request that created the row, for the logs."""
 
     # The database's own default, since web processes of the release before go on writing during an upgrade.
     request_id = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)

@@ -75,7 +75,7 @@ def daily_bytes(identity: Identity, size: int) -> Iterator[None]:
 
 
 def _add(key: str, size: int) -> int:
-    """Add to a count that ends with its day; the sum, or 0 where the cache is away."""
+    """Add to a count that ends with its day; the sum, or 0 where the cache is unreachable."""
     cache.add(key, 0, timeout=DAY.total_seconds())
     try:
         return int(cache.incr(key, size) or 0)
