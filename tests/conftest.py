@@ -17,6 +17,7 @@ NO_DATA = f"{DATA} has no X-rays at full resolution; XRAY_DATA names the folder 
 SLOW = {
     "chaos": "make test-slow",
     "training": "make test-slow",
+    "maintenance": "make test-slow",
     "benchmark": "make bench",
     "docker": "make test-slow",
     "matrix": "make test-matrix",

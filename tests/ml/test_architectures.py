@@ -84,7 +84,10 @@ def count(layer: keras.layers.Layer) -> int:
             return 0
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+LARGE = [pytest.param(name, marks=pytest.mark.training) for name in BASES]
+
+
+@pytest.mark.parametrize("name", ["cnn", *LARGE])
 def test_each_network_has_exactly_its_parameters_and_two_outputs(name: str, network: Network) -> None:
     expected, _, size = NETWORKS[name]
     model = network(name)
@@ -112,7 +115,7 @@ def test_a_size_that_a_network_cannot_take_is_refused(name: str, size: int | Non
         architectures.build(name, size)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["cnn", *LARGE])
 def test_blocks_freeze_in_order_and_the_head_never(name: str, network: Network) -> None:
     model, blocks = network(name), NETWORKS[name][1]
     before: set[str] = set()
@@ -131,7 +134,7 @@ def test_blocks_freeze_in_order_and_the_head_never(name: str, network: Network) 
 
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", LARGE)
 def test_imagenet_weights_give_the_features_of_kerass_own_network(name: str, tmp_path: Path, network: Network) -> None:
     model, size = network(name), NETWORKS[name][2]
     source = BASES[name](include_top=False, weights=None)
@@ -157,7 +160,7 @@ def test_the_cnn_takes_the_weights_of_an_earlier_training(tmp_path: Path) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
-@pytest.mark.parametrize("name", ["cnn", "resnet50"])
+@pytest.mark.parametrize("name", ["cnn", *LARGE[:1]])
 def test_weights_of_something_else_are_refused(name: str, tmp_path: Path, network: Network) -> None:
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     other.save_weights(tmp_path / "other.weights.h5")
@@ -169,6 +172,7 @@ def test_weights_of_something_else_are_refused(name: str, tmp_path: Path, networ
         architectures.load_imagenet_base(network(name), tmp_path / "missing.weights.h5")
 
 
+@pytest.mark.training
 def test_a_bundle_keeps_the_statistics_of_batch_normalisation(tmp_path: Path, network: Network) -> None:
     """InceptionV3, whose layers Keras would name anew each time; statistics that float16 could not hold."""
     model = network("inceptionv3")

@@ -17,6 +17,8 @@ import pytest
 from tests import servers
 from tests.service import ROOT
 
+pytestmark = pytest.mark.maintenance
+
 COUNTED = "603"
 
 

@@ -117,6 +117,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return Recording(folder / "before", data_dir, environment, operations)
 
 
+@pytest.mark.chaos
 def test_what_was_promised_is_there(recording: Recording, tmp_path: Path) -> None:
     kinds = [promise["kind"] for promise in promised(recording.operations)]
     assert kinds.count("image") == 4

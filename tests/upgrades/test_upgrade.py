@@ -20,6 +20,8 @@ import pytest
 
 from tests.service import ROOT
 
+pytestmark = pytest.mark.maintenance
+
 STORED = Path(__file__).with_name("release-0.1.0.sqlite3.xz")
 #: The migration at which a release's tables stood, of studies and of ops.
 RELEASE = "0005_finished_by_status"
