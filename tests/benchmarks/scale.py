@@ -180,7 +180,7 @@ def main() -> None:
         # Nothing was collected, and there is no Redis.
         static = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
         settings.STORAGES = {**settings.STORAGES, "staticfiles": static}
-        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+        settings.CACHES = {**settings.CACHES, "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
         django.setup()
         print(json.dumps(measure(given.rounds)))
         return

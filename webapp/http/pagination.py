@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from heapq import merge
 from typing import Any, Self
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
@@ -14,27 +14,26 @@ from webapp.refusals import Refused
 
 
 class Merged:
-    """Querysets with no row in common, as one list by the time of creation.
+    """A queryset by the time of creation, found in parts that have no row in common, each by an index of its own.
 
-    Each queryset reads as many rows as the page has by an index of its own; one query for all of them would sort every
-    row that there is. It has what :class:`CursorPages` needs of a queryset.
+    One query for all parts would sort every row that there is. It has what :class:`CursorPages` needs of a queryset.
     """
 
-    def __init__(self, querysets: "Sequence[QuerySet[Any]]", *, newest_first: bool = True) -> None:
-        self.querysets = querysets
+    def __init__(self, queryset: "QuerySet[Any]", parts: Sequence[Q], *, newest_first: bool = True) -> None:
+        self.queryset = queryset
+        self.parts = parts
         self.newest_first = newest_first
 
     def order_by(self, *fields: str) -> Self:
-        ordered = [queryset.order_by(*fields) for queryset in self.querysets]
-        return type(self)(ordered, newest_first=fields[0].startswith("-"))
+        return type(self)(self.queryset.order_by(*fields), self.parts, newest_first=fields[0].startswith("-"))
 
     def filter(self, *conditions: Any, **fields: Any) -> Self:
-        filtered = [queryset.filter(*conditions, **fields) for queryset in self.querysets]
-        return type(self)(filtered, newest_first=self.newest_first)
+        return type(self)(self.queryset.filter(*conditions, **fields), self.parts, newest_first=self.newest_first)
 
     def __getitem__(self, place: slice) -> list[Any]:
-        rows = (queryset[: place.stop] for queryset in self.querysets)
-        return list(merge(*rows, key=lambda row: (row.created_at, row.pk), reverse=self.newest_first))[place]
+        keys = (self.queryset.filter(part).values_list("created_at", "pk")[: place.stop] for part in self.parts)
+        page = list(merge(*keys, reverse=self.newest_first))[place]
+        return list(self.queryset.filter(pk__in=[pk for _, pk in page]))
 
 
 class CursorPages(CursorPagination):

@@ -76,7 +76,7 @@ class FilteredList(ListAPIView):
     def paginate_queryset(self, queryset: Any) -> Any:
         owners = permissions.visible_by_owner(identities.identify(self.request))
         if len(owners) > 1 and not self.one_owner:
-            queryset = Merged([queryset.filter(owner) for owner in owners])
+            queryset = Merged(queryset, owners)
         return super().paginate_queryset(queryset)
 
     def _refuse_unknown(self) -> None:
