@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from pytest_celery import (
     CELERY_RABBITMQ_BROKER,
     CELERY_REDIS_BROKER,
@@ -94,9 +95,12 @@ class Clinic:
     def wait(self, done: Callable[[dict[str, Any]], bool], *, reconciling: bool = False) -> dict[str, Any]:
         """Ask until the report is as it should be; the last report where it never is."""
         deadline = time.monotonic() + SECONDS
+        reconciled = 0.0
         while True:
-            if reconciling:
+            # As often as beat does: workers count as gone when several reconciliations pass without a sign of them.
+            if reconciling and time.monotonic() > reconciled + settings.RECONCILE_SECONDS:
                 self("reconcile")
+                reconciled = time.monotonic()
             report: dict[str, Any] = self("report")
             if done(report) or time.monotonic() > deadline:
                 return report
