@@ -54,6 +54,8 @@ def run(tmp_path: Path) -> Callable[[str], tuple[subprocess.Popen[bytes], psutil
              "-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest", "--confcutdir", str(tmp_path), str(file)],
             cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+            # A shell has what it runs in the background ignore SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         until(started.exists)
         return pytest_run, psutil.Process(int(started.read_text()))
@@ -61,7 +63,7 @@ def run(tmp_path: Path) -> Callable[[str], tuple[subprocess.Popen[bytes], psutil
     return start
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -78,7 +80,7 @@ def test_what_a_test_started_ends_with_the_run(run: Callable[..., tuple], number
     processes = [child, *child.children(recursive=True)]
     assert len(processes) == 2
     pytest_run.send_signal(number)
-    pytest_run.wait(30)
+    pytest_run.wait(120)
     until(lambda: gone(processes))
 
 
@@ -92,5 +94,5 @@ def test_the_whole_service_ends_with_the_run(run: Callable[..., tuple]) -> None:
     until(lambda: len(family()) > 8)  # supervisord and its programs
     processes = family()
     pytest_run.kill()
-    pytest_run.wait(30)
+    pytest_run.wait(120)
     until(lambda: gone(processes), guard.STOP_SECONDS + 15)

@@ -10,6 +10,7 @@ from tests import servers
 from tests.service import ROOT
 
 
+@pytest.mark.maintenance
 @pytest.mark.skipif(servers.postgresql_programs() is None, reason="PostgreSQL is not installed")
 def test_no_query_reads_a_whole_table_on_postgresql():
     with servers.local_postgresql() as url:

@@ -51,6 +51,7 @@ def compared(tmp_path: Path, xrays: Path, *arguments: object, status: int = 0) -
     return json.loads(out.read_text()) if status == 0 else {}
 
 
+@pytest.mark.training
 def test_a_bundle_and_its_copy_are_the_same(
     random_bundle: Bundle, xrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_recipe_is_trained_and_measured_on_patients_that_it_held_out(
     assert "another recipe, other data or other weights" in capsys.readouterr().err
 
 
+@pytest.mark.training
 def test_a_quick_try_says_so_and_goes_on_where_it_was_stopped(
     recipe: Path, xrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +171,7 @@ def recorded(source: Bundle, path: Path, **meta: Any) -> Bundle:
     return bundle.write(path, source.load_model(), {**old, **meta})
 
 
+@pytest.mark.training
 def test_bundles_can_be_measured_on_what_their_trainings_held_out(
     random_bundle: Bundle, xrays: Path, tmp_path: Path
 ) -> None:

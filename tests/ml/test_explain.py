@@ -108,6 +108,7 @@ def test_a_network_without_a_feature_map_is_refused() -> None:
         explain.reader(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs))))
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("name", "shape"), [("ResNet50", (3, 3, 2048)), ("DenseNet121", (3, 3, 1024)), ("InceptionV3", (1, 1, 2048))]
 )
@@ -210,6 +211,7 @@ def parts(found: NDArray[np.float32], grid: int = 7) -> NDArray[np.float64]:
     return found.reshape(grid, side, grid, side).mean(axis=(1, 3))
 
 
+@pytest.mark.training
 def test_covering_what_the_map_shows_takes_the_evidence_away(engine: Engine, released: Bundle) -> None:
     """Needs no gradient; for single drawings, which the network was not trained on, the map may well be faint."""
     strongest = weakest = 0.0
@@ -223,6 +225,7 @@ def test_covering_what_the_map_shows_takes_the_evidence_away(engine: Engine, rel
     assert strongest > max(2 * weakest, 1)
 
 
+@pytest.mark.training
 @pytest.mark.real_data
 def test_covering_parts_one_by_one_ranks_them_as_the_map_does(engine: Engine, released: Bundle) -> None:
     files = sorted(DATA.glob("originals/PNEUMONIA/*.jpeg"))[::5]

@@ -24,6 +24,7 @@ def calibrated(random_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) 
     return bundle.write(tmp_path_factory.mktemp("calibrated") / "bundle", random_bundle.load_model(), meta)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("kind", ["tf_saved_model", "litert"])
 def test_what_is_exported_reads_as_the_engine_does(
     random_bundle: Bundle, calibrated: Bundle, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]

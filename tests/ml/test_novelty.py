@@ -206,6 +206,7 @@ def test_a_check_of_another_kind_is_refused(with_check: Bundle, check: Check) ->
             novelty.load(other)
 
 
+@pytest.mark.training
 def test_the_command_fits_measures_and_stores(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -292,6 +293,7 @@ def flagged(released: tuple[Check, engines.Engine, Preprocessing], inputs: NDArr
     return float(np.mean([bool(said) for said in check.warnings(novelty.features_of(engine, inputs), inputs)]))
 
 
+@pytest.mark.training
 def test_the_released_check_flags_what_is_no_chest(released: tuple[Check, engines.Engine, Preprocessing]) -> None:
     spec = released[2]
     kinds = {**out_of_domain.drawn(spec, 8, 99), "photograph": out_of_domain.photographs(spec, 8, 99)}
@@ -299,6 +301,7 @@ def test_the_released_check_flags_what_is_no_chest(released: tuple[Check, engine
         assert flagged(released, inputs) >= 0.75, kind
 
 
+@pytest.mark.training
 @pytest.mark.real_data
 def test_the_released_check_leaves_real_chests_alone_but_not_when_they_are_turned(
     released: tuple[Check, engines.Engine, Preprocessing],

@@ -276,6 +276,7 @@ def test_a_reader_cannot_review_what_was_not_read(house: House) -> None:
     assert refusal.value.code == "not_read_yet"
 
 
+@pytest.mark.maintenance
 @pytest.mark.django_db(transaction=True)
 def test_the_upgrade_keeps_every_row_and_what_staff_could_do() -> None:
     executor = MigrationExecutor(connection)

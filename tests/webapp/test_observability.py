@@ -58,7 +58,7 @@ def received() -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
 
 def run(tmp_path, **environment: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=180,
         env={"DATA_DIR": str(tmp_path), "PATH": "/usr/bin:/bin", "REDIS_URL": "redis://127.0.0.1:1/0", **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
