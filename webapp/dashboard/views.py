@@ -29,7 +29,8 @@ from webapp.studies.files import signatures
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, deletion, uploads
-from webapp.studies.waiting import ImageState, study_states, until_changed
+from webapp.studies.states import study_states
+from webapp.studies.waiting import ImageState, until_changed
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -188,7 +189,7 @@ def _study_context(request: HttpRequest, found: Study) -> dict[str, Any]:
         "progress": progress,
         "may_cancel": permissions.may_cancel(_identity(request), found),
         "may_delete": permissions.may_delete(_identity(request), found),
-        "final": progress.status in ("finished", "cancelled"),
+        "final": progress.is_final,
         "page": Paginator(images, PAGE).get_page(request.GET.get("page")),
     }
 

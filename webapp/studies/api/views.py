@@ -27,7 +27,8 @@ from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import results_csv
 from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation, deletion, uploads
-from webapp.studies.waiting import study_states, until_final
+from webapp.studies.states import study_states
+from webapp.studies.waiting import until_final
 
 WAIT = OpenApiParameter(
     "wait", OpenApiTypes.NUMBER, description=f"hold the answer up to so many seconds (at most "

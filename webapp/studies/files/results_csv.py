@@ -2,8 +2,11 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
-from webapp.studies.models import Image, Study
+from django.db.models import IntegerField, Value
+
+from webapp.studies.models import Archive, Image, Study
 
 COLUMNS = (
     "filename", "patient", "status", "label", "probability", "threshold", "model", "warnings", "error_code",
@@ -27,15 +30,36 @@ def csv_rows(study: Study, absolute: Callable[[str], str]) -> Iterator[str]:
     writer = csv.writer(_Echo())
     yield writer.writerow(COLUMNS)
     # By their keys: a cursor would stay open for as long as a slow client reads.
-    keys = list(study.images.order_by("filename", "pk").values_list("pk", flat=True))
+    listed = _keys(study)
+    archives = study.archives.in_bulk([key for key, is_zip in listed if is_zip])
     images = study.images.select_related("patient").prefetch_related("readings")
-    for start in range(0, len(keys), CHUNK):
-        found = images.in_bulk(keys[start : start + CHUNK])
-        present = (found[key] for key in keys[start : start + CHUNK] if key in found)
-        yield "".join(writer.writerow([_inert(value) for value in _row(image, absolute)]) for image in present)
+    for start in range(0, len(listed), CHUNK):
+        some = listed[start : start + CHUNK]
+        found = {**archives, **images.in_bulk([key for key, is_zip in some if not is_zip])}
+        rows = (_row(found[key], absolute) for key, _ in some if key in found)
+        yield "".join(writer.writerow([_inert(value) for value in row]) for row in rows)
 
 
-def _row(image: Image, absolute: Callable[[str], str]) -> list[str]:
+def _keys(study: Study) -> list[tuple[UUID, bool]]:
+    """The keys of images, and of ZIPs that have failed or are still to be unpacked, and whether it is a ZIP.
+
+    Both in one query, so that images which leave a ZIP at this moment are not missed.
+    """
+    archives = study.archives.exclude(state=Archive.State.UNPACKED)
+    images, zips = (
+        rows.order_by()
+        .annotate(is_zip=Value(number, output_field=IntegerField()))
+        .values_list("filename", "pk", "is_zip")
+        for number, rows in enumerate((study.images.all(), archives))
+    )
+    return [(key, bool(is_zip)) for _, key, is_zip in images.union(zips, all=True).order_by("filename", "pk")]
+
+
+def _row(row: Image | Archive, absolute: Callable[[str], str]) -> list[str]:
+    return _archive_row(row) if isinstance(row, Archive) else _image_row(row, absolute)
+
+
+def _image_row(image: Image, absolute: Callable[[str], str]) -> list[str]:
     result = image.result
     return [
         image.filename,
@@ -55,6 +79,21 @@ def _row(image: Image, absolute: Callable[[str], str]) -> list[str]:
         result.group if result else "",
         str(result.is_usable).lower() if result else "",
     ]
+
+
+def _archive_row(archive: Archive) -> list[str]:
+    """A ZIP that has failed or is still to be unpacked: without it an unfinished study's table would look whole."""
+    failed = archive.state == Archive.State.FAILED
+    left = archive.total - archive.unpacked
+    known = {
+        "filename": archive.filename,
+        "status": "failed" if failed else "queued",
+        "error_code": archive.error_code,
+        "error_detail": archive.error_detail if failed else f"{left} files of this ZIP are still to be unpacked.",
+        "created_at": archive.created_at.isoformat(),
+        "finished_at": archive.finished_at.isoformat() if archive.finished_at else "",
+    }
+    return [known.get(column, "") for column in COLUMNS]
 
 
 def _inert(value: str) -> str:
