@@ -1,5 +1,6 @@
 """Lists of images, studies and patients: their pages and the parameters that narrow them."""
 
+import unicodedata
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -70,7 +71,9 @@ class FilteredList(ListAPIView):
         wanted = checked.validated_data
         self.ordering = wanted.pop("ordering", self.ordering)
         for name, value in wanted.items():
-            queryset = self._narrowed(queryset, name, value)
+            # Names are stored in this form, whichever one they were sent in.
+            normalised = unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+            queryset = self._narrowed(queryset, name, normalised)
         return queryset
 
     def paginate_queryset(self, queryset: Any) -> Any:

@@ -152,7 +152,7 @@ class Studies(FilteredList):
             department=department,
         )
         study = once(request, identity, given, make)
-        return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
+        return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)
 
 
 class StudyDetail(APIView):
@@ -200,7 +200,7 @@ class StudyImages(FilteredList):
         identity = identities.identify(request)
         make = partial(uploads.add_to_study, identity, study, upload.validated_data["files"])
         study = once(request, identity, upload.validated_data, make)
-        return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
+        return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)
 
 
 class StudyResults(APIView):

@@ -67,6 +67,11 @@ class PatientSerializer(serializers.ModelSerializer):
 
 class AcceptedStudySerializer(StudySerializer):
     token = serializers.CharField(required=False)
+    skipped: Any = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="names of files that were not taken, since an operating system made them, such as Thumbs.db",
+    )
 
     class Meta(StudySerializer.Meta):
-        fields = (*StudySerializer.Meta.fields, "token")
+        fields = (*StudySerializer.Meta.fields, "token", "skipped")
