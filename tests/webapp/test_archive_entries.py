@@ -18,6 +18,8 @@ from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services import archives
 
 LINK = 0o120777 << 16
+#: An extra field whose one number is larger than a file can be long.
+ZIP64 = struct.pack("<HHQ", 1, 8, 2**64 - 2)
 
 
 @pytest.fixture
@@ -52,11 +54,12 @@ BAD = {
     "shorter": (File(b"bad.jpg", JPEG, size=len(JPEG) + 1), "image_corrupt", "damaged"),
     "outside": (File(b"bad.jpg", JPEG, offset=2**31), "image_corrupt", "damaged"),
     "elsewhere": (File(b"bad.jpg", JPEG, offset=7), "image_corrupt", "damaged"),
+    "beyond all files": (File(b"bad.jpg", JPEG, offset=2**32 - 1, extra=ZIP64), "image_corrupt", "damaged"),
     "no ZIP64": (File(b"bad.jpg", JPEG, size=2**32 - 1), "image_corrupt", "damaged"),
     "short ZIP64": (File(b"bad.jpg", JPEG, size=2**32 - 1, extra=truncated_zip64()), "image_corrupt", "damaged"),
     "link": (File(b"bad.jpg", b"../a.jpg", system=3, attributes=LINK), "not_an_image", "link"),
     "ZIP": (File(b"bad.jpg", synthetic.zip_of({"a.jpg": JPEG})), "archive_not_here", "ZIP inside of a ZIP"),
-    "7z": (File(b"bad.jpg", b"7z\xbc\xaf\x27\x1c" + bytes(60)), "archive_format_not_supported", "7z archive"),
+    "7z": (File(b"bad.jpg", b"7z\xbc\xaf\x27\x1c" + bytes(60)), "archive_not_supported", "7z archive"),
     "empty": (File(b"bad.jpg"), "file_empty", "empty"),
     "text": (File(b"bad.jpg", synthetic.text()), "not_an_image", "not a JPEG"),
 }
@@ -170,11 +173,11 @@ OTHERS = {
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_another_archive_is_called_what_it_is(client, problem, kind):
-    document = problem(client.upload(OTHERS[kind], "scans.jpg"), 415, "archive_format_not_supported")
+    document = problem(client.upload(OTHERS[kind], "scans.jpg"), 415, "archive_not_supported")
     assert kind in document["detail"]
     client.upload_study({"a.jpg": JPEG, "scans.bin": OTHERS[kind]})
     failed = Image.objects.get(filename="scans.bin")
-    assert (failed.error_code, failed.error_detail) == ("archive_format_not_supported", document["detail"])
+    assert (failed.error_code, failed.error_detail) == ("archive_not_supported", document["detail"])
 
 
 # --- a release that skipped other files -------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def refusal(file: Any) -> Refused | None:
     file.seek(0)
     if archive := containers.name(file.read(512)):
         return Refused(
-            "archive_format_not_supported", f"This is {archive}. Please send the images as a ZIP, or as files."
+            "archive_not_supported", f"This is {archive}. Please send the X-rays themselves, or a ZIP of them."
         )
     return Refused("not_an_image", "This is not a JPEG or PNG image. Please export the X-ray as one of these.")
 

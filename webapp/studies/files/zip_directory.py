@@ -78,7 +78,7 @@ def read(file: IO[bytes] | Any) -> list[Record]:
     # The number that the end record declares may be wrong. To parse an entry takes 500 bytes and 10 µs.
     if directory.count(ENTRY) > most:
         raise too_many_files()
-    records = _records(directory, shift)
+    records = _records(directory, start, shift)
     if len(records) < count:
         raise corrupt()
     return records
@@ -108,7 +108,7 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
     return directory, length, count, directory - offset
 
 
-def _records(directory: bytes, shift: int) -> list[Record]:
+def _records(directory: bytes, start: int, shift: int) -> list[Record]:
     found, names, at = [], [], 0
     while at < len(directory):
         if not directory.startswith(ENTRY, at) or at + ENTRY_BYTES > len(directory):
@@ -124,13 +124,15 @@ def _records(directory: bytes, shift: int) -> list[Record]:
         found.append((fields, extra))
         names.append((name, bool(fields[2] & UTF8), extra))
     paths = decode(names)
-    return [_record(index, path, *one, shift) for index, (path, one) in enumerate(zip(paths, found, strict=True))]
+    return [
+        _record(index, path, fields, _numbers(fields, extra, start, shift))
+        for index, (path, (fields, extra)) in enumerate(zip(paths, found, strict=True))
+    ]
 
 
-def _record(index: int, path: str, fields: tuple[int, ...], extra: bytes, shift: int) -> Record:
-    made_by, _, flags, method, _, _, crc, compressed, size, _, _, _, _, _, attributes, offset = fields
-    numbers = _zip64([size, compressed, offset], extra)
-    size, compressed, offset = numbers or (size, compressed, -1 - shift)
+def _record(index: int, path: str, fields: tuple[int, ...], numbers: tuple[int, int, int]) -> Record:
+    made_by, _, flags, method, _, _, crc, _, _, _, _, _, _, _, attributes, _ = fields
+    size, compressed, offset = numbers
     kind = attributes >> 16 & KINDS
     ends_as_folder = path.replace("\\", "/").endswith("/")
     return Record(
@@ -141,14 +143,24 @@ def _record(index: int, path: str, fields: tuple[int, ...], extra: bytes, shift:
         crc=crc,
         compressed=compressed,
         size=size,
-        offset=offset + shift,
+        offset=offset,
         is_folder=not size and (ends_as_folder or bool(attributes & DOS_FOLDER)),
         is_link=kind == LINK and made_by >> 8 == 3,
     )
 
 
+def _numbers(fields: tuple[int, ...], extra: bytes, start: int, shift: int) -> tuple[int, int, int]:
+    """The size, the compressed size and the offset of an entry, which is -1 where it cannot be right."""
+    compressed, size, offset = fields[7], fields[8], fields[15]
+    numbers = _zip64([size, compressed, offset], extra)
+    if numbers is None:
+        return size, compressed, -1
+    size, compressed, offset = numbers
+    return size, compressed, offset + shift if 0 <= offset + shift < start else -1
+
+
 def _zip64(numbers: list[int], extra: bytes) -> list[int] | None:
-    """The size, the compressed size and the offset, those from ZIP64's extra field that do not fit into 32 bits.
+    """The three numbers, those from ZIP64's extra field that do not fit into 32 bits.
 
     Returns:
         None where the field lacks one.
