@@ -73,6 +73,7 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "studies": Study.objects.visible_to(identity).sent_by(identity, 5),
         "departments": permissions.departments_to_upload_to(identity),
         "max_mb": settings.MAX_IMAGE_BYTES // 2**20,
+        "max_files": settings.MAX_STUDY_FILES,
     }
     response = render(request, "dashboard/home.html", context, status=status)
     identities.remember(response, identity)
