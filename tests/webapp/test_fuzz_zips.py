@@ -1,0 +1,44 @@
+"""Many ZIPs, of which each is read or refused with a code."""
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.fuzz import zip_cases
+
+QUICK, LONG, GUIDED = 1500, 70_000, 50_000
+#: Cases that were read wrongly once.
+FOUND: list[int] = []
+
+
+def run(numbers):
+    totals = Counter()
+    for number in numbers:
+        try:
+            totals[zip_cases.check(zip_cases.case(number))] += 1
+        except Exception as error:
+            raise AssertionError(f"case {number}: {error!r}") from error
+    print(f"\n{sum(totals.values())} ZIPs: {dict(totals.most_common())}")
+    return totals
+
+
+def test_each_zip_is_read_or_refused_with_a_code():
+    totals = run([*FOUND, *range(QUICK)])
+    assert totals["read"] > QUICK / 5, "most cases must get as far as their entries"
+    assert len(totals) > 4
+
+
+@pytest.mark.fuzz
+def test_each_of_very_many_zips_is_read_or_refused_with_a_code():
+    run(range(QUICK, QUICK + LONG))
+
+
+@pytest.mark.fuzz
+def test_looking_for_zips_that_reach_new_code_finds_none_that_is_neither_read_nor_refused():
+    pytest.importorskip("atheris", reason="atheris has wheels for Linux on x86-64 only")
+    command = [sys.executable, "-m", "tests.fuzz.guided", f"-runs={GUIDED}", "-seed=1"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert f"Done {GUIDED} runs" in done.stderr
