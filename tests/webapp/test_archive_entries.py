@@ -111,6 +111,15 @@ def test_what_is_not_unpacked_does_not_count_as_unpacked(client, settings):
     assert client.upload_study({"a.zip": build(File(b"a.jpg", JPEG), vast)}).status_code == 202
 
 
+@pytest.mark.parametrize("comment", [b"from PK\x05\x06 the ward", b"PK\x05\x06" * 5000], ids=["once", "often"])
+def test_a_comment_that_holds_the_signature_of_the_end_is_a_comment(listed, comment):
+    assert listed(build(File(b"a.jpg", JPEG), comment=comment)) == {"a.jpg": ("", "")}
+
+
+def test_bytes_behind_the_zip_are_no_part_of_it(listed):
+    assert listed(build(File(b"a.jpg", JPEG)) + b"\r\n") == {"a.jpg": ("", "")}
+
+
 # --- ZIPs as a whole --------------------------------------------------------------------------------------------------
 
 REFUSED = {

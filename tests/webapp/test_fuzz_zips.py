@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.fuzz import zip_cases
+from webapp.studies.models import Archive
 
 QUICK, LONG, GUIDED = 1500, 70_000, 50_000
 #: Cases that were read wrongly once.
@@ -28,6 +29,22 @@ def test_each_zip_is_read_or_refused_with_a_code():
     totals = run([*FOUND, *range(QUICK)])
     assert totals["read"] > QUICK / 5, "most cases must get as far as their entries"
     assert len(totals) > 4
+
+
+def test_each_file_of_a_zip_that_was_taken_is_listed(client, unpack_all):
+    taken = 0
+    for number in range(100):
+        answer = client.upload_study({"a.zip": zip_cases.case(number)})
+        assert answer.status_code < 500
+        archive = Archive.objects.filter(state=Archive.State.QUEUED).first()
+        if archive is None:
+            continue
+        unpack_all(archive.pk)
+        archive.refresh_from_db()
+        assert (archive.state, archive.images.count()) == (Archive.State.UNPACKED, archive.total), number
+        assert client.get(answer.json()["url"]).json()["total"] == archive.total
+        taken += 1
+    assert taken > 10
 
 
 @pytest.mark.fuzz

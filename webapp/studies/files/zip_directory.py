@@ -90,7 +90,7 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
     start = max(0, size - END_BYTES - COMMENT_BYTES - LOCATOR64_BYTES - END64_BYTES)
     file.seek(start)
     tail = file.read(size - start)
-    at = tail.rfind(END)
+    at = _end(tail)
     if at < 0 or len(tail) - at < END_BYTES:
         raise corrupt()
     disk, _, _, count, length, offset = struct.unpack_from("<HHHHII", tail, at + 4)
@@ -106,6 +106,16 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
     directory = start + at - length
     # A program may stand before a ZIP that unpacks itself, of which the offsets know nothing.
     return directory, length, count, directory - offset
+
+
+def _end(tail: bytes) -> int:
+    """Where the end record starts: the last whose comment is as long as it says. A comment may hold its signature."""
+    last = at = tail.rfind(END)
+    while at >= 0:
+        if at + END_BYTES + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
+            return at
+        at = tail.rfind(END, 0, at + len(END) - 1)
+    return last
 
 
 def _records(directory: bytes, start: int, shift: int) -> list[Record]:
