@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from webapp.http import problems
 
+handler400 = problems.bad_request
 handler404 = problems.not_found
 handler500 = problems.server_error
 

@@ -84,10 +84,12 @@ def upload(request: HttpRequest) -> HttpResponse:
     throttle: Any = UploadThrottle()  # made for REST Framework's requests, of which a page's has all that it asks
     if not throttle.allow_request(request, None):
         return _home(request, "Too many uploads in a short time. Please wait a minute.", 429)
-    identity = identities.ensure(_identity(request))
     files = request.FILES.getlist("files")
+    if request.POST.getlist("files") or sum(len(found) for _, found in request.FILES.lists()) > len(files):
+        return _home(request, "Files are only taken in the field 'files', so nothing was uploaded.", 400)
     if not files:
         return _home(request, "Please choose an image first.", 400)
+    identity = identities.ensure(identities.identify(request))
     made: Image | Study
     try:
         department = permissions.department_for(identity, request.POST.get("department"))

@@ -5,8 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -23,8 +24,11 @@ CODES = {
     "parse_error": "malformed_request",
     "unsupported_media_type": "unsupported_request_format",
 }
-
-
+#: What a page from before signing in or out is told.
+CSRF_DETAIL = (
+    "This page is out of date, or its cookies are missing: you may have signed in or out since it was opened. Nothing "
+    "was changed. Please reload the page and try again."
+)
 #: The HTTP status of each code that the domain refuses with.
 STATUSES = {
     "already_finished": 409,
@@ -80,9 +84,9 @@ def problem_of(error: Refused | StorageUnavailable) -> Problem:
     return Problem(503, "storage_unavailable", "The storage does not answer. Please try again in a few minutes.")
 
 
-def answer(request: HttpRequest, error: Refused | StorageUnavailable) -> HttpResponse:
+def answer(request: HttpRequest, error: Refused | StorageUnavailable | Problem) -> HttpResponse:
     """A refusal outside of the API's views: a problem document for programs, a page for people."""
-    problem = problem_of(error)
+    problem = error if isinstance(error, Problem) else problem_of(error)
     if not wants_problem(request):
         context = {"title": HTTPStatus(problem.status_code).phrase, "detail": problem.detail}
         return render(request, "refused.html", context, status=problem.status_code)
@@ -126,8 +130,30 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return response
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 400, for requests that it refuses before or while a view reads them."""
+    if isinstance(exception, MultiPartParserError):
+        return answer(request, Problem(400, "malformed_request", f"The form cannot be read: {exception}"))
+    if isinstance(exception, SuspiciousOperation):
+        return answer(request, _suspicious(exception))
+    return answer(request, Problem(400, "malformed_request", "The request is malformed."))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's 403 for a form whose token is missing or out of date, as of a page from before signing in."""
+    logger.warning("a form was refused: %s", reason)
+    return answer(request, Problem(403, "csrf_failed", CSRF_DETAIL))
+
+
 def _suspicious(error: SuspiciousOperation) -> Problem:
     """What Django refuses while it reads a request, which REST Framework does not know."""
+    if isinstance(error, DisallowedHost):
+        return Problem(
+            400,
+            "host_not_allowed",
+            "This service does not answer under the name that the request was sent to. Its administrator can add the "
+            "name to the setting ALLOWED_HOSTS.",
+        )
     if isinstance(error, TooManyFilesSent):
         limit = settings.DATA_UPLOAD_MAX_NUMBER_FILES
         return Problem(413, "too_many_files", f"At most {limit} files can be sent at once. Please send the rest apart.")

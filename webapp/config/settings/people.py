@@ -19,6 +19,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 # Who signed in is in the log; a table of it would grow for ever.
 AXES_DISABLE_ACCESS_LOG = True
+CSRF_FAILURE_VIEW = "webapp.http.problems.csrf_failure"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
