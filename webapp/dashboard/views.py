@@ -72,6 +72,8 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "studies": Study.objects.visible_to(identity).sent_by(identity, 5),
         "departments": permissions.departments_to_upload_to(identity),
         "max_mb": settings.MAX_IMAGE_BYTES // 2**20,
+        "page_user": identities.page_user(request),
+        "csrf_cookie": settings.CSRF_COOKIE_NAME,
     }
     response = render(request, "dashboard/home.html", context, status=status)
     identities.remember(response, identity)
@@ -89,6 +91,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         return _home(request, "Files are only taken in the field 'files', so nothing was uploaded.", 400)
     if not files:
         return _home(request, "Please choose an image first.", 400)
+    identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
     identity = identities.ensure(identities.identify(request))
     made: Image | Study
     try:

@@ -16,7 +16,7 @@ const input = document.getElementById("files");
 const list = document.getElementById("uploads");
 const news = document.getElementById("news"); // read out by screen readers; percentages of uploads are not
 const rowTemplate = document.getElementById("upload-row");
-const csrf = form.querySelector("[name=csrfmiddlewaretoken]").value;
+const pageUser = form.querySelector("[name=page_user]").value;
 const department = document.getElementById("department"); // only there for those who may upload to one
 const maxBytes = Number(form.dataset.maxMb) * 2 ** 20;
 
@@ -90,12 +90,20 @@ function newBody() {
   return body;
 }
 
+// Signing in, also in another tab, makes a new token: that of the page itself may be out of date.
+function csrfToken() {
+  const start = `${form.dataset.csrfCookie}=`;
+  const cookie = document.cookie.split("; ").find((one) => one.startsWith(start));
+  return cookie?.slice(start.length) ?? "";
+}
+
 // fetch() cannot tell how far an upload is.
 function post(url, body, row) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", url);
-    request.setRequestHeader("X-CSRFToken", csrf);
+    request.setRequestHeader("X-CSRFToken", csrfToken());
+    request.setRequestHeader("X-Page-User", pageUser); // so that nothing is sent as somebody else
     request.responseType = "json";
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) row.progress(event.loaded / event.total);
