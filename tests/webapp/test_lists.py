@@ -107,7 +107,18 @@ def test_a_cursor_that_is_none_is_an_error(client, problem, url, cursor):
 
 @pytest.mark.parametrize(
     "query",
-    ["status=done", "study=1", "created_after=yesterday", "created_before=2026-02-30", "ordering=name", "search=a%00b"],
+    [
+        "status=done",
+        "study=1",
+        "created_after=yesterday",
+        "created_before=2026-02-30",
+        "ordering=name",
+        "status=",
+        "search=",
+        "patient=",
+        "created_after=",
+        "ordering=",
+    ],
 )
 def test_a_value_that_cannot_be_is_an_error(client, problem, query):
     problem(client.get(f"/api/v1/images/?{query}"), 400, "invalid_request")

@@ -27,7 +27,7 @@ _PLAIN = ("", "7bit", "8bit", "binary")
 class WholeForms(FileUploadHandler):
     """Reads a form by Django's hook for it: all of its parts, or none of them and a reason."""
 
-    def handle_raw_input(
+    def handle_raw_input(  # type: ignore[override]  # the stubs have the boundary as a text
         self, input_data: Any, META: Any, content_length: int, boundary: bytes, encoding: str | None = None
     ) -> tuple[QueryDict, MultiValueDict[str, UploadedFile]]:
         """The fields and files of a form.

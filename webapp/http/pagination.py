@@ -1,5 +1,6 @@
 """Lists come in pages."""
 
+import re
 from collections.abc import Sequence
 from heapq import merge
 from typing import Any, Self
@@ -47,8 +48,23 @@ class CursorPages(CursorPagination):
     page_size_query_param = "page_size"
     max_page_size = 500
 
+    def get_schema_operation_parameters(self, view: Any) -> Any:
+        cursor, page_size = super().get_schema_operation_parameters(view)
+        cursor["description"] = "from the links `next` and `previous`"
+        cursor["schema"]["format"] = "cursor"
+        page_size["schema"] |= {"minimum": 1, "default": self.page_size}
+        return [cursor, page_size]
+
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
         return ("created_at", "id") if view.ordering == "created_at" else ("-created_at", "-id")
+
+    def get_page_size(self, request: Request) -> int:
+        given = request.query_params.get("page_size")
+        if given is None:
+            return self.page_size
+        if not re.fullmatch(r"0*[1-9][0-9]{0,99}", given):
+            raise Refused("invalid_parameter", f"The parameter 'page_size' is a number from 1 to {self.max_page_size}.")
+        return min(int(given), self.max_page_size)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.studies.choices import Priority
@@ -17,7 +18,7 @@ class FormSerializer(serializers.Serializer):
             field = self.fields.get(name)
             if field is None:
                 if any(isinstance(value, UploadedFile) for value in values):
-                    taken = " or ".join(name for name in self.fields if name in ("file", "files"))
+                    taken = "files" if "files" in self.fields else "file"
                     errors[name] = [f"No file is taken under this name. Please send it as '{taken}'."]
             elif len(values) > 1 and not isinstance(field, serializers.ListField):
                 more = " Please send several files to /api/v1/studies/." if name == "file" else ""
@@ -44,16 +45,21 @@ class UploadSerializer(FormSerializer):
 
 
 class StudyUploadSerializer(FormSerializer):
-    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
+    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1)
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     name = serializers.CharField(required=False, max_length=255, default="", allow_blank=True)
     department = _department()
 
 
 class MoreFilesSerializer(FormSerializer):
-    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
+    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1)
+
+
+@extend_schema_field({"type": "string", "format": "image-base64"})
+class ImageField(serializers.CharField):
+    """An image as text."""
 
 
 class PredictSerializer(serializers.Serializer):
-    image = serializers.CharField(help_text="a JPEG or PNG in base64, with or without a data: prefix")
+    image = ImageField(help_text="a JPEG or PNG in base64, or as a data URL")
     department = _department()
