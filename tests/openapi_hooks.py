@@ -11,9 +11,9 @@ from tests import synthetic
 PICTURES = [synthetic.xray_jpeg(seed, size=(160, 120)) for seed in range(3)] + [synthetic.xray_png(size=(160, 120))]
 
 
-def _cursor(moment: str, offset: int, reverse: bool) -> str:
-    tokens = {"p": moment, "o": offset, **({"r": 1} if reverse else {})}
-    return base64.b64encode(urlencode(tokens).encode()).decode()
+def _cursor(moment: str, row: str, backwards: bool) -> str:
+    tokens = {"p": moment, "id": row, **({"r": "1"} if backwards else {})}
+    return base64.urlsafe_b64encode(urlencode(tokens).encode()).decode()
 
 
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(PICTURES), aliases=["image/png"])
@@ -23,6 +23,6 @@ schemathesis.openapi.format("webhook-url", st.integers(0, 99).map(lambda number:
 schemathesis.openapi.format(
     "cursor",
     st.builds(
-        _cursor, st.datetimes().map(lambda moment: f"{moment.isoformat()}+00:00"), st.integers(0, 50), st.booleans()
+        _cursor, st.datetimes().map(lambda moment: f"{moment.isoformat()}+00:00"), st.uuids().map(str), st.booleans()
     ),
 )
