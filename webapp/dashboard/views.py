@@ -74,6 +74,8 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "departments": permissions.departments_to_upload_to(identity),
         "max_mb": settings.MAX_IMAGE_BYTES // 2**20,
         "max_files": settings.MAX_STUDY_FILES,
+        "page_user": identities.page_user(request),
+        "csrf_cookie": settings.CSRF_COOKIE_NAME,
     }
     response = render(request, "dashboard/home.html", context, status=status)
     identities.remember(response, identity)
@@ -86,10 +88,13 @@ def upload(request: HttpRequest) -> HttpResponse:
     throttle: Any = UploadThrottle()  # made for REST Framework's requests, of which a page's has all that it asks
     if not throttle.allow_request(request, None):
         return _home(request, "Too many uploads in a short time. Please wait a minute.", 429)
-    identity = identities.ensure(_identity(request))
     files = request.FILES.getlist("files")
+    if request.POST.getlist("files") or sum(len(found) for _, found in request.FILES.lists()) > len(files):
+        return _home(request, "Files are only taken in the field 'files', so nothing was uploaded.", 400)
     if not files:
         return _home(request, "Please choose an image first.", 400)
+    identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
+    identity = identities.ensure(identities.identify(request))
     made: Image | Study
     try:
         department = permissions.department_for(identity, request.POST.get("department"))

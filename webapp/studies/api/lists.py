@@ -66,7 +66,8 @@ class FilteredList(ListAPIView):
 
     def filter_queryset(self, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         self._refuse_unknown()
-        checked = self.filters(data=self.request.query_params)
+        # As a dictionary: of a form, fields that are empty would count as absent, and a filter would be dropped.
+        checked = self.filters(data=self.request.query_params.dict())
         checked.is_valid(raise_exception=True)
         wanted = checked.validated_data
         self.ordering = wanted.pop("ordering", self.ordering)
