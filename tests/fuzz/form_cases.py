@@ -118,7 +118,7 @@ def check(form: Form, status: int, answer: Any) -> str:
     """
     assert status < 500, (status, answer)
     if status == 202:
-        taken = answer["total"] + len(answer["skipped"]) if "total" in answer else 1
+        taken = answer["total"] + len(answer.get("skipped", ())) if "total" in answer else 1
         assert taken >= form.files(), (taken, form.files(), answer)
         return "202"
     if answer is None:

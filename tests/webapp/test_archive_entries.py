@@ -14,6 +14,7 @@ from tests import synthetic
 from tests.webapp.conftest import JPEG, PNG
 from tests.zips import ENCRYPTED, STORED, File, build
 from webapp.studies.choices import Status
+from webapp.studies.files import zips
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services import archives
 
@@ -50,7 +51,7 @@ BAD = {
     "Zstandard": (File(b"bad.jpg", JPEG, method=93), "archive_method_not_supported", "Zstandard"),
     "unknown": (File(b"bad.jpg", JPEG, method=4321), "archive_method_not_supported", "method 4321"),
     "CRC": (File(b"bad.jpg", JPEG, crc=1), "image_corrupt", "damaged"),
-    "longer": (File(b"bad.jpg", JPEG, size=len(JPEG) - 1, crc=zlib.crc32(JPEG[:-1])), "image_corrupt", "damaged"),
+    "longer": (File(b"bad.jpg", JPEG, size=len(JPEG) - 1), "image_corrupt", "damaged"),
     "shorter": (File(b"bad.jpg", JPEG, size=len(JPEG) + 1), "image_corrupt", "damaged"),
     "outside": (File(b"bad.jpg", JPEG, offset=2**31), "image_corrupt", "damaged"),
     "elsewhere": (File(b"bad.jpg", JPEG, offset=7), "image_corrupt", "damaged"),
@@ -84,6 +85,7 @@ def test_an_entry_that_cannot_be_read_fails_alone_and_says_why(listed, kind):
         File(b"a.jpg", JPEG, local_name="ä.jpg".encode(), flags=0x800),
         File(b"a.jpg", JPEG, version=99),
         File(b"a.jpg", JPEG, flags=8),
+        File(b"a.jpg", JPEG + b"more", size=len(JPEG), crc=zlib.crc32(JPEG)),
     ],
     ids=[
         "half an extra field",
@@ -93,6 +95,7 @@ def test_an_entry_that_cannot_be_read_fails_alone_and_says_why(listed, kind):
         "two encodings",
         "version",
         "8",
+        "more",
     ],
 )
 def test_what_is_odd_and_readable_is_read(listed, file):
@@ -109,6 +112,14 @@ def test_what_is_not_unpacked_does_not_count_as_unpacked(client, settings):
     settings.MAX_STUDY_BYTES = 10 * len(JPEG)
     vast = File(b"vast.jpg", JPEG, size=2**31)
     assert client.upload_study({"a.zip": build(File(b"a.jpg", JPEG), vast)}).status_code == 202
+
+
+def test_an_entry_whose_last_byte_is_missing_is_read_if_its_content_is_whole():
+    """All of the bytes have been taken in when the first part of the content comes out."""
+    file = File(b"a.jpg", bytes(70_000))
+    file.data = file.data[:-1]
+    with zips.opened(io.BytesIO(build(file))) as archive:
+        assert archive.read(archive.entries[0]).read() == bytes(70_000)
 
 
 @pytest.mark.parametrize("comment", [b"from PK\x05\x06 the ward", b"PK\x05\x06" * 5000], ids=["once", "often"])
@@ -143,14 +154,22 @@ def test_a_zip_alone_that_cannot_be_read_is_refused(client, problem, kind):
     assert not Study.objects.exists()
 
 
-@pytest.mark.parametrize("kind", REFUSED)
-def test_a_zip_beside_images_that_cannot_be_read_fails_alone(client, kind, settings):
-    content, _, code = REFUSED[kind]
-    answer = client.upload_study({"a.jpg": JPEG, "bad.zip": content, "good.zip": build(File(b"b.jpg", JPEG))})
+@pytest.mark.parametrize("kind", [kind for kind in REFUSED if kind != "a document"])
+def test_a_zip_beside_other_files_that_cannot_be_read_is_named(client, problem, kind):
+    """The whole study is refused, so that nothing of it is missing later."""
+    content, status, code = REFUSED[kind]
+    document = problem(client.upload_study({"a.jpg": JPEG, "bad.zip": content}), status, code)
+    assert document["detail"].startswith("bad.zip: ")
+    assert not Study.objects.exists()
+
+
+def test_a_document_beside_images_fails_alone(client):
+    content, _, code = REFUSED["a document"]
+    answer = client.upload_study({"a.jpg": JPEG, "letter.docx": content, "good.zip": build(File(b"b.jpg", JPEG))})
     assert (answer.status_code, answer.json()["total"]) == (202, 3)
-    bad = Image.objects.get(filename="bad.zip")
-    assert (bad.status, bad.error_code, bad.file.name) == (Status.FAILED, code, "")
-    assert bad.error_detail
+    letter = Image.objects.get(filename="letter.docx")
+    assert (letter.status, letter.error_code, letter.file.name) == (Status.FAILED, code, "")
+    assert "document" in letter.error_detail
     assert Archive.objects.get().filename == "good.zip"
 
 
@@ -208,7 +227,5 @@ def test_a_zip_that_an_earlier_release_counted_otherwise_loses_nothing(client, s
 
 
 def opened(archive):
-    from webapp.studies.files import zips
-
     unzipped = zips.Archive(io.BytesIO(archive.file.read()))
     return unzipped, unzipped.entries[0]

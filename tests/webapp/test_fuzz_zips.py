@@ -11,7 +11,7 @@ from webapp.studies.models import Archive
 
 QUICK, LONG, GUIDED = 1500, 70_000, 50_000
 #: Cases that were read wrongly once.
-FOUND: list[int] = []
+FOUND = [13931, 41590]
 
 
 def run(numbers):

@@ -116,19 +116,19 @@ class Archive:
         inflate, parts, size, left = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, record.compressed
         data = b""
         try:
-            while not inflate.eof and size <= record.size:
+            while not inflate.eof and size < record.size:
                 if not data:
                     data = self._file.read(min(CHUNK, left))
                     left -= len(data)
-                    if not data:
-                        break
                 part = inflate.decompress(data, CHUNK)
+                if not data and not part:
+                    break
                 parts.append(part)
                 size += len(part)
                 data = inflate.unconsumed_tail
         except zlib.error:
             raise _damaged() from None
-        return b"".join(parts)
+        return b"".join(parts)[: record.size]
 
 
 @contextmanager
@@ -156,7 +156,8 @@ def entries(file: IO[bytes] | Any) -> list[Entry]:
 
 
 def _filename(record: Record) -> str:
-    return names.filename("/".join(names.clean(part) or names.UNNAMED for part in names.parts(record.path)))
+    cleaned = [names.clean(part) for part in names.parts(record.path)]
+    return names.filename("/".join(names.UNNAMED if part in ("", ".", "..") else part for part in cleaned))
 
 
 def _refusal(record: Record) -> Refused | None:

@@ -37,30 +37,31 @@ class Sent:
 def look_into(files: Sequence[File]) -> tuple[list[Sent], list[str]]:
     """Find out what the files of a study are.
 
-    A ZIP that cannot be read is a file that cannot be read, and the others go on. What operating systems leave in
-    folders is skipped, unless there is nothing else.
+    What operating systems leave in folders is skipped, unless there is nothing else.
 
     Returns:
         The files that were sent, and the names of those that were skipped.
 
     Raises:
-        Refused: where these are ZIPs of which none can be read.
+        Refused: where a ZIP cannot be read.
     """
-    sent = [_look_into(file) for file in files]
-    first = sent[0].refused
-    if first and all(one.refused and signatures.is_zip(one.file) for one in sent):
-        raise first
+    sent = [_look_into(file, alone=len(files) == 1) for file in files]
     kept = [one for one in sent if not _is_litter(one)] or sent
     return kept, [str(one.file.name) for one in sent if one not in kept]
 
 
-def _look_into(file: File) -> Sent:
+def _look_into(file: File, *, alone: bool) -> Sent:
     if not signatures.is_zip(file):
         return Sent(file, refused=signatures.refusal(file))
     try:
         return Sent(file, entries=zips.entries(file))
     except Refused as refused:
-        return Sent(file, refused=refused)
+        if alone:
+            raise
+        if refused.code == "not_an_image":
+            # To whoever sent it, a document is no ZIP but a file beside the images, and is listed like any other.
+            return Sent(file, refused=refused)
+        raise Refused(refused.code, f"{names.filename(str(file.name))}: {refused.detail}") from None
 
 
 def _is_litter(sent: Sent) -> bool:

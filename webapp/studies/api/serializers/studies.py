@@ -70,8 +70,12 @@ class AcceptedStudySerializer(StudySerializer):
     skipped: Any = serializers.ListField(
         child=serializers.CharField(),
         required=False,
-        help_text="names of files that were not taken, since an operating system made them, such as Thumbs.db",
+        help_text="names of files that were not taken, if any, since an operating system made them, such as Thumbs.db",
     )
 
     class Meta(StudySerializer.Meta):
         fields = (*StudySerializer.Meta.fields, "token", "skipped")
+
+    def to_representation(self, study: Study) -> dict[str, Any]:
+        data = super().to_representation(study)
+        return data if study.skipped else {name: value for name, value in data.items() if name != "skipped"}
