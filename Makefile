@@ -19,7 +19,7 @@ env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
 
 # Tests of calls run in two processes; those of the whole service take both processors themselves.
-QUICK := not (chaos or training or maintenance or docker or benchmark or matrix)
+QUICK := not (chaos or training or maintenance or fuzz or docker or benchmark or matrix)
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
@@ -33,7 +33,7 @@ endif
 
 test-slow: $(VENV)/dev.stamp ## Run the tests that `make test` leaves out: kills, trainings, backups, upgrades, speed, containers
 	@status=0; \
-	$(BIN)/python -m pytest -m "(chaos or training or maintenance or benchmark) and not matrix" $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -m "(chaos or training or maintenance or fuzz or benchmark) and not matrix" $(ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -m docker tests/docker/workers tests/docker $(ARGS) || status=$$?; \
 	exit $$status
 

@@ -18,6 +18,7 @@ SLOW = {
     "chaos": "make test-slow",
     "training": "make test-slow",
     "maintenance": "make test-slow",
+    "fuzz": "make test-slow",
     "benchmark": "make bench",
     "docker": "make test-slow",
     "matrix": "make test-matrix",

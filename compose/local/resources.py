@@ -1,5 +1,6 @@
 """What a run needs of the machine: ports, a Redis binary, secrets that outlast it, and sole use of its folder."""
 
+import contextlib
 import errno
 import fcntl
 import ipaddress
@@ -10,6 +11,8 @@ import socket
 import tempfile
 from pathlib import Path
 from typing import IO
+
+from compose.local.config import in_url
 
 LOOPBACK = "127.0.0.1"
 
@@ -56,13 +59,13 @@ def own_names() -> list[str]:
     """The names and addresses by which other machines may reach this one, as far as it knows them."""
     name = socket.gethostname()
     names = [name, socket.getfqdn()]
-    try:
+    with contextlib.suppress(OSError):  # no name server
         names += socket.gethostbyname_ex(name)[2]
-        with socket.socket(type=socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 9))  # an address for documentation: chooses a route, sends nothing
-            names.append(probe.getsockname()[0])
-    except OSError:
-        pass  # no name server, or no network
+    # Addresses for documentation: connecting to them chooses a route, and sends nothing.
+    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:  # no network
+            probe.connect((elsewhere, 9))
+            names.append(in_url(probe.getsockname()[0]))
     return list(dict.fromkeys(names))
 
 

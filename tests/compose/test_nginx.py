@@ -1,36 +1,16 @@
 """The proxy's configuration, checked by gixy and served by a real nginx where there is one."""
 
 import json
-import os
-import re
-import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from compose.local.resources import free_port
-
-NGINX = Path(__file__).resolve().parents[2] / "compose" / "nginx"
-VALUES = {
-    "IMAGE_BODY": "1048576", "STUDY_BODY": "1048576", "HTTPS_SUFFIX": "", "RESOLVER": "127.0.0.1",
-    "TRUSTED_PROXY": "127.0.0.1",
-}  # fmt: skip
-
-
-def render(folder: Path, server: str, port: int) -> Path:
-    """The configuration as start.sh writes it, in a folder of the test's own and on its own port."""
-    for source in NGINX.glob("*.conf"):
-        text = re.sub(r"/tmp/(nginx/)?", f"{folder}/", source.read_text())
-        text = text.replace("listen 8080", f"listen 127.0.0.1:{port}").replace("/dev/stdout", f"{folder}/access.log")
-        for name, value in {**VALUES, "SERVER": server}.items():
-            text = text.replace("${" + name + "}", value)
-        (folder / source.name).write_text(text)
-    return folder / "nginx.conf"
+from tests import proxies
 
 
 @pytest.mark.parametrize("server", ["plain.conf", "tls.conf"])
@@ -39,7 +19,7 @@ def test_gixy_finds_no_fault(tmp_path: Path, server: str) -> None:
     # Django checks the host against ALLOWED_HOSTS, and needs the port that $host lacks.
     skipped = "host_spoofing"
     done = subprocess.run(
-        [str(gixy), "--format", "json", "--skips", skipped, str(render(tmp_path, server, 8080))],
+        [str(gixy), "--format", "json", "--skips", skipped, str(proxies.render(tmp_path, server, 8080))],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     found = json.loads(done.stdout or "[]")
@@ -49,37 +29,10 @@ def test_gixy_finds_no_fault(tmp_path: Path, server: str) -> None:
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[int]:
     """The port of an nginx whose services behind refuse everybody."""
-    if not shutil.which("nginx"):
-        pytest.skip("needs nginx: apt-get install nginx-light")
-    port, behind = free_port(), free_port()
-    answers = tmp_path / "behind.conf"
-    config = render(tmp_path, "plain.conf", port)
-    answers.write_text(f"server {{ listen 127.0.0.1:{behind}; location / {{ return 401; }} }}\n")
-    text = config.read_text().replace("include /etc/nginx/mime.types;", "")
-    config.write_text(
-        text.replace(f"include {tmp_path}/plain.conf;", f"include {tmp_path}/plain.conf;\ninclude {answers};")
-    )
-    locations = tmp_path / "locations.conf"
-    locations.write_text(locations.read_text().replace("set $web web:8000;", f"set $web 127.0.0.1:{behind};"))
-    command = ["nginx", "-p", str(tmp_path), "-e", "stderr", "-c", str(config), "-g", "daemon off; master_process off;"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "LANG": "C"}) as process:
-        try:
-            wait_for(port)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def wait_for(port: int) -> None:
-    for _ in range(100):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("nginx does not listen")
+    behind = free_port()
+    refuses = f"server {{ listen 127.0.0.1:{behind}; location / {{ return 401; }} }}\n"
+    with proxies.proxy(tmp_path, f"127.0.0.1:{behind}", refuses) as port:
+        yield port
 
 
 def ask(port: int, path: str) -> str:

@@ -187,6 +187,33 @@ def test_for_other_machines_this_ones_names_are_allowed(config: Config, prepared
     assert {"localhost", "127.0.0.1", socket.gethostname()} <= set(allowed)
 
 
+def test_addresses_of_ipv6_are_allowed_as_a_url_has_them(
+    config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Probe:
+        """A socket of a machine that has a route by either protocol."""
+
+        def __init__(self, family: int, kind: int) -> None:
+            self.address = "2001:db8:7::1" if family == socket.AF_INET6 else "192.168.7.1"
+
+        def __enter__(self) -> "Probe":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def connect(self, address: tuple[str, int]) -> None:
+            pass
+
+        def getsockname(self) -> tuple[str, int]:
+            return self.address, 9
+
+    monkeypatch.setattr(run.resources.socket, "socket", Probe)
+    assert {"192.168.7.1", "[2001:db8:7::1]", "[::1]"} <= set(
+        run._allowed_hosts(replace(config, host="::"))["ALLOWED_HOSTS"].split(",")
+    )
+
+
 def test_names_that_were_asked_for_do_not_hide_the_service_from_its_start(
     config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

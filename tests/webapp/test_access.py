@@ -1,20 +1,22 @@
 """Who sees what, who may sign in, and how often one may ask."""
 
 import hashlib
+import re
 import time
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings as configured
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.core.signing import Signer, TimestampSigner
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.test import RequestFactory
 from django.utils import timezone
-from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 
 from tests.webapp.conftest import JPEG, PASSWORD, Client, make_reading
@@ -190,7 +192,52 @@ def test_a_signed_in_browser_needs_the_csrf_token_and_a_guest_has_nothing_to_for
     browser = Client(enforce_csrf_checks=True)
     assert browser.upload().status_code == 202
     browser.force_login(user)
-    problem(browser.upload(), 403, "permission_denied")
+    problem(browser.upload(), 403, "csrf_failed")
+
+
+# --- pages of somebody who has signed out, or in --------------------------------------------------------------------
+
+
+def opened(browser: Client) -> dict[str, str]:
+    """What a page that a browser opens now will send along."""
+    return {"X-Page-User": re.findall(r'name="page_user" value="(.*?)"', browser.get("/").content.decode())[0]}
+
+
+def test_a_page_whose_session_ended_does_not_upload_as_a_guest(client, user, problem):
+    client.force_login(user)
+    page = opened(client)
+    assert client.upload(headers=page).status_code == 202
+    client.logout()
+    problem(client.upload(headers=page), 409, "signed_out")
+    problem(client.upload_study({"a.jpg": b"x"}, headers=page), 409, "signed_out")
+    form = {"files": SimpleUploadedFile("a.jpg", JPEG), "page_user": page["X-Page-User"]}
+    answer = client.post("/upload/", form, headers={"Accept": "text/html"})
+    assert answer.status_code == 409
+    assert b"no longer signed in" in answer.content
+    assert Image.objects.count() == 1
+    client.force_login(user)
+    assert client.upload(headers=page).status_code == 202, "after signing in again the page goes on"
+
+
+def test_a_page_from_before_signing_in_says_so(client, user, problem):
+    page = opened(client)
+    assert client.upload(headers=page).status_code == 202
+    client.force_login(user)
+    assert "as ada" in problem(client.upload(headers=page), 409, "session_changed")["detail"]
+    form = {"files": SimpleUploadedFile("a.jpg", JPEG), "page_user": page["X-Page-User"]}
+    assert client.post("/upload/", form).status_code == 409
+    assert Image.objects.count() == 1
+    assert client.upload(headers=opened(client)).status_code == 202
+
+
+def test_a_form_with_a_token_from_before_signing_in_says_what_to_do(db, user, problem):
+    browser = Client(enforce_csrf_checks=True)
+    form = {"files": SimpleUploadedFile("a.jpg", JPEG), "csrfmiddlewaretoken": "a" * 64}
+    answer = browser.post("/upload/", form, headers={"Accept": "text/html"})
+    assert answer.status_code == 403
+    assert b"reload the page" in answer.content
+    problem(browser.post("/upload/", {}, headers={"Accept": "application/json"}), 403, "csrf_failed")
+    assert not Image.objects.exists()
 
 
 # --- signing in -----------------------------------------------------------------------------------------------------
@@ -212,11 +259,24 @@ def test_both_schemes_are_the_same(user, scheme):
 
 
 @pytest.mark.parametrize(
-    "given", ["Basic YWRhOnB3", "Token", "Token a b", "Bearer", "Bearer ü", "sesame", "Digest a=b"]
+    "given", ["Basic YWRhOnB3", "Token", "Token a b", "Bearer", "Bearer ü", "sesame", "Digest a=b", "", " "]
 )
 def test_any_other_credentials_are_a_401(client, problem, given):
-    problem(client.get("/api/v1/images/", headers={"Authorization": given}), 401, "authentication_failed")
-    problem(client.upload(headers={"Authorization": given}), 401, "authentication_failed")
+    answer = client.get("/api/v1/images/", headers={"Authorization": given})
+    problem(answer, 401, "authentication_failed")
+    assert answer["WWW-Authenticate"] == "Token, Bearer"
+    for sent in (client.upload, partial(client.upload_study, {"a.jpg": b"x"})):
+        problem(sent(headers={"Authorization": given}), 401, "authentication_failed")
+    assert not Image.objects.exists()
+    assert not Study.objects.exists()
+
+
+@pytest.mark.parametrize("given", ["", "forged"])
+def test_a_job_token_that_is_none_is_a_401_that_says_what_to_send(client, problem, given):
+    answer = client.upload(headers={"X-Job-Token": given})
+    problem(answer, 401, "invalid_job_token")
+    assert answer["WWW-Authenticate"] == "Token, Bearer"
+    assert client.post("/upload/", {}, headers={"X-Job-Token": given}).status_code == 400
     assert not Image.objects.exists()
 
 
@@ -228,7 +288,7 @@ def test_a_user_has_several_tokens_and_revokes_one(client, user, problem):
     assert Client().delete(TOKEN_URL, headers={"Authorization": f"Bearer {first}"}).status_code == 204
     problem(client.get("/api/v1/images/", headers={"Authorization": f"Token {first}"}), 401, "authentication_failed")
     assert client.get("/api/v1/images/", headers={"Authorization": f"Token {second}"}).status_code == 200
-    problem(client.delete(TOKEN_URL), 400, "no_token")
+    problem(client.delete(TOKEN_URL), 401, "no_token")
     # Whoever has only an old token left can still get a new one.
     assert client.post(TOKEN_URL, given, headers={"Authorization": f"Token {first}"}).status_code == 200
 
@@ -296,26 +356,28 @@ def test_a_token_of_an_earlier_release_goes_on_working_and_is_deleted_in_clear(d
 def test_an_inactive_user_is_shut_out(client, user, user_client, problem):
     User.objects.filter(pk=user.pk).update(is_active=False)
     problem(user_client.get("/api/v1/images/"), 401, "authentication_failed")
-    problem(client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}), 400, "invalid_request")
+    problem(client.post(TOKEN_URL, {"username": "ada", "password": PASSWORD}), 401, "authentication_failed")
 
 
 @pytest.mark.parametrize(
-    "given", [{"username": "ada", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}, {}]
+    "given", [{"username": "ada", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}]
 )
 def test_wrong_credentials_give_no_token_and_do_not_tell_who_exists(client, user, problem, given):
-    document = problem(client.post(TOKEN_URL, given), 400, "invalid_request")
+    problem(client.post(TOKEN_URL, {}), 400, "invalid_request")
+    document = problem(client.post(TOKEN_URL, given), 401, "authentication_failed")
     assert "ada" not in document["detail"]
     assert "nobody" not in document["detail"]
 
 
-def test_guessing_passwords_locks_the_name_for_that_address_only(client, settings, user):
+def test_guessing_passwords_locks_the_name_for_that_address_only(client, settings, user, problem):
     settings.AXES_FAILURE_LIMIT = 3
     right = {"username": "ada", "password": PASSWORD}
     for _ in range(3):
         assert client.post(TOKEN_URL, {**right, "password": "wrong"}).status_code >= 400
-    locked = client.post(TOKEN_URL, right)
-    assert locked.status_code in (400, 403, 429)
-    assert "token" not in locked.json()
+    assert "15 minutes" in problem(client.post(TOKEN_URL, right), 429, "locked_out")["detail"]
+    page = client.post("/accounts/login/", right, headers={"Accept": "text/html"})
+    assert page.status_code == 429
+    assert b"15 minutes" in page.content
     assert not client.login(request=_login_request(), **right)
     assert client.post(TOKEN_URL, right, REMOTE_ADDR="10.1.2.3").status_code == 200
 
@@ -362,12 +424,36 @@ def test_a_guests_uploads_are_limited_by_address_whatever_they_send(client, new_
     assert Image.objects.count() == 2
 
 
-def test_behind_a_proxy_the_clients_own_address_counts(client, rates, monkeypatch):
-    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1)
+def test_behind_a_proxy_the_clients_own_address_counts(client, rates, settings):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
     rates(guest="1/min")
     assert client.upload(headers={"X-Forwarded-For": "1.1.1.1"}).status_code == 202
     assert client.upload(headers={"X-Forwarded-For": "2.2.2.2"}).status_code == 202
     assert client.upload(headers={"X-Forwarded-For": "9.9.9.9, 2.2.2.2"}).status_code == 429
+
+
+def test_an_address_of_ipv6_counts_as_its_network(new_client, rates, problem):
+    def upload(address: str):
+        return new_client(REMOTE_ADDR=address).upload()
+
+    rates(guest="1/min")
+    assert upload("2001:db8:1:2::1").status_code == 202
+    problem(upload("2001:db8:1:2:ffff::2"), 429, "rate_limited")
+    assert upload("2001:db8:1:3::1").status_code == 202
+    assert upload("10.0.0.1").status_code == 202
+    problem(upload("::ffff:10.0.0.1"), 429, "rate_limited")
+
+
+def test_guessing_passwords_from_many_addresses_of_a_network_locks_it(new_client, settings, user):
+    settings.AXES_FAILURE_LIMIT = 3
+
+    def attempt(address: str, password: str = "wrong"):
+        given = {"username": "ada", "password": password}
+        return new_client(REMOTE_ADDR=address).post("/accounts/login/", given).status_code
+
+    assert [attempt(f"2001:db8::{n}") for n in range(3)][-1] == 429
+    assert attempt("2001:db8::77", PASSWORD) == 429
+    assert attempt("2001:db8:0:1::77", PASSWORD) == 302
 
 
 def test_asking_is_not_limited(client, rates):

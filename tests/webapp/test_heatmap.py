@@ -4,6 +4,8 @@ import io
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.utils import timezone
 from PIL import Image as Picture
 
@@ -98,6 +100,37 @@ def test_a_browser_keeps_a_map_to_itself_and_need_not_fetch_it_twice(
     other = client.get(url(image), headers={**headers(guest), "If-None-Match": '"another"'})
     assert other.status_code == 200
     assert other.content == first.content
+
+
+@pytest.mark.parametrize("kind", ["map", "preview"])
+def test_a_part_of_a_picture_can_be_asked_for(client: Client, image: Image, guest: Identity, kind: str) -> None:
+    preview = default_storage.save("previews/p.jpg", ContentFile(bytes(range(256)) * 400))
+    Image.objects.filter(pk=image.pk).update(preview=preview)
+    address = url(image) if kind == "map" else f"/api/v1/images/{image.pk}/preview/"
+
+    def ask(wanted: str, **more: str) -> Any:
+        return client.get(address, headers={**headers(guest), "Range": wanted, **more})
+
+    whole = client.get(address, headers=headers(guest))
+    content, size = whole.getvalue(), len(whole.getvalue())
+    assert (whole["Accept-Ranges"], whole.status_code) == ("bytes", 200)
+    for wanted, start, end in (
+        ("bytes=0-0", 0, 0), ("bytes=10-99", 10, 99), ("bytes=50-", 50, size - 1), ("bytes=-7", size - 7, size - 1),
+        (f"bytes=5-{size + 9}", 5, size - 1), ("bytes=-999999999", 0, size - 1), ("bytes = 1-2", 1, 2),
+    ):  # fmt: skip
+        part = ask(wanted)
+        assert (part.status_code, part["Content-Range"]) == (206, f"bytes {start}-{end}/{size}")
+        assert part.content == content[start : end + 1]
+        assert (part["ETag"], part["Content-Type"]) == (whole["ETag"], whole["Content-Type"])
+        assert "private" in part["Cache-Control"]
+    for wanted in (f"bytes={size}-", "bytes=-0"):
+        nothing = ask(wanted)
+        assert (nothing.status_code, nothing["Content-Range"]) == (416, f"bytes */{size}")
+    for wanted in ("bytes=5-2", "bytes=a-b", "bytes=-", "lines=1-2", "bytes=0-1,4-5", "bytes=" + "9" * 30 + "-"):
+        assert ask(wanted).getvalue() == content
+    assert ask("bytes=0-1", **{"If-Range": whole["ETag"]}).status_code == 206
+    assert ask("bytes=0-1", **{"If-Range": '"another"'}).status_code == 200
+    assert ask("bytes=0-1", **{"If-None-Match": whole["ETag"]}).status_code == 304
 
 
 def test_a_result_and_its_table_carry_the_warnings(client: Client, make_study: Any, read: Any, guest: Identity) -> None:

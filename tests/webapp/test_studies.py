@@ -260,15 +260,44 @@ def test_the_table_has_a_row_for_each_image(client, read, monkeypatch, chunk):
     assert a["url"] == f"http://testserver/images/{image.pk}/"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+FORMULAS = [
+    "=", "+", "-", "@", "|", "%", "\t", "\r", "\n", " =", "\n=", "\t=", "＝", "＋", "－", "＠", "﹢", "﹦",
+    "\u200b=", "\ufeff=", "\u00a0=", "\u3000＝", "\x1f=",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("start", FORMULAS)
 def test_no_cell_is_a_formula(client, make_study, start):
     study = client.upload_study({"a.jpg": JPEG}, patient="=1+1").json()
     Image.objects.update(filename=f'{start}HYPERLINK("http://evil","x").jpg', error_detail="=cmd|'/c calc'!A1")
     answer = client.get(study["results_url"]).getvalue().decode()
     (row,) = csv.DictReader(io.StringIO(answer, newline=""))
-    for cell in row.values():
-        assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r"), cell
-    assert row["filename"].lstrip("'").endswith('HYPERLINK("http://evil","x").jpg')
+    assert row["filename"] == f'\'{start}HYPERLINK("http://evil","x").jpg'
+    assert (row["patient"], row["error_detail"]) == ("'=1+1", "'=cmd|'/c calc'!A1")
+
+
+@pytest.mark.parametrize("name", ["a=1.jpg", "röntgen.jpg", "胸部.jpg", "(1).jpg", "'quoted'.jpg", "§.jpg", "ﬁ.jpg"])
+def test_what_is_no_formula_stays_as_it_is(client, name):
+    study = client.upload_study({"a.jpg": JPEG}).json()
+    Image.objects.update(filename=name)
+    assert table(client, study)[0]["filename"] == name
+
+
+def test_the_table_opens_with_its_letters_in_every_program(client):
+    study = client.upload_study({"ébène Röntgen 胸部.jpg": JPEG, "b.jpg": JPEG}).json()
+    answer = client.get(study["results_url"])
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    content = answer.getvalue()
+    assert content.startswith(b"\xef\xbb\xbfrow,filename,patient,"), "Excel needs the byte order mark"
+    assert content.count(b"\n") == content.count(b"\r\n") == 3
+    assert [row["row"] for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig")))] == ["1", "2"]
+    # As Python's own reader sees it, and whoever else does not know the mark.
+    rows = list(csv.DictReader(io.StringIO(content.decode())))
+    assert [row["filename"] for row in rows] == ["b.jpg", "ébène Röntgen 胸部.jpg"]
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(io.BytesIO(content))
+    assert list(frame["row"]) == [1, 2]
+    assert list(frame["filename"]) == ["b.jpg", "ébène Röntgen 胸部.jpg"]
 
 
 def test_quotes_commas_and_lines_in_names_keep_the_table_whole(client):
@@ -282,8 +311,8 @@ def test_the_table_is_made_row_by_row(make_study):
     study = make_study(*["queued"] * 3)
     rows = results_csv.csv_rows(study, lambda path: path)
     assert isinstance(rows, GeneratorType)
-    assert next(rows).startswith("filename,")
-    assert next(rows).startswith("0.jpg,")
+    assert next(rows).startswith("\ufeffrow,filename,")
+    assert next(rows).startswith("1,0.jpg,")
 
 
 def test_the_table_takes_few_queries_however_long(client, make_study, django_assert_max_num_queries):

@@ -7,6 +7,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from webapp.accounts import tokens
+from webapp.http import problems
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
@@ -15,12 +16,15 @@ class TokenAuthentication(authentication.TokenAuthentication):
     SCHEMES = (b"token", b"bearer")
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        parts = authentication.get_authorization_header(request).split()
-        if not parts:
+        if "Authorization" not in request.headers:
             return None
+        parts = authentication.get_authorization_header(request).split()
         if len(parts) != 2 or parts[0].lower() not in self.SCHEMES:
             raise AuthenticationFailed("Send an API token as “Authorization: Token …” or “Authorization: Bearer …”.")
         return self.authenticate_credentials(parts[1].decode(errors="replace"))
+
+    def authenticate_header(self, request: Request) -> str:
+        return problems.CHALLENGE
 
     def authenticate_credentials(self, key: str) -> tuple[Any, Any]:
         token = tokens.find(key)

@@ -7,6 +7,7 @@ revoked.
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
 HEADER = "X-Job-Token"
+#: The header, and a form's field, by which a page says whose it is: see :func:`require_page_user`.
+PAGE_USER, PAGE_USER_FIELD = "X-Page-User", "page_user"
 _signer = TimestampSigner(salt="pneumoqueue.guest")
 
 
@@ -47,13 +50,15 @@ def identify(request: "HttpRequest | Any") -> Identity:
     """The identity behind a Django or REST Framework request.
 
     Raises:
-        Refused: ``invalid_job_token`` for a job token that this service did not sign, that has expired or was revoked.
+        Refused: ``invalid_job_token`` for a job token that this service did not sign, that has expired or was revoked;
+            ``signed_out`` or ``session_changed`` for a page of somebody else.
     """
-    address = _address(request)
+    require_page_user(request, request.headers.get(PAGE_USER))
+    address = client_address(request)
     if request.user.is_authenticated:
         return Identity(user=cast("User", request.user), address=address)
     token = request.headers.get(HEADER)
-    if token:
+    if token is not None:
         guest = read_token(token)
         if guest is None:
             raise Refused("invalid_job_token", "This job token is not valid, or no longer.")
@@ -61,13 +66,50 @@ def identify(request: "HttpRequest | Any") -> Identity:
     return Identity(guest=read_token(request.COOKIES.get(settings.GUEST_COOKIE, "")), address=address)
 
 
-def _address(request: "HttpRequest | Any") -> str:
-    """The client's address, as the nearest proxy that is ours has seen it."""
+def page_user(request: "HttpRequest | Any") -> str:
+    """What a page that is made for a request has to send along as its user."""
+    return str(request.user.pk) if request.user.is_authenticated else "guest"
+
+
+def require_page_user(request: "HttpRequest | Any", claimed: str | None) -> None:
+    """Refuse what a page sends after its user has signed out, or in as somebody else: it would belong to another one.
+
+    Args:
+        request: Django's or REST Framework's.
+        claimed: :func:`page_user` of when the page was made; None for a request that is from no page.
+
+    Raises:
+        Refused: ``signed_out`` or ``session_changed``.
+    """
+    if claimed is None or claimed == page_user(request):
+        return
+    if not request.user.is_authenticated:
+        raise Refused(
+            "signed_out",
+            "You are no longer signed in, so nothing was done. Please sign in again, and then send it again.",
+        )
+    raise Refused(
+        "session_changed",
+        f"You have signed in as {request.user.get_username()} since this page was opened, so nothing was done. Please "
+        "reload the page, and then send it again.",
+    )
+
+
+def client_address(request: "HttpRequest | Any") -> str:
+    """The client's address, as the nearest proxy that is ours has seen it; of IPv6 the network of 64 bits, in which
+    everybody chooses addresses freely.
+    """
     proxies = settings.REST_FRAMEWORK["NUM_PROXIES"]
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if proxies and forwarded[0]:
-        return str(forwarded[-min(proxies, len(forwarded))].strip())
-    return str(request.META.get("REMOTE_ADDR", ""))
+        text = str(forwarded[-min(proxies, len(forwarded))].strip())
+    else:
+        text = str(request.META.get("REMOTE_ADDR", ""))
+    try:
+        address = IPv6Address(text.partition("%")[0])
+    except ValueError:
+        return text
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False).network_address)
 
 
 def ensure(identity: Identity) -> Identity:

@@ -1,9 +1,19 @@
+from typing import Any
+
 from rest_framework import serializers
 from rest_framework.authtoken.serializers import AuthTokenSerializer
+
+from webapp.refusals import Refused
 
 
 class TokenRequestSerializer(AuthTokenSerializer):
     name = serializers.CharField(required=False, max_length=100, default="", help_text="what the token is for")
+
+    def validate(self, attrs: Any) -> Any:
+        try:
+            return super().validate(attrs)
+        except serializers.ValidationError:
+            raise Refused("authentication_failed", "The user name and the password do not belong together.") from None
 
 
 class TokenSerializer(serializers.Serializer):

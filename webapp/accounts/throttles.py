@@ -4,6 +4,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
+from webapp.accounts.identity import client_address
+
 
 class LoginThrottle(SimpleRateThrottle):
     """Requests for tokens, by address."""
@@ -11,4 +13,4 @@ class LoginThrottle(SimpleRateThrottle):
     scope = "login"
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
-        return f"login:{self.get_ident(request)}"
+        return f"login:{client_address(request)}"

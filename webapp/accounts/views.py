@@ -39,7 +39,8 @@ class TokenView(APIView):
     @extend_schema(request=TokenRequestSerializer, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
         """Exchange a user name and password for an API token."""
-        serializer = TokenRequestSerializer(data=request.data, context={"request": request})
+        # Django's own request: in it django-axes leaves a note for its middleware, which says that a name is locked.
+        serializer = TokenRequestSerializer(data=request.data, context={"request": request._request})
         serializer.is_valid(raise_exception=True)
         user = serializer.validated_data["user"]
         token = tokens.issue(user, serializer.validated_data["name"])

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from webapp.http import problems
 
+handler400 = problems.bad_request
 handler404 = problems.not_found
 handler500 = problems.server_error
 
@@ -17,7 +18,8 @@ urlpatterns = [
     path("", include("webapp.notifications.api.urls")),
     path("api/v1/auth/", include("webapp.accounts.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    # It has no template to describe itself with when it is asked for OPTIONS.
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", metadata_class=None), name="docs"),
     path("accounts/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
 ]

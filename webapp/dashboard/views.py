@@ -29,7 +29,8 @@ from webapp.studies.files import signatures
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, deletion, uploads
-from webapp.studies.waiting import ImageState, study_states, until_changed
+from webapp.studies.states import study_states
+from webapp.studies.waiting import ImageState, until_changed
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -72,6 +73,9 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "studies": Study.objects.visible_to(identity).sent_by(identity, 5),
         "departments": permissions.departments_to_upload_to(identity),
         "max_mb": settings.MAX_IMAGE_BYTES // 2**20,
+        "max_files": settings.MAX_STUDY_FILES,
+        "page_user": identities.page_user(request),
+        "csrf_cookie": settings.CSRF_COOKIE_NAME,
     }
     response = render(request, "dashboard/home.html", context, status=status)
     identities.remember(response, identity)
@@ -84,10 +88,13 @@ def upload(request: HttpRequest) -> HttpResponse:
     throttle: Any = UploadThrottle()  # made for REST Framework's requests, of which a page's has all that it asks
     if not throttle.allow_request(request, None):
         return _home(request, "Too many uploads in a short time. Please wait a minute.", 429)
-    identity = identities.ensure(_identity(request))
     files = request.FILES.getlist("files")
+    if request.POST.getlist("files") or sum(len(found) for _, found in request.FILES.lists()) > len(files):
+        return _home(request, "Files are only taken in the field 'files', so nothing was uploaded.", 400)
     if not files:
         return _home(request, "Please choose an image first.", 400)
+    identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
+    identity = identities.ensure(identities.identify(request))
     made: Image | Study
     try:
         department = permissions.department_for(identity, request.POST.get("department"))
@@ -188,7 +195,7 @@ def _study_context(request: HttpRequest, found: Study) -> dict[str, Any]:
         "progress": progress,
         "may_cancel": permissions.may_cancel(_identity(request), found),
         "may_delete": permissions.may_delete(_identity(request), found),
-        "final": progress.status in ("finished", "cancelled"),
+        "final": progress.is_final,
         "page": Paginator(images, PAGE).get_page(request.GET.get("page")),
     }
 

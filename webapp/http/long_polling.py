@@ -15,6 +15,8 @@ from urllib.parse import unquote_to_bytes
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from webapp.refusals import Refused
+
 #: The key among the ASGI scope's extensions by which a view knows that it may wait.
 EXTENSION = "pneumoqueue.hold"
 #: Headers of a body, which the request that is passed on again has not.
@@ -31,19 +33,25 @@ class _Hold:
 
 
 def wait_seconds(request: HttpRequest) -> float:
-    """The ``wait`` parameter of a GET, at least 0 and at most the limit; what is no number counts as 0."""
+    """The ``wait`` parameter of a GET, at most the limit; 0 without it.
+
+    Raises:
+        Refused: ``invalid_parameter``, where it is no number of seconds.
+    """
     if request.method != "GET":
         return 0.0
     try:
         seconds = float(request.GET.get("wait", 0))
     except ValueError:
-        return 0.0
-    return min(max(seconds, 0.0), float(settings.MAX_WAIT_SECONDS)) if math.isfinite(seconds) else 0.0
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise Refused("invalid_parameter", "The parameter 'wait' is a number of seconds, such as 30.")
+    return min(seconds, float(settings.MAX_WAIT_SECONDS))
 
 
 def may_wait(request: HttpRequest | Any) -> bool:
     """Whether :func:`hold` would let a request wait for as long as its client asks."""
-    return _offer(request) is not None and wait_seconds(request) > 0
+    return wait_seconds(request) > 0 and _offer(request) is not None
 
 
 def _offer(request: HttpRequest | Any) -> dict[str, _Hold] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import is_valid_path
 
 from webapp.http import bodies, problems
 from webapp.observability import correlation
@@ -42,6 +43,23 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def slashes(get_response: GetResponse) -> GetResponse:
+    """Serve an address with and without the slash at its end where Django would redirect what is sent there: a client
+    then asks by GET, if it follows at all, and the upload is gone.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if problems.wants_problem(request) or request.method not in ("GET", "HEAD"):
+            other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+            if not is_valid_path(path) and is_valid_path(other):
+                request.path = request.path.removesuffix(path) + other
+                request.path_info = other
+        return get_response(request)
+
+    return middleware
+
+
 class RefusalMiddleware:
     """Answer with what the domain refuses, and with bodies that were not received, in every view of Django's.
 
@@ -58,7 +76,22 @@ class RefusalMiddleware:
             return problems.answer(request, Refused(code, f"A request of at most {most:.0f} MB can be sent here."))
         if code:
             return problems.answer(request, StorageUnavailable("no space for a request's body"))
+        if refused := self._unusable(request):
+            return problems.answer(request, refused)
         return self.get_response(request)
+
+    @staticmethod
+    def _unusable(request: HttpRequest) -> Refused | None:
+        if request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
+            return Refused("content_encoding_not_supported", "Please send the request's body without Content-Encoding.")
+        # PostgreSQL cannot compare with it, in whatever place it is looked up.
+        if (
+            "\0" in request.path_info
+            or "%00" in request.META["QUERY_STRING"]
+            or "\0" in "".join(request.COOKIES.values())
+        ):
+            return Refused("malformed_request", "The request has a null character in its address or in a cookie.")
+        return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, Refused | StorageUnavailable):

@@ -5,12 +5,12 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 from rest_framework import exceptions, status
 from rest_framework.response import Response
-from rest_framework.views import exception_handler as drf_handler
 
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
@@ -23,8 +23,13 @@ CODES = {
     "parse_error": "malformed_request",
     "unsupported_media_type": "unsupported_request_format",
 }
-
-
+#: How to say who one is, for the header WWW-Authenticate of each 401.
+CHALLENGE = "Token, Bearer"
+#: What a page from before signing in or out is told.
+CSRF_DETAIL = (
+    "This page is out of date, or its cookies are missing: you may have signed in or out since it was opened. Nothing "
+    "was changed. Please reload the page and try again."
+)
 #: The HTTP status of each code that the domain refuses with.
 STATUSES = {
     "already_finished": 409,
@@ -33,7 +38,11 @@ STATUSES = {
     "archive_encrypted": 400,
     "archive_method_not_supported": 415,
     "archive_not_here": 415,
+    "archive_not_supported": 415,
+    "archive_split": 400,
     "archive_too_large": 413,
+    "authentication_failed": 401,
+    "content_encoding_not_supported": 415,
     "daily_limit_reached": 429,
     "department_not_found": 404,
     "dicom_not_supported": 415,
@@ -44,13 +53,17 @@ STATUSES = {
     "invalid_base64": 400,
     "invalid_cursor": 400,
     "invalid_job_token": 401,
+    "invalid_parameter": 400,
+    "malformed_request": 400,
     "no_heatmap": 404,
-    "no_token": 400,
+    "no_token": 401,
     "not_a_reviewer": 403,
     "not_allowed": 403,
     "not_an_image": 415,
     "not_an_uploader": 403,
     "not_read_yet": 409,
+    "session_changed": 409,
+    "signed_out": 409,
     "study_cancelled": 409,
     "study_too_large": 413,
     "svg_not_supported": 415,
@@ -69,7 +82,9 @@ class Problem(exceptions.APIException):
         super().__init__(detail, code)
         self.status_code = status_code
         self.code = code
-        self.wait = wait  # REST Framework makes a header Retry-After of it
+        # REST Framework makes headers of these two: Retry-After and WWW-Authenticate.
+        self.wait = wait
+        self.auth_header = CHALLENGE if status_code == status.HTTP_401_UNAUTHORIZED else None
 
 
 def problem_of(error: Refused | StorageUnavailable) -> Problem:
@@ -80,14 +95,21 @@ def problem_of(error: Refused | StorageUnavailable) -> Problem:
     return Problem(503, "storage_unavailable", "The storage does not answer. Please try again in a few minutes.")
 
 
-def answer(request: HttpRequest, error: Refused | StorageUnavailable) -> HttpResponse:
+def answer(request: HttpRequest, error: Refused | StorageUnavailable | Problem) -> HttpResponse:
     """A refusal outside of the API's views: a problem document for programs, a page for people."""
-    problem = problem_of(error)
+    problem = error if isinstance(error, Problem) else problem_of(error)
     if not wants_problem(request):
         context = {"title": HTTPStatus(problem.status_code).phrase, "detail": problem.detail}
         return render(request, "refused.html", context, status=problem.status_code)
+    return _document(problem)
+
+
+def _document(problem: Problem) -> HttpResponse:
     document = body(problem.status_code, problem.code, str(problem.detail))
-    return JsonResponse(document, status=problem.status_code, content_type=CONTENT_TYPE)
+    response = JsonResponse(document, status=problem.status_code, content_type=CONTENT_TYPE)
+    if problem.auth_header:
+        response.headers["WWW-Authenticate"] = problem.auth_header
+    return response
 
 
 def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -108,6 +130,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = problem_of(error)
     if isinstance(error, SuspiciousOperation):
         error = _suspicious(error)
+    if isinstance(error, exceptions.PermissionDenied) and str(error.detail).startswith("CSRF Failed"):
+        error = Problem(403, "csrf_failed", CSRF_DETAIL)  # REST Framework's sessions say it like this
+    # REST Framework's views import this module, by way of the authentication that the settings name.
+    from rest_framework.views import exception_handler as drf_handler
+
     response = drf_handler(error, context)
     if response is None:
         return None
@@ -116,7 +143,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     more = {}
     if isinstance(error, exceptions.ValidationError):
         code, detail = "invalid_request", _sentence(error.detail)
-        more["errors"] = error.detail
+        if isinstance(error.detail, dict):
+            more["errors"] = {field: _sentence(value) for field, value in error.detail.items()}
     elif isinstance(error, exceptions.APIException):
         code, detail = str(error.get_codes()), str(error.detail)
     else:
@@ -126,8 +154,39 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return response
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 400, for requests that it refuses before or while a view reads them."""
+    if isinstance(exception, MultiPartParserError):
+        return answer(request, Problem(400, "malformed_request", f"The form cannot be read: {exception}"))
+    if isinstance(exception, DisallowedHost) and "text/html" not in request.headers.get("Accept", ""):
+        return _document(_suspicious(exception))  # whoever sets up a service asks it with a program, at any address
+    if isinstance(exception, SuspiciousOperation):
+        return answer(request, _suspicious(exception))
+    return answer(request, Problem(400, "malformed_request", "The request is malformed."))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's 403 for a form whose token is missing or out of date, as of a page from before signing in."""
+    logger.warning("a form was refused: %s", reason)
+    return answer(request, Problem(403, "csrf_failed", CSRF_DETAIL))
+
+
+def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
+    """The answer of django-axes after too many wrong passwords."""
+    minutes = round(settings.AXES_COOLOFF_TIME * 60)
+    detail = f"There were too many wrong passwords. Please wait {minutes} minutes."
+    return answer(request, Problem(429, "locked_out", detail))
+
+
 def _suspicious(error: SuspiciousOperation) -> Problem:
     """What Django refuses while it reads a request, which REST Framework does not know."""
+    if isinstance(error, DisallowedHost):
+        return Problem(
+            400,
+            "host_not_allowed",
+            "This service does not answer under the name that the request was sent to. Its administrator can add the "
+            "name to the setting ALLOWED_HOSTS.",
+        )
     if isinstance(error, TooManyFilesSent):
         limit = settings.DATA_UPLOAD_MAX_NUMBER_FILES
         return Problem(413, "too_many_files", f"At most {limit} files can be sent at once. Please send the rest apart.")

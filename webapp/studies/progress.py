@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from webapp.studies.choices import FINAL, WAITING, Priority, Status, StudyStatus
 from webapp.studies.models import Archive, Image, Study
+from webapp.studies.states import StudyState, study_states
 
 #: The rate is measured over this span.
 WINDOW = timedelta(seconds=60)
@@ -43,6 +44,10 @@ class Progress:
     def done(self) -> int:
         return sum(self.counts[status] for status in FINAL)
 
+    @property
+    def is_final(self) -> bool:
+        return self.status in (StudyStatus.FINISHED, StudyStatus.CANCELLED)
+
 
 def of_study(study: Study) -> Progress:
     """A study's state, with the time that is left."""
@@ -53,37 +58,27 @@ def of_study(study: Study) -> Progress:
 
 def of_studies(studies: Sequence[Study]) -> dict[UUID, Progress]:
     """The states of some studies by their ids, without the time that is left."""
-    counts = {study.pk: {str(status.value): 0 for status in Status} for study in studies}
-    rows = Image.objects.filter(study__in=counts).order_by().values_list("study", "status")
-    for pk, status, number in rows.annotate(n=Count("pk")):
-        counts[pk][status] = number
-    archives: dict[UUID, list[Archive]] = {study.pk: [] for study in studies}
-    for archive in Archive.objects.filter(study__in=counts):
-        archives[archive.study_id].append(archive)
-    return {study.pk: _progress(study, counts[study.pk], archives[study.pk]) for study in studies}
+    states = study_states(study.pk for study in studies)
+    # Asked for after the counts, so that a ZIP that has failed by them is among these.
+    errors: dict[UUID, list[dict[str, str]]] = {pk: [] for pk in states}
+    for archive in Archive.objects.filter(study__in=states, state=Archive.State.FAILED).order_by("created_at", "pk"):
+        error = {"filename": archive.filename, "code": archive.error_code, "detail": archive.error_detail}
+        errors[archive.study_id].append(error)
+    return {pk: _progress(state, errors[pk]) for pk, state in states.items()}
 
 
-def _progress(study: Study, counts: dict[str, int], archives: Sequence[Archive]) -> Progress:
-    packed = sum(archive.total - archive.unpacked for archive in archives if archive.state in Archive.PENDING)
-    if study.cancelled_at:
-        counts["cancelled"] += packed
-    else:
-        counts["queued"] += packed
+def _progress(state: StudyState, errors: list[dict[str, str]]) -> Progress:
+    counts = {str(status.value): state.images.get(status, 0) for status in Status}
+    counts["cancelled" if state.cancelled else "queued"] += state.packed
     total = sum(counts.values())
-    waiting = sum(counts[status] for status in WAITING)
-    if study.cancelled_at:
+    if state.cancelled:
         status = StudyStatus.CANCELLED
-    elif not waiting:
+    elif state.is_final:
         status = StudyStatus.FINISHED
-    elif waiting == total:
+    elif sum(counts[status] for status in WAITING) == total:
         status = StudyStatus.QUEUED
     else:
         status = StudyStatus.RUNNING
-    errors = [
-        {"filename": archive.filename, "code": archive.error_code, "detail": archive.error_detail}
-        for archive in archives
-        if archive.state == Archive.State.FAILED
-    ]
     return Progress(status.value, total, counts, None, errors)
 
 

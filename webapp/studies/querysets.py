@@ -99,7 +99,8 @@ class StudyQuerySet(OwnedQuerySet):
         waiting = self._related("images").filter(status__in=WAITING).order_by("status", "-created_at", "-id")
         packed = self._related("archives").exclude(state__in=("unpacked", "failed")).order_by()
         # Few ids are asked for first: a subquery would be compared with each study that there is.
-        few = [pk for rows in (waiting, packed) for pk in rows.values_list("study", flat=True)[: 10 * MANY]]
+        # ZIPs before images, so that a ZIP whose images appear in between is not missed.
+        few = [pk for rows in (packed, waiting) for pk in rows.values_list("study", flat=True)[: 10 * MANY]]
         if len(few) < 10 * MANY:
             return Q(pk__in={pk for pk in few if pk})
         named = waiting.order_by().filter(study__isnull=False)

@@ -8,20 +8,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import Error, close_old_connections
-from django.db.models import Count
 
 from webapp.studies.choices import FINAL
-from webapp.studies.models import Archive, Image, Study
+from webapp.studies.models import Image, Study
+from webapp.studies.states import StudyState, study_states
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 0.1
 CHUNK = 500
-UNPACKING_ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
 
 
 @dataclass(frozen=True)
@@ -33,25 +32,6 @@ class ImageState:
     @property
     def is_final(self) -> bool:
         return self.status in (*FINAL, "")
-
-
-@dataclass(frozen=True)
-class StudyState:
-    """What of a study its waiters see: images by status, archives by state."""
-
-    images: dict[str, int] = field(default_factory=dict)
-    archives: dict[str, int] = field(default_factory=dict)
-    cancelled: bool = False
-
-    @property
-    def done(self) -> int:
-        """Images that have come to an end, those still in a ZIP apart."""
-        return sum(self.images.get(status, 0) for status in FINAL)
-
-    @property
-    def is_final(self) -> bool:
-        images_ended = all(status in FINAL for status in self.images)
-        return self.cancelled or (images_ended and all(state in UNPACKING_ENDED for state in self.archives))
 
 
 State = ImageState | StudyState
@@ -121,23 +101,6 @@ def image_states(ids: Iterable[UUID]) -> dict[UUID, ImageState]:
     for start in range(0, len(ids), CHUNK):
         rows = Image.objects.filter(pk__in=ids[start : start + CHUNK]).values_list("pk", "status")
         states.update((pk, ImageState(status)) for pk, status in rows)
-    return states
-
-
-def study_states(ids: Iterable[UUID]) -> dict[UUID, StudyState]:
-    """The state of each study, in three queries for each 500 of them."""
-    states: dict[UUID, StudyState] = {}
-    ids = list(ids)
-    for start in range(0, len(ids), CHUNK):
-        some = ids[start : start + CHUNK]
-        cancelled = set(Study.objects.filter(pk__in=some, cancelled_at__isnull=False).values_list("pk", flat=True))
-        states |= {pk: StudyState(cancelled=pk in cancelled) for pk in some}
-        images = Image.objects.filter(study__in=some).order_by().values_list("study", "status")
-        for study, status, count in images.annotate(Count("pk")):
-            states[study].images[status] = count
-        archives = Archive.objects.filter(study__in=some).order_by().values_list("study", "state")
-        for study, state, count in archives.annotate(Count("pk")):
-            states[study].archives[state] = count
     return states
 
 

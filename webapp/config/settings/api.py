@@ -9,6 +9,13 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "webapp.http.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
+    "DEFAULT_METADATA_CLASS": "webapp.http.metadata.Metadata",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "webapp.http.negotiation.AnyAccept",
     "DEFAULT_PAGINATION_CLASS": "webapp.http.pagination.CursorPages",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "webapp.http.problems.exception_handler",
@@ -27,6 +34,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "webapp.http.schema.describe_problems",
+        "webapp.http.schema.describe_texts",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "ImageStatusEnum": "webapp.studies.choices.Status",
         "StudyStatusEnum": "webapp.studies.progress.STATUSES",

@@ -15,10 +15,10 @@ MAX_PREDICT_BYTES = min(env.int("MAX_PREDICT_BYTES", default=20 * 2**20), MAX_IM
 #: Bytes of a request's body by the pattern of its path, with room for base64 (four bytes for three) and for the
 #: boundaries around a file.
 BODY_LIMITS = {
-    "/api/v1/images/": MAX_IMAGE_BYTES + 2**20,
-    "/api/v1/studies/([^/]+/images/)?": MAX_STUDY_BYTES + 2**20,
-    "/upload/": MAX_STUDY_BYTES + 2**20,
-    "/predict": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
+    "/api/v1/images/?": MAX_IMAGE_BYTES + 2**20,
+    "/api/v1/studies(/[^/]+/images)?/?": MAX_STUDY_BYTES + 2**20,
+    "/upload/?": MAX_STUDY_BYTES + 2**20,
+    "/predict/?": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
 }
 BODY_LIMIT = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 #: What preparing one image may take in each ingest process, beyond what the process itself needs; 0 for no limit. It

@@ -15,10 +15,13 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "webapp.accounts.identity.client_address"
+AXES_LOCKOUT_CALLABLE = "webapp.http.problems.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 # Who signed in is in the log; a table of it would grow for ever.
 AXES_DISABLE_ACCESS_LOG = True
+CSRF_FAILURE_VIEW = "webapp.http.problems.csrf_failure"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"

@@ -1,11 +1,21 @@
 """Webhooks as JSON."""
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.notifications.models import Event, Webhook
 
+#: As :mod:`webapp.notifications.addresses` has them, which also looks at the network.
+PATTERN = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,4})?(/[A-Za-z0-9/_.~%?&=+-]*)?$"
+
+
+@extend_schema_field({"type": "string", "format": "webhook-url", "pattern": PATTERN, "maxLength": 500})
+class URLField(serializers.CharField):
+    """A URL that :mod:`webapp.notifications.addresses` checks."""
+
 
 class WebhookSerializer(serializers.ModelSerializer):
+    url = URLField(max_length=500)
     events = serializers.ListField(
         child=serializers.ChoiceField(choices=Event.choices), required=False, help_text="by default all that there are"
     )

@@ -9,7 +9,6 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.http.schema import PROBLEM
 from webapp.notifications import services
 from webapp.notifications.api.serializers import NewWebhookSerializer, SentEventSerializer, WebhookSerializer
 from webapp.notifications.models import Webhook
@@ -31,7 +30,7 @@ class Webhooks(ListAPIView):
     def get_queryset(self) -> Any:
         return Webhook.objects.filter(user=cast("User", self.request.user))
 
-    @extend_schema(request=WebhookSerializer, responses={201: NewWebhookSerializer, "4XX": PROBLEM})
+    @extend_schema(request=WebhookSerializer, responses={201: NewWebhookSerializer})
     def post(self, request: Request) -> Response:
         given = WebhookSerializer(data=request.data)
         given.is_valid(raise_exception=True)
@@ -60,6 +59,6 @@ class WebhookTest(GenericAPIView):
     def get_queryset(self) -> Any:
         return Webhook.objects.filter(user=cast("User", self.request.user))
 
-    @extend_schema(request=None, responses={202: SentEventSerializer, "4XX": PROBLEM})
+    @extend_schema(request=None, responses={202: SentEventSerializer})
     def post(self, request: Request, pk: UUID) -> Response:
         return Response({"id": services.send_test(self.get_object())}, status=202)

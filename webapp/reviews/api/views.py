@@ -13,7 +13,6 @@ from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
 from webapp.departments.api import IsAdministrator
-from webapp.http.schema import PROBLEM
 from webapp.reviews import export, services
 from webapp.reviews.api.serializers import ReviewSerializer
 from webapp.reviews.models import Review
@@ -33,12 +32,12 @@ class Reviews(APIView):
 
     permission_classes = (IsAuthenticated,)
 
-    @extend_schema(responses={200: ReviewSerializer(many=True), "4XX": PROBLEM}, operation_id="image_reviews")
+    @extend_schema(responses={200: ReviewSerializer(many=True)}, operation_id="image_reviews")
     def get(self, request: Request, pk: UUID) -> Response:
         reviews = Review.objects.filter(image=_image(request, pk)).select_related("reviewer").order_by("created_at")
         return Response(ReviewSerializer(reviews, many=True).data)
 
-    @extend_schema(request=ReviewSerializer, responses={200: ReviewSerializer, "4XX": PROBLEM})
+    @extend_schema(request=ReviewSerializer, responses={200: ReviewSerializer})
     def put(self, request: Request, pk: UUID) -> Response:
         """Give your verdict, or change it."""
         image = _image(request, pk)
@@ -53,7 +52,7 @@ class Export(APIView):
 
     permission_classes = (IsAdministrator,)
 
-    @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY, "4XX": PROBLEM})
+    @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request: Request) -> StreamingHttpResponse:
         response = StreamingHttpResponse(export.stream(), content_type="application/zip")
         response.headers["Content-Disposition"] = 'attachment; filename="reviews.zip"'

@@ -1,5 +1,6 @@
 """Lists of images, studies and patients: their pages and the parameters that narrow them."""
 
+import unicodedata
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -65,12 +66,15 @@ class FilteredList(ListAPIView):
 
     def filter_queryset(self, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         self._refuse_unknown()
-        checked = self.filters(data=self.request.query_params)
+        # As a dictionary: of a form, fields that are empty would count as absent, and a filter would be dropped.
+        checked = self.filters(data=self.request.query_params.dict())
         checked.is_valid(raise_exception=True)
         wanted = checked.validated_data
         self.ordering = wanted.pop("ordering", self.ordering)
         for name, value in wanted.items():
-            queryset = self._narrowed(queryset, name, value)
+            # Names are stored in this form, whichever one they were sent in.
+            normalised = unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+            queryset = self._narrowed(queryset, name, normalised)
         return queryset
 
     def paginate_queryset(self, queryset: Any) -> Any:

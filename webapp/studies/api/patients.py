@@ -10,7 +10,6 @@ from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
 from webapp.departments import permissions
-from webapp.http.schema import PROBLEM
 from webapp.studies.access import visible_patient
 from webapp.studies.api import serializers
 from webapp.studies.api.lists import FilteredList, PatientFilters
@@ -38,11 +37,11 @@ class Patients(FilteredList):
 class PatientDetail(APIView):
     """One patient."""
 
-    @extend_schema(responses={200: serializers.PatientSerializer, 404: PROBLEM}, parameters=[TOKEN])
+    @extend_schema(responses={200: serializers.PatientSerializer}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> Response:
         return Response(serializers.PatientSerializer(_patient(request, pk), context={"request": request}).data)
 
-    @extend_schema(responses={204: None, 403: PROBLEM, 404: PROBLEM}, parameters=[TOKEN])
+    @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a patient with all their studies and images, their results, reviews and files."""
         deletion.delete_patient(_patient(request, pk, permissions.may_delete))

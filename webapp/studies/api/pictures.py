@@ -12,7 +12,6 @@ from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
 from webapp.departments import permissions
-from webapp.http.schema import PROBLEM
 from webapp.refusals import Refused
 from webapp.studies.access import visible_image
 from webapp.studies.files import heatmaps, responses
@@ -30,7 +29,7 @@ class ImageFile(APIView):
 
     kind = "preview"
 
-    @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY, 404: PROBLEM}, parameters=[TOKEN])
+    @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
         file = image.preview if self.kind == "preview" else image.reading and image.reading.input
@@ -44,7 +43,6 @@ class ImageHeatmap(APIView):
         responses={
             (200, "image/png"): OpenApiTypes.BINARY,
             304: OpenApiResponse(description="as the client has it"),
-            404: PROBLEM,
         },
         parameters=[TOKEN],
     )

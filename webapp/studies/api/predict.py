@@ -2,18 +2,16 @@
 
 import base64
 import binascii
-import json
 from functools import partial
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.signing import BadSignature, TimestampSigner
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -21,7 +19,7 @@ from webapp.accounts import identity as identities
 from webapp.departments import permissions
 from webapp.http import problems
 from webapp.http.long_polling import hold
-from webapp.http.schema import PROBLEM
+from webapp.http.parsers import JSONParser
 from webapp.refusals import Refused
 from webapp.studies.api import serializers
 from webapp.studies.api.once import KEY, once
@@ -30,32 +28,21 @@ from webapp.studies.models import Image
 from webapp.studies.services import uploads
 from webapp.studies.waiting import until_final
 
+TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
 #: Signs which image's answer a request that has waited is to get; nobody outside sees it.
 _signer = TimestampSigner(salt="pneumoqueue.predict")
-
-
-class UncachedJSONParser(BaseParser):
-    """JSON that is read from the request itself, where REST Framework's parser would have Django keep a copy."""
-
-    media_type = "application/json"
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        try:
-            return json.load(stream)
-        except (ValueError, RecursionError) as error:
-            raise ParseError(f"JSON parse error - {error}") from error
 
 
 class Predict(APIView):
     """An image in, its two probabilities out, in one request."""
 
     throttle_classes = (UploadThrottle,)
-    parser_classes = (UncachedJSONParser,)
+    parser_classes = (JSONParser,)
 
     @extend_schema(
         request=serializers.PredictSerializer,
-        responses={200: serializers.PredictionAnswerSerializer, "4XX": PROBLEM, 503: PROBLEM},
-        parameters=[KEY],
+        responses={200: serializers.PredictionAnswerSerializer},
+        parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> HttpResponse:
         identity = identities.ensure(identities.identify(request))
@@ -96,10 +83,16 @@ def _content(request: Request) -> tuple[ContentFile, str | None]:
 
 
 def _decode(text: str) -> bytes:
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
+    """An image from base64 of either alphabet, with or without padding and line breaks, or from a data URL."""
+    coded = "".join(text.split()).encode()
+    if coded[:5].lower() == b"data:":
+        kind, _, escaped = coded.partition(b",")
+        coded = unquote_to_bytes(escaped)
+        if not kind.lower().endswith(b";base64"):
+            return coded
+    coded = coded.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(coded + b"=" * (-len(coded) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise Refused("invalid_base64", "The field 'image' is not valid base64.") from None
 

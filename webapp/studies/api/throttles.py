@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
+from webapp.accounts.identity import client_address
 from webapp.departments import permissions
 
 
@@ -23,5 +24,5 @@ class UploadThrottle(SimpleRateThrottle):
         return super().allow_request(request, view)
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
-        who: Any = request.user.pk if request.user.is_authenticated else self.get_ident(request)
+        who: Any = request.user.pk if request.user.is_authenticated else client_address(request)
         return f"uploads:{'user' if request.user.is_authenticated else 'guest'}:{who}"

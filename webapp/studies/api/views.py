@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, OpenApiRequest, extend_schema, extend_schema_view
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +17,6 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.http.long_polling import hold, may_wait
-from webapp.http.schema import PROBLEM
 from webapp.refusals import Refused
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api import serializers
@@ -27,12 +26,15 @@ from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import results_csv
 from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation, deletion, uploads
-from webapp.studies.waiting import study_states, until_final
+from webapp.studies.states import study_states
+from webapp.studies.waiting import until_final
 
 WAIT = OpenApiParameter(
-    "wait", OpenApiTypes.NUMBER, description=f"hold the answer up to so many seconds (at most "
+    "wait", {"type": "number", "minimum": 0}, description=f"hold the answer up to so many seconds (at most "
     f"{settings.MAX_WAIT_SECONDS}) until the job comes to an end"
 )  # fmt: skip
+#: What the file of a form may be.
+IMAGE = {"file": {"contentType": "image/jpeg, image/png"}}
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
 
 
@@ -68,8 +70,8 @@ class Images(FilteredList):
         return own.select_related("patient", "department").prefetch_related("readings")
 
     @extend_schema(
-        request={"multipart/form-data": serializers.UploadSerializer},
-        responses={202: serializers.AcceptedImageSerializer, "4XX": PROBLEM},
+        request={"multipart/form-data": OpenApiRequest(serializers.UploadSerializer, encoding=IMAGE)},
+        responses={202: serializers.AcceptedImageSerializer},
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
@@ -93,13 +95,13 @@ class Images(FilteredList):
 class ImageDetail(APIView):
     """One image: its status and, once it is there, its result."""
 
-    @extend_schema(responses={200: serializers.ImageSerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
+    @extend_schema(responses={200: serializers.ImageSerializer}, parameters=[WAIT, TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         image = _image(request, pk)
-        held = None if image.is_final else hold(request, partial(until_final, Image, pk))
+        held = hold(request, partial(until_final, Image, pk)) if may_wait(request) and not image.is_final else None
         return held or Response(serializers.ImageSerializer(image, context={"request": request}).data)
 
-    @extend_schema(responses={204: None, 403: PROBLEM, 404: PROBLEM}, parameters=[TOKEN])
+    @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete an image with its result, its reviews and its files."""
         deletion.delete_image(_image(request, pk, permissions.may_delete))
@@ -109,7 +111,7 @@ class ImageDetail(APIView):
 class ImageCancel(APIView):
     """Cancel an image that has no result yet."""
 
-    @extend_schema(request=None, responses={200: serializers.ImageSerializer, 404: PROBLEM, 409: PROBLEM})
+    @extend_schema(request=None, responses={200: serializers.ImageSerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
         image = _image(request, pk, permissions.may_cancel)
         if not cancellation.cancel_image(image):
@@ -133,7 +135,7 @@ class Studies(FilteredList):
 
     @extend_schema(
         request={"multipart/form-data": serializers.StudyUploadSerializer},
-        responses={202: serializers.AcceptedStudySerializer, "4XX": PROBLEM},
+        responses={202: serializers.AcceptedStudySerializer},
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
@@ -151,13 +153,13 @@ class Studies(FilteredList):
             department=department,
         )
         study = once(request, identity, given, make)
-        return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
+        return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)
 
 
 class StudyDetail(APIView):
     """A study's progress."""
 
-    @extend_schema(responses={200: serializers.StudySerializer, 404: PROBLEM}, parameters=[WAIT, TOKEN])
+    @extend_schema(responses={200: serializers.StudySerializer}, parameters=[WAIT, TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         study = _study(request, pk)
         held = None
@@ -165,7 +167,7 @@ class StudyDetail(APIView):
             held = hold(request, partial(until_final, Study, pk))
         return held or Response(serializers.StudySerializer(study, context={"request": request}).data)
 
-    @extend_schema(responses={204: None, 403: PROBLEM, 404: PROBLEM}, parameters=[TOKEN])
+    @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a study with all its images, their results, reviews and files."""
         deletion.delete_study(_study(request, pk, permissions.may_delete))
@@ -189,7 +191,7 @@ class StudyImages(FilteredList):
 
     @extend_schema(
         request={"multipart/form-data": serializers.MoreFilesSerializer},
-        responses={202: serializers.AcceptedStudySerializer, "4XX": PROBLEM},
+        responses={202: serializers.AcceptedStudySerializer},
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request, pk: UUID) -> Response:
@@ -199,17 +201,17 @@ class StudyImages(FilteredList):
         identity = identities.identify(request)
         make = partial(uploads.add_to_study, identity, study, upload.validated_data["files"])
         study = once(request, identity, upload.validated_data, make)
-        return _accepted(serializers.StudySerializer(study, context={"request": request}).data, identity)
+        return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)
 
 
 class StudyResults(APIView):
     """A study's results as CSV, a row an image."""
 
-    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR, 404: PROBLEM}, parameters=[TOKEN])
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         study = _study(request, pk)
         response = StreamingHttpResponse(
-            results_csv.csv_rows(study, request.build_absolute_uri), content_type="text/csv"
+            results_csv.csv_rows(study, request.build_absolute_uri), content_type="text/csv; charset=utf-8"
         )
         response.headers["Content-Disposition"] = f'attachment; filename="study-{study.pk}.csv"'
         return response
@@ -218,7 +220,7 @@ class StudyResults(APIView):
 class StudyCancel(APIView):
     """Cancel all of a study's images that have no result yet."""
 
-    @extend_schema(request=None, responses={200: serializers.StudySerializer, 404: PROBLEM})
+    @extend_schema(request=None, responses={200: serializers.StudySerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
         cancellation.cancel_study(_study(request, pk, permissions.may_cancel))
         return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)

@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -28,10 +29,36 @@ def cached(request: Any, etag_of: str, make: Any) -> HttpResponseBase:
         The answer, or 304 where the browser has it.
     """
     etag = quote_etag(hashlib.sha256(etag_of.encode()).hexdigest()[:32])
-    response: HttpResponseBase = get_conditional_response(request, etag=etag) or make()
+    response: HttpResponseBase = get_conditional_response(request, etag=etag) or _ranged(request, etag, make())
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def _ranged(request: Any, etag: str, response: HttpResponse | FileResponse) -> HttpResponseBase:
+    """The part of an answer that a client asks for by ``Range``; the whole where it asks for none, or for several.
+
+    Behind nginx a stored file is cut there.
+    """
+    if response.headers.get("X-Accel-Redirect"):
+        return response
+    response.headers["Accept-Ranges"] = "bytes"
+    wanted = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", request.headers.get("Range", "").replace(" ", ""))
+    first, last = wanted.groups() if wanted else ("", "")
+    backwards = first and last and int(last) < int(first)
+    changed = request.headers.get("If-Range", etag) != etag
+    if request.method != "GET" or not (first or last) or backwards or changed:
+        return response
+    content = response.getvalue()
+    response.close()
+    size = len(content)
+    start = int(first) if first else max(size - int(last), 0)
+    end = min(int(last), size - 1) if first and last else size - 1
+    if start > end:
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    about = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{end}/{size}"}
+    kind = response.headers["Content-Type"]
+    return HttpResponse(content[start : end + 1], status=206, content_type=kind, headers=about)
 
 
 def picture(request: Any, name: str, sha256: str) -> HttpResponseBase:

@@ -5,6 +5,7 @@ from typing import IO, Any
 from django.conf import settings
 
 from webapp.refusals import Refused
+from webapp.studies.files import containers
 
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "zip": ".zip", "dicom": ".dcm"}
 
@@ -58,6 +59,11 @@ def refusal(file: Any) -> Refused | None:
         return Refused("dicom_not_supported", "DICOM files are not read yet. Please export a JPEG or PNG.")
     if found == "zip":
         return Refused("archive_not_here", "A ZIP holds a study. Please send it to /api/v1/studies/.")
+    file.seek(0)
+    if archive := containers.name(file.read(512)):
+        return Refused(
+            "archive_not_supported", f"This is {archive}. Please send the X-rays themselves, or a ZIP of them."
+        )
     return Refused("not_an_image", "This is not a JPEG or PNG image. Please export the X-ray as one of these.")
 
 

@@ -1,36 +1,38 @@
 """ZIP files with images in them: what is inside, and limits that a ZIP bomb breaks.
 
 A ZIP is refused as early as possible: from the record at its end, then from its directory, and only then is anything
-unpacked.
+unpacked. It is never refused for one of its entries: those that cannot be read fail alone.
 """
 
 import io
-import struct
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
 
 from webapp.refusals import Refused
+from webapp.studies.files import names, zip_directory
+from webapp.studies.files.zip_directory import LOCAL, LOCAL_BYTES, Record
 
 ENCRYPTED = 0x1
-#: The methods whose unpacking can be limited. With the others (bzip2, LZMA) a few hundred bytes may take gigabytes of
-#: memory before the first of them is read.
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+STORED, DEFLATED = 0, 8
+#: The methods that are read. Of the others some (bzip2, LZMA) take gigabytes of memory for a few hundred bytes.
+METHODS = (STORED, DEFLATED)
+METHOD_NAMES = {
+    1: "Shrink", 6: "Implode", 9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 94: "MP3", 95: "XZ",
+    96: "JPEG compression", 97: "WavPack", 98: "PPMd", 99: "AES encryption",
+}  # fmt: skip
+#: AES encryption is a method of its own beside the bit that says that an entry is encrypted.
+AES = 99
 #: Images hardly shrink in a ZIP. One that shrank more, and is larger than an image, is a bomb.
 MAX_RATIO = 100
-#: Folders and what operating systems add (macOS: a file for each file) are in the directory as well.
-DIRECTORY_ENTRIES_PER_FILE = 3
-DIRECTORY_BYTES_PER_ENTRY = 512
-#: Signatures of the records that a ZIP consists of, and the lengths of those at its end.
-ENTRY, END, END64, LOCATOR64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
-END_BYTES, END64_BYTES, LOCATOR64_BYTES, COMMENT_BYTES = 22, 56, 20, 2**16 - 1
+CHUNK = 2**16
+#: What a document of an office program, which is a ZIP too, has inside.
+DOCUMENTS = ("[content_types].xml", "mimetype")
 
 
 @dataclass(frozen=True)
@@ -41,24 +43,31 @@ class Entry:
         index: its place in the ZIP's directory, which never changes.
         filename: its path in the ZIP, which leads nowhere else.
         size: in bytes, as the directory declares it. No more than that is ever unpacked.
+        refused: why it cannot be read, as far as the directory tells.
     """
 
     index: int
     filename: str
     size: int
+    refused: Refused | None = None
+
+    @property
+    def unpacked_size(self) -> int:
+        """Bytes that unpacking it gives."""
+        return self.size if self.refused is None and self.size <= settings.MAX_IMAGE_BYTES else 0
 
 
 class Archive:
     """An open ZIP, whose directory has been read."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-        self._infos = archive.infolist()
+    def __init__(self, file: IO[bytes] | Any) -> None:
+        self._file = file
+        self._records = zip_directory.read(file)
         #: The files that may be images, without folders and what operating systems add.
         self.entries = [
-            Entry(index, _clean(info.filename), info.file_size)
-            for index, info in enumerate(self._infos)
-            if not _is_litter(info)
+            Entry(record.index, _filename(record), min(record.size, 2**63 - 1), _refusal(record))
+            for record in self._records
+            if not record.is_folder and not names.is_litter(record.path)
         ]
 
     def check(self, size: int) -> None:
@@ -68,12 +77,14 @@ class Archive:
             size: of the ZIP, in bytes.
         """
         if not self.entries:
-            raise Refused("archive_empty", "The ZIP holds no files.")
-        if any(self._infos[entry.index].flag_bits & ENCRYPTED for entry in self.entries):
+            raise Refused("archive_empty", "The ZIP holds no files, or only what an operating system adds.")
+        if all(_is_encrypted(self._records[entry.index]) for entry in self.entries):
             raise Refused("archive_encrypted", "The ZIP is protected by a password. Please send it without one.")
+        if self.entries[0].filename.lower() in DOCUMENTS:
+            raise Refused("not_an_image", "This is a document. Please export the X-rays in it as JPEG or PNG.")
         if len(self.entries) > settings.MAX_STUDY_FILES:
-            raise _too_many_files()
-        unpacked = sum(entry.size for entry in self.entries)
+            raise zip_directory.too_many_files()
+        unpacked = sum(entry.unpacked_size for entry in self.entries)
         if unpacked > max(MAX_RATIO * size, settings.MAX_IMAGE_BYTES):
             raise Refused(
                 "archive_too_large", f"The ZIP unpacks to more than {MAX_RATIO} times its size, which no images do."
@@ -83,24 +94,41 @@ class Archive:
         """Unpack one entry. It must not be larger than an image may be.
 
         Raises:
-            Refused: ``archive_method_not_supported`` or ``image_corrupt``; the other entries may be well.
+            Refused: ``archive_encrypted``, ``archive_method_not_supported``, ``image_corrupt`` or ``not_an_image``; the
+                other entries may be well.
             OSError: where the ZIP itself cannot be read.
         """
-        info = self._infos[entry.index]
-        damaged = Refused("image_corrupt", "This file is damaged in the ZIP. Please make the ZIP again.")
-        if info.header_offset < 0:
-            raise damaged
-        if info.compress_type not in METHODS:
-            raise Refused(
-                "archive_method_not_supported",
-                "This file is compressed in a way that is not read here. Please make the ZIP with the usual method, "
-                "Deflate.",
-            )
+        if entry.refused:
+            raise entry.refused
+        record = self._records[entry.index]
+        self._file.seek(record.offset)
+        header = self._file.read(LOCAL_BYTES)
+        if len(header) < LOCAL_BYTES or not header.startswith(LOCAL):
+            raise _damaged()
+        self._file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), io.SEEK_CUR)
+        content = self._file.read(record.size) if record.method == STORED else self._inflated(record)
+        if len(content) != record.size or zlib.crc32(content) != record.crc:
+            raise _damaged()
+        return ContentFile(content, name=entry.filename)
+
+    def _inflated(self, record: Record) -> bytes:
+        """The content of an entry, of which no more than its declared size is unpacked."""
+        inflate, parts, size, left = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, record.compressed
+        data = b""
         try:
-            with self._archive.open(info) as source:
-                return ContentFile(source.read(), name=entry.filename)
-        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error):
-            raise damaged from None
+            while not inflate.eof and size < record.size:
+                if not data:
+                    data = self._file.read(min(CHUNK, left))
+                    left -= len(data)
+                part = inflate.decompress(data, CHUNK)
+                if not data and not part:
+                    break
+                parts.append(part)
+                size += len(part)
+                data = inflate.unconsumed_tail
+        except zlib.error:
+            raise _damaged() from None
+        return b"".join(parts)[: record.size]
 
 
 @contextmanager
@@ -108,80 +136,52 @@ def opened(file: IO[bytes] | Any) -> Iterator[Archive]:
     """Open a ZIP and read its directory, once for all of its entries.
 
     Raises:
-        Refused: ``archive_corrupt``, or ``archive_too_large`` where its directory has too many entries to be read.
+        Refused: ``archive_corrupt``, ``archive_split``, or ``archive_too_large`` where its directory has too many
+            entries to be read.
         OSError: where the file cannot be read.
     """
-    _check_directory(file)
-    file.seek(0)
-    try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
-        if isinstance(error.__context__, OSError):
-            # It is the storage that failed, which zipfile takes for a damaged ZIP.
-            raise error.__context__ from None
-        raise _corrupt() from None
-    with archive:
-        yield Archive(archive)
+    yield Archive(file)
 
 
 def entries(file: IO[bytes] | Any) -> list[Entry]:
     """The files in an uploaded ZIP that may be images.
 
     Raises:
-        Refused: ``archive_corrupt``, ``archive_encrypted``, ``archive_too_large`` or ``archive_empty``.
+        Refused: ``archive_corrupt``, ``archive_encrypted``, ``archive_split``, ``archive_too_large``,
+            ``archive_empty``, or ``not_an_image`` for a document of an office program.
     """
     with opened(file) as archive:
         archive.check(file.seek(0, io.SEEK_END))
         return archive.entries
 
 
-def _check_directory(file: IO[bytes] | Any) -> None:
-    """Refuse a directory with too many entries before it is parsed, which takes 500 bytes and 30 µs for each of them.
-
-    The number that the end record declares may be wrong, so the entries' signatures are counted as well.
-    """
-    most = DIRECTORY_ENTRIES_PER_FILE * settings.MAX_STUDY_FILES
-    size = file.seek(0, io.SEEK_END)
-    start = max(0, size - END_BYTES - COMMENT_BYTES - LOCATOR64_BYTES - END64_BYTES)
-    file.seek(start)
-    tail = file.read(size - start)
-    at = tail.rfind(END)
-    if at < 0 or len(tail) - at < END_BYTES:
-        raise _corrupt()
-    count, length = struct.unpack_from("<HI", tail, at + 10)
-    locator, record = at - LOCATOR64_BYTES, at - LOCATOR64_BYTES - END64_BYTES
-    if record >= 0 and tail.startswith(LOCATOR64, locator) and tail.startswith(END64, record):
-        count, length = struct.unpack_from("<QQ", tail, record + 32)
-        at = record
-    if count > most or length > most * DIRECTORY_BYTES_PER_ENTRY:
-        raise _too_many_files()
-    directory = start + at - length
-    if directory < 0:
-        raise _corrupt()
-    file.seek(directory)
-    if file.read(length).count(ENTRY) > most:
-        raise _too_many_files()
+def _filename(record: Record) -> str:
+    cleaned = [names.clean(part) for part in names.parts(record.path)]
+    return names.filename("/".join(names.UNNAMED if part in ("", ".", "..") else part for part in cleaned))
 
 
-def _too_many_files() -> Refused:
-    return Refused("archive_too_large", f"The ZIP holds more than {settings.MAX_STUDY_FILES} files.")
+def _refusal(record: Record) -> Refused | None:
+    """Why an entry cannot be read, as far as the directory tells."""
+    if _is_encrypted(record):
+        return Refused("archive_encrypted", "This file is protected by a password. Please send it without one.")
+    if record.method not in METHODS:
+        method = METHOD_NAMES.get(record.method, f"method {record.method}")
+        return Refused(
+            "archive_method_not_supported",
+            f"This file is compressed in a way that is not read here, {method}. Please make the ZIP with the usual "
+            "method, Deflate, or send the file as it is.",
+        )
+    if record.is_link:
+        return Refused("not_an_image", "This is a link to a file, not the file. Please send the file itself.")
+    # The longest that Deflate makes of anything is a little more than the thing itself.
+    if record.offset < 0 or record.compressed > 2 * record.size + 1024:
+        return _damaged()
+    return None
 
 
-def _corrupt() -> Refused:
-    return Refused("archive_corrupt", "The ZIP is damaged or incomplete. Please make it again.")
+def _is_encrypted(record: Record) -> bool:
+    return bool(record.flags & ENCRYPTED) or record.method == AES
 
 
-def _clean(name: str) -> str:
-    return str(PurePosixPath(*[part for part in PurePosixPath(name).parts if part not in ("/", "..", ".")]))
-
-
-def _is_litter(info: zipfile.ZipInfo) -> bool:
-    parts = PurePosixPath(info.filename).parts
-    # A damaged or hostile ZIP may have entries whose name is empty or only dots, which no file can have.
-    return (
-        not parts
-        or info.is_dir()
-        or "__MACOSX" in parts
-        or parts[-1].startswith(".")
-        or parts[-1] in ("Thumbs.db", "desktop.ini")
-    )
+def _damaged() -> Refused:
+    return Refused("image_corrupt", "This file is damaged in the ZIP. Please make the ZIP again.")

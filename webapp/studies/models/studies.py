@@ -1,5 +1,7 @@
 """Patients and studies."""
 
+from collections.abc import Sequence
+
 from django.db import models
 from django.urls import reverse
 
@@ -47,6 +49,9 @@ class Study(Sent):
     study_uid = models.CharField(max_length=64, null=True, blank=True, help_text="DICOM's Study Instance UID")  # noqa: DJ001  (NULLs may repeat)
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="studies")
     cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    #: Names of files that were sent for it and not taken. Only the request that sends them knows these.
+    skipped: Sequence[str] = ()
 
     objects = StudyQuerySet.as_manager()
 

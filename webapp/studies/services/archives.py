@@ -28,6 +28,9 @@ CRASHED = (
     f"Unpacking this ZIP stopped the worker {settings.MAX_ATTEMPTS} times, so it was set aside. "
     "Please report it to the administrator; other uploads are not affected.",
 )
+IN_A_ZIP = Refused(
+    "archive_not_here", "This is a ZIP inside of a ZIP, which is not unpacked. Please send it by itself."
+)
 #: Messages that are sent before the database hears of them; so many may be sent twice when a worker is killed.
 MESSAGES_AT_ONCE = 50
 
@@ -68,7 +71,7 @@ def _unpack_chunk(archive: Archive) -> int:
         default_storage.open_seekable(str(archive.file.name)) as stream,  # type: ignore[attr-defined]  # both of ours have it
         zips.opened(stream) as unzipped,
     ):
-        left = unzipped.entries[archive.unpacked :]
+        left = _left(archive, unzipped.entries)
         # Files have their names when the batch ends, which is before their rows are saved.
         with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
             images, done = _images(archive, unzipped, left)
@@ -84,6 +87,15 @@ def _unpack_chunk(archive: Archive) -> int:
         return 0
     logger.info("archive %s: %d images made, %d files left", archive.pk, len(images), len(left) - done)
     return len(images)
+
+
+def _left(archive: Archive, entries: list[zips.Entry]) -> list[zips.Entry]:
+    """Files of a ZIP that have not become images yet."""
+    if len(entries) == archive.total:
+        return entries[archive.unpacked :]
+    # The release that took the ZIP skipped other files, so that its count of those unpacked names another place.
+    made = set(archive.images.values_list("archive_index", flat=True))
+    return [entry for entry in entries if entry.index not in made]
 
 
 def _images(archive: Archive, unzipped: zips.Archive, entries: list[zips.Entry]) -> tuple[list[Image], int]:
@@ -118,12 +130,14 @@ def _image(archive: Archive, unzipped: zips.Archive, entry: zips.Entry) -> Image
 
 def _content(unzipped: zips.Archive, entry: zips.Entry) -> tuple[ContentFile, Refused | None]:
     """An entry's bytes, or why it is refused."""
-    if refused := signatures.size_refusal(entry.size):
+    if refused := entry.refused or signatures.size_refusal(entry.size):
         return ContentFile(b""), refused
     try:
         content = unzipped.read(entry)
     except Refused as error:
         return ContentFile(b""), error
+    if signatures.is_zip(content):
+        return content, IN_A_ZIP
     return content, signatures.refusal(content)
 
 
@@ -149,7 +163,7 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
     now = timezone.now()
     held = Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(
         state=Archive.State.UNPACKED if finished else Archive.State.UNPACKING,
-        unpacked=archive.unpacked + done,
+        unpacked=min(archive.unpacked + done, archive.total),
         claim=None,
         attempts=0,
         dispatches=1,

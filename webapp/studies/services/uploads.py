@@ -19,12 +19,13 @@ from webapp.observability import correlation
 from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
-from webapp.studies.files import signatures, zips
+from webapp.studies.files import names, signatures
 from webapp.studies.files.hashes import content_hash
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
 from webapp.studies.services import idempotency, limits
 from webapp.studies.services.completion import study_progressed
+from webapp.studies.services.contents import look_into
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -84,9 +85,9 @@ def create_study(
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
     Raises:
-        Refused: where a ZIP cannot be read, or the study breaks a limit.
+        Refused: where these are ZIPs of which none can be read, or the study breaks a limit.
     """
-    study = Study(name=name[:255], **_sender(identity, department))
+    study = Study(name=names.clean(name)[:255], **_sender(identity, department))
     with _stored(identity, study, files, study.uploaded_by) as (images, archives):
         _keep_study(study, images, archives, patient, key)
     logger.info("study %s accepted: %d images, %d archives", study.pk, len(images), len(archives))
@@ -113,19 +114,19 @@ def _stored(
     identity: Identity, study: Study, files: Sequence[File], uploaded_by: User | None
 ) -> Iterator[tuple[list[Image], list[Archive]]]:
     """Rows of a study, not yet saved, whose files are stored within the limits. The block saves them."""
-    listed = [(file, zips.entries(file) if signatures.is_zip(file) else None) for file in files]
-    sizes = [file.size if entries is None else sum(entry.size for entry in entries) for file, entries in listed]
-    limits.check_study(study, sum(1 if entries is None else len(entries) for _, entries in listed), sum(sizes))
-    with limits.daily_bytes(identity, sum(sizes)):
+    sent, study.skipped = look_into(files)
+    size = sum(one.size for one in sent)
+    limits.check_study(study, sum(one.count for one in sent), size)
+    with limits.daily_bytes(identity, size):
         # Files have their names when the batch ends, which is before their rows are saved.
         with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
             images = [
-                study_image(study, file, str(file.name), signatures.refusal(file), uploaded_by)
-                for file, entries in listed
-                if entries is None
+                study_image(study, one.file, str(one.file.name), one.refused, uploaded_by)
+                for one in sent
+                if one.entries is None
             ]
             archives = [
-                _new_archive(study, file, len(entries), uploaded_by) for file, entries in listed if entries is not None
+                _new_archive(study, one.file, len(one.entries), uploaded_by) for one in sent if one.entries is not None
             ]
         with _removed_on_refusal([*images, *archives]):
             yield images, archives
@@ -135,7 +136,7 @@ def _new_archive(study: Study, file: File, total: int, uploaded_by: User | None)
     archive = Archive(
         study=study,
         uploaded_by=uploaded_by,
-        filename=str(file.name)[:255],
+        filename=names.filename(str(file.name)),
         total=total,
         dispatched_at=timezone.now(),
         request_id=correlation.request_id(),
@@ -207,7 +208,7 @@ def study_image(
 def _new(filename: str, size: int, priority: str) -> dict[str, Any]:
     """The fields of a new image that do not depend on whose it is."""
     return {
-        "filename": filename[-255:],
+        "filename": names.filename(filename),
         "size": size,
         "priority": priority,
         "dispatched_at": timezone.now(),
@@ -235,7 +236,8 @@ def _sender(identity: Identity, department: Department | None) -> dict[str, Any]
 
 def _patient(sent: Sent, identifier: str) -> Patient | None:
     """The patient of that name who belongs to the same owner, made where there is none."""
+    identifier = names.clean(identifier)[:128]
     if not identifier:
         return None
-    patient, _ = Patient.objects.get_or_create(**sent.ownership, identifier=identifier[:128])
+    patient, _ = Patient.objects.get_or_create(**sent.ownership, identifier=identifier)
     return patient

@@ -1,5 +1,10 @@
 // The drop zone: uploads with progress, several at once, and their results as they come.
 
+import { fromDrop, fromInput, hintFor, isReadable, Selection } from "./upload-files.js";
+import { fingerprint, fingerprintOfAll, knownJob, remember } from "./upload-known.js";
+import { Row } from "./upload-rows.js";
+import { newKey, NotSent, send } from "./upload-transfer.js";
+
 const AT_ONCE = 3;
 const STUDY_FROM = 21; // so many files are a study of their own
 const FINAL = ["succeeded", "failed", "cancelled"];
@@ -10,103 +15,178 @@ const WORDS = {
   unusable: "Probably no usable chest X-ray",
 };
 const STEPS = { queued: "Waiting to be prepared", ready: "Waiting for the model", running: "The model is reading it" };
+const CHANGED = "This file was changed, moved or deleted after it was chosen. Please choose it again.";
 
 const form = document.getElementById("upload");
-const input = document.getElementById("files");
-const list = document.getElementById("uploads");
-const news = document.getElementById("news"); // read out by screen readers; percentages of uploads are not
-const rowTemplate = document.getElementById("upload-row");
-const csrf = form.querySelector("[name=csrfmiddlewaretoken]").value;
+const hint = document.getElementById("upload-hint");
 const department = document.getElementById("department"); // only there for those who may upload to one
 const maxBytes = Number(form.dataset.maxMb) * 2 ** 20;
+const maxFiles = Number(form.dataset.maxFiles);
 
 document.documentElement.classList.add("scripted");
 
 let active = 0;
 const waiting = [];
+const chosen = new Set(); // fingerprints of what this page has taken and not given up
+const unsent = new Set(); // rows whose files are not with the server yet
 
-function start(files) {
-  const chosen = [...files];
-  if (!chosen.length) return;
-  if (chosen.some(isZip) || chosen.length >= STUDY_FROM) {
-    uploadStudy(chosen);
-  } else {
-    for (const file of chosen) waiting.push([file, addRow(file.name), chosen.length === 1]);
-    next();
+async function start(selections) {
+  hint.hidden = true;
+  const found = await selections;
+  if (!found.length) say("The browser could not read what was dropped. Please choose the files instead.");
+  for (const selection of found) {
+    for (const name of selection.unreadable) new Row(name).fail("This cannot be read. Please look at it and choose it again.");
+    if (!selection.files.length) {
+      if (selection.folder) say(`There are no files in the folder “${selection.folder}”.`);
+    } else if (selection.folder || selection.files.some(isZip) || selection.files.length >= STUDY_FROM) {
+      uploadStudy(selection, new Row(titleOf(selection)));
+    } else {
+      const onlyOne = selection.files.length === 1;
+      for (const file of selection.files) waiting.push([file, waitingRow(file.name), onlyOne]);
+      next();
+    }
   }
 }
 
-function isZip(file) {
-  return /\.zip$/i.test(file.name);
+function say(text) {
+  hint.textContent = text;
+  hint.hidden = false;
+}
+
+function isZip({ name }) {
+  return /\.zip$/i.test(name);
+}
+
+function titleOf({ folder, files }) {
+  if (folder) return `${folder} (${files.length} ${files.length === 1 ? "file" : "files"})`;
+  return files.length === 1 ? files[0].name : `${files.length} files`;
+}
+
+function waitingRow(name) {
+  const row = new Row(name);
+  unsent.add(row);
+  return row;
 }
 
 function next() {
   while (active < AT_ONCE && waiting.length) {
     active += 1;
-    const [file, row, onlyOne] = waiting.shift();
-    uploadImage(file, row, onlyOne).finally(() => {
+    const [chosenFile, row, onlyOne] = waiting.shift();
+    uploadImage(chosenFile, row, onlyOne).finally(() => {
       active -= 1;
       next();
     });
   }
 }
 
-async function uploadImage(file, row, onlyOne) {
+async function uploadImage({ file, name }, row, onlyOne, { again = false } = {}) {
+  unsent.add(row);
   if (file.size > maxBytes) {
-    row.fail(`The file is larger than ${form.dataset.maxMb} MB. Please export a smaller one.`);
+    giveUp(row, `The file is larger than ${form.dataset.maxMb} MB. Please export a smaller one.`);
     return;
   }
-  const body = newBody();
-  body.append("file", file);
-  let job;
+  let print;
   try {
-    job = await post(form.dataset.images, body, row);
-  } catch (error) {
-    row.fail(error.message);
+    print = await fingerprint(file);
+  } catch {
+    giveUp(row, CHANGED);
     return;
   }
-  if (onlyOne) {
-    window.location.assign(job.page_url);
-    return;
-  }
-  follow(job, row); // not awaited: the next upload need not wait for this result
+  const repeat = () => uploadImage({ file, name }, row, onlyOne, { again: true });
+  if (!again && (await isRepeated(print, row, repeat))) return;
+  const body = newBody();
+  body.append("file", file, name);
+  await deliver({ url: form.dataset.images, body, print, row, file }, (job) => {
+    if (onlyOne && !unsent.size) window.location.assign(job.page_url);
+    else follow(job, row); // not awaited: the next upload need not wait for this result
+  });
 }
 
-async function uploadStudy(files) {
-  const row = addRow(files.length === 1 ? files[0].name : `${files.length} files`);
-  const body = newBody();
-  for (const file of files) body.append("files", file);
-  if (files.length === 1) body.append("name", files[0].name.replace(/\.zip$/i, ""));
-  try {
-    window.location.assign((await post(form.dataset.studies, body, row)).page_url);
-  } catch (error) {
-    row.fail(error.message);
+async function uploadStudy(selection, row, { again = false } = {}) {
+  unsent.add(row);
+  const readable = [];
+  for (const one of selection.files) {
+    if (await isReadable(one.file)) readable.push(one);
+    else new Row(one.name).fail(CHANGED);
   }
+  if (!readable.length) {
+    giveUp(row, "None of these files can be read any more. Please choose them again.");
+    return;
+  }
+  if (readable.length > maxFiles) {
+    giveUp(row, `These are ${readable.length} files, and a study may have ${maxFiles}. Please send it in parts.`);
+    return;
+  }
+  const rest = Object.assign(new Selection(selection.folder), { files: readable });
+  const print = fingerprintOfAll(readable);
+  if (!again && (await isRepeated(print, row, () => uploadStudy(rest, row, { again: true })))) return;
+  const body = newBody();
+  for (const { file, name } of readable) body.append("files", file, name);
+  const title = selection.folder || (readable.length === 1 ? readable[0].name.replace(/\.zip$/i, "") : "");
+  if (title) body.append("name", title);
+  await deliver({ url: form.dataset.studies, body, print, row }, (job) => {
+    // Whoever has to see that a file is missing, or whose other files are still on their way, stays here.
+    if (readable.length === selection.files.length && !selection.unreadable.length && !unsent.size) {
+      window.location.assign(job.page_url);
+      return;
+    }
+    row.link(job.page_url);
+    row.state("Uploaded");
+  });
+}
+
+// Whether the same was chosen or uploaded before. Then the row says so, and offers to upload it all the same.
+async function isRepeated(print, row, uploadAgain) {
+  const before = chosen.has(print);
+  chosen.add(print);
+  const known = await knownJob(print);
+  if (!known && !before) return false;
+  unsent.delete(row);
+  if (known) {
+    row.link(known.job.page_url);
+    if (known.job.status === "succeeded") row.result(known.job, WORDS[known.job.result_group], `Already read, ${known.ago}: `);
+    else row.state(`Already uploaded, ${known.ago}`);
+  } else {
+    row.state("Already chosen: it is in this list", 0);
+  }
+  row.offer("Upload again", uploadAgain);
+  return true;
+}
+
+// Send a form and go on with its job. Where it does not arrive the row says why, and offers what to do about it.
+async function deliver(upload, goOn) {
+  const { url, body, print, row, file } = upload;
+  upload.key ??= newKey(); // the same when it is sent again
+  unsent.add(row);
+  try {
+    const job = await send(url, body, upload.key, row);
+    unsent.delete(row);
+    remember(print, job);
+    goOn(job);
+  } catch (error) {
+    chosen.delete(print);
+    if (!(error instanceof NotSent)) throw error;
+    if (error.network && file && !(await isReadable(file))) {
+      giveUp(row, CHANGED);
+      return;
+    }
+    row.fail(error.message);
+    if (error.reload) row.offer("Reload the page", () => window.location.reload());
+    // As long as it can be sent again, leaving the page asks first.
+    if (error.again) row.offer("Try again", () => deliver(upload, goOn));
+    else unsent.delete(row);
+  }
+}
+
+function giveUp(row, text) {
+  unsent.delete(row);
+  row.fail(text);
 }
 
 function newBody() {
   const body = new FormData();
   if (department) body.append("department", department.value);
   return body;
-}
-
-// fetch() cannot tell how far an upload is.
-function post(url, body, row) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", url);
-    request.setRequestHeader("X-CSRFToken", csrf);
-    request.responseType = "json";
-    request.upload.addEventListener("progress", (event) => {
-      if (event.lengthComputable) row.progress(event.loaded / event.total);
-    });
-    request.addEventListener("load", () => {
-      if (request.status === 202) resolve(request.response);
-      else reject(new Error(request.response?.detail ?? `The server answered ${request.status}. Please try again.`));
-    });
-    request.addEventListener("error", () => reject(new Error("The server cannot be reached. Please try again.")));
-    request.send(body);
-  });
 }
 
 async function follow(job, row) {
@@ -128,71 +208,22 @@ async function follow(job, row) {
       pause = Math.min(pause * 2, 15000);
     }
   }
-  if (job.status === "succeeded") row.result(job);
+  if (job.status === "succeeded") row.result(job, WORDS[job.result_group]);
   else row.fail(job.error?.detail ?? "Cancelled");
 }
 
-// As the pages write it: never 0 or 100.
-function percent(probability) {
-  if (probability < 0.001) return "< 0.1 %";
-  if (probability > 0.999) return "> 99.9 %";
-  return `${(probability * 100).toFixed(1)} %`;
+const folder = document.getElementById("folder");
+folder.previousElementSibling.hidden = !("webkitdirectory" in folder); // as on iPhones
+for (const input of form.querySelectorAll("input[type=file]")) {
+  input.addEventListener("change", () => {
+    if (input.files.length) start(fromInput(input.files));
+    input.value = "";
+  });
 }
-
-function addRow(name) {
-  const item = rowTemplate.content.cloneNode(true).firstElementChild;
-  const label = item.querySelector(".upload-name");
-  const bar = item.querySelector("progress");
-  const state = item.querySelector(".upload-state");
-  label.textContent = name;
-  label.title = name;
-  bar.setAttribute("aria-label", `Upload of ${name}`);
-  state.textContent = "Waiting to be uploaded";
-  list.append(item);
-  return {
-    progress(share) {
-      bar.value = share * 100;
-      state.textContent = share < 1 ? `Uploading, ${Math.floor(share * 100)} %` : "Uploaded";
-    },
-    state(text) {
-      bar.value = 100;
-      state.textContent = text;
-    },
-    link(url) {
-      const link = document.createElement("a");
-      link.href = url;
-      link.textContent = name;
-      label.replaceChildren(link);
-    },
-    result(job) {
-      const tag = document.createElement("span");
-      tag.className = `tag ${job.result_group}`;
-      tag.textContent = WORDS[job.result_group];
-      const figure = document.createElement("strong");
-      figure.textContent = percent(job.probability);
-      if (job.reliable) state.replaceChildren(tag, " ", figure);
-      else state.replaceChildren(tag);
-      item.classList.add("done");
-      news.textContent = `${name}: ${state.textContent}`;
-    },
-    fail(text) {
-      bar.value = 0;
-      state.textContent = text;
-      state.classList.add("bad");
-      news.textContent = `${name}: ${text}`;
-    },
-  };
-}
-
-input.addEventListener("change", () => {
-  start(input.files);
-  input.value = "";
-});
 
 for (const kind of ["dragenter", "dragover"]) {
   document.addEventListener(kind, (event) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
+    event.preventDefault(); // or the browser would open what is dropped, and leave this page
     form.classList.add("over");
   });
 }
@@ -200,9 +231,17 @@ document.addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) form.classList.remove("over");
 });
 document.addEventListener("drop", (event) => {
-  if (!event.dataTransfer?.types.includes("Files")) return;
   event.preventDefault();
   form.classList.remove("over");
-  start(event.dataTransfer.files);
+  if (!event.dataTransfer) return;
+  if ([...event.dataTransfer.types].includes("Files")) start(fromDrop(event.dataTransfer));
+  else say(hintFor(event.dataTransfer));
 });
-document.addEventListener("paste", (event) => start(event.clipboardData?.files ?? []));
+document.addEventListener("paste", (event) => {
+  const files = event.clipboardData?.files ?? [];
+  if (files.length) start(fromInput(files));
+  else if (event.clipboardData) say(hintFor(event.clipboardData));
+});
+window.addEventListener("beforeunload", (event) => {
+  if (unsent.size) event.preventDefault();
+});

@@ -34,7 +34,7 @@ class ImageSerializer(serializers.ModelSerializer):
 
     url = serializers.HyperlinkedIdentityField("api-image")
     page_url = serializers.HyperlinkedIdentityField("image", lookup_field="pk")
-    study: Any = serializers.HyperlinkedRelatedField("api-study", read_only=True)
+    study: Any = serializers.HyperlinkedRelatedField("api-study", read_only=True, allow_null=True)
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
     department = serializers.CharField(source="department.slug", allow_null=True, default=None)
     status = serializers.ChoiceField(choices=Status.choices)

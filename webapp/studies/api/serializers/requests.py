@@ -1,8 +1,31 @@
 """What clients send."""
 
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.studies.choices import Priority
+
+
+class FormSerializer(serializers.Serializer):
+    """A form of which nothing is left out: a second value of a field, or a file that no field takes, is an error."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors = {}
+        for name, values in data.lists() if hasattr(data, "lists") else ():
+            field = self.fields.get(name)
+            if field is None:
+                if any(isinstance(value, UploadedFile) for value in values):
+                    taken = "files" if "files" in self.fields else "file"
+                    errors[name] = [f"No file is taken under this name. Please send it as '{taken}'."]
+            elif len(values) > 1 and not isinstance(field, serializers.ListField):
+                more = " Please send several files to /api/v1/studies/." if name == "file" else ""
+                errors[name] = [f"This was sent {len(values)} times, and only one can be taken.{more}"]
+        if errors:
+            raise serializers.ValidationError(errors)
+        return super().to_internal_value(data)
 
 
 def _department() -> serializers.CharField:
@@ -14,24 +37,29 @@ def _department() -> serializers.CharField:
     )
 
 
-class UploadSerializer(serializers.Serializer):
+class UploadSerializer(FormSerializer):
     file = serializers.FileField(allow_empty_file=True)
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     priority = serializers.ChoiceField(choices=Priority.choices, required=False, default=Priority.INTERACTIVE)
     department = _department()
 
 
-class StudyUploadSerializer(serializers.Serializer):
-    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
+class StudyUploadSerializer(FormSerializer):
+    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1)
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     name = serializers.CharField(required=False, max_length=255, default="", allow_blank=True)
     department = _department()
 
 
-class MoreFilesSerializer(serializers.Serializer):
-    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
+class MoreFilesSerializer(FormSerializer):
+    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1)
+
+
+@extend_schema_field({"type": "string", "format": "image-base64"})
+class ImageField(serializers.CharField):
+    """An image as text."""
 
 
 class PredictSerializer(serializers.Serializer):
-    image = serializers.CharField(help_text="a JPEG or PNG in base64, with or without a data: prefix")
+    image = ImageField(help_text="a JPEG or PNG in base64, or as a data URL")
     department = _department()

@@ -67,6 +67,15 @@ class PatientSerializer(serializers.ModelSerializer):
 
 class AcceptedStudySerializer(StudySerializer):
     token = serializers.CharField(required=False)
+    skipped: Any = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="names of files that were not taken, if any, since an operating system made them, such as Thumbs.db",
+    )
 
     class Meta(StudySerializer.Meta):
-        fields = (*StudySerializer.Meta.fields, "token")
+        fields = (*StudySerializer.Meta.fields, "token", "skipped")
+
+    def to_representation(self, study: Study) -> dict[str, Any]:
+        data = super().to_representation(study)
+        return data if study.skipped else {name: value for name, value in data.items() if name != "skipped"}

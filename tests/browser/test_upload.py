@@ -1,0 +1,213 @@
+"""The upload page with what people really choose, drop and paste, and with what happens on the way."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, CDPSession, Page, expect
+
+from tests import synthetic
+from tests.service import Service
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+
+AT_ONCE = 3
+SLOW, FULL, LOST = 30_000, -1, 0
+
+
+@pytest.fixture
+def page(browser: Browser, service: Service) -> Iterator[Page]:
+    """The page of a new guest. One size is enough: what the page does depends on none."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.goto(service.url)
+    yield page
+    context.close()
+    assert not broken
+
+
+@pytest.fixture
+def devtools(page: Page) -> CDPSession:
+    return page.context.new_cdp_session(page)
+
+
+@pytest.fixture
+def drop(page: Page, devtools: CDPSession) -> Callable[..., None]:
+    """Drop files, folders or, as ``items``, other things on the page, as the mouse does."""
+
+    def act(*paths: Path, items: list[dict[str, str]] | None = None) -> None:
+        box = page.locator("#upload").bounding_box()
+        assert box
+        data = {"items": items or [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        place: dict[str, Any] = {"x": box["x"] + 20, "y": box["y"] + 20, "data": data}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            devtools.send("Input.dispatchDragEvent", {"type": kind, **place})
+
+    return act
+
+
+@pytest.fixture
+def line(devtools: CDPSession) -> Callable[[int], None]:
+    """Give the page a line with this much room for uploads, in bytes a second."""
+
+    def to(upload: int) -> None:
+        conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": upload or -1}
+        devtools.send("Network.emulateNetworkConditions", {"offline": upload == LOST, **conditions})
+
+    return to
+
+
+def write(folder: Path, *names: str, size: tuple[int, int] = (160, 120)) -> list[Path]:
+    """X-rays with these names, each another one."""
+    paths = [folder / name for name in names]
+    for seed, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(synthetic.xray_jpeg(seed, size))
+    return paths
+
+
+def row(page: Page, name: str, number: int = 0) -> Any:
+    return page.locator(".upload", has_text=name).nth(number)
+
+
+def test_a_dropped_folder_becomes_a_study_with_all_of_its_folders(page: Page, drop: Any, tmp_path: Path) -> None:
+    ward = tmp_path / "ward 3"
+    write(ward, "p1/IM1.jpeg", "p2/IM1.jpeg", "p2/deep/IM2.jpeg")
+    (ward / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    drop(ward)
+    page.wait_for_url("**/studies/*/")
+    expect(page.locator("h1")).to_have_text("ward 3")
+    expect(page.locator("tbody a")).to_have_count(3)
+    assert set(page.locator("tbody a").all_inner_texts()) == {
+        "p1 – IM1.jpeg", "p2 – IM1.jpeg", "p2 – deep – IM2.jpeg",
+    }  # fmt: skip
+
+
+def test_a_folder_of_more_files_than_a_browser_gives_at_once(page: Page, drop: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(230):
+        (folder / f"{number}.txt").write_bytes(b"text")  # refused at once, so that this costs no worker's time
+    drop(folder)
+    page.wait_for_url("**/studies/*/")
+    expect(page.locator(".progress")).to_contain_text("230 of 230")
+
+
+def test_choosing_a_folder(page: Page, tmp_path: Path) -> None:
+    write(tmp_path / "chosen", "a.jpeg", "sub/b.jpeg")
+    page.set_input_files("#folder", tmp_path / "chosen")
+    page.wait_for_url("**/studies/*/")
+    expect(page.locator("h1")).to_have_text("chosen")
+    expect(page.locator("tbody a")).to_have_count(2)
+
+
+def test_what_is_no_file_says_what_to_do(page: Page, drop: Any, service: Service, tmp_path: Path) -> None:
+    hint = page.get_by_role("alert")
+    drop(items=[{"mimeType": "text/uri-list", "data": "https://example.org/x.jpg"}])
+    expect(hint).to_contain_text("That was a link, not a file. Save the picture")
+    drop(items=[{"mimeType": "text/plain", "data": "Patient 12"}])
+    expect(hint).to_contain_text("That was text, not a file.")
+    (tmp_path / "empty").mkdir()
+    drop(tmp_path / "empty")
+    expect(hint).to_contain_text("There are no files in the folder “empty”")
+    assert page.url.rstrip("/") == service.url, "the browser has not opened what was dropped"
+
+
+def test_a_file_that_vanishes_or_changes_is_named_and_the_others_go_on(page: Page, line: Any, tmp_path: Path) -> None:
+    names = [f"{number}.jpeg" for number in range(AT_ONCE + 3)]
+    *others, changed, gone = write(tmp_path, *names, size=(900, 700))
+    line(SLOW)
+    page.set_input_files("#files", [*others, changed, gone])
+    expect(row(page, "0.jpeg")).to_contain_text("Uploading")
+    gone.unlink()
+    changed.write_bytes(b"another picture")
+    line(FULL)
+    for path in (changed, gone):
+        expect(row(page, path.name)).to_contain_text("changed, moved or deleted after it was chosen")
+    for path in others:
+        expect(row(page, path.name).get_by_role("link")).to_be_visible()
+
+
+def test_leaving_in_the_middle_of_an_upload_asks_first(page: Page, line: Any, tmp_path: Path) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    line(SLOW)
+    page.set_input_files("#files", write(tmp_path, "a.jpeg", "b.jpeg", size=(1500, 1200)))
+    expect(row(page, "a.jpeg")).to_contain_text("Uploading")
+    page.close(run_before_unload=True)
+    expect(row(page, "a.jpeg")).to_be_visible()
+    assert asked == ["beforeunload"]
+    line(FULL)
+    expect(page.locator(".upload a")).to_have_count(2)
+    page.close(run_before_unload=True)
+    assert asked == ["beforeunload"], "what is with the server can be left"
+
+
+def test_the_same_files_chosen_again_are_recognised(page: Page, service: Service, tmp_path: Path) -> None:
+    chosen = write(tmp_path, "a.jpeg", "b.jpeg")
+    page.set_input_files("#files", chosen)
+    expect(page.locator(".upload.done")).to_have_count(2)
+    copy = tmp_path / "copy of a.jpeg"
+    copy.write_bytes(chosen[0].read_bytes())
+    page.set_input_files("#files", [copy, *write(tmp_path, "x/0.jpeg", "x/1.jpeg", "x/c.jpeg")[2:]])
+    expect(row(page, "copy of a.jpeg")).to_contain_text("Already read, just now:")
+    expect(row(page, "copy of a.jpeg").locator(".tag")).to_be_visible()
+    expect(row(page, "c.jpeg").locator(".tag")).to_be_visible()
+    page.evaluate("sessionStorage.clear()")  # as in another tab
+    page.goto(service.url)
+    expect(page.locator(".thumb")).to_have_count(3)
+    page.set_input_files("#files", chosen[0])
+    expect(row(page, "a.jpeg")).to_contain_text("Already read, just now:")
+    page.get_by_role("button", name="Upload again: a.jpeg").click()
+    page.wait_for_url("**/images/*/")
+    page.goto(service.url)
+    expect(page.locator(".thumb")).to_have_count(4)
+
+
+def test_an_upload_that_broke_off_is_sent_again_and_stored_once(page: Page, line: Any, tmp_path: Path) -> None:
+    """Its first answer is lost on the way, so that the server has it already."""
+    sent: list[str] = []
+
+    def lose_the_first_answer(route: Any) -> None:
+        sent.append(route.request.headers["idempotency-key"])
+        if len(sent) == 1:
+            route.fetch()
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route(re.compile("/api/v1/images/$"), lose_the_first_answer)
+    page.set_input_files("#files", write(tmp_path, "a.jpeg"))
+    page.wait_for_url("**/images/*/")
+    assert len(sent) == 2
+    assert len(set(sent)) == 1
+    page.get_by_role("link", name="PneumoQueue").click()
+    expect(page.locator(".thumb")).to_have_count(1)
+
+
+def test_what_does_not_arrive_can_be_sent_again_later(page: Page, line: Any, tmp_path: Path) -> None:
+    page.clock.install()
+    line(LOST)
+    page.set_input_files("#files", write(tmp_path, "a.jpeg"))
+    for pause in (1000, 3000, 8000):
+        expect(row(page, "a.jpeg")).to_contain_text("The connection is lost. Trying again")
+        page.clock.run_for(pause)
+        page.wait_for_timeout(50)
+    expect(row(page, "a.jpeg")).to_contain_text("The server cannot be reached. Nothing is lost")
+    line(FULL)
+    page.get_by_role("button", name="Try again: a.jpeg").click()
+    page.wait_for_url("**/images/*/")
+
+
+def test_a_page_whose_session_has_changed_offers_to_reload(page: Page, tmp_path: Path) -> None:
+    problem = {"code": "signed_out", "detail": "You are no longer signed in, so nothing was done."}
+    page.route(re.compile("/api/v1/images/$"), lambda route: route.fulfill(status=409, json=problem))
+    page.set_input_files("#files", write(tmp_path, "a.jpeg"))
+    expect(row(page, "a.jpeg")).to_contain_text("You are no longer signed in")
+    page.get_by_role("button", name="Reload the page: a.jpeg").click()
+    expect(page.locator(".upload")).to_have_count(0)

@@ -1,0 +1,129 @@
+"""Multipart forms, valid, odd and damaged, and what must hold for the answer to each."""
+
+import random
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tests import synthetic
+from tests.fuzz.mutations import mutated
+
+BOUNDARY = b"xBoundaryx"
+TOKENS = (
+    b"\r\n", b"\n", b"--", b"\r\n--" + BOUNDARY, b"\r\n--" + BOUNDARY + b"--\r\n", b'filename="',
+    b"filename*=utf-8''a.jpg", b"Content-Disposition: form-data; ", b"name=", b'"', b";", b"\0",
+    b"Content-Transfer-Encoding: base64\r\n", b"\r\n\r\n",
+)  # fmt: skip
+FILE_NAMES = (
+    b"a.jpg", b"b.png", b"notes.txt", b"", b"Thumbs.db", b".DS_Store", b"Icon", "Größe.jpg".encode(),
+    "Größe.jpg".encode("latin-1"), "レントゲン.jpg".encode("cp932"), b"..\\..\\c.jpg", b"/etc/d.jpg",
+    b"x" * 300 + b".jpg",
+    b"a\\\"b.jpg", b"a%22b.jpg", "photo\u202egpj.exe".encode(), b"\xff\xfe.jpg", b"e;f.jpg", b".", b"..",
+)  # fmt: skip
+#: What stands in quotation marks, even if it looks like another parameter.
+QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"')
+PATHS = {"/api/v1/images/": b"file", "/api/v1/studies/": b"files", "/upload/": b"files"}
+FIELDS = {
+    b"patient": (b"P-1", "Mu\u0308ller".encode(), b"\xff", b"x" * 200, b"a\0b"),
+    b"name": (b"ward 3", b"", b"y" * 300),
+    b"priority": (b"bulk", b"never"),
+    b"department": (b"", b"icu"),
+    b"other": (b"1",),
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form.
+
+    Attributes:
+        path: that it is sent to.
+        content_type: the header.
+        body: of the request.
+    """
+
+    path: str
+    content_type: bytes
+    body: bytes
+
+    def files(self) -> int:
+        """Parts that say that they are a file, at least. One without a name and without bytes is no file."""
+        parts = (b"\r\n" + self.body).split(b"\r\n--" + BOUNDARY)[1:]
+        whole = [part.partition(b"\r\n\r\n") for part in parts if part.startswith(b"\r\n")]
+        return sum(
+            bool(re.search(rb";\s*filename\*?\s*=", QUOTED.sub(b'""', head), re.IGNORECASE))
+            and (b'filename=""' not in head or bool(content))
+            for head, _, content in whole
+        )
+
+
+@cache
+def contents() -> tuple[bytes, ...]:
+    jpeg = synthetic.xray_jpeg(0, (64, 64))
+    return (
+        jpeg,
+        jpeg,
+        synthetic.xray_png(0, (64, 64)),
+        b"",
+        b"text",
+        b"PK\x03\x04 none",
+        synthetic.zip_of({"a.jpg": jpeg}),
+    )
+
+
+def case(number: int) -> Form:
+    """The form of a case."""
+    draw = random.Random(f"form {number}")
+    path = draw.choice(tuple(PATHS))
+    # The one file of an image, or several.
+    files = draw.choice((1, 1, 1, 1, 0, 2) if path == "/api/v1/images/" else (0, 1, 2, 3, 5))
+    parts = [_file(draw, PATHS[path]) for _ in range(files)]
+    parts += [_field(draw, name) for name in draw.sample(sorted(FIELDS), draw.choice((0, 0, 0, 1, 2)))]
+    draw.shuffle(parts)
+    body = b"".join(b"--" + BOUNDARY + b"\r\n" + part + b"\r\n" for part in parts)
+    body += b"--" + BOUNDARY + (b"--\r\n" if draw.random() < 0.9 else draw.choice((b"", b"\r\n", b"--")))
+    kind = b"multipart/form-data; boundary=" + BOUNDARY
+    if draw.random() < 0.1:
+        kind = draw.choice(
+            (kind.replace(BOUNDARY, b'"xBoundaryx"'), kind + b"\xff", kind[:-10], b"multipart/form-data")
+        )
+    return Form(path, kind, mutated(body, draw, TOKENS) if draw.random() < 0.5 else body)
+
+
+def _file(draw: random.Random, field: bytes) -> bytes:
+    name = field if draw.random() < 0.95 else draw.choice((b"file", b"files", b"image", b""))
+    head = b'Content-Disposition: form-data; name="%b"; filename="%b"\r\n' % (name, draw.choice(FILE_NAMES))
+    if draw.random() < 0.3:
+        head += b"Content-Type: image/jpeg\r\n"
+    elif draw.random() < 0.05:
+        head += draw.choice((b"Content-Type: multipart/mixed; boundary=y\r\n", b"X: y\r\n", b"Content-Length: 7\r\n"))
+    return head + b"\r\n" + draw.choice(contents())
+
+
+def _field(draw: random.Random, name: bytes) -> bytes:
+    return b'Content-Disposition: form-data; name="%b"\r\n\r\n' % name + draw.choice(FIELDS[name])
+
+
+def check(form: Form, status: int, answer: Any) -> str:
+    """Assert that a form is taken whole or refused with a code.
+
+    Args:
+        form: that was sent.
+        status: of the answer.
+        answer: its JSON; None for a page.
+
+    Returns:
+        What became of it: a code, or the status.
+    """
+    assert status < 500, (status, answer)
+    if status == 202:
+        taken = answer["total"] + len(answer.get("skipped", ())) if "total" in answer else 1
+        assert taken >= form.files(), (taken, form.files(), answer)
+        return "202"
+    if answer is None:
+        return str(status)
+    assert answer["code"], answer
+    assert len(answer["detail"]) > 10, answer
+    assert answer["status"] == status
+    return str(answer["code"])

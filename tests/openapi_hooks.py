@@ -1,0 +1,28 @@
+"""What schemathesis cannot make of a description: pictures, cursors, and URLs of webhooks; see schemathesis.toml."""
+
+import base64
+from urllib.parse import urlencode
+
+import schemathesis
+from hypothesis import strategies as st
+
+from tests import synthetic
+
+PICTURES = [synthetic.xray_jpeg(seed, size=(160, 120)) for seed in range(3)] + [synthetic.xray_png(size=(160, 120))]
+
+
+def _cursor(moment: str, row: str, backwards: bool) -> str:
+    tokens = {"p": moment, "id": row, **({"r": "1"} if backwards else {})}
+    return base64.urlsafe_b64encode(urlencode(tokens).encode()).decode()
+
+
+schemathesis.openapi.media_type("image/jpeg", st.sampled_from(PICTURES), aliases=["image/png"])
+schemathesis.openapi.format("image-base64", st.sampled_from([base64.b64encode(one).decode() for one in PICTURES]))
+# Nobody listens there, and the service under test may send there.
+schemathesis.openapi.format("webhook-url", st.integers(0, 99).map(lambda number: f"https://127.0.0.1:9/{number}"))
+schemathesis.openapi.format(
+    "cursor",
+    st.builds(
+        _cursor, st.datetimes().map(lambda moment: f"{moment.isoformat()}+00:00"), st.uuids().map(str), st.booleans()
+    ),
+)

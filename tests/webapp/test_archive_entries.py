@@ -1,0 +1,231 @@
+"""Entries of a ZIP, and other archives, that cannot be read: each is called what it is, and the others go on."""
+
+import bz2
+import gzip
+import io
+import lzma
+import struct
+import tarfile
+import zlib
+
+import pytest
+
+from tests import synthetic
+from tests.webapp.conftest import JPEG, PNG
+from tests.zips import ENCRYPTED, STORED, File, build
+from webapp.studies.choices import Status
+from webapp.studies.files import zips
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.services import archives
+
+LINK = 0o120777 << 16
+#: An extra field whose one number is larger than a file can be long.
+ZIP64 = struct.pack("<HHQ", 1, 8, 2**64 - 2)
+
+
+@pytest.fixture
+def listed(client, unpack_all):
+    """Upload a ZIP and unpack it; the code and sentence of each image by its name."""
+
+    def run(content):
+        answer = client.upload_study({"study.zip": content})
+        assert answer.status_code == 202, answer.content
+        unpack_all(Archive.objects.get().pk)
+        study = client.get(answer.json()["url"]).json()
+        assert study["total"] == Image.objects.count()
+        return {image.filename: (image.error_code, image.error_detail) for image in Image.objects.all()}
+
+    return run
+
+
+def truncated_zip64():
+    return struct.pack("<HHI", 1, 4, 0)
+
+
+BAD = {
+    "encrypted": (File(b"bad.jpg", JPEG, ENCRYPTED), "archive_encrypted", "password"),
+    "AES": (File(b"bad.jpg", JPEG, ENCRYPTED, method=99), "archive_encrypted", "password"),
+    "Deflate64": (File(b"bad.jpg", JPEG, method=9), "archive_method_not_supported", "Deflate64"),
+    "bzip2": (File(b"bad.jpg", bz2.compress(JPEG), method=12), "archive_method_not_supported", "bzip2"),
+    "LZMA": (File(b"bad.jpg", lzma.compress(JPEG), method=14), "archive_method_not_supported", "LZMA"),
+    "Zstandard": (File(b"bad.jpg", JPEG, method=93), "archive_method_not_supported", "Zstandard"),
+    "unknown": (File(b"bad.jpg", JPEG, method=4321), "archive_method_not_supported", "method 4321"),
+    "CRC": (File(b"bad.jpg", JPEG, crc=1), "image_corrupt", "damaged"),
+    "longer": (File(b"bad.jpg", JPEG, size=len(JPEG) - 1), "image_corrupt", "damaged"),
+    "shorter": (File(b"bad.jpg", JPEG, size=len(JPEG) + 1), "image_corrupt", "damaged"),
+    "outside": (File(b"bad.jpg", JPEG, offset=2**31), "image_corrupt", "damaged"),
+    "elsewhere": (File(b"bad.jpg", JPEG, offset=7), "image_corrupt", "damaged"),
+    "beyond all files": (File(b"bad.jpg", JPEG, offset=2**32 - 1, extra=ZIP64), "image_corrupt", "damaged"),
+    "no ZIP64": (File(b"bad.jpg", JPEG, size=2**32 - 1), "image_corrupt", "damaged"),
+    "short ZIP64": (File(b"bad.jpg", JPEG, size=2**32 - 1, extra=truncated_zip64()), "image_corrupt", "damaged"),
+    "link": (File(b"bad.jpg", b"../a.jpg", system=3, attributes=LINK), "not_an_image", "link"),
+    "ZIP": (File(b"bad.jpg", synthetic.zip_of({"a.jpg": JPEG})), "archive_not_here", "ZIP inside of a ZIP"),
+    "7z": (File(b"bad.jpg", b"7z\xbc\xaf\x27\x1c" + bytes(60)), "archive_not_supported", "7z archive"),
+    "empty": (File(b"bad.jpg"), "file_empty", "empty"),
+    "text": (File(b"bad.jpg", synthetic.text()), "not_an_image", "not a JPEG"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_an_entry_that_cannot_be_read_fails_alone_and_says_why(listed, kind):
+    file, code, words = BAD[kind]
+    found = listed(build(File(b"a.jpg", JPEG), file, File(b"c.png", PNG, method=STORED)))
+    assert found["a.jpg"] == found["c.png"] == ("", "")
+    assert found["bad.jpg"][0] == code
+    assert words in found["bad.jpg"][1]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        File(b"a.jpg", JPEG, extra=b"\x01"),
+        File(b"a.jpg", JPEG, extra=struct.pack("<HH", 1, 99)),
+        File(b"a.jpg", JPEG, extra=struct.pack("<HH", 0x7075, 3) + b"\1ab"),
+        File(b"a.jpg", JPEG, local_name=b"b.jpg"),
+        File(b"a.jpg", JPEG, local_name="ä.jpg".encode(), flags=0x800),
+        File(b"a.jpg", JPEG, version=99),
+        File(b"a.jpg", JPEG, flags=8),
+        File(b"a.jpg", JPEG + b"more", size=len(JPEG), crc=zlib.crc32(JPEG)),
+    ],
+    ids=[
+        "half an extra field",
+        "a long extra field",
+        "a short name field",
+        "two names",
+        "two encodings",
+        "version",
+        "8",
+        "more",
+    ],
+)
+def test_what_is_odd_and_readable_is_read(listed, file):
+    assert listed(build(file, File(b"c.png", PNG))) == {"a.jpg": ("", ""), "c.png": ("", "")}
+
+
+def test_an_entry_whose_size_is_absurd_is_listed(listed):
+    size = struct.pack("<HHQ", 1, 8, 2**64 - 1)
+    found = listed(build(File(b"a.jpg", JPEG), File(b"bad.jpg", JPEG, size=2**32 - 1, extra=size)))
+    assert (found["a.jpg"][0], found["bad.jpg"][0]) == ("", "file_too_large")
+
+
+def test_what_is_not_unpacked_does_not_count_as_unpacked(client, settings):
+    settings.MAX_STUDY_BYTES = 10 * len(JPEG)
+    vast = File(b"vast.jpg", JPEG, size=2**31)
+    assert client.upload_study({"a.zip": build(File(b"a.jpg", JPEG), vast)}).status_code == 202
+
+
+def test_an_entry_whose_last_byte_is_missing_is_read_if_its_content_is_whole():
+    """All of the bytes have been taken in when the first part of the content comes out."""
+    file = File(b"a.jpg", bytes(70_000))
+    file.data = file.data[:-1]
+    with zips.opened(io.BytesIO(build(file))) as archive:
+        assert archive.read(archive.entries[0]).read() == bytes(70_000)
+
+
+@pytest.mark.parametrize("comment", [b"from PK\x05\x06 the ward", b"PK\x05\x06" * 5000], ids=["once", "often"])
+def test_a_comment_that_holds_the_signature_of_the_end_is_a_comment(listed, comment):
+    assert listed(build(File(b"a.jpg", JPEG), comment=comment)) == {"a.jpg": ("", "")}
+
+
+def test_bytes_behind_the_zip_are_no_part_of_it(listed):
+    assert listed(build(File(b"a.jpg", JPEG)) + b"\r\n") == {"a.jpg": ("", "")}
+
+
+# --- ZIPs as a whole --------------------------------------------------------------------------------------------------
+
+REFUSED = {
+    "no directory": (build(File(b"a.jpg", JPEG))[:-60], 400, "archive_corrupt"),
+    "only the start": (build(File(b"a.jpg", JPEG))[:500], 400, "archive_corrupt"),
+    "fewer entries than declared": (build(File(b"a.jpg", JPEG), count=2), 400, "archive_corrupt"),
+    "a part of a split ZIP": (build(File(b"a.jpg", JPEG), disk=3), 400, "archive_split"),
+    "all encrypted": (
+        build(File(b"a.jpg", JPEG, ENCRYPTED), File(b"b.jpg", JPEG, ENCRYPTED)),
+        400,
+        "archive_encrypted",
+    ),
+    "a document": (build(File(b"[Content_Types].xml", b"<xml/>"), File(b"word/a.xml", b"<x/>")), 415, "not_an_image"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_zip_alone_that_cannot_be_read_is_refused(client, problem, kind):
+    content, status, code = REFUSED[kind]
+    problem(client.upload_study({"a.zip": content}), status, code)
+    assert not Study.objects.exists()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in REFUSED if kind != "a document"])
+def test_a_zip_beside_other_files_that_cannot_be_read_is_named(client, problem, kind):
+    """The whole study is refused, so that nothing of it is missing later."""
+    content, status, code = REFUSED[kind]
+    document = problem(client.upload_study({"a.jpg": JPEG, "bad.zip": content}), status, code)
+    assert document["detail"].startswith("bad.zip: ")
+    assert not Study.objects.exists()
+
+
+def test_a_document_beside_images_fails_alone(client):
+    content, _, code = REFUSED["a document"]
+    answer = client.upload_study({"a.jpg": JPEG, "letter.docx": content, "good.zip": build(File(b"b.jpg", JPEG))})
+    assert (answer.status_code, answer.json()["total"]) == (202, 3)
+    letter = Image.objects.get(filename="letter.docx")
+    assert (letter.status, letter.error_code, letter.file.name) == (Status.FAILED, code, "")
+    assert "document" in letter.error_detail
+    assert Archive.objects.get().filename == "good.zip"
+
+
+# --- other archives ---------------------------------------------------------------------------------------------------
+
+
+def tar():
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        member = tarfile.TarInfo("a.jpg")
+        member.size = len(JPEG)
+        archive.addfile(member, io.BytesIO(JPEG))
+    return stream.getvalue()
+
+
+OTHERS = {
+    "7z": b"7z\xbc\xaf\x27\x1c\0\4" + bytes(100),
+    "RAR": b"Rar!\x1a\x07\x01\x00" + bytes(100),
+    "TAR": tar(),
+    "gzip": gzip.compress(JPEG),
+    "bzip2": bz2.compress(JPEG),
+    "XZ": lzma.compress(JPEG),
+    "Zstandard": b"\x28\xb5\x2f\xfd" + bytes(100),
+    "CAB": b"MSCF\0\0\0\0" + bytes(100),
+    "LHA": b"\x20\x00-lh5-" + bytes(100),
+    "split": b"PK\x07\x08" + bytes(100),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_another_archive_is_called_what_it_is(client, problem, kind):
+    document = problem(client.upload(OTHERS[kind], "scans.jpg"), 415, "archive_not_supported")
+    assert kind in document["detail"]
+    client.upload_study({"a.jpg": JPEG, "scans.bin": OTHERS[kind]})
+    failed = Image.objects.get(filename="scans.bin")
+    assert (failed.error_code, failed.error_detail) == ("archive_not_supported", document["detail"])
+
+
+# --- a release that skipped other files -------------------------------------------------------------------------------
+
+
+def test_a_zip_that_an_earlier_release_counted_otherwise_loses_nothing(client, settings, unpack_all, sent):
+    """It took "THUMBS.DB" for an image, and was replaced when it had unpacked two files."""
+    settings.UNPACK_CHUNK_FILES = 2
+    files = [File(b"a.jpg", JPEG), File(b"THUMBS.DB", b"x"), File(b"b.jpg", JPEG), File(b"c.jpg", JPEG)]
+    client.upload_study({"a.zip": build(*files)})
+    archive = Archive.objects.get()
+    Archive.objects.update(total=4, unpacked=2, state=Archive.State.UNPACKING)
+    image = archives._image(archive, *opened(archive))
+    image.save(force_insert=True)
+    unpack_all(archive.pk)
+    assert sorted(Image.objects.values_list("filename", flat=True)) == ["a.jpg", "b.jpg", "c.jpg"]
+    archive.refresh_from_db()
+    assert (archive.state, archive.unpacked) == (Archive.State.UNPACKED, 4)
+
+
+def opened(archive):
+    unzipped = zips.Archive(io.BytesIO(archive.file.read()))
+    return unzipped, unzipped.entries[0]

@@ -1,0 +1,134 @@
+"""A study whose ZIP is unpacked while someone asks for it: every answer is that of one moment."""
+
+import csv
+import io
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from webapp.notifications import sending
+from webapp.studies import waiting
+from webapp.studies.models import Archive, Study
+from webapp.studies.progress import of_studies, of_study
+from webapp.studies.services import archives
+
+FILES = 3
+#: More statements than any of these answers takes.
+MOMENTS = 14
+
+
+@pytest.fixture
+def study(client, zipped):
+    return Study.objects.get(pk=client.upload_study({"ward.zip": zipped}).json()["id"])
+
+
+@contextmanager
+def before_statement(number, act):
+    """Do something between two statements of whoever asks, as another process would."""
+    seen = []
+
+    def execute(execute, *arguments):
+        seen.append(arguments[0])
+        if len(seen) == number + 1:
+            act()
+        return execute(*arguments)
+
+    with connection.execute_wrapper(execute):
+        yield
+
+
+def unpack():
+    archives.unpack(Archive.objects.get().pk)
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+@pytest.mark.parametrize(
+    "ask",
+    [
+        of_study,
+        lambda study: of_studies([study])[study.pk],
+        lambda study: type("Sent", (), {**sending._study(study.pk), "is_final": False}),
+    ],
+    ids=["study", "list", "webhook"],
+)
+def test_no_answer_misses_the_images_or_counts_them_twice(study, moment, ask):
+    with before_statement(moment, unpack):
+        found = ask(study)
+    assert (found.status, found.total, found.counts["queued"]) == ("queued", FILES, FILES)
+    assert not found.is_final
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+@pytest.mark.parametrize("url", ["url", "list", "page"])
+def test_no_answer_over_http_says_that_it_is_finished(client, study, moment, url):
+    api = f"/api/v1/studies/{study.pk}/"
+    with before_statement(moment, unpack):
+        answer = client.get({"url": api, "list": "/api/v1/studies/", "page": study.get_absolute_url()}[url])
+    if url == "page":
+        content = answer.content.decode()
+        assert f"<strong>0 of {FILES}</strong>" in content
+        assert "hx-get" in content, "the page goes on asking"
+        return
+    found = answer.json() if url == "url" else answer.json()["results"][0]
+    assert (found["status"], found["total"], found["counts"]["queued"]) == ("queued", FILES, FILES)
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+def test_nobody_who_waits_is_told_that_it_is_final(study, moment):
+    with before_statement(moment, unpack):
+        state = waiting.study_states([study.pk])[study.pk]
+    assert not state.is_final
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+def test_a_list_of_finished_studies_has_none_with_a_zip_to_unpack(client, study, moment):
+    with before_statement(moment, unpack):
+        answer = client.get("/api/v1/studies/?status=finished")
+    assert answer.json()["results"] == []
+
+
+@pytest.mark.parametrize("state", Archive.PENDING)
+@pytest.mark.parametrize("total", [0, 2])
+def test_a_study_with_a_zip_to_unpack_is_not_final_whatever_the_zip_holds(make_study, state, total):
+    study = make_study("succeeded")
+    Archive.objects.create(study=study, filename="a.zip", total=total, state=state, dispatched_at=timezone.now())
+    assert of_study(study).status == "running"
+    assert not waiting.study_states([study.pk])[study.pk].is_final
+    assert study not in Study.objects.at_rest()
+
+
+def test_a_study_that_is_gone_or_unknown_has_an_empty_state():
+    pk = uuid4()
+    assert waiting.StudyState() == waiting.StudyState(images={}, archives={}, packed=0, cancelled=False)
+    assert pk not in waiting.study_states([])
+
+
+def rows(client, study):
+    answer = client.get(f"/api/v1/studies/{study.pk}/results.csv")
+    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+
+def test_the_table_has_a_row_for_a_zip_that_is_still_to_be_unpacked(client, study):
+    (row,) = rows(client, study)
+    assert (row["filename"], row["status"]) == ("ward.zip", "queued")
+    assert "3 files" in row["error_detail"]
+    unpack()
+    assert [row["filename"] for row in rows(client, study)] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_the_table_has_a_row_for_a_zip_that_failed(client, study):
+    Archive.objects.update(state=Archive.State.FAILED, error_code="file_missing", error_detail="It is gone.")
+    (row,) = rows(client, study)
+    assert (row["filename"], row["status"], row["error_code"], row["error_detail"]) == (
+        "ward.zip", "failed", "file_missing", "It is gone.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+def test_the_table_never_lacks_what_leaves_a_zip_meanwhile(client, study, moment):
+    with before_statement(moment, unpack):
+        found = {row["filename"] for row in rows(client, study)}
+    assert "ward.zip" in found or found == {"0.jpg", "1.jpg", "2.jpg"}

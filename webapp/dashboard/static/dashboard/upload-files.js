@@ -1,0 +1,102 @@
+// What was chosen, dropped or pasted: files, those in folders, and what is neither.
+
+// One selection: its files, each with the name that it will have, and the folder that they came from, if any.
+export class Selection {
+  constructor(folder = "") {
+    this.folder = folder;
+    this.files = [];
+    this.unreadable = []; // names
+  }
+
+  add(file, path = file.name) {
+    this.files.push({ file, name: nameOf(path) });
+  }
+}
+
+// Files of one name in several folders are told apart by these. The top folder names the study.
+function nameOf(path) {
+  const parts = path.split("/").filter(Boolean);
+  return parts.length > 2 ? parts.slice(1).join(" – ") : parts.at(-1);
+}
+
+export function fromInput(files) {
+  const folder = files[0]?.webkitRelativePath.split("/")[0] ?? "";
+  const selection = new Selection(folder);
+  for (const file of files) selection.add(file, file.webkitRelativePath || file.name);
+  return [selection];
+}
+
+// The selections of a drop: the loose files, and one for each folder.
+export function fromDrop(transfer) {
+  // Both are only there until the event has been handled.
+  const items = [...transfer.items].filter((item) => item.kind === "file");
+  const dropped = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
+  return collect(dropped);
+}
+
+async function collect(dropped) {
+  const loose = new Selection();
+  const selections = [loose];
+  for (const [entry, file] of dropped) {
+    if (entry?.isDirectory) {
+      const selection = new Selection(entry.name);
+      selections.push(selection);
+      await addFolder(selection, entry);
+    } else if (file) {
+      loose.add(file);
+    }
+  }
+  return selections.filter((one) => one === loose ? one.files.length : true);
+}
+
+async function addFolder(selection, folder) {
+  let entries;
+  try {
+    entries = await entriesOf(folder);
+  } catch {
+    selection.unreadable.push(folder.name);
+    return;
+  }
+  for (const entry of entries.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }))) {
+    if (entry.isDirectory) {
+      await addFolder(selection, entry);
+      continue;
+    }
+    try {
+      selection.add(await new Promise((resolve, reject) => entry.file(resolve, reject)), entry.fullPath);
+    } catch {
+      selection.unreadable.push(entry.name);
+    }
+  }
+}
+
+// A browser gives at most a hundred entries at a time, and none when it has given all.
+async function entriesOf(folder) {
+  const reader = folder.createReader();
+  const entries = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return entries;
+    entries.push(...some);
+  }
+}
+
+// What to tell someone who has dropped or pasted something that is no file.
+export function hintFor(transfer) {
+  const types = [...transfer.types];
+  if (types.includes("text/uri-list")) {
+    return "That was a link, not a file. Save the picture on this computer first, then drop the file here.";
+  }
+  if (types.length) return "That was text, not a file. Please drop the X-ray's file here, or choose it.";
+  return "There was no file in it. Please choose the X-ray's file.";
+}
+
+// Whether a file can still be read: a browser refuses one that was changed or moved after it was chosen.
+export async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,80 @@
+// The list of uploads below the drop zone: a row for each, with its progress, its result, or what to do about it.
+
+const list = document.getElementById("uploads");
+const news = document.getElementById("news"); // read out by screen readers; percentages of uploads are not
+const template = document.getElementById("upload-row");
+
+export class Row {
+  constructor(name) {
+    this.name = name;
+    this.item = template.content.cloneNode(true).firstElementChild;
+    this.label = this.item.querySelector(".upload-name");
+    this.bar = this.item.querySelector("progress");
+    this.text = this.item.querySelector(".upload-state");
+    this.label.textContent = name;
+    this.label.title = name;
+    this.bar.setAttribute("aria-label", `Upload of ${name}`);
+    this.state("Waiting to be uploaded", 0);
+    list.append(this.item);
+  }
+
+  progress(share) {
+    this.state(share < 1 ? `Uploading, ${Math.floor(share * 100)} %` : "Uploaded", share * 100);
+  }
+
+  state(text, value = 100) {
+    this.item.classList.remove("bad");
+    this.bar.value = value;
+    this.text.textContent = text;
+  }
+
+  link(url) {
+    const link = document.createElement("a");
+    link.href = url;
+    link.textContent = this.name;
+    this.label.replaceChildren(link);
+  }
+
+  result(job, words, before = "") {
+    const tag = document.createElement("span");
+    tag.className = `tag ${job.result_group}`;
+    tag.textContent = words;
+    const figure = document.createElement("strong");
+    figure.textContent = percent(job.probability);
+    this.bar.value = 100;
+    this.text.replaceChildren(before, tag, ...(job.reliable ? [" ", figure] : []));
+    this.item.classList.add("done");
+    this.#tell();
+  }
+
+  fail(text) {
+    this.state(text, 0);
+    this.item.classList.add("bad");
+    this.#tell();
+  }
+
+  // A button beside what the row says. It goes when it has been pressed.
+  offer(label, action) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button quiet small";
+    button.textContent = label;
+    button.setAttribute("aria-label", `${label}: ${this.name}`);
+    button.addEventListener("click", () => {
+      button.remove();
+      action();
+    });
+    this.text.append(" ", button);
+  }
+
+  #tell() {
+    news.textContent = `${this.name}: ${this.text.textContent}`;
+  }
+}
+
+// As the pages write it: never 0 or 100.
+function percent(probability) {
+  if (probability < 0.001) return "< 0.1 %";
+  if (probability > 0.999) return "> 99.9 %";
+  return `${(probability * 100).toFixed(1)} %`;
+}

@@ -1,0 +1,160 @@
+"""Multipart forms, of which every part counts: Django's own parser drops a part that it cannot read, without a word."""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import IO, Any
+from urllib.parse import unquote_to_bytes
+
+import multipart
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+from django.http import QueryDict
+from django.http.multipartparser import MultiPartParserError
+from django.utils.datastructures import MultiValueDict
+
+CHUNK = 2**16
+#: The name of a file that came without one.
+UNNAMED = "unnamed"
+#: A file's name by RFC 5987, as older versions of Python's requests send it.
+_ENCODED_NAME = re.compile(r"filename\*\s*=\s*[\w-]*'[^']*'([^;\s]+)", re.IGNORECASE)
+#: How a part may be encoded, which is not at all; RFC 7578 has deprecated everything else.
+_PLAIN = ("", "7bit", "8bit", "binary")
+
+
+class WholeForms(FileUploadHandler):
+    """Reads a form by Django's hook for it: all of its parts, or none of them and a reason."""
+
+    def handle_raw_input(  # type: ignore[override]  # the stubs have the boundary as a text
+        self, input_data: Any, META: Any, content_length: int, boundary: bytes, encoding: str | None = None
+    ) -> tuple[QueryDict, MultiValueDict[str, UploadedFile]]:
+        """The fields and files of a form.
+
+        Raises:
+            MultiPartParserError: it is no form, or a part of it is missing or cannot be read.
+            SuspiciousOperation: it has more fields or files than the settings allow.
+        """
+        in_memory = content_length <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+        fields, files = QueryDict(mutable=True), MultiValueDict[str, UploadedFile]()
+        try:
+            for segment, content in _parts(input_data, boundary, in_memory):
+                name = _text(segment.name)
+                if isinstance(content, UploadedFile):
+                    files.appendlist(name, content)
+                else:
+                    fields.appendlist(name, _field(name, content, segment.charset))
+        except BaseException as error:
+            for file in (file for _, found in files.lists() for file in found):
+                file.close()
+            if isinstance(error, multipart.MultipartError):
+                raise MultiPartParserError(f"{error}. Nothing of it was kept; please send it again.") from error
+            raise
+        fields._mutable = False
+        return fields, files
+
+
+def _parts(
+    stream: IO[bytes], boundary: bytes, in_memory: bool
+) -> Iterator[tuple[multipart.MultipartSegment, UploadedFile | bytes]]:
+    """Each part of a form: its headers, and its file or the bytes of its field."""
+    parser = multipart.PushMultipartParser(boundary, header_charset="latin-1")  # which keeps all bytes as they are
+    file: UploadedFile | None = None
+    content: Any = None
+    files = fields = text_size = 0
+    try:
+        for event in _events(parser, stream, boundary):
+            if isinstance(event, multipart.MultipartSegment):
+                segment = event
+                file = _new_file(segment, in_memory)
+                content = io.BytesIO() if file is None else file.file
+                files, fields = files + (file is not None), fields + (file is None)
+                _check_numbers(files, fields)
+            elif event is not None:
+                if file is None:
+                    text_size += len(event)
+                    if text_size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                        raise RequestDataTooBig
+                content.write(event)
+            elif file is None:
+                yield segment, content.getvalue()
+            else:
+                file.size = segment.size
+                content.seek(0)
+                whole, file = file, None
+                if segment.filename == "" and not segment.size:  # a browser's, where no file was chosen
+                    whole.close()
+                else:
+                    yield segment, whole
+    except BaseException:
+        if file is not None:
+            file.close()
+        raise
+
+
+def _events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
+    """The parser's events, and an error where a part stands behind the end, which the parser does not look at."""
+    delimiter = b"\r\n--" + boundary
+    segments = delimiters = 0
+    end = b"\r\n"  # the first boundary may stand at the very beginning
+    while chunk := stream.read(CHUNK):
+        searched = end + chunk
+        delimiters += searched.count(delimiter)
+        end = searched[-len(delimiter) + 1 :]
+        for event in parser.parse(chunk):
+            segments += isinstance(event, multipart.MultipartSegment)
+            yield event
+    parser.close()  # an error where the last boundary is missing
+    if delimiters > segments + 1:
+        raise MultiPartParserError("A part stands behind the end of the form.")
+
+
+def _new_file(segment: multipart.MultipartSegment, in_memory: bool) -> UploadedFile | None:
+    """An empty file for a part, or None for a field."""
+    kind = segment.content_type or ""
+    if kind.startswith("multipart/"):
+        raise MultiPartParserError("A part holds parts of its own. Please send each file as a part of the form.")
+    if segment.header("Content-Transfer-Encoding", "").strip().lower() not in _PLAIN:
+        raise MultiPartParserError("A part has a Content-Transfer-Encoding. Please send the file as it is.")
+    encoded = _ENCODED_NAME.search(segment.header("Content-Disposition", ""))
+    if segment.filename is None and not encoded:
+        return None
+    sent = unquote_to_bytes(encoded[1]) if encoded else segment.filename.encode("latin-1")
+    name = _file_name(_readable(sent))
+    if in_memory:
+        return InMemoryUploadedFile(io.BytesIO(), segment.name, name, kind, 0, segment.charset)
+    return TemporaryUploadedFile(name, kind, 0, segment.charset)
+
+
+def _check_numbers(files: int, fields: int) -> None:
+    if files > settings.DATA_UPLOAD_MAX_NUMBER_FILES:
+        raise TooManyFilesSent
+    if fields > settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:
+        raise TooManyFieldsSent
+
+
+def _file_name(name: str) -> str:
+    """A file's name without folders and without what cannot be shown."""
+    name = "".join(character for character in re.split(r"[/\\]", name)[-1] if character.isprintable())
+    return name if name.strip(" .") else UNNAMED
+
+
+def _text(latin: str) -> str:
+    return _readable(latin.encode("latin-1"))
+
+
+def _readable(sent: bytes) -> str:
+    """A name, which older programs send in the character set of their machine and do not say which one."""
+    try:
+        return sent.decode()
+    except UnicodeDecodeError:
+        return sent.decode("cp1252", errors="replace")
+
+
+def _field(name: str, content: bytes, charset: str | None) -> str:
+    """A field's value. It may name a patient, so that nothing is guessed."""
+    try:
+        return content.decode(charset or "utf-8")
+    except (UnicodeDecodeError, LookupError):
+        raise MultiPartParserError(f"The field '{name[:50]}' is not text in UTF-8.") from None

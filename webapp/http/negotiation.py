@@ -1,0 +1,25 @@
+"""Which representation an answer has."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import Http404
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class AnyAccept(DefaultContentNegotiation):
+    """Sends what an address serves, whatever ``Accept`` says. RFC 9110 allows it, and a client that asks a table's
+    address for ``text/csv``, or a picture's for ``image/png``, would otherwise be refused.
+    """
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> Any:
+        offered = list(renderers)
+        try:
+            return super().select_renderer(request, offered, format_suffix)
+        except (NotAcceptable, Http404):
+            return offered[0], offered[0].media_type

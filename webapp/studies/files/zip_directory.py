@@ -1,0 +1,195 @@
+"""The directory at the end of a ZIP, entry by entry.
+
+Python's zipfile refuses a whole ZIP where it cannot read one entry of its directory, as for a name that is not in the
+encoding that it is marked with, a damaged extra field, or a version that it does not know. Here such an entry fails
+alone.
+"""
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import IO, Any
+
+from django.conf import settings
+
+from webapp.refusals import Refused
+from webapp.studies.files.zip_names import UTF8, decode, extra_fields
+
+#: Folders and what operating systems add (macOS: a file for each file) are in the directory as well.
+DIRECTORY_ENTRIES_PER_FILE = 3
+DIRECTORY_BYTES_PER_ENTRY = 512
+#: Signatures of the records that a ZIP consists of, and the lengths of those at its end.
+LOCAL, ENTRY, END, END64, LOCATOR64 = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+END_BYTES, END64_BYTES, LOCATOR64_BYTES, COMMENT_BYTES = 22, 56, 20, 2**16 - 1
+#: An entry's fields after its signature, and those of the copy before its data, with their lengths.
+ENTRY_FIELDS, ENTRY_BYTES = "<4xHHHHHHIIIHHHHHII", 46
+LOCAL_BYTES = 30
+#: Stands for a number that is in the extra field ZIP64.
+ELSEWHERE32, ELSEWHERE16, ZIP64 = 2**32 - 1, 2**16 - 1, 1
+#: The highest byte of attributes tells a Unix file's kind.
+LINK, KINDS = 0o120000, 0o170000
+DOS_FOLDER = 0x10
+
+
+@dataclass(frozen=True)
+class Record:
+    """An entry of the directory.
+
+    Attributes:
+        index: its place in the directory, which never changes.
+        path: as it is written in the ZIP, decoded.
+        flags: bits, of which the first says that it is encrypted.
+        method: of its compression, as a number.
+        crc: of its content.
+        compressed: bytes that it takes in the ZIP.
+        size: bytes of its content.
+        offset: of the copy of this entry before its data; -1 where the directory contradicts itself.
+        is_folder: whether it is a folder.
+        is_link: whether it is a symbolic link, whose content is another file's path.
+    """
+
+    index: int
+    path: str
+    flags: int
+    method: int
+    crc: int
+    compressed: int
+    size: int
+    offset: int
+    is_folder: bool
+    is_link: bool
+
+
+def read(file: IO[bytes] | Any) -> list[Record]:
+    """Read the directory of a ZIP.
+
+    Raises:
+        Refused: ``archive_corrupt``, ``archive_split``, or ``archive_too_large`` where it has too many entries.
+        OSError: where the file cannot be read.
+    """
+    start, length, count, shift = _find(file)
+    most = DIRECTORY_ENTRIES_PER_FILE * settings.MAX_STUDY_FILES
+    if count > most or length > most * DIRECTORY_BYTES_PER_ENTRY:
+        raise too_many_files()
+    if start < 0:
+        raise corrupt()
+    file.seek(start)
+    directory = file.read(length)
+    # The number that the end record declares may be wrong. To parse an entry takes 500 bytes and 10 µs.
+    if directory.count(ENTRY) > most:
+        raise too_many_files()
+    records = _records(directory, start, shift)
+    if len(records) < count:
+        raise corrupt()
+    return records
+
+
+def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
+    """Where the directory starts, its length, the number of its entries, and what to add to the offsets in it."""
+    size = file.seek(0, io.SEEK_END)
+    start = max(0, size - END_BYTES - COMMENT_BYTES - LOCATOR64_BYTES - END64_BYTES)
+    file.seek(start)
+    tail = file.read(size - start)
+    at = _end(tail)
+    if at < 0 or len(tail) - at < END_BYTES:
+        raise corrupt()
+    disk, _, _, count, length, offset = struct.unpack_from("<HHHHII", tail, at + 4)
+    locator, record = at - LOCATOR64_BYTES, at - LOCATOR64_BYTES - END64_BYTES
+    if record >= 0 and tail.startswith(LOCATOR64, locator) and tail.startswith(END64, record):
+        count, length, offset = struct.unpack_from("<QQQ", tail, record + 32)
+        at = record
+    elif disk not in (0, ELSEWHERE16):
+        raise Refused(
+            "archive_split",
+            "This is one part of a ZIP that was split. Please send the whole as one ZIP, or in several.",
+        )
+    directory = start + at - length
+    # A program may stand before a ZIP that unpacks itself, of which the offsets know nothing.
+    return directory, length, count, directory - offset
+
+
+def _end(tail: bytes) -> int:
+    """Where the end record starts: the last whose comment is as long as it says. A comment may hold its signature."""
+    last = at = tail.rfind(END)
+    while at >= 0:
+        if at + END_BYTES + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
+            return at
+        at = tail.rfind(END, 0, at + len(END) - 1)
+    return last
+
+
+def _records(directory: bytes, start: int, shift: int) -> list[Record]:
+    found, names, at = [], [], 0
+    while at < len(directory):
+        if not directory.startswith(ENTRY, at) or at + ENTRY_BYTES > len(directory):
+            raise corrupt()
+        fields = struct.unpack_from(ENTRY_FIELDS, directory, at)
+        name_length, extra_length, comment_length = fields[9:12]
+        extra_at = at + ENTRY_BYTES + name_length
+        name = directory[at + ENTRY_BYTES : extra_at]
+        extra = directory[extra_at : extra_at + extra_length]
+        at = extra_at + extra_length + comment_length
+        if at > len(directory):
+            raise corrupt()
+        found.append((fields, extra))
+        names.append((name, bool(fields[2] & UTF8), extra))
+    paths = decode(names)
+    return [
+        _record(index, path, fields, _numbers(fields, extra, start, shift))
+        for index, (path, (fields, extra)) in enumerate(zip(paths, found, strict=True))
+    ]
+
+
+def _record(index: int, path: str, fields: tuple[int, ...], numbers: tuple[int, int, int]) -> Record:
+    made_by, _, flags, method, _, _, crc, _, _, _, _, _, _, _, attributes, _ = fields
+    size, compressed, offset = numbers
+    kind = attributes >> 16 & KINDS
+    ends_as_folder = path.replace("\\", "/").endswith("/")
+    return Record(
+        index=index,
+        path=path,
+        flags=flags,
+        method=method,
+        crc=crc,
+        compressed=compressed,
+        size=size,
+        offset=offset,
+        is_folder=not size and (ends_as_folder or bool(attributes & DOS_FOLDER)),
+        is_link=kind == LINK and made_by >> 8 == 3,
+    )
+
+
+def _numbers(fields: tuple[int, ...], extra: bytes, start: int, shift: int) -> tuple[int, int, int]:
+    """The size, the compressed size and the offset of an entry, which is -1 where it cannot be right."""
+    compressed, size, offset = fields[7], fields[8], fields[15]
+    numbers = _zip64([size, compressed, offset], extra)
+    if numbers is None:
+        return size, compressed, -1
+    size, compressed, offset = numbers
+    return size, compressed, offset + shift if 0 <= offset + shift < start else -1
+
+
+def _zip64(numbers: list[int], extra: bytes) -> list[int] | None:
+    """The three numbers, those from ZIP64's extra field that do not fit into 32 bits.
+
+    Returns:
+        None where the field lacks one.
+    """
+    field = next((field for kind, field in extra_fields(extra) if kind == ZIP64), b"")
+    at = 0
+    for place, number in enumerate(numbers):
+        if number != ELSEWHERE32:
+            continue
+        if at + 8 > len(field):
+            return None
+        (numbers[place],) = struct.unpack_from("<Q", field, at)
+        at += 8
+    return numbers
+
+
+def too_many_files() -> Refused:
+    return Refused("archive_too_large", f"The ZIP holds more than {settings.MAX_STUDY_FILES} files.")
+
+
+def corrupt() -> Refused:
+    return Refused("archive_corrupt", "The ZIP is damaged or incomplete. Please make it again.")
