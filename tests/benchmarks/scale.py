@@ -47,6 +47,7 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
     from django.contrib.auth.models import User
     from django.test import Client
 
+    from webapp.http.pagination import Place
     from webapp.ops import metrics
     from webapp.retention import services as retention
     from webapp.studies import dispatch
@@ -72,11 +73,8 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
 
     def page_after(url: str, rows: Any, place: int) -> str:
         """The address of a page in the middle of a list."""
-        from base64 import b64encode
-        from urllib.parse import urlencode
-
-        moment = rows.order_by("-created_at").values_list("created_at", flat=True)[place]
-        return f"{url}?cursor={b64encode(urlencode({'p': str(moment)}).encode()).decode()}"
+        moment, pk = rows.order_by("-created_at").values_list("created_at", "pk")[place]
+        return f"{url}?cursor={Place(moment, pk).encoded()}"
 
     images = Image.objects.count()
     image = Image.objects.filter(status=Status.SUCCEEDED).first()

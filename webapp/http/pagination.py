@@ -42,7 +42,7 @@ class Merged:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """The row that a page begins after; no other row has the same time and key."""
 
     moment: datetime
@@ -54,7 +54,7 @@ class _Place:
         return urlsafe_b64encode(text.encode()).decode()
 
     @classmethod
-    def decoded(cls, text: str) -> "_Place":
+    def decoded(cls, text: str) -> "Place":
         """Raises ValueError, KeyError or OverflowError where it is none."""
         fields = dict(parse_qsl(urlsafe_b64decode(text.encode("ascii")).decode("ascii")))
         moment = datetime.fromisoformat(fields["p"])
@@ -106,7 +106,7 @@ class CursorPages(CursorPagination):
         return rows
 
     def _link(self, url: str, row: Any, *, backwards: bool) -> str:
-        return replace_query_param(url, self.cursor_query_param, _Place(row.created_at, row.pk, backwards).encoded())
+        return replace_query_param(url, self.cursor_query_param, Place(row.created_at, row.pk, backwards).encoded())
 
     def get_next_link(self) -> str | None:
         return self.next_link
@@ -123,12 +123,12 @@ class CursorPages(CursorPagination):
         return min(int(given), self.max_page_size)
 
 
-def _place(request: Request) -> _Place | None:
+def _place(request: Request) -> Place | None:
     text = request.query_params.get("cursor")
     if text is None:
         return None
     try:
-        return _Place.decoded(text)
+        return Place.decoded(text)
     except (ValueError, KeyError, OverflowError):
         raise Refused(
             "invalid_cursor", "The cursor is none of this list's. Please follow the links 'next' and 'previous'."
