@@ -17,7 +17,8 @@ from ml.errors import ImageError
 from ml.inference import engines, novelty
 from ml.inference.engines import Engine, Readings
 from ml.networks import explain
-from ml.pictures import dicom
+from ml.pictures import dicom, xray
+from ml.pictures.borders import Box
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
 
@@ -44,14 +45,16 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     engine, check = engines.load(model), novelty.load(bundle)
     rows: list[dict[str, Any]] = []
     inputs: list[NDArray[np.uint8]] = []
-    sizes: list[tuple[int, int]] = []
+    places: list[tuple[tuple[int, int], Box]] = []
     for file in files:
         row: dict[str, Any] = {"file": str(file), "probability": None, "label": None, "warnings": []}
         rows.append(row)
         try:
-            image, row["warnings"] = _open(file)
-            inputs.append(to_input(image, bundle.preprocessing))
-            sizes.append(image.size)
+            picture, doubts = _open(file)
+            found = xray.find(picture)
+            row["warnings"] = found.warnings + doubts
+            inputs.append(to_input(found.image, bundle.preprocessing))
+            places.append((picture.size, found.box))
         except ImageError as error:
             row["error"] = {"code": error.code, "detail": error.detail}
         except OSError as error:
@@ -60,15 +63,15 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     batch = readings(engine, inputs)
     if batch:
         warnings = novelty.warnings_of(check, batch.features, np.stack(inputs))
-        for (_, row), probability, found in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
+        for (_, row), probability, doubts in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
             row["label"] = bundle.label(row["probability"])
-            row["warnings"] = found + row["warnings"]
+            row["warnings"] = novelty.together(row["warnings"], doubts)
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
-            for (number, row), heatmap, size in zip(readable, explain.to_bytes(batch.maps), sizes, strict=True):
+            for (number, row), heatmap, place in zip(readable, explain.to_bytes(batch.maps), places, strict=True):
                 row["heatmap"] = str(heatmaps / f"{number:04d}-{Path(row['file']).stem}.png")
-                explain.overlay(heatmap, size).save(row["heatmap"])
+                explain.overlay(heatmap, *place).save(row["heatmap"])
     for row in rows:
         print(f"{row['file']}: {_line(row)}")
     if json_file:
@@ -100,7 +103,7 @@ def load_input(file: Path, spec: Preprocessing) -> NDArray[np.uint8]:
         ImageError: where it is no image that can be read.
         OSError: where the file cannot.
     """
-    return to_input(open_image(file.read_bytes()), spec)
+    return to_input(xray.load(file.read_bytes()), spec)
 
 
 def probabilities(engine: Engine, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
