@@ -21,6 +21,7 @@ from ml.pictures import dicom, xray
 from ml.pictures.borders import Box
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
+from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
 BATCH = 16
 
@@ -31,7 +32,8 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     Args:
         model: the bundle's folder.
         files: JPEG, PNG or DICOM. One that cannot be read gets an ``error`` instead of a result; the others go on.
-        json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``.
+        json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``. A photograph of a
+            film has no label.
         heatmaps: folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
             first file.
 
@@ -65,8 +67,9 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
         warnings = novelty.warnings_of(check, batch.features, np.stack(inputs))
         for (_, row), probability, doubts in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
-            row["label"] = bundle.label(row["probability"])
             row["warnings"] = novelty.together(row["warnings"], doubts)
+            photograph = PHOTOGRAPH_OF_FILM in row["warnings"]
+            row["label"] = None if photograph else bundle.label(row["probability"])
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
             for (number, row), heatmap, place in zip(readable, explain.to_bytes(batch.maps), places, strict=True):
@@ -93,7 +96,7 @@ def _line(row: dict[str, Any]) -> str:
     if "error" in row:
         return str(row["error"]["detail"])
     doubts = "".join(f"  {warning['code']}: {warning['detail']}" for warning in row["warnings"])
-    return f"{row['probability']:.4f}  {row['label']}{doubts}"
+    return f"{row['probability']:.4f}  {row['label'] or 'no label'}{doubts}"
 
 
 def load_input(file: Path, spec: Preprocessing) -> NDArray[np.uint8]:
