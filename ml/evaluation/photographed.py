@@ -2,13 +2,14 @@
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[Any]  # float32; OpenCV promises no more than an array of numbers
 SKIN = ((214, 168, 144), (160, 112, 86), (96, 64, 50))
 
 
@@ -48,7 +49,7 @@ def photograph(xray: Image.Image, rng: np.random.Generator, side: int = 1200) ->
         seen = _fingers(seen, lies, rng)
     seen = _light(seen, rng)
     blurred = cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.5, 1.6)))
-    noisy = blurred + rng.normal(0, rng.uniform(1.5, 6), blurred.shape).astype(np.float32)
+    noisy = blurred + rng.normal(0, float(rng.uniform(1.5, 6)), blurred.shape).astype(np.float32)
     picture = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
     stream = io.BytesIO()
     (picture.convert("L") if rng.random() < 0.125 else picture).save(stream, "JPEG", quality=int(rng.integers(55, 93)))
@@ -59,7 +60,7 @@ def _sheet(xray: Image.Image, rng: np.random.Generator, on_screen: bool) -> tupl
     """A film on a light box, or a screen with its bezel; and the X-ray's corners in it."""
     height = 900
     width = round(height * xray.width / xray.height)
-    film = np.asarray(xray.resize((width, height)), dtype=np.float32)
+    film: Pixels = np.asarray(xray.resize((width, height)), dtype=np.float32)
     gamma = rng.uniform(0.8, 1.3)
     film = 255 * (film / 255) ** gamma * rng.uniform(0.75, 1) + rng.uniform(5, 35)
     if on_screen:
@@ -88,7 +89,7 @@ def _moire(film: Pixels, rng: np.random.Generator) -> Pixels:
 
 def _view(
     shape: tuple[int, ...], inner: NDArray[np.float32], size: tuple[int, int], rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+) -> tuple[Pixels, Pixels]:
     """The projection of a sheet into the photograph, and where the X-ray's corners come to lie."""
     height, width = shape[:2]
     outer = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
@@ -127,7 +128,7 @@ def _room(size: tuple[int, int], rng: np.random.Generator) -> Pixels:
 def _fingers(seen: Pixels, corners: NDArray[np.float32], rng: np.random.Generator) -> Pixels:
     """One to three fingers that hold an edge."""
     skin = np.array(SKIN[int(rng.integers(len(SKIN)))], np.float32)
-    hand = np.zeros(seen.shape[:2], np.float32)
+    hand: Pixels = np.zeros(seen.shape[:2], np.float32)
     side = int(rng.integers(4))
     start, end, middle = corners[side], corners[(side + 1) % 4], corners.mean(axis=0)
     for _ in range(int(rng.integers(1, 4))):

@@ -5,6 +5,7 @@ lamp nor a sensor is; and a sheet or screen seen at an angle in front of somethi
 """
 
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,7 +98,7 @@ def rectified(picture: Image.Image, corners: Corners) -> Image.Image:
     return Image.fromarray(cv2.warpPerspective(np.asarray(picture), turn, (width, height), flags=cv2.INTER_AREA))
 
 
-def _corners(outline: NDArray[np.int32], pixels: int) -> Corners | None:
+def _corners(outline: NDArray[Any], pixels: int) -> Corners | None:
     """The four corners of an outline, in their order, where it has four."""
     hull = cv2.convexHull(outline)
     area = cv2.contourArea(hull)
@@ -122,7 +123,7 @@ def _around(small: NDArray[np.uint8], corners: Corners) -> float:
     return float(values.std()) if len(values) > 0.03 * small.size else 0.0
 
 
-def _outlined(edges: NDArray[np.uint8], corners: Corners) -> float:
+def _outlined(edges: NDArray[Any], corners: Corners) -> float:
     """The least share of a side that is an edge."""
     shares = []
     near = cv2.dilate(edges, np.ones((3, 3), np.uint8))
