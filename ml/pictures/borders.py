@@ -34,6 +34,8 @@ SEARCHED, LINES, EDGE, LONG = 480, 20, 8, 0.12
 #: of all such pixels that are in it, and the largest share of the screen.
 SIDE, WITHIN, KEPT, LARGEST = 0.3, 0.35, 0.95, 0.9
 MIN_SIDE = 64
+#: The longer side, in pixels, from which a picture is reduced before it is searched.
+LARGE = 2048
 
 Grey = NDArray[np.uint8]
 Ints = NDArray[np.intp]
@@ -62,9 +64,18 @@ def find(picture: Image.Image) -> Box:
     Args:
         picture: mode ``L``, any size.
     """
-    pixels = np.asarray(picture)
     whole = Box(0, 0, picture.width, picture.height)
-    box = _without_strips(pixels, _pictured(pixels, whole) or whole)
+    # Large pictures have lines to spare, and their differences would take more memory than they do.
+    factor = -(-max(picture.size) // LARGE)
+    pixels = np.asarray(picture.reduce(factor) if factor > 1 else picture)
+    seen = Box(0, 0, pixels.shape[1], pixels.shape[0])
+    box = _without_strips(pixels, _pictured(pixels, seen) or seen)
+    box = Box(
+        box.left * factor,
+        box.top * factor,
+        min(box.right * factor, whole.right),
+        min(box.bottom * factor, whole.bottom),
+    )
     if not _can_be(box, whole):
         return whole
     across, down = LEAST * whole.width, LEAST * whole.height

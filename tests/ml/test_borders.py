@@ -93,6 +93,12 @@ def test_a_screenshot_is_cut_to_the_picture_in_it() -> None:
     assert near >= 7
 
 
+def test_a_large_picture_is_cut_to_a_few_pixels() -> None:
+    framed = Image.new("L", (3300, 2600), 255)
+    framed.paste(synthetic.xray(1, (2500, 2000)), (500, 300))
+    assert np.abs(np.subtract(borders.find(framed), (500, 300, 3000, 2300))).max() <= 4
+
+
 def test_what_is_left_is_never_smaller_than_an_xray_may_be() -> None:
     for picture in (Image.new("L", (300, 300)), Image.new("L", (64, 64), 200)):
         assert borders.find(picture) == (0, 0, *picture.size)
