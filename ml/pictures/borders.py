@@ -19,6 +19,8 @@ from PIL import Image
 MARKS, FEW_MARKS = 0.25, 0.1
 #: The share of the edge's pixels that leave the level in the step, and how much further it may grow behind it.
 STEP, MARKED_STEP, GROWTH = 0.2, 0.5, 1.3
+#: The least width, as a share of the picture, of a strip that has a counterpart on the other side.
+PAIRED = 0.02
 #: Grey levels that pixels of one level differ by: in a file that lost nothing, and in a JPEG.
 TOLERANCES = (3, 12)
 #: A strip is no wider than this share of the picture, and what is cut out no smaller than this share of it.
@@ -36,6 +38,9 @@ SIDE, WITHIN, KEPT, LARGEST = 0.3, 0.35, 0.95, 0.9
 MIN_SIDE = 64
 #: The longer side, in pixels, from which a picture is reduced before it is searched.
 LARGE = 2048
+
+#: The share of what lies around it that is not of one level.
+BUSY = 0.1
 
 Grey = NDArray[np.uint8]
 Ints = NDArray[np.intp]
@@ -101,6 +106,8 @@ def _without_strips(pixels: Grey, box: Box) -> Box:
         part = pixels[box.top : box.bottom, box.left : box.right]
         top, bottom = _strip(part), _strip(part[::-1])
         left, right = _strip(part.T), _strip(part.T[::-1])
+        top, bottom = _opposite(part, top, bottom), _opposite(part[::-1], bottom, top)
+        left, right = _opposite(part.T, left, right), _opposite(part.T[::-1], right, left)
         if not (top or bottom or left or right):
             break
         cut = Box(box.left + left, box.top + top, box.right - right, box.bottom - bottom)
@@ -114,6 +121,18 @@ def _strip(lines: Grey) -> int:
     """How many lines from the first one on are a border: 0 where none is."""
     level, step = int(np.median(lines[0])), max(2, len(lines) // 250)
     return max(_steps(_shares(lines, level, tolerance, step), step) for tolerance in TOLERANCES)
+
+
+def _opposite(lines: Grey, count: int, other: int) -> int:
+    """A strip's lines, where the strip on the other side is known: most pictures lie in the middle of their borders.
+
+    Air hides where a black strip ends. Where the other side shows it, as many lines are cut on this side.
+    """
+    if count or other < PAIRED * len(lines):
+        return count
+    level = int(np.median(lines[-1]))
+    same = np.abs(lines[:other].astype(np.int16) - level) <= TOLERANCES[-1]
+    return other if 1 - same.mean(axis=1).min() <= FEW_MARKS else 0
 
 
 def _shares(lines: Grey, level: int, tolerance: int, step: int) -> NDArray[np.float64]:
@@ -170,6 +189,10 @@ def _pictured(pixels: Grey, box: Box) -> Box | None:
     if not fits.any():
         return None
     best = int(np.argmax(fits * kept * within**0.5 * sides.mean(axis=0)))
+    around = np.ones(small.shape, dtype=bool)
+    around[top[best] : bottom[best], left[best] : right[best]] = False
+    if np.mean(np.abs(small[around] - np.median(small[around])) > TOLERANCES[-1]) < BUSY:
+        return None  # one strip or frame of one level, whose end shows better line by line
     return Box(
         box.left + int(left[best]) * factor,
         box.top + int(top[best]) * factor,
