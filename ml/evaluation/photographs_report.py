@@ -11,8 +11,9 @@ from PIL import Image
 from ml.evaluation import bordered, sources
 from ml.evaluation.borders_report import Reader
 from ml.evaluation.photographed import Photograph, photograph
-from ml.pictures import borders, photographs
+from ml.pictures import borders, photographs, xray
 from ml.pictures.decode import open_image
+from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
 
 def report(
@@ -68,7 +69,7 @@ def report(
         print(sources.row(name, found["read"][name]), flush=True)
     grey = np.array([picture.info["colour"] is None for picture in pictures])
     tells = {
-        "any": np.array([photographs.is_photograph(picture) for picture in pictures]),
+        "any": np.array([_is_told(picture) for picture in pictures]),
         "colour": np.array([photographs.has_colour(picture.info["colour"]) for picture in pictures]),
         "a sheet": np.array([photographs.sheet(picture) is not None for picture in pictures]),
     }
@@ -80,12 +81,16 @@ def report(
     }
     print(sources.row("noticed", found["noticed"]), flush=True)
     for name, shown in _not_photographs(plain, others):
-        told = sum(photographs.is_photograph(picture) for picture in shown)
+        told = sum(map(_is_told, shown))
         found["false_alarms"][name] = {"files": len(shown), "taken for photographs": told}
         print(sources.row(name, found["false_alarms"][name]), flush=True)
     if json_file:
         json_file.write_text(json.dumps(found, indent=2) + "\n")
     return found
+
+
+def _is_told(picture: Image.Image) -> bool:
+    return PHOTOGRAPH_OF_FILM in xray.find(picture).warnings
 
 
 def _rectified(picture: Image.Image) -> Image.Image:

@@ -106,8 +106,12 @@ def _without_strips(pixels: Grey, box: Box) -> Box:
         part = pixels[box.top : box.bottom, box.left : box.right]
         top, bottom = _strip(part), _strip(part[::-1])
         left, right = _strip(part.T), _strip(part.T[::-1])
-        top, bottom = _opposite(part, top, bottom), _opposite(part[::-1], bottom, top)
-        left, right = _opposite(part.T, left, right), _opposite(part.T[::-1], right, left)
+        top, bottom = _paired(part, top, bottom, part[-1]), _paired(part[::-1], bottom, top, part[0])
+        left, right = _paired(part.T, left, right, part[:, -1]), _paired(part.T[::-1], right, left, part[:, 0])
+        if top and abs(top - bottom) <= 2 and not left and not right:  # a frame is as wide on all sides
+            left = right = min(_paired(part.T, 0, top, part[0]), _paired(part.T[::-1], 0, top, part[0]))
+        elif left and abs(left - right) <= 2 and not top and not bottom:
+            top = bottom = min(_paired(part, 0, left, part[:, 0]), _paired(part[::-1], 0, left, part[:, 0]))
         if not (top or bottom or left or right):
             break
         cut = Box(box.left + left, box.top + top, box.right - right, box.bottom - bottom)
@@ -123,16 +127,15 @@ def _strip(lines: Grey) -> int:
     return max(_steps(_shares(lines, level, tolerance, step), step) for tolerance in TOLERANCES)
 
 
-def _opposite(lines: Grey, count: int, other: int) -> int:
-    """A strip's lines, where the strip on the other side is known: most pictures lie in the middle of their borders.
+def _paired(lines: Grey, count: int, other: int, like: Grey) -> int:
+    """A strip's lines, where the width and a line of another side's are known: frames are as wide on several sides.
 
-    Air hides where a black strip ends. Where the other side shows it, as many lines are cut on this side.
+    Air hides where a black strip ends. Where another side shows it, as many lines are cut on this side.
     """
     if count or other < PAIRED * len(lines):
         return count
-    level = int(np.median(lines[-1]))
-    same = np.abs(lines[:other].astype(np.int16) - level) <= TOLERANCES[-1]
-    return other if 1 - same.mean(axis=1).min() <= FEW_MARKS else 0
+    off = np.abs(lines[:other].astype(np.int16) - int(np.median(like))) > TOLERANCES[-1]
+    return other if off.mean(axis=1).max() <= FEW_MARKS else 0
 
 
 def _shares(lines: Grey, level: int, tolerance: int, step: int) -> NDArray[np.float64]:

@@ -32,13 +32,16 @@ OUTLINE = 0.75
 Corners = NDArray[np.float32]
 
 
-def is_photograph(picture: Image.Image) -> bool:
+def is_photograph(picture: Image.Image, bordered: bool = False) -> bool:
     """Whether a camera took this.
 
     Args:
         picture: from :func:`ml.pictures.decode.open_image`, with what it keeps of the file in ``info``.
+        bordered: whether a straight border was found, of which a camera takes none: a window's frame is no sheet.
     """
-    return has_camera_tags(picture) or has_colour(picture.info.get("colour")) or sheet(picture) is not None
+    if has_camera_tags(picture) or has_colour(picture.info.get("colour")):
+        return True
+    return not bordered and sheet(picture) is not None
 
 
 def has_camera_tags(picture: Image.Image) -> bool:

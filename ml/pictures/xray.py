@@ -35,10 +35,11 @@ def find(picture: Image.Image) -> Xray:
     Args:
         picture: mode ``L``, any size, from :func:`ml.pictures.decode.open_image` or a DICOM file.
     """
-    if photographs.is_photograph(picture):
-        return Xray(picture, Box(0, 0, *picture.size), [PHOTOGRAPH_OF_FILM])
     box = borders.find(picture)
-    if box == (0, 0, *picture.size):
+    whole = Box(0, 0, *picture.size)
+    if photographs.is_photograph(picture, bordered=box != whole):
+        return Xray(picture, whole, [PHOTOGRAPH_OF_FILM])
+    if box == whole:
         return Xray(picture, box)
     return Xray(picture.crop(box), box, [BORDERS_REMOVED])
 

@@ -93,6 +93,32 @@ def test_a_screenshot_is_cut_to_the_picture_in_it() -> None:
     assert near >= 7
 
 
+def airy() -> Image.Image:
+    """A chest with black air, without noise, down both sides."""
+    picture = Image.new("L", (460, 380))
+    picture.paste(synthetic.xray(3, (360, 380)), (50, 0))
+    return picture
+
+
+def test_air_hides_no_border_that_other_sides_show() -> None:
+    chest = airy()
+    values = np.asarray(chest)
+    assert values[:, :40].max() == 0, "nothing tells a strip from this air"
+    framed = Image.new("L", (540, 460))
+    framed.paste(chest, (40, 40))
+    expected = borders.find(chest)
+    assert borders.find(framed) == tuple(edge + 40 for edge in expected)
+
+
+def test_black_air_is_not_cut_with_a_white_border() -> None:
+    framed = Image.new("L", (460, 460), 255)
+    chest = airy()
+    framed.paste(chest, (0, 40))
+    inside = borders.find(framed)
+    assert (inside.top, inside.bottom) == (40, 420)
+    assert (inside.left, inside.right) == borders.find(chest)[::2]
+
+
 def test_a_large_picture_is_cut_to_a_few_pixels() -> None:
     framed = Image.new("L", (3300, 2600), 255)
     framed.paste(synthetic.xray(1, (2500, 2000)), (500, 300))
