@@ -49,7 +49,7 @@ def photograph(xray: Image.Image, rng: np.random.Generator, side: int = 1200) ->
         seen = _fingers(seen, lies, rng)
     seen = _light(seen, rng)
     blurred = cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.5, 1.6)))
-    noisy = blurred + rng.normal(0, float(rng.uniform(1.5, 6)), blurred.shape).astype(np.float32)
+    noisy = blurred + np.asarray(rng.normal(0, rng.uniform(1.5, 6), blurred.shape), dtype=np.float32)
     picture = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
     stream = io.BytesIO()
     (picture.convert("L") if rng.random() < 0.125 else picture).save(stream, "JPEG", quality=int(rng.integers(55, 93)))
