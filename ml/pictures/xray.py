@@ -45,9 +45,10 @@ def find(picture: Image.Image) -> Xray:
 
 
 def load(source: bytes) -> Image.Image:
-    """The X-ray in a JPEG or PNG, mode ``L``.
+    """The X-ray in a JPEG or PNG that is known to be no photograph, mode ``L``.
 
     Raises:
         ImageError: as :func:`ml.pictures.decode.open_image`.
     """
-    return find(open_image(source)).image
+    picture = open_image(source)
+    return picture.crop(borders.find(picture))
