@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ml.dataset import data
 from ml.errors import BundleError, ExportError, ImageError
+from ml.evaluation import pictures_commands
 from ml.training import recipe as recipes
 
 
@@ -92,6 +93,8 @@ def parser() -> argparse.ArgumentParser:
     novelty.add_argument("--others", type=Path, help="more pictures to measure on; each folder in it is a kind")
     novelty.add_argument("--write", action="store_true", help="put the check into the bundle")
     novelty.set_defaults(run=_novelty)
+
+    pictures_commands.add(commands)
 
     export = commands.add_parser("export", help="write a bundle's network for other runtimes")
     export.add_argument("--model", type=Path, required=True, help="the bundle")

@@ -14,8 +14,7 @@ from ml.inference import engines, novelty
 from ml.inference.engines import Engine
 from ml.inference.novelty import Check, Features, Inputs
 from ml.inference.predict import load_input
-from ml.pictures import augment, out_of_domain
-from ml.pictures.decode import open_image
+from ml.pictures import augment, out_of_domain, xray
 from ml.pictures.preprocess import Preprocessing, to_input
 
 #: Drawings of each kind, and photographs.
@@ -111,7 +110,7 @@ def _inputs(
     """The samples' inputs, ``every`` second one (say) perturbed with this strength."""
     made = []
     for index, sample in enumerate(samples):
-        image = open_image(sample.path.read_bytes())
+        image = xray.load(sample.path.read_bytes())
         if strength and index % every == 0:
             made.append(augment.perturb(image, np.random.default_rng([seed, 2_000_000, index]), strength, spec))
         else:

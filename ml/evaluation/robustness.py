@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from ml.dataset import data
-from ml.pictures import augment
-from ml.pictures.decode import open_image
+from ml.pictures import augment, xray
 from ml.pictures.preprocess import Preprocessing, to_input
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -155,7 +154,7 @@ def validation(
     conditions = list(conditions)
     counts: dict[tuple[int, str], int] = {}
     for index, sample in enumerate(_spread(samples, seed)):
-        image = open_image(sample.path.read_bytes())
+        image = xray.load(sample.path.read_bytes())
         rendition = "small" if max(image.size) <= spec.size else "large"
         counts[sample.label, rendition] = counts.get((sample.label, rendition), 0) + 1
         if limit and counts[sample.label, rendition] > limit:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ml.bundles.bundle import Bundle
 from ml.inference import engines, novelty
 from ml.networks import explain
+from ml.pictures import xray
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import to_input
 
@@ -59,7 +60,11 @@ def benchmark(
         started = time.perf_counter()
         for start in range(0, len(files), max(batches)):
             chunk = files[start : start + max(batches)]
-            read(np.stack([to_input(open_image(file.read_bytes()), bundle.preprocessing) for file in chunk]))
+            read(
+                np.stack(
+                    [to_input(xray.find(open_image(file.read_bytes())).image, bundle.preprocessing) for file in chunk]
+                )
+            )
         from_files = len(files) / (time.perf_counter() - started)
         print(f"  from {len(files)} files: {from_files:6.2f} with maps and warnings")
     if json_file:

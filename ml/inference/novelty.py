@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ml.bundles.bundle import Bundle, sha256
 from ml.errors import BundleError
 from ml.inference.engines import Engine
+from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
 FILE = "novelty.npz"
 CODE = "not_chest_xray"
@@ -188,6 +189,11 @@ def hand_on(source: Bundle, target: Bundle) -> Bundle:
 def warnings_of(check: Check | None, features: Features, inputs: Inputs) -> Sequence[Warnings]:
     """A check's warnings; none without a check."""
     return check.warnings(features, inputs) if check else [[] for _ in inputs]
+
+
+def together(prepared: Warnings, found: Warnings) -> Warnings:
+    """An image's warnings from its preparation and from this check, which has nothing to add on a photograph."""
+    return prepared if PHOTOGRAPH_OF_FILM in prepared else [*found, *prepared]
 
 
 def level(features: Features) -> NDArray[np.float64]:

@@ -17,9 +17,11 @@ from ml.errors import ImageError
 from ml.inference import engines, novelty
 from ml.inference.engines import Engine, Readings
 from ml.networks import explain
-from ml.pictures import dicom
+from ml.pictures import dicom, xray
+from ml.pictures.borders import Box
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
+from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
 BATCH = 16
 
@@ -30,7 +32,8 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     Args:
         model: the bundle's folder.
         files: JPEG, PNG or DICOM. One that cannot be read gets an ``error`` instead of a result; the others go on.
-        json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``.
+        json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``. A photograph of a
+            film has no label.
         heatmaps: folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
             first file.
 
@@ -44,14 +47,16 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     engine, check = engines.load(model), novelty.load(bundle)
     rows: list[dict[str, Any]] = []
     inputs: list[NDArray[np.uint8]] = []
-    sizes: list[tuple[int, int]] = []
+    places: list[tuple[tuple[int, int], Box]] = []
     for file in files:
         row: dict[str, Any] = {"file": str(file), "probability": None, "label": None, "warnings": []}
         rows.append(row)
         try:
-            image, row["warnings"] = _open(file)
-            inputs.append(to_input(image, bundle.preprocessing))
-            sizes.append(image.size)
+            picture, doubts = _open(file)
+            found = xray.find(picture)
+            row["warnings"] = found.warnings + doubts
+            inputs.append(to_input(found.image, bundle.preprocessing))
+            places.append((picture.size, found.box))
         except ImageError as error:
             row["error"] = {"code": error.code, "detail": error.detail}
         except OSError as error:
@@ -60,15 +65,16 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     batch = readings(engine, inputs)
     if batch:
         warnings = novelty.warnings_of(check, batch.features, np.stack(inputs))
-        for (_, row), probability, found in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
+        for (_, row), probability, doubts in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
-            row["label"] = bundle.label(row["probability"])
-            row["warnings"] = found + row["warnings"]
+            row["warnings"] = novelty.together(row["warnings"], doubts)
+            photograph = PHOTOGRAPH_OF_FILM in row["warnings"]
+            row["label"] = None if photograph else bundle.label(row["probability"])
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
-            for (number, row), heatmap, size in zip(readable, explain.to_bytes(batch.maps), sizes, strict=True):
+            for (number, row), heatmap, place in zip(readable, explain.to_bytes(batch.maps), places, strict=True):
                 row["heatmap"] = str(heatmaps / f"{number:04d}-{Path(row['file']).stem}.png")
-                explain.overlay(heatmap, size).save(row["heatmap"])
+                explain.overlay(heatmap, *place).save(row["heatmap"])
     for row in rows:
         print(f"{row['file']}: {_line(row)}")
     if json_file:
@@ -90,7 +96,7 @@ def _line(row: dict[str, Any]) -> str:
     if "error" in row:
         return str(row["error"]["detail"])
     doubts = "".join(f"  {warning['code']}: {warning['detail']}" for warning in row["warnings"])
-    return f"{row['probability']:.4f}  {row['label']}{doubts}"
+    return f"{row['probability']:.4f}  {row['label'] or 'no label'}{doubts}"
 
 
 def load_input(file: Path, spec: Preprocessing) -> NDArray[np.uint8]:
@@ -100,7 +106,7 @@ def load_input(file: Path, spec: Preprocessing) -> NDArray[np.uint8]:
         ImageError: where it is no image that can be read.
         OSError: where the file cannot.
     """
-    return to_input(open_image(file.read_bytes()), spec)
+    return to_input(xray.load(file.read_bytes()), spec)
 
 
 def probabilities(engine: Engine, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -96,17 +96,20 @@ def to_bytes(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(255 * maps / peaks).astype(np.uint8)
 
 
-def overlay(heatmap: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
-    """A map to lay over its image.
+def overlay(heatmap: NDArray[np.uint8], size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+    """A map to lay over its picture.
 
     Args:
         heatmap: ``(h, w)`` from :func:`to_bytes`.
-        size: the image's width and height in pixels.
+        size: the picture's width and height in pixels.
+        box: where the X-ray that was read lies in the picture: left, top, right, bottom.
 
     Returns:
         An image of mode ``RGBA`` in one colour, whose alpha is the map.
     """
-    alpha = Image.fromarray(heatmap).resize(size, Image.Resampling.BICUBIC)
+    left, top, right, bottom = box
+    alpha = Image.new("L", size)
+    alpha.paste(Image.fromarray(heatmap).resize((right - left, bottom - top), Image.Resampling.BICUBIC), (left, top))
     picture = Image.new("RGBA", size, COLOUR)
     picture.putalpha(alpha)
     return picture

@@ -23,6 +23,8 @@ MAX_DECODED_BYTES = 256 * 2**20
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 #: Pixels that are turned into greyscale at a time.
 STRIP = 2_000_000
+#: Of the copy that shows whether a picture has colours: what its longer side is near to, in pixels.
+COLOUR_SIDE = 256
 FORMATS = ("JPEG", "PNG")
 TRUNCATED_HINTS = ("truncated", "broken data stream", "premature end", "broken png", "unexpected end")
 
@@ -65,7 +67,8 @@ def open_image(source: bytes | BinaryIO) -> Image.Image:
     try:
         image.load()
         grey = _to_grey(image)
-        grey.info = image.info  # the camera's orientation among it
+        # The camera's orientation is in it; colour tells a photograph from an X-ray's own file.
+        grey.info = {**image.info, "colour": _small_in_colour(image)}
         ImageOps.exif_transpose(grey, in_place=True)
         return grey
     except (OSError, SyntaxError, ValueError, EOFError) as error:
@@ -144,6 +147,13 @@ def _to_grey(image: Image.Image) -> Image.Image:
     for top, strip in strips:
         grey.paste(strip, (0, top))
     return grey
+
+
+def _small_in_colour(image: Image.Image) -> Image.Image | None:
+    """A small copy of mode ``RGB``; None for a grey picture."""
+    if image.mode not in ("RGB", "RGBA", "CMYK", "YCbCr"):
+        return None
+    return image.reduce(max(1, max(image.size) // COLOUR_SIDE)).convert("RGB")
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:

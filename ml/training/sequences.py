@@ -12,8 +12,7 @@ from PIL import Image
 
 from ml.dataset import data
 from ml.dataset.data import CLASSES
-from ml.pictures import augment
-from ml.pictures.decode import open_image
+from ml.pictures import augment, xray
 from ml.pictures.preprocess import to_tensor
 from ml.training.recipe import Recipe
 
@@ -87,4 +86,4 @@ def one_hot(labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
 
 def decode(sample: data.Sample) -> Image.Image:
     """A sample's image, greyscale."""
-    return open_image(sample.path.read_bytes())
+    return xray.load(sample.path.read_bytes())

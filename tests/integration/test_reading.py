@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from ml.bundles.bundle import Bundle
-from ml.pictures.decode import open_image
+from ml.pictures import xray
 from ml.pictures.preprocess import to_input
 from tests import clients, synthetic
 from tests.service import ROOT, Service, bundle
@@ -172,7 +172,7 @@ def test_the_stored_input_is_what_training_would_see(service: Service) -> None:
     with clients.admin(service) as by:
         result = clients.wait_final(by, clients.upload(by, content).json()["url"])
         stored = Image.open(io.BytesIO(by.get(result["input_url"]).content))
-    expected = to_input(open_image(content), Bundle.read(bundle()).preprocessing)
+    expected = to_input(xray.load(content), Bundle.read(bundle()).preprocessing)
     np.testing.assert_array_equal(np.asarray(stored), expected)
 
 
@@ -182,7 +182,7 @@ def test_real_originals_are_stored_as_training_would_see_them(service: Service, 
         for file in originals[::10]:
             result = clients.wait_final(by, clients.upload(by, file.read_bytes()).json()["url"])
             stored = Image.open(io.BytesIO(by.get(result["input_url"]).content))
-            expected = to_input(open_image(file.read_bytes()), Bundle.read(bundle()).preprocessing)
+            expected = to_input(xray.load(file.read_bytes()), Bundle.read(bundle()).preprocessing)
             np.testing.assert_array_equal(np.asarray(stored), expected)
 
 

@@ -271,12 +271,19 @@ def test_the_strongest_place_is_drawn_fully_unless_all_evidence_is_weak() -> Non
 def test_an_overlay_is_as_large_as_the_image_and_as_opaque_as_the_map() -> None:
     heatmap = np.zeros((14, 14), np.uint8)
     heatmap[2:5, 9:12] = 255
-    picture = explain.overlay(heatmap, (280, 140))
+    picture = explain.overlay(heatmap, (280, 140), (0, 0, 280, 140))
     assert (picture.mode, picture.size) == ("RGBA", (280, 140))
     pixels = np.asarray(picture)
     assert (pixels[..., :3] == explain.COLOUR).all()
     assert pixels[35, 210, 3] == 255
     assert pixels[120, 40, 3] == 0
+
+
+def test_an_overlay_lies_on_the_part_that_was_read() -> None:
+    picture = explain.overlay(np.full((14, 14), 255, np.uint8), (280, 140), (70, 0, 210, 130))
+    opaque = np.asarray(picture)[..., 3] > 0
+    assert opaque[:130, 70:210].all()
+    assert opaque.sum() == 130 * 140
 
 
 def test_a_backend_without_gradients_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

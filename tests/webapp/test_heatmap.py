@@ -52,6 +52,22 @@ def test_a_map_is_drawn_over_the_whole_image(client: Client, image: Image, guest
     assert [alpha.getpixel(place) for place in ((20, 20), (380, 20), (380, 180))] == [0, 0, 0]
 
 
+def test_a_map_lies_on_the_part_that_was_read(client: Client, image: Image, guest: Identity) -> None:
+    """The map of a picture in a border: its lower left corner is that of the X-ray, not that of the picture."""
+    whole = client.get(url(image), headers=headers(guest))
+    image.readings.update(region=[100, 50, 300, 150])
+    answer = client.get(url(image), headers=headers(guest))
+    assert answer["ETag"] != whole["ETag"]
+    with Picture.open(io.BytesIO(answer.content)) as picture:
+        assert picture.size == (400, 200)
+        alpha = picture.getchannel("A")
+    assert alpha.getpixel((105, 145)) == 255
+    assert [alpha.getpixel(place) for place in ((95, 145), (105, 155), (20, 180), (290, 60))] == [0, 0, 0, 0]
+    left, top, right, bottom = alpha.getbbox() or (0, 0, 0, 0)
+    assert (left, bottom) == (100, 150)
+    assert (right, top) <= (300, 150)
+
+
 def test_a_map_is_as_large_as_the_preview(image: Image) -> None:
     with Picture.open(io.BytesIO(heatmaps.png(MAP, 3000, 2000))) as picture:
         assert picture.size == (1000, 667)

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError
 from PIL import Image as Picture
 
 from ml.errors import BundleError
+from ml.evaluation.photographed import photograph
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
 from tests import synthetic
@@ -61,6 +62,30 @@ def test_preview_input_and_facts(
     assert expected.std() > 10, "a blank image would prove nothing"
 
 
+def test_borders_are_cut_off_and_the_place_of_the_rest_is_kept(
+    upload: Upload, django_capture_on_commit_callbacks: Any
+) -> None:
+    chest = synthetic.xray(5, (500, 400))
+    framed = Picture.new("L", (700, 460), 255)
+    framed.paste(chest, (120, 40))
+    image = upload(png(framed))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert tasks.ingest(str(image.pk)) == "ready"
+    made = image.readings.get()
+    assert made.region == [120, 40, 620, 440]
+    assert [warning["code"] for warning in made.warnings] == ["borders_removed"]
+    np.testing.assert_array_equal(np.asarray(stored(made.input.name)), to_input(chest, SPEC))
+    image.refresh_from_db()
+    assert (image.width, image.height) == (700, 460), "the picture shown is that which was sent"
+    assert stored(image.preview.name).size == (700, 460)
+
+
+def test_a_photograph_of_a_film_has_its_warning(upload: Upload) -> None:
+    taken = photograph(synthetic.xray(1, (500, 400)), np.random.default_rng(1))
+    prepared = preparing.prepare(upload(taken.content))
+    assert (prepared.region, [warning["code"] for warning in prepared.warnings]) == ([], ["photograph_of_film"])
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_an_upload_that_browsers_show_is_its_own_preview(upload: Upload, storage: Path, mode: str) -> None:
     content = jpeg(synthetic.xray(3, (1200, 900)).convert(mode))
@@ -82,6 +107,12 @@ def test_what_browsers_would_not_show_gets_a_preview(upload: Upload) -> None:
 def jpeg(picture: Picture.Image) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def png(picture: Picture.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
     return stream.getvalue()
 
 

@@ -17,6 +17,7 @@ from PIL import Image as Picture
 
 from ml.inference.engines import Readings
 from ml.networks import explain
+from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
 from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps
@@ -139,9 +140,25 @@ def test_a_map_is_as_large_as_the_preview(upload: Callable[..., Image], size: tu
 
 def test_the_web_draws_a_map_as_the_command_line_does() -> None:
     values = np.random.default_rng(0).integers(0, 256, (14, 14), dtype=np.uint8)
-    with Picture.open(io.BytesIO(heatmaps.png(values.tobytes(), 300, 200))) as drawn:
-        assert drawn.mode == "RGBA"
-        np.testing.assert_array_equal(np.asarray(drawn), np.asarray(explain.overlay(values, (300, 200))))
+    for region in ([], [40, 10, 260, 180]):
+        with Picture.open(io.BytesIO(heatmaps.png(values.tobytes(), 300, 200, region))) as drawn:
+            assert drawn.mode == "RGBA"
+            box = tuple(region) or (0, 0, 300, 200)
+            np.testing.assert_array_equal(np.asarray(drawn), np.asarray(explain.overlay(values, (300, 200), box)))
+
+
+def test_warnings_of_the_preparation_stay(prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), engine, Check(), Inputs(224, "chest-1.2.0")))
+    cut, taken, both = (prepared(shade) for shade in (204, 205, 3))
+    for image, warning in ((cut, BORDERS_REMOVED), (taken, PHOTOGRAPH_OF_FILM), (both, PHOTOGRAPH_OF_FILM)):
+        image.readings.update(warnings=[warning])
+    assert reader.read_batch([image.pk for image in (cut, taken, both)]) == 3
+    results = [image.result for image in reread(cut, taken, both)]
+    assert [(said.group, [warning["code"] for warning in said.warnings]) for said in results] == [
+        ("positive", ["borders_removed"]),
+        ("unusable", ["photograph_of_film"]),
+        ("unusable", ["photograph_of_film"]),
+    ]
 
 
 def test_only_images_that_are_ready_are_read(prepared: Prepared, engine: Engine) -> None:

@@ -55,8 +55,9 @@ class ResultGroup(models.TextChoices):
     UNUSABLE = "unusable", "Probably no usable chest X-ray"
 
 
-#: The code of the warning that an image looks like no chest X-ray.
-NOT_CHEST_XRAY = "not_chest_xray"
+#: The codes of the warnings that a result says nothing: of an image that looks like no chest X-ray, and of a photograph
+#: of a film or a screen.
+NOT_USABLE = frozenset({"not_chest_xray", "photograph_of_film"})
 #: Where a bundle has no operating point "screening", nothing measured says below which probability an image may be
 #: called negative. This is the lowest screening threshold of the bundles released so far.
 SCREENING_FLOOR = 0.2311
@@ -88,7 +89,7 @@ def group_of(
         warnings: the result's.
     """
     unclear, positive = group_bounds(threshold, operating_points)
-    if any(warning["code"] == NOT_CHEST_XRAY for warning in warnings):
+    if any(warning["code"] in NOT_USABLE for warning in warnings):
         return ResultGroup.UNUSABLE
     if probability >= positive:
         return ResultGroup.POSITIVE

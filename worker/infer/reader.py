@@ -119,10 +119,11 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     started = time.perf_counter()
     answers = _read(reader, token, inputs)
     seconds = time.perf_counter() - started
+    prepared = {one.image_id: one.warnings for one in held}
     results = []
     for pk, answer in answers.items():
         if all(math.isfinite(probability) for probability in answer.probabilities):
-            results.append(_result(reader, pk, answer))
+            results.append(_result(reader, pk, answer, prepared[pk]))
         else:
             reading.fail(token, pk, "model_error", "The model gave no number for this image. Please report it.")
     written = reading.succeed(token, results, reader.model, seconds=seconds)
@@ -134,11 +135,18 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     return written
 
 
-def _result(reader: Reader, image_id: UUID, answer: Answer) -> reading.Result:
+def _result(reader: Reader, image_id: UUID, answer: Answer, prepared: list[dict[str, str]]) -> reading.Result:
+    from ml.inference import novelty
+
     named = dict(zip(reader.bundle.classes, answer.probabilities, strict=True))
     pneumonia = answer.probabilities[-1]
     return reading.Result(
-        image_id, named, pneumonia, reader.bundle.label(pneumonia), warnings=answer.warnings, heatmap=answer.heatmap
+        image_id,
+        named,
+        pneumonia,
+        reader.bundle.label(pneumonia),
+        warnings=novelty.together(prepared, answer.warnings),
+        heatmap=answer.heatmap,
     )
 
 

@@ -10,6 +10,7 @@ from django.core.files.storage import default_storage
 from PIL import Image as Picture
 
 from ml.errors import ImageError
+from ml.pictures import xray
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
 from webapp.studies.models import Image
@@ -57,12 +58,13 @@ def _prepare(image: Image) -> Prepared:
     if image.sha256 not in ("", sha256):
         raise ImageError("file_damaged", "The stored file is not what was uploaded. Please upload it again.")
     picture = open_image(content)
+    found = xray.find(picture)
     folder, name = image.pk.hex[:2], str(image.pk)
     width, height = picture.size
     inputs, hashes = {}, {}
     with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
         for model, preprocessing in models().items():
-            exact = Picture.fromarray(to_input(picture, preprocessing))
+            exact = Picture.fromarray(to_input(found.image, preprocessing))
             # Run lengths suit the flat background, and are the quickest to write and to read.
             encoded = _encoded(exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
             inputs[model] = default_storage.save(f"inputs/{folder}/{name}.{model}.png", ContentFile(encoded))
@@ -73,6 +75,8 @@ def _prepare(image: Image) -> Prepared:
             height=height,
             inputs=inputs,
             input_hashes=hashes,
+            region=[] if found.image is picture else list(found.box),
+            warnings=found.warnings,
             preview=(
                 str(image.file.name)
                 if _can_be_shown(content)

@@ -48,11 +48,11 @@ class ImageHeatmap(APIView):
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
-        values = bytes(image.result.heatmap) if image.result else b""
+        values, region = (bytes(image.result.heatmap), image.result.region) if image.result else (b"", [])
         if not values or not image.width or not image.height:
             raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
         return responses.cached(
             request,
-            hashlib.sha256(values).hexdigest(),
-            lambda: HttpResponse(heatmaps.png(values, image.width, image.height), content_type="image/png"),
+            hashlib.sha256(values + repr(region).encode()).hexdigest(),
+            lambda: HttpResponse(heatmaps.png(values, image.width, image.height, region), content_type="image/png"),
         )

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 
 #: One colour whose opacity is the map, as `python -m ml predict --heatmaps` draws it.
 COLOUR = (255, 96, 16)
@@ -9,13 +10,14 @@ COLOUR = (255, 96, 16)
 PREVIEW_SIDE = 1024
 
 
-def png(values: bytes, width: int, height: int) -> bytes:
+def png(values: bytes, width: int, height: int, region: Sequence[int] = ()) -> bytes:
     """Draw a map at the resolution of its image's preview.
 
     Args:
         values: of :class:`webapp.studies.models.Reading`: a square of bytes, row by row.
         width: of the uploaded image, in pixels.
         height: likewise.
+        region: of :class:`webapp.studies.models.Reading`: where the map lies in the picture.
 
     Returns:
         A PNG of mode ``RGBA`` in one colour, whose alpha is the map.
@@ -32,7 +34,11 @@ def png(values: bytes, width: int, height: int) -> bytes:
     factor = max(1, round(max(width, height) / PREVIEW_SIDE))
     size = (math.ceil(width / factor), math.ceil(height / factor))
     picture = Image.new("RGBA", size, COLOUR)
-    picture.putalpha(Image.frombytes("L", (side, side), values).resize(size, Image.Resampling.BICUBIC))
+    left, top, right, bottom = (round(edge / factor) for edge in region or (0, 0, size[0] * factor, size[1] * factor))
+    shape = (max(1, right - left), max(1, bottom - top))
+    alpha = Image.new("L", size)
+    alpha.paste(Image.frombytes("L", (side, side), values).resize(shape, Image.Resampling.BICUBIC), (left, top))
+    picture.putalpha(alpha)
     stream = io.BytesIO()
     # A smooth picture compresses well even so, in a third of the time.
     picture.save(stream, "PNG", compress_level=1)

@@ -20,6 +20,11 @@ class Reading(models.Model):
     shadow = models.BooleanField(default=False, help_text="of a second model, beside the one that counts")
     priority = models.CharField(max_length=12, choices=Priority, help_text="its image's")
     input = models.FileField(max_length=255, blank=True, help_text="the model's exact input, 8-bit greyscale PNG")
+    region = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="the input's place in the picture, in pixels: left, top, right, bottom; empty where it is all of it",
+    )
     input_sha256 = models.CharField(max_length=64, blank=True, default="")
 
     state = models.CharField(max_length=10, choices=ReadingState, default=ReadingState.READY)

@@ -29,6 +29,8 @@ class Prepared:
     Attributes:
         inputs: the name of the input file for each bundle that will read the image, the primary one first.
         input_hashes: the SHA-256 of each input file, likewise.
+        region: as :attr:`webapp.studies.models.Reading.region`.
+        warnings: ``{code, detail}`` each, of what was found before any model has read it.
     """
 
     sha256: str
@@ -37,6 +39,8 @@ class Prepared:
     preview: str
     inputs: dict[str, str]
     input_hashes: dict[str, str] = field(default_factory=dict)
+    region: list[int] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
 
 
 @atomically
@@ -88,6 +92,8 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
             priority=Priority.BULK if place else image.priority,
             input=name,
             input_sha256=prepared.input_hashes.get(bundle, ""),
+            region=prepared.region,
+            warnings=prepared.warnings,
             dispatched_at=now,
             ready_at=now,
         )

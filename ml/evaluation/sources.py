@@ -1,0 +1,83 @@
+"""Which X-rays the figures on borders and photographs are measured on."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.bundles.bundle import Bundle
+from ml.dataset import data
+from ml.statistics import metrics
+
+#: Labels of an index that are read as the classes.
+LABELS = {"normal": 0, "pneumonia": 1}
+
+
+@dataclass(frozen=True)
+class Source:
+    """X-rays of one origin.
+
+    Attributes:
+        name: of the origin.
+        files: its pictures.
+        truth: ``(n,)`` of 0 and 1, and -1 where it is neither normal nor pneumonia, or not known.
+    """
+
+    name: str
+    files: list[Path]
+    truth: NDArray[np.int64]
+
+
+def held_out(bundle: Bundle, directories: Sequence[Path], limit: int) -> list[data.Sample]:
+    """Files of patients whom a bundle's training held out: one of each patient, at most so many of each class.
+
+    The largest rendition of a file is taken.
+    """
+    recipe = bundle.meta.get("training", {}).get("recipe", {})
+    samples = [sample for directory in directories for sample in data.scan(directory)]
+    _, held = data.split(samples, float(recipe.get("held_out", 0.12)), int(recipe.get("seed", 7)))
+    largest = {sample.patient: sample for sample in sorted(held, key=lambda one: one.path.stat().st_size)}
+    chosen = []
+    for label in range(len(data.CLASSES)):
+        one_each = sorted((s for s in largest.values() if s.label == label), key=lambda one: one.path.name)
+        order = np.random.default_rng(label).permutation(len(one_each))
+        chosen += [one_each[index] for index in sorted(order[:limit])]
+    return chosen
+
+
+def scan(directory: Path) -> Iterator[Source]:
+    """The folders of a folder, each a source. Its ``index.csv``, with ``file`` and ``label``, tells the labels."""
+    index = directory / "index.csv"
+    labels: dict[str, str] = {}
+    if index.exists():
+        with index.open(newline="") as stream:
+            labels = {row["file"]: row["label"].lower() for row in csv.DictReader(stream)}
+    for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in data.SUFFIXES)
+        if files:
+            names = (labels.get(str(file.relative_to(directory)), folder.name.lower()) for file in files)
+            yield Source(folder.name, files, np.array([LABELS.get(name, -1) for name in names]))
+
+
+def figures(truth: NDArray[Any], probability: NDArray[Any], points: dict[str, float]) -> dict[str, float]:
+    """ROC AUC, and accuracy, sensitivity and specificity at each operating point, of those with a label."""
+    known = truth >= 0
+    if not known.any():
+        return {}
+    found: dict[str, float] = {"n": int(known.sum())}
+    for name, threshold in points.items():
+        measured = metrics.measure(truth[known], probability[known], threshold)
+        found["roc_auc"] = measured["roc_auc"]
+        for figure in ("accuracy", "recall", "specificity"):
+            found[f"{figure}, {name}"] = measured[figure]
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def row(name: str, found: dict[str, float]) -> str:
+    """Figures on a line for people."""
+    cells = (f"{label} {value:g}" for label, value in found.items())
+    return f"  {name:<34} {'; '.join(cells)}"

@@ -1,0 +1,137 @@
+"""Whether a picture is a camera's photograph of a film or a screen, and not the X-ray's own file.
+
+Three things tell, each enough alone: what the camera wrote into the file; colour where an X-ray is grey, for neither a
+lamp nor a sensor is; and a sheet or screen seen at an angle in front of something else.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+#: EXIF tags that only a camera has a reason to write: exposure time, aperture, sensitivity, focal length.
+CAMERA_TAGS = frozenset({33434, 33437, 34855, 37386})
+EXIF_IFD = 0x8769
+#: The difference between a pixel's strongest and weakest channel from which it has colour, and the share of the pixels
+#: in the picture's middle that have.
+CHROMA, COLOURED = 5, 0.3
+#: The longer side at which a sheet is searched for.
+SIDE = 400
+#: Grey levels at which it is told from what is around it.
+LEVELS = (40, 80, 120, 160, 200)
+#: A sheet's least and largest share of the picture, and how far, in degrees, its sides lean at least.
+SMALLEST, LARGEST, LEAN = 0.12, 0.97, 1.5
+#: The spread of what lies around a sheet, in grey levels, below which it is a border and no room.
+ROOM = 6.0
+#: The share of a sheet's outline that must be an edge.
+OUTLINE = 0.75
+
+Corners = NDArray[np.float32]
+
+
+def is_photograph(picture: Image.Image, bordered: bool = False) -> bool:
+    """Whether a camera took this.
+
+    Args:
+        picture: from :func:`ml.pictures.decode.open_image`, with what it keeps of the file in ``info``.
+        bordered: whether a straight border was found, of which a camera takes none: a window's frame is no sheet.
+    """
+    if has_camera_tags(picture) or has_colour(picture.info.get("colour")):
+        return True
+    return not bordered and sheet(picture) is not None
+
+
+def has_camera_tags(picture: Image.Image) -> bool:
+    try:
+        tags = picture.getexif().get_ifd(EXIF_IFD)
+    except Exception:  # noqa: BLE001  (whatever Pillow makes of damaged EXIF: then it tells nothing)
+        return False
+    return len(CAMERA_TAGS & tags.keys()) >= 2
+
+
+def has_colour(small: Image.Image | None) -> bool:
+    """Whether the middle of a picture, where the X-ray is, has colour.
+
+    Args:
+        small: mode ``RGB``; None for a grey picture.
+    """
+    if small is None:
+        return False
+    pixels = np.asarray(small, dtype=np.int16)
+    height, width = pixels.shape[:2]
+    middle = pixels[height // 5 : height - height // 5, width // 5 : width - width // 5]
+    return float(np.mean(np.ptp(middle, axis=2) >= CHROMA)) >= COLOURED
+
+
+def sheet(picture: Image.Image) -> Corners | None:
+    """The corners of a film or screen that is seen at an angle.
+
+    Returns:
+        ``(4, 2)``: x and y in the picture's pixels; top left, top right, bottom right, bottom left. None without one.
+    """
+    factor = max(picture.size) / SIDE
+    size = round(picture.width / factor), round(picture.height / factor)
+    small = np.asarray(picture.resize(size, reducing_gap=2.0))
+    smooth = cv2.bilateralFilter(small, 5, 30, 5)
+    edges = cv2.dilate(cv2.Canny(smooth, 20, 60), np.ones((3, 3), np.uint8))
+    best: tuple[float, Corners] | None = None
+    masks = [edges, *(np.where(smooth > level, np.uint8(255), np.uint8(0)) for level in LEVELS)]
+    for mask in masks:
+        for one in (mask, 255 - mask):
+            for outline in cv2.findContours(one, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]:
+                if (corners := _corners(outline, small.size)) is None or not _is_seen_at_an_angle(corners):
+                    continue
+                if _around(small, corners) < ROOM or _outlined(edges, corners) < OUTLINE:
+                    continue
+                area = cv2.contourArea(corners)
+                if best is None or area > best[0]:
+                    best = area, corners
+    return None if best is None else best[1] * np.float32(factor)
+
+
+def rectified(picture: Image.Image, corners: Corners) -> Image.Image:
+    """A sheet as seen from the front, in its own size."""
+    top, right, bottom, left = (float(np.linalg.norm(b - a)) for a, b in pairwise([*corners, corners[0]]))
+    width, height = round(max(top, bottom)), round(max(left, right))
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    turn = cv2.getPerspectiveTransform(corners, target)
+    return Image.fromarray(cv2.warpPerspective(np.asarray(picture), turn, (width, height), flags=cv2.INTER_AREA))
+
+
+def _corners(outline: NDArray[Any], pixels: int) -> Corners | None:
+    """The four corners of an outline, in their order, where it has four."""
+    hull = cv2.convexHull(outline)
+    area = cv2.contourArea(hull)
+    if not SMALLEST * pixels <= area <= LARGEST * pixels:
+        return None
+    four = cv2.approxPolyDP(hull, 0.03 * cv2.arcLength(hull, True), True).reshape(-1, 2).astype(np.float32)
+    if len(four) != 4 or cv2.contourArea(four) < 0.9 * area:
+        return None
+    middle = four.mean(axis=0)
+    four = four[np.argsort(np.arctan2(four[:, 1] - middle[1], four[:, 0] - middle[0]))]
+    return np.roll(four, -int(np.argmin(four.sum(axis=1))), axis=0)
+
+
+def _is_seen_at_an_angle(corners: Corners) -> bool:
+    leans = [abs((np.degrees(np.arctan2(*(b - a)[::-1])) + 45) % 90 - 45) for a, b in pairwise([*corners, corners[0]])]
+    return max(leans) >= LEAN and max(leans) < 35
+
+
+def _around(small: NDArray[np.uint8], corners: Corners) -> float:
+    outside = cv2.fillConvexPoly(np.ones(small.shape, np.uint8), corners.astype(np.int32), 0)
+    values = small[outside > 0]
+    return float(values.std()) if len(values) > 0.03 * small.size else 0.0
+
+
+def _outlined(edges: NDArray[Any], corners: Corners) -> float:
+    """The least share of a side that is an edge."""
+    shares = []
+    near = cv2.dilate(edges, np.ones((3, 3), np.uint8))
+    for a, b in pairwise([*corners, corners[0]]):
+        points = np.rint(a + (b - a) * np.linspace(0.05, 0.95, 60)[:, np.newaxis]).astype(int)
+        points = points.clip(0, (near.shape[1] - 1, near.shape[0] - 1))
+        shares.append(float((near[points[:, 1], points[:, 0]] > 0).mean()))
+    return min(shares)

@@ -1,0 +1,144 @@
+"""Borders around an X-ray are found and cut off; an X-ray without any is left alone."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from ml.evaluation import bordered
+from ml.pictures import borders, xray
+from ml.pictures.decode import open_image
+from ml.pictures.warnings import BORDERS_REMOVED
+from tests import synthetic
+
+SIZE = (450, 350)
+
+
+def chest(seed: int) -> Image.Image:
+    return synthetic.xray(seed, SIZE)
+
+
+def as_jpeg(picture: Image.Image) -> Image.Image:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=90)
+    return Image.open(stream).convert("L")
+
+
+def far(box: borders.Box, left: int, top: int) -> int:
+    """How many pixels the worst side of a box is from the X-ray's."""
+    return max(
+        abs(box.left - left),
+        abs(box.top - top),
+        abs(box.right - left - SIZE[0]),
+        abs(box.bottom - top - SIZE[1]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("size", [(224, 224), SIZE, (1300, 1000)])
+def test_an_xray_without_borders_is_left_alone(seed: int, size: tuple[int, int]) -> None:
+    for picture in (synthetic.xray(seed, size), as_jpeg(synthetic.xray(seed, size))):
+        found = xray.find(picture)
+        assert found.box == (0, 0, *size)
+        assert found.image is picture
+        assert found.warnings == []
+
+
+def test_air_beside_a_body_is_no_border() -> None:
+    """A round body, black air on its sides that is near-constant along whole edges."""
+    picture = Image.new("L", (600, 500))
+    pen = ImageDraw.Draw(picture)
+    pen.ellipse((60, -150, 540, 900), fill=120)
+    pen.ellipse((140, 60, 290, 460), fill=50)
+    pen.ellipse((310, 60, 460, 460), fill=50)
+    values = np.asarray(picture, dtype=float) + np.random.default_rng(0).normal(0, 1.5, (500, 600))
+    air = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    assert borders.find(air) == (0, 0, 600, 500)
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+@pytest.mark.parametrize(("share", "sides"), [(0.01, "r"), (0.02, "lr"), (0.05, "tb"), (0.05, "l"), (0.1, "ltrb")])
+def test_strips_are_cut(share: float, sides: str, level: int) -> None:
+    wide = round(SIZE[0] * share)
+    for seed in range(3):
+        framed = as_jpeg(bordered.strip(share, sides, level)(chest(seed), np.random.default_rng(0)))
+        found = xray.find(framed)
+        assert far(found.box, wide * ("l" in sides), wide * ("t" in sides)) <= 2
+        assert found.image.size == (found.box.width, found.box.height)
+        assert found.warnings == [BORDERS_REMOVED]
+
+
+@pytest.mark.parametrize("ratio", [4 / 3, 16 / 9, 1.0, 3 / 4])
+@pytest.mark.parametrize("level", [0, 255])
+def test_letterboxes_are_cut(ratio: float, level: int) -> None:
+    framed = as_jpeg(bordered.letterbox(ratio, level)(chest(4), np.random.default_rng(0)))
+    left, top = (framed.width - SIZE[0]) // 2, (framed.height - SIZE[1]) // 2
+    assert far(borders.find(framed), left, top) <= 2
+
+
+def test_letters_in_a_strip_do_not_save_it() -> None:
+    framed = bordered.strip(0.1, "t", 0)(chest(2), np.random.default_rng(0))
+    ImageDraw.Draw(framed).text((20, 12), "R  12:47:54", fill=255)
+    assert far(borders.find(framed), 0, 45) <= 2
+
+
+def test_a_screenshot_is_cut_to_the_picture_in_it() -> None:
+    near = 0
+    for seed in range(8):
+        screen = as_jpeg(bordered.screenshot(chest(seed), np.random.default_rng(seed)))
+        box = borders.find(screen)
+        near += abs(box.width / box.height - SIZE[0] / SIZE[1]) < 0.04 and box.width < 0.85 * screen.width
+    assert near >= 7
+
+
+def airy() -> Image.Image:
+    """A chest with black air, without noise, down both sides."""
+    picture = Image.new("L", (460, 380))
+    picture.paste(synthetic.xray(3, (360, 380)), (50, 0))
+    return picture
+
+
+def test_air_hides_no_border_that_other_sides_show() -> None:
+    chest = airy()
+    values = np.asarray(chest)
+    assert values[:, :40].max() == 0, "nothing tells a strip from this air"
+    framed = Image.new("L", (540, 460))
+    framed.paste(chest, (40, 40))
+    expected = borders.find(chest)
+    assert borders.find(framed) == tuple(edge + 40 for edge in expected)
+
+
+def test_black_air_is_not_cut_with_a_white_border() -> None:
+    framed = Image.new("L", (460, 460), 255)
+    chest = airy()
+    framed.paste(chest, (0, 40))
+    inside = borders.find(framed)
+    assert (inside.top, inside.bottom) == (40, 420)
+    assert (inside.left, inside.right) == borders.find(chest)[::2]
+
+
+def test_a_large_picture_is_cut_to_a_few_pixels() -> None:
+    framed = Image.new("L", (3300, 2600), 255)
+    framed.paste(synthetic.xray(1, (2500, 2000)), (500, 300))
+    assert np.abs(np.subtract(borders.find(framed), (500, 300, 3000, 2300))).max() <= 4
+
+
+def test_what_is_left_is_never_smaller_than_an_xray_may_be() -> None:
+    for picture in (Image.new("L", (300, 300)), Image.new("L", (64, 64), 200)):
+        assert borders.find(picture) == (0, 0, *picture.size)
+    dot = Image.new("L", (600, 600))
+    dot.paste(synthetic.xray(1, (40, 40)), (280, 280))
+    assert borders.find(dot) == (0, 0, 600, 600)
+
+
+@pytest.mark.real_data
+def test_full_size_originals_are_left_alone(originals: list[Path]) -> None:
+    """One of the 60 does have two strips, beside which nothing is lost."""
+    changed = []
+    for file in originals:
+        picture = open_image(file.read_bytes())
+        if borders.find(picture) != (0, 0, *picture.size):
+            changed.append(file.stem)
+    assert changed == ["person972_bacteria_2897"]
