@@ -11,7 +11,8 @@ from ml.errors import ImageError
 from ml.pictures.depth import STRIP, Samples, to_grey
 from ml.pictures.formats import heif, jpeg, pdf, pillow, png, tiff
 from ml.pictures.formats.contents import Contents, corrupt, truncated
-from ml.pictures.formats.kinds import kind
+from ml.pictures.formats.kinds import kind, unread
+from ml.pictures.metadata import EXIF
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ READERS: dict[str, Callable[[bytes], Contents]] = {
     "heic": heif.read,
     "pdf": pdf.read,
 }
+#: Of the copy that shows whether a picture has colours: what its longer side is near to, in pixels.
+COLOUR_SIDE = 256
 TRUNCATED_HINTS = ("truncated", "premature end", "unexpected end", "end of file")
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,7 +47,8 @@ class Decoded:
     """A decoded file.
 
     Attributes:
-        image: mode ``L``, upright, of any size within the limits.
+        image: mode ``L``, upright, of any size within the limits. ``info["colour"]`` is a small copy of mode ``RGB``,
+            None for a grey picture.
         warnings: ``{code, detail}`` each: ``metadata_ignored`` and ``end_missing``.
         browsers_show: whether a browser shows the file as it was read.
     """
@@ -62,13 +66,15 @@ def read(content: bytes) -> Decoded:
     makes another picture. Other metadata never decides whether a file is read.
 
     Raises:
-        ImageError: with the code ``file_empty``, ``not_an_image``, ``image_too_small``, ``image_too_large``,
-            ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``, ``several_pictures``,
-            ``pdf_encrypted`` or ``pdf_without_picture``.
+        ImageError: with the code ``file_empty``, ``not_an_image``, ``format_not_supported``, ``image_too_small``,
+            ``image_too_large``, ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``,
+            ``several_pictures``, ``pdf_encrypted`` or ``pdf_without_picture``.
     """
     if not content:
         raise ImageError("file_empty", "The file is empty. Please choose the image again.")
     reader = READERS.get(kind(content) or "")
+    if reader is None and (name := unread(content)):
+        raise ImageError("format_not_supported", f"{name} is not read here. Please export a PNG or TIFF.")
     if reader is None:
         raise ImageError(
             "not_an_image", "This is no image that can be read here. Please export the X-ray as JPEG, PNG or TIFF."
@@ -76,18 +82,21 @@ def read(content: bytes) -> Decoded:
     try:
         contents = reader(content)
         image = _upright(_grey(contents), contents.about.orientation)
+        # Colour tells a photograph from an X-ray's own file.
+        image.info = {"colour": _small_in_colour(contents.pixels)}
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever they meet: it is the file's fault
+        if "memory" in str(error).lower():
+            raise MemoryError from error
         logger.info("a decoder failed", exc_info=True)
         raise _broken(error) from error
     notes = list(contents.notes)
     if contents.about.ignored:
-        parts = ", ".join(contents.about.ignored)
-        notes.append({
-            "code": "metadata_ignored",
-            "detail": f"Damaged beside the pixels, and ignored: {parts}. Check that the picture is the right way up.",
-        })  # fmt: skip
+        detail = f"Damaged beside the pixels, and ignored: {', '.join(contents.about.ignored)}."
+        if EXIF in contents.about.ignored:
+            detail += " Check that the picture is the right way up."
+        notes.append({"code": "metadata_ignored", "detail": detail})
     return Decoded(image, notes, contents.browsers_show)
 
 
@@ -113,7 +122,24 @@ def _grey(contents: Contents) -> Image.Image:
             grey.paste(_over_black(strip), (0, top))
     else:
         grey = image.convert("L")
-    return grey if tone is None else grey.point(np.rint(tone * 255).astype(int).tolist())
+    if tone is None:
+        return grey
+    shown = np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(tone)), tone)
+    return grey.point(np.rint(shown * 255).astype(int).tolist())
+
+
+def _small_in_colour(pixels: Image.Image | Samples) -> Image.Image | None:
+    """A small copy of mode ``RGB``; None for a grey picture."""
+    if isinstance(pixels, Samples):
+        if pixels.values.ndim < 3 or pixels.values.shape[2] < 3:
+            return None
+        step = max(1, max(pixels.values.shape[:2]) // COLOUR_SIDE)
+        parts = pixels.values[::step, ::step, :3].astype(np.float32) / pixels.white
+        return Image.fromarray(np.rint(np.clip(parts, 0, 1) * 255).astype(np.uint8))
+    if pixels.mode not in ("RGB", "RGBA", "CMYK", "YCbCr", "P"):
+        return None
+    coloured = pixels.convert("RGB") if pixels.mode == "P" else pixels
+    return coloured.reduce(max(1, max(pixels.size) // COLOUR_SIDE)).convert("RGB")
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -47,7 +47,8 @@ def to_grey(samples: Samples, tone: NDArray[np.float32] | None = None) -> Image.
     """
     height, width = samples.values.shape[:2]
     step = max(1, height * width // SAMPLED)
-    low, high = _range(np.concatenate([strip.ravel()[::step] for _, strip in _strips(samples, tone)]))
+    # Copies: what is a view would keep all strips in memory.
+    low, high = _range(np.concatenate([strip.ravel()[::step].copy() for _, strip in _strips(samples, tone)]))
     grey = Image.new("L", (width, height))
     for top, strip in _strips(samples, tone):
         scaled = (np.nan_to_num(strip, nan=low) - low) * (255.0 / (high - low or 1.0))
@@ -75,9 +76,7 @@ def _strips(samples: Samples, tone: NDArray[np.float32] | None) -> Iterator[tupl
         yield top, _greys(samples, samples.values[top : top + rows], tone)
 
 
-def _greys(
-    samples: Samples, values: NDArray[np.generic], tone: NDArray[np.float32] | None
-) -> NDArray[np.float32]:
+def _greys(samples: Samples, values: NDArray[np.generic], tone: NDArray[np.float32] | None) -> NDArray[np.float32]:
     channels = values.shape[2] if values.ndim == 3 else 1
     parts = values.reshape(*values.shape[:2], channels).astype(np.float32)
     grey = parts[..., :3] @ LUMA if channels > 2 else parts[..., 0]

@@ -18,9 +18,10 @@ MAX_BYTES = 2**23
 #: read without theirs, and the strongest of these (Apple's Generic Gray Profile, gamma 1.8) changes up to 0.075.
 SLIGHT = 0.125
 ORIENTATION = 0x0112
+IN_XMP = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
+EXIF = "the EXIF block"
 #: PNG's gAMA of sRGB, in hundred-thousandths: the exponent that a display undoes.
 SRGB_GAMMA = 45455
-GREYS = np.linspace(0, 1, 256, dtype=np.float32)
 
 
 @dataclass
@@ -29,7 +30,8 @@ class Metadata:
 
     Attributes:
         orientation: as EXIF counts, 1 to 8.
-        tone: the grey to show, 0 to 1, for 256 values from black to white; None where values are shown as they are.
+        tone: the grey to show, 0 to 1, for values evenly spaced from black to white; None where they are shown as they
+            are.
         ignored: what is damaged, in words.
         from_xmp: whether only XMP, which browsers do not ask, names the orientation.
     """
@@ -45,8 +47,10 @@ class Metadata:
 
     def read_orientation(self, exif: bytes | None, xmp: bytes | None) -> None:
         """Take the orientation from EXIF or, where that has none, from XMP."""
-        self.orientation = (exif and self._from_exif(exif)) or 1
-        if self.orientation == 1 and xmp and (match := re.search(rb'tiff:Orientation(?:\s*=\s*["\']|>)\s*([1-8])', xmp)):
+        named = self._from_exif(exif) if exif else None
+        if named:
+            self.orientation = named
+        elif xmp and (match := IN_XMP.search(xmp)):
             self.orientation, self.from_xmp = int(match[1]), True
 
     def _from_exif(self, exif: bytes) -> int | None:
@@ -57,7 +61,7 @@ class Metadata:
                 parsed.load(exif)
                 value = parsed.get(ORIENTATION)
         except Exception:  # noqa: BLE001  (damaged EXIF raises anything)
-            self.ignore("the EXIF block")
+            self.ignore(EXIF)
             value = _get(parsed)
         return value if isinstance(value, int) and 1 <= value <= 8 else None
 
@@ -91,12 +95,12 @@ class Metadata:
     def read_gamma(self, gamma: int) -> None:
         """Take the tone curve from PNG's gAMA, in hundred-thousandths."""
         if gamma:
-            self._use(GREYS ** np.float32(SRGB_GAMMA / gamma))
+            self._use(np.linspace(0, 1, 65536, dtype=np.float32) ** np.float32(SRGB_GAMMA / gamma))
         else:
             self.ignore("the gamma")
 
     def _use(self, tone: NDArray[np.float32]) -> None:
-        if np.abs(tone - GREYS).max() > SLIGHT:
+        if np.abs(tone - np.linspace(0, 1, len(tone))).max() > SLIGHT:
             self.tone = tone
 
 

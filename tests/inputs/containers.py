@@ -176,9 +176,10 @@ EXACT: dict[str, Builder] = {
        for mode in ("L", "LA", "RGB", "RGBA")},
     **{f"PNG {bits} bits in 16 {mode}": lambda p, mode=mode, bits=bits: png(deep(p, bits), mode=mode)
        for mode in ("L", "LA", "RGB", "RGBA") for bits in (10, 12, 14)},
-    "PNG interlaced": lambda p: imagecodecs_png_interlaced(p),
+    "PNG interlaced": lambda p: interlaced_png(p),
     "TIFF": tiff,
-    **{f"TIFF {way}": lambda p, way=way: tiff(p, compression=way) for way in ("lzw", "deflate", "packbits", "zstd", "lzma")},
+    **{f"TIFF {way}": lambda p, way=way: tiff(p, compression=way)
+       for way in ("lzw", "deflate", "packbits", "zstd", "lzma")},
     "TIFF lzw predictor": lambda p: tiff(p, compression="lzw", predictor=2),
     "TIFF tiled": lambda p: tiff(p, tile=(64, 64)),
     "TIFF big-endian": lambda p: tiff(p, byteorder=">"),
@@ -241,11 +242,15 @@ LOSSY: dict[str, Builder] = {
 CONTAINERS = {**EXACT, **LOSSY}
 
 
-def imagecodecs_png_interlaced(pixels: Pixels) -> bytes:
+#: First column and row of each pass, and the steps to the next.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def interlaced_png(pixels: Pixels) -> bytes:
     """Adam7: seven pictures, each of every so many pixels."""
     height, width = pixels.shape
     data = b""
-    for x, y, across, down in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)):
+    for x, y, across, down in ADAM7:
         part = pixels[y::down, x::across]
         if part.size:
             data += np.hstack([np.zeros((len(part), 1), np.uint8), part]).tobytes()

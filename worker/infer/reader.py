@@ -120,9 +120,10 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     answers = _read(reader, token, inputs)
     seconds = time.perf_counter() - started
     results = []
+    prepared = {one.image_id: one.warnings for one in held}
     for pk, answer in answers.items():
         if all(math.isfinite(probability) for probability in answer.probabilities):
-            results.append(_result(reader, pk, answer))
+            results.append(_result(reader, pk, answer, prepared[pk]))
         else:
             reading.fail(token, pk, "model_error", "The model gave no number for this image. Please report it.")
     written = reading.succeed(token, results, reader.model, seconds=seconds)
@@ -134,12 +135,12 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     return written
 
 
-def _result(reader: Reader, image_id: UUID, answer: Answer) -> reading.Result:
+def _result(reader: Reader, image_id: UUID, answer: Answer, found: list[dict[str, str]]) -> reading.Result:
+    """An answer's result, with the warnings that were found when the image was prepared."""
     named = dict(zip(reader.bundle.classes, answer.probabilities, strict=True))
     pneumonia = answer.probabilities[-1]
-    return reading.Result(
-        image_id, named, pneumonia, reader.bundle.label(pneumonia), warnings=answer.warnings, heatmap=answer.heatmap
-    )
+    label, warnings = reader.bundle.label(pneumonia), [*answer.warnings, *found]
+    return reading.Result(image_id, named, pneumonia, label, warnings=warnings, heatmap=answer.heatmap)
 
 
 def _record(written: Sequence["Reading"], batch_size: int, seconds: float) -> None:

@@ -11,6 +11,8 @@ from ml.pictures.depth import Samples
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
+# The limits here are stricter, and refuse with a code.
+Image.MAX_IMAGE_PIXELS = None
 #: Bytes that Pillow keeps a pixel in; those of all other modes are 4.
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 

@@ -23,11 +23,11 @@ def read(content: bytes) -> Contents:
     check_size(*file.size)
     one_picture(len(file))
     mode, _, bits = file.mode.partition(";")
-    # The decoder keeps the picture as it is stored and as it gives it.
-    check_memory(*file.size, deep_bytes(*file.size, CHANNELS.get(mode, 4), sample=2 if bits else 1, copies=2))
+    # The decoder keeps the picture as it is stored and as it gives it, of which a copy is made.
+    check_memory(*file.size, deep_bytes(*file.size, CHANNELS.get(mode, 4), sample=2 if bits else 1, copies=3))
     about = Metadata()
     # Its own properties turn the picture, and the decoder does that; the orientation in EXIF only repeats them.
     if profile := file.info.get("icc_profile"):
         about.read_profile(profile)
-    values = np.asarray(file)
+    values = np.array(file)  # a copy: the memory belongs to the decoder
     return Contents(Samples(values, 2.0 ** int(bits) - 1) if bits else Image.fromarray(values), about)

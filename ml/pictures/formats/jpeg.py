@@ -9,13 +9,16 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
+from ml.pictures import limits
 from ml.pictures.depth import Samples
 from ml.pictures.formats.contents import Contents, corrupt, decoded_bytes, deep_bytes, truncated, unsupported
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
-SOS, DNL, APP0, APP1, APP2, APP14 = 0xDA, 0xDC, 0xE0, 0xE1, 0xE2, 0xEE
+SOS, APP1, APP2 = 0xDA, 0xE1, 0xE2
+#: What says which colours the values are: JFIF's and Adobe's segments.
+COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 #: Quantisation, Huffman and arithmetic tables, restarts, and JPEG-LS' parameters.
 TABLES = (0xDB, 0xC4, 0xCC, 0xDD, 0xF8)
 HUFFMAN, PROGRESSIVE, LOSSLESS, ARITHMETIC, JPEG_LS = (0xC0, 0xC1), (0xC2, 0xCA), 0xC3, (0xC9, 0xCA), 0xF7
@@ -97,23 +100,24 @@ def _parse(content: bytes, start: int) -> File:
         if length < 2 or len(segment) < length - 2:
             break
         at += length
-        if marker == APP0 and segment.startswith(b"JFIF\0") or marker == APP14 and segment.startswith(b"Adobe"):
-            _keep(file, marker, segment)
-        elif marker in TABLES:
-            _keep(file, marker, segment)
-        elif marker in FRAMES:
-            if file.frame:
-                raise unsupported("A hierarchical JPEG")
+        if marker in FRAMES:
             _frame(file, marker, segment)
         elif marker == SOS:
             at = _scan(file, content, segment, at)
-        elif marker == APP1 and segment.startswith(b"Exif\0") and not file.exif:
-            file.exif = segment
-        elif marker == APP1 and segment.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
-            file.xmp += segment
-        elif marker == APP2 and segment.startswith(b"ICC_PROFILE\0"):
-            file.profile.append(segment[14:])
+        else:
+            _take(file, marker, segment)
     return file
+
+
+def _take(file: File, marker: int, segment: bytes) -> None:
+    if marker in TABLES or (marker in COLOURS and segment.startswith(COLOURS[marker])):
+        _keep(file, marker, segment)
+    elif marker == APP1 and segment.startswith(b"Exif\0") and not file.exif:
+        file.exif = segment
+    elif marker == APP1 and segment.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
+        file.xmp += segment
+    elif marker == APP2 and segment.startswith(b"ICC_PROFILE\0"):
+        file.profile.append(segment[14:])
 
 
 def _keep(file: File, marker: int, segment: bytes) -> None:
@@ -121,6 +125,8 @@ def _keep(file: File, marker: int, segment: bytes) -> None:
 
 
 def _frame(file: File, marker: int, segment: bytes) -> None:
+    if file.frame:
+        raise unsupported("A hierarchical JPEG")
     if len(segment) < 6 or len(segment) < 6 + 3 * segment[5]:
         raise corrupt()
     file.frame = marker
@@ -166,10 +172,12 @@ def _decoded(file: File, content: bytes) -> Image.Image | Samples:
     decode = imagecodecs.jpegls_decode if file.frame == JPEG_LS else imagecodecs.jpeg8_decode
     try:
         values = np.asarray(decode(content))
-    except (imagecodecs.Jpeg8Error, imagecodecs.JpeglsError, RuntimeError, ValueError) as error:
+    except (imagecodecs.Jpeg8Error, imagecodecs.JpeglsError) as error:
         if "nsupported" in str(error) or "not implemented" in str(error).lower():
             raise unsupported(f"A JPEG of this kind with {file.precision} bits") from error
-        raise corrupt() from error
+        if not file.ended:
+            raise truncated() from error
+        raise
     return Image.fromarray(values) if values.dtype == np.uint8 else Samples(values, 2.0**file.precision - 1)
 
 
@@ -177,11 +185,8 @@ def _eight_bits(file: File, content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content), formats=["JPEG"])
     gathered = _gathered_bytes(file)
     # A large JPEG in colour is read as the grey that it holds.
-    if image.mode == "RGB":
-        from ml.pictures import limits
-
-        if decoded_bytes(image) + gathered > limits.MAX_DECODED_BYTES:
-            image.draft("L", image.size)
+    if image.mode == "RGB" and decoded_bytes(image) + gathered > limits.MAX_DECODED_BYTES:
+        image.draft("L", image.size)
     check_memory(*image.size, decoded_bytes(image) + gathered)
     image.load()
     return image

@@ -1,16 +1,20 @@
 """PDF with one scanned page: the page's picture, at its own resolution."""
 
 import math
+import re
 
 import pypdfium2
 from pypdfium2 import raw
 
 from ml.errors import ImageError
 from ml.pictures.formats.contents import Contents, one_picture, unsupported
+from ml.pictures.formats.pillow import jpeg2000_bits
 from ml.pictures.limits import check_memory, check_size
 
 #: Share of the page that its pictures cover at least.
 SCANNED = 0.5
+#: PDFium reads no more than 8 bits. A picture's dictionary is never compressed, so that this is found.
+DEEP = re.compile(rb"/BitsPerComponent\s+16\b")
 #: Bytes of a pixel as it is stored and as it is drawn.
 PIXEL_BYTES = 8
 
@@ -32,6 +36,8 @@ def read(content: bytes) -> Contents:
         raise ImageError("image_corrupt", "The PDF is damaged or cut off. Please export it again.") from error
     try:
         one_picture(len(document), "pages")
+        if DEEP.search(content):
+            raise unsupported("A PDF with a picture of 16 bits")
         if not len(document):
             raise _without_picture()
         return _page(document)
@@ -70,8 +76,8 @@ def _scale(image: pypdfium2.PdfImage, box: tuple[float, float, float, float]) ->
     """Pixels for each of the page's units; a picture may lie turned on the page."""
     columns, rows = image.get_px_size()
     check_memory(columns, rows, columns * rows * PIXEL_BYTES)
-    if image.get_metadata().bits_per_pixel in (16, 48, 64):
-        raise unsupported("A PDF with a picture of 16 bits")
+    if "JPXDecode" in image.get_filters() and jpeg2000_bits(bytes(image.get_data())) > 8:
+        raise unsupported("A PDF with a JPEG 2000 of more than 8 bits")
     left, bottom, right, top = box
     # A little less, so that no rounding adds a row.
     return max(columns, rows) / max(right - left, top - bottom, 1e-6) * (1 - 1e-6)

@@ -14,6 +14,7 @@ from ml.pictures.metadata import Metadata
 
 #: A JPEG 2000 codestream's start, and its first segment, which tells sizes.
 SIZ = b"\xff\x4f\xff\x51"
+SIGNED = 128
 
 
 def bmp(content: bytes) -> Contents:
@@ -53,19 +54,31 @@ def jpeg2000(content: bytes) -> Contents:
     """Decode a JPEG 2000, in its file format or bare, at its depth."""
     image = header(content, ["JPEG2000"])
     about = _about(image)
-    place = content.find(SIZ)
-    (channels,) = struct.unpack(">H", content[place + 40 : place + 42])
-    depths = content[place + 42 : place + 42 + 3 * channels : 3]
+    depths = _jpeg2000_depths(content)
+    channels = len(depths)
     # 32 bits a sample are what its decoder works with.
     check_memory(*image.size, deep_bytes(*image.size, max(1, channels), sample=4, copies=2))
-    if max(depths, default=0) & 0x7F < 8 and not any(depth & 0x80 for depth in depths):
+    if jpeg2000_bits(content) <= 8 and not any(depth & SIGNED for depth in depths):
         image.load()
         return Contents(image, about)
     if channels > 4 or len(set(depths)) > 1:
         raise unsupported("A JPEG 2000 with channels of these kinds")
-    bits = (depths[0] & 0x7F) + 1
-    values = _deep(imagecodecs.jpeg2k_decode, content)
-    return Contents(Samples(values, 2.0 ** (bits - 1 if depths[0] & 0x80 else bits) - 1), about)
+    bits = jpeg2000_bits(content) - bool(depths[0] & SIGNED)
+    return Contents(Samples(_deep(imagecodecs.jpeg2k_decode, content), 2.0**bits - 1), about)
+
+
+def jpeg2000_bits(content: bytes) -> int:
+    """Bits a sample; 0 where there is no codestream."""
+    return max((depth % SIGNED + 1 for depth in _jpeg2000_depths(content)), default=0)
+
+
+def _jpeg2000_depths(content: bytes) -> bytes:
+    """For each channel its bits less one, and :data:`SIGNED` where it has a sign."""
+    place = content.find(SIZ)
+    if place < 0 or len(content) < place + 42:
+        return b""
+    (channels,) = struct.unpack(">H", content[place + 40 : place + 42])
+    return content[place + 42 : place + 42 + 3 * channels : 3]
 
 
 def _still(content: bytes, form: str, what: str) -> Contents:

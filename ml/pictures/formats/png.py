@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 import imagecodecs
 import numpy as np
 
-from ml.errors import ImageError
 from ml.pictures import metadata
 from ml.pictures.depth import Samples
 from ml.pictures.formats.contents import Contents, corrupt, deep_bytes, header, one_picture, truncated
 from ml.pictures.limits import check_memory, check_size
-from ml.pictures.metadata import Metadata
+from ml.pictures.metadata import EXIF, Metadata
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Channels by colour type.
@@ -21,7 +20,7 @@ XMP = b"XML:com.adobe.xmp\0"
 #: What ImageMagick keeps EXIF in.
 RAW_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 #: In words, for those whose damage is told.
-ANCILLARY = {b"iCCP": "the colour profile", b"eXIf": "the EXIF block", b"gAMA": "the gamma", b"iTXt": "a text",
+ANCILLARY = {b"iCCP": "the colour profile", b"eXIf": EXIF, b"gAMA": "the gamma", b"iTXt": "a text",
              b"tEXt": "a text", b"zTXt": "a text"}  # fmt: skip
 PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 
@@ -30,15 +29,11 @@ PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 class File:
     """A PNG taken apart."""
 
-    head: bytes = b""
-    palette: bytes = b""
-    transparent: bytes | None = None
     data: list[bytes] = field(default_factory=list)
     intact: bool = True
     ended: bool = False
-    frames: int = 1
     texts: list[tuple[bytes, bytes]] = field(default_factory=list)
-    others: dict[bytes, bytes] = field(default_factory=dict)
+    chunks: dict[bytes, bytes] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
 
@@ -50,13 +45,14 @@ def read(content: bytes) -> Contents:
             ``image_too_small``.
     """
     file = _parse(content, content.find(SIGNATURE) + len(SIGNATURE))
-    if not file.head:
+    head = file.chunks.get(b"IHDR", b"")
+    if not head:
         raise truncated()
-    width, height, depth, colour = struct.unpack(">IIBB", file.head[:10])
-    check_size(width, height)
-    one_picture(file.frames)
-    if colour not in CHANNELS:
+    if len(head) != 13 or head[9] not in CHANNELS:
         raise corrupt()
+    width, height, depth, colour = struct.unpack(">IIBB", head[:10])
+    check_size(width, height)
+    one_picture(int.from_bytes(file.chunks.get(b"acTL", b"")[:4]))
     if not file.data:
         raise truncated()
     about, notes = _about(file), []
@@ -95,29 +91,19 @@ def _parse(content: bytes, at: int) -> File:
 
 
 def _take(file: File, kind: bytes, data: bytes, sound: bool) -> None:
-    if kind in PIXELS[:3] and not sound:
-        raise corrupt()
-    if kind == b"IHDR":
-        if len(data) != 13 or file.head:
-            raise corrupt()
-        file.head = data
-    elif kind == b"PLTE":
-        file.palette = data
-    elif kind == b"tRNS":
-        file.transparent = data
-    elif kind == b"IDAT":
+    if kind == b"IDAT":
         file.data.append(data)
         file.intact = file.intact and sound
-    elif kind == b"acTL":
-        file.frames = int.from_bytes(data[:4])
-    elif kind[:1].isupper():
-        raise corrupt()  # of a kind that no decoder may pass over
     elif not sound:
+        if kind in PIXELS or kind[:1].isupper():
+            raise corrupt()
         file.ignored.append(ANCILLARY.get(kind, "a block"))
     elif kind in (b"tEXt", b"zTXt", b"iTXt"):
         file.texts.append((kind, data))
+    elif kind[:1].isupper() and kind not in PIXELS:
+        raise corrupt()  # of a kind that no decoder may pass over
     else:
-        file.others.setdefault(kind, data)
+        file.chunks.setdefault(kind, data)
 
 
 def _check_data(parts: list[bytes]) -> None:
@@ -140,7 +126,7 @@ def _check_data(parts: list[bytes]) -> None:
 
 def _about(file: File) -> Metadata:
     about = Metadata(ignored=list(dict.fromkeys(file.ignored)))
-    exif, xmp = file.others.get(b"eXIf"), None
+    exif, xmp = file.chunks.get(b"eXIf"), None
     for kind, data in file.texts:
         text = data.partition(b"\0")[2]
         if kind == b"iTXt" and data.startswith(XMP):
@@ -150,10 +136,10 @@ def _about(file: File) -> Metadata:
         elif data.startswith(RAW_EXIF) and not exif:
             exif = _raw_exif(_unpacked(text[1:], about, "a text") if kind == b"zTXt" else text, about)
     about.read_orientation(exif, xmp)
-    profile = file.others.get(b"iCCP")
+    profile = file.chunks.get(b"iCCP")
     unpacked = profile and _unpacked(profile.partition(b"\0")[2][1:], about, ANCILLARY[b"iCCP"])
-    if not (unpacked and about.read_profile(unpacked)) and b"sRGB" not in file.others and b"gAMA" in file.others:
-        about.read_gamma(int.from_bytes(file.others[b"gAMA"][:4]))
+    if not (unpacked and about.read_profile(unpacked)) and b"sRGB" not in file.chunks and b"gAMA" in file.chunks:
+        about.read_gamma(int.from_bytes(file.chunks[b"gAMA"][:4]))
     return about
 
 
@@ -175,19 +161,20 @@ def _raw_exif(text: bytes, about: Metadata) -> bytes | None:
     try:
         return bytes.fromhex("".join(text.decode("ascii").split("\n")[3:]))
     except ValueError:
-        about.ignore("the EXIF block")
+        about.ignore(EXIF)
         return None
 
 
 def _rebuilt(file: File, depth: int, colour: int) -> bytes:
-    transparent = file.transparent
+    """A PNG of the pixels alone; with 16 bits, without the colour that is transparent."""
+    transparent = file.chunks.get(b"tRNS") if depth < 16 else None
     if transparent is not None and colour == 0 and depth in (2, 4):
         # Pillow scales such greys to 8 bits, and not the one that is transparent.
         scaled = int.from_bytes(transparent[:2]) * 255 // (2**depth - 1)
         transparent = struct.pack(">H", min(scaled, 65535))
-    parts = [SIGNATURE, _chunk(b"IHDR", file.head)]
-    if file.palette:
-        parts.append(_chunk(b"PLTE", file.palette))
+    parts = [SIGNATURE, _chunk(b"IHDR", file.chunks[b"IHDR"])]
+    if palette := file.chunks.get(b"PLTE"):
+        parts.append(_chunk(b"PLTE", palette))
     if transparent is not None:
         parts.append(_chunk(b"tRNS", transparent))
     return b"".join([*parts, *(_chunk(b"IDAT", data) for data in file.data), _chunk(b"IEND", b"")])
@@ -199,16 +186,12 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def _deep(file: File, width: int, height: int, channels: int) -> Samples:
     check_memory(width, height, deep_bytes(width, height, channels))
-    key = file.transparent
-    file.transparent = None  # the decoder would make a channel of it
     try:
         values = np.asarray(imagecodecs.png_decode(_rebuilt(file, 16, 0)))
-    except (imagecodecs.PngError, RuntimeError, ValueError) as error:
-        raise _failed(error) from error
+    except imagecodecs.PngError as error:
+        if any(hint in str(error).lower() for hint in ("read error", "not enough")):
+            raise truncated() from error
+        raise
+    key = file.chunks.get(b"tRNS")  # which the decoder would make a channel of
     transparent = struct.unpack(f">{channels}H", key) if key and len(key) == 2 * channels else None
     return Samples(values, 65535.0, transparent=transparent)
-
-
-def _failed(error: Exception) -> ImageError:
-    cut = any(hint in str(error).lower() for hint in ("read error", "not enough", "truncated"))
-    return truncated() if cut else corrupt()

@@ -1,6 +1,7 @@
 """TIFF, as scanners and workstations write it: any depth, byte order, compression and arrangement of its samples."""
 
 import io
+import logging
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,15 @@ from ml.pictures.formats.contents import Contents, corrupt, header, one_picture,
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
+# What is wrong with a file is told by its code.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 #: NewSubfileType of what is no picture of its own: a smaller copy, a mask.
 BESIDE = 1 | 4
 GREY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
 #: Pages that are looked at.
 MAX_PAGES = 64
-WHITE = {"u": lambda kind: float(np.iinfo(kind).max), "i": lambda kind: float(np.iinfo(kind).max), "f": lambda _: 1.0}
+#: Bits, integers with and without a sign, floating point.
+KINDS = "buif"
 
 
 def read(content: bytes) -> Contents:
@@ -57,7 +61,7 @@ def _page(file: tifffile.TiffFile) -> TiffPage:
     one_picture(len(pages), "pages")
     page = pages[0]
     one_picture(int(page.imagedepth), "pages")
-    if page.dtype is None or page.dtype.kind not in WHITE:
+    if page.dtype is None or page.dtype.kind not in KINDS or (page.bitspersample <= 8 and page.dtype.kind in "if"):
         raise unsupported("A TIFF with samples of this kind")
     return page
 
@@ -120,17 +124,21 @@ def _pixels(page: TiffPage, values: NDArray[Any]) -> Image.Image | Samples:
         alpha = tuple(page.extrasamples[:1]) in ((1,), (2,)) and values.shape[2] > colours
         values = values[..., 0] if colours == 1 and not alpha else values[..., : colours + alpha]
     bits = page.bitspersample
-    if bits == 1:
-        grey = values.astype(np.uint8) * 255
-        return Image.fromarray(255 - grey if inverted else grey)
-    if values.dtype == np.uint8:
-        if bits < 8:
-            values = (values.astype(np.uint16) * 255 // (2**bits - 1)).astype(np.uint8)
-        if inverted:
-            values = np.concatenate([255 - values[..., :1], values[..., 1:]], axis=2) if values.ndim == 3 else 255 - values
-        return Image.fromarray(np.ascontiguousarray(values))
-    white = 2.0**bits - 1 if values.dtype.kind == "u" and bits < 8 * values.dtype.itemsize else WHITE[values.dtype.kind](values.dtype)
-    return Samples(values, white, white_is_zero=inverted)
+    if bits > 8:
+        return Samples(values, _white(values.dtype, bits), white_is_zero=inverted)
+    if bits < 8:
+        values = (values.astype(np.uint16) * 255 // (2**bits - 1)).astype(np.uint8)
+    if inverted:
+        values = values.copy()
+        greys = values[..., 0] if values.ndim == 3 else values
+        np.subtract(255, greys, out=greys)
+    return Image.fromarray(np.ascontiguousarray(values))
+
+
+def _white(kind: np.dtype[Any], bits: int) -> float:
+    if kind.kind == "f":
+        return 1.0
+    return 2.0**bits - 1 if kind.kind == "u" else float(np.iinfo(kind).max)
 
 
 def _coloured(page: TiffPage, values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -141,4 +149,4 @@ def _coloured(page: TiffPage, values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _name(compression: int) -> str:
-    return getattr(COMPRESSION, "_value2member_map_", {}).get(compression, compression).__str__().split(".")[-1]
+    return COMPRESSION(compression).name if compression in set(COMPRESSION) else str(compression)

@@ -29,6 +29,7 @@ class Prepared:
     Attributes:
         inputs: the name of the input file for each bundle that will read the image, the primary one first.
         input_hashes: the SHA-256 of each input file, likewise.
+        warnings: what decoding found, ``{code, detail}`` each; each reading's result has them beside its own.
     """
 
     sha256: str
@@ -37,6 +38,7 @@ class Prepared:
     preview: str
     inputs: dict[str, str]
     input_hashes: dict[str, str] = field(default_factory=dict)
+    warnings: Sequence[dict[str, str]] = ()
 
 
 @atomically
@@ -88,6 +90,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
             priority=Priority.BULK if place else image.priority,
             input=name,
             input_sha256=prepared.input_hashes.get(bundle, ""),
+            warnings=list(prepared.warnings),
             dispatched_at=now,
             ready_at=now,
         )
