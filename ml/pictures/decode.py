@@ -138,7 +138,7 @@ def _small_in_colour(pixels: Image.Image | Samples) -> Image.Image | None:
         return Image.fromarray(np.rint(np.clip(parts, 0, 1) * 255).astype(np.uint8))
     if pixels.mode not in ("RGB", "RGBA", "CMYK", "YCbCr", "P"):
         return None
-    coloured = pixels.convert("RGB") if pixels.mode == "P" else pixels
+    coloured = pixels.convert("RGBA") if pixels.mode == "P" else pixels
     return coloured.reduce(max(1, max(pixels.size) // COLOUR_SIDE)).convert("RGB")
 
 

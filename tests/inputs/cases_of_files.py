@@ -10,20 +10,8 @@ from PIL import Image
 from tests import synthetic
 from tests.inputs import builders
 from tests.inputs.case import END, IGNORED, Case, refused, same
-from tests.inputs.containers import (
-    CONTAINERS,
-    chunk,
-    encoded,
-    exif,
-    icc,
-    in_jpeg,
-    jpeg,
-    pdf,
-    png,
-    segment,
-    srgb,
-    tiff,
-)
+from tests.inputs.containers import CONTAINERS, chunk, encoded, exif, in_jpeg, jpeg, pdf, png, segment, tiff
+from tests.inputs.tones import icc, srgb
 
 ASIDE = [
     Case(

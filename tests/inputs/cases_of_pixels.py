@@ -14,18 +14,15 @@ from tests.inputs.containers import (
     deep,
     encoded,
     exif,
-    icc,
     in_jpeg,
     jpeg,
-    linear,
     packed_png,
     png,
-    profile,
     segment,
-    srgb,
     tiff,
     xmp,
 )
+from tests.inputs.tones import icc, linear, profile, srgb
 
 KEY = "transparent"
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"

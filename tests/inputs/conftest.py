@@ -1,5 +1,6 @@
 """The doors that a file comes in by: the API, the page, and `python -m ml predict`."""
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from webapp.studies.models import Image
 from worker import tasks
 from worker.ingest import preparing
 
+SEED = 3
 #: The model is unsure of this picture, so that a small change of its pixels shows in the answer.
 PICTURE = np.asarray(synthetic.xray(SEED, (330, 276)))
 
@@ -122,7 +124,7 @@ def prepared(browser: Client) -> Outcome:
     with default_storage.open(reading.input.name, "rb") as stream:
         pixels = np.asarray(Picture.open(stream))
     shown = browser.get(reverse("api-image-preview", args=[image.pk]))
-    preview = Picture.open(shown.streaming_content and __import__("io").BytesIO(b"".join(shown.streaming_content)))
+    preview = Picture.open(io.BytesIO(shown.getvalue()))
     return Outcome(None, tuple(found["code"] for found in reading.warnings), None, pixels, preview)
 
 

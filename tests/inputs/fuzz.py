@@ -21,13 +21,16 @@ from ml.errors import ImageError
 from ml.pictures import decode
 from tests import synthetic
 from tests.inputs.builders import scan_pdf
-from tests.inputs.containers import CONTAINERS, chunk, exif, icc, in_jpeg, jpeg, png, profile, segment, tiff, xmp
+from tests.inputs.containers import CONTAINERS, chunk, exif, in_jpeg, jpeg, png, segment, tiff, xmp
+from tests.inputs.tones import icc, profile
 
 #: Seconds that a case may take at most.
 SLOW = 10.0
 #: Values that programs stumble over.
-ODD = (b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\xff\xff", b"\xff\xd9",
-       b"\xff\xda", b"IEND", b"\0\1", b"\1\0")  # fmt: skip
+ODD = (
+    b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\xff\xff",
+    b"\xff\xd9", b"\xff\xda", b"IEND", b"\0\1", b"\1\0",
+)  # fmt: skip
 #: Codes that a file may be refused with.
 CODES = frozenset({
     "file_empty", "not_an_image", "format_not_supported", "image_too_small", "image_too_large", "image_truncated",
@@ -120,9 +123,8 @@ def guided(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, content in enumerate(corpus()):
             (Path(folder) / str(number)).write_bytes(content)
-        atheris.Setup(
-            [sys.argv[0], *arguments, "-max_len=65536", "-rss_limit_mb=4096", folder], lambda data: check(data)
-        )
+        options = [*arguments, "-max_len=65536", "-rss_limit_mb=4096", folder]
+        atheris.Setup([sys.argv[0], *options], lambda data: check(bytes(data)))
         atheris.instrument_all()
         atheris.Fuzz()
 

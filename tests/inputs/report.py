@@ -1,7 +1,7 @@
 """What containers do to the answers: `python -m tests.inputs.report [--originals N] [--model BUNDLE] [--json FILE]`.
 
-Each of the data set's originals goes into every container, and each file through the decoder and the model. It prints for
-each container the largest difference of the probability to that of the plain 8-bit PNG and the labels that it changes.
+Each of the data set's originals goes into every container, and each file through the decoder and the model. It
+prints for each container the largest difference of the probability to the plain 8-bit PNG's, and the labels it changes.
 """
 
 import argparse
@@ -39,13 +39,12 @@ def main() -> None:
         files = [files[round(place)] for place in np.linspace(0, len(files) - 1, asked.originals)]
     rows = compare(files, asked.model)
     for row in sorted(rows, key=lambda row: -row["largest"]):
-        print(
-            f"{row['container']:40} largest {row['largest']:.5f}  labels changed {row['changed']}  refused {row['refused']}"
-        )
-    exact = [row["largest"] for row in rows if row["container"] in EXACT or row["container"] in STRAY]
-    print(f"{len(files)} originals × {len(rows)} containers: the largest difference {max(row['largest'] for row in rows):.5f}"
-          f" ({max(exact):.5f} where no pixel is lost), {sum(row['changed'] for row in rows)} labels changed,"
-          f" {sum(row['refused'] for row in rows)} refused")  # fmt: skip
+        print(f"{row['container']:40} {row['largest']:.5f}  labels changed {row['changed']}  refused {row['refused']}")
+    largest = max(row["largest"] for row in rows)
+    exact = max(row["largest"] for row in rows if row["container"] in EXACT or row["container"] in STRAY)
+    changed, refused = (sum(row[name] for row in rows) for name in ("changed", "refused"))
+    print(f"{len(files)} originals in {len(rows)} containers: largest difference {largest:.5f} ({exact:.5f} where no pixel "
+          f"is lost), labels changed {changed}, refused {refused}")  # fmt: skip
     if asked.json:
         asked.json.write_text(json.dumps({"originals": len(files), "containers": rows}, indent=2) + "\n")
 
