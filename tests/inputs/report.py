@@ -43,8 +43,8 @@ def main() -> None:
     largest = max(row["largest"] for row in rows)
     exact = max(row["largest"] for row in rows if row["container"] in EXACT or row["container"] in STRAY)
     changed, refused = (sum(row[name] for row in rows) for name in ("changed", "refused"))
-    print(f"{len(files)} originals in {len(rows)} containers: largest difference {largest:.5f} ({exact:.5f} where no pixel "
-          f"is lost), labels changed {changed}, refused {refused}")  # fmt: skip
+    print(f"{len(files)} originals in {len(rows)} containers: largest difference {largest:.5f} ({exact:.5f} where no "
+          f"pixel is lost), labels changed {changed}, refused {refused}")  # fmt: skip
     if asked.json:
         asked.json.write_text(json.dumps({"originals": len(files), "containers": rows}, indent=2) + "\n")
 

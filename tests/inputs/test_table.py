@@ -14,6 +14,7 @@ from tests.inputs.conftest import PICTURE, Door, Outcome
 from tests.service import bundle
 from webapp.studies.files import signatures
 
+pytestmark = pytest.mark.django_db
 BY_NAME = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 #: Warnings of the check for other pictures, which are none of decoding's.
 DECODING = ("metadata_ignored", "end_missing")
