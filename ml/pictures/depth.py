@@ -77,15 +77,16 @@ def _strips(samples: Samples, tone: NDArray[np.float32] | None) -> Iterator[tupl
 
 
 def _greys(samples: Samples, values: NDArray[np.generic], tone: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    channels = values.shape[2] if values.ndim == 3 else 1
-    parts = values.reshape(*values.shape[:2], channels).astype(np.float32)
+    channels, white = values.shape[2] if values.ndim == 3 else 1, np.float32(samples.white)
+    with np.errstate(over="ignore"):  # what is beyond its range is infinite, and takes no part
+        parts = values.reshape(*values.shape[:2], channels).astype(np.float32)
     grey = parts[..., :3] @ LUMA if channels > 2 else parts[..., 0]
     if samples.white_is_zero:
-        grey = samples.white - grey
+        grey = white - grey
     if tone is not None:
-        grey = np.interp(grey / samples.white, np.linspace(0, 1, len(tone)), tone).astype(np.float32) * samples.white
+        grey = np.interp(grey / white, np.linspace(0, 1, len(tone)), tone).astype(np.float32) * white
     if channels in (2, 4):
-        grey = grey * (parts[..., -1] / samples.white)
+        grey = grey * (parts[..., -1] / white)
     if samples.transparent is not None:
-        grey = np.where((parts == np.array(samples.transparent, np.float32)).all(axis=-1), 0, grey)
+        grey[(parts == np.array(samples.transparent, np.float32)).all(axis=-1)] = 0
     return grey

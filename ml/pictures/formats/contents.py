@@ -1,7 +1,6 @@
 """What every module of this package gives."""
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
@@ -34,7 +33,7 @@ class Contents:
     browsers_show: bool = False
 
 
-def header(content: bytes, formats: Sequence[str]) -> Image.Image:
+def header(content: bytes, formats: list[str]) -> Image.Image:
     """A picture of which Pillow has read the header alone, within the limits of size and memory.
 
     Raises:

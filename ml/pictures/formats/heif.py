@@ -20,11 +20,13 @@ def read(content: bytes) -> Contents:
     """
     pi_heif.options.DECODE_THREADS = 1
     file = pi_heif.open_heif(content, convert_hdr_to_8bit=False)
-    check_size(*file.size)
+    width, height = file.size
+    check_size(width, height)
     one_picture(len(file))
     mode, _, bits = file.mode.partition(";")
     # The decoder keeps the picture as it is stored and as it gives it, of which a copy is made.
-    check_memory(*file.size, deep_bytes(*file.size, CHANNELS.get(mode, 4), sample=2 if bits else 1, copies=3))
+    channels, sample = CHANNELS.get(mode, 4), 2 if bits else 1
+    check_memory(width, height, deep_bytes(width, height, channels, sample, copies=3))
     about = Metadata()
     # Its own properties turn the picture, and the decoder does that; the orientation in EXIF only repeats them.
     if profile := file.info.get("icc_profile"):
