@@ -30,6 +30,9 @@ READERS: dict[str, Callable[[bytes], Contents]] = {
 }
 #: Of the copy that shows whether a picture has colours: what its longer side is near to, in pixels.
 COLOUR_SIDE = 256
+OUT_OF_MEMORY = (
+    "Decoding this image takes more memory than one image may use here. Please reduce it and upload it again."
+)
 TRUNCATED_HINTS = ("truncated", "premature end", "unexpected end", "end of file")
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -68,7 +71,7 @@ def read(content: bytes) -> Decoded:
     Raises:
         ImageError: with the code ``file_empty``, ``not_an_image``, ``format_not_supported``, ``image_too_small``,
             ``image_too_large``, ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``,
-            ``several_pictures``, ``pdf_encrypted`` or ``pdf_without_picture``.
+            ``several_pictures``, ``pdf_encrypted``, ``pdf_without_picture`` or ``out_of_memory``.
     """
     if not content:
         raise ImageError("file_empty", "The file is empty. Please choose the image again.")
@@ -84,11 +87,9 @@ def read(content: bytes) -> Decoded:
         image = _upright(_grey(contents), contents.about.orientation)
         # Colour tells a photograph from an X-ray's own file.
         image.info = {"colour": _small_in_colour(contents.pixels)}
-    except (ImageError, MemoryError):
+    except ImageError:
         raise
     except Exception as error:  # decoders raise whatever they meet: it is the file's fault
-        if "memory" in str(error).lower():
-            raise MemoryError from error
         logger.info("a decoder failed", exc_info=True)
         raise _broken(error) from error
     notes = list(contents.notes)
@@ -159,5 +160,7 @@ def _over_black(image: Image.Image) -> Image.Image:
 
 
 def _broken(error: Exception) -> ImageError:
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return ImageError("out_of_memory", OUT_OF_MEMORY)
     cut = isinstance(error, EOFError) or any(hint in str(error).lower() for hint in TRUNCATED_HINTS)
     return truncated() if cut else corrupt()

@@ -51,8 +51,8 @@ def to_grey(samples: Samples, tone: NDArray[np.float32] | None = None) -> Image.
     low, high = _range(np.concatenate([strip.ravel()[::step].copy() for _, strip in _strips(samples, tone)]))
     grey = Image.new("L", (width, height))
     for top, strip in _strips(samples, tone):
-        scaled = (np.nan_to_num(strip, nan=low) - low) * (255.0 / (high - low or 1.0))
-        grey.paste(Image.fromarray(np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)), (0, top))
+        scaled = (np.clip(np.nan_to_num(strip, nan=low), low, high) - low) * (255.0 / (high - low or 1.0))
+        grey.paste(Image.fromarray(np.rint(scaled).astype(np.uint8)), (0, top))
     return grey
 
 
@@ -89,4 +89,4 @@ def _greys(samples: Samples, values: NDArray[np.generic], tone: NDArray[np.float
         grey = grey * (parts[..., -1] / white)
     if samples.transparent is not None:
         grey[(parts == np.array(samples.transparent, np.float32)).all(axis=-1)] = 0
-    return grey
+    return grey.astype(np.float32, copy=False)

@@ -35,6 +35,7 @@ ODD = (
 CODES = frozenset({
     "file_empty", "not_an_image", "format_not_supported", "image_too_small", "image_too_large", "image_truncated",
     "image_corrupt", "encoding_not_supported", "several_pictures", "pdf_encrypted", "pdf_without_picture",
+    "out_of_memory",
 })  # fmt: skip
 
 
@@ -90,8 +91,6 @@ def check(content: bytes) -> str:
         image = decode.read(content).image
     except ImageError as error:
         code = error.code
-    except MemoryError:
-        return "out_of_memory"
     else:
         assert image.mode == "L"
         return "read"

@@ -45,10 +45,7 @@ def prepare(image: Image) -> Prepared:
     try:
         return _prepare(image)
     except MemoryError:
-        raise ImageError(
-            "out_of_memory",
-            "Decoding this image takes more memory than one image may use here. Please reduce it and upload it again.",
-        ) from None
+        raise ImageError("out_of_memory", decode.OUT_OF_MEMORY) from None
 
 
 def _prepare(image: Image) -> Prepared:
