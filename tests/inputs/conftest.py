@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image as Picture
 
-from ml.inference import predict
+from ml.inference import engines, predict
 from tests import synthetic
 from tests.inputs.cases import CASES
 from tests.service import bundle
@@ -28,9 +28,8 @@ from webapp.studies.models import Image
 from worker import tasks
 from worker.ingest import preparing
 
-SEED = 3
-#: The model is unsure of this picture, so that a small change of its pixels shows in the answer.
-PICTURE = np.asarray(synthetic.xray(SEED, (330, 276)))
+#: The synthetic picture that the model is least sure of, so that a change of its pixels shows in the answer.
+PICTURE = np.asarray(synthetic.xray(35, (330, 276)))
 
 
 @dataclass(frozen=True)
@@ -129,9 +128,26 @@ def prepared(browser: Client) -> Outcome:
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Each case's file by the case's name, and the plain picture's."""
+def files() -> dict[str, bytes]:
+    """Each case's file by the case's name."""
     return {case.name: case.build(PICTURE) for case in CASES}
+
+
+class Once:
+    """An engine that reads what is the same once: most containers give the very same input."""
+
+    def __init__(self, engine: engines.Engine) -> None:
+        self.engine = engine
+        self.known: dict[bytes, tuple[np.ndarray, ...]] = {}
+
+    def read(self, batch: np.ndarray) -> engines.Readings:
+        new = {one.tobytes(): one for one in batch if one.tobytes() not in self.known}
+        if new:
+            read = self.engine.read(np.stack(list(new.values())))
+            columns = (getattr(read, field.name) for field in fields(read))
+            self.known |= dict(zip(new, zip(*columns, strict=True), strict=True))
+        rows = [self.known[one.tobytes()] for one in batch]
+        return engines.Readings(*map(np.stack, zip(*rows, strict=True)))
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +157,11 @@ def predicted(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory)
     paths = [folder / f"{number:04d}" for number in range(len(files))]
     for path, content in zip(paths, files.values(), strict=True):
         path.write_bytes(content)
-    predict.predict(bundle(), paths, json_file=folder / "answers.json")
+    engine = Once(engines.load(bundle()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "load", lambda _: engine)
+        predict.predict(bundle(), paths, json_file=folder / "answers.json")
+    print(f"{len(files)} files, {len(engine.known)} inputs")
     rows = json.loads((folder / "answers.json").read_text())
     return {
         name: Outcome(
