@@ -137,10 +137,13 @@ def _small_in_colour(pixels: Image.Image | Samples) -> Image.Image | None:
         step = max(1, max(pixels.values.shape[:2]) // COLOUR_SIDE)
         parts = pixels.values[::step, ::step, :3].astype(np.float32) / pixels.white
         return Image.fromarray(np.rint(np.clip(parts, 0, 1) * 255).astype(np.uint8))
-    if pixels.mode not in ("RGB", "RGBA", "CMYK", "YCbCr", "P"):
-        return None
-    coloured = pixels.convert("RGBA") if pixels.mode == "P" else pixels
-    return coloured.reduce(max(1, max(pixels.size) // COLOUR_SIDE)).convert("RGB")
+    factor = max(1, max(pixels.size) // COLOUR_SIDE)
+    if pixels.mode in ("RGB", "CMYK", "YCbCr"):
+        return pixels.reduce(factor).convert("RGB")
+    if pixels.mode in ("RGBA", "P"):  # whose means would take a copy of the whole
+        size = max(1, pixels.width // factor), max(1, pixels.height // factor)
+        return pixels.resize(size, Image.Resampling.NEAREST).convert("RGBA").convert("RGB")
+    return None
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -10,6 +10,8 @@ from ml.pictures.depth import Samples
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
+# All of its plugins, while there is memory.
+Image.init()
 # The limits here are stricter, and refuse with a code.
 Image.MAX_IMAGE_PIXELS = None
 #: Bytes that Pillow keeps a pixel in; those of all other modes are 4.

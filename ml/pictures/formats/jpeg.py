@@ -5,8 +5,8 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-import imagecodecs
 import numpy as np
+from imagecodecs import Jpeg8Error, JpeglsError, jpeg8_decode, jpegls_decode
 from PIL import Image
 
 from ml.pictures import limits
@@ -169,10 +169,10 @@ def _decoded(file: File, content: bytes) -> Image.Image | Samples:
     # 16 bits a sample, and what a decoder that needs all coefficients at once gathers.
     copies = 2 if file.frame == 0xC2 or file.scans > 1 else 1
     check_memory(file.width, file.height, deep_bytes(file.width, file.height, channels, copies=copies))
-    decode = imagecodecs.jpegls_decode if file.frame == JPEG_LS else imagecodecs.jpeg8_decode
+    decode = jpegls_decode if file.frame == JPEG_LS else jpeg8_decode
     try:
         values = np.asarray(decode(content))
-    except (imagecodecs.Jpeg8Error, imagecodecs.JpeglsError) as error:
+    except (Jpeg8Error, JpeglsError) as error:
         if "nsupported" in str(error) or "not implemented" in str(error).lower():
             raise unsupported(f"A JPEG of this kind with {file.precision} bits") from error
         if not file.ended:

@@ -3,8 +3,8 @@
 import struct
 from collections.abc import Callable
 
-import imagecodecs
 import numpy as np
+from imagecodecs import avif_decode, jpeg2k_decode
 from PIL import Image
 
 from ml.pictures.depth import Samples
@@ -47,7 +47,7 @@ def avif(content: bytes) -> Contents:
         image.load()
         return Contents(image, about)
     check_memory(*image.size, deep_bytes(*image.size, 4, copies=2))
-    return Contents(Samples(_deep(imagecodecs.avif_decode, content), 4095.0 if flags & 0x20 else 1023.0), about)
+    return Contents(Samples(_deep(avif_decode, content), 4095.0 if flags & 0x20 else 1023.0), about)
 
 
 def jpeg2000(content: bytes) -> Contents:
@@ -64,7 +64,7 @@ def jpeg2000(content: bytes) -> Contents:
     if channels > 4 or len(set(depths)) > 1:
         raise unsupported("A JPEG 2000 with channels of these kinds")
     bits = jpeg2000_bits(content) - bool(depths[0] & SIGNED)
-    return Contents(Samples(_deep(imagecodecs.jpeg2k_decode, content), 2.0**bits - 1), about)
+    return Contents(Samples(_deep(jpeg2k_decode, content), 2.0**bits - 1), about)
 
 
 def jpeg2000_bits(content: bytes) -> int:

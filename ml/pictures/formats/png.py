@@ -4,8 +4,8 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 
-import imagecodecs
 import numpy as np
+from imagecodecs import PngError, png_decode
 
 from ml.pictures import metadata
 from ml.pictures.depth import Samples
@@ -187,8 +187,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def _deep(file: File, width: int, height: int, channels: int) -> Samples:
     check_memory(width, height, deep_bytes(width, height, channels))
     try:
-        values = np.asarray(imagecodecs.png_decode(_rebuilt(file, 16, 0)))
-    except imagecodecs.PngError as error:
+        values = np.asarray(png_decode(_rebuilt(file, 16, 0)))
+    except PngError as error:
         if any(hint in str(error).lower() for hint in ("read error", "not enough")):
             raise truncated() from error
         raise

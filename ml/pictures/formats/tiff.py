@@ -4,6 +4,7 @@ import io
 import logging
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -17,6 +18,14 @@ from ml.pictures.metadata import Metadata
 
 # What is wrong with a file is told by its code.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+#: Codecs are loaded when they are first asked for. tifffile's are loaded now: a process that decodes a hostile file may
+#: have no memory left for that.
+CODECS = (
+    "lzw", "packbits", "packints", "delta", "floatpred", "bitorder", "zlib", "deflate", "lzma", "zstd", "ccittrle",
+    "ccittfax3", "ccittfax4", "jpeg", "jpeg8", "ljpeg", "jpeg2k", "webp",
+)  # fmt: skip
+for _codec in CODECS:
+    getattr(imagecodecs, f"{_codec}_decode")
 #: NewSubfileType of what is no picture of its own: a smaller copy, a mask.
 BESIDE = 1 | 4
 GREY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
