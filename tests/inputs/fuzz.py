@@ -1,19 +1,15 @@
 """Damaged pictures of every format: each is decoded or refused with a code.
 
-``python -m tests.inputs.fuzz [--cases N] [--seed N] [--guided]``. A case follows from its number. With
-``--guided`` atheris chooses what to change by the code that it reaches.
+``python -m tests.inputs.fuzz [--cases N] [--seed N]``. A case follows from its number.
 """
 
 import argparse
 import collections
 import random
-import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -116,27 +112,11 @@ def run(numbers: range) -> collections.Counter[str]:
     return totals
 
 
-def guided(arguments: list[str]) -> None:
-    import atheris
-
-    with tempfile.TemporaryDirectory() as folder:
-        for number, content in enumerate(corpus()):
-            (Path(folder) / str(number)).write_bytes(content)
-        options = [*arguments, "-max_len=65536", "-rss_limit_mb=4096", folder]
-        atheris.Setup([sys.argv[0], *options], lambda data: check(bytes(data)))
-        atheris.instrument_all()
-        atheris.Fuzz()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0, help="number of the first case")
-    parser.add_argument("--guided", action="store_true")
     asked = parser.parse_args()
-    if asked.guided:
-        guided([f"-runs={asked.cases}", f"-seed={asked.seed + 1}"])
-        return
     started = time.monotonic()
     totals = run(range(asked.seed, asked.seed + asked.cases))
     print(f"{asked.cases} cases in {time.monotonic() - started:.0f} seconds: {dict(totals.most_common())}")
