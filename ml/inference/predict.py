@@ -17,9 +17,8 @@ from ml.errors import ImageError
 from ml.inference import engines, novelty
 from ml.inference.engines import Engine, Readings
 from ml.networks import explain
-from ml.pictures import dicom, xray
+from ml.pictures import decode, dicom, xray
 from ml.pictures.borders import Box
-from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
 from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
@@ -31,7 +30,8 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
 
     Args:
         model: the bundle's folder.
-        files: JPEG, PNG or DICOM. One that cannot be read gets an ``error`` instead of a result; the others go on.
+        files: of any format that :func:`ml.pictures.decode.read` reads, or DICOM. One that cannot be read gets an
+            ``error`` instead of a result; the others go on.
         json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``. A photograph of a
             film has no label.
         heatmaps: folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
@@ -86,7 +86,8 @@ def _open(file: Path) -> tuple[Image.Image, list[dict[str, str]]]:
     """An X-ray and what its file says against relying on its reading."""
     content = file.read_bytes()
     if not dicom.is_dicom(content):
-        return open_image(content), []
+        decoded = decode.read(content)
+        return decoded.image, decoded.warnings
     instance = dicom.read(content)
     return instance.image, instance.warnings()
 

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from ml.errors import ImageError
-from ml.pictures.decode import check_size, to_eight_bits
+from ml.pictures.depth import Samples, to_grey
+from ml.pictures.limits import check_size
 
 if TYPE_CHECKING:
     from pydicom import Dataset, FileDataset
@@ -80,7 +81,7 @@ def read(source: bytes) -> Instance:
     try:
         dataset = pydicom.dcmread(io.BytesIO(source))
         _check(dataset)
-        image = to_eight_bits(_shown(dataset))
+        image = to_grey(Samples(_shown(dataset), white=1.0))
         return Instance(image, age_of(dataset), str(dataset.get("ViewPosition", "")))
     # The parser and the decoders raise any of these for damaged data.
     except (

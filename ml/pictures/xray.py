@@ -45,7 +45,7 @@ def find(picture: Image.Image) -> Xray:
 
 
 def load(source: bytes) -> Image.Image:
-    """The X-ray in a JPEG or PNG that is known to be no photograph, mode ``L``.
+    """The X-ray in a file that is known to be no photograph, mode ``L``.
 
     Raises:
         ImageError: as :func:`ml.pictures.decode.open_image`.

@@ -225,7 +225,7 @@ def test_what_has_come_to_an_end_stays_as_it_is(client, status):
         (synthetic.svg(), "chest.jpg", 415, "svg_not_supported"),
         (bytes(128) + b"DICM" + bytes(100), "chest.dcm", 415, "dicom_not_supported"),
         (synthetic.zip_of({"a.txt": b"a"}), "chest.jpg", 415, "archive_not_here"),
-        (b"GIF89a" + bytes(100), "chest.png", 415, "not_an_image"),
+        (b"8BPS" + bytes(100), "chest.png", 415, "format_not_supported"),
         (b"\xff", "chest.jpg", 415, "not_an_image"),
     ],
 )

@@ -48,6 +48,7 @@ STATUSES = {
     "dicom_not_supported": 415,
     "file_empty": 400,
     "file_too_large": 413,
+    "format_not_supported": 415,
     "idempotency_key_reused": 422,
     "image_corrupt": 400,
     "invalid_base64": 400,

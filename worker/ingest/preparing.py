@@ -10,8 +10,7 @@ from django.core.files.storage import default_storage
 from PIL import Image as Picture
 
 from ml.errors import ImageError
-from ml.pictures import xray
-from ml.pictures.decode import open_image
+from ml.pictures import decode, xray
 from ml.pictures.preprocess import Preprocessing, to_input
 from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
@@ -19,7 +18,8 @@ from worker import bundle
 
 #: What a preview's longer side is near to, in pixels.
 PREVIEW_SIDE = 1024
-#: An upload that browsers show, of at most this side and so many bytes, is its own preview.
+#: An upload that browsers show, of at most this side and so many bytes, is its own preview: making one would cost more
+#: than reading it did.
 SHOWN_SIDE, SHOWN_BYTES = 1536, 2**19
 
 
@@ -45,10 +45,7 @@ def prepare(image: Image) -> Prepared:
     try:
         return _prepare(image)
     except MemoryError:
-        raise ImageError(
-            "out_of_memory",
-            "Decoding this image takes more memory than one image may use here. Please reduce it and upload it again.",
-        ) from None
+        raise ImageError("out_of_memory", decode.OUT_OF_MEMORY) from None
 
 
 def _prepare(image: Image) -> Prepared:
@@ -57,7 +54,8 @@ def _prepare(image: Image) -> Prepared:
     sha256 = hashlib.sha256(content).hexdigest()
     if image.sha256 not in ("", sha256):
         raise ImageError("file_damaged", "The stored file is not what was uploaded. Please upload it again.")
-    picture = open_image(content)
+    decoded = decode.read(content)
+    picture = decoded.image
     found = xray.find(picture)
     folder, name = image.pk.hex[:2], str(image.pk)
     width, height = picture.size
@@ -76,23 +74,15 @@ def _prepare(image: Image) -> Prepared:
             inputs=inputs,
             input_hashes=hashes,
             region=[] if found.image is picture else list(found.box),
-            warnings=found.warnings,
+            warnings=found.warnings + decoded.warnings,
             preview=(
                 str(image.file.name)
-                if _can_be_shown(content)
+                if decoded.browsers_show and len(content) <= SHOWN_BYTES and max(picture.size) <= SHOWN_SIDE
                 else default_storage.save(
                     f"previews/{folder}/{name}.jpg", ContentFile(_encoded(_smaller(picture), "JPEG", quality=85))
                 )
             ),
         )
-
-
-def _can_be_shown(content: bytes) -> bool:
-    """Whether an upload can go to a browser as it is: making a picture of it would cost more than reading it did."""
-    if len(content) > SHOWN_BYTES:
-        return False
-    with Picture.open(io.BytesIO(content)) as header:
-        return header.format == "JPEG" and header.mode in ("L", "RGB") and max(header.size) <= SHOWN_SIDE
 
 
 def _smaller(picture: Picture.Image) -> Picture.Image:

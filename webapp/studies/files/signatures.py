@@ -7,25 +7,50 @@ from django.conf import settings
 from webapp.refusals import Refused
 from webapp.studies.files import containers
 
-SUFFIXES = {"jpeg": ".jpg", "png": ".png", "zip": ".zip", "dicom": ".dcm"}
+#: Formats that the workers read, and the names that their files are stored under.
+SUFFIXES = {
+    "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "bmp": ".bmp", "gif": ".gif", "webp": ".webp", "avif": ".avif",
+    "heic": ".heic", "jpeg2000": ".jp2", "pdf": ".pdf", "zip": ".zip", "dicom": ".dcm",
+}  # fmt: skip
+IMAGES = frozenset(SUFFIXES) - {"zip", "dicom"}
+#: What begins with which bytes.
+SIGNATURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"),
+    (b"GIF8", "gif"),
+    (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"), (b"\xff\x4f\xff\x51", "jpeg2000"),
+    (b"BM", "bmp"),
+)  # fmt: skip
+#: Brands of ISO's media files that are pictures.
+BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
+          b"hevc": "heic", b"hevx": "heic"}  # fmt: skip
+#: What some programs write before these by mistake, such as line ends and a web server's headers.
+MISPLACED = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"%PDF-", "pdf"),
+    (b"\xff\xd8\xff\xe0", "jpeg"),
+    (b"\xff\xd8\xff\xe1", "jpeg"),
+)
+#: Pictures that are not read.
+OTHER_PICTURES = (
+    (b"\xff\x0a", "a JPEG XL picture"), (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
+    (b"II\xbc\x01", "a JPEG XR picture"), (b"8BPS", "a Photoshop document"), (b"%!PS", "a PostScript document"),
+    (b"v/1\x01", "an OpenEXR picture"), (b"#?RADIANCE", "a Radiance picture"), (b"qoif", "a QOI picture"),
+    (b"\0\0\1\0", "a Windows icon"), (b"AT&TFORM", "a DjVu document"), (b"NRRD", "an NRRD volume"),
+    (b"\x5c\x01\0\0", "a NIfTI volume"), (b"SIMPLE  =", "a FITS picture"), (b"P5", "a PGM picture"),
+    (b"P6", "a PPM picture"), (b"P4", "a PBM picture"), (b"gimp xcf", "a GIMP picture"),
+)  # fmt: skip
+OTHERS = (
+    (b"\xd0\xcf\x11\xe0", "an Office document"), (b"{\\rtf", "a text document"), (b"MZ", "a Windows program"),
+    (b"\x7fELF", "a program"), (b"\x1aE\xdf\xa3", "a video"), (b"ID3", "a sound"), (b"OggS", "a sound"),
+)  # fmt: skip
 
 
 def kind(file: IO[bytes] | Any) -> str | None:
-    """``jpeg``, ``png``, ``zip``, ``dicom``, ``svg`` or None."""
-    file.seek(0)
-    head = file.read(512)
-    file.seek(0)
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "zip"
-    if head[128:132] == b"DICM":
-        return "dicom"
-    if b"<svg" in head.lower():
-        return "svg"
-    return None
+    """A key of :data:`SUFFIXES`, ``svg``, or None."""
+    return _kind(_head(file))
 
 
 def is_zip(file: Any) -> bool:
@@ -50,21 +75,24 @@ def refusal(file: Any) -> Refused | None:
     """Why a file cannot be an image, judged by its size and first bytes; None where it may be one."""
     if refused := size_refusal(file.size):
         return refused
-    found = kind(file)
-    if found in ("jpeg", "png"):
+    head = _head(file)
+    found = _kind(head)
+    if found in IMAGES:
         return None
     if found == "svg":
-        return Refused("svg_not_supported", "SVG is a drawing, not an X-ray. Please upload a JPEG or PNG.")
+        return Refused("svg_not_supported", "SVG is a drawing, not an X-ray. Please upload a JPEG, PNG or TIFF.")
     if found == "dicom":
-        return Refused("dicom_not_supported", "DICOM files are not read yet. Please export a JPEG or PNG.")
+        return Refused("dicom_not_supported", "DICOM files are not read yet. Please export a PNG or TIFF.")
     if found == "zip":
         return Refused("archive_not_here", "A ZIP holds a study. Please send it to /api/v1/studies/.")
-    file.seek(0)
-    if archive := containers.name(file.read(512)):
+    if archive := containers.name(head):
         return Refused(
             "archive_not_supported", f"This is {archive}. Please send the X-rays themselves, or a ZIP of them."
         )
-    return Refused("not_an_image", "This is not a JPEG or PNG image. Please export the X-ray as one of these.")
+    if name := _starting(head, OTHER_PICTURES):
+        return Refused("format_not_supported", f"This is {name}, which is not read. Please export a PNG or TIFF.")
+    name = _starting(head, OTHERS) or _by_text(head)
+    return Refused("not_an_image", f"This is {name}, not an X-ray. Please export the X-ray as JPEG, PNG or TIFF.")
 
 
 def check_image(file: Any) -> None:
@@ -72,3 +100,39 @@ def check_image(file: Any) -> None:
     problem = refusal(file)
     if problem:
         raise problem
+
+
+def _head(file: IO[bytes] | Any) -> bytes:
+    file.seek(0)
+    head: bytes = file.read(1024)
+    file.seek(0)
+    return head
+
+
+def _kind(head: bytes) -> str | None:
+    if found := _starting(head, SIGNATURES):
+        return found
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp":
+        length = max(16, int.from_bytes(head[:4]))
+        brands = (head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4)))
+        return next((BRANDS[brand] for brand in brands if brand in BRANDS), None)
+    if b"<svg" in head.lower():
+        return "svg"
+    return next((name for signature, name in MISPLACED if signature in head), None)
+
+
+def _starting(head: bytes, signatures: tuple[tuple[bytes, str], ...]) -> str | None:
+    return next((name for signature, name in signatures if head.startswith(signature)), None)
+
+
+def _by_text(head: bytes) -> str:
+    if head[4:8] == b"ftyp" or head[:4] == b"RIFF":
+        return "a video or sound"
+    start = head.lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page"
+    return "a text file" if head and b"\0" not in head and head.isascii() else "no picture that is known here"

@@ -44,6 +44,7 @@ class Reading(models.Model):
     threshold = models.FloatField(null=True, blank=True)
     operating_point = models.CharField(max_length=100, blank=True, help_text="the threshold's name in the bundle")
     operating_points = models.JSONField(default=dict, blank=True, help_text="the bundle's thresholds by name")
+    # What preparing found until there is a result, then what reading found as well.
     warnings = models.JSONField(default=list, blank=True)
     heatmap = models.BinaryField(
         default=b"", help_text="what the reading rests on: a square of bytes, row by row, the strongest place 255"

@@ -1,0 +1,50 @@
+"""What a file is, from its first bytes."""
+
+#: Bytes that are looked at.
+HEAD = 1024
+#: What begins with which bytes.
+SIGNATURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF8", "gif"),
+    (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"), (b"\xff\x4f\xff\x51", "jpeg2000"),
+    (b"BM", "bmp"),
+)  # fmt: skip
+#: Pictures that are not read.
+OTHERS = (
+    (b"\xff\x0a", "A JPEG XL picture"), (b"\0\0\0\x0cJXL \r\n\x87\n", "A JPEG XL picture"),
+    (b"II\xbc\x01", "A JPEG XR picture"), (b"8BPS", "A Photoshop document"), (b"%!PS", "A PostScript document"),
+    (b"v/1\x01", "An OpenEXR picture"), (b"#?RADIANCE", "A Radiance picture"), (b"qoif", "A QOI picture"),
+    (b"\0\0\1\0", "A Windows icon"), (b"AT&TFORM", "A DjVu document"), (b"NRRD", "An NRRD volume"),
+    (b"\x5c\x01\0\0", "A NIfTI volume"), (b"SIMPLE  =", "A FITS picture"), (b"P5", "A PGM picture"),
+    (b"P6", "A PPM picture"), (b"P4", "A PBM picture"), (b"gimp xcf", "A GIMP picture"),
+)  # fmt: skip
+BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
+          b"hevc": "heic", b"hevx": "heic"}  # fmt: skip
+#: What some programs write before these by mistake, such as line ends and a web server's headers.
+MISPLACED = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"%PDF-", "pdf"),
+    (b"\xff\xd8\xff\xe0", "jpeg"),
+    (b"\xff\xd8\xff\xe1", "jpeg"),
+)
+
+
+def kind(content: bytes) -> str | None:
+    """``jpeg``, ``png``, ``tiff``, ``bmp``, ``gif``, ``webp``, ``avif``, ``heic``, ``jpeg2000``, ``pdf`` or None."""
+    head = content[:HEAD]
+    if found := next((name for signature, name in SIGNATURES if head.startswith(signature)), None):
+        return found
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp":
+        length = max(16, int.from_bytes(head[:4]))
+        brands = (head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4)))
+        return next((BRANDS[brand] for brand in brands if brand in BRANDS), None)
+    return next((name for signature, name in MISPLACED if signature in head), None)
+
+
+def unread(content: bytes) -> str | None:
+    """What a picture is that is known and not read, for people."""
+    return next((name for signature, name in OTHERS if content.startswith(signature)), None)

@@ -1,0 +1,161 @@
+"""TIFF, as scanners and workstations write it: any depth, byte order, compression and arrangement of its samples."""
+
+import io
+import logging
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
+
+from ml.pictures.depth import Samples
+from ml.pictures.formats.contents import Contents, corrupt, header, one_picture, truncated, unsupported
+from ml.pictures.limits import check_memory, check_size
+from ml.pictures.metadata import Metadata
+
+# What is wrong with a file is told by its code.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+#: Codecs are loaded when they are first asked for. tifffile's are loaded now: a process that decodes a hostile file may
+#: have no memory left for that.
+CODECS = (
+    "lzw", "packbits", "packints", "delta", "floatpred", "bitorder", "zlib", "deflate", "lzma", "zstd", "ccittrle",
+    "ccittfax3", "ccittfax4", "jpeg", "jpeg8", "ljpeg", "jpeg2k", "webp",
+)  # fmt: skip
+for _codec in CODECS:
+    getattr(imagecodecs, f"{_codec}_decode")
+#: NewSubfileType of what is no picture of its own: a smaller copy, a mask.
+BESIDE = 1 | 4
+GREY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
+#: Pages that are looked at.
+MAX_PAGES = 64
+#: Bits, integers with and without a sign, floating point.
+KINDS = "buif"
+
+
+def read(content: bytes) -> Contents:
+    """Decode a TIFF of one picture.
+
+    Raises:
+        ImageError: ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``, ``several_pictures``,
+            ``image_too_large`` or ``image_too_small``.
+    """
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        page = _page(file)
+        check_size(page.imagewidth, page.imagelength)
+        about = _about(page)
+        _check_data(page, len(content))
+        # Colours of print and of video are what Pillow's TIFF decoder knows best.
+        if page.photometric not in (*GREY, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and not _as_rgb(page):
+            return Contents(_by_pillow(content), about)
+        check_memory(page.imagewidth, page.imagelength, 2 * page.nbytes + page.imagewidth * page.imagelength)
+        try:
+            values = page.asarray(maxworkers=1)
+        except (NotImplementedError, KeyError, ModuleNotFoundError) as error:
+            raise unsupported(f"A TIFF compressed as {_name(page.compression)}") from error
+    return Contents(_pixels(page, _channels_last(page, values)), about)
+
+
+def _page(file: tifffile.TiffFile) -> TiffPage:
+    pages = []
+    for number, page in enumerate(file.pages):
+        if number >= MAX_PAGES or not isinstance(page, TiffPage):
+            break
+        if not int(page.subfiletype) & BESIDE:
+            pages.append(page)
+    if not pages:
+        raise corrupt()
+    one_picture(len(pages), "pages")
+    page = pages[0]
+    one_picture(int(page.imagedepth), "pages")
+    if page.dtype is None or page.dtype.kind not in KINDS or (page.bitspersample <= 8 and page.dtype.kind in "if"):
+        raise unsupported("A TIFF with samples of this kind")
+    return page
+
+
+def _check_data(page: TiffPage, size: int) -> None:
+    """See that all strips or tiles are in the file."""
+    if not page.dataoffsets or len(page.dataoffsets) != len(page.databytecounts):
+        raise corrupt()
+    if any(start + count > size for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)):
+        raise truncated()
+
+
+def _about(page: TiffPage) -> Metadata:
+    about = Metadata()
+    orientation = _tag(page, "Orientation")
+    if isinstance(orientation, int) and 1 <= orientation <= 8:
+        about.orientation = int(orientation)
+    profile = _tag(page, "InterColorProfile")
+    if isinstance(profile, bytes):
+        about.read_profile(profile)
+    return about
+
+
+def _tag(page: TiffPage, name: str) -> Any:
+    tag = page.tags.get(name)
+    return tag.value if tag else None
+
+
+def _as_rgb(page: TiffPage) -> bool:
+    """Whether decoding gives RGB: JPEG's own colours."""
+    return page.photometric == PHOTOMETRIC.YCBCR and page.compression == COMPRESSION.JPEG
+
+
+def _by_pillow(content: bytes) -> Image.Image:
+    image = header(content, ["TIFF"])
+    size = image.size
+    image.load()
+    # Pillow turns what it reads, which is done here for all formats alike.
+    if image.size != size:
+        raise unsupported("A turned TIFF in these colours")
+    return image
+
+
+def _channels_last(page: TiffPage, values: NDArray[Any]) -> NDArray[Any]:
+    """``(height, width)`` or ``(height, width, channels)``."""
+    channels = page.samplesperpixel
+    if values.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        values = np.moveaxis(values, 0, -1)
+    height, width = page.imagelength, page.imagewidth
+    return values.reshape(height, width) if channels == 1 else values.reshape(height, width, channels)
+
+
+def _pixels(page: TiffPage, values: NDArray[Any]) -> Image.Image | Samples:
+    inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return Image.fromarray(_coloured(page, values))
+    colours = 1 if page.photometric in GREY else 3
+    if values.ndim == 3:
+        # What is neither a colour nor its transparency is left out.
+        alpha = tuple(page.extrasamples[:1]) in ((1,), (2,)) and values.shape[2] > colours
+        values = values[..., 0] if colours == 1 and not alpha else values[..., : colours + alpha]
+    bits = page.bitspersample
+    if bits > 8:
+        return Samples(values, _white(values.dtype, bits), white_is_zero=inverted)
+    if bits < 8:
+        values = (values.astype(np.uint16) * 255 // (2**bits - 1)).astype(np.uint8)
+    if inverted:
+        values = values.copy()
+        greys = values[..., 0] if values.ndim == 3 else values
+        np.subtract(255, greys, out=greys)
+    return Image.fromarray(np.ascontiguousarray(values))
+
+
+def _white(kind: np.dtype[Any], bits: int) -> float:
+    if kind.kind == "f":
+        return 1.0
+    return 2.0**bits - 1 if kind.kind == "u" else float(np.iinfo(kind).max)
+
+
+def _coloured(page: TiffPage, values: NDArray[Any]) -> NDArray[np.uint8]:
+    palette = page.colormap
+    if palette is None or values.ndim != 2 or int(values.max()) >= palette.shape[1]:
+        raise corrupt()
+    return np.ascontiguousarray((palette >> 8).astype(np.uint8).T[values])
+
+
+def _name(compression: int) -> str:
+    return COMPRESSION(compression).name if compression in set(COMPRESSION) else str(compression)

@@ -1,0 +1,165 @@
+"""Files of some one peculiarity, for the table of cases."""
+
+import io
+import struct
+import zlib
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from tests.inputs.containers import STORED, Pixels, channels, chunk, deep, encoded, exif, in_jpeg, jpeg, png
+
+
+def stray(values: np.ndarray, value: int, count: int = 1) -> np.ndarray:
+    """Some pixels of one value: a dead pixel, a marker burnt in."""
+    changed = values.copy()
+    side = max(1, int(count**0.5))
+    changed[5 : 5 + side, 7 : 7 + side] = value
+    return changed
+
+
+def keyed(values: np.ndarray) -> np.ndarray:
+    """No pixel has the value 1, which is then free to be transparent."""
+    return np.where(values == 1, 2, values).astype(values.dtype)
+
+
+def turned_jpeg(p: Pixels, way: int, *segments: bytes) -> bytes:
+    return in_jpeg(jpeg(np.ascontiguousarray(STORED[way](p))), *segments)
+
+
+def webp(p: Pixels, way: int) -> bytes:
+    return encoded(Image.fromarray(STORED[way](p)).convert("RGB"), "WEBP", lossless=True, exif=exif(way))
+
+
+def animated(p: Pixels, form: str) -> bytes:
+    first = Image.fromarray(p).convert("RGB")
+    return encoded(first, form, save_all=True, append_images=[Image.fromarray(255 - p).convert("RGB")], duration=100)
+
+
+def truncated(content: bytes, share: float = 0.5) -> bytes:
+    return content[: int(len(content) * share)]
+
+
+def text_pdf(lines: int = 3) -> bytes:
+    stream = b"BT /F1 12 Tf 72 700 Td " + b"(Chest: no finding.) Tj 0 -14 Td " * lines + b"ET"
+    return pdf_of(
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources << /Font << /F1 << /Type "
+        b"/Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+        b"<< /Length %d >>\nstream\n" % len(stream) + stream + b"\nendstream",
+    )
+
+
+def pdf_of(page: bytes, *others: bytes) -> bytes:
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page, *others]
+    content, places = b"%PDF-1.4\n", []
+    for number, one in enumerate(objects, 1):
+        places.append(len(content))
+        content += b"%d 0 obj\n" % number + one + b"\nendobj\n"
+    table = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(
+        b"%010d 00000 n \n" % at for at in places
+    )
+    end = b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(content))
+    return content + table + end
+
+
+def scan_pdf(p: Pixels, *, rotate: int = 0, decode: bytes = b"", margin: int = 0, bits: int = 8) -> bytes:
+    """One picture on a page, in the ways that scanners write it."""
+    height, width = p.shape
+    samples = zlib.compress((p if bits == 8 else p.astype(">u2") * 257).tobytes())
+    draw = b"q %d 0 0 %d %d %d cm /Im0 Do Q" % (width, height, margin, margin)
+    return pdf_of(
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Rotate %d /Contents 4 0 R /Resources << /XObject << /Im0 "
+        b"5 0 R >> >> >>" % (width + 2 * margin, height + 2 * margin, rotate),
+        b"<< /Length %d >>\nstream\n" % len(draw) + draw + b"\nendstream",
+        b"<< /Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceGray /BitsPerComponent %d %s "
+        b"/Filter /FlateDecode /Length %d >>\nstream\n"
+        % (width, height, bits, decode, len(samples))
+        + samples
+        + b"\nendstream",
+    )
+
+
+def tiff_bomb(side: int = 30_000) -> bytes:
+    """A header that declares a picture of ``side`` squared, and one strip."""
+    stream = io.BytesIO()
+    tags = [
+        (256, 4, side), (257, 4, side), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, side),
+        (279, 4, side * side % 2**32),
+    ]  # fmt: skip
+    stream.write(b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)))
+    for tag, kind, value in tags:
+        stream.write(struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", value))
+    return stream.getvalue() + bytes(4 + 100)
+
+
+def resized(content: bytes, at: int, form: str, *sides: int) -> bytes:
+    """A file whose header claims to be of another size."""
+    return content[:at] + struct.pack(form, *sides) + content[at + struct.calcsize(form) :]
+
+
+def jpeg2000_bomb(p: Pixels) -> bytes:
+    content = imagecodecs.jpeg2k_encode(p[:64, :64], level=0, codecformat="j2k")
+    return resized(content, content.index(b"\xff\x4f\xff\x51") + 8, ">2I", 30_000, 30_000)
+
+
+def bad_crc(p: Pixels, kind: bytes, data: bytes) -> bytes:
+    return png(p, chunk(kind, data, checksum=1))
+
+
+def packed_tiff(p: Pixels) -> bytes:
+    """A TIFF whose samples are of 12 bits, two in three bytes."""
+    height, width = p.shape
+    data = imagecodecs.packints_encode(deep(p), 12, runlen=width)
+    tags = [(256, 4, width), (257, 4, height), (258, 3, 12), (259, 3, 1), (262, 3, 1), (273, 4, 134), (277, 3, 1),
+            (278, 4, height), (279, 4, len(data))]  # fmt: skip
+    head = b"MM\0*" + struct.pack(">IH", 8, len(tags))
+    for tag, kind, value in tags:
+        head += struct.pack(">HHI", tag, kind, 1) + (
+            struct.pack(">HH", value, 0) if kind == 3 else struct.pack(">I", value)
+        )
+    return (head + bytes(4)).ljust(134, b"\0") + data
+
+
+def png_alpha(p: Pixels) -> bytes:
+    """White whose transparency is the picture."""
+    both = np.stack([np.full(p.shape, 65535, np.uint16), deep(p, 16)], axis=-1)
+    return imagecodecs.png_encode(both)
+
+
+def inverted_palette(p: Pixels) -> bytes:
+    image = Image.fromarray(255 - p)
+    image = Image.frombytes("P", image.size, image.tobytes())
+    image.putpalette([grey for place in range(256) for grey in (255 - place,) * 3])
+    return encoded(image, "GIF")
+
+
+def bmp_alpha(p: Pixels) -> bytes:
+    """32 bits a pixel, whose last byte a mask declares to be alpha and nobody has set."""
+    height, width = p.shape
+    data = np.zeros((height, width, 4), np.uint8)
+    data[..., :3] = p[::-1, :, np.newaxis]
+    head = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, data.size, 2835, 2835, 0, 0)
+    head += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(48)
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + data.size, 0, 0, 14 + len(head)) + head + data.tobytes()
+
+
+def wrong_data_checksum(p: Pixels) -> bytes:
+    content = png(p)
+    end = content.index(b"IEND") - 4
+    return content[: end - 4] + b"\0\0\0\1" + content[end:]
+
+
+def first_scans(content: bytes) -> bytes:
+    scans = [at for at in range(len(content) - 1) if content[at : at + 2] == b"\xff\xda"]
+    return content[: scans[3]]
+
+
+def jpeg_bomb(side: int) -> bytes:
+    content = jpeg(np.zeros((64, 64), np.uint8))
+    return resized(content, content.index(b"\xff\xc0") + 5, ">2H", side, side)
+
+
+def lossless_bomb(p: Pixels) -> bytes:
+    content = imagecodecs.jpeg8_encode(channels(p[:64, :64], "RGB"), lossless=True)
+    return resized(content, content.index(b"\xff\xc3") + 5, ">2H", 9_900, 9_900)

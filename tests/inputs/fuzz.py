@@ -1,0 +1,126 @@
+"""Damaged pictures of every format: each is decoded or refused with a code.
+
+``python -m tests.inputs.fuzz [--cases N] [--seed N]``. A case follows from its number.
+"""
+
+import argparse
+import collections
+import random
+import time
+import zlib
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from ml.errors import ImageError
+from ml.pictures import decode
+from tests import synthetic
+from tests.inputs.builders import scan_pdf
+from tests.inputs.containers import CONTAINERS, chunk, exif, in_jpeg, jpeg, png, segment, tiff, xmp
+from tests.inputs.tones import icc, profile
+
+#: Seconds that a case may take at most.
+SLOW = 10.0
+#: Values that programs stumble over.
+ODD = (
+    b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\xff\xff",
+    b"\xff\xd9", b"\xff\xda", b"IEND", b"\0\1", b"\1\0",
+)  # fmt: skip
+#: Codes that a file may be refused with.
+CODES = frozenset({
+    "file_empty", "not_an_image", "format_not_supported", "image_too_small", "image_too_large", "image_truncated",
+    "image_corrupt", "encoding_not_supported", "several_pictures", "pdf_encrypted", "pdf_without_picture",
+    "out_of_memory",
+})  # fmt: skip
+
+
+@cache
+def corpus() -> list[bytes]:
+    """A small file of each container, and some with much beside their pixels."""
+    picture = np.asarray(synthetic.xray(1, (72, 66)))
+    beside: list[Callable[[], bytes]] = [
+        lambda: png(picture, icc(profile(1.8)), chunk(b"eXIf", exif(6)[6:]), chunk(b"tEXt", b"a\0b")),
+        lambda: png(picture, chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp(6)))),
+        lambda: in_jpeg(jpeg(picture), segment(0xE1, exif(6)), segment(0xE2, b"ICC_PROFILE\0\1\1" + profile(1.0))),
+        lambda: tiff(picture, extratags=[(274, 3, 1, 6, True), (34675, 7, 0, profile(1.0), True)]),
+        lambda: scan_pdf(picture),
+    ]
+    return [build(picture) for build in CONTAINERS.values()] + [make() for make in beside]
+
+
+def case(number: int) -> bytes:
+    """The file of a case."""
+    rng = random.Random(number)
+    content = bytearray(rng.choice(corpus()))
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        # Most formats keep what decides at their start.
+        at = rng.randrange(min(len(content), rng.choice((64, 512, len(content)))) or 1)
+        how = rng.randrange(6)
+        if how == 0:
+            content[at : at + 1] = bytes([rng.randrange(256)])
+        elif how == 1:
+            odd = rng.choice(ODD)
+            content[at : at + len(odd)] = odd
+        elif how == 2:
+            del content[at : at + rng.choice((1, 4, 64, 1024))]
+        elif how == 3:
+            content[at:at] = content[at : at + rng.choice((1, 4, 64, 1024))]
+        elif how == 4:
+            content = content[: max(1, rng.randrange(len(content) + 1))]
+        elif content:
+            other = rng.choice(corpus())
+            content[at : at + 64] = other[at : at + 64]
+        if not content:
+            break
+    return bytes(content)
+
+
+def check(content: bytes) -> str:
+    """What became of a file: ``read``, or the code that it was refused with.
+
+    Raises:
+        AssertionError: for a code that is none of a file's.
+        Exception: whatever else leaves the decoder.
+    """
+    try:
+        image = decode.read(content).image
+    except ImageError as error:
+        code = error.code
+    else:
+        assert image.mode == "L"
+        return "read"
+    assert code in CODES, code
+    return code
+
+
+def run(numbers: range) -> collections.Counter[str]:
+    """How many cases ended in which way.
+
+    Raises:
+        AssertionError: for a case that was neither read nor refused, or took too long.
+    """
+    totals: collections.Counter[str] = collections.Counter()
+    for number in numbers:
+        started = time.perf_counter()
+        try:
+            totals[check(case(number))] += 1
+        except Exception as error:
+            raise AssertionError(f"case {number}: {error!r}") from error
+        took = time.perf_counter() - started
+        assert took < SLOW, f"case {number} took {took:.1f} seconds"
+    return totals
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0, help="number of the first case")
+    asked = parser.parse_args()
+    started = time.monotonic()
+    totals = run(range(asked.seed, asked.seed + asked.cases))
+    print(f"{asked.cases} cases in {time.monotonic() - started:.0f} seconds: {dict(totals.most_common())}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Damaged pictures of every format are decoded, or refused with a code."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.inputs import fuzz
+
+QUICK, LONG, PART, GUIDED = 1500, 100_000, 5_000, 50_000
+#: Cases that ended in another way once.
+FOUND: list[int] = []
+
+
+def test_each_picture_is_read_or_refused_with_a_code() -> None:
+    for number in FOUND:
+        fuzz.run(range(number, number + 1))
+    totals = fuzz.run(range(QUICK))
+    print(f"\n{dict(totals.most_common())}")
+    assert totals["read"] > QUICK / 10, "most of the decoders must be reached"
+    assert len(totals) > 5
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("start", range(0, LONG, PART))
+def test_each_of_very_many_pictures_is_read_or_refused_with_a_code(start: int) -> None:
+    """In a process of its own, which a decoder that crashes ends."""
+    command = [sys.executable, "-m", "tests.inputs.fuzz", "--cases", str(PART), "--seed", str(start)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    print(ended.stdout)
+
+
+@pytest.mark.fuzz
+def test_looking_for_pictures_that_reach_new_code_finds_none_that_is_neither_read_nor_refused() -> None:
+    pytest.importorskip("atheris", reason="atheris has wheels for Linux on x86-64 only")
+    command = [sys.executable, "-m", "tests.inputs.guided", f"-runs={GUIDED}", "-seed=1"]
+    ended = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    assert ended.returncode == 0, (ended.stdout + ended.stderr)[-3000:]
+    assert f"Done {GUIDED} runs" in ended.stderr

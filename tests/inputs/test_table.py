@@ -1,0 +1,64 @@
+"""The table of cases, through every door: the API, the page and `python -m ml predict`."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from ml.bundles.bundle import Bundle
+from ml.pictures import xray
+from ml.pictures.formats.kinds import kind
+from ml.pictures.preprocess import to_input
+from tests.inputs.case import Case
+from tests.inputs.cases import CASES
+from tests.inputs.conftest import PICTURE, Door, Outcome
+from tests.service import bundle
+from webapp.studies.files import signatures
+
+pytestmark = pytest.mark.django_db
+BY_NAME = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+#: Warnings of the check for other pictures, which are none of decoding's.
+DECODING = ("metadata_ignored", "end_missing")
+#: Probability that the answer may differ by, where the picture is the same to this many grey levels.
+SAME, ALIKE = 0.02, 2.0
+
+
+@BY_NAME
+@pytest.mark.parametrize("door", ["through_api", "through_page", "through_predict"])
+def test_case(case: Case, door: str, files: dict[str, bytes], request: pytest.FixtureRequest) -> None:
+    send: Door = request.getfixturevalue(door)
+    outcome = send(case.name, files[case.name])
+    if case.expected.codes:
+        assert outcome.code in case.expected.codes
+        return
+    assert outcome.code is None
+    assert tuple(code for code in outcome.warnings if code in DECODING) == case.expected.warnings
+    if outcome.probability is not None:
+        plain = request.getfixturevalue("predicted")["PNG"].probability
+        assert case.expected.within > ALIKE or abs(outcome.probability - plain) <= SAME
+    if outcome.input is not None:
+        check_prepared(case, files[case.name], outcome)
+
+
+def check_prepared(case: Case, content: bytes, outcome: Outcome) -> None:
+    """The service's input is the command's, near the plain picture's, and the page's picture shows what was read."""
+    decoded = xray.load(content)
+    spec = Bundle.read(bundle()).preprocessing
+    np.testing.assert_array_equal(outcome.input, to_input(decoded, spec))
+    plain = to_input(Image.fromarray(PICTURE), spec)
+    assert np.abs(outcome.input.astype(float) - plain).mean() <= case.expected.within
+    shown = outcome.preview
+    assert (shown.format, shown.mode in ("L", "RGB")) == ("JPEG", True), "what every browser shows"
+    upright = ImageOps.exif_transpose(shown).convert("L")
+    assert upright.size == decoded.size
+    assert np.abs(np.asarray(upright, float) - np.asarray(decoded, float)).mean() < 3
+
+
+@BY_NAME
+def test_the_web_process_and_the_decoders_agree_on_what_a_file_is(case: Case, files: dict[str, bytes]) -> None:
+    found = kind(files[case.name])
+    assert (signatures._kind(files[case.name]) in signatures.IMAGES) == (found is not None)
+    assert found in (None, signatures._kind(files[case.name]))
+
+
+def test_no_two_cases_have_the_same_name() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
