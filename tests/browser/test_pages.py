@@ -125,7 +125,7 @@ def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Pa
     shot("uploading")
     line(devtools, -1)
     expect(page.locator(".upload-state .tag")).to_have_count(4)
-    expect(page.locator(".upload", has_text="notes.jpg")).to_contain_text("not a JPEG or PNG")
+    expect(page.locator(".upload", has_text="notes.jpg")).to_contain_text("a text file")
     no_sideways_scroll(page)
     shot("uploaded")
     page.locator(".upload a").first.click()
@@ -179,8 +179,8 @@ def test_the_keyboard_reaches_the_drop_zone_and_shows_where_it_is(service: Servi
 def test_a_file_that_is_no_image_says_so(service: Service, page: Page, files: Path) -> None:
     page.goto(service.url)
     page.set_input_files("#files", files / "notes.jpg")
-    expect(page.locator(".upload-state")).to_contain_text("not a JPEG or PNG")
-    expect(page.get_by_role("status")).to_contain_text("notes.jpg: This is not a JPEG or PNG")
+    expect(page.locator(".upload-state")).to_contain_text("a text file")
+    expect(page.get_by_role("status")).to_contain_text("notes.jpg: This is a text file")
     assert page.url.rstrip("/") == service.url
 
 

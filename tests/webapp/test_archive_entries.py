@@ -62,7 +62,7 @@ BAD = {
     "ZIP": (File(b"bad.jpg", synthetic.zip_of({"a.jpg": JPEG})), "archive_not_here", "ZIP inside of a ZIP"),
     "7z": (File(b"bad.jpg", b"7z\xbc\xaf\x27\x1c" + bytes(60)), "archive_not_supported", "7z archive"),
     "empty": (File(b"bad.jpg"), "file_empty", "empty"),
-    "text": (File(b"bad.jpg", synthetic.text()), "not_an_image", "not a JPEG"),
+    "text": (File(b"bad.jpg", synthetic.text()), "not_an_image", "a text file"),
 }
 
 

@@ -233,7 +233,7 @@ def test_several_files_and_a_zip_become_a_study(browser: Client) -> None:
 
 @pytest.mark.parametrize(
     ("content", "status", "sentence"),
-    [(synthetic.text(), 415, "not a JPEG or PNG"), (synthetic.empty(), 400, "empty")],
+    [(synthetic.text(), 415, "This is a text file"), (synthetic.empty(), 400, "empty")],
 )
 def test_what_is_no_image_is_refused_with_a_sentence(
     browser: Client, content: bytes, status: int, sentence: str

@@ -16,5 +16,6 @@ INSTALLED_APPS = [
     "webapp.retention",
 ]
 ROOT_URLCONF = ""  # no request comes here
+CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"
 MIDDLEWARE = []
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]

@@ -3,7 +3,7 @@
 import hashlib
 import mimetypes
 import re
-from typing import Any
+from typing import IO, Any, cast
 from urllib.parse import quote
 
 from django.conf import settings
@@ -49,8 +49,7 @@ def _ranged(request: Any, etag: str, response: HttpResponse | FileResponse) -> H
     changed = request.headers.get("If-Range", etag) != etag
     if request.method != "GET" or not (first or last) or backwards or changed:
         return response
-    content = response.getvalue()
-    response.close()
+    content = _content(response)
     size = len(content)
     start = int(first) if first else max(size - int(last), 0)
     end = min(int(last), size - 1) if first and last else size - 1
@@ -59,6 +58,15 @@ def _ranged(request: Any, etag: str, response: HttpResponse | FileResponse) -> H
     about = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{end}/{size}"}
     kind = response.headers["Content-Type"]
     return HttpResponse(content[start : end + 1], status=206, content_type=kind, headers=about)
+
+
+def _content(response: HttpResponse | FileResponse) -> bytes:
+    """All of an answer. Closing the answer itself would end the request for Django, with its database connections."""
+    if not isinstance(response, FileResponse):
+        return response.content
+    with cast("IO[bytes]", response.file_to_stream) as file:
+        content: bytes = file.read()
+    return content
 
 
 def picture(request: Any, name: str, sha256: str) -> HttpResponseBase:

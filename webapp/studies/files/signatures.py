@@ -122,6 +122,8 @@ def _kind(head: bytes) -> str | None:
         return next((BRANDS[brand] for brand in brands if brand in BRANDS), None)
     if b"<svg" in head.lower():
         return "svg"
+    if containers.name(head):
+        return None  # its first file may be an image
     return next((name for signature, name in MISPLACED if signature in head), None)
 
 

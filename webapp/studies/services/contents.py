@@ -61,7 +61,8 @@ def _look_into(file: File, *, alone: bool) -> Sent:
         if refused.code == "not_an_image":
             # To whoever sent it, a document is no ZIP but a file beside the images, and is listed like any other.
             return Sent(file, refused=refused)
-        raise Refused(refused.code, f"{names.filename(str(file.name))}: {refused.detail}") from None
+        refused.detail = f"{names.filename(str(file.name))}: {refused.detail}"
+        raise
 
 
 def _is_litter(sent: Sent) -> bool:
