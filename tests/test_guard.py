@@ -85,6 +85,7 @@ def test_what_a_test_started_ends_with_the_run(run: Callable[..., tuple], number
 
 
 @pytest.mark.integration
+@pytest.mark.maintenance
 def test_the_whole_service_ends_with_the_run(run: Callable[..., tuple]) -> None:
     pytest_run, launcher = run(SERVICE)
 

@@ -15,7 +15,8 @@ from tests import clients, synthetic
 from tests.conftest import DATA
 from tests.service import ROOT, Service, bundle
 
-pytestmark = [pytest.mark.integration, pytest.mark.real_data]
+# Reading all originals twice takes a minute.
+pytestmark = [pytest.mark.integration, pytest.mark.real_data, pytest.mark.maintenance]
 
 
 @pytest.fixture(scope="module")
