@@ -195,7 +195,7 @@ LOSSY: dict[str, Builder] = {
     "WebP": lambda p: encoded(Image.fromarray(p).convert("RGB"), "WEBP", quality=97),
     "AVIF": lambda p: encoded(Image.fromarray(p).convert("RGB"), "AVIF", quality=95, subsampling="4:4:4", speed=8),
     "AVIF 10 bits": lambda p: imagecodecs.avif_encode(
-        channels(deep(p, 10), "RGB"), level=95, bitspersample=10, speed=8),
+        channels(deep(p, 10), "RGB"), level=98, bitspersample=10, speed=8),
     "HEIC": heic,
     "HEIC 10 bits": heic10,
     "JPEG 2000 lossy": lambda p: encoded(Image.fromarray(p), "JPEG2000", quality_mode="dB", quality_layers=[50]),
