@@ -99,7 +99,7 @@ $(BIN)/uv: requirements/bootstrap.txt
 INSTALL := UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --python $(BIN)/python -c requirements/lock.txt -r
 LESS := grep --line-buffered -vE '^ [-+~] |^Using|^ Downloaded|\(([0-9.]+KiB|[0-9](\.[0-9]+)?MiB)\)$$'
 $(VENV)/%.stamp: requirements/%.in requirements/lock.txt $(wildcard requirements/*.in) | $(BIN)/uv
-	@echo "Installing $< (the first time, 330 MB are downloaded)"
+	@echo "Installing $< (the first time, 420 MB are downloaded)"
 	@$(INSTALL) $< 2>&1 | $(LESS)
 	@touch $@
 

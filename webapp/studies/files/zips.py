@@ -81,7 +81,7 @@ class Archive:
         if all(_is_encrypted(self._records[entry.index]) for entry in self.entries):
             raise Refused("archive_encrypted", "The ZIP is protected by a password. Please send it without one.")
         if self.entries[0].filename.lower() in DOCUMENTS:
-            raise Refused("not_an_image", "This is a document. Please export the X-rays in it as JPEG or PNG.")
+            raise Refused("not_an_image", "This is a document. Please export the X-rays in it as pictures.")
         if len(self.entries) > settings.MAX_STUDY_FILES:
             raise zip_directory.too_many_files()
         unpacked = sum(entry.unpacked_size for entry in self.entries)

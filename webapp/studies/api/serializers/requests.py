@@ -61,5 +61,5 @@ class ImageField(serializers.CharField):
 
 
 class PredictSerializer(serializers.Serializer):
-    image = ImageField(help_text="a JPEG or PNG in base64, or as a data URL")
+    image = ImageField(help_text="a picture in base64, or as a data URL")
     department = _department()
