@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import httpx
 import pytest
@@ -60,6 +62,13 @@ def succeeded(service: Service) -> float:
     raise AssertionError("the metric is missing")
 
 
+def being_read(service: Service) -> int:
+    """Images in a batch at this moment; the metrics may be a second old."""
+    with closing(sqlite3.connect(service.data_dir / "db.sqlite3")) as database:
+        (number,) = database.execute("SELECT count(*) FROM studies_image WHERE status = 'running'").fetchone()
+    return int(number)
+
+
 def until(condition, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -74,6 +83,7 @@ def each_once(load: Load) -> None:
 
 def test_the_model_process_is_killed_in_mid_batch(service: Service, busy: Background) -> None:
     child = service.infer_child().pid
+    until(lambda: being_read(service))
     os.kill(child, signal.SIGKILL)
     load = busy.finish()
     each_once(load)
