@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Addresses that stand for every interface of the machine, and the loopback address of each.
-EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (asked for by HOST)
+EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared with HOST; nothing is bound here)
 ROOT = Path(__file__).resolve().parents[2]
 #: The folder of logs, in DATA_DIR.
 LOGS = "logs"

@@ -63,7 +63,7 @@ class Metadata:
                 warnings.simplefilter("error")
                 parsed.load(exif)
                 value = parsed.get(ORIENTATION)
-        except Exception:  # noqa: BLE001  (damaged EXIF raises anything)
+        except Exception:  # noqa: BLE001  (Pillow raises any exception for damaged EXIF)
             self.ignore(EXIF)
             value = _get(parsed)
         return value if isinstance(value, int) and 1 <= value <= 8 else None
@@ -113,5 +113,5 @@ def _get(parsed: Image.Exif) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return parsed.get(ORIENTATION)
-    except Exception:  # noqa: BLE001  (as above)
+    except Exception:  # noqa: BLE001  (Pillow raises any exception for damaged EXIF)
         return None

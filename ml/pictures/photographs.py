@@ -47,7 +47,7 @@ def is_photograph(picture: Image.Image, bordered: bool = False) -> bool:
 def has_camera_tags(picture: Image.Image) -> bool:
     try:
         tags = picture.getexif().get_ifd(EXIF_IFD)
-    except Exception:  # noqa: BLE001  (whatever Pillow makes of damaged EXIF: then it tells nothing)
+    except Exception:  # noqa: BLE001  (Pillow raises any exception for damaged EXIF; it then proves no camera)
         return False
     return len(CAMERA_TAGS & tags.keys()) >= 2
 

@@ -121,6 +121,7 @@ def _compare(content: bytes, found: dict[int, bytes | None]) -> None:
                     expected = _read_by_zipfile(archive, info)
                     if expected:
                         _assert_same(index, info, expected, found)
+        # What zipfile raises for a directory that it cannot read: then there is nothing to compare with.
         except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError, struct.error):
             return
 

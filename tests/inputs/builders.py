@@ -6,9 +6,10 @@ import zlib
 
 import imagecodecs
 import numpy as np
+import tifffile
 from PIL import Image
 
-from tests.inputs.containers import STORED, Pixels, channels, chunk, deep, encoded, exif, in_jpeg, jpeg, png
+from tests.inputs.containers import STORED, Pixels, channels, chunk, deep, encoded, exif, in_jpeg, jpeg, png, tiff
 
 
 def stray(values: np.ndarray, value: int, count: int = 1) -> np.ndarray:
@@ -163,3 +164,12 @@ def jpeg_bomb(side: int) -> bytes:
 def lossless_bomb(p: Pixels) -> bytes:
     content = imagecodecs.jpeg8_encode(channels(p[:64, :64], "RGB"), lossless=True)
     return resized(content, content.index(b"\xff\xc3") + 5, ">2H", 9_900, 9_900)
+
+
+def with_compression(pixels: Pixels, number: int) -> bytes:
+    """A TIFF that names another compression than it has."""
+    content = bytearray(tiff(pixels))
+    with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
+        at = file.pages[0].tags["Compression"].valueoffset
+    content[at : at + 2] = number.to_bytes(2, "little")
+    return bytes(content)

@@ -129,6 +129,15 @@ SEVERAL = [
     Case(
         "a scan whose white is zero", lambda p: builders.scan_pdf(255 - p, decode=b"/Decode [1 0]"), same(), "scanner"
     ),
+    *[
+        Case(
+            f"TIFF of {name}",
+            lambda p, n=number: builders.with_compression(p, n),
+            refused("encoding_not_supported"),
+            "scanner",
+        )
+        for name, number in (("JBIG", 34661), ("a compression that nobody knows", 12345))
+    ],
     Case("a scan of 16 bits", lambda p: builders.scan_pdf(p, bits=16), refused("encoding_not_supported"), "scanner"),
 ]
 

@@ -114,7 +114,7 @@ def work(role: str = "") -> None:
     from worker.infer.inputs import Inputs
 
     used = bundle.current()
-    reader._reader = reader.Reader(used, None, None, Inputs(used.preprocessing.size, used.id))  # type: ignore[arg-type]  # no engine
+    reader._reader = reader.Reader(used, None, None, Inputs(used.preprocessing.size, used.id))  # without an engine
     reader._answers = _answers
     messages: list[tuple[str, str]] = []
 

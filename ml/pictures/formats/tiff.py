@@ -52,9 +52,10 @@ def read(content: bytes) -> Contents:
             return Contents(_by_pillow(content), about)
         check_memory(page.imagewidth, page.imagelength, 2 * page.nbytes + page.imagewidth * page.imagelength)
         try:
-            values = page.asarray(maxworkers=1)
-        except (NotImplementedError, KeyError, ModuleNotFoundError) as error:
+            tifffile.TIFF.DECOMPRESSORS[page.compression]
+        except KeyError as error:  # asarray() raises ValueError here, as it does for damaged data
             raise unsupported(f"A TIFF compressed as {_name(page.compression)}") from error
+        values = page.asarray(maxworkers=1)
     return Contents(_pixels(page, _channels_last(page, values)), about)
 
 
