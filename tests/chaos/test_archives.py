@@ -152,6 +152,8 @@ def zip_of_tiny_files(seed: int) -> bytes:
 
 def test_many_zips_at_once_while_their_workers_are_killed(service: Service, reading: None) -> None:
     contents = [zip_of_tiny_files(seed) for seed in range(ZIPS)]
+    with database(service) as connection:  # other tests may have sent ZIPs to this service
+        earlier = {archive for (archive,) in connection.execute("SELECT id FROM studies_archive")}
     interactive, killer, in_vain = Interactive(service), Killer(service), InVain(service)
     interactive.start()
     in_vain.start()
@@ -182,7 +184,7 @@ def test_many_zips_at_once_while_their_workers_are_killed(service: Service, read
     with database(service) as connection:
         images = connection.execute("SELECT archive_id, archive_index, file, error_code FROM studies_image").fetchall()
     named = {file for _, _, file, _ in images if file}
-    made = [image for image in images if image[0]]
+    made = [image for image in images if image[0] and image[0] not in earlier]
     entries = {(archive, index) for archive, index, _, _ in made}
     of_zips = {file for _, _, file, _ in made if file}
     failed = sum(bool(code) for *_, code in made)
