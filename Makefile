@@ -7,7 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run env test test-slow test-all test-matrix lint format lock bench migrate-data backup restore purge clean
+.PHONY: help run env test coverage test-slow test-all test-matrix lint format lock bench migrate-data backup restore purge clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,21 +19,24 @@ env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
 
 # Tests of calls run in two processes; those of the whole service take both processors themselves.
-QUICK := not (chaos or training or maintenance or fuzz or docker or benchmark or matrix)
+QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@status=0; \
-	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= || status=$$?; \
+	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder || status=$$?; \
 	$(BIN)/python -m pytest -q -m "$(QUICK) and integration" || status=$$?; \
-	$(BIN)/coverage report | tail -12; \
 	exit $$status
 endif
 
+coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines and branches they reach
+	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	$(BIN)/coverage report | tail -12
+
 test-slow: $(VENV)/dev.stamp ## Run the tests that `make test` leaves out: kills, trainings, backups, upgrades, speed, containers
 	@status=0; \
-	$(BIN)/python -m pytest -m "(chaos or training or maintenance or fuzz or benchmark) and not matrix" $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -m "(chaos or long or training or maintenance or fuzz or benchmark) and not matrix" $(ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -m docker tests/docker/workers tests/docker $(ARGS) || status=$$?; \
 	exit $$status
 

@@ -16,6 +16,7 @@ NO_DATA = f"{DATA} has no X-rays at full resolution; XRAY_DATA names the folder 
 #: Kinds of tests that only run when asked for, and what runs them.
 SLOW = {
     "chaos": "make test-slow",
+    "long": "make test-slow",
     "training": "make test-slow",
     "maintenance": "make test-slow",
     "fuzz": "make test-slow",

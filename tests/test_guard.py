@@ -74,7 +74,11 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.long) for number in (signal.SIGTERM, signal.SIGINT))],
+    ids=lambda number: number.name,
+)
 def test_what_a_test_started_ends_with_the_run(run: Callable[..., tuple], number: signal.Signals) -> None:
     pytest_run, child = run(SLEEPERS)
     processes = [child, *child.children(recursive=True)]

@@ -26,7 +26,9 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(params=[(1280, 800), (390, 844)], ids=["1280", "390"])
+@pytest.fixture(
+    params=[pytest.param((1280, 800), id="1280"), pytest.param((390, 844), id="390", marks=pytest.mark.long)]
+)
 def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
     """A fresh browser session, in the size of a desk and of a phone."""
     width, height = request.param

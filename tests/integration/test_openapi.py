@@ -26,7 +26,9 @@ def run(service: Service, folder: Path, who: str, seed: int, examples: int) -> s
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("who", [WHO[0], pytest.param(WHO[1], marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize(
+    "who", [pytest.param(WHO[0], marks=pytest.mark.long), pytest.param(WHO[1], marks=pytest.mark.fuzz)]
+)
 def test_answers_are_as_the_document_says(service: Service, tmp_path: Path, who: str) -> None:
     done = run(service, tmp_path, who, seed=1, examples=3)
     assert done.returncode == 0, done.stdout[-6000:]

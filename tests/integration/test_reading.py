@@ -52,6 +52,7 @@ def test_a_guests_image_is_read_and_belongs_to_the_guest(service: Service) -> No
         assert httpx.get(result[name], headers={"X-Job-Token": job["token"]}).headers["content-type"][:6] == "image/"
 
 
+@pytest.mark.long
 def test_the_service_and_the_command_line_agree(service: Service, tmp_path: Path) -> None:
     contents = {f"{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(5)}
     for name, content in contents.items():

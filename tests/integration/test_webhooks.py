@@ -72,6 +72,7 @@ def test_a_finished_study_is_told_to_the_webhook_once(admin: httpx.Client, recei
     assert (event["study"]["counts"]["succeeded"], event["study"]["counts"]["failed"]) == (3, 1)
 
 
+@pytest.mark.long
 def test_a_killed_worker_and_a_receiver_that_fails_only_cost_time(
     service: Service, admin: httpx.Client, receiver: Receiver, secret: str
 ) -> None:

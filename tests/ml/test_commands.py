@@ -75,6 +75,7 @@ def test_a_missing_bundle_is_one_clear_line(tmp_path: Path, capsys: pytest.Captu
     assert "is no model bundle" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_benchmark_measures_every_size(random_bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     cli.main(["benchmark", "--model", str(random_bundle.path), "--batch", "1", "3", "--seconds", "0.2",

@@ -136,6 +136,7 @@ def test_a_quick_try_says_so_and_goes_on_where_it_was_stopped(
     assert report["pairs"] == []
 
 
+@pytest.mark.long
 def test_an_untrained_network_has_a_size_and_a_speed_and_no_figures(
     random_bundle: Bundle, recipe: Path, xrays: Path, tmp_path: Path
 ) -> None:

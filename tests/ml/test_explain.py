@@ -241,6 +241,7 @@ def test_covering_parts_one_by_one_ranks_them_as_the_map_does(engine: Engine, re
     assert min(agreement) > 0.2
 
 
+@pytest.mark.long
 def test_a_map_depends_on_the_weights(released: Bundle, engine: Engine, chests: NDArray[np.uint8]) -> None:
     """A map that stayed the same with random weights would show the image, not the network.
 

@@ -55,6 +55,7 @@ def test_predict_reads_what_lies_inside_a_border_and_labels_no_photograph(
         assert alpha.getbbox() is None, "nothing lies on the border"
 
 
+@pytest.mark.long
 def test_borders_are_measured(held_out_bundle: Path, xrays: Path, tmp_path: Path) -> None:
     others = tmp_path / "others"
     (others / "clinic").mkdir(parents=True)
@@ -72,6 +73,7 @@ def test_borders_are_measured(held_out_bundle: Path, xrays: Path, tmp_path: Path
     assert white["largest change with"] < white["largest change without"]
 
 
+@pytest.mark.long
 def test_photographs_are_measured(held_out_bundle: Path, xrays: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     arguments = ["--data", str(xrays), "--limit", "2", "--json", str(out)]

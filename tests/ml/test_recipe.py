@@ -121,6 +121,7 @@ def test_reviews_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         extra.read(export(tmp_path, "a.jpeg,NORMAL,p1", "a.jpeg,PNEUMONIA,p1"))
 
 
+@pytest.mark.long
 def test_cost_counts_time_and_processor_time() -> None:
     spent = Cost()
     sum(i * i for i in range(10_000_000))

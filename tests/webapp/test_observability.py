@@ -64,6 +64,7 @@ def run(tmp_path, **environment: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_an_error_reaches_sentry_without_anything_about_the_patient(tmp_path, received):
     port, got = received
     run(tmp_path, SENTRY_DSN=f"http://key@127.0.0.1:{port}/1")
@@ -74,6 +75,7 @@ def test_an_error_reaches_sentry_without_anything_about_the_patient(tmp_path, re
     assert not [secret for secret in SECRETS if secret in events]
 
 
+@pytest.mark.long
 def test_a_request_reaches_the_collector_without_anything_about_the_patient(tmp_path, received):
     port, got = received
     run(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}", OTEL_METRICS_EXPORTER="none")

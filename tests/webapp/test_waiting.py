@@ -483,6 +483,7 @@ def test_predict_refuses_an_image_over_the_limit(settings):
     assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
 
 
+@pytest.mark.long
 def test_nothing_of_an_image_is_held_while_predict_waits(settings):
     """Each of many clients would otherwise hold several times its image."""
     settings.PREDICT_TIMEOUT_SECONDS = 2

@@ -66,6 +66,7 @@ def test_hostile_files_fail_alone_with_their_code(tmp_path: Path, settings: Any)
     assert largest < CHILD_BYTES / 2
 
 
+@pytest.mark.long
 def test_the_largest_that_are_accepted_fit_into_the_memory(tmp_path: Path, settings: Any) -> None:
     codes, largest = prepare_all(tmp_path, settings.PREPARE_MEMORY_BYTES, {
         "16bit.png": synthetic.bomb_png(9_400, "I;16"),
