@@ -176,6 +176,20 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, e
     assert not (empty.data_dir / "db.sqlite3").exists()
 
 
+@pytest.mark.parametrize("kind", ["uploads", "inputs"])
+def test_a_damaged_file_is_named_and_keeps_nothing_back(clinic: Place, empty: Place, tmp_path: Path, kind: str) -> None:
+    own = Place(shutil.copytree(clinic.data_dir, tmp_path / "own"))
+    victim = next(path for path in sorted((own.data_dir / "media" / kind).rglob("*")) if path.is_file())
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    victim.write_bytes(content)
+    file = tmp_path / "backup.tar"
+    name = str(victim.relative_to(own.data_dir / "media"))
+    assert f"1 are not what was stored once: {name}" in own.manage("backup", str(file))
+    assert f"1 are not what was stored once: {name}" in empty.manage("restore", str(file))
+    assert (empty.data_dir / "media" / name).read_bytes() == bytes(content)
+
+
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_a_folder_that_cannot_be_used_is_one_sentence(clinic: Place, command: str, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"

@@ -24,7 +24,7 @@ from django.utils import timezone
 from webapp.storage.folder import sync
 from webapp.studies.models import Archive
 from webapp.transfer import files, rows, snapshots
-from webapp.transfer.files import Copied, Damaged
+from webapp.transfer.files import Copied, Damaged, Named
 from webapp.transfer.rows import CHUNK, Model, all_models, label
 
 FORMAT = 1
@@ -96,7 +96,8 @@ def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Cop
         done = Copied()
         wanted.seek(0)
         for line in wanted:
-            _file(tar, checksums, line.rstrip("\n"), zips, done)
+            name, sha256 = line.rstrip("\n").split("\t")
+            _file(tar, checksums, Named(name, sha256), zips, done)
             if done.files % 100 == 0:
                 told(done)
         manifest = {
@@ -106,6 +107,7 @@ def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Cop
             "migrations": _migrations(),
             "rows": counts,
             "missing": done.missing,
+            "damaged": done.damaged,
             "sha256": checksums,
         }
         content = json.dumps(manifest, indent=1).encode()
@@ -137,7 +139,7 @@ def _rows(
                     for chunk in source(model):
                         counts[label(model)] += len(chunk)
                         lines.writelines(rows.to_text(row).encode() + b"\n" for row in chunk)
-                        wanted.writelines(f"{one.name}\n" for row in chunk for one in files.named_by(row))
+                        wanted.writelines(f"{one.name}\t{one.sha256}\n" for row in chunk for one in files.named_by(row))
                     size = lines.tell()
                     lines.seek(0)
                     _add(tar, checksums, f"rows/{label(model)}.jsonl", lines, size)
@@ -145,16 +147,19 @@ def _rows(
     raise Damaged(f"a ZIP that waits to be unpacked is gone from the storage: {', '.join(names)}")
 
 
-def _file(tar: tarfile.TarFile, checksums: dict[str, str], name: str, zips: dict[str, File], done: Copied) -> None:
+def _file(tar: tarfile.TarFile, checksums: dict[str, str], wanted: Named, zips: dict[str, File], done: Copied) -> None:
     try:
-        content = zips.get(name) or default_storage.open(name)
+        content = zips.get(wanted.name) or default_storage.open(wanted.name)
     except FileNotFoundError:
-        done.missing.append(name)
+        done.missing.append(wanted.name)
         return
+    member = f"files/{wanted.name}"
     with content:
-        _add(tar, checksums, f"files/{name}", content, content.size)
+        _add(tar, checksums, member, content, content.size)
         done.files += 1
         done.bytes += content.size
+    if wanted.sha256 not in ("", checksums[member]):
+        done.damaged.append(wanted.name)
 
 
 class _Digesting:

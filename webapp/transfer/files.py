@@ -18,7 +18,7 @@ CHUNK = 256
 
 
 class Damaged(Exception):
-    """A file is not what it was."""
+    """A file was not copied as it is."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Copied:
     bytes: int = 0
     there: int = 0
     missing: list[str] = field(default_factory=list)
+    #: Files whose content is not what their row says. They are copied as they are: whoever reads one finds out, too.
+    damaged: list[str] = field(default_factory=list)
 
 
 def named_by(row: models.Model) -> list[Named]:
@@ -44,7 +46,7 @@ def named_by(row: models.Model) -> list[Named]:
     if isinstance(row, Archive):
         return [Named(str(row.file.name))] if row.file and row.state in Archive.PENDING else []
     if isinstance(row, Reading):
-        return [Named(str(row.input.name))] if row.input else []
+        return [Named(str(row.input.name), row.input_sha256)] if row.input else []
     if not isinstance(row, Image):
         return []
     found = {str(row.file.name): Named(str(row.file.name), row.sha256)} if row.file else {}
@@ -77,7 +79,7 @@ def copy_all(
         told: hears now and then how far it is.
 
     Raises:
-        Damaged: a file is not what its row says, or was not stored as it is.
+        Damaged: a file was not stored as it is.
     """
     done = Copied()
     with ThreadPoolExecutor(THREADS) as threads:
@@ -88,31 +90,39 @@ def copy_all(
                 if result is None:
                     done.missing.append(wanted.name)
                     continue
-                size, fresh = result
                 done.files += 1
-                done.bytes += size
-                done.there += not fresh
+                done.bytes += result.size
+                done.there += not result.fresh
+                if wanted.sha256 not in ("", result.sha256):
+                    done.damaged.append(wanted.name)
             told(done)
     return done
 
 
-def _copy(wanted: Named, open_file: Callable[[str], IO[bytes] | File], target: Storage) -> tuple[int, bool] | None:
-    """The file's size, and whether it had to be copied; None where it is missing."""
+@dataclass(frozen=True)
+class _Copy:
+    """One file's size and checksum, and whether it had to be copied."""
+
+    size: int
+    sha256: str
+    fresh: bool
+
+
+def _copy(wanted: Named, open_file: Callable[[str], IO[bytes] | File], target: Storage) -> _Copy | None:
+    """Copy one file; None where it is missing."""
     try:
         content = open_file(wanted.name)
     except FileNotFoundError:
         return None
     with content:
         digest, size = digest_of(content)
-        if wanted.sha256 and digest != wanted.sha256:
-            raise Damaged(f"{wanted.name} is not the file that was uploaded")
         if target.exists(wanted.name) and _stored(wanted.name, target) == digest:
-            return size, False
+            return _Copy(size, digest, fresh=False)
         content.seek(0)
         target.save(wanted.name, File(content, wanted.name))
     if _stored(wanted.name, target) != digest:
         raise Damaged(f"{wanted.name} was not stored as it is")
-    return size, True
+    return _Copy(size, digest, fresh=True)
 
 
 def _stored(name: str, storage: Storage) -> str:

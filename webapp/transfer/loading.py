@@ -70,7 +70,7 @@ def summary(done: Copied, what: str) -> str:
     text = f"files: {done.files} ({done.bytes / 2**20:.1f} MB) {what}"
     if done.there:
         text += f", {done.there} were there already"
-    if done.missing:
-        text += f"; {len(done.missing)} that rows name are gone: {', '.join(done.missing[:5])}"
-        text += " …" if len(done.missing) > 5 else ""
+    for names, fault in ((done.missing, "that rows name are gone"), (done.damaged, "are not what was stored once")):
+        if names:
+            text += f"; {len(names)} {fault}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
     return text
