@@ -35,11 +35,13 @@ class Identity:
         user: the signed-in user, if any.
         guest: the guest's id, if there is one and no user.
         address: the client's, where a request came from one.
+        token: the name of the API token that it was sent with, for the audit.
     """
 
     user: "User | None" = None
     guest: UUID | None = None
     address: str = field(default="", compare=False)
+    token: str = field(default="", compare=False)
 
     @property
     def is_guest(self) -> bool:
@@ -56,7 +58,8 @@ def identify(request: "HttpRequest | Any") -> Identity:
     require_page_user(request, request.headers.get(PAGE_USER))
     address = client_address(request)
     if request.user.is_authenticated:
-        return Identity(user=cast("User", request.user), address=address)
+        token_used = getattr(request, "auth", None)
+        return Identity(user=cast("User", request.user), address=address, token=str(token_used or ""))
     token = request.headers.get(HEADER)
     if token is not None:
         guest = read_token(token)

@@ -6,6 +6,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",  # the purge deletes those that have expired
+    "webapp.audit",
     "webapp.accounts",
     "webapp.departments",
     "webapp.studies",

@@ -1,4 +1,4 @@
-"""Celery beat: its health, and the reconciler, which it runs itself."""
+"""Celery beat: its health, and what it runs itself: the reconciler, and the sealing of the audit."""
 
 import logging
 from typing import Any
@@ -7,23 +7,26 @@ from celery import signals
 from celery.beat import PersistentScheduler, ScheduleEntry
 from django.db import close_old_connections
 
+from webapp.audit import chain
 from webapp.ops import liveness, services
 
 logger = logging.getLogger(__name__)
 
-#: The name of the schedule's entry that is run here.
-RECONCILE = "reconcile"
+#: The names of the schedule's entries that are run here.
+RECONCILE, SEAL = "reconcile", "seal"
 
 
 class Scheduler(PersistentScheduler):
-    """Celery beat's scheduler, which runs the reconciler in beat's own process and sends a message for all else.
+    """Celery beat's scheduler, which does some things in beat's own process and sends a message for all else.
 
-    No busy worker can hold the reconciler up, and no clock but beat's own decides when it runs.
+    No busy worker can hold these up, and no clock but beat's own decides when they run.
     """
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         if entry.name == RECONCILE:
             reconcile()
+        elif entry.name == SEAL:
+            seal()
         else:
             super().apply_entry(entry, producer=producer)
 
@@ -38,6 +41,15 @@ def reconcile() -> None:
         logger.exception("could not reconcile")
     else:
         liveness.mark(healthy=True)
+
+
+def seal() -> None:
+    """Seal what the audit has recorded. What fails is logged and tried again at the next turn."""
+    close_old_connections()
+    try:
+        chain.seal()
+    except Exception:
+        logger.exception("could not seal the audit")
 
 
 @signals.beat_init.connect

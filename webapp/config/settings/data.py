@@ -58,3 +58,8 @@ GUEST_RETENTION_HOURS = env.int("GUEST_RETENTION_HOURS", default=24)
 PERSON_RETENTION_DAYS = env.int("PERSON_RETENTION_DAYS", default=0)
 #: The longest time of one purge, which runs every hour; what it does not get to is left to the next.
 PURGE_SECONDS = env.int("PURGE_SECONDS", default=60)
+
+#: Days after which entries of the audit are deleted, and 0 to keep them. Hospitals keep X-rays for ten years.
+AUDIT_DAYS = env.int("AUDIT_DAYS", default=3650)
+#: The key of the audit's chain; without it, SECRET_KEY. Give it the old SECRET_KEY before you replace that one.
+AUDIT_KEY = env("AUDIT_KEY", default="")

@@ -59,8 +59,9 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "webapp.ops.beat.Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    # Run by beat itself, so that its name is all that counts.
+    # These two are run by beat itself, so that their names are all that counts.
     "reconcile": {"task": "reconcile", "schedule": RECONCILE_SECONDS},
+    "seal": {"task": "seal", "schedule": RECONCILE_SECONDS},
     # What is due again, and what was lost on its way.
     "deliver": {
         "task": "worker.deliver",

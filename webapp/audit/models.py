@@ -1,0 +1,86 @@
+"""The record's entries, and the chain that they are sealed into.
+
+Nothing refers to other tables: an entry outlives the person, the image and the department that it names.
+"""
+
+from django.db import models
+from django.utils import timezone
+
+
+class Action(models.TextChoices):
+    """What was done. The database takes any, so that a new one needs no migration."""
+
+    SIGN_IN = "sign_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SIGN_OUT = "sign_out"
+    REGISTER = "register"
+    INVITE = "invite"
+    CREDENTIALS_CHANGE = "credentials_change"
+    TOKEN_ISSUE = "token_issue"  # noqa: S105  (no password)
+    TOKEN_REVOKE = "token_revoke"  # noqa: S105
+    ROLE_CHANGE = "role_change"
+    LIST = "list"
+    VIEW = "view"
+    DOWNLOAD = "download"
+    EXPORT = "export"
+    CREATE = "create"
+    CHANGE = "change"
+    DELETE = "delete"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    REVIEW = "review"
+    SHARE = "share"
+    MERGE = "merge"
+    PAUSE = "pause"
+    RESUME = "resume"
+    SETTINGS_CHANGE = "settings_change"
+    ACKNOWLEDGE = "acknowledge"
+    SEND_AGAIN = "send_again"
+
+
+class Entry(models.Model):
+    """One thing that someone did. It is written once, and changed once more: when it is sealed into the chain."""
+
+    created_at = models.DateTimeField(default=timezone.now)
+    action = models.CharField(max_length=20)
+    person_id = models.BigIntegerField(null=True, blank=True, help_text="the user's id")
+    person = models.CharField(max_length=150, blank=True, help_text="the user's name at that time")
+    guest = models.CharField(max_length=36, blank=True, help_text="the guest's id")
+    address = models.CharField(max_length=64, blank=True, help_text="the client's; empty for the service itself")
+    token = models.CharField(max_length=100, blank=True, help_text="the name of the API token that was used")
+    kind = models.CharField(max_length=64, blank=True, help_text="the object's model, such as studies.image")
+    object_id = models.CharField(max_length=64, blank=True)
+    department_id = models.CharField(max_length=36, blank=True, help_text="the department that owns the object")
+    details = models.TextField(blank=True, help_text="codes and names of fields as JSON, never what is in them")
+    request_id = models.CharField(max_length=64, blank=True, help_text="which the log knows as well")
+    # The chain; see webapp.audit.chain. Until it is sealed an entry has no position.
+    position = models.BigIntegerField(null=True, blank=True, unique=True)
+    hash = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        verbose_name_plural = "entries"
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="audit_list"),
+            models.Index(fields=["department_id", "-created_at", "-id"], name="audit_department"),
+            models.Index(fields=["person", "-created_at", "-id"], name="audit_person"),
+            models.Index(fields=["action", "-created_at", "-id"], name="audit_action"),
+            models.Index(fields=["object_id", "-created_at", "-id"], name="audit_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.kind} {self.object_id}".rstrip()
+
+
+class Chain(models.Model):
+    """Where the chain begins and ends: one row, which only one process at a time changes."""
+
+    head = models.BigIntegerField(default=0, help_text="position of the last sealed entry")
+    head_hash = models.CharField(max_length=64, blank=True)
+    base = models.BigIntegerField(default=0, help_text="position of the last entry that was deleted for its age")
+    base_hash = models.CharField(max_length=64, blank=True)
+    sealed_at = models.DateTimeField(default=timezone.now)
+    key_check = models.CharField(max_length=64, help_text="tells whether a key is the right one")
+    mac = models.CharField(max_length=64, help_text="keyed hash of the other fields")
+
+    def __str__(self) -> str:
+        return f"{self.base} to {self.head}"
