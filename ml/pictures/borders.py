@@ -36,6 +36,8 @@ SEARCHED, LINES, EDGE, LONG = 480, 20, 8, 0.12
 #: of all such pixels that are in it, and the largest share of the screen.
 SIDE, WITHIN, KEPT, LARGEST = 0.3, 0.35, 0.95, 0.9
 MIN_SIDE = 64
+#: Lines that are looked at together: most edges have no border, and show it within so many.
+BLOCK = 32
 #: The longer side, in pixels, from which a picture is reduced before it is searched.
 LARGE = 2048
 
@@ -140,15 +142,17 @@ def _paired(lines: Grey, count: int, other: int, like: Grey) -> int:
 
 def _shares(lines: Grey, level: int, tolerance: int, step: int) -> NDArray[np.float64]:
     """Of each line the share of pixels that are off the level: as far as a strip can reach, and a little further."""
-    shares: list[float] = []
+    shares = np.empty(0)
     last = int(len(lines) * WIDEST)
-    for number, line in enumerate(lines):
-        shares.append(float(np.mean(np.abs(line.astype(np.int16) - level) > tolerance)))
-        if shares[-1] > MARKS:
-            last = min(last, number)
-        if number >= last + 5 * step:
+    for start in range(0, len(lines), BLOCK):
+        block = lines[start : start + BLOCK]
+        off = (block > level + tolerance) | (block < level - tolerance)
+        shares = np.append(shares, off.mean(axis=1))
+        marked = np.flatnonzero(shares > MARKS)
+        last = min([last, *marked[:1]])
+        if len(shares) > last + 5 * step:
             break
-    return np.array(shares)
+    return shares[: last + 5 * step + 1]
 
 
 def _steps(shares: NDArray[np.float64], step: int) -> int:
@@ -206,10 +210,9 @@ def _pictured(pixels: Grey, box: Box) -> Box | None:
 
 def _soft(part: Grey, factor: int) -> NDArray[np.bool_]:
     """Which pixels of the reduced picture are shaded as an X-ray is: neither flat nor near to letters."""
-    values = part.astype(np.int16)
-    slope = np.zeros(part.shape, dtype=np.int16)
-    slope[:, 1:] = np.abs(np.diff(values, axis=1))
-    slope[1:] = np.maximum(slope[1:], np.abs(np.diff(values, axis=0)))
+    slope = np.zeros(part.shape, dtype=np.uint8)
+    slope[:, 1:] = cv2.absdiff(part[:, 1:], part[:, :-1])
+    slope[1:] = cv2.max(slope[1:], cv2.absdiff(part[1:], part[:-1]))
     shaded = np.asarray(Image.fromarray(((slope > 0) & (slope <= 24)).astype(np.uint8) * 255).reduce(factor))
     sharp = np.asarray(Image.fromarray((slope > 48).astype(np.uint8) * 255).reduce(factor))
     return (shaded > 100) & (cv2.dilate(sharp, np.ones((9, 9), np.uint8)) < 40)
@@ -234,7 +237,7 @@ def _pairs(steep: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 def _sums(values: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Sums over all rectangles from the first pixel on, with a row and a column of zeros before them."""
-    return np.pad(values.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    return cv2.integral(values.astype(np.uint8)).astype(np.float64)
 
 
 def _mean(sums: NDArray[np.float64], top: Ints, left: Ints, bottom: Ints, right: Ints) -> NDArray[np.float64]:

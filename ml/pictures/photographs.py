@@ -103,6 +103,9 @@ def rectified(picture: Image.Image, corners: Corners) -> Image.Image:
 
 def _corners(outline: NDArray[Any], pixels: int) -> Corners | None:
     """The four corners of an outline, in their order, where it has four."""
+    _, _, width, height = cv2.boundingRect(outline)
+    if width * height < SMALLEST * pixels:  # most outlines, and the quickest to leave
+        return None
     hull = cv2.convexHull(outline)
     area = cv2.contourArea(hull)
     if not SMALLEST * pixels <= area <= LARGEST * pixels:
