@@ -63,6 +63,7 @@ def make() -> None:
         if image.sha256:
             made = Reading(image=image, bundle="net-1.0.0", state=image.status, priority="bulk", dispatched_at=now)
             made.input = default_storage.save(f"inputs/{image.pk.hex[:2]}/{image.pk}.png", ContentFile(content[::-1]))
+            made.input_sha256 = hashlib.sha256(content[::-1]).hexdigest()
             made.save()
         if image.status == Status.SUCCEEDED:
             Reading.objects.filter(pk=made.pk).update(
