@@ -1,21 +1,14 @@
-"""Webhooks' secrets, which the database and its backups only hold encrypted.
-
-Signing needs the secret itself, so that a hash would not do. The key is derived from ``SECRET_KEY``; while that is
-being replaced, ``SECRET_KEY_FALLBACKS`` still open what was sealed before.
-"""
+"""Webhooks' secrets, which the database and its backups only hold encrypted: signing needs the secret itself."""
 
 import base64
-import hashlib
 import secrets
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
+from webapp import sealing
+from webapp.sealing import UnreadableSecretError
 
+__all__ = ["PREFIX", "UnreadableSecretError", "new_secret", "seal", "unseal"]
 PREFIX = "whsec_"
-
-
-class UnreadableSecretError(Exception):
-    """A secret was sealed with a ``SECRET_KEY`` that this process does not know."""
+_PURPOSE = "webhooks"
 
 
 def new_secret() -> str:
@@ -24,7 +17,7 @@ def new_secret() -> str:
 
 
 def seal(secret: str) -> str:
-    return _fernet().encrypt(secret.encode()).decode()
+    return sealing.seal(secret, _PURPOSE)
 
 
 def unseal(sealed: str) -> str:
@@ -33,13 +26,4 @@ def unseal(sealed: str) -> str:
     Raises:
         UnreadableSecretError: none of the keys fits.
     """
-    try:
-        return _fernet().decrypt(sealed.encode()).decode()
-    except InvalidToken:
-        raise UnreadableSecretError from None
-
-
-def _fernet() -> MultiFernet:
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    derived = (hashlib.sha256(b"pneumoqueue.webhooks:" + key.encode()).digest() for key in keys)
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in derived])
+    return sealing.unseal(sealed, _PURPOSE)
