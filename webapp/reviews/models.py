@@ -18,7 +18,8 @@ class Review(models.Model):
     """A reader's verdict on an image; a reader who changes their mind changes their verdict."""
 
     image = models.ForeignKey(Image, models.CASCADE, related_name="reviews")
-    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="reviews")
+    # Their verdicts stay where a reader's account is deleted.
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="reviews")
     verdict = models.CharField(max_length=10, choices=Verdict)
     comment = models.CharField(max_length=1000, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -28,4 +29,4 @@ class Review(models.Model):
         constraints = [models.UniqueConstraint(fields=["image", "reviewer"], name="one_review_a_reader")]
 
     def __str__(self) -> str:
-        return f"{self.verdict} by {self.reviewer}"
+        return f"{self.verdict} by {self.reviewer or 'a former reader'}"

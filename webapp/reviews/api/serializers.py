@@ -6,7 +6,7 @@ from webapp.reviews.models import Review
 
 
 class ReviewSerializer(serializers.ModelSerializer):
-    reviewer = serializers.CharField(source="reviewer.username", read_only=True)
+    reviewer = serializers.CharField(source="reviewer.username", read_only=True, default="")
 
     class Meta:
         model = Review
