@@ -13,10 +13,14 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import CASCADE, Model, Q, QuerySet
+from django.db.models import CASCADE, Model, ProtectedError, Q, QuerySet
 
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Archive, Image, Patient, Reading, Study
 from webapp.studies.ownership import Owned
@@ -103,12 +107,36 @@ def delete_patient(patient: Patient) -> Deleted:
 def delete_guest(guest: UUID) -> Deleted:
     """Delete everything that a guest has uploaded."""
     deleted = Deleted()
-    for study in Study.objects.filter(guest=guest):
-        _delete_study(study, deleted)
-    _delete_in_chunks(Image.objects.filter(guest=guest), deleted)
-    for patient in Patient.objects.filter(guest=guest):
-        _delete_patient(patient, deleted)
+    _delete_all_of(Q(guest=guest), deleted)
     return _logged("a guest's uploads", deleted)
+
+
+def count_of_person(user: User) -> dict[type[Model], int]:
+    """How many rows of each model are a person's own, and go with their account."""
+    models: tuple[Any, ...] = (Patient, Study, Image)
+    found = {model: model.objects.filter(owner=user).count() for model in models}
+    return {model: number for model, number in found.items() if number}
+
+
+def delete_person(user: User, by: Identity) -> Deleted:
+    """Delete an account with everything that is its person's own. What they sent to a department stays there.
+
+    If the process dies half-way the account is still there, and can be deleted again.
+
+    Args:
+        by: who does it, for the audit.
+    """
+    deleted = Deleted()
+    for attempt in range(1, ATTEMPTS + 1):
+        _delete_all_of(Q(owner=user), deleted)
+        try:
+            _delete_account(user, by, deleted)
+            break
+        except ProtectedError:
+            # Another upload of theirs arrived in between.
+            if attempt == ATTEMPTS:
+                raise
+    return _logged(f"user {user.pk}", deleted)
 
 
 #: The service for each model.
@@ -127,6 +155,14 @@ def _logged(what: str, deleted: Deleted) -> Deleted:
 def _delete_in_chunks(images: "QuerySet[Any]", deleted: Deleted) -> None:
     while ids := list(images.order_by().values_list("pk", flat=True)[:CHUNK]):
         _delete_images(ids, deleted)
+
+
+def _delete_all_of(owner: Q, deleted: Deleted) -> None:
+    for study in Study.objects.filter(owner):
+        _delete_study(study, deleted)
+    _delete_in_chunks(Image.objects.filter(owner), deleted)
+    for patient in Patient.objects.filter(owner):
+        _delete_patient(patient, deleted)
 
 
 def _delete_study(study: Study, deleted: Deleted) -> None:
@@ -178,6 +214,14 @@ def _delete_empty_patient(patient_id: UUID, deleted: Deleted) -> None:
     patient = Patient.objects.filter(pk=patient_id)
     _lock(patient)
     _delete_rows(patient, set(), deleted)
+
+
+@atomically
+def _delete_account(user: User, by: Identity, deleted: Deleted) -> None:
+    rows = User.objects.filter(pk=user.pk)
+    _lock(rows)
+    record(by, Action.DELETE, user)
+    _delete_rows(rows, set(), deleted)
 
 
 def _lock(rows: "QuerySet[Any]") -> list[Any]:

@@ -1,10 +1,11 @@
-"""What a guest has uploaded becomes theirs when they sign in with the same browser."""
+"""What a guest has uploaded becomes theirs when they sign in, or register, with the same browser."""
 
 import logging
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
 from django.http import HttpRequest
@@ -20,25 +21,41 @@ def on_sign_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> 
     """Receiver of Django's ``user_logged_in``. A request for an API token starts no session and takes nothing over."""
     if request.session.get(SESSION_KEY) != str(user.pk):
         return
-    if guest := identities.read_token(request.COOKIES.get(settings.GUEST_COOKIE, "")):
-        take_over(guest, user)
+    guest = identities.read_token(request.COOKIES.get(settings.GUEST_COOKIE, ""))
+    if guest is None:
+        return
+    studies, images = take_over(guest, user)
+    if images or studies:
+        what = _number(images, "image", "images") if images else _number(studies, "study", "studies")
+        verb = "is" if (images or studies) == 1 else "are"
+        messages.success(request, f"{what} from before you signed in {verb} now yours.", fail_silently=True)
 
 
 @atomically
-def take_over(guest: UUID, user: User) -> None:
-    """Make a guest's images, studies and patients the user's."""
+def take_over(guest: UUID, user: User) -> tuple[int, int]:
+    """Make a guest's images, studies and patients the user's, and end the guest.
+
+    Returns:
+        How many studies and images there were.
+    """
     owner: dict[str, Any] = {"guest": None, "owner": user}
     for patient in Patient.objects.filter(guest=guest):
         same = Patient.objects.filter(owner=user, identifier=patient.identifier).first()
         if same is None:
             Patient.objects.filter(pk=patient.pk).update(**owner)
             continue
-        # The guest's patient, without images now, goes when the guest's rows are purged.
         patient.images.update(patient=same)
         patient.studies.update(patient=same)
-    moved = [_move(model, uid, guest, owner) for model, uid in ((Study, "study_uid"), (Image, "instance_uid"))]
+        patient.delete()
+    moved = _move(Study, "study_uid", guest, owner), _move(Image, "instance_uid", guest, owner)
+    identities.revoke(guest)
     if any(moved):
         logger.info("user %s takes over %d studies and %d images of a guest", user.pk, *moved)
+    return moved
+
+
+def _number(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _move(model: Any, uid: str, guest: UUID, owner: dict[str, Any]) -> int:
