@@ -52,8 +52,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The whole service, with a real Redis, real workers and the released bundle; one for the whole run."""
+    folder = tmp_path_factory.mktemp("service")
     with running(
-        tmp_path_factory.mktemp("service"),
+        folder,
+        REGISTRATION="open",
+        EMAIL_URL=f"filemail:///{folder / 'mail'}",
         # Guests are many here and come from one address.
         GUEST_RATE="100000/min",
         LOGIN_RATE="100000/min",

@@ -117,7 +117,7 @@ def sign_in(stack: Stack, username: str, password: str) -> httpx.Client:
     page = by.get("/accounts/login/").text
     found = re.search(r'name="csrfmiddlewaretoken" value="(.+?)"', page)
     assert found
-    form = {"username": username, "password": password, "csrfmiddlewaretoken": found[1], "next": "/flower/"}
+    form = {"login": username, "password": password, "csrfmiddlewaretoken": found[1], "next": "/flower/"}
     assert by.post("/accounts/login/", data=form, headers={"Referer": stack.url}).status_code == 302
     return by
 

@@ -375,7 +375,7 @@ def test_guessing_passwords_locks_the_name_for_that_address_only(client, setting
     for _ in range(3):
         assert client.post(TOKEN_URL, {**right, "password": "wrong"}).status_code >= 400
     assert "15 minutes" in problem(client.post(TOKEN_URL, right), 429, "locked_out")["detail"]
-    page = client.post("/accounts/login/", right, headers={"Accept": "text/html"})
+    page = client.post("/accounts/login/", {**right, "login": "ada"}, headers={"Accept": "text/html"})
     assert page.status_code == 429
     assert b"15 minutes" in page.content
     assert not client.login(request=_login_request(), **right)
@@ -448,7 +448,7 @@ def test_guessing_passwords_from_many_addresses_of_a_network_locks_it(new_client
     settings.AXES_FAILURE_LIMIT = 3
 
     def attempt(address: str, password: str = "wrong"):
-        given = {"username": "ada", "password": password}
+        given = {"login": "ada", "password": password}
         return new_client(REMOTE_ADDR=address).post("/accounts/login/", given).status_code
 
     assert [attempt(f"2001:db8::{n}") for n in range(3)][-1] == 429

@@ -7,7 +7,7 @@ from webapp.studies.models import Image, Patient, Study
 from webapp.studies.services import takeover
 
 pytestmark = pytest.mark.django_db
-LOGIN = {"username": "ada", "password": PASSWORD}
+LOGIN = {"login": "ada", "password": PASSWORD}
 
 
 def test_a_guests_uploads_stay_on_the_page_after_signing_in(client, new_client, user):
@@ -28,12 +28,50 @@ def test_a_guests_uploads_stay_on_the_page_after_signing_in(client, new_client, 
     assert client.get(job["url"]).status_code == 404, "the browser's guest has nothing left"
 
 
+def test_the_next_page_says_what_was_taken_over(client, user):
+    client.upload()
+    client.upload_study({"a.jpg": PNG, "b.jpg": JPEG})
+    client.post("/accounts/login/", LOGIN)
+    assert "3 images from before you signed in are now yours." in client.get("/").content.decode()
+    assert "from before" not in client.get("/").content.decode(), "once"
+
+
+def test_the_guest_ends(client, user, settings, problem):
+    job = client.upload().json()
+    stolen = client.cookies[settings.GUEST_COOKIE].value
+    client.post("/accounts/login/", LOGIN)
+    assert client.cookies[settings.GUEST_COOKIE].value == ""
+    problem(Client().get(job["url"], headers={"X-Job-Token": job["token"]}), 401, "invalid_job_token")
+    later = Client()
+    later.cookies[settings.GUEST_COOKIE] = stolen
+    assert later.upload().status_code == 202, "as another guest"
+    assert Image.objects.filter(owner=user).count() == 1
+
+
+def test_who_registers_keeps_what_they_uploaded(client, settings):
+    settings.REGISTRATION = "open"
+    job = client.upload(patient="P-1").json()
+    given = {"email": "eve@clinic.example", "password1": PASSWORD, "password2": PASSWORD}
+    client.post("/accounts/signup/", given)
+    assert client.get(job["url"]).status_code == 200
+    assert Image.objects.get().owner.username == "eve"
+    assert "1 image from before you signed in is now yours." in client.get("/").content.decode()
+
+
+def test_taking_over_again_changes_nothing(guest, user, make_image):
+    make_image(guest=guest.guest)
+    assert takeover.take_over(guest.guest, user) == (0, 1)
+    assert takeover.take_over(guest.guest, user) == (0, 0)
+    assert Image.objects.get().owner == user
+
+
 def test_the_same_patient_is_one_afterwards(client, user, user_client):
     for by in (user_client, client):
         by.upload(patient="P-1")
         by.upload_study({"a.jpg": JPEG}, patient="P-1")
     client.post("/accounts/login/", LOGIN)
-    patient = Patient.objects.get(owner=user)
+    patient = Patient.objects.get()
+    assert patient.owner == user
     assert patient.images.count() == 4
     assert patient.studies.count() == 2
 
@@ -50,7 +88,7 @@ def test_what_the_user_has_already_keeps_its_uid(user, guest, make_image):
 
 def test_asking_for_an_api_token_takes_nothing_over(client, user):
     job = client.upload().json()
-    assert client.post("/api/v1/auth/token/", LOGIN).status_code == 200
+    assert client.post("/api/v1/auth/token/", {"username": "ada", "password": PASSWORD}).status_code == 200
     assert client.get(job["url"]).status_code == 200
     assert Image.objects.get().owner is None
 

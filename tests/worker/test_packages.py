@@ -7,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WEB_ONLY = (
-    "axes", "django_htmx", "django_prometheus", "drf_spectacular", "drf_spectacular_sidecar", "flower", "gunicorn",
-    "rest_framework", "uvicorn", "whitenoise",
+    "allauth", "argon2", "axes", "django_htmx", "django_prometheus", "drf_spectacular", "drf_spectacular_sidecar",
+    "flower", "gunicorn", "rest_framework", "uvicorn", "whitenoise",
 )  # fmt: skip
 #: Makes every import of a package above fail, then does what a worker does at its start.
 SCRIPT = f"""

@@ -1,16 +1,44 @@
-"""Administrators see which API tokens there are, and revoke them. The tokens themselves are known to nobody."""
+"""Administrators see which API tokens there are, and revoke them, and make links to set a new password."""
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from webapp.accounts import models
+from webapp.accounts.pages import SignOut
+from webapp.accounts.passwords import reset_link
+
+# One way in, with the second factor and the lockout, and one way out.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.logout = SignOut.as_view()  # type: ignore[method-assign]
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    actions = ("make_password_links",)
+
+    @admin.action(description="Make one-time links to set a new password", permissions=["change"])
+    def make_password_links(self, request: HttpRequest, users: "QuerySet[User]") -> HttpResponse | None:
+        if users.filter(is_superuser=True).exists() and not request.user.is_superuser:
+            self.message_user(request, "Only superusers make links for superusers.", messages.ERROR)
+            return None
+        links = [(user.get_username(), reset_link(user)) for user in users.filter(is_active=True)]
+        context = {**self.admin_site.each_context(request), "title": "Links to set a new password", "links": links}
+        response = render(request, "admin/password_links.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
 
 @admin.register(models.Token)
 class TokenAdmin(admin.ModelAdmin):
-    list_display = ("__str__", "user", "created_at", "expires_at")
+    list_display = ("__str__", "user", "created_at", "expires_at", "last_used_on")
     search_fields = ("name", "user__username")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

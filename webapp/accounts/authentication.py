@@ -30,4 +30,5 @@ class TokenAuthentication(authentication.TokenAuthentication):
         token = tokens.find(key)
         if token is None or not token.user.is_active:
             raise AuthenticationFailed("This API token is not valid, or no longer.")
+        tokens.note_use(token)
         return token.user, token

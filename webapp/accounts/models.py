@@ -12,6 +12,7 @@ class Token(models.Model):
     name = models.CharField(max_length=100, blank=True, help_text="what it is for, in its owner's words")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
+    last_used_on = models.DateField(null=True, blank=True, help_text="the day (UTC) on which it was last used")
 
     class Meta:
         verbose_name = "API token"
@@ -28,3 +29,22 @@ class RevokedGuest(models.Model):
 
     def __str__(self) -> str:
         return str(self.guest)
+
+
+class Invitation(models.Model):
+    """A link by which one person registers or joins something; see :mod:`webapp.accounts.invitations`."""
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    email = models.EmailField(blank=True, help_text="whom it was made for, if that is known")
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    # An id and not a reference: departments come after accounts.
+    department_id = models.UUIDField(null=True, blank=True, db_index=True)
+    role = models.CharField(max_length=10, blank=True, help_text="in that department")
+    purpose = models.CharField(max_length=300, blank=True, help_text="what is joined, in words for the invited")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+
+    def __str__(self) -> str:
+        return self.email or f"invitation {self.pk}"

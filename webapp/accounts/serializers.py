@@ -3,6 +3,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.authtoken.serializers import AuthTokenSerializer
 
+from webapp.accounts.models import Token
 from webapp.refusals import Refused
 
 
@@ -18,3 +19,11 @@ class TokenRequestSerializer(AuthTokenSerializer):
 
 class TokenSerializer(serializers.Serializer):
     token = serializers.CharField()
+
+
+class OwnTokenSerializer(serializers.ModelSerializer):
+    """A token without its secret, which nobody has any more."""
+
+    class Meta:
+        model = Token
+        fields = ("id", "name", "created_at", "expires_at", "last_used_on")

@@ -6,27 +6,65 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from webapp.accounts.identity import Identity
 from webapp.accounts.models import RevokedGuest, Token
+from webapp.audit.models import Action
+from webapp.audit.services import record, record_each
 
 
-def issue(user: User, name: str = "") -> str:
+def issue(user: User, name: str = "", days: int | None = None, *, address: str = "") -> str:
     """Make a token for a user.
+
+    Args:
+        name: what it is for.
+        days: how long it is valid, at most and otherwise ``API_TOKEN_DAYS``.
+        address: the client's, for the audit.
 
     Returns:
         The token itself, which cannot be had again.
     """
     key = secrets.token_urlsafe(32)
-    expires_at = timezone.now() + timedelta(days=settings.API_TOKEN_DAYS)
-    Token.objects.create(digest=digest(key), user=user, name=name, expires_at=expires_at)
+    most = settings.API_TOKEN_DAYS
+    expires_at = timezone.now() + timedelta(days=min(days or most, most))
+    with transaction.atomic():
+        token = Token.objects.create(digest=digest(key), user=user, name=name, expires_at=expires_at)
+        record(Identity(user=user, address=address), Action.TOKEN_ISSUE, token)
     return key
+
+
+@transaction.atomic
+def revoke(by: Identity, found: "QuerySet[Token]") -> int:
+    """Delete tokens.
+
+    Returns:
+        How many there were.
+    """
+    revoked = list(found)
+    record_each(by, Action.TOKEN_REVOKE, revoked)
+    Token.objects.filter(pk__in=[token.pk for token in revoked]).delete()
+    return len(revoked)
 
 
 def find(key: str) -> Token | None:
     """The token behind a key, with its user, unless it has expired."""
     valid = Token.objects.filter(expires_at__gt=timezone.now())
     return valid.select_related("user").filter(digest=digest(key)).first()
+
+
+def of_user(user: User) -> "QuerySet[Token]":
+    """A user's tokens that are valid, the newest first."""
+    return user.api_tokens.filter(expires_at__gt=timezone.now()).order_by("-created_at", "-pk")
+
+
+def note_use(token: Token) -> None:
+    """Keep the day on which a token was last used: one write a day, and not one with each request."""
+    today = timezone.now().date()
+    if token.last_used_on != today:
+        Token.objects.filter(pk=token.pk).update(last_used_on=today)
 
 
 def digest(key: str) -> str:

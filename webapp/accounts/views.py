@@ -1,11 +1,15 @@
-"""API tokens, and signing out."""
+"""The API of tokens."""
 
 from typing import Any
 
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
-from django.contrib.auth.views import LogoutView
-from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.generics import DestroyAPIView, ListAPIView
+from rest_framework.pagination import CursorPagination
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -13,18 +17,10 @@ from rest_framework.views import APIView
 from webapp.accounts import identity as identities
 from webapp.accounts import tokens
 from webapp.accounts.models import Token
-from webapp.accounts.serializers import TokenRequestSerializer, TokenSerializer
+from webapp.accounts.serializers import OwnTokenSerializer, TokenRequestSerializer, TokenSerializer
+from webapp.accounts.stages import must_verify
 from webapp.accounts.throttles import LoginThrottle
 from webapp.refusals import Refused
-
-
-class SignOut(LogoutView):
-    """Django's, which has the browser forget the pictures that it keeps as well."""
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = super().post(request, *args, **kwargs)
-        response.headers["Clear-Site-Data"] = '"cache"'
-        return response
 
 
 class TokenView(APIView):
@@ -38,12 +34,13 @@ class TokenView(APIView):
 
     @extend_schema(request=TokenRequestSerializer, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
-        """Exchange a user name and password for an API token."""
+        """Exchange a user name, or e-mail address, and password for an API token."""
         # Django's own request: in it django-axes leaves a note for its middleware, which says that a name is locked.
         serializer = TokenRequestSerializer(data=request.data, context={"request": request._request})
         serializer.is_valid(raise_exception=True)
         user = serializer.validated_data["user"]
-        token = tokens.issue(user, serializer.validated_data["name"])
+        _require_password_to_suffice(user)
+        token = tokens.issue(user, serializer.validated_data["name"], address=identities.client_address(request))
         # The right password ends the count of wrong ones, which would otherwise add up to a lockout.
         user_logged_in.send(sender=type(user), request=request._request, user=user)
         return Response({"token": token})
@@ -56,9 +53,56 @@ class TokenView(APIView):
     def delete(self, request: Request) -> Response:
         """Revoke the token that the request is made with. A guest's takes all tokens of that guest along."""
         if isinstance(request.auth, Token):
-            request.auth.delete()
+            tokens.revoke(identities.identify(request), Token.objects.filter(pk=request.auth.pk))
             return Response(status=204)
         if request.headers.get(identities.HEADER) and (guest := identities.identify(request).guest):
             identities.revoke(guest)
             return Response(status=204)
         raise Refused("no_token", "Send the token that is to be revoked, in Authorization or X-Job-Token.")
+
+
+def _require_password_to_suffice(user: User) -> None:
+    """Refuse to give a token for a password alone where the pages would ask for more.
+
+    Raises:
+        Refused: ``second_factor_required`` or ``email_not_verified``.
+    """
+    if is_mfa_enabled(user):
+        raise Refused(
+            "second_factor_required",
+            "This account is protected by a second factor, so that its password alone gives no token. Please sign in "
+            "on the website, and make one on the page “API tokens” of your account.",
+        )
+    if settings.EMAIL_URL and must_verify(user):
+        raise Refused("email_not_verified", "Please open the link in the mail that we have sent you first.")
+
+
+class TokenPages(CursorPagination):
+    page_size = 50
+    ordering = ("-created_at", "-pk")
+
+
+class Tokens(ListAPIView):
+    """Your API tokens that are valid, the newest first. What they are is not kept."""
+
+    permission_classes = (IsAuthenticated,)
+    pagination_class = TokenPages
+    serializer_class = OwnTokenSerializer
+    queryset = Token.objects.none()
+
+    def get_queryset(self) -> Any:
+        return tokens.of_user(self.request.user)  # type: ignore[arg-type]  # it is a user's
+
+
+class TokenDetail(DestroyAPIView):
+    """Revoke one of your API tokens."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = OwnTokenSerializer
+    queryset = Token.objects.none()
+
+    def get_queryset(self) -> Any:
+        return tokens.of_user(self.request.user)  # type: ignore[arg-type]
+
+    def perform_destroy(self, instance: Token) -> None:
+        tokens.revoke(identities.identify(self.request), Token.objects.filter(pk=instance.pk))

@@ -8,6 +8,7 @@ from webapp.http import problems
 
 handler400 = problems.bad_request
 handler404 = problems.not_found
+handler429 = problems.too_many_requests
 handler500 = problems.server_error
 
 urlpatterns = [
@@ -20,6 +21,6 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     # It has no template to describe itself with when it is asked for OPTIONS.
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", metadata_class=None), name="docs"),
-    path("accounts/", include("django.contrib.auth.urls")),
+    path("accounts/", include("webapp.accounts.page_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from webapp.accounts.views import SignOut
-from webapp.dashboard import views
+from webapp.dashboard import people, views
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("accounts/logout/", SignOut.as_view(), name="logout"),
+    path("accounts/invitations/", people.invitations, name="invitations"),
+    path("accounts/invitations/<int:pk>/revoke/", people.revoke_invitation, name="invitation-revoke"),
+    path("accounts/delete/", people.delete_account, name="account-delete"),
     path("upload/", views.upload, name="upload"),
     path("images/<uuid:pk>/", views.image, name="image"),
     path("images/<uuid:pk>/card/", views.image_card, name="image-card"),

@@ -46,6 +46,17 @@ def is_administrator(user: User | AnonymousUser | None) -> bool:
     return user is not None and user.has_perm(ADMINISTER)
 
 
+def is_last_administrator(user: User) -> bool:
+    """Whether nobody could administer the service without a user."""
+    others = User.objects.with_perm(ADMINISTER, backend="django.contrib.auth.backends.ModelBackend")
+    return is_administrator(user) and not others.exclude(pk=user.pk).exists()
+
+
+def may_invite(user: User | AnonymousUser) -> bool:
+    """Who may invite people to the service: administrators."""
+    return is_administrator(user)
+
+
 def visible(identity: Identity) -> Q:
     """The condition that a row is the identity's to see."""
     return reduce(or_, visible_by_owner(identity))

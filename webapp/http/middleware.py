@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import is_valid_path
 
@@ -9,11 +10,6 @@ from webapp.http import bodies, problems
 from webapp.observability import correlation
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
-
-CSP = (
-    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
-    "form-action 'self'"
-)
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -34,10 +30,16 @@ def request_ids(get_response: GetResponse) -> GetResponse:
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:
     """Allow only this server's own scripts, styles and images. Django 6 has a middleware for it."""
+    # Chromium also looks at where a form's answer redirects to, such as the hospital's own sign-in.
+    forms = " ".join(["'self'", *settings.CSP_FORM_TARGETS])
+    policy = (
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        f"form-action {forms}"
+    )
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response.headers.setdefault("Content-Security-Policy", CSP)
+        response.headers.setdefault("Content-Security-Policy", policy)
         return response
 
     return middleware

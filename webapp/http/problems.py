@@ -1,6 +1,7 @@
 """Errors as RFC 9457 ``application/problem+json``: every one with a code for programs and a sentence for people."""
 
 import logging
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -46,6 +47,7 @@ STATUSES = {
     "daily_limit_reached": 429,
     "department_not_found": 404,
     "dicom_not_supported": 415,
+    "email_not_verified": 403,
     "file_empty": 400,
     "file_too_large": 413,
     "format_not_supported": 415,
@@ -55,6 +57,8 @@ STATUSES = {
     "invalid_cursor": 400,
     "invalid_job_token": 401,
     "invalid_parameter": 400,
+    "invitation_not_valid": 404,
+    "last_administrator": 409,
     "malformed_request": 400,
     "no_heatmap": 404,
     "no_token": 401,
@@ -63,6 +67,9 @@ STATUSES = {
     "not_an_image": 415,
     "not_an_uploader": 403,
     "not_read_yet": 409,
+    "registration_closed": 403,
+    "second_factor_required": 403,
+    "second_factor_unreadable": 409,
     "session_changed": 409,
     "signed_out": 409,
     "study_cancelled": 409,
@@ -110,6 +117,8 @@ def _document(problem: Problem) -> HttpResponse:
     response = JsonResponse(document, status=problem.status_code, content_type=CONTENT_TYPE)
     if problem.auth_header:
         response.headers["WWW-Authenticate"] = problem.auth_header
+    if problem.wait is not None:
+        response.headers["Retry-After"] = str(math.ceil(problem.wait))
     return response
 
 
@@ -172,11 +181,9 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return answer(request, Problem(403, "csrf_failed", CSRF_DETAIL))
 
 
-def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
-    """The answer of django-axes after too many wrong passwords."""
-    minutes = round(settings.AXES_COOLOFF_TIME * 60)
-    detail = f"There were too many wrong passwords. Please wait {minutes} minutes."
-    return answer(request, Problem(429, "locked_out", detail))
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """The answer of django-allauth's pages to who sends a form too often, such as one that sends mails."""
+    return answer(request, Problem(429, "rate_limited", "That was too often. Please try again in a few minutes."))
 
 
 def _suspicious(error: SuspiciousOperation) -> Problem:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from webapp.accounts import tokens
+from webapp.accounts import invitations, tokens
 from webapp.ops.models import Worker
 from webapp.retention import policy, sweep
 from webapp.retention.models import PurgeReport
@@ -134,9 +134,10 @@ def clear_sessions(run: Run) -> None:
 
 
 def forget_credentials(run: Run) -> None:
-    """Delete API tokens that have expired, and Idempotency-Keys that no request can repeat any more."""
+    """Delete API tokens and invitations that have expired, and Idempotency-Keys that no request can repeat any more."""
     if not run.dry:
         run.removed["accounts.Token"] += tokens.delete_expired()
+        run.removed["accounts.Invitation"] += invitations.delete_expired()
         run.removed["studies.IdempotencyKey"] += idempotency.delete_old()
 
 

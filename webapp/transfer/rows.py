@@ -17,7 +17,7 @@ CHUNK = 500
 #: What every installation makes by itself. It is replaced, so that what refers to it stays right.
 MADE_BY_MIGRATIONS = ("contenttypes.contenttype", "auth.permission", "auth.group", "auth.group_permissions")
 #: What is only true of a running service, and sessions, whose keys would let a backup's reader in.
-PASSING = ("ops.worker", "sessions.session")
+PASSING = ("ops.worker", "sessions.session", "usersessions.usersession")
 
 
 class NotEmpty(Exception):

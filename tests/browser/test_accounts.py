@@ -1,0 +1,111 @@
+"""A person's way from a guest to an account with a second factor and a passkey."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.authenticator import code_of
+from tests.service import Service
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+PASSWORD = "a long enough password"
+
+
+def no_sideways_scroll(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def link_mailed_to(service: Service, address: str) -> str:
+    mails = [file.read_text() for file in (service.data_dir / "mail").iterdir()]
+    return re.findall(r"http://\S+", next(mail for mail in mails if f"To: {address}" in mail))[0]
+
+
+def choose(page: Page, name: str, entry: str) -> None:
+    """An entry of the menu of one's name."""
+    page.locator("summary", has_text=name).click()
+    page.get_by_role("link", name=entry).or_(page.get_by_role("button", name=entry)).click()
+
+
+def plug_in_authenticator(page: Page) -> None:
+    """Give the browser a passkey's keeper, such as a telephone with a fingerprint."""
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {"protocol": "ctap2", "transport": "internal", "automaticPresenceSimulation": True}
+    can = {"hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True}
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": options | can})
+
+
+def test_from_a_guest_to_a_passkey(service: Service, page: Page, files: Path, shot) -> None:
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    name = f"eve{width}"
+    address = f"{name}@clinic.example"
+    # Browsers know passkeys on localhost, and not at an IP address.
+    url = service.url.replace("127.0.0.1", "localhost")
+    plug_in_authenticator(page)
+
+    page.goto(url)
+    page.set_input_files("#files", files / "1.jpeg")
+    page.wait_for_url("**/images/*/")
+    image = page.url
+
+    page.get_by_role("link", name="Register").click()
+    page.get_by_label("Email").fill(address)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password (again)").fill(PASSWORD)
+    no_sideways_scroll(page)
+    shot("register")
+    page.get_by_role("button", name="Register").click()
+    expect(page.locator("h1")).to_have_text("Look into your mail")
+    page.goto(link_mailed_to(service, address))
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator(".messages")).to_contain_text("1 image from before you signed in is now yours.")
+    shot("taken-over")
+    expect(page.locator(".thumb")).to_have_count(1)
+    page.goto(image)
+    expect(page.locator("main")).to_contain_text("1.jpeg")
+
+    choose(page, name, "Security")
+    no_sideways_scroll(page)
+    shot("security")
+    page.get_by_role("link", name="Activate").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+    secret = page.get_by_label("Authenticator secret").input_value()
+    page.get_by_label("Authenticator code").fill(code_of(secret))
+    no_sideways_scroll(page)
+    shot("authenticator")
+    page.get_by_role("button", name="Activate").click()
+    expect(page.get_by_label("Unused codes")).to_be_visible()
+    shot("recovery-codes")
+
+    page.goto(f"{url}/accounts/2fa/webauthn/add/")
+    page.get_by_label("Name").fill("my telephone")
+    page.get_by_label("Passwordless").check()
+    shot("passkey")
+    page.get_by_role("button", name="Add").click()
+    page.wait_for_url(re.compile("/accounts/2fa/(?!webauthn/add)"))
+    page.goto(f"{url}/accounts/2fa/webauthn/")
+    expect(page.locator(".list")).to_contain_text("my telephone")
+    no_sideways_scroll(page)
+    shot("keys")
+
+    choose(page, name, "Sign out")
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(page.locator("summary", has_text=name)).to_be_visible()
+
+    choose(page, name, "Sign out")
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("User name or e-mail").fill(address)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.locator("summary", has_text=name)).to_have_count(0)
+    page.get_by_label("Code").fill(code_of(secret, later=30))
+    no_sideways_scroll(page)
+    shot("second-factor")
+    page.get_by_role("button", name="Sign In", exact=True).click()
+    expect(page.locator("summary", has_text=name)).to_be_visible()
+    page.goto(image)
+    expect(page.locator("main")).to_contain_text("1.jpeg")

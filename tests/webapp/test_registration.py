@@ -1,0 +1,376 @@
+"""Registering, with mail and without, by invitation or not at all, and setting a new password."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.contrib.auth.models import User
+from django.core import mail
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from tests.webapp.conftest import PASSWORD, Client
+from webapp.accounts import invitations
+from webapp.accounts.identity import Identity
+from webapp.accounts.models import Invitation
+from webapp.refusals import Refused
+
+SIGNUP, LOGIN, RESET = "/accounts/signup/", "/accounts/login/", "/accounts/password/reset/"
+NEW = {"email": "eve@clinic.example", "password1": PASSWORD, "password2": PASSWORD}
+OTHER = "quite another password"
+
+
+@pytest.fixture
+def open_to_all(settings: Any) -> None:
+    settings.REGISTRATION = "open"
+
+
+@pytest.fixture
+def with_mail(settings: Any) -> None:
+    settings.EMAIL_URL = "smtp://mail.example"
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    settings.ACCOUNT_EMAIL_NOTIFICATIONS = True
+    settings.MFA_ALLOW_UNVERIFIED_EMAIL = False
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    return User.objects.create_superuser("root", password=PASSWORD)
+
+
+def signed_in(browser: Client) -> str:
+    """The name of who is signed in with a browser; empty for nobody."""
+    found = re.search(r"<summary>(.*?)</summary>", browser.get("/").content.decode())
+    return found[1] if found else ""
+
+
+def link_in(text: str) -> str:
+    """The path of the one link in a mail."""
+    found = re.findall(r"http://[^/]+(/\S+)", text)
+    assert len(found) == 1, text
+    return found[0]
+
+
+# --- registering ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("open_to_all", "with_mail")
+def test_who_registers_verifies_the_address_and_is_signed_in(client: Client) -> None:
+    answer = client.post(SIGNUP, NEW)
+    assert answer["Location"] == "/accounts/confirm-email/"
+    assert b"Look into your mail" in client.get(answer["Location"]).content
+    assert signed_in(client) == ""
+    assert client.post(LOGIN, {"login": NEW["email"], "password": PASSWORD})["Location"] == "/accounts/confirm-email/"
+    assert signed_in(client) == "", "not before the address is verified"
+    assert [sent.to for sent in mail.outbox] == [[NEW["email"]]]
+    assert "PneumoQueue" in mail.outbox[0].subject
+    link = link_in(mail.outbox[0].body)
+    assert b"Confirm" in client.get(link).content
+    assert client.post(link).status_code == 302
+    assert signed_in(client) == "eve"
+    client.post("/accounts/logout/")
+    for login in ("eve", NEW["email"], "Eve@Clinic.Example"):
+        assert client.post(LOGIN, {"login": login, "password": PASSWORD})["Location"] == "/"
+        assert signed_in(client) == "eve"
+        client.post("/accounts/logout/")
+
+
+@pytest.mark.usefixtures("open_to_all", "with_mail")
+def test_an_address_is_taken_once_and_nobody_is_told(client: Client, new_client: type[Client]) -> None:
+    client.post(SIGNUP, NEW)
+    answer = new_client().post(SIGNUP, NEW | {"password1": OTHER, "password2": OTHER})
+    assert answer["Location"] == "/accounts/confirm-email/", "the same answer as the first"
+    assert User.objects.get().check_password(PASSWORD)
+
+
+@pytest.mark.usefixtures("open_to_all", "with_mail")
+def test_an_unverified_address_gets_no_token_for_its_password(client: Client, problem: Any) -> None:
+    client.post(SIGNUP, NEW)
+    problem(client.post("/api/v1/auth/token/", {"username": "eve", "password": PASSWORD}), 403, "email_not_verified")
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_without_mail_who_registers_is_signed_in_at_once(client: Client) -> None:
+    assert b"You can sign in at once" in client.get(SIGNUP).content
+    assert client.post(SIGNUP, NEW)["Location"] == "/"
+    assert signed_in(client) == "eve"
+    assert mail.outbox == []
+    page = client.get("/accounts/email/").content.decode()
+    assert "sends no mail" in page
+    assert NEW["email"] in page
+
+
+@pytest.mark.usefixtures("open_to_all")
+@pytest.mark.parametrize("password", ["short", "1234567890", "eve@clinic.example"])
+def test_a_password_that_can_be_guessed_is_refused(client: Client, password: str) -> None:
+    answer = client.post(SIGNUP, NEW | {"password1": password, "password2": password})
+    assert answer.status_code == 200
+    assert b"errorlist" in answer.content
+    assert not User.objects.exists()
+
+
+@pytest.mark.usefixtures("with_mail")
+def test_users_from_before_there_was_mail_go_on_signing_in(client: Client, user: User) -> None:
+    """The user `admin` has no address, and others have one that nobody verified."""
+    for verified in (None, False):
+        if verified is False:
+            EmailAddress.objects.create(user=user, email="ada@clinic.example", primary=True)
+        assert client.post(LOGIN, {"login": "ada", "password": PASSWORD})["Location"] == "/"
+        assert signed_in(client) == "ada"
+        client.post("/accounts/logout/")
+
+
+@pytest.mark.parametrize("registration", ["invite", "closed"])
+@pytest.mark.parametrize("contact", ["", "Dr. Who, room 12"])
+def test_where_nobody_registers_the_page_says_whom_to_ask(
+    client: Client, settings: Any, registration: str, contact: str
+) -> None:
+    settings.REGISTRATION, settings.ADMIN_CONTACT = registration, contact
+    page = client.get(SIGNUP).content.decode()
+    assert (contact or "the administrator of this service") in page
+    assert "<form" not in page
+    client.post(SIGNUP, NEW)
+    assert not User.objects.exists()
+    assert SIGNUP not in client.get(LOGIN).content.decode()
+
+
+def test_a_form_that_is_sent_too_often_is_a_429(client: Client, settings: Any) -> None:
+    settings.REGISTRATION = "open"
+    settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "signup": "1/m/ip"}
+    client.post(SIGNUP, {})
+    answer = client.post(SIGNUP, {}, headers={"Accept": "text/html"})
+    assert answer.status_code == 429
+    assert b"try again in a few minutes" in answer.content
+
+
+# --- invitations ----------------------------------------------------------------------------------------------------
+
+
+def path_of(link: str) -> str:
+    return link.removeprefix("http://127.0.0.1:8000")
+
+
+def test_an_invitation_lets_one_person_register(client: Client, new_client: type[Client], admin: User) -> None:
+    _, link = invitations.invite(Identity(user=admin), "eve@clinic.example", purpose="the ward")
+    page = client.get(path_of(link)).content.decode()
+    assert "<strong>root</strong> invites you" in page
+    assert "the ward" in page
+    assert NEW["email"] in client.get(SIGNUP + "?email=eve%40clinic.example").content.decode()
+    assert client.post(SIGNUP, NEW)["Location"] == "/"
+    assert signed_in(client) == "eve"
+    assert Invitation.objects.get().accepted_by == User.objects.get(username="eve")
+    late = new_client()
+    assert late.get(path_of(link)).status_code == 404
+    late.post(SIGNUP, NEW | {"email": "mallory@clinic.example"})
+    assert not User.objects.filter(email="mallory@clinic.example").exists()
+
+
+def test_of_two_who_open_the_same_link_only_one_registers(new_client: type[Client], admin: User) -> None:
+    _, link = invitations.invite(Identity(user=admin))
+    first, second = new_client(), new_client()
+    for browser in (first, second):
+        browser.get(path_of(link))
+        assert b"<form" in browser.get(SIGNUP).content
+    first.post(SIGNUP, NEW)
+    second.post(SIGNUP, NEW | {"email": "mallory@clinic.example"})
+    assert signed_in(first) == "eve"
+    assert User.objects.count() == 2
+
+
+def test_a_user_is_not_made_without_the_invitation(admin: User, rf: Any) -> None:
+    """As where another used it up between the page and the form."""
+    from allauth.account.adapter import get_adapter
+    from allauth.account.forms import SignupForm
+    from allauth.core.context import request_context
+
+    request = rf.post(SIGNUP)
+    request.session = {invitations.SESSION_KEY: "used up"}
+    with request_context(request):
+        form = SignupForm(NEW)
+        assert form.is_valid()
+        with pytest.raises(Refused, match="Ask for another"):
+            get_adapter().save_user(request, User(), form)
+    assert User.objects.get() == admin
+
+
+@pytest.mark.parametrize("how", ["expired", "revoked", "wrong"])
+def test_an_invitation_that_is_over_lets_nobody_in(client: Client, admin: User, how: str) -> None:
+    invitation, link = invitations.invite(Identity(user=admin))
+    client.get(path_of(link))  # the browser keeps it
+    if how == "expired":
+        Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        assert invitations.delete_expired() == 1
+    elif how == "revoked":
+        assert invitations.revoke(Identity(user=admin), Invitation.objects.filter(pk=invitation.pk)) == 1
+    else:
+        client, link = Client(), link[:-2] + "x/"
+    assert client.get(path_of(link)).status_code == 404
+    client.post(SIGNUP, NEW)
+    assert User.objects.get() == admin
+
+
+def test_the_secret_of_an_invitation_is_not_kept(admin: User) -> None:
+    invitation, link = invitations.invite(Identity(user=admin))
+    key = link.rstrip("/").rsplit("/", 1)[-1]
+    assert len(key) >= 32
+    assert key not in str(vars(Invitation.objects.get(pk=invitation.pk)))
+
+
+def test_a_member_is_made_of_who_accepts_as_a_user(client: Client, admin: User, user: User, make_department) -> None:
+    department = make_department("icu")
+    _, link = invitations.invite(
+        Identity(user=admin), department_id=department.pk, role="reader", purpose="Icu, as reader"
+    )
+    client.force_login(user)
+    assert b"Accept as ada" in client.get(path_of(link)).content
+    assert client.post(path_of(link)).status_code == 302
+    assert [(one.user, one.role) for one in department.memberships.all()] == [(user, "reader")]
+    assert client.post(path_of(link)).status_code == 404, "it is used up"
+
+
+def test_who_registers_by_an_invitation_to_a_department_is_its_member(client, admin, make_department) -> None:
+    department = make_department("icu")
+    _, link = invitations.invite(Identity(user=admin), department_id=department.pk, role="uploader")
+    client.get(path_of(link))
+    client.post(SIGNUP, NEW)
+    assert [(one.user.username, one.role) for one in department.memberships.all()] == [("eve", "uploader")]
+
+
+def test_an_invitation_to_a_department_that_is_gone_is_not_used_up(admin, user, make_department) -> None:
+    department = make_department("icu")
+    _, link = invitations.invite(Identity(user=admin), department_id=department.pk, role="reader")
+    department.delete()
+    with pytest.raises(Refused, match="no longer exists"):
+        invitations.accept(link.rstrip("/").rsplit("/", 1)[-1], user)
+    assert Invitation.objects.get().accepted_at is None
+
+
+def test_administrators_invite_and_revoke_on_a_page(client: Client, admin: User, user: User) -> None:
+    page = "/accounts/invitations/"
+    assert client.get(page)["Location"] == f"{LOGIN}?next={page}"
+    client.force_login(user)
+    assert client.get(page).status_code == 403
+    assert client.post(page, {}).status_code == 403
+    assert not Invitation.objects.exists()
+    client.force_login(admin)
+    answer = client.post(page, {"email": "eve@clinic.example"}).content.decode()
+    made = Invitation.objects.get()
+    link = re.findall(r'value="(http://127.0.0.1:8000/accounts/invitations/\S+?)"', answer)[0]
+    assert invitations.find(link.rstrip("/").rsplit("/", 1)[-1]) == made
+    assert link not in client.get(page).content.decode(), "it is shown once"
+    assert "eve@clinic.example" in client.get(page).content.decode()
+    client.force_login(user)
+    assert client.post(f"{page}{made.pk}/revoke/").status_code == 403
+    client.force_login(admin)
+    client.post(f"{page}{made.pk}/revoke/")
+    assert not Invitation.objects.exists()
+
+
+@pytest.mark.usefixtures("with_mail")
+def test_an_invitation_is_sent_where_there_is_mail(client: Client, admin: User) -> None:
+    client.force_login(admin)
+    client.post("/accounts/invitations/", {"email": "eve@clinic.example"})
+    assert mail.outbox[0].to == ["eve@clinic.example"]
+    assert client.get(link_in(mail.outbox[0].body)).status_code == 200
+
+
+def test_nobody_is_invited_where_nobody_can_register(admin: User, settings: Any) -> None:
+    settings.REGISTRATION = "closed"
+    with pytest.raises(Refused, match="Nobody can register"):
+        invitations.invite(Identity(user=admin))
+
+
+# --- a new password -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("with_mail")
+def test_a_new_password_is_set_by_a_mailed_link_that_works_once(client: Client, user: User) -> None:
+    EmailAddress.objects.create(user=user, email="ada@clinic.example", primary=True, verified=True)
+    assert client.post(RESET, {"email": "ada@clinic.example"})["Location"] == "/accounts/password/reset/done/"
+    set_by_link(client, link_in(mail.outbox[0].body), "ada")
+
+
+def set_by_link(browser: Client, link: str, name: str) -> None:
+    form = browser.get(link)["Location"]
+    assert browser.post(form, {"password1": OTHER, "password2": OTHER}).status_code == 302
+    assert browser.post(LOGIN, {"login": name, "password": OTHER})["Location"] == "/"
+    assert signed_in(browser) == name
+    assert b"already been used" in Client().get(link, follow=True).content
+
+
+def test_without_mail_the_page_says_whom_to_ask_and_sends_nothing(client: Client, user: User) -> None:
+    User.objects.filter(pk=user.pk).update(email="ada@clinic.example")
+    page = client.get(RESET).content.decode()
+    assert "sends no mail" in page
+    assert "the administrator of this service" in page
+    answer = client.post(RESET, {"email": "ada@clinic.example"})
+    assert answer.status_code == 200
+    assert b"sends no mail" in answer.content
+    assert mail.outbox == []
+
+
+def test_a_command_makes_a_link_for_a_new_password(client: Client, user: User, capsys: Any) -> None:
+    call_command("password_link", "ada")
+    set_by_link(client, path_of(capsys.readouterr().out.strip()), "ada")
+    with pytest.raises(CommandError, match="no active user with the name bob"):
+        call_command("password_link", "bob")
+
+
+def test_an_admin_makes_a_link_for_a_new_password(client: Client, admin: User, user: User) -> None:
+    client.force_login(admin)
+    chosen = {"action": "make_password_links", "_selected_action": [user.pk]}
+    answer = client.post("/admin/auth/user/", chosen)
+    link = re.findall(r"<code>(http\S+)</code>", answer.content.decode())[0]
+    set_by_link(Client(), path_of(link), "ada")
+
+
+def test_who_is_no_superuser_makes_no_link_for_one(client: Client, admin: User, user: User) -> None:
+    from django.contrib.auth.models import Permission
+
+    user.user_permissions.add(*Permission.objects.filter(codename__in=("view_user", "change_user")))
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    client.force_login(User.objects.get(pk=user.pk))
+    chosen = {"action": "make_password_links", "_selected_action": [admin.pk, user.pk]}
+    answer = client.post("/admin/auth/user/", chosen, follow=True)
+    assert b"Only superusers" in answer.content
+    assert b"/password/reset/key/" not in answer.content
+
+
+def test_a_password_is_changed_by_who_knows_the_old_one(client: Client, user: User) -> None:
+    client.post(LOGIN, {"login": "ada", "password": PASSWORD})
+    given = {"oldpassword": "wrong", "password1": OTHER, "password2": OTHER}
+    assert client.post("/accounts/password/change/", given).status_code == 200
+    assert User.objects.get().check_password(PASSWORD)
+    client.post("/accounts/password/change/", given | {"oldpassword": PASSWORD})
+    assert User.objects.get().check_password(OTHER)
+    assert signed_in(client) == "ada"
+
+
+def test_passwords_are_hashed_by_argon2_and_old_hashes_go_on_working(client: Client, settings: Any) -> None:
+    from webapp.config.settings import people
+
+    settings.PASSWORD_HASHERS = people.PASSWORD_HASHERS
+    assert User.objects.create_user("new", password=PASSWORD).password.startswith("argon2$argon2id$")
+    settings.PASSWORD_HASHERS = people.PASSWORD_HASHERS[1:]
+    old = User.objects.create_user("old", password=PASSWORD)
+    assert old.password.startswith("pbkdf2_sha256$")
+    settings.PASSWORD_HASHERS = people.PASSWORD_HASHERS
+    client.post(LOGIN, {"login": "old", "password": PASSWORD})
+    assert signed_in(client) == "old"
+    assert User.objects.get(username="old").password.startswith("argon2$")
+
+
+# --- sessions -------------------------------------------------------------------------------------------------------
+
+
+def test_sessions_are_listed_and_the_others_ended(client: Client, new_client: type[Client], user: User) -> None:
+    other = new_client(headers={"User-Agent": "the ward's computer"})
+    for browser in (client, other):
+        browser.post(LOGIN, {"login": "ada", "password": PASSWORD})
+    page = client.get("/accounts/sessions/").content.decode()
+    assert "the ward&#x27;s computer" in page
+    client.post("/accounts/sessions/")
+    assert signed_in(client) == "ada"
+    assert signed_in(other) == ""

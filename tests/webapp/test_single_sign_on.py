@@ -1,0 +1,130 @@
+"""The hospital's own sign-in by OpenID Connect, with a small provider that answers as one would."""
+
+import time
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.contrib.auth.models import User
+from flask import Flask, jsonify, request
+
+from tests.webapp.conftest import Client
+
+LOGIN = "/accounts/oidc/sso/login/"
+PERSON = {"sub": "7", "email": "eve@clinic.example", "email_verified": True, "preferred_username": "eve"}
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    """The URL of a provider that lets everybody in as Eve."""
+    app = Flask(__name__)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": "one", "use": "sig"}
+
+    @app.get("/.well-known/openid-configuration")
+    def discovery() -> Any:
+        names = {"authorization": "authorize", "token": "token", "userinfo": "userinfo"}
+        found = {f"{name}_endpoint": f"{url}/{path}" for name, path in names.items()}
+        return jsonify(found | {"issuer": url, "jwks_uri": f"{url}/keys"})
+
+    @app.get("/keys")
+    def keys() -> Any:
+        return jsonify({"keys": [public | {"alg": "RS256"}]})
+
+    @app.post("/token")
+    def token() -> Any:
+        assert request.form["code"] == "good"
+        assert request.form["code_verifier"]
+        now = int(time.time())
+        claims = PERSON | {"iss": url, "aud": "pneumoqueue", "iat": now, "exp": now + 60}
+        id_token = jwt.encode(claims, key, "RS256", headers={"kid": "one"})
+        return jsonify({"access_token": "secret", "token_type": "Bearer", "id_token": id_token})
+
+    @app.get("/userinfo")
+    def userinfo() -> Any:
+        return jsonify(PERSON)
+
+    with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield url
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def configured(settings: Any, provider: str) -> str:
+    one = {"provider_id": "sso", "name": "Clinic", "client_id": "pneumoqueue", "secret": "x"}
+    settings.OIDC_SERVER_URL = provider
+    settings.CSP_FORM_TARGETS = [provider]
+    settings.SOCIALACCOUNT_PROVIDERS = {
+        "openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [{**one, "settings": {"server_url": provider}}]}
+    }
+    return provider
+
+
+def sign_in(browser: Client, provider: str) -> Any:
+    """Go to the provider and come back."""
+    answer = browser.post(f"{LOGIN}?process=login")
+    there = urlsplit(answer["Location"])
+    assert answer["Location"].startswith(f"{provider}/authorize?")
+    state = parse_qs(there.query)["state"][0]
+    return browser.get(f"{LOGIN}callback/", {"code": "good", "state": state})
+
+
+@pytest.mark.parametrize("registration", ["open", "invite"])
+def test_whom_the_hospital_knows_signs_in_without_registering(
+    client: Client, configured: str, settings: Any, registration: str
+) -> None:
+    settings.REGISTRATION = registration
+    page = client.get("/accounts/login/")
+    assert b"Sign in with Clinic" in page.content
+    assert f"form-action 'self' {configured}" in page["Content-Security-Policy"]
+    job = client.upload().json()
+    assert sign_in(client, configured)["Location"] == "/"
+    assert b"<summary>eve</summary>" in client.get("/").content
+    assert client.get(job["url"]).status_code == 200, "what they uploaded as a guest is theirs"
+    user = User.objects.get()
+    assert user.email == "eve@clinic.example"
+    assert not user.has_usable_password()
+    client.post("/accounts/logout/")
+    sign_in(client, configured)
+    assert User.objects.get() == user
+
+
+def test_an_account_with_the_same_address_is_not_given_away(client: Client, configured: str, settings: Any) -> None:
+    """Who controls the provider would otherwise be anybody; its owner signs in and connects the two."""
+    settings.REGISTRATION = "open"
+    User.objects.create_user("admin", "eve@clinic.example")
+    sign_in(client, configured)
+    assert b"<summary>" not in client.get("/").content
+
+
+def test_nobody_new_comes_in_where_nobody_can_register(client: Client, configured: str, settings: Any) -> None:
+    settings.REGISTRATION = "closed"
+    sign_in(client, configured)
+    assert not User.objects.exists()
+
+
+def test_an_answer_that_was_not_asked_for_is_refused(client: Client, configured: str) -> None:
+    answer = client.get(f"{LOGIN}callback/", {"code": "good", "state": "forged"})
+    assert not User.objects.exists()
+    assert answer.status_code != 500
+
+
+def test_without_a_provider_there_is_nothing_of_it(client: Client, db: None) -> None:
+    page = client.get("/accounts/login/")
+    assert b"Sign in with C" not in page.content
+    assert "form-action 'self'" in page["Content-Security-Policy"]
+    assert client.get(LOGIN).status_code == 404

@@ -1,0 +1,66 @@
+"""What is this service's own about django-allauth: who may register, what is asked before, and where secrets lie."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+
+from webapp import sealing
+from webapp.accounts import invitations
+from webapp.accounts.identity import client_address
+from webapp.refusals import Refused
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        if settings.REGISTRATION == "invite":
+            return invitations.pending(request) is not None
+        return bool(settings.REGISTRATION == "open")
+
+    def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
+        """Make the user, and use up the invitation that they came with."""
+        with transaction.atomic():
+            saved = super().save_user(request, user, form, commit)
+            if settings.REGISTRATION == "invite" or invitations.pending(request):
+                invitations.accept_pending(request, saved)
+        return saved
+
+    def get_login_stages(self) -> list[str]:
+        own = {"allauth.account.stages.EmailVerificationStage": "webapp.accounts.stages.VerifyFirst"}
+        return [own.get(stage, stage) for stage in super().get_login_stages()]
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
+        """Have the browser forget the guest that it was; what that guest had uploaded is the user's now."""
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        response.delete_cookie(settings.GUEST_COOKIE, samesite="Lax")
+        return response
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_address(request) or "::"  # a socket of the file system has none
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
+        """The hospital's own sign-in says who its people are, so that they need no invitation."""
+        return bool(settings.REGISTRATION != "closed")
+
+
+class MFAAdapter(DefaultMFAAdapter):
+    """Keeps the secrets of authenticator apps and recovery codes encrypted."""
+
+    def encrypt(self, text: str) -> str:
+        return sealing.seal(text, "second factor")
+
+    def decrypt(self, encrypted_text: str) -> str:
+        try:
+            return sealing.unseal(encrypted_text, "second factor")
+        except sealing.UnreadableSecretError:
+            raise Refused(
+                "second_factor_unreadable",
+                "The service's SECRET_KEY is another than when the authenticator app was set up. An administrator can "
+                "remove it, so that you can set it up again.",
+            ) from None

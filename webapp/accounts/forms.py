@@ -1,0 +1,61 @@
+"""Forms of the pages of accounts. Those of django-allauth are named in the settings."""
+
+from typing import Any
+
+from allauth.account.forms import LoginForm as AllauthLoginForm
+from allauth.account.forms import ResetPasswordForm as AllauthResetPasswordForm
+from allauth.core import context
+from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
+from allauth.mfa.base.forms import ReauthenticateForm as AllauthReauthenticateForm
+from django import forms
+from django.conf import settings
+
+from webapp.accounts import lockout
+
+
+class LoginForm(AllauthLoginForm):
+    """With words for its first field."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = "User name or e-mail"
+        self.fields["login"].widget.attrs["autocomplete"] = "username"
+        self.fields["remember"].label = "Stay signed in on this computer"
+
+
+class ResetPasswordForm(AllauthResetPasswordForm):
+    """Refused where no mail can be sent, since the page after it says that one was."""
+
+    def clean(self) -> Any:
+        if not settings.EMAIL_URL:
+            raise forms.ValidationError("This service sends no mail. Please ask its administrator for a link.")
+        return super().clean()
+
+
+class AuthenticateForm(AllauthAuthenticateForm):
+    """The code of the second factor, under the same lockout as passwords."""
+
+    def clean_code(self) -> Any:
+        lockout.require_open(context.request, self.user)
+        return super().clean_code()
+
+
+class ReauthenticateForm(AllauthReauthenticateForm):
+    """Likewise, for who is signed in."""
+
+    def clean_code(self) -> Any:
+        lockout.require_open(context.request, self.user)
+        return super().clean_code()
+
+
+class TokenForm(forms.Form):
+    """A new API token."""
+
+    name = forms.CharField(max_length=100, label="Name", help_text="What it is for, such as “scanner in room 3”.")
+    days = forms.TypedChoiceField(coerce=int, label="Valid for")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        days = sorted({days for days in (7, 30, 90, settings.API_TOKEN_DAYS) if days <= settings.API_TOKEN_DAYS})
+        self.fields["days"].choices = [(number, f"{number} days") for number in days]  # type: ignore[attr-defined]
+        self.fields["days"].initial = min(90, settings.API_TOKEN_DAYS)

@@ -1,0 +1,88 @@
+"""The lockout after too many wrong passwords or codes: of one name at one address, for a while.
+
+django-axes counts. It learns of wrong passwords from Django; of wrong codes of the second factor it is told here.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from axes.attempts import get_cool_off_threshold
+from axes.handlers.proxy import AxesProxyHandler
+from axes.helpers import get_cool_off
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_login_failed
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from webapp.accounts.identity import client_address
+from webapp.http import problems
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LONGEST_NAME = 255
+
+
+def attempted_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
+    """The name that attempts are counted under: the user's, also where their e-mail address was typed."""
+    given = credentials or request.POST
+    typed = str(given.get("username") or given.get("email") or given.get("login") or "")[:LONGEST_NAME]
+    names = User.objects.order_by("pk").values_list("username", flat=True)
+    known = names.filter(username__iexact=typed).first() or (typed and names.filter(email__iexact=typed).first())
+    return known or typed.lower()
+
+
+def require_open(request: HttpRequest, user: User) -> None:
+    """Refuse a code of the second factor while its user is locked out; the answer is then that of :func:`answer`.
+
+    Raises:
+        ValidationError: they are.
+    """
+    credentials = {"username": user.get_username()}
+    if not AxesProxyHandler.is_allowed(request, credentials):
+        request.axes_locked_out = True  # type: ignore[attr-defined]  # for the middleware of django-axes
+        request.axes_credentials = credentials  # type: ignore[attr-defined]
+        raise ValidationError("There were too many wrong passwords or codes.", code="locked_out")
+
+
+def count_wrong_code(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """Receiver of django-allauth's signal of a wrong code: for the lockout it is like a wrong password."""
+    user_login_failed.send(sender=__name__, credentials={"username": user.get_username()}, request=request)
+
+
+def forget(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """Receiver of django-allauth's signal of a password that was set by a link: its owner need not wait any longer."""
+    AccessAttempt.objects.filter(username=user.get_username()).delete()
+
+
+def answer(request: HttpRequest, response: HttpResponse | None = None, credentials: Any = None) -> HttpResponse:
+    """The answer to who is locked out: a problem document for programs, a page for people."""
+    ends = timezone.localtime(_ends(request, credentials))
+    seconds = max(1, math.ceil((ends - timezone.now()).total_seconds()))
+    minutes = math.ceil(seconds / 60)
+    wait = f"{minutes} minutes" if minutes > 1 else "one minute"
+    until = f"{date_format(ends, 'H:i')} ({settings.TIME_ZONE})"
+    detail = f"There were too many wrong passwords or codes. Please wait {wait}, until {until}."
+    problem = problems.Problem(429, "locked_out", detail, wait=seconds)
+    if problems.wants_problem(request):
+        return problems.answer(request, problem)
+    page = render(request, "accounts/locked_out.html", {"detail": detail}, status=problem.status_code)
+    page.headers["Retry-After"] = str(seconds)
+    return page
+
+
+def _ends(request: HttpRequest, credentials: Any) -> "datetime":
+    AxesProxyHandler.update_request(request)
+    attempts = AccessAttempt.objects.filter(
+        username=attempted_name(request, credentials),
+        ip_address=client_address(request) or None,
+        attempt_time__gt=get_cool_off_threshold(request),
+    )
+    last = attempts.order_by("-attempt_time").values_list("attempt_time", flat=True).first()
+    ends: datetime = (last or timezone.now()) + get_cool_off(request)
+    return ends

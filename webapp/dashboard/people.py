@@ -1,0 +1,77 @@
+"""Pages about accounts that concern what apps above them know: invitations by administrators, and an account's end."""
+
+from typing import TYPE_CHECKING, cast
+
+from allauth.account.decorators import reauthentication_required
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from webapp.accounts import identity as identities
+from webapp.accounts import invitations as services
+from webapp.dashboard.forms import InvitationForm
+from webapp.departments import permissions
+from webapp.refusals import Refused
+from webapp.studies.services import deletion
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+PAGE = 50
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def invitations(request: HttpRequest) -> HttpResponse:
+    """Invite somebody, and see whom one may still expect."""
+    _require_may_invite(request)
+    form = InvitationForm(request.POST if request.method == "POST" else None)
+    made, link = None, ""
+    if form.is_valid():
+        made, link = services.invite(identities.identify(request), form.cleaned_data["email"])
+        form = InvitationForm()
+    page = Paginator(services.open_ones(), PAGE).get_page(request.GET.get("page"))
+    context = {"form": form, "page": page, "made": made, "link": link}
+    return render(request, "dashboard/invitations.html", context)
+
+
+@login_required
+@require_POST
+def revoke_invitation(request: HttpRequest, pk: int) -> HttpResponse:
+    _require_may_invite(request)
+    if services.revoke(identities.identify(request), services.open_ones().filter(pk=pk)):
+        messages.success(request, "The invitation is revoked.")
+    return redirect("invitations")
+
+
+def _require_may_invite(request: HttpRequest) -> None:
+    if not permissions.may_invite(request.user):
+        raise Refused("not_allowed", "Only administrators invite people.")
+
+
+@login_required
+@reauthentication_required(allow_get=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def delete_account(request: HttpRequest) -> HttpResponse:
+    """Say what goes with an account, and delete it."""
+    user = cast("User", request.user)
+    is_last = permissions.is_last_administrator(user)
+    if request.method == "POST":
+        if is_last:
+            raise Refused("last_administrator", "You are the only administrator of this service, so you stay.")
+        deletion.delete_person(user, identities.identify(request))
+        logout(request)
+        messages.success(request, "Your account is deleted, with everything that was yours.")
+        response = redirect("home")
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
+    found = deletion.count_of_person(user)
+    counts = {str(model._meta.verbose_name_plural): number for model, number in found.items()}
+    return render(request, "dashboard/delete_account.html", {"counts": counts, "is_last": is_last})
