@@ -74,7 +74,7 @@ def _begins_with(field: str, text: str) -> Q:
 
 
 class PatientQuerySet(OwnedQuerySet):
-    searched = ("identifier",)
+    searched = ("identifier", "name")
 
 
 class StudyQuerySet(OwnedQuerySet):
