@@ -76,6 +76,13 @@ NOT_USABLE = frozenset({"not_chest_xray", "photograph_of_film"})
 OUTSIDE_TRAINING = frozenset({"age_outside_training", "view_not_frontal"})
 #: With any of these a result is not to be relied on.
 NOT_RELIABLE = NOT_USABLE | OUTSIDE_TRAINING
+#: What a result with such a warning is called, the first one that applies.
+DOUBTS = {
+    "not_chest_xray": str(ResultGroup.UNUSABLE.label),
+    "photograph_of_film": str(ResultGroup.UNUSABLE.label),
+    "age_outside_training": "Outside the model's ages",
+    "view_not_frontal": "Not a frontal view",
+}
 #: Where a bundle has no operating point "screening", nothing measured says below which probability an image may be
 #: called negative. This is the lowest screening threshold of the bundles released so far.
 SCREENING_FLOOR = 0.2311
