@@ -56,6 +56,8 @@ STATUSES = {
     "invalid_job_token": 401,
     "invalid_parameter": 400,
     "malformed_request": 400,
+    "manifest_too_large": 413,
+    "manifest_unreadable": 400,
     "no_heatmap": 404,
     "no_token": 401,
     "not_a_reviewer": 403,

@@ -122,9 +122,14 @@ def named(owner: Owned, people: Mapping[str, str]) -> dict[str, Patient]:
         # Another upload may name the same ones at this moment.
         Patient.objects.bulk_create(missing, ignore_conflicts=True, batch_size=CHUNK)
         found |= _existing(owner, [patient.identifier for patient in missing])
-    learnt = [found[text] for text, sex in people.items() if sex and not found[text].sex]
-    for patient in learnt:
-        patient.sex = people[patient.identifier]
+    for text in people:
+        if text not in found:  # where the database takes other letters for the same, as some collations do
+            found[text] = Patient.objects.get(**owner.ownership, identifier=text)
+    learnt = []
+    for text, sex in people.items():
+        if sex and not found[text].sex:
+            found[text].sex = sex
+            learnt.append(found[text])
     Patient.objects.bulk_update(learnt, ["sex"], batch_size=CHUNK)
     return found
 
