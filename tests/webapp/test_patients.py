@@ -1,11 +1,14 @@
 """Patients: made, changed, found, merged and deleted, through the API and the pages."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
 from tests.webapp.conftest import JPEG, PASSWORD, Client
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Entry
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.outbox.models import Delivery
@@ -102,11 +105,25 @@ def test_a_change_leaves_the_other_fields(user_client, user):
     assert change(user_client, patient, sex="").json()["sex"] == ""
 
 
+def test_changes_and_merges_are_recorded_without_what_is_in_them(user_client, user):
+    made = make(user_client, identifier="P-1", name="Ada").json()
+    patient = Patient.objects.get()
+    change(user_client, patient, name="Ada L.", sex="F")
+    change(user_client, patient, sex="F")
+    other = Patient.objects.create(owner=user, identifier="P-2")
+    merge(user_client, patient, other)
+    done = Entry.objects.filter(kind="studies.patient", object_id=made["id"]).order_by("pk")
+    assert [entry.action for entry in done] == ["create", "change", "merge"]
+    assert json.loads(done[1].details) == {"fields": ["name", "sex"]}
+    assert json.loads(done[2].details) == {"other": str(other.pk)}
+    assert "Ada" not in "".join(entry.details for entry in Entry.objects.all())
+
+
 def test_who_has_gone_meanwhile_does_not_come_back(user, problem):
     patient = Patient.objects.create(owner=user, identifier="P-1")
     Patient.objects.all().delete()
     with pytest.raises(patients.Refused) as refused:
-        patients.save(patient, identifier="P-2")
+        patients.save(patient, Identity(user=user), identifier="P-2")
     assert refused.value.code == "patient_gone"
     assert not Patient.objects.exists()
 

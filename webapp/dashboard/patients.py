@@ -14,6 +14,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.request import Request
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.dashboard import views
 from webapp.departments import permissions
 from webapp.http.pagination import CursorPages, Merged
@@ -57,6 +59,7 @@ def listing(request: HttpRequest) -> HttpResponse:
         found = found.search(text)
     owners = permissions.visible_by_owner(identity)
     context = _page(request, Merged(found, owners) if len(owners) > 1 else found, "-created_at")
+    record(identity, Action.LIST, Patient, filters=["search"] if text else [])
     return render(request, "dashboard/patients.html", {**context, "search": text})
 
 
@@ -72,6 +75,7 @@ def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
         "may_edit": permissions.may_edit(identity, found),
         "may_delete": permissions.may_delete(identity, found),
     }
+    record(identity, Action.VIEW, found)
     for image in context["rows"]:
         image.patient = found  # which gives the age of some
     return render(request, "dashboard/patient.html", context)
@@ -103,7 +107,7 @@ def _form(request: HttpRequest, made: Patient, **more: Any) -> HttpResponse:
     form = PatientForm(request.POST or None, instance=made)
     if request.method == "POST" and form.is_valid():
         try:
-            return redirect(patients.save(made, **form.cleaned_data))
+            return redirect(patients.save(made, identities.identify(request), **form.cleaned_data))
         except Refused as refused:
             form.add_error("identifier", refused.detail)
     context = {"form": form, "patient": made, "title": title, "page_user": identities.page_user(request), **more}
@@ -116,7 +120,8 @@ def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask for the other patient, say what happens, and merge the two."""
     kept = _patient(request, pk, permissions.may_delete)
     if request.method == "POST":
-        patients.merge(kept, _patient(request, _id(request), permissions.may_delete))
+        other = _patient(request, _id(request), permissions.may_delete)
+        patients.merge(kept, other, identities.identify(request))
         return redirect(kept)
     text = patients.identifier_of(request.GET.get("other", ""))
     other = Patient.objects.filter(**kept.ownership, identifier=text).exclude(pk=kept.pk).first() if text else None

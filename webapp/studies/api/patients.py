@@ -9,6 +9,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.studies.access import visible_patient
 from webapp.studies.api import serializers
@@ -50,7 +52,7 @@ class Patients(FilteredList):
         sent.is_valid(raise_exception=True)
         given = sent.validated_data
         patient = patients.new(identity, permissions.department_for(identity, given.pop("department", None)))
-        patients.save(patient, **given)
+        patients.save(patient, identity, **given)
         data = dict(serializers.PatientSerializer(patient, context={"request": request}).data)
         if identity.guest:
             data["token"] = identities.make_token(identity.guest)
@@ -64,7 +66,9 @@ class PatientDetail(APIView):
 
     @extend_schema(responses={200: serializers.PatientSerializer}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> Response:
-        return _answer(request, _patient(request, pk))
+        patient = _patient(request, pk)
+        record(identities.identify(request), Action.VIEW, patient)
+        return _answer(request, patient)
 
     @extend_schema(
         request=serializers.PatientFieldsSerializer(partial=True),
@@ -76,8 +80,8 @@ class PatientDetail(APIView):
         patient = _patient(request, pk, permissions.may_edit)
         sent = serializers.PatientFieldsSerializer(patient, data=request.data, partial=True)
         sent.is_valid(raise_exception=True)
-        known = {name: getattr(patient, name) for name in ("identifier", "name", "birth_date", "sex")}
-        return _answer(request, patients.save(patient, **{**known, **sent.validated_data}))
+        fields = {name: getattr(patient, name) for name in patients.FIELDS} | sent.validated_data
+        return _answer(request, patients.save(patient, identities.identify(request), **fields))
 
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
@@ -97,5 +101,5 @@ class PatientMerge(APIView):
         sent = serializers.MergeSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         kept, other = (_patient(request, one, permissions.may_delete) for one in (pk, sent.validated_data["other"]))
-        patients.merge(kept, other)
+        patients.merge(kept, other, identities.identify(request))
         return _answer(request, _patient(request, pk))

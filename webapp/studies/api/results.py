@@ -11,6 +11,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.studies.access import visible_study
 from webapp.studies.api.pictures import TOKEN
@@ -20,6 +22,7 @@ from webapp.studies.files import names, results, results_csv
 def _answer(request: Request, pk: UUID, write: Any, content_type: str, ending: str) -> StreamingHttpResponse:
     identity = identities.identify(request)
     study = visible_study(identity, pk)
+    record(identity, Action.EXPORT, study)
     written = write(study, request.build_absolute_uri, verdicts=permissions.may_see_verdicts(identity, study))
     response = StreamingHttpResponse(written, content_type=content_type)
     filename = names.download(study.name or f"study-{study.pk}", ending)

@@ -8,6 +8,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments.models import Department
 from webapp.refusals import Refused
 from webapp.studies.files import names
@@ -17,6 +19,8 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
+#: What is known of a patient.
+FIELDS = ("identifier", "name", "birth_date", "sex")
 #: Identifiers that one query is asked for.
 CHUNK = 500
 
@@ -35,12 +39,13 @@ def new(identity: Identity, department: Department | None) -> Patient:
 
 @atomically
 def save(
-    patient: Patient, *, identifier: str, name: str = "", birth_date: date | None = None, sex: str = ""
+    patient: Patient, by: Identity, *, identifier: str, name: str = "", birth_date: date | None = None, sex: str = ""
 ) -> Patient:
     """Make a patient, or change one that there is.
 
     Args:
         patient: who has an owner.
+        by: who does it, for the audit.
         identifier: unique among the patients of that owner.
         name: as it is to be shown.
         birth_date: which gives the age of images that come without one from now on.
@@ -54,8 +59,7 @@ def save(
     patient.birth_date, patient.sex = birth_date, sex
     if not patient.identifier:
         raise Refused("patient_without_identifier", "A patient needs an identifier that can be seen.")
-    if not patient._state.adding:
-        _locked([patient.pk])
+    before = None if patient._state.adding else _locked([patient.pk])[patient.pk]
     try:
         with transaction.atomic():
             patient.save()
@@ -65,12 +69,16 @@ def save(
             f"There is a patient with the identifier {patient.identifier} already. If it is the same person, edit or "
             "merge that one.",
         ) from None
+    if before is None:
+        record(by, Action.CREATE, patient)
+    elif changed := [field for field in FIELDS if getattr(before, field) != getattr(patient, field)]:
+        record(by, Action.CHANGE, patient, fields=changed)
     return patient
 
 
 @atomically
-def merge(kept: Patient, other: Patient) -> None:
-    """Move a patient's studies and images to another one, and delete the first.
+def merge(kept: Patient, other: Patient, by: Identity) -> None:
+    """Move a patient's studies and images to another one, and delete the first; ``by`` is as of :func:`save`.
 
     What is not known of the one who is kept is taken from the other: name, date of birth, sex.
 
@@ -86,8 +94,9 @@ def merge(kept: Patient, other: Patient) -> None:
     current, gone = both[kept.pk], both[other.pk]
     studies = Study.objects.filter(patient=gone).update(patient=current)
     images = Image.objects.filter(patient=gone).update(patient=current)
-    for field in ("name", "birth_date", "sex"):
+    for field in FIELDS[1:]:
         setattr(current, field, getattr(current, field) or getattr(gone, field))
+    record(by, Action.MERGE, current, other=gone.pk)
     gone.delete()
     current.save()
     logger.info("patient %s merged into %s: %d studies, %d images", other.pk, kept.pk, studies, images)

@@ -66,7 +66,7 @@ def create_image(
 
 @atomically
 def _keep_image(image: Image, patient: str, key: IdempotencyKey | None) -> None:
-    image.patient = _patient(image, patient)
+    image.patient = patient_named(image, patient)
     image.save(force_insert=True)
     idempotency.keep(key, image)
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
@@ -166,7 +166,7 @@ def _stored(
 
 @atomically
 def _keep_study(study: Study, stored: _Stored, patient: str, key: IdempotencyKey | None) -> None:
-    study.patient = _patient(study, patient)
+    study.patient = patient_named(study, patient)
     people = patients.named(study, stored.about.people())
     study.manifest = stored.about.report_with(people)
     study.save(force_insert=True)
@@ -206,7 +206,7 @@ def _sender(identity: Identity, department: Department | None) -> dict[str, Any]
     return {"owner": identity.user, "guest": identity.guest}
 
 
-def _patient(sent: Sent, identifier: str) -> Patient | None:
+def patient_named(sent: Sent, identifier: str) -> Patient | None:
     """The patient of that name who belongs to the same owner, made where there is none."""
     identifier = patients.identifier_of(identifier)
     return patients.named(sent, {identifier: ""})[identifier] if identifier else None
