@@ -234,7 +234,7 @@ def test_a_patient_is_made_and_edited_on_pages(by, user):
 def test_the_list_has_pages_and_is_searched_by_identifier_and_name(by, user, django_assert_max_num_queries):
     for number in range(60):
         Patient.objects.create(owner=user, identifier=f"P-{number:02}", name=f"Name {number}")
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(10):
         first = by.get("/patients/")
     assert "P-59" in first.content.decode()
     assert "P-09" not in first.content.decode()
@@ -250,7 +250,7 @@ def test_a_patients_images_are_shown_over_time(by, user, make_image, read, djang
         Image.objects.filter(pk=image.pk).update(created_at=datetime(2026, 1, 1 + number // 2, tzinfo=UTC))
         if number == 1:
             read(image, pneumonia=0.75)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(10):
         page = by.get(patient.get_absolute_url())
     assert [image.filename for image in page.context["rows"]] == [f"{number:02}.jpg" for number in range(50)]
     text = page.content.decode()

@@ -1,5 +1,6 @@
 """Ages and views that the model did not learn from, and answers that scripts can trust."""
 
+import base64
 import csv
 import io
 import json
@@ -7,9 +8,11 @@ from datetime import date
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tests.webapp.conftest import JPEG, PASSWORD, Client
 from webapp.reviews.models import Review
+from webapp.studies.api import predict
 from webapp.studies.choices import ResultGroup, Status, group_of
 from webapp.studies.models import Image, Patient
 from webapp.studies.services import preparation
@@ -43,8 +46,6 @@ def test_what_is_no_age_or_view_is_refused(client, problem, fields):
 
 
 def test_the_form_of_browsers_without_scripts_takes_an_age(client):
-    from django.core.files.uploadedfile import SimpleUploadedFile
-
     def send(age):
         return client.post("/upload/", {"files": [SimpleUploadedFile("a.jpg", JPEG)], "age": age})
 
@@ -152,21 +153,15 @@ def test_a_department_chooses_whether_there_is_a_label_and_it_is_never_reliable(
     assert 'class="verdict unusable"' in page, "no colour that says anything"
 
 
-def test_predict_takes_an_age_and_says_the_same(client, read, monkeypatch):
-    import base64
-
-    from webapp.studies.api import predict
-
-    def read_at_once(request, condition, **more):
-        read(Image.objects.get(), pneumonia=0.01, warnings=(OUTSIDE,))
-
-    monkeypatch.setattr(predict, "hold", read_at_once)
+def test_predict_takes_an_age_and_says_the_same(client, read):
     body = {"image": base64.b64encode(JPEG).decode(), "age": 64, "view": "PA"}
-    told = client.post("/predict", body, content_type="application/json").json()
-    assert (told["label"], told["result_group"], told["reliable"]) == (None, "unusable", False)
-    assert [warning["code"] for warning in told["warnings"]] == ["age_outside_training"]
+    assert client.post("/predict", body, content_type="application/json").json()["code"] == "not_read_in_time"
     image = Image.objects.get()
     assert (image.age_years, image.view) == (64, "PA")
+    read(image, pneumonia=0.01, warnings=(OUTSIDE,))
+    told = client.get(f"/predict/{predict._signer.sign(str(image.pk))}").json()
+    assert (told["label"], told["result_group"], told["reliable"]) == (None, "unusable", False)
+    assert [warning["code"] for warning in told["warnings"]] == ["age_outside_training"]
 
 
 def test_tiles_and_lists_say_it_first(client, read):

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.request import Request
 
 from webapp.accounts import identity as identities
+from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.dashboard import views
@@ -90,7 +91,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
         made = patients.new(identity, permissions.department_for(identity, request.POST.get("department", "")))
-    response = _form(request, made, departments=departments)
+    response = _form(request, made, identity, departments=departments)
     identities.remember(response, identity)
     return response
 
@@ -98,16 +99,16 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _form(request, _patient(request, pk, permissions.may_edit))
+    return _form(request, _patient(request, pk, permissions.may_edit), identities.identify(request))
 
 
-def _form(request: HttpRequest, made: Patient, **more: Any) -> HttpResponse:
+def _form(request: HttpRequest, made: Patient, by: Identity, **more: Any) -> HttpResponse:
     """Ask what is known of a patient, and keep it."""
     title = str(made)  # before the form changes it
     form = PatientForm(request.POST or None, instance=made)
     if request.method == "POST" and form.is_valid():
         try:
-            return redirect(patients.save(made, identities.identify(request), **form.cleaned_data))
+            return redirect(patients.save(made, by, **form.cleaned_data))
         except Refused as refused:
             form.add_error("identifier", refused.detail)
     context = {"form": form, "patient": made, "title": title, "page_user": identities.page_user(request), **more}

@@ -141,6 +141,7 @@ class NewPatientSerializer(PatientFieldsSerializer):
 
     class Meta(PatientFieldsSerializer.Meta):
         fields = (*PatientFieldsSerializer.Meta.fields, "department")
+        validators = ()  # REST Framework would look for the slug among the departments' ids
 
 
 class MergeSerializer(serializers.Serializer):
