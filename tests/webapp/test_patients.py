@@ -247,7 +247,7 @@ def test_a_patients_images_are_shown_over_time(by, user, make_image, read, djang
     patient = Patient.objects.create(owner=user, identifier="P-1", birth_date=date(2023, 1, 1))
     for number in range(55):
         image = make_image(owner=user, patient=patient, filename=f"{number:02}.jpg")
-        Image.objects.filter(pk=image.pk).update(created_at=datetime(2026, 1, 1 + number // 2, tzinfo=UTC))
+        Image.objects.filter(pk=image.pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number))
         if number == 1:
             read(image, pneumonia=0.75)
     with django_assert_max_num_queries(10):

@@ -121,8 +121,8 @@ def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask for the other patient, say what happens, and merge the two."""
     kept = _patient(request, pk, permissions.may_delete)
     if request.method == "POST":
-        other = _patient(request, _id(request), permissions.may_delete)
-        patients.merge(kept, other, identities.identify(request))
+        chosen = _patient(request, _id(request), permissions.may_delete)
+        patients.merge(kept, chosen, identities.identify(request))
         return redirect(kept)
     text = patients.identifier_of(request.GET.get("other", ""))
     other = Patient.objects.filter(**kept.ownership, identifier=text).exclude(pk=kept.pk).first() if text else None

@@ -69,6 +69,9 @@ class View(models.TextChoices):
     LATERAL = "lateral", "lateral"
 
 
+#: What an upload may say of it.
+SENT_VIEWS = (*View.choices, ("unknown", "not known"))
+
 #: The codes of the warnings that a result says nothing: of an image that looks like no chest X-ray, and of a photograph
 #: of a film or a screen.
 NOT_USABLE = frozenset({"not_chest_xray", "photograph_of_film"})

@@ -162,7 +162,8 @@ def _match(manifest: Manifest, files: _Files) -> tuple[dict[Place, Particulars],
     come to the wrong patient."""
     rows: dict[Place, list[Particulars]] = defaultdict(list)
     name_of: dict[Place, str] = {}
-    without_file, ambiguous = [], []
+    without_file: list[str] = []
+    ambiguous: list[str] = []
     for row in manifest.rows:
         places = files.named(row.file)
         if len(places) == 1:

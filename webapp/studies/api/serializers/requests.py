@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from webapp.studies.choices import Priority, View
+from webapp.studies.choices import SENT_VIEWS, Priority
 from webapp.studies.models import Patient
 from webapp.studies.particulars import OLDEST
 
@@ -67,9 +67,8 @@ class ViewField(serializers.ChoiceField):
     """How the X-ray was taken."""
 
     def __init__(self) -> None:
-        choices = [*View.choices, ("unknown", "not known")]
         super().__init__(
-            choices=choices,
+            choices=SENT_VIEWS,
             required=False,
             allow_blank=True,
             allow_null=True,
@@ -77,9 +76,9 @@ class ViewField(serializers.ChoiceField):
             help_text="how the X-ray was taken",
         )
 
-    def to_internal_value(self, data: Any) -> str | None:
+    def to_internal_value(self, data: Any) -> Any:
         view = super().to_internal_value(data)
-        return None if view in ("", "unknown") else str(view)
+        return None if view in ("", "unknown") else view
 
 
 class UploadSerializer(FormSerializer):
