@@ -22,11 +22,14 @@ from webapp.departments import permissions
 from webapp.http.pagination import CursorPages, Merged
 from webapp.refusals import Refused
 from webapp.studies.access import visible_patient
+from webapp.studies.choices import Sex
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.services import deletion, patients
 
 
 class PatientForm(forms.ModelForm):
+    sex = forms.ChoiceField(choices=[("", "not known"), *Sex.choices], required=False)
+
     class Meta:
         model = Patient
         fields = ("identifier", "name", "birth_date", "sex")
@@ -105,7 +108,7 @@ def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _form(request: HttpRequest, made: Patient, by: Identity, **more: Any) -> HttpResponse:
     """Ask what is known of a patient, and keep it."""
     title = str(made)  # before the form changes it
-    form = PatientForm(request.POST or None, instance=made)
+    form = PatientForm(request.POST or None, instance=made, label_suffix="")
     if request.method == "POST" and form.is_valid():
         try:
             return redirect(patients.save(made, by, **form.cleaned_data))
