@@ -77,13 +77,18 @@ def look_into(files: Sequence[File]) -> Contents:
         Refused: where a ZIP cannot be read.
     """
     sent = [_look_into(file, alone=len(files) == 1) for file in files]
-    tables = [one for one in sent if one.refused and manifests.is_manifest(str(one.file.name))]
-    litter = [one for one in sent if _is_litter(one)]
-    kept = [one for one in sent if one not in tables and one not in litter]
+    kept = [one for one in sent if not (_is_litter(one) or _is_manifest(one))]
     if not kept:
         return Contents(sent)
-    found = [FoundManifest(str(one.file.name), _read_manifest(one.file)) for one in tables]
-    return Contents(kept, [str(one.file.name) for one in litter], found)
+    found = [
+        FoundManifest(names.filename(str(one.file.name)), _read_manifest(one.file)) for one in sent if _is_manifest(one)
+    ]
+    return Contents(kept, [str(one.file.name) for one in sent if _is_litter(one)], found)
+
+
+def _is_manifest(sent: Sent) -> bool:
+    """Whether a file says of the others whose they are. What is an image is one, whatever it is called."""
+    return bool(sent.refused) and manifests.is_manifest(str(sent.file.name))
 
 
 def _read_manifest(file: File) -> Manifest | Refused:
@@ -113,7 +118,7 @@ def _look_into(file: File, *, alone: bool) -> Sent:
     try:
         with zips.opened(file) as archive:
             archive.check(file.seek(0, io.SEEK_END))
-            return Sent(file, entries=archive.entries, manifest=_manifest_in(archive, str(file.name)))
+            return Sent(file, entries=archive.entries, manifest=_manifest_in(archive, names.filename(str(file.name))))
     except Refused as refused:
         if alone:
             raise
