@@ -16,6 +16,7 @@ from PIL import Image
 from ml.errors import ImageError
 from ml.pictures.depth import Samples, to_grey
 from ml.pictures.limits import check_size
+from ml.pictures.warnings import outside_training
 
 if TYPE_CHECKING:
     from pydicom import Dataset, FileDataset
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 #: Computed, digital and conventional radiography.
 MODALITIES = ("CR", "DX", "RG")
-LATERAL = ("LL", "RL", "LATERAL")
-#: Years. The model learnt from children of these ages.
-LEARNT_AGES = (1, 6)
 
 #: Days in what an age string (VR AS) counts in.
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
@@ -47,20 +45,7 @@ class Instance:
 
     def warnings(self) -> list[dict[str, str]]:
         """Warnings that follow from the file's attributes."""
-        found = []
-        if self.age is not None and not LEARNT_AGES[0] <= self.age < LEARNT_AGES[1]:
-            found.append({
-                "code": "age_outside_training",
-                "detail": f"The patient was {_in_words(self.age)} old; the model learnt from children aged one to five "
-                "only. Do not rely on the probability.",
-            })  # fmt: skip
-        if self.view.upper() in LATERAL:
-            found.append({
-                "code": "view_not_frontal",
-                "detail": "The file says that this is a lateral view; the model learnt from frontal views only. "
-                "Do not rely on the probability.",
-            })  # fmt: skip
-        return found
+        return outside_training(self.age, self.view)
 
 
 def is_dicom(source: bytes) -> bool:
@@ -148,10 +133,3 @@ def age_of(dataset: "Dataset") -> float | None:
     except ValueError:
         return None
     return days / _DAYS["Y"] if days >= 0 else None
-
-
-def _in_words(age: float) -> str:
-    if age >= 2:
-        return f"{int(age)} years"
-    months = int(age * 12)
-    return f"{months} month{'s' * (months != 1)}"

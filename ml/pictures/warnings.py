@@ -1,4 +1,9 @@
-"""Warnings that follow from a picture alone, before any model has read it. Needs no library."""
+"""Warnings that follow from a picture, or from what is told of it, before any model has read it. Needs no library."""
+
+#: Years. The models learnt from children of these ages.
+LEARNT_AGES = (1, 6)
+#: Views that are not frontal, as DICOM and people name them.
+LATERAL = ("LL", "RL", "LATERAL")
 
 BORDERS_REMOVED = {
     "code": "borders_removed",
@@ -10,3 +15,33 @@ PHOTOGRAPH_OF_FILM = {
     "detail": "This looks like a photograph of a film or of a screen. Glare, moiré and perspective change what the "
     "model sees, so no label is given. Please export the X-ray as a picture file (PNG, JPEG), or scan the film.",
 }
+
+
+def outside_training(age: float | None, view: str) -> list[dict[str, str]]:
+    """Warnings that the models did not learn from such a patient, or such a view.
+
+    Args:
+        age: the patient's, in years; None where it is not known.
+        view: such as ``PA``; empty where it is not known.
+    """
+    found = []
+    if age is not None and not LEARNT_AGES[0] <= age < LEARNT_AGES[1]:
+        found.append({
+            "code": "age_outside_training",
+            "detail": f"The patient was {_in_words(age)} old; the model learnt from children aged one to five only. "
+            "Do not rely on the probability.",
+        })  # fmt: skip
+    if view.upper() in LATERAL:
+        found.append({
+            "code": "view_not_frontal",
+            "detail": "This is a lateral view; the model learnt from frontal views only. Do not rely on the "
+            "probability.",
+        })  # fmt: skip
+    return found
+
+
+def _in_words(age: float) -> str:
+    if age >= 2:
+        return f"{int(age)} years"
+    months = int(age * 12)
+    return f"{months} month{'s' * (months != 1)}"

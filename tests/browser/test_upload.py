@@ -211,3 +211,17 @@ def test_a_page_whose_session_has_changed_offers_to_reload(page: Page, tmp_path:
     expect(row(page, "a.jpeg")).to_contain_text("You are no longer signed in")
     page.get_by_role("button", name="Reload the page: a.jpeg").click()
     expect(page.locator(".upload")).to_have_count(0)
+
+
+def test_the_age_goes_with_each_image_and_stays_for_the_next(page: Page, service: Service, tmp_path: Path) -> None:
+    age = page.get_by_label("Age in years, if known")
+    age.fill("640")
+    page.set_input_files("#files", write(tmp_path, "a.jpeg"))
+    expect(page.locator("#upload-hint")).to_contain_text("The age is a number of years")
+    expect(age).to_be_focused()
+    expect(page.locator(".upload")).to_have_count(0)
+    age.fill("64")
+    page.set_input_files("#files", tmp_path / "a.jpeg")
+    expect(page.locator("article")).to_contain_text("The patient was 64 years old")
+    page.goto(service.url)
+    expect(age).to_have_value("64")

@@ -45,6 +45,16 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "department": {"manager", "administrator", "superuser"},
         "department, own upload": {"uploader", "manager", "administrator", "superuser"},
     },
+    "may_edit": {
+        "guest": {"guest", "administrator", "superuser"},
+        "person": {"person", "radiologist", "administrator", "superuser"},
+        "department": {"uploader", "manager", "administrator", "superuser"},
+    },
+    "may_see_verdicts": {
+        "guest": {"administrator", "superuser"},
+        "person": {"person", "radiologist", "administrator", "superuser"},
+        "department": {"reader", "uploader", "manager", "administrator", "superuser"},
+    },
     "may_review": {
         "guest": {"superuser"},
         "person": {"radiologist", "superuser"},

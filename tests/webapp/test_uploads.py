@@ -19,7 +19,7 @@ FIELDS = {
     "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study", "label", "probability",
     "probability_normal", "threshold", "operating_point", "result_group", "reliable", "readings", "model", "warnings",
     "error", "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings", "preview_url",
-    "input_url", "heatmap_url",
+    "input_url", "heatmap_url", "age", "view", "comment",
 }  # fmt: skip
 TIMINGS = {"ingest_wait_s", "ingest_s", "infer_wait_s", "infer_s", "total_s", "batch_size"}
 

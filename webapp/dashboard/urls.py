@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.dashboard import people, views
+from webapp.dashboard import patients, people, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -19,4 +19,10 @@ urlpatterns = [
     path("studies/<uuid:pk>/progress/", views.study_progress, name="study-progress"),
     path("studies/<uuid:pk>/cancel/", views.study_cancel, name="study-cancel"),
     path("studies/<uuid:pk>/delete/", views.study_delete, name="study-delete"),
+    path("patients/", patients.listing, name="patients"),
+    path("patients/new/", patients.new, name="patient-new"),
+    path("patients/<uuid:pk>/", patients.patient, name="patient"),
+    path("patients/<uuid:pk>/edit/", patients.edit, name="patient-edit"),
+    path("patients/<uuid:pk>/merge/", patients.merge, name="patient-merge"),
+    path("patients/<uuid:pk>/delete/", patients.delete, name="patient-delete"),
 ]

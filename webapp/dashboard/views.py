@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from django import forms
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
@@ -26,7 +28,8 @@ from webapp.storage.folder import StorageUnavailable
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import signatures
-from webapp.studies.models import Image, Study
+from webapp.studies.models import Image, Patient, Study
+from webapp.studies.particulars import OLDEST
 from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, deletion, uploads
 from webapp.studies.states import study_states
@@ -35,6 +38,8 @@ from webapp.studies.waiting import ImageState, until_changed
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+#: How a page's field for an age is read.
+AGE = forms.FloatField(required=False, min_value=0, max_value=OLDEST)
 RECENT = 12
 PAGE = 50
 
@@ -97,11 +102,14 @@ def upload(request: HttpRequest) -> HttpResponse:
     identity = identities.ensure(identities.identify(request))
     made: Image | Study
     try:
+        age = AGE.clean(request.POST.get("age"))
         department = permissions.department_for(identity, request.POST.get("department"))
         if len(files) == 1 and not signatures.is_zip(files[0]):
-            made = uploads.create_image(identity, files[0], filename=str(files[0].name), department=department)
+            made = uploads.create_image(identity, files[0], filename=str(files[0].name), age=age, department=department)
         else:
-            made = uploads.create_study(identity, files, department=department)
+            made = uploads.create_study(identity, files, age=age, department=department)
+    except ValidationError:
+        return _home(request, f"The age is a number of years from 0 to {OLDEST}. Nothing was uploaded.", 400)
     except (Refused, StorageUnavailable) as error:
         problem = problems.problem_of(error)
         return _home(request, str(problem.detail), problem.status_code)
@@ -151,7 +159,7 @@ def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 def image_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask whether an image shall be deleted, and delete it."""
     found = _image(request, pk, permissions.may_delete)
-    return _delete(request, found, found.study or "home")
+    return delete(request, found, found.study or "home")
 
 
 @require_POST
@@ -189,7 +197,7 @@ def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _study_context(request: HttpRequest, found: Study) -> dict[str, Any]:
     progress = of_study(found)
-    images = found.images.prefetch_related("readings").order_by("created_at", "pk")
+    images = found.images.select_related("patient").prefetch_related("readings").order_by("created_at", "pk")
     return {
         "study": found,
         "progress": progress,
@@ -212,10 +220,11 @@ def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 def study_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask whether a study shall be deleted, and delete it."""
     found = _study(request, pk, permissions.may_delete)
-    return _delete(request, found, "home")
+    return delete(request, found, "home")
 
 
-def _delete(request: HttpRequest, row: Image | Study, then: Study | str) -> HttpResponse:
+def delete(request: HttpRequest, row: Image | Study | Patient, then: Study | str) -> HttpResponse:
+    """Say what goes with a row, and delete it once that is confirmed."""
     if request.method == "POST":
         deletion.DELETE[type(row)](row)
         return redirect(then)

@@ -18,6 +18,11 @@ class Department(models.Model):
     retention_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="days after which its images are deleted; blank to keep them"
     )
+    label_outside_training = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="give a label to images of an age or view that the model did not learn from; it is never reliable",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -94,6 +94,11 @@ def may_add_to(identity: Identity, owned: Owned) -> bool:
     return owns(identity, owned) or _role(identity, owned) in SENDERS or is_administrator(identity.user)
 
 
+def may_edit(identity: Identity, owned: Owned) -> bool:
+    """Who may change what is known of a patient: whoever may add to their studies."""
+    return may_add_to(identity, owned)
+
+
 def may_cancel(identity: Identity, owned: Owned) -> bool:
     """The owner, uploaders for what they sent themselves, managers, and administrators."""
     role = _role(identity, owned)
@@ -111,8 +116,13 @@ def may_review(identity: Identity, owned: Owned) -> bool:
     return identity.user.has_perm(REVIEW) and may_see(identity, owned)
 
 
+def may_see_verdicts(identity: Identity, owned: Owned) -> bool:
+    """Everybody with an account who may see the image."""
+    return identity.user is not None and may_see(identity, owned)
+
+
 def may_delete(identity: Identity, owned: Owned) -> bool:
-    """The owner, managers of the owning department, and administrators."""
+    """The owner, managers of the owning department, and administrators; so it is for merging, which deletes one."""
     return owns(identity, owned) or _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
 
 

@@ -98,7 +98,7 @@ def _row(image: Image, name: str) -> list[str]:
     verdict = said.pop() if len(said) == 1 else DISAGREED if said else Verdict.UNSURE.value
     return [
         name, verdict, _pseudonym(image), str(len(reviews)), result.bundle if result else "",
-        f"{result.probability:.6f}" if result else "", result.label if result and result.is_usable else "",
+        f"{result.probability:.6f}" if result else "", result.shown_label or "" if result else "",
         reviews[-1].updated_at.isoformat(),
     ]  # fmt: skip
 

@@ -35,7 +35,7 @@ def visible_study(identity: Identity, pk: UUID, may: permissions.Predicate = per
 
 def visible_patient(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Patient:
     """A patient; errors as of :func:`visible_image`."""
-    patients = Patient.objects.visible_to(identity)
+    patients = Patient.objects.visible_to(identity).select_related("department")
     patient: Patient = _allowed(identity, get_object_or_404(patients, pk=pk), may)
     return patient
 

@@ -55,12 +55,45 @@ class ResultGroup(models.TextChoices):
     UNUSABLE = "unusable", "Probably no usable chest X-ray"
 
 
+class Sex(models.TextChoices):
+    FEMALE = "F", "female"
+    MALE = "M", "male"
+    OTHER = "O", "other"
+
+
+class View(models.TextChoices):
+    """How the X-ray was taken."""
+
+    PA = "PA", "frontal, from behind (PA)"
+    AP = "AP", "frontal, from the front (AP)"
+    LATERAL = "lateral", "lateral"
+
+
+#: What an upload may say of it.
+SENT_VIEWS = (*View.choices, ("unknown", "not known"))
+
 #: The codes of the warnings that a result says nothing: of an image that looks like no chest X-ray, and of a photograph
 #: of a film or a screen.
 NOT_USABLE = frozenset({"not_chest_xray", "photograph_of_film"})
+#: Those that the patient or the view is none that the model learnt from. A department may want a label all the same.
+OUTSIDE_TRAINING = frozenset({"age_outside_training", "view_not_frontal"})
+#: With any of these a result is not to be relied on.
+NOT_RELIABLE = NOT_USABLE | OUTSIDE_TRAINING
+#: What a result with such a warning is called, the first one that applies.
+DOUBTS = {
+    "not_chest_xray": str(ResultGroup.UNUSABLE.label),
+    "photograph_of_film": str(ResultGroup.UNUSABLE.label),
+    "age_outside_training": "Outside the model's ages",
+    "view_not_frontal": "Not a frontal view",
+}
 #: Where a bundle has no operating point "screening", nothing measured says below which probability an image may be
 #: called negative. This is the lowest screening threshold of the bundles released so far.
 SCREENING_FLOOR = 0.2311
+
+
+def has_warning(warnings: Iterable[Mapping[str, str]], codes: frozenset[str]) -> bool:
+    """Whether one of the warnings has one of the codes."""
+    return any(warning["code"] in codes for warning in warnings)
 
 
 def group_bounds(threshold: float, operating_points: Mapping[str, float]) -> tuple[float, float]:
@@ -79,6 +112,8 @@ def group_of(
     threshold: float,
     operating_points: Mapping[str, float],
     warnings: Iterable[Mapping[str, str]] = (),
+    *,
+    label_outside_training: bool = False,
 ) -> ResultGroup:
     """The group of a result. Where a bundle leaves it open, an image is rather called unclear than negative.
 
@@ -87,9 +122,10 @@ def group_of(
         threshold: as for :func:`group_bounds`.
         operating_points: likewise.
         warnings: the result's.
+        label_outside_training: what the image's department has chosen.
     """
     unclear, positive = group_bounds(threshold, operating_points)
-    if any(warning["code"] in NOT_USABLE for warning in warnings):
+    if has_warning(warnings, NOT_USABLE if label_outside_training else NOT_RELIABLE):
         return ResultGroup.UNUSABLE
     if probability >= positive:
         return ResultGroup.POSITIVE

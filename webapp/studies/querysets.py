@@ -50,7 +50,7 @@ class OwnedQuerySet(models.QuerySet[Any]):
             pass
         few: set[Any] = set()
         for field in self.searched:
-            found = list(self.model._base_manager.filter(_begins_with(field, text)).values_list("pk", flat=True)[:MANY])
+            found = list(self.model._base_manager.filter(begins_with(field, text)).values_list("pk", flat=True)[:MANY])
             few.update(found)
             if len(found) == MANY:
                 return self._search_in_order(text)
@@ -65,7 +65,7 @@ class OwnedQuerySet(models.QuerySet[Any]):
         return self.alias(**beginnings).filter(matches)
 
 
-def _begins_with(field: str, text: str) -> Q:
+def begins_with(field: str, text: str) -> Q:
     """A comparison that an index on the field serves."""
     if connection.vendor == "postgresql":
         # By an index with the operator class varchar_pattern_ops; others compare by the database's language.
@@ -74,7 +74,7 @@ def _begins_with(field: str, text: str) -> Q:
 
 
 class PatientQuerySet(OwnedQuerySet):
-    searched = ("identifier",)
+    searched = ("identifier", "name")
 
 
 class StudyQuerySet(OwnedQuerySet):

@@ -42,5 +42,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ImageStatusEnum": "webapp.studies.choices.Status",
         "StudyStatusEnum": "webapp.studies.progress.STATUSES",
+        "ViewEnum": "webapp.studies.choices.View",
+        "SentViewEnum": "webapp.studies.choices.SENT_VIEWS",
     },
 }

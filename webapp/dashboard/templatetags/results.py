@@ -2,7 +2,7 @@
 
 from django import template
 
-from webapp.studies.choices import ResultGroup, Status
+from webapp.studies.choices import DOUBTS, ResultGroup, Status
 from webapp.studies.models import Image, Reading
 
 register = template.Library()
@@ -54,6 +54,15 @@ def unclear_width(reading: Reading) -> str:
 
 
 @register.filter
+def age_in_words(age: float) -> str:
+    """An age in years, for people: of small children in months."""
+    if age >= 3:
+        return f"{int(age)} years"
+    months = int(age * 12 + 1e-6)
+    return f"{months} month{'s' * (months != 1)}"
+
+
+@register.filter
 def step(status: str) -> str:
     return STEPS[status]
 
@@ -66,15 +75,23 @@ def status_in_words(status: str) -> str:
 
 @register.filter
 def result(image: Image) -> str:
-    """What has become of an image, in a few words."""
-    return str(ResultGroup(image.result.group).label) if image.result else STEPS[image.status]
+    """What has become of an image, in a few words. Why a result is not to be relied on comes first."""
+    if image.result is None:
+        return STEPS[image.status]
+    group = str(ResultGroup(image.result.group).label)
+    codes = {warning["code"] for warning in image.result.warnings}
+    doubt = next((words for code, words in DOUBTS.items() if code in codes), "")
+    if not doubt:
+        return group
+    return f"{doubt}: {group}" if image.result.is_usable else doubt
 
 
 @register.filter
 def tone(image: Image) -> str:
-    """The class that gives a result its colour: the result's group, or how the image ended, or that it waits."""
+    """The class that gives a result its colour: the result's group, or how the image ended, or that it waits. One that
+    is not to be relied on has the colour of none."""
     if image.result:
-        return str(image.result.group)
+        return str(image.result.group if image.result.is_reliable else ResultGroup.UNUSABLE)
     return "failed" if image.status == Status.FAILED else "waiting"
 
 

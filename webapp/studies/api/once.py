@@ -18,7 +18,8 @@ KEY = OpenApiParameter(
 
 def once(request: Request, identity: Identity, given: dict[str, Any], make: Callable[..., Any]) -> Any:
     """The job that a request makes, or has made before with the same Idempotency-Key."""
-    fields = {name: value for name, value in given.items() if name not in ("file", "files")}
+    # A field that is left out counts for nothing: one that a release adds makes it no other request.
+    fields = {name: value for name, value in given.items() if name not in ("file", "files") and value is not None}
     files = given.get("files") or [given["file"]]
     key = idempotency.key_of(identity, request.headers.get(idempotency.HEADER, ""), request.path, fields, files)
     return idempotency.once(key, partial(make, key=key))

@@ -9,29 +9,56 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.studies.access import visible_patient
 from webapp.studies.api import serializers
 from webapp.studies.api.lists import FilteredList, PatientFilters
-from webapp.studies.api.views import TOKEN
+from webapp.studies.api.pictures import TOKEN
+from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.models import Patient
-from webapp.studies.services import deletion
+from webapp.studies.services import deletion, patients
 
 
 def _patient(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Patient:
     return visible_patient(identities.identify(request), pk, may)
 
 
+def _answer(request: Request, patient: Patient) -> Response:
+    return Response(serializers.PatientSerializer(patient, context={"request": request}).data)
+
+
 @extend_schema_view(get=extend_schema(parameters=[PatientFilters, TOKEN]))
 class Patients(FilteredList):
-    """Your patients, the latest first."""
+    """Your patients, the latest first; make one more."""
 
+    throttle_classes = (UploadThrottle,)
     serializer_class = serializers.PatientSerializer
     filters = PatientFilters
     queryset = Patient.objects.none()
 
     def get_queryset(self) -> Any:
-        return Patient.objects.visible_to(identities.identify(self.request))
+        return Patient.objects.visible_to(identities.identify(self.request)).select_related("department")
+
+    @extend_schema(
+        request=serializers.NewPatientSerializer,
+        responses={201: serializers.AcceptedPatientSerializer},
+        parameters=[TOKEN],
+    )
+    def post(self, request: Request) -> Response:
+        identity = identities.ensure(identities.identify(request))
+        sent = serializers.NewPatientSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        given = sent.validated_data
+        patient = patients.new(identity, permissions.department_for(identity, given.pop("department", None)))
+        patients.save(patient, identity, **given)
+        data = dict(serializers.PatientSerializer(patient, context={"request": request}).data)
+        if identity.guest:
+            data["token"] = identities.make_token(identity.guest)
+        response = Response(data, status=201, headers={"Location": data["url"]})
+        identities.remember(response, identity)
+        return response
 
 
 class PatientDetail(APIView):
@@ -39,10 +66,40 @@ class PatientDetail(APIView):
 
     @extend_schema(responses={200: serializers.PatientSerializer}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> Response:
-        return Response(serializers.PatientSerializer(_patient(request, pk), context={"request": request}).data)
+        patient = _patient(request, pk)
+        record(identities.identify(request), Action.VIEW, patient)
+        return _answer(request, patient)
+
+    @extend_schema(
+        request=serializers.PatientFieldsSerializer(partial=True),
+        responses={200: serializers.PatientSerializer},
+        parameters=[TOKEN],
+    )
+    def patch(self, request: Request, pk: UUID) -> Response:
+        """Change what is known of a patient: the fields that are sent, and no others."""
+        patient = _patient(request, pk, permissions.may_edit)
+        sent = serializers.PatientFieldsSerializer(patient, data=request.data, partial=True)
+        sent.is_valid(raise_exception=True)
+        fields = {name: getattr(patient, name) for name in patients.FIELDS} | sent.validated_data
+        return _answer(request, patients.save(patient, identities.identify(request), **fields))
 
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a patient with all their studies and images, their results, reviews and files."""
         deletion.delete_patient(_patient(request, pk, permissions.may_delete))
         return Response(status=204)
+
+
+class PatientMerge(APIView):
+    """Two patients who are one."""
+
+    @extend_schema(
+        request=serializers.MergeSerializer, responses={200: serializers.PatientSerializer}, parameters=[TOKEN]
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Move all studies and images of another patient of the same owner to this one, and delete the other."""
+        sent = serializers.MergeSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        kept, other = (_patient(request, one, permissions.may_delete) for one in (pk, sent.validated_data["other"]))
+        patients.merge(kept, other, identities.identify(request))
+        return _answer(request, _patient(request, pk))

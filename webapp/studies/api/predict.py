@@ -46,10 +46,11 @@ class Predict(APIView):
     )
     def post(self, request: Request) -> HttpResponse:
         identity = identities.ensure(identities.identify(request))
-        content, slug = _content(request)
-        department = permissions.department_for(identity, slug)
-        make = partial(uploads.create_image, identity, content, filename="predict", department=department)
-        image = once(request, identity, {"file": content}, make)
+        content, given = _content(request)
+        department = permissions.department_for(identity, given.pop("department", None))
+        told = {"age": given["age"], "view": given["view"] or ""}
+        make = partial(uploads.create_image, identity, content, filename="predict", department=department, **told)
+        image = once(request, identity, {"file": content, **given}, make)
         held = hold(
             request,
             partial(until_final, Image, image.pk),
@@ -68,9 +69,9 @@ def predict_answer(request: HttpRequest, signed: str) -> HttpResponse:
     return _answer(request, Image.objects.filter(pk=pk).prefetch_related("readings").first())
 
 
-def _content(request: Request) -> tuple[ContentFile, str | None]:
-    """The image in a request and its department's slug. The request's own copies of the image are dropped, since others
-    may keep the request for a while."""
+def _content(request: Request) -> tuple[ContentFile, dict[str, Any]]:
+    """The image in a request and its other fields. The request's own copies of the image are dropped, since others may
+    keep the request for a while."""
     upload = serializers.PredictSerializer(data=request.data)
     upload.is_valid(raise_exception=True)
     text = upload.validated_data.pop("image")
@@ -79,7 +80,7 @@ def _content(request: Request) -> tuple[ContentFile, str | None]:
     if len(content) > settings.MAX_PREDICT_BYTES:
         limit = settings.MAX_PREDICT_BYTES / 2**20
         raise Refused("file_too_large", f"An image of at most {limit:.0f} MB can be sent here.")
-    return ContentFile(content, name="predict"), upload.validated_data.get("department")
+    return ContentFile(content, name="predict"), upload.validated_data
 
 
 def _decode(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.studies.api import patients, pictures, predict, views
+from webapp.studies.api import patients, pictures, predict, results, views
 
 urlpatterns = [
     path("api/v1/images/", views.Images.as_view(), name="api-images"),
@@ -14,10 +14,12 @@ urlpatterns = [
     path("api/v1/studies/", views.Studies.as_view(), name="api-studies"),
     path("api/v1/studies/<uuid:pk>/", views.StudyDetail.as_view(), name="api-study"),
     path("api/v1/studies/<uuid:pk>/images/", views.StudyImages.as_view(), name="api-study-images"),
-    path("api/v1/studies/<uuid:pk>/results.csv", views.StudyResults.as_view(), name="api-study-results"),
+    path("api/v1/studies/<uuid:pk>/results.csv", results.StudyTable.as_view(), name="api-study-results"),
+    path("api/v1/studies/<uuid:pk>/results.jsonl", results.StudyLines.as_view(), name="api-study-results-lines"),
     path("api/v1/studies/<uuid:pk>/cancel/", views.StudyCancel.as_view(), name="api-study-cancel"),
     path("api/v1/patients/", patients.Patients.as_view(), name="api-patients"),
     path("api/v1/patients/<uuid:pk>/", patients.PatientDetail.as_view(), name="api-patient"),
+    path("api/v1/patients/<uuid:pk>/merge/", patients.PatientMerge.as_view(), name="api-patient-merge"),
     path("predict", predict.Predict.as_view(), name="predict"),
     path("predict/<str:signed>", predict.predict_answer, name="predict-answer"),
 ]

@@ -5,8 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpResponse, StreamingHttpResponse
-from drf_spectacular.types import OpenApiTypes
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiRequest, extend_schema, extend_schema_view
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
@@ -23,7 +22,6 @@ from webapp.studies.api import serializers
 from webapp.studies.api.lists import FilteredList, ImageFilters, StudyFilters
 from webapp.studies.api.once import KEY, once
 from webapp.studies.api.throttles import UploadThrottle
-from webapp.studies.files import results_csv
 from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation, deletion, uploads
 from webapp.studies.states import study_states
@@ -85,6 +83,9 @@ class Images(FilteredList):
             given["file"],
             filename=given["file"].name,
             patient=given["patient"],
+            age=given["age"],
+            view=given["view"] or "",
+            comment=given["comment"] or "",
             priority=given["priority"],
             department=permissions.department_for(identity, given.get("department")),
         )
@@ -150,6 +151,8 @@ class Studies(FilteredList):
             given["files"],
             name=given["name"],
             patient=given["patient"],
+            age=given["age"],
+            view=given["view"] or "",
             department=department,
         )
         study = once(request, identity, given, make)
@@ -199,22 +202,12 @@ class StudyImages(FilteredList):
         upload = serializers.MoreFilesSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         identity = identities.identify(request)
-        make = partial(uploads.add_to_study, identity, study, upload.validated_data["files"])
-        study = once(request, identity, upload.validated_data, make)
-        return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)
-
-
-class StudyResults(APIView):
-    """A study's results as CSV, a row an image."""
-
-    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR}, parameters=[TOKEN])
-    def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
-        study = _study(request, pk)
-        response = StreamingHttpResponse(
-            results_csv.csv_rows(study, request.build_absolute_uri), content_type="text/csv; charset=utf-8"
+        given = upload.validated_data
+        make = partial(
+            uploads.add_to_study, identity, study, given["files"], age=given["age"], view=given["view"] or ""
         )
-        response.headers["Content-Disposition"] = f'attachment; filename="study-{study.pk}.csv"'
-        return response
+        study = once(request, identity, given, make)
+        return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)
 
 
 class StudyCancel(APIView):

@@ -8,6 +8,8 @@ BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 #: Control characters and halves of characters (surrogates), which no database takes.
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 SURROGATES = re.compile("[\ud800-\udfff]")
+#: Characters that some system does not take in the name of a file.
+FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
 LONGEST = 255
 UNNAMED = "unnamed"
 #: What operating systems, browsers and storage devices leave in folders, in lower case.
@@ -24,6 +26,11 @@ def clean(text: str) -> str:
     """A name as it is stored: in the form NFC, without control characters and what reverses the direction."""
     visible = BIDI.sub("", CONTROLS.sub(" ", text))
     return unicodedata.normalize("NFC", SURROGATES.sub("\ufffd", visible)).strip()
+
+
+def download(name: str, ending: str) -> str:
+    """A name of one's own as that of a file to be saved, on any system."""
+    return (FORBIDDEN.sub("-", clean(name))[:100].strip(" .") or UNNAMED) + ending
 
 
 def filename(name: str) -> str:

@@ -5,6 +5,7 @@ unpacked. It is never refused for one of its entries: those that cannot be read 
 """
 
 import io
+import posixpath
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 
 from webapp.refusals import Refused
-from webapp.studies.files import names, zip_directory
+from webapp.studies.files import manifests, names, zip_directory
 from webapp.studies.files.zip_directory import LOCAL, LOCAL_BYTES, Record
 
 ENCRYPTED = 0x1
@@ -63,12 +64,15 @@ class Archive:
     def __init__(self, file: IO[bytes] | Any) -> None:
         self._file = file
         self._records = zip_directory.read(file)
-        #: The files that may be images, without folders and what operating systems add.
-        self.entries = [
+        files = [
             Entry(record.index, _filename(record), min(record.size, 2**63 - 1), _refusal(record))
             for record in self._records
             if not record.is_folder and not names.is_litter(record.path)
         ]
+        #: What says of the others whose they are, if there is such a thing.
+        self.manifest = _manifest(files)
+        #: The files that may be images, without folders and what operating systems add.
+        self.entries = [entry for entry in files if entry is not self.manifest]
 
     def check(self, size: int) -> None:
         """Raise the refusal of the ZIP as a whole, if there is one.
@@ -153,6 +157,13 @@ def entries(file: IO[bytes] | Any) -> list[Entry]:
     with opened(file) as archive:
         archive.check(file.seek(0, io.SEEK_END))
         return archive.entries
+
+
+def _manifest(entries: list[Entry]) -> Entry | None:
+    """The manifest at the root of a ZIP, or in the folder that everything in it lies in."""
+    folder = posixpath.commonpath([posixpath.dirname(entry.filename) for entry in entries] or [""])
+    path = posixpath.join(folder, manifests.NAME).lower()
+    return next((entry for entry in entries if entry.filename.lower() == path), None)
 
 
 def _filename(record: Record) -> str:

@@ -52,6 +52,9 @@ class Archive(RequestIdMixin):
     claim = models.UUIDField(null=True, blank=True, help_text="the run that is unpacking it")
     claimed_at = models.DateTimeField(null=True, blank=True)
     claimed_by = models.CharField(max_length=255, blank=True, default="", db_default="", help_text="that run's worker")
+    particulars = models.JSONField(
+        null=True, blank=True, help_text="what is told of its images, by their place in it, until it is unpacked"
+    )
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     dispatched_at = models.DateTimeField(help_text="when its latest message was sent")

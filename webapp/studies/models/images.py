@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
-from webapp.studies.choices import FINAL, Priority, ReadingState, Status
+from webapp.studies.choices import FINAL, Priority, ReadingState, Status, View
 from webapp.studies.models.archives import Archive, RequestIdMixin
 from webapp.studies.models.indexes import lists_by
 from webapp.studies.models.studies import Patient, Study
@@ -28,6 +29,11 @@ class Image(Sent, RequestIdMixin):
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="images")
     archive = models.ForeignKey(Archive, models.SET_NULL, null=True, blank=True, related_name="images")
     archive_index = models.PositiveIntegerField(null=True, blank=True)
+
+    # Null where nothing is told: such a column is added without writing a million rows anew.
+    age_years = models.FloatField(null=True, blank=True, help_text="the patient's, as whoever sent it told")
+    view = models.CharField(max_length=10, choices=View, null=True, blank=True)  # noqa: DJ001
+    comment = models.CharField(max_length=500, null=True, blank=True)  # noqa: DJ001
 
     instance_uid = models.CharField(max_length=64, null=True, blank=True, help_text="DICOM's SOP Instance UID")  # noqa: DJ001  (NULLs may repeat)
     filename = models.CharField(max_length=255)
@@ -86,6 +92,13 @@ class Image(Sent, RequestIdMixin):
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def age(self) -> float | None:
+        """The patient's age in years when it was sent: as it was told, or by their date of birth."""
+        if self.age_years is not None or self.patient is None:
+            return self.age_years
+        return self.patient.age_on(timezone.localdate(self.created_at))
 
     @property
     def reading(self) -> "Reading | None":

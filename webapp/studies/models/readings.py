@@ -2,7 +2,15 @@
 
 from django.db import models
 
-from webapp.studies.choices import Priority, ReadingState, ResultGroup, group_bounds
+from webapp.studies.choices import (
+    NOT_RELIABLE,
+    OUTSIDE_TRAINING,
+    Priority,
+    ReadingState,
+    ResultGroup,
+    group_bounds,
+    has_warning,
+)
 from webapp.studies.models.images import Image
 from webapp.studies.querysets import (
     ReadingQuerySet,
@@ -72,8 +80,23 @@ class Reading(models.Model):
 
     @property
     def is_usable(self) -> bool:
-        """Whether the result means anything: the image looks like those that the model learnt from."""
+        """Whether the result has a label: the image looks like those that the model learnt from."""
         return self.group != ResultGroup.UNUSABLE
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the result may be relied on. One that may not has a label only where the department wants it."""
+        return self.is_usable and not has_warning(self.warnings, NOT_RELIABLE)
+
+    @property
+    def is_outside_training(self) -> bool:
+        """Whether the model learnt from no such age or view."""
+        return has_warning(self.warnings, OUTSIDE_TRAINING)
+
+    @property
+    def shown_label(self) -> str | None:
+        """The label that everybody is told; :attr:`label` itself is what the threshold made."""
+        return self.label if self.is_usable else None
 
     @property
     def unclear_from(self) -> float:

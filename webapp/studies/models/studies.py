@@ -1,16 +1,26 @@
 """Patients and studies."""
 
 from collections.abc import Sequence
+from datetime import date
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
+from webapp.studies.choices import Sex
 from webapp.studies.models.indexes import lists_by
 from webapp.studies.ownership import Owned, Sent, once_for_each_owner
 from webapp.studies.querysets import (
     PatientQuerySet,
     StudyQuerySet,
 )
+
+
+def check_birth_date(day: date) -> None:
+    """A validator."""
+    if not date(1900, 1, 1) <= day <= timezone.localdate():
+        raise ValidationError("A date of birth lies between 1900 and today.")
 
 
 class Patient(Owned):
@@ -20,6 +30,10 @@ class Patient(Owned):
     """
 
     identifier = models.CharField(max_length=128)
+    # Columns that a release adds have the database's own default, see RequestIdMixin.
+    name = models.CharField(max_length=255, blank=True, default="", db_default="")
+    birth_date = models.DateField(null=True, blank=True, validators=[check_birth_date], verbose_name="date of birth")
+    sex = models.CharField(max_length=1, choices=Sex, blank=True, default="", db_default="")
 
     objects = PatientQuerySet.as_manager()
 
@@ -36,10 +50,23 @@ class Patient(Owned):
             models.Index(fields=["guest", "-created_at"]),
             models.Index(fields=["department", "-created_at"]),
             *lists_by("identifier", "studies_patient"),
+            models.Index(fields=["name"], opclasses=["varchar_pattern_ops"], name="studies_patient_name"),
         ]
 
     def __str__(self) -> str:
         return self.identifier
+
+    def get_absolute_url(self) -> str:
+        return reverse("patient", args=[self.pk])
+
+    def age_on(self, day: date) -> float | None:
+        """Their age in years; whole on a birthday. None where the date of birth is not known, or comes later."""
+        born = self.birth_date
+        if born is None or born > day:
+            return None
+        years = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+        since = (day - born).days - int(years * 365.25)
+        return years + min(max(since, 0), 365) / 366
 
 
 class Study(Sent):
@@ -49,6 +76,9 @@ class Study(Sent):
     study_uid = models.CharField(max_length=64, null=True, blank=True, help_text="DICOM's Study Instance UID")  # noqa: DJ001  (NULLs may repeat)
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="studies")
     cancelled_at = models.DateTimeField(null=True, blank=True)
+    manifest = models.JSONField(
+        null=True, blank=True, help_text="what became of the manifests that were sent for it; null where there is none"
+    )
 
     #: Names of files that were sent for it and not taken. Only the request that sends them knows these.
     skipped: Sequence[str] = ()

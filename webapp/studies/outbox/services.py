@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from webapp.studies import dispatch
 from webapp.studies.outbox.models import Delivery, State
+from webapp.studies.querysets import begins_with
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -169,6 +170,11 @@ def send_again(deliveries: Iterable[UUID]) -> int:
     )
     transaction.on_commit(dispatch.wake_deliver)
     return revived
+
+
+def forget(beginning: str) -> None:
+    """Delete the deliveries whose keys begin so, in the transaction that deletes what they are about."""
+    Delivery.objects.filter(begins_with("key", beginning)).delete()
 
 
 def purge(days: int, chunk: int = 1000) -> int:

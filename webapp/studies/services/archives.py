@@ -17,8 +17,10 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Study
+from webapp.studies.particulars import Particulars
+from webapp.studies.services import patients, told
 from webapp.studies.services.completion import study_progressed
-from webapp.studies.services.uploads import study_image
+from webapp.studies.services.storing import study_image
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -122,10 +124,15 @@ def _image(archive: Archive, unzipped: zips.Archive, entry: zips.Entry) -> Image
         content, refused = _content(unzipped, entry)
     pk = uuid5(archive.pk, str(entry.index))
     image = study_image(archive.study, content, entry.filename, refused, archive.uploaded_by, pk=pk)
+    told.describe(image, _told(archive, entry.index))
     image.size = entry.size
-    image.patient = archive.study.patient
     image.archive, image.archive_index = archive, entry.index
     return image
+
+
+def _told(archive: Archive, index: int | None) -> Particulars:
+    """What is told of an image of a ZIP."""
+    return Particulars.from_json((archive.particulars or {}).get(str(index)))
 
 
 def _content(unzipped: zips.Archive, entry: zips.Entry) -> tuple[ContentFile, Refused | None]:
@@ -169,10 +176,14 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
         dispatches=1,
         dispatched_at=now,
         finished_at=now if finished else None,
+        **({"particulars": None} if finished else {}),
     )
     if not held:
         return False
-    for image in images:
+    identifiers = [_told(archive, image.archive_index).patient for image in images]
+    people = patients.named(study, {identifier: "" for identifier in identifiers if identifier})
+    for image, identifier in zip(images, identifiers, strict=True):
+        image.patient = people.get(identifier, archive.study.patient)
         if study.cancelled_at and image.status == Status.QUEUED:
             image.status, image.finished_at = Status.CANCELLED, now
         # Messages are counted as they are sent; what needs none counts as sent.
@@ -219,7 +230,12 @@ def _release(archive: Archive) -> None:
 def fail_archive(archive: Archive, code: str, detail: str) -> None:
     """Fail a ZIP, unless another run holds it."""
     failed = Archive.objects.filter(pk=archive.pk, state__in=Archive.PENDING, claim=archive.claim).update(
-        state=Archive.State.FAILED, claim=None, error_code=code, error_detail=detail[:500], finished_at=timezone.now()
+        state=Archive.State.FAILED,
+        claim=None,
+        particulars=None,
+        error_code=code,
+        error_detail=detail[:500],
+        finished_at=timezone.now(),
     )
     if failed:
         study_progressed([archive.study_id])

@@ -1,12 +1,29 @@
 """What was sent for a study: images, ZIPs, and what cannot be read."""
 
+import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.core.files import File
 
 from webapp.refusals import Refused
-from webapp.studies.files import names, signatures, zips
+from webapp.studies.files import manifests, names, signatures, zips
+from webapp.studies.files.manifests import Manifest
+
+
+@dataclass(frozen=True)
+class FoundManifest:
+    """A manifest, or why it cannot be read.
+
+    Attributes:
+        filename: its own, or that of the ZIP that it lies in.
+        folder: the path in the ZIP from which it names files, with a slash at its end; empty for the root.
+        read: what it says.
+    """
+
+    filename: str
+    read: Manifest | Refused
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -17,11 +34,13 @@ class Sent:
         file: the upload.
         entries: the files in it where it is a ZIP that can be read.
         refused: why it cannot be read.
+        manifest: the one in it.
     """
 
     file: File
     entries: list[zips.Entry] | None = None
     refused: Refused | None = None
+    manifest: FoundManifest | None = None
 
     @property
     def count(self) -> int:
@@ -34,27 +53,72 @@ class Sent:
         return self.file.size if self.entries is None else sum(entry.unpacked_size for entry in self.entries)
 
 
-def look_into(files: Sequence[File]) -> tuple[list[Sent], list[str]]:
+@dataclass(frozen=True)
+class Contents:
+    """What was sent for a study.
+
+    Attributes:
+        sent: its files.
+        skipped: the names of those that operating systems have left in folders.
+        manifests: those that were sent beside the files; each ZIP has its own as well.
+    """
+
+    sent: list[Sent]
+    skipped: list[str] = field(default_factory=list)
+    manifests: list[FoundManifest] = field(default_factory=list)
+
+
+def look_into(files: Sequence[File]) -> Contents:
     """Find out what the files of a study are.
 
-    What operating systems leave in folders is skipped, unless there is nothing else.
-
-    Returns:
-        The files that were sent, and the names of those that were skipped.
+    What operating systems leave in folders is skipped, and a manifest is read, unless there is nothing else.
 
     Raises:
         Refused: where a ZIP cannot be read.
     """
     sent = [_look_into(file, alone=len(files) == 1) for file in files]
-    kept = [one for one in sent if not _is_litter(one)] or sent
-    return kept, [str(one.file.name) for one in sent if one not in kept]
+    kept = [one for one in sent if not (_is_litter(one) or _is_manifest(one))]
+    if not kept:
+        return Contents(sent)
+    found = [
+        FoundManifest(names.filename(str(one.file.name)), _read_manifest(one.file)) for one in sent if _is_manifest(one)
+    ]
+    return Contents(kept, [str(one.file.name) for one in sent if _is_litter(one)], found)
+
+
+def _is_manifest(sent: Sent) -> bool:
+    """Whether a file says of the others whose they are. What is an image is one, whatever it is called."""
+    return bool(sent.refused) and manifests.is_manifest(str(sent.file.name))
+
+
+def _read_manifest(file: File) -> Manifest | Refused:
+    file.seek(0)
+    try:
+        return manifests.read(file.read(manifests.MAX_BYTES + 1))
+    except Refused as refused:
+        return refused
+
+
+def _manifest_in(archive: zips.Archive, filename: str) -> FoundManifest | None:
+    """The manifest in a ZIP. One that cannot be read does not keep its images from being read."""
+    if (entry := archive.manifest) is None:
+        return None
+    folder = entry.filename[: -len(manifests.NAME)]
+    if entry.size > manifests.MAX_BYTES:
+        return FoundManifest(filename, manifests.too_large(), folder)
+    try:
+        return FoundManifest(filename, _read_manifest(archive.read(entry)), folder)
+    except Refused as refused:
+        return FoundManifest(filename, refused, folder)
 
 
 def _look_into(file: File, *, alone: bool) -> Sent:
     if not signatures.is_zip(file):
         return Sent(file, refused=signatures.refusal(file))
     try:
-        return Sent(file, entries=zips.entries(file))
+        with zips.opened(file) as archive:
+            archive.check(file.seek(0, io.SEEK_END))
+            return Sent(file, entries=archive.entries, manifest=_manifest_in(archive, names.filename(str(file.name))))
     except Refused as refused:
         if alone:
             raise

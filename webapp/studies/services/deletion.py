@@ -23,9 +23,10 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Archive, Image, Patient, Reading, Study
+from webapp.studies.outbox import services as outbox
 from webapp.studies.ownership import Owned
 from webapp.studies.services.cancellation import cancel_study
-from webapp.studies.services.completion import study_progressed
+from webapp.studies.services.completion import STUDY_FINISHED, study_progressed
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -206,6 +207,7 @@ def _delete_empty_study(study_id: UUID, deleted: Deleted) -> None:
     if left := list(Image.objects.filter(study=study_id).values_list("pk", flat=True)):
         _delete_images(left, deleted)
     names = {str(archive.file.name) for archive in Archive.objects.filter(study=study_id) if archive.file}
+    outbox.forget(f"{STUDY_FINISHED}:{study_id}:")
     _delete_rows(Study.objects.filter(pk=study_id), names, deleted)
 
 

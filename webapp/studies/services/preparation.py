@@ -54,7 +54,7 @@ def start_ingest(image_id: UUID) -> Image | None:
         attempts=F("attempts") + 1, ingest_started_at=timezone.now()
     )
     if started:
-        image = Image.objects.get(pk=image_id)
+        image: Image = Image.objects.select_related("patient").get(pk=image_id)
         correlation.add(**correlation.log_fields(image))
         return image
     fail_suspects([image_id])

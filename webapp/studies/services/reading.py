@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from webapp.studies.choices import ReadingState, Status, group_of
+from webapp.studies.choices import OUTSIDE_TRAINING, ReadingState, Status, group_of, has_warning
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading
 from webapp.studies.services.completion import finish
@@ -99,12 +99,21 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
     if not results:
         return 0
     points = dict(model.operating_points)
+    labelled = _labelled_outside_training(results)
     columns: dict[str, dict[UUID, Any]] = {
         "probabilities": {result.image_id: dict(result.probabilities) for result in results},
         "probability": {result.image_id: result.probability for result in results},
         "label": {result.image_id: result.label for result in results},
         "group": {
-            result.image_id: str(group_of(result.probability, model.threshold, points, result.warnings))
+            result.image_id: str(
+                group_of(
+                    result.probability,
+                    model.threshold,
+                    points,
+                    result.warnings,
+                    label_outside_training=result.image_id in labelled,
+                )
+            )
             for result in results
         },
         "warnings": {result.image_id: list(result.warnings) for result in results},
@@ -125,6 +134,15 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
     if written:
         finish(_images_of(_ended(token, ids, ReadingState.SUCCEEDED), ids), Status.SUCCEEDED)
     return written
+
+
+def _labelled_outside_training(results: Sequence[Result]) -> set[UUID]:
+    """Those images that the model did not learn from, and whose department wants a label all the same."""
+    outside = [result.image_id for result in results if has_warning(result.warnings, OUTSIDE_TRAINING)]
+    if not outside:
+        return set()
+    wanted = Image.objects.filter(pk__in=outside, department__label_outside_training=True)
+    return set(wanted.values_list("pk", flat=True))
 
 
 @atomically

@@ -3,15 +3,15 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db import transaction
 
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
@@ -20,10 +20,10 @@ from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import names, signatures
-from webapp.studies.files.hashes import content_hash
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
-from webapp.studies.services import idempotency, limits
+from webapp.studies.particulars import Particulars
+from webapp.studies.services import idempotency, limits, patients, storing, told
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.contents import look_into
 from webapp.studies.transactions import atomically
@@ -37,6 +37,9 @@ def create_image(
     *,
     filename: str,
     patient: str = "",
+    age: float | None = None,
+    view: str = "",
+    comment: str = "",
     priority: str = Priority.INTERACTIVE,
     department: Department | None = None,
     key: IdempotencyKey | None = None,
@@ -44,6 +47,7 @@ def create_image(
     """Store one uploaded image and have it read.
 
     Args:
+        patient: their identifier; this and what follows as in :class:`webapp.studies.particulars.Particulars`.
         department: the one that will own it, in place of the identity.
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
@@ -51,9 +55,10 @@ def create_image(
         Refused: where the file can be refused from its first bytes, or the day's limit is reached.
     """
     signatures.check_image(file)
-    image = Image(**_sender(identity, department), **_new(filename, file.size, priority))
-    with limits.daily_bytes(identity, file.size), _removed_on_refusal([image]):
-        _store(image, file)
+    image = Image(**_sender(identity, department), **storing.fields(filename, file.size, priority))
+    told.describe(image, Particulars(age=age, view=view, comment=names.clean(comment)[:500]))
+    with limits.daily_bytes(identity, file.size), storing.removed_on_refusal([image]):
+        storing.store(image, file)
         _keep_image(image, patient, key)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
     return image
@@ -61,7 +66,7 @@ def create_image(
 
 @atomically
 def _keep_image(image: Image, patient: str, key: IdempotencyKey | None) -> None:
-    image.patient = _patient(image, patient)
+    image.patient = patient_named(image, patient)
     image.save(force_insert=True)
     idempotency.keep(key, image)
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
@@ -73,14 +78,19 @@ def create_study(
     *,
     name: str = "",
     patient: str = "",
+    age: float | None = None,
+    view: str = "",
     department: Department | None = None,
     key: IdempotencyKey | None = None,
 ) -> Study:
     """Store many files, ZIPs among them, as one study and have them read.
 
-    A file that is no image becomes a failed image: it is listed with its reason, and the others go on.
+    A file that is no image becomes a failed image: it is listed with its reason, and the others go on. A manifest
+    (:mod:`webapp.studies.files.manifests`) says of the others whose they are.
 
     Args:
+        patient: the identifier of the one whose images these are, but for those of which a manifest says otherwise.
+        age: and view are those of all images, likewise.
         department: the one that will own it, in place of the identity.
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
@@ -88,143 +98,105 @@ def create_study(
         Refused: where these are ZIPs of which none can be read, or the study breaks a limit.
     """
     study = Study(name=names.clean(name)[:255], **_sender(identity, department))
-    with _stored(identity, study, files, study.uploaded_by) as (images, archives):
-        _keep_study(study, images, archives, patient, key)
-    logger.info("study %s accepted: %d images, %d archives", study.pk, len(images), len(archives))
+    common = Particulars(age=age, view=view)
+    with _stored(identity, study, files, study.uploaded_by, common) as stored:
+        _keep_study(study, stored, patient, key)
+    logger.info("study %s accepted: %d images, %d archives", study.pk, len(stored.images), len(stored.archives))
     return study
 
 
 def add_to_study(
-    identity: Identity, study: Study, files: Sequence[File], *, key: IdempotencyKey | None = None
+    identity: Identity,
+    study: Study,
+    files: Sequence[File],
+    *,
+    age: float | None = None,
+    view: str = "",
+    key: IdempotencyKey | None = None,
 ) -> Study:
-    """Store more files of a study and have them read.
+    """Store more files of a study and have them read. A manifest among them is about them only.
 
     Raises:
         Refused: ``study_cancelled``, or as :func:`create_study` does.
     """
     sender = identity.user if study.department_id else None
-    with _stored(identity, study, files, sender) as (images, archives):
-        _keep_more(study, images, archives, key)
-    logger.info("study %s: %d images and %d archives added", study.pk, len(images), len(archives))
+    with _stored(identity, study, files, sender, Particulars(age=age, view=view)) as stored:
+        _keep_more(study, stored, key)
+    logger.info("study %s: %d images and %d archives added", study.pk, len(stored.images), len(stored.archives))
     return study
+
+
+@dataclass
+class _Stored:
+    """Rows of a study, not yet saved, whose files are stored, and what is told of them."""
+
+    about: told.Told
+    images: list[Image] = field(default_factory=list)
+    archives: list[Archive] = field(default_factory=list)
+    #: The patient's identifier of each image of which one is told.
+    patients: dict[UUID, str] = field(default_factory=dict)
 
 
 @contextmanager
 def _stored(
-    identity: Identity, study: Study, files: Sequence[File], uploaded_by: User | None
-) -> Iterator[tuple[list[Image], list[Archive]]]:
-    """Rows of a study, not yet saved, whose files are stored within the limits. The block saves them."""
-    sent, study.skipped = look_into(files)
+    identity: Identity, study: Study, files: Sequence[File], uploaded_by: User | None, common: Particulars
+) -> Iterator[_Stored]:
+    """Store the files of a study within the limits. The block saves their rows."""
+    contents = look_into(files)
+    sent, study.skipped = contents.sent, contents.skipped
+    stored = _Stored(told.of_study(contents, common))
     size = sum(one.size for one in sent)
     limits.check_study(study, sum(one.count for one in sent), size)
     with limits.daily_bytes(identity, size):
         # Files have their names when the batch ends, which is before their rows are saved.
         with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
-            images = [
-                study_image(study, one.file, str(one.file.name), one.refused, uploaded_by)
-                for one in sent
-                if one.entries is None
-            ]
-            archives = [
-                _new_archive(study, one.file, len(one.entries), uploaded_by) for one in sent if one.entries is not None
-            ]
-        with _removed_on_refusal([*images, *archives]):
-            yield images, archives
-
-
-def _new_archive(study: Study, file: File, total: int, uploaded_by: User | None) -> Archive:
-    archive = Archive(
-        study=study,
-        uploaded_by=uploaded_by,
-        filename=names.filename(str(file.name)),
-        total=total,
-        dispatched_at=timezone.now(),
-        request_id=correlation.request_id(),
-    )
-    file.seek(0)
-    archive.file = default_storage.save(_path("archives", archive.pk, ".zip"), file)
-    return archive
+            for number, one in enumerate(sent):
+                if one.entries is None:
+                    image = storing.study_image(study, one.file, str(one.file.name), one.refused, uploaded_by)
+                    told.describe(image, stored.about.of(number))
+                    stored.patients[image.pk] = stored.about.of(number).patient
+                    stored.images.append(image)
+                else:
+                    archive = storing.archive(study, one.file, len(one.entries), uploaded_by)
+                    archive.particulars = stored.about.of_zip(number, [entry.index for entry in one.entries])
+                    stored.archives.append(archive)
+        with storing.removed_on_refusal([*stored.images, *stored.archives]):
+            yield stored
 
 
 @atomically
-def _keep_study(
-    study: Study, images: list[Image], archives: list[Archive], patient: str, key: IdempotencyKey | None
-) -> None:
-    study.patient = _patient(study, patient)
+def _keep_study(study: Study, stored: _Stored, patient: str, key: IdempotencyKey | None) -> None:
+    study.patient = patient_named(study, patient)
+    people = patients.named(study, stored.about.people())
+    study.manifest = stored.about.report_with(people)
     study.save(force_insert=True)
-    _keep_files(study, images, archives, key)
+    _keep_files(study, stored, people, key)
 
 
 @atomically
-def _keep_more(study: Study, images: list[Image], archives: list[Archive], key: IdempotencyKey | None) -> None:
-    if Study.objects.select_for_update().get(pk=study.pk).cancelled_at:
+def _keep_more(study: Study, stored: _Stored, key: IdempotencyKey | None) -> None:
+    current = Study.objects.select_for_update().get(pk=study.pk)
+    if current.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
-    _keep_files(study, images, archives, key)
+    people = patients.named(study, stored.about.people())
+    if stored.about.report:
+        study.manifest = told.joined(current.manifest, stored.about.report_with(people))
+        study.save(update_fields=["manifest"])
+    _keep_files(study, stored, people, key)
 
 
-def _keep_files(study: Study, images: list[Image], archives: list[Archive], key: IdempotencyKey | None) -> None:
-    for image in images:
-        image.patient = study.patient
-    Archive.objects.bulk_create(archives)
-    Image.objects.bulk_create(images)
+def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: IdempotencyKey | None) -> None:
+    for image in stored.images:
+        image.patient = people.get(stored.patients[image.pk], study.patient)
+    Archive.objects.bulk_create(stored.archives)
+    Image.objects.bulk_create(stored.images)
     idempotency.keep(key, study)
-    queued = [image for image in images if image.status == Status.QUEUED]
+    queued = [image for image in stored.images if image.status == Status.QUEUED]
     if not queued:
         study_progressed([study.pk])
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
-    for archive in archives:
+    for archive in stored.archives:
         transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
-
-
-@contextmanager
-def _removed_on_refusal(rows: Sequence[Image | Archive]) -> Iterator[None]:
-    """Delete the stored files of rows that the database or the domain refuses, as a replayed request's are."""
-    try:
-        yield
-    except (IntegrityError, Refused):
-        for row in rows:
-            if row.file:
-                default_storage.delete(str(row.file.name))
-        raise
-
-
-def study_image(
-    study: Study, file: File, filename: str, refused: Refused | None, uploaded_by: User | None, pk: UUID | None = None
-) -> Image:
-    """An image row of a study, not yet saved, with its file stored.
-
-    One that was refused has failed already, and has no file; nor has one of a study that was cancelled.
-    """
-    fields = _new(filename, file.size, Priority.BULK)
-    image = Image(pk=pk or uuid4(), study=study, **study.ownership, uploaded_by=uploaded_by, **fields)
-    if refused:
-        image.status, image.finished_at = Status.FAILED, timezone.now()
-        image.error_code, image.error_detail = refused.code, refused.detail
-    elif not study.cancelled_at:
-        _store(image, file)
-    return image
-
-
-def _new(filename: str, size: int, priority: str) -> dict[str, Any]:
-    """The fields of a new image that do not depend on whose it is."""
-    return {
-        "filename": names.filename(filename),
-        "size": size,
-        "priority": priority,
-        "dispatched_at": timezone.now(),
-        "request_id": correlation.request_id(),
-    }
-
-
-def _store(image: Image, file: File) -> None:
-    """Store an image's file: before its row, since a row without its file would be a broken promise."""
-    image.sha256 = content_hash(file)
-    file.seek(0)
-    image.file = default_storage.save(_path("uploads", image.pk, signatures.suffix(file)), file)
-
-
-def _path(kind: str, pk: UUID, suffix: str) -> str:
-    return f"{kind}/{pk.hex[:2]}/{pk}{suffix}"
 
 
 def _sender(identity: Identity, department: Department | None) -> dict[str, Any]:
@@ -234,10 +206,7 @@ def _sender(identity: Identity, department: Department | None) -> dict[str, Any]
     return {"owner": identity.user, "guest": identity.guest}
 
 
-def _patient(sent: Sent, identifier: str) -> Patient | None:
+def patient_named(sent: Sent, identifier: str) -> Patient | None:
     """The patient of that name who belongs to the same owner, made where there is none."""
-    identifier = names.clean(identifier)[:128]
-    if not identifier:
-        return None
-    patient, _ = Patient.objects.get_or_create(**sent.ownership, identifier=identifier)
-    return patient
+    identifier = patients.identifier_of(identifier)
+    return patients.named(sent, {identifier: ""})[identifier] if identifier else None

@@ -37,7 +37,7 @@ export class Row {
 
   result(job, words, before = "") {
     const tag = document.createElement("span");
-    tag.className = `tag ${job.result_group}`;
+    tag.className = `tag ${job.reliable ? job.result_group : "unusable"}`;
     tag.textContent = words;
     const figure = document.createElement("strong");
     figure.textContent = percent(job.probability);

@@ -14,12 +14,15 @@ const WORDS = {
   negative: "No signs of pneumonia found",
   unusable: "Probably no usable chest X-ray",
 };
+// Why a result is not to be relied on, where its X-ray is one.
+const DOUBTS = { age_outside_training: "Outside the model's ages", view_not_frontal: "Not a frontal view" };
 const STEPS = { queued: "Waiting to be prepared", ready: "Waiting for the model", running: "The model is reading it" };
 const CHANGED = "This file was changed, moved or deleted after it was chosen. Please choose it again.";
 
 const form = document.getElementById("upload");
 const hint = document.getElementById("upload-hint");
 const department = document.getElementById("department"); // only there for those who may upload to one
+const age = document.getElementById("age");
 const maxBytes = Number(form.dataset.maxMb) * 2 ** 20;
 const maxFiles = Number(form.dataset.maxFiles);
 
@@ -32,6 +35,11 @@ const unsent = new Set(); // rows whose files are not with the server yet
 
 async function start(selections) {
   hint.hidden = true;
+  if (!age.checkValidity()) {
+    say("The age is a number of years, such as 2 or 3.5. Nothing was uploaded: please correct it, and choose the files again.");
+    age.focus();
+    return;
+  }
   const found = await selections;
   if (!found.length) say("The browser could not read what was dropped. Please choose the files instead.");
   for (const selection of found) {
@@ -144,7 +152,7 @@ async function isRepeated(print, row, uploadAgain) {
   unsent.delete(row);
   if (known) {
     row.link(known.job.page_url);
-    if (known.job.status === "succeeded") row.result(known.job, WORDS[known.job.result_group], `Already read, ${known.ago}: `);
+    if (known.job.status === "succeeded") row.result(known.job, wordsOf(known.job), `Already read, ${known.ago}: `);
     else row.state(`Already uploaded, ${known.ago}`);
   } else {
     row.state("Already chosen: it is in this list", 0);
@@ -183,8 +191,18 @@ function giveUp(row, text) {
   row.fail(text);
 }
 
+// What a result is called, as the pages do it.
+function wordsOf({ result_group: group, warnings }) {
+  const codes = warnings.map((warning) => warning.code);
+  const doubt = Object.keys(DOUBTS).find((code) => codes.includes(code));
+  const isPicture = codes.includes("not_chest_xray") || codes.includes("photograph_of_film");
+  if (!doubt || isPicture) return WORDS[group];
+  return group === "unusable" ? DOUBTS[doubt] : `${DOUBTS[doubt]}: ${WORDS[group]}`;
+}
+
 function newBody() {
   const body = new FormData();
+  if (age.value) body.append("age", age.value);
   if (department) body.append("department", department.value);
   return body;
 }
@@ -208,8 +226,16 @@ async function follow(job, row) {
       pause = Math.min(pause * 2, 15000);
     }
   }
-  if (job.status === "succeeded") row.result(job, WORDS[job.result_group]);
+  if (job.status === "succeeded") row.result(job, wordsOf(job));
   else row.fail(job.error?.detail ?? "Cancelled");
+}
+
+// The age stays for the next image, until the tab is closed.
+try {
+  age.value ||= window.sessionStorage.getItem("age") ?? "";
+  age.addEventListener("change", () => window.sessionStorage.setItem("age", age.value));
+} catch {
+  // The browser keeps nothing: then it is asked for again.
 }
 
 const folder = document.getElementById("folder");

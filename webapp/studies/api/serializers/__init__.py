@@ -8,7 +8,10 @@ from webapp.studies.api.serializers.images import (
     TimingsSerializer,
 )
 from webapp.studies.api.serializers.requests import (
+    MergeSerializer,
     MoreFilesSerializer,
+    NewPatientSerializer,
+    PatientFieldsSerializer,
     PredictSerializer,
     StudyUploadSerializer,
     UploadSerializer,
@@ -20,6 +23,7 @@ from webapp.studies.api.serializers.results import (
     result_fields,
 )
 from webapp.studies.api.serializers.studies import (
+    AcceptedPatientSerializer,
     AcceptedStudySerializer,
     PatientSerializer,
     StudyListSerializer,
@@ -28,12 +32,16 @@ from webapp.studies.api.serializers.studies import (
 
 __all__ = [
     "AcceptedImageSerializer",
+    "AcceptedPatientSerializer",
     "AcceptedStudySerializer",
     "ArchiveErrorSerializer",
     "DuplicateSerializer",
     "ErrorSerializer",
     "ImageSerializer",
+    "MergeSerializer",
     "MoreFilesSerializer",
+    "NewPatientSerializer",
+    "PatientFieldsSerializer",
     "PatientSerializer",
     "PredictSerializer",
     "PredictionAnswerSerializer",

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from webapp.studies.api.serializers.results import ErrorSerializer, ReadingSerializer, moment, result_fields
-from webapp.studies.choices import ResultGroup, Status
+from webapp.studies.choices import ResultGroup, Status, View
 from webapp.studies.models import Image
 
 #: Images with the same content that the answer to an upload names.
@@ -35,6 +35,10 @@ class ImageSerializer(serializers.ModelSerializer):
     url = serializers.HyperlinkedIdentityField("api-image")
     page_url = serializers.HyperlinkedIdentityField("image", lookup_field="pk")
     study: Any = serializers.HyperlinkedRelatedField("api-study", read_only=True, allow_null=True)
+    age = serializers.FloatField(
+        read_only=True, allow_null=True, help_text="in years: as it was sent, or by the patient's date of birth"
+    )
+    view = serializers.ChoiceField(choices=View.choices, read_only=True, allow_null=True)
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
     department = serializers.CharField(source="department.slug", allow_null=True, default=None)
     status = serializers.ChoiceField(choices=Status.choices)
@@ -45,7 +49,9 @@ class ImageSerializer(serializers.ModelSerializer):
     operating_point = serializers.CharField(read_only=True, allow_null=True, help_text="the threshold's name")
     result_group = serializers.ChoiceField(choices=ResultGroup.choices, read_only=True, allow_null=True)
     reliable = serializers.BooleanField(
-        read_only=True, allow_null=True, help_text="false where the image looks like no chest X-ray"
+        read_only=True,
+        allow_null=True,
+        help_text="false where the image looks like no chest X-ray, or the model learnt from no such age or view",
     )
     model = serializers.CharField(read_only=True, allow_null=True)
     readings = ReadingSerializer(many=True, read_only=True, help_text="of each model, the one that counts first")
@@ -59,10 +65,10 @@ class ImageSerializer(serializers.ModelSerializer):
     class Meta:
         model = Image
         fields: tuple[str, ...] = (
-            "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study", "label",
-            "probability", "threshold", "operating_point", "result_group", "reliable", "warnings", "probability_normal",
-            "model", "error", "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings",
-            "preview_url", "input_url", "heatmap_url", "readings",
+            "id", "url", "page_url", "status", "filename", "patient", "age", "view", "comment", "department",
+            "priority", "study", "label", "probability", "threshold", "operating_point", "result_group", "reliable",
+            "warnings", "probability_normal", "model", "error", "attempts", "width", "height", "sha256", "created_at",
+            "finished_at", "timings", "preview_url", "input_url", "heatmap_url", "readings",
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:
@@ -78,6 +84,9 @@ class ImageSerializer(serializers.ModelSerializer):
             "status": image.status,
             "filename": image.filename,
             "patient": image.patient.identifier if image.patient else None,
+            "age": round(image.age, 2) if image.age is not None else None,
+            "view": image.view or None,
+            "comment": image.comment or None,
             "department": image.department.slug if image.department else None,
             "priority": image.priority,
             "study": self._link("api-study", image.study_id) if image.study_id else None,

@@ -1,12 +1,16 @@
 """What clients send."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from webapp.studies.choices import Priority
+from webapp.studies.choices import SENT_VIEWS, Priority
+from webapp.studies.models import Patient
+from webapp.studies.particulars import OLDEST
 
 
 class FormSerializer(serializers.Serializer):
@@ -37,9 +41,52 @@ def _department() -> serializers.CharField:
     )
 
 
+class AgeField(serializers.FloatField):
+    """An age in years."""
+
+    default_error_messages = {"invalid": f"An age is a number of years from 0 to {OLDEST}, such as 2.5."}
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False,
+            allow_null=True,
+            default=None,
+            min_value=0,
+            max_value=OLDEST,
+            help_text="the patient's, in years when the X-ray was taken; without it, it follows from the date of birth",
+        )
+
+    def to_internal_value(self, data: Any) -> float:
+        age = super().to_internal_value(data)
+        if not math.isfinite(age):
+            self.fail("invalid")
+        return age
+
+
+class ViewField(serializers.ChoiceField):
+    """How the X-ray was taken."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            choices=SENT_VIEWS,
+            required=False,
+            allow_blank=True,
+            allow_null=True,
+            default=None,
+            help_text="how the X-ray was taken",
+        )
+
+    def to_internal_value(self, data: Any) -> Any:
+        view = super().to_internal_value(data)
+        return None if view in ("", "unknown") else view
+
+
 class UploadSerializer(FormSerializer):
     file = serializers.FileField(allow_empty_file=True)
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
+    age = AgeField()
+    view = ViewField()
+    comment = serializers.CharField(required=False, max_length=500, default=None, allow_blank=True, allow_null=True)
     priority = serializers.ChoiceField(choices=Priority.choices, required=False, default=Priority.INTERACTIVE)
     department = _department()
 
@@ -48,11 +95,15 @@ class StudyUploadSerializer(FormSerializer):
     files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1)
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     name = serializers.CharField(required=False, max_length=255, default="", allow_blank=True)
+    age = AgeField()
+    view = ViewField()
     department = _department()
 
 
 class MoreFilesSerializer(FormSerializer):
     files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1)
+    age = AgeField()
+    view = ViewField()
 
 
 @extend_schema_field({"type": "string", "format": "image-base64"})
@@ -62,4 +113,37 @@ class ImageField(serializers.CharField):
 
 class PredictSerializer(serializers.Serializer):
     image = ImageField(help_text="a picture in base64, or as a data URL")
+    age = AgeField()
+    view = ViewField()
     department = _department()
+
+
+class PatientFieldsSerializer(serializers.ModelSerializer):
+    """What can be told of a patient. A field that is not known is an error: one that is misspelt would be dropped."""
+
+    class Meta:
+        model = Patient
+        fields: tuple[str, ...] = ("identifier", "name", "birth_date", "sex")
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
+        if unknown:
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError(
+                {name: [f"There is no such field; there are {known}."] for name in unknown}
+            )
+        return super().to_internal_value(data)
+
+
+class NewPatientSerializer(PatientFieldsSerializer):
+    department = _department()
+
+    class Meta(PatientFieldsSerializer.Meta):
+        fields = (*PatientFieldsSerializer.Meta.fields, "department")
+        validators = ()  # REST Framework would look for the slug among the departments' ids
+
+
+class MergeSerializer(serializers.Serializer):
+    other = serializers.UUIDField(
+        help_text="the id of the patient whose studies and images are moved, and who is deleted"
+    )

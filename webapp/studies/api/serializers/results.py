@@ -57,13 +57,13 @@ class ReadingSerializer(serializers.Serializer):
 
 
 def result_fields(result: Reading | None) -> dict[str, Any]:
-    """What images, readings and ``/predict`` tell of a result. An unusable one has no label."""
+    """What images, readings, tables and ``/predict`` tell of a result."""
     return {
-        "label": result.label if result and result.is_usable else None,
+        "label": result.shown_label if result else None,
         "probability": result.probability if result else None,
         "threshold": result.threshold if result else None,
         "operating_point": (result.operating_point or None) if result else None,
         "result_group": result.group if result else None,
-        "reliable": result.is_usable if result else None,
+        "reliable": result.is_reliable if result else None,
         "warnings": result.warnings if result else [],
     }

@@ -21,6 +21,24 @@ class StudyListSerializer(serializers.ListSerializer):
         return super().to_representation(studies)
 
 
+class NamesSerializer(serializers.Serializer):
+    """How many files or rows these are, and the names of the first ones."""
+
+    count = serializers.IntegerField()
+    names = serializers.ListField(child=serializers.CharField())
+
+
+class ManifestSerializer(serializers.Serializer):
+    """What became of the manifests that were sent for a study."""
+
+    rows = serializers.IntegerField(help_text="in all manifests that could be read")
+    files = serializers.IntegerField(help_text="that a row was found for")
+    rows_without_file = NamesSerializer()
+    files_without_row = NamesSerializer()
+    warnings: Any = ArchiveErrorSerializer(many=True)
+    errors: Any = ArchiveErrorSerializer(many=True, help_text="of manifests that could not be read")
+
+
 class StudySerializer(serializers.ModelSerializer):
     """A study and its progress."""
 
@@ -35,13 +53,14 @@ class StudySerializer(serializers.ModelSerializer):
     counts = serializers.DictField(child=serializers.IntegerField())
     eta_seconds = serializers.FloatField(allow_null=True, help_text="null in lists, and where nothing tells it")
     errors: Any = ArchiveErrorSerializer(many=True)
+    manifest = ManifestSerializer(read_only=True, allow_null=True)
 
     class Meta:
         model = Study
         list_serializer_class = StudyListSerializer
         fields: tuple[str, ...] = (
             "id", "url", "page_url", "name", "patient", "department", "status", "total", "counts",
-            "eta_seconds", "errors", "images_url", "results_url", "created_at",
+            "eta_seconds", "errors", "manifest", "images_url", "results_url", "created_at",
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:
@@ -55,14 +74,28 @@ class PatientSerializer(serializers.ModelSerializer):
     """A patient, as whoever uploads names them."""
 
     url = serializers.HyperlinkedIdentityField("api-patient")
+    page_url = serializers.HyperlinkedIdentityField("patient", lookup_field="pk")
+    department = serializers.CharField(source="department.slug", allow_null=True, default=None)
     images_url = serializers.SerializerMethodField()
 
     class Meta:
         model = Patient
-        fields = ("id", "url", "identifier", "images_url", "created_at")
+        fields: tuple[str, ...] = (
+            "id", "url", "page_url", "identifier", "name", "birth_date", "sex", "department", "images_url",
+            "created_at",
+        )  # fmt: skip
 
     def get_images_url(self, patient: Patient) -> str:
         return f"{reverse('api-images', request=self.context.get('request'))}?patient={patient.pk}"
+
+
+class AcceptedPatientSerializer(PatientSerializer):
+    """A patient who was made. A guest's answer carries the token that gives access to them."""
+
+    token = serializers.CharField(required=False)
+
+    class Meta(PatientSerializer.Meta):
+        fields = (*PatientSerializer.Meta.fields, "token")
 
 
 class AcceptedStudySerializer(StudySerializer):

@@ -1,0 +1,254 @@
+"""Ages and views that the model did not learn from, and answers that scripts can trust."""
+
+import base64
+import csv
+import io
+import json
+from datetime import date
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from tests.webapp.conftest import JPEG, PASSWORD, Client
+from webapp.reviews.models import Review
+from webapp.studies.api import predict
+from webapp.studies.choices import ResultGroup, Status, group_of
+from webapp.studies.models import Image, Patient
+from webapp.studies.services import preparation
+
+OUTSIDE = {"code": "age_outside_training", "detail": "The patient was 64 years old; the model learnt from others."}
+LATERAL = {"code": "view_not_frontal", "detail": "This is a lateral view."}
+NO_CHEST = {"code": "not_chest_xray", "detail": "This is a pagoda."}
+FILM = {"code": "photograph_of_film", "detail": "This is a photograph of a film."}
+BORDERS = {"code": "borders_removed", "detail": "Borders were cut off."}
+
+
+# --- what is told of an image ---------------------------------------------------------------------------------------
+
+
+def test_an_upload_tells_age_view_and_a_comment(client):
+    job = client.upload(age="2.5", view="AP", comment=" after a fall ").json()
+    assert (job["age"], job["view"], job["comment"]) == (2.5, "AP", "after a fall")
+    assert client.get(job["url"]).json()["age"] == 2.5
+    silent = client.upload(age="", view="unknown").json()
+    assert (silent["age"], silent["view"], silent["comment"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"age": "old"}, {"age": "-1"}, {"age": "131"}, {"age": "nan"}, {"age": "inf"}, {"view": "sideways"}]
+)
+def test_what_is_no_age_or_view_is_refused(client, problem, fields):
+    told = problem(client.upload(**fields), 400, "invalid_request")
+    assert set(told["errors"]) == set(fields)
+    problem(client.upload_study({"a.jpg": JPEG}, **fields), 400, "invalid_request")
+    assert not Image.objects.exists()
+
+
+def test_the_form_of_browsers_without_scripts_takes_an_age(client):
+    def send(age):
+        return client.post("/upload/", {"files": [SimpleUploadedFile("a.jpg", JPEG)], "age": age})
+
+    assert send("3.5").status_code == 302
+    assert Image.objects.get().age_years == 3.5
+    refused = send("four")
+    assert (refused.status_code, Image.objects.count()) == (400, 1)
+    assert "The age is a number of years" in refused.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("born", "day", "age"),
+    [
+        (date(2020, 3, 1), date(2021, 3, 1), 1.0),
+        (date(2020, 3, 1), date(2021, 2, 28), pytest.approx(0.995, abs=0.01)),
+        (date(2020, 2, 29), date(2026, 2, 28), pytest.approx(5.997, abs=0.01)),
+        (date(2020, 3, 1), date(2026, 3, 1), 6.0),
+        (date(2020, 3, 1), date(2020, 3, 1), 0.0),
+        (date(2020, 3, 2), date(2020, 3, 1), None),
+        (None, date(2020, 3, 1), None),
+    ],
+)
+def test_an_age_is_whole_on_a_birthday_and_below_it_the_day_before(born, day, age):
+    assert Patient(birth_date=born).age_on(day) == age
+
+
+def test_without_an_age_the_date_of_birth_gives_it(user_client, user):
+    Patient.objects.create(owner=user, identifier="P-1", birth_date=date(1962, 1, 1))
+    assert user_client.upload(patient="P-1").json()["age"] > 60
+    assert user_client.upload(patient="P-1", age="3").json()["age"] == 3
+    ages = [image["age"] for image in user_client.get("/api/v1/images/").json()["results"]]
+    assert ages[0] == 3
+    assert ages[1] > 60
+
+
+def test_the_patient_is_there_when_an_image_is_prepared(user_client, user, django_assert_num_queries):
+    Patient.objects.create(owner=user, identifier="P-1", birth_date=date(1962, 1, 1))
+    user_client.upload(patient="P-1")
+    image = preparation.start_ingest(Image.objects.get().pk)
+    with django_assert_num_queries(0):
+        assert image.age > 60
+
+
+# --- what the result is then ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("warning", [OUTSIDE, LATERAL, NO_CHEST, FILM])
+def test_what_is_not_to_be_relied_on_has_no_label(warning):
+    for probability in (0.01, 0.3, 0.99):
+        assert group_of(probability, 0.5, {}, [BORDERS, warning]) == ResultGroup.UNUSABLE
+    assert group_of(0.99, 0.5, {}, [BORDERS]) == ResultGroup.POSITIVE
+
+
+@pytest.mark.parametrize("warning", [NO_CHEST, FILM])
+def test_a_department_has_no_label_for_what_is_no_x_ray(warning):
+    assert group_of(0.99, 0.5, {}, [OUTSIDE, warning], label_outside_training=True) == ResultGroup.UNUSABLE
+    assert group_of(0.99, 0.5, {}, [OUTSIDE], label_outside_training=True) == ResultGroup.POSITIVE
+
+
+def answers(by, image):
+    """What the API's image and its reading, the table and the lines say."""
+    job = by.get(f"/api/v1/images/{image.pk}/").json()
+    study = job["study"]
+    [row] = csv.DictReader(io.StringIO(by.get(f"{study}results.csv").getvalue().decode("utf-8-sig")))
+    line = json.loads(by.get(f"{study}results.jsonl").getvalue())
+    table = {"label": row["label"] or None, "result_group": row["result_group"], "reliable": row["reliable"] == "true"}
+    return [{name: one[name] for name in table} for one in (job, job["readings"][0], line)] + [table]
+
+
+@pytest.mark.parametrize("warning", [OUTSIDE, LATERAL, NO_CHEST, FILM])
+def test_all_answers_say_the_same(client, read, warning):
+    client.upload_study({"a.jpg": JPEG})
+    image = Image.objects.get()
+    read(image, pneumonia=0.01, warnings=(warning,))
+    assert answers(client, image) == [{"label": None, "result_group": "unusable", "reliable": False}] * 4
+
+
+def test_a_result_to_rely_on_says_so_everywhere(client, read):
+    client.upload_study({"a.jpg": JPEG})
+    image = Image.objects.get()
+    read(image, pneumonia=0.9, warnings=(BORDERS,))
+    assert answers(client, image) == [{"label": "PNEUMONIA", "result_group": "positive", "reliable": True}] * 4
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_department_chooses_whether_there_is_a_label_and_it_is_never_reliable(make_department, read, wanted):
+    clerk = User.objects.create_user("clerk", password=PASSWORD)
+    department = make_department("radiology", uploader=clerk)
+    department.label_outside_training = wanted
+    department.save()
+    by = Client()
+    by.force_login(clerk)
+    by.upload_study({"a.jpg": JPEG}, department="radiology")
+    image = Image.objects.get()
+    read(image, pneumonia=0.9, warnings=(OUTSIDE,))
+    expected = (
+        {"label": "PNEUMONIA", "result_group": "positive"} if wanted else {"label": None, "result_group": "unusable"}
+    )
+    assert answers(by, image) == [{**expected, "reliable": False}] * 4
+    page = by.get(image.get_absolute_url()).content.decode()
+    heading = "Outside the model&#x27;s ages: Signs of pneumonia" if wanted else "Outside the model&#x27;s ages</h1>"
+    assert heading in page
+    assert ("90.0 %" in page) is wanted
+    assert page.index(OUTSIDE["detail"]) < page.index("This is not a diagnosis")
+    assert 'class="verdict unusable"' in page, "no colour that says anything"
+
+
+def test_predict_takes_an_age_and_says_the_same(client, read):
+    body = {"image": base64.b64encode(JPEG).decode(), "age": 64, "view": "PA"}
+    assert client.post("/predict", body, content_type="application/json").json()["code"] == "not_read_in_time"
+    image = Image.objects.get()
+    assert (image.age_years, image.view) == (64, "PA")
+    read(image, pneumonia=0.01, warnings=(OUTSIDE,))
+    told = client.get(f"/predict/{predict._signer.sign(str(image.pk))}").json()
+    assert (told["label"], told["result_group"], told["reliable"]) == (None, "unusable", False)
+    assert [warning["code"] for warning in told["warnings"]] == ["age_outside_training"]
+
+
+def test_tiles_and_lists_say_it_first(client, read):
+    image = Image.objects.get(pk=client.upload().json()["id"])
+    read(image, pneumonia=0.01, warnings=(OUTSIDE,))
+    home = client.get("/").content.decode()
+    assert '<span class="tag unusable">Outside the model&#x27;s ages</span>' in home
+    assert "No signs of pneumonia found" not in home
+
+
+# --- the tables -----------------------------------------------------------------------------------------------------
+
+#: What scripts go by: columns keep their places.
+COLUMNS = [
+    "row", "filename", "patient", "status", "label", "probability", "threshold", "model", "warnings", "error_code",
+    "error_detail", "created_at", "finished_at", "id", "url", "result_group", "reliable", "age", "view", "comment",
+    "operating_point", "width", "height", "verdicts",
+]  # fmt: skip
+
+
+@pytest.fixture
+def reviewed(make_department, read):
+    """A department's study of one image that two readers have judged, and a browser of one of them."""
+    people = {name: User.objects.create_user(name, password=PASSWORD) for name in ("ann", "bob")}
+    department = make_department("radiology", manager=people["ann"], reader=people["bob"])
+    by = Client()
+    by.force_login(people["ann"])
+    study = by.upload_study({"a.jpg": JPEG}, name="Ward 3: Ölüdeniz/“May”", department=department.slug, age="3").json()
+    image = Image.objects.get()
+    Image.objects.filter(pk=image.pk).update(width=160, height=120, view="PA")
+    read(image, pneumonia=0.75)
+    for name, verdict in (("ann", "PNEUMONIA"), ("bob", "NORMAL")):
+        Review.objects.create(image=image, reviewer=people[name], verdict=verdict)
+    return by, study
+
+
+def test_the_table_has_its_new_columns_at_its_end(reviewed):
+    by, study = reviewed
+    answer = by.get(study["results_url"])
+    rows = csv.DictReader(io.StringIO(answer.getvalue().decode("utf-8-sig")))
+    [row] = rows
+    assert rows.fieldnames == COLUMNS
+    assert (row["age"], row["view"], row["operating_point"]) == ("3", "PA", "balanced")
+    assert (row["width"], row["height"]) == ("160", "120")
+    assert row["verdicts"] == "PNEUMONIA (ann); NORMAL (bob)"
+
+
+def test_the_lines_hold_the_same_as_values(reviewed):
+    by, study = reviewed
+    answer = by.get(f"{study['url']}results.jsonl")
+    assert answer["Content-Type"] == "application/x-ndjson"
+    [line] = answer.getvalue().decode().splitlines()
+    told = json.loads(line)
+    assert list(told) == COLUMNS[1:]
+    assert (told["probability"], told["reliable"], told["age"], told["width"]) == (0.75, True, 3.0, 160)
+    assert (told["comment"], told["warnings"]) == (None, [])
+    assert told["verdicts"] == [
+        {"reviewer": "ann", "verdict": "PNEUMONIA", "comment": ""},
+        {"reviewer": "bob", "verdict": "NORMAL", "comment": ""},
+    ]
+
+
+def test_files_are_named_after_the_study(reviewed, client):
+    by, study = reviewed
+    named = by.get(study["results_url"])["Content-Disposition"]
+    assert named == "attachment; filename*=utf-8''Ward%203-%20%C3%96l%C3%BCdeniz-%E2%80%9CMay%E2%80%9D.csv"
+    assert by.get(f"{study['url']}results.jsonl")["Content-Disposition"].endswith(".jsonl")
+    plain = client.upload_study({"a.jpg": JPEG}, name="ward 3").json()
+    assert client.get(plain["results_url"])["Content-Disposition"] == 'attachment; filename="ward 3.csv"'
+    dots = client.upload_study({"a.jpg": JPEG}, name="../..").json()
+    assert client.get(dots["results_url"])["Content-Disposition"] == 'attachment; filename="-.csv"'
+
+
+def test_a_guest_sees_no_verdicts(client, read, user):
+    study = client.upload_study({"a.jpg": JPEG}).json()
+    image = Image.objects.get()
+    read(image)
+    Review.objects.create(image=image, reviewer=user, verdict="NORMAL")
+    [row] = csv.DictReader(io.StringIO(client.get(study["results_url"]).getvalue().decode("utf-8-sig")))
+    assert row["verdicts"] == ""
+    assert json.loads(client.get(f"{study['url']}results.jsonl").getvalue())["verdicts"] is None
+
+
+def test_a_failed_image_and_a_zip_have_lines_too(client, zipped):
+    study = client.upload_study({"a.zip": zipped, "b.txt": b"no image"}).json()
+    lines = [json.loads(line) for line in client.get(f"{study['url']}results.jsonl").getvalue().splitlines()]
+    assert [(line["filename"], line["status"], line["label"]) for line in lines] == [
+        ("a.zip", Status.QUEUED, None), ("b.txt", Status.FAILED, None),
+    ]  # fmt: skip
+    assert lines[1]["error_code"] == "not_an_image"

@@ -1,0 +1,154 @@
+"""The pages of patients."""
+
+import unicodedata
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from rest_framework.request import Request
+
+from webapp.accounts import identity as identities
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.dashboard import views
+from webapp.departments import permissions
+from webapp.http.pagination import CursorPages, Merged
+from webapp.refusals import Refused
+from webapp.studies.access import visible_patient
+from webapp.studies.choices import Sex
+from webapp.studies.models import Image, Patient, Study
+from webapp.studies.services import deletion, patients
+
+
+class PatientForm(forms.ModelForm):
+    sex = forms.ChoiceField(choices=[("", "not known"), *Sex.choices], required=False)
+
+    class Meta:
+        model = Patient
+        fields = ("identifier", "name", "birth_date", "sex")
+        widgets = {"birth_date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
+        labels = {"birth_date": "Date of birth"}
+        help_texts = {
+            "identifier": "As your department or you name them; no two patients have the same one.",
+            "birth_date": "Gives the age of images that come without one from now on.",
+        }
+
+
+def _patient(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Patient:
+    return visible_patient(identities.identify(request), pk, may)
+
+
+def _page(request: HttpRequest, rows: "QuerySet[Any] | Merged", ordering: str) -> dict[str, Any]:
+    """A page of rows and the links to its neighbours, as the API has them."""
+    pages = CursorPages()
+    found = pages.paginate_queryset(rows, Request(request), SimpleNamespace(ordering=ordering))
+    return {"rows": found, "next": pages.get_next_link(), "previous": pages.get_previous_link()}
+
+
+@require_safe
+@never_cache
+def listing(request: HttpRequest) -> HttpResponse:
+    """All patients that one may see, the latest first."""
+    identity = identities.identify(request)
+    text = unicodedata.normalize("NFC", request.GET.get("search", "").strip()[:200])
+    found: Any = Patient.objects.visible_to(identity).select_related("department")
+    if text:
+        found = found.search(text)
+    owners = permissions.visible_by_owner(identity)
+    context = _page(request, Merged(found, owners) if len(owners) > 1 else found, "-created_at")
+    record(identity, Action.LIST, Patient, filters=["search"] if text else [])
+    return render(request, "dashboard/patients.html", {**context, "search": text})
+
+
+@require_safe
+@never_cache
+def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A patient, and their images over time."""
+    found, identity = _patient(request, pk), identities.identify(request)
+    images: Any = Image.objects.filter(patient=found).select_related("study").prefetch_related("readings")
+    context = {
+        **_page(request, images, "created_at"),
+        "patient": found,
+        "may_edit": permissions.may_edit(identity, found),
+        "may_delete": permissions.may_delete(identity, found),
+    }
+    record(identity, Action.VIEW, found)
+    for image in context["rows"]:
+        image.patient = found  # which gives the age of some
+    return render(request, "dashboard/patient.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def new(request: HttpRequest) -> HttpResponse:
+    identity = identities.ensure(identities.identify(request))
+    departments = permissions.departments_to_upload_to(identity)
+    made = Patient()
+    if request.method == "POST":
+        identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
+        made = patients.new(identity, permissions.department_for(identity, request.POST.get("department", "")))
+    response = _form(request, made, identity, departments=departments)
+    identities.remember(response, identity)
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _form(request, _patient(request, pk, permissions.may_edit), identities.identify(request))
+
+
+def _form(request: HttpRequest, made: Patient, by: Identity, **more: Any) -> HttpResponse:
+    """Ask what is known of a patient, and keep it."""
+    title = str(made)  # before the form changes it
+    form = PatientForm(request.POST or None, instance=made, label_suffix="")
+    if request.method == "POST" and form.is_valid():
+        try:
+            return redirect(patients.save(made, by, **form.cleaned_data))
+        except Refused as refused:
+            form.add_error("identifier", refused.detail)
+    context = {"form": form, "patient": made, "title": title, "page_user": identities.page_user(request), **more}
+    return render(request, "dashboard/patient_form.html", context, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Ask for the other patient, say what happens, and merge the two."""
+    kept = _patient(request, pk, permissions.may_delete)
+    if request.method == "POST":
+        chosen = _patient(request, _id(request), permissions.may_delete)
+        patients.merge(kept, chosen, identities.identify(request))
+        return redirect(kept)
+    text = patients.identifier_of(request.GET.get("other", ""))
+    other = Patient.objects.filter(**kept.ownership, identifier=text).exclude(pk=kept.pk).first() if text else None
+    counts = deletion.count([other]) if other else {}
+    context = {
+        "patient": kept,
+        "text": text,
+        "other": other,
+        "studies": counts.get(Study, 0),
+        "images": counts.get(Image, 0),
+    }
+    return render(request, "dashboard/patient_merge.html", context)
+
+
+def _id(request: HttpRequest) -> UUID:
+    try:
+        return UUID(request.POST.get("other", ""))
+    except ValueError:
+        raise Refused("patients_not_mergeable", "Please choose the patient to be merged first.") from None
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Ask whether a patient shall be deleted with all that is theirs, and delete them."""
+    return views.delete(request, _patient(request, pk, permissions.may_delete), "patients")

@@ -1,0 +1,117 @@
+"""A study's results, a row for each image: what its tables and its JSON lines hold."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db.models import IntegerField, Value
+
+from webapp.studies.models import Archive, Image, Study
+
+#: The fields of a row. Scripts go by their names, spreadsheets by their places: new ones come at the end.
+FIELDS = (
+    "filename", "patient", "status", "label", "probability", "threshold", "model", "warnings", "error_code",
+    "error_detail", "created_at", "finished_at", "id", "url", "result_group", "reliable", "age", "view", "comment",
+    "operating_point", "width", "height", "verdicts",
+)  # fmt: skip
+#: Rows that are read at once.
+CHUNK = 500
+
+Row = dict[str, Any]
+
+
+def rows(study: Study, absolute: Callable[[str], str], *, verdicts: bool = False) -> Iterator[list[Row]]:
+    """The rows, some at a time, so that a study of any size fits in memory.
+
+    Args:
+        study: whose images these are.
+        absolute: makes a URL of a path.
+        verdicts: whether the readers' verdicts are among them.
+    """
+    # By their keys: a cursor would stay open for as long as a slow client reads.
+    listed = _keys(study)
+    archives = study.archives.defer("particulars").in_bulk([key for key, is_zip in listed if is_zip])
+    # Reviews are another app's; what they are called here is in their model.
+    related = ["readings", *(["reviews__reviewer"] if verdicts else [])]
+    images = study.images.select_related("patient").prefetch_related(*related)
+    for start in range(0, len(listed), CHUNK):
+        some = listed[start : start + CHUNK]
+        found = {**archives, **images.in_bulk([key for key, is_zip in some if not is_zip])}
+        yield [_row(found[key], absolute, verdicts) for key, _ in some if key in found]
+
+
+def json_lines(study: Study, absolute: Callable[[str], str], *, verdicts: bool = False) -> Iterator[str]:
+    """The rows as JSON, one a line; arguments as of :func:`rows`."""
+    for some in rows(study, absolute, verdicts=verdicts):
+        yield "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in some)
+
+
+def _keys(study: Study) -> list[tuple[UUID, bool]]:
+    """The keys of images, and of ZIPs that have failed or are still to be unpacked, and whether it is a ZIP.
+
+    Both in one query, so that images which leave a ZIP at this moment are not missed.
+    """
+    archives = study.archives.exclude(state=Archive.State.UNPACKED)
+    images, zips = (
+        found.order_by()
+        .annotate(is_zip=Value(number, output_field=IntegerField()))
+        .values_list("filename", "pk", "is_zip")
+        for number, found in enumerate((study.images.all(), archives))
+    )
+    return [(key, bool(is_zip)) for _, key, is_zip in images.union(zips, all=True).order_by("filename", "pk")]
+
+
+def _row(row: Image | Archive, absolute: Callable[[str], str], verdicts: bool) -> Row:
+    told = _archive(row) if isinstance(row, Archive) else _image(row, absolute, verdicts)
+    return {name: told.get(name) for name in FIELDS}
+
+
+def _image(image: Image, absolute: Callable[[str], str], verdicts: bool) -> Row:
+    result = image.result
+    found = {
+        "label": result.shown_label,
+        "probability": result.probability,
+        "threshold": result.threshold,
+        "model": result.bundle,
+        "result_group": result.group,
+        "reliable": result.is_reliable,
+        "operating_point": result.operating_point or None,
+    } if result else {}  # fmt: skip
+    return {
+        **found,
+        "filename": image.filename,
+        "patient": image.patient.identifier if image.patient else None,
+        "age": None if image.age is None else round(image.age, 2),
+        "view": image.view,
+        "comment": image.comment,
+        "status": image.status,
+        "warnings": result.warnings if result else [],
+        "error_code": image.error_code or None,
+        "error_detail": image.error_detail or None,
+        "created_at": image.created_at.isoformat(),
+        "finished_at": image.finished_at.isoformat() if image.finished_at else None,
+        "id": str(image.pk),
+        "url": absolute(image.get_absolute_url()),
+        "width": image.width,
+        "height": image.height,
+        "verdicts": [
+            {"reviewer": review.reviewer.get_username(), "verdict": review.verdict, "comment": review.comment}
+            for review in sorted(image.reviews.all(), key=lambda review: review.created_at)
+        ] if verdicts else None,
+    }  # fmt: skip
+
+
+def _archive(archive: Archive) -> Row:
+    """A ZIP that has failed or is still to be unpacked: without it an unfinished study's table would look whole."""
+    failed = archive.state == Archive.State.FAILED
+    left = archive.total - archive.unpacked
+    return {
+        "filename": archive.filename,
+        "status": "failed" if failed else "queued",
+        "warnings": [],
+        "error_code": archive.error_code or None,
+        "error_detail": archive.error_detail if failed else f"{left} files of this ZIP are still to be unpacked.",
+        "created_at": archive.created_at.isoformat(),
+        "finished_at": archive.finished_at.isoformat() if archive.finished_at else None,
+    }

@@ -1,0 +1,84 @@
+"""Rows of what was sent, not yet saved, with their files stored."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import IntegrityError
+from django.utils import timezone
+
+from webapp.observability import correlation
+from webapp.refusals import Refused
+from webapp.studies.choices import Priority, Status
+from webapp.studies.files import names, signatures
+from webapp.studies.files.hashes import content_hash
+from webapp.studies.models import Archive, Image, Study
+
+
+def study_image(
+    study: Study, file: File, filename: str, refused: Refused | None, uploaded_by: User | None, pk: UUID | None = None
+) -> Image:
+    """An image row of a study, not yet saved, with its file stored.
+
+    One that was refused has failed already, and has no file; nor has one of a study that was cancelled.
+    """
+    given = fields(filename, file.size, Priority.BULK)
+    image = Image(pk=pk or uuid4(), study=study, **study.ownership, uploaded_by=uploaded_by, **given)
+    if refused:
+        image.status, image.finished_at = Status.FAILED, timezone.now()
+        image.error_code, image.error_detail = refused.code, refused.detail
+    elif not study.cancelled_at:
+        store(image, file)
+    return image
+
+
+def fields(filename: str, size: int, priority: str) -> dict[str, Any]:
+    """The fields of a new image that do not depend on whose it is."""
+    return {
+        "filename": names.filename(filename),
+        "size": size,
+        "priority": priority,
+        "dispatched_at": timezone.now(),
+        "request_id": correlation.request_id(),
+    }
+
+
+def store(image: Image, file: File) -> None:
+    """Store an image's file: before its row, since a row without its file would be a broken promise."""
+    image.sha256 = content_hash(file)
+    file.seek(0)
+    image.file = default_storage.save(_path("uploads", image.pk, signatures.suffix(file)), file)
+
+
+def _path(kind: str, pk: UUID, suffix: str) -> str:
+    return f"{kind}/{pk.hex[:2]}/{pk}{suffix}"
+
+
+def archive(study: Study, file: File, total: int, uploaded_by: User | None) -> Archive:
+    made = Archive(
+        study=study,
+        uploaded_by=uploaded_by,
+        filename=names.filename(str(file.name)),
+        total=total,
+        dispatched_at=timezone.now(),
+        request_id=correlation.request_id(),
+    )
+    file.seek(0)
+    made.file = default_storage.save(_path("archives", made.pk, ".zip"), file)
+    return made
+
+
+@contextmanager
+def removed_on_refusal(rows: Sequence[Image | Archive]) -> Iterator[None]:
+    """Delete the stored files of rows that the database or the domain refuses, as a replayed request's are."""
+    try:
+        yield
+    except (IntegrityError, Refused):
+        for row in rows:
+            if row.file:
+                default_storage.delete(str(row.file.name))
+        raise
