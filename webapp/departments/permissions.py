@@ -127,12 +127,26 @@ def department_for(identity: Identity, slug: str | None) -> Department | None:
         return mine[0] if len(mine) == 1 else None
     if not slug:
         return None
+    department = _known_department(identity, slug)
+    if not may_upload_to(identity, department):
+        raise Refused("not_an_uploader", "Only uploaders and managers of this department can upload to it.")
+    return department
+
+
+def in_department(identity: Identity, slug: str) -> Q:
+    """The condition that a department owns a row, for someone who may see what it owns.
+
+    Raises:
+        Refused: ``department_not_found`` where there is none that they know of.
+    """
+    return Q(department=_known_department(identity, slug))
+
+
+def _known_department(identity: Identity, slug: str) -> Department:
     department = Department.objects.filter(slug=slug).first()
     known = identity.user is not None and department is not None and department.pk in roles(identity.user)
     if department is None or not (known or is_administrator(identity.user)):
         raise Refused("department_not_found", f"You are a member of no department with the name {slug}.")
-    if not may_upload_to(identity, department):
-        raise Refused("not_an_uploader", "Only uploaders and managers of this department can upload to it.")
     return department
 
 

@@ -1,6 +1,7 @@
 """Queries on the domain models."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
@@ -44,21 +45,24 @@ class OwnedQuerySet(models.QuerySet[Any]):
 
     def search(self, text: str) -> Self:
         """Rows whose id is the text, or whose name or patient begins with it; letters count as they are written."""
-        try:
-            return self.filter(pk=UUID(text))
-        except ValueError:
-            pass
-        few: set[Any] = set()
+        few = self.found(text)
+        return self.search_in_order(text) if few is None else self.filter(pk__in=few)
+
+    def found(self, text: str) -> set[UUID] | None:
+        """The ids of all rows that :meth:`search` finds, whoever may see them; None where they are many."""
+        with suppress(ValueError):
+            return {UUID(text)}
+        few: set[UUID] = set()
         for field in self.searched:
             found = list(self.model._base_manager.filter(_begins_with(field, text)).values_list("pk", flat=True)[:MANY])
             few.update(found)
             if len(found) == MANY:
-                return self._search_in_order(text)
-        return self.filter(pk__in=few)
+                return None
+        return few
 
-    def _search_in_order(self, text: str) -> Self:
-        """The same by a comparison that no index serves: of many matches the first are soon found in the list's order,
-        where the index would have the database sort all of them.
+    def search_in_order(self, text: str) -> Self:
+        """The same as :meth:`search` by a comparison that no index serves: of many matches the first are soon found in
+        the list's order, where the index would have the database sort all of them.
         """
         beginnings = {f"_{field}": Left(field, len(text)) for field in self.searched}
         matches = Q(*((name, text) for name in beginnings), _connector=Q.OR)

@@ -12,7 +12,8 @@ from webapp.accounts import identity as identities
 from webapp.departments import permissions
 from webapp.studies.access import visible_patient
 from webapp.studies.api import serializers
-from webapp.studies.api.lists import FilteredList, PatientFilters
+from webapp.studies.api.filters import PatientFilters
+from webapp.studies.api.lists import FilteredList
 from webapp.studies.api.views import TOKEN
 from webapp.studies.models import Patient
 from webapp.studies.services import deletion

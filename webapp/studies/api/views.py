@@ -20,7 +20,8 @@ from webapp.http.long_polling import hold, may_wait
 from webapp.refusals import Refused
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api import serializers
-from webapp.studies.api.lists import FilteredList, ImageFilters, StudyFilters
+from webapp.studies.api.filters import ImageFilters, StudyFilters, StudyImageFilters
+from webapp.studies.api.lists import FilteredList
 from webapp.studies.api.once import KEY, once
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import results_csv
@@ -174,13 +175,14 @@ class StudyDetail(APIView):
         return Response(status=204)
 
 
+@extend_schema_view(get=extend_schema(parameters=[StudyImageFilters, TOKEN]))
 class StudyImages(FilteredList):
     """A study's images, in the order of their upload; upload more of them."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser,)
     serializer_class = serializers.ImageSerializer
-    filters = ImageFilters
+    filters = StudyImageFilters
     ordering = "created_at"
     one_owner = True
     queryset = Image.objects.none()

@@ -1,6 +1,7 @@
 """Where images come to their end, whatever the stage, and studies with them."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -18,7 +19,7 @@ STUDY_FINISHED = "study.finished"
 ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
 
 
-def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "") -> int:
+def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "", **found: Any) -> int:
     """Give images their final status, those that have none yet, and announce the studies that this finishes.
 
     Call it in the transaction that decides the end. An image that is stored with its end, such as a file of a study
@@ -29,6 +30,7 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "")
         status: one of :data:`webapp.studies.choices.FINAL`.
         code: of the failure.
         detail: its sentence.
+        found: what else to write into the images, by column.
 
     Returns:
         How many images ended.
@@ -36,7 +38,9 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "")
     waiting = images.filter(status__in=WAITING)
     studies = waiting.filter(study__isnull=False).order_by().values_list("study_id", flat=True).distinct()
     touched = list(studies)
-    ended = waiting.update(status=status, error_code=code, error_detail=detail[:500], finished_at=timezone.now())
+    ended = waiting.update(
+        status=status, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), **found
+    )
     study_progressed(touched)
     return ended
 

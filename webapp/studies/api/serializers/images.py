@@ -59,10 +59,10 @@ class ImageSerializer(serializers.ModelSerializer):
     class Meta:
         model = Image
         fields: tuple[str, ...] = (
-            "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study", "label",
-            "probability", "threshold", "operating_point", "result_group", "reliable", "warnings", "probability_normal",
-            "model", "error", "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings",
-            "preview_url", "input_url", "heatmap_url", "readings",
+            "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "source", "study",
+            "label", "probability", "threshold", "operating_point", "result_group", "reliable", "warnings", "reviewed",
+            "probability_normal", "model", "error", "attempts", "width", "height", "sha256", "created_at",
+            "finished_at", "timings", "preview_url", "input_url", "heatmap_url", "readings",
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:
@@ -80,8 +80,10 @@ class ImageSerializer(serializers.ModelSerializer):
             "patient": image.patient.identifier if image.patient else None,
             "department": image.department.slug if image.department else None,
             "priority": image.priority,
+            "source": image.source,
             "study": self._link("api-study", image.study_id) if image.study_id else None,
             **result_fields(result),
+            "reviewed": image.reviewed,
             "probability_normal": result.probabilities.get("NORMAL") if result else None,
             "model": result.bundle if result else None,
             "error": {"code": image.error_code, "detail": image.error_detail} if image.error_code else None,
