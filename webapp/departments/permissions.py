@@ -91,6 +91,11 @@ def may_cancel(identity: Identity, owned: Owned) -> bool:
     return owns(identity, owned) or allowed or is_administrator(identity.user)
 
 
+def may_change(identity: Identity, owned: Owned) -> bool:
+    """Who may give something another name, patient or priority, have it read again, and share it: as who may add."""
+    return may_add_to(identity, owned)
+
+
 def may_review(identity: Identity, owned: Owned) -> bool:
     """Readers and managers of the owning department, and holders of the review permission for what they may see."""
     if identity.user is None:

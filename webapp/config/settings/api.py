@@ -37,6 +37,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "webapp.http.schema.describe_problems",
+        "webapp.http.schema.describe_changes",
         "webapp.http.schema.describe_texts",
     ],
     "ENUM_NAME_OVERRIDES": {

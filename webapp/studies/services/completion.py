@@ -69,7 +69,7 @@ def study_progressed(study_ids: Iterable[UUID]) -> None:
 
 
 def _key(study_id: UUID) -> str | None:
-    """Name this finishing: the same for the same images and ZIPs, another once some were added.
+    """Name this finishing: the same for the same images and ZIPs, another once some were added or read again.
 
     Returns:
         None where images or ZIPs that wait were added just now. One query counts both all of them and those that wait:
@@ -79,9 +79,9 @@ def _key(study_id: UUID) -> str | None:
         number=Count("pk"), waiting=Count("pk", filter=~Q(state__in=ENDED))
     )
     images = Image.objects.filter(study=study_id).aggregate(
-        number=Count("pk"), newest=Max("created_at"), waiting=Count("pk", filter=Q(status__in=WAITING))
+        number=Count("pk"), latest=Max("finished_at"), waiting=Count("pk", filter=Q(status__in=WAITING))
     )
     if images["waiting"] or archives["waiting"]:
         return None
-    newest = f"{images['newest'].timestamp():.6f}" if images["newest"] else "none"
-    return f"{STUDY_FINISHED}:{study_id}:{images['number']}:{archives['number']}:{newest}"
+    latest = f"{images['latest'].timestamp():.6f}" if images["latest"] else "none"
+    return f"{STUDY_FINISHED}:{study_id}:{images['number']}:{archives['number']}:{latest}"

@@ -61,7 +61,7 @@ def create_image(
 
 @atomically
 def _keep_image(image: Image, patient: str, key: IdempotencyKey | None) -> None:
-    image.patient = _patient(image, patient)
+    image.patient = patient_named(image, patient)
     image.save(force_insert=True)
     idempotency.keep(key, image)
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
@@ -150,7 +150,7 @@ def _new_archive(study: Study, file: File, total: int, uploaded_by: User | None)
 def _keep_study(
     study: Study, images: list[Image], archives: list[Archive], patient: str, key: IdempotencyKey | None
 ) -> None:
-    study.patient = _patient(study, patient)
+    study.patient = patient_named(study, patient)
     study.save(force_insert=True)
     _keep_files(study, images, archives, key)
 
@@ -234,7 +234,7 @@ def _sender(identity: Identity, department: Department | None) -> dict[str, Any]
     return {"owner": identity.user, "guest": identity.guest}
 
 
-def _patient(sent: Sent, identifier: str) -> Patient | None:
+def patient_named(sent: Sent, identifier: str) -> Patient | None:
     """The patient of that name who belongs to the same owner, made where there is none."""
     identifier = names.clean(identifier)[:128]
     if not identifier:

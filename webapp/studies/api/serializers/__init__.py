@@ -8,8 +8,10 @@ from webapp.studies.api.serializers.images import (
     TimingsSerializer,
 )
 from webapp.studies.api.serializers.requests import (
+    ImageChangesSerializer,
     MoreFilesSerializer,
     PredictSerializer,
+    StudyChangesSerializer,
     StudyUploadSerializer,
     UploadSerializer,
 )
@@ -32,12 +34,14 @@ __all__ = [
     "ArchiveErrorSerializer",
     "DuplicateSerializer",
     "ErrorSerializer",
+    "ImageChangesSerializer",
     "ImageSerializer",
     "MoreFilesSerializer",
     "PatientSerializer",
     "PredictSerializer",
     "PredictionAnswerSerializer",
     "ReadingSerializer",
+    "StudyChangesSerializer",
     "StudyListSerializer",
     "StudySerializer",
     "StudyUploadSerializer",
