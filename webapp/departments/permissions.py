@@ -60,9 +60,27 @@ def visible_by_owner(identity: Identity) -> list[Q]:
     return [Q(owner=identity.user), *(Q(department=department) for department in roles(identity.user))]
 
 
+def shared(identity: Identity, through: str = "shares") -> Q:
+    """The condition that somebody has shared a row with the identity, who may then see it and do nothing else.
+
+    Lists have what :func:`visible` says, so that they stay quick; what is shared is found by its id.
+
+    Args:
+        through: the relation from the row to :class:`webapp.sharing.models.Share`.
+    """
+    return Q(**{f"{through}__user": identity.user}) if identity.user else Q(pk__in=[])
+
+
 def may_see(identity: Identity, owned: Owned) -> bool:
     """The owner, each member of the owning department, and administrators."""
     return owns(identity, owned) or _role(identity, owned) is not None or is_administrator(identity.user)
+
+
+def may_manage(identity: Identity, department: Department) -> bool:
+    """Who may change a department, its members and its service accounts: its managers, and administrators."""
+    if identity.user is None:
+        return False
+    return roles(identity.user).get(department.pk) == Role.MANAGER or is_administrator(identity.user)
 
 
 def may_upload_to(identity: Identity, department: Department) -> bool:

@@ -54,10 +54,12 @@ STATUSES = {
     "image_corrupt": 400,
     "invalid_base64": 400,
     "invalid_cursor": 400,
+    "invalid_expiry": 400,
     "invalid_job_token": 401,
     "invalid_parameter": 400,
     "malformed_request": 400,
     "no_heatmap": 404,
+    "no_such_user": 404,
     "no_token": 401,
     "not_a_reviewer": 403,
     "not_allowed": 403,
@@ -72,10 +74,11 @@ STATUSES = {
     "study_too_large": 413,
     "svg_not_supported": 415,
     "too_many_files": 413,
+    "too_many_shares": 409,
     "too_many_webhooks": 409,
+    "unknown_parameter": 400,
     "webhook_inactive": 409,
     "webhook_url_refused": 400,
-    "unknown_parameter": 400,
 }
 
 

@@ -29,10 +29,17 @@ LAST = chr(0x10FFFF)
 class OwnedQuerySet(models.QuerySet[Any]):
     #: Fields whose beginning :meth:`search` looks at. Each has an index.
     searched: tuple[str, ...] = ()
+    #: Relations to :class:`webapp.sharing.models.Share`, of a row itself and of what it belongs to.
+    shared_through: tuple[str, ...] = ()
 
     def visible_to(self, identity: "Identity") -> Self:
         """What the identity may see; see :mod:`webapp.departments.permissions`."""
         return self.filter(permissions.visible(identity))
+
+    def shared_with(self, identity: "Identity") -> Self:
+        """What others have shared with the identity, who may see it and nothing else."""
+        conditions = (permissions.shared(identity, relation) for relation in self.shared_through)
+        return self.filter(Q(*conditions, _connector=Q.OR)) if self.shared_through else self.none()
 
     def sent_by(self, identity: "Identity", limit: int) -> list[Any]:
         """The latest that the identity has sent, to a department or for themselves."""
@@ -83,6 +90,7 @@ class PatientQuerySet(OwnedQuerySet):
 
 class StudyQuerySet(OwnedQuerySet):
     searched = ("name", "patient__identifier")
+    shared_through = ("shares",)
 
     def with_status(self, status: str) -> Self:
         """Studies with a status of :data:`webapp.studies.choices.StudyStatus`."""
@@ -133,6 +141,7 @@ def overdue() -> Q:
 
 class ImageQuerySet(OwnedQuerySet):
     searched = ("filename", "patient__identifier")
+    shared_through = ("shares", "study__shares")
 
     def sent_before(self, image: Any) -> Self:
         """Earlier images of the same owner with the same content, the newest first, without those that have failed."""
