@@ -14,8 +14,10 @@ from django.utils import timezone
 
 from tests.plans import recorded
 from tests.webapp.conftest import MODEL, claim, result
+from webapp.accounts.identity import Identity
 from webapp.ops import metrics
 from webapp.retention import services as retention
+from webapp.sharing import services
 from webapp.studies.admin import ReadOnly
 from webapp.studies.choices import Status
 from webapp.studies.models import Patient, Study
@@ -103,6 +105,15 @@ def test_a_studys_pages_are_read_by_an_index(user_client, rows):
         with recorded() as queries:
             assert user_client.get(url).status_code == 200
         check(queries, 9)
+
+
+@pytest.mark.parametrize("path", ["/images/", "/images/?group=positive", "/studies/", "/shared/"])
+def test_the_pages_of_lists_are_read_by_an_index(user_client, rows, path):
+    user_client.force_login(User.objects.get(username="ada"))
+    services.share_by_link(Identity(user=rows[0].owner), rows[0], 1)
+    with recorded() as queries:
+        assert user_client.get(path).status_code == 200
+    assert queries.bad_plans() == []
 
 
 def test_states_are_read_by_an_index(user_client, rows):

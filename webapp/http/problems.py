@@ -58,6 +58,8 @@ STATUSES = {
     "invalid_job_token": 401,
     "invalid_parameter": 400,
     "malformed_request": 400,
+    "name_missing": 400,
+    "name_taken": 409,
     "no_heatmap": 404,
     "no_such_user": 404,
     "no_token": 401,
@@ -74,6 +76,7 @@ STATUSES = {
     "study_too_large": 413,
     "svg_not_supported": 415,
     "too_many_files": 413,
+    "too_many_searches": 409,
     "too_many_shares": 409,
     "too_many_webhooks": 409,
     "unknown_parameter": 400,
@@ -149,9 +152,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = exceptions.NotFound("There is no such thing here, or it is not yours to see.")
     more = {}
     if isinstance(error, exceptions.ValidationError):
-        code, detail = "invalid_request", _sentence(error.detail)
+        code, detail = "invalid_request", sentence(error.detail)
         if isinstance(error.detail, dict):
-            more["errors"] = {field: _sentence(value) for field, value in error.detail.items()}
+            more["errors"] = {field: sentence(value) for field, value in error.detail.items()}
     elif isinstance(error, exceptions.APIException):
         code, detail = str(error.get_codes()), str(error.detail)
     else:
@@ -202,11 +205,12 @@ def _suspicious(error: SuspiciousOperation) -> Problem:
     return Problem(400, "malformed_request", "The request is malformed, or has too many fields.")
 
 
-def _sentence(detail: Any) -> str:
+def sentence(detail: Any) -> str:
+    """What REST Framework says of an invalid request, as one text."""
     if isinstance(detail, dict):
-        return " ".join(f"{field}: {_sentence(value)}" for field, value in detail.items())
+        return " ".join(f"{field}: {sentence(value)}" for field, value in detail.items())
     if isinstance(detail, list):
-        return " ".join(_sentence(value) for value in detail)
+        return " ".join(sentence(value) for value in detail)
     return str(detail)
 
 

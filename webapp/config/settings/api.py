@@ -23,6 +23,7 @@ REST_FRAMEWORK = {
         "guest": env("GUEST_RATE", default="240/min"),
         "user": env("USER_RATE", default="1200/min"),
         "login": env("LOGIN_RATE", default="30/min"),
+        "link": env("LINK_RATE", default="600/min"),
     },
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
 }

@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "webapp.studies.outbox",
     "webapp.reviews",
     "webapp.notifications",
+    "webapp.searches",
     "webapp.sharing",
     "webapp.dashboard",
     "webapp.ops",
