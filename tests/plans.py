@@ -40,11 +40,12 @@ class Queries:
             return sql, "\n".join(str(row[0]) for row in cursor.fetchall())
 
     def _is_bad(self, sql: str, plan: str) -> bool:
-        # What was found by a list of ids, or belongs to one patient, are few rows, which may be sorted.
-        few = any(found in plan for found in ("(id=?)", "(patient_id=?)"))
+        # What was found by a list of ids, or belongs to one patient or study, are few rows, which may be sorted.
+        few = any(found in plan for found in ("(id=?)", "(patient_id=?)", "(study_id=?)"))
+        # The first rows of the parts of a list are sorted once more; the parts themselves are not.
+        if plan.count("TEMP B-TREE FOR ORDER BY") > plan.count("SCAN merged") and not few:
+            return True
         for line in plan.splitlines():
-            if "TEMP B-TREE FOR ORDER BY" in line and not few:
-                return True
             walks = line.startswith("SCAN ") or "Seq Scan on" in line
             # A list is walked along its index until its page is full.
             if walks and any(table in line for table in LARGE) and not ("USING" in line and "LIMIT" in sql):

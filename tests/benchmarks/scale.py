@@ -22,6 +22,23 @@ from tests import servers
 from tests.service import ROOT
 
 ROUNDS = 40
+#: Filters of images, each of them and together: common ones, rare ones, and some that nothing suits.
+NARROWED = (
+    "group=positive",
+    "reviewed=false",
+    "group=unclear&label=NORMAL",
+    "status=failed&priority=interactive",
+    "status=succeeded&reviewed=false&priority=bulk&ordering=created_at",
+    "group=unclear&label=PNEUMONIA",
+    "label=PNEUMONIA",
+    "warning=end_missing",
+    "warning=end_missing&group=positive&reviewed=true",
+    "warning=metadata_ignored",
+    "reviewed=true&priority=interactive&created_before=2020-01-01",
+    "group=unusable&reviewed=true&ordering=created_at",
+    "search=IM-&group=negative",
+    "source=upload",
+)
 
 
 #: Of each operation in milliseconds: the median and the 95th percentile of its time, and the median of what this
@@ -60,6 +77,8 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
     staff, _ = User.objects.get_or_create(username="bench", is_staff=True, is_superuser=True)
     browser, person, member = Client(), Client(), Client()
     browser.force_login(staff)
+    clerk = Client()  # a member of one department
+    clerk.force_login(User.objects.get(username="seed-1"))
     person.force_login(User.objects.get(username="seed-2"))
     member.force_login(User.objects.get(username="seed-0"))
 
@@ -74,7 +93,7 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
     def page_after(url: str, rows: Any, place: int) -> str:
         """The address of a page in the middle of a list."""
         moment, pk = rows.order_by("-created_at").values_list("created_at", "pk")[place]
-        return f"{url}?cursor={Place(moment, pk).encoded()}"
+        return f"{url}{'&' if '?' in url else '?'}cursor={Place(moment, pk).encoded()}"
 
     images = Image.objects.count()
     image = Image.objects.filter(status=Status.SUCCEEDED).first()
@@ -103,6 +122,26 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
         "images, status=failed": get("/api/v1/images/?status=failed"),
         "images, search, one found": get(f"/api/v1/images/?search={image.filename}"),
         "images, search, all found": get("/api/v1/images/?search=IM-"),
+        **{
+            f"images, {query}": get(f"/api/v1/images/?{query}")
+            for query in (*NARROWED, "department=seed&group=positive&reviewed=false")
+        },
+        **{f"a member's images, {query}": get(f"/api/v1/images/?{query}", member) for query in NARROWED},
+        **{f"a clerk's images, {query}": get(f"/api/v1/images/?{query}", clerk) for query in NARROWED[:4]},
+        "a narrowed list, middle": get(
+            page_after(
+                "/api/v1/images/?group=positive&reviewed=false",
+                Image.objects.filter(owner__username="seed-0", group="positive", reviewed=False),
+                images // 50,
+            ),
+            member,
+        ),
+        "page of all images": get("/images/"),
+        "page of a member's images, narrowed": get("/images/?group=unclear&reviewed=false", member),
+        "page of a member's studies": get("/studies/", member),
+        "study of 5,000 by probability": get(f"/api/v1/studies/{largest.pk}/images/?ordering=-probability"),
+        "page of a study of 5,000 by probability": get(f"/studies/{largest.pk}/?ordering=-probability&page=50"),
+        "page of a study of 5,000, one group": get(f"/studies/{largest.pk}/?group=positive"),
         "images, one patient's": get(f"/api/v1/images/?patient={image.patient.identifier}"),
         "a person's images, first page": get("/api/v1/images/", person),
         "a person's images, middle": get(
@@ -137,12 +176,13 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
     }
 
 
-def on(url: str, images: int, rounds: int) -> Figures:
+def on(url: str, images: int, rounds: int, people: int, departments: int) -> Figures:
     """Fill an empty database and measure it, in processes of their own."""
     environment = {**os.environ, "DATABASE_URL": url, "DATA_DIR": tempfile.gettempdir()}
     manage = [sys.executable, "manage.py"]
     subprocess.run([*manage, "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
     seed = [*manage, "seed", "--images", str(images), "--studies", str(max(1, images // 10))]
+    seed += ["--people", str(people), "--departments", str(departments)]
     subprocess.run(seed, cwd=ROOT, env=environment, check=True)
     return filled(url, rounds)
 
@@ -157,14 +197,16 @@ def filled(url: str, rounds: int) -> Figures:
 
 
 def table(name: str, figures: Figures) -> None:
-    print(f"\n{name:32} {'median':>9} {'95 %':>9} {'computed':>9}")
+    print(f"\n{name:80} {'median':>9} {'95 %':>9} {'computed':>9}")
     for operation, (median, late, computed) in figures.items():
-        print(f"{operation:32} {median:6.1f} ms {late:6.1f} ms {computed:6.1f} ms")
+        print(f"{operation:80} {median:6.1f} ms {late:6.1f} ms {computed:6.1f} ms")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--people", type=int, default=2000)
+    parser.add_argument("--departments", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--on", choices=("sqlite", "postgresql"), help="only this database")
     parser.add_argument("--url", help="a database that is filled already; 100 images a round are deleted from it")
@@ -185,12 +227,13 @@ def main() -> None:
     if given.url:
         table(given.url.split(":")[0], filled(given.url, given.rounds))
         return
+    size = (given.images, given.rounds, given.people, given.departments)
     if given.on != "postgresql":
         with tempfile.TemporaryDirectory(prefix="pneumoqueue-scale-") as folder:
-            table("SQLite", on(f"sqlite:///{Path(folder) / 'db.sqlite3'}", given.images, given.rounds))
+            table("SQLite", on(f"sqlite:///{Path(folder) / 'db.sqlite3'}", *size))
     if given.on != "sqlite" and servers.postgresql_programs():
         with servers.local_postgresql() as url:
-            table("PostgreSQL", on(url, given.images, given.rounds))
+            table("PostgreSQL", on(url, *size))
 
 
 if __name__ == "__main__":

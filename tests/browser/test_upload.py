@@ -82,8 +82,8 @@ def test_a_dropped_folder_becomes_a_study_with_all_of_its_folders(page: Page, dr
     drop(ward)
     page.wait_for_url("**/studies/*/")
     expect(page.locator("h1")).to_have_text("ward 3")
-    expect(page.locator("tbody a")).to_have_count(3)
-    assert set(page.locator("tbody a").all_inner_texts()) == {
+    expect(page.locator(".entry-name > a")).to_have_count(3)
+    assert set(page.locator(".entry-name > a").all_inner_texts()) == {
         "p1 – IM1.jpeg", "p2 – IM1.jpeg", "p2 – deep – IM2.jpeg",
     }  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_choosing_a_folder(page: Page, tmp_path: Path) -> None:
     page.set_input_files("#folder", tmp_path / "chosen")
     page.wait_for_url("**/studies/*/")
     expect(page.locator("h1")).to_have_text("chosen")
-    expect(page.locator("tbody a")).to_have_count(2)
+    expect(page.locator(".entry-name > a")).to_have_count(2)
 
 
 def test_what_is_no_file_says_what_to_do(page: Page, drop: Any, service: Service, tmp_path: Path) -> None:

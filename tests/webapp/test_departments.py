@@ -39,6 +39,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "person": {"person", "radiologist", "administrator", "superuser"},
         "department": {"uploader", "manager", "administrator", "superuser"},
     },
+    "may_change": {
+        "guest": {"guest", "administrator", "superuser"},
+        "person": {"person", "radiologist", "administrator", "superuser"},
+        "department": {"uploader", "manager", "administrator", "superuser"},
+    },
     "may_cancel": {
         "guest": {"guest", "administrator", "superuser"},
         "person": {"person", "radiologist", "administrator", "superuser"},

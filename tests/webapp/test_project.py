@@ -28,13 +28,15 @@ def test_the_openapi_schema_is_valid_and_raises_no_warning(tmp_path):
 def test_the_schema_names_every_address_of_the_contract(schema):
     contract = {
         "/api/v1/images/": {"get", "post"},
-        "/api/v1/images/{id}/": {"get", "delete"},
+        "/api/v1/images/{id}/": {"get", "patch", "delete"},
+        "/api/v1/images/{id}/retry/": {"post"},
         "/api/v1/images/{id}/cancel/": {"post"},
         "/api/v1/images/{id}/preview/": {"get"},
         "/api/v1/images/{id}/input/": {"get"},
         "/api/v1/images/{id}/heatmap.png": {"get"},
         "/api/v1/studies/": {"get", "post"},
-        "/api/v1/studies/{id}/": {"get", "delete"},
+        "/api/v1/studies/{id}/": {"get", "patch", "delete"},
+        "/api/v1/studies/{id}/retry/": {"post"},
         "/api/v1/patients/": {"get", "post"},
         "/api/v1/patients/{id}/": {"get", "patch", "delete"},
         "/api/v1/patients/{id}/merge/": {"post"},

@@ -13,6 +13,7 @@ INSTALLED_APPS = [
     "webapp.studies.outbox",
     "webapp.reviews",
     "webapp.notifications",
+    "webapp.sharing",  # what is deleted is shared no longer
     "webapp.ops",
     "webapp.retention",
 ]

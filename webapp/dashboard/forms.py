@@ -1,7 +1,83 @@
-"""Forms of the pages."""
+"""The forms of the pages. Those of lists only show what is asked for; :mod:`webapp.studies.api.filters` checks it."""
+
+from collections.abc import Iterable
+from typing import Any
 
 from django import forms
+
+from webapp.departments.models import Department
+from webapp.studies.choices import Label, Priority, ResultGroup, Source, Status, StudyStatus, WarningCode
+
+ANY = ("", "any")
 
 
 class InvitationForm(forms.Form):
     email = forms.EmailField(required=False, label="E-mail (optional)")
+
+
+class Choice(forms.ChoiceField):
+    """A filter with few values, of which none need be chosen."""
+
+    def __init__(self, choices: Iterable[Any], label: str) -> None:
+        super().__init__(choices=[ANY, *choices], label=label, required=False)
+
+
+class Day(forms.CharField):
+    def __init__(self, label: str) -> None:
+        super().__init__(label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+
+class StudyFilterForm(forms.Form):
+    """The filters of studies."""
+
+    #: Filters that are seen at once; the others unfold.
+    FIRST: tuple[str, ...] = ("status",)
+
+    search = forms.CharField(
+        label="Search",
+        required=False,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Beginning of a name or patient, or an id"}),
+    )
+    status = Choice([(value, value) for value in StudyStatus.values], "Status")
+    department = Choice([], "Department")
+    patient = forms.CharField(label="Patient", required=False)
+    created_after = Day("From")
+    created_before = Day("Before")
+    ordering = forms.ChoiceField(
+        choices=[("", "newest first"), ("created_at", "oldest first")], label="Sorted", required=False
+    )
+
+    def __init__(self, initial: dict[str, str], departments: Iterable[Department]) -> None:
+        # A moment of an address is shown as its day.
+        shown = {name: text[:10] if name.startswith("created_") else text for name, text in initial.items()}
+        super().__init__(initial=shown, auto_id="filter-%s")
+        self.use_required_attribute = False
+        found = [(department.slug, department.name) for department in departments]
+        if found:
+            self.fields["department"].choices = [ANY, *found]  # type: ignore[attr-defined]
+        else:
+            del self.fields["department"]
+
+    def first(self) -> list[forms.BoundField]:
+        """The fields that are seen at once, besides the search."""
+        return [self[name] for name in self.FIRST]
+
+    def others(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in (*self.FIRST, "search")]
+
+    def others_are_used(self) -> bool:
+        return any(self.initial.get(field.name) for field in self.others())
+
+
+class ImageFilterForm(StudyFilterForm):
+    """The filters of images."""
+
+    FIRST = ("group", "status", "reviewed")
+
+    group = Choice(ResultGroup.choices, "Result")
+    status = Choice(Status.choices, "Status")
+    reviewed = Choice([("false", "not yet"), ("true", "yes")], "Reviewed")
+    label = Choice(Label.choices, "Label")
+    warning = Choice(WarningCode.choices, "Warning")
+    priority = Choice(Priority.choices, "Priority")
+    source = Choice(Source.choices, "Source")

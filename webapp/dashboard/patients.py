@@ -49,7 +49,9 @@ def _page(request: HttpRequest, rows: "QuerySet[Any] | Merged", ordering: str) -
     """A page of rows and the links to its neighbours, as the API has them."""
     pages = CursorPages()
     found = pages.paginate_queryset(rows, Request(request), SimpleNamespace(ordering=ordering))
-    return {"rows": found, "next": pages.get_next_link(), "previous": pages.get_previous_link()}
+    links = pages.get_next_link(), pages.get_previous_link()
+    older, newer = links if ordering.startswith("-") else links[::-1]
+    return {"rows": found, "older": older, "newer": newer}
 
 
 @require_safe

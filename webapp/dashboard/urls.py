@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.dashboard import patients, people, views
+from webapp.dashboard import editing, lists, patients, people, searches, shares, studies, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -10,13 +10,18 @@ urlpatterns = [
     path("accounts/invitations/<int:pk>/revoke/", people.revoke_invitation, name="invitation-revoke"),
     path("accounts/delete/", people.delete_account, name="account-delete"),
     path("upload/", views.upload, name="upload"),
+    path("images/", lists.images, name="images"),
     path("images/<uuid:pk>/", views.image, name="image"),
     path("images/<uuid:pk>/card/", views.image_card, name="image-card"),
     path("images/<uuid:pk>/cancel/", views.image_cancel, name="image-cancel"),
     path("images/<uuid:pk>/delete/", views.image_delete, name="image-delete"),
+    path("images/<uuid:pk>/edit/", editing.image_edit, name="image-edit"),
+    path("images/<uuid:pk>/retry/", editing.image_retry, name="image-retry"),
+    path("images/<uuid:pk>/share/", shares.image_share, name="image-share"),
     path("images/<uuid:pk>/review/", views.image_review, name="image-review"),
-    path("studies/<uuid:pk>/", views.study, name="study"),
-    path("studies/<uuid:pk>/progress/", views.study_progress, name="study-progress"),
+    path("studies/", lists.studies, name="studies"),
+    path("studies/<uuid:pk>/", studies.study, name="study"),
+    path("studies/<uuid:pk>/progress/", studies.study_progress, name="study-progress"),
     path("studies/<uuid:pk>/cancel/", views.study_cancel, name="study-cancel"),
     path("studies/<uuid:pk>/delete/", views.study_delete, name="study-delete"),
     path("patients/", patients.listing, name="patients"),
@@ -25,4 +30,14 @@ urlpatterns = [
     path("patients/<uuid:pk>/edit/", patients.edit, name="patient-edit"),
     path("patients/<uuid:pk>/merge/", patients.merge, name="patient-merge"),
     path("patients/<uuid:pk>/delete/", patients.delete, name="patient-delete"),
+    path("studies/<uuid:pk>/edit/", editing.study_edit, name="study-edit"),
+    path("studies/<uuid:pk>/retry/", editing.study_retry, name="study-retry"),
+    path("studies/<uuid:pk>/share/", shares.study_share, name="study-share"),
+    path("saved-views/", searches.save, name="saved-views"),
+    path("saved-views/<int:pk>/", searches.edit, name="saved-view"),
+    path("shared/", shares.shared_with_me, name="shared-with-me"),
+    path("shared/<str:token>/", shares.link, name="shared-link"),
+    path("shared/<str:token>/images/<uuid:pk>/", shares.link_image, name="shared-link-image"),
+    path("shared/<str:token>/images/<uuid:pk>/preview/", shares.link_preview, name="shared-link-preview"),
+    path("shared/<str:token>/images/<uuid:pk>/heatmap.png", shares.link_heatmap, name="shared-link-heatmap"),
 ]

@@ -10,17 +10,16 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts import identity as identities
-from webapp.accounts.identity import Identity
+from webapp.dashboard.identity import viewer
 from webapp.departments import permissions
 from webapp.http import problems
-from webapp.http.long_polling import hold, may_wait
+from webapp.http.long_polling import hold
 from webapp.refusals import Refused
 from webapp.reviews import services as reviews
 from webapp.reviews.models import Verdict
@@ -30,9 +29,7 @@ from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import signatures
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.particulars import OLDEST
-from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, deletion, uploads
-from webapp.studies.states import study_states
 from webapp.studies.waiting import ImageState, until_changed
 
 if TYPE_CHECKING:
@@ -44,19 +41,8 @@ RECENT = 12
 PAGE = 50
 
 
-def _identity(request: HttpRequest) -> Identity:
-    try:
-        return identities.identify(request)
-    except Refused:
-        return Identity()
-
-
 def _image(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    return visible_image(_identity(request), pk, may)
-
-
-def _study(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
-    return visible_study(_identity(request), pk, may)
+    return visible_image(viewer(request), pk, may)
 
 
 # --- uploading ------------------------------------------------------------------------------------------------------
@@ -70,7 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
     # A guest gets their cookie here, so that several uploads at once belong to one guest.
-    identity = identities.ensure(_identity(request))
+    identity = identities.ensure(viewer(request))
     images = Image.objects.visible_to(identity).filter(study=None).prefetch_related("readings")
     context = {
         "error": error,
@@ -103,6 +89,9 @@ def upload(request: HttpRequest) -> HttpResponse:
     made: Image | Study
     try:
         age = AGE.clean(request.POST.get("age"))
+        if pk := request.POST.get("study"):
+            study = visible_study(identity, _uuid(pk), permissions.may_add_to)
+            return redirect(uploads.add_to_study(identity, study, files, age=age))
         department = permissions.department_for(identity, request.POST.get("department"))
         if len(files) == 1 and not signatures.is_zip(files[0]):
             made = uploads.create_image(identity, files[0], filename=str(files[0].name), age=age, department=department)
@@ -118,6 +107,13 @@ def upload(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Http404 from None
+
+
 # --- an image -------------------------------------------------------------------------------------------------------
 
 
@@ -128,11 +124,16 @@ def image(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
+    identity = viewer(request)
     return {
         "image": found,
-        "may_cancel": permissions.may_cancel(_identity(request), found),
-        "may_delete": permissions.may_delete(_identity(request), found),
-        "before": Image.objects.sent_before(found).first(),
+        "may_cancel": permissions.may_cancel(identity, found),
+        "may_change": permissions.may_change(identity, found),
+        "may_delete": permissions.may_delete(identity, found),
+        # Someone with whom one image is shared does not see the others.
+        "sees_study": permissions.may_see(identity, found)
+        or Study.objects.shared_with(identity).filter(pk=found.study_id).exists(),
+        "before": Image.objects.sent_before(found).first() if permissions.may_see(identity, found) else None,
     }
 
 
@@ -176,41 +177,9 @@ def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
 # --- a study --------------------------------------------------------------------------------------------------------
 
 
-@require_safe
-@never_cache
-def study(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return render(request, "dashboard/study.html", _study_context(request, _study(request, pk)))
-
-
-@require_safe
-@never_cache
-def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What changes of a study's page, held by ``?wait=`` while as many images are done as ``seen`` says."""
-    found = _study(request, pk)
-    held = None
-    if may_wait(request):
-        state = study_states([pk])[pk]
-        if not state.is_final and str(state.done) == request.GET.get("seen"):
-            held = hold(request, partial(until_changed, Study, pk, state))
-    return held or render(request, "dashboard/_study.html", _study_context(request, found))
-
-
-def _study_context(request: HttpRequest, found: Study) -> dict[str, Any]:
-    progress = of_study(found)
-    images = found.images.select_related("patient").prefetch_related("readings").order_by("created_at", "pk")
-    return {
-        "study": found,
-        "progress": progress,
-        "may_cancel": permissions.may_cancel(_identity(request), found),
-        "may_delete": permissions.may_delete(_identity(request), found),
-        "final": progress.is_final,
-        "page": Paginator(images, PAGE).get_page(request.GET.get("page")),
-    }
-
-
 @require_POST
 def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    found = _study(request, pk, permissions.may_cancel)
+    found = visible_study(viewer(request), pk, permissions.may_cancel)
     cancellation.cancel_study(found)
     return redirect(found)
 
@@ -219,7 +188,7 @@ def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @never_cache
 def study_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask whether a study shall be deleted, and delete it."""
-    found = _study(request, pk, permissions.may_delete)
+    found = visible_study(viewer(request), pk, permissions.may_delete)
     return delete(request, found, "home")
 
 

@@ -71,9 +71,27 @@ def visible_by_owner(identity: Identity) -> list[Q]:
     return [Q(owner=identity.user), *(Q(department=department) for department in roles(identity.user))]
 
 
+def shared(identity: Identity, through: str = "shares") -> Q:
+    """The condition that somebody has shared a row with the identity, who may then see it and do nothing else.
+
+    Lists have what :func:`visible` says, so that they stay quick; what is shared is found by its id.
+
+    Args:
+        through: the relation from the row to :class:`webapp.sharing.models.Share`.
+    """
+    return Q(**{f"{through}__user": identity.user}) if identity.user else Q(pk__in=[])
+
+
 def may_see(identity: Identity, owned: Owned) -> bool:
     """The owner, each member of the owning department, and administrators."""
     return owns(identity, owned) or _role(identity, owned) is not None or is_administrator(identity.user)
+
+
+def may_manage(identity: Identity, department: Department) -> bool:
+    """Who may change a department, its members and its service accounts: its managers, and administrators."""
+    if identity.user is None:
+        return False
+    return roles(identity.user).get(department.pk) == Role.MANAGER or is_administrator(identity.user)
 
 
 def may_upload_to(identity: Identity, department: Department) -> bool:
@@ -105,6 +123,11 @@ def may_cancel(identity: Identity, owned: Owned) -> bool:
     sent_it = identity.user is not None and getattr(owned, "uploaded_by_id", None) == identity.user.pk
     allowed = role == Role.MANAGER or (role == Role.UPLOADER and sent_it)
     return owns(identity, owned) or allowed or is_administrator(identity.user)
+
+
+def may_change(identity: Identity, owned: Owned) -> bool:
+    """Who may give something another name, patient or priority, have it read again, and share it: as who may add."""
+    return may_add_to(identity, owned)
 
 
 def may_review(identity: Identity, owned: Owned) -> bool:
@@ -148,12 +171,26 @@ def department_for(identity: Identity, slug: str | None) -> Department | None:
         return mine[0] if len(mine) == 1 else None
     if not slug:
         return None
+    department = _known_department(identity, slug)
+    if not may_upload_to(identity, department):
+        raise Refused("not_an_uploader", "Only uploaders and managers of this department can upload to it.")
+    return department
+
+
+def in_department(identity: Identity, slug: str) -> Q:
+    """The condition that a department owns a row, for someone who may see what it owns.
+
+    Raises:
+        Refused: ``department_not_found`` where there is none that they know of.
+    """
+    return Q(department=_known_department(identity, slug))
+
+
+def _known_department(identity: Identity, slug: str) -> Department:
     department = Department.objects.filter(slug=slug).first()
     known = identity.user is not None and department is not None and department.pk in roles(identity.user)
     if department is None or not (known or is_administrator(identity.user)):
         raise Refused("department_not_found", f"You are a member of no department with the name {slug}.")
-    if not may_upload_to(identity, department):
-        raise Refused("not_an_uploader", "Only uploaders and managers of this department can upload to it.")
     return department
 
 

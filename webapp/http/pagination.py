@@ -2,79 +2,191 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from heapq import merge
+from itertools import chain
+from math import isfinite
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.core.exceptions import EmptyResultSet
+from django.db.models import Q, QuerySet, Value
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
 from webapp.refusals import Refused
 
+#: The column that lists are sorted by where nothing else is asked for.
+TIME = "created_at"
+#: Parts of one statement; SQLite takes 500.
+MOST_PARTS = 400
+
+
+class Slot(Value):
+    """A value of a statement that is filled in when the statement is run."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self]
+
 
 class Merged:
     """A queryset by the time of creation, found in parts that have no row in common, each by an index of its own.
 
-    One query for all parts would sort every row that there is. It has what :class:`CursorPages` needs of a queryset.
+    One walk through all of them would read, or sort, every row that there is. It has what :func:`read_page` needs of a
+    queryset.
     """
 
-    def __init__(self, queryset: "QuerySet[Any]", parts: Sequence[Q], *, newest_first: bool = True) -> None:
+    def __init__(
+        self, queryset: "QuerySet[Any]", owners: Sequence[Q], combinations: Sequence[Mapping[str, Any]] = ({},)
+    ) -> None:
+        """The parts are each of the combinations, which are values by column, of each of the owners."""
         self.queryset = queryset
-        self.parts = parts
-        self.newest_first = newest_first
+        self.owners = owners
+        self.combinations = combinations
 
     def order_by(self, *fields: str) -> Self:
-        return type(self)(self.queryset.order_by(*fields), self.parts, newest_first=fields[0].startswith("-"))
+        return type(self)(self.queryset.order_by(*fields), self.owners, self.combinations)
 
     def filter(self, *conditions: Any, **fields: Any) -> Self:
-        return type(self)(self.queryset.filter(*conditions, **fields), self.parts, newest_first=self.newest_first)
+        return type(self)(self.queryset.filter(*conditions, **fields), self.owners, self.combinations)
 
     def __getitem__(self, place: slice) -> list[Any]:
-        keys = (self.queryset.filter(part).values_list("created_at", "pk")[: place.stop] for part in self.parts)
-        page = list(merge(*keys, reverse=self.newest_first))[place]
-        return list(self.queryset.filter(pk__in=[pk for _, pk in page]))
+        parts = self._parts(place.stop)
+        sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
+        first: list[tuple[datetime, UUID]] = []
+        for start in range(0, len(parts), MOST_PARTS):
+            some = parts[start : start + MOST_PARTS]
+            union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in some)  # noqa: S608
+            sql = f"SELECT id, {TIME} FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608
+            params = [*chain.from_iterable(params for _, params in some), place.stop]
+            rows = self.queryset.model._base_manager.raw(sql, params)
+            first += [(getattr(row, TIME), row.pk) for row in rows]
+        keys = [pk for _, pk in sorted(first, reverse=sign == "DESC")[place]]
+        return list(self.queryset.filter(pk__in=keys))
+
+    def _parts(self, number: int) -> list[tuple[str, list[Any]]]:
+        """The statements that find the first rows of each part, with their parameters.
+
+        Making one for each part would take Django longer than all of them take the database, so one is made for each
+        owner.
+        """
+        parts: list[tuple[str, list[Any]]] = []
+        slots = {name: Slot(name) for name in self.combinations[0]}
+        for owner in self.owners:
+            keys = self.queryset.filter(owner, **slots).values_list(TIME, "id")[:number]
+            try:
+                sql, params = keys.query.sql_with_params()
+            except EmptyResultSet:
+                continue
+            parts.extend(
+                (sql, [values[one.value] if isinstance(one, Slot) else one for one in params])
+                for values in self.combinations
+            )
+        return parts
 
 
 @dataclass(frozen=True)
 class Place:
-    """The row that a page begins after; no other row has the same time and key."""
+    """The row that a page begins after; no other row has the same value and key.
 
-    moment: datetime
+    Attributes:
+        value: what the list is sorted by: a time, or a number.
+    """
+
+    value: datetime | float
     pk: UUID
     backwards: bool = False
 
     def encoded(self) -> str:
-        text = urlencode({"p": self.moment.isoformat(), "id": self.pk, **({"r": 1} if self.backwards else {})})
+        value = self.value.isoformat() if isinstance(self.value, datetime) else repr(self.value)
+        name = "p" if isinstance(self.value, datetime) else "n"
+        text = urlencode({name: value, "id": self.pk, **({"r": 1} if self.backwards else {})})
         return urlsafe_b64encode(text.encode()).decode()
 
     @classmethod
-    def decoded(cls, text: str) -> "Place":
-        """Raises ValueError, KeyError or OverflowError where it is none."""
+    def decoded(cls, text: str, column: str) -> "Place":
+        """Raises ValueError, KeyError or OverflowError where it is none of a list that is sorted by the column."""
         fields = dict(parse_qsl(urlsafe_b64decode(text.encode("ascii")).decode("ascii")))
+        pk, backwards = UUID(fields["id"]), "r" in fields
+        if column != TIME:
+            number = float(fields["n"])
+            if not isfinite(number):
+                raise ValueError(text)
+            return cls(number, pk, backwards)
         moment = datetime.fromisoformat(fields["p"])
         if moment.tzinfo is None:
             raise ValueError(text)
-        return cls(moment.astimezone(UTC), UUID(fields["id"]), "r" in fields)
+        return cls(moment.astimezone(UTC), pk, backwards)
 
-    def beyond(self, *, descending: bool) -> Q:
-        """Condition for the rows after this one; the time comes first, for the index."""
+    def beyond(self, column: str, *, descending: bool) -> Q:
+        """Condition for the rows after this one; the value comes first, for the index."""
         sign = "lt" if descending else "gt"
-        later = Q(**{f"created_at__{sign}": self.moment}) | Q(**{f"pk__{sign}": self.pk})
-        return Q(**{f"created_at__{sign}e": self.moment}) & later
+        later = Q(**{f"{column}__{sign}": self.value}) | Q(**{f"pk__{sign}": self.pk})
+        return Q(**{f"{column}__{sign}e": self.value}) & later
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a list, and the places from which those before and after them are read, where there are any."""
+
+    rows: list[Any]
+    next: Place | None
+    previous: Place | None
+
+
+def read_page(rows: "QuerySet[Any] | Merged", ordering: str, size: int, cursor: str | None) -> Page:
+    """A page of a list.
+
+    A page begins after the last row of the one before, found by an index: the ten-thousandth page costs what the first
+    does, and none is shifted by rows that arrive meanwhile.
+
+    Args:
+        rows: the whole list.
+        ordering: a column by whose values, and then by the key, it is sorted; with ``-`` before it the other way round.
+        size: rows at most.
+        cursor: :meth:`Place.encoded` of the row that it begins after; None for the first page.
+
+    Raises:
+        Refused: ``invalid_cursor``.
+    """
+    column = ordering.removeprefix("-")
+    place = _place(cursor, column)
+    backwards = place is not None and place.backwards
+    descending = ordering.startswith("-") != backwards
+    sign = "-" if descending else ""
+    ordered = rows.order_by(f"{sign}{column}", f"{sign}id")
+    if place:
+        ordered = ordered.filter(place.beyond(column, descending=descending))
+    found = list(ordered[: size + 1])
+    kept, more = found[:size], len(found) > size
+    if backwards:
+        kept.reverse()
+    after, before = (True, more) if backwards else (more, place is not None)
+    return Page(
+        kept,
+        Place(getattr(kept[-1], column), kept[-1].pk) if kept and after else None,
+        Place(getattr(kept[0], column), kept[0].pk, backwards=True) if kept and before else None,
+    )
+
+
+def _place(cursor: str | None, column: str) -> Place | None:
+    if cursor is None:
+        return None
+    try:
+        return Place.decoded(cursor, column)
+    except (ValueError, KeyError, OverflowError):
+        raise Refused(
+            "invalid_cursor", "The cursor is none of this list's. Please follow the links 'next' and 'previous'."
+        ) from None
 
 
 class CursorPages(CursorPagination):
-    """Pages of 50, or of as many as ``?page_size=`` asks for, by the time of creation.
+    """Pages of 50, or of as many as ``?page_size=`` asks for, in the order of the view's ``ordering``.
 
-    A page begins after the last row of the one before, found by an index: the ten-thousandth page costs what the first
-    does, and none is shifted by rows that arrive meanwhile. REST Framework's own count rows of the same time from the
-    beginning, and repeat some where others arrive.
+    REST Framework's own count rows of the same time from the beginning, and repeat some where others arrive.
     """
 
     page_size = 50
@@ -89,30 +201,19 @@ class CursorPages(CursorPagination):
         return [cursor, page_size]
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        size, place = self.get_page_size(request), _place(request)
-        backwards = place is not None and place.backwards
-        descending = (view.ordering != "created_at") != backwards
-        queryset = queryset.order_by(*(("-created_at", "-id") if descending else ("created_at", "id")))
-        if place:
-            queryset = queryset.filter(place.beyond(descending=descending))
-        found = list(queryset[: size + 1])
-        rows, more = found[:size], len(found) > size
-        if backwards:
-            rows.reverse()
-        after, before = (True, more) if backwards else (more, place is not None)
-        url = request.build_absolute_uri()
-        self.next_link = self._link(url, rows[-1], backwards=False) if rows and after else None
-        self.previous_link = self._link(url, rows[0], backwards=True) if rows and before else None
-        return rows
+        size, cursor = self.get_page_size(request), request.query_params.get(self.cursor_query_param)
+        self.found = read_page(queryset, view.ordering, size, cursor)
+        self.url = request.build_absolute_uri()
+        return self.found.rows
 
-    def _link(self, url: str, row: Any, *, backwards: bool) -> str:
-        return replace_query_param(url, self.cursor_query_param, Place(row.created_at, row.pk, backwards).encoded())
+    def _link(self, place: Place | None) -> str | None:
+        return replace_query_param(self.url, self.cursor_query_param, place.encoded()) if place else None
 
     def get_next_link(self) -> str | None:
-        return self.next_link
+        return self._link(self.found.next)
 
     def get_previous_link(self) -> str | None:
-        return self.previous_link
+        return self._link(self.found.previous)
 
     def get_page_size(self, request: Request) -> int:
         given = request.query_params.get("page_size")
@@ -121,15 +222,3 @@ class CursorPages(CursorPagination):
         if not re.fullmatch(r"0*[1-9][0-9]{0,99}", given):
             raise Refused("invalid_parameter", f"The parameter 'page_size' is a number from 1 to {self.max_page_size}.")
         return min(int(given), self.max_page_size)
-
-
-def _place(request: Request) -> Place | None:
-    text = request.query_params.get("cursor")
-    if text is None:
-        return None
-    try:
-        return Place.decoded(text)
-    except (ValueError, KeyError, OverflowError):
-        raise Refused(
-            "invalid_cursor", "The cursor is none of this list's. Please follow the links 'next' and 'previous'."
-        ) from None

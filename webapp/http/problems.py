@@ -49,26 +49,33 @@ STATUSES = {
     "dicom_not_supported": 415,
     "email_not_verified": 403,
     "file_empty": 400,
+    "file_gone": 409,
     "file_too_large": 413,
     "format_not_supported": 415,
     "idempotency_key_reused": 422,
     "image_corrupt": 400,
     "invalid_base64": 400,
     "invalid_cursor": 400,
+    "invalid_expiry": 400,
     "invalid_job_token": 401,
     "invalid_parameter": 400,
     "invitation_not_valid": 404,
     "last_administrator": 409,
     "malformed_request": 400,
+    "name_missing": 400,
+    "name_taken": 409,
     "manifest_too_large": 413,
     "manifest_unreadable": 400,
     "no_heatmap": 404,
+    "no_such_user": 404,
     "no_token": 401,
     "not_a_reviewer": 403,
     "not_allowed": 403,
     "not_an_image": 415,
     "not_an_uploader": 403,
+    "not_failed": 409,
     "not_read_yet": 409,
+    "not_waiting": 409,
     "patient_exists": 409,
     "patient_gone": 404,
     "patient_without_identifier": 400,
@@ -82,10 +89,12 @@ STATUSES = {
     "study_too_large": 413,
     "svg_not_supported": 415,
     "too_many_files": 413,
+    "too_many_searches": 409,
+    "too_many_shares": 409,
     "too_many_webhooks": 409,
+    "unknown_parameter": 400,
     "webhook_inactive": 409,
     "webhook_url_refused": 400,
-    "unknown_parameter": 400,
 }
 
 
@@ -158,9 +167,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = exceptions.NotFound("There is no such thing here, or it is not yours to see.")
     more = {}
     if isinstance(error, exceptions.ValidationError):
-        code, detail = "invalid_request", _sentence(error.detail)
+        code, detail = "invalid_request", sentence(error.detail)
         if isinstance(error.detail, dict):
-            more["errors"] = {field: _sentence(value) for field, value in error.detail.items()}
+            more["errors"] = {field: sentence(value) for field, value in error.detail.items()}
     elif isinstance(error, exceptions.APIException):
         code, detail = str(error.get_codes()), str(error.detail)
     else:
@@ -209,11 +218,12 @@ def _suspicious(error: SuspiciousOperation) -> Problem:
     return Problem(400, "malformed_request", "The request is malformed, or has too many fields.")
 
 
-def _sentence(detail: Any) -> str:
+def sentence(detail: Any) -> str:
+    """What REST Framework says of an invalid request, as one text."""
     if isinstance(detail, dict):
-        return " ".join(f"{field}: {_sentence(value)}" for field, value in detail.items())
+        return " ".join(f"{field}: {sentence(value)}" for field, value in detail.items())
     if isinstance(detail, list):
-        return " ".join(_sentence(value) for value in detail)
+        return " ".join(sentence(value) for value in detail)
     return str(detail)
 
 

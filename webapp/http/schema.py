@@ -40,6 +40,14 @@ def describe_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+def describe_changes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Another one: what is sent to change something has the fields that can be changed, and no others."""
+    for name, schema in result["components"]["schemas"].items():
+        if name.startswith("Patched"):
+            schema["additionalProperties"] = False
+    return result
+
+
 def describe_texts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Another one: which texts are refused, in parameters and in what clients send."""
     operations = [operation for path in result["paths"].values() for operation in path.values()]

@@ -20,6 +20,7 @@ from webapp.accounts import invitations, tokens
 from webapp.ops.models import Worker
 from webapp.retention import policy, sweep
 from webapp.retention.models import PurgeReport
+from webapp.sharing import services as sharing
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.outbox import services as outbox
@@ -134,11 +135,12 @@ def clear_sessions(run: Run) -> None:
 
 
 def forget_credentials(run: Run) -> None:
-    """Delete API tokens and invitations that have expired, and Idempotency-Keys that no request can repeat any more."""
+    """Delete API tokens, invitations and links that have expired, and Idempotency-Keys that no request can repeat."""
     if not run.dry:
         run.removed["accounts.Token"] += tokens.delete_expired()
         run.removed["accounts.Invitation"] += invitations.delete_expired()
         run.removed["studies.IdempotencyKey"] += idempotency.delete_old()
+        run.removed["sharing.Share"] += sharing.delete_expired()
 
 
 def forget_dead_workers(run: Run) -> None:

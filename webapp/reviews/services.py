@@ -8,6 +8,7 @@ from webapp.refusals import Refused
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
+from webapp.studies.transactions import atomically
 
 
 def review(image: Image, reviewer: User, verdict: str, comment: str = "") -> Review:
@@ -26,7 +27,13 @@ def review(image: Image, reviewer: User, verdict: str, comment: str = "") -> Rev
         raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give one.")
     if image.status != Status.SUCCEEDED:
         raise Refused("not_read_yet", "A verdict can be given once the model has read the image.")
+    return _keep(image, reviewer, verdict, comment)
+
+
+@atomically
+def _keep(image: Image, reviewer: User, verdict: str, comment: str) -> Review:
     kept, _ = Review.objects.update_or_create(
         image=image, reviewer=reviewer, defaults={"verdict": verdict, "comment": comment}
     )
+    Image.objects.filter(pk=image.pk, reviewed=False).update(reviewed=True)
     return kept

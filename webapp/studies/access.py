@@ -1,14 +1,15 @@
 """Find one object that a client may see. What it may not see does not exist for it."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.shortcuts import get_object_or_404
+from django.http import Http404
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.refusals import Refused
 from webapp.studies.models import Image, Patient, Study
+from webapp.studies.querysets import OwnedQuerySet
 
 Found = TypeVar("Found", Image, Study, Patient)
 
@@ -20,27 +21,32 @@ def visible_image(identity: Identity, pk: UUID, may: permissions.Predicate = per
         Http404: there is none, or the client may not see it.
         Refused: ``not_allowed`` where the client may see it, and may do no more.
     """
-    images = Image.objects.visible_to(identity).select_related("patient", "study", "department")
-    images = images.prefetch_related("readings")
-    image: Image = _allowed(identity, get_object_or_404(images, pk=pk), may)
+    images = Image.objects.select_related("patient", "study", "department").prefetch_related("readings")
+    image: Image = _visible(identity, images, pk, may)
     return image
 
 
 def visible_study(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
     """A study with its patient and department; errors as of :func:`visible_image`."""
-    studies = Study.objects.visible_to(identity).select_related("patient", "department")
-    study: Study = _allowed(identity, get_object_or_404(studies, pk=pk), may)
+    study: Study = _visible(identity, Study.objects.select_related("patient", "department"), pk, may)
     return study
 
 
 def visible_patient(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Patient:
     """A patient; errors as of :func:`visible_image`."""
-    patients = Patient.objects.visible_to(identity).select_related("department")
-    patient: Patient = _allowed(identity, get_object_or_404(patients, pk=pk), may)
+    patient: Patient = _visible(identity, Patient.objects.select_related("department"), pk, may)
     return patient
 
 
-def _allowed(identity: Identity, found: Found, may: permissions.Predicate) -> Found:
-    if not may(identity, found):
-        raise Refused("not_allowed", "You may see this, but your role in its department does not allow more.")
+def _visible(identity: Identity, rows: OwnedQuerySet, pk: UUID, may: permissions.Predicate) -> Any:
+    if found := rows.visible_to(identity).filter(pk=pk).first():
+        return _allowed(found, may(identity, found))
+    if shared := rows.shared_with(identity).filter(pk=pk).first():
+        return _allowed(shared, may is permissions.may_see)
+    raise Http404
+
+
+def _allowed(found: Found, allowed: bool) -> Found:
+    if not allowed:
+        raise Refused("not_allowed", "You may see this, but you may do no more with it.")
     return found

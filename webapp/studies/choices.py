@@ -1,6 +1,7 @@
 """Choices that models, querysets and services share, and the rule that puts results into groups. Imports no model."""
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 
 from django.db import models
 
@@ -46,6 +47,31 @@ class Priority(models.TextChoices):
     BULK = "bulk"
 
 
+class Source(models.TextChoices):
+    """How something came here."""
+
+    UPLOAD = "upload", "uploaded"
+
+
+class Label(models.TextChoices):
+    """What a bundle calls an image, by its threshold."""
+
+    NORMAL = "NORMAL"
+    PNEUMONIA = "PNEUMONIA"
+
+
+class WarningCode(models.TextChoices):
+    """The warnings of a result, as ``ml.pictures`` and ``ml.inference`` give them."""
+
+    NOT_CHEST_XRAY = "not_chest_xray", "looks like no chest X-ray"
+    PHOTOGRAPH_OF_FILM = "photograph_of_film", "photograph of a film"
+    AGE_OUTSIDE_TRAINING = "age_outside_training", "age outside one to five"
+    VIEW_NOT_FRONTAL = "view_not_frontal", "not a frontal view"
+    BORDERS_REMOVED = "borders_removed", "borders cut off"
+    METADATA_IGNORED = "metadata_ignored", "metadata is damaged"
+    END_MISSING = "end_missing", "the file's end is missing"
+
+
 class ResultGroup(models.TextChoices):
     """What a result means for the person who acts on it."""
 
@@ -74,17 +100,17 @@ SENT_VIEWS = (*View.choices, ("unknown", "not known"))
 
 #: The codes of the warnings that a result says nothing: of an image that looks like no chest X-ray, and of a photograph
 #: of a film or a screen.
-NOT_USABLE = frozenset({"not_chest_xray", "photograph_of_film"})
+NOT_USABLE = frozenset({WarningCode.NOT_CHEST_XRAY, WarningCode.PHOTOGRAPH_OF_FILM})
 #: Those that the patient or the view is none that the model learnt from. A department may want a label all the same.
-OUTSIDE_TRAINING = frozenset({"age_outside_training", "view_not_frontal"})
+OUTSIDE_TRAINING = frozenset({WarningCode.AGE_OUTSIDE_TRAINING, WarningCode.VIEW_NOT_FRONTAL})
 #: With any of these a result is not to be relied on.
 NOT_RELIABLE = NOT_USABLE | OUTSIDE_TRAINING
 #: What a result with such a warning is called, the first one that applies.
 DOUBTS = {
-    "not_chest_xray": str(ResultGroup.UNUSABLE.label),
-    "photograph_of_film": str(ResultGroup.UNUSABLE.label),
-    "age_outside_training": "Outside the model's ages",
-    "view_not_frontal": "Not a frontal view",
+    WarningCode.NOT_CHEST_XRAY: str(ResultGroup.UNUSABLE.label),
+    WarningCode.PHOTOGRAPH_OF_FILM: str(ResultGroup.UNUSABLE.label),
+    WarningCode.AGE_OUTSIDE_TRAINING: "Outside the model's ages",
+    WarningCode.VIEW_NOT_FRONTAL: "Not a frontal view",
 }
 #: Where a bundle has no operating point "screening", nothing measured says below which probability an image may be
 #: called negative. This is the lowest screening threshold of the bundles released so far.
@@ -130,3 +156,29 @@ def group_of(
     if probability >= positive:
         return ResultGroup.POSITIVE
     return ResultGroup.UNCLEAR if probability >= unclear else ResultGroup.NEGATIVE
+
+
+def packed_codes(warnings: Iterable[Mapping[str, str]]) -> str:
+    """The codes of warnings in one text, with a blank before and after each, by which each of them is found."""
+    codes = " ".join(sorted({warning["code"] for warning in warnings}))
+    return f" {codes} "[:255] if codes else ""
+
+
+#: The columns of an image by which its lists are indexed, besides whose it is and its time.
+FACETS = ("status", "group", "priority", "reviewed")
+#: Every combination of them that there can be: only what has been read has a group, or a verdict.
+COMBINATIONS = [
+    dict(zip(FACETS, values, strict=True))
+    for values in product(Status.values, ("", *ResultGroup.values), Priority.values, (False, True))
+    if values[0] == Status.SUCCEEDED or not (values[1] or values[3])
+]
+
+
+def combinations(wanted: Mapping[str, object]) -> list[dict[str, object]]:
+    """The combinations of :data:`FACETS` that suit some values.
+
+    Args:
+        wanted: by column; of other columns only ``label`` counts, which a result has that can be used.
+    """
+    found = [one for one in COMBINATIONS if all(one[name] == wanted.get(name, one[name]) for name in FACETS)]
+    return [one for one in found if one["group"] not in ("", ResultGroup.UNUSABLE)] if "label" in wanted else found

@@ -8,7 +8,7 @@ from django.db.models import Expression, Model
 
 
 class ByImage(Expression):
-    """The values of a column of a model with a key ``image``, one for each image, as ``CASE image_id WHEN … THEN …``.
+    """The values of a column of readings or images, one for each image, as ``CASE image_id WHEN … THEN …``.
 
     Django's Case and When say the same, and take 15 ms longer for a batch of 16 (measured on two busy cores).
     """
@@ -16,11 +16,11 @@ class ByImage(Expression):
     def __init__(self, model: type[Model], name: str, values: Mapping[UUID, Any]) -> None:
         self.values = values
         column: Any = model._meta.get_field(name)
-        self.key: Any = model._meta.get_field("image")
+        self.key: Any = model._meta.get_field("image") if hasattr(model, "image") else model._meta.pk
         super().__init__(output_field=column)
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
-        column, key = self.output_field, self.key.target_field
+        column, key = self.output_field, getattr(self.key, "target_field", self.key)
         parts, params = [], []
         for image_id, value in self.values.items():
             parts.append(f"WHEN %s THEN {self._placeholder(value, compiler, connection)}")

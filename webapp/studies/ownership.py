@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from webapp.departments.models import Department
+from webapp.studies.choices import Source
 
 
 class Owned(models.Model):
@@ -56,6 +57,7 @@ class Sent(Owned):
     uploaded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
+    source = models.CharField(max_length=10, choices=Source, default=Source.UPLOAD, db_default=Source.UPLOAD)
 
     class Meta(Owned.Meta):
         abstract = True

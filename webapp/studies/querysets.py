@@ -1,6 +1,7 @@
 """Queries on the domain models."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
@@ -28,10 +29,17 @@ LAST = chr(0x10FFFF)
 class OwnedQuerySet(models.QuerySet[Any]):
     #: Fields whose beginning :meth:`search` looks at. Each has an index.
     searched: tuple[str, ...] = ()
+    #: Relations to :class:`webapp.sharing.models.Share`, of a row itself and of what it belongs to.
+    shared_through: tuple[str, ...] = ()
 
     def visible_to(self, identity: "Identity") -> Self:
         """What the identity may see; see :mod:`webapp.departments.permissions`."""
         return self.filter(permissions.visible(identity))
+
+    def shared_with(self, identity: "Identity") -> Self:
+        """What others have shared with the identity, who may see it and nothing else."""
+        conditions = (permissions.shared(identity, relation) for relation in self.shared_through)
+        return self.filter(Q(*conditions, _connector=Q.OR)) if self.shared_through else self.none()
 
     def sent_by(self, identity: "Identity", limit: int) -> list[Any]:
         """The latest that the identity has sent, to a department or for themselves."""
@@ -44,21 +52,24 @@ class OwnedQuerySet(models.QuerySet[Any]):
 
     def search(self, text: str) -> Self:
         """Rows whose id is the text, or whose name or patient begins with it; letters count as they are written."""
-        try:
-            return self.filter(pk=UUID(text))
-        except ValueError:
-            pass
-        few: set[Any] = set()
+        few = self.found(text)
+        return self.search_in_order(text) if few is None else self.filter(pk__in=few)
+
+    def found(self, text: str) -> set[UUID] | None:
+        """The ids of all rows that :meth:`search` finds, whoever may see them; None where they are many."""
+        with suppress(ValueError):
+            return {UUID(text)}
+        few: set[UUID] = set()
         for field in self.searched:
             found = list(self.model._base_manager.filter(begins_with(field, text)).values_list("pk", flat=True)[:MANY])
             few.update(found)
             if len(found) == MANY:
-                return self._search_in_order(text)
-        return self.filter(pk__in=few)
+                return None
+        return few
 
-    def _search_in_order(self, text: str) -> Self:
-        """The same by a comparison that no index serves: of many matches the first are soon found in the list's order,
-        where the index would have the database sort all of them.
+    def search_in_order(self, text: str) -> Self:
+        """The same as :meth:`search` by a comparison that no index serves: of many matches the first are soon found in
+        the list's order, where the index would have the database sort all of them.
         """
         beginnings = {f"_{field}": Left(field, len(text)) for field in self.searched}
         matches = Q(*((name, text) for name in beginnings), _connector=Q.OR)
@@ -79,6 +90,7 @@ class PatientQuerySet(OwnedQuerySet):
 
 class StudyQuerySet(OwnedQuerySet):
     searched = ("name", "patient__identifier")
+    shared_through = ("shares",)
 
     def with_status(self, status: str) -> Self:
         """Studies with a status of :data:`webapp.studies.choices.StudyStatus`."""
@@ -129,6 +141,7 @@ def overdue() -> Q:
 
 class ImageQuerySet(OwnedQuerySet):
     searched = ("filename", "patient__identifier")
+    shared_through = ("shares", "study__shares")
 
     def sent_before(self, image: Any) -> Self:
         """Earlier images of the same owner with the same content, the newest first, without those that have failed."""

@@ -23,6 +23,7 @@ REST_FRAMEWORK = {
         "guest": env("GUEST_RATE", default="240/min"),
         "user": env("USER_RATE", default="1200/min"),
         "login": env("LOGIN_RATE", default="30/min"),
+        "link": env("LINK_RATE", default="600/min"),
     },
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
 }
@@ -37,6 +38,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "webapp.http.schema.describe_problems",
+        "webapp.http.schema.describe_changes",
         "webapp.http.schema.describe_texts",
     ],
     "ENUM_NAME_OVERRIDES": {

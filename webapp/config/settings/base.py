@@ -61,6 +61,8 @@ INSTALLED_APPS = [
     "webapp.studies.outbox",
     "webapp.reviews",
     "webapp.notifications",
+    "webapp.searches",
+    "webapp.sharing",
     "webapp.dashboard",
     "webapp.ops",
     "webapp.transfer",

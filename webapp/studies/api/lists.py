@@ -1,59 +1,29 @@
-"""Lists of images, studies and patients: their pages and the parameters that narrow them."""
+"""Lists of images, studies and patients, narrowed and sorted, for the API and the pages alike."""
 
-import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
-from django.utils.dateparse import parse_date
-from rest_framework import serializers
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
 from rest_framework.generics import ListAPIView
 
 from webapp.accounts import identity as identities
+from webapp.accounts.identity import Identity
+from webapp.audit import services as audit
+from webapp.audit.models import Action
 from webapp.departments import permissions
 from webapp.http.pagination import Merged
-from webapp.refusals import Refused
-from webapp.studies.choices import Status, StudyStatus
-from webapp.studies.models import Patient
+from webapp.studies.api.filters import PatientFilters, checked
+from webapp.studies.choices import FACETS, combinations
+from webapp.studies.models import Image, Patient, Study
+from webapp.studies.querysets import OwnedQuerySet
 
-#: Parameters of the pages; see :class:`webapp.http.pagination.CursorPages`.
-PAGING = {"cursor", "page_size"}
-
-
-class _Moment(serializers.DateTimeField):
-    """A time, or a date, which is its midnight."""
-
-    def to_internal_value(self, value: Any) -> Any:
-        try:
-            day = parse_date(value)
-        except ValueError:
-            day = None
-        return super().to_internal_value(f"{day}T00:00:00" if day else value)
-
-
-class PatientFilters(serializers.Serializer):
-    """What every list can be narrowed by."""
-
-    search = serializers.CharField(
-        required=False, max_length=200, help_text="an id, or the beginning of a name or of a patient's identifier"
-    )
-    created_after = _Moment(required=False, help_text="this time and later ones, as ISO 8601")
-    created_before = _Moment(required=False, help_text="times before this one")
-    ordering = serializers.ChoiceField(
-        choices=("-created_at", "created_at"), required=False, help_text="newest first (the default), or oldest"
-    )
-
-
-class StudyFilters(PatientFilters):
-    status = serializers.ChoiceField(choices=StudyStatus.choices, required=False)
-    patient = serializers.CharField(required=False, max_length=128, help_text="a patient's identifier or id")
-
-
-class ImageFilters(PatientFilters):
-    status = serializers.ChoiceField(choices=Status.choices, required=False)
-    patient = serializers.CharField(required=False, max_length=128, help_text="a patient's identifier or id")
-    study = serializers.UUIDField(required=False)
+#: Filters that leave few rows, which can be sorted, or rows that an index of their own has in their order.
+FEW = {"patient", "study", "warning"}
+#: Where images without a result come, by the ordering: last.
+LAST = {"probability": 2.0, "-probability": -1.0}
 
 
 class FilteredList(ListAPIView):
@@ -64,55 +34,73 @@ class FilteredList(ListAPIView):
     #: Whether all rows have the same owner.
     one_owner = False
 
-    def filter_queryset(self, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
-        self._refuse_unknown()
-        # As a dictionary: of a form, fields that are empty would count as absent, and a filter would be dropped.
-        checked = self.filters(data=self.request.query_params.dict())
-        checked.is_valid(raise_exception=True)
-        wanted = checked.validated_data
-        self.ordering = wanted.pop("ordering", self.ordering)
-        for name, value in wanted.items():
-            # Names are stored in this form, whichever one they were sent in.
-            normalised = unicodedata.normalize("NFC", value) if isinstance(value, str) else value
-            queryset = self._narrowed(queryset, name, normalised)
-        return queryset
-
-    def paginate_queryset(self, queryset: Any) -> Any:
-        owners = permissions.visible_by_owner(identities.identify(self.request))
-        if len(owners) > 1 and not self.one_owner:
-            queryset = Merged(queryset, owners)
-        return super().paginate_queryset(queryset)
-
-    def _refuse_unknown(self) -> None:
-        known = {*self.filters().fields, *PAGING}
-        for name in self.request.query_params:
-            if name == "page":
-                raise Refused(
-                    "unknown_parameter",
-                    "Pages have no numbers any more: leave out 'page' and follow the link 'next' of each answer.",
-                )
-            if name not in known:
-                raise Refused(
-                    "unknown_parameter", f"This list knows no '{name[:50]}', only: {', '.join(sorted(known))}."
-                )
-
-    def _narrowed(self, queryset: Any, name: str, value: Any) -> Any:
-        if name == "search":
-            return queryset.search(value)
-        if name == "created_after":
-            return queryset.filter(created_at__gte=value)
-        if name == "created_before":
-            return queryset.filter(created_at__lt=value)
-        if name == "patient":
-            return queryset.filter(patient__in=_patients(value, identities.identify(self.request)))
-        if name == "status" and issubclass(self.filters, StudyFilters):
-            return queryset.with_status(value)
-        return queryset.filter(**{name: value})
+    def filter_queryset(self, queryset: Any) -> Any:
+        wanted = checked(self.filters, self.request.query_params.dict())
+        ordering = wanted.pop("ordering", self.ordering)
+        identity = identities.identify(self.request)
+        audit.record(identity, Action.LIST, queryset.model)
+        rows = narrowed(queryset, identity, wanted, one_owner=self.one_owner, ordering=ordering)
+        self.ordering = sort_key(ordering)
+        return rows
 
 
-def _patients(text: str, identity: identities.Identity) -> list[UUID]:
-    """The ids of those patients whom an identifier or an id names. Several owners can know the same identifier."""
+def sort_key(ordering: str) -> str:
+    """The column that the rows of :func:`narrowed` are sorted by, after ``-`` where the greatest comes first."""
+    return ordering.replace("probability", "place")
+
+
+def narrowed(
+    rows: OwnedQuerySet, identity: Identity, wanted: dict[str, Any], *, one_owner: bool = False, ordering: str = ""
+) -> "OwnedQuerySet | Merged":
+    """The rows of a list that suit its filters, to be read in pages.
+
+    Args:
+        rows: all that the identity may see.
+        identity: who asks.
+        wanted: values by filter, as :func:`webapp.studies.api.filters.checked` gives them, without ``ordering``.
+        one_owner: whether all rows have the same owner, as those of a study have.
+        ordering: how they will be sorted, by :func:`sort_key`.
+
+    Raises:
+        Refused: ``department_not_found``.
+    """
+    owners = [Q()] if one_owner else permissions.visible_by_owner(identity)
+    if "department" in wanted:
+        owners = [permissions.in_department(identity, wanted["department"])]
+    few = one_owner or identity.user is None or not FEW.isdisjoint(wanted)
+    if "search" in wanted:
+        ids = rows.found(wanted["search"])
+        few = few or ids is not None
+        rows = rows.search_in_order(wanted["search"]) if ids is None else rows.filter(pk__in=ids)
+    if "status" in wanted and rows.model is Study:
+        rows = rows.with_status(wanted["status"])  # type: ignore[attr-defined]  # a queryset of studies
+        wanted = {name: value for name, value in wanted.items() if name != "status"}
+    columns = {name: value for name, value in wanted.items() if name in COLUMNS}
+    if "reviewed" in wanted:
+        columns["reviewed"] = wanted["reviewed"] == "true"
+    conditions = (CONDITIONS[name](value, identity) for name, value in wanted.items() if name in CONDITIONS)
+    if ordering in LAST:
+        rows = rows.annotate(place=Coalesce(F("probability"), Value(LAST[ordering])))
+    rows = rows.filter(*conditions, **columns)
+    if rows.model is Image and not few and columns.keys() & {*FACETS, "label"}:
+        return Merged(rows, owners, combinations(columns))
+    return Merged(rows, owners) if len(owners) > 1 else rows.filter(*owners)
+
+
+def _of_patient(text: str, identity: Identity) -> Q:
+    """Of those patients whom an identifier or an id names. Several owners can know the same identifier."""
     named = Q(identifier=text)
     with suppress(ValueError):
         named |= Q(pk=UUID(text))
-    return list(Patient.objects.visible_to(identity).filter(named).values_list("pk", flat=True))
+    return Q(patient__in=list(Patient.objects.visible_to(identity).filter(named).values_list("pk", flat=True)))
+
+
+#: Filters by the value of a column of the same name, and others by the condition that they make.
+COLUMNS = {"status", "group", "label", "priority", "source", "study"}
+CONDITIONS: dict[str, Callable[[Any, Identity], Q]] = {
+    "created_after": lambda moment, _: Q(created_at__gte=moment),
+    "created_before": lambda moment, _: Q(created_at__lt=moment),
+    # The first half is the condition of an index.
+    "warning": lambda code, _: Q(warning_codes__gt="", warning_codes__contains=f" {code} "),
+    "patient": _of_patient,
+}

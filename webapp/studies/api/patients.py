@@ -14,7 +14,8 @@ from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.studies.access import visible_patient
 from webapp.studies.api import serializers
-from webapp.studies.api.lists import FilteredList, PatientFilters
+from webapp.studies.api.filters import PatientFilters
+from webapp.studies.api.lists import FilteredList
 from webapp.studies.api.pictures import TOKEN
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.models import Patient

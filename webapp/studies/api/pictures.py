@@ -1,6 +1,7 @@
 """An image's pictures: its preview, the model's input, and the map."""
 
 import hashlib
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -47,12 +48,20 @@ class ImageHeatmap(APIView):
         parameters=[TOKEN],
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        image = _image(request, pk)
-        values, region = (bytes(image.result.heatmap), image.result.region) if image.result else (b"", [])
-        if not values or not image.width or not image.height:
-            raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
-        return responses.cached(
-            request,
-            hashlib.sha256(values + repr(region).encode()).hexdigest(),
-            lambda: HttpResponse(heatmaps.png(values, image.width, image.height, region), content_type="image/png"),
-        )
+        return heatmap(request, _image(request, pk))
+
+
+def heatmap(request: Any, image: Image) -> HttpResponseBase:
+    """An image's map as an answer to Django's or REST Framework's request.
+
+    Raises:
+        Refused: ``no_heatmap``.
+    """
+    values, region = (bytes(image.result.heatmap), image.result.region) if image.result else (b"", [])
+    if not values or not (width := image.width) or not (height := image.height):
+        raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
+    return responses.cached(
+        request,
+        hashlib.sha256(values + repr(region).encode()).hexdigest(),
+        lambda: HttpResponse(heatmaps.png(values, width, height, region), content_type="image/png"),
+    )

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from webapp.studies.api import patients, pictures, predict, results, views
+from webapp.studies.api import actions, patients, pictures, predict, results, views
 
 urlpatterns = [
     path("api/v1/images/", views.Images.as_view(), name="api-images"),
     path("api/v1/images/<uuid:pk>/", views.ImageDetail.as_view(), name="api-image"),
-    path("api/v1/images/<uuid:pk>/cancel/", views.ImageCancel.as_view(), name="api-image-cancel"),
+    path("api/v1/images/<uuid:pk>/cancel/", actions.ImageCancel.as_view(), name="api-image-cancel"),
+    path("api/v1/images/<uuid:pk>/retry/", actions.ImageRetry.as_view(), name="api-image-retry"),
     path("api/v1/images/<uuid:pk>/preview/", pictures.ImageFile.as_view(kind="preview"), name="api-image-preview"),
     path("api/v1/images/<uuid:pk>/input/", pictures.ImageFile.as_view(kind="input"), name="api-image-input"),
     path("api/v1/images/<uuid:pk>/heatmap.png", pictures.ImageHeatmap.as_view(), name="api-image-heatmap"),
@@ -16,7 +17,8 @@ urlpatterns = [
     path("api/v1/studies/<uuid:pk>/images/", views.StudyImages.as_view(), name="api-study-images"),
     path("api/v1/studies/<uuid:pk>/results.csv", results.StudyTable.as_view(), name="api-study-results"),
     path("api/v1/studies/<uuid:pk>/results.jsonl", results.StudyLines.as_view(), name="api-study-results-lines"),
-    path("api/v1/studies/<uuid:pk>/cancel/", views.StudyCancel.as_view(), name="api-study-cancel"),
+    path("api/v1/studies/<uuid:pk>/cancel/", actions.StudyCancel.as_view(), name="api-study-cancel"),
+    path("api/v1/studies/<uuid:pk>/retry/", actions.StudyRetry.as_view(), name="api-study-retry"),
     path("api/v1/patients/", patients.Patients.as_view(), name="api-patients"),
     path("api/v1/patients/<uuid:pk>/", patients.PatientDetail.as_view(), name="api-patient"),
     path("api/v1/patients/<uuid:pk>/merge/", patients.PatientMerge.as_view(), name="api-patient-merge"),

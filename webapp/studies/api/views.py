@@ -16,14 +16,14 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.http.long_polling import hold, may_wait
-from webapp.refusals import Refused
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api import serializers
-from webapp.studies.api.lists import FilteredList, ImageFilters, StudyFilters
+from webapp.studies.api.filters import ImageFilters, StudyFilters, StudyImageFilters
+from webapp.studies.api.lists import FilteredList
 from webapp.studies.api.once import KEY, once
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.models import Image, Study
-from webapp.studies.services import cancellation, deletion, uploads
+from webapp.studies.services import changing, deletion, uploads
 from webapp.studies.states import study_states
 from webapp.studies.waiting import until_final
 
@@ -102,22 +102,22 @@ class ImageDetail(APIView):
         held = hold(request, partial(until_final, Image, pk)) if may_wait(request) and not image.is_final else None
         return held or Response(serializers.ImageSerializer(image, context={"request": request}).data)
 
+    @extend_schema(
+        request=serializers.ImageChangesSerializer, responses={200: serializers.ImageSerializer}, parameters=[TOKEN]
+    )
+    def patch(self, request: Request, pk: UUID) -> Response:
+        """Change an image's patient, or its priority as long as it waits."""
+        image = _image(request, pk, permissions.may_change)
+        changes = serializers.ImageChangesSerializer(data=request.data)
+        changes.is_valid(raise_exception=True)
+        changing.change_image(identities.identify(request), image, **changes.validated_data)
+        return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
+
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete an image with its result, its reviews and its files."""
         deletion.delete_image(_image(request, pk, permissions.may_delete))
         return Response(status=204)
-
-
-class ImageCancel(APIView):
-    """Cancel an image that has no result yet."""
-
-    @extend_schema(request=None, responses={200: serializers.ImageSerializer}, parameters=[TOKEN])
-    def post(self, request: Request, pk: UUID) -> Response:
-        image = _image(request, pk, permissions.may_cancel)
-        if not cancellation.cancel_image(image):
-            raise Refused("already_finished", "This image has already come to an end.")
-        return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
 
 
 @extend_schema_view(get=extend_schema(parameters=[StudyFilters, TOKEN]))
@@ -170,6 +170,17 @@ class StudyDetail(APIView):
             held = hold(request, partial(until_final, Study, pk))
         return held or Response(serializers.StudySerializer(study, context={"request": request}).data)
 
+    @extend_schema(
+        request=serializers.StudyChangesSerializer, responses={200: serializers.StudySerializer}, parameters=[TOKEN]
+    )
+    def patch(self, request: Request, pk: UUID) -> Response:
+        """Change a study's name or patient."""
+        study = _study(request, pk, permissions.may_change)
+        changes = serializers.StudyChangesSerializer(data=request.data)
+        changes.is_valid(raise_exception=True)
+        changing.change_study(identities.identify(request), study, **changes.validated_data)
+        return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
+
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a study with all its images, their results, reviews and files."""
@@ -177,13 +188,14 @@ class StudyDetail(APIView):
         return Response(status=204)
 
 
+@extend_schema_view(get=extend_schema(parameters=[StudyImageFilters, TOKEN]))
 class StudyImages(FilteredList):
     """A study's images, in the order of their upload; upload more of them."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser,)
     serializer_class = serializers.ImageSerializer
-    filters = ImageFilters
+    filters = StudyImageFilters
     ordering = "created_at"
     one_owner = True
     queryset = Image.objects.none()
@@ -208,12 +220,3 @@ class StudyImages(FilteredList):
         )
         study = once(request, identity, given, make)
         return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)
-
-
-class StudyCancel(APIView):
-    """Cancel all of a study's images that have no result yet."""
-
-    @extend_schema(request=None, responses={200: serializers.StudySerializer}, parameters=[TOKEN])
-    def post(self, request: Request, pk: UUID) -> Response:
-        cancellation.cancel_study(_study(request, pk, permissions.may_cancel))
-        return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)

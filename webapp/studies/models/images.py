@@ -6,9 +6,9 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from webapp.studies.choices import FINAL, Priority, ReadingState, Status, View
+from webapp.studies.choices import FINAL, Priority, ReadingState, ResultGroup, Status, View
 from webapp.studies.models.archives import Archive, RequestIdMixin
-from webapp.studies.models.indexes import lists_by
+from webapp.studies.models.indexes import filtered_lists, lists_by
 from webapp.studies.models.studies import Patient, Study
 from webapp.studies.ownership import Sent, once_for_each_owner
 from webapp.studies.querysets import (
@@ -56,6 +56,16 @@ class Image(Sent, RequestIdMixin):
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
 
+    # What lists are narrowed and sorted by, written together with the primary reading's result. Columns that a release
+    # adds have the database's own default, see RequestIdMixin.
+    group = models.CharField(max_length=10, choices=ResultGroup, blank=True, default="", db_default="")
+    label = models.CharField(max_length=100, blank=True, default="", db_default="", help_text="empty where unusable")
+    probability = models.FloatField(null=True, blank=True, help_text="of pneumonia; null where unusable")
+    warning_codes = models.CharField(
+        max_length=255, blank=True, default="", db_default="", help_text="a blank before and after each"
+    )
+    reviewed = models.BooleanField(default=False, db_default=False, help_text="whether a reader has given a verdict")
+
     objects = ImageQuerySet.as_manager()
 
     class Meta(Sent.Meta):
@@ -66,7 +76,8 @@ class Image(Sent, RequestIdMixin):
         ]
         indexes = [
             models.Index(fields=["status", "dispatched_at"]),
-            models.Index(fields=["study", "status"]),
+            # Its second half is for counts of a study's results.
+            models.Index(fields=["study", "status", "group"]),
             models.Index(fields=["owner", "-created_at"]),
             models.Index(fields=["guest", "-created_at"]),
             models.Index(fields=["department", "-created_at"]),
@@ -81,6 +92,7 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["status", "-created_at", "-id"], name="studies_image_status_list"),
             models.Index(fields=["study", "created_at", "id"], name="studies_image_study_list"),
             *lists_by("filename", "studies_image"),
+            *filtered_lists("studies_image"),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """Where images come to their end, whatever the stage, and studies with them."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -18,7 +19,7 @@ STUDY_FINISHED = "study.finished"
 ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
 
 
-def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "") -> int:
+def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "", **found: Any) -> int:
     """Give images their final status, those that have none yet, and announce the studies that this finishes.
 
     Call it in the transaction that decides the end. An image that is stored with its end, such as a file of a study
@@ -29,6 +30,7 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "")
         status: one of :data:`webapp.studies.choices.FINAL`.
         code: of the failure.
         detail: its sentence.
+        found: what else to write into the images, by column.
 
     Returns:
         How many images ended.
@@ -36,7 +38,9 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "")
     waiting = images.filter(status__in=WAITING)
     studies = waiting.filter(study__isnull=False).order_by().values_list("study_id", flat=True).distinct()
     touched = list(studies)
-    ended = waiting.update(status=status, error_code=code, error_detail=detail[:500], finished_at=timezone.now())
+    ended = waiting.update(
+        status=status, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), **found
+    )
     study_progressed(touched)
     return ended
 
@@ -65,7 +69,7 @@ def study_progressed(study_ids: Iterable[UUID]) -> None:
 
 
 def _key(study_id: UUID) -> str | None:
-    """Name this finishing: the same for the same images and ZIPs, another once some were added.
+    """Name this finishing: the same for the same images and ZIPs, another once some were added or read again.
 
     Returns:
         None where images or ZIPs that wait were added just now. One query counts both all of them and those that wait:
@@ -75,9 +79,9 @@ def _key(study_id: UUID) -> str | None:
         number=Count("pk"), waiting=Count("pk", filter=~Q(state__in=ENDED))
     )
     images = Image.objects.filter(study=study_id).aggregate(
-        number=Count("pk"), newest=Max("created_at"), waiting=Count("pk", filter=Q(status__in=WAITING))
+        number=Count("pk"), latest=Max("finished_at"), waiting=Count("pk", filter=Q(status__in=WAITING))
     )
     if images["waiting"] or archives["waiting"]:
         return None
-    newest = f"{images['newest'].timestamp():.6f}" if images["newest"] else "none"
-    return f"{STUDY_FINISHED}:{study_id}:{images['number']}:{archives['number']}:{newest}"
+    latest = f"{images['latest'].timestamp():.6f}" if images["latest"] else "none"
+    return f"{STUDY_FINISHED}:{study_id}:{images['number']}:{archives['number']}:{latest}"

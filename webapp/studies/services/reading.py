@@ -17,6 +17,7 @@ from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading
 from webapp.studies.services.completion import finish
 from webapp.studies.services.failures import CRASHED, log_each
+from webapp.studies.services.list_columns import list_columns
 from webapp.studies.transactions import atomically
 
 
@@ -132,7 +133,8 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
         **{name: ByImage(Reading, name, values) for name, values in columns.items()},
     )
     if written:
-        finish(_images_of(_ended(token, ids, ReadingState.SUCCEEDED), ids), Status.SUCCEEDED)
+        images = _images_of(_ended(token, ids, ReadingState.SUCCEEDED), ids)
+        finish(images, Status.SUCCEEDED, **list_columns(results, columns["group"]))
     return written
 
 

@@ -8,11 +8,13 @@ from webapp.studies.api.serializers.images import (
     TimingsSerializer,
 )
 from webapp.studies.api.serializers.requests import (
+    ImageChangesSerializer,
     MergeSerializer,
     MoreFilesSerializer,
     NewPatientSerializer,
     PatientFieldsSerializer,
     PredictSerializer,
+    StudyChangesSerializer,
     StudyUploadSerializer,
     UploadSerializer,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "ArchiveErrorSerializer",
     "DuplicateSerializer",
     "ErrorSerializer",
+    "ImageChangesSerializer",
     "ImageSerializer",
     "MergeSerializer",
     "MoreFilesSerializer",
@@ -46,6 +49,7 @@ __all__ = [
     "PredictSerializer",
     "PredictionAnswerSerializer",
     "ReadingSerializer",
+    "StudyChangesSerializer",
     "StudyListSerializer",
     "StudySerializer",
     "StudyUploadSerializer",

@@ -66,8 +66,9 @@ class ImageSerializer(serializers.ModelSerializer):
         model = Image
         fields: tuple[str, ...] = (
             "id", "url", "page_url", "status", "filename", "patient", "age", "view", "comment", "department",
-            "priority", "study", "label", "probability", "threshold", "operating_point", "result_group", "reliable",
-            "warnings", "probability_normal", "model", "error", "attempts", "width", "height", "sha256", "created_at",
+            "priority", "source", "study", "label", "probability", "threshold", "operating_point", "result_group",
+            "reliable", "warnings", "reviewed", "probability_normal", "model", "error", "attempts", "width", "height",
+            "sha256", "created_at",
             "finished_at", "timings", "preview_url", "input_url", "heatmap_url", "readings",
         )  # fmt: skip
 
@@ -89,8 +90,10 @@ class ImageSerializer(serializers.ModelSerializer):
             "comment": image.comment or None,
             "department": image.department.slug if image.department else None,
             "priority": image.priority,
+            "source": image.source,
             "study": self._link("api-study", image.study_id) if image.study_id else None,
             **result_fields(result),
+            "reviewed": image.reviewed,
             "probability_normal": result.probabilities.get("NORMAL") if result else None,
             "model": result.bundle if result else None,
             "error": {"code": image.error_code, "detail": image.error_detail} if image.error_code else None,

@@ -147,3 +147,32 @@ class MergeSerializer(serializers.Serializer):
     other = serializers.UUIDField(
         help_text="the id of the patient whose studies and images are moved, and who is deleted"
     )
+
+
+class ChangesSerializer(serializers.Serializer):
+    """What is to be changed; what is left out stays. A field that cannot be changed is an error."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping) and (unknown := [str(name) for name in data if name not in self.fields]):
+            known = " and ".join(f"'{name}'" for name in self.fields)
+            raise serializers.ValidationError({name[:50]: [f"Only {known} can be changed."] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class ImageChangesSerializer(ChangesSerializer):
+    patient = serializers.CharField(
+        required=False, max_length=128, allow_blank=True, help_text="an identifier; empty for no patient"
+    )
+    priority = serializers.ChoiceField(
+        choices=Priority.choices, required=False, help_text="as long as the image waits to be read"
+    )
+
+
+class StudyChangesSerializer(ChangesSerializer):
+    name = serializers.CharField(required=False, max_length=255, allow_blank=True)
+    patient = serializers.CharField(
+        required=False,
+        max_length=128,
+        allow_blank=True,
+        help_text="an identifier; empty for no patient. Images of the study that have another patient keep them",
+    )

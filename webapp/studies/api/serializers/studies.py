@@ -59,7 +59,7 @@ class StudySerializer(serializers.ModelSerializer):
         model = Study
         list_serializer_class = StudyListSerializer
         fields: tuple[str, ...] = (
-            "id", "url", "page_url", "name", "patient", "department", "status", "total", "counts",
+            "id", "url", "page_url", "name", "patient", "department", "source", "status", "total", "counts",
             "eta_seconds", "errors", "manifest", "images_url", "results_url", "created_at",
         )  # fmt: skip
 

@@ -6,8 +6,7 @@ prepared anew, and the indexes are made at the end.
 
 import random
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,14 +19,17 @@ from django.db.models import Model
 from django.utils import timezone
 
 from webapp.departments.models import Department, Membership, Role
-from webapp.studies.choices import Priority, ReadingState, ResultGroup, Status
+from webapp.studies.choices import FINAL, Priority, ReadingState, ResultGroup, Status, WarningCode
+from webapp.studies.management.bulk import Table, without_indexes
 from webapp.studies.models import Image, Patient, Reading, Study
 
 #: Shares of images by status; the rest has its result. Those that wait are the newest.
 WAITING, FAILED, CANCELLED = 0.002, 0.02, 0.005
-#: The shares of guests' studies, which are recent, of the department's, and of those of the busiest person.
-GUESTS, DEPARTMENT, BUSIEST = 0.01, 0.2, 0.5
-PERSONS = 20
+#: The shares of guests' studies, which are recent, of departments', and of those the largest one's and the busiest
+#: person's.
+GUESTS, DEPARTMENTS, LARGEST, BUSIEST = 0.01, 0.4, 0.4, 0.5
+#: Shares of images that somebody waits for, and of results that are unusable, have a warning, and are reviewed.
+INTERACTIVE, UNUSABLE, WARNED, REVIEWED = 0.1, 0.01, 0.03, 0.3
 LARGE_STUDY = 5000
 SPAN = timedelta(days=365)
 CHUNK = 5000
@@ -35,6 +37,8 @@ CHUNK = 5000
 
 #: The operating points of the model that the made-up results are of.
 BALANCED, SCREENING = 0.8598, 0.2311
+#: The columns of an image that repeat its result.
+RESULT = ("group", "label", "probability", "warning_codes", "reviewed")
 
 
 class Command(BaseCommand):
@@ -43,23 +47,27 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--images", type=int, default=10_000)
         parser.add_argument("--studies", type=int, default=1_000)
+        parser.add_argument("--people", type=int, default=20)
+        parser.add_argument("--departments", type=int, default=1)
         parser.add_argument("--seed", type=int, default=1)
 
-    def handle(self, *args: Any, images: int, studies: int, seed: int, **options: Any) -> None:
+    def handle(
+        self, *args: Any, images: int, studies: int, people: int, departments: int, seed: int, **options: Any
+    ) -> None:
         if settings.ENVIRONMENT == "production":
             raise CommandError("This is a production service: made-up patients do not belong here.")
         if Image.objects.exists() or Study.objects.exists():
             raise CommandError("The database has images already; give an empty one.")
-        if studies < 1:
-            raise CommandError("At least one study is needed.")
-        with _without_indexes(Image, Study, Patient), connection.constraint_checks_disabled():
-            Seeder(random.Random(seed)).fill(images, studies)
+        if studies < 1 or people < 3 or departments < 1:
+            raise CommandError("At least one study, three people and a department are needed.")
+        with without_indexes(Image, Study, Patient), connection.constraint_checks_disabled():
+            Seeder(random.Random(seed), people, departments).fill(images, studies)
         with connection.cursor() as cursor:
             models: tuple[type[Model], ...] = (Image, Study, Patient, Reading)
             for model in models:
                 table = connection.ops.quote_name(model._meta.db_table)
                 cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
-        self.stdout.write(f"made {images} images in {studies} studies; user names are seed-0 to seed-{PERSONS - 1}")
+        self.stdout.write(f"made {images} images in {studies} studies; user names are seed-0 to seed-{people - 1}")
 
 
 class Owned(NamedTuple):
@@ -71,43 +79,34 @@ class Owned(NamedTuple):
     department: UUID | None = None
 
 
-class Table:
-    """Inserts rows that differ from a template in some fields only."""
+class Result(NamedTuple):
+    """What a model might have found."""
 
-    def __init__(self, template: Model, *fields: str, omit: str = "") -> None:
-        meta = template._meta
-        columns = [field for field in meta.local_concrete_fields if field.name != omit]
-        quote = connection.ops.quote_name
-        names = ", ".join(quote(str(field.column)) for field in columns)
-        self.sql = f"INSERT INTO {quote(meta.db_table)} ({names}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608
-        self.values = [field.get_db_prep_save(field.value_from_object(template), connection) for field in columns]
-        self.fields = [(columns.index(field), field) for field in map(meta.get_field, fields)]  # type: ignore[arg-type]
-
-    def row(self, *values: Any) -> list[Any]:
-        row = self.values.copy()
-        for (place, field), value in zip(self.fields, values, strict=True):
-            row[place] = field.get_db_prep_save(value, connection)  # type: ignore[union-attr]
-        return row
-
-    def insert(self, rows: Sequence[Sequence[Any]]) -> None:
-        if rows:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.executemany(self.sql, rows)
+    group: ResultGroup
+    label: str
+    probability: float
+    code: str
 
 
 class Seeder:
-    def __init__(self, draw: random.Random) -> None:
+    def __init__(self, draw: random.Random, people: int, departments: int) -> None:
         self.draw = draw
         self.now = timezone.now()
+        made = User.objects.bulk_create(User(username=f"seed-{n}") for n in range(people))
+        self.persons = [person.pk for person in made]
+        names = ["seed", *(f"seed-{n}" for n in range(1, departments))]
+        units = Department.objects.bulk_create(Department(name=name.title(), slug=name) for name in names)
+        self.departments = [department.pk for department in units]
+        # The busiest person is a member of several, among them the largest; the third one is a member of none.
+        belong = [(0, place) for place in range(min(3, departments))] + [(1, 0)]
+        belong += [(n, n % departments) for n in range(3, people)]
+        members = (
+            Membership(user_id=self.persons[n], department_id=self.departments[place], role=Role.UPLOADER)
+            for n, place in belong
+        )
+        Membership.objects.bulk_create(members)
 
     def fill(self, images: int, studies: int) -> None:
-        persons = [User(username=f"seed-{n}") for n in range(PERSONS)]
-        self.persons = [person.pk for person in User.objects.bulk_create(persons)]
-        department = Department.objects.create(name="Seed", slug="seed")
-        self.department = department.pk
-        # The busiest person is a member, and one who has less.
-        members = [Membership(department=department, user_id=pk, role=Role.UPLOADER) for pk in self.persons[:2]]
-        Membership.objects.bulk_create(members)
         self.studies = [self._study(index / studies) for index in range(studies)]
         patients = Table(Patient(), "id", *Owned._fields, "identifier")
         patients.insert([patients.row(pk, *owner, f"PAT-{n:07}") for n, (_, pk, owner) in enumerate(self.studies)])
@@ -118,7 +117,7 @@ class Seeder:
         self.tables = {status: self._images(status) for status in Status}
         self.readings = {
             ReadingState.SUCCEEDED: self._readings(
-                ReadingState.SUCCEEDED, "probability", "probabilities", "label", "group", "finished_at",
+                ReadingState.SUCCEEDED, "probability", "probabilities", "label", "group", "warnings", "finished_at",
                 claimed_at=self.now, threshold=BALANCED, operating_point="balanced", batch_size=16, seconds=1.0,
                 operating_points={"balanced": BALANCED, "screening": SCREENING}, heatmap=self.draw.randbytes(196),
             ),
@@ -133,10 +132,14 @@ class Seeder:
             created = self.now - timedelta(hours=20) * ((1 - place) / GUESTS)
             return self._uuid(), self._uuid(), Owned(created, guest=self._uuid())
         created = self.now - timedelta(days=1) - SPAN * (1 - place)
-        if self.draw.random() < DEPARTMENT:
-            return self._uuid(), self._uuid(), Owned(created, department=self.department)
-        person = 0 if self.draw.random() < BUSIEST else self.draw.randrange(PERSONS)
-        return self._uuid(), self._uuid(), Owned(created, owner=self.persons[person])
+        if self.draw.random() < DEPARTMENTS:
+            unit = self._one_of(self.departments, LARGEST)
+            return self._uuid(), self._uuid(), Owned(created, department=unit)
+        return self._uuid(), self._uuid(), Owned(created, owner=self._one_of(self.persons, BUSIEST))
+
+    def _one_of(self, ids: list[Any], first: float) -> Any:
+        """One of some ids, the first of them with a share of its own."""
+        return ids[0] if self.draw.random() < first else self.draw.choice(ids)
 
     def _readings(self, state: ReadingState, *fields: str, **given: Any) -> Table:
         template = Reading(
@@ -146,16 +149,17 @@ class Seeder:
         return Table(template, "image", "input", *fields, omit="id")
 
     def _images(self, status: Status) -> Table:
-        final = status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+        final = status in FINAL
         failed = status == Status.FAILED
         template = Image(
-            status=status, size=300_000, sha256="0" * 64, width=1300, height=1000, priority=Priority.BULK,
-            dispatched_at=self.now, ingest_started_at=self.now,
+            status=status, size=300_000, sha256="0" * 64, width=1300, height=1000, dispatched_at=self.now,
+            ingest_started_at=self.now,
             error_code="image_truncated" if failed else "", error_detail="The file is cut off." if failed else "",
         )  # fmt: skip
         return Table(
-            template, "id", *Owned._fields, "study", "patient", "filename", "file", "preview",
+            template, "id", *Owned._fields, "study", "patient", "filename", "file", "preview", "priority",
             *(["finished_at"] if final else []),
+            *(RESULT if status == Status.SUCCEEDED else []),
         )  # fmt: skip
 
     def _insert(self, indexes: Iterable[int], images: int) -> None:
@@ -171,29 +175,42 @@ class Seeder:
             status, pk = self._status(place), self._uuid()
             file = f"uploads/{pk.hex[:2]}/{pk}.jpg"
             table = self.tables[status]
-            finished = (created,) * (len(table.fields) - 10)
-            rows[status].append(
-                table.row(pk, created, *owned[1:], study, patient, f"IM-{index:07}.jpeg", file, file, *finished)
-            )
+            priority = Priority.INTERACTIVE if self.draw.random() < INTERACTIVE else Priority.BULK
+            row = [pk, created, *owned[1:], study, patient, f"IM-{index:07}.jpeg", file, file, priority]
             made = f"inputs/{pk.hex[:2]}/{pk}.vgg16-pneumonia-1.2.0.png"
             if status == Status.READY:
                 readings[ReadingState.READY].append(self.readings[ReadingState.READY].row(pk, made))
             elif status == Status.SUCCEEDED:
-                readings[ReadingState.SUCCEEDED].append(self._result(pk, made, created))
+                result = self._result()
+                readings[ReadingState.SUCCEEDED].append(self._reading(pk, made, created, result))
+                shown = ("", None) if result.group == ResultGroup.UNUSABLE else (result.label, result.probability)
+                code = f" {result.code} " if result.code else ""
+                row += [created, result.group, *shown, code, self.draw.random() < REVIEWED]
+            elif status in FINAL:
+                row.append(created)
+            rows[status].append(table.row(*row))
         with transaction.atomic():
             for status, chunk in rows.items():
                 self.tables[status].insert(chunk)
             for state, chunk in readings.items():
                 self.readings[state].insert(chunk)
 
-    def _result(self, pk: UUID, made: str, finished: datetime) -> list[Any]:
-        probability = self.draw.random()
+    def _result(self) -> Result:
+        drawn, probability = self.draw.random(), self.draw.random()
         label = "PNEUMONIA" if probability >= BALANCED else "NORMAL"
+        if drawn < UNUSABLE:
+            return Result(ResultGroup.UNUSABLE, label, probability, WarningCode.NOT_CHEST_XRAY)
         group = ResultGroup.POSITIVE if probability >= BALANCED else ResultGroup.UNCLEAR
         if probability < SCREENING:
             group = ResultGroup.NEGATIVE
+        code = self.draw.choice((WarningCode.BORDERS_REMOVED, WarningCode.END_MISSING)) if drawn < WARNED else ""
+        return Result(group, label, probability, code)
+
+    def _reading(self, pk: UUID, made: str, finished: datetime, result: Result) -> list[Any]:
+        probabilities = {"NORMAL": 1 - result.probability, "PNEUMONIA": result.probability}
+        warnings = [{"code": result.code, "detail": "It is made up."}] if result.code else []
         return self.readings[ReadingState.SUCCEEDED].row(
-            pk, made, probability, {"NORMAL": 1 - probability, "PNEUMONIA": probability}, label, group, finished
+            pk, made, result.probability, probabilities, result.label, result.group, warnings, finished
         )
 
     def _status(self, place: float) -> Status:
@@ -206,22 +223,3 @@ class Seeder:
 
     def _uuid(self) -> UUID:
         return UUID(int=self.draw.getrandbits(128), version=4)
-
-
-@contextmanager
-def _without_indexes(*models: type[Model]) -> Iterator[None]:
-    """Make the indexes of tables after their rows."""
-    if connection.vendor == "mysql":
-        yield  # an index can be the one that a foreign key needs
-        return
-    indexes = [(model, index) for model in models for index in model._meta.indexes]
-    with connection.schema_editor() as editor:
-        for model, index in indexes:
-            editor.remove_index(model, index)
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA cache_size=-400000")
-    yield
-    with connection.schema_editor() as editor:
-        for model, index in indexes:
-            editor.add_index(model, index)

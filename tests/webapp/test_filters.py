@@ -1,0 +1,271 @@
+"""The filters of lists: each value of each, alone and together, and the orders."""
+
+from importlib import import_module
+from itertools import combinations
+from types import SimpleNamespace
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.test.utils import CaptureQueriesContext
+
+from ml.inference import novelty
+from ml.pictures import warnings as of_pictures
+from tests.webapp.conftest import MODEL, claim, make_reading, result
+from webapp.reviews import services as reviews
+from webapp.studies.choices import COMBINATIONS, Priority, ResultGroup, Status, WarningCode
+from webapp.studies.models import Image, Patient, Study
+from webapp.studies.services import reading
+
+IMAGES, STUDIES = "/api/v1/images/", "/api/v1/studies/"
+
+
+def ids(client, url, **params):
+    answer = client.get(url, params)
+    assert answer.status_code == 200, answer.content
+    return [row["id"] for row in answer.json()["results"]]
+
+
+def warning(code):
+    return {"code": code, "detail": "As it is."}
+
+
+@pytest.fixture
+def members(user, make_department):
+    return [make_department("radiology", manager=user), make_department("icu", reader=user)]
+
+
+@pytest.fixture
+def various(user, members, make_image, read):
+    """Images of three owners that differ in everything that they can be told apart by, as the services leave them."""
+    owners = [{"owner": user}, *({"department": department} for department in members)]
+    patient = Patient.objects.create(owner=user, identifier="P")
+    study = Study.objects.create(owner=user, name="ward")
+    made = []
+    for number, probability in enumerate((0.9, 0.6, 0.3, 0.1, 0.95, 0.99)):
+        image = make_image(**owners[number % 3], priority=Priority.BULK if number % 2 else Priority.INTERACTIVE)
+        codes = {0: ["end_missing"], 4: ["not_chest_xray", "metadata_ignored"]}.get(number, [])
+        read(image, pneumonia=probability, warnings=[warning(code) for code in codes])
+        made.append(image)
+    for number, status in enumerate((Status.QUEUED, Status.FAILED, Status.CANCELLED, Status.READY)):
+        made.append(make_image(status, **owners[number % 3], priority=Priority.BULK))
+    Image.objects.filter(pk__in=[made[0].pk, made[6].pk]).update(patient=patient, study=study)
+    for image in Image.objects.filter(pk__in=[made[1].pk, made[2].pk]):
+        reviews.review(image, user, "NORMAL")
+    make_image()  # somebody else's
+    return made
+
+
+#: Filters of images, and what suits each of them as the API itself describes the image.
+FILTERS = {
+    **{f"status={status}": lambda row, status=status: row["status"] == status for status in Status.values},
+    **{f"group={group}": lambda row, group=group: row["result_group"] == group for group in ResultGroup.values},
+    **{f"label={label}": lambda row, label=label: row["label"] == label for label in ("NORMAL", "PNEUMONIA")},
+    **{
+        f"warning={code}": lambda row, code=code: code in [one["code"] for one in row["warnings"]]
+        for code in WarningCode.values
+    },
+    **{f"priority={value}": lambda row, value=value: row["priority"] == value for value in Priority.values},
+    "reviewed=true": lambda row: row["reviewed"],
+    "reviewed=false": lambda row: not row["reviewed"],
+    "department=icu": lambda row: row["department"] == "icu",
+    "department=radiology": lambda row: row["department"] == "radiology",
+    "source=upload": lambda row: row["source"] == "upload",
+    "patient=P": lambda row: row["patient"] == "P",
+    "search=chest": lambda row: row["filename"].startswith("chest"),
+}
+
+
+def test_each_filter_and_each_two_of_them_find_what_suits_them(user_client, various):
+    whole = user_client.get(IMAGES).json()["results"]
+    assert len(whole) == len(various)
+    for name, suits in FILTERS.items():
+        if name not in ("warning=photograph_of_film", "warning=age_outside_training", "warning=view_not_frontal",
+                        "warning=borders_removed", "status=running"):  # fmt: skip
+            assert any(map(suits, whole)), name
+    for chosen in [(name,) for name in FILTERS] + list(combinations(FILTERS, 2)):
+        if len({one.split("=")[0] for one in chosen}) < len(chosen):
+            continue
+        found = ids(user_client, IMAGES, **dict(one.split("=") for one in chosen))
+        assert found == [row["id"] for row in whole if all(FILTERS[one](row) for one in chosen)], chosen
+
+
+def test_an_administrator_finds_among_all(staff_client, various):
+    whole = staff_client.get(IMAGES).json()["results"]
+    assert len(whole) == len(various) + 1
+    for name, suits in FILTERS.items():
+        if name != "patient=P":
+            assert ids(staff_client, IMAGES, **dict([name.split("=")])) == [row["id"] for row in whole if suits(row)]
+
+
+@pytest.mark.parametrize("parts", [3, 400])
+def test_a_narrowed_list_comes_in_pages_and_both_orders(user_client, various, monkeypatch, parts):
+    monkeypatch.setattr("webapp.http.pagination.MOST_PARTS", parts)
+    whole = [row["id"] for row in user_client.get(IMAGES).json()["results"] if not row["reviewed"]]
+    for ordering in ("-created_at", "created_at"):
+        seen, url = [], f"{IMAGES}?reviewed=false&page_size=3&ordering={ordering}"
+        while url:
+            page = user_client.get(url).json()
+            seen += [row["id"] for row in page["results"]]
+            url = page["next"]
+        assert seen == (whole if ordering == "-created_at" else whole[::-1])
+
+
+def test_a_guests_list_is_narrowed(client, new_client, make_image, read):
+    client.upload()
+    image = Image.objects.get()
+    read(image, pneumonia=0.9)
+    assert ids(client, IMAGES, group="positive", reviewed="false") == [str(image.pk)]
+    assert ids(client, IMAGES, group="negative") == []
+    assert ids(new_client(), IMAGES, group="positive") == []
+
+
+def test_every_combination_of_what_lists_are_indexed_by_is_known(various):
+    columns = ("status", "group", "priority", "reviewed")
+    there = [dict(zip(columns, row, strict=True)) for row in Image.objects.values_list(*columns)]
+    assert all(one in COMBINATIONS for one in there)
+    assert len(there) == 11
+
+
+def test_every_warning_of_the_model_can_be_asked_for():
+    given = [value["code"] for value in vars(of_pictures).values() if isinstance(value, dict) and "code" in value]
+    assert len(given) >= 2
+    assert {novelty.CODE, *given} <= set(WarningCode.values)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["group=bad", "label=normal", "warning=heat", "reviewed=1", "priority=high", "source=fax", "status=done", "group=",
+     "warning=", "reviewed=", "department=", "ordering=probability"],
+)  # fmt: skip
+def test_a_value_that_there_is_not_is_an_error(user_client, problem, query):
+    problem(user_client.get(f"{IMAGES}?{query}"), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("query", ["group=positive", "label=NORMAL", "reviewed=true", "warning=end_missing"])
+def test_studies_have_no_filter_of_images(user_client, problem, query):
+    problem(user_client.get(f"{STUDIES}?{query}"), 400, "unknown_parameter")
+
+
+@pytest.mark.parametrize("url", [IMAGES, STUDIES, "/api/v1/patients/"])
+def test_a_department_that_one_does_not_know_is_not_found(user_client, client, make_department, problem, url):
+    make_department("secret")
+    for by in (user_client, client):
+        problem(by.get(f"{url}?department=secret"), 404, "department_not_found")
+        problem(by.get(f"{url}?department=none"), 404, "department_not_found")
+
+
+def test_studies_are_found_by_department_and_source(user_client, user, members):
+    own, other = Study.objects.create(owner=user), Study.objects.create(department=members[1])
+    assert ids(user_client, STUDIES, department="icu") == [str(other.pk)]
+    assert ids(user_client, STUDIES, department="radiology") == []
+    assert ids(user_client, STUDIES, source="upload") == [str(other.pk), str(own.pk)]
+
+
+# --- a study --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_study(user, make_study, read):
+    study = make_study(*[Status.QUEUED] * 6, Status.FAILED, owner=user)
+    images = list(study.images.order_by("created_at"))
+    for image, probability in zip(images, (0.1, 0.95, 0.3, 0.3, 0.9, 0.97), strict=False):
+        unusable = [warning("not_chest_xray")] if probability == 0.97 else []
+        read(image, pneumonia=probability, warnings=unusable)
+    return study, images
+
+
+@pytest.mark.parametrize("ordering", ["probability", "-probability"])
+@pytest.mark.parametrize("size", [2, 3, 50])
+def test_a_study_is_sorted_by_probability_over_pages(user_client, of_study, ordering, size):
+    study, images = of_study
+    sign = -1 if ordering.startswith("-") else 1
+    result_of = {str(image.pk): Image.objects.get(pk=image.pk).probability for image in images}
+    seen, pages, url = [], [], f"{STUDIES}{study.pk}/images/?ordering={ordering}&page_size={size}"
+    while url:
+        page = user_client.get(url).json()
+        pages.append([row["id"] for row in page["results"]])
+        seen += pages[-1]
+        url = page["next"]
+    assert sorted(seen) == sorted(result_of)
+    values = [result_of[one] for one in seen]
+    assert values[-2:] == [None, None], "an unusable image and a failed one have no result to be sorted by"
+    assert values[:-2] == sorted(values[:-2], key=lambda value: sign * value)
+    back, url = pages[-1], page["previous"]
+    while url:
+        page = user_client.get(url).json()
+        back = [row["id"] for row in page["results"]] + back
+        url = page["previous"]
+    assert back == seen
+
+
+def test_a_cursor_of_another_order_is_none(user_client, of_study, problem):
+    url = f"{STUDIES}{of_study[0].pk}/images/?page_size=2"
+    by_time, by_number = (user_client.get(f"{url}{more}").json()["next"] for more in ("", "&ordering=probability"))
+    problem(user_client.get(f"{by_time}&ordering=probability"), 400, "invalid_cursor")
+    problem(user_client.get(by_number.replace("ordering=probability", "ordering=created_at")), 400, "invalid_cursor")
+
+
+def test_a_studys_images_are_narrowed(user_client, of_study, problem):
+    study, images = of_study
+    url = f"{STUDIES}{study.pk}/images/"
+    assert ids(user_client, url, group="positive", ordering="-probability") == [str(images[n].pk) for n in (1, 4)]
+    assert ids(user_client, url, status="failed") == [str(images[6].pk)]
+    problem(user_client.get(f"{url}?study={study.pk}"), 400, "unknown_parameter")
+
+
+# --- what lists are narrowed by follows from what is done -------------------------------------------------------------
+
+
+def test_a_result_is_written_into_its_image_in_the_same_statement(make_image):
+    image = make_image(Status.READY)
+    token, _ = claim(image)
+    with CaptureQueriesContext(connection) as queries:
+        reading.succeed(token, [result(image.pk, 0.9, warnings=[warning("end_missing")])], MODEL, seconds=1)
+    assert len([one for one in queries if one["sql"].startswith('UPDATE "studies_image"')]) == 1
+    image.refresh_from_db()
+    assert (image.group, image.label, image.probability) == ("positive", "PNEUMONIA", 0.9)
+    assert image.warning_codes == " end_missing "
+    assert not image.reviewed
+
+
+def test_a_shadows_result_changes_nothing_of_its_image(make_image, read):
+    image = make_image(Status.READY)
+    make_reading(image, bundle="other-1.0.0", shadow=True)
+    token, _ = claim(image, bundle="other-1.0.0")
+    reading.succeed(token, [result(image.pk, 0.9)], MODEL, seconds=1)
+    image.refresh_from_db()
+    assert (image.status, image.group, image.probability) == (Status.READY, "", None)
+
+
+def test_a_verdict_marks_its_image(make_image, read, user):
+    image = make_image(owner=user)
+    read(image)
+    with pytest.raises(Exception, match="readers"):
+        reviews.review(Image.objects.get(), user, "NORMAL")
+    assert not Image.objects.get().reviewed
+
+
+# --- upgrading --------------------------------------------------------------------------------------------------------
+
+
+def migration(app, name):
+    """A migration's module, whatever its number."""
+    found = MigrationLoader(connection).disk_migrations
+    (one,) = [made for (label, full), made in found.items() if label == app and full.endswith(name)]
+    return import_module(one.__module__)
+
+
+@pytest.mark.parametrize("chunk", [2, 2000])
+def test_an_upgrade_writes_what_there_is(various, monkeypatch, chunk):
+    columns = ("group", "label", "probability", "warning_codes", "reviewed")
+    before = list(Image.objects.order_by("pk").values_list(*columns))
+    assert len({row[0] for row in before}) == 5
+    Image.objects.update(group="", label="", probability=None, warning_codes="", reviewed=False)
+    steps = (("studies", "_findable", "copy_results"), ("reviews", "_reviewed", "mark"))
+    for app, name, step in steps:
+        module = migration(app, name)
+        monkeypatch.setattr(module, "CHUNK", chunk)
+        getattr(module, step)(apps, SimpleNamespace(connection=connection))
+    assert list(Image.objects.order_by("pk").values_list(*columns)) == before

@@ -1,0 +1,274 @@
+"""Sharing with a colleague, and by links that expire."""
+
+import re
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tests.webapp.conftest import PASSWORD
+from webapp.accounts.identity import Identity
+from webapp.accounts.tokens import digest
+from webapp.audit.models import Action, Entry
+from webapp.retention import services as retention
+from webapp.sharing import services
+from webapp.sharing.models import Share
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Patient, Study
+from webapp.studies.services import deletion
+
+
+@pytest.fixture
+def browser(new_client, user):
+    made = new_client()
+    made.force_login(user)
+    return made
+
+
+@pytest.fixture
+def colleague(db):
+    return User.objects.create_user("grace", password=PASSWORD)
+
+
+@pytest.fixture
+def theirs(new_client, colleague):
+    made = new_client()
+    made.force_login(colleague)
+    return made
+
+
+@pytest.fixture
+def study(user, make_study, read):
+    made = make_study(Status.QUEUED, Status.FAILED, owner=user, name="ward 3")
+    Study.objects.filter(pk=made.pk).update(patient=Patient.objects.create(owner=user, identifier="P-1"))
+    image = made.images.get(filename="0.jpg")
+    Image.objects.filter(pk=image.pk).update(preview=image.file.name, width=160, height=120)
+    read(image, pneumonia=0.95, heatmap=bytes(range(196)))
+    return made
+
+
+def image_of(study):
+    return study.images.get(filename="0.jpg")
+
+
+def make_link(browser, row):
+    page = browser.post(f"{row.get_absolute_url()}share/", {"days": "7"})
+    assert page.status_code == 200
+    return re.search(r'value="http://testserver(/shared/[^"]+/)"', page.content.decode()).group(1)
+
+
+# --- with a colleague -------------------------------------------------------------------------------------------------
+
+
+def addresses(study):
+    image = image_of(study)
+    return [
+        f"/studies/{study.pk}/", f"/api/v1/studies/{study.pk}/", f"/api/v1/studies/{study.pk}/images/",
+        f"/api/v1/studies/{study.pk}/results.csv", f"/images/{image.pk}/", f"/api/v1/images/{image.pk}/",
+        f"/api/v1/images/{image.pk}/preview/", f"/api/v1/images/{image.pk}/heatmap.png",
+    ]  # fmt: skip
+
+
+def test_a_colleague_sees_a_shared_study_and_its_images_and_does_nothing_with_them(browser, theirs, study, new_client):
+    assert {theirs.get(url).status_code for url in addresses(study)} == {404}
+    assert browser.post(f"/studies/{study.pk}/share/", {"username": "grace"}).status_code == 302
+    assert {theirs.get(url).status_code for url in addresses(study)} == {200}
+    assert {new_client().get(url).status_code for url in addresses(study)} == {404}
+    assert "ward 3" in theirs.get("/shared/").content.decode()
+    image = image_of(study)
+    for row in (f"/studies/{study.pk}/", f"/images/{image.pk}/"):
+        page = theirs.get(row).content.decode()
+        for word in ("delete", "edit", "share", "cancel", "retry"):
+            assert f"{row}{word}/" not in page
+            assert theirs.post(f"{row}{word}/").status_code == 403, word
+    for url in (f"/api/v1/studies/{study.pk}/", f"/api/v1/images/{image.pk}/"):
+        assert theirs.delete(url).status_code == 403
+        assert theirs.patch(url, {"patient": ""}, content_type="application/json").status_code == 403
+    assert Study.objects.get().patient.identifier == "P-1"
+    # Lists have what is one's own, and no patient is told of.
+    assert theirs.get("/api/v1/studies/").json()["results"] == theirs.get("/api/v1/patients/").json()["results"] == []
+
+
+def test_of_a_shared_image_nothing_else_of_its_study_is_seen(browser, theirs, study):
+    image, other = image_of(study), study.images.get(filename="1.jpg")
+    browser.post(f"/images/{image.pk}/share/", {"username": "grace"})
+    page = theirs.get(f"/images/{image.pk}/")
+    assert page.status_code == 200
+    assert f"/studies/{study.pk}/" not in page.content.decode()
+    assert theirs.get(f"/images/{other.pk}/").status_code == theirs.get(f"/studies/{study.pk}/").status_code == 404
+
+
+def test_what_was_shared_can_be_taken_back(browser, theirs, study):
+    page = f"/studies/{study.pk}/share/"
+    browser.post(page, {"username": "grace"})
+    browser.post(page, {"username": "grace"})
+    share = Share.objects.get()
+    assert "grace" in browser.get(page).content.decode()
+    browser.post(page, {"end": str(share.pk)})
+    assert not Share.objects.exists()
+    assert theirs.get(f"/studies/{study.pk}/").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["nobody", "ada", "", "retired"])
+def test_one_shares_with_another_active_account(browser, study, colleague, name):
+    User.objects.create_user("retired", is_active=False)
+    answer = browser.post(f"/studies/{study.pk}/share/", {"username": name})
+    assert answer.status_code == 400
+    assert "no other account" in answer.content.decode()
+    assert not Share.objects.exists()
+
+
+def test_only_who_may_change_it_shares_it(theirs, colleague, make_department, make_study, study):
+    department = make_department(reader=colleague)
+    read_only = make_study(department=department)
+    for method in (theirs.get, theirs.post):
+        assert method(f"/studies/{read_only.pk}/share/").status_code == 403
+        assert method(f"/studies/{study.pk}/share/").status_code == 404
+    assert not Share.objects.exists()
+
+
+def test_nobody_ends_a_share_of_something_else(browser, study, user, make_study, colleague):
+    other = make_study(owner=colleague)
+    services.share_with(Identity(user=colleague), other, "ada")
+    browser.post(f"/studies/{study.pk}/share/", {"end": str(Share.objects.get().pk)})
+    assert Share.objects.count() == 1
+
+
+# --- by a link --------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_shows_the_study_and_its_pictures_and_nothing_else(browser, new_client, study):
+    link, anybody, image = make_link(browser, study), new_client(), image_of(study)
+    pages = [link, f"{link}images/{image.pk}/"]
+    for url in (*pages, f"{link}images/{image.pk}/preview/", f"{link}images/{image.pk}/heatmap.png"):
+        answer = anybody.get(url)
+        assert answer.status_code == 200, url
+        assert answer["X-Robots-Tag"] == "noindex, nofollow"
+        assert answer["Referrer-Policy"] == "no-referrer"
+        assert answer["Cache-Control"] == "private, no-store"
+        assert not answer.cookies
+    assert not anybody.cookies
+    shown = anybody.get(pages[0]).content.decode()
+    assert "Signs of pneumonia" in shown
+    assert "95.0 %" in shown
+    for url in pages:
+        html = anybody.get(url).content.decode()
+        assert set(re.findall(r'href="(/[^"]*)"', html)) <= {
+            "/", link, pages[1], *re.findall(r'href="(/static/[^"]*)"', html),
+            f"{link}images/{study.images.get(filename='1.jpg').pk}/",
+        }  # fmt: skip
+        assert "<form" not in html
+    assert {anybody.get(url).status_code for url in addresses(study)} == {404}
+    assert {anybody.post(url).status_code for url in pages} == {405}
+
+
+def test_a_link_to_an_image_shows_that_image_only(browser, new_client, study):
+    image, other = image_of(study), study.images.get(filename="1.jpg")
+    link, anybody = make_link(browser, image), new_client()
+    assert "95.0 %" in anybody.get(link).content.decode()
+    assert anybody.get(f"{link}images/{image.pk}/preview/").status_code == 200
+    assert anybody.get(f"{link}images/{other.pk}/").status_code == 404
+    assert anybody.get(f"{link}images/{uuid4()}/preview/").status_code == 404
+
+
+def test_a_long_study_comes_in_pages_by_its_link(browser, new_client, study, make_image, monkeypatch):
+    monkeypatch.setattr("webapp.dashboard.shares.PAGE", 1)
+    link, anybody = make_link(browser, study), new_client()
+    first = anybody.get(link).content.decode()
+    (after,) = re.findall(r'href="([^"]*cursor[^"]*)"', first)
+    second = anybody.get(after).content.decode()
+    assert "0.jpg" in first
+    assert "1.jpg" not in first
+    assert "1.jpg" in second
+    assert anybody.get(f"{link}?cursor=x").status_code == 400
+
+
+def test_a_links_token_is_stored_nowhere(browser, study):
+    token = make_link(browser, study).split("/")[2]
+    share = Share.objects.get()
+    assert share.token_hash == digest(token)
+    assert token not in browser.get(f"/studies/{study.pk}/share/").content.decode()
+
+
+def test_a_link_ends(browser, new_client, study):
+    link = make_link(browser, study)
+    share = Share.objects.get()
+    assert timedelta(days=6.9) < share.expires_at - timezone.now() < timedelta(days=7)
+    Share.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    image = image_of(study)
+    for url in (link, f"{link}images/{image.pk}/", f"{link}images/{image.pk}/preview/"):
+        assert new_client().get(url).status_code == 404
+    assert "until" not in browser.get(f"/studies/{study.pk}/share/").content.decode()
+    assert retention.purge().errors == []
+    assert not Share.objects.exists()
+
+
+def test_a_revoked_link_leads_nowhere(browser, new_client, study):
+    link = make_link(browser, study)
+    browser.post(f"/studies/{study.pk}/share/", {"end": str(Share.objects.get().pk)})
+    assert new_client().get(link).status_code == 404
+
+
+@pytest.mark.parametrize("token", ["x", "0" * 43, "None", "%00", "a/b"])
+def test_guessing_finds_nothing(new_client, browser, study, token):
+    make_link(browser, study)
+    services.share_with(
+        Identity(user=User.objects.get(username="ada")), study, User.objects.create_user("third").username
+    )
+    assert new_client().get(f"/shared/{token}/").status_code in (400, 404)
+
+
+def test_requests_by_links_are_limited(new_client, monkeypatch):
+    monkeypatch.setattr("webapp.dashboard.shares.LinkThrottle.rate", "3/min", raising=False)
+    anybody = new_client()
+    assert [anybody.get(f"/shared/{n}/").status_code for n in range(5)] == [404, 404, 404, 429, 429]
+
+
+@pytest.mark.parametrize("days", ["0", "31", "-1", "x", ""])
+def test_a_link_ends_within_a_month(browser, study, days):
+    assert browser.post(f"/studies/{study.pk}/share/", {"days": days}).status_code == 400
+    assert not Share.objects.exists()
+
+
+def test_a_guest_shares_by_link_only(client, new_client, colleague):
+    client.upload()
+    image = Image.objects.get()
+    link = make_link(client, image)
+    assert new_client().get(link).status_code == 200
+    assert "username" not in client.get(f"/images/{image.pk}/share/").content.decode()
+    client.post(f"/images/{image.pk}/share/", {"username": "grace"})
+    assert Share.objects.count() == 1
+
+
+def test_deleting_it_ends_its_shares(browser, new_client, study, colleague, user):
+    link = make_link(browser, study)
+    services.share_with(Identity(user=user), image_of(study), "grace")
+    deletion.delete_study(study)
+    assert not Share.objects.exists()
+    assert new_client().get(link).status_code == 404
+
+
+def test_there_are_not_too_many(study, user, colleague, monkeypatch):
+    monkeypatch.setattr(services, "MOST", 1)
+    services.share_by_link(Identity(user=user), study, 1)
+    with pytest.raises(services.Refused, match="already"):
+        services.share_by_link(Identity(user=user), study, 1)
+
+
+def test_the_audit_knows_who_shared_and_that_a_link_was_used(browser, new_client, study, colleague):
+    page = f"/studies/{study.pk}/share/"
+    link = make_link(browser, study)
+    browser.post(page, {"username": "grace"})
+    new_client().get(link, REMOTE_ADDR="10.1.1.1")
+    by_link, by_name = Share.objects.order_by("created_at")
+    browser.post(page, {"end": str(by_link.pk)})
+    found = Entry.objects.filter(object_id=str(study.pk)).order_by("pk").values_list("action", "person", "details")
+    assert [one for one in found if one[0] == Action.SHARE] == [
+        ("share", "ada", f'{{"days": 7, "share": "{by_link.pk}"}}'),
+        ("share", "ada", f'{{"share": "{by_name.pk}", "user": {colleague.pk}}}'),
+        ("share", "ada", f'{{"revoked": true, "share": "{by_link.pk}"}}'),
+    ]
+    seen = Entry.objects.get(action=Action.VIEW, object_id=str(study.pk), address="10.1.1.1")
+    assert seen.details == f'{{"share": "{by_link.pk}"}}'

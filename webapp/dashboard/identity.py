@@ -1,0 +1,15 @@
+"""Who looks at a page."""
+
+from django.http import HttpRequest
+
+from webapp.accounts import identity as identities
+from webapp.accounts.identity import Identity
+from webapp.refusals import Refused
+
+
+def viewer(request: HttpRequest) -> Identity:
+    """The identity behind a request for a page; nobody, where what it says of itself is refused."""
+    try:
+        return identities.identify(request)
+    except Refused:
+        return Identity()

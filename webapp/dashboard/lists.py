@@ -1,0 +1,123 @@
+"""The lists of images and studies, with the filters of the API's lists."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from rest_framework.exceptions import ValidationError
+
+from webapp.accounts.identity import Identity
+from webapp.audit import services as audit
+from webapp.audit.models import Action
+from webapp.dashboard.forms import ImageFilterForm, StudyFilterForm
+from webapp.dashboard.identity import viewer
+from webapp.departments import permissions
+from webapp.departments.models import Department
+from webapp.http import problems
+from webapp.http.pagination import read_page
+from webapp.refusals import Refused
+from webapp.searches import services as searches
+from webapp.searches.models import List
+from webapp.studies.api.filters import ImageFilters, PatientFilters, StudyFilters, checked
+from webapp.studies.api.lists import narrowed
+from webapp.studies.choices import ResultGroup
+from webapp.studies.models import Image, Study
+from webapp.studies.progress import of_studies
+
+PAGE = 30
+NEWEST = "-created_at"
+
+
+def given(request: HttpRequest) -> dict[str, str]:
+    """The parameters of a page's address, without those that its form has left empty."""
+    return {name: value.strip() for name, value in request.GET.dict().items() if value.strip()}
+
+
+def values(filters: type[PatientFilters], params: Mapping[str, str]) -> dict[str, Any]:
+    """What :func:`webapp.studies.api.filters.checked` makes of a page's parameters.
+
+    Raises:
+        Refused: ``unknown_parameter`` or ``invalid_parameter``.
+    """
+    try:
+        return checked(filters, params)
+    except ValidationError as error:
+        raise Refused("invalid_parameter", problems.sentence(error.detail)) from None
+
+
+@require_safe
+@never_cache
+def images(request: HttpRequest) -> HttpResponse:
+    rows = Image.objects.select_related("patient", "department", "study").prefetch_related("readings")
+    return _list(request, List.IMAGES, rows, ImageFilters, ImageFilterForm)
+
+
+@require_safe
+@never_cache
+def studies(request: HttpRequest) -> HttpResponse:
+    rows = Study.objects.select_related("patient", "department")
+    return _list(request, List.STUDIES, rows, StudyFilters, StudyFilterForm)
+
+
+def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[StudyFilterForm]) -> HttpResponse:
+    identity = viewer(request)
+    params = given(request)
+    cursor = params.pop("cursor", None)
+    context: dict[str, Any] = {"kind": kind.value, "params": params, "url": reverse(kind), "rows": [], "status": 200}
+    try:
+        wanted = values(filters, params)
+        ordering = wanted.pop("ordering", NEWEST)
+        found = narrowed(rows.visible_to(identity), identity, wanted)
+        page = read_page(found, ordering, PAGE, cursor)
+        audit.record(identity, Action.LIST, rows.model)
+    except Refused as refused:
+        context |= {"error": refused.detail, "status": problems.STATUSES[refused.code]}
+    else:
+        places = {"next": page.next, "previous": page.previous}
+        links = {
+            name: f"{context['url']}?{urlencode({**params, 'cursor': place.encoded()})}"
+            for name, place in places.items()
+            if place
+        }
+        newer, older = ("previous", "next") if ordering == NEWEST else ("next", "previous")
+        context |= {"rows": page.rows, "newer": links.get(newer), "older": links.get(older)}
+        if kind == List.STUDIES:
+            _count_results(page.rows)
+    departments = _departments(identity)
+    context |= {"form": form(params, departments), "query": urlencode(params)}
+    if identity.user:
+        context["saved"] = searches.visible_to(identity.user).filter(list=kind)
+        context["managed"] = [one for one in departments if permissions.may_manage(identity, one)]
+    return render(request, f"dashboard/{kind}.html", context, status=context["status"])
+
+
+def _departments(identity: Identity) -> list[Department]:
+    """Those whose images the identity may see, by name."""
+    if identity.user is None:
+        return []
+    if permissions.is_administrator(identity.user):
+        return list(Department.objects.all())
+    return list(Department.objects.filter(pk__in=permissions.roles(identity.user)))
+
+
+def _count_results(rows: list[Study]) -> None:
+    """Give each study its progress and the numbers of its results by group."""
+    progress = of_studies(rows)
+    counted = Image.objects.filter(study__in=[study.pk for study in rows]).exclude(group="")
+    numbers = {
+        (study, group): number
+        for study, group, number in counted.order_by().values_list("study", "group").annotate(number=Count("pk"))
+    }
+    for study in rows:
+        study.progress = progress[study.pk]  # type: ignore[attr-defined]
+        study.results = [  # type: ignore[attr-defined]
+            (group.value, group.label, numbers[study.pk, group.value])
+            for group in ResultGroup
+            if (study.pk, group.value) in numbers
+        ]

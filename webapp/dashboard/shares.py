@@ -1,0 +1,167 @@
+"""Sharing: who has a study or an image, what others have shared, and what a link shows."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from rest_framework.throttling import SimpleRateThrottle
+
+from webapp.accounts import identity as identities
+from webapp.accounts.identity import Identity, client_address
+from webapp.audit import services as audit
+from webapp.audit.models import Action
+from webapp.departments import permissions
+from webapp.http import problems
+from webapp.http.pagination import read_page
+from webapp.refusals import Refused
+from webapp.sharing import services
+from webapp.sharing.models import Share
+from webapp.studies.access import visible_image, visible_study
+from webapp.studies.api.pictures import heatmap
+from webapp.studies.files import responses
+from webapp.studies.models import Image, Study
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+PAGE = 30
+#: Links are for people who have been given them: no search engine, no other website, and no cache learns of them.
+HEADERS = {
+    "X-Robots-Tag": "noindex, nofollow",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, no-store",
+}
+
+
+# --- who has it -----------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def image_share(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _share(request, visible_image(identities.identify(request), pk, permissions.may_change))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def study_share(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _share(request, visible_study(identities.identify(request), pk, permissions.may_change))
+
+
+def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
+    """Who has a study or an image, and the forms that share it with someone, by a link, or no longer."""
+    context: dict[str, Any] = {"row": row, "is_study": isinstance(row, Study)}
+    context |= {"days": range(services.FEWEST_DAYS, services.MOST_DAYS + 1)}
+    identity = identities.identify(request)
+    if request.method == "POST":
+        try:
+            if "end" in request.POST:
+                services.revoke(identity, row, UUID(request.POST["end"]))
+            elif "days" in request.POST:
+                _, token = services.share_by_link(identity, row, int(request.POST["days"]))
+                # Shown this once: what is stored does not tell it.
+                context["link"] = request.build_absolute_uri(reverse("shared-link", args=[token]))
+            elif identity.user:
+                services.share_with(identity, row, request.POST.get("username", ""))
+        except Refused as refused:
+            context |= {"error": refused.detail}
+        except ValueError:
+            context |= {"error": "Please choose from the form."}
+        if not context.keys() & {"link", "error"}:
+            return redirect(request.path)
+    context["shares"] = services.shares_of(row)
+    return render(request, "dashboard/share.html", context, status=400 if "error" in context else 200)
+
+
+@require_safe
+@login_required
+@never_cache
+def shared_with_me(request: HttpRequest) -> HttpResponse:
+    return render(request, "dashboard/shared.html", {"shares": services.shared_with(cast("User", request.user))})
+
+
+# --- what a link shows ----------------------------------------------------------------------------------------------
+
+
+class LinkThrottle(SimpleRateThrottle):
+    """Requests by links, by address."""
+
+    scope = "link"
+
+    def get_cache_key(self, request: Any, view: Any) -> str:
+        return f"link:{client_address(request)}"
+
+
+def _by_link(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """A view of what a link shows. A link that there is not, or no longer, leads nowhere."""
+
+    @require_safe
+    @wraps(view)
+    def shown(request: HttpRequest, token: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        throttle: Any = LinkThrottle()  # made for REST Framework's requests, of which this one has all that it asks
+        if not throttle.allow_request(request, None):
+            problem = problems.Problem(429, "rate_limited", "Too many requests. Please wait a minute.")
+            return problems.answer(request, problem)
+        share = services.find(token)
+        if share is None:
+            raise Http404
+        audit.record(Identity(address=client_address(request)), Action.VIEW, share.shared, share=share.pk)
+        response = view(request, token, share, *args, **kwargs)
+        for name, value in HEADERS.items():
+            response.headers[name] = value
+        return response
+
+    return shown
+
+
+@_by_link
+def link(request: HttpRequest, token: str, share: Share) -> HttpResponse:
+    """A study, or an image, as whoever has the link sees it."""
+    if share.image_id:
+        return _image_page(request, token, share, share.image_id)
+    page = read_page(_images(share), "created_at", PAGE, request.GET.get("cursor"))
+    places = {"next": page.next, "previous": page.previous}
+    links = {name: f"{request.path}?cursor={place.encoded()}" for name, place in places.items() if place}
+    context = {"share": share, "study": share.study, "token": token, "rows": page.rows, **links}
+    return render(request, "dashboard/link_study.html", context)
+
+
+@_by_link
+def link_image(request: HttpRequest, token: str, share: Share, pk: UUID) -> HttpResponse:
+    return _image_page(request, token, share, pk)
+
+
+@_by_link
+def link_preview(request: HttpRequest, token: str, share: Share, pk: UUID) -> HttpResponseBase:
+    image = _shared_image(share, pk)
+    return responses.picture(request, str(image.preview.name) if image.preview else "", image.sha256)
+
+
+@_by_link
+def link_heatmap(request: HttpRequest, token: str, share: Share, pk: UUID) -> HttpResponseBase:
+    return heatmap(request, _shared_image(share, pk))
+
+
+def _image_page(request: HttpRequest, token: str, share: Share, pk: UUID) -> HttpResponse:
+    context = {"share": share, "image": _shared_image(share, pk), "token": token}
+    return render(request, "dashboard/link_image.html", context)
+
+
+def _images(share: Share) -> Any:
+    mine = Image.objects.filter(**({"study": share.study_id} if share.study_id else {"pk": share.image_id}))
+    return mine.select_related("patient").prefetch_related("readings")
+
+
+def _shared_image(share: Share, pk: UUID) -> Image:
+    image: Image | None = _images(share).filter(pk=pk).first()
+    if image is None:
+        raise Http404
+    return image

@@ -1,0 +1,103 @@
+"""A study's page: its progress, and its images in the order and of the group that are asked for."""
+
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from webapp.accounts import identity as identities
+from webapp.dashboard.identity import viewer
+from webapp.dashboard.lists import given, values
+from webapp.departments import permissions
+from webapp.http.long_polling import hold, may_wait
+from webapp.studies.access import visible_study
+from webapp.studies.api.filters import StudyImageFilters
+from webapp.studies.api.lists import narrowed, sort_key
+from webapp.studies.choices import ResultGroup, Status
+from webapp.studies.models import Study
+from webapp.studies.progress import of_study
+from webapp.studies.states import study_states
+from webapp.studies.waiting import until_changed
+
+PAGE = 50
+#: Parameters that are not of the images' list: the page, and what a page asks that waits for news.
+OWN = ("page", "seen", "wait")
+ORDERS = {"": "as uploaded", "-probability": "highest probability first", "probability": "lowest probability first"}
+
+
+def _study(request: HttpRequest, pk: UUID) -> Study:
+    return visible_study(viewer(request), pk)
+
+
+@require_safe
+@never_cache
+def study(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return render(request, "dashboard/study.html", _context(request, _study(request, pk)))
+
+
+@require_safe
+@never_cache
+def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What changes of a study's page, held by ``?wait=`` while as many images are done as ``seen`` says."""
+    found = _study(request, pk)
+    held = None
+    if may_wait(request):
+        state = study_states([pk])[pk]
+        if not state.is_final and str(state.done) == request.GET.get("seen"):
+            held = hold(request, partial(until_changed, Study, pk, state))
+    return held or render(request, "dashboard/_study.html", _context(request, found))
+
+
+def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
+    identity, progress = viewer(request), of_study(found)
+    params = {name: value for name, value in given(request).items() if name not in OWN}
+    wanted = values(StudyImageFilters, params)
+    ordering = wanted.pop("ordering", "created_at")
+    rows = found.images.select_related("patient").prefetch_related("readings")
+    images = narrowed(rows, identity, wanted, one_owner=True, ordering=ordering)
+    ordered: Any = images.order_by(sort_key(ordering), "-pk" if ordering.startswith("-") else "pk")
+    return {
+        "study": found,
+        "progress": progress,
+        "may_cancel": permissions.may_cancel(identity, found),
+        "may_change": permissions.may_change(identity, found),
+        "may_delete": permissions.may_delete(identity, found),
+        "may_add": permissions.may_add_to(identity, found) and not found.cancelled_at,
+        "final": progress.is_final,
+        "page": Paginator(ordered, PAGE).get_page(request.GET.get("page")),
+        "page_user": identities.page_user(request),
+        "params": params,
+        "query": urlencode(params),
+        "groups": _groups(found, params),
+        "orders": [(value, words, _link(params, ordering=value)) for value, words in ORDERS.items()],
+    }
+
+
+def _groups(found: Study, params: dict[str, str]) -> list[tuple[str, str, int, str, bool]]:
+    """Links to the images of each result, and to those that have failed: class, words, number, address, chosen."""
+    numbers = dict.fromkeys((*ResultGroup.values, Status.FAILED.value), 0)
+    counted = found.images.order_by().values_list("status", "group").annotate(number=Count("pk"))
+    for status, group, number in counted:
+        name = group if status == Status.SUCCEEDED else status
+        if name in numbers:
+            numbers[name] += number
+    links = [(group.value, str(group.label), {"group": group.value, "status": ""}) for group in ResultGroup]
+    links.append(("failed", "Could not be read", {"group": "", "status": "failed"}))
+    chosen = {name: params.get(name, "") for name in ("group", "status")}
+    return [
+        (tone, words, numbers[tone], _link(params, **filters), filters == chosen)
+        for tone, words, filters in links
+        if numbers[tone]
+    ]
+
+
+def _link(params: dict[str, str], **changes: str) -> str:
+    changed = {name: value for name, value in {**params, **changes}.items() if value}
+    return f"?{urlencode(changed)}" if changed else "?"

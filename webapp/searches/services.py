@@ -1,0 +1,93 @@
+"""Keep the filters of lists under names."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
+
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
+from webapp.departments.models import Department
+from webapp.refusals import Refused
+from webapp.searches.models import SavedSearch
+from webapp.studies.files import names
+from webapp.studies.transactions import atomically
+
+#: Of one list, for each person and for each department.
+MOST = 50
+
+
+def visible_to(user: User) -> "QuerySet[SavedSearch]":
+    """Someone's own saved searches, and those of their departments, by name."""
+    mine = Q(user=user) | Q(department__in=permissions.roles(user))
+    return SavedSearch.objects.filter(mine).select_related("department").order_by("name", "pk")
+
+
+def save(user: User, list_: str, name: str, query: str, department: UUID | None = None) -> SavedSearch:
+    """Keep filters under a name, in place of those that had it.
+
+    Args:
+        user: whose they will be, or who manages the department.
+        list_: one of :class:`webapp.searches.models.List`.
+        name: what to call them.
+        query: as in the page's address, checked.
+        department: the one whose members will all have them.
+
+    Raises:
+        Refused: ``name_missing``, ``not_allowed`` or ``too_many_searches``.
+    """
+    name = names.clean(name)[:100]
+    if not name:
+        raise Refused("name_missing", "Please give the view a name.")
+    owner: dict[str, Any] = {"user": user}
+    if department:
+        owner = {"department": _managed(user, department)}
+    return _keep(owner, list_, name, query)
+
+
+@atomically
+def _keep(owner: dict[str, Any], list_: str, name: str, query: str) -> SavedSearch:
+    same = SavedSearch.objects.filter(**owner, list=list_)
+    if not same.filter(name=name).exists() and same.count() >= MOST:
+        raise Refused("too_many_searches", f"There can be {MOST} saved views of a list. Please delete one first.")
+    saved, _ = SavedSearch.objects.update_or_create(**owner, list=list_, name=name, defaults={"query": query})
+    return saved
+
+
+def changeable(user: User, pk: int) -> SavedSearch | None:
+    """A saved search that someone may rename and delete: their own, and those of departments that they manage.
+
+    Returns:
+        None where there is none, or it is not theirs to see.
+
+    Raises:
+        Refused: ``not_allowed`` for a member of the department who does not manage it.
+    """
+    saved = visible_to(user).filter(pk=pk).first()
+    if saved and saved.department_id:
+        _managed(user, saved.department_id)
+    return saved
+
+
+@atomically
+def rename(saved: SavedSearch, name: str) -> None:
+    """Give a saved search another name.
+
+    Raises:
+        Refused: ``name_missing``, or ``name_taken`` by another one.
+    """
+    name = names.clean(name)[:100]
+    if not name:
+        raise Refused("name_missing", "Please give the view a name.")
+    same = SavedSearch.objects.filter(user=saved.user_id, department=saved.department_id, list=saved.list, name=name)
+    if same.exclude(pk=saved.pk).exists():
+        raise Refused("name_taken", "There is a saved view with this name already.")
+    SavedSearch.objects.filter(pk=saved.pk).update(name=name)
+
+
+def _managed(user: User, pk: UUID) -> Department:
+    department = Department.objects.filter(pk=pk).first()
+    if department is None or not permissions.may_manage(Identity(user=user), department):
+        raise Refused("not_allowed", "Only managers of a department can keep views for all of its members.")
+    return department

@@ -1,0 +1,99 @@
+"""Share studies and images, and end it. Deleting them ends it as well."""
+
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.accounts.tokens import digest
+from webapp.audit import services as audit
+from webapp.audit.models import Action
+from webapp.refusals import Refused
+from webapp.sharing.models import Share
+from webapp.studies.models import Image, Study
+from webapp.studies.transactions import atomically
+
+#: Days after which a link ends.
+FEWEST_DAYS, MOST_DAYS = 1, 30
+#: Of one study or image.
+MOST = 100
+
+
+def shares_of(row: Study | Image) -> "QuerySet[Share]":
+    """Who has it, the latest first; links that have expired are left out."""
+    found = Share.objects.filter(**_shared(row)).exclude(expires_at__lte=timezone.now())
+    return found.select_related("user", "created_by").order_by("-created_at", "-pk")
+
+
+def shared_with(user: User) -> "QuerySet[Share]":
+    """What others have shared with someone, the latest first."""
+    found = Share.objects.filter(user=user).select_related("study__patient", "image__patient", "created_by")
+    return found.order_by("-created_at", "-pk")
+
+
+@atomically
+def share_with(identity: Identity, row: Study | Image, username: str) -> Share:
+    """Let a user see a study or an image.
+
+    Raises:
+        Refused: ``no_such_user`` or ``too_many_shares``.
+    """
+    user = User.objects.filter(username=username.strip(), is_active=True).first()
+    if user is None or user == identity.user:
+        raise Refused("no_such_user", "There is no other account of this name. Please ask your colleague for theirs.")
+    _check_number(row)
+    share, _ = Share.objects.get_or_create(**_shared(row), user=user, defaults={"created_by": identity.user})
+    audit.record(identity, Action.SHARE, row, share=share.pk, user=user.pk)
+    return share
+
+
+@atomically
+def share_by_link(identity: Identity, row: Study | Image, days: int) -> tuple[Share, str]:
+    """Let whoever has a link see a study or an image for some days.
+
+    Returns:
+        The share, and the token that the link ends with, which is stored nowhere.
+
+    Raises:
+        Refused: ``invalid_expiry`` or ``too_many_shares``.
+    """
+    if not FEWEST_DAYS <= days <= MOST_DAYS:
+        raise Refused("invalid_expiry", f"A link is valid for {FEWEST_DAYS} to {MOST_DAYS} days.")
+    _check_number(row)
+    token = secrets.token_urlsafe(32)
+    end = timezone.now() + timedelta(days=days)
+    share = Share.objects.create(**_shared(row), token_hash=digest(token), expires_at=end, created_by=identity.user)
+    audit.record(identity, Action.SHARE, row, share=share.pk, days=days)
+    return share, token
+
+
+def find(token: str) -> Share | None:
+    """What a link shows; None where there is no such link, or no longer."""
+    share = Share.objects.filter(token_hash=digest(token)).select_related("study__patient", "image").first()
+    return None if share is None or share.has_expired else share
+
+
+@atomically
+def revoke(identity: Identity, row: Study | Image, share_id: UUID) -> None:
+    """Share it with someone, or by a link, no longer."""
+    deleted, _ = Share.objects.filter(**_shared(row), pk=share_id).delete()
+    if deleted:
+        audit.record(identity, Action.SHARE, row, share=share_id, revoked=True)
+
+
+def delete_expired() -> int:
+    """Delete links that have ended."""
+    return Share.objects.filter(expires_at__lte=timezone.now()).delete()[0]
+
+
+def _shared(row: Study | Image) -> dict[str, Study | Image]:
+    return {"study" if isinstance(row, Study) else "image": row}
+
+
+def _check_number(row: Study | Image) -> None:
+    if shares_of(row).count() >= MOST:
+        raise Refused("too_many_shares", f"This is shared {MOST} times already. Please end one of them first.")

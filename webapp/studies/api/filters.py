@@ -1,0 +1,101 @@
+"""The parameters of lists, all of them checked.
+
+REST Framework's serializers check them, as they check bodies, and describe them in the API's document. django-filter's
+forms would take an empty value for none and list everything, and would not refuse names that they do not know.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.dateparse import parse_date
+from rest_framework import serializers
+
+from webapp.refusals import Refused
+from webapp.studies.choices import Label, Priority, ResultGroup, Source, Status, StudyStatus, WarningCode
+
+#: Parameters of the pages; see :class:`webapp.http.pagination.CursorPages`.
+PAGING = {"cursor", "page_size"}
+
+
+class _Moment(serializers.DateTimeField):
+    """A time, or a date, which is its midnight."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        try:
+            day = parse_date(value)
+        except ValueError:
+            day = None
+        return super().to_internal_value(f"{day}T00:00:00" if day else value)
+
+
+class PatientFilters(serializers.Serializer):
+    """What every list can be narrowed by."""
+
+    search = serializers.CharField(
+        required=False, max_length=200, help_text="an id, or the beginning of a name or of a patient's identifier"
+    )
+    created_after = _Moment(required=False, help_text="this time and later ones, as ISO 8601")
+    created_before = _Moment(required=False, help_text="times before this one")
+    department = serializers.CharField(required=False, max_length=50, help_text="a department's slug")
+    ordering = serializers.ChoiceField(
+        choices=("-created_at", "created_at"), required=False, help_text="newest first (the default), or oldest"
+    )
+
+
+class StudyFilters(PatientFilters):
+    status = serializers.ChoiceField(choices=StudyStatus.choices, required=False)
+    patient = serializers.CharField(required=False, max_length=128, help_text="a patient's identifier or id")
+    source: Any = serializers.ChoiceField(choices=Source.choices, required=False)
+
+
+class ImageFilters(PatientFilters):
+    status = serializers.ChoiceField(choices=Status.choices, required=False)
+    group = serializers.ChoiceField(choices=ResultGroup.choices, required=False, help_text="of the result")
+    label: Any = serializers.ChoiceField(choices=Label.choices, required=False)
+    warning = serializers.ChoiceField(choices=WarningCode.choices, required=False, help_text="one that the result has")
+    reviewed = serializers.ChoiceField(
+        choices=("true", "false"), required=False, help_text="whether a reader has given a verdict"
+    )
+    priority = serializers.ChoiceField(choices=Priority.choices, required=False)
+    source: Any = serializers.ChoiceField(choices=Source.choices, required=False)
+    patient = serializers.CharField(required=False, max_length=128, help_text="a patient's identifier or id")
+    study = serializers.UUIDField(required=False)
+
+
+class StudyImageFilters(ImageFilters):
+    """Those of a study's own list: its images can be sorted by their results, which are few enough for it."""
+
+    ordering = serializers.ChoiceField(
+        choices=("created_at", "-created_at", "-probability", "probability"),
+        required=False,
+        help_text="in the order of the upload (the default), newest first, or by the result; what has none comes last",
+    )
+    department = None  # type: ignore[assignment]  # it is the study's
+    study = None  # type: ignore[assignment]
+
+
+def checked(filters: type[PatientFilters], params: Mapping[str, str]) -> dict[str, Any]:
+    """A request's parameters as values, those of the pages left out.
+
+    Raises:
+        Refused: ``unknown_parameter``.
+        ValidationError: of REST Framework, for a value that cannot be.
+    """
+    known = {*filters().fields, *PAGING}
+    for name in params:
+        if name == "page":
+            raise Refused(
+                "unknown_parameter",
+                "Pages have no numbers any more: leave out 'page' and follow the link 'next' of each answer.",
+            )
+        if name not in known:
+            raise Refused("unknown_parameter", f"This list knows no '{name[:50]}', only: {', '.join(sorted(known))}.")
+    # As a dictionary: of a form, fields that are empty would count as absent, and a filter would be dropped.
+    given = filters(data={name: params[name] for name in params})
+    given.is_valid(raise_exception=True)
+    # Names are stored in this form, whichever one they were sent in.
+    return {
+        name: unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+        for name, value in given.validated_data.items()
+    }

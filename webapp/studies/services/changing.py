@@ -1,0 +1,80 @@
+"""Change what people have written about images and studies."""
+
+from functools import partial
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.audit import services as audit
+from webapp.audit.models import Action
+from webapp.refusals import Refused
+from webapp.studies import dispatch
+from webapp.studies.choices import ReadingState, Status
+from webapp.studies.files import names
+from webapp.studies.models import Image, Reading, Study
+from webapp.studies.services.uploads import patient_named
+from webapp.studies.transactions import atomically
+
+
+@atomically
+def change_image(identity: Identity, image: Image, *, patient: str | None = None, priority: str | None = None) -> None:
+    """Give an image another patient or priority; None leaves what there is.
+
+    Args:
+        identity: who does it.
+        image: the image.
+        patient: an identifier. The patient is one of the image's owner, made where there is none; empty for no patient.
+        priority: one of :class:`webapp.studies.choices.Priority`.
+
+    Raises:
+        Refused: ``not_waiting`` for the priority of an image that does not wait any more.
+    """
+    _record(identity, image, patient=patient, priority=priority)
+    if patient is not None:
+        Image.objects.filter(pk=image.pk).update(patient=patient_named(image, patient))
+    if priority is not None:
+        _prioritise(image, priority)
+
+
+def _prioritise(image: Image, priority: str) -> None:
+    """Send an image's message again, to the queue of its new priority; the other message will find nothing to do."""
+    again = {"priority": priority, "dispatches": F("dispatches") + 1, "dispatched_at": timezone.now()}
+    # The reading first, which is the order in which workers lock them too.
+    primary = Reading.objects.filter(image=image, shadow=False, state=ReadingState.READY)
+    if primary.update(**again):
+        Image.objects.filter(pk=image.pk).update(priority=priority)
+        transaction.on_commit(partial(dispatch.send_readings, list(primary.select_related("image"))))
+        return
+    queued = Image.objects.filter(pk=image.pk, status=Status.QUEUED)
+    if not queued.update(**again):
+        raise Refused("not_waiting", "Its priority can be changed as long as it waits, and it does not any more.")
+    transaction.on_commit(partial(dispatch.send, dispatch.INGEST, list(queued)))
+
+
+@atomically
+def change_study(identity: Identity, study: Study, *, name: str | None = None, patient: str | None = None) -> None:
+    """Give a study another name or patient; None leaves what there is.
+
+    Its images go with it, but for those that have a patient of their own.
+
+    Args:
+        identity: who does it.
+        study: the study.
+        name: its new name.
+        patient: an identifier, as for :func:`change_image`.
+    """
+    _record(identity, study, name=name, patient=patient)
+    if name is not None:
+        Study.objects.filter(pk=study.pk).update(name=names.clean(name)[:255])
+    if patient is not None:
+        found = patient_named(study, patient)
+        study.images.filter(patient=study.patient_id).update(patient=found)
+        Study.objects.filter(pk=study.pk).update(patient=found)
+
+
+def _record(identity: Identity, row: Image | Study, **changes: str | None) -> None:
+    fields = [name for name, value in changes.items() if value is not None]
+    if fields:
+        audit.record(identity, Action.CHANGE, row, fields=fields)

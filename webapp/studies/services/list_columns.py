@@ -1,0 +1,29 @@
+"""What images repeat of their results, since lists are narrowed and sorted by it."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from webapp.studies.choices import ResultGroup, packed_codes
+from webapp.studies.expressions import ByImage
+from webapp.studies.models import Image
+
+if TYPE_CHECKING:
+    from webapp.studies.services.reading import Result
+
+
+def list_columns(results: "Iterable[Result]", groups: Mapping[UUID, str]) -> dict[str, Any]:
+    """The columns of some images, to be written in the update that ends them.
+
+    Args:
+        results: one for each image.
+        groups: of the results.
+    """
+    columns: dict[str, dict[UUID, Any]] = {"group": {}, "label": {}, "probability": {}, "warning_codes": {}}
+    for result in results:
+        usable = groups[result.image_id] != ResultGroup.UNUSABLE
+        columns["group"][result.image_id] = groups[result.image_id]
+        columns["label"][result.image_id] = result.label if usable else ""
+        columns["probability"][result.image_id] = result.probability if usable else None
+        columns["warning_codes"][result.image_id] = packed_codes(result.warnings)
+    return {name: ByImage(Image, name, values) for name, values in columns.items()}

@@ -1,0 +1,91 @@
+"""Read failed images again, from their stored files."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from uuid import UUID
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.audit import services as audit
+from webapp.audit.models import Action
+from webapp.refusals import Refused
+from webapp.studies import dispatch
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Reading, Study
+from webapp.studies.services.failures import log_each
+from webapp.studies.transactions import atomically
+
+logger = logging.getLogger(__name__)
+
+#: Images that are sent back in one transaction.
+CHUNK = 100
+
+
+def retry_image(identity: Identity, image: Image) -> None:
+    """Send a failed image back to its preparation. What its readings have found goes; it is made anew.
+
+    Raises:
+        Refused: ``not_failed``, also where another request was sooner; ``file_gone``; ``study_cancelled``.
+    """
+    if image.status != Status.FAILED:
+        raise Refused("not_failed", "Only an image that has failed can be read again.")
+    if image.study and image.study.cancelled_at:
+        raise Refused("study_cancelled", "This study was cancelled. Please send the image anew.")
+    if not _has_file(image):
+        raise Refused("file_gone", "Its file is not stored any more. Please upload it again.")
+    if not _send_back(identity, [image.pk]):
+        raise Refused("not_failed", "Only an image that has failed can be read again.")
+
+
+def retry_study(identity: Identity, study: Study) -> int:
+    """Send back all failed images of a study whose files are stored.
+
+    Returns:
+        How many were sent back.
+
+    Raises:
+        Refused: ``study_cancelled``.
+    """
+    if study.cancelled_at:
+        raise Refused("study_cancelled", "This study was cancelled. Please send its images anew.")
+    failed = [image.pk for image in study.images.filter(status=Status.FAILED) if _has_file(image)]
+    return sum(_send_back(identity, failed[start : start + CHUNK]) for start in range(0, len(failed), CHUNK))
+
+
+def _has_file(image: Image) -> bool:
+    """Whether what was uploaded is stored. What was refused at once never was."""
+    return bool(image.file) and default_storage.exists(str(image.file.name))
+
+
+@atomically
+def _send_back(identity: Identity, image_ids: Sequence[UUID]) -> int:
+    # Readings before images, which is the order in which workers lock them too.
+    readings = list(Reading.objects.filter(image__in=image_ids).select_for_update().values_list("pk", "input"))
+    failed = Image.objects.select_for_update().filter(pk__in=image_ids, status=Status.FAILED).order_by("pk")
+    audit.record_each(identity, Action.RETRY, images := list(failed))
+    ids = [image.pk for image in images]
+    found = Reading.objects.filter(pk__in=[pk for pk, _ in readings], image__in=ids)
+    inputs = {name for name in found.values_list("input", flat=True) if name}
+    found.delete()
+    sent = Image.objects.filter(pk__in=ids, status=Status.FAILED).update(
+        status=Status.QUEUED,
+        attempts=0,
+        dispatches=1,
+        dispatched_at=timezone.now(),
+        ingest_started_at=None,
+        finished_at=None,
+        error_code="",
+        error_detail="",
+    )
+    log_each(ids, "is read again")
+    transaction.on_commit(partial(_send_and_clear, ids, inputs))
+    return sent
+
+
+def _send_and_clear(image_ids: Sequence[UUID], inputs: set[str]) -> None:
+    dispatch.send(dispatch.INGEST, list(Image.objects.filter(pk__in=image_ids)))
+    default_storage.delete_many(inputs)  # type: ignore[attr-defined]  # both of ours have it
