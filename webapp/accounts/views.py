@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.auth.views import LogoutView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -12,9 +13,12 @@ from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
 from webapp.accounts import tokens
+from webapp.accounts.identity import Identity
 from webapp.accounts.models import Token
 from webapp.accounts.serializers import TokenRequestSerializer, TokenSerializer
 from webapp.accounts.throttles import LoginThrottle
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.refusals import Refused
 
 
@@ -43,7 +47,10 @@ class TokenView(APIView):
         serializer = TokenRequestSerializer(data=request.data, context={"request": request._request})
         serializer.is_valid(raise_exception=True)
         user = serializer.validated_data["user"]
-        token = tokens.issue(user, serializer.validated_data["name"])
+        with transaction.atomic():
+            token = tokens.issue(user, serializer.validated_data["name"])
+            identity = Identity(user=user, address=identities.client_address(request))
+            record(identity, Action.TOKEN_ISSUE, tokens.find(token))
         # The right password ends the count of wrong ones, which would otherwise add up to a lockout.
         user_logged_in.send(sender=type(user), request=request._request, user=user)
         return Response({"token": token})
@@ -56,9 +63,13 @@ class TokenView(APIView):
     def delete(self, request: Request) -> Response:
         """Revoke the token that the request is made with. A guest's takes all tokens of that guest along."""
         if isinstance(request.auth, Token):
-            request.auth.delete()
+            with transaction.atomic():
+                record(identities.identify(request), Action.TOKEN_REVOKE, request.auth)
+                request.auth.delete()
             return Response(status=204)
         if request.headers.get(identities.HEADER) and (guest := identities.identify(request).guest):
-            identities.revoke(guest)
+            with transaction.atomic():
+                record(identities.identify(request), Action.TOKEN_REVOKE)
+                identities.revoke(guest)
             return Response(status=204)
         raise Refused("no_token", "Send the token that is to be revoked, in Authorization or X-Job-Token.")

@@ -4,7 +4,7 @@ No page is kept by the browser: what it showed must be gone after signing out, a
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -16,6 +16,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.http import problems
 from webapp.http.long_polling import hold, may_wait
@@ -31,9 +33,6 @@ from webapp.studies.progress import of_study
 from webapp.studies.services import cancellation, deletion, uploads
 from webapp.studies.states import study_states
 from webapp.studies.waiting import ImageState, until_changed
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
 
 RECENT = 12
 PAGE = 50
@@ -77,6 +76,8 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "page_user": identities.page_user(request),
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
     }
+    if context["recent"] or context["studies"]:
+        record(identity, Action.LIST, Image)
     response = render(request, "dashboard/home.html", context, status=status)
     identities.remember(response, identity)
     return response
@@ -116,7 +117,9 @@ def upload(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def image(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return render(request, "dashboard/image.html", _image_context(request, _image(request, pk)))
+    found = _image(request, pk)
+    record(_identity(request), Action.VIEW, found)
+    return render(request, "dashboard/image.html", _image_context(request, found))
 
 
 def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _image(request, pk, permissions.may_cancel)
-    cancellation.cancel_image(found)
+    cancellation.cancel_image(found, _identity(request))
     return redirect(found)
 
 
@@ -161,7 +164,7 @@ def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
     verdict = request.POST.get("verdict", "")
     if verdict not in Verdict.values:
         return HttpResponseBadRequest("No such verdict.", content_type="text/plain")
-    reviews.review(found, cast("User", request.user), verdict)
+    reviews.review(found, _identity(request), verdict)
     return redirect(found)
 
 
@@ -171,7 +174,9 @@ def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 @never_cache
 def study(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return render(request, "dashboard/study.html", _study_context(request, _study(request, pk)))
+    found = _study(request, pk)
+    record(_identity(request), Action.VIEW, found)
+    return render(request, "dashboard/study.html", _study_context(request, found))
 
 
 @require_safe
@@ -203,7 +208,7 @@ def _study_context(request: HttpRequest, found: Study) -> dict[str, Any]:
 @require_POST
 def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _study(request, pk, permissions.may_cancel)
-    cancellation.cancel_study(found)
+    cancellation.cancel_study(found, _identity(request))
     return redirect(found)
 
 
@@ -217,7 +222,7 @@ def study_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _delete(request: HttpRequest, row: Image | Study, then: Study | str) -> HttpResponse:
     if request.method == "POST":
-        deletion.DELETE[type(row)](row)
+        deletion.DELETE[type(row)](row, _identity(request))
         return redirect(then)
     counts = {str(model._meta.verbose_name_plural): number for model, number in deletion.count([row]).items()}
     return render(request, "dashboard/delete.html", {"row": row, "counts": counts})

@@ -2,7 +2,7 @@
 
 import unicodedata
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -11,6 +11,8 @@ from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.http.pagination import Merged
 from webapp.refusals import Refused
@@ -82,6 +84,16 @@ class FilteredList(ListAPIView):
         if len(owners) > 1 and not self.one_owner:
             queryset = Merged(queryset, owners)
         return super().paginate_queryset(queryset)
+
+    def list(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().list(*args, **kwargs)
+        filters = sorted(set(self.request.query_params) - PAGING)
+        record(identities.identify(self.request), Action.LIST, self.listed(), filters=filters)
+        return response
+
+    def listed(self) -> Any:
+        """What the audit says that someone has listed."""
+        return cast("Any", self).queryset.model
 
     def _refuse_unknown(self) -> None:
         known = {*self.filters().fields, *PAGING}

@@ -9,6 +9,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.studies.access import visible_patient
 from webapp.studies.api import serializers
@@ -39,10 +41,12 @@ class PatientDetail(APIView):
 
     @extend_schema(responses={200: serializers.PatientSerializer}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> Response:
-        return Response(serializers.PatientSerializer(_patient(request, pk), context={"request": request}).data)
+        patient = _patient(request, pk)
+        record(identities.identify(request), Action.VIEW, patient)
+        return Response(serializers.PatientSerializer(patient, context={"request": request}).data)
 
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a patient with all their studies and images, their results, reviews and files."""
-        deletion.delete_patient(_patient(request, pk, permissions.may_delete))
+        deletion.delete_patient(_patient(request, pk, permissions.may_delete), identities.identify(request))
         return Response(status=204)

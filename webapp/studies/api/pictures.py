@@ -11,6 +11,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.refusals import Refused
 from webapp.studies.access import visible_image
@@ -32,6 +34,7 @@ class ImageFile(APIView):
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
+        record(identities.identify(request), Action.DOWNLOAD, image, file=self.kind)
         file = image.preview if self.kind == "preview" else image.reading and image.reading.input
         return responses.picture(request, str(file.name) if file else "", image.sha256)
 
@@ -51,6 +54,7 @@ class ImageHeatmap(APIView):
         values, region = (bytes(image.result.heatmap), image.result.region) if image.result else (b"", [])
         if not values or not image.width or not image.height:
             raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
+        record(identities.identify(request), Action.DOWNLOAD, image, file="heatmap")
         return responses.cached(
             request,
             hashlib.sha256(values + repr(region).encode()).hexdigest(),

@@ -15,6 +15,8 @@ from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.http.long_polling import hold, may_wait
 from webapp.refusals import Refused
@@ -99,12 +101,15 @@ class ImageDetail(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         image = _image(request, pk)
         held = hold(request, partial(until_final, Image, pk)) if may_wait(request) and not image.is_final else None
-        return held or Response(serializers.ImageSerializer(image, context={"request": request}).data)
+        if held:
+            return held
+        record(identities.identify(request), Action.VIEW, image)
+        return Response(serializers.ImageSerializer(image, context={"request": request}).data)
 
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete an image with its result, its reviews and its files."""
-        deletion.delete_image(_image(request, pk, permissions.may_delete))
+        deletion.delete_image(_image(request, pk, permissions.may_delete), identities.identify(request))
         return Response(status=204)
 
 
@@ -114,7 +119,7 @@ class ImageCancel(APIView):
     @extend_schema(request=None, responses={200: serializers.ImageSerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
         image = _image(request, pk, permissions.may_cancel)
-        if not cancellation.cancel_image(image):
+        if not cancellation.cancel_image(image, identities.identify(request)):
             raise Refused("already_finished", "This image has already come to an end.")
         return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
 
@@ -165,12 +170,15 @@ class StudyDetail(APIView):
         held = None
         if may_wait(request) and not study_states([pk])[pk].is_final:
             held = hold(request, partial(until_final, Study, pk))
-        return held or Response(serializers.StudySerializer(study, context={"request": request}).data)
+        if held:
+            return held
+        record(identities.identify(request), Action.VIEW, study)
+        return Response(serializers.StudySerializer(study, context={"request": request}).data)
 
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a study with all its images, their results, reviews and files."""
-        deletion.delete_study(_study(request, pk, permissions.may_delete))
+        deletion.delete_study(_study(request, pk, permissions.may_delete), identities.identify(request))
         return Response(status=204)
 
 
@@ -184,10 +192,14 @@ class StudyImages(FilteredList):
     ordering = "created_at"
     one_owner = True
     queryset = Image.objects.none()
+    study: Study
 
     def get_queryset(self) -> Any:
-        study = _study(self.request, self.kwargs["pk"])
-        return study.images.select_related("patient", "department").prefetch_related("readings")
+        self.study = _study(self.request, self.kwargs["pk"])
+        return self.study.images.select_related("patient", "department").prefetch_related("readings")
+
+    def listed(self) -> Any:
+        return self.study
 
     @extend_schema(
         request={"multipart/form-data": serializers.MoreFilesSerializer},
@@ -210,6 +222,7 @@ class StudyResults(APIView):
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         study = _study(request, pk)
+        record(identities.identify(request), Action.EXPORT, study)
         response = StreamingHttpResponse(
             results_csv.csv_rows(study, request.build_absolute_uri), content_type="text/csv; charset=utf-8"
         )
@@ -222,5 +235,5 @@ class StudyCancel(APIView):
 
     @extend_schema(request=None, responses={200: serializers.StudySerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
-        cancellation.cancel_study(_study(request, pk, permissions.may_cancel))
+        cancellation.cancel_study(_study(request, pk, permissions.may_cancel), identities.identify(request))
         return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)

@@ -17,10 +17,13 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import CASCADE, Model, Q, QuerySet
 
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record, record_each
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Archive, Image, Patient, Reading, Study
 from webapp.studies.ownership import Owned
-from webapp.studies.services.cancellation import cancel_study
+from webapp.studies.services import cancellation
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.transactions import atomically
 
@@ -69,33 +72,39 @@ def count(rows: Sequence[Owned]) -> dict[type[Model], int]:
     return {model: number for model, queryset in found.items() if (number := queryset.count())}
 
 
-def delete_image(image: Image) -> Deleted:
-    """Delete one image. A worker that is reading it finds its claim gone, and its result is dropped."""
+def delete_image(image: Image, by: Identity | None = None) -> Deleted:
+    """Delete one image. A worker that is reading it finds its claim gone, and its result is dropped.
+
+    Args:
+        by: who does it, for the audit; None for the service itself.
+    """
     deleted = Deleted()
-    _delete_images([image.pk], deleted)
+    _delete_images([image.pk], deleted, partial(record_each, by, Action.DELETE))
     return _logged(f"image {image.pk}", deleted)
 
 
 def delete_images(images: "QuerySet[Any]") -> Deleted:
-    """Delete the images of a queryset, chunk by chunk, so that others can write in between."""
+    """Delete the images of a queryset whose time is over, chunk by chunk, so that others can write in between."""
     deleted = Deleted()
-    _delete_in_chunks(images, deleted)
+    _delete_in_chunks(images, deleted, partial(record_each, None, Action.DELETE))
     return _logged("images", deleted)
 
 
-def delete_study(study: Study) -> Deleted:
-    """Delete a study with its images and its ZIPs.
+def delete_study(study: Study, by: Identity | None = None) -> Deleted:
+    """Delete a study with its images and its ZIPs; ``by`` is as of :func:`delete_image`.
 
     If the process dies half-way the study is left cancelled, and can be deleted again.
     """
     deleted = Deleted()
+    record(by, Action.DELETE, study)
     _delete_study(study, deleted)
     return _logged(f"study {study.pk}", deleted)
 
 
-def delete_patient(patient: Patient) -> Deleted:
-    """Delete a patient with all their studies and images."""
+def delete_patient(patient: Patient, by: Identity | None = None) -> Deleted:
+    """Delete a patient with all their studies and images; ``by`` is as of :func:`delete_image`."""
     deleted = Deleted()
+    record(by, Action.DELETE, patient)
     _delete_patient(patient, deleted)
     return _logged(f"patient {patient.pk}", deleted)
 
@@ -112,7 +121,7 @@ def delete_guest(guest: UUID) -> Deleted:
 
 
 #: The service for each model.
-DELETE: dict[type[Owned], Callable[[Any], Deleted]] = {
+DELETE: dict[type[Owned], Callable[[Any, Identity | None], Deleted]] = {
     Image: delete_image,
     Study: delete_study,
     Patient: delete_patient,
@@ -124,14 +133,18 @@ def _logged(what: str, deleted: Deleted) -> Deleted:
     return deleted
 
 
-def _delete_in_chunks(images: "QuerySet[Any]", deleted: Deleted) -> None:
+#: Records the deletion of images that are named by themselves, in its transaction.
+Recorder = Callable[[list[Image]], None]
+
+
+def _delete_in_chunks(images: "QuerySet[Any]", deleted: Deleted, recorder: Recorder | None = None) -> None:
     while ids := list(images.order_by().values_list("pk", flat=True)[:CHUNK]):
-        _delete_images(ids, deleted)
+        _delete_images(ids, deleted, recorder)
 
 
 def _delete_study(study: Study, deleted: Deleted) -> None:
     # Nothing more of it is unpacked or read meanwhile.
-    cancel_study(study)
+    _stop(study)
     _delete_in_chunks(study.images.all(), deleted)
     _delete_empty_study(study.pk, deleted)
 
@@ -151,10 +164,17 @@ def _delete_patient(patient: Patient, deleted: Deleted) -> None:
 
 
 @atomically
-def _delete_images(ids: Sequence[UUID], deleted: Deleted) -> None:
+def _stop(study: Study) -> None:
+    cancellation.stop(study)
+
+
+@atomically
+def _delete_images(ids: Sequence[UUID], deleted: Deleted, recorder: Recorder | None = None) -> None:
     images = Image.objects.filter(pk__in=ids)
     # A set: an upload can be its own preview.
     locked = _lock(images)
+    if recorder:
+        recorder(locked)
     readings = Reading.objects.filter(image__in=ids).exclude(input="")
     names = {str(file.name) for image in locked for file in (image.file, image.preview) if file}
     names |= set(readings.values_list("input", flat=True))

@@ -14,6 +14,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments.models import Department
 from webapp.observability import correlation
 from webapp.refusals import Refused
@@ -54,16 +56,17 @@ def create_image(
     image = Image(**_sender(identity, department), **_new(filename, file.size, priority))
     with limits.daily_bytes(identity, file.size), _removed_on_refusal([image]):
         _store(image, file)
-        _keep_image(image, patient, key)
+        _keep_image(identity, image, patient, key)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
     return image
 
 
 @atomically
-def _keep_image(image: Image, patient: str, key: IdempotencyKey | None) -> None:
+def _keep_image(identity: Identity, image: Image, patient: str, key: IdempotencyKey | None) -> None:
     image.patient = _patient(image, patient)
     image.save(force_insert=True)
     idempotency.keep(key, image)
+    record(identity, Action.CREATE, image)
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
 
 
@@ -89,7 +92,7 @@ def create_study(
     """
     study = Study(name=names.clean(name)[:255], **_sender(identity, department))
     with _stored(identity, study, files, study.uploaded_by) as (images, archives):
-        _keep_study(study, images, archives, patient, key)
+        _keep_study(identity, study, images, archives, patient, key)
     logger.info("study %s accepted: %d images, %d archives", study.pk, len(images), len(archives))
     return study
 
@@ -104,7 +107,7 @@ def add_to_study(
     """
     sender = identity.user if study.department_id else None
     with _stored(identity, study, files, sender) as (images, archives):
-        _keep_more(study, images, archives, key)
+        _keep_more(identity, study, images, archives, key)
     logger.info("study %s: %d images and %d archives added", study.pk, len(images), len(archives))
     return study
 
@@ -148,18 +151,22 @@ def _new_archive(study: Study, file: File, total: int, uploaded_by: User | None)
 
 @atomically
 def _keep_study(
-    study: Study, images: list[Image], archives: list[Archive], patient: str, key: IdempotencyKey | None
+    by: Identity, study: Study, images: list[Image], archives: list[Archive], patient: str, key: IdempotencyKey | None
 ) -> None:
     study.patient = _patient(study, patient)
     study.save(force_insert=True)
     _keep_files(study, images, archives, key)
+    record(by, Action.CREATE, study, images=len(images), archives=len(archives))
 
 
 @atomically
-def _keep_more(study: Study, images: list[Image], archives: list[Archive], key: IdempotencyKey | None) -> None:
+def _keep_more(
+    identity: Identity, study: Study, images: list[Image], archives: list[Archive], key: IdempotencyKey | None
+) -> None:
     if Study.objects.select_for_update().get(pk=study.pk).cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
     _keep_files(study, images, archives, key)
+    record(identity, Action.CHANGE, study, images=len(images), archives=len(archives))
 
 
 def _keep_files(study: Study, images: list[Image], archives: list[Archive], key: IdempotencyKey | None) -> None:
