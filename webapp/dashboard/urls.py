@@ -3,11 +3,13 @@
 from django.urls import path
 
 from webapp.accounts.views import SignOut
-from webapp.dashboard import views
+from webapp.dashboard import audit, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("accounts/logout/", SignOut.as_view(), name="logout"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/audit.csv", audit.audit_csv, name="audit-csv"),
     path("upload/", views.upload, name="upload"),
     path("images/<uuid:pk>/", views.image, name="image"),
     path("images/<uuid:pk>/card/", views.image_card, name="image-card"),

@@ -48,7 +48,7 @@ def csv_rows(study: Study, absolute: Callable[[str], str]) -> Iterator[str]:
         found = {**archives, **images.in_bulk([key for key, is_zip in some if not is_zip])}
         numbered = enumerate((key for key, _ in some), start + 1)
         rows = ((str(number), *_row(found[key], absolute)) for number, key in numbered if key in found)
-        yield "".join(writer.writerow([_inert(value) for value in row]) for row in rows)
+        yield "".join(writer.writerow([inert(value) for value in row]) for row in rows)
 
 
 def _keys(study: Study) -> list[tuple[UUID, bool]]:
@@ -107,7 +107,7 @@ def _archive_row(archive: Archive) -> list[str]:
     return [known.get(column, "") for column in COLUMNS[1:]]
 
 
-def _inert(value: str) -> str:
+def inert(value: str) -> str:
     """A cell that starts like a formula must not become one in a spreadsheet.
 
     Programs skip blanks and characters that cannot be seen, and take the wide forms of a sign for the sign itself. The
