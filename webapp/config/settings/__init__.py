@@ -5,6 +5,7 @@ from webapp.config.settings.api import *
 from webapp.config.settings.base import *
 from webapp.config.settings.data import *
 from webapp.config.settings.limits import *
+from webapp.config.settings.mail import *
 from webapp.config.settings.people import *
 from webapp.config.settings.work import *
 
