@@ -7,7 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run env test coverage test-slow test-all test-matrix lint format lock bench migrate-data backup restore purge clean
+.PHONY: help run env test coverage test-slow test-all test-matrix lint format lock bench migrate-data backup restore purge audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ restore: $(VENV)/run.stamp ## Restore a backup into an empty installation (FILE=
 
 purge: $(VENV)/run.stamp ## Delete what has expired and files that no row names (ARGS=--dry-run only says what)
 	@$(BIN)/python manage.py purge $(ARGS)
+
+audit: $(VENV)/run.stamp ## Verify the audit (ARGS=export writes it out)
+	@SECRET_KEY_FILE="$${SECRET_KEY_FILE:-$${DATA_DIR:-var}/secrets/django}" $(BIN)/python manage.py audit $(or $(ARGS),verify)
 
 # One lock holds every package of every list, so that the environments never differ in a version.
 LOCK := $(BIN)/uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -120,10 +120,10 @@ def test_many_images_go_in_many_transactions(make_study, django_capture_on_commi
     monkeypatch.setattr(deletion, "CHUNK", 2)
     study = make_study(*[Status.SUCCEEDED] * 5)
     sizes = []
-    delete_rows = deletion._delete_rows
+    delete_rows = deletion.delete_rows
     monkeypatch.setattr(
         deletion,
-        "_delete_rows",
+        "delete_rows",
         lambda rows, names, deleted: (sizes.append(len(names)), delete_rows(rows, names, deleted)),
     )
     deletion.delete_study(study)

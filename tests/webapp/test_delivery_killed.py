@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from tests import receiver as receivers
 from tests.service import ROOT
+from webapp.accounts.identity import Identity
 from webapp.notifications import services
 from webapp.studies.outbox.models import Delivery, State
 from worker.deliver import delivering
@@ -40,7 +41,7 @@ def test_a_delivery_whose_process_is_killed_is_sent_again_with_the_same_id(user,
     }
     with receivers.receiving() as receiver:
         receiver.hold.clear()
-        webhook, _ = services.create_webhook(user, receiver.url)
+        webhook, _ = services.create_webhook(Identity(user=user), receiver.url)
         event_id = services.send_test(webhook)
         child = subprocess.Popen([sys.executable, "-c", CHILD], cwd=ROOT, env=environment)
         try:

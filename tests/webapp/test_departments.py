@@ -287,7 +287,7 @@ def test_the_database_wants_exactly_one_owner(house: House, model: Any, owners: 
 
 def test_a_reader_cannot_review_what_was_not_read(house: House) -> None:
     with pytest.raises(Refused) as refusal:
-        reviews.review(house.images["department"], house.identity("reader").user, "NORMAL")  # type: ignore[arg-type]
+        reviews.review(house.images["department"], house.identity("reader"), "NORMAL")  # type: ignore[arg-type]
     assert refusal.value.code == "not_read_yet"
 
 

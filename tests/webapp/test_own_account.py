@@ -18,7 +18,7 @@ from webapp.departments import permissions
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Patient, Study
-from webapp.studies.services import deletion
+from webapp.studies.services import person_deletion
 
 PAGE, API, DELETE = "/accounts/tokens/", "/api/v1/auth/tokens/", "/accounts/delete/"
 LOGIN = {"login": "ada", "password": PASSWORD}
@@ -175,16 +175,16 @@ def test_what_arrives_while_an_account_is_deleted_goes_with_it(
     user: User, make_image: Any, monkeypatch, commit
 ) -> None:
     make_image(owner=user)
-    real, late = deletion._delete_all_of, [True]
+    real, late = person_deletion.delete_all_of, [True]
 
     def delete(*args: Any) -> None:
         real(*args)
         if late.pop() if late else False:
             make_image(owner=user)
 
-    monkeypatch.setattr(deletion, "_delete_all_of", delete)
+    monkeypatch.setattr(person_deletion, "delete_all_of", delete)
     with commit():
-        deletion.delete_person(user, Identity(user=user))
+        person_deletion.delete_person(user, Identity(user=user))
     assert not Image.objects.exists()
     assert not User.objects.filter(pk=user.pk).exists()
 

@@ -9,8 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from webapp.accounts import tokens
+from webapp.accounts.identity import Identity
 from webapp.config import networks
-from webapp.notifications import addresses, sealing, services
+from webapp.notifications import addresses, announcing, sealing, services
 from webapp.notifications.models import Event, Webhook
 from webapp.studies.choices import Status
 from webapp.studies.models import Study
@@ -178,15 +179,15 @@ def finish(study, read):
 
 
 def test_the_event_goes_once_to_each_webhook_of_the_owner(make_study, user, staff_client, read):
-    own = [services.create_webhook(user, URL)[0] for _ in range(2)]
-    services.create_webhook(User.objects.get(username="boss"), URL)
-    Webhook.objects.filter(pk=services.create_webhook(user, URL)[0].pk).update(active=False)
-    Webhook.objects.filter(pk=services.create_webhook(user, URL)[0].pk).update(events=["another"])
+    own = [services.create_webhook(Identity(user=user), URL)[0] for _ in range(2)]
+    services.create_webhook(Identity(user=User.objects.get(username="boss")), URL)
+    Webhook.objects.filter(pk=services.create_webhook(Identity(user=user), URL)[0].pk).update(active=False)
+    Webhook.objects.filter(pk=services.create_webhook(Identity(user=user), URL)[0].pk).update(events=["another"])
     Webhook.objects.create(user=None, url=URL, events=["study.finished"])
     study = make_study(Status.READY, owner=user)
     event = finish(study, read)
     for _ in range(2):
-        services.announce_study(event)
+        announcing.announce_study(event)
     rows = Delivery.objects.filter(kind="webhook")
     assert {row.destination for row in rows} == {str(webhook.pk) for webhook in own}
     assert len(rows) == 2
@@ -197,17 +198,17 @@ def test_the_event_goes_once_to_each_webhook_of_the_owner(make_study, user, staf
 
 def test_a_departments_study_is_told_to_the_member_who_sent_it(make_study, make_department, user):
     department = make_department(uploader=user)
-    webhook, _ = services.create_webhook(user, URL)
+    webhook, _ = services.create_webhook(Identity(user=user), URL)
     study = make_study(Status.READY, department=department, uploaded_by=user)
-    assert services.listening_to(study, Event.STUDY_FINISHED) == [webhook]
+    assert announcing.listening_to(study, Event.STUDY_FINISHED) == [webhook]
     department.memberships.all().delete()
     study = Study.objects.get(pk=study.pk)
-    assert services.listening_to(study, Event.STUDY_FINISHED) == []
+    assert announcing.listening_to(study, Event.STUDY_FINISHED) == []
 
 
 def test_a_guests_study_is_told_to_nobody(make_study, guest, read):
     Webhook.objects.create(user=None, url=URL, events=["study.finished"])
-    services.announce_study(finish(make_study(Status.READY, guest=guest.guest), read))
+    announcing.announce_study(finish(make_study(Status.READY, guest=guest.guest), read))
     assert not Delivery.objects.filter(kind="webhook").exists()
 
 
@@ -217,4 +218,4 @@ def test_a_study_that_was_deleted_is_not_announced(make_study, user, read):
     study.images.all().delete()
     study.delete()
     with pytest.raises(outbox.ObsoleteError):
-        services.announce_study(event)
+        announcing.announce_study(event)

@@ -18,6 +18,7 @@ from PIL import Image as Picture
 from ml.pictures.preprocess import Preprocessing
 from tests import receiver as receivers
 from tests import synthetic
+from webapp.accounts.identity import Identity
 from webapp.notifications import services
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
@@ -154,5 +155,5 @@ def owner(db: None) -> User:
 def webhook(owner: User, receiver: receivers.Receiver) -> Any:
     """A webhook of the owner's that sends to the receiver; it has its ``secret`` besides."""
     made: Any
-    made, made.secret = services.create_webhook(owner, receiver.url)
+    made, made.secret = services.create_webhook(Identity(user=owner), receiver.url)
     return made

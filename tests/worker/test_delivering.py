@@ -13,7 +13,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests import receiver as receivers
 from tests.service import ROOT
-from webapp.notifications import sending, services
+from webapp.accounts.identity import Identity
+from webapp.notifications import announcing, sending, services
 from webapp.notifications.models import Webhook
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Study
@@ -118,7 +119,7 @@ def test_a_receiver_that_was_away_gets_everything_when_it_is_back(owner, finishe
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    webhook, _ = services.create_webhook(owner, f"http://127.0.0.1:{port}/hook")
+    webhook, _ = services.create_webhook(Identity(user=owner), f"http://127.0.0.1:{port}/hook")
     names = ["one", "two", "three"]
     for name in names:
         finished(name)
@@ -190,7 +191,7 @@ def test_a_receiver_has_so_long_and_no_longer(webhook, receiver, finished, monke
 
 
 def test_a_name_without_an_address_is_a_failure(owner, finished):
-    webhook, _ = services.create_webhook(owner, "https://receiver.invalid/hook")
+    webhook, _ = services.create_webhook(Identity(user=owner), "https://receiver.invalid/hook")
     finished()
     assert deliver() == {"delivered": 1, "failed": 1}
     webhook.refresh_from_db()
@@ -215,11 +216,11 @@ def test_a_secret_that_cannot_be_read_is_dead_at_once(webhook, receiver, finishe
 
 def test_what_is_about_something_deleted_is_discarded(webhook, receiver, finished):
     study = finished()
-    services.announce_study(Delivery.objects.get())
+    announcing.announce_study(Delivery.objects.get())
     study.images.all().delete()
     study.delete()
     services.send_test(webhook)
-    other = services.create_webhook(webhook.user, receiver.url)[0]
+    other = services.create_webhook(Identity(user=webhook.user), receiver.url)[0]
     services.send_test(other)
     Webhook.objects.filter(pk=other.pk).delete()
     assert deliver() == {"discarded": 3, "delivered": 1}

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import pytest
 from django.utils import timezone
 
+from webapp.accounts.identity import Identity
 from webapp.notifications import services
 from webapp.notifications.models import Webhook
 from webapp.studies.outbox.models import Delivery, State
@@ -22,7 +23,7 @@ def make_due():
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001"])
 def test_what_is_not_allowed_is_not_even_connected_to(owner, receiver, settings, host):
-    webhook, _ = services.create_webhook(owner, receiver.url)
+    webhook, _ = services.create_webhook(Identity(user=owner), receiver.url)
     for url in (f"http://{host}:{receiver.port}/hook", f"https://{host}:{receiver.port}/hook"):
         Webhook.objects.filter(pk=webhook.pk).update(url=url)
         services.send_test(webhook)
@@ -54,7 +55,7 @@ def test_a_name_cannot_become_another_address_between_the_look_and_the_connectio
         return real(address, port, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    webhook, _ = services.create_webhook(owner, f"http://rebind.example:{receiver.port}/hook")
+    webhook, _ = services.create_webhook(Identity(user=owner), f"http://rebind.example:{receiver.port}/hook")
     services.send_test(webhook)
     assert deliver() == {"failed": 1}  # nobody listens at 127.0.0.2
     assert len(asked) == 1

@@ -6,6 +6,7 @@ from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
+from django.db import transaction
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.generics import DestroyAPIView, ListAPIView
 from rest_framework.pagination import CursorPagination
@@ -20,6 +21,8 @@ from webapp.accounts.models import Token
 from webapp.accounts.serializers import OwnTokenSerializer, TokenRequestSerializer, TokenSerializer
 from webapp.accounts.stages import must_verify
 from webapp.accounts.throttles import LoginThrottle
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.refusals import Refused
 
 
@@ -56,7 +59,9 @@ class TokenView(APIView):
             tokens.revoke(identities.identify(request), Token.objects.filter(pk=request.auth.pk))
             return Response(status=204)
         if request.headers.get(identities.HEADER) and (guest := identities.identify(request).guest):
-            identities.revoke(guest)
+            with transaction.atomic():
+                record(identities.identify(request), Action.TOKEN_REVOKE)
+                identities.revoke(guest)
             return Response(status=204)
         raise Refused("no_token", "Send the token that is to be revoked, in Authorization or X-Job-Token.")
 

@@ -50,7 +50,8 @@ def record(actor: Actor | None, action: Action, obj: Model | type[Model] | None 
     if action not in READS:
         entry.save(force_insert=True)
         return
-    same = (entry.person_id, entry.guest, entry.token, action, entry.kind, entry.object_id, entry.details)
+    who = (entry.person_id, entry.guest, entry.token, entry.address)
+    same = (*who, action, entry.kind, entry.object_id, entry.details)
     key = "audit:" + hashlib.sha256(json.dumps(same).encode()).hexdigest()
     if not cache.get(key):
         entry.save(force_insert=True)

@@ -17,6 +17,7 @@ urlpatterns = [
     path("", include("webapp.studies.api.urls")),
     path("", include("webapp.reviews.api.urls")),
     path("", include("webapp.notifications.api.urls")),
+    path("", include("webapp.notifications.pages.urls")),
     path("api/v1/auth/", include("webapp.accounts.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     # It has no template to describe itself with when it is asked for OPTIONS.

@@ -17,7 +17,7 @@ from webapp.accounts import invitations as services
 from webapp.dashboard.forms import InvitationForm
 from webapp.departments import permissions
 from webapp.refusals import Refused
-from webapp.studies.services import deletion
+from webapp.studies.services import person_deletion
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -66,12 +66,12 @@ def delete_account(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         if is_last:
             raise Refused("last_administrator", "You are the only administrator of this service, so you stay.")
-        deletion.delete_person(user, identities.identify(request))
+        person_deletion.delete_person(user, identities.identify(request))
         logout(request)
         messages.success(request, "Your account is deleted, with everything that was yours.")
         response = redirect("home")
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
-    found = deletion.count_of_person(user)
+    found = person_deletion.count_of_person(user)
     counts = {str(model._meta.verbose_name_plural): number for model, number in found.items()}
     return render(request, "dashboard/delete_account.html", {"counts": counts, "is_last": is_last})

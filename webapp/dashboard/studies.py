@@ -13,6 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.dashboard.identity import viewer
 from webapp.dashboard.lists import given, values
 from webapp.departments import permissions
@@ -39,7 +41,9 @@ def _study(request: HttpRequest, pk: UUID) -> Study:
 @require_safe
 @never_cache
 def study(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return render(request, "dashboard/study.html", _context(request, _study(request, pk)))
+    found = _study(request, pk)
+    record(viewer(request), Action.VIEW, found)
+    return render(request, "dashboard/study.html", _context(request, found))
 
 
 @require_safe

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from webapp.dashboard import editing, lists, patients, people, searches, shares, studies, views
+from webapp.dashboard import audit, editing, lists, patients, people, searches, shares, studies, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("accounts/invitations/", people.invitations, name="invitations"),
     path("accounts/invitations/<int:pk>/revoke/", people.revoke_invitation, name="invitation-revoke"),
     path("accounts/delete/", people.delete_account, name="account-delete"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/audit.csv", audit.audit_csv, name="audit-csv"),
     path("upload/", views.upload, name="upload"),
     path("images/", lists.images, name="images"),
     path("images/<uuid:pk>/", views.image, name="image"),

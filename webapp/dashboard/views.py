@@ -4,7 +4,7 @@ No page is kept by the browser: what it showed must be gone after signing out, a
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -16,6 +16,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.dashboard.identity import viewer
 from webapp.departments import permissions
 from webapp.http import problems
@@ -31,9 +33,6 @@ from webapp.studies.models import Image, Patient, Study
 from webapp.studies.particulars import OLDEST
 from webapp.studies.services import cancellation, deletion, uploads
 from webapp.studies.waiting import ImageState, until_changed
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
 
 #: How a page's field for an age is read.
 AGE = forms.FloatField(required=False, min_value=0, max_value=OLDEST)
@@ -68,6 +67,8 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "page_user": identities.page_user(request),
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
     }
+    if context["recent"] or context["studies"]:
+        record(identity, Action.LIST, Image)
     response = render(request, "dashboard/home.html", context, status=status)
     identities.remember(response, identity)
     return response
@@ -120,7 +121,9 @@ def _uuid(text: str) -> UUID:
 @require_safe
 @never_cache
 def image(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return render(request, "dashboard/image.html", _image_context(request, _image(request, pk)))
+    found = _image(request, pk)
+    record(viewer(request), Action.VIEW, found)
+    return render(request, "dashboard/image.html", _image_context(request, found))
 
 
 def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _image(request, pk, permissions.may_cancel)
-    cancellation.cancel_image(found)
+    cancellation.cancel_image(found, viewer(request))
     return redirect(found)
 
 
@@ -170,7 +173,7 @@ def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
     verdict = request.POST.get("verdict", "")
     if verdict not in Verdict.values:
         return HttpResponseBadRequest("No such verdict.", content_type="text/plain")
-    reviews.review(found, cast("User", request.user), verdict)
+    reviews.review(found, viewer(request), verdict)
     return redirect(found)
 
 
@@ -179,8 +182,9 @@ def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    found = visible_study(viewer(request), pk, permissions.may_cancel)
-    cancellation.cancel_study(found)
+    identity = viewer(request)
+    found = visible_study(identity, pk, permissions.may_cancel)
+    cancellation.cancel_study(found, identity)
     return redirect(found)
 
 
@@ -195,7 +199,7 @@ def study_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 def delete(request: HttpRequest, row: Image | Study | Patient, then: Study | str) -> HttpResponse:
     """Say what goes with a row, and delete it once that is confirmed."""
     if request.method == "POST":
-        deletion.DELETE[type(row)](row)
+        deletion.DELETE[type(row)](row, viewer(request))
         return redirect(then)
     counts = {str(model._meta.verbose_name_plural): number for model, number in deletion.count([row]).items()}
     return render(request, "dashboard/delete.html", {"row": row, "counts": counts})

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Q, prefetch_related_objects
+from django.db.models import Q, QuerySet, prefetch_related_objects
 
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department, Role
@@ -92,6 +92,16 @@ def may_manage(identity: Identity, department: Department) -> bool:
     if identity.user is None:
         return False
     return roles(identity.user).get(department.pk) == Role.MANAGER or is_administrator(identity.user)
+
+
+def managed_departments(identity: Identity) -> "QuerySet[Department]":
+    """The departments whose audit, failures and notifications an identity sees and changes: those that they manage; of
+    administrators, all.
+    """
+    if is_administrator(identity.user):
+        return Department.objects.all()
+    mine = roles(identity.user) if identity.user else {}
+    return Department.objects.filter(pk__in=[pk for pk, role in mine.items() if role == Role.MANAGER])
 
 
 def may_upload_to(identity: Identity, department: Department) -> bool:

@@ -14,12 +14,14 @@ from webapp.refusals import Refused
 
 
 class WebhookForm(forms.ModelForm):
-    user = forms.ModelChoiceField(User.objects.order_by("username"), help_text="is told of their own studies")
+    user = forms.ModelChoiceField(
+        User.objects.order_by("username"), required=False, help_text="is told of what they have sent"
+    )
     events = forms.MultipleChoiceField(choices=Event.choices, initial=Event.values)
 
     class Meta:
         model = Webhook
-        fields = ("user", "url", "events", "active")
+        fields = ("user", "department", "url", "events", "active")
 
     def clean_url(self) -> str:
         url: str = self.cleaned_data["url"]
@@ -33,7 +35,7 @@ class WebhookForm(forms.ModelForm):
 @admin.register(Webhook)
 class WebhookAdmin(admin.ModelAdmin):
     form = WebhookForm
-    list_display = ("url", "user", "active", "last_attempt_at", "last_outcome")
+    list_display = ("url", "user", "department", "active", "last_attempt_at", "last_outcome")
     list_filter = ("active",)
     readonly_fields = ("last_attempt_at", "last_outcome")
 

@@ -1,23 +1,42 @@
-"""Webhooks and their owners."""
+"""Who is told of what, and how."""
 
 import uuid
 
 from django.conf import settings
 from django.db import models
 
+from webapp.departments.models import Department
+from webapp.studies.models import Archive, Image, Study
+
 
 class Event(models.TextChoices):
-    """Events that a webhook can receive."""
+    """What can be told. The values are names that webhooks receive."""
 
-    STUDY_FINISHED = "study.finished"
+    STUDY_FINISHED = "study.finished", "A study is finished"
+    FAILED = "image.failed", "Something could not be read"
+    POSITIVE = "image.positive", "Signs of pneumonia were found"
+
+
+class Channel(models.TextChoices):
+    """How a person or a department is told. Webhooks name their events themselves."""
+
+    PAGE = "page", "News"
+    EMAIL = "email", "E-mail"
+
+
+class Language(models.TextChoices):
+    """The languages that e-mails are written in."""
+
+    ENGLISH = "en", "English"
+    GERMAN = "de", "Deutsch"
 
 
 class Webhook(models.Model):
-    """An address that receives events of its owner's studies."""
+    """An address that receives events: of what its user has sent, or of all that its department has."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Another kind of owner gets a column of its own beside this one; services.listening_to() decides who receives what.
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="webhooks")
+    department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="webhooks")
     url = models.CharField(max_length=500)
     events = models.JSONField(default=list, help_text="which events it is told of")
     sealed_secret = models.CharField(max_length=255, editable=False)
@@ -28,3 +47,82 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+
+class Choice(models.Model):
+    """Whether a person or a department wants to be told of an event by a channel."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+")
+    department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="+")
+    event = models.CharField(max_length=20, choices=Event)
+    channel = models.CharField(max_length=10, choices=Channel)
+    wanted = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=[owner, "event", "channel"], name=f"one_choice_of_{owner}")
+            for owner in ("person", "department")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} by {self.channel}: {self.wanted}"
+
+
+class Reader(models.Model):
+    """The language that a person's e-mails are written in."""
+
+    person = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    language = models.CharField(max_length=2, choices=Language, default=Language.ENGLISH)
+
+    def __str__(self) -> str:
+        return f"{self.person}: {self.language}"
+
+
+class Mailbox(models.Model):
+    """A department's e-mail address."""
+
+    department = models.OneToOneField(Department, models.CASCADE, primary_key=True, related_name="+")
+    address = models.EmailField()
+    language = models.CharField(max_length=2, choices=Language, default=Language.ENGLISH)
+
+    class Meta:
+        verbose_name_plural = "mailboxes"
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class News(models.Model):
+    """Something that a person is told in the page."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="news", db_index=False)
+    key = models.CharField(max_length=120, help_text="the same event is told once under its key")
+    event = models.CharField(max_length=20, choices=Event)
+    study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="+")
+    image = models.ForeignKey(Image, models.CASCADE, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "news"
+        constraints = [models.UniqueConstraint(fields=["person", "key"], name="told_once")]
+        indexes = [
+            models.Index(fields=["person", "-created_at", "-id"], name="news_list"),
+            models.Index(fields=["person", "read_at"], name="news_unread"),
+            models.Index(fields=["created_at"], name="news_old"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} for {self.person}"
+
+
+class Acknowledgement(models.Model):
+    """Someone has seen a failure, so that it leaves the list of failures."""
+
+    image = models.OneToOneField(Image, models.CASCADE, null=True, blank=True, related_name="acknowledgement")
+    archive = models.OneToOneField(Archive, models.CASCADE, null=True, blank=True, related_name="acknowledgement")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.image_id or self.archive_id}"

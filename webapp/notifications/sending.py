@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 from webapp.notifications import addresses, sealing
 from webapp.notifications.models import Webhook
 from webapp.studies import progress
-from webapp.studies.models import Study
+from webapp.studies.models import Image, Study
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 
@@ -48,7 +48,20 @@ def send(delivery: Delivery) -> None:
 def _body(payload: dict[str, Any]) -> dict[str, Any]:
     """What is sent: no patient, no finding; who wants those asks for the study with a token of their own."""
     body = {"event": payload["event"], "id": payload["event_id"], "created_at": payload["created_at"]}
-    return {**body, "study": _study(UUID(payload["study"]))} if "study" in payload else body
+    if "study" in payload:
+        body["study"] = _study(UUID(payload["study"]))
+    if "image" in payload:
+        body["image"] = _image(UUID(payload["image"]))
+    return body
+
+
+def _image(pk: UUID) -> dict[str, Any]:
+    image = Image.objects.filter(pk=pk).first()
+    if image is None:
+        raise ObsoleteError("its image was deleted")
+    study = f"{settings.PUBLIC_URL}/api/v1/studies/{image.study_id}/" if image.study_id else None
+    url = f"{settings.PUBLIC_URL}/api/v1/images/{pk}/"
+    return {"id": str(pk), "url": url, "status": image.status, "study_url": study}
 
 
 def _study(pk: UUID) -> dict[str, Any]:

@@ -2,16 +2,33 @@
 
 import logging
 import os
+import re
 import sys
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
 
 from webapp.observability import correlation
 
 FORMATS = ("plain", "json")
 #: Left out of the JSON: whole requests, whose text holds what clients search for, and Celery's copies of messages.
 _UNWANTED = ("request", "server_time", "data", "color_message", "taskName")
+
+
+#: What databases say of a row that they refuse: all of its values, such as a patient's identifier.
+_VALUES = re.compile(r"^DETAIL:.*|(?<=Duplicate entry ').*(?=' for key)", re.MULTILINE)
+
+
+class WithoutValues(logging.Formatter):
+    """Leaves the values of rows out of exceptions."""
+
+    def formatException(self, ei: Any) -> str:
+        return _VALUES.sub("(left out)", super().formatException(ei))
+
+
+class JSONFormatter(WithoutValues, JsonFormatter):
+    """One JSON object a line."""
 
 
 class Correlated(logging.Filter):
@@ -45,9 +62,9 @@ def config(form: str, level: str) -> dict[str, Any]:
             "no_503": {"()": _No503},
         },
         "formatters": {
-            "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+            "plain": {"()": WithoutValues, "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
             "json": {
-                "()": "pythonjsonlogger.json.JsonFormatter",
+                "()": JSONFormatter,
                 "fmt": ["levelname", "name", "message"],
                 "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "exception"},
                 "static_fields": {"process": _process()},
@@ -60,6 +77,8 @@ def config(form: str, level: str) -> dict[str, Any]:
         "loggers": {
             "django.request": {"filters": ["no_503"]},
             "axes": {"level": "WARNING"},
+            # In more detail it writes what files say of their patients.
+            "PIL": {"level": "INFO"},
             # Each image has lines of its own, which name it; Celery's two for each task know its message only.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},

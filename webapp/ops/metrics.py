@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
+from webapp.audit.models import Chain, Entry
 from webapp.ops import certificate
 from webapp.ops.models import Reconciliation, Worker
 from webapp.studies import dispatch
@@ -37,7 +38,7 @@ class DatabaseCollector(Collector):
         try:
             yield from [
                 *(*self._waiting(), self._finished(), self._shadows()),
-                *(*self._workers(), *self._outbox(), *self._reconciler()),
+                *(*self._workers(), *self._outbox(), *self._reconciler(), *self._audit()),
             ]
         except Error:
             up = 0
@@ -135,6 +136,19 @@ class DatabaseCollector(Collector):
             last.add_metric([], max(row.looked_at for row in rows).timestamp())
         yield from (counts, last)
 
+    def _audit(self) -> Iterator[Metric]:
+        now = timezone.now()
+        chain = Chain.objects.filter(pk=1).first()
+        oldest = Entry.objects.filter(position=None).aggregate(oldest=Min("created_at"))["oldest"] or now
+        yield GaugeMetricFamily(
+            "pneumoqueue_audit_sealed", "Position of the last entry in the audit's chain, which never falls",
+            value=chain.head if chain else 0,
+        )  # fmt: skip
+        yield GaugeMetricFamily(
+            "pneumoqueue_audit_unsealed_seconds", "How long the oldest entry has waited to be sealed",
+            value=max(0.0, (now - oldest).total_seconds()),
+        )  # fmt: skip
+
 
 class SurroundingsCollector(Collector):
     """The broker, the disk, the certificate."""
@@ -173,6 +187,10 @@ class SurroundingsCollector(Collector):
         yield GaugeMetricFamily("pneumoqueue_disk_free_bytes", "Free space on the disk with DATA_DIR", value=usage.free)
 
 
+#: What is asked when Prometheus asks. Apps above this one add their own.
+COLLECTORS: list[type[Collector]] = [DatabaseCollector, SurroundingsCollector]
+
+
 def exposition() -> bytes:
     """All metrics in Prometheus' text format, over all processes that count into the same folder."""
     registry = CollectorRegistry()
@@ -182,6 +200,6 @@ def exposition() -> bytes:
     else:
         own = generate_latest(REGISTRY)
     domain = CollectorRegistry()
-    domain.register(DatabaseCollector())
-    domain.register(SurroundingsCollector())
+    for collector in COLLECTORS:
+        domain.register(collector())
     return own + generate_latest(domain)

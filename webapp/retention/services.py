@@ -17,6 +17,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from webapp.accounts import invitations, tokens
+from webapp.audit import chain
+from webapp.notifications.models import News
 from webapp.ops.models import Worker
 from webapp.retention import policy, sweep
 from webapp.retention.models import PurgeReport
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 WORKERS_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=30)
 REPORTS_KEPT = timedelta(days=90)
+NEWS_KEPT = timedelta(days=90)
 STUDIES = 50
 
 
@@ -153,6 +156,16 @@ def forget_deliveries(run: Run) -> None:
         run.removed["outbox.Delivery"] += outbox.purge(DELIVERIES_KEPT.days)
 
 
+def forget_old_news(run: Run) -> None:
+    _delete(run, "notifications.News", News.objects.filter(created_at__lt=timezone.now() - NEWS_KEPT))
+
+
+def forget_old_audit(run: Run) -> None:
+    """Delete entries of the audit after ``AUDIT_DAYS``."""
+    if settings.AUDIT_DAYS and not run.dry:
+        run.removed["audit.Entry"] += chain.forget(settings.AUDIT_DAYS)
+
+
 def forget_old_reports(run: Run) -> None:
     _delete(run, "retention.PurgeReport", PurgeReport.objects.filter(started_at__lt=timezone.now() - REPORTS_KEPT))
 
@@ -168,6 +181,8 @@ STEPS: tuple[Callable[[Run], None], ...] = (
     forget_credentials,
     forget_dead_workers,
     forget_deliveries,
+    forget_old_news,
+    forget_old_audit,
     forget_old_reports,
     sweep_storage,
 )

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import capfirst
 
+from webapp.accounts.identity import identify
 from webapp.studies import models
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery, State
@@ -48,6 +49,8 @@ class Deletable(ReadOnly):
     """Deletes by a service, with everything that belongs to a row, and says beforehand how much that is."""
 
     ordering = ("-created_at", "-id")
+    #: By the service.
+    deletions_are_recorded = True
     # Any other column would have the database sort the whole table.
     sortable_by = ("created_at",)
     search_help_text = "An id, or the beginning of a name or of a patient's identifier"
@@ -69,7 +72,7 @@ class Deletable(ReadOnly):
         return names, {str(model._meta.verbose_name_plural): number for model, number in counts.items()}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        deletion.DELETE[type(obj)](obj)
+        deletion.DELETE[type(obj)](obj, identify(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
         for row in queryset:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from django.db import Error
 
-from webapp.notifications import sending
+from webapp.notifications import announcing, mail, sending
 from webapp.notifications import services as notifications
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
@@ -17,8 +17,11 @@ logger = logging.getLogger(__name__)
 
 #: What delivers each kind. Raises what :mod:`webapp.studies.outbox.services` has for it where it did not arrive.
 HANDLERS: Mapping[str, Callable[[Delivery], None]] = {
-    completion.STUDY_FINISHED: notifications.announce_study,
+    completion.STUDY_FINISHED: announcing.announce_study,
+    completion.IMAGES_FAILED: announcing.announce_images,
+    completion.IMAGES_POSITIVE: announcing.announce_images,
     notifications.WEBHOOK: sending.send,
+    announcing.EMAIL: mail.send,
 }
 #: A task takes nothing more after so many seconds: far from its time limit, also where the last receiver is slow.
 BUDGET_SECONDS = 20.0

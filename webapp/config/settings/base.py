@@ -32,7 +32,7 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After", "X-Request-ID"]
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "webapp.accounts.admin_app.RecordedAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -2,10 +2,11 @@
 
 from webapp.config.settings.base import env
 
-#: Such as ``smtp+tls://user:password@mail.hospital.example:587``; without it, nothing is sent.
+#: Such as ``smtp+tls://user:password@mail.hospital.example:587``; ``consolemail://`` writes mails to the log. Without
+#: it, nothing is sent.
 EMAIL_URL = env("EMAIL_URL", default="")
 vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="PneumoQueue <pneumoqueue@localhost>")
-#: Whom the pages tell people to ask, such as a name and an extension.
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("DEFAULT_FROM_EMAIL", default="PneumoQueue <pneumoqueue@localhost>")
+#: Whom the pages tell people to ask, such as a name, an address or an extension.
 ADMIN_CONTACT = env("ADMIN_CONTACT", default="")

@@ -17,7 +17,7 @@ class URLField(serializers.CharField):
 class WebhookSerializer(serializers.ModelSerializer):
     url = URLField(max_length=500)
     events = serializers.ListField(
-        child=serializers.ChoiceField(choices=Event.choices), required=False, help_text="by default all that there are"
+        child=serializers.ChoiceField(choices=Event.choices), required=False, help_text="by default `study.finished`"
     )
 
     class Meta:

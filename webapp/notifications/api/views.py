@@ -9,6 +9,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webapp.accounts.identity import identify
 from webapp.notifications import services
 from webapp.notifications.api.serializers import NewWebhookSerializer, SentEventSerializer, WebhookSerializer
 from webapp.notifications.models import Webhook
@@ -34,7 +35,7 @@ class Webhooks(ListAPIView):
     def post(self, request: Request) -> Response:
         given = WebhookSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        webhook, secret = services.create_webhook(cast("User", request.user), **given.validated_data)
+        webhook, secret = services.create_webhook(identify(request), **given.validated_data)
         return Response({**WebhookSerializer(webhook).data, "secret": secret}, status=201)
 
 
@@ -47,6 +48,9 @@ class WebhookDetail(RetrieveDestroyAPIView):
 
     def get_queryset(self) -> Any:
         return Webhook.objects.filter(user=cast("User", self.request.user))
+
+    def perform_destroy(self, instance: Webhook) -> None:
+        services.delete_webhook(identify(self.request), instance)
 
 
 class WebhookTest(GenericAPIView):

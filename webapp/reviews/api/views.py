@@ -1,6 +1,5 @@
 """The API of reviews."""
 
-from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from django.http import StreamingHttpResponse
@@ -12,15 +11,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments.api import IsAdministrator
 from webapp.reviews import export, services
 from webapp.reviews.api.serializers import ReviewSerializer
 from webapp.reviews.models import Review
 from webapp.studies.access import visible_image
 from webapp.studies.models import Image
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
 
 
 def _image(request: Request, pk: UUID) -> Image:
@@ -34,7 +32,9 @@ class Reviews(APIView):
 
     @extend_schema(responses={200: ReviewSerializer(many=True)}, operation_id="image_reviews")
     def get(self, request: Request, pk: UUID) -> Response:
-        reviews = Review.objects.filter(image=_image(request, pk)).select_related("reviewer").order_by("created_at")
+        image = _image(request, pk)
+        record(identities.identify(request), Action.VIEW, image)
+        reviews = Review.objects.filter(image=image).select_related("reviewer").order_by("created_at")
         return Response(ReviewSerializer(reviews, many=True).data)
 
     @extend_schema(request=ReviewSerializer, responses={200: ReviewSerializer})
@@ -43,7 +43,7 @@ class Reviews(APIView):
         image = _image(request, pk)
         given = ReviewSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        kept = services.review(image, cast("User", request.user), **given.validated_data)
+        kept = services.review(image, identities.identify(request), **given.validated_data)
         return Response(ReviewSerializer(kept).data)
 
 
@@ -54,6 +54,7 @@ class Export(APIView):
 
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request: Request) -> StreamingHttpResponse:
+        record(identities.identify(request), Action.EXPORT, Review)
         response = StreamingHttpResponse(export.stream(), content_type="application/zip")
         response.headers["Content-Disposition"] = 'attachment; filename="reviews.zip"'
         return response

@@ -31,7 +31,7 @@ class ImageCancel(APIView):
     @extend_schema(request=None, responses={200: serializers.ImageSerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
         image = _image(request, pk, permissions.may_cancel)
-        if not cancellation.cancel_image(image):
+        if not cancellation.cancel_image(image, identities.identify(request)):
             raise Refused("already_finished", "This image has already come to an end.")
         return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
 
@@ -51,7 +51,7 @@ class StudyCancel(APIView):
 
     @extend_schema(request=None, responses={200: serializers.StudySerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
-        cancellation.cancel_study(_study(request, pk, permissions.may_cancel))
+        cancellation.cancel_study(_study(request, pk, permissions.may_cancel), identities.identify(request))
         return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
 
 

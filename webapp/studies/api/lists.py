@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import F, Q, Value
@@ -11,11 +11,11 @@ from rest_framework.generics import ListAPIView
 
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
-from webapp.audit import services as audit
 from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.http.pagination import Merged
-from webapp.studies.api.filters import PatientFilters, checked
+from webapp.studies.api.filters import PAGING, PatientFilters, checked
 from webapp.studies.choices import FACETS, combinations
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.querysets import OwnedQuerySet
@@ -38,10 +38,19 @@ class FilteredList(ListAPIView):
         wanted = checked(self.filters, self.request.query_params.dict())
         ordering = wanted.pop("ordering", self.ordering)
         identity = identities.identify(self.request)
-        audit.record(identity, Action.LIST, queryset.model)
         rows = narrowed(queryset, identity, wanted, one_owner=self.one_owner, ordering=ordering)
         self.ordering = sort_key(ordering)
         return rows
+
+    def list(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().list(*args, **kwargs)
+        filters = sorted(set(self.request.query_params) - PAGING)
+        record(identities.identify(self.request), Action.LIST, self.listed(), filters=filters)
+        return response
+
+    def listed(self) -> Any:
+        """What the audit says that someone has listed."""
+        return cast("Any", self).queryset.model
 
 
 def sort_key(ordering: str) -> str:

@@ -87,7 +87,7 @@ class PatientDetail(APIView):
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a patient with all their studies and images, their results, reviews and files."""
-        deletion.delete_patient(_patient(request, pk, permissions.may_delete))
+        deletion.delete_patient(_patient(request, pk, permissions.may_delete), identities.identify(request))
         return Response(status=204)
 
 

@@ -12,6 +12,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.refusals import Refused
 from webapp.studies.access import visible_image
@@ -33,6 +35,7 @@ class ImageFile(APIView):
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         image = _image(request, pk)
+        record(identities.identify(request), Action.DOWNLOAD, image, file=self.kind)
         file = image.preview if self.kind == "preview" else image.reading and image.reading.input
         return responses.picture(request, str(file.name) if file else "", image.sha256)
 
@@ -48,7 +51,9 @@ class ImageHeatmap(APIView):
         parameters=[TOKEN],
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        return heatmap(request, _image(request, pk))
+        image = _image(request, pk)
+        record(identities.identify(request), Action.DOWNLOAD, image, file="heatmap")
+        return heatmap(request, image)
 
 
 def heatmap(request: Any, image: Image) -> HttpResponseBase:

@@ -14,6 +14,8 @@ from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.http.long_polling import hold, may_wait
 from webapp.studies.access import visible_image, visible_study
@@ -100,7 +102,10 @@ class ImageDetail(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         image = _image(request, pk)
         held = hold(request, partial(until_final, Image, pk)) if may_wait(request) and not image.is_final else None
-        return held or Response(serializers.ImageSerializer(image, context={"request": request}).data)
+        if held:
+            return held
+        record(identities.identify(request), Action.VIEW, image)
+        return Response(serializers.ImageSerializer(image, context={"request": request}).data)
 
     @extend_schema(
         request=serializers.ImageChangesSerializer, responses={200: serializers.ImageSerializer}, parameters=[TOKEN]
@@ -116,7 +121,7 @@ class ImageDetail(APIView):
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete an image with its result, its reviews and its files."""
-        deletion.delete_image(_image(request, pk, permissions.may_delete))
+        deletion.delete_image(_image(request, pk, permissions.may_delete), identities.identify(request))
         return Response(status=204)
 
 
@@ -168,7 +173,10 @@ class StudyDetail(APIView):
         held = None
         if may_wait(request) and not study_states([pk])[pk].is_final:
             held = hold(request, partial(until_final, Study, pk))
-        return held or Response(serializers.StudySerializer(study, context={"request": request}).data)
+        if held:
+            return held
+        record(identities.identify(request), Action.VIEW, study)
+        return Response(serializers.StudySerializer(study, context={"request": request}).data)
 
     @extend_schema(
         request=serializers.StudyChangesSerializer, responses={200: serializers.StudySerializer}, parameters=[TOKEN]
@@ -184,7 +192,7 @@ class StudyDetail(APIView):
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a study with all its images, their results, reviews and files."""
-        deletion.delete_study(_study(request, pk, permissions.may_delete))
+        deletion.delete_study(_study(request, pk, permissions.may_delete), identities.identify(request))
         return Response(status=204)
 
 
@@ -199,10 +207,14 @@ class StudyImages(FilteredList):
     ordering = "created_at"
     one_owner = True
     queryset = Image.objects.none()
+    study: Study
 
     def get_queryset(self) -> Any:
-        study = _study(self.request, self.kwargs["pk"])
-        return study.images.select_related("patient", "department").prefetch_related("readings")
+        self.study = _study(self.request, self.kwargs["pk"])
+        return self.study.images.select_related("patient", "department").prefetch_related("readings")
+
+    def listed(self) -> Any:
+        return self.study
 
     @extend_schema(
         request={"multipart/form-data": serializers.MoreFilesSerializer},

@@ -35,7 +35,7 @@ def csv_rows(study: Study, absolute: Callable[[str], str], *, verdicts: bool = F
     numbers = count(1)
     for some in rows(study, absolute, verdicts=verdicts):
         cells = ([str(next(numbers)), *(_cell(name, row[name]) for name in FIELDS)] for row in some)
-        yield "".join(writer.writerow([_inert(cell) for cell in line]) for line in cells)
+        yield "".join(writer.writerow([inert(cell) for cell in line]) for line in cells)
 
 
 def _cell(name: str, value: Any) -> str:
@@ -52,7 +52,7 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _inert(value: str) -> str:
+def inert(value: str) -> str:
     """A cell that starts like a formula must not become one in a spreadsheet.
 
     Programs skip blanks and characters that cannot be seen, and take the wide forms of a sign for the sign itself. The

@@ -38,6 +38,8 @@ class Delivery(models.Model):
         indexes = [
             # Finds what is due, however many have been delivered.
             models.Index(fields=["state", "next_attempt_at"]),
+            # A receiver's deliveries, the latest first.
+            models.Index(fields=["destination", "-created_at", "-id"], name="outbox_of_destination"),
             # Finds what can be purged.
             models.Index(fields=["state", "delivered_at"]),
         ]

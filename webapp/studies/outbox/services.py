@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -162,11 +162,11 @@ def release_abandoned() -> int:
 
 
 @atomically
-def send_again(deliveries: Iterable[UUID]) -> int:
-    """Give dead deliveries as many attempts as new ones have."""
+def send_again(deliveries: Iterable[UUID], states: Collection[str] = (State.DEAD,)) -> int:
+    """Give deliveries in some states, dead ones without more, as many attempts as new ones have."""
     now = timezone.now()
-    revived = Delivery.objects.filter(pk__in=list(deliveries), state=State.DEAD).update(
-        state=State.WAITING, attempts=0, next_attempt_at=now, expires_at=now + MAX_AGE
+    revived = Delivery.objects.filter(pk__in=list(deliveries), state__in=states).update(
+        state=State.WAITING, attempts=0, next_attempt_at=now, expires_at=now + MAX_AGE, delivered_at=None
     )
     transaction.on_commit(dispatch.wake_deliver)
     return revived

@@ -9,6 +9,9 @@ import logging
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.studies.choices import WAITING, ReadingState, Status
 from webapp.studies.models import Archive, Image, Reading, Study
 from webapp.studies.services.completion import finish, study_progressed
@@ -18,8 +21,12 @@ logger = logging.getLogger(__name__)
 
 
 @atomically
-def cancel_image(image: Image) -> bool:
-    """Cancel an image that has no result yet."""
+def cancel_image(image: Image, by: Identity | None = None) -> bool:
+    """Cancel an image that has no result yet.
+
+    Args:
+        by: who does it, for the audit.
+    """
     if image.is_final or not Image.objects.filter(pk=image.pk, status__in=WAITING).exists():
         return False
     readings = Reading.objects.filter(image=image)
@@ -27,17 +34,30 @@ def cancel_image(image: Image) -> bool:
     cancelled = finish(Image.objects.filter(pk=image.pk), Status.CANCELLED)
     _cancel(readings)
     if cancelled:
+        record(by, Action.CANCEL, image)
         # The request that cancels is another than the one that sent the image.
         logger.info("image %s cancelled", image.pk, extra={"image_id": str(image.pk)})
     return bool(cancelled)
 
 
 @atomically
-def cancel_study(study: Study) -> int:
+def cancel_study(study: Study, by: Identity | None = None) -> int:
     """Cancel all of a study's images that have no result yet, those still in a ZIP too.
 
     A study that has come to its end stays as it is.
+
+    Args:
+        by: who does it, for the audit.
     """
+    if not (cancelled := stop(study)):
+        return 0
+    record(by, Action.CANCEL, study, images=cancelled)
+    logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
+    return cancelled
+
+
+def stop(study: Study) -> int:
+    """Cancel what a study has left to do, as a part of something else: of its deletion, say."""
     waiting = study.images.filter(status__in=WAITING)
     if not waiting.exists() and not study.archives.filter(state__in=Archive.PENDING).exists():
         return 0
@@ -51,7 +71,6 @@ def cancel_study(study: Study) -> int:
     # And those that a ZIP's worker, which locks the study, has just written; it writes the next ones as cancelled.
     cancelled += finish(study.images.all(), Status.CANCELLED)
     study_progressed([study.pk])
-    logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
     return cancelled
 
 

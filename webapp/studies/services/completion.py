@@ -1,26 +1,28 @@
 """Where images come to their end, whatever the stage, and studies with them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import connection
 from django.db.models import Count, Exists, Max, OuterRef, Q
 from django.utils import timezone
 
-from webapp.studies.choices import WAITING
+from webapp.studies.choices import WAITING, Status
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.outbox import services as outbox
 from webapp.studies.querysets import ImageQuerySet
 
-#: The kind of the deliveries that announce it. Their payload names the study.
-STUDY_FINISHED = "study.finished"
+#: The kinds of the deliveries that announce something: a study that is finished, which their payload names; images
+#: outside of studies that have failed, and images in which signs of pneumonia were found, of which it names several.
+STUDY_FINISHED, IMAGES_FAILED, IMAGES_POSITIVE = "study.finished", "image.failed", "image.positive"
 #: The states of a ZIP from which no more images come.
 ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
 
 
 def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "", **found: Any) -> int:
-    """Give images their final status, those that have none yet, and announce the studies that this finishes.
+    """Give images their final status, those that have none yet, and announce those that failed by themselves and the
+    studies that this finishes.
 
     Call it in the transaction that decides the end. An image that is stored with its end, such as a file of a study
     that is no image, does not pass here.
@@ -38,11 +40,21 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "",
     waiting = images.filter(status__in=WAITING)
     studies = waiting.filter(study__isnull=False).order_by().values_list("study_id", flat=True).distinct()
     touched = list(studies)
+    # Those of a study are announced when all of it is finished.
+    alone = waiting.filter(study=None, guest=None) if status == Status.FAILED else waiting.none()
+    failed = list(alone.values_list("pk", flat=True))
     ended = waiting.update(
         status=status, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), **found
     )
     study_progressed(touched)
+    announce_images(IMAGES_FAILED, failed)
     return ended
+
+
+def announce_images(kind: str, image_ids: Collection[UUID]) -> None:
+    """Write the event of images with owners that can be told: guests are not."""
+    if image_ids:
+        outbox.put(kind, f"{kind}:{uuid4()}", {"images": [str(pk) for pk in image_ids]})
 
 
 def study_progressed(study_ids: Iterable[UUID]) -> None:

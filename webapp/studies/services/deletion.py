@@ -13,19 +13,18 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import CASCADE, Model, ProtectedError, Q, QuerySet
+from django.db.models import CASCADE, Model, Q, QuerySet
 
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
-from webapp.audit.services import record
+from webapp.audit.services import record, record_each
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Archive, Image, Patient, Reading, Study
 from webapp.studies.outbox import services as outbox
 from webapp.studies.ownership import Owned
-from webapp.studies.services.cancellation import cancel_study
+from webapp.studies.services import cancellation
 from webapp.studies.services.completion import STUDY_FINISHED, study_progressed
 from webapp.studies.transactions import atomically
 
@@ -74,91 +73,73 @@ def count(rows: Sequence[Owned]) -> dict[type[Model], int]:
     return {model: number for model, queryset in found.items() if (number := queryset.count())}
 
 
-def delete_image(image: Image) -> Deleted:
-    """Delete one image. A worker that is reading it finds its claim gone, and its result is dropped."""
+def delete_image(image: Image, by: Identity | None = None) -> Deleted:
+    """Delete one image. A worker that is reading it finds its claim gone, and its result is dropped.
+
+    Args:
+        by: who does it, for the audit; None for the service itself.
+    """
     deleted = Deleted()
-    _delete_images([image.pk], deleted)
-    return _logged(f"image {image.pk}", deleted)
+    _delete_images([image.pk], deleted, partial(record_each, by, Action.DELETE))
+    return logged(f"image {image.pk}", deleted)
 
 
 def delete_images(images: "QuerySet[Any]") -> Deleted:
-    """Delete the images of a queryset, chunk by chunk, so that others can write in between."""
+    """Delete the images of a queryset whose time is over, chunk by chunk, so that others can write in between."""
     deleted = Deleted()
-    _delete_in_chunks(images, deleted)
-    return _logged("images", deleted)
+    _delete_in_chunks(images, deleted, partial(record_each, None, Action.DELETE))
+    return logged("images", deleted)
 
 
-def delete_study(study: Study) -> Deleted:
-    """Delete a study with its images and its ZIPs.
+def delete_study(study: Study, by: Identity | None = None) -> Deleted:
+    """Delete a study with its images and its ZIPs; ``by`` is as of :func:`delete_image`.
 
     If the process dies half-way the study is left cancelled, and can be deleted again.
     """
     deleted = Deleted()
+    record(by, Action.DELETE, study)
     _delete_study(study, deleted)
-    return _logged(f"study {study.pk}", deleted)
+    return logged(f"study {study.pk}", deleted)
 
 
-def delete_patient(patient: Patient) -> Deleted:
-    """Delete a patient with all their studies and images."""
+def delete_patient(patient: Patient, by: Identity | None = None) -> Deleted:
+    """Delete a patient with all their studies and images; ``by`` is as of :func:`delete_image`."""
     deleted = Deleted()
+    record(by, Action.DELETE, patient)
     _delete_patient(patient, deleted)
-    return _logged(f"patient {patient.pk}", deleted)
+    return logged(f"patient {patient.pk}", deleted)
 
 
 def delete_guest(guest: UUID) -> Deleted:
     """Delete everything that a guest has uploaded."""
     deleted = Deleted()
-    _delete_all_of(Q(guest=guest), deleted)
-    return _logged("a guest's uploads", deleted)
-
-
-def count_of_person(user: User) -> dict[type[Model], int]:
-    """How many rows of each model are a person's own, and go with their account."""
-    models: tuple[Any, ...] = (Patient, Study, Image)
-    found = {model: model.objects.filter(owner=user).count() for model in models}
-    return {model: number for model, number in found.items() if number}
-
-
-def delete_person(user: User, by: Identity) -> Deleted:
-    """Delete an account with everything that is its person's own. What they sent to a department stays there.
-
-    If the process dies half-way the account is still there, and can be deleted again.
-
-    Args:
-        by: who does it, for the audit.
-    """
-    deleted = Deleted()
-    for attempt in range(1, ATTEMPTS + 1):
-        _delete_all_of(Q(owner=user), deleted)
-        try:
-            _delete_account(user, by, deleted)
-            break
-        except ProtectedError:
-            # Another upload of theirs arrived in between.
-            if attempt == ATTEMPTS:
-                raise
-    return _logged(f"user {user.pk}", deleted)
+    delete_all_of(Q(guest=guest), deleted)
+    return logged("a guest's uploads", deleted)
 
 
 #: The service for each model.
-DELETE: dict[type[Owned], Callable[[Any], Deleted]] = {
+DELETE: dict[type[Owned], Callable[[Any, Identity | None], Deleted]] = {
     Image: delete_image,
     Study: delete_study,
     Patient: delete_patient,
 }
 
 
-def _logged(what: str, deleted: Deleted) -> Deleted:
+def logged(what: str, deleted: Deleted) -> Deleted:
     transaction.on_commit(lambda: logger.info("%s deleted: %s", what, deleted.as_dict()))
     return deleted
 
 
-def _delete_in_chunks(images: "QuerySet[Any]", deleted: Deleted) -> None:
+#: Records the deletion of images that are named by themselves, in its transaction.
+Recorder = Callable[[list[Image]], None]
+
+
+def _delete_in_chunks(images: "QuerySet[Any]", deleted: Deleted, recorder: Recorder | None = None) -> None:
     while ids := list(images.order_by().values_list("pk", flat=True)[:CHUNK]):
-        _delete_images(ids, deleted)
+        _delete_images(ids, deleted, recorder)
 
 
-def _delete_all_of(owner: Q, deleted: Deleted) -> None:
+def delete_all_of(owner: Q, deleted: Deleted) -> None:
     for study in Study.objects.filter(owner):
         _delete_study(study, deleted)
     _delete_in_chunks(Image.objects.filter(owner), deleted)
@@ -168,7 +149,7 @@ def _delete_all_of(owner: Q, deleted: Deleted) -> None:
 
 def _delete_study(study: Study, deleted: Deleted) -> None:
     # Nothing more of it is unpacked or read meanwhile.
-    cancel_study(study)
+    _stop(study)
     _delete_in_chunks(study.images.all(), deleted)
     _delete_empty_study(study.pk, deleted)
 
@@ -188,14 +169,21 @@ def _delete_patient(patient: Patient, deleted: Deleted) -> None:
 
 
 @atomically
-def _delete_images(ids: Sequence[UUID], deleted: Deleted) -> None:
+def _stop(study: Study) -> None:
+    cancellation.stop(study)
+
+
+@atomically
+def _delete_images(ids: Sequence[UUID], deleted: Deleted, recorder: Recorder | None = None) -> None:
     images = Image.objects.filter(pk__in=ids)
     # A set: an upload can be its own preview.
-    locked = _lock(images)
+    locked = lock(images)
+    if recorder:
+        recorder(locked)
     readings = Reading.objects.filter(image__in=ids).exclude(input="")
     names = {str(file.name) for image in locked for file in (image.file, image.preview) if file}
     names |= set(readings.values_list("input", flat=True))
-    _delete_rows(images, names, deleted)
+    delete_rows(images, names, deleted)
     # It may have been the last that its study waited for.
     study_progressed({image.study_id for image in locked if image.status in WAITING and image.study_id})
 
@@ -203,30 +191,22 @@ def _delete_images(ids: Sequence[UUID], deleted: Deleted) -> None:
 @atomically
 def _delete_empty_study(study_id: UUID, deleted: Deleted) -> None:
     """Delete a study whose images are gone, but for those that were being unpacked a moment ago."""
-    _lock(Study.objects.filter(pk=study_id))
+    lock(Study.objects.filter(pk=study_id))
     if left := list(Image.objects.filter(study=study_id).values_list("pk", flat=True)):
         _delete_images(left, deleted)
     names = {str(archive.file.name) for archive in Archive.objects.filter(study=study_id) if archive.file}
     outbox.forget(f"{STUDY_FINISHED}:{study_id}:")
-    _delete_rows(Study.objects.filter(pk=study_id), names, deleted)
+    delete_rows(Study.objects.filter(pk=study_id), names, deleted)
 
 
 @atomically
 def _delete_empty_patient(patient_id: UUID, deleted: Deleted) -> None:
     patient = Patient.objects.filter(pk=patient_id)
-    _lock(patient)
-    _delete_rows(patient, set(), deleted)
+    lock(patient)
+    delete_rows(patient, set(), deleted)
 
 
-@atomically
-def _delete_account(user: User, by: Identity, deleted: Deleted) -> None:
-    rows = User.objects.filter(pk=user.pk)
-    _lock(rows)
-    record(by, Action.DELETE, user)
-    _delete_rows(rows, set(), deleted)
-
-
-def _lock(rows: "QuerySet[Any]") -> list[Any]:
+def lock(rows: "QuerySet[Any]") -> list[Any]:
     """Lock rows, so that whoever writes something that refers to them waits, and then finds none.
 
     The order keeps two deletions from a deadlock.
@@ -234,7 +214,7 @@ def _lock(rows: "QuerySet[Any]") -> list[Any]:
     return list(rows.select_for_update().order_by("pk"))
 
 
-def _delete_rows(rows: "QuerySet[Any]", names: set[str], deleted: Deleted) -> None:
+def delete_rows(rows: "QuerySet[Any]", names: set[str], deleted: Deleted) -> None:
     _, by_model = rows.delete()
     transaction.on_commit(partial(_committed, Counter(by_model), names, deleted))
 

@@ -12,10 +12,10 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from webapp.studies.choices import OUTSIDE_TRAINING, ReadingState, Status, group_of, has_warning
+from webapp.studies.choices import OUTSIDE_TRAINING, ReadingState, ResultGroup, Status, group_of, has_warning
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading
-from webapp.studies.services.completion import finish
+from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images, finish
 from webapp.studies.services.failures import CRASHED, log_each
 from webapp.studies.services.list_columns import list_columns
 from webapp.studies.transactions import atomically
@@ -133,8 +133,9 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
         **{name: ByImage(Reading, name, values) for name, values in columns.items()},
     )
     if written:
-        images = _images_of(_ended(token, ids, ReadingState.SUCCEEDED), ids)
-        finish(images, Status.SUCCEEDED, **list_columns(results, columns["group"]))
+        ended = _ended(token, ids, ReadingState.SUCCEEDED)
+        finish(_images_of(ended, ids), Status.SUCCEEDED, **list_columns(results, columns["group"]))
+        _announce_positives(ended, [pk for pk, group in columns["group"].items() if group == ResultGroup.POSITIVE])
     return written
 
 
@@ -145,6 +146,12 @@ def _labelled_outside_training(results: Sequence[Result]) -> set[UUID]:
         return set()
     wanted = Image.objects.filter(pk__in=outside, department__label_outside_training=True)
     return set(wanted.values_list("pk", flat=True))
+
+
+def _announce_positives(ended: QuerySet[Reading], image_ids: Collection[UUID]) -> None:
+    if image_ids:
+        found = _images_of(ended, image_ids).filter(guest=None).values_list("pk", flat=True)
+        announce_images(IMAGES_POSITIVE, list(found))
 
 
 @atomically

@@ -14,6 +14,8 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.departments.models import Department
 from webapp.observability import correlation
 from webapp.refusals import Refused
@@ -59,16 +61,17 @@ def create_image(
     told.describe(image, Particulars(age=age, view=view, comment=names.clean(comment)[:500]))
     with limits.daily_bytes(identity, file.size), storing.removed_on_refusal([image]):
         storing.store(image, file)
-        _keep_image(image, patient, key)
+        _keep_image(identity, image, patient, key)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
     return image
 
 
 @atomically
-def _keep_image(image: Image, patient: str, key: IdempotencyKey | None) -> None:
+def _keep_image(identity: Identity, image: Image, patient: str, key: IdempotencyKey | None) -> None:
     image.patient = patient_named(image, patient)
     image.save(force_insert=True)
     idempotency.keep(key, image)
+    record(identity, Action.CREATE, image)
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
 
 
@@ -100,7 +103,7 @@ def create_study(
     study = Study(name=names.clean(name)[:255], **_sender(identity, department))
     common = Particulars(age=age, view=view)
     with _stored(identity, study, files, study.uploaded_by, common) as stored:
-        _keep_study(study, stored, patient, key)
+        _keep_study(identity, study, stored, patient, key)
     logger.info("study %s accepted: %d images, %d archives", study.pk, len(stored.images), len(stored.archives))
     return study
 
@@ -121,7 +124,7 @@ def add_to_study(
     """
     sender = identity.user if study.department_id else None
     with _stored(identity, study, files, sender, Particulars(age=age, view=view)) as stored:
-        _keep_more(study, stored, key)
+        _keep_more(identity, study, stored, key)
     logger.info("study %s: %d images and %d archives added", study.pk, len(stored.images), len(stored.archives))
     return study
 
@@ -165,16 +168,17 @@ def _stored(
 
 
 @atomically
-def _keep_study(study: Study, stored: _Stored, patient: str, key: IdempotencyKey | None) -> None:
+def _keep_study(by: Identity, study: Study, stored: _Stored, patient: str, key: IdempotencyKey | None) -> None:
     study.patient = patient_named(study, patient)
     people = patients.named(study, stored.about.people())
     study.manifest = stored.about.report_with(people)
     study.save(force_insert=True)
     _keep_files(study, stored, people, key)
+    record(by, Action.CREATE, study, images=len(stored.images), archives=len(stored.archives))
 
 
 @atomically
-def _keep_more(study: Study, stored: _Stored, key: IdempotencyKey | None) -> None:
+def _keep_more(by: Identity, study: Study, stored: _Stored, key: IdempotencyKey | None) -> None:
     current = Study.objects.select_for_update().get(pk=study.pk)
     if current.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
@@ -183,6 +187,7 @@ def _keep_more(study: Study, stored: _Stored, key: IdempotencyKey | None) -> Non
         study.manifest = told.joined(current.manifest, stored.about.report_with(people))
         study.save(update_fields=["manifest"])
     _keep_files(study, stored, people, key)
+    record(by, Action.CHANGE, study, images=len(stored.images), archives=len(stored.archives))
 
 
 def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: IdempotencyKey | None) -> None:

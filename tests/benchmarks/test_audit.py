@@ -1,0 +1,76 @@
+"""What the record of a read costs: the same answers with it, without it, and where it was written minutes ago."""
+
+import statistics
+import time
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.test import Client
+
+from webapp.accounts import tokens
+from webapp.audit import chain
+from webapp.audit.models import Entry
+from webapp.studies.models import Image, Study
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
+
+READS = 300
+
+
+@pytest.fixture
+def reads(settings, tmp_path):
+    """Read an image's answer many times by the API; the milliseconds of each."""
+    settings.CACHES = {
+        name: {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"} for name in ("default", "process")
+    }
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 0}
+    user = User.objects.create_user("ada")
+    study = Study.objects.create(owner=user)
+    image = Image.objects.create(
+        owner=user, study=study, status="failed", size=1, filename="a.jpg", dispatched_at=study.created_at
+    )
+    client = Client(headers={"Authorization": f"Token {tokens.issue(user)}"})
+
+    def run(number=READS, forget=False):
+        spent = []
+        for _ in range(number):
+            if forget:
+                cache.clear()
+            begun = time.perf_counter()
+            assert client.get(f"/api/v1/images/{image.pk}/").status_code == 200
+            spent.append(1000 * (time.perf_counter() - begun))
+        return spent
+
+    run(50)
+    return run
+
+
+def told(name, spent):
+    ordered = sorted(spent)
+    print(f"{name}: median {statistics.median(ordered):.2f} ms, 95 % {ordered[int(0.95 * len(ordered))]:.2f} ms")
+
+
+def test_a_read_with_and_without_its_record(reads, monkeypatch):
+    with_record, again, without = [], [], []
+    for _ in range(3):  # in turns, so that what else runs here meets all of them
+        with_record += reads(forget=True)
+        again += reads()
+        with monkeypatch.context() as patch:
+            patch.setattr("webapp.studies.api.views.record", lambda *_, **__: None)
+            without += reads()
+    assert Entry.objects.count() >= 3 * READS
+    told("with its record", with_record)
+    told("again within five minutes", again)
+    told("without a record", without)
+
+
+def test_sealing_and_verifying():
+    entries = 10_000
+    Entry.objects.bulk_create(Entry(action="cancel", guest=str(uuid4()), address="192.0.2.1") for _ in range(entries))
+    begun = time.perf_counter()
+    assert chain.seal() == entries
+    sealed = time.perf_counter()
+    assert chain.verify()[1] == []
+    print(f"{entries} entries sealed in {sealed - begun:.1f} s, verified in {time.perf_counter() - sealed:.1f} s")

@@ -1,0 +1,151 @@
+"""The audit's page: who sees which entries, by which filters, in pages that an index finds."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.webapp.conftest import PASSWORD
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Action, Entry
+from webapp.audit.services import record
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def boss(client):
+    boss = User.objects.create_user("boss", password=PASSWORD)
+    boss.user_permissions.add(Permission.objects.get(content_type__app_label="departments", codename="administer"))
+    client.force_login(boss)
+    Entry.objects.all().delete()
+    return boss
+
+
+@pytest.fixture
+def manager(client, user, make_department):
+    """Someone who manages two departments, of three."""
+    departments = [make_department(slug, manager=user) for slug in ("chest", "heart")]
+    client.force_login(user)
+    for number, department in enumerate([*departments, make_department("other")]):
+        record(Identity(user=user), Action.SETTINGS_CHANGE, department, number=number)
+    return departments
+
+
+def show(client, **filters):
+    answer = client.get(reverse("audit"), filters)
+    assert answer.status_code == 200
+    return answer
+
+
+def listed(answer):
+    return [entry for entry, _ in answer.context["rows"]]
+
+
+def exported(client, **filters):
+    answer = client.get(reverse("audit-csv"), filters)
+    assert answer.status_code == 200
+    text = b"".join(answer.streaming_content).decode()
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def test_who_manages_nothing_has_no_audit(client, user, make_department):
+    make_department(reader=user, slug="chest")
+    assert client.get(reverse("audit")).status_code == 404
+    client.force_login(user)
+    for page in ("audit", "audit-csv"):
+        assert client.get(reverse(page)).status_code == 404
+
+
+def test_a_manager_sees_the_entries_of_their_departments(client, manager):
+    mine = {str(department.pk) for department in manager}
+    assert {entry.department_id for entry in listed(show(client))} == mine
+    assert {row["department_id"] for row in exported(client)} == mine
+    other = Entry.objects.exclude(department_id__in=[*mine, ""]).get()
+    assert listed(show(client, object_id=other.object_id)) == []
+    assert b"Chest" in show(client).content
+
+
+def test_an_administrator_sees_everything_by_filters(client, boss, user, make_image):
+    image = make_image(owner=user)
+    for action in (Action.VIEW, Action.DELETE):
+        record(Identity(user=user, address="192.0.2.1"), action, image)
+    record(Identity(user=boss), Action.CREATE)
+    Entry.objects.filter(action="create").update(created_at=timezone.now() - timedelta(days=3))
+    today = timezone.now().date().isoformat()
+    cases = [
+        ({}, 3), ({"person": "ada"}, 2), ({"action": "delete"}, 1), ({"object_id": str(image.pk)}, 2),
+        ({"since": today}, 2), ({"until": today}, 3), ({"until": "2020-01-01"}, 0),
+        ({"person": "boss", "action": "view"}, 0),
+    ]  # fmt: skip
+    for filters, number in cases:
+        found = [entry for entry in listed(show(client, **filters)) if entry.kind != "audit.entry"]
+        assert len(found) == number, filters
+        assert len([row for row in exported(client, **filters) if row["kind"] != "audit.entry"]) == number, filters
+    assert b"192.0.2.1" in show(client).content
+
+
+def test_looking_at_the_audit_is_recorded(client, boss):
+    show(client, person="ada")
+    exported(client)
+    assert list(Entry.objects.order_by("pk").values_list("action", "kind", "person")) == [
+        ("list", "audit.entry", "boss"), ("export", "audit.entry", "boss"),
+    ]  # fmt: skip
+    assert "ada" not in Entry.objects.first().details
+
+
+def test_a_filter_that_is_none_is_told(client, boss):
+    answer = client.get(reverse("audit"), {"since": "yesterday"})
+    assert b"Enter a valid date" in answer.content
+    assert client.get(reverse("audit-csv"), {"since": "yesterday"}).status_code == 400
+
+
+@pytest.mark.parametrize("who", ["boss", "manager"])
+def test_pages_have_every_entry_once(request, client, who, monkeypatch):
+    request.getfixturevalue(who)
+    monkeypatch.setattr("webapp.http.keyset.SIZE", 2)
+    user = User.objects.first()
+    departments = list(user.memberships.values_list("department_id", flat=True)) or [""]
+    Entry.objects.all().delete()
+    Entry.objects.bulk_create(
+        Entry(action="view", department_id=str(departments[n % len(departments)]), object_id=str(n)) for n in range(7)
+    )
+    seen, query = [], "?action=view"
+    while query:
+        answer = client.get(reverse("audit") + query)
+        seen += [entry.object_id for entry in listed(answer)]
+        query = answer.context["page"].older
+        assert not query or "action=view" in query
+    assert seen == ["6", "5", "4", "3", "2", "1", "0"]
+
+
+def test_a_page_that_is_out_of_date_is_told(client, boss, problem):
+    for cursor in ("999999", "x", "9" * 40):
+        answer = client.get(reverse("audit"), {"before": cursor})
+        assert answer.status_code == 400
+        assert b"begin with the newest" in answer.content
+
+
+@pytest.mark.parametrize("filters", [{}, {"person": "ada"}, {"action": "view"}, {"object_id": "x"}])
+def test_each_filter_is_read_by_an_index(client, boss, filters):
+    if connection.vendor != "sqlite":
+        pytest.skip("its plans depend on what the tables hold")
+    plans = []
+
+    def explain(execute, sql, params, many, context):
+        if sql.startswith("SELECT") and "audit_entry" in sql:
+            with connection.cursor() as cursor:
+                cursor.cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+                plans.append("\n".join(row[3] for row in cursor.cursor.fetchall()))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        show(client, **filters)
+    assert plans
+    assert not any("TEMP B-TREE" in plan for plan in plans), plans

@@ -1,0 +1,88 @@
+"""No line of a log says anything about a patient: neither a name nor an identifier, nor what files are called."""
+
+import io
+import logging
+import logging.config
+import zipfile
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError
+from django.test import Client as DjangoClient
+
+from tests.webapp.conftest import JPEG, PNG
+from webapp.observability import logs
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.services import failures, preparation
+
+SECRETS = ("Jane", "4711")
+FILE, PATIENT, STUDY = "Jane-Doe.jpg", "PAT-4711", "ward of Jane Doe"
+
+
+@pytest.fixture(params=logs.FORMATS)
+def log(request):
+    """All that the service's own loggers and Django's write at any level."""
+    stream = io.StringIO()
+    config = logs.config(request.param, "DEBUG")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        logging.config.DictConfigurator(config).configure_formatter(config["formatters"][request.param])
+    )
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def zipped(files):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def assert_silent(log):
+    assert log.getvalue()
+    assert [line for line in log.getvalue().splitlines() if any(secret in line for secret in SECRETS)] == []
+
+
+@pytest.mark.django_db
+def test_an_uploads_whole_way(user_client, unpack_all, log):
+    image = user_client.upload(filename=FILE, patient=PATIENT).json()
+    files = {FILE: JPEG, "Jane.zip": zipped({"Jane/1.png": PNG, "Jane/2.txt": b"Jane"}), "Jane.txt": b"no image"}
+    study = user_client.upload_study(files, name=STUDY, patient=PATIENT).json()
+    unpack_all(Archive.objects.get().pk)
+    row = Image.objects.get(pk=image["id"])
+    preparation.finish_ingest(preparation.start_ingest(row.pk), preparation.Prepared("", 1, 1, "", {"net": "a.png"}))
+    failures.fail(Image.objects.filter(study=study["id"], status="queued").first().pk, "image_corrupt", "Damaged.")
+    for path in ("/api/v1/patients/?search=Jane", "/api/v1/images/?patient=PAT-4711", f"/x/{uuid4()}/?name=Jane"):
+        user_client.get(path)
+    user_client.post(f"{study['url']}cancel/")
+    user_client.delete(study["url"])
+    user_client.delete(image["url"])
+    assert not Study.objects.exists()
+    assert_silent(log)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "said",
+    [
+        'duplicate key value violates unique constraint "x"\nDETAIL:  Key (identifier)=(PAT-4711 Jane) already exists.',
+        "(1062, \"Duplicate entry 'PAT-4711-Jane' for key 'x'\")",
+    ],
+)
+def test_an_error_of_the_database(monkeypatch, log, user, said):
+    client = DjangoClient(raise_request_exception=False)
+    client.force_login(user)
+
+    def broken(*_, **__):
+        raise IntegrityError(said)
+
+    monkeypatch.setattr("webapp.dashboard.views.render", broken)
+    assert client.get("/").status_code == 500
+    assert "IntegrityError" in log.getvalue()
+    assert_silent(log)

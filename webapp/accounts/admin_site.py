@@ -1,0 +1,59 @@
+"""Django's admin site, which tells the audit what is seen and changed there, of every model that is registered."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from webapp.accounts.identity import identify
+from webapp.audit.models import Action
+from webapp.audit.services import record, record_each
+
+
+class Recorded(admin.ModelAdmin):
+    """What a model's admin records. Changes are logged by Django itself at these places, in their transaction."""
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = super().changelist_view(request, *args, **kwargs)
+        if request.method == "GET":
+            record(identify(request), Action.LIST, self.model, admin=True)
+        return response
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        response = super().change_view(request, object_id, *args, **kwargs)
+        if request.method == "GET" and (found := self.get_object(request, unquote(object_id))):
+            record(identify(request), Action.VIEW, found, admin=True)
+        return response
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        record(identify(request), Action.CREATE, obj, admin=True)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        record(identify(request), Action.CHANGE, obj, admin=True, fields=_fields(message))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
+        # An admin whose deletions a service records says so.
+        if not getattr(self, "deletions_are_recorded", False):
+            record_each(identify(request), Action.DELETE, queryset, admin=True)
+        return super().log_deletions(request, queryset)
+
+
+class RecordedSite(admin.AdminSite):
+    """The site that registers each model's admin together with :class:`Recorded`."""
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        given = admin_class or admin.ModelAdmin
+        super().register(model_or_iterable, type(given.__name__, (Recorded, given), {}), **options)
+
+
+def _fields(message: Any) -> list[str]:
+    """The names of the fields that Django found changed; of its message, which names rows by their texts, no more."""
+    if not isinstance(message, list):
+        return []
+    changes = [change.get("changed", change.get("added", change.get("deleted"))) for change in message]
+    found = [field for change in changes if change for field in (change.get("fields") or [change.get("name")])]
+    return sorted({str(field) for field in found if field})

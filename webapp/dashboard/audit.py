@@ -1,0 +1,104 @@
+"""The audit as managers see it, of their departments, and administrators, of everything."""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime, time
+from typing import Any
+
+from django import forms
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from webapp.accounts.identity import Identity, identify
+from webapp.audit import export
+from webapp.audit.models import Action, Entry
+from webapp.audit.services import record
+from webapp.departments import permissions
+from webapp.departments.models import Department
+from webapp.http import keyset
+from webapp.http.pagination import Merged
+from webapp.studies.files.results_csv import inert
+
+
+class Filters(forms.Form):
+    person = forms.CharField(required=False, max_length=150, label="Person", help_text="the whole user name")
+    action = forms.ChoiceField(required=False, choices=[("", "any"), *Action.choices])
+    object_id = forms.CharField(required=False, max_length=64, label="Image, study or patient", help_text="its id")
+    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def condition(self) -> Q:
+        """The entries that are asked for; days are UTC's, and both are included."""
+        given = self.cleaned_data
+        found = Q(**{name: given[name].strip() for name in ("person", "action", "object_id") if given[name]})
+        if given["since"]:
+            found &= Q(created_at__gte=datetime.combine(given["since"], time.min, UTC))
+        if given["until"]:
+            found &= Q(created_at__lte=datetime.combine(given["until"], time.max, UTC))
+        return found
+
+
+@require_safe
+@never_cache
+def audit(request: HttpRequest) -> HttpResponse:
+    identity, departments = _allowed(request)
+    filters = Filters(request.GET)
+    rows: list[Any] = []
+    page = keyset.Page([], "", "")
+    if filters.is_valid():
+        page = keyset.page(_entries(identity, departments, filters.condition()), request)
+        names = {str(department.pk): department.name for department in departments}
+        rows = [(entry, names.get(entry.department_id, "")) for entry in page.rows]
+    record(identity, Action.LIST, Entry, filters=sorted(name for name, value in request.GET.items() if value))
+    context = {"filters": filters, "page": page, "rows": rows, "query": request.GET.urlencode()}
+    return render(request, "dashboard/audit.html", context)
+
+
+@require_safe
+@never_cache
+def audit_csv(request: HttpRequest) -> HttpResponseBase:
+    """The same entries as a table, the oldest first."""
+    identity, departments = _allowed(request)
+    filters = Filters(request.GET)
+    if not filters.is_valid():
+        return render(request, "dashboard/audit.html", {"filters": filters}, status=400)
+    entries = Entry.objects.filter(filters.condition())
+    if not permissions.is_administrator(identity.user):
+        entries = entries.filter(department_id__in=[str(department.pk) for department in departments])
+    record(identity, Action.EXPORT, Entry, filters=sorted(name for name, value in request.GET.items() if value))
+    response = StreamingHttpResponse(_lines(entries), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = 'attachment; filename="audit.csv"'
+    return response
+
+
+def _allowed(request: HttpRequest) -> tuple[Identity, list[Department]]:
+    identity = identify(request)
+    departments = list(permissions.managed_departments(identity))
+    if not departments and not permissions.is_administrator(identity.user):
+        raise Http404
+    return identity, departments
+
+
+def _entries(identity: Identity, departments: list[Department], condition: Q) -> Any:
+    entries = Entry.objects.filter(condition)
+    if permissions.is_administrator(identity.user):
+        return entries
+    return Merged(entries, [Q(department_id=str(department.pk)) for department in departments])
+
+
+class _Line:
+    """A file for :mod:`csv` that hands back what is written."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _lines(entries: Any) -> Iterator[str]:
+    writer = csv.writer(_Line())
+    yield "\ufeff" + writer.writerow(export.COLUMNS)
+    for row in export.rows(entries):
+        yield writer.writerow([inert(value) for value in row.values()])

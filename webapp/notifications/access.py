@@ -1,0 +1,53 @@
+"""Find a webhook or a delivery that someone may see and change. What they may not see does not exist for them."""
+
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
+from webapp.departments.models import Department
+from webapp.notifications.models import Webhook
+from webapp.notifications.services import WEBHOOK
+from webapp.studies.outbox.models import Delivery
+
+
+def webhooks(identity: Identity) -> "QuerySet[Webhook]":
+    """Someone's own, and those of the departments that they manage; of administrators, all."""
+    if permissions.is_administrator(identity.user):
+        return Webhook.objects.all()
+    own = Q(user=identity.user) if identity.user else Q(pk__in=[])
+    return Webhook.objects.filter(own | Q(department__in=permissions.managed_departments(identity)))
+
+
+def webhook(identity: Identity, pk: UUID) -> Webhook:
+    """Raises Http404 where there is none that the identity may see."""
+    found = webhooks(identity).select_related("user", "department").filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def managed_department(identity: Identity, slug: str) -> Department:
+    """Raises Http404 where there is none that the identity manages."""
+    found = permissions.managed_departments(identity).filter(slug=slug).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def deliveries(identity: Identity) -> "QuerySet[Delivery]":
+    """The deliveries to someone's webhooks; of administrators, everything in the outbox."""
+    if permissions.is_administrator(identity.user):
+        return Delivery.objects.all()
+    receivers = [str(pk) for pk in webhooks(identity).values_list("pk", flat=True)]
+    return Delivery.objects.filter(kind=WEBHOOK, destination__in=receivers)
+
+
+def delivery(identity: Identity, pk: UUID) -> Delivery:
+    """Raises Http404 where there is none that the identity may see."""
+    found = deliveries(identity).filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found

@@ -1,0 +1,133 @@
+"""Tell everyone of an event who wants to know: put it into the outbox for each webhook and e-mail, and into the news.
+
+A handler may run again with the same delivery. Everything that it writes has a key, so that it is told once.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db.models import Q
+
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
+from webapp.departments.models import Membership
+from webapp.notifications.models import Channel, Choice, Event, Mailbox, News, Webhook
+from webapp.notifications.services import put_for_webhook
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.outbox import services as outbox
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.transactions import atomically
+
+#: The kind of deliveries that are an e-mail to a person or to a department.
+EMAIL = "email"
+#: One mail server takes all e-mails; while it cannot be reached, none of them is tried.
+MAIL_SERVER = "mail server"
+#: What the sender is told of unless they choose otherwise. Others are told only of what they choose.
+BY_DEFAULT = {(event, Channel.PAGE) for event in Event}
+
+
+@atomically
+def announce_study(delivery: Delivery) -> None:
+    """Tell of a study that is finished, and apart of what of it could not be read.
+
+    Raises:
+        ObsoleteError: the study was deleted.
+    """
+    study = Study.objects.filter(pk=delivery.payload["study"]).select_related("owner", "uploaded_by").first()
+    if study is None:
+        raise outbox.ObsoleteError("its study was deleted")
+    _tell(Event.STUDY_FINISHED, study, delivery.pk, delivery.created_at)
+    # Webhooks have just been told in numbers.
+    failed = study.images.filter(status=Status.FAILED).exists()
+    if failed or study.archives.filter(state=Archive.State.FAILED).exists():
+        _tell_people(Event.FAILED, study, uuid5(delivery.pk, Event.FAILED), delivery.created_at)
+
+
+@atomically
+def announce_images(delivery: Delivery) -> None:
+    """Tell of images that have failed, or in which signs of pneumonia were found."""
+    event = Event(delivery.kind)
+    images = Image.objects.filter(pk__in=delivery.payload["images"]).select_related("owner", "uploaded_by")
+    for image in images.order_by("created_at", "pk"):
+        _tell(event, image, uuid5(delivery.pk, str(image.pk)), delivery.created_at)
+
+
+def _tell(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
+    for webhook in listening_to(row, event):
+        put_for_webhook(webhook, event_id, _about(event, row, moment))
+    _tell_people(event, row, event_id, moment)
+
+
+def _tell_people(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
+    about = _about(event, row, moment)
+    key = _key(event, row, event_id)
+    told = _people(event, row)
+    subject = {"study": row} if isinstance(row, Study) else {"image": row}
+    News.objects.bulk_create(
+        [News(person_id=pk, key=key, event=event, **subject) for pk in told[Channel.PAGE]], ignore_conflicts=True
+    )
+    if not settings.EMAIL_URL:
+        return
+    for pk in told[Channel.EMAIL]:
+        _put_mail(f"person:{pk}:{key}", {**about, "person": pk})
+    mailbox = Mailbox.objects.filter(department=row.department_id).exists() if row.department_id else False
+    if mailbox and _wanted(Q(department=row.department_id), event, Channel.EMAIL):
+        _put_mail(f"department:{row.department_id}:{key}", {**about, "department": str(row.department_id)})
+
+
+def _about(event: Event, row: Study | Image, moment: datetime) -> dict[str, Any]:
+    """What a delivery says; the rest is looked up when it is sent."""
+    return {"event": event, "created_at": moment.isoformat(), str(row._meta.model_name): str(row.pk)}
+
+
+def listening_to(row: Study | Image, event: str) -> list[Webhook]:
+    """The active webhooks for something: its department's, and those of its owner, or of whoever sent it to the
+    department and may see it.
+    """
+    owners = Q(department=row.department_id) if row.department_id else Q(pk__in=[])
+    if sender := _sender(row):
+        owners |= Q(user=sender)
+    return [webhook for webhook in Webhook.objects.filter(owners, active=True) if event in webhook.events]
+
+
+def _sender(row: Study | Image) -> User | None:
+    sender = row.owner or row.uploaded_by
+    return sender if sender is not None and permissions.may_see(Identity(user=sender), row) else None
+
+
+def _people(event: Event, row: Study | Image) -> dict[str, set[int]]:
+    """The ids of those who are told, by channel: the sender, and of a positive in their department its readers and
+    managers who want to know.
+    """
+    sender = _sender(row)
+    own = {sender.pk} if sender else set()
+    others: set[int] = set()
+    if event == Event.POSITIVE and row.department_id:
+        reading = Membership.objects.filter(department=row.department_id, role__in=permissions.REVIEWERS)
+        others = set(reading.values_list("user", flat=True)) - own
+    choices = Choice.objects.filter(person__in=own | others, person__is_active=True, event=event)
+    wanted = {(choice.person_id, choice.channel): choice.wanted for choice in choices}
+    told: dict[str, set[int]] = {}
+    for channel in Channel:
+        by_default = own if (event, channel) in BY_DEFAULT else set()
+        told[channel] = {pk for pk in own | others if wanted.get((pk, channel), pk in by_default)}
+    return told
+
+
+def _wanted(of: Q, event: str, channel: str) -> bool:
+    return Choice.objects.filter(of, event=event, channel=channel, wanted=True).exists()
+
+
+def _key(event: Event, row: Study | Image, event_id: UUID) -> str:
+    """What people are told once: each finishing and each failure, and of the positives of a study the first."""
+    if event == Event.POSITIVE and isinstance(row, Image) and row.study_id:
+        return f"{event}:{row.study_id}"
+    return f"{event}:{event_id}"
+
+
+def _put_mail(key: str, payload: dict[str, Any]) -> None:
+    outbox.put(EMAIL, f"email:{key}", payload, destination=MAIL_SERVER)

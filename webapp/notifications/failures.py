@@ -1,0 +1,50 @@
+"""What has failed and nobody has acknowledged."""
+
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
+from webapp.http.pagination import Merged
+from webapp.notifications import access
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image
+from webapp.studies.outbox.models import Delivery, State
+
+#: Not acknowledged, or failed once more since.
+NEW = Q(acknowledgement=None) | Q(acknowledgement__at__lt=F("finished_at"))
+
+
+def images(identity: Identity) -> Any:
+    """Failed images: what someone has sent, and what the departments that they manage have; of administrators, all."""
+    failed = Image.objects.filter(NEW, status=Status.FAILED)
+    failed = failed.select_related("study", "department").prefetch_related("readings")
+    parts = _mine(identity)
+    return failed.filter(parts[0]) if len(parts) == 1 else Merged(failed, parts)
+
+
+def archives(identity: Identity) -> "QuerySet[Archive]":
+    """ZIPs that could not be unpacked, which are few, likewise."""
+    failed = Archive.objects.filter(NEW, state=Archive.State.FAILED).select_related("study")
+    if identity.user is None:
+        return failed.none()
+    if permissions.is_administrator(identity.user):
+        return failed
+    sent = Q(study__owner=identity.user) | Q(study__uploaded_by=identity.user)
+    return failed.filter(sent | Q(study__department__in=permissions.managed_departments(identity)))
+
+
+def dead_letters(identity: Identity) -> "QuerySet[Delivery]":
+    return access.deliveries(identity).filter(state=State.DEAD)
+
+
+def _mine(identity: Identity) -> list[Q]:
+    """Conditions that have no row in common, each with an index in the order of time."""
+    if identity.user is None:
+        return [Q(pk__in=[])]
+    if permissions.is_administrator(identity.user):
+        return [Q()]
+    managed = [department.pk for department in permissions.managed_departments(identity)]
+    sent = Q(uploaded_by=identity.user) & ~Q(department__in=managed)
+    return [Q(owner=identity.user), sent, *(Q(department=pk) for pk in managed)]

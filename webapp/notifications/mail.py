@@ -1,0 +1,100 @@
+"""Send one event as an e-mail. It has links only: nothing about a patient leaves by mail."""
+
+import smtplib
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
+from webapp.notifications.models import Event, Language, Mailbox, Reader
+from webapp.studies import progress
+from webapp.studies.models import Image, Study
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
+
+TEMPLATES = {Event.STUDY_FINISHED: "study_finished", Event.FAILED: "failed", Event.POSITIVE: "positive"}
+
+
+@dataclass(frozen=True)
+class Receiver:
+    address: str
+    language: str
+    choices_url: str
+
+
+def send(delivery: Delivery) -> None:
+    """Send a delivery by e-mail.
+
+    Raises:
+        NotDeliveredError: it did not leave.
+        ObsoleteError: there is nothing to tell any more, or nobody who may know it.
+    """
+    row = _row(delivery.payload)
+    receiver = _receiver(delivery.payload, row)
+    subject, text = _written(delivery.payload["event"], row, receiver)
+    message = EmailMultiAlternatives(
+        subject,
+        text,
+        to=[receiver.address],
+        # Of a message that is sent twice, mail programs show one.
+        headers={"Message-ID": f"<{delivery.pk}@pneumoqueue>", "Auto-Submitted": "auto-generated"},
+    )
+    html = {"subject": subject, "text": text, "language": receiver.language}
+    message.attach_alternative(render_to_string("notifications/mail/page.html", html), "text/html")
+    try:
+        message.send()
+    except smtplib.SMTPRecipientsRefused as error:
+        code = max((code for code, _ in error.recipients.values()), default=0)
+        raise NotDeliveredError(f"the mail server refuses the address ({code})", permanent=code >= 500) from None
+    except smtplib.SMTPResponseException as error:
+        raise NotDeliveredError(f"the mail server answered {error.smtp_code}", unreachable=True) from None
+    except OSError as error:
+        reason = f"the mail server cannot be reached ({type(error).__name__})"
+        raise NotDeliveredError(reason, unreachable=True) from None
+
+
+def _row(payload: dict[str, Any]) -> Study | Image:
+    if "study" in payload:
+        row: Study | Image | None = Study.objects.filter(pk=payload["study"]).first()
+    else:
+        row = Image.objects.filter(pk=payload["image"]).first()
+    if row is None:
+        raise ObsoleteError("what it is about was deleted")
+    return row
+
+
+def _receiver(payload: dict[str, Any], row: Study | Image) -> Receiver:
+    """Who gets it, as things are now."""
+    if "department" in payload:
+        mailbox = Mailbox.objects.select_related("department").filter(department=payload["department"]).first()
+        if mailbox is None or row.department_id != mailbox.department_id:
+            raise ObsoleteError("the department has no address any more")
+        url = f"{settings.PUBLIC_URL}/departments/{mailbox.department.slug}/notifications/"
+        return Receiver(mailbox.address, mailbox.language, url)
+    person = User.objects.filter(pk=payload["person"], is_active=True).exclude(email="").first()
+    if person is None or not permissions.may_see(Identity(user=person), row):
+        raise ObsoleteError("the person has no address, or may not see it any more")
+    reader = Reader.objects.filter(person=person).first()
+    return Receiver(
+        person.email, reader.language if reader else Language.ENGLISH, f"{settings.PUBLIC_URL}/notifications/"
+    )
+
+
+def _written(event: str, row: Study | Image, receiver: Receiver) -> tuple[str, str]:
+    """The subject, which is the template's first line, and the text."""
+    # Not by reverse(): a worker loads no views.
+    kind = "studies" if isinstance(row, Study) else "images"
+    context = {
+        "url": f"{settings.PUBLIC_URL}/{kind}/{row.pk}/",
+        "choices_url": receiver.choices_url,
+        "failures_url": f"{settings.PUBLIC_URL}/failures/",
+        "progress": progress.of_study(row) if isinstance(row, Study) else None,
+    }
+    template = f"notifications/mail/{receiver.language}/{TEMPLATES[Event(event)]}.txt"
+    subject, _, text = render_to_string(template, context).partition("\n")
+    return subject.strip(), text.strip() + "\n"

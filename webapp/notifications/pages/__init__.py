@@ -1,0 +1,1 @@
+"""The pages of what people are told of."""

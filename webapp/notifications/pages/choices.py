@@ -1,0 +1,78 @@
+"""What a person, or a department, wants to be told of."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from webapp.accounts.identity import Identity, identify
+from webapp.departments import permissions
+from webapp.departments.models import Department
+from webapp.notifications import access, announcing, services
+from webapp.notifications.models import Channel, Choice, Event, Language, Mailbox, Reader, Webhook
+
+
+class PersonForm(forms.Form):
+    language = forms.ChoiceField(choices=Language.choices, label="Language of e-mails")
+
+
+class DepartmentForm(PersonForm):
+    address = forms.EmailField(required=False, label="E-mail address", help_text="of the department; empty for none")
+    field_order = ("address", "language")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@login_required
+def choices(request: HttpRequest, slug: str = "") -> HttpResponse:
+    """Show the choices, and keep others; a department's where one is named."""
+    identity = identify(request)
+    department = access.managed_department(identity, slug) if slug else None
+    kind = DepartmentForm if department else PersonForm
+    form = kind(request.POST) if request.method == "POST" else kind(initial=_initial(identity, department))
+    if request.method == "POST" and form.is_valid():
+        wanted = {(event, channel) for event in Event for channel in Channel if f"{event} {channel}" in request.POST}
+        services.choose(identity, wanted, department=department, **form.cleaned_data)
+        messages.success(request, "Kept.")
+    context = {
+        "form": form,
+        "department": department,
+        "rows": _rows(identity, department),
+        "channels": [Channel.EMAIL] if department else list(Channel),
+        "webhooks": Webhook.objects.filter(**_owner(identity, department)).order_by("created_at"),
+        "events": Event,
+        "mail": bool(settings.EMAIL_URL),
+        "departments": permissions.managed_departments(identity) if not department else (),
+    }
+    return render(request, "notifications/choices.html", context)
+
+
+def _owner(identity: Identity, department: Department | None) -> dict[str, Any]:
+    return {"department": department} if department else {"user": identity.user}
+
+
+def _initial(identity: Identity, department: Department | None) -> dict[str, str]:
+    kept: Any = (
+        Mailbox.objects.filter(department=department).first()
+        if department
+        else Reader.objects.filter(person=identity.user).first()
+    )
+    return {"address": getattr(kept, "address", ""), "language": kept.language if kept else Language.ENGLISH}
+
+
+def _rows(identity: Identity, department: Department | None) -> list[tuple[Event, list[tuple[Channel, bool]]]]:
+    """Each event with its channels and whether they are wanted."""
+    of = {"department": department} if department else {"person": identity.user}
+    kept = {(choice.event, choice.channel): choice.wanted for choice in Choice.objects.filter(**of)}
+    by_default = set() if department else announcing.BY_DEFAULT
+    channels = [Channel.EMAIL] if department else list(Channel)
+    return [
+        (event, [(channel, kept.get((event, channel), (event, channel) in by_default)) for channel in channels])
+        for event in Event
+    ]

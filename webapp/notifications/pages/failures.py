@@ -1,0 +1,74 @@
+"""What has failed: images, ZIPs and deliveries, to be acknowledged or done again."""
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from webapp.accounts.identity import identify
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.departments import permissions
+from webapp.http import keyset
+from webapp.notifications import access, services
+from webapp.notifications import failures as found
+from webapp.studies.models import Image
+from webapp.studies.outbox import services as outbox
+
+#: ZIPs and deliveries are shown at most; both are few, and those that are settled make room.
+MOST = 50
+
+
+@require_safe
+@never_cache
+@login_required
+def failures(request: HttpRequest) -> HttpResponse:
+    identity = identify(request)
+    page = keyset.page(found.images(identity), request)
+    context = {
+        "page": page,
+        "archives": () if page.newest else found.archives(identity).order_by("-created_at")[:MOST],
+        "audited": permissions.is_administrator(identity.user) or permissions.managed_departments(identity).exists(),
+        "dead": () if page.newest else found.dead_letters(identity).order_by("-created_at")[:MOST],
+    }
+    record(identity, Action.LIST, Image, filters=["failed"])
+    return render(request, "notifications/failures.html", context)
+
+
+@require_POST
+@login_required
+def acknowledge_image(request: HttpRequest, pk: UUID) -> HttpResponse:
+    identity = identify(request)
+    image = next(iter(found.images(identity).filter(pk=pk)[:1]), None)
+    if image is None:
+        raise Http404
+    services.acknowledge(identity, image)
+    return redirect("failures")
+
+
+@require_POST
+@login_required
+def acknowledge_archive(request: HttpRequest, pk: UUID) -> HttpResponse:
+    identity = identify(request)
+    archive = found.archives(identity).filter(pk=pk).first()
+    if archive is None:
+        raise Http404
+    services.acknowledge(identity, archive)
+    return redirect("failures")
+
+
+@require_POST
+@login_required
+def settle_delivery(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Send a dead letter again, or discard it."""
+    identity = identify(request)
+    delivery = access.delivery(identity, pk)
+    if request.POST.get("do") == "discard":
+        services.discard(identity, delivery)
+    else:
+        outbox.send_again([delivery.pk])
+        record(identity, Action.SEND_AGAIN, delivery)
+    return redirect("failures")

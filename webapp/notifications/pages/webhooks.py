@@ -1,0 +1,73 @@
+"""Webhooks with their deliveries, for those who own them or manage the department that does."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from webapp.accounts.identity import identify
+from webapp.http import keyset
+from webapp.notifications import access, services
+from webapp.notifications.models import Event
+from webapp.refusals import Refused
+from webapp.studies.outbox.models import Delivery
+
+
+@require_safe
+@never_cache
+@login_required
+def webhook(request: HttpRequest, pk: UUID) -> HttpResponse:
+    found = access.webhook(identify(request), pk)
+    page = keyset.page(Delivery.objects.filter(destination=str(found.pk)), request)
+    return render(request, "notifications/webhook.html", {"webhook": found, "page": page})
+
+
+@require_POST
+@never_cache
+@login_required
+def add(request: HttpRequest, slug: str = "") -> HttpResponse:
+    identity = identify(request)
+    department = access.managed_department(identity, slug) if slug else None
+    events = [event for event in request.POST.getlist("events") if event in Event.values]
+    try:
+        made, secret = services.create_webhook(identity, request.POST.get("url", "").strip(), events, department)
+    except Refused as refusal:
+        messages.error(request, refusal.detail)
+        return redirect("department-notifications", slug) if slug else redirect("notifications")
+    # In the answer itself: nothing that is kept anywhere may have the secret.
+    return render(request, "notifications/webhook.html", {"webhook": made, "secret": secret, "page": None})
+
+
+@require_POST
+@login_required
+def test(request: HttpRequest, pk: UUID) -> HttpResponse:
+    found = access.webhook(identify(request), pk)
+    services.send_test(found)
+    return redirect("webhook", found.pk)
+
+
+@require_POST
+@login_required
+def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    identity = identify(request)
+    found = access.webhook(identity, pk)
+    services.delete_webhook(identity, found)
+    return (
+        redirect("department-notifications", found.department.slug) if found.department else redirect("notifications")
+    )
+
+
+@require_POST
+@login_required
+def send_again(request: HttpRequest, pk: UUID, delivery: UUID) -> HttpResponse:
+    identity = identify(request)
+    found = access.webhook(identity, pk)
+    sent = Delivery.objects.filter(destination=str(found.pk), pk=delivery).first()
+    if sent is None:
+        raise Http404
+    services.send_again(identity, found, sent)
+    return redirect("webhook", found.pk)

@@ -1,0 +1,25 @@
+"""Prometheus' view of the purge."""
+
+from collections.abc import Iterator
+
+from django.db import Error
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from webapp.retention.models import PurgeReport
+
+
+class PurgeCollector(Collector):
+    """When the purge last came to the end of a run. It is not there before the first one."""
+
+    def collect(self) -> Iterator[Metric]:
+        ended = PurgeReport.objects.filter(finished_at__isnull=False).order_by("-started_at")
+        try:
+            last = ended.values_list("finished_at", flat=True).first()
+        except Error:
+            return  # which pneumoqueue_database_up tells
+        if last:
+            yield GaugeMetricFamily(
+                "pneumoqueue_last_purged_timestamp_seconds", "When the purge last ended", value=last.timestamp()
+            )
