@@ -9,8 +9,8 @@ import pytest
 from webapp.http import bodies, problems
 
 ROOT = Path(__file__).resolve().parents[2]
-CODES = [line.split("|")[1] for line in (ROOT / "docs" / "api.md").read_text().splitlines() if line.startswith("| `")]
-DOCUMENTED = {code.strip().strip("`") for codes in CODES for code in codes.split(",")}
+LINES = (ROOT / "docs" / "api.md").read_text().partition("| code |")[2].splitlines()[2:]
+DOCUMENTED = {code.strip(" `") for line in LINES if line.startswith("| `") for code in line.split("|")[1].split(",")}
 
 
 def calls(*names: str) -> Iterator[tuple[str, ast.Call]]:
@@ -46,7 +46,24 @@ def test_no_status_is_left_of_a_refusal_that_is_gone():
     assert set(problems.STATUSES) == set(refusals())
 
 
-def test_the_codes_of_other_problems_are_documented():
+def test_the_codes_of_other_problems_have_a_status_and_are_documented():
     given = {call.args[1].value for _, call in calls("Problem", "body") if isinstance(call.args[1], ast.Constant)}
     assert {"storage_unavailable", "not_read_in_time", "internal_error"} <= given
-    assert given | set(problems.CODES.values()) <= DOCUMENTED
+    of_rest_framework = {"method_not_allowed", "not_authenticated", "not_found", "permission_denied"}
+    of_the_handler = {"forbidden", "invalid_request", *problems.CODES.values()}
+    others = (given | of_rest_framework | of_the_handler) - set(problems.STATUSES)
+    assert others == set(problems.OTHER_STATUSES)
+    assert set(problems.OTHER_STATUSES) <= DOCUMENTED
+
+
+def test_the_codes_with_which_images_fail_are_listed_and_documented():
+    raised = {
+        call.args[0].value
+        for place, call in calls("ImageError")
+        if isinstance(call.args[0], ast.Constant) and not place.startswith("ml/pictures/dicom.py")
+    }
+    assert {"encoding_not_supported", "out_of_memory"} <= raised
+    assert raised <= set(problems.FAILURES)
+    assert set(problems.FAILURES) <= DOCUMENTED
+    failed = [line for line in LINES if line.startswith("| `") and "failed" in line.split("|")[2]]
+    assert {code.strip(" `") for line in failed for code in line.split("|")[1].split(",")} <= set(problems.FAILURES)

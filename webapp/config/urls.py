@@ -21,7 +21,11 @@ urlpatterns = [
     path("api/v1/auth/", include("webapp.accounts.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     # It has no template to describe itself with when it is asked for OPTIONS.
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", metadata_class=None), name="docs"),
+    path(
+        "api/docs/",
+        SpectacularSwaggerSplitView.as_view(template_name="dashboard/api_docs.html", metadata_class=None),
+        name="docs",
+    ),
     path("accounts/", include("webapp.accounts.page_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -96,6 +96,30 @@ STATUSES = {
     "webhook_inactive": 409,
     "webhook_url_refused": 400,
 }
+#: Likewise of the other codes that an answer can have: of REST Framework, Django, and this module's own.
+OTHER_STATUSES = {
+    "csrf_failed": 403,
+    "forbidden": 403,
+    "host_not_allowed": 400,
+    "internal_error": 500,
+    "invalid_request": 400,
+    "locked_out": 429,
+    "method_not_allowed": 405,
+    "not_authenticated": 401,
+    "not_found": 404,
+    "not_read_in_time": 503,
+    "permission_denied": 403,
+    "rate_limited": 429,
+    "storage_unavailable": 503,
+    "unsupported_request_format": 415,
+}
+#: The codes with which workers let an image or a ZIP fail; ``/predict`` answers with them. Some are refusals as well.
+FAILURES = (
+    "archive_encrypted", "archive_method_not_supported", "archive_not_supported", "encoding_not_supported",
+    "file_damaged", "file_empty", "file_missing", "format_not_supported", "image_corrupt", "image_too_large",
+    "image_too_small", "image_truncated", "input_missing", "internal_error", "model_error", "not_an_image",
+    "out_of_memory", "pdf_encrypted", "pdf_without_picture", "several_pictures", "worker_crashed",
+)  # fmt: skip
 
 
 class Problem(exceptions.APIException):

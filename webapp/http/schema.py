@@ -1,42 +1,90 @@
 """What the API's description says of every address."""
 
+import json
+import re
+from collections import defaultdict
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
-#: A problem document, as :func:`webapp.http.problems.body` makes it.
-PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457; `code` is for programs, `detail` for people.",
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "errors": {
-            "type": "object",
-            "additionalProperties": {"type": "string"},
-            "description": "with `invalid_request`: what is wrong with each field",
-        },
-    },
-    "required": ["type", "title", "status", "detail", "code"],
-}
-_ANSWER = {
-    "description": "a problem document",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
+from django.conf import settings
+from drf_spectacular import openapi
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from webapp.http import problems
 
+#: The concepts of the API: which addresses belong to each, and what it is. Others get their own name as a tag.
+TAGS = {
+    "images": (r"/api/v1/images/(?!.*/reviews/)", "One X-ray: its upload, its result and its pictures."),
+    "studies": (r"/api/v1/studies/", "Many images that were sent together, their progress and their table."),
+    "patients": (r"/api/v1/patients/", "Whom images show, by your own identifier."),
+    "departments": (r"/api/v1/departments/", "Who works together on the same images."),
+    "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "What readers say of an image."),
+    "webhooks": (r"/api/v1/webhooks/", "Being told instead of asking."),
+    "tokens": (r"/api/v1/auth/", "API tokens of users, and the end of guests' tokens."),
+    "predict": (r"/predict", "One image in, its result out, in one request."),
+    "service": (r"/(healthz|readyz|metrics)$", "Whether the service is well."),
+}
+#: True answers, by method and path. ``tests/integration/test_examples.py`` records and compares them.
+EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))
+JOB_TOKEN = "X-Job-Token"  # noqa: S105  # a header's name
 #: What REST Framework takes for a text: no null character, and something that can be seen where it must not be blank.
 _TEXT = r"^[^\u0000]*$"
 _NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 
 
-def describe_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """One of drf-spectacular's hooks: any operation may be answered with a problem document."""
-    result["components"]["schemas"]["Problem"] = PROBLEM
-    for path in result["paths"].values():
-        for operation in path.values():
-            operation["responses"] |= {"4XX": _ANSWER, "5XX": _ANSWER}
+class AutoSchema(openapi.AutoSchema):
+    """Takes an operation's summary and description from the docstring of its method, or else of its view."""
+
+    def get_tags(self) -> list[str]:
+        tag = next((tag for tag, (pattern, _) in TAGS.items() if re.match(pattern, self.path)), None)
+        return [tag or self.path.removeprefix("/api/v1").split("/")[1]]
+
+    def get_summary(self) -> str:
+        return _summary_and_rest(super().get_description())[0]
+
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it
+        return _summary_and_rest(super().get_description())[1]
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """API tokens, under the name that tools know: ``Bearer`` and ``Token`` are the same here."""
+
+    target_class = "webapp.accounts.authentication.TokenAuthentication"
+    name = "tokenAuth"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        description = "A user's API token. `Authorization: Token …` and `Authorization: Bearer …` are the same."
+        return {"type": "http", "scheme": "bearer", "description": description}
+
+
+def _summary_and_rest(text: str) -> tuple[str, str]:
+    """A text's first sentence, without its full stop, and what follows it."""
+    first, *rest = re.split(r"\.(?:\s+|$)", text, maxsplit=1)
+    return " ".join(first.split()).replace("``", "`"), "".join(rest).strip()
+
+
+def describe_operations(result: dict[str, Any], request: Any = None, **_: Any) -> dict[str, Any]:
+    """One of drf-spectacular's hooks: where the service is, who may ask, how each operation can fail, examples."""
+    url = request.build_absolute_uri("/").rstrip("/") if request else settings.PUBLIC_URL
+    result["servers"] = [{"url": url}]
+    result["tags"] = [{"name": name, "description": what} for name, (_, what) in TAGS.items()]
+    components = result["components"]
+    components["schemas"]["Problem"] = problem_schema()
+    components["responses"] = {_name(status): _problem(status, codes) for status, codes in codes_by_status().items()}
+    components["headers"] = HEADERS
+    components["securitySchemes"]["jobToken"] = {
+        "type": "apiKey",
+        "in": "header",
+        "name": JOB_TOKEN,
+        "description": "A guest's, from the answer to an upload: it gives access to what that guest has uploaded.",
+    }
+    for path, operations in result["paths"].items():
+        for method, operation in operations.items():
+            _let_guests_in(operation)
+            _tell_failures(path, method, operation)
+            _tell_headers(operation)
+            _give_example(f"{method.upper()} {path}", operation)
     return result
 
 
@@ -46,6 +94,119 @@ def describe_changes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         if name.startswith("Patched"):
             schema["additionalProperties"] = False
     return result
+
+
+def _let_guests_in(operation: dict[str, Any]) -> None:
+    """Where nobody has to sign in, a guest may send a token. It is a way to say who one is, not a parameter."""
+    if "parameters" in operation:
+        operation["parameters"] = [one for one in operation["parameters"] if one["name"] != JOB_TOKEN]
+    if operation.get("security") == [{}]:
+        del operation["security"]
+    elif {} in operation.get("security", []):
+        operation["security"].insert(-1, {"jobToken": []})
+
+
+def _tell_failures(path: str, method: str, operation: dict[str, Any]) -> None:
+    """Which problems may be the answer. ``4XX`` and ``5XX`` stand for those that no client should build upon."""
+    may_be = {400, 503}
+    if operation.get("security") or method != "get":
+        may_be |= {401, 403}
+    if "{" in path:
+        may_be.add(404)
+    if method != "get":
+        may_be |= {409, 429}
+    if "requestBody" in operation:
+        may_be |= {413, 415}
+    if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ())):
+        may_be.add(422)
+    answers = operation["responses"]
+    for status in sorted(may_be):
+        answers.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
+    answers |= {
+        status: {"description": "another problem", "content": {problems.CONTENT_TYPE: _PROBLEM}}
+        for status in ("4XX", "5XX")
+    }
+
+
+def _tell_headers(operation: dict[str, Any]) -> None:
+    for status, answer in operation["responses"].items():
+        if "$ref" not in answer:
+            names = ["X-Request-ID"]
+            if status == "202" and "requestBody" in operation:
+                names.append("Location")
+            kinds = set(answer.get("content", ()))
+            names += [name for name, those in HEADERS_OF.items() if kinds & those]
+            headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+            answer["headers"] = {**headers, **answer.get("headers", {})}
+
+
+def _give_example(name: str, operation: dict[str, Any]) -> None:
+    example = EXAMPLES.get(name, {})
+    if "request" in example:
+        operation["requestBody"]["content"]["application/json"]["example"] = example["request"]
+    if example:
+        operation["responses"][str(example["status"])]["content"]["application/json"]["example"] = example["answer"]
+
+
+HEADERS = {
+    "X-Request-ID": {
+        "description": "The request's id, yours where you sent one: name it when something went wrong.",
+        "schema": {"type": "string"},
+    },
+    "Location": {"description": "The URL of what was made.", "schema": {"type": "string", "format": "uri"}},
+    "ETag": {"description": "For `If-None-Match`, which is answered by 304.", "schema": {"type": "string"}},
+    "Content-Disposition": {"description": "The file's name.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds until it may be tried again.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}},
+}
+#: Headers that answers of some media types have.
+HEADERS_OF = {"ETag": {"image/*", "image/png"}, "Content-Disposition": {"text/csv", "application/zip"}}
+_PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+def codes_by_status() -> dict[int, list[str]]:
+    """Every code that an answer can have, by its status."""
+    found = defaultdict(list)
+    for code, status in sorted((problems.STATUSES | problems.OTHER_STATUSES).items()):
+        found[status].append(code)
+    # Without a status of its own, an image's failure is only what /predict answers.
+    found[422] += [code for code in problems.FAILURES if code not in problems.STATUSES | problems.OTHER_STATUSES]
+    return dict(sorted(found.items()))
+
+
+def problem_schema() -> dict[str, Any]:
+    """A problem document, as :func:`webapp.http.problems.body` makes it."""
+    codes = sorted(code for some in codes_by_status().values() for code in some)
+    return {
+        "type": "object",
+        "description": "RFC 9457; `code` is for programs, `detail` for people.",
+        "properties": {
+            "type": {"type": "string", "format": "uri"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "code": {"type": "string", "enum": codes},
+            "errors": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "with `invalid_request`: what is wrong with each field",
+            },
+        },
+        "required": ["type", "title", "status", "detail", "code"],
+    }
+
+
+def _name(status: int) -> str:
+    return HTTPStatus(status).phrase.replace(" ", "")
+
+
+def _problem(status: int, codes: list[str]) -> dict[str, Any]:
+    headers = ["X-Request-ID", *{401: ["WWW-Authenticate"], 429: ["Retry-After"]}.get(status, [])]
+    return {
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        "content": {problems.CONTENT_TYPE: {**_PROBLEM, **EXAMPLES["problems"].get(str(status), {})}},
+    }
 
 
 def describe_texts(result: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": "webapp.http.metadata.Metadata",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "webapp.http.negotiation.AnyAccept",
     "DEFAULT_PAGINATION_CLASS": "webapp.http.pagination.CursorPages",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "webapp.http.schema.AutoSchema",
     "EXCEPTION_HANDLER": "webapp.http.problems.exception_handler",
     "DEFAULT_THROTTLE_RATES": {
         "guest": env("GUEST_RATE", default="240/min"),
@@ -32,12 +32,13 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Reads chest X-rays for pneumonia, asynchronously. Not a diagnosis.",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",  # which the names of operations leave out
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "webapp.http.schema.describe_problems",
+        "webapp.http.schema.describe_operations",
         "webapp.http.schema.describe_changes",
         "webapp.http.schema.describe_texts",
     ],

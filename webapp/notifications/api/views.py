@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveDestroyAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Webhooks(ListAPIView):
-    """Your webhooks; add one more."""
+    """Your webhooks."""
 
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
@@ -33,14 +33,16 @@ class Webhooks(ListAPIView):
 
     @extend_schema(request=WebhookSerializer, responses={201: NewWebhookSerializer})
     def post(self, request: Request) -> Response:
+        """Add a webhook. Its secret is shown only now."""
         given = WebhookSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         webhook, secret = services.create_webhook(identify(request), **given.validated_data)
         return Response({**WebhookSerializer(webhook).data, "secret": secret}, status=201)
 
 
+@extend_schema_view(delete=extend_schema(summary="Delete a webhook, to which nothing more is sent"))
 class WebhookDetail(RetrieveDestroyAPIView):
-    """One of your webhooks. Nothing more is sent to it once it is deleted."""
+    """One of your webhooks."""
 
     permission_classes = (IsAuthenticated,)
     serializer_class = WebhookSerializer

@@ -28,7 +28,7 @@ def _image(request: Request, pk: UUID, may: permissions.Predicate = permissions.
 
 
 class ImageFile(APIView):
-    """A file made from an image: its preview, or the exact input of the model that counts."""
+    """An image's preview, a JPEG."""
 
     kind = "preview"
 
@@ -38,6 +38,12 @@ class ImageFile(APIView):
         record(identities.identify(request), Action.DOWNLOAD, image, file=self.kind)
         file = image.preview if self.kind == "preview" else image.reading and image.reading.input
         return responses.picture(request, str(file.name) if file else "", image.sha256)
+
+
+class ImageInput(ImageFile):
+    """What the model saw of an image: the exact input of the one that counts."""
+
+    kind = "input"
 
 
 class ImageHeatmap(APIView):

@@ -57,7 +57,7 @@ def _accepted(data: dict[str, Any], identity: Identity) -> Response:
 
 @extend_schema_view(get=extend_schema(parameters=[ImageFilters, TOKEN]))
 class Images(FilteredList):
-    """Your images, newest first; upload one more."""
+    """Your images, newest first."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser, FormParser)
@@ -75,6 +75,7 @@ class Images(FilteredList):
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
+        """Upload an image. It is read in a while: ask for it at the answer's ``url``."""
         identity = identities.ensure(identities.identify(request))
         upload = serializers.UploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
@@ -127,7 +128,7 @@ class ImageDetail(APIView):
 
 @extend_schema_view(get=extend_schema(parameters=[StudyFilters, TOKEN]))
 class Studies(FilteredList):
-    """Your studies, newest first; upload many files, ZIPs among them, as one more."""
+    """Your studies, newest first."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser,)
@@ -145,6 +146,7 @@ class Studies(FilteredList):
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
+        """Upload many files, ZIPs among them, as a study. A file that is no image is listed with its reason."""
         identity = identities.ensure(identities.identify(request))
         upload = serializers.StudyUploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
@@ -198,7 +200,7 @@ class StudyDetail(APIView):
 
 @extend_schema_view(get=extend_schema(parameters=[StudyImageFilters, TOKEN]))
 class StudyImages(FilteredList):
-    """A study's images, in the order of their upload; upload more of them."""
+    """A study's images, in the order of their upload."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser,)
@@ -222,6 +224,7 @@ class StudyImages(FilteredList):
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request, pk: UUID) -> Response:
+        """Upload more images of a study."""
         study = _study(request, pk, permissions.may_add_to)
         upload = serializers.MoreFilesSerializer(data=request.data)
         upload.is_valid(raise_exception=True)

@@ -1,0 +1,3 @@
+"""The command-line client of PneumoQueue."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,162 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import platform
+import signal
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pneumoqueue import account, files, show, upload
+from pneumoqueue.errors import ExitCode, NotSignedIn, Unreachable, UsageError
+from pneumoqueue.journal import Journal
+from pneumoqueue.manifest import Manifest
+from pneumoqueue.report import Report
+from pneumoqueue.server import STUDIES, TOKEN, Server
+from pneumoqueue.watch import Watch
+
+
+def _server(options: argparse.Namespace, report: Report, who: account.Account) -> Server:
+    return Server(who.url, who.token, patience=options.patience, say=report.say)
+
+
+def _fields(options: argparse.Namespace) -> dict[str, Any]:
+    given = {"patient": options.patient, "department": options.department}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def login(options: argparse.Namespace, report: Report) -> ExitCode:
+    kept = account.saved() if not options.url else None
+    text = options.url or os.environ.get("PNEUMOQUEUE_URL") or (kept.url if kept else input("Server: "))
+    url = account.clean_url(text)
+    if url.startswith("http://") and httpx.URL(url).host not in ("localhost", "127.0.0.1", "::1"):
+        report.say("Without https:// others in the network can read your password and what you send.")
+    if options.token_stdin:
+        name, token = options.username or "", sys.stdin.readline().strip()
+        with_token = Server(url, token, patience=options.patience, say=report.say)
+        with_token.get(STUDIES, page_size=1)  # which refuses a token that is not valid
+    else:
+        name = options.username or input("User name: ")
+        password = sys.stdin.readline().rstrip("\n") if options.password_stdin else getpass.getpass()
+        server = Server(url, patience=options.patience, say=report.say)
+        asked = {"username": name, "password": password, "name": f"pneumoqueue on {platform.node()}"[:100]}
+        token = server.post(TOKEN, asked)["token"]
+    account.save(account.Account(url, token, name))
+    report.say(f"Signed in at {url}{f' as {name}' if name else ''}. The token is in {account.login_file()}")
+    return ExitCode.DONE
+
+
+def logout(options: argparse.Namespace, report: Report) -> ExitCode:
+    kept = account.saved()
+    if kept is None:
+        raise NotSignedIn("You are not signed in.")
+    account.forget()
+    try:
+        _server(options, report, kept).delete(TOKEN)
+    except NotSignedIn:
+        pass  # it has expired, or was revoked
+    except Unreachable as error:
+        raise Unreachable(f"{error} The token is forgotten here, and still valid there.") from None
+    report.say("Signed out.")
+    return ExitCode.DONE
+
+
+def upload_files(options: argparse.Namespace, report: Report) -> ExitCode:
+    who = account.current()
+    paths: list[Path] = options.paths
+    everything, manifest = _files(paths, options.manifest)
+    fields = _fields(options)
+    # Folders of the same name are different studies; a name that was given means one, whatever is added to it.
+    name, place = (options.study, "") if options.study else _name(paths)
+    told = [f"{field}={value}" for field, value in sorted(fields.items())]
+    server = _server(options, report, who)
+    for row in manifest.without_file(everything) if manifest else ():
+        report.say(f"The manifest names {row}, which is not among the files.")
+    with closing(Journal("upload", who.key, name, place, *told)) as journal, report:
+        if options.new:
+            journal.forget()
+        report.begin(f"Sending {len(everything)} files", sum(file.size for file in everything))
+        sender = upload.Upload(server, journal, report, name=name, fields=fields, manifest=manifest,
+                               part_files=options.part_files)  # fmt: skip
+        outcome = sender.run(everything)
+        report.end()
+        studies = journal.studies()
+        failed = list(outcome.failed)
+        for study in studies:
+            if options.wait:
+                upload.wait(server, report, study)
+            number, some = upload.failures(server, study)
+            failed += some
+            if number > len(some):
+                failed.append(("…", f"{number - len(some)} more failed. See: pneumoqueue results {study}"))
+    for file, why in failed:
+        report.say(f"{file}: {why}")
+    known = f", {outcome.known} had been sent before" if outcome.known else ""
+    report.say(f"{outcome.sent} of {len(everything)} files sent{known}. Study {name}:")
+    for study in studies:
+        report.say(f"{who.url}/studies/{study}/")
+        print(study)  # noqa: T201  # for scripts
+    return ExitCode.SOME_FAILED if failed else ExitCode.DONE
+
+
+def _name(paths: list[Path]) -> tuple[str, str]:
+    """What a study is called and where it lies: the one folder or file, or else the folder which has all."""
+    place = paths[0].resolve()
+    if len(paths) > 1:
+        place = Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    return (place.stem if place.is_file() else place.name) or "study", str(place)
+
+
+def _files(paths: list[Path], given: Path | None) -> tuple[list[files.Found], Manifest | None]:
+    """The files to send, and what is said of them: by the file that was named, or by the only manifest among them."""
+    found = list(files.find(paths))
+    tables = [str(given.absolute())] if given else [file.path for file in found if file.name == files.MANIFEST]
+    if len(tables) > 1:
+        raise UsageError("Several of the folders have a manifest. Send them one by one, or name one with --manifest.")
+    everything = [file for file in found if file.path not in tables]
+    if not everything:
+        raise UsageError("There is no file to send in what you named.")
+    return everything, Manifest.read(Path(tables[0])) if tables else None
+
+
+def status(options: argparse.Namespace, report: Report) -> ExitCode:
+    show.status(_server(options, report, account.current()), options.id, as_json=options.json)
+    return ExitCode.DONE
+
+
+def results(options: argparse.Namespace, report: Report) -> ExitCode:
+    server = _server(options, report, account.current())
+    show.results(server, options.id, as_json=options.json, output=options.output)
+    return ExitCode.DONE
+
+
+def watch(options: argparse.Namespace, report: Report) -> ExitCode:
+    who = account.current()
+    if not options.folder.is_dir():
+        raise UsageError(f"There is no folder {options.folder}.")
+    with closing(Journal("watch", who.key, str(options.folder.resolve()))) as journal:
+        watcher = Watch(_server(options, report, who), journal, report, options.folder, fields=_fields(options),
+                        settle=options.settle, keep=options.keep)  # fmt: skip
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            watcher.settle_earlier()
+            report.say(f"Watching {options.folder}. Ctrl-C ends it.")
+            while watcher.look() or not options.once:
+                time.sleep(options.interval)
+        except KeyboardInterrupt:
+            report.say("Ended.")
+            return ExitCode.DONE
+        return ExitCode.SOME_FAILED if watcher.refused else ExitCode.DONE
+
+
+def delete(options: argparse.Namespace, report: Report) -> ExitCode:
+    show.delete(_server(options, report, account.current()), options.id, sure=options.yes)
+    return ExitCode.DONE

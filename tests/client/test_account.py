@@ -1,0 +1,84 @@
+"""Signing in, and what is kept of it."""
+
+import io
+import json
+import stat
+
+import pytest
+from pneumoqueue import account
+from pneumoqueue.cli import main
+from pneumoqueue.errors import NotSignedIn, UsageError
+
+
+def sign_in(monkeypatch, password="right", *options):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
+    return main(["login", "https://xray.example/", "--username", "kim", "--password-stdin", *options])
+
+
+def test_the_token_is_kept_where_nobody_else_can_read_it(home, pretended, monkeypatch, capsys):
+    assert sign_in(monkeypatch) == 0
+    kept = home / "login.json"
+    assert json.loads(kept.read_text()) == {"url": "https://xray.example", "token": "t0", "name": "kim"}
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert "t0" not in "".join(capsys.readouterr())
+
+
+def test_another_sign_in_replaces_the_file_and_its_mode(home, pretended, monkeypatch):
+    home.mkdir(parents=True)
+    (home / "login.json").write_text("{}")
+    (home / "login.json").chmod(0o644)
+    assert sign_in(monkeypatch) == 0
+    assert stat.S_IMODE((home / "login.json").stat().st_mode) == 0o600
+
+
+def test_a_wrong_password_is_not_kept(home, pretended, monkeypatch, capsys):
+    assert sign_in(monkeypatch, "wrong") == 3
+    assert "This is authentication_failed. (authentication_failed)" in capsys.readouterr().err
+    assert not (home / "login.json").exists()
+
+
+def test_signing_out_revokes_the_token(home, pretended, signed_in):
+    assert main(["logout"]) == 0
+    assert (pretended.requests[0].method, pretended.requests[0].url.path) == ("DELETE", "/api/v1/auth/token/")
+    assert pretended.requests[0].headers["authorization"] == "Token secret"
+    assert not (home / "login.json").exists()
+    assert main(["logout"]) == 3
+
+
+def test_the_environment_comes_first(signed_in, monkeypatch):
+    monkeypatch.setenv("PNEUMOQUEUE_TOKEN", "other")
+    assert account.current() == account.Account("https://xray.example", "other", "")
+    monkeypatch.setenv("PNEUMOQUEUE_URL", "http://127.0.0.1:8000/")
+    assert account.current() == account.Account("http://127.0.0.1:8000", "other", "")
+
+
+def test_a_token_goes_to_no_other_server_than_the_one_that_gave_it(signed_in, monkeypatch):
+    monkeypatch.setenv("PNEUMOQUEUE_URL", "https://elsewhere.example")
+    with pytest.raises(NotSignedIn):
+        account.current()
+
+
+def test_a_token_without_a_server_is_wrong_usage(monkeypatch):
+    monkeypatch.setenv("PNEUMOQUEUE_TOKEN", "other")
+    with pytest.raises(UsageError):
+        account.current()
+
+
+@pytest.mark.parametrize(("given", "kept"), [
+    ("xray.example", "https://xray.example"), ("http://127.0.0.1:8000//", "http://127.0.0.1:8000"),
+])  # fmt: skip
+def test_addresses(given, kept):
+    assert account.clean_url(given) == kept
+
+
+@pytest.mark.parametrize("given", ["", "ftp://xray.example", "https://", "http://[", "http://x:port"])
+def test_what_is_no_address(given):
+    with pytest.raises(UsageError):
+        account.clean_url(given)
+
+
+@pytest.mark.parametrize("command", [["status"], ["results", "1"], ["delete", "1"], ["upload", __file__]])
+def test_without_signing_in_nothing_is_asked(command, pretended):
+    assert main(command) == 3
+    assert not pretended.requests

@@ -1,0 +1,162 @@
+"""The client and the whole service: as a script would use it, killed in the middle, and watching a folder."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import clients, synthetic
+from tests.service import ROOT, Service
+
+pytestmark = pytest.mark.integration
+TINY = [synthetic.xray_jpeg(seed, (80, 80)) for seed in range(5)]
+
+
+@pytest.fixture
+def surroundings(service: Service, tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "client"),
+        "XDG_CONFIG_HOME": str(tmp_path / "home"),
+        "PNEUMOQUEUE_URL": service.url,
+        "PNEUMOQUEUE_TOKEN": clients.token(service),
+    }
+
+
+def start(surroundings: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pneumoqueue", *arguments],
+        env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def run(surroundings: dict[str, str], *arguments: str, code: int = 0) -> str:
+    process = start(surroundings, *arguments)
+    printed, told = process.communicate(timeout=600)
+    assert process.returncode == code, told
+    return printed
+
+
+def many(folder: Path, number: int) -> list[str]:
+    """A folder of files, no two of which have the same bytes; their names."""
+    folder.mkdir()
+    names = [f"{n:05}.jpg" for n in range(number)]
+    for n, name in enumerate(names):
+        comment = b"%06d" % n
+        content = TINY[n % 5]
+        (folder / name).write_bytes(content[:2] + b"\xff\xfe\x00\x08" + comment + content[2:])
+    return names
+
+
+def names_there(service: Service, study: str) -> Counter[str]:
+    with clients.admin(service) as by:
+        found: Counter[str] = Counter()
+        url = f"/api/v1/studies/{study}/images/?page_size=500"
+        while url:
+            page = by.get(url).json()
+            found.update(image["filename"] for image in page["results"])
+            url = page["next"]
+        return found
+
+
+def test_a_study_from_the_command_line(service: Service, surroundings: dict[str, str], tmp_path: Path) -> None:
+    del surroundings["PNEUMOQUEUE_TOKEN"], surroundings["PNEUMOQUEUE_URL"]
+    login = subprocess.run(
+        [sys.executable, "-m", "pneumoqueue", "login", service.url, "--username", "admin", "--password-stdin"],
+        env=surroundings, input=f"{service.admin_password}\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert login.returncode == 0, login.stderr
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    (ward / "one.jpg").write_bytes(synthetic.xray_jpeg(1))
+    (ward / "notes.txt").write_text("no image")
+    (ward / "more.zip").write_bytes(synthetic.zip_of({"two.jpg": TINY[1], "three.jpg": TINY[2]}))
+    study = run(surroundings, "upload", str(ward), "--patient", "P-7", "--wait", code=1).strip()
+    assert names_there(service, study) == Counter(["one.jpg", "notes.txt", "two.jpg", "three.jpg"])
+    about: dict[str, Any] = json.loads(run(surroundings, "status", study, "--json"))
+    assert (about["name"], about["patient"], about["status"]) == ("ward", "P-7", "finished")
+    assert about["counts"]["succeeded"] == 3
+    table = run(surroundings, "results", study)
+    assert table.splitlines()[0].startswith("\ufeffrow,filename")
+    images = json.loads(run(surroundings, "results", study, "--json"))
+    assert {image["filename"]: image["status"] for image in images}["notes.txt"] == "failed"
+    assert study in run(surroundings, "status")
+    run(surroundings, "delete", study, "--yes")
+    run(surroundings, "status", study, code=5)
+    run(surroundings, "logout")
+    run(surroundings, "status", code=3)
+
+
+@pytest.mark.parametrize(
+    ("number", "kills"), [(60, 3), pytest.param(1000, 12, marks=pytest.mark.chaos)], ids=["60", "1000"]
+)
+def test_killed_and_started_again_each_file_is_there_once(
+    service: Service, surroundings: dict[str, str], tmp_path: Path, number: int, kills: int
+) -> None:
+    ward = tmp_path / f"ward-of-{number}"
+    names = many(ward, number)
+    part = str(max(5, number // 40))
+    killed = 0
+    for _ in range(kills):
+        process = start(surroundings, "upload", str(ward), "--part-files", part)
+        journals = tmp_path / "home" / "pneumoqueue" / "sent"
+        _until_it_writes(journals)
+        time.sleep(0.02 + 0.05 * killed)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        process.communicate()
+    assert killed >= 2, "the client was always faster"
+    study = run(surroundings, "upload", str(ward), "--part-files", part).strip()
+    assert names_there(service, study) == Counter(names)
+    with clients.admin(service) as by:
+        named = by.get("/api/v1/studies/", params={"search": ward.name}).json()["results"]
+        assert [one["id"] for one in named] == [study]
+        by.post(f"/api/v1/studies/{study}/cancel/")
+
+
+def _until_it_writes(journals: Path) -> None:
+    """Wait until a part is being written down."""
+    before = {file: file.stat().st_mtime_ns for file in journals.glob("*.sqlite3")}
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if any(before.get(file) != file.stat().st_mtime_ns for file in journals.glob("*.sqlite3")):
+            return
+        time.sleep(0.005)
+
+
+def test_a_watched_folder_sends_each_file_once(service: Service, surroundings: dict[str, str], tmp_path: Path) -> None:
+    inbox, patient = tmp_path / "inbox", f"watched-{time.time_ns()}"
+    names = many(inbox, 12)
+    (inbox / "notes.txt").write_text("no image")
+    options = ("watch", str(inbox), "--settle", "0.2", "--interval", "0.1", "--patient", patient)
+    process = start(surroundings, *options)
+    _until(lambda: len(list(inbox.glob("sent/*"))) >= 3)
+    process.kill()
+    process.communicate()
+    late = tmp_path / "late.jpg"
+    late.write_bytes(synthetic.xray_jpeg(9, (90, 90)))
+    again = start(surroundings, *options)
+    shutil.copy(late, inbox / "late.jpg")
+    _until(lambda: len(list(inbox.glob("sent/*"))) == 13 and (inbox / "refused" / "notes.txt.txt").exists())
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(20) == 0
+    again.communicate()
+    assert (inbox / "refused" / "notes.txt.txt").read_text().endswith("(not_an_image)\n")
+    with clients.admin(service) as by:
+        listed = by.get("/api/v1/images/", params={"patient": patient, "page_size": 100}).json()["results"]
+    assert sorted(image["filename"] for image in listed) == sorted([*names, "late.jpg"])
+
+
+def _until(so: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < deadline, "it has not happened"
+        time.sleep(0.05)

@@ -1,0 +1,105 @@
+"""What docs/api.md tells to type works, and is answered as it says."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import clients, synthetic
+from tests.conftest import DATA
+from tests.service import ROOT, Service
+
+pytestmark = pytest.mark.integration
+
+DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:8000"
+#: What the picture decides, which is another one where the data set is not at hand.
+VARIES = {"label", "probability", "result_group", "reliable"}
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """Each command of docs/api.md that asks the service, and what stands below it."""
+    for block in re.findall(r"^```console\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL):
+        for one in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = re.sub(r" *\\\n *", " ", one).partition("\n")
+            if command.startswith("curl"):
+                yield command, shown.strip()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The files that the commands send."""
+    real = sorted(DATA.glob("originals/PNEUMONIA/*.jpeg"))
+    (tmp_path / "chest.jpeg").write_bytes(real[0].read_bytes() if real else synthetic.xray_jpeg(3))
+    (tmp_path / "one.png").write_bytes(synthetic.xray_png(size=(120, 100)))
+    tiny = [synthetic.xray_jpeg(seed, (80, 80)) for seed in range(5)]
+    (tmp_path / "study.zip").write_bytes(synthetic.zip_of({f"{n}.jpg": tiny[n % 5] for n in range(12)}))
+    return tmp_path
+
+
+def test_the_commands_are_answered_as_docs_say(service: Service, folder: Path) -> None:
+    known = {
+        ADDRESS: service.url,
+        '"username": "kim", "password": "…"': f'"username": "admin", "password": "{service.admin_password}"',
+    }
+    ran = 0
+    for command, shown in examples():
+        answer = run(replaced(command, known), folder)
+        if shown:
+            learn_and_compare(read(shown), json.loads(answer), known, command)
+        ran += 1
+    assert ran >= 7
+
+
+def run(command: str, folder: Path) -> str:
+    """Run a command as it stands; curl's ``--fail-with-body`` makes an error of every other status than 2xx."""
+    program = f'curl() {{ command curl --fail-with-body --max-time 90 "$@"; }}; {command}'
+    done = subprocess.run(["bash", "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def read(shown: str) -> Any:
+    """An answer as docs show it: “…” stands for more, and ends what is cut off."""
+    return json.loads(re.sub(r", …(?=[\]}])", "", shown))
+
+
+def replaced(command: str, known: dict[str, str]) -> str:
+    for told, real in known.items():
+        command = command.replace(told, real)
+    return command
+
+
+def learn_and_compare(told: Any, real: Any, known: dict[str, str], where: str) -> None:
+    for key, value in told.items():
+        assert key in real, f"{where}: there is no “{key}” in the answer"
+        now = real[key]
+        if isinstance(value, dict):
+            learn_and_compare(value, now, known, where)
+        elif isinstance(value, str) and re.fullmatch(r"\w+…", value):
+            assert now, f"{where}: “{key}”"
+            known.setdefault(value, now)
+        elif key not in VARIES:
+            expected = replaced(value, known) if isinstance(value, str) else value
+            assert now == expected, f"{where}: “{key}”"
+
+
+def test_the_client_in_python_prints_the_table(service: Service, folder: Path) -> None:
+    program = next(block for block in re.findall(r"^```python\n(.*?)^```", DOCS, re.M | re.S) if "requests" in block)
+    assert len(program.splitlines()) < 16
+    (folder / "client.py").write_text(program, encoding="utf-8")
+    surroundings = {**os.environ, "PNEUMOQUEUE_URL": service.url, "PNEUMOQUEUE_TOKEN": clients.token(service)}
+    done = subprocess.run(
+        [sys.executable, "client.py", "chest.jpeg", "one.png"],
+        cwd=folder, env=surroundings, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = done.stdout.splitlines()
+    assert table[0].startswith("row,filename,patient,status,label")
+    assert len(table) == 3

@@ -1,0 +1,201 @@
+"""The examples in the API's description are true: this asks the service for each, and compares.
+
+``RECORD_EXAMPLES=1 python -m pytest tests/integration/test_examples.py`` writes them anew, with a real X-ray where the
+data set is at hand (tests/conftest.py).
+"""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import jsonschema
+import pytest
+
+from tests import clients, synthetic
+from tests.conftest import DATA
+from tests.service import ROOT, Service
+
+pytestmark = [pytest.mark.integration, pytest.mark.long]
+
+FILE = ROOT / "webapp" / "http" / "examples.json"
+#: What each run has another of.
+SECRETS = ("token", "secret", "password")
+#: Objects whose keys depend on how far the work is.
+FREE = {"counts", "parts"}
+
+
+def picture() -> bytes:
+    real = sorted(DATA.glob("originals/PNEUMONIA/*.jpeg"))
+    return real[0].read_bytes() if real else synthetic.xray_jpeg(3)
+
+
+def cancelled(by: httpx.Client) -> Any:
+    """An image that was cancelled before it was read."""
+    for _ in range(20):
+        answer = by.post(clients.upload(by, picture(), priority="bulk").json()["url"] + "cancel/")
+        if answer.status_code == 200:
+            return answer
+    raise AssertionError("the model is always faster")
+
+
+def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
+    """A request and its answer for each operation that answers in JSON; the request's body where it is JSON."""
+    chest, found = picture(), {}
+    login = {"username": "admin", "password": service.admin_password, "name": "reading room"}
+    with clients.client(service) as guest, clients.admin(service) as by:
+
+        def keep(name: str, answer: httpx.Response, body: Any = None) -> Any:
+            found[name] = (body, answer)
+            return answer.json()
+
+        # By another name than the administrator's, whom programs that try the examples would lock out.
+        keep("POST /api/v1/auth/token/", guest.post("/api/v1/auth/token/", json=login), {**login, "username": "kim"})
+        keep("POST /api/v1/images/", clients.upload(guest, chest))
+        sent = clients.upload(by, chest, patient="P-1042").json()
+        image = sent["url"]
+        clients.wait_final(by, image)
+        keep("GET /api/v1/images/{id}/", by.get(image))
+        keep("GET /api/v1/images/", by.get("/api/v1/images/", params={"page_size": 1, "search": sent["id"]}))
+        keep("POST /api/v1/images/{id}/cancel/", cancelled(by))
+        verdict = {"verdict": "PNEUMONIA", "comment": "right lower lobe"}
+        keep("PUT /api/v1/images/{id}/reviews/", by.put(f"{image}reviews/", json=verdict), verdict)
+        keep("GET /api/v1/images/{id}/reviews/", by.get(f"{image}reviews/"))
+
+        files = [("files", ("chest.jpeg", chest)), ("files", ("notes.txt", b"no image"))]
+        study = keep("POST /api/v1/studies/", by.post("/api/v1/studies/", files=files, data={"name": "ward 3"}))
+        more = {"files": ("another.jpeg", synthetic.xray_jpeg(4))}
+        keep("POST /api/v1/studies/{id}/images/", by.post(study["images_url"], files=more))
+        clients.wait_final(by, study["url"])
+        keep("GET /api/v1/studies/{id}/", by.get(study["url"]))
+        keep("GET /api/v1/studies/{id}/images/", by.get(study["images_url"], params={"page_size": 1}))
+        keep("GET /api/v1/studies/", by.get("/api/v1/studies/", params={"page_size": 1, "search": study["id"]}))
+        keep("POST /api/v1/studies/{id}/cancel/", by.post(f"{study['url']}cancel/"))
+
+        patients = keep(
+            "GET /api/v1/patients/", by.get("/api/v1/patients/", params={"page_size": 1, "search": "P-1042"})
+        )
+        keep("GET /api/v1/patients/{id}/", by.get(patients["results"][0]["url"]))
+
+        hook = {"url": "https://127.0.0.1:9/hook"}
+        webhook = keep("POST /api/v1/webhooks/", by.post("/api/v1/webhooks/", json=hook), hook)
+        own = f"/api/v1/webhooks/{webhook['id']}/"
+        keep("GET /api/v1/webhooks/{id}/", by.get(own))
+        keep("GET /api/v1/webhooks/", by.get("/api/v1/webhooks/", params={"page_size": 1}))
+        keep("POST /api/v1/webhooks/{id}/test/", by.post(f"{own}test/"))
+        by.delete(own)
+
+        coded = {"image": base64.b64encode(chest).decode()}
+        keep("POST /predict", by.post("/predict", json=coded))  # a picture in base64 is no example to be read
+        keep("GET /healthz", guest.get("/healthz"))
+        keep("GET /readyz", guest.get("/readyz"))
+    return found
+
+
+def refusals(service: Service) -> Iterator[httpx.Response]:
+    """An answer of each status that can easily be had."""
+    key = {"Idempotency-Key": "one"}
+    with clients.admin(service) as by:
+        yield by.get("/api/v1/images/", params={"colour": "red"})
+        yield by.get("/api/v1/images/", headers={"Authorization": "Token 0"})
+        yield by.get(f"/api/v1/images/{uuid4()}/")
+        image = clients.upload(by, picture()).json()["url"]
+        clients.wait_final(by, image)
+        yield by.post(f"{image}cancel/")
+        yield by.post("/api/v1/webhooks/", content=b" " * 3 * 2**20, headers={"Content-Type": "application/json"})
+        yield clients.upload(by, b"Dear colleague,")
+        by.post("/api/v1/images/", files={"file": picture()}, headers=key)
+        yield by.post("/api/v1/images/", files={"file": synthetic.xray_jpeg(5)}, headers=key)
+
+
+@pytest.fixture(scope="module")
+def asked(service: Service) -> dict[str, Any]:
+    """Each request and answer, in the form in which it is kept."""
+    found = {}
+    for name, (body, answer) in ask(service).items():
+        assert answer.is_success, f"{name}: {answer.text}"
+        example = {"status": answer.status_code, "answer": _told(answer.json(), service)}
+        found[name] = {**example, "request": _told(body, service)} if body else example
+    found["problems"] = {str(one.status_code): {"example": one.json()} for one in refusals(service)}
+    if os.environ.get("RECORD_EXAMPLES"):
+        FILE.write_text(json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return found
+
+
+def _told(value: Any, service: Service) -> Any:
+    """Without this service's address, and without secrets, however short-lived."""
+    if isinstance(value, dict):
+        return {key: f"{one[:4]}…" if key in SECRETS and one else _told(one, service) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_told(one, service) for one in value]
+    if isinstance(value, str):
+        return value.replace(service.url, "https://xray.example").replace("127.0.0.1:9", "receiver.example")
+    return value
+
+
+def shape(value: Any, key: str = "") -> Any:
+    """Which fields there are, and what kind of value each has; of what may be null only that it is there."""
+    if isinstance(value, dict):
+        return "free" if key in FREE else {name: shape(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return "a list"
+    return "a value"
+
+
+def test_every_example_has_the_fields_of_a_real_answer(asked: dict[str, Any]) -> None:
+    kept = json.loads(Path(FILE).read_text(encoding="utf-8"))
+    again = f"run {Path(__file__).name} with RECORD_EXAMPLES=1"
+    assert set(kept) == set(asked), again
+    assert set(kept["problems"]) >= {"400", "401", "404", "409", "413", "415", "422"}
+    assert kept.pop("problems") == asked["problems"], again
+    for name in kept:
+        example = asked[name]
+        assert kept[name]["status"] == example["status"], f"{name}: {again}"
+        for part in ("answer", "request"):
+            ours, theirs = shape(kept[name].get(part)), shape(example.get(part))
+            if isinstance(ours, dict) and isinstance(theirs, dict):
+                assert set(ours) == set(theirs), f"{name}: {again}"
+
+
+def test_the_examples_figures_are_those_of_the_released_model(asked: dict[str, Any]) -> None:
+    kept = json.loads(Path(FILE).read_text(encoding="utf-8"))
+    image = asked["GET /api/v1/images/{id}/"]["answer"]
+    for name in ("GET /api/v1/images/{id}/", "POST /predict"):
+        for field in ("model", "threshold", "operating_point"):
+            assert kept[name]["answer"][field] == image[field], f"{name}: record the examples anew"
+    readings = kept["GET /api/v1/images/{id}/"]["answer"]["readings"]
+    assert readings[0]["operating_points"] == image["readings"][0]["operating_points"]
+
+
+def test_the_examples_fit_the_description(service: Service) -> None:
+    schema = json.loads(httpx.get(f"{service.url}/api/schema/?format=json", timeout=60).content)
+    compared = 0
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            for answer in operation["responses"].values():
+                content = answer.get("content", {}).get("application/json", {})
+                if "example" in content:
+                    _validate(content["example"], content["schema"], schema)
+                    compared += 1
+    assert compared >= 20
+
+
+def _validate(example: Any, schema: Any, whole: Any) -> None:
+    """OpenAPI 3.0's ``nullable`` is JSON Schema's null."""
+    text = re.sub(r"#/components/schemas/", "#/$defs/", json.dumps([schema, whole["components"]["schemas"]]))
+    one, definitions = (_nullable(part) for part in json.loads(text))
+    jsonschema.validate(example, {**one, "$defs": definitions})
+
+
+def _nullable(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_nullable(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _nullable(one) for key, one in schema.items() if key != "nullable"}
+    return {"anyOf": [changed, {"type": "null"}]} if schema.get("nullable") is True else changed

@@ -1,0 +1,166 @@
+"""The API's description says what a stranger needs, and docs/api.md says the same."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from webapp.http import problems
+from webapp.http.schema import EXAMPLES, TAGS
+
+DOCS = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def schema(client):
+    return json.loads(client.get("/api/schema/", headers={"Accept": "application/json"}).content)
+
+
+@pytest.fixture
+def operations(schema):
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def rows(header):
+    """What the first column of docs/api.md's tables with such a header names, by the header's group."""
+    found = {}
+    for table in re.finditer(rf"^\| {header} \|.*\n\|[-|]+\n((?:\|.*\n)+)", DOCS, re.MULTILINE):
+        cells = [line.split("|")[1] for line in table[2].splitlines()]
+        found.setdefault(table[1], []).extend(name for cell in cells for name in re.findall("`([^`]+)`", cell))
+    return found
+
+
+# --- the description ------------------------------------------------------------------------------------------------
+
+
+def test_every_operation_has_a_summary_of_its_own(operations):
+    summaries = {name: operation.get("summary", "") for name, operation in operations.items()}
+    for name, summary in summaries.items():
+        assert summary, f"{name}: give its method a docstring whose first sentence says what it does"
+        same = [other for other, text in summaries.items() if text == summary and other != name]
+        assert not same, f"{name} and {same} have the same summary: give each method a docstring of its own"
+        assert len(summary) < 110, name
+        assert not summary.endswith("."), name
+
+
+def test_every_operation_belongs_to_a_concept_that_is_described(schema, operations):
+    described = {tag["name"] for tag in schema["tags"]}
+    assert described == set(TAGS)
+    for name, operation in operations.items():
+        assert set(operation["tags"]) <= described, f"{name}: add its tag to TAGS in webapp/http/schema.py"
+
+
+def test_the_description_names_where_it_was_asked_for(schema):
+    assert schema["servers"] == [{"url": "http://testserver"}]
+
+
+def test_who_may_ask_is_told_for_each_operation(schema, operations):
+    assert set(schema["components"]["securitySchemes"]) == {"tokenAuth", "cookieAuth", "jobToken"}
+    for name, operation in operations.items():
+        schemes = [next(iter(one), "") for one in operation.get("security", [])]
+        if name == "POST /api/v1/auth/token/" or operation["tags"] == ["service"]:
+            assert not schemes, name
+        else:
+            assert "tokenAuth" in schemes, name
+            assert ("jobToken" in schemes) >= ("" in schemes), f"{name}: guests may send a token"
+        assert not any(one["name"] == "X-Job-Token" for one in operation.get("parameters", ())), name
+    assert "jobToken" in str(operations["POST /api/v1/studies/{id}/cancel/"]["security"])
+    assert "jobToken" not in str(operations["PUT /api/v1/images/{id}/reviews/"]["security"])
+
+
+def test_every_code_is_in_the_description_of_problems(schema):
+    told = schema["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert sorted({*problems.STATUSES, *problems.OTHER_STATUSES, *problems.FAILURES}) == told
+
+
+def test_the_failures_of_an_operation_are_problem_documents_with_their_codes(schema, operations):
+    upload = operations["POST /api/v1/images/"]["responses"]
+    assert {"400", "401", "413", "415", "422", "429", "503"} <= set(upload)
+    assert "404" in operations["GET /api/v1/images/{id}/"]["responses"]
+    for name, answer in schema["components"]["responses"].items():
+        assert set(answer["content"]) == {"application/problem+json"}, name
+    unsupported = schema["components"]["responses"]["UnsupportedMediaType"]["description"]
+    assert "`not_an_image`" in unsupported
+    assert "Retry-After" in schema["components"]["responses"]["TooManyRequests"]["headers"]
+
+
+def test_every_answer_in_json_has_an_example(operations):
+    for name, operation in operations.items():
+        for status, answer in operation["responses"].items():
+            if status.startswith("2") and "application/json" in answer.get("content", {}):
+                assert name in EXAMPLES, (
+                    f"{name}: add it to `ask` in tests/integration/test_examples.py, and run that file with "
+                    "RECORD_EXAMPLES=1"
+                )
+    assert set(EXAMPLES) - {"problems"} <= set(operations), "examples of addresses that are gone"
+
+
+def test_the_page_leads_back_to_the_site_and_says_its_language(client):
+    html = client.get("/api/docs/").content.decode()
+    assert '<html lang="en">' in html
+    assert '<a href="/">Home</a>' in html
+
+
+# --- docs/api.md ----------------------------------------------------------------------------------------------------
+
+
+def test_docs_and_description_have_the_same_addresses(operations):
+    told = rows("(address)")["address"]
+    assert len(told) == len(set(told))
+    for name in operations:
+        assert name in told, f"{name} has no line in docs/api.md under “All addresses”"
+    for name in told:
+        assert name in operations, f"docs/api.md names {name}, which the description does not have"
+
+
+def fields(component):
+    return set(component.get("properties", ()))
+
+
+def test_the_fields_in_docs_are_those_of_the_description(schema):
+    components = schema["components"]["schemas"]
+    tables = rows("field of `([A-Za-z]+)`")
+    assert {"Image", "Study", "Patient", "Reading", "Webhook", "Review"} <= set(tables)
+    for name, told in tables.items():
+        assert name in components, f"docs/api.md has a table of `{name}`, which the description does not have"
+        for field in fields(components[name]):
+            assert field in told, f"`{field}` of `{name}` is in no row of its table in docs/api.md"
+        for field in told:
+            assert field in fields(components[name]), f"docs/api.md gives `{name}` a field `{field}` that it has not"
+
+
+def test_every_field_of_answers_and_requests_is_told_in_docs(schema):
+    asked = rows("(field of a request)")["field of a request"]
+    sent = {
+        field
+        for name, one in schema["components"]["schemas"].items()
+        if name.endswith("Request")
+        for field in fields(one)
+    }
+    for field in sent:
+        assert field in asked, f"the field `{field}` of a request is in no row of docs/api.md's “field of a request”"
+    for field in asked:
+        assert field in sent, f"docs/api.md has a field `{field}` of requests that the description does not have"
+    told = set(re.findall(r"[\"`]([a-z0-9_]+)[\"`]", DOCS))
+    for name, component in schema["components"]["schemas"].items():
+        for field in fields(component):
+            assert field in told, f"`{field}` of `{name}` is nowhere in docs/api.md"
+
+
+def test_docs_and_description_have_the_same_parameters_of_addresses(operations):
+    told = {*rows("(parameter)")["parameter"], "page_size", "cursor", "wait"}
+    asked = {
+        parameter["name"]
+        for operation in operations.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    for name in asked - {"cursor"}:
+        assert name in told, f"the parameter `{name}` is in no table of parameters in docs/api.md"
+    for name in told:
+        assert name in asked, f"docs/api.md has a parameter `{name}` that the description does not have"
