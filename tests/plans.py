@@ -43,7 +43,7 @@ class Queries:
         # What was found by a list of ids, or belongs to one patient or study, are few rows, which may be sorted.
         few = any(found in plan for found in ("(id=?)", "(patient_id=?)", "(study_id=?)"))
         # The first rows of the parts of a list are sorted once more; the parts themselves are not.
-        if plan.count("TEMP B-TREE FOR ORDER BY") > plan.count("SCAN merged") and not few:
+        if plan.count("TEMP B-TREE FOR ORDER BY") > plan.count("SCAN part") and not few:
             return True
         for line in plan.splitlines():
             walks = line.startswith("SCAN ") or "Seq Scan on" in line

@@ -91,7 +91,8 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
         return do
 
     def page_after(url: str, rows: Any, place: int) -> str:
-        """The address of a page in the middle of a list."""
+        """The address of a page in the middle of a list, after so many rows if it has twice as many."""
+        place = min(place, rows.count() // 2)
         moment, pk = rows.order_by("-created_at").values_list("created_at", "pk")[place]
         return f"{url}{'&' if '?' in url else '?'}cursor={Place(moment, pk).encoded()}"
 

@@ -14,7 +14,7 @@ from ml.inference import novelty
 from ml.pictures import warnings as of_pictures
 from tests.webapp.conftest import MODEL, claim, make_reading, result
 from webapp.reviews import services as reviews
-from webapp.studies.choices import COMBINATIONS, Priority, ResultGroup, Status, WarningCode
+from webapp.studies.choices import COMBINATIONS, FACETS, Priority, ResultGroup, Status, WarningCode
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.services import reading
 
@@ -122,8 +122,7 @@ def test_a_guests_list_is_narrowed(client, new_client, make_image, read):
 
 
 def test_every_combination_of_what_lists_are_indexed_by_is_known(various):
-    columns = ("status", "group", "priority", "reviewed")
-    there = [dict(zip(columns, row, strict=True)) for row in Image.objects.values_list(*columns)]
+    there = [dict(zip(FACETS, row, strict=True)) for row in Image.objects.values_list(*FACETS)]
     assert all(one in COMBINATIONS for one in there)
     assert len(there) == 11
 

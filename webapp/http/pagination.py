@@ -74,8 +74,8 @@ class Merged:
         owner.
         """
         parts: list[tuple[str, list[Any]]] = []
-        slots = {name: Slot(name) for name in self.combinations[0]}
-        for owner in self.owners:
+        slots = {name: Slot(name) for values in self.combinations[:1] for name in values}
+        for owner in self.owners if self.combinations else ():
             keys = self.queryset.filter(owner, **slots).values_list(TIME, "id")[:number]
             try:
                 sql, params = keys.query.sql_with_params()

@@ -165,12 +165,16 @@ def packed_codes(warnings: Iterable[Mapping[str, str]]) -> str:
 
 
 #: The columns of an image by which its lists are indexed, besides whose it is and its time.
-FACETS = ("status", "group", "priority", "reviewed")
-#: Every combination of them that there can be: only what has been read has a group, or a verdict.
+FACETS = ("status", "group", "label", "priority", "reviewed")
+#: Every combination of them that there can be: only what has been read has a group, a label or a verdict, and only what
+#: is usable has a label.
 COMBINATIONS = [
-    dict(zip(FACETS, values, strict=True))
-    for values in product(Status.values, ("", *ResultGroup.values), Priority.values, (False, True))
-    if values[0] == Status.SUCCEEDED or not (values[1] or values[3])
+    {"status": status, "group": group, "label": label, "priority": priority, "reviewed": reviewed}
+    for status, group, label, priority, reviewed in product(
+        Status.values, ("", *ResultGroup.values), ("", *Label.values), Priority.values, (False, True)
+    )
+    if status == Status.SUCCEEDED or not (group or label or reviewed)
+    if not label or group not in ("", ResultGroup.UNUSABLE)
 ]
 
 
@@ -178,7 +182,6 @@ def combinations(wanted: Mapping[str, object]) -> list[dict[str, object]]:
     """The combinations of :data:`FACETS` that suit some values.
 
     Args:
-        wanted: by column; of other columns only ``label`` counts, which a result has that can be used.
+        wanted: by column; other columns are passed over.
     """
-    found = [one for one in COMBINATIONS if all(one[name] == wanted.get(name, one[name]) for name in FACETS)]
-    return [one for one in found if one["group"] not in ("", ResultGroup.UNUSABLE)] if "label" in wanted else found
+    return [one for one in COMBINATIONS if all(one[name] == wanted.get(name, one[name]) for name in FACETS)]

@@ -91,7 +91,7 @@ def narrowed(
     if ordering in LAST:
         rows = rows.annotate(place=Coalesce(F("probability"), Value(LAST[ordering])))
     rows = rows.filter(*conditions, **columns)
-    if rows.model is Image and not few and columns.keys() & {*FACETS, "label"}:
+    if rows.model is Image and not few and columns.keys() & {*FACETS}:
         return Merged(rows, owners, combinations(columns))
     return Merged(rows, owners) if len(owners) > 1 else rows.filter(*owners)
 

@@ -9,6 +9,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 CHUNK = 2000
 UNUSABLE = "unusable"
+LABELS = ("NORMAL", "PNEUMONIA")
 
 
 class AddColumn(migrations.AddField):
@@ -39,7 +40,7 @@ def copy_results(apps, schema_editor):
         for _, image, group, label, probability, warnings in chunk:
             codes = " ".join(sorted({warning["code"] for warning in warnings}))
             key = Image._meta.pk.get_db_prep_value(image, connection)
-            shown = ("", None) if group == UNUSABLE else (label, probability)
+            shown = ("", None) if group == UNUSABLE else (label if label in LABELS else "", probability)
             rows.append((group, *shown, f" {codes} "[:255] if codes else "", key))
         with connection.cursor() as cursor:
             cursor.executemany(sql, rows)
@@ -94,7 +95,7 @@ class Migration(migrations.Migration):
             migrations.AddIndex(
                 "image",
                 models.Index(
-                    fields=[*first, "status", "group", "priority", "reviewed", "-created_at", "-id", "label"],
+                    fields=[*first, "status", "group", "label", "priority", "reviewed", "-created_at", "-id"],
                     condition=models.Q(**{f"{first[0]}__isnull": False}) if first else None,
                     name=f"studies_image{name}_facets",
                 ),

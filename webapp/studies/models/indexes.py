@@ -32,7 +32,7 @@ def filtered_lists(prefix: str) -> list[models.Index]:
         first, name = ([owner], f"{prefix}_{owner[:4]}") if owner else ([], prefix)
         # Rows of other owners would only be in the way.
         owned = Q(**{f"{owner}__isnull": False}) if owner else Q()
-        narrowed = [*first, *FACETS, "-created_at", "-id", "label"]
+        narrowed = [*first, *FACETS, "-created_at", "-id"]
         found.append(models.Index(fields=narrowed, condition=owned or None, name=f"{name}_facets"))
         warned = owned & Q(warning_codes__gt="")
         fields = [*first, "-created_at", "-id", "warning_codes"]

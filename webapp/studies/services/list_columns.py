@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from webapp.studies.choices import ResultGroup, packed_codes
+from webapp.studies.choices import Label, ResultGroup, packed_codes
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image
 
@@ -23,7 +23,7 @@ def list_columns(results: "Iterable[Result]", groups: Mapping[UUID, str]) -> dic
     for result in results:
         usable = groups[result.image_id] != ResultGroup.UNUSABLE
         columns["group"][result.image_id] = groups[result.image_id]
-        columns["label"][result.image_id] = result.label if usable else ""
+        columns["label"][result.image_id] = result.label if usable and result.label in Label.values else ""
         columns["probability"][result.image_id] = result.probability if usable else None
         columns["warning_codes"][result.image_id] = packed_codes(result.warnings)
     return {name: ByImage(Image, name, values) for name, values in columns.items()}
