@@ -29,4 +29,9 @@ class Review(models.Model):
         constraints = [models.UniqueConstraint(fields=["image", "reviewer"], name="one_review_a_reader")]
 
     def __str__(self) -> str:
-        return f"{self.verdict} by {self.reviewer or 'a former reader'}"
+        return f"{self.verdict} by {self.reviewer_name or 'a former reader'}"
+
+    @property
+    def reviewer_name(self) -> str:
+        """The reader's user name; empty where their account was deleted."""
+        return self.reviewer.get_username() if self.reviewer else ""

@@ -96,7 +96,7 @@ def _image(image: Image, absolute: Callable[[str], str], verdicts: bool) -> Row:
         "width": image.width,
         "height": image.height,
         "verdicts": [
-            {"reviewer": review.reviewer.get_username(), "verdict": review.verdict, "comment": review.comment}
+            {"reviewer": review.reviewer_name, "verdict": review.verdict, "comment": review.comment}
             for review in sorted(image.reviews.all(), key=lambda review: review.created_at)
         ] if verdicts else None,
     }  # fmt: skip

@@ -44,7 +44,7 @@ def _cell(name: str, value: Any) -> str:
     if name == "warnings":
         return " ".join(warning["code"] for warning in value)
     if name == "verdicts":
-        return "; ".join(f"{review['verdict']} ({review['reviewer']})" for review in value)
+        return "; ".join(f"{review['verdict']} ({review['reviewer'] or 'a former reader'})" for review in value)
     if name == "probability":
         return f"{value:.6f}"
     if isinstance(value, bool):
