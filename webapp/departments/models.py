@@ -1,9 +1,15 @@
 """Departments and their members. What a member may do is decided in :mod:`webapp.departments.permissions`."""
 
 import uuid
+from datetime import datetime
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from webapp.departments import windows
 
 
 class Department(models.Model):
@@ -16,7 +22,27 @@ class Department(models.Model):
         max_length=100, blank=True, help_text="the threshold's name in the bundle; blank for the service's own"
     )
     retention_days = models.PositiveIntegerField(
-        null=True, blank=True, help_text="days after which its images are deleted; blank to keep them"
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(36_500)],
+        help_text="days after which its images are deleted; blank to keep them",
+    )
+    daily_images = models.PositiveIntegerField(
+        null=True, blank=True, help_text="images that may be sent to it in a day; blank for no limit"
+    )
+    daily_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="bytes that may be sent to it in a day, ZIPs unpacked; blank for no limit"
+    )
+    night_start = models.TimeField(
+        null=True, blank=True, help_text="from when its bulk images are read, in the service's time zone"
+    )
+    night_end = models.TimeField(null=True, blank=True, help_text="until when; blank to read them at any time")
+    # Columns that a release adds have the database's own default: web processes of the one before go on writing.
+    share = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="its part of each batch of bulk images, by comparison with other departments and persons, who have 1",
     )
     label_outside_training = models.BooleanField(
         default=False,
@@ -27,10 +53,26 @@ class Department(models.Model):
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(night_start__isnull=True, night_end__isnull=True)
+                | Q(night_start__isnull=False, night_end__isnull=False),
+                name="night_has_start_and_end",
+                violation_error_message="Give both the start and the end of the night, or neither.",
+            ),
+            models.CheckConstraint(condition=Q(share__gte=1), name="share_of_at_least_one"),
+        ]
         permissions = [("administer", "Can see and do everything, in every department")]
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("department", args=[self.slug])
+
+    def opens_at(self, now: datetime) -> datetime | None:
+        """When the next of its bulk images may be read; None where that is now."""
+        return windows.opens_at(self.night_start, self.night_end, now)
 
 
 class Role(models.TextChoices):
@@ -47,6 +89,9 @@ class Membership(models.Model):
     department = models.ForeignKey(Department, models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role, default=Role.READER)
+    service = models.BooleanField(
+        default=False, db_default=False, help_text="a service account, which only ever uses API tokens"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["department", "user"], name="one_role_in_a_department")]

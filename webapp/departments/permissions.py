@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q, QuerySet, prefetch_related_objects
 
 from webapp.accounts.identity import Identity
-from webapp.departments.models import Department, Role
+from webapp.departments.models import Department, Membership, Role
 from webapp.refusals import Refused
 
 ADMINISTER = "departments.administer"
@@ -33,6 +33,8 @@ class Owned(Protocol):
 
 #: One of the functions below that say what an identity may do with a row.
 Predicate = Callable[[Identity, Owned], bool]
+#: One that says what an identity may do with a department.
+OfDepartment = Callable[[Identity, Department], bool]
 
 
 def roles(user: User) -> dict[UUID, str]:
@@ -87,6 +89,18 @@ def may_see(identity: Identity, owned: Owned) -> bool:
     return owns(identity, owned) or _role(identity, owned) is not None or is_administrator(identity.user)
 
 
+def visible_departments(identity: Identity) -> "QuerySet[Department]":
+    """The departments that an identity is a member of; of administrators, all."""
+    if is_administrator(identity.user):
+        return Department.objects.all()
+    return Department.objects.filter(pk__in=roles(identity.user)) if identity.user else Department.objects.none()
+
+
+def may_see_department(identity: Identity, department: Department) -> bool:
+    """Its members, who also see who the others are, and administrators."""
+    return identity.user is not None and (department.pk in roles(identity.user) or is_administrator(identity.user))
+
+
 def may_manage(identity: Identity, department: Department) -> bool:
     """Who may change a department, its members and its service accounts: its managers, and administrators."""
     if identity.user is None:
@@ -102,6 +116,26 @@ def managed_departments(identity: Identity) -> "QuerySet[Department]":
         return Department.objects.all()
     mine = roles(identity.user) if identity.user else {}
     return Department.objects.filter(pk__in=[pk for pk, role in mine.items() if role == Role.MANAGER])
+
+
+def may_create_departments(identity: Identity) -> bool:
+    return is_administrator(identity.user)
+
+
+def may_delete_department(identity: Identity, department: Department) -> bool:
+    return is_administrator(identity.user)
+
+
+def may_end(identity: Identity, membership: Membership) -> bool:
+    """Who may end a person's membership: they themselves, managers of the department, and administrators."""
+    own = identity.user is not None and membership.user_id == identity.user.pk
+    return own or may_manage(identity, membership.department)
+
+
+def service_department(user: User) -> UUID | None:
+    """The department of a service account, which has exactly one; None for a person."""
+    prefetch_related_objects([user], "memberships")
+    return next((membership.department_id for membership in user.memberships.all() if membership.service), None)
 
 
 def may_upload_to(identity: Identity, department: Department) -> bool:
@@ -141,11 +175,14 @@ def may_change(identity: Identity, owned: Owned) -> bool:
 
 
 def may_review(identity: Identity, owned: Owned) -> bool:
-    """Readers and managers of the owning department, and holders of the review permission for what they may see."""
+    """Readers and managers of the owning department, and holders of the review permission for what they may see.
+
+    A service account is nobody who could judge an image.
+    """
     if identity.user is None:
         return False
     if _role(identity, owned) in REVIEWERS:
-        return True
+        return not service_department(identity.user)
     return identity.user.has_perm(REVIEW) and may_see(identity, owned)
 
 
@@ -171,11 +208,14 @@ def department_for(identity: Identity, slug: str | None) -> Department | None:
 
     Args:
         slug: as the request names it. Empty for the sender's own uploads; None where the request does not say: then
-            it is the department of someone who may upload to exactly one, and otherwise their own uploads.
+            it is the department of someone who may upload to exactly one, and otherwise their own uploads. What a
+            service account sends is its department's, unless it names another.
 
     Raises:
         Refused: ``department_not_found`` where there is none that they know of, or ``not_an_uploader``.
     """
+    if not slug and identity.user and (own := service_department(identity.user)):
+        slug = Department.objects.values_list("slug", flat=True).get(pk=own)
     if slug is None:
         mine = departments_to_upload_to(identity)
         return mine[0] if len(mine) == 1 else None

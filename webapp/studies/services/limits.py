@@ -1,7 +1,7 @@
 """How much may be uploaded: in one study, and in one day."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, time, timedelta
 
 from django.conf import settings
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
+from webapp.departments.models import Department
 from webapp.refusals import Refused
 from webapp.studies.models import Archive, Study
 
@@ -46,10 +47,16 @@ def check_study(study: Study, files: int, size: int) -> None:
 
 
 @contextmanager
-def daily_bytes(identity: Identity, size: int) -> Iterator[None]:
+def of_day(identity: Identity, department: Department | None, files: int, size: int) -> Iterator[None]:
     """Count an upload, unless the block that stores it raises. Administrators have no limit.
 
-    The count is in the cache, as that of requests is: Redis may lose it, and without Redis each process has its own.
+    Counts are in the cache, as that of requests is: Redis may lose them, and without Redis each process has its own.
+
+    Args:
+        identity: who sends it.
+        department: the one that will own it.
+        files: images, those in ZIPs included.
+        size: of all of them in bytes, unpacked.
 
     Raises:
         Refused: ``daily_limit_reached``.
@@ -58,19 +65,36 @@ def daily_bytes(identity: Identity, size: int) -> Iterator[None]:
         yield
         return
     limit = settings.USER_DAILY_BYTES if identity.user else settings.GUEST_DAILY_BYTES
+    with ExitStack() as counted:
+        told = f"At most {_readable(limit)} can be uploaded in a day."
+        counted.enter_context(_counted(f"bytes:{_uploader(identity)}", size, limit, told))
+        if department and department.daily_bytes is not None:
+            told = f"At most {_readable(department.daily_bytes)} can be sent to {department} in a day."
+            key = f"bytes:department:{department.pk}"
+            counted.enter_context(_counted(key, size, department.daily_bytes, told))
+        if department and department.daily_images is not None:
+            told = f"At most {department.daily_images} images can be sent to {department} in a day."
+            key = f"images:department:{department.pk}"
+            counted.enter_context(_counted(key, files, department.daily_images, told))
+        yield
+
+
+@contextmanager
+def _counted(name: str, number: int, limit: int, told: str) -> Iterator[None]:
+    """Add to a count of this day, unless that makes it too large or the block raises."""
     now = timezone.now()
-    key = f"bytes:{now:%Y-%m-%d}:{_uploader(identity)}"
-    if _add(key, size) > limit:
-        _add(key, -size)
+    key = f"{now:%Y-%m-%d}:{name}"
+    if _add(key, number) > limit:
+        _add(key, -number)
         raise Refused(
             "daily_limit_reached",
-            f"At most {_readable(limit)} can be uploaded in a day. Please go on after midnight UTC.",
+            f"{told} Please go on after midnight UTC.",
             retry_after=(datetime.combine(now + DAY, time(), UTC) - now).total_seconds(),
         )
     try:
         yield
     except BaseException:
-        _add(key, -size)
+        _add(key, -number)
         raise
 
 

@@ -59,7 +59,7 @@ def create_image(
     signatures.check_image(file)
     image = Image(**_sender(identity, department), **storing.fields(filename, file.size, priority))
     told.describe(image, Particulars(age=age, view=view, comment=names.clean(comment)[:500]))
-    with limits.daily_bytes(identity, file.size), storing.removed_on_refusal([image]):
+    with limits.of_day(identity, department, 1, file.size), storing.removed_on_refusal([image]):
         storing.store(image, file)
         _keep_image(identity, image, patient, key)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
@@ -149,8 +149,9 @@ def _stored(
     sent, study.skipped = contents.sent, contents.skipped
     stored = _Stored(told.of_study(contents, common))
     size = sum(one.size for one in sent)
-    limits.check_study(study, sum(one.count for one in sent), size)
-    with limits.daily_bytes(identity, size):
+    files_sent = sum(one.count for one in sent)
+    limits.check_study(study, files_sent, size)
+    with limits.of_day(identity, study.department, files_sent, size):
         # Files have their names when the batch ends, which is before their rows are saved.
         with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
             for number, one in enumerate(sent):

@@ -1,0 +1,65 @@
+"""Find a department, or what belongs to one. What one may not know of does not exist."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404
+
+from webapp.accounts.identity import Identity
+from webapp.accounts.models import Token
+from webapp.departments import permissions
+from webapp.departments.models import Department, Membership
+from webapp.refusals import Refused
+
+
+def visible_department(
+    identity: Identity, slug: str, may: permissions.OfDepartment = permissions.may_see_department
+) -> Department:
+    """A department.
+
+    Raises:
+        Http404: there is none, or the client is no member.
+        Refused: ``not_allowed`` where the client is a member, and may do no more.
+    """
+    department = _one(permissions.visible_departments(identity), slug=slug)
+    if not may(identity, department):
+        raise Refused("not_allowed", "You are a member of this department, but your role does not allow more.")
+    return department
+
+
+def membership(
+    identity: Identity, slug: str, pk: int, may: permissions.OfDepartment = permissions.may_manage
+) -> Membership:
+    """A member of a department who is a person; errors as of :func:`visible_department`."""
+    return _membership(identity, slug, pk, may, service=False)
+
+
+def membership_to_end(identity: Identity, slug: str, pk: int) -> Membership:
+    """A member whom the client may remove, themselves among them; errors as of :func:`visible_department`."""
+    found = _membership(identity, slug, pk, permissions.may_see_department, service=False)
+    if not permissions.may_end(identity, found):
+        raise Refused("not_allowed", "Only managers of this department remove others from it.")
+    return found
+
+
+def service_account(identity: Identity, slug: str, pk: int) -> Membership:
+    """A service account, for those who manage its department; errors as of :func:`visible_department`."""
+    return _membership(identity, slug, pk, permissions.may_manage, service=True)
+
+
+def service_token(identity: Identity, slug: str, pk: int, token: int) -> tuple[Membership, Token]:
+    """A service account and a token of it; errors as of :func:`visible_department`."""
+    account = service_account(identity, slug, pk)
+    return account, _one(account.user.api_tokens.all(), pk=token)
+
+
+def _membership(identity: Identity, slug: str, pk: int, may: permissions.OfDepartment, *, service: bool) -> Membership:
+    department = visible_department(identity, slug, may)
+    members = department.memberships.select_related("user", "department")
+    return _one(members, pk=pk, service=service)
+
+
+def _one(rows: "QuerySet[Any]", **named: Any) -> Any:
+    if found := rows.filter(**named).first():
+        return found
+    raise Http404

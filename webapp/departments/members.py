@@ -1,0 +1,140 @@
+"""Who belongs to a department: persons, and service accounts for scanners and scripts."""
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils.text import slugify
+
+from webapp.accounts import tokens
+from webapp.accounts.identity import Identity
+from webapp.accounts.models import Token
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.departments.models import Department, Membership, Role
+from webapp.refusals import Refused
+
+LAST_MANAGER = "A department needs a manager. Please make somebody else a manager first."
+
+
+def people(department: Department) -> "QuerySet[Membership]":
+    """A department's members who are persons, by name."""
+    found = department.memberships.filter(service=False).select_related("user", "department")
+    return found.order_by("user__username")
+
+
+def service_accounts(department: Department) -> "QuerySet[Membership]":
+    found = department.memberships.filter(service=True).select_related("user", "department")
+    return found.order_by("user__username")
+
+
+@transaction.atomic
+def join(user: User, department: Department, role: str) -> Membership:
+    """Make a user a member, as one who was invited. A member keeps the role that they have."""
+    if user.memberships.filter(service=True).exists():
+        raise Refused("is_service_account", "A service account belongs to its own department only.")
+    made, _ = Membership.objects.get_or_create(department=department, user=user, defaults={"role": role})
+    return made
+
+
+@transaction.atomic
+def add_person(by: Identity, department: Department, who: str, role: str) -> Membership:
+    """Make a user who exists already a member.
+
+    Args:
+        by: who adds them.
+        department: the one to join.
+        who: their user name or e-mail address.
+        role: one of :class:`Role`.
+
+    Raises:
+        Refused: ``user_not_found``, ``is_member`` or ``is_service_account``.
+    """
+    found = list(User.objects.filter(Q(username=who) | Q(email__iexact=who), is_active=True)[:2]) if who else []
+    if len(found) != 1:
+        raise Refused("user_not_found", "There is no user with this name or e-mail address, or more than one.")
+    if department.memberships.filter(user=found[0]).exists():
+        raise Refused("is_member", "This user is a member of the department already.")
+    made = join(found[0], department, role)
+    record(by, Action.ROLE_CHANGE, department, person=made.user_id, role=role)
+    return made
+
+
+@transaction.atomic
+def change_role(by: Identity, member: Membership, role: str) -> None:
+    """Give a person another role.
+
+    Raises:
+        Refused: ``last_manager``.
+    """
+    if role != Role.MANAGER:
+        _require_another_manager(member)
+    Membership.objects.filter(pk=member.pk).update(role=role)
+    member.role = role
+    record(by, Action.ROLE_CHANGE, member.department, person=member.user_id, role=role)
+
+
+@transaction.atomic
+def remove(by: Identity, member: Membership) -> None:
+    """End a person's membership. What they have sent to the department stays there.
+
+    Raises:
+        Refused: ``last_manager``.
+    """
+    _require_another_manager(member)
+    record(by, Action.ROLE_CHANGE, member.department, person=member.user_id, role="")
+    member.delete()
+
+
+def _require_another_manager(member: Membership) -> None:
+    # Whoever else takes a manager from the department waits, and then counts again.
+    Department.objects.select_for_update().get(pk=member.department_id)
+    others = Membership.objects.filter(department=member.department_id, role=Role.MANAGER).exclude(pk=member.pk)
+    if member.role == Role.MANAGER and not others.exists():
+        raise Refused("last_manager", LAST_MANAGER)
+
+
+def make_service_account(by: Identity, department: Department, name: str, role: str) -> Membership:
+    """Make an account for a scanner or a script. It has no password, and can do nothing without an API token.
+
+    Args:
+        by: who makes it.
+        department: the only one that it belongs to.
+        name: what it is for. Its user name is made of it.
+        role: reader or uploader.
+
+    Raises:
+        Refused: ``invalid_role``, ``invalid_name`` or ``name_taken``.
+    """
+    if role not in (Role.READER, Role.UPLOADER):
+        raise Refused("invalid_role", "A service account is a reader or an uploader.")
+    if not (short := slugify(name)[:80]):
+        raise Refused("invalid_name", "Please name what it is for, with letters or digits.")
+    try:
+        with transaction.atomic():
+            # What create_user() does without a password: one that nobody can have.
+            user = User.objects.create_user(f"{department.slug}.{short}", first_name=name[:150])
+            made = Membership.objects.create(department=department, user=user, role=role, service=True)
+            record(by, Action.ROLE_CHANGE, department, person=user.pk, role=role, service=True)
+            return made
+    except IntegrityError:
+        raise Refused("name_taken", "There is an account of this name already. Please choose another one.") from None
+
+
+@transaction.atomic
+def delete_service_account(by: Identity, account: Membership) -> None:
+    """Delete a service account and its tokens. What it has sent stays in its department."""
+    record(by, Action.ROLE_CHANGE, account.department, person=account.user_id, role="", service=True)
+    account.user.delete()
+
+
+@transaction.atomic
+def issue_token(by: Identity, account: Membership, name: str) -> str:
+    """Issue an API token for a service account; the token itself, which cannot be had again."""
+    record(by, Action.TOKEN_ISSUE, account.department, person=account.user_id)
+    return tokens.issue(account.user, name)
+
+
+@transaction.atomic
+def revoke_token(by: Identity, account: Membership, token: Token) -> None:
+    record(by, Action.TOKEN_REVOKE, account.department, person=account.user_id)
+    token.delete()
