@@ -15,7 +15,7 @@ from webapp.retention import services as retention
 from webapp.studies.services import archives, failures, preparation
 from worker.deliver import delivering
 from worker.infer import capacity, lost, reader
-from worker.infer.batching import AdaptiveBatches
+from worker.infer.batching import AdaptiveBatches, is_bulk
 from worker.ingest import preparing
 from worker.process import metrics, presence
 
@@ -68,10 +68,10 @@ class ReadingTask(AdaptiveBatches):
     def on_batch_lost(self, requests: Collection[Any], claim: UUID) -> None:
         presence.child_is_gone()
         metrics.batches_lost.inc()
-        lost.give_back(claim, _image_ids(requests))
+        lost.give_back(claim)
 
     def on_batch_failed(self, requests: Collection[Any], claim: UUID) -> None:
-        lost.give_back(claim, _image_ids(requests))
+        lost.give_back(claim)
 
 
 def _image_ids(requests: Collection[Any]) -> list[UUID]:
@@ -82,8 +82,9 @@ def _image_ids(requests: Collection[Any]) -> list[UUID]:
 @app.task(name="worker.infer", base=ReadingTask)
 def infer(requests: Collection[Any], claim: UUID) -> str:
     """Read a batch of images."""
-    ids = _image_ids(requests)
-    return f"{reader.read_batch(ids, claim)} of a batch of {len(ids)}"
+    named = _image_ids([request for request in requests if not is_bulk(request)])
+    bulk = _image_ids([request for request in requests if is_bulk(request)])
+    return f"{reader.read_batch(named, claim, bulk=bulk)} of a batch of {len(named) + len(bulk)}"
 
 
 @app.task(name="worker.deliver", bind=True, ignore_result=True, time_limit=settings.TASK_TIME_LIMITS["worker.deliver"])

@@ -108,6 +108,12 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
         assert len(reading.claim(token, uuid4(), "vgg16-pneumonia-1.2.0", ids)) == 16
         reading.return_unread(token, ids)
 
+    def claim_by_turns() -> None:
+        token = uuid4()
+        held = reading.claim(token, uuid4(), "vgg16-pneumonia-1.2.0", [], 16)
+        assert len(held) == 16
+        reading.return_unread(token, [one.image_id for one in held])
+
     def delete() -> None:
         # By their key: looking them up is not what is measured.
         deletion.delete_images(Image.objects.filter(pk__in=batches.pop()))
@@ -168,6 +174,7 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
         "images, search, a tenth found": get("/api/v1/images/?search=IM-01"),
         "admin, studies": get("/admin/studies/study/"),
         "claim 16 and give them back": claim,
+        "claim 16 by turns, give them back": claim_by_turns,
         "reconcile": lambda: reconciliation.reconcile(reconciliation.Workers()),
         "purge, nothing to do": lambda: retention.delete_expired(
             retention.Run(retention.PurgeReport(), time.monotonic() + 60)

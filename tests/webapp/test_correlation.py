@@ -81,7 +81,7 @@ def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, li
     lost = make_image(Status.RUNNING, request_id="request-3", attempts=3)
     failures.fail(images[0].pk, "image_truncated", "It ends too early.")
     with commit():
-        reading.release(lost.reading.claim, [lost.pk])
+        reading.release(lost.reading.claim)
     cancellation.cancel_image(images[1])
     assert lines() == [
         (f"image {images[0].pk} failed: image_truncated", "request-0", str(images[0].pk)),
@@ -94,7 +94,7 @@ def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, li
 def test_what_does_not_happen_is_no_line(make_image, lines):
     done = make_image(Status.SUCCEEDED)
     failures.fail(done.pk, "model_error", "Too late.")
-    reading.release(uuid.uuid4(), [done.pk])
+    reading.release(uuid.uuid4())
     cancellation.cancel_image(done)
     assert lines() == []
 

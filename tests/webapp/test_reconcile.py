@@ -16,7 +16,9 @@ from webapp.studies.models import Image, Reading
 from webapp.studies.services import reconciliation
 
 INGEST, INFER = dispatch.INGEST, dispatch.INFER
-NOTHING = dict.fromkeys(("released", "prepared_again", "resent", "archives_released", "archives", "unsent"), 0)
+NOTHING = dict.fromkeys(
+    ("released", "prepared_again", "opened", "resent", "archives_released", "archives", "unsent"), 0
+)
 WORKERS = reconciliation.Workers(living=[WORKER], bundle=BUNDLE, served=[BUNDLE])
 
 

@@ -245,6 +245,16 @@ def test_a_lost_child_is_told_of_and_its_batch_read_one_by_one(worker: Worker) -
     assert worker.acknowledged == ["one", "two", "three"]
 
 
+def test_a_lost_batchs_bulk_messages_keep_their_places(worker: Worker) -> None:
+    worker.deliver("one", queue="infer.bulk")
+    worker.deliver("two", "three", queue="infer.bulk")
+    worker.jobs[0].accept()
+    worker.jobs[0].lose()
+    worker.turn()
+    worker.finish()
+    assert worker.batches[1:] == [["one", "two", "three"]], "what the batch held of others is sent again by itself"
+
+
 def test_the_others_go_between_the_suspects(worker: Worker) -> None:
     worker.deliver("one", "two")
     worker.deliver(*"abcdef")

@@ -28,11 +28,13 @@ def service_accounts(department: Department) -> "QuerySet[Membership]":
 
 
 @transaction.atomic
-def join(user: User, department: Department, role: str) -> Membership:
+def join(by: Identity, user: User, department: Department, role: str) -> Membership:
     """Make a user a member, as one who was invited. A member keeps the role that they have."""
     if user.memberships.filter(service=True).exists():
         raise Refused("is_service_account", "A service account belongs to its own department only.")
-    made, _ = Membership.objects.get_or_create(department=department, user=user, defaults={"role": role})
+    made, is_new = Membership.objects.get_or_create(department=department, user=user, defaults={"role": role})
+    if is_new:
+        record(by, Action.ROLE_CHANGE, department, person=user.pk, role=role)
     return made
 
 
@@ -54,9 +56,7 @@ def add_person(by: Identity, department: Department, who: str, role: str) -> Mem
         raise Refused("user_not_found", "There is no user with this name or e-mail address, or more than one.")
     if department.memberships.filter(user=found[0]).exists():
         raise Refused("is_member", "This user is a member of the department already.")
-    made = join(found[0], department, role)
-    record(by, Action.ROLE_CHANGE, department, person=made.user_id, role=role)
-    return made
+    return join(by, found[0], department, role)
 
 
 @transaction.atomic

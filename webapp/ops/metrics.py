@@ -51,7 +51,13 @@ class DatabaseCollector(Collector):
             "pneumoqueue_queue_oldest_seconds", "Age of the oldest image that waits in a queue", labels=["queue"]
         )
         lengths = GaugeMetricFamily("pneumoqueue_queue_images", "Images that wait in a queue", labels=["queue"])
-        rows = Image.objects.waiting().order_by().values_list("status", "priority")
+        # Nothing is late that waits for the night of its department.
+        held = Reading.objects.held_for_night()
+        yield GaugeMetricFamily(
+            "pneumoqueue_images_held", "Images that wait for the night of their department", value=held.count()
+        )
+        waiting = Image.objects.waiting().exclude(pk__in=held.values("image"))
+        rows = waiting.order_by().values_list("status", "priority")
         found = {(status, priority): (n, first) for status, priority, n, first in
                  rows.annotate(Count("pk"), Min("created_at"))}  # fmt: skip
         for status in WAITING:

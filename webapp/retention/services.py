@@ -26,7 +26,7 @@ from webapp.sharing import services as sharing
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.outbox import services as outbox
-from webapp.studies.services import deletion, idempotency
+from webapp.studies.services import deletion, idempotency, turns
 
 logger = logging.getLogger(__name__)
 
@@ -166,6 +166,12 @@ def forget_old_audit(run: Run) -> None:
         run.removed["audit.Entry"] += chain.forget(settings.AUDIT_DAYS)
 
 
+def forget_turns(run: Run) -> None:
+    """Begin the turns of bulk images anew when none waits."""
+    if not run.dry:
+        run.removed["studies.Turn"] += turns.forget()
+
+
 def forget_old_reports(run: Run) -> None:
     _delete(run, "retention.PurgeReport", PurgeReport.objects.filter(started_at__lt=timezone.now() - REPORTS_KEPT))
 
@@ -183,6 +189,7 @@ STEPS: tuple[Callable[[Run], None], ...] = (
     forget_deliveries,
     forget_old_news,
     forget_old_audit,
+    forget_turns,
     forget_old_reports,
     sweep_storage,
 )

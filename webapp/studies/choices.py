@@ -22,8 +22,13 @@ FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
 class ReadingState(models.TextChoices):
-    """Where a reading stands. A reading exists once its image is prepared, so it is never queued."""
+    """Where a reading stands. A reading exists once its image is prepared, so it is never queued.
 
+    The status of an image repeats that of its primary reading, but for a held one, whose image is ready.
+    """
+
+    #: It waits for the night of its department, and no message is sent for it.
+    HELD = "held"
     READY = "ready"
     RUNNING = "running"
     SUCCEEDED = "succeeded"

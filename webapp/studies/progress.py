@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 
 from webapp.studies.choices import FINAL, WAITING, Priority, Status, StudyStatus
-from webapp.studies.models import Archive, Image, Study
+from webapp.studies.models import Archive, Image, Reading, Study
 from webapp.studies.states import StudyState, study_states
 
 #: The rate is measured over this span.
@@ -32,6 +32,8 @@ class Progress:
         counts: images by status; those still in a ZIP count as queued.
         eta_seconds: time until the last result at the present rate; None where it is not known.
         errors: of ZIPs that could not be unpacked.
+        held: images that wait for the night of their department.
+        waits_until: when it begins.
     """
 
     status: str
@@ -39,6 +41,8 @@ class Progress:
     counts: dict[str, int]
     eta_seconds: float | None
     errors: list[dict[str, str]]
+    held: int = 0
+    waits_until: datetime | None = None
 
     @property
     def done(self) -> int:
@@ -53,6 +57,11 @@ def of_study(study: Study) -> Progress:
     """A study's state, with the time that is left."""
     progress = of_studies([study])[study.pk]
     waiting = sum(progress.counts[status] for status in WAITING)
+    if waiting and study.department and study.department.night_start:
+        held = Reading.objects.held_for_night().filter(image__study=study).aggregate(n=Count("pk"), opens=Min("turn"))
+        if held["n"]:
+            opens = datetime.fromtimestamp(held["opens"], UTC) if held["opens"] else None
+            return replace(progress, held=held["n"], waits_until=opens)
     return replace(progress, eta_seconds=_eta(study, waiting))
 
 
@@ -97,12 +106,13 @@ def _eta(study: Study, waiting: int) -> float | None:
 def _images_ahead(study: Study) -> int:
     """Images of others that will probably be read before a study's last one."""
     before = Q(priority=Priority.INTERACTIVE) | Q(created_at__lt=_last_created(study))
-    ahead = Image.objects.waiting().filter(before, ~Q(study=study))[:AHEAD].count()
-    if ahead < AHEAD:
-        return ahead
+    held = Reading.objects.held_for_night().count()
+    ahead = Image.objects.waiting().filter(before, ~Q(study=study))[: AHEAD + held].count()
+    if ahead < AHEAD + held:
+        return max(0, ahead - held)
     # Counting all of a long queue by its order would cost more than the answer is worth; by an index alone it is cheap,
     # and then says how long the last of all will take.
-    return Image.objects.waiting().count() - study.images.filter(status__in=WAITING).count()
+    return Image.objects.waiting().count() - held - study.images.filter(status__in=WAITING).count()
 
 
 def _last_created(study: Study) -> datetime:

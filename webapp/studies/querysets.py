@@ -14,7 +14,7 @@ from django.db.models.functions import Left
 from django.utils import timezone
 
 from webapp.departments import permissions
-from webapp.studies.choices import FINAL, WAITING, ReadingState, Status, StudyStatus
+from webapp.studies.choices import FINAL, WAITING, Priority, ReadingState, Status, StudyStatus
 
 if TYPE_CHECKING:
     from webapp.accounts.identity import Identity
@@ -188,13 +188,28 @@ class ArchiveQuerySet(models.QuerySet[Any]):
 
 
 class ReadingQuerySet(models.QuerySet[Any]):
-    def held(self, claim: UUID, image_ids: Collection[UUID]) -> Self:
-        """Those of some images that a claim holds. Only their ids find them quickly: claims have no index."""
-        return self.filter(image__in=image_ids, claim=claim, state=ReadingState.RUNNING)
+    def held(self, claim: UUID, image_ids: Collection[UUID] | None = None) -> Self:
+        """What a claim holds, of some images or at all. Claims have no index, but few readings are in a batch."""
+        held = self.filter(claim=claim, state=ReadingState.RUNNING)
+        return held if image_ids is None else held.filter(image__in=image_ids)
 
     def next_to_read(self, bundle: str) -> Self:
         """Ready readings in the order in which an infer worker probably comes to them."""
-        return self.filter(state=ReadingState.READY, bundle=bundle, attempts=0).order_by("-priority", "dispatched_at")
+        return self.filter(state=ReadingState.READY, bundle=bundle, attempts=0).order_by("-priority", "turn")
+
+    def by_turn(self, bundle: str) -> Self:
+        """Ready bulk readings in the order of their turns. One that has stopped a worker is read alone instead."""
+        return self.next_to_read(bundle).filter(priority=Priority.BULK, shadow=False).order_by("turn")
+
+    def held_for_night(self) -> Self:
+        return self.filter(state=ReadingState.HELD)
+
+    def lock_free(self) -> Self:
+        """Lock the rows for this transaction, without those that another one has locked.
+
+        SQLite has no locks of rows, and needs none: its transactions take turns.
+        """
+        return self.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
 
     def abandoned(self, living: "Collection[UUID] | models.QuerySet[Any]") -> Self:
         """Readings in the batch of a worker that is gone.

@@ -4,6 +4,9 @@ While the device is idle, what has arrived goes at once. While it is busy, messa
 free. Interactive messages go before bulk ones, which keep a share of each batch. When the worker's child dies, its
 images are read one by one, so that the one that killed it is found.
 
+A message names an image. That of a bulk image stands for a place in a batch only: which bulk images are read in a
+batch's places is decided when the batch begins, by their turns (:mod:`webapp.studies.services.turns`).
+
 Built on :class:`celery_batches.Batches`, whose buffer and message handling stay as they are.
 """
 
@@ -18,6 +21,12 @@ from celery_batches import Batches, SimpleRequest, consume_queue
 from celery_batches.trace import apply_batches_task
 
 logger = get_logger(__name__)
+
+
+def is_bulk(request: Any) -> bool:
+    """Whether a message stands for a place in a batch, and not for the image that it names."""
+    bulk = str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk")
+    return bulk and not request.kwargs.get("alone")
 
 
 class Lanes:
@@ -42,14 +51,18 @@ class Lanes:
     def add(self, request: Any) -> None:
         if request.kwargs.get("alone"):
             self.alone.append(request)
-        elif str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk"):
+        elif is_bulk(request):
             self.bulk.append(request)
         else:
             self.interactive.append(request)
 
     def suspect(self, requests: Collection[Any]) -> None:
-        """Put a batch that brought its worker down back in front, each to be read alone."""
-        self.alone.extendleft(reversed(list(requests)))
+        """Put a batch that brought its worker down back in front, each to be read alone.
+
+        Messages of bulk images keep their places: what the batch held of these, the reconciler sends again, alone.
+        """
+        self.bulk.extendleft(reversed([request for request in requests if is_bulk(request)]))
+        self.alone.extendleft(reversed([request for request in requests if not is_bulk(request)]))
 
     def next_batch(self) -> list[Any]:
         """Take the next batch; empty where nothing waits.

@@ -4,7 +4,6 @@ Nobody else does it while this worker lives, so what cannot be written down now 
 """
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +15,12 @@ from worker.process import presence
 
 logger = logging.getLogger(__name__)
 
-_waiting: list[tuple[UUID, Sequence[UUID]]] = []
+_waiting: list[UUID] = []
 
 
-def give_back(claim: UUID, image_ids: Sequence[UUID]) -> None:
+def give_back(claim: UUID) -> None:
     """Give back what a batch still holds, now or as soon as the database answers. Called in the worker's parent."""
-    _waiting.append((claim, image_ids))
+    _waiting.append(claim)
     retry()
 
 
@@ -33,7 +32,7 @@ def retry(**_: Any) -> None:
     close_old_connections()
     try:
         while _waiting:
-            reading.release(*_waiting[0])
+            reading.release(_waiting[0])
             _waiting.pop(0)
     except Error:
         logger.exception("could not give a lost batch back; the next heartbeat tries again")

@@ -88,7 +88,7 @@ def load() -> Reader:
     return _reader
 
 
-def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None) -> int:
+def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None, bulk: Sequence[UUID] = ()) -> int:
     """Read those of the images that are ready for this model and no other worker has, and write their results.
 
     An image that fails does so alone.
@@ -102,15 +102,18 @@ def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None) -> int:
     """
     reader = _reader or load()
     token = claim or uuid4()
-    held = reading.claim(token, presence.WORKER, reader.bundle.id, image_ids[: reader.max_batch])
+        bulk: of the images that messages of bulk images name. As many are read as these are, by their turns.
+    named = image_ids[: reader.max_batch]
+    places = bulk[: reader.max_batch - len(named)]
+    held = reading.claim(token, presence.WORKER, reader.bundle.id, named, len(places))
     found = reader.inputs.load(held)
     if away := [one.image_id for one in held if one.image_id not in found]:
         reading.return_unread(token, away)
     inputs = _present(token, found)
     written = _read_held(reader, token, held, inputs) if inputs else 0
-    if len(image_ids) > reader.max_batch:
+    if late := [*image_ids[len(named) :], *bulk[len(places) :]]:
         # Sent before it was measured how many are read in time.
-        dispatch.send_readings(reading.ready(reader.bundle.id, image_ids[reader.max_batch :]))
+        dispatch.send_readings(reading.ready(reader.bundle.id, late))
     return written
 
 

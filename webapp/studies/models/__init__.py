@@ -2,7 +2,7 @@
 
 from webapp.studies.models.archives import Archive
 from webapp.studies.models.images import IdempotencyKey, Image
-from webapp.studies.models.readings import Reading
+from webapp.studies.models.readings import Reading, Turn
 from webapp.studies.models.studies import Patient, Study
 
-__all__ = ["Archive", "IdempotencyKey", "Image", "Patient", "Reading", "Study"]
+__all__ = ["Archive", "IdempotencyKey", "Image", "Patient", "Reading", "Study", "Turn"]

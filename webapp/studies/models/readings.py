@@ -1,5 +1,7 @@
 """Readings: an image on its way through a model, and the result."""
 
+from datetime import UTC, datetime
+
 from django.db import models
 
 from webapp.studies.choices import (
@@ -38,6 +40,8 @@ class Reading(models.Model):
     state = models.CharField(max_length=10, choices=ReadingState, default=ReadingState.READY)
     claim = models.UUIDField(null=True, blank=True, help_text="the batch that reads it, or has read it")
     worker = models.UUIDField(null=True, blank=True, help_text="the worker of that batch")
+    # Empty in rows of releases before this one, which were not read by turns.
+    turn = models.FloatField(null=True, blank=True, help_text="its place among those that wait, the smallest first")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="batches begun with it that did not end")
     dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
     dispatches = models.PositiveSmallIntegerField(default=1, help_text="messages sent for it")
@@ -68,10 +72,20 @@ class Reading(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["image", "bundle"], name="one_reading_a_bundle")]
         # What a worker reads next, "interactive" before "bulk", what waits for a model, and what is in a batch.
-        indexes = [models.Index(fields=["state", "bundle", "-priority", "dispatched_at"])]
+        indexes = [models.Index(fields=["state", "bundle", "-priority", "turn"])]
 
     def __str__(self) -> str:
         return f"{self.bundle}: {self.label or self.state}"
+
+    @property
+    def is_by_turn(self) -> bool:
+        """Whether its turn decides when it is read, and not its message."""
+        return self.priority == Priority.BULK and not self.shadow
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """When the night begins in which it is read, if it is held until then."""
+        return datetime.fromtimestamp(self.turn, UTC) if self.state == ReadingState.HELD and self.turn else None
 
     @property
     def queue(self) -> str:
@@ -111,3 +125,13 @@ class Reading(models.Model):
     def evidence_is_weak(self) -> bool:
         """Whether there is next to nothing to see in the map."""
         return max(bytes(self.heatmap), default=0) < 64
+
+
+class Turn(models.Model):
+    """The turn of the latest bulk image of an owner; see :mod:`webapp.studies.services.turns`."""
+
+    owner = models.CharField(primary_key=True, max_length=50, help_text="the kind of owner and their id")
+    turn = models.FloatField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.owner

@@ -75,6 +75,6 @@ def stop(study: Study) -> int:
 
 
 def _cancel(readings: QuerySet[Reading]) -> None:
-    readings.filter(state__in=(ReadingState.READY, ReadingState.RUNNING)).update(
+    readings.filter(state__in=(ReadingState.HELD, ReadingState.READY, ReadingState.RUNNING)).update(
         state=ReadingState.CANCELLED, claim=None, worker=None, finished_at=timezone.now()
     )

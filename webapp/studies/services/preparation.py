@@ -16,6 +16,7 @@ from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
+from webapp.studies.services import turns
 from webapp.studies.services.failures import fail_suspects, log_each
 from webapp.studies.transactions import atomically
 
@@ -54,7 +55,7 @@ def start_ingest(image_id: UUID) -> Image | None:
         attempts=F("attempts") + 1, ingest_started_at=timezone.now()
     )
     if started:
-        image: Image = Image.objects.select_related("patient").get(pk=image_id)
+        image: Image = Image.objects.select_related("patient", "department").get(pk=image_id)
         correlation.add(**correlation.log_fields(image))
         return image
     fail_suspects([image_id])
@@ -99,8 +100,11 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         )
         for place, (bundle, name) in enumerate(prepared.inputs.items())
     ]
+    for reading in readings:
+        turns.begin(reading, image, now)
     Reading.objects.bulk_create(readings)
-    transaction.on_commit(partial(dispatch.send_readings, readings))
+    ready = [reading for reading in readings if reading.state == ReadingState.READY]
+    transaction.on_commit(partial(dispatch.send_readings, ready))
     logger.info("image %s prepared", image.pk, extra=correlation.log_fields(image))
     return True
 
@@ -122,7 +126,8 @@ def prepare_again(served: Collection[str], limit: int) -> int:
     Returns:
         How many images were sent back.
     """
-    waiting = Reading.objects.filter(state=ReadingState.READY, shadow=False).exclude(bundle__in=served)
+    waits = (ReadingState.READY, ReadingState.HELD)
+    waiting = Reading.objects.filter(state__in=waits, shadow=False).exclude(bundle__in=served)
     ids: Sequence[UUID] = list(waiting.values_list("image", flat=True)[:limit])
     if not ids:
         return 0

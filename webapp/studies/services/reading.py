@@ -15,6 +15,7 @@ from django.utils import timezone
 from webapp.studies.choices import OUTSIDE_TRAINING, ReadingState, ResultGroup, Status, group_of, has_warning
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading
+from webapp.studies.services import turns
 from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images, finish
 from webapp.studies.services.failures import CRASHED, log_each
 from webapp.studies.services.list_columns import list_columns
@@ -27,7 +28,7 @@ class Model:
 
     Attributes:
         bundle: its name and version.
-        threshold: probability from which an image gets the positive label.
+        threshold: probability from which an image gets the positive label, unless its department has another.
         operating_point: the threshold's name.
         operating_points: all of the bundle's thresholds by name.
     """
@@ -59,7 +60,7 @@ class Result:
 
 
 @atomically
-def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID]) -> list[Reading]:
+def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID], bulk: int = 0) -> list[Reading]:
     """Take ready readings for one batch and count the attempt.
 
     Args:
@@ -69,19 +70,31 @@ def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID]) -> 
         image_ids: of the images.
 
     Returns:
+        bulk: places for bulk readings, which are taken by their turns, whichever images their messages name.
         The readings that the claim holds: those that no other batch has, in no particular order.
     """
-    asked = Reading.objects.filter(image__in=image_ids, bundle=bundle)
-    taken = asked.filter(state=ReadingState.READY, attempts__lt=settings.MAX_ATTEMPTS).update(
-        state=ReadingState.RUNNING, claim=token, worker=worker, claimed_at=timezone.now(), attempts=F("attempts") + 1
-    )
-    if taken < len(image_ids):
-        _fail_suspects(image_ids)
+    taken = 0
+    if image_ids:
+        asked = Reading.objects.filter(image__in=image_ids, bundle=bundle, attempts__lt=settings.MAX_ATTEMPTS)
+        taken = _take(asked, token, worker)
+        if taken < len(image_ids):
+            _fail_suspects(image_ids)
+    while bulk and (keys := turns.due(bundle, bulk)):
+        won = _take(Reading.objects.filter(pk__in=keys), token, worker)
+        taken += won
+        bulk -= won
     if not taken:
         return []
-    held = asked.filter(claim=token, state=ReadingState.RUNNING)
-    _images_of(held, image_ids).filter(status=Status.READY).update(status=Status.RUNNING)
-    return list(held.select_related("image"))
+    held = list(Reading.objects.held(token).select_related("image__department"))
+    primary = [one.image_id for one in held if not one.shadow]
+    Image.objects.filter(pk__in=primary, status=Status.READY).update(status=Status.RUNNING)
+    return held
+
+
+def _take(readings: QuerySet[Reading], token: UUID, worker: UUID) -> int:
+    return readings.filter(state=ReadingState.READY).update(
+        state=ReadingState.RUNNING, claim=token, worker=worker, claimed_at=timezone.now(), attempts=F("attempts") + 1
+    )
 
 
 @atomically
@@ -188,10 +201,13 @@ def return_unread(token: UUID, image_ids: Collection[UUID]) -> int:
 
 
 @atomically
-def release(token: UUID, image_ids: Collection[UUID]) -> int:
-    """Give back what a claim holds of some images, since its batch is lost. Their attempt stays counted."""
-    held = list(Reading.objects.held(token, image_ids).values_list("image", flat=True))
-    released = _make_ready(token, image_ids)
+def release(token: UUID) -> int:
+    """Give back what a claim holds, since its batch is lost. The attempts stay counted.
+
+    The reconciler sends what is read by turns again; a worker has the messages of the others still.
+    """
+    held = list(Reading.objects.held(token).values_list("image", flat=True))
+    released = _make_ready(token, held)
     log_each(held, "given back: its batch is lost")
     _fail_suspects(held)
     return released

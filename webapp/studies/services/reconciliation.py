@@ -14,7 +14,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
 from webapp.studies.querysets import overdue
-from webapp.studies.services import preparation, reading
+from webapp.studies.services import preparation, reading, turns
 from webapp.studies.services.archive_recovery import reconcile_archives
 from webapp.studies.transactions import atomically
 
@@ -52,6 +52,7 @@ def reconcile(workers: Workers, limit: int = 2000) -> dict[str, int]:
     return {
         "released": len(returned),
         "prepared_again": _prepare_again(workers, limit),
+        "opened": _open_nights(workers, limit),
         "resent": _resend_images(limit) + _resend_readings(workers, limit),
         **reconcile_archives(limit),
     }
@@ -66,12 +67,20 @@ def _prepare_again(workers: Workers, limit: int) -> int:
     return preparation.prepare_again(served, limit) if workers.bundle in served else 0
 
 
+def _open_nights(workers: Workers, limit: int) -> int:
+    """Send what was held until the night of its department, which has begun."""
+    opened = turns.open_nights({workers.bundle, *workers.served} - set(workers.shadows), limit)
+    dispatch.send_readings(opened)
+    return len(opened)
+
+
 def _resend_images(limit: int) -> int:
     resent = 0
     for priority in Priority:
         # Those whose first message has not been sent are found by themselves; see reconcile_archives.
         waiting = Image.objects.filter(status=Status.QUEUED, priority=priority, dispatches__gt=0)
-        lost = list(_lost(waiting, dispatch.queue_of(dispatch.INGEST, priority), limit))
+        queue = dispatch.queue_of(dispatch.INGEST, priority)
+        lost = list(_lost(waiting, queue, limit, order="dispatched_at"))
         _count_message(Image.objects.filter(pk__in=[image.pk for image in lost]))
         _log_resent(dispatch.INGEST, lost)
         dispatch.send(dispatch.INGEST, lost)
@@ -85,15 +94,15 @@ def _resend_readings(workers: Workers, limit: int) -> int:
         for priority in Priority:
             waiting = Reading.objects.filter(state=ReadingState.READY, bundle=bundle, priority=priority)
             queue = Reading(bundle=bundle, priority=priority, shadow=bundle in workers.shadows).queue
-            lost = list(_lost(waiting, queue, limit).select_related("image"))
+            lost = list(_lost(waiting, queue, limit, order="turn").select_related("image"))
             _send_readings_again(lost)
             resent += len(lost)
     return resent
 
 
-def _lost(waiting: Any, queue: str, limit: int) -> Any:
-    """Those of a queue's rows whose messages are overdue, as many as it lacks."""
-    late = waiting.filter(overdue()).order_by("dispatched_at")
+def _lost(waiting: Any, queue: str, limit: int, *, order: str) -> Any:
+    """Those of a queue's rows whose messages are overdue, as many as it lacks, and first those that are next."""
+    late = waiting.filter(overdue()).order_by(order)
     if not late.exists():
         return waiting.none()
     return late[: max(0, min(waiting.count() - dispatch.messages_waiting(queue), limit))]

@@ -57,6 +57,9 @@ class ImageSerializer(serializers.ModelSerializer):
     readings = ReadingSerializer(many=True, read_only=True, help_text="of each model, the one that counts first")
     warnings = ErrorSerializer(many=True, read_only=True)
     error = ErrorSerializer(allow_null=True, read_only=True)
+    waits_until = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="when its department's night begins, until which it is not read"
+    )
     timings = TimingsSerializer(read_only=True)
     preview_url = serializers.URLField(allow_null=True, read_only=True)
     input_url = serializers.URLField(allow_null=True, read_only=True)
@@ -68,8 +71,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "id", "url", "page_url", "status", "filename", "patient", "age", "view", "comment", "department",
             "priority", "source", "study", "label", "probability", "threshold", "operating_point", "result_group",
             "reliable", "warnings", "reviewed", "probability_normal", "model", "error", "attempts", "width", "height",
-            "sha256", "created_at",
-            "finished_at", "timings", "preview_url", "input_url", "heatmap_url", "readings",
+            "sha256", "created_at", "finished_at", "waits_until", "timings", "preview_url", "input_url", "heatmap_url", "readings",
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:
@@ -103,6 +105,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "sha256": image.sha256,
             "created_at": moment(image.created_at),
             "finished_at": moment(image.finished_at),
+            "waits_until": moment(reading.waits_until) if reading else None,
             "timings": {
                 "ingest_wait_s": _seconds(image.created_at, image.ingest_started_at),
                 "ingest_s": _seconds(image.ingest_started_at, reading.ready_at) if reading else None,

@@ -52,6 +52,9 @@ class StudySerializer(serializers.ModelSerializer):
     total = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField())
     eta_seconds = serializers.FloatField(allow_null=True, help_text="null in lists, and where nothing tells it")
+    waits_until = serializers.DateTimeField(
+        allow_null=True, help_text="when its department's night begins, until which images of it are not read"
+    )
     errors: Any = ArchiveErrorSerializer(many=True)
     manifest = ManifestSerializer(read_only=True, allow_null=True)
 
@@ -60,12 +63,12 @@ class StudySerializer(serializers.ModelSerializer):
         list_serializer_class = StudyListSerializer
         fields: tuple[str, ...] = (
             "id", "url", "page_url", "name", "patient", "department", "source", "status", "total", "counts",
-            "eta_seconds", "errors", "manifest", "images_url", "results_url", "created_at",
+            "eta_seconds", "waits_until", "errors", "manifest", "images_url", "results_url", "created_at",
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:
         progress: Progress = getattr(study, "progress", None) or of_study(study)
-        for name in ("status", "total", "counts", "eta_seconds", "errors"):
+        for name in ("status", "total", "counts", "eta_seconds", "waits_until", "errors"):
             setattr(study, name, getattr(progress, name))
         return super().to_representation(study)
 

@@ -121,7 +121,7 @@ class Seeder:
                 claimed_at=self.now, threshold=BALANCED, operating_point="balanced", batch_size=16, seconds=1.0,
                 operating_points={"balanced": BALANCED, "screening": SCREENING}, heatmap=self.draw.randbytes(196),
             ),
-            ReadingState.READY: self._readings(ReadingState.READY),
+            ReadingState.READY: self._readings(ReadingState.READY, "turn"),
         }  # fmt: skip
         for start in range(0, images, CHUNK):
             self._insert(range(start, min(start + CHUNK, images)), images)
@@ -179,7 +179,7 @@ class Seeder:
             row = [pk, created, *owned[1:], study, patient, f"IM-{index:07}.jpeg", file, file, priority]
             made = f"inputs/{pk.hex[:2]}/{pk}.vgg16-pneumonia-1.2.0.png"
             if status == Status.READY:
-                readings[ReadingState.READY].append(self.readings[ReadingState.READY].row(pk, made))
+                readings[ReadingState.READY].append(self.readings[ReadingState.READY].row(pk, made, index))
             elif status == Status.SUCCEEDED:
                 result = self._result()
                 readings[ReadingState.SUCCEEDED].append(self._reading(pk, made, created, result))

@@ -1,0 +1,136 @@
+"""The order in which bulk images are read: by turns of their owners, so that none waits for all images of another.
+
+Each bulk reading gets a turn when it begins to wait: one more than that of its owner's reading before it, or a half
+where the department has the share 2, and at least the turn of the reading that is next now. Those with the smallest
+turns are read first (start-time fair queueing). Who has sent a thousand images is a thousand turns ahead; who sends one
+now is next.
+
+Outside of the night that a department may have, its bulk readings are held: no message is sent for them, and until it
+begins their ``turn`` is the time of its beginning.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from django.db.models import F, FloatField, Max, Value
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from webapp.departments.models import Department
+from webapp.studies.choices import Priority, ReadingState
+from webapp.studies.expressions import ByImage
+from webapp.studies.models import Image, Reading, Turn
+from webapp.studies.ownership import Owned
+from webapp.studies.transactions import atomically
+
+#: Held readings that become ready in one transaction.
+CHUNK = 200
+
+
+def begin(reading: Reading, image: Image, now: datetime) -> None:
+    """Give a new reading its turn, or hold it. Call it in the transaction that saves it."""
+    reading.turn = now.timestamp()
+    if not reading.is_by_turn:
+        return
+    if image.department and (opens := image.department.opens_at(now)):
+        reading.state, reading.turn = ReadingState.HELD, opens.timestamp()
+    else:
+        reading.turn = _turns(image, reading.bundle, 1)[0]
+
+
+def due(bundle: str, number: int) -> list[int]:
+    """The keys of the ready bulk readings whose turn it is. What is met of departments whose night is over is held."""
+    now = timezone.now()
+    limited = Department.objects.filter(night_start__isnull=False)
+    closed = {department: opens for department in limited if (opens := department.opens_at(now))}
+    while True:
+        # Where two workers ask at once, each gets others, if the database can say so.
+        first = Reading.objects.by_turn(bundle).lock_free()[:number]
+        found = dict(first.values_list("image", "pk"))
+        late = Image.objects.filter(pk__in=found, department__in=list(closed)).order_by()
+        if not closed or not (ids := set(late.values_list("department", flat=True))):
+            return list(found.values())
+        for department in (one for one in closed if one.pk in ids):
+            waiting = Reading.objects.by_turn(bundle).filter(image__department=department).order_by()
+            waiting.update(state=ReadingState.HELD, turn=closed[department].timestamp())
+
+
+def open_nights(bundles: Iterable[str], limit: int) -> list[Reading]:
+    """Make those readings ready whose night has begun.
+
+    Returns:
+        The readings, for which messages have to be sent.
+    """
+    opened: list[Reading] = []
+    for bundle in bundles:
+        while len(opened) < limit and (some := _open_some(bundle)):
+            opened += some
+    return opened
+
+
+@atomically
+def _open_some(bundle: str) -> list[Reading]:
+    now = timezone.now()
+    held = Reading.objects.filter(state=ReadingState.HELD, bundle=bundle, priority=Priority.BULK)
+    # In the order of their making within each department.
+    found = held.filter(turn__lte=now.timestamp()).order_by("turn", "pk").select_related("image__department")
+    opened: list[Reading] = []
+    by_department = sorted(found[:CHUNK], key=lambda one: (str(one.image.department_id), one.pk))
+    for _, group in groupby(by_department, key=lambda one: one.image.department_id):
+        some = list(group)
+        rows = held.filter(pk__in=[one.pk for one in some])
+        department = some[0].image.department
+        if department and (opens := department.opens_at(now)):
+            rows.update(turn=opens.timestamp())  # the night was changed
+            continue
+        turns = _turns(some[0].image, bundle, len(some))
+        values = {one.image_id: turn for one, turn in zip(some, turns, strict=True)}
+        rows.update(
+            state=ReadingState.READY,
+            turn=ByImage(Reading, "turn", values),
+            dispatched_at=now,
+            dispatches=1,
+            ready_at=now,
+        )
+        opened += some
+    return opened
+
+
+@atomically
+def night_changed(department: Department) -> None:
+    """Have the reconciler look anew when the held readings of a department may be read."""
+    held = Reading.objects.filter(state=ReadingState.HELD, image__department=department)
+    held.update(turn=0)
+
+
+def forget() -> int:
+    """Delete the turns of owners when nothing waits: all begin anew.
+
+    Returns:
+        How many were deleted.
+    """
+    if Reading.objects.filter(state=ReadingState.READY, priority=Priority.BULK, shadow=False).exists():
+        return 0
+    return Turn.objects.all().delete()[0]
+
+
+def _turns(owned: Owned, bundle: str, number: int) -> Sequence[float]:
+    """The next turns of an owner."""
+    step = 1 / (owned.department.share if owned.department else 1)
+    waiting = Reading.objects.by_turn(bundle).filter(turn__isnull=False)
+    first = waiting.values_list("turn", flat=True).first()
+    if first is None:
+        last = Turn.objects.aggregate(last=Max("turn"))["last"]
+        first = 0.0 if last is None else last + 1
+    mine, _ = Turn.objects.get_or_create(owner=_name(owned), defaults={"turn": first - step})
+    begin = Greatest(F("turn") + Value(step), Value(first), output_field=FloatField())
+    Turn.objects.filter(pk=mine.pk).update(turn=begin + Value(step * (number - 1), output_field=FloatField()))
+    mine.refresh_from_db()
+    return [mine.turn - step * left for left in reversed(range(number))]
+
+
+def _name(owned: Owned) -> str:
+    if owned.department_id:
+        return f"department:{owned.department_id}"
+    return f"user:{owned.owner_id}" if owned.owner_id else f"guest:{owned.guest}"
