@@ -76,6 +76,17 @@ def test_an_ingest_worker_is_ready_when_celery_is(starts: Starts) -> None:
     assert (worker.name, worker.role) == ("ingest@here", "ingest")
 
 
+@pytest.mark.parametrize(("role", "known"), [("ingest", ["balanced", "screening"]), ("deliver", [])])
+def test_those_that_prepare_images_tell_the_models_operating_points(
+    starts: Starts, models: Path, role: str, known: list[str]
+) -> None:
+    points = {name: {"threshold": value, "rule": "planted"} for name, value in (("balanced", 0.6), ("screening", 0.2))}
+    write_bundle(models, "1.0.0", threshold=0.6, operating_points=points)
+    starts(role)
+    signals.worker_ready.send(sender=None)
+    assert services.operating_points() == known
+
+
 def test_an_ingest_workers_child_loads_no_model(starts: Starts, model: list[str]) -> None:
     starts("ingest")
     signals.worker_process_init.send(sender=None)

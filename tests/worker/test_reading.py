@@ -19,6 +19,8 @@ from ml.inference.engines import Readings
 from ml.networks import explain
 from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
+from tests.worker.conftest import write_bundle
+from webapp.departments.models import Department
 from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps
 from webapp.studies.models import Image, Reading
@@ -268,8 +270,56 @@ def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
     assert states(image) == [(Status.FAILED, "worker_crashed")]
 
 
-def messages(*images: Image) -> list[SimpleNamespace]:
-    return [SimpleNamespace(args=(str(image.pk),)) for image in images]
+def messages(*images: Image, queue: str = "infer.interactive", **kwargs: Any) -> list[SimpleNamespace]:
+    return [
+        SimpleNamespace(args=(str(image.pk),), kwargs=kwargs, delivery_info={"routing_key": queue}) for image in images
+    ]
+
+
+def test_messages_of_bulk_images_are_places_for_those_whose_turn_it_is(prepared: Prepared, engine: Engine) -> None:
+    first, second, third, waits = (prepared(shade, priority="bulk") for shade in (100, 101, 102, 103))
+    Image.objects.filter(pk=waits.pk).update(priority="interactive")
+    waits.readings.update(priority="interactive")
+    for turn, image in enumerate((first, second, third)):
+        image.readings.update(turn=turn)
+    bulk = messages(third, third, queue="infer.bulk")
+    assert tasks.infer.run([*messages(waits), *bulk], uuid4()) == "2 of a batch of 2", "a message that came twice"
+    assert states(waits, first) == [SUCCEEDED] * 2
+    assert tasks.infer.run(messages(third, queue="infer.bulk", alone=True), uuid4()) == "1 of a batch of 1"
+    assert states(second, third) == [(Status.READY, ""), SUCCEEDED]
+
+
+@pytest.mark.parametrize(("chosen", "used", "label"), [
+    ("screening", "screening", "PNEUMONIA"), ("", "balanced", "NORMAL"), ("unknown", "balanced", "NORMAL"),
+])  # fmt: skip
+def test_a_departments_results_have_its_operating_point(
+    prepared: Prepared,
+    engine: Engine,
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str,
+    used: str,
+    label: str,
+) -> None:
+    points = {name: {"threshold": value, "rule": "planted"} for name, value in (("balanced", 0.6), ("screening", 0.2))}
+    write_bundle(models, "1.3.0", threshold=0.6, operating_point="balanced", operating_points=points)
+    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), engine, None, Inputs(224, "chest-1.3.0")))
+    department, other = (
+        Department.objects.create(name=slug, slug=slug, operating_point=point)
+        for slug, point in (("a", chosen), ("b", ""))
+    )
+    mine, theirs, own = (
+        prepared(102, bundle="chest-1.3.0", **owner)
+        for owner in ({"department": department, "guest": None}, {"department": other, "guest": None}, {})
+    )
+    assert reader.read_batch([mine.pk, theirs.pk, own.pk]) == 3
+    results = [image.result for image in reread(mine, theirs, own)]
+    assert [(said.label, said.operating_point, said.threshold) for said in results if said] == [
+        (label, used, {"screening": 0.2, "balanced": 0.6}[used]),
+        ("NORMAL", "balanced", 0.6),
+        ("NORMAL", "balanced", 0.6),
+    ]
+    assert {said.group for said in results if said} == {"unclear"}, "the group does not depend on it"
 
 
 @pytest.mark.parametrize("hook", ["on_batch_lost", "on_batch_failed"])

@@ -42,6 +42,7 @@ class Worker(models.Model):
     role = models.CharField(max_length=20)
     model = models.CharField(max_length=100, blank=True)
     device = models.CharField(max_length=100, blank=True)
+    operating_points = models.JSONField(default=list, help_text="the names of the model's thresholds")
     max_batch = models.PositiveIntegerField(default=0, help_text="images that it reads together at most")
     ready = models.BooleanField(default=False)
     seen_at = models.DateTimeField()

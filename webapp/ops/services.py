@@ -23,7 +23,8 @@ def report_worker(worker: UUID, name: str, role: str, *, ready: bool, **facts: A
         name: Celery's.
         role: ``ingest`` or ``infer``.
         ready: whether it could work at once.
-        facts: ``model``, ``device`` and ``max_batch``, where it knows them; what is not given stays as it is.
+        facts: ``model``, ``operating_points``, ``device`` and ``max_batch``, where it knows them; what is not given
+            stays as it is.
     """
     known = {"name": name, "role": role, "ready": ready, **facts}
     Worker.objects.update_or_create(id=worker, defaults={**known, "seen_at": timezone.now(), "missed": 0})
@@ -48,6 +49,13 @@ def worker_is_not_ready(worker: UUID) -> None:
 def forget_worker(worker: UUID) -> None:
     """Remove the row of a worker that shuts down."""
     Worker.objects.filter(id=worker).delete()
+
+
+def operating_points() -> list[str]:
+    """The operating points of the present model, as those workers know them that prepare images for it."""
+    preparing = Worker.objects.living().filter(role__in=("ingest", "bulk")).exclude(model="")
+    newest = preparing.order_by("-seen_at").first()
+    return list(newest.operating_points) if newest else []
 
 
 def reconcile() -> dict[str, int]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ml.bundles.bundle import Bundle
     from ml.inference.engines import Engine
     from ml.inference.novelty import Check
+    from webapp.departments.models import Department
     from webapp.studies.models import Reading
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,11 @@ class Reader:
     check: "Check | None"
     inputs: Inputs
     max_batch: int = settings.MAX_BATCH
+
+    def bundle_for(self, department: "Department | None") -> "Bundle":
+        """The bundle at the operating point that a department has chosen; as it is where it has no such point."""
+        chosen = department.operating_point if department else ""
+        return self.bundle.at(chosen) if chosen in self.bundle.thresholds else self.bundle
 
     @property
     def model(self) -> reading.Model:
@@ -96,13 +102,13 @@ def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None, bulk: Seque
     Args:
         image_ids: of the images.
         claim: the batch's own id; a new one without it.
+        bulk: of the images that messages of bulk images name. As many are read as these are, by their turns.
 
     Returns:
         How many results were written.
     """
     reader = _reader or load()
     token = claim or uuid4()
-        bulk: of the images that messages of bulk images name. As many are read as these are, by their turns.
     named = image_ids[: reader.max_batch]
     places = bulk[: reader.max_batch - len(named)]
     held = reading.claim(token, presence.WORKER, reader.bundle.id, named, len(places))
@@ -122,11 +128,11 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     started = time.perf_counter()
     answers = _read(reader, token, inputs)
     seconds = time.perf_counter() - started
-    prepared = {one.image_id: one.warnings for one in held}
+    of_image = {one.image_id: one for one in held}
     results = []
     for pk, answer in answers.items():
         if all(math.isfinite(probability) for probability in answer.probabilities):
-            results.append(_result(reader, pk, answer, prepared[pk]))
+            results.append(_result(reader, of_image[pk], answer))
         else:
             reading.fail(token, pk, "model_error", "The model gave no number for this image. Please report it.")
     written = reading.succeed(token, results, reader.model, seconds=seconds)
@@ -138,18 +144,20 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     return written
 
 
-def _result(reader: Reader, image_id: UUID, answer: Answer, prepared: list[dict[str, str]]) -> reading.Result:
+def _result(reader: Reader, held: "Reading", answer: Answer) -> reading.Result:
     from ml.inference import novelty
 
     named = dict(zip(reader.bundle.classes, answer.probabilities, strict=True))
     pneumonia = answer.probabilities[-1]
+    used = reader.bundle_for(held.image.department)
     return reading.Result(
-        image_id,
+        held.image_id,
         named,
         pneumonia,
-        reader.bundle.label(pneumonia),
-        warnings=novelty.together(prepared, answer.warnings),
+        used.label(pneumonia),
+        warnings=novelty.together(held.warnings, answer.warnings),
         heatmap=answer.heatmap,
+        operating_point=used.operating_point,
     )
 
 

@@ -56,18 +56,19 @@ def report_loaded(model: str, device: str, max_batch: int) -> None:
 @signals.worker_ready.connect
 def _ready(**_: Any) -> None:
     if ROLE != "infer":
-        _report(ready=True, model=_prepares_for())
+        _report(ready=True, **_prepares_for())
 
 
-def _prepares_for() -> str:
-    """The model that this worker prepares images for; empty where it prepares none, or the model is missing."""
+def _prepares_for() -> dict[str, Any]:
+    """The model that this worker prepares images for; nothing where it prepares none, or the model is missing."""
     if ROLE not in ("ingest", "bulk"):
-        return ""
+        return {}
     try:
-        return bundle.current().id
+        current = bundle.current()
     except BundleError as error:
         logger.error("no model to prepare for: %s", error)
-        return ""
+        return {}
+    return {"model": current.id, "operating_points": list(current.thresholds)}
 
 
 @signals.heartbeat_sent.connect

@@ -49,6 +49,7 @@ class Result:
         label: one of the class names.
         warnings: ``{code, detail}`` each.
         heatmap: as :attr:`webapp.studies.models.Reading.heatmap`.
+        operating_point: the name of the threshold that made the label; the model's own without it.
     """
 
     image_id: UUID
@@ -57,6 +58,7 @@ class Result:
     label: str
     warnings: Sequence[dict[str, str]] = ()
     heatmap: bytes = b""
+    operating_point: str = ""
 
 
 @atomically
@@ -68,9 +70,9 @@ def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID], bul
         worker: who reads it; what a worker that is gone holds is given back.
         bundle: the worker's model; other models' readings are left alone.
         image_ids: of the images.
+        bulk: places for bulk readings, which are taken by their turns, whichever images their messages name.
 
     Returns:
-        bulk: places for bulk readings, which are taken by their turns, whichever images their messages name.
         The readings that the claim holds: those that no other batch has, in no particular order.
     """
     taken = 0
@@ -114,7 +116,11 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
         return 0
     points = dict(model.operating_points)
     labelled = _labelled_outside_training(results)
+    used = {result.image_id: result.operating_point or model.operating_point for result in results}
+    thresholds = {image: points.get(point, model.threshold) for image, point in used.items()}
     columns: dict[str, dict[UUID, Any]] = {
+        "operating_point": used,
+        "threshold": thresholds,
         "probabilities": {result.image_id: dict(result.probabilities) for result in results},
         "probability": {result.image_id: result.probability for result in results},
         "label": {result.image_id: result.label for result in results},
@@ -122,7 +128,7 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
             result.image_id: str(
                 group_of(
                     result.probability,
-                    model.threshold,
+                    thresholds[result.image_id],
                     points,
                     result.warnings,
                     label_outside_training=result.image_id in labelled,
@@ -138,8 +144,6 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
     written = Reading.objects.held(token, ids).update(
         state=ReadingState.SUCCEEDED,
         finished_at=timezone.now(),
-        threshold=model.threshold,
-        operating_point=model.operating_point,
         operating_points=points,
         batch_size=len(results),
         seconds=seconds,
