@@ -13,6 +13,8 @@ handler500 = problems.server_error
 
 urlpatterns = [
     path("", include("webapp.dashboard.urls")),
+    path("", include("webapp.administration.urls")),
+    path("", include("webapp.administration.api.urls")),
     path("", include("webapp.ops.urls")),
     path("", include("webapp.studies.api.urls")),
     path("", include("webapp.reviews.api.urls")),

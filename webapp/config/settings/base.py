@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "webapp.sharing",
     "webapp.dashboard",
     "webapp.ops",
+    "webapp.administration",
     "webapp.transfer",
     "webapp.retention",
 ]

@@ -1,0 +1,365 @@
+"""Members, service accounts and settings of departments, in the API and on the pages."""
+
+from datetime import time
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tests.webapp.conftest import JPEG, Client, result
+from webapp.accounts.identity import Identity
+from webapp.accounts.models import Token
+from webapp.departments import members
+from webapp.departments.models import Department, Membership
+from webapp.ops import services as ops
+from webapp.ops.models import Worker
+from webapp.refusals import Refused
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Patient, Study
+from webapp.studies.services import reading
+
+pytestmark = pytest.mark.django_db
+API = "/api/v1/departments/"
+ALPHA = f"{API}alpha/"
+
+
+@pytest.fixture
+def people():
+    names = ("reader", "uploader", "manager", "colleague")
+    return {name: User.objects.create_user(name, f"{name}@example.org") for name in names}
+
+
+@pytest.fixture
+def department(people, make_department):
+    return make_department("alpha", **{name: people[name] for name in ("reader", "uploader", "manager")})
+
+
+@pytest.fixture
+def worker(db):
+    """A worker that prepares images for a model with two operating points."""
+    Worker.objects.create(
+        name="ingest@a", role="ingest", model="net-1.0.0", operating_points=["balanced", "screening"],
+        seen_at=timezone.now(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def manager(people, department):
+    return signed_in(people["manager"])
+
+
+def signed_in(user):
+    by = Client()
+    by.force_login(user)
+    return by
+
+
+def send(by, method, path, **fields):
+    return getattr(by, method)(path, fields, content_type="application/json")
+
+
+def member(department, name):
+    return department.memberships.get(user__username=name)
+
+
+# --- members --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["colleague", "Colleague@Example.org"])
+def test_a_manager_adds_changes_and_removes_members(manager, department, people, who):
+    made = send(manager, "post", f"{ALPHA}members/", who=who, role="uploader")
+    assert made.status_code == 201
+    assert made.json() == {
+        "id": member(department, "colleague").pk,
+        "username": "colleague",
+        "name": "",
+        "role": "uploader",
+    }
+    one = f"{ALPHA}members/{made.json()['id']}/"
+    assert send(manager, "patch", one, role="reader").json()["role"] == "reader"
+    assert member(department, "colleague").role == "reader"
+    assert [each["username"] for each in manager.get(f"{ALPHA}members/").json()] == [
+        "colleague", "manager", "reader", "uploader",
+    ]  # fmt: skip
+    assert manager.delete(one).status_code == 204
+    assert not department.memberships.filter(user=people["colleague"]).exists()
+
+
+def test_who_cannot_be_added(manager, department, people, problem):
+    path = f"{ALPHA}members/"
+    problem(send(manager, "post", path, who="nobody", role="reader"), 404, "user_not_found")
+    problem(send(manager, "post", path, who="reader", role="reader"), 409, "is_member")
+    User.objects.filter(username="colleague").update(is_active=False)
+    problem(send(manager, "post", path, who="colleague", role="reader"), 404, "user_not_found")
+    account = members.make_service_account(Identity(), department, "scanner", "uploader")
+    other = Department.objects.create(name="Beta", slug="beta")
+    other.memberships.create(user=people["manager"], role="manager")
+    answer = send(manager, "post", f"{API}beta/members/", who=account.user.username, role="reader")
+    problem(answer, 403, "is_service_account")
+    problem(send(manager, "post", path, who="colleague", role="boss"), 400, "invalid_request")
+
+
+def test_the_last_manager_stays(manager, department, problem):
+    one = f"{ALPHA}members/{member(department, 'manager').pk}/"
+    problem(manager.delete(one), 409, "last_manager")
+    problem(send(manager, "patch", one, role="reader"), 409, "last_manager")
+    page = f"/departments/alpha/members/{member(department, 'manager').pk}/remove/"
+    assert manager.post(page).status_code == 409
+    send(manager, "patch", f"{ALPHA}members/{member(department, 'reader').pk}/", role="manager")
+    assert manager.delete(one).status_code == 204
+
+
+def test_members_may_leave_and_remove_nobody_else(people, department, problem):
+    by = signed_in(people["reader"])
+    problem(by.delete(f"{ALPHA}members/{member(department, 'uploader').pk}/"), 403, "not_allowed")
+    assert by.delete(f"{ALPHA}members/{member(department, 'reader').pk}/").status_code == 204
+    problem(by.get(ALPHA), 404, "not_found")
+
+
+def test_who_joins_by_invitation_keeps_the_role_that_they_have(department, people):
+    assert members.join(people["colleague"], department, "reader").role == "reader"
+    assert members.join(people["manager"], department, "reader").role == "manager"
+
+
+# --- service accounts -----------------------------------------------------------------------------------------------
+
+
+def test_a_scanner_sends_with_its_token_to_its_department_only(manager, department, people, problem, make_department):
+    account = send(manager, "post", f"{ALPHA}service-accounts/", name="CT 2").json()
+    assert (account["username"], account["name"], account["role"]) == ("alpha.ct-2", "CT 2", "uploader")
+    tokens_at = f"{ALPHA}service-accounts/{account['id']}/tokens/"
+    key = send(manager, "post", tokens_at, name="tube").json()["token"]
+    [listed] = manager.get(tokens_at).json()
+    assert listed["name"] == "tube"
+    assert key not in str(listed)
+    scanner = Client(headers={"Authorization": f"Token {key}"})
+    for fields in ({}, {"department": ""}, {"department": "alpha"}):
+        job = scanner.upload(**fields)
+        assert job.status_code == 202
+        assert job.json()["department"] == "alpha"
+    make_department("beta")
+    problem(scanner.upload(department="beta"), 404, "department_not_found")
+    assert scanner.delete(f"{tokens_at}{listed['id']}/").status_code == 403
+    assert manager.delete(f"{tokens_at}{listed['id']}/").status_code == 204
+    problem(scanner.upload(), 401, "authentication_failed")
+    assert Image.objects.filter(department=department, uploaded_by__username="alpha.ct-2").count() == 3
+    assert manager.delete(f"{ALPHA}service-accounts/{account['id']}/").status_code == 204
+    assert Image.objects.filter(department=department, uploaded_by=None).count() == 3, "what it sent stays"
+
+
+def test_a_script_that_reads_sends_and_reviews_nothing(department, make_image, read, problem):
+    account = members.make_service_account(Identity(), department, "report", "reader")
+    by = Client()
+    image = make_image(department=department)
+    read(image)
+    by.defaults["HTTP_AUTHORIZATION"] = f"Token {issued(account)}"
+    assert by.get(f"/api/v1/images/{image.pk}/").json()["label"] == "PNEUMONIA"
+    problem(by.upload(), 403, "not_an_uploader")
+    problem(send(by, "put", f"/api/v1/images/{image.pk}/reviews/", verdict="NORMAL"), 403, "not_a_reviewer")
+
+
+def issued(account):
+    from webapp.accounts import tokens
+
+    return tokens.issue(account.user, "x")
+
+
+def test_a_service_account_never_signs_in(department, client):
+    account = members.make_service_account(Identity(), department, "scanner", "uploader")
+    assert not account.user.has_usable_password()
+    account.user.set_password("a password that an administrator has set")
+    account.user.save()
+    with pytest.raises(Refused, match="cannot sign in"):
+        client.force_login(account.user)
+    answer = client.post(
+        "/api/v1/auth/token/",
+        {"username": account.user.username, "password": "a password that an administrator has set"},
+    )
+    assert answer.status_code == 403
+    assert client.get("/departments/alpha/").status_code == 302
+
+
+def test_what_a_service_account_cannot_be(manager, department, problem):
+    path = f"{ALPHA}service-accounts/"
+    problem(send(manager, "post", path, name="CT", role="manager"), 400, "invalid_request")
+    problem(send(manager, "post", path, name="!!!"), 400, "invalid_name")
+    assert send(manager, "post", path, name="CT").status_code == 201
+    problem(send(manager, "post", path, name="ct"), 409, "name_taken")
+    account = department.memberships.get(service=True)
+    problem(send(manager, "patch", f"{ALPHA}members/{account.pk}/", role="manager"), 404, "not_found")
+    problem(manager.delete(f"{ALPHA}members/{account.pk}/"), 404, "not_found")
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def test_a_manager_changes_the_settings(manager, worker, department):
+    changes = {
+        "name": "Chest clinic", "operating_point": "screening", "retention_days": 30, "daily_images": 100,
+        "daily_bytes": 10**9, "night_start": "20:00:00", "night_end": "06:00:00", "share": 3,
+    }  # fmt: skip
+    answer = send(manager, "patch", ALPHA, **changes)
+    assert answer.status_code == 200
+    assert answer.json().items() >= changes.items()
+    department.refresh_from_db()
+    assert (department.night_start, department.share, department.retention_days) == (time(20), 3, 30)
+    assert send(manager, "patch", ALPHA, night_start=None, night_end=None).json()["night_start"] is None
+
+
+def test_settings_that_cannot_be(manager, worker, department, problem):
+    said = problem(send(manager, "patch", ALPHA, operating_point="guess"), 400, "unknown_operating_point")
+    assert "balanced, screening" in said["detail"]
+    problem(send(manager, "patch", ALPHA, night_start="20:00"), 400, "invalid_setting")
+    problem(send(manager, "patch", ALPHA, night_start="20:00", night_end="20:00"), 400, "invalid_setting")
+    problem(send(manager, "patch", ALPHA, share=0), 400, "invalid_request")
+    department.refresh_from_db()
+    assert (department.operating_point, department.night_start, department.share) == ("", None, 1)
+
+
+def test_a_point_that_the_model_no_longer_has_can_be_kept(manager, department, problem):
+    Department.objects.update(operating_point="old")
+    assert ops.operating_points() == []
+    assert send(manager, "patch", ALPHA, operating_point="old", share=2).status_code == 200
+    problem(send(manager, "patch", ALPHA, operating_point="balanced"), 400, "unknown_operating_point")
+    assert send(manager, "patch", ALPHA, operating_point="").status_code == 200
+
+
+def test_the_page_of_settings(manager, worker, department):
+    page = manager.get("/departments/alpha/settings/").content.decode()
+    assert '<option value="screening">screening</option>' in page
+    assert "those that are there stay as they are, and so do those of other departments" in page
+    form = {
+        "name": "Alpha",
+        "operating_point": "balanced",
+        "share": 2,
+        "daily_gigabytes": "1.5",
+        "night_start": "20:00",
+    }
+    answer = manager.post("/departments/alpha/settings/", form)
+    assert answer.status_code == 400
+    assert "Give both the start and the end" in answer.content.decode()
+    assert manager.post("/departments/alpha/settings/", {**form, "night_end": "06:00"}).status_code == 302
+    department.refresh_from_db()
+    assert (department.operating_point, department.daily_bytes, department.night_end) == (
+        "balanced", int(1.5 * 2**30), time(6),
+    )  # fmt: skip
+    assert manager.post("/departments/alpha/settings/", {"name": "Alpha", "operating_point": "x"}).status_code == 400
+
+
+def test_another_operating_point_counts_for_later_results_of_its_department_only(make_department, make_image):
+    strict, other = make_department("strict"), make_department("other")
+    model = reading.Model("net-1.0.0", 0.5, "balanced", {"balanced": 0.5, "screening": 0.2})
+
+    def read(department, point=""):
+        image = make_image(Status.READY, department=department)
+        token, _ = claimed(image)
+        found = [result(image.pk, 0.3, operating_point=point)]
+        assert reading.succeed(token, found, model, seconds=1) == 1
+        return image.readings.get()
+
+    before, elsewhere = read(strict), read(other)
+    after = read(strict, "screening")
+    before.refresh_from_db()
+    elsewhere.refresh_from_db()
+    assert (after.operating_point, after.threshold) == ("screening", 0.2)
+    for one in (before, elsewhere):
+        assert (one.operating_point, one.threshold) == ("balanced", 0.5)
+
+
+def claimed(image):
+    from tests.webapp.conftest import claim
+
+    return claim(image)
+
+
+# --- quotas ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_department_takes_so_many_images_and_bytes_a_day(people, department, problem, zipped, make_department):
+    by, other = signed_in(people["uploader"]), signed_in(people["manager"])
+    Department.objects.update(daily_images=4)
+    assert by.upload().status_code == 202
+    said = problem(by.upload_study({"a.zip": zipped, "b.jpg": JPEG}), 429, "daily_limit_reached")
+    assert "At most 4 images can be sent to Alpha in a day." in said["detail"]
+    assert other.upload_study({"a.zip": zipped}).status_code == 202, "what was refused does not count"
+    problem(other.upload(department="alpha"), 429, "daily_limit_reached")
+    assert by.upload(department="").status_code == 202, "one's own are no concern of the department's"
+    Department.objects.update(daily_images=None, daily_bytes=len(JPEG))
+    assert by.upload().status_code == 202
+    problem(by.upload(), 429, "daily_limit_reached")
+
+
+# --- making and deleting --------------------------------------------------------------------------------------------
+
+
+def test_administrators_make_and_delete_departments(staff_client, manager, department, make_image, read, problem):
+    problem(send(manager, "post", API, name="Gamma", slug="gamma"), 403, "not_allowed")
+    assert send(staff_client, "post", API, name="Gamma", slug="gamma").status_code == 201
+    problem(send(staff_client, "post", API, name="Gamma", slug="gamma"), 409, "name_taken")
+    assert [one["slug"] for one in staff_client.get(API).json()["results"]] == ["alpha", "gamma"]
+    assert [(one["slug"], one["role"]) for one in manager.get(API).json()["results"]] == [("alpha", "manager")]
+    job = manager.upload_study({"a.jpg": JPEG}, patient="P-1").json()
+    read(*Image.objects.filter(study=job["id"]))
+    image = make_image(department=department)
+    key = issued(members.make_service_account(Identity(), department, "scanner", "uploader"))
+    files = [Image.objects.get(pk=image.pk).file]
+    problem(manager.delete(ALPHA), 403, "not_allowed")
+    assert staff_client.delete(ALPHA).status_code == 204
+    for model in (Image, Study, Patient, Membership, Token):
+        assert not model.objects.exclude(pk__in=[]).filter(**{OF[model]: "alpha"}).exists(), model
+    assert not files[0].storage.exists(files[0].name)
+    assert Client(headers={"Authorization": f"Token {key}"}).get(API).status_code == 401
+    assert User.objects.filter(username="manager").exists(), "people stay"
+
+
+OF = {Token: "user__username__startswith"} | dict.fromkeys((Image, Study, Patient, Membership), "department__slug")
+
+
+def test_the_page_of_a_deletion_says_what_goes(department, make_image):
+    root = signed_in(User.objects.create_superuser("root"))
+    make_image(department=department)
+    members.make_service_account(Identity(), department, "scanner", "uploader")
+    page = root.get("/departments/alpha/delete/").content.decode()
+    assert "images: 1" in page
+    assert "service accounts: 1" in page
+    assert root.post("/departments/alpha/delete/").status_code == 302
+    assert not Department.objects.exists()
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_pages_of_a_manager(manager, department, people):
+    assert '<a href="/departments/alpha/">Alpha</a>' in manager.get("/departments/").content.decode()
+    page = manager.get("/departments/alpha/").content.decode()
+    assert "Add someone who has an account" in page
+    assert manager.post("/departments/alpha/members/", {"who": "colleague", "role": "reader"}).status_code == 302
+    refused = manager.post("/departments/alpha/members/", {"who": "nobody", "role": "reader"})
+    assert "There is no user with this name" in refused.content.decode()
+    one = member(department, "colleague").pk
+    assert manager.post(f"/departments/alpha/members/{one}/", {"role": "uploader"}).status_code == 302
+    assert member(department, "colleague").role == "uploader"
+    assert "Remove colleague from Alpha?" in manager.get(f"/departments/alpha/members/{one}/remove/").content.decode()
+    assert manager.post(f"/departments/alpha/members/{one}/remove/").status_code == 302
+    answer = manager.post("/departments/alpha/service-accounts/", {"name": "CT 2", "role": "uploader"})
+    account = answer["Location"]
+    issued_page = manager.post(account, {"name": "tube"}).content.decode()
+    key = Token.objects.get()
+    assert "it is not shown again" in issued_page
+    again = manager.get(account).content.decode()
+    assert "it is not shown again" not in again
+    assert "tube" in again
+    assert manager.post(f"{account}tokens/{key.pk}/revoke/").status_code == 302
+    assert not Token.objects.exists()
+    assert manager.post(f"{account}delete/").status_code == 302
+    assert not department.memberships.filter(service=True).exists()
+
+
+def test_a_reader_sees_who_is_there_and_changes_nothing(people, department):
+    page = signed_in(people["reader"]).get("/departments/alpha/").content.decode()
+    assert "uploader" in page
+    assert "Add someone" not in page
+    assert "Service accounts" not in page
+    assert "Leave" in page
+    nobody = signed_in(people["colleague"]).get("/departments/").content.decode()
+    assert "You are a member of no department." in nobody

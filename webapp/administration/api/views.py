@@ -1,0 +1,195 @@
+"""The API of departments. Who is no member finds none."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.accounts import identity as identities
+from webapp.administration import services
+from webapp.administration.api import serializers
+from webapp.departments import access, members, permissions
+from webapp.departments import settings as department_settings
+from webapp.departments.models import Department, Membership
+from webapp.refusals import Refused
+from webapp.studies.api.throttles import UploadThrottle
+from webapp.studies.services import deletion
+
+DELETED = {204: OpenApiResponse(description="deleted")}
+
+
+def _department(
+    request: Request, slug: str, may: permissions.OfDepartment = permissions.may_see_department
+) -> Department:
+    return access.visible_department(identities.identify(request), slug, may)
+
+
+def _given(serializer: type[Any], request: Request, **options: Any) -> dict[str, Any]:
+    """What a request says, checked."""
+    given = serializer(data=request.data, **options)
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
+class Departments(ListAPIView):
+    """Your departments; administrators, who see all, add one."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+    serializer_class = serializers.DepartmentSerializer
+    queryset = Department.objects.none()
+    ordering = "created_at"
+
+    def get_queryset(self) -> Any:
+        return permissions.visible_departments(identities.identify(self.request))
+
+    @extend_schema(request=serializers.NewDepartmentSerializer, responses={201: serializers.DepartmentSerializer})
+    def post(self, request: Request) -> Response:
+        by = identities.identify(request)
+        if not permissions.may_create_departments(by):
+            raise Refused("not_allowed", "Only administrators make departments.")
+        made = department_settings.create(by, **_given(serializers.NewDepartmentSerializer, request))
+        return Response(serializers.DepartmentSerializer(made, context={"request": request}).data, status=201)
+
+
+class DepartmentDetail(APIView):
+    """One department."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(responses=serializers.DepartmentSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        return self._answer(request, _department(request, slug))
+
+    @extend_schema(request=serializers.DepartmentSettingsSerializer, responses=serializers.DepartmentSerializer)
+    def patch(self, request: Request, slug: str) -> Response:
+        """Change its settings. Another operating point counts for results from now on."""
+        department = _department(request, slug, permissions.may_manage)
+        changes = _given(serializers.DepartmentSettingsSerializer, request, partial=True)
+        services.change_settings(identities.identify(request), department, changes)
+        return self._answer(request, department)
+
+    @extend_schema(responses=DELETED)
+    def delete(self, request: Request, slug: str) -> Response:
+        """Delete a department with all its patients, studies, images, results, files and service accounts."""
+        deletion.delete_department(_department(request, slug, permissions.may_delete_department))
+        return Response(status=204)
+
+    def _answer(self, request: Request, department: Department) -> Response:
+        return Response(serializers.DepartmentSerializer(department, context={"request": request}).data)
+
+
+class Members(APIView):
+    """The people in a department."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+
+    @extend_schema(responses=serializers.MemberSerializer(many=True), operation_id="department_members_list")
+    def get(self, request: Request, slug: str) -> Response:
+        people = members.people(_department(request, slug))
+        return Response(serializers.MemberSerializer(people, many=True).data)
+
+    @extend_schema(request=serializers.NewMemberSerializer, responses={201: serializers.MemberSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Add a user who exists."""
+        department = _department(request, slug, permissions.may_manage)
+        given = _given(serializers.NewMemberSerializer, request)
+        member = members.add_person(identities.identify(request), department, **given)
+        return Response(serializers.MemberSerializer(member).data, status=201)
+
+
+class MemberDetail(APIView):
+    """A person in a department."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(request=serializers.RoleSerializer, responses=serializers.MemberSerializer)
+    def patch(self, request: Request, slug: str, pk: int) -> Response:
+        """Give a member another role."""
+        by = identities.identify(request)
+        member = access.membership(by, slug, pk)
+        members.change_role(by, member, **_given(serializers.RoleSerializer, request))
+        return Response(serializers.MemberSerializer(member).data)
+
+    @extend_schema(responses=DELETED)
+    def delete(self, request: Request, slug: str, pk: int) -> Response:
+        """Remove a member, or leave. What they have sent stays."""
+        by = identities.identify(request)
+        members.remove(by, access.membership_to_end(by, slug, pk))
+        return Response(status=204)
+
+
+class ServiceAccounts(APIView):
+    """The accounts of a department's scanners and scripts."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+
+    @extend_schema(responses=serializers.ServiceAccountSerializer(many=True), operation_id="service_accounts_list")
+    def get(self, request: Request, slug: str) -> Response:
+        found = members.service_accounts(_department(request, slug, permissions.may_manage))
+        return Response(serializers.ServiceAccountSerializer(found, many=True).data)
+
+    @extend_schema(
+        request=serializers.NewServiceAccountSerializer, responses={201: serializers.ServiceAccountSerializer}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Add one. It does everything with API tokens, and never signs in."""
+        department = _department(request, slug, permissions.may_manage)
+        given = _given(serializers.NewServiceAccountSerializer, request)
+        made = members.make_service_account(identities.identify(request), department, **given)
+        return Response(serializers.ServiceAccountSerializer(made).data, status=201)
+
+
+def _account(request: Request, slug: str, pk: int) -> Membership:
+    return access.service_account(identities.identify(request), slug, pk)
+
+
+class ServiceAccountDetail(APIView):
+    """One of these accounts."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(responses=DELETED)
+    def delete(self, request: Request, slug: str, pk: int) -> Response:
+        """Delete it with its tokens. What it has sent stays."""
+        members.delete_service_account(identities.identify(request), _account(request, slug, pk))
+        return Response(status=204)
+
+
+class ServiceTokens(APIView):
+    """The API tokens of a service account."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+
+    @extend_schema(responses=serializers.ServiceTokenSerializer(many=True), operation_id="service_tokens_list")
+    def get(self, request: Request, slug: str, pk: int) -> Response:
+        found = _account(request, slug, pk).user.api_tokens.order_by("created_at", "pk")
+        return Response(serializers.ServiceTokenSerializer(found, many=True).data)
+
+    @extend_schema(request=serializers.NewServiceTokenSerializer, responses={201: serializers.IssuedTokenSerializer})
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Issue one."""
+        account = _account(request, slug, pk)
+        given = _given(serializers.NewServiceTokenSerializer, request)
+        key = members.issue_token(identities.identify(request), account, **given)
+        return Response({"token": key}, status=201)
+
+
+class ServiceTokenDetail(APIView):
+    """One of these tokens."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(responses={204: OpenApiResponse(description="revoked")})
+    def delete(self, request: Request, slug: str, pk: int, token: int) -> Response:
+        """Revoke it."""
+        by = identities.identify(request)
+        members.revoke_token(by, *access.service_token(by, slug, pk, token))
+        return Response(status=204)

@@ -1,0 +1,103 @@
+"""The forms of departments' pages."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+
+from webapp.departments import settings as department_settings
+from webapp.departments.models import Department, Role
+
+GB = 2**30
+
+
+class SettingsForm(forms.ModelForm):
+    """A department's settings. Rules about several of them are the service's, which is asked to change them."""
+
+    daily_gigabytes = forms.DecimalField(
+        label="Gigabytes a day", required=False, min_value=0, decimal_places=2, max_digits=10,
+        help_text="ZIPs unpacked. Empty for no limit.",
+    )  # fmt: skip
+
+    class Meta:
+        model = Department
+        fields = tuple(name for name in department_settings.FIELDS if name != "daily_bytes")
+        labels = {
+            "operating_point": "Operating point",
+            "retention_days": "Days that images are kept",
+            "daily_images": "Images a day",
+            "night_start": "Bulk images are read from",
+            "night_end": "until",
+            "share": "Share of each batch",
+        }
+        help_texts = {
+            "operating_point": "The threshold from which an image is called pneumonia. Another one counts for results "
+            "from now on; those that are there stay as they are, and so do those of other departments.",
+            "retention_days": "Older ones are deleted with their results. Empty to keep them.",
+            "daily_images": "Empty for no limit.",
+            "night_start": "Single images are read at any time. Leave both empty to read bulk images at any time, too.",
+            "night_end": "",
+            "share": "Beside other departments' bulk images, which have 1 unless they say otherwise.",
+        }
+        widgets = {
+            "night_start": forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
+            "night_end": forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
+        }
+
+    field_order = (
+        "name", "operating_point", "share", "night_start", "night_end", "retention_days", "daily_images",
+        "daily_gigabytes",
+    )  # fmt: skip
+
+    def __init__(self, data: Any = None, *, instance: Department, offered: Sequence[str]) -> None:
+        size = instance.daily_bytes
+        super().__init__(data, instance=instance, initial={"daily_gigabytes": None if size is None else size / GB})
+        chosen = instance.operating_point
+        # One that the present model does not have stays to be seen, and can be kept.
+        names = [*offered, *([chosen] if chosen and chosen not in offered else [])]
+        self.fields["operating_point"] = forms.ChoiceField(
+            label=self.fields["operating_point"].label,
+            help_text=self.fields["operating_point"].help_text,
+            required=False,
+            choices=[("", "the service's own"), *((name, name) for name in names)],
+        )
+        self.order_fields(self.field_order)
+
+    def changes(self) -> dict[str, Any]:
+        """What was changed, by the names of the department's fields."""
+        changed = {name: self.cleaned_data[name] for name in self.changed_data if name != "daily_gigabytes"}
+        if "daily_gigabytes" in self.changed_data:
+            size = self.cleaned_data["daily_gigabytes"]
+            changed["daily_bytes"] = None if size is None else int(size * GB)
+        return changed
+
+
+class DepartmentForm(forms.Form):
+    name = forms.CharField(max_length=200)
+    slug = forms.SlugField(max_length=50, label="Short name", help_text="in addresses and for scripts; it stays")
+
+
+class MemberForm(forms.Form):
+    """Its ids, and those of the next, are its own: both stand on one page."""
+
+    who = forms.CharField(max_length=254, label="User name or e-mail address")
+    role = forms.ChoiceField(choices=Role.choices)
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, auto_id="member_%s")
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
+
+
+class ServiceAccountForm(forms.Form):
+    name = forms.CharField(max_length=80, label="What it is for")
+    role = forms.ChoiceField(choices=[(Role.UPLOADER, "uploads"), (Role.READER, "reads results")], label="What it does")
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, auto_id="account_%s")
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=100, label="Where the token will be used")

@@ -1,0 +1,19 @@
+"""Changes of departments that other parts of the service have to hear of."""
+
+from typing import Any
+
+from django.db import transaction
+
+from webapp.accounts.identity import Identity
+from webapp.departments import settings
+from webapp.departments.models import Department
+from webapp.ops.services import operating_points
+from webapp.studies.services import turns
+
+
+@transaction.atomic
+def change_settings(by: Identity, department: Department, changes: dict[str, Any]) -> None:
+    """Change a department's settings; errors as of :func:`webapp.departments.settings.change`."""
+    settings.change(by, department, changes, operating_points())
+    if {"night_start", "night_end"} & set(changes):
+        turns.night_changed(department)

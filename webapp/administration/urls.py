@@ -1,0 +1,22 @@
+"""The pages' URLs."""
+
+from django.urls import path
+
+from webapp.administration import views
+
+ONE = "departments/<slug:slug>/"
+ACCOUNT = f"{ONE}service-accounts/<int:pk>/"
+
+urlpatterns = [
+    path("departments/", views.departments, name="departments"),
+    path(ONE, views.department, name="department"),
+    path(f"{ONE}settings/", views.settings, name="department-settings"),
+    path(f"{ONE}delete/", views.delete, name="department-delete"),
+    path(f"{ONE}members/", views.add_member, name="member-add"),
+    path(f"{ONE}members/<int:pk>/", views.change_role, name="member-role"),
+    path(f"{ONE}members/<int:pk>/remove/", views.remove_member, name="member-remove"),
+    path(f"{ONE}service-accounts/", views.add_service_account, name="service-account-add"),
+    path(ACCOUNT, views.service_account, name="service-account"),
+    path(f"{ACCOUNT}delete/", views.delete_service_account, name="service-account-delete"),
+    path(f"{ACCOUNT}tokens/<int:token>/revoke/", views.revoke_token, name="service-token-revoke"),
+]

@@ -1,0 +1,211 @@
+"""The pages of departments. Who is no member finds none."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from webapp.accounts import identity as identities
+from webapp.administration import forms, services
+from webapp.departments import access, members, permissions
+from webapp.departments import settings as department_settings
+from webapp.departments.models import Department, Role
+from webapp.ops.services import operating_points
+from webapp.refusals import Refused
+from webapp.studies.services import deletion
+
+
+def _department(
+    request: HttpRequest, slug: str, may: permissions.OfDepartment = permissions.may_see_department
+) -> Department:
+    return access.visible_department(identities.identify(request), slug, may)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def departments(request: HttpRequest) -> HttpResponse:
+    """One's departments; administrators see all, and make one."""
+    identity = identities.identify(request)
+    form = forms.DepartmentForm(request.POST or None)
+    if request.method == "POST":
+        if not permissions.may_create_departments(identity):
+            raise Refused("not_allowed", "Only administrators make departments.")
+        if form.is_valid():
+            try:
+                return redirect(department_settings.create(identity, **form.cleaned_data))
+            except Refused as refused:
+                form.add_error(None, refused.detail)
+    roles = permissions.roles(identity.user) if identity.user else {}
+    found = permissions.visible_departments(identity)
+    context = {
+        "departments": [(department, roles.get(department.pk)) for department in found],
+        "form": form if permissions.may_create_departments(identity) else None,
+    }
+    return render(request, "administration/departments.html", context, status=400 if form.errors else 200)
+
+
+@require_safe
+@login_required
+@never_cache
+def department(request: HttpRequest, slug: str) -> HttpResponse:
+    """A department's members and, for its managers, its service accounts."""
+    return _page(request, _department(request, slug))
+
+
+def _page(request: HttpRequest, found: Department, status: int = 200, **filled: Any) -> HttpResponse:
+    identity = identities.identify(request)
+    may_manage = permissions.may_manage(identity, found)
+    context = {
+        "department": found,
+        "members": members.people(found),
+        "accounts": members.service_accounts(found) if may_manage else [],
+        "may_manage": may_manage,
+        "may_delete": permissions.may_delete_department(identity, found),
+        "roles": Role.choices,
+        "member_form": forms.MemberForm(),
+        "account_form": forms.ServiceAccountForm(),
+        **filled,
+    }
+    return render(request, "administration/department.html", context, status=status)
+
+
+@require_POST
+@login_required
+def add_member(request: HttpRequest, slug: str) -> HttpResponse:
+    found = _department(request, slug, permissions.may_manage)
+    form = forms.MemberForm(request.POST)
+    if form.is_valid():
+        try:
+            members.add_person(identities.identify(request), found, **form.cleaned_data)
+            return redirect(found)
+        except Refused as refused:
+            form.add_error(None, refused.detail)
+    return _page(request, found, 400, member_form=form)
+
+
+@require_POST
+@login_required
+def change_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    by = identities.identify(request)
+    member = access.membership(by, slug, pk)
+    form = forms.RoleForm(request.POST)
+    if not form.is_valid():
+        raise Refused("invalid_role", "There is no such role.")
+    members.change_role(by, member, form.cleaned_data["role"])
+    return redirect(member.department)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Ask whether a member shall be removed, or whether one wants to leave, and do it."""
+    by = identities.identify(request)
+    member = access.membership_to_end(by, slug, pk)
+    own = member.user_id == request.user.pk
+    if request.method == "POST":
+        members.remove(by, member)
+        return redirect("departments" if own else member.department)
+    context = {"member": member, "department": member.department, "own": own}
+    return render(request, "administration/remove_member.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def settings(request: HttpRequest, slug: str) -> HttpResponse:
+    found = _department(request, slug, permissions.may_manage)
+    offered = operating_points()
+    form = forms.SettingsForm(request.POST or None, instance=found, offered=offered)
+    if request.method == "POST" and form.is_valid():
+        try:
+            stored = Department.objects.get(pk=found.pk)
+            services.change_settings(identities.identify(request), stored, form.changes())
+            return redirect(found)
+        except Refused as refused:
+            form.add_error(None, refused.detail)
+    context = {
+        # As it is stored: the form has put what was sent into the other.
+        "department": Department.objects.get(pk=found.pk),
+        "form": form,
+        "missing": bool(offered) and bool(found.operating_point) and found.operating_point not in offered,
+    }
+    return render(request, "administration/settings.html", context, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def delete(request: HttpRequest, slug: str) -> HttpResponse:
+    """Say what goes with a department, and delete it."""
+    found = _department(request, slug, permissions.may_delete_department)
+    if request.method == "POST":
+        deletion.delete_department(found)
+        return redirect("departments")
+    counts = {str(model._meta.verbose_name_plural): number for model, number in deletion.count([found]).items()}
+    if number := members.service_accounts(found).count():
+        counts["service accounts"] = number
+    return render(request, "dashboard/delete.html", {"row": found, "counts": counts})
+
+
+# --- service accounts -----------------------------------------------------------------------------------------------
+
+
+@require_POST
+@login_required
+def add_service_account(request: HttpRequest, slug: str) -> HttpResponse:
+    found = _department(request, slug, permissions.may_manage)
+    form = forms.ServiceAccountForm(request.POST)
+    if form.is_valid():
+        try:
+            account = members.make_service_account(identities.identify(request), found, **form.cleaned_data)
+            return redirect("service-account", slug, account.pk)
+        except Refused as refused:
+            form.add_error(None, refused.detail)
+    return _page(request, found, 400, account_form=form)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def service_account(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """A service account's tokens; issue one, which the answer shows and no other page."""
+    by = identities.identify(request)
+    account = access.service_account(by, slug, pk)
+    form, issued = forms.TokenForm(request.POST or None), ""
+    if request.method == "POST" and form.is_valid():
+        issued = members.issue_token(by, account, form.cleaned_data["name"])
+        form = forms.TokenForm()
+    context = {
+        "department": account.department,
+        "account": account,
+        "tokens": account.user.api_tokens.order_by("created_at", "pk"),
+        "form": form,
+        "issued": issued,
+    }
+    return render(request, "administration/service_account.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def revoke_token(request: HttpRequest, slug: str, pk: int, token: int) -> HttpResponse:
+    by = identities.identify(request)
+    members.revoke_token(by, *access.service_token(by, slug, pk, token))
+    return redirect("service-account", slug, pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def delete_service_account(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    by = identities.identify(request)
+    account = access.service_account(by, slug, pk)
+    if request.method == "POST":
+        members.delete_service_account(by, account)
+        return redirect(account.department)
+    context = {"account": account, "department": account.department}
+    return render(request, "administration/delete_service_account.html", context)
