@@ -1,0 +1,98 @@
+"""Who gets which answer at every address: ``docs/permissions.md`` says it, and the service does it.
+
+An address or a method without a row fails, and so does a row without an address.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from tests.webapp import walk
+from tests.webapp.house import BODIES, ROLES, House, ask, kind_of
+from webapp.studies.models import Image
+
+pytestmark = pytest.mark.django_db
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def table() -> dict[tuple[str, str], dict[str, str]]:
+    """The matrix: by address and method the answer that each role gets."""
+    rows = {}
+    for line in (ROOT / "docs" / "permissions.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `/") and len(cells) == len(ROLES) + 2:
+            rows[cells[0].strip("`"), cells[1]] = dict(zip(ROLES, cells[2:], strict=True))
+    return rows
+
+
+@pytest.fixture
+def house(make_department: Callable[..., Any], make_image: Callable[..., Image]) -> House:
+    return House(make_department, make_image)
+
+
+def test_each_address_and_method_has_one_row() -> None:
+    walked, rows = {(route.path, route.method) for route in walk.routes()}, set(table())
+    assert sorted(walked - rows) == [], "these need a row in docs/permissions.md"
+    assert sorted(rows - walked) == [], "these rows have no address any more"
+    assert set(BODIES) <= {f"{method} {path}" for path, method in walked}
+
+
+def test_the_openapi_document_has_no_other_addresses(client: Client) -> None:
+    document = client.get("/api/schema/", headers={"Accept": "application/json"}).json()
+    described = {(nameless(path), method.upper()) for path, methods in document["paths"].items() for method in methods}
+    assert described <= {(nameless(route.path), route.method) for route in walk.routes()}
+    assert len(described) > 30
+
+
+def nameless(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path)
+
+
+def test_each_role_gets_the_answers_that_the_matrix_says(house: House) -> None:
+    expected, wrong = table(), []
+    for role in ROLES:
+        actor = house.actor(role)
+        for route in walk.routes():
+            status, said = str(ask(actor, route).status_code), expected.get((route.path, route.method), {}).get(role)
+            if status != said:
+                wrong.append(f"{route}, {role}: {status} and not {said}")
+    assert wrong == []
+
+
+def test_nobody_who_is_not_staff_enters_the_admin_site(house: House) -> None:
+    for role in ("guest", "manager", "service account", "administrator"):
+        actor = house.actor(role)
+        for path in walk.admin_paths():
+            path = re.sub(r"\{\w+\}", "1", path)
+            if path in ("/admin/login/", "/admin/logout/"):
+                continue
+            answer = actor.client.get(path)
+            assert answer.status_code in (301, 302, 404), (role, path)
+            if answer.status_code == 302:
+                assert answer["Location"].startswith(("/admin/login/", "/accounts/login/")), (role, path)
+
+
+def test_ids_are_not_guessed(house: House) -> None:
+    """An id that there is not is answered as one that is not theirs."""
+    for role in ("other guest", "other manager"):
+        actor, nowhere = house.actor(role), house.actor(role, missing)
+        for route in walk.routes():
+            if "pk" in route.names and "/webhooks/" not in route.path:
+                theirs, none = ask(actor, route), ask(nowhere, route)
+                assert theirs.status_code == none.status_code, route
+                assert without_moving_parts(theirs) == without_moving_parts(none), route
+
+
+def missing(route: walk.Route) -> dict[str, Any]:
+    return {"pk": 999_999 if kind_of(route) in ("members", "service-accounts") else uuid4()}
+
+
+def without_moving_parts(answer: Any) -> bytes:
+    moving = rb"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|csrfmiddlewaretoken\S* value=\S+|csrftoken=\S+|/\d+/"
+    return re.sub(moving, b"", walk.text_of(answer))

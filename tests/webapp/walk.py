@@ -1,0 +1,127 @@
+"""Every address of the service, as Django's own list of URLs has it, and somebody who asks for all of them."""
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.cache import cache
+from django.db import transaction
+from django.test import Client, RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.resolvers import RoutePattern
+from django.views.generic.edit import ProcessFormView
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True)
+class Route:
+    """An address with the names of what differs in it, such as ``/images/{pk}/``, and a method that it answers."""
+
+    path: str
+    method: str
+    name: str
+
+    @property
+    def names(self) -> list[str]:
+        return re.findall(r"\{(\w+)\}", self.path)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@functools.cache
+def routes() -> list[Route]:
+    """Each address and method; those of Django's admin site apart."""
+    found = {
+        Route(path, method, name)
+        for path, name, view in _views(get_resolver().url_patterns, "/")
+        if not path.startswith("/admin/")
+        for method in _methods(view)
+    }
+    return sorted(found, key=lambda route: (route.path, METHODS.index(route.method)))
+
+
+def admin_paths() -> list[str]:
+    return sorted({path for path, _, _ in _views(get_resolver().url_patterns, "/") if path.startswith("/admin/")})
+
+
+def _views(patterns: Any, prefix: str) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    for pattern in patterns:
+        path = prefix + _readable(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _views(pattern.url_patterns, path)
+        elif isinstance(pattern, URLPattern):
+            yield path, pattern.name or "", pattern.callback
+
+
+def _readable(pattern: Any) -> str:
+    text = str(pattern)
+    if isinstance(pattern, RoutePattern):
+        return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", text)
+    # A regular expression: its named groups, without the groups inside of these.
+    text = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"{\1}", text)
+    return re.sub(r"[\^$\\]|\.\*\$?", "", text)
+
+
+def _methods(view: Any) -> set[str]:
+    """What a view answers: of a class by its functions, of a function by what it says to a method that is none."""
+    if kind := getattr(view, "cls", None) or getattr(view, "view_class", None):
+        # PUT is the same as POST for Django's forms.
+        same = getattr(kind, "put", None) is ProcessFormView.put
+        names = [method for method in METHODS if method.lower() in kind.http_method_names]
+        return {method for method in names if hasattr(kind, method.lower()) and not (same and method == "PUT")}
+    try:
+        answer = view(RequestFactory().generic("NONE", "/"), **dict.fromkeys(_arguments(view), "x"))
+    except Exception:
+        return {"GET"}  # it does not look at the method
+    return set(answer["Allow"].split(", ")) & set(METHODS) if answer.status_code == 405 else {"GET"}
+
+
+def _arguments(view: Any) -> list[str]:
+    code = getattr(view, "__wrapped__", view)
+    while hasattr(code, "__wrapped__"):
+        code = code.__wrapped__
+    return list(code.__code__.co_varnames[1 : code.__code__.co_argcount])
+
+
+@dataclass
+class Actor:
+    """Somebody who asks.
+
+    Attributes:
+        client: a client that is signed in as them.
+        values: for the names in an address what they ask for, by :func:`kind_of` the address, a function of the route.
+    """
+
+    client: Client
+    values: Callable[[Route], dict[str, Any]]
+    bodies: dict[str, Any] = field(default_factory=dict)
+
+    def ask(self, route: Route, body: Any = None, content_type: str | None = None) -> Any:
+        """The answer to a request, whose effects are taken back."""
+        path = re.sub(r"\{(\w+)\}", lambda match: str(self.values(route)[match[1]]), route.path)
+        cookies = self.client.cookies.copy()
+        cache.clear()  # of requests that were counted
+        with transaction.atomic():
+            answer = self.client.generic(route.method, path) if body is None else self._send(route, path, body)
+            if answer.streaming:
+                answer.content_of_stream = b"".join(answer.streaming_content)
+            transaction.set_rollback(True)
+        self.client.cookies = cookies
+        return answer
+
+    def _send(self, route: Route, path: str, body: Any) -> Any:
+        send = getattr(self.client, route.method.lower())
+        if any(hasattr(value, "read") or isinstance(value, list) for value in body.values()):
+            return send(path, body)
+        if path.startswith(("/api/", "/predict")):
+            return send(path, body, content_type="application/json")
+        return send(path, body)
+
+
+def text_of(answer: Any) -> bytes:
+    content: bytes = answer.content_of_stream if answer.streaming else answer.content
+    return content + repr(sorted(answer.headers.items())).encode()
