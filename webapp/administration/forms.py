@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.conf import settings
 
 from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Role
@@ -27,7 +28,7 @@ class SettingsForm(forms.ModelForm):
             "retention_days": "Days that images are kept",
             "daily_images": "Images a day",
             "night_start": "Bulk images are read from",
-            "night_end": "until",
+            "night_end": "Bulk images are read until",
             "share": "Share of each batch",
         }
         help_texts = {
@@ -35,7 +36,6 @@ class SettingsForm(forms.ModelForm):
             "from now on; those that are there stay as they are, and so do those of other departments.",
             "retention_days": "Older ones are deleted with their results. Empty to keep them.",
             "daily_images": "Empty for no limit.",
-            "night_start": "Single images are read at any time. Leave both empty to read bulk images at any time, too.",
             "night_end": "",
             "share": "Beside other departments' bulk images, which have 1 unless they say otherwise.",
         }
@@ -51,7 +51,8 @@ class SettingsForm(forms.ModelForm):
 
     def __init__(self, data: Any = None, *, instance: Department, offered: Sequence[str]) -> None:
         size = instance.daily_bytes
-        super().__init__(data, instance=instance, initial={"daily_gigabytes": None if size is None else size / GB})
+        initial = {"daily_gigabytes": None if size is None else round(size / GB, 2)}
+        super().__init__(data, instance=instance, initial=initial, label_suffix="")
         chosen = instance.operating_point
         # One that the present model does not have stays to be seen, and can be kept.
         names = [*offered, *([chosen] if chosen and chosen not in offered else [])]
@@ -60,6 +61,10 @@ class SettingsForm(forms.ModelForm):
             help_text=self.fields["operating_point"].help_text,
             required=False,
             choices=[("", "the service's own"), *((name, name) for name in names)],
+        )
+        self.fields["night_start"].help_text = (
+            f"By the clocks of {settings.TIME_ZONE}. Single images are read at any time. Leave both empty to read bulk "
+            "images at any time, too."
         )
         self.order_fields(self.field_order)
 
@@ -84,7 +89,7 @@ class MemberForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
 
     def __init__(self, data: Any = None) -> None:
-        super().__init__(data, auto_id="member_%s")
+        super().__init__(data, auto_id="member_%s", label_suffix="")
 
 
 class RoleForm(forms.Form):
@@ -96,7 +101,7 @@ class ServiceAccountForm(forms.Form):
     role = forms.ChoiceField(choices=[(Role.UPLOADER, "uploads"), (Role.READER, "reads results")], label="What it does")
 
     def __init__(self, data: Any = None) -> None:
-        super().__init__(data, auto_id="account_%s")
+        super().__init__(data, auto_id="account_%s", label_suffix="")
 
 
 class TokenForm(forms.Form):
