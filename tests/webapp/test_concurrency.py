@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 from django.core.files.base import ContentFile
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from tests import synthetic
-from tests.webapp.conftest import MODEL, WORKER, claim, result
+from tests.webapp.conftest import BUNDLE, MODEL, WORKER, claim, result
 from webapp.accounts.identity import Identity
 from webapp.studies import transactions
 from webapp.studies.choices import FINAL, Status
@@ -81,6 +81,23 @@ def test_each_image_comes_to_one_end_whoever_is_at_it(make_study, at_once, again
     assert Reading.objects.filter(state=Status.SUCCEEDED).exclude(probability=None).exists()
     assert Image.objects.filter(status=Status.RUNNING).count() == 0
     assert set(Image.objects.values_list("status", flat=True)) <= {Status.READY, *FINAL}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_bulk_image_is_read_once_whichever_worker_asks_for_its_turn(make_study, at_once):
+    for _ in range(3):
+        make_study(*[Status.READY] * 30)
+    Reading.objects.update(turn=F("pk"))
+    read = []
+
+    def work(number):
+        while held := reading.claim(token := uuid4(), WORKER, BUNDLE, [], 7):
+            read.extend(one.image_id for one in held)
+            assert reading.succeed(token, [result(one.image_id) for one in held], MODEL, seconds=0.1) == len(held)
+
+    at_once(work)
+    assert sorted(read) == sorted(Image.objects.values_list("pk", flat=True))
+    assert set(Image.objects.values_list("status", flat=True)) == {Status.SUCCEEDED}
 
 
 @pytest.mark.django_db(transaction=True)
