@@ -18,14 +18,17 @@ from django.utils import timezone
 from tests.webapp import walk
 from tests.webapp.conftest import BUNDLE, JPEG, MODEL, PASSWORD, claim, make_reading, result
 from webapp.accounts import identity as identities
-from webapp.accounts import tokens
+from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity
 from webapp.departments import members
 from webapp.notifications.models import Webhook
 from webapp.ops.models import Worker
+from webapp.searches.models import SavedSearch
+from webapp.sharing import services as sharing
 from webapp.studies.api import predict
 from webapp.studies.choices import Status
-from webapp.studies.models import Image, Patient, Study
+from webapp.studies.models import Archive, Image, Patient, Study
+from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.services import reading
 
 ROLES = (
@@ -39,9 +42,21 @@ class Things:
 
     def __init__(self, make_image: Callable[..., Image], name: str, uploaded_by: User | None = None, **owner: Any):
         self.patient = Patient.objects.create(**owner, identifier=f"PAT-{name}")
+        self.other_patient = Patient.objects.create(**owner, identifier=f"OTHER-{name}")
         self.study = Study.objects.create(**owner, name=f"study-{name}", patient=self.patient, uploaded_by=uploaded_by)
         sent = {"study": self.study, "patient": self.patient, "uploaded_by": uploaded_by, **owner}
         self.waiting = make_image(Status.READY, filename=f"waiting-{name}.jpg", **sent)
+        self.failed = make_image(
+            Status.FAILED,
+            filename=f"failed-{name}.jpg",
+            error_code="worker_crashed",
+            finished_at=timezone.now(),
+            **sent,
+        )
+        self.archive = Archive.objects.create(
+            study=self.study, uploaded_by=uploaded_by, filename=f"{name}.zip", total=1, state="failed",
+            error_code="archive_corrupt", dispatched_at=timezone.now(), finished_at=timezone.now(),
+        )  # fmt: skip
         self.image = make_image(filename=f"read-{name}.jpg", width=160, height=120, **sent)
         Image.objects.filter(pk=self.image.pk).update(status=Status.READY, preview=self.image.file.name)
         made = default_storage.save(f"inputs/{self.image.pk}.png", ContentFile(JPEG))
@@ -64,6 +79,7 @@ class House:
         self.other = make_department("beta", manager=self.users["other manager"])
         self.account = members.make_service_account(Identity(), self.department, "scanner", "uploader")
         self.service_key = tokens.issue(self.account.user, "scanner")
+        self.service_token = self.account.user.api_tokens.get().pk
         self.guest = uuid4()
         of_guest = Things(make_image, "guest", guest=self.guest)
         of_department = Things(make_image, "alpha", self.users["uploader"], department=self.department)
@@ -74,18 +90,37 @@ class House:
         self.webhooks = {
             role: Webhook.objects.create(user=user, url="https://example.org/") for role, user in users.items()
         }
+        now = timezone.now()
+        dead: dict[str, Any] = {"kind": "webhook", "payload": {"event": "webhook.test"}, "state": State.DEAD}
+        self.deliveries = {
+            role: Delivery.objects.create(
+                **dead, key=role, destination=str(webhook.pk), next_attempt_at=now, expires_at=now
+            )
+            for role, webhook in self.webhooks.items()
+        }
+        self.searches = {
+            role: SavedSearch.objects.create(user=user, list="images", name="mine", query="status=failed")
+            for role, user in users.items()
+        }
+        self.tokens = {role: tokens.find(tokens.issue(user, role)) for role, user in users.items()}
+        by = Identity(user=self.users["administrator"])
+        self.invitation, link = invitations.invite(by)
+        self.invitation_key = link.rstrip("/").rsplit("/", 1)[-1]
+        self.department_invitation, _ = members.invite(by, self.department, "", "reader")
+        _, self.link = sharing.share_by_link(by, of_department.study, 1)
+        self.linked = of_department.image
         soon = timezone.now() + timedelta(hours=1)  # they are there however long the tests take
         for role in ("ingest", "bulk", "infer"):
             Worker.objects.create(name=role, role=role, model=BUNDLE, ready=True, seen_at=soon)
 
     def actor(self, role: str, other: Callable[[walk.Route], dict[str, Any]] = lambda route: {}) -> walk.Actor:
         """Somebody who asks for what is theirs, or for other things."""
-        client = Client()
+        client = Client(raise_request_exception=False)
         if role in ("guest", "other guest"):
             guest = self.guest if role == "guest" else uuid4()
             client.cookies[settings.GUEST_COOKIE] = identities.make_token(guest)
         elif role == "service account":
-            client = Client(headers={"Authorization": f"Token {self.service_key}"})
+            client = Client(raise_request_exception=False, headers={"Authorization": f"Token {self.service_key}"})
         else:
             client.force_login(self.users[role], backend=settings.AUTHENTICATION_BACKENDS[-1])
         return walk.Actor(client, lambda route: {**self.values(role, route), **other(route)})
@@ -94,19 +129,34 @@ class House:
         """What stands for the names in an address."""
         things = self.things[role]
         kind = kind_of(route)
-        image = things.waiting if "cancel" in route.path else things.image
-        webhook = self.webhooks.get(role) or self.webhooks["person"]
+        own = role if role in self.webhooks else "person"
+        in_department = "{slug}" in route.path
         found: dict[str, Any] = {
-            "images": {"pk": image.pk},
+            "images": {"pk": self.linked.pk if "/shared/" in route.path else image_for(route, things).pk},
             "studies": {"pk": things.study.pk},
             "patients": {"pk": things.patient.pk},
-            "webhooks": {"pk": webhook.pk},
-            "service-accounts": {"pk": self.account.pk, "token": self.account.user.api_tokens.get().pk},
+            "archives": {"pk": things.archive.pk},
+            "webhooks": {"pk": self.webhooks[own].pk},
+            "deliveries": {"pk": self.deliveries[own].pk},
+            "saved-views": {"pk": self.searches[own].pk},
+            "tokens": {"pk": self.tokens[own].pk},
+            "invitations": {"pk": (self.department_invitation if in_department else self.invitation).pk},
+            "service-accounts": {"pk": self.account.pk, "token": self.service_token},
             "members": {"pk": self.department.memberships.get(user=self.users["reader"]).pk},
+            # Nobody here has a passkey.
+            "keys": {"pk": 1},
         }.get(kind, {})
-        # Of links for a new password there is none that would be valid.
-        found = {"uidb64": "x", "token": "x", **found}
+        key = self.invitation_key if "/invitations/" in route.path else "no-such-key"
+        found = {"token": self.link, "key": key, "uidb36": "x", "provider_id": "nobody", **found}
+        found |= {"delivery": self.deliveries[own].pk, "other": things.other_patient.pk}
         return {"slug": self.department.slug, "signed": predict._signer.sign(str(things.image.pk)), **found}
+
+
+def image_for(route: walk.Route, things: Things) -> Image:
+    """The image of some things that an address is about."""
+    if "/cancel/" in route.path:
+        return things.waiting
+    return things.failed if "/failures/" in route.path or "/retry/" in route.path else things.image
 
 
 def kind_of(route: walk.Route) -> str:
@@ -128,6 +178,26 @@ BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /predict": lambda: {"image": "data:image/jpeg;base64," + b64encode(JPEG).decode()},
     "POST /api/v1/auth/token/": lambda: {"username": "person", "password": PASSWORD},
     "POST /api/v1/webhooks/": lambda: {"url": "https://example.org/hook"},
+    "POST /notifications/webhooks/": lambda: {"url": "https://example.org/hook"},
+    "POST /departments/{slug}/webhooks/": lambda: {"url": "https://example.org/hook"},
+    "POST /notifications/": lambda: {"language": "en"},
+    "POST /departments/{slug}/notifications/": lambda: {"language": "en"},
+    "POST /api/v1/departments/{slug}/invitations/": lambda: {"role": "reader"},
+    "POST /departments/{slug}/invitations/": lambda: {"role": "reader"},
+    "POST /api/v1/patients/": lambda: {"identifier": "P-1"},
+    "POST /api/v1/patients/{pk}/merge/": lambda: {"other": "{other}"},
+    "POST /patients/{pk}/merge/": lambda: {"other": "{other}"},
+    "PATCH /api/v1/patients/{pk}/": lambda: {"name": "Ada"},
+    "PATCH /api/v1/images/{pk}/": lambda: {"patient": "P-1"},
+    "PATCH /api/v1/studies/{pk}/": lambda: {"name": "ward 3"},
+    "POST /images/{pk}/edit/": lambda: {"patient": "P-1"},
+    "POST /studies/{pk}/edit/": lambda: {"name": "ward 3"},
+    "POST /images/{pk}/share/": lambda: {"username": "colleague"},
+    "POST /studies/{pk}/share/": lambda: {"days": "1"},
+    "POST /patients/new/": lambda: {"identifier": "P-1"},
+    "POST /patients/{pk}/edit/": lambda: {"identifier": "P-1"},
+    "POST /saved-views/": lambda: {"list": "images", "name": "failed", "query": "status=failed"},
+    "POST /saved-views/{pk}/": lambda: {"name": "other"},
     "PUT /api/v1/images/{pk}/reviews/": lambda: {"verdict": "NORMAL"},
     "POST /images/{pk}/review/": lambda: {"verdict": "NORMAL"},
     "POST /api/v1/departments/": lambda: {"name": "Gamma", "slug": "gamma"},

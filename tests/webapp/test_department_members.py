@@ -117,8 +117,8 @@ def test_members_may_leave_and_remove_nobody_else(people, department, problem):
 
 
 def test_who_joins_by_invitation_keeps_the_role_that_they_have(department, people):
-    assert members.join(people["colleague"], department, "reader").role == "reader"
-    assert members.join(people["manager"], department, "reader").role == "manager"
+    assert members.join(Identity(), people["colleague"], department, "reader").role == "reader"
+    assert members.join(Identity(), people["manager"], department, "reader").role == "manager"
 
 
 # --- service accounts -----------------------------------------------------------------------------------------------

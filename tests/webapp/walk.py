@@ -3,14 +3,16 @@
 import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import transaction
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
+from django.views.generic import RedirectView
 from django.views.generic.edit import ProcessFormView
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -69,15 +71,19 @@ def _readable(pattern: Any) -> str:
 def _methods(view: Any) -> set[str]:
     """What a view answers: of a class by its functions, of a function by what it says to a method that is none."""
     if kind := getattr(view, "cls", None) or getattr(view, "view_class", None):
+        if issubclass(kind, RedirectView):
+            return {"GET"}
         # PUT is the same as POST for Django's forms.
         same = getattr(kind, "put", None) is ProcessFormView.put
         names = [method for method in METHODS if method.lower() in kind.http_method_names]
         return {method for method in names if hasattr(kind, method.lower()) and not (same and method == "PUT")}
+    request = RequestFactory().generic("NONE", "/")
+    request.user, request.session = User(pk=0, is_superuser=True), {}
     try:
-        answer = view(RequestFactory().generic("NONE", "/"), **dict.fromkeys(_arguments(view), "x"))
+        answer = view(request, **dict.fromkeys(_arguments(view), "x"))
     except Exception:
-        return {"GET"}  # it does not look at the method
-    return set(answer["Allow"].split(", ")) & set(METHODS) if answer.status_code == 405 else {"GET"}
+        return {"GET", "POST"}  # it looks at the method itself, or not at all
+    return set(answer["Allow"].split(", ")) & set(METHODS) if answer.status_code == 405 else {"GET", "POST"}
 
 
 def _arguments(view: Any) -> list[str]:
@@ -93,23 +99,27 @@ class Actor:
 
     Attributes:
         client: a client that is signed in as them.
-        values: for the names in an address what they ask for, by :func:`kind_of` the address, a function of the route.
+        values: what they ask for: by the names in an address, of which it is a function.
     """
 
     client: Client
     values: Callable[[Route], dict[str, Any]]
-    bodies: dict[str, Any] = field(default_factory=dict)
+    #: Whether what a request has changed is taken back after it.
+    takes_back: bool = True
 
-    def ask(self, route: Route, body: Any = None, content_type: str | None = None) -> Any:
-        """The answer to a request, whose effects are taken back."""
-        path = re.sub(r"\{(\w+)\}", lambda match: str(self.values(route)[match[1]]), route.path)
+    def ask(self, route: Route, body: Any = None) -> Any:
+        """The answer to a request."""
+        values = self.values(route)
+        path = re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), route.path)
+        if body:  # what is named in it is named like what is in an address
+            body = {name: str(values["other"]) if value == "{other}" else value for name, value in body.items()}
         cookies = self.client.cookies.copy()
         cache.clear()  # of requests that were counted
         with transaction.atomic():
             answer = self.client.generic(route.method, path) if body is None else self._send(route, path, body)
             if answer.streaming:
                 answer.content_of_stream = b"".join(answer.streaming_content)
-            transaction.set_rollback(True)
+            transaction.set_rollback(self.takes_back)
         self.client.cookies = cookies
         return answer
 

@@ -92,6 +92,16 @@ class MemberForm(forms.Form):
         super().__init__(data, auto_id="member_%s", label_suffix="")
 
 
+class InvitationForm(forms.Form):
+    email = forms.EmailField(
+        required=False, label="E-mail address", help_text="Empty for a link that you pass on yourself."
+    )
+    role = forms.ChoiceField(choices=Role.choices)
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, auto_id="invitation_%s", label_suffix="")
+
+
 class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
 

@@ -9,13 +9,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts import identity as identities
+from webapp.accounts import invitations, tokens
+from webapp.accounts.models import Invitation, Token
 from webapp.administration import forms, services
 from webapp.departments import access, members, permissions
 from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Role
 from webapp.ops.services import operating_points
 from webapp.refusals import Refused
-from webapp.studies.services import deletion
+from webapp.studies.services import department_deletion
 
 
 def _department(
@@ -62,11 +64,13 @@ def _page(request: HttpRequest, found: Department, status: int = 200, **filled: 
     context = {
         "department": found,
         "members": members.people(found),
+        "invitations": members.invited(found) if may_manage else [],
         "accounts": members.service_accounts(found) if may_manage else [],
         "may_manage": may_manage,
         "may_delete": permissions.may_delete_department(identity, found),
         "roles": Role.choices,
         "member_form": forms.MemberForm(),
+        "invitation_form": forms.InvitationForm(),
         "account_form": forms.ServiceAccountForm(),
         **filled,
     }
@@ -85,6 +89,27 @@ def add_member(request: HttpRequest, slug: str) -> HttpResponse:
         except Refused as refused:
             form.add_error(None, refused.detail)
     return _page(request, found, 400, member_form=form)
+
+
+@require_POST
+@login_required
+@never_cache
+def invite(request: HttpRequest, slug: str) -> HttpResponse:
+    """Invite somebody. The answer shows the link, and no other page does."""
+    found = _department(request, slug, permissions.may_manage)
+    form = forms.InvitationForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, 400, invitation_form=form)
+    made, link = members.invite(identities.identify(request), found, **form.cleaned_data)
+    return _page(request, found, made=made, link=link)
+
+
+@require_POST
+@login_required
+def revoke_invitation(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    by = identities.identify(request)
+    invitations.revoke(by, Invitation.objects.filter(pk=access.invitation(by, slug, pk).pk))
+    return redirect("department", slug)
 
 
 @require_POST
@@ -144,9 +169,10 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
     """Say what goes with a department, and delete it."""
     found = _department(request, slug, permissions.may_delete_department)
     if request.method == "POST":
-        deletion.delete_department(found)
+        department_deletion.delete_department(found, identities.identify(request))
         return redirect("departments")
-    counts = {str(model._meta.verbose_name_plural): number for model, number in deletion.count([found]).items()}
+    counted = department_deletion.count_of_department(found)
+    counts = {str(model._meta.verbose_name_plural): number for model, number in counted.items()}
     if number := members.service_accounts(found).count():
         counts["service accounts"] = number
     return render(request, "dashboard/delete.html", {"row": found, "counts": counts})
@@ -194,7 +220,7 @@ def service_account(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @login_required
 def revoke_token(request: HttpRequest, slug: str, pk: int, token: int) -> HttpResponse:
     by = identities.identify(request)
-    members.revoke_token(by, *access.service_token(by, slug, pk, token))
+    tokens.revoke(by, Token.objects.filter(pk=access.service_token(by, slug, pk, token).pk))
     return redirect("service-account", slug, pk)
 
 

@@ -6,8 +6,8 @@ from django.db.models import QuerySet
 from django.http import Http404
 
 from webapp.accounts.identity import Identity
-from webapp.accounts.models import Token
-from webapp.departments import permissions
+from webapp.accounts.models import Invitation, Token
+from webapp.departments import members, permissions
 from webapp.departments.models import Department, Membership
 from webapp.refusals import Refused
 
@@ -47,10 +47,17 @@ def service_account(identity: Identity, slug: str, pk: int) -> Membership:
     return _membership(identity, slug, pk, permissions.may_manage, service=True)
 
 
-def service_token(identity: Identity, slug: str, pk: int, token: int) -> tuple[Membership, Token]:
-    """A service account and a token of it; errors as of :func:`visible_department`."""
-    account = service_account(identity, slug, pk)
-    return account, _one(account.user.api_tokens.all(), pk=token)
+def service_token(identity: Identity, slug: str, pk: int, token: int) -> Token:
+    """A token of a service account; errors as of :func:`visible_department`."""
+    found: Token = _one(service_account(identity, slug, pk).user.api_tokens.all(), pk=token)
+    return found
+
+
+def invitation(identity: Identity, slug: str, pk: int) -> Invitation:
+    """An open invitation to a department, for those who manage it; errors as of :func:`visible_department`."""
+    department = visible_department(identity, slug, permissions.may_manage)
+    found: Invitation = _one(members.invited(department), pk=pk)
+    return found
 
 
 def _membership(identity: Identity, slug: str, pk: int, may: permissions.OfDepartment, *, service: bool) -> Membership:

@@ -5,9 +5,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.text import slugify
 
-from webapp.accounts import tokens
+from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity
-from webapp.accounts.models import Token
+from webapp.accounts.models import Invitation
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department, Membership, Role
@@ -57,6 +57,24 @@ def add_person(by: Identity, department: Department, who: str, role: str) -> Mem
     if department.memberships.filter(user=found[0]).exists():
         raise Refused("is_member", "This user is a member of the department already.")
     return join(by, found[0], department, role)
+
+
+def invite(by: Identity, department: Department, email: str, role: str) -> tuple[Invitation, str]:
+    """Invite somebody to a department, whether they have an account or not.
+
+    Returns:
+        The invitation, and its link, which cannot be had again.
+
+    Raises:
+        Refused: ``registration_closed``.
+    """
+    purpose = f"{department.name}, as {Role(role).label.lower()}"
+    return invitations.invite(by, email, department_id=department.pk, role=role, purpose=purpose)
+
+
+def invited(department: Department) -> "QuerySet[Invitation]":
+    """The invitations to a department that can still be accepted, the newest first."""
+    return invitations.open_ones().filter(department_id=department.pk)
 
 
 @transaction.atomic
@@ -131,10 +149,4 @@ def delete_service_account(by: Identity, account: Membership) -> None:
 def issue_token(by: Identity, account: Membership, name: str) -> str:
     """Issue an API token for a service account; the token itself, which cannot be had again."""
     record(by, Action.TOKEN_ISSUE, account.department, person=account.user_id)
-    return tokens.issue(account.user, name)
-
-
-@transaction.atomic
-def revoke_token(by: Identity, account: Membership, token: Token) -> None:
-    record(by, Action.TOKEN_REVOKE, account.department, person=account.user_id)
-    token.delete()
+    return tokens.issue(account.user, name, address=by.address)

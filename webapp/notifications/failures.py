@@ -31,7 +31,9 @@ def archives(identity: Identity) -> "QuerySet[Archive]":
         return failed.none()
     if permissions.is_administrator(identity.user):
         return failed
-    sent = Q(study__owner=identity.user) | Q(study__uploaded_by=identity.user)
+    # Who has left a department sees nothing of it, whoever sent it.
+    sent = Q(study__owner=identity.user)
+    sent |= Q(study__uploaded_by=identity.user, study__department__in=permissions.roles(identity.user))
     return failed.filter(sent | Q(study__department__in=permissions.managed_departments(identity)))
 
 
@@ -46,5 +48,6 @@ def _mine(identity: Identity) -> list[Q]:
     if permissions.is_administrator(identity.user):
         return [Q()]
     managed = [department.pk for department in permissions.managed_departments(identity)]
-    sent = Q(uploaded_by=identity.user) & ~Q(department__in=managed)
+    others = [pk for pk in permissions.roles(identity.user) if pk not in managed]
+    sent = Q(uploaded_by=identity.user, department__in=others)
     return [Q(owner=identity.user), sent, *(Q(department=pk) for pk in managed)]

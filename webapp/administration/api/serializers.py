@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from webapp.accounts.models import Token
+from webapp.accounts.models import Invitation, Token
 from webapp.departments import permissions
 from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Membership, Role
@@ -57,6 +57,26 @@ class NewMemberSerializer(serializers.Serializer):
 
 class RoleSerializer(serializers.Serializer):
     role = serializers.ChoiceField(choices=Role.choices)
+
+
+class InvitationSerializer(serializers.ModelSerializer):
+    """An invitation that can still be accepted."""
+
+    class Meta:
+        model = Invitation
+        fields = ("id", "email", "role", "created_at", "expires_at")
+
+
+class NewInvitationSerializer(serializers.Serializer):
+    email = serializers.EmailField(allow_blank=True, default="", help_text="empty for a link that you pass on yourself")
+    role = serializers.ChoiceField(choices=Role.choices, default=Role.READER)
+
+
+class MadeInvitationSerializer(InvitationSerializer):
+    link = serializers.URLField(help_text="it is shown only now")
+
+    class Meta(InvitationSerializer.Meta):
+        fields = (*InvitationSerializer.Meta.fields, "link")  # type: ignore[assignment]
 
 
 class ServiceAccountSerializer(serializers.ModelSerializer):

@@ -10,6 +10,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
+from webapp.accounts import invitations, tokens
+from webapp.accounts.models import Invitation, Token
 from webapp.administration import services
 from webapp.administration.api import serializers
 from webapp.departments import access, members, permissions
@@ -17,7 +19,7 @@ from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Membership
 from webapp.refusals import Refused
 from webapp.studies.api.throttles import UploadThrottle
-from webapp.studies.services import deletion
+from webapp.studies.services import department_deletion
 
 DELETED = {204: OpenApiResponse(description="deleted")}
 
@@ -76,7 +78,8 @@ class DepartmentDetail(APIView):
     @extend_schema(responses=DELETED)
     def delete(self, request: Request, slug: str) -> Response:
         """Delete a department with all its patients, studies, images, results, files and service accounts."""
-        deletion.delete_department(_department(request, slug, permissions.may_delete_department))
+        department = _department(request, slug, permissions.may_delete_department)
+        department_deletion.delete_department(department, identities.identify(request))
         return Response(status=204)
 
     def _answer(self, request: Request, department: Department) -> Response:
@@ -121,6 +124,39 @@ class MemberDetail(APIView):
         """Remove a member, or leave. What they have sent stays."""
         by = identities.identify(request)
         members.remove(by, access.membership_to_end(by, slug, pk))
+        return Response(status=204)
+
+
+class Invitations(APIView):
+    """Open invitations to a department."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+
+    @extend_schema(responses=serializers.InvitationSerializer(many=True), operation_id="department_invitations_list")
+    def get(self, request: Request, slug: str) -> Response:
+        found = members.invited(_department(request, slug, permissions.may_manage))
+        return Response(serializers.InvitationSerializer(found, many=True).data)
+
+    @extend_schema(request=serializers.NewInvitationSerializer, responses={201: serializers.MadeInvitationSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Invite somebody. The answer has the link, which is sent by e-mail too where that is configured."""
+        department = _department(request, slug, permissions.may_manage)
+        given = _given(serializers.NewInvitationSerializer, request)
+        made, link = members.invite(identities.identify(request), department, **given)
+        return Response({**serializers.InvitationSerializer(made).data, "link": link}, status=201)
+
+
+class InvitationDetail(APIView):
+    """An open invitation."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(responses={204: OpenApiResponse(description="revoked")})
+    def delete(self, request: Request, slug: str, pk: int) -> Response:
+        """Revoke it."""
+        by = identities.identify(request)
+        invitations.revoke(by, Invitation.objects.filter(pk=access.invitation(by, slug, pk).pk))
         return Response(status=204)
 
 
@@ -191,5 +227,5 @@ class ServiceTokenDetail(APIView):
     def delete(self, request: Request, slug: str, pk: int, token: int) -> Response:
         """Revoke it."""
         by = identities.identify(request)
-        members.revoke_token(by, *access.service_token(by, slug, pk, token))
+        tokens.revoke(by, Token.objects.filter(pk=access.service_token(by, slug, pk, token).pk))
         return Response(status=204)

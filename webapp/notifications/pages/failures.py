@@ -42,7 +42,7 @@ def failures(request: HttpRequest) -> HttpResponse:
 @login_required
 def acknowledge_image(request: HttpRequest, pk: UUID) -> HttpResponse:
     identity = identify(request)
-    image = next(iter(found.images(identity).filter(pk=pk)[:1]), None)
+    image = next(iter(found.images(identity).filter(pk=pk).order_by("-created_at", "-id")[:1]), None)
     if image is None:
         raise Http404
     services.acknowledge(identity, image)

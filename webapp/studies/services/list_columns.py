@@ -1,18 +1,16 @@
 """What images repeat of their results, since lists are narrowed and sorted by it."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from webapp.studies.choices import Label, ResultGroup, packed_codes
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image
-
-if TYPE_CHECKING:
-    from webapp.studies.services.reading import Result
+from webapp.studies.services.results import Result
 
 
-def list_columns(results: "Iterable[Result]", groups: Mapping[UUID, str]) -> dict[str, Any]:
+def list_columns(results: Iterable[Result], groups: Mapping[UUID, str]) -> dict[str, Any]:
     """The columns of some images, to be written in the update that ends them.
 
     Args:

@@ -71,7 +71,8 @@ class ImageSerializer(serializers.ModelSerializer):
             "id", "url", "page_url", "status", "filename", "patient", "age", "view", "comment", "department",
             "priority", "source", "study", "label", "probability", "threshold", "operating_point", "result_group",
             "reliable", "warnings", "reviewed", "probability_normal", "model", "error", "attempts", "width", "height",
-            "sha256", "created_at", "finished_at", "waits_until", "timings", "preview_url", "input_url", "heatmap_url", "readings",
+            "sha256", "created_at", "finished_at", "waits_until",
+            "timings", "preview_url", "input_url", "heatmap_url", "readings",
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""What a model says of a batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Model:
+    """What results record of the bundle that made them.
+
+    Attributes:
+        bundle: its name and version.
+        threshold: probability from which an image gets the positive label, unless its department has another.
+        operating_point: the threshold's name.
+        operating_points: all of the bundle's thresholds by name.
+    """
+
+    bundle: str
+    threshold: float
+    operating_point: str = ""
+    operating_points: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the model found in one image.
+
+    Attributes:
+        probabilities: by the bundle's class names.
+        probability: of pneumonia.
+        label: one of the class names.
+        warnings: ``{code, detail}`` each.
+        heatmap: as :attr:`webapp.studies.models.Reading.heatmap`.
+        operating_point: the name of the threshold that made the label; the model's own without it.
+    """
+
+    image_id: UUID
+    probabilities: Mapping[str, float]
+    probability: float
+    label: str
+    warnings: Sequence[dict[str, str]] = ()
+    heatmap: bytes = b""
+    operating_point: str = ""
