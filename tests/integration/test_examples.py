@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 FILE = ROOT / "webapp" / "http" / "examples.json"
 #: What each run has another of.
-SECRETS = ("token", "secret", "password")
+SECRETS = ("token", "secret", "password", "link")
 #: Objects whose keys depend on how far the work is.
 FREE = {"counts", "parts"}
 
@@ -89,6 +89,31 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("GET /api/v1/webhooks/", by.get("/api/v1/webhooks/", params={"page_size": 1}))
         keep("POST /api/v1/webhooks/{id}/test/", by.post(f"{own}test/"))
         by.delete(own)
+
+        ward = {"name": "Radiology", "slug": "radiology"}
+        made = keep("POST /api/v1/departments/", by.post("/api/v1/departments/", json=ward), ward)
+        keep("GET /api/v1/departments/", by.get("/api/v1/departments/", params={"page_size": 1}))
+        keep("GET /api/v1/departments/{slug}/", by.get(made["url"]))
+        night = {"night_start": "20:00", "night_end": "06:00", "share": 2}
+        keep("PATCH /api/v1/departments/{slug}/", by.patch(made["url"], json=night), night)
+        kim = {"who": "admin", "role": "manager"}
+        path = "/api/v1/departments/{slug}/members/"
+        member = keep(f"POST {path}", by.post(f"{made['url']}members/", json=kim), kim)
+        keep(f"GET {path}", by.get(f"{made['url']}members/"))
+        role = {"role": "manager"}
+        keep(f"PATCH {path}{{id}}/", by.patch(f"{made['url']}members/{member['id']}/", json=role), role)
+        guest_reader = {"email": "kim@hospital.example", "role": "reader"}
+        path = "/api/v1/departments/{slug}/invitations/"
+        keep(f"POST {path}", by.post(f"{made['url']}invitations/", json=guest_reader), guest_reader)
+        keep(f"GET {path}", by.get(f"{made['url']}invitations/"))
+        scanner = {"name": "CT, room 2"}
+        path, at = "/api/v1/departments/{slug}/service-accounts/", f"{made['url']}service-accounts/"
+        account = keep(f"POST {path}", by.post(at, json=scanner), scanner)
+        keep(f"GET {path}", by.get(at))
+        key = {"name": "console"}
+        keep(f"POST {path}{{id}}/tokens/", by.post(f"{at}{account['id']}/tokens/", json=key), key)
+        keep(f"GET {path}{{id}}/tokens/", by.get(f"{at}{account['id']}/tokens/"))
+        by.delete(made["url"])
 
         coded = {"image": base64.b64encode(chest).decode()}
         keep("POST /predict", by.post("/predict", json=coded))  # a picture in base64 is no example to be read

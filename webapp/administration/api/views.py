@@ -51,6 +51,7 @@ class Departments(ListAPIView):
 
     @extend_schema(request=serializers.NewDepartmentSerializer, responses={201: serializers.DepartmentSerializer})
     def post(self, request: Request) -> Response:
+        """Make a department, as an administrator."""
         by = identities.identify(request)
         if not permissions.may_create_departments(by):
             raise Refused("not_allowed", "Only administrators make departments.")
@@ -65,11 +66,12 @@ class DepartmentDetail(APIView):
 
     @extend_schema(responses=serializers.DepartmentSerializer)
     def get(self, request: Request, slug: str) -> Response:
+        """A department with its settings and your role in it."""
         return self._answer(request, _department(request, slug))
 
     @extend_schema(request=serializers.DepartmentSettingsSerializer, responses=serializers.DepartmentSerializer)
     def patch(self, request: Request, slug: str) -> Response:
-        """Change its settings. Another operating point counts for results from now on."""
+        """Change a department's settings. Another operating point counts for results from now on."""
         department = _department(request, slug, permissions.may_manage)
         changes = _given(serializers.DepartmentSettingsSerializer, request, partial=True)
         services.change_settings(identities.identify(request), department, changes)
@@ -94,12 +96,13 @@ class Members(APIView):
 
     @extend_schema(responses=serializers.MemberSerializer(many=True), operation_id="department_members_list")
     def get(self, request: Request, slug: str) -> Response:
+        """Who the people in a department are."""
         people = members.people(_department(request, slug))
         return Response(serializers.MemberSerializer(people, many=True).data)
 
     @extend_schema(request=serializers.NewMemberSerializer, responses={201: serializers.MemberSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Add a user who exists."""
+        """Add a user who has an account to a department."""
         department = _department(request, slug, permissions.may_manage)
         given = _given(serializers.NewMemberSerializer, request)
         member = members.add_person(identities.identify(request), department, **given)
@@ -113,7 +116,7 @@ class MemberDetail(APIView):
 
     @extend_schema(request=serializers.RoleSerializer, responses=serializers.MemberSerializer)
     def patch(self, request: Request, slug: str, pk: int) -> Response:
-        """Give a member another role."""
+        """Give a member of a department another role."""
         by = identities.identify(request)
         member = access.membership(by, slug, pk)
         members.change_role(by, member, **_given(serializers.RoleSerializer, request))
@@ -121,7 +124,7 @@ class MemberDetail(APIView):
 
     @extend_schema(responses=DELETED)
     def delete(self, request: Request, slug: str, pk: int) -> Response:
-        """Remove a member, or leave. What they have sent stays."""
+        """Remove a member of a department, or leave it. What they have sent stays."""
         by = identities.identify(request)
         members.remove(by, access.membership_to_end(by, slug, pk))
         return Response(status=204)
@@ -135,12 +138,13 @@ class Invitations(APIView):
 
     @extend_schema(responses=serializers.InvitationSerializer(many=True), operation_id="department_invitations_list")
     def get(self, request: Request, slug: str) -> Response:
+        """Invitations to a department that can still be accepted."""
         found = members.invited(_department(request, slug, permissions.may_manage))
         return Response(serializers.InvitationSerializer(found, many=True).data)
 
     @extend_schema(request=serializers.NewInvitationSerializer, responses={201: serializers.MadeInvitationSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Invite somebody. The answer has the link, which is sent by e-mail too where that is configured."""
+        """Invite somebody to a department. The answer has the link, which is also sent where mail is configured."""
         department = _department(request, slug, permissions.may_manage)
         given = _given(serializers.NewInvitationSerializer, request)
         made, link = members.invite(identities.identify(request), department, **given)
@@ -154,7 +158,7 @@ class InvitationDetail(APIView):
 
     @extend_schema(responses={204: OpenApiResponse(description="revoked")})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
-        """Revoke it."""
+        """Revoke an invitation to a department."""
         by = identities.identify(request)
         invitations.revoke(by, Invitation.objects.filter(pk=access.invitation(by, slug, pk).pk))
         return Response(status=204)
@@ -168,6 +172,7 @@ class ServiceAccounts(APIView):
 
     @extend_schema(responses=serializers.ServiceAccountSerializer(many=True), operation_id="service_accounts_list")
     def get(self, request: Request, slug: str) -> Response:
+        """The accounts of a department's scanners and scripts."""
         found = members.service_accounts(_department(request, slug, permissions.may_manage))
         return Response(serializers.ServiceAccountSerializer(found, many=True).data)
 
@@ -175,7 +180,7 @@ class ServiceAccounts(APIView):
         request=serializers.NewServiceAccountSerializer, responses={201: serializers.ServiceAccountSerializer}
     )
     def post(self, request: Request, slug: str) -> Response:
-        """Add one. It does everything with API tokens, and never signs in."""
+        """Make a service account. It does everything with API tokens, and never signs in."""
         department = _department(request, slug, permissions.may_manage)
         given = _given(serializers.NewServiceAccountSerializer, request)
         made = members.make_service_account(identities.identify(request), department, **given)
@@ -193,7 +198,7 @@ class ServiceAccountDetail(APIView):
 
     @extend_schema(responses=DELETED)
     def delete(self, request: Request, slug: str, pk: int) -> Response:
-        """Delete it with its tokens. What it has sent stays."""
+        """Delete a service account with its tokens. What it has sent stays."""
         members.delete_service_account(identities.identify(request), _account(request, slug, pk))
         return Response(status=204)
 
@@ -206,12 +211,13 @@ class ServiceTokens(APIView):
 
     @extend_schema(responses=serializers.ServiceTokenSerializer(many=True), operation_id="service_tokens_list")
     def get(self, request: Request, slug: str, pk: int) -> Response:
+        """The API tokens of a service account, which themselves cannot be had again."""
         found = _account(request, slug, pk).user.api_tokens.order_by("created_at", "pk")
         return Response(serializers.ServiceTokenSerializer(found, many=True).data)
 
     @extend_schema(request=serializers.NewServiceTokenSerializer, responses={201: serializers.IssuedTokenSerializer})
     def post(self, request: Request, slug: str, pk: int) -> Response:
-        """Issue one."""
+        """Issue an API token for a service account."""
         account = _account(request, slug, pk)
         given = _given(serializers.NewServiceTokenSerializer, request)
         key = members.issue_token(identities.identify(request), account, **given)
@@ -225,7 +231,7 @@ class ServiceTokenDetail(APIView):
 
     @extend_schema(responses={204: OpenApiResponse(description="revoked")})
     def delete(self, request: Request, slug: str, pk: int, token: int) -> Response:
-        """Revoke it."""
+        """Revoke an API token of a service account."""
         by = identities.identify(request)
         tokens.revoke(by, Token.objects.filter(pk=access.service_token(by, slug, pk, token).pk))
         return Response(status=204)
