@@ -63,6 +63,11 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("GET /api/v1/images/{id}/", by.get(image))
         keep("GET /api/v1/images/", by.get("/api/v1/images/", params={"page_size": 1, "search": sent["id"]}))
         keep("POST /api/v1/images/{id}/cancel/", cancelled(by))
+        patient = {"patient": "P-1042"}
+        keep("PATCH /api/v1/images/{id}/", by.patch(image, json=patient), patient)
+        broken = clients.upload(by, synthetic.truncated_jpeg()).json()["url"]
+        clients.wait_final(by, broken)
+        keep("POST /api/v1/images/{id}/retry/", by.post(f"{broken}retry/"))
         verdict = {"verdict": "PNEUMONIA", "comment": "right lower lobe"}
         keep("PUT /api/v1/images/{id}/reviews/", by.put(f"{image}reviews/", json=verdict), verdict)
         keep("GET /api/v1/images/{id}/reviews/", by.get(f"{image}reviews/"))
@@ -75,12 +80,25 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("GET /api/v1/studies/{id}/", by.get(study["url"]))
         keep("GET /api/v1/studies/{id}/images/", by.get(study["images_url"], params={"page_size": 1}))
         keep("GET /api/v1/studies/", by.get("/api/v1/studies/", params={"page_size": 1, "search": study["id"]}))
+        name = {"name": "ward 3, Monday"}
+        keep("PATCH /api/v1/studies/{id}/", by.patch(study["url"], json=name), name)
+        with_one = by.post("/api/v1/studies/", files={"files": ("cut off.jpeg", synthetic.truncated_jpeg())}).json()
+        clients.wait_final(by, with_one["url"])
+        keep("POST /api/v1/studies/{id}/retry/", by.post(f"{with_one['url']}retry/"))
         keep("POST /api/v1/studies/{id}/cancel/", by.post(f"{study['url']}cancel/"))
 
         patients = keep(
             "GET /api/v1/patients/", by.get("/api/v1/patients/", params={"page_size": 1, "search": "P-1042"})
         )
-        keep("GET /api/v1/patients/{id}/", by.get(patients["results"][0]["url"]))
+        one = patients["results"][0]["url"]
+        keep("GET /api/v1/patients/{id}/", by.get(one))
+        fields = {"identifier": "P-2077", "name": "Kim", "birth_date": "2024-05-04", "sex": "F"}
+        second = keep("POST /api/v1/patients/", by.post("/api/v1/patients/", json=fields), fields)
+        birth = {"birth_date": "2024-04-05"}
+        keep("PATCH /api/v1/patients/{id}/", by.patch(second["url"], json=birth), birth)
+        other = {"other": second["id"]}
+        keep("POST /api/v1/patients/{id}/merge/", by.post(f"{one}merge/", json=other), other)
+        keep("GET /api/v1/auth/tokens/", by.get("/api/v1/auth/tokens/"))
 
         hook = {"url": "https://127.0.0.1:9/hook"}
         webhook = keep("POST /api/v1/webhooks/", by.post("/api/v1/webhooks/", json=hook), hook)

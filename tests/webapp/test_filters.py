@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from ml.inference import novelty
 from ml.pictures import warnings as of_pictures
 from tests.webapp.conftest import MODEL, claim, make_reading, result
+from webapp.accounts.identity import Identity
 from webapp.reviews import services as reviews
 from webapp.studies.choices import COMBINATIONS, FACETS, Priority, ResultGroup, Status, WarningCode
 from webapp.studies.models import Image, Patient, Study
@@ -52,7 +53,7 @@ def various(user, members, make_image, read):
         made.append(make_image(status, **owners[number % 3], priority=Priority.BULK))
     Image.objects.filter(pk__in=[made[0].pk, made[6].pk]).update(patient=patient, study=study)
     for image in Image.objects.filter(pk__in=[made[1].pk, made[2].pk]):
-        reviews.review(image, user, "NORMAL")
+        reviews.review(image, Identity(user=user), "NORMAL")
     make_image()  # somebody else's
     return made
 
@@ -242,7 +243,7 @@ def test_a_verdict_marks_its_image(make_image, read, user):
     image = make_image(owner=user)
     read(image)
     with pytest.raises(Exception, match="readers"):
-        reviews.review(Image.objects.get(), user, "NORMAL")
+        reviews.review(Image.objects.get(), Identity(user=user), "NORMAL")
     assert not Image.objects.get().reviewed
 
 

@@ -146,12 +146,12 @@ def test_a_page_of_images_takes_as_many_queries_as_one(browser, user, make_image
 
     add()
     shown(browser, "/images/")  # the first is recorded by the audit
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         shown(browser, "/images/")
     for _ in range(4):
         add()
     shown(browser, "/images/")  # the first is recorded by the audit
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         shown(browser, "/images/")
 
 

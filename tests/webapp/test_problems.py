@@ -1,6 +1,7 @@
 """Every code that a client can get has a status and is documented."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,14 @@ import pytest
 from webapp.http import bodies, problems
 
 ROOT = Path(__file__).resolve().parents[2]
-LINES = (ROOT / "docs" / "api.md").read_text().partition("| code |")[2].splitlines()[2:]
+#: The rows of the tables of codes in docs/api.md.
+LINES = [
+    line
+    for table in re.findall(
+        r"^\| code \|.*\n\|[-|]+\n((?:\|.*\n)+)", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE
+    )
+    for line in table.splitlines()
+]
 DOCUMENTED = {code.strip(" `") for line in LINES if line.startswith("| `") for code in line.split("|")[1].split(",")}
 
 

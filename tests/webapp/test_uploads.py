@@ -17,6 +17,7 @@ from webapp.studies.services import failures, preparation
 
 FIELDS = {
     "id", "url", "page_url", "status", "filename", "patient", "department", "priority", "study", "label", "probability",
+    "reviewed", "source", "waits_until",
     "probability_normal", "threshold", "operating_point", "result_group", "reliable", "readings", "model", "warnings",
     "error", "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings", "preview_url",
     "input_url", "heatmap_url", "age", "view", "comment",

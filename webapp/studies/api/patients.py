@@ -32,7 +32,7 @@ def _answer(request: Request, patient: Patient) -> Response:
 
 @extend_schema_view(get=extend_schema(parameters=[PatientFilters, TOKEN]))
 class Patients(FilteredList):
-    """Your patients, the latest first; make one more."""
+    """Your patients, the latest first."""
 
     throttle_classes = (UploadThrottle,)
     serializer_class = serializers.PatientSerializer
@@ -48,6 +48,7 @@ class Patients(FilteredList):
         parameters=[TOKEN],
     )
     def post(self, request: Request) -> Response:
+        """Make a patient."""
         identity = identities.ensure(identities.identify(request))
         sent = serializers.NewPatientSerializer(data=request.data)
         sent.is_valid(raise_exception=True)

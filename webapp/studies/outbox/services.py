@@ -4,6 +4,8 @@ import logging
 import random
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -172,9 +174,10 @@ def send_again(deliveries: Iterable[UUID], states: Collection[str] = (State.DEAD
     return revived
 
 
-def forget(beginning: str) -> None:
+def forget(beginnings: Collection[str]) -> None:
     """Delete the deliveries whose keys begin so, in the transaction that deletes what they are about."""
-    Delivery.objects.filter(begins_with("key", beginning)).delete()
+    if beginnings:
+        Delivery.objects.filter(reduce(or_, (begins_with("key", one) for one in beginnings))).delete()
 
 
 def purge(days: int, chunk: int = 1000) -> int:

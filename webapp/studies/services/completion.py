@@ -52,9 +52,9 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "",
 
 
 def announce_images(kind: str, image_ids: Collection[UUID]) -> None:
-    """Write the event of images with owners that can be told: guests are not."""
-    if image_ids:
-        outbox.put(kind, f"{kind}:{uuid4()}", {"images": [str(pk) for pk in image_ids]})
+    """Write an event for each of some images with owners who can be notified: guests are not."""
+    for pk in image_ids:
+        outbox.put(kind, f"{kind}:{pk}:{uuid4()}", {"images": [str(pk)]})
 
 
 def study_progressed(study_ids: Iterable[UUID]) -> None:
