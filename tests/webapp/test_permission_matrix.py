@@ -88,12 +88,14 @@ def test_ids_are_not_guessed(house: House) -> None:
     for role in ("other guest", "other manager"):
         actor, nowhere = house.actor(role), house.actor(role, missing)
         for route in walk.routes():
-            if "pk" in route.names and kind_of(route) in SHARED and not route.path.startswith("/accounts/"):
+            if "pk" in route.names and kind_of(route) in SHARED and not route.path.startswith(ELSEWHERE):
                 theirs, none = ask(actor, route), ask(nowhere, route)
                 assert theirs.status_code == none.status_code, route
                 assert without_moving_parts(theirs) == without_moving_parts(none), route
 
 
+#: Pages of accounts, and of links, which show whoever has one what it is to.
+ELSEWHERE = ("/accounts/", "/shared/")
 #: What is never one's own alone.
 SHARED = ("images", "studies", "patients", "archives", "members", "service-accounts", "invitations")
 
