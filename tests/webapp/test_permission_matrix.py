@@ -54,14 +54,19 @@ def nameless(path: str) -> str:
     return re.sub(r"\{\w+\}", "{}", path)
 
 
-def test_each_role_gets_the_answers_that_the_matrix_says(house: House) -> None:
-    expected, wrong = table(), []
-    for role in ROLES:
-        actor = house.actor(role)
-        for route in walk.routes():
-            status, said = str(ask(actor, route).status_code), expected.get((route.path, route.method), {}).get(role)
-            if status != said:
-                wrong.append(f"{route}, {role}: {status} and not {said}")
+#: Addresses that say the same to everybody, at some length.
+SAME_FOR_ALL = ("/api/schema/", "/metrics")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_gets_the_answers_that_the_matrix_says(house: House, role: str) -> None:
+    expected, actor, wrong = table(), house.actor(role), []
+    for route in walk.routes():
+        if route.path in SAME_FOR_ALL and role not in ("guest", "administrator"):
+            continue
+        status, said = str(ask(actor, route).status_code), expected.get((route.path, route.method), {}).get(role)
+        if status != said:
+            wrong.append(f"{route}: {status} and not {said}")
     assert wrong == []
 
 
@@ -83,14 +88,20 @@ def test_ids_are_not_guessed(house: House) -> None:
     for role in ("other guest", "other manager"):
         actor, nowhere = house.actor(role), house.actor(role, missing)
         for route in walk.routes():
-            if "pk" in route.names and "/webhooks/" not in route.path:
+            if "pk" in route.names and kind_of(route) in SHARED and not route.path.startswith(ELSEWHERE):
                 theirs, none = ask(actor, route), ask(nowhere, route)
                 assert theirs.status_code == none.status_code, route
                 assert without_moving_parts(theirs) == without_moving_parts(none), route
 
 
+#: Pages of accounts, and of links, which show whoever has one what it is to.
+ELSEWHERE = ("/accounts/", "/shared/")
+#: What is never one's own alone.
+SHARED = ("images", "studies", "patients", "archives", "members", "service-accounts", "invitations")
+
+
 def missing(route: walk.Route) -> dict[str, Any]:
-    return {"pk": 999_999 if kind_of(route) in ("members", "service-accounts") else uuid4()}
+    return {"pk": 999_999 if kind_of(route) in ("members", "service-accounts", "invitations") else uuid4()}
 
 
 def without_moving_parts(answer: Any) -> bytes:

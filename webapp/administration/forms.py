@@ -30,6 +30,7 @@ class SettingsForm(forms.ModelForm):
             "night_start": "Bulk images are read from",
             "night_end": "Bulk images are read until",
             "share": "Share of each batch",
+            "label_outside_training": "Label images of other ages and views",
         }
         help_texts = {
             "operating_point": "The threshold from which an image is called pneumonia. Another one counts for results "
@@ -37,6 +38,7 @@ class SettingsForm(forms.ModelForm):
             "retention_days": "Older ones are deleted with their results. Empty to keep them.",
             "daily_images": "Empty for no limit.",
             "night_end": "",
+            "label_outside_training": "The model did not learn from these. Their labels are never called reliable.",
             "share": "Beside other departments' bulk images, which have 1 unless they say otherwise.",
         }
         widgets = {
@@ -45,8 +47,8 @@ class SettingsForm(forms.ModelForm):
         }
 
     field_order = (
-        "name", "operating_point", "share", "night_start", "night_end", "retention_days", "daily_images",
-        "daily_gigabytes",
+        "name", "operating_point", "label_outside_training", "share", "night_start", "night_end", "retention_days",
+        "daily_images", "daily_gigabytes",
     )  # fmt: skip
 
     def __init__(self, data: Any = None, *, instance: Department, offered: Sequence[str]) -> None:

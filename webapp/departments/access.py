@@ -21,7 +21,7 @@ def visible_department(
         Http404: there is none, or the client is no member.
         Refused: ``not_allowed`` where the client is a member, and may do no more.
     """
-    department = _one(permissions.visible_departments(identity), slug=slug)
+    department: Department = _one(permissions.visible_departments(identity), slug=slug)
     if not may(identity, department):
         raise Refused("not_allowed", "You are a member of this department, but your role does not allow more.")
     return department
@@ -62,8 +62,9 @@ def invitation(identity: Identity, slug: str, pk: int) -> Invitation:
 
 def _membership(identity: Identity, slug: str, pk: int, may: permissions.OfDepartment, *, service: bool) -> Membership:
     department = visible_department(identity, slug, may)
-    members = department.memberships.select_related("user", "department")
-    return _one(members, pk=pk, service=service)
+    rows = department.memberships.select_related("user", "department")
+    found: Membership = _one(rows, pk=pk, service=service)
+    return found
 
 
 def _one(rows: "QuerySet[Any]", **named: Any) -> Any:

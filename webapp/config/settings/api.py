@@ -43,6 +43,7 @@ SPECTACULAR_SETTINGS = {
         "webapp.http.schema.describe_texts",
     ],
     "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "webapp.departments.models.Role",
         "ImageStatusEnum": "webapp.studies.choices.Status",
         "StudyStatusEnum": "webapp.studies.progress.STATUSES",
         "ViewEnum": "webapp.studies.choices.View",
