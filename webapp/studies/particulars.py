@@ -1,4 +1,4 @@
-"""What is told of an image besides its file: by the form that it came with, or by a manifest."""
+"""What an upload says of an image besides its file: in the form's fields, or in a manifest."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -9,11 +9,11 @@ OLDEST = 130
 
 @dataclass(frozen=True)
 class Particulars:
-    """What is told of one image.
+    """The description of one image.
 
     Attributes:
-        patient: their identifier; empty where it is not told, as everything here.
-        age: in years; None where it is not told.
+        patient: their identifier; empty where it is not given, as everything here.
+        age: in years; None where it is not given.
         sex: one of :class:`webapp.studies.choices.Sex`. It belongs to the patient.
         view: one of :class:`webapp.studies.choices.View`.
         comment: in the sender's words.
@@ -26,7 +26,7 @@ class Particulars:
     comment: str = ""
 
     def over(self, other: "Particulars") -> "Particulars":
-        """These, and the other's where one is not told."""
+        """These, and the other's where one is not given."""
         return Particulars(
             self.patient or other.patient,
             other.age if self.age is None else self.age,
@@ -36,7 +36,7 @@ class Particulars:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """What is told, and nothing of the rest."""
+        """What is given, and nothing of the rest."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
     @classmethod

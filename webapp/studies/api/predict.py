@@ -48,8 +48,8 @@ class Predict(APIView):
         identity = identities.ensure(identities.identify(request))
         content, given = _content(request)
         department = permissions.department_for(identity, given.pop("department", None))
-        told = {"age": given["age"], "view": given["view"] or ""}
-        make = partial(uploads.create_image, identity, content, filename="predict", department=department, **told)
+        described = {"age": given["age"], "view": given["view"] or ""}
+        make = partial(uploads.create_image, identity, content, filename="predict", department=department, **described)
         image = once(request, identity, {"file": content, **given}, make)
         held = hold(
             request,

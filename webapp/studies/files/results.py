@@ -63,8 +63,8 @@ def _keys(study: Study) -> list[tuple[UUID, bool]]:
 
 
 def _row(row: Image | Archive, absolute: Callable[[str], str], verdicts: bool) -> Row:
-    told = _archive(row) if isinstance(row, Archive) else _image(row, absolute, verdicts)
-    return {name: told.get(name) for name in FIELDS}
+    found = _archive(row) if isinstance(row, Archive) else _image(row, absolute, verdicts)
+    return {name: found.get(name) for name in FIELDS}
 
 
 def _image(image: Image, absolute: Callable[[str], str], verdicts: bool) -> Row:

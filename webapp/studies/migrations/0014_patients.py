@@ -14,14 +14,14 @@ class Migration(migrations.Migration):
             name="particulars",
             field=models.JSONField(
                 blank=True,
-                help_text="what is told of its images, by their place in it, until it is unpacked",
+                help_text="descriptions of its images, by their place in it, until it is unpacked",
                 null=True,
             ),
         ),
         migrations.AddField(
             model_name="image",
             name="age_years",
-            field=models.FloatField(blank=True, help_text="the patient's, as whoever sent it told", null=True),
+            field=models.FloatField(blank=True, help_text="the patient's, as whoever sent it gave it", null=True),
         ),
         migrations.AddField(
             model_name="image",

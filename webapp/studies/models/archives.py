@@ -53,7 +53,7 @@ class Archive(RequestIdMixin):
     claimed_at = models.DateTimeField(null=True, blank=True)
     claimed_by = models.CharField(max_length=255, blank=True, default="", db_default="", help_text="that run's worker")
     particulars = models.JSONField(
-        null=True, blank=True, help_text="what is told of its images, by their place in it, until it is unpacked"
+        null=True, blank=True, help_text="descriptions of its images, by their place in it, until it is unpacked"
     )
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)

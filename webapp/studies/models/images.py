@@ -30,8 +30,8 @@ class Image(Sent, RequestIdMixin):
     archive = models.ForeignKey(Archive, models.SET_NULL, null=True, blank=True, related_name="images")
     archive_index = models.PositiveIntegerField(null=True, blank=True)
 
-    # Null where nothing is told: such a column is added without writing a million rows anew.
-    age_years = models.FloatField(null=True, blank=True, help_text="the patient's, as whoever sent it told")
+    # Null where it is not given: such a column is added without writing a million rows anew.
+    age_years = models.FloatField(null=True, blank=True, help_text="the patient's, as whoever sent it gave it")
     view = models.CharField(max_length=10, choices=View, null=True, blank=True)  # noqa: DJ001
     comment = models.CharField(max_length=500, null=True, blank=True)  # noqa: DJ001
 
@@ -107,7 +107,7 @@ class Image(Sent, RequestIdMixin):
 
     @property
     def age(self) -> float | None:
-        """The patient's age in years when it was sent: as it was told, or by their date of birth."""
+        """The patient's age in years when it was sent: as it was given, or by their date of birth."""
         if self.age_years is not None or self.patient is None:
             return self.age_years
         return self.patient.age_on(timezone.localdate(self.created_at))

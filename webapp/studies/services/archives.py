@@ -18,7 +18,7 @@ from webapp.studies.choices import Status
 from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import patients, told
+from webapp.studies.services import descriptions, patients
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.storing import study_image
 from webapp.studies.transactions import atomically
@@ -124,14 +124,14 @@ def _image(archive: Archive, unzipped: zips.Archive, entry: zips.Entry) -> Image
         content, refused = _content(unzipped, entry)
     pk = uuid5(archive.pk, str(entry.index))
     image = study_image(archive.study, content, entry.filename, refused, archive.uploaded_by, pk=pk)
-    told.describe(image, _told(archive, entry.index))
+    descriptions.describe(image, _described(archive, entry.index))
     image.size = entry.size
     image.archive, image.archive_index = archive, entry.index
     return image
 
 
-def _told(archive: Archive, index: int | None) -> Particulars:
-    """What is told of an image of a ZIP."""
+def _described(archive: Archive, index: int | None) -> Particulars:
+    """What the upload says of an image of a ZIP."""
     return Particulars.from_json((archive.particulars or {}).get(str(index)))
 
 
@@ -180,7 +180,7 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
     )
     if not held:
         return False
-    identifiers = [_told(archive, image.archive_index).patient for image in images]
+    identifiers = [_described(archive, image.archive_index).patient for image in images]
     people = patients.named(study, {identifier: "" for identifier in identifiers if identifier})
     for image, identifier in zip(images, identifiers, strict=True):
         image.patient = people.get(identifier, archive.study.patient)

@@ -120,7 +120,7 @@ def named(owner: Owned, people: Mapping[str, str]) -> dict[str, Patient]:
 
     Args:
         owner: a row with the same owner.
-        people: identifiers as they are stored, each with the patient's sex where it is told. It is kept where it was
+        people: identifiers as they are stored, each with the patient's sex where it is given. It is kept where it was
             not known before.
     """
     found = _existing(owner, people)

@@ -25,7 +25,7 @@ from webapp.studies.files import names, signatures
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import idempotency, limits, patients, storing, told
+from webapp.studies.services import descriptions, idempotency, limits, patients, storing
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.contents import look_into
 from webapp.studies.transactions import atomically
@@ -58,7 +58,7 @@ def create_image(
     """
     signatures.check_image(file)
     image = Image(**_sender(identity, department), **storing.fields(filename, file.size, priority))
-    told.describe(image, Particulars(age=age, view=view, comment=names.clean(comment)[:500]))
+    descriptions.describe(image, Particulars(age=age, view=view, comment=names.clean(comment)[:500]))
     with limits.of_day(identity, department, 1, file.size), storing.removed_on_refusal([image]):
         storing.store(image, file)
         _keep_image(identity, image, patient, key)
@@ -131,12 +131,12 @@ def add_to_study(
 
 @dataclass
 class _Stored:
-    """Rows of a study, not yet saved, whose files are stored, and what is told of them."""
+    """Rows of a study, not yet saved, whose files are stored, and their descriptions."""
 
-    about: told.Told
+    about: descriptions.Descriptions
     images: list[Image] = field(default_factory=list)
     archives: list[Archive] = field(default_factory=list)
-    #: The patient's identifier of each image of which one is told.
+    #: The patient's identifier of each image that has one.
     patients: dict[UUID, str] = field(default_factory=dict)
 
 
@@ -147,7 +147,7 @@ def _stored(
     """Store the files of a study within the limits. The block saves their rows."""
     contents = look_into(files)
     sent, study.skipped = contents.sent, contents.skipped
-    stored = _Stored(told.of_study(contents, common))
+    stored = _Stored(descriptions.of_study(contents, common))
     size = sum(one.size for one in sent)
     files_sent = sum(one.count for one in sent)
     limits.check_study(study, files_sent, size)
@@ -157,7 +157,7 @@ def _stored(
             for number, one in enumerate(sent):
                 if one.entries is None:
                     image = storing.study_image(study, one.file, str(one.file.name), one.refused, uploaded_by)
-                    told.describe(image, stored.about.of(number))
+                    descriptions.describe(image, stored.about.of(number))
                     stored.patients[image.pk] = stored.about.of(number).patient
                     stored.images.append(image)
                 else:
@@ -185,7 +185,7 @@ def _keep_more(by: Identity, study: Study, stored: _Stored, key: IdempotencyKey 
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
     people = patients.named(study, stored.about.people())
     if stored.about.report:
-        study.manifest = told.joined(current.manifest, stored.about.report_with(people))
+        study.manifest = descriptions.joined(current.manifest, stored.about.report_with(people))
         study.save(update_fields=["manifest"])
     _keep_files(study, stored, people, key)
     record(by, Action.CHANGE, study, images=len(stored.images), archives=len(stored.archives))

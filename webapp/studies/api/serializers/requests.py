@@ -119,7 +119,7 @@ class PredictSerializer(serializers.Serializer):
 
 
 class PatientFieldsSerializer(serializers.ModelSerializer):
-    """What can be told of a patient. A field that is not known is an error: one that is misspelt would be dropped."""
+    """What can be known of a patient. A field that is not known is an error: one that is misspelt would be dropped."""
 
     class Meta:
         model = Patient

@@ -1,4 +1,4 @@
-"""What is told of the images of a study: by the form that they came with, and by manifests."""
+"""What an upload says of each image of a study: in the form's fields, and in manifests."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,8 @@ Place = tuple[int, int | None]
 
 
 @dataclass
-class Told:
-    """What is told of the images of a study.
+class Descriptions:
+    """What an upload says of the images of a study.
 
     Attributes:
         common: of all of them.
@@ -36,12 +36,12 @@ class Told:
         return self.each.get((number, index), self.common)
 
     def of_zip(self, number: int, indexes: Sequence[int]) -> dict[str, Any] | None:
-        """What is told of a ZIP's images, as :attr:`webapp.studies.models.Archive.particulars` has it."""
-        told = {str(index): self.of(number, index).as_json() for index in indexes}
-        return {index: one for index, one in told.items() if one} or None
+        """What it says of a ZIP's images, as :attr:`webapp.studies.models.Archive.particulars` has it."""
+        found = {str(index): self.of(number, index).as_json() for index in indexes}
+        return {index: one for index, one in found.items() if one} or None
 
     def people(self) -> dict[str, str]:
-        """The patients that are named, each with the sex that is told first."""
+        """The patients that are named, each with the first sex that is given."""
         people: dict[str, str] = {}
         for one in self.each.values():
             if one.patient:
@@ -49,7 +49,7 @@ class Told:
         return people
 
     def report_with(self, patients: dict[str, Patient]) -> dict[str, Any] | None:
-        """The report, and which patients are known with another sex than a row tells. What was known stays."""
+        """The report, and which patients are known with another sex than a row gives. What was known stays."""
         rows = (one for one in self.each.values() if one.patient and one.sex)
         differ = sorted({one.patient for one in rows if one.sex != patients[one.patient].sex})
         if not (differ and self.report):
@@ -59,20 +59,20 @@ class Told:
         return {**self.report, "warnings": [*self.report["warnings"], warning]}
 
 
-def describe(image: Image, told: Particulars) -> None:
-    """Give an image what is told of it, but for the patient, who is a row of their own."""
-    image.age_years, image.view, image.comment = told.age, told.view or None, told.comment or None
+def describe(image: Image, given: Particulars) -> None:
+    """Give an image its description, but for the patient, who is a row of their own."""
+    image.age_years, image.view, image.comment = given.age, given.view or None, given.comment or None
 
 
-def of_study(contents: Contents, common: Particulars) -> Told:
-    """What is told of each image that was sent; a ZIP's own manifest goes before those that were sent beside it."""
+def of_study(contents: Contents, common: Particulars) -> Descriptions:
+    """What is said of each image that was sent; a ZIP's own manifest goes before those that were sent beside it."""
     scopes = [(one.manifest, {number}) for number, one in enumerate(contents.sent) if one.manifest]
     scopes += [(manifest, set(range(len(contents.sent)))) for manifest in contents.manifests]
-    told = Told(common)
+    found = Descriptions(common)
     if not scopes:
-        return told
+        return found
     paths = dict(_paths(contents))
-    told.report = report = empty_report()
+    found.report = report = empty_report()
     for manifest, numbers in scopes:
         if isinstance(manifest.read, Refused):
             error = {"filename": manifest.filename, "code": manifest.read.code, "detail": manifest.read.detail}
@@ -81,14 +81,14 @@ def of_study(contents: Contents, common: Particulars) -> Told:
         files = {place: path for place, path in paths.items() if place[0] in numbers}
         rows, without_file, doubts = _match(manifest.read, _Files(files, manifest))
         for place, row in rows.items():
-            told.each.setdefault(place, row.over(common))
+            found.each.setdefault(place, row.over(common))
         report["rows"] += len(manifest.read.rows)
         _add(report["rows_without_file"], without_file)
         doubts = manifest.read.warnings + doubts
         report["warnings"] += [{"filename": manifest.filename, **doubt} for doubt in doubts]
-    report["files"] = len(told.each)
-    _add(report["files_without_row"], ["/".join(path) for place, path in paths.items() if place not in told.each])
-    return told
+    report["files"] = len(found.each)
+    _add(report["files_without_row"], ["/".join(path) for place, path in paths.items() if place not in found.each])
+    return found
 
 
 def empty_report() -> dict[str, Any]:
