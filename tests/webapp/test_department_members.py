@@ -363,3 +363,20 @@ def test_a_reader_sees_who_is_there_and_changes_nothing(people, department):
     assert "Leave" in page
     nobody = signed_in(people["colleague"]).get("/departments/").content.decode()
     assert "You are a member of no department." in nobody
+
+
+def test_who_is_invited_becomes_a_member_with_that_role(manager, department, people, problem):
+    made = send(manager, "post", f"{ALPHA}invitations/", email="colleague@example.org", role="uploader").json()
+    [listed] = manager.get(f"{ALPHA}invitations/").json()
+    assert (listed["email"], listed["role"]) == ("colleague@example.org", "uploader")
+    assert "link" not in listed
+    invited = signed_in(people["colleague"])
+    assert "Alpha, as uploader" in invited.get(made["link"]).content.decode()
+    assert invited.post(made["link"]).status_code == 302
+    assert member(department, "colleague").role == "uploader"
+    assert manager.get(f"{ALPHA}invitations/").json() == []
+    page = manager.post("/departments/alpha/invitations/", {"role": "reader"}).content.decode()
+    assert "it is not shown again" in page
+    [open_one] = manager.get(f"{ALPHA}invitations/").json()
+    assert manager.delete(f"{ALPHA}invitations/{open_one['id']}/").status_code == 204
+    problem(manager.delete(f"{ALPHA}invitations/{open_one['id']}/"), 404, "not_found")

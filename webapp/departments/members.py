@@ -3,6 +3,7 @@
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
 from django.utils.text import slugify
 
 from webapp.accounts import invitations, tokens
@@ -51,7 +52,9 @@ def add_person(by: Identity, department: Department, who: str, role: str) -> Mem
     Raises:
         Refused: ``user_not_found``, ``is_member`` or ``is_service_account``.
     """
-    found = list(User.objects.filter(Q(username=who) | Q(email__iexact=who), is_active=True)[:2]) if who else []
+    # Not by iexact, which keeps to the case of letters in MariaDB, as its collation does.
+    users = User.objects.alias(address=Lower("email")).filter(is_active=True)
+    found = list(users.filter(Q(username=who) | Q(address=who.lower()))[:2]) if who else []
     if len(found) != 1:
         raise Refused("user_not_found", "There is no user with this name or e-mail address, or more than one.")
     if department.memberships.filter(user=found[0]).exists():
