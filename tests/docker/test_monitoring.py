@@ -4,9 +4,11 @@ Prometheus and promtool are taken out of the image that the stack runs.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,13 +100,17 @@ def prometheus(binaries: Path, watched: Service, tmp_path_factory: pytest.TempPa
 
 
 def load(service: Service) -> None:
-    """Single images, a study, and files that are none."""
+    """Single images, a study, files that are none, and the purge, which else comes after an hour."""
     clients.post_many(service, [synthetic.xray_jpeg(seed) for seed in range(12)], clients=4)
     with clients.admin(service) as by:
         clients.wait_final(by, clients.upload(by, synthetic.truncated_jpeg()).json()["url"])
         packed = synthetic.zip_of({f"{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(12)})
         files = [("files", ("study.zip", packed)), ("files", ("notes.jpg", synthetic.text()))]
         clients.wait_final(by, by.post("/api/v1/studies/", files=files).json()["url"])
+    subprocess.run(
+        [sys.executable, "manage.py", "purge"], cwd=ROOT, env={**os.environ, "DATA_DIR": str(service.data_dir)},
+        check=True, capture_output=True,
+    )  # fmt: skip
 
 
 def ask(prometheus: httpx.Client, expression: str) -> list[dict]:
