@@ -1,5 +1,6 @@
 """What people do with their accounts is in the audit's record, and no password or code is."""
 
+import json
 from typing import Any
 
 import pytest
@@ -42,7 +43,8 @@ def test_registering_by_an_invitation(client: Client, user: User, make_departmen
     _, link = invitations.invite(by, department_id=department.pk, role="reader")
     client.get(link.removeprefix("http://127.0.0.1:8000"))
     client.post("/accounts/signup/", {"email": "eve@a.example", "password1": PASSWORD, "password2": PASSWORD})
-    eve = [("role_change", "eve", '{"role": "reader"}'), ("register", "eve", ""), ("sign_in", "eve", "")]
+    joined = json.dumps({"person": User.objects.get(email="eve@a.example").pk, "role": "reader"})
+    eve = [("role_change", "eve", joined), ("register", "eve", ""), ("sign_in", "eve", "")]
     assert recorded() == [("invite", "ada", ""), *eve]
     assert "eve@a.example" not in str(list(Entry.objects.values()))
 
