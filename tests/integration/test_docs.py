@@ -46,6 +46,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_commands_are_answered_as_docs_say(service: Service, folder: Path) -> None:
     known = {
         ADDRESS: service.url,
+        "Authorization: Token …": f"Authorization: Token {clients.token(service)}",
         '"username": "kim", "password": "…"': f'"username": "admin", "password": "{service.admin_password}"',
     }
     ran = 0

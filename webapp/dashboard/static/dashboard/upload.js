@@ -233,7 +233,7 @@ async function follow(job, row) {
 // The age stays for the next image, until the tab is closed.
 try {
   age.value ||= window.sessionStorage.getItem("age") ?? "";
-  age.addEventListener("change", () => window.sessionStorage.setItem("age", age.value));
+  age.addEventListener("input", () => window.sessionStorage.setItem("age", age.value));
 } catch {
   // The browser keeps nothing: then it is asked for again.
 }
