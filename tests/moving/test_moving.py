@@ -126,12 +126,12 @@ def test_a_service_that_runs_or_is_the_target_itself_is_refused(clinic: Place, e
     shutil.rmtree(clinic.data_dir / "run")
 
 
-def test_a_file_that_is_not_what_was_uploaded_stops_it(clinic: Place, empty: Place, tmp_path: Path) -> None:
+def test_a_file_that_is_not_what_was_uploaded_is_named(clinic: Place, empty: Place, tmp_path: Path) -> None:
     copy = Place(tmp_path / "copy")
     shutil.copytree(clinic.data_dir, copy.data_dir)
     named = json.loads(next(line for line in copy.tells()["studies.image"] if '"succeeded"' in line))["file"]
     (copy.data_dir / "media" / named).write_bytes(b"something else")
-    assert named in empty.refuses("migrate_data", str(copy.data_dir))
+    assert f"1 are not what was stored once: {named}" in empty.manage("migrate_data", str(copy.data_dir))
 
 
 def test_a_backup_is_restored_as_it_was(clinic: Place, was: dict, empty: Place, tmp_path: Path) -> None:
@@ -179,7 +179,9 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, e
 @pytest.mark.parametrize("kind", ["uploads", "inputs"])
 def test_a_damaged_file_is_named_and_keeps_nothing_back(clinic: Place, empty: Place, tmp_path: Path, kind: str) -> None:
     own = Place(shutil.copytree(clinic.data_dir, tmp_path / "own"))
-    victim = next(path for path in sorted((own.data_dir / "media" / kind).rglob("*")) if path.is_file())
+    table, field = {"uploads": ("image", "file"), "inputs": ("reading", "input")}[kind]
+    rows = own.tells()[f"studies.{table}"]
+    victim = own.data_dir / "media" / json.loads(next(row for row in rows if '"succeeded"' in row))[field]
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
     victim.write_bytes(content)

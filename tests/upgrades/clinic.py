@@ -17,7 +17,7 @@ from django.db import DatabaseError, connection, connections, models, transactio
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 #: The tables that are compared: what a release keeps, and not what is only true while it runs.
 APPS = ("auth", "studies", "reviews")
-RELEASE = "0005_finished_by_status"
+RELEASE, REVIEWS = "0005_finished_by_status", "0002_radiologists"
 #: What every installation makes by itself.
 MADE_BY_MIGRATIONS = ("auth.permission", "auth.group", "auth.group_permissions")
 
@@ -29,9 +29,12 @@ def models_at(name: str) -> list[type[models.Model]]:
     from webapp.transfer.rows import all_models, label
 
     loader = MigrationLoader(connection)
-    targets = [key for key in loader.graph.leaf_nodes() if key[0] in ("auth", "contenttypes", "reviews")]
-    # Reviews depend on studies, which may be at an earlier migration.
-    apps = loader.project_state([*targets, ("studies", name)]).apps
+    leaves = loader.graph.leaf_nodes()
+    latest = ("studies", name) in leaves
+    targets = [key for key in leaves if key[0] in ("auth", "contenttypes") or (latest and key[0] == "reviews")]
+    # Later migrations of reviews need later ones of studies.
+    reviews = [] if latest else [("reviews", REVIEWS)]
+    apps = loader.project_state([*targets, *reviews, ("studies", name)]).apps
     order = {label(model): place for place, model in enumerate(all_models())}
     found = [
         model
