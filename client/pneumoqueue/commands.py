@@ -103,7 +103,7 @@ def upload_files(options: argparse.Namespace, report: Report) -> ExitCode:
     report.say(f"{outcome.sent} of {len(everything)} files sent{known}. Study {name}:")
     for study in studies:
         report.say(f"{who.url}/studies/{study}/")
-        print(study)  # noqa: T201  # for scripts
+        print(study)  # for scripts
     return ExitCode.SOME_FAILED if failed else ExitCode.DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,13 +108,16 @@ def first_entry_sha256(file: Found) -> str:
     """The hash of a file in a ZIP, by which its images can be recognised; empty where it cannot be read."""
     try:
         with zipfile.ZipFile(file.path) as archive:
-            entry = next(one for one in archive.infolist() if one.file_size and not one.is_dir())
+            entry = next((one for one in archive.infolist() if one.file_size and not one.is_dir()), None)
+            if entry is None:
+                return ""
             digest = hashlib.sha256()
             with archive.open(entry) as stream:
                 while chunk := stream.read(CHUNK):
                     digest.update(chunk)
             return digest.hexdigest()
-    except (OSError, StopIteration, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    # What zipfile raises for a damaged ZIP or entry, one that is cut off, an unknown compression, and a password.
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
         return ""
 
 

@@ -42,7 +42,7 @@ def status(server: Server, pk: str | None, *, as_json: bool) -> None:
     """Show one study or image, or the latest studies."""
     found = job(server, pk)[1] if pk is not None else server.get(STUDIES, page_size=LATEST)["results"]
     if as_json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))  # noqa: T201
+        print(json.dumps(found, ensure_ascii=False, indent=2))
         return
     console = Console(soft_wrap=True, highlight=False)
     if pk is None:
@@ -120,8 +120,8 @@ def delete(server: Server, pk: str, *, sure: bool) -> None:
     if not sure:
         if not sys.stdin.isatty():
             raise UsageError("Nobody can be asked here whether to delete it. Say --yes.")
-        print(f"Delete {what} for good, with its files and results? [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"Delete {what} for good, with its files and results? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise ClientError("Nothing was deleted.")
     server.delete(path)
-    print(f"Deleted {what}.", file=sys.stderr)  # noqa: T201
+    print(f"Deleted {what}.", file=sys.stderr)
