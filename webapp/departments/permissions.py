@@ -109,9 +109,7 @@ def may_manage(identity: Identity, department: Department) -> bool:
 
 
 def managed_departments(identity: Identity) -> "QuerySet[Department]":
-    """The departments whose audit, failures and notifications an identity sees and changes: those that they manage; of
-    administrators, all.
-    """
+    """The departments whose audit, failures and notifications are an identity's; of administrators, all."""
     if is_administrator(identity.user):
         return Department.objects.all()
     mine = roles(identity.user) if identity.user else {}
