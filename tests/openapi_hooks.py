@@ -1,6 +1,7 @@
 """What schemathesis cannot make of a description: pictures, cursors, and URLs of webhooks; see schemathesis.toml."""
 
 import base64
+from datetime import date
 from urllib.parse import urlencode
 
 import schemathesis
@@ -18,6 +19,8 @@ def _cursor(moment: str, row: str, backwards: bool) -> str:
 
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(PICTURES), aliases=["image/png"])
 schemathesis.openapi.format("image-base64", st.sampled_from([base64.b64encode(one).decode() for one in PICTURES]))
+# A date of birth; other dates are filters, of which any will do.
+schemathesis.openapi.format("date", st.dates(date(1900, 1, 1), date(2025, 12, 31)).map(str))
 # Nobody listens there, and the service under test may send there.
 schemathesis.openapi.format("webhook-url", st.integers(0, 99).map(lambda number: f"https://127.0.0.1:9/{number}"))
 schemathesis.openapi.format(

@@ -11,9 +11,12 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, 
 from tests import synthetic
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, or one that Playwright has installed."""
+    """The system's Chromium, or one that Playwright has installed.
+
+    It ends with its module: while Playwright runs, its event loop keeps Django's own from being used in this thread.
+    """
     expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         try:

@@ -23,6 +23,7 @@ from webapp.accounts.stages import must_verify
 from webapp.accounts.throttles import LoginThrottle
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.http.parsers import JSON_OR_FORM
 from webapp.refusals import Refused
 
 
@@ -30,6 +31,7 @@ class TokenView(APIView):
     """API tokens of users, and the end of guests' tokens."""
 
     throttle_classes = (LoginThrottle,)
+    parser_classes = JSON_OR_FORM
 
     def get_authenticators(self) -> list[Any]:
         # Who asks for a token has none, or one that is no longer valid.

@@ -11,10 +11,10 @@ from rest_framework.exceptions import ValidationError
 from webapp.accounts import identity as identities
 from webapp.departments import permissions
 from webapp.http import problems
+from webapp.http.serializers import StrictSerializer
 from webapp.refusals import Refused
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api.serializers import ImageChangesSerializer, StudyChangesSerializer
-from webapp.studies.api.serializers.requests import ChangesSerializer
 from webapp.studies.choices import Priority
 from webapp.studies.models import Image, Study
 from webapp.studies.services import changing, retrying
@@ -57,7 +57,7 @@ def study_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _edit(request, _study(request, pk), StudyChangesSerializer)
 
 
-def _edit(request: HttpRequest, row: Image | Study, serializer: type[ChangesSerializer]) -> HttpResponse:
+def _edit(request: HttpRequest, row: Image | Study, serializer: type[StrictSerializer]) -> HttpResponse:
     context: dict[str, object] = {"row": row, "is_study": isinstance(row, Study), "priorities": Priority.choices}
     if request.method == "POST":
         names: list[str] = list(serializer().get_fields())

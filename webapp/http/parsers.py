@@ -30,5 +30,9 @@ class JSONParser(parsers.BaseParser):
         return data
 
 
+#: For views that have taken forms since the first release.
+JSON_OR_FORM = (JSONParser, parsers.FormParser, parsers.MultiPartParser)
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")

@@ -88,14 +88,6 @@ def describe_operations(result: dict[str, Any], request: Any = None, **_: Any) -
     return result
 
 
-def describe_changes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Another one: what is sent to change something has the fields that can be changed, and no others."""
-    for name, schema in result["components"]["schemas"].items():
-        if name.startswith("Patched"):
-            schema["additionalProperties"] = False
-    return result
-
-
 def _let_guests_in(operation: dict[str, Any]) -> None:
     """Where nobody has to sign in, a guest may send a token. It is a way to say who one is, not a parameter."""
     if "parameters" in operation:

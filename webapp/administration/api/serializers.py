@@ -8,9 +8,10 @@ from webapp.accounts.models import Invitation, Token
 from webapp.departments import permissions
 from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Membership, Role
+from webapp.http.serializers import StrictSerializer
 
 
-class DepartmentSettingsSerializer(serializers.ModelSerializer):
+class DepartmentSettingsSerializer(StrictSerializer, serializers.ModelSerializer):
     """What a manager may change."""
 
     class Meta:
@@ -34,7 +35,7 @@ class DepartmentSerializer(serializers.ModelSerializer):
         return permissions.roles(self.context["request"].user).get(department.pk)
 
 
-class NewDepartmentSerializer(serializers.Serializer):
+class NewDepartmentSerializer(StrictSerializer):
     name = serializers.CharField(max_length=200)
     slug = serializers.SlugField(max_length=50, help_text="its short name, in addresses and in uploads")
 
@@ -50,12 +51,12 @@ class MemberSerializer(serializers.ModelSerializer):
         fields = ("id", "username", "name", "role")
 
 
-class NewMemberSerializer(serializers.Serializer):
+class NewMemberSerializer(StrictSerializer):
     who = serializers.CharField(max_length=254, help_text="a user name or an e-mail address")
     role = serializers.ChoiceField(choices=Role.choices, default=Role.READER)
 
 
-class RoleSerializer(serializers.Serializer):
+class RoleSerializer(StrictSerializer):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
@@ -67,7 +68,7 @@ class InvitationSerializer(serializers.ModelSerializer):
         fields = ("id", "email", "role", "created_at", "expires_at")
 
 
-class NewInvitationSerializer(serializers.Serializer):
+class NewInvitationSerializer(StrictSerializer):
     email = serializers.EmailField(allow_blank=True, default="", help_text="empty for a link that you pass on yourself")
     role = serializers.ChoiceField(choices=Role.choices, default=Role.READER)
 
@@ -90,7 +91,7 @@ class ServiceAccountSerializer(serializers.ModelSerializer):
         fields = ("id", "username", "name", "role")
 
 
-class NewServiceAccountSerializer(serializers.Serializer):
+class NewServiceAccountSerializer(StrictSerializer):
     name = serializers.CharField(max_length=80, help_text="what it is for")
     role: Any = serializers.ChoiceField(choices=[Role.UPLOADER.value, Role.READER.value], default=Role.UPLOADER.value)
 
@@ -103,7 +104,7 @@ class ServiceTokenSerializer(serializers.ModelSerializer):
         fields = ("id", "name", "created_at", "expires_at")
 
 
-class NewServiceTokenSerializer(serializers.Serializer):
+class NewServiceTokenSerializer(StrictSerializer):
     name = serializers.CharField(max_length=100, default="", allow_blank=True, help_text="what it is for")
 
 

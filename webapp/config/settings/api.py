@@ -9,11 +9,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": [
-        "webapp.http.parsers.JSONParser",
-        "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",
-    ],
+    "DEFAULT_PARSER_CLASSES": ["webapp.http.parsers.JSONParser"],
     "DEFAULT_METADATA_CLASS": "webapp.http.metadata.Metadata",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "webapp.http.negotiation.AnyAccept",
     "DEFAULT_PAGINATION_CLASS": "webapp.http.pagination.CursorPages",
@@ -39,7 +35,6 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "webapp.http.schema.describe_operations",
-        "webapp.http.schema.describe_changes",
         "webapp.http.schema.describe_texts",
     ],
     "ENUM_NAME_OVERRIDES": {

@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from webapp.http.serializers import TypedSerializer
 from webapp.notifications.models import Event, Webhook
 
 #: As :mod:`webapp.notifications.addresses` has them, which also looks at the network.
@@ -14,7 +15,7 @@ class URLField(serializers.CharField):
     """A URL that :mod:`webapp.notifications.addresses` checks."""
 
 
-class WebhookSerializer(serializers.ModelSerializer):
+class WebhookSerializer(TypedSerializer, serializers.ModelSerializer):
     url = URLField(max_length=500)
     events = serializers.ListField(
         child=serializers.ChoiceField(choices=Event.choices), required=False, help_text="by default `study.finished`"

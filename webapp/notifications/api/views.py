@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.identity import identify
+from webapp.http.parsers import JSON_OR_FORM
 from webapp.notifications import services
 from webapp.notifications.api.serializers import NewWebhookSerializer, SentEventSerializer, WebhookSerializer
 from webapp.notifications.models import Webhook
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class Webhooks(ListAPIView):
     """Your webhooks."""
 
+    parser_classes = JSON_OR_FORM
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
     serializer_class = WebhookSerializer

@@ -2,10 +2,11 @@
 
 from rest_framework import serializers
 
+from webapp.http.serializers import TypedSerializer
 from webapp.reviews.models import Review
 
 
-class ReviewSerializer(serializers.ModelSerializer):
+class ReviewSerializer(TypedSerializer, serializers.ModelSerializer):
     reviewer = serializers.CharField(source="reviewer.username", read_only=True, default="")
 
     class Meta:

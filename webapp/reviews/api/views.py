@@ -14,6 +14,7 @@ from webapp.accounts import identity as identities
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.api import IsAdministrator
+from webapp.http.parsers import JSON_OR_FORM
 from webapp.reviews import export, services
 from webapp.reviews.api.serializers import ReviewSerializer
 from webapp.reviews.models import Review
@@ -28,6 +29,7 @@ def _image(request: Request, pk: UUID) -> Image:
 class Reviews(APIView):
     """What readers say of an image."""
 
+    parser_classes = JSON_OR_FORM
     permission_classes = (IsAuthenticated,)
 
     @extend_schema(responses={200: ReviewSerializer(many=True)}, operation_id="image_reviews")

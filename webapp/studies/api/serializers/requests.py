@@ -1,13 +1,13 @@
 """What clients send."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from webapp.http.serializers import StrictSerializer, TypedSerializer
 from webapp.studies.choices import SENT_VIEWS, Priority
 from webapp.studies.models import Patient
 from webapp.studies.particulars import OLDEST
@@ -46,10 +46,10 @@ class AgeField(serializers.FloatField):
 
     default_error_messages = {"invalid": f"An age is a number of years from 0 to {OLDEST}, such as 2.5."}
 
-    def __init__(self) -> None:
+    def __init__(self, *, allow_null: bool = False) -> None:
         super().__init__(
             required=False,
-            allow_null=True,
+            allow_null=allow_null,
             default=None,
             min_value=0,
             max_value=OLDEST,
@@ -58,7 +58,7 @@ class AgeField(serializers.FloatField):
 
     def to_internal_value(self, data: Any) -> float:
         age = super().to_internal_value(data)
-        if not math.isfinite(age):
+        if isinstance(data, bool) or not math.isfinite(age):
             self.fail("invalid")
         return age
 
@@ -66,12 +66,12 @@ class AgeField(serializers.FloatField):
 class ViewField(serializers.ChoiceField):
     """How the X-ray was taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, allow_null: bool = False) -> None:
         super().__init__(
             choices=SENT_VIEWS,
             required=False,
             allow_blank=True,
-            allow_null=True,
+            allow_null=allow_null,
             default=None,
             help_text="how the X-ray was taken",
         )
@@ -86,7 +86,7 @@ class UploadSerializer(FormSerializer):
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     age = AgeField()
     view = ViewField()
-    comment = serializers.CharField(required=False, max_length=500, default=None, allow_blank=True, allow_null=True)
+    comment = serializers.CharField(required=False, max_length=500, default=None, allow_blank=True)
     priority = serializers.ChoiceField(choices=Priority.choices, required=False, default=Priority.INTERACTIVE)
     department = _department()
 
@@ -111,28 +111,19 @@ class ImageField(serializers.CharField):
     """An image as text."""
 
 
-class PredictSerializer(serializers.Serializer):
+class PredictSerializer(TypedSerializer):
     image = ImageField(help_text="a picture in base64, or as a data URL")
-    age = AgeField()
-    view = ViewField()
+    age = AgeField(allow_null=True)
+    view = ViewField(allow_null=True)
     department = _department()
 
 
-class PatientFieldsSerializer(serializers.ModelSerializer):
-    """What can be known of a patient. A field that is not known is an error: one that is misspelt would be dropped."""
+class PatientFieldsSerializer(StrictSerializer, serializers.ModelSerializer):
+    """What can be known of a patient."""
 
     class Meta:
         model = Patient
         fields: tuple[str, ...] = ("identifier", "name", "birth_date", "sex")
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
-        if unknown:
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError(
-                {name: [f"There is no such field; there are {known}."] for name in unknown}
-            )
-        return super().to_internal_value(data)
 
 
 class NewPatientSerializer(PatientFieldsSerializer):
@@ -143,23 +134,13 @@ class NewPatientSerializer(PatientFieldsSerializer):
         validators = ()  # REST Framework would look for the slug among the departments' ids
 
 
-class MergeSerializer(serializers.Serializer):
+class MergeSerializer(StrictSerializer):
     other = serializers.UUIDField(
         help_text="the id of the patient whose studies and images are moved, and who is deleted"
     )
 
 
-class ChangesSerializer(serializers.Serializer):
-    """What is to be changed; what is left out stays. A field that cannot be changed is an error."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping) and (unknown := [str(name) for name in data if name not in self.fields]):
-            known = " and ".join(f"'{name}'" for name in self.fields)
-            raise serializers.ValidationError({name[:50]: [f"Only {known} can be changed."] for name in unknown})
-        return super().to_internal_value(data)
-
-
-class ImageChangesSerializer(ChangesSerializer):
+class ImageChangesSerializer(StrictSerializer):
     patient = serializers.CharField(
         required=False, max_length=128, allow_blank=True, help_text="an identifier; empty for no patient"
     )
@@ -168,7 +149,7 @@ class ImageChangesSerializer(ChangesSerializer):
     )
 
 
-class StudyChangesSerializer(ChangesSerializer):
+class StudyChangesSerializer(StrictSerializer):
     name = serializers.CharField(required=False, max_length=255, allow_blank=True)
     patient = serializers.CharField(
         required=False,

@@ -1,0 +1,37 @@
+"""What a client sends is taken as the API's description has it, or refused."""
+
+import base64
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests import synthetic
+
+pytestmark = pytest.mark.django_db
+PICTURE = base64.b64encode(synthetic.xray_jpeg(size=(160, 120))).decode()
+
+
+@pytest.mark.parametrize(
+    ("url", "sent", "field"),
+    [
+        ("/predict", {"image": PICTURE, "age": False}, "age"),
+        ("/predict", {"image": PICTURE, "department": 0}, "department"),
+        ("/api/v1/patients/", {"identifier": 7}, "identifier"),
+        ("/api/v1/patients/", {"identifier": True}, "identifier"),
+        ("/api/v1/patients/", {"identifier": "7", "name": 1.5}, "name"),
+        ("/api/v1/patients/", {"identifier": "7", "birthdate": "2024-05-04"}, "birthdate"),
+    ],
+)
+def test_a_value_of_another_type_and_an_unknown_field_are_refused(
+    client: Client, url: str, sent: dict[str, Any], field: str
+) -> None:
+    answer = client.post(url, sent, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert list(answer.json()["errors"]) == [field]
+
+
+def test_a_form_is_taken_by_addresses_that_always_took_one(client: Client) -> None:
+    assert client.post("/api/v1/patients/", {"identifier": "7"}).status_code == 415
+    answer = client.post("/api/v1/auth/token/", {"username": "nobody", "password": "wrong"})
+    assert answer.json()["code"] != "unsupported_media_type"

@@ -1,0 +1,44 @@
+"""What serializers of requests share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from rest_framework import serializers
+
+
+class TypedSerializer(serializers.Serializer):
+    """Takes texts only as texts: REST Framework takes the number 7 as well, which may have been the text ``007``."""
+
+    def errors_of(self, data: Mapping[Any, Any]) -> dict[str, list[str]]:
+        texts = {name for name, field in self.fields.items() if isinstance(field, serializers.CharField)}
+        return {
+            name: ["This is a text; please put it into quotation marks."]
+            for name, value in data.items()
+            if name in texts and isinstance(value, int | float)
+        }
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping) and (errors := self.errors_of(data)):
+            raise serializers.ValidationError(errors)
+        return super().to_internal_value(data)
+
+
+class StrictSerializer(TypedSerializer):
+    """Refuses a field that there is not, too: one that is misspelt would be left out without a word."""
+
+    def errors_of(self, data: Mapping[Any, Any]) -> dict[str, list[str]]:
+        known = ", ".join(self.fields)
+        unknown = (str(name)[:50] for name in data if name not in self.fields)
+        return super().errors_of(data) | {name: [f"There is no such field; there are: {known}."] for name in unknown}
+
+
+class StrictSerializerExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Lets the API's description say so."""
+
+    target_class = StrictSerializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # as its docs say
+        return {**schema, "additionalProperties": False} if direction == "request" else schema
