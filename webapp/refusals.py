@@ -5,7 +5,7 @@ class Refused(Exception):
     """A request that the domain refuses.
 
     Attributes:
-        code: for programs, one of the keys of :data:`webapp.http.problems.STATUSES`.
+        code: for programs, one of the keys of :data:`webapp.http.codes.STATUSES`.
         detail: a sentence that a person can act on.
         retry_after: seconds until the same request may be accepted, where time alone helps.
     """

@@ -12,7 +12,7 @@ from functools import cache
 from tests import synthetic
 from tests.fuzz.mutations import LIMITS, mutated
 from tests.zips import DEFLATED, ENCRYPTED, STORED, UTF8, File, build, unicode_path
-from webapp.http.problems import STATUSES
+from webapp.http.codes import STATUSES
 from webapp.refusals import Refused
 from webapp.studies.files import names, signatures, zips
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from webapp.http import bodies, problems
+from webapp.http import bodies, codes, problems
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The rows of the tables of codes in docs/api.md.
@@ -46,12 +46,12 @@ def test_the_code_of_each_refusal_can_be_read_from_the_source():
 
 @pytest.mark.parametrize("code", sorted(refusals()))
 def test_each_refusal_has_a_status_and_is_documented(code):
-    assert 400 <= problems.STATUSES[code] < 500
+    assert 400 <= codes.STATUSES[code] < 500
     assert code in DOCUMENTED, refusals()[code]
 
 
 def test_no_status_is_left_of_a_refusal_that_is_gone():
-    assert set(problems.STATUSES) == set(refusals())
+    assert set(codes.STATUSES) == set(refusals())
 
 
 def test_the_codes_of_other_problems_have_a_status_and_are_documented():
@@ -59,9 +59,9 @@ def test_the_codes_of_other_problems_have_a_status_and_are_documented():
     assert {"storage_unavailable", "not_read_in_time", "internal_error"} <= given
     of_rest_framework = {"method_not_allowed", "not_authenticated", "not_found", "permission_denied"}
     of_the_handler = {"forbidden", "invalid_request", *problems.CODES.values()}
-    others = (given | of_rest_framework | of_the_handler) - set(problems.STATUSES)
-    assert others == set(problems.OTHER_STATUSES)
-    assert set(problems.OTHER_STATUSES) <= DOCUMENTED
+    others = (given | of_rest_framework | of_the_handler) - set(codes.STATUSES)
+    assert others == set(codes.OTHER_STATUSES)
+    assert set(codes.OTHER_STATUSES) <= DOCUMENTED
 
 
 def test_the_codes_with_which_images_fail_are_listed_and_documented():
@@ -71,7 +71,7 @@ def test_the_codes_with_which_images_fail_are_listed_and_documented():
         if isinstance(call.args[0], ast.Constant) and not place.startswith("ml/pictures/dicom.py")
     }
     assert {"encoding_not_supported", "out_of_memory"} <= raised
-    assert raised <= set(problems.FAILURES)
-    assert set(problems.FAILURES) <= DOCUMENTED
+    assert raised <= set(codes.FAILURES)
+    assert set(codes.FAILURES) <= DOCUMENTED
     failed = [line for line in LINES if line.startswith("| `") and "failed" in line.split("|")[2]]
-    assert {code.strip(" `") for line in failed for code in line.split("|")[1].split(",")} <= set(problems.FAILURES)
+    assert {code.strip(" `") for line in failed for code in line.split("|")[1].split(",")} <= set(codes.FAILURES)

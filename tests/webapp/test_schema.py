@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from webapp.http import problems
+from webapp.http import codes
 from webapp.http.schema import EXAMPLES, TAGS
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def test_who_may_ask_is_told_for_each_operation(schema, operations):
 
 def test_every_code_is_in_the_description_of_problems(schema):
     told = schema["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
-    assert sorted({*problems.STATUSES, *problems.OTHER_STATUSES, *problems.FAILURES}) == told
+    assert sorted({*codes.STATUSES, *codes.OTHER_STATUSES, *codes.FAILURES}) == told
 
 
 def test_the_failures_of_an_operation_are_problem_documents_with_their_codes(schema, operations):

@@ -20,6 +20,7 @@ from webapp.dashboard.identity import viewer
 from webapp.departments import permissions
 from webapp.departments.models import Department
 from webapp.http import problems
+from webapp.http.codes import STATUSES
 from webapp.http.pagination import read_page
 from webapp.refusals import Refused
 from webapp.searches import services as searches
@@ -77,7 +78,7 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
         page = read_page(found, ordering, PAGE, cursor)
         audit.record(identity, Action.LIST, rows.model)
     except Refused as refused:
-        context |= {"error": refused.detail, "status": problems.STATUSES[refused.code]}
+        context |= {"error": refused.detail, "status": STATUSES[refused.code]}
     else:
         places = {"next": page.next, "previous": page.previous}
         links = {

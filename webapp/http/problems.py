@@ -13,6 +13,7 @@ from django.shortcuts import render
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
+from webapp.http.codes import STATUSES
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 
@@ -31,103 +32,6 @@ CSRF_DETAIL = (
     "This page is out of date, or its cookies are missing: you may have signed in or out since it was opened. Nothing "
     "was changed. Please reload the page and try again."
 )
-#: The HTTP status of each code that the domain refuses with.
-STATUSES = {
-    "already_finished": 409,
-    "archive_corrupt": 400,
-    "archive_empty": 400,
-    "archive_encrypted": 400,
-    "archive_method_not_supported": 415,
-    "archive_not_here": 415,
-    "archive_not_supported": 415,
-    "archive_split": 400,
-    "archive_too_large": 413,
-    "authentication_failed": 401,
-    "content_encoding_not_supported": 415,
-    "daily_limit_reached": 429,
-    "department_not_found": 404,
-    "dicom_not_supported": 415,
-    "email_not_verified": 403,
-    "file_empty": 400,
-    "file_gone": 409,
-    "file_too_large": 413,
-    "format_not_supported": 415,
-    "idempotency_key_reused": 422,
-    "image_corrupt": 400,
-    "invalid_base64": 400,
-    "invalid_cursor": 400,
-    "invalid_expiry": 400,
-    "invalid_job_token": 401,
-    "invalid_name": 400,
-    "invalid_parameter": 400,
-    "invalid_role": 400,
-    "invalid_setting": 400,
-    "invitation_not_valid": 404,
-    "is_member": 409,
-    "is_service_account": 403,
-    "last_administrator": 409,
-    "last_manager": 409,
-    "malformed_request": 400,
-    "manifest_too_large": 413,
-    "manifest_unreadable": 400,
-    "name_missing": 400,
-    "name_taken": 409,
-    "no_heatmap": 404,
-    "no_such_user": 404,
-    "no_token": 401,
-    "not_a_reviewer": 403,
-    "not_allowed": 403,
-    "not_an_image": 415,
-    "not_an_uploader": 403,
-    "not_failed": 409,
-    "not_read_yet": 409,
-    "not_waiting": 409,
-    "patient_exists": 409,
-    "patient_gone": 404,
-    "patient_without_identifier": 400,
-    "patients_not_mergeable": 409,
-    "registration_closed": 403,
-    "second_factor_required": 403,
-    "second_factor_unreadable": 409,
-    "session_changed": 409,
-    "signed_out": 409,
-    "study_cancelled": 409,
-    "study_too_large": 413,
-    "svg_not_supported": 415,
-    "too_many_files": 413,
-    "too_many_searches": 409,
-    "too_many_shares": 409,
-    "too_many_webhooks": 409,
-    "unknown_operating_point": 400,
-    "unknown_parameter": 400,
-    "user_not_found": 404,
-    "webhook_inactive": 409,
-    "webhook_url_refused": 400,
-}
-#: Likewise of the other codes that an answer can have: of REST Framework, Django, and this module's own.
-OTHER_STATUSES = {
-    "csrf_failed": 403,
-    "forbidden": 403,
-    "host_not_allowed": 400,
-    "internal_error": 500,
-    "invalid_request": 400,
-    "locked_out": 429,
-    "method_not_allowed": 405,
-    "not_authenticated": 401,
-    "not_found": 404,
-    "not_read_in_time": 503,
-    "permission_denied": 403,
-    "rate_limited": 429,
-    "storage_unavailable": 503,
-    "unsupported_request_format": 415,
-}
-#: The codes with which workers let an image or a ZIP fail; ``/predict`` answers with them. Some are refusals as well.
-FAILURES = (
-    "archive_encrypted", "archive_method_not_supported", "archive_not_supported", "encoding_not_supported",
-    "file_damaged", "file_empty", "file_missing", "format_not_supported", "image_corrupt", "image_too_large",
-    "image_too_small", "image_truncated", "input_missing", "internal_error", "model_error", "not_an_image",
-    "out_of_memory", "pdf_encrypted", "pdf_without_picture", "several_pictures", "worker_crashed",
-)  # fmt: skip
 
 
 class Problem(exceptions.APIException):

@@ -12,6 +12,7 @@ from drf_spectacular import openapi
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from webapp.http import problems
+from webapp.http.codes import FAILURES, OTHER_STATUSES, STATUSES
 
 #: The concepts of the API: which addresses belong to each, and what it is. Others get their own name as a tag.
 TAGS = {
@@ -159,10 +160,10 @@ _PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 def codes_by_status() -> dict[int, list[str]]:
     """Every code that an answer can have, by its status."""
     found = defaultdict(list)
-    for code, status in sorted((problems.STATUSES | problems.OTHER_STATUSES).items()):
+    for code, status in sorted((STATUSES | OTHER_STATUSES).items()):
         found[status].append(code)
     # Without a status of its own, an image's failure is only what /predict answers.
-    found[422] += [code for code in problems.FAILURES if code not in problems.STATUSES | problems.OTHER_STATUSES]
+    found[422] += [code for code in FAILURES if code not in STATUSES | OTHER_STATUSES]
     return dict(sorted(found.items()))
 
 

@@ -1,0 +1,45 @@
+// Results as they come, and what they are called.
+
+const FINAL = ["succeeded", "failed", "cancelled"];
+const WORDS = {
+  positive: "Signs of pneumonia",
+  unclear: "Unclear: have it read first",
+  negative: "No signs of pneumonia found",
+  unusable: "Probably no usable chest X-ray",
+};
+// Why a result is not to be relied on, where its X-ray is one.
+const DOUBTS = { age_outside_training: "Outside the model's ages", view_not_frontal: "Not a frontal view" };
+const STEPS = { queued: "Waiting to be prepared", ready: "Waiting for the model", running: "The model is reading it" };
+
+// What a result is called, as the pages do it.
+export function wordsOf({ result_group: group, warnings }) {
+  const codes = warnings.map((warning) => warning.code);
+  const doubt = Object.keys(DOUBTS).find((code) => codes.includes(code));
+  const isPicture = codes.includes("not_chest_xray") || codes.includes("photograph_of_film");
+  if (!doubt || isPicture) return WORDS[group];
+  return group === "unusable" ? DOUBTS[doubt] : `${DOUBTS[doubt]}: ${WORDS[group]}`;
+}
+
+// Wait for a job to come to its end, and show where it is.
+export async function follow(job, row) {
+  row.link(job.page_url);
+  let pause = 500;
+  while (!FINAL.includes(job.status)) {
+    row.state(STEPS[job.status] ?? job.status);
+    try {
+      const answer = await fetch(`${job.url}?wait=25`, { headers: { Accept: "application/json" } });
+      if (answer.status === 404) {
+        row.fail("It is no longer yours to see, or was deleted.");
+        return;
+      }
+      if (!answer.ok) throw new Error(answer.statusText);
+      job = await answer.json();
+      pause = 500;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      pause = Math.min(pause * 2, 15000);
+    }
+  }
+  if (job.status === "succeeded") row.result(job, wordsOf(job));
+  else row.fail(job.error?.detail ?? "Cancelled");
+}
