@@ -76,7 +76,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.long) for number in (signal.SIGTERM, signal.SIGINT))],
+    [pytest.param(number, marks=pytest.mark.long) for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)],
     ids=lambda number: number.name,
 )
 def test_what_a_test_started_ends_with_the_run(run: Callable[..., tuple], number: signal.Signals) -> None:

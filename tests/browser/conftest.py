@@ -64,7 +64,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(4):
         (folder / f"{seed}.jpeg").write_bytes(synthetic.xray_jpeg(seed, (1300, 1100)))
     (folder / "notes.jpg").write_bytes(synthetic.text())
-    packed = {f"ward/{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(24)}
+    packed = {f"ward/{seed}.jpeg": synthetic.xray_jpeg(seed) for seed in range(8)}
     (folder / "ward.zip").write_bytes(synthetic.zip_of(packed))
     return folder
 

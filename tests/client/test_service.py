@@ -96,7 +96,9 @@ def test_a_study_from_the_command_line(service: Service, surroundings: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("number", "kills"), [(60, 3), pytest.param(1000, 12, marks=pytest.mark.chaos)], ids=["60", "1000"]
+    ("number", "kills"),
+    [pytest.param(60, 3, marks=pytest.mark.long), pytest.param(1000, 12, marks=pytest.mark.chaos)],
+    ids=["60", "1000"],
 )
 def test_killed_and_started_again_each_file_is_there_once(
     service: Service, surroundings: dict[str, str], tmp_path: Path, number: int, kills: int

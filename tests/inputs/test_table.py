@@ -23,7 +23,9 @@ SAME, ALIKE = 0.02, 2.0
 
 
 @BY_NAME
-@pytest.mark.parametrize("door", ["through_api", "through_page", "through_predict"])
+@pytest.mark.parametrize(
+    "door", ["through_api", "through_page", pytest.param("through_predict", marks=pytest.mark.long)]
+)
 def test_case(case: Case, door: str, files: dict[str, bytes], request: pytest.FixtureRequest) -> None:
     send: Door = request.getfixturevalue(door)
     outcome = send(case.name, files[case.name])

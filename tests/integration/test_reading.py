@@ -136,7 +136,7 @@ def test_a_study_with_a_zip_and_a_bad_file(service: Service) -> None:
 
 
 def test_many_at_once_are_read_in_batches(service: Service) -> None:
-    contents = [synthetic.xray_jpeg(seed) for seed in range(8)] * 6
+    contents = [synthetic.xray_jpeg(seed) for seed in range(8)] * 3
     load = clients.post_many(service, contents, clients=16)
     assert load.succeeded == len(contents)
     assert load.mean_batch > 2

@@ -9,6 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 from webapp.studies.models import Image
 
 
+@pytest.mark.maintenance
 @pytest.mark.django_db(transaction=True)
 def test_an_upgrade_goes_forwards_and_back_and_keeps_every_row(make_image, make_department, user):
     made = {make_image(owner=user).pk, make_image(department=make_department()).pk}

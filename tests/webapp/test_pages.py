@@ -495,7 +495,7 @@ def test_styles_know_every_group() -> None:
     css = (Path(configured.ROOT) / "webapp/dashboard/static/dashboard/dashboard.css").read_text()
     colours = dict(re.findall(r"^\.tag\.([a-z]+) \{ background: var\(--([a-z]+)-soft\)", css, re.MULTILINE))
     assert colours == {"positive": "positive", "negative": "negative", "unclear": "warn"}
-    script = (Path(configured.ROOT) / "webapp/dashboard/static/dashboard/upload.js").read_text()
+    script = (Path(configured.ROOT) / "webapp/dashboard/static/dashboard/upload-results.js").read_text()
     for group in ResultGroup:
         assert f'{group.value}: "{group.label}"' in script, "the script and the pages use the same words"
 
