@@ -1,4 +1,4 @@
-"""Where the server is and who one is there: the login file and the environment."""
+"""The server and the account to use: from the login file or the environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Account:
 
     @property
     def key(self) -> str:
-        """What tells this account from others, also after another sign-in."""
+        """Identifies this account, also after another sign-in."""
         return f"{self.url} {self.name or hashlib.sha256(self.token.encode()).hexdigest()}"
 
 

@@ -24,10 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Callable[[argparse.Namespace, Report], ExitCode] = options.command
         return int(command(options, report))
     except ClientError as error:
-        Report().say(f"pneumoqueue: {error}")
+        Report().message(f"pneumoqueue: {error}")
         return int(error.exit_code)
     except KeyboardInterrupt:
-        Report().say("Interrupted. The same command again goes on where this ended.")
+        Report().message("Interrupted. The same command again goes on where this ended.")
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

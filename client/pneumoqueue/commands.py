@@ -24,8 +24,8 @@ from pneumoqueue.server import STUDIES, TOKEN, Server
 from pneumoqueue.watch import Watch
 
 
-def _server(options: argparse.Namespace, report: Report, who: account.Account) -> Server:
-    return Server(who.url, who.token, patience=options.patience, say=report.say)
+def _server(options: argparse.Namespace, report: Report, user: account.Account) -> Server:
+    return Server(user.url, user.token, patience=options.patience, notify=report.message)
 
 
 def _fields(options: argparse.Namespace) -> dict[str, Any]:
@@ -38,19 +38,19 @@ def login(options: argparse.Namespace, report: Report) -> ExitCode:
     text = options.url or os.environ.get("PNEUMOQUEUE_URL") or (kept.url if kept else input("Server: "))
     url = account.clean_url(text)
     if url.startswith("http://") and httpx.URL(url).host not in ("localhost", "127.0.0.1", "::1"):
-        report.say("Without https:// others in the network can read your password and what you send.")
+        report.message("Without https:// others in the network can read your password and what you send.")
     if options.token_stdin:
         name, token = options.username or "", sys.stdin.readline().strip()
-        with_token = Server(url, token, patience=options.patience, say=report.say)
+        with_token = Server(url, token, patience=options.patience, notify=report.message)
         with_token.get(STUDIES, page_size=1)  # which refuses a token that is not valid
     else:
         name = options.username or input("User name: ")
         password = sys.stdin.readline().rstrip("\n") if options.password_stdin else getpass.getpass()
-        server = Server(url, patience=options.patience, say=report.say)
+        server = Server(url, patience=options.patience, notify=report.message)
         asked = {"username": name, "password": password, "name": f"pneumoqueue on {platform.node()}"[:100]}
         token = server.post(TOKEN, asked)["token"]
     account.save(account.Account(url, token, name))
-    report.say(f"Signed in at {url}{f' as {name}' if name else ''}. The token is in {account.login_file()}")
+    report.message(f"Signed in at {url}{f' as {name}' if name else ''}. The token is in {account.login_file()}")
     return ExitCode.DONE
 
 
@@ -65,22 +65,22 @@ def logout(options: argparse.Namespace, report: Report) -> ExitCode:
         pass  # it has expired, or was revoked
     except Unreachable as error:
         raise Unreachable(f"{error} The token is forgotten here, and still valid there.") from None
-    report.say("Signed out.")
+    report.message("Signed out.")
     return ExitCode.DONE
 
 
 def upload_files(options: argparse.Namespace, report: Report) -> ExitCode:
-    who = account.current()
+    user = account.current()
     paths: list[Path] = options.paths
     everything, manifest = _files(paths, options.manifest)
     fields = _fields(options)
     # Folders of the same name are different studies; a name that was given means one, whatever is added to it.
     name, place = (options.study, "") if options.study else _name(paths)
-    told = [f"{field}={value}" for field, value in sorted(fields.items())]
-    server = _server(options, report, who)
+    field_texts = [f"{field}={value}" for field, value in sorted(fields.items())]
+    server = _server(options, report, user)
     for row in manifest.without_file(everything) if manifest else ():
-        report.say(f"The manifest names {row}, which is not among the files.")
-    with closing(Journal("upload", who.key, name, place, *told)) as journal, report:
+        report.message(f"The manifest names {row}, which is not among the files.")
+    with closing(Journal("upload", user.key, name, place, *field_texts)) as journal, report:
         if options.new:
             journal.forget()
         report.begin(f"Sending {len(everything)} files", sum(file.size for file in everything))
@@ -98,17 +98,17 @@ def upload_files(options: argparse.Namespace, report: Report) -> ExitCode:
             if number > len(some):
                 failed.append(("…", f"{number - len(some)} more failed. See: pneumoqueue results {study}"))
     for file, why in failed:
-        report.say(f"{file}: {why}")
+        report.message(f"{file}: {why}")
     known = f", {outcome.known} had been sent before" if outcome.known else ""
-    report.say(f"{outcome.sent} of {len(everything)} files sent{known}. Study {name}:")
+    report.message(f"{outcome.sent} of {len(everything)} files sent{known}. Study {name}:")
     for study in studies:
-        report.say(f"{who.url}/studies/{study}/")
+        report.message(f"{user.url}/studies/{study}/")
         print(study)  # for scripts
     return ExitCode.SOME_FAILED if failed else ExitCode.DONE
 
 
 def _name(paths: list[Path]) -> tuple[str, str]:
-    """What a study is called and where it lies: the one folder or file, or else the folder which has all."""
+    """A study's name and place: of the only folder or file, or of the folder that contains them all."""
     place = paths[0].resolve()
     if len(paths) > 1:
         place = Path(os.path.commonpath([path.resolve().parent for path in paths]))
@@ -116,7 +116,7 @@ def _name(paths: list[Path]) -> tuple[str, str]:
 
 
 def _files(paths: list[Path], given: Path | None) -> tuple[list[files.Found], Manifest | None]:
-    """The files to send, and what is said of them: by the file that was named, or by the only manifest among them."""
+    """The files to send and their manifest: the one that was named, or the only one among the files."""
     found = list(files.find(paths))
     tables = [str(given.absolute())] if given else [file.path for file in found if file.name == files.MANIFEST]
     if len(tables) > 1:
@@ -139,20 +139,20 @@ def results(options: argparse.Namespace, report: Report) -> ExitCode:
 
 
 def watch(options: argparse.Namespace, report: Report) -> ExitCode:
-    who = account.current()
+    user = account.current()
     if not options.folder.is_dir():
         raise UsageError(f"There is no folder {options.folder}.")
-    with closing(Journal("watch", who.key, str(options.folder.resolve()))) as journal:
-        watcher = Watch(_server(options, report, who), journal, report, options.folder, fields=_fields(options),
+    with closing(Journal("watch", user.key, str(options.folder.resolve()))) as journal:
+        watcher = Watch(_server(options, report, user), journal, report, options.folder, fields=_fields(options),
                         settle=options.settle, keep=options.keep)  # fmt: skip
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             watcher.settle_earlier()
-            report.say(f"Watching {options.folder}. Ctrl-C ends it.")
+            report.message(f"Watching {options.folder}. Ctrl-C ends it.")
             while watcher.look() or not options.once:
                 time.sleep(options.interval)
         except KeyboardInterrupt:
-            report.say("Ended.")
+            report.message("Ended.")
             return ExitCode.DONE
         return ExitCode.SOME_FAILED if watcher.refused else ExitCode.DONE
 

@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit code that says so to scripts."""
+"""Errors and their exit codes."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ class Refused(ClientError):
 
     @property
     def is_of_the_file(self) -> bool:
-        """Whether another file might be accepted: the request as such is right, and so is who sends it."""
+        """Whether another file might be accepted: only this file is at fault, not the request or the user."""
         return self.status in (400, 413, 415, 422) and not set(self.fields) - {"file", "files"}

@@ -38,7 +38,7 @@ class Found:
 
     @property
     def base(self) -> str:
-        """The name without folders, which is what a form says."""
+        """The name without folders, as forms carry it."""
         return self.name.rpartition("/")[2]
 
     @property
@@ -71,7 +71,7 @@ def find(arguments: Iterable[Path]) -> Iterator[Found]:
 
 
 def walk(folder: Path, leave_out: Iterable[Path] = ()) -> Iterator[Found]:
-    """The files in a folder and those below it, without those that people do not see."""
+    """The files in a folder and those below it, without hidden ones."""
     left_out = set(leave_out)
     for root, folders, names in os.walk(folder):
         here = Path(root)
@@ -126,7 +126,7 @@ class Body:
 
     Args:
         file: what is read; it has to be what it was.
-        read: is told of each piece that has been read.
+        read: is called with the size of each piece read.
     """
 
     def __init__(self, file: Found, read: Callable[[int], None] = lambda size: None) -> None:

@@ -1,7 +1,7 @@
-"""What was sent, in a file of its own for each upload, so that what is started again knows it.
+"""The journal of an upload: one file records what was sent, so that a restarted upload continues.
 
-A part is written down before it is sent, with the name that it is sent under: whether it has arrived is asked of the
-server, which does nothing twice under one name. Every line is on the disk before the next step (SQLite, synchronous).
+A part is recorded before it is sent, with its idempotency key. The server knows whether it has arrived, and handles
+each key only once. Every row is on the disk before the next step (SQLite, synchronous).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS parts (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
     made_at REAL NOT NULL,
-    study TEXT NOT NULL,        -- where it is sent, or what it has become; empty while that is not known
+    study TEXT NOT NULL,        -- the study or image that it is sent to or became; empty while unknown
     name TEXT NOT NULL,         -- of the study that it makes
     done INTEGER NOT NULL
 );
@@ -40,7 +40,7 @@ CREATE INDEX IF NOT EXISTS files_by_path ON files (path);
 CREATE INDEX IF NOT EXISTS files_by_hash ON files (sha256, name);
 """
 
-#: Where a file lay that has arrived.
+#: The files that have arrived.
 SENT = "SELECT files.id, path, size, mtime_ns FROM files JOIN parts ON parts.id = part WHERE done"
 
 
@@ -65,14 +65,14 @@ class Part:
 
 
 class Journal:
-    """The journal of one upload. Two processes cannot have it at once.
+    """The journal of one upload. Only one process at a time can open it.
 
     Args:
-        of: what tells this upload from others.
+        key: the parts that identify this upload.
     """
 
-    def __init__(self, *of: str) -> None:
-        digest = hashlib.sha256("\0".join(of).encode("utf-8", "surrogateescape")).hexdigest()
+    def __init__(self, *key: str) -> None:
+        digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogateescape")).hexdigest()
         path = own_folder(folder() / "sent") / f"{digest[:32]}.sqlite3"
         self._open(path)
         self._claimed: set[int] = set()
@@ -99,7 +99,7 @@ class Journal:
         self._rows.close()
 
     def begin(self, items: Sequence[Item], study: str = "", name: str = "") -> Part:
-        """Write down a part before it is sent.
+        """Record a part before it is sent.
 
         Args:
             items: its files.
@@ -121,22 +121,22 @@ class Journal:
         return Part(int(part or 0), key, now, study, name, list(items))
 
     def done(self, part: Part, made: str) -> None:
-        """A part has arrived, and belongs to this study, or is this image."""
+        """Record that a part has arrived, and which study or image it became."""
         with self._rows:
             self._rows.execute("UPDATE parts SET done = 1, study = ? WHERE id = ?", (made, part.id))
 
     def drop(self, part: Part) -> None:
-        """A part has not arrived, and will not be sent like this again."""
+        """Remove a part that did not arrive and will not be sent again in this form."""
         with self._rows:
             self._rows.execute("DELETE FROM parts WHERE id = ?", (part.id,))
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget all parts."""
         with self._rows:
             self._rows.execute("DELETE FROM parts")
 
     def unfinished(self) -> list[Part]:
-        """Parts of which it is not known whether they have arrived."""
+        """Parts that may or may not have arrived."""
         rows = self._rows.execute(
             "SELECT id, key, made_at, study, name FROM parts WHERE NOT done ORDER BY id"
         ).fetchall()
@@ -154,7 +154,7 @@ class Journal:
         return [study for (study,) in rows]
 
     def begin_run(self) -> None:
-        """From here on, files are compared with what was sent until now, and each of those counts once."""
+        """Start comparing files with what has been sent so far. Each sent file matches only once."""
         self._claimed.clear()
         (self._last,) = self._rows.execute("SELECT coalesce(max(id), 0) FROM parts").fetchone()
 
@@ -186,8 +186,8 @@ class Journal:
                 )
         return True
 
-    def made_of(self, item: Item) -> str:
-        """What a file of this name and content has become, or nothing."""
+    def result_of(self, item: Item) -> str:
+        """The id of the image or study that a file of this name and content became, or an empty text."""
         row = self._rows.execute(
             "SELECT study FROM files JOIN parts ON parts.id = part WHERE done AND sha256 = ? AND files.name = ?",
             (item.sha256, item.file.name),

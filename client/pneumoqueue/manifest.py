@@ -1,4 +1,4 @@
-"""A table that says of each file which patient it shows, and more."""
+"""A table with the patient and other details of each file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pneumoqueue.journal import Item
 class Manifest:
     """The rows of a ``manifest.csv``; its column ``file`` names files by their path in the folder, or by name.
 
-    Each request carries the rows of its own files: the server knows of no others then.
+    Each request carries only the rows of its own files, since the server does not know the others yet.
     """
 
     columns: list[str]
@@ -44,14 +44,14 @@ class Manifest:
         return cls(columns, [{name: row[name] or "" for name in columns} for row in reader])
 
     def without_file(self, files: Sequence[Found]) -> list[str]:
-        """What rows name that is not there. Where there are ZIPs, the server knows."""
+        """Names in the table without a file. With ZIPs, only the server can check."""
         if any(is_zip(file) for file in files):
             return []
         there = {name for file in files for name in (file.base, file.name)}
         return [name for row in self.rows if (name := _name(row)) not in there]
 
-    def of(self, items: Iterable[Item]) -> bytes:
-        """The table of these files alone; all of it for a ZIP, whose files it may mean. Empty where it says nothing."""
+    def csv_for(self, items: Iterable[Item]) -> bytes:
+        """The rows for these files as CSV, or all rows for a ZIP, which may contain them. Empty without a row."""
         sent = list(items)
         if any(item.file.is_unchanged and is_zip(item.file) for item in sent):
             rows = self.rows

@@ -1,4 +1,4 @@
-"""What the user sees meanwhile: progress on the terminal, sentences in a log."""
+"""Messages and progress bars for the user."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Report:
     ) -> None:
         self._progress.stop()
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.console.print(escape(text))
 
     def begin(self, what: str, total: int) -> None:
@@ -45,7 +45,7 @@ class Report:
         return self._progress.tasks[self._bytes].completed if self._bytes is not None else 0.0
 
     def back_to(self, position: float) -> None:
-        """What was sent since has to be sent again."""
+        """Move the bar back, since a request is repeated."""
         if self._bytes is not None:
             self._progress.update(self._bytes, completed=position)
 

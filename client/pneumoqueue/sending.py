@@ -1,4 +1,4 @@
-"""One request of an upload: a part of the journal as a form, and whether one has arrived."""
+"""One request of an upload: send a part of the journal as a form, and find out whether it has arrived."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pneumoqueue.journal import Item, Journal, Part
 from pneumoqueue.report import Report
 from pneumoqueue.server import IMAGES, STUDIES, Fields, Server
 
-#: The server knows a request's name for a day; what is older has to be looked for.
+#: The server remembers an idempotency key for a day; an older part has to be searched for.
 KEPT_SECONDS = 23 * 3600
-#: The request has arrived before, though an option, the manifest or a file was another one.
+#: The key was used before, with another option, manifest or file.
 KEY_REUSED = "idempotency_key_reused"
 
 
 def send(
     server: Server, report: Report, part: Part, path: str, field: str, fields: Fields, manifest: bytes = b""
 ) -> Any:
-    """Send a part's files, from the disk to the line in small pieces.
+    """Send a part's files, streaming them from the disk.
 
     Args:
         path: where to.
         field: the form's name for a file.
         fields: what the form has besides.
-        manifest: what is said of the files, as CSV.
+        manifest: the rows for these files, as CSV.
 
     Raises:
         FileChanged: a file is not what it was when the part was written down.
@@ -46,14 +46,14 @@ def send(
 
 
 def is_certain(part: Part) -> bool:
-    """Whether sending a part again does nothing twice, since the server knows it by its name."""
+    """Whether a part can be sent again safely, since the server still remembers its key."""
     return time.time() - part.made_at < KEPT_SECONDS and all(item.file.is_unchanged for item in part.items)
 
 
 def arrived(server: Server, journal: Journal, part: Part) -> str:
     """The study or image that a part became which was sent long ago, or whose files have changed since; or nothing.
 
-    A part arrives as a whole, so one image of it tells.
+    A part arrives as a whole, so finding one image is enough.
     """
     hashes = {digest for item in part.items for digest in _hashes(item)}
     since = datetime.fromtimestamp(part.made_at - 3600, timezone.utc).isoformat()
@@ -67,7 +67,7 @@ def arrived(server: Server, journal: Journal, part: Part) -> str:
 
 
 def _places(server: Server, part: Part, since: str) -> Iterable[tuple[str, Iterable[Any]]]:
-    """Where a part's images may be: a study and its images, or nothing and images that belong to none."""
+    """Where a part's images may be: each study with its images, or an empty id with images outside of studies."""
     if part.study or part.name:
         named = server.pages(STUDIES, created_after=since, search=part.name) if not part.study else ()
         for study in [part.study] if part.study else [str(one["id"]) for one in named]:
@@ -77,7 +77,7 @@ def _places(server: Server, part: Part, since: str) -> Iterable[tuple[str, Itera
 
 
 def _hashes(item: Item) -> set[str]:
-    """By what an item's images are recognised."""
+    """The hashes that identify an item's images."""
     if item.file.is_unchanged and is_zip(item.file):
         return {first_entry_sha256(item.file)} - {""}
     return {item.sha256}

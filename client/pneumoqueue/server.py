@@ -1,4 +1,4 @@
-"""The service's API over HTTP, asked again with patience while it cannot answer."""
+"""The service's API over HTTP. Requests are repeated while the service is unavailable."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import httpx
 from pneumoqueue import __version__
 from pneumoqueue.errors import ClientError, NotSignedIn, Refused, Unreachable
 
-#: Seconds that a request which cannot be answered now is repeated for.
+#: How long to repeat a request that the server cannot answer, in seconds.
 PATIENCE = 120.0
 #: The longest pause between two attempts that the server does not ask for.
 LONGEST_PAUSE = 30.0
-#: Of these the next attempt may succeed: a proxy without its server, a storage that does not answer.
+#: Statuses after which a retry may succeed: a proxy without its server, a storage that does not answer.
 PASSING = (502, 503, 504)
 #: The server holds an answer to ``?wait=`` for a minute, and stores a large ZIP in some.
 TIMEOUT = httpx.Timeout(30, read=600)
@@ -33,15 +33,15 @@ MakeFiles = Callable[[], list[tuple[str, tuple[str, Any]]]]
 
 
 class Server:
-    """A server, and who asks it.
+    """A connection to a server, with one user's token.
 
     Args:
         url: without a slash at the end.
         token: an API token, or nothing.
         patience: seconds for which a request is repeated.
-        say: is told why it takes longer.
+        notify: is called with the reason when a request takes longer.
         transport: in place of the network, for tests.
-        sleep: likewise.
+        sleep: in place of ``time.sleep``, for tests.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Server:
         token: str = "",
         *,
         patience: float = PATIENCE,
-        say: Callable[[str], None] = lambda text: None,
+        notify: Callable[[str], None] = lambda text: None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -59,7 +59,7 @@ class Server:
             headers["Authorization"] = f"Token {token}"
         self.url = url
         self.patience = patience
-        self._say, self._sleep = say, sleep
+        self._notify, self._sleep = notify, sleep
         verify = _certificates() if transport is None else True
         self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, verify=verify, transport=transport)
 
@@ -67,7 +67,7 @@ class Server:
         return self._request("GET", path, params=parameters or None).json()
 
     def find(self, path: str) -> Any:
-        """What is there, or None where there is nothing that one may see."""
+        """The resource, or None if it does not exist or the user may not see it."""
         try:
             return self.get(path)
         except Refused as error:
@@ -81,7 +81,7 @@ class Server:
         Args:
             fields: of the form.
             files: makes its files.
-            key: the request's name: sent again with it, the server does nothing twice.
+            key: the idempotency key, under which the server handles a repeated request only once.
         """
         headers = {"Idempotency-Key": key} if key else {}
         if files is None:
@@ -149,7 +149,7 @@ class Server:
                 pause = pause if after is None else max(after, pause)
             if waited + pause > self.patience:
                 raise error
-            self._say(f"{error} Trying again in {pause:.0f} s.")
+            self._notify(f"{error} Trying again in {pause:.0f} s.")
             self._sleep(pause)
             waited += pause
         raise AssertionError("unreachable")

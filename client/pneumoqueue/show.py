@@ -24,7 +24,7 @@ LATEST = 20
 
 
 def job(server: Server, pk: str) -> tuple[str, Any]:
-    """The address of a study or image, and what the server says of it.
+    """The address of a study or image, and its fields from the server.
 
     Raises:
         ClientError: there is none of this id.
@@ -59,8 +59,8 @@ def status(server: Server, pk: str | None, *, as_json: bool) -> None:
 
 
 def _counts(study: Any) -> str:
-    told = ", ".join(f"{number} {status}" for status, number in study["counts"].items() if number)
-    return f"{study['total']}{f' ({told})' if told else ''}"
+    counts = ", ".join(f"{number} {status}" for status, number in study["counts"].items() if number)
+    return f"{study['total']}{f' ({counts})' if counts else ''}"
 
 
 def _finding(image: Any) -> str:

@@ -15,7 +15,7 @@ from pneumoqueue.server import STUDIES, Fields, Server
 
 #: A part ends with whichever comes first.
 PART_FILES, PART_BYTES = 50, 32 * 2**20
-#: A study is full; the rest becomes another one.
+#: The study is full; the remaining files become another study.
 FULL = {"too_many_files", "study_too_large"}
 
 
@@ -44,10 +44,10 @@ class Upload:
     Args:
         server: where to.
         journal: of this upload.
-        report: is told how far it is.
+        report: shows the progress.
         name: of the study.
-        fields: what is sent with the study's first files, such as the patient.
-        manifest: what is said of each file.
+        fields: sent with the study's first files, such as the patient.
+        manifest: details of each file.
         part_files: the most files of a request.
     """
 
@@ -94,7 +94,7 @@ class Upload:
         """Find the study of an earlier run, and settle what it left open."""
         self.study = next(iter(reversed(self.journal.studies())), "")
         if self.study and self.server.find(f"{STUDIES}{self.study}/") is None:
-            self.report.say("The study of this upload was deleted on the server; everything is sent anew.")
+            self.report.message("The study of this upload was deleted on the server; everything is sent anew.")
             self.journal.forget()
             self.study = ""
         for part in self.journal.unfinished():
@@ -141,7 +141,7 @@ class Upload:
                 f"{STUDIES}{part.study}/images/" if part.study else STUDIES,
                 "files",
                 {} if part.study else {"name": part.name, **self.fields},
-                self.manifest.of(part.items),
+                self.manifest.csv_for(part.items),
             )  # fmt: skip
         except FileChanged as error:
             self.journal.drop(part)
@@ -186,19 +186,19 @@ class Upload:
 
 
 def wait(server: Server, report: Report, study: str) -> None:
-    """Wait until a study has come to an end, and show how far it is."""
+    """Wait until a study is finished, and show its progress."""
     while True:
         now = server.get(f"{STUDIES}{study}/", wait=10)
         if now["status"] in ("finished", "cancelled"):
             return
         ended = sum(now["counts"].get(status, 0) for status in ("succeeded", "failed", "cancelled"))
-        report.say(f"{ended} of {now['total']} images are read.")
+        report.message(f"{ended} of {now['total']} images are read.")
 
 
 def failures(server: Server, study: str, most: int = 20) -> tuple[int, list[tuple[str, str]]]:
     """How many of a study's images and ZIPs have failed, and why the first did."""
     about = server.get(f"{STUDIES}{study}/")
-    # A server that reads manifests says in the study which of them it could not read.
+    # A server that reads manifests lists in the study which of them it could not read.
     errors = [*about["errors"], *(about.get("manifest") or {}).get("errors", ())]
     found = [(error["filename"], f"{error['detail']} ({error['code']})") for error in errors]
     number = about["counts"].get("failed", 0)

@@ -30,9 +30,9 @@ class Watch:
     Args:
         server: where to.
         journal: of this folder.
-        report: is told what happens.
+        report: shows what happens.
         folder: what is watched, with the folders below it.
-        fields: what is sent with each file, such as the department.
+        fields: sent with each file, such as the department.
         settle: seconds for which a file has to stay as it is.
         keep: leave the files where they are.
     """
@@ -88,9 +88,9 @@ class Watch:
             item = Item(file, sha256(file))
         except OSError:  # another program has it, as on Windows, or it was taken away
             return False
-        if made := self.journal.made_of(item):
+        if made := self.journal.result_of(item):
             self._put_away(file, SENT)
-            self.report.say(f"{file.name} was sent before, as {made}.")
+            self.report.message(f"{file.name} was sent before, as {made}.")
             return True
         return self._send_part(self.journal.begin([item]))
 
@@ -111,7 +111,7 @@ class Watch:
             return False
         self.journal.done(part, made)
         self._put_away(file, SENT)
-        self.report.say(f"{file.name} was sent, as {made}.")
+        self.report.message(f"{file.name} was sent, as {made}.")
         return True
 
     def _made(self, part: Part) -> str:
@@ -129,13 +129,13 @@ class Watch:
 
     def _refuse(self, file: Found, error: Refused) -> None:
         self.refused += 1
-        self.report.say(f"{file.name} was refused: {error}")
+        self.report.message(f"{file.name} was refused: {error}")
         moved = self._put_away(file, REFUSED)
         if moved:
             moved.with_name(f"{moved.name}.txt").write_text(f"{error}\n", encoding="utf-8")
 
     def _put_away(self, file: Found, where: str) -> Path | None:
-        """Move a file into a folder beside, unless files are to stay; the journal knows those that were sent."""
+        """Move a file into a subfolder, unless files are to stay; the journal knows which files were sent."""
         self._finished[file.path] = file
         if self.keep:
             return None
@@ -145,7 +145,7 @@ class Watch:
             target = _free(target)
             Path(file.path).rename(target)
         except OSError as error:
-            self.report.say(f"{file.name} stays where it is: it cannot be moved to {target}: {error.strerror}.")
+            self.report.message(f"{file.name} stays where it is: it cannot be moved to {target}: {error.strerror}.")
             return None
         return target
 
