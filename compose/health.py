@@ -1,4 +1,4 @@
-"""Is this container well? `python -m compose.health` looks at HEALTH: an address that answers, or a file kept young.
+"""Check whether this container is healthy, by HEALTH: an address that answers, or a file that is renewed.
 
 Only the standard library, and nothing of the service: it runs every ten seconds in every container.
 """
@@ -10,12 +10,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-#: Seconds after which a file that its writer renews every five counts as left behind.
-YOUNG = 30.0
+#: Seconds after which a file counts as stale; its writer renews it every five.
+MAX_AGE = 30.0
 
 
 def problem(what: str) -> str | None:
-    """None where all is well, else what is wrong.
+    """What is wrong, or None if the container is healthy.
 
     Args:
         what: an ``http://`` address of this container, or the path of a file.
@@ -32,7 +32,7 @@ def problem(what: str) -> str | None:
         age = time.time() - Path(what).stat().st_mtime
     except FileNotFoundError:
         return f"{what} is not there: not ready yet, or no longer"
-    return None if age < YOUNG else f"{what} was last renewed {age:.0f} s ago"
+    return None if age < MAX_AGE else f"{what} was last renewed {age:.0f} s ago"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ UNUSABLE = '"#;'
 
 
 class ConfigError(Exception):
-    """The environment asks for something that cannot be; the message says what to change."""
+    """The environment has an invalid value; the message says what to change."""
 
 
 @dataclass(frozen=True)

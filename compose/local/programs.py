@@ -32,12 +32,12 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     celery = [sys.executable, "-m", "celery", "-A", "worker.app", "--quiet"]
     # Workers of different roles have nothing to gossip about, and events (-E) are what Flower shows.
     worker = [*celery, "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
-    # However much is sent in bulk, those who wait have processes of their own that prepare their images.
+    # Interactive uploads have preparing processes of their own, however much is sent in bulk.
     bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
     # On the same processors, accepting and preparing go before reading, which would slow both down twofold and then
-    # wait for them anyway; and whoever waits goes before bulk.
-    after_the_others = ["nice", "-n", "10"]
+    # wait for them anyway; and interactive uploads go before bulk.
+    low_priority = ["nice", "-n", "10"]
     return [
         Program("redis", [str(redis_server), str(redis_conf_path(config))], priority=10),
         Program(
@@ -49,22 +49,22 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
         ),
         Program(
             "bulk",
-            [*after_the_others, *worker, "--hostname=bulk@%h", f"--queues={bulk_queues}", "--concurrency=2"],
+            [*low_priority, *worker, "--hostname=bulk@%h", f"--queues={bulk_queues}", "--concurrency=2"],
             priority=20,
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "bulk", **_metrics(config, 3)},
         ),
         Program(
             "infer",
-            [*after_the_others, *worker, "--hostname=infer@%h", f"--queues={infer_queues}", "--concurrency=1"],
+            [*low_priority, *worker, "--hostname=infer@%h", f"--queues={infer_queues}", "--concurrency=1"],
             priority=20,
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "infer", **_metrics(config, 1)},
         ),
-        # By itself, so that a receiver that is slow to answer holds up nobody's images.
+        # By itself, so that a slow receiver does not delay images.
         Program(
             "deliver",
-            [*after_the_others, *worker, "--hostname=deliver@%h", "--queues=deliver", "--concurrency=1"],
+            [*low_priority, *worker, "--hostname=deliver@%h", "--queues=deliver", "--concurrency=1"],
             priority=20,
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "deliver", **_metrics(config, 2)},
@@ -131,7 +131,7 @@ def supervisord_conf(config: Config, programs: list[Program], run_as_root: bool)
     """The configuration of a supervisord that runs in DATA_DIR.
 
     Args:
-        run_as_root: whether supervisord runs as root, which it wants to be told.
+        run_as_root: whether supervisord runs as root, which its configuration has to name.
     """
     parser = RawConfigParser()
     parser["supervisord"] = {
@@ -155,7 +155,7 @@ def _section(program: Program) -> dict[str, str]:
         "directory": _escaped(str(ROOT)),
         "priority": str(program.priority),
         "stopsignal": "TERM",
-        # Only the parent is told to stop: Celery's and gunicorn's finish what they hold and then end their children.
+        # Only the parent gets the signal: Celery's and gunicorn's finish what they hold and then end their children.
         "stopasgroup": "false",
         "stopwaitsecs": str(program.stop_seconds),
         "killasgroup": "true",

