@@ -81,7 +81,7 @@ def tell() -> None:
     from webapp.transfer import rows
     from webapp.transfer.files import digest_of, named
 
-    source = rows.of_database("default")
+    source = rows.database_source("default")
     told: dict[str, object] = {
         rows.label(model): sorted(rows.to_text(row) for chunk in source(model) for row in chunk)
         for model in rows.all_models()

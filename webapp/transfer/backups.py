@@ -24,7 +24,7 @@ from django.utils import timezone
 from webapp.storage.folder import sync
 from webapp.studies.models import Archive
 from webapp.transfer import files, rows, snapshots
-from webapp.transfer.files import Copied, Damaged, Named
+from webapp.transfer.files import Copied, Damaged, NamedFile
 from webapp.transfer.rows import CHUNK, Model, all_models, label
 
 FORMAT = 1
@@ -66,7 +66,7 @@ class Backup:
         member = self.members.get(f"files/{name}")
         if member is None:
             raise FileNotFoundError(name)
-        content = tempfile.SpooledTemporaryFile(max_size=8 * 2**20)  # noqa: SIM115  (whoever asked closes it)
+        content = tempfile.SpooledTemporaryFile(max_size=8 * 2**20)  # noqa: SIM115  (the caller closes it)
         with Path(str(self.tar.name)).open("rb") as source:
             source.seek(member.offset_data)
             left = member.size
@@ -77,12 +77,12 @@ class Backup:
         return content
 
 
-def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Copied]:
+def make(path: Path, report: Callable[[Copied], Any]) -> tuple[dict[str, int], Copied]:
     """Write a backup of the running service.
 
     Args:
         path: the file, which appears when it is whole.
-        told: hears now and then how many files are in it.
+        report: is called now and then with the progress.
 
     Returns:
         Rows by table, and what became of the files.
@@ -91,15 +91,15 @@ def make(path: Path, told: Callable[[Copied], Any]) -> tuple[dict[str, int], Cop
     part.touch(mode=0o600)
     checksums: dict[str, str] = {}
     with ExitStack() as held, tarfile.open(part, "w") as tar, tempfile.TemporaryFile("w+") as wanted:
-        held.callback(part.unlink, missing_ok=True)  # renamed where all went well
+        held.callback(part.unlink, missing_ok=True)  # already renamed after success
         counts, zips = _rows(tar, checksums, wanted, held)
         done = Copied()
         wanted.seek(0)
         for line in wanted:
             name, sha256 = line.rstrip("\n").split("\t")
-            _file(tar, checksums, Named(name, sha256), zips, done)
+            _file(tar, checksums, NamedFile(name, sha256), zips, done)
             if done.files % 100 == 0:
-                told(done)
+                report(done)
         manifest = {
             "format": FORMAT,
             "version": settings.VERSION,
@@ -124,8 +124,8 @@ def _rows(
 ) -> tuple[dict[str, int], dict[str, File]]:
     """Write all rows of one moment, and list the files that they name."""
     for _ in range(SNAPSHOTS):
-        with snapshots.of_database() as alias:
-            source = rows.of_database(alias)
+        with snapshots.database_snapshot() as alias:
+            source = rows.database_source(alias)
             try:
                 queued = Archive.objects.using(alias).filter(state__in=Archive.PENDING)
                 names = [str(archive.file.name) for archive in queued]
@@ -139,7 +139,9 @@ def _rows(
                     for chunk in source(model):
                         counts[label(model)] += len(chunk)
                         lines.writelines(rows.to_text(row).encode() + b"\n" for row in chunk)
-                        wanted.writelines(f"{one.name}\t{one.sha256}\n" for row in chunk for one in files.named_by(row))
+                        wanted.writelines(
+                            f"{one.name}\t{one.sha256}\n" for row in chunk for one in files.row_files(row)
+                        )
                     size = lines.tell()
                     lines.seek(0)
                     _add(tar, checksums, f"rows/{label(model)}.jsonl", lines, size)
@@ -147,7 +149,9 @@ def _rows(
     raise Damaged(f"a ZIP that waits to be unpacked is gone from the storage: {', '.join(names)}")
 
 
-def _file(tar: tarfile.TarFile, checksums: dict[str, str], wanted: Named, zips: dict[str, File], done: Copied) -> None:
+def _file(
+    tar: tarfile.TarFile, checksums: dict[str, str], wanted: NamedFile, zips: dict[str, File], done: Copied
+) -> None:
     try:
         content = zips.get(wanted.name) or default_storage.open(wanted.name)
     except FileNotFoundError:

@@ -22,7 +22,7 @@ class Damaged(Exception):
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedFile:
     """A file that a row names, and what it must be where that is known."""
 
     name: str
@@ -37,30 +37,30 @@ class Copied:
     bytes: int = 0
     there: int = 0
     missing: list[str] = field(default_factory=list)
-    #: Files whose content is not what their row says. They are copied as they are: whoever reads one finds out, too.
+    #: Files whose content is not what their row says. They are copied as they are: reading one raises the same error.
     damaged: list[str] = field(default_factory=list)
 
 
-def named_by(row: models.Model) -> list[Named]:
-    """The files that belong to a row. A ZIP that was unpacked is gone by intention."""
+def row_files(row: models.Model) -> list[NamedFile]:
+    """The files that belong to a row. A ZIP that was unpacked has been deleted on purpose."""
     if isinstance(row, Archive):
-        return [Named(str(row.file.name))] if row.file and row.state in Archive.PENDING else []
+        return [NamedFile(str(row.file.name))] if row.file and row.state in Archive.PENDING else []
     if isinstance(row, Reading):
-        return [Named(str(row.input.name), row.input_sha256)] if row.input else []
+        return [NamedFile(str(row.input.name), row.input_sha256)] if row.input else []
     if not isinstance(row, Image):
         return []
-    found = {str(row.file.name): Named(str(row.file.name), row.sha256)} if row.file else {}
+    found = {str(row.file.name): NamedFile(str(row.file.name), row.sha256)} if row.file else {}
     if row.preview:
-        found.setdefault(str(row.preview.name), Named(str(row.preview.name)))
+        found.setdefault(str(row.preview.name), NamedFile(str(row.preview.name)))
     return list(found.values())
 
 
-def named(source: Source) -> Iterator[list[Named]]:
+def named_files(source: Source) -> Iterator[list[NamedFile]]:
     """All files, ZIPs first, some at a time."""
-    waiting: list[Named] = []
+    waiting: list[NamedFile] = []
     for model in (Archive, Image, Reading):
         for rows in source(model):
-            waiting += [name for row in rows for name in named_by(row)]
+            waiting += [name for row in rows for name in row_files(row)]
             if len(waiting) >= CHUNK:
                 yield waiting
                 waiting = []
@@ -68,7 +68,7 @@ def named(source: Source) -> Iterator[list[Named]]:
 
 
 def copy_all(
-    source: Source, open_file: Callable[[str], IO[bytes] | File], target: Storage, told: Callable[[Copied], Any]
+    source: Source, open_file: Callable[[str], IO[bytes] | File], target: Storage, report: Callable[[Copied], Any]
 ) -> Copied:
     """Copy all files into a storage, several at once.
 
@@ -76,14 +76,14 @@ def copy_all(
         source: the rows that name them.
         open_file: gives the content of one, or raises FileNotFoundError.
         target: where to; what is there already and the same is left.
-        told: hears now and then how far it is.
+        report: is called now and then with the progress.
 
     Raises:
         Damaged: a file was not stored as it is.
     """
     done = Copied()
     with ThreadPoolExecutor(THREADS) as threads:
-        for chunk in named(source):
+        for chunk in named_files(source):
             for wanted, result in zip(
                 chunk, threads.map(lambda one: _copy(one, open_file, target), chunk), strict=True
             ):
@@ -95,7 +95,7 @@ def copy_all(
                 done.there += not result.fresh
                 if wanted.sha256 not in ("", result.sha256):
                     done.damaged.append(wanted.name)
-            told(done)
+            report(done)
     return done
 
 
@@ -108,7 +108,7 @@ class _Copy:
     fresh: bool
 
 
-def _copy(wanted: Named, open_file: Callable[[str], IO[bytes] | File], target: Storage) -> _Copy | None:
+def _copy(wanted: NamedFile, open_file: Callable[[str], IO[bytes] | File], target: Storage) -> _Copy | None:
     """Copy one file; None where it is missing."""
     try:
         content = open_file(wanted.name)

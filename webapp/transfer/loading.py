@@ -1,4 +1,4 @@
-"""What restoring and moving have in common: rows and files come to this installation's database and storage."""
+"""Load rows and files into this installation's database and storage: shared by restoring and moving."""
 
 import time
 from collections.abc import Callable
@@ -12,58 +12,58 @@ from webapp.transfer import files, rows
 from webapp.transfer.files import Copied, Damaged
 from webapp.transfer.rows import Incomplete, Model, NotEmpty, Source
 
-Say = Callable[[str], object]
+Write = Callable[[str], object]
 TARGET = "default"
 
 
 def load_all(
-    source: Source, count: Callable[[Model], int], open_file: Callable[[str], IO[bytes] | File], say: Say
+    source: Source, count: Callable[[Model], int], open_file: Callable[[str], IO[bytes] | File], write: Write
 ) -> None:
-    """Bring everything here, and compare.
+    """Load all rows and files, and compare them with the source.
 
-    The files come first: a row whose file is not there yet would be a broken promise.
+    The files come first, so that no row ever names a file that is missing.
 
     Args:
         source: the rows.
         count: how many of a model there are.
         open_file: gives the content of a file that a row names.
-        say: is told of the progress.
+        write: prints a line of progress.
 
     Raises:
-        CommandError: in words for whoever runs the command.
+        CommandError: with a message for the person who runs the command.
     """
     call_command("migrate", database=TARGET, verbosity=0)
     try:
         rows.prepare(source, TARGET)
-        copied = files.copy_all(source, open_file, default_storage, progress(say))
-        say(summary(copied, "are here and compared"))
+        copied = files.copy_all(source, open_file, default_storage, progress(write))
+        write(summary(copied, "are here and compared"))
         for model in rows.all_models():
-            total, done, told = count(model), 0, time.monotonic()
+            total, done, reported = count(model), 0, time.monotonic()
             for chunk in source(model):
                 rows.write(model, chunk, TARGET)
                 done += len(chunk)
-                if time.monotonic() - told > 5:
-                    told = time.monotonic()
-                    say(f"  {rows.label(model)}: {done} of {total} rows")
+                if time.monotonic() - reported > 5:
+                    reported = time.monotonic()
+                    write(f"  {rows.label(model)}: {done} of {total} rows")
         counts = rows.finish(count, TARGET)
     except (NotEmpty, Incomplete, Damaged) as error:
         raise CommandError(f"{error}.") from error
-    say(f"rows: {sum(counts.values())} are here, as many in each table as there were")
+    write(f"rows: {sum(counts.values())} are here, as many in each table as there were")
     for name, number in counts.items():
-        say(f"  {name}: {number}")
+        write(f"  {name}: {number}")
 
 
-def progress(say: Say) -> Callable[[Copied], None]:
-    """Tell of the files every five seconds."""
+def progress(write: Write) -> Callable[[Copied], None]:
+    """A callback that reports the files copied so far, at most every five seconds."""
     last = time.monotonic()
 
-    def told(done: Copied) -> None:
+    def report(done: Copied) -> None:
         nonlocal last
         if time.monotonic() - last > 5:
             last = time.monotonic()
-            say(f"  {done.files} files, {done.bytes / 2**20:.0f} MB")
+            write(f"  {done.files} files, {done.bytes / 2**20:.0f} MB")
 
-    return told
+    return report
 
 
 def summary(done: Copied, what: str) -> str:

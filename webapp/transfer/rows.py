@@ -47,7 +47,7 @@ def count(model: Model, using: str) -> int:
     return model._base_manager.using(using).count()
 
 
-def of_database(using: str) -> Source:
+def database_source(using: str) -> Source:
     """The rows of a database, by their keys: a long table is never held open."""
 
     def read(model: Model) -> Iterator[list[models.Model]]:

@@ -13,7 +13,7 @@ from webapp.config import databases
 
 
 @contextmanager
-def of_file(path: Path) -> Iterator[str]:
+def file_snapshot(path: Path) -> Iterator[str]:
     """A copy of an SQLite file that nobody writes to; the alias under which Django has it."""
     # Without a log of changes beside it the file is complete, and may lie where nothing can be written.
     logged = path.with_name(path.name + "-wal").exists()
@@ -26,7 +26,7 @@ def of_file(path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def of_database(using: str = "default") -> Iterator[str]:
+def database_snapshot(using: str = "default") -> Iterator[str]:
     """The database as it is now; the alias to read it by."""
     connection = connections[using]
     if connection.vendor == "sqlite":

@@ -1,4 +1,4 @@
-"""Bring a clinic's data from its DATA_DIR, as `make run` keeps it, to the database and storage that are configured."""
+"""Move the data of a `make run` installation from its DATA_DIR to the configured database and storage."""
 
 import fcntl
 from pathlib import Path
@@ -15,7 +15,7 @@ from webapp.transfer.loading import load_all
 
 
 class Command(BaseCommand):
-    help = "Bring rows and files from a DATA_DIR with an SQLite database here. The service has to be stopped."
+    help = "Load rows and files from a DATA_DIR with an SQLite database. The service has to be stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source", type=Path, help="the DATA_DIR; nothing in it is changed")
@@ -28,11 +28,11 @@ class Command(BaseCommand):
             raise CommandError("Source and target are the same database; DATABASE_URL names the target.")
         if _runs(source):
             raise CommandError(f"The service still runs on {source}. Stop it first, so that nothing is left behind.")
-        with snapshots.of_file(database) as alias:
+        with snapshots.file_snapshot(database) as alias:
             # It may be of an earlier release.
             call_command("migrate", database=alias, verbosity=0)
             load_all(
-                rows.of_database(alias),
+                rows.database_source(alias),
                 lambda model: rows.count(model, alias),
                 # Where the files stay in their folder, they are only compared.
                 LocalStorage(location=str(media)).open if media.is_dir() else default_storage.open,
