@@ -67,7 +67,7 @@ def report(
             check, learnt, held_out, (_together(lessons, but=kind), _together(drawn, but=kind))
         )
         kinds[kind] = {**_kind(check, found, inputs[kind]), "unlearnt": _flagged(without, found, inputs[kind])}
-    for kind, pictures in _strangers(spec, seed, others):
+    for kind, pictures in _out_of_domain(spec, seed, others):
         kinds[kind] = _kind(check, novelty.features_of(engine, pictures), pictures)
     figures: dict[str, Any] = {
         "training_images": len(known),
@@ -122,7 +122,7 @@ def _turned(chests: Inputs, rng: np.random.Generator) -> dict[str, Inputs]:
     return out_of_domain.turned(chests[rng.permutation(len(chests))[: novelty_fit.MOST_TURNED]])
 
 
-def _strangers(spec: Preprocessing, seed: int, others: Path | None) -> list[tuple[str, Inputs]]:
+def _out_of_domain(spec: Preprocessing, seed: int, others: Path | None) -> list[tuple[str, Inputs]]:
     kinds = [("photograph", out_of_domain.photographs(spec, DRAWN, seed))]
     for folder in sorted(path for path in others.iterdir() if path.is_dir()) if others else ():
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in data.SUFFIXES)

@@ -68,28 +68,28 @@ def report(
         }
         print(sources.row(name, found["read"][name]), flush=True)
     grey = np.array([picture.info["colour"] is None for picture in pictures])
-    tells = {
-        "any": np.array([_is_told(picture) for picture in pictures]),
+    detected = {
+        "any": np.array([_is_detected(picture) for picture in pictures]),
         "colour": np.array([photographs.has_colour(picture.info["colour"]) for picture in pictures]),
         "a sheet": np.array([photographs.sheet(picture) is not None for picture in pictures]),
     }
     found["noticed"] = {
         "n": len(pictures),
-        **{f"by {name}": round(float(told.mean()), 4) for name, told in tells.items()},
+        **{f"by {name}": round(float(hits.mean()), 4) for name, hits in detected.items()},
         "in greyscale": int(grey.sum()),
-        "of those in greyscale": round(float(tells["any"][grey].mean()), 4) if grey.any() else 0.0,
+        "of those in greyscale": round(float(detected["any"][grey].mean()), 4) if grey.any() else 0.0,
     }
     print(sources.row("noticed", found["noticed"]), flush=True)
     for name, shown in _not_photographs(plain, others):
-        told = sum(map(_is_told, shown))
-        found["false_alarms"][name] = {"files": len(shown), "taken for photographs": told}
+        found_count = sum(map(_is_detected, shown))
+        found["false_alarms"][name] = {"files": len(shown), "taken for photographs": found_count}
         print(sources.row(name, found["false_alarms"][name]), flush=True)
     if json_file:
         json_file.write_text(json.dumps(found, indent=2) + "\n")
     return found
 
 
-def _is_told(picture: Image.Image) -> bool:
+def _is_detected(picture: Image.Image) -> bool:
     return PHOTOGRAPH_OF_FILM in xray.find(picture).warnings
 
 

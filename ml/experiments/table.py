@@ -42,10 +42,10 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
         worst = min((group for group in groups if group != EVERYTHING), key=lambda group: _auc(groups[group]))
         changed = report["changed_labels"]
         most = max(changed, key=lambda change: changed[change]["changed"])
-        of_all = groups[EVERYTHING]
+        overall = groups[EVERYTHING]
         runs.append(_row(
-            name, of_all["n"], _interval(of_all, "roc_auc", 4), f"{_interval(groups[worst], 'roc_auc', 4)}, {worst}",
-            _interval(of_all, "recall", 3), _interval(of_all, "specificity", 3),
+            name, overall["n"], _interval(overall, "roc_auc", 4), f"{_interval(groups[worst], 'roc_auc', 4)}, {worst}",
+            _interval(overall, "recall", 3), _interval(overall, "specificity", 3),
             f"{report['calibration']['expected_calibration_error']:.3f}", f"{most}: {changed[most]['changed']:.1%}",
         ))  # fmt: skip
     conditions = list(dict.fromkeys(change for report in reports.values() for change in report["conditions"]))

@@ -89,11 +89,11 @@ def cross_fitted(
     """
     part = np.empty(len(truth), dtype=int)
     rng = np.random.default_rng(seed)
-    of_class = {label: np.unique(groups[truth == label]) for label in (0, 1)}
-    folds = min(folds, *(len(patients) for patients in of_class.values()))
+    patients_by_class = {label: np.unique(groups[truth == label]) for label in (0, 1)}
+    folds = min(folds, *(len(patients) for patients in patients_by_class.values()))
     if folds < 2:
         raise ValueError("calibration needs at least two held-out patients of each class")
-    for label, patients in of_class.items():
+    for label, patients in patients_by_class.items():
         place = dict(zip(patients.tolist(), rng.permutation(np.arange(len(patients)) % folds).tolist(), strict=True))
         mine = truth == label
         part[mine] = [place[patient] for patient in groups[mine].tolist()]

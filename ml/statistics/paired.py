@@ -105,23 +105,23 @@ def _verdict(first: str, second: str, differences: dict[str, Any], p: float) -> 
     ahead = {side: [name for name, value in deciding.items() if value == side] for side in (1, -1)}
     if ahead[1] and ahead[-1]:
         return None, (
-            f"Neither is better in everything: {second} has the higher {_said(ahead[1], differences)}, "
-            f"{first} the higher {_said(ahead[-1], differences)}."
+            f"Neither is better in everything: {second} has the higher {_listed(ahead[1], differences)}, "
+            f"{first} the higher {_listed(ahead[-1], differences)}."
         )
     if not ahead[1] and not ahead[-1]:
         return None, f"The data do not tell which of {first} and {second} is better."
     side = 1 if ahead[1] else -1
     winner, loser = (second, first) if side == 1 else (first, second)
     lower = [name for name, value in sign.items() if value == -side and name not in ahead[side]]
-    verdict = f"{winner} is better than {loser}: {_said(ahead[side], differences)}"
-    return winner, verdict + (f"; yet its {_said(lower, differences)} is lower." if lower else ".")
+    verdict = f"{winner} is better than {loser}: {_listed(ahead[side], differences)}"
+    return winner, verdict + (f"; yet its {_listed(lower, differences)} is lower." if lower else ".")
 
 
 def _sign(interval: tuple[float, float]) -> int:
     return 1 if interval[0] > 0 else -1 if interval[1] < 0 else 0
 
 
-def _said(names: list[str], differences: dict[str, Any]) -> str:
+def _listed(names: list[str], differences: dict[str, Any]) -> str:
     return " and ".join(
         f"{NAMES.get(name, name)} ({differences[name]['value']:+.4f}, {differences[name]['interval'][0]:+.4f} to "
         f"{differences[name]['interval'][1]:+.4f})"

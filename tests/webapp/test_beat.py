@@ -32,7 +32,7 @@ def scheduler(tmp_path: Path) -> Iterator[beat.Scheduler]:
 
 
 @pytest.fixture
-def alive(settings: Any, tmp_path: Path) -> Path:
+def health_file(settings: Any, tmp_path: Path) -> Path:
     settings.ALIVE_PATH = str(tmp_path / "alive")
     return tmp_path / "alive"
 

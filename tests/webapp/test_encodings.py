@@ -8,7 +8,7 @@ from webapp.ops import encodings
 
 
 @pytest.mark.parametrize(
-    ("vendor", "said", "ids"),
+    ("vendor", "encoding", "ids"),
     [
         ("sqlite", "", []),
         ("postgresql", "UTF8", []),
@@ -18,8 +18,8 @@ from webapp.ops import encodings
         ("mysql", "latin1_swedish_ci", ["ops.E2"]),
     ],
 )
-def test_each_database_is_asked(monkeypatch, vendor, said, ids):
+def test_each_database_is_asked(monkeypatch, vendor, encoding, ids):
     monkeypatch.setattr(encodings, "connections", {"default": SimpleNamespace(vendor=vendor)})
-    monkeypatch.setattr(encodings, "_ask", lambda alias, question: said)
+    monkeypatch.setattr(encodings, "_query", lambda alias, question: encoding)
     assert [message.id for message in encodings.check_encoding(databases=["default"])] == ids
     assert encodings.check_encoding(databases=None) == []

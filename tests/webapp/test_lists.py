@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from webapp.studies.choices import Status, StudyStatus
 from webapp.studies.models import Archive, Image, Patient, Study
-from webapp.studies.progress import of_study
+from webapp.studies.progress import current_progress
 
 LISTS = ("/api/v1/images/", "/api/v1/studies/", "/api/v1/patients/")
 
@@ -219,7 +219,7 @@ def test_studies_are_found_by_the_status_that_they_show(user_client, user, make_
     packed = make_study(Status.SUCCEEDED, owner=user)
     Archive.objects.create(study=packed, filename="a.zip", total=2, dispatched_at=timezone.now())
     made.append(packed)
-    shown = {str(study.pk) for study in made if of_study(study).status == status}
+    shown = {str(study.pk) for study in made if current_progress(study).status == status}
     assert shown
     assert set(ids(user_client, "/api/v1/studies/", status=status)) == shown
     for row in user_client.get("/api/v1/studies/", {"status": status}).json()["results"]:
@@ -253,6 +253,6 @@ def test_a_long_queue_ahead_is_counted_without_its_order(make_image, make_study,
     study = make_study(Status.QUEUED)
     for priority in ("interactive", "interactive", "bulk"):
         make_image(Status.QUEUED, priority=priority)
-    assert of_study(study).eta_seconds == 1.5  # bulk images that came later are read later
+    assert current_progress(study).eta_seconds == 1.5  # bulk images that came later are read later
     monkeypatch.setattr("webapp.studies.progress.AHEAD", 2)
-    assert of_study(study).eta_seconds == 2.0
+    assert current_progress(study).eta_seconds == 2.0

@@ -106,11 +106,11 @@ def test_one_ready_worker_of_a_role_is_enough(client, workers, use_broker):
 
 def test_a_sign_of_life_keeps_what_else_was_reported(workers):
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
-    assert not Worker.objects.alive().exists()
-    services.worker_is_alive(worker_id("infer@a"), "infer@a", "infer", ready=False)
-    worker = Worker.objects.alive().get()
+    assert not Worker.objects.seen_recently().exists()
+    services.renew_worker(worker_id("infer@a"), "infer@a", "infer", ready=False)
+    worker = Worker.objects.seen_recently().get()
     assert (worker.ready, worker.model, worker.device) == (True, "net-1.0.0", "cpu")
-    services.worker_is_alive(worker_id("infer@new"), "infer@new", "infer", ready=False)
+    services.renew_worker(worker_id("infer@new"), "infer@new", "infer", ready=False)
     assert Worker.objects.get(name="infer@new").ready is False
 
 
@@ -119,7 +119,7 @@ def test_a_worker_is_gone_when_the_reconciler_has_missed_it_for_half_a_minute(wo
     services.count_missed()
     services.count_missed()
     assert Worker.objects.living().count() == 3
-    services.worker_is_alive(worker_id("infer@a"), "infer@a", "infer", ready=False)
+    services.renew_worker(worker_id("infer@a"), "infer@a", "infer", ready=False)
     services.count_missed()
     assert [worker.name for worker in Worker.objects.living()] == ["infer@a"]
     settings.RECONCILE_SECONDS = 5

@@ -12,7 +12,7 @@ from django.utils import timezone
 from webapp.notifications import sending
 from webapp.studies import waiting
 from webapp.studies.models import Archive, Study
-from webapp.studies.progress import of_studies, of_study
+from webapp.studies.progress import current_progress, progress_by_study
 from webapp.studies.services import archives
 
 FILES = 3
@@ -48,8 +48,8 @@ def unpack():
 @pytest.mark.parametrize(
     "ask",
     [
-        of_study,
-        lambda study: of_studies([study])[study.pk],
+        current_progress,
+        lambda study: progress_by_study([study])[study.pk],
         lambda study: type("Sent", (), {**sending._study(study.pk), "is_final": False}),
     ],
     ids=["study", "list", "webhook"],
@@ -95,7 +95,7 @@ def test_a_list_of_finished_studies_has_none_with_a_zip_to_unpack(client, study,
 def test_a_study_with_a_zip_to_unpack_is_not_final_whatever_the_zip_holds(make_study, state, total):
     study = make_study("succeeded")
     Archive.objects.create(study=study, filename="a.zip", total=total, state=state, dispatched_at=timezone.now())
-    assert of_study(study).status == "running"
+    assert current_progress(study).status == "running"
     assert not waiting.study_states([study.pk])[study.pk].is_final
     assert study not in Study.objects.at_rest()
 

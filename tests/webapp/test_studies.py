@@ -110,7 +110,7 @@ def test_images_are_listed_in_pages_with_few_queries(client, make_image, django_
     ],
 )
 def test_a_studys_status_follows_from_its_images(make_study, statuses, status):
-    now = progress.of_study(make_study(*statuses))
+    now = progress.current_progress(make_study(*statuses))
     assert now.status == status
     assert now.total == len(statuses)
     assert now.counts == counts(**{name: statuses.count(name) for name in set(statuses)})
@@ -159,7 +159,7 @@ def test_the_time_left_is_what_waits_and_what_goes_first_by_the_rate(make_image,
     Image.objects.filter(study=study, status="succeeded").update(finished_at=timezone.now() - timedelta(hours=1))
     make_image(Status.QUEUED, priority="bulk")  # came later: waits behind
     make_image(Status.QUEUED, priority="interactive")  # came later, and goes first
-    assert progress.of_study(study).eta_seconds == pytest.approx((3 + 3 + 1) / 0.5, rel=0.02)
+    assert progress.current_progress(study).eta_seconds == pytest.approx((3 + 3 + 1) / 0.5, rel=0.02)
 
 
 def test_the_time_left_shrinks_to_nothing(client, read):
@@ -328,7 +328,7 @@ def test_the_rate_and_what_is_ahead_are_counted_once_a_second(make_image, make_s
     for _ in range(3):
         make_image("succeeded", finished_at=timezone.now())
     study = make_study("ready", guest=guest.guest)
-    assert progress.of_study(study).eta_seconds is not None
+    assert progress.current_progress(study).eta_seconds is not None
     statements.clear()
-    assert progress.of_study(study).eta_seconds is not None
+    assert progress.current_progress(study).eta_seconds is not None
     assert len(statements) == 2, statements

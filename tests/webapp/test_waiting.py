@@ -22,7 +22,7 @@ from webapp.studies.api import views
 from webapp.studies.api.serializers import studies as serializers
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Reading, Study
-from webapp.studies.progress import of_study
+from webapp.studies.progress import current_progress
 from webapp.studies.services import archives, cancellation, failures
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -167,8 +167,8 @@ def test_many_who_wait_for_a_study_cost_one_answer_each(make_study, read, owned,
     """However often it changes meanwhile."""
     fields, headers = owned
     study = make_study(*["ready"] * 5, **fields)
-    of_study, answers = serializers.of_study, []
-    monkeypatch.setattr(serializers, "of_study", lambda asked: answers.append(asked) or of_study(asked))
+    current_progress, answers = serializers.current_progress, []
+    monkeypatch.setattr(serializers, "current_progress", lambda asked: answers.append(asked) or current_progress(asked))
 
     async def scenario(by):
         waiters = [asyncio.create_task(by.get(f"/api/v1/studies/{study.pk}/", params={"wait": 20})) for _ in range(10)]
@@ -233,7 +233,7 @@ def test_a_study_is_final_for_waiters_when_its_answer_is(make_study, statuses, a
     state = waiting.study_states([study.pk])[study.pk]
     assert (state.is_final, state.done) == (final, done)
     if archive != "unpacked":  # its image is missing here
-        assert (of_study(study).status in ("finished", "cancelled")) == final
+        assert (current_progress(study).status in ("finished", "cancelled")) == final
 
 
 # --- many -----------------------------------------------------------------------------------------------------------

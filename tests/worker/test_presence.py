@@ -211,7 +211,7 @@ def test_a_heartbeat_keeps_a_worker_alive_and_what_it_said(starts: Starts, model
     signals.worker_ready.send(sender=None)
     said = Worker.objects.values("role", "ready", "model", "device").get()
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
-    assert not Worker.objects.alive().exists()
+    assert not Worker.objects.seen_recently().exists()
     signals.heartbeat_sent.send(sender=None)
     assert Worker.objects.ready().exists()
     assert Worker.objects.values("role", "ready", "model", "device").get() == said
@@ -221,7 +221,7 @@ def test_heartbeats_are_written_now_and_then_only(starts: Starts, monkeypatch: p
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: clock.now))
     written: list[str] = []
-    monkeypatch.setattr(services, "worker_is_alive", lambda worker, name, role, ready: written.append(name))
+    monkeypatch.setattr(services, "renew_worker", lambda worker, name, role, ready: written.append(name))
     starts("ingest")
     for clock.now in (1000.0, 1002.0, 1004.9, 1005.1, 1006.0, 1011.0):
         signals.heartbeat_sent.send(sender=None)

@@ -45,14 +45,14 @@ def tokens(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         key = services.issue(user, **form.cleaned_data, address=identities.client_address(request))
         form = TokenForm()
-    page = Paginator(services.of_user(user), PAGE).get_page(request.GET.get("page"))
+    page = Paginator(services.user_tokens(user), PAGE).get_page(request.GET.get("page"))
     return render(request, "accounts/tokens.html", {"form": form, "key": key, "page": page})
 
 
 @login_required
 @require_POST
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
-    found = services.of_user(cast("User", request.user)).filter(pk=pk)
+    found = services.user_tokens(cast("User", request.user)).filter(pk=pk)
     if services.revoke(identities.identify(request), found):
         messages.success(request, "The token is revoked.")
     return redirect("account-tokens")

@@ -55,7 +55,7 @@ def find(key: str) -> Token | None:
     return valid.select_related("user").filter(digest=digest(key)).first()
 
 
-def of_user(user: User) -> "QuerySet[Token]":
+def user_tokens(user: User) -> "QuerySet[Token]":
     """A user's tokens that are valid, the newest first."""
     return user.api_tokens.filter(expires_at__gt=timezone.now()).order_by("-created_at", "-pk")
 

@@ -21,7 +21,7 @@ from webapp.studies.services import department_deletion
 
 
 def _department(
-    request: HttpRequest, slug: str, may: permissions.OfDepartment = permissions.may_see_department
+    request: HttpRequest, slug: str, may: permissions.DepartmentPermission = permissions.may_see_department
 ) -> Department:
     return access.visible_department(identities.identify(request), slug, may)
 

@@ -29,7 +29,7 @@ from webapp.studies.api.filters import ImageFilters, PatientFilters, StudyFilter
 from webapp.studies.api.lists import narrowed
 from webapp.studies.choices import ResultGroup
 from webapp.studies.models import Image, Study
-from webapp.studies.progress import of_studies
+from webapp.studies.progress import progress_by_study
 
 PAGE = 30
 NEWEST = "-created_at"
@@ -109,7 +109,7 @@ def _departments(identity: Identity) -> list[Department]:
 
 def _count_results(rows: list[Study]) -> None:
     """Give each study its progress and the numbers of its results by group."""
-    progress = of_studies(rows)
+    progress = progress_by_study(rows)
     counted = Image.objects.filter(study__in=[study.pk for study in rows]).exclude(group="")
     numbers = {
         (study, group): number

@@ -24,7 +24,7 @@ from webapp.studies.api.filters import StudyImageFilters
 from webapp.studies.api.lists import narrowed, sort_key
 from webapp.studies.choices import ResultGroup, Status
 from webapp.studies.models import Study
-from webapp.studies.progress import of_study
+from webapp.studies.progress import current_progress
 from webapp.studies.states import study_states
 from webapp.studies.waiting import until_changed
 
@@ -60,7 +60,7 @@ def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
-    identity, progress = viewer(request), of_study(found)
+    identity, progress = viewer(request), current_progress(found)
     params = {name: value for name, value in given(request).items() if name not in OWN}
     wanted = values(StudyImageFilters, params)
     ordering = wanted.pop("ordering", "created_at")

@@ -13,7 +13,7 @@ from webapp.refusals import Refused
 
 
 def visible_department(
-    identity: Identity, slug: str, may: permissions.OfDepartment = permissions.may_see_department
+    identity: Identity, slug: str, may: permissions.DepartmentPermission = permissions.may_see_department
 ) -> Department:
     """A department.
 
@@ -28,7 +28,7 @@ def visible_department(
 
 
 def membership(
-    identity: Identity, slug: str, pk: int, may: permissions.OfDepartment = permissions.may_manage
+    identity: Identity, slug: str, pk: int, may: permissions.DepartmentPermission = permissions.may_manage
 ) -> Membership:
     """A member of a department who is a person; errors as of :func:`visible_department`."""
     return _membership(identity, slug, pk, may, service=False)
@@ -60,7 +60,9 @@ def invitation(identity: Identity, slug: str, pk: int) -> Invitation:
     return found
 
 
-def _membership(identity: Identity, slug: str, pk: int, may: permissions.OfDepartment, *, service: bool) -> Membership:
+def _membership(
+    identity: Identity, slug: str, pk: int, may: permissions.DepartmentPermission, *, service: bool
+) -> Membership:
     department = visible_department(identity, slug, may)
     rows = department.memberships.select_related("user", "department")
     found: Membership = _one(rows, pk=pk, service=service)

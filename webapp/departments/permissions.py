@@ -34,7 +34,7 @@ class Owned(Protocol):
 #: One of the functions below that say what an identity may do with a row.
 Predicate = Callable[[Identity, Owned], bool]
 #: One that says what an identity may do with a department.
-OfDepartment = Callable[[Identity, Department], bool]
+DepartmentPermission = Callable[[Identity, Department], bool]
 
 
 def roles(user: User) -> dict[UUID, str]:

@@ -24,7 +24,7 @@ _ENCODED_NAME = re.compile(r"filename\*\s*=\s*[\w-]*'[^']*'([^;\s]+)", re.IGNORE
 _PLAIN = ("", "7bit", "8bit", "binary")
 
 
-class WholeForms(FileUploadHandler):
+class StrictFormParser(FileUploadHandler):
     """Reads a form by Django's hook for it: all of its parts, or none of them and a reason."""
 
     def handle_raw_input(  # type: ignore[override]  # the stubs have the boundary as a text

@@ -1,4 +1,4 @@
-"""What the API's description says of every address."""
+"""Hooks that complete the OpenAPI description of every operation."""
 
 import json
 import re
@@ -66,7 +66,7 @@ def _summary_and_rest(text: str) -> tuple[str, str]:
 
 
 def describe_operations(result: dict[str, Any], request: Any = None, **_: Any) -> dict[str, Any]:
-    """One of drf-spectacular's hooks: where the service is, who may ask, how each operation can fail, examples."""
+    """A drf-spectacular hook: add servers, authentication, errors and examples to each operation."""
     url = request.build_absolute_uri("/").rstrip("/") if request else settings.PUBLIC_URL
     result["servers"] = [{"url": url}]
     result["tags"] = [{"name": name, "description": what} for name, (_, what) in TAGS.items()]
@@ -82,15 +82,15 @@ def describe_operations(result: dict[str, Any], request: Any = None, **_: Any) -
     }
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
-            _let_guests_in(operation)
-            _tell_failures(path, method, operation)
-            _tell_headers(operation)
+            _allow_guests(operation)
+            _add_failures(path, method, operation)
+            _add_headers(operation)
             _give_example(f"{method.upper()} {path}", operation)
     return result
 
 
-def _let_guests_in(operation: dict[str, Any]) -> None:
-    """Where nobody has to sign in, a guest may send a token. It is a way to say who one is, not a parameter."""
+def _allow_guests(operation: dict[str, Any]) -> None:
+    """Move the guest's token from the parameters to the security schemes, where signing in is optional."""
     if "parameters" in operation:
         operation["parameters"] = [one for one in operation["parameters"] if one["name"] != JOB_TOKEN]
     if operation.get("security") == [{}]:
@@ -99,8 +99,8 @@ def _let_guests_in(operation: dict[str, Any]) -> None:
         operation["security"].insert(-1, {"jobToken": []})
 
 
-def _tell_failures(path: str, method: str, operation: dict[str, Any]) -> None:
-    """Which problems may be the answer. ``4XX`` and ``5XX`` stand for those that no client should build upon."""
+def _add_failures(path: str, method: str, operation: dict[str, Any]) -> None:
+    """Add the errors of an operation. ``4XX`` and ``5XX`` cover those that clients should not rely on."""
     may_be = {400, 503}
     if operation.get("security") or method != "get":
         may_be |= {401, 403}
@@ -121,14 +121,14 @@ def _tell_failures(path: str, method: str, operation: dict[str, Any]) -> None:
     }
 
 
-def _tell_headers(operation: dict[str, Any]) -> None:
+def _add_headers(operation: dict[str, Any]) -> None:
     for status, answer in operation["responses"].items():
         if "$ref" not in answer:
             names = ["X-Request-ID"]
             if status == "202" and "requestBody" in operation:
                 names.append("Location")
             kinds = set(answer.get("content", ()))
-            names += [name for name, those in HEADERS_OF.items() if kinds & those]
+            names += [name for name, those in HEADERS_BY_MEDIA_TYPE.items() if kinds & those]
             headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
             answer["headers"] = {**headers, **answer.get("headers", {})}
 
@@ -153,7 +153,7 @@ HEADERS = {
     "WWW-Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}},
 }
 #: Headers that answers of some media types have.
-HEADERS_OF = {"ETag": {"image/*", "image/png"}, "Content-Disposition": {"text/csv", "application/zip"}}
+HEADERS_BY_MEDIA_TYPE = {"ETag": {"image/*", "image/png"}, "Content-Disposition": {"text/csv", "application/zip"}}
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 
 
@@ -203,7 +203,7 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
 
 
 def describe_texts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Another one: which texts are refused, in parameters and in what clients send."""
+    """A drf-spectacular hook: add the pattern of accepted text to parameters and request bodies."""
     operations = [operation for path in result["paths"].values() for operation in path.values()]
     parameters = [parameter for operation in operations for parameter in operation.get("parameters", ())]
     texts = [parameter["schema"] for parameter in parameters if parameter["in"] == "query"]

@@ -93,7 +93,7 @@ def _written(event: str, row: Study | Image, receiver: Receiver) -> tuple[str, s
         "url": f"{settings.PUBLIC_URL}/{kind}/{row.pk}/",
         "choices_url": receiver.choices_url,
         "failures_url": f"{settings.PUBLIC_URL}/failures/",
-        "progress": progress.of_study(row) if isinstance(row, Study) else None,
+        "progress": progress.current_progress(row) if isinstance(row, Study) else None,
     }
     template = f"notifications/mail/{receiver.language}/{TEMPLATES[Event(event)]}.txt"
     subject, _, text = render_to_string(template, context).partition("\n")

@@ -68,7 +68,7 @@ def _study(pk: UUID) -> dict[str, Any]:
     study = Study.objects.filter(pk=pk).first()
     if study is None:
         raise ObsoleteError("its study was deleted")
-    now = progress.of_study(study)
+    now = progress.current_progress(study)
     return {
         "id": str(pk),
         # Not by reverse(): a worker loads no views.

@@ -14,12 +14,12 @@ def check_encoding(*, databases: Sequence[str] | None = None, **_: Any) -> list[
     for alias in databases or ():
         connection = connections[alias]
         if connection.vendor == "postgresql":
-            if (encoding := _ask(alias, "SHOW server_encoding")) != "UTF8":
+            if (encoding := _query(alias, "SHOW server_encoding")) != "UTF8":
                 found.append(
                     Error(f"The database keeps {encoding}.", hint="CREATE DATABASE … ENCODING 'UTF8'", id="ops.E1")
                 )
         elif connection.vendor == "mysql":
-            collation = _ask(alias, "SELECT @@collation_database")
+            collation = _query(alias, "SELECT @@collation_database")
             if not collation.startswith("utf8mb4"):
                 hint = "ALTER DATABASE … CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
                 found.append(Error(f"The database's collation is {collation}.", hint=hint, id="ops.E2"))
@@ -29,7 +29,7 @@ def check_encoding(*, databases: Sequence[str] | None = None, **_: Any) -> list[
     return found
 
 
-def _ask(alias: str, question: str) -> str:
+def _query(alias: str, question: str) -> str:
     with connections[alias].cursor() as cursor:
         cursor.execute(question)
         return str(cursor.fetchone()[0])

@@ -83,11 +83,11 @@ class DatabaseCollector(Collector):
         hour = Image.objects.filter(finished_at__gt=timezone.now() - HOUR).order_by()
         # Each status by itself: grouped by it, SQLite would walk through all images that there are.
         for status in FINAL:
-            of_status = hour.filter(status=status)
+            images_in_status = hour.filter(status=status)
             found = (
-                {"": 0} | dict(of_status.values_list("error_code").annotate(Count("pk")))
+                {"": 0} | dict(images_in_status.values_list("error_code").annotate(Count("pk")))
                 if status == Status.FAILED
-                else {"": of_status.count()}
+                else {"": images_in_status.count()}
             )
             for code, count in found.items():
                 finished.add_metric([status, code], count)
@@ -119,8 +119,8 @@ class DatabaseCollector(Collector):
 
     def _outbox(self) -> Iterator[Metric]:
         now = timezone.now()
-        alive = Delivery.objects.filter(state__in=(State.WAITING, State.SENDING))
-        found = alive.aggregate(number=Count("pk"), first=Min("next_attempt_at"))
+        open_deliveries = Delivery.objects.filter(state__in=(State.WAITING, State.SENDING))
+        found = open_deliveries.aggregate(number=Count("pk"), first=Min("next_attempt_at"))
         overdue = (now - (found["first"] or now)).total_seconds()
         dead = Delivery.objects.filter(state=State.DEAD).count()
         for name, text, value in (

@@ -1,4 +1,4 @@
-"""What the service knows of its own processes."""
+"""The service's own processes: workers, reconciliations and purges."""
 
 import math
 import uuid
@@ -9,29 +9,29 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-ALIVE = timedelta(seconds=30)
+SEEN_RECENTLY = timedelta(seconds=30)
 
 
 def missed_by_the_dead() -> int:
-    """Reconciliations without a sign of life after which a worker is gone: those of 30 seconds, and three at least.
+    """Reconciliations without a heartbeat after which a worker counts as dead: 30 seconds of them, at least three.
 
-    They are counted, and no clock is read: one that is set forward must not end what healthy workers hold.
+    Counting needs no clock: setting one forward must not release the claims of healthy workers.
     """
-    return int(max(3, math.ceil(ALIVE.total_seconds() / settings.RECONCILE_SECONDS)))
+    return int(max(3, math.ceil(SEEN_RECENTLY.total_seconds() / settings.RECONCILE_SECONDS)))
 
 
 class WorkerQuerySet(models.QuerySet[Any]):
     def living(self) -> Self:
-        """Those whose batches are theirs; a worker that was only just seen may be one of them or not."""
+        """Workers that still hold their claims. One that was seen a moment ago may already have lost them."""
         return self.filter(missed__lt=missed_by_the_dead())
 
-    def alive(self) -> Self:
+    def seen_recently(self) -> Self:
         """Seen within the last 30 seconds."""
-        return self.filter(seen_at__gt=timezone.now() - ALIVE)
+        return self.filter(seen_at__gt=timezone.now() - SEEN_RECENTLY)
 
     def ready(self) -> Self:
-        """Alive, and able to work at once (for the model's workers: with the model warm in memory)."""
-        return self.alive().filter(ready=True)
+        """Seen recently, and able to work at once (for the model's workers: with the model warm in memory)."""
+        return self.seen_recently().filter(ready=True)
 
 
 class Worker(models.Model):

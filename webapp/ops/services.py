@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def report_worker(worker: UUID, name: str, role: str, *, ready: bool, **facts: Any) -> None:
-    """Write down that a worker is there, and whether it could work at once.
+    """Record that a worker runs, and whether it can take work at once.
 
     Args:
         worker: its id, which is another after each start.
@@ -35,8 +35,8 @@ def replace_worker(worker: UUID, name: str) -> None:
     Worker.objects.filter(name=name).exclude(id=worker).delete()
 
 
-def worker_is_alive(worker: UUID, name: str, role: str, *, ready: bool) -> None:
-    """Renew a worker's sign of life, and leave what else it reported as it is."""
+def renew_worker(worker: UUID, name: str, role: str, *, ready: bool) -> None:
+    """Renew a worker's heartbeat, and keep everything else that it reported."""
     now = timezone.now()
     if not Worker.objects.filter(id=worker).update(seen_at=now, missed=0):
         Worker.objects.get_or_create(id=worker, defaults={"name": name, "role": role, "ready": ready, "seen_at": now})

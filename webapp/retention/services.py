@@ -104,9 +104,9 @@ def delete_expired(run: Run) -> None:
             ~Exists(Study.objects.filter(patient=OuterRef("pk"))),
         )
         if run.dry:
-            of_studies = Image.objects.filter(study__in=studies.order_by())
+            study_images = Image.objects.filter(study__in=studies.order_by())
             run.removed["studies.Study"] += studies.count()
-            run.removed["studies.Image"] += images.count() + of_studies.count()
+            run.removed["studies.Image"] += images.count() + study_images.count()
             run.removed["studies.Patient"] += patients.count()
             continue
         while run.has_time() and (found := list(studies[:STUDIES])):

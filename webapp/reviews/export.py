@@ -94,8 +94,8 @@ def _original(image: Image) -> bytes | None:
 
 def _row(image: Image, name: str) -> list[str]:
     reviews, result = list(image.reviews.all()), image.result
-    said = {review.verdict for review in reviews} - {Verdict.UNSURE.value}
-    verdict = said.pop() if len(said) == 1 else DISAGREED if said else Verdict.UNSURE.value
+    verdicts = {review.verdict for review in reviews} - {Verdict.UNSURE.value}
+    verdict = verdicts.pop() if len(verdicts) == 1 else DISAGREED if verdicts else Verdict.UNSURE.value
     return [
         name, verdict, _pseudonym(image), str(len(reviews)), result.bundle if result else "",
         f"{result.probability:.6f}" if result else "", result.shown_label or "" if result else "",

@@ -53,9 +53,9 @@ class Progress:
         return self.status in (StudyStatus.FINISHED, StudyStatus.CANCELLED)
 
 
-def of_study(study: Study) -> Progress:
+def current_progress(study: Study) -> Progress:
     """A study's state, with the time that is left."""
-    progress = of_studies([study])[study.pk]
+    progress = progress_by_study([study])[study.pk]
     waiting = sum(progress.counts[status] for status in WAITING)
     if waiting and study.department and study.department.night_start:
         held = Reading.objects.held_for_night().filter(image__study=study).aggregate(n=Count("pk"), opens=Min("turn"))
@@ -65,7 +65,7 @@ def of_study(study: Study) -> Progress:
     return replace(progress, eta_seconds=_eta(study, waiting))
 
 
-def of_studies(studies: Sequence[Study]) -> dict[UUID, Progress]:
+def progress_by_study(studies: Sequence[Study]) -> dict[UUID, Progress]:
     """The states of some studies by their ids, without the time that is left."""
     states = study_states(study.pk for study in studies)
     # Asked for after the counts, so that a ZIP that has failed by them is among these.

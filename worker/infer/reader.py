@@ -128,11 +128,11 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     started = time.perf_counter()
     answers = _read(reader, token, inputs)
     seconds = time.perf_counter() - started
-    of_image = {one.image_id: one for one in held}
+    reading_by_image = {one.image_id: one for one in held}
     results = []
     for pk, answer in answers.items():
         if all(math.isfinite(probability) for probability in answer.probabilities):
-            results.append(_result(reader, of_image[pk], answer))
+            results.append(_result(reader, reading_by_image[pk], answer))
         else:
             reading.fail(token, pk, "model_error", "The model gave no number for this image. Please report it.")
     written = reading.succeed(token, results, reader.model, seconds=seconds)

@@ -72,7 +72,7 @@ def _prepares_for() -> dict[str, Any]:
 
 
 @signals.heartbeat_sent.connect
-def _alive(**_: Any) -> None:
+def _heartbeat(**_: Any) -> None:
     global _last
     if not _node:
         return
@@ -81,7 +81,7 @@ def _alive(**_: Any) -> None:
     if time.monotonic() - _last > EVERY:
         _last = time.monotonic()
         liveness.renew()
-        _try(services.worker_is_alive, WORKER, _node, ROLE, ready=ROLE != "infer")
+        _try(services.renew_worker, WORKER, _node, ROLE, ready=ROLE != "infer")
 
 
 def child_is_gone() -> None:

@@ -25,7 +25,7 @@ DELETED = {204: OpenApiResponse(description="deleted")}
 
 
 def _department(
-    request: Request, slug: str, may: permissions.OfDepartment = permissions.may_see_department
+    request: Request, slug: str, may: permissions.DepartmentPermission = permissions.may_see_department
 ) -> Department:
     return access.visible_department(identities.identify(request), slug, may)
 

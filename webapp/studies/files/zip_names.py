@@ -1,4 +1,4 @@
-"""The names in a ZIP, whose encoding mostly nothing tells.
+"""Decode the names in a ZIP, which mostly do not declare their encoding.
 
 A ZIP may mark a name as UTF-8, or carry it once more as UTF-8 in an extra field. Without that it is in whatever
 encoding the computer used that made the ZIP, and has to be guessed, from all names of the ZIP together.
@@ -29,7 +29,7 @@ def decode(names: Sequence[tuple[bytes, bool, bytes]]) -> list[str]:
     Args:
         names: for each file its name, whether it is marked as UTF-8, and its extra fields.
     """
-    decoded = [_told(name, extra) or _utf8(name) for name, _, extra in names]
+    decoded = [_declared_name(name, extra) or _utf8(name) for name, _, extra in names]
     unknown = [name for (name, _, _), text in zip(names, decoded, strict=True) if text is None]
     if not unknown:
         return [str(text) for text in decoded]
@@ -50,7 +50,7 @@ def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
         at += 4 + length
 
 
-def _told(name: bytes, extra: bytes) -> str | None:
+def _declared_name(name: bytes, extra: bytes) -> str | None:
     """The name in the extra field for it, unless the file was renamed since that was written."""
     for kind, field in extra_fields(extra):
         if kind == UNICODE_PATH and field[:1] == b"\1" and field[1:5] == struct.pack("<I", zlib.crc32(name)):

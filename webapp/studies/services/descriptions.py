@@ -32,12 +32,12 @@ class Descriptions:
     each: dict[Place, Particulars] = field(default_factory=dict)
     report: dict[str, Any] | None = None
 
-    def of(self, number: int, index: int | None = None) -> Particulars:
+    def for_image(self, number: int, index: int | None = None) -> Particulars:
         return self.each.get((number, index), self.common)
 
-    def of_zip(self, number: int, indexes: Sequence[int]) -> dict[str, Any] | None:
+    def for_archive(self, number: int, indexes: Sequence[int]) -> dict[str, Any] | None:
         """What it says of a ZIP's images, as :attr:`webapp.studies.models.Archive.particulars` has it."""
-        found = {str(index): self.of(number, index).as_json() for index in indexes}
+        found = {str(index): self.for_image(number, index).as_json() for index in indexes}
         return {index: one for index, one in found.items() if one} or None
 
     def people(self) -> dict[str, str]:
@@ -64,7 +64,7 @@ def describe(image: Image, given: Particulars) -> None:
     image.age_years, image.view, image.comment = given.age, given.view or None, given.comment or None
 
 
-def of_study(contents: Contents, common: Particulars) -> Descriptions:
+def read(contents: Contents, common: Particulars) -> Descriptions:
     """What is said of each image that was sent; a ZIP's own manifest goes before those that were sent beside it."""
     scopes = [(one.manifest, {number}) for number, one in enumerate(contents.sent) if one.manifest]
     scopes += [(manifest, set(range(len(contents.sent)))) for manifest in contents.manifests]

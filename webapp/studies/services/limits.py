@@ -47,7 +47,7 @@ def check_study(study: Study, files: int, size: int) -> None:
 
 
 @contextmanager
-def of_day(identity: Identity, department: Department | None, files: int, size: int) -> Iterator[None]:
+def count_upload(identity: Identity, department: Department | None, files: int, size: int) -> Iterator[None]:
     """Count an upload, unless the block that stores it raises. Administrators have no limit.
 
     Counts are in the cache, as that of requests is: Redis may lose them, and without Redis each process has its own.
@@ -66,21 +66,21 @@ def of_day(identity: Identity, department: Department | None, files: int, size: 
         return
     limit = settings.USER_DAILY_BYTES if identity.user else settings.GUEST_DAILY_BYTES
     with ExitStack() as counted:
-        told = f"At most {_readable(limit)} can be uploaded in a day."
-        counted.enter_context(_counted(f"bytes:{_uploader(identity)}", size, limit, told))
+        message = f"At most {_readable(limit)} can be uploaded in a day."
+        counted.enter_context(_counted(f"bytes:{_uploader(identity)}", size, limit, message))
         if department and department.daily_bytes is not None:
-            told = f"At most {_readable(department.daily_bytes)} can be sent to {department} in a day."
+            message = f"At most {_readable(department.daily_bytes)} can be sent to {department} in a day."
             key = f"bytes:department:{department.pk}"
-            counted.enter_context(_counted(key, size, department.daily_bytes, told))
+            counted.enter_context(_counted(key, size, department.daily_bytes, message))
         if department and department.daily_images is not None:
-            told = f"At most {department.daily_images} images can be sent to {department} in a day."
+            message = f"At most {department.daily_images} images can be sent to {department} in a day."
             key = f"images:department:{department.pk}"
-            counted.enter_context(_counted(key, files, department.daily_images, told))
+            counted.enter_context(_counted(key, files, department.daily_images, message))
         yield
 
 
 @contextmanager
-def _counted(name: str, number: int, limit: int, told: str) -> Iterator[None]:
+def _counted(name: str, number: int, limit: int, message: str) -> Iterator[None]:
     """Add to a count of this day, unless that makes it too large or the block raises."""
     now = timezone.now()
     key = f"{now:%Y-%m-%d}:{name}"
@@ -88,7 +88,7 @@ def _counted(name: str, number: int, limit: int, told: str) -> Iterator[None]:
         _add(key, -number)
         raise Refused(
             "daily_limit_reached",
-            f"{told} Please go on after midnight UTC.",
+            f"{message} Please go on after midnight UTC.",
             retry_after=(datetime.combine(now + DAY, time(), UTC) - now).total_seconds(),
         )
     try:

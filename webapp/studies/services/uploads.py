@@ -59,7 +59,7 @@ def create_image(
     signatures.check_image(file)
     image = Image(**_sender(identity, department), **storing.fields(filename, file.size, priority))
     descriptions.describe(image, Particulars(age=age, view=view, comment=names.clean(comment)[:500]))
-    with limits.of_day(identity, department, 1, file.size), storing.removed_on_refusal([image]):
+    with limits.count_upload(identity, department, 1, file.size), storing.removed_on_refusal([image]):
         storing.store(image, file)
         _keep_image(identity, image, patient, key)
     logger.info("image %s accepted, %s", image.pk, priority, extra=correlation.log_fields(image))
@@ -147,11 +147,11 @@ def _stored(
     """Store the files of a study within the limits. The block saves their rows."""
     contents = look_into(files)
     sent, study.skipped = contents.sent, contents.skipped
-    stored = _Stored(descriptions.of_study(contents, common))
+    stored = _Stored(descriptions.read(contents, common))
     size = sum(one.size for one in sent)
     files_sent = sum(one.count for one in sent)
     limits.check_study(study, files_sent, size)
-    with limits.of_day(identity, study.department, files_sent, size):
+    with limits.count_upload(identity, study.department, files_sent, size):
         # Files have their names when the batch ends, which is before their rows are saved.
         with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
             for number, one in enumerate(sent):
@@ -162,7 +162,7 @@ def _stored(
                     stored.images.append(image)
                 else:
                     archive = storing.archive(study, one.file, len(one.entries), uploaded_by)
-                    archive.particulars = stored.about.of_zip(number, [entry.index for entry in one.entries])
+                    archive.particulars = stored.about.for_archive(number, [entry.index for entry in one.entries])
                     stored.archives.append(archive)
         with storing.removed_on_refusal([*stored.images, *stored.archives]):
             yield stored

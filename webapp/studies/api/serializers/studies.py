@@ -7,7 +7,7 @@ from rest_framework.reverse import reverse
 
 from webapp.studies.api.serializers.results import ArchiveErrorSerializer
 from webapp.studies.models import Patient, Study
-from webapp.studies.progress import STATUSES, Progress, of_studies, of_study
+from webapp.studies.progress import STATUSES, Progress, current_progress, progress_by_study
 
 
 class StudyListSerializer(serializers.ListSerializer):
@@ -15,7 +15,7 @@ class StudyListSerializer(serializers.ListSerializer):
 
     def to_representation(self, data: Any) -> Any:
         studies = list(data)
-        found = of_studies(studies)
+        found = progress_by_study(studies)
         for study in studies:
             study.progress = found[study.pk]
         return super().to_representation(studies)
@@ -67,7 +67,7 @@ class StudySerializer(serializers.ModelSerializer):
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:
-        progress: Progress = getattr(study, "progress", None) or of_study(study)
+        progress: Progress = getattr(study, "progress", None) or current_progress(study)
         for name in ("status", "total", "counts", "eta_seconds", "waits_until", "errors"):
             setattr(study, name, getattr(progress, name))
         return super().to_representation(study)
