@@ -17,9 +17,9 @@ exposition.prepare()
 django.setup()
 
 from webapp.config.celery import app  # noqa: E402  (the models behind it need setup first)
-from worker import tasks  # noqa: E402  (likewise)
-from worker.infer import startup  # noqa: E402  (likewise)
-from worker.ingest import memory  # noqa: E402  (likewise)
-from worker.process import connections, logs, presence, tracing  # noqa: E402  (likewise)
+from worker import tasks  # noqa: E402  (needs the setup above, too)
+from worker.infer import startup  # noqa: E402  (needs the setup above, too)
+from worker.ingest import memory  # noqa: E402  (needs the setup above, too)
+from worker.process import connections, logs, presence, tracing  # noqa: E402  (needs the setup above, too)
 
 __all__ = ["app", "connections", "exposition", "logs", "memory", "presence", "startup", "tasks", "tracing"]

@@ -30,9 +30,9 @@ def shadows() -> list[Bundle]:
 
 
 def named(name: str) -> Bundle:
-    """A bundle by its path, by its folder's name in ``models/``, or by its family: then that one's newest release.
+    """Find a bundle by its path, by its folder's name in ``models/``, or by its family (its newest release).
 
-    A new family takes nobody's place by lying there; it has to be named.
+    A new family never replaces another one by itself; the setting has to name it.
 
     Raises:
         BundleError: where there is none of that name.

@@ -89,13 +89,13 @@ def infer(requests: Collection[Any], claim: UUID) -> str:
 
 @app.task(name="worker.deliver", bind=True, ignore_result=True, time_limit=settings.TASK_TIME_LIMITS["worker.deliver"])
 def deliver(self: Any) -> dict[str, int]:
-    """Send what is due in the outbox."""
+    """Send due deliveries of the outbox."""
     return delivering.deliver_due(self.request.hostname or "")
 
 
 @app.task(name="worker.purge", ignore_result=True, time_limit=2 * settings.PURGE_SECONDS + 60)
 def purge() -> str:
-    """Delete what has expired, and what nobody refers to."""
+    """Delete expired data and unreferenced files."""
     report = retention.purge()
     metrics.purge_done(report.removed, complete=report.complete)
     return str(report)

@@ -1,1 +1,1 @@
-"""Delivery: send what is in the outbox to other systems."""
+"""Delivery: send the outbox to other systems."""

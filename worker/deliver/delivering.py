@@ -1,4 +1,4 @@
-"""Send what is due in the outbox, one delivery after the other."""
+"""Send due deliveries of the outbox, one after the other."""
 
 import logging
 import time
@@ -62,7 +62,7 @@ def deliver(delivery: Delivery) -> str:
         outbox.failed(delivery, error)
         return "failed"
     except Error:
-        # The claim ends by itself, and another attempt is made.
+        # The claim expires, and another attempt is made.
         raise
     except Exception as error:
         logger.exception("delivering %s failed", delivery.pk)

@@ -24,7 +24,7 @@ logger = get_logger(__name__)
 
 
 def is_bulk(request: Any) -> bool:
-    """Whether a message stands for a place in a batch, and not for the image that it names."""
+    """Whether a message is a token for any image of its queue, not for the image that it names."""
     bulk = str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk")
     return bulk and not request.kwargs.get("alone")
 
@@ -103,7 +103,7 @@ class AdaptiveBatches(Batches):
 
     The task is called with the batch's requests and its claim, and returns anything but None. Subclasses or
     ``app.task`` options set ``max_batch`` and ``batch_time_limit`` (seconds after which a batch that hangs is ended).
-    :meth:`on_batch_lost` is called for batches whose process died, :meth:`on_batch_failed` for those that raised.
+    :meth:`on_batch_lost` is called for batches whose process died, :meth:`on_batch_failed` for batches that raised.
 
     It needs the prefork pool with one process, and ``worker_prefetch_multiplier`` of at least two batches, so that the
     next one gathers while the device is busy. Messages with an ETA are not supported.
@@ -146,7 +146,7 @@ class AdaptiveBatches(Batches):
         """The task raised; called in the parent."""
 
     def _do_flush(self) -> None:
-        """A message has arrived. Those that arrive in the same turn of the event loop still join it."""
+        """Handle a new message. Others that arrive in the same turn of the event loop join its batch."""
         if not self._woken:
             self._woken = True
             self._hub.call_soon(self._wake)
@@ -220,7 +220,7 @@ class AdaptiveBatches(Batches):
 
 
 def _send_event(request: Any, kind: str, **fields: Any) -> None:
-    """Tell Flower. An event that cannot be sent must not stop the work."""
+    """Send an event to Flower. An error there must not stop the work."""
     try:
         request.send_event(kind, **fields)
     except Exception as error:  # noqa: BLE001  (the event dispatcher passes on whatever its transport raises)

@@ -70,7 +70,7 @@ class Inputs:
             return {}
 
     def look_ahead(self) -> None:
-        """Begin to load those that will probably be next; whether they will be is not for this to decide."""
+        """Prefetch the inputs that will probably be read next. The batch decides which ones really are."""
         self._ahead = self._looking.submit(self._next)
 
     def _next(self) -> dict[UUID, Pixels]:

@@ -1,4 +1,4 @@
-"""Batches that did not end, and whose images have to be given back.
+"""Lost batches, whose images have to be released.
 
 Nobody else does it while this worker lives, so what cannot be written down now is tried again with each heartbeat.
 """

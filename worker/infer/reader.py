@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reader:
-    """A bundle, the engine that runs it, its check for what is no chest X-ray, where it has one, and what it reads."""
+    """A bundle, the engine that runs it, its check for out-of-domain images if it has one, and its limits."""
 
     bundle: "Bundle"
     engine: "Engine"
@@ -43,7 +43,7 @@ class Reader:
     max_batch: int = settings.MAX_BATCH
 
     def bundle_for(self, department: "Department | None") -> "Bundle":
-        """The bundle at the operating point that a department has chosen; as it is where it has no such point."""
+        """The bundle at a department's operating point; unchanged if it has no such point."""
         chosen = department.operating_point if department else ""
         return self.bundle.at(chosen) if chosen in self.bundle.thresholds else self.bundle
 
@@ -56,7 +56,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one pass through the network tells of an image.
+    """The outputs of one pass through the network for one image.
 
     Attributes:
         probabilities: in the order of the bundle's classes.
@@ -164,7 +164,7 @@ def _result(reader: Reader, held: "Reading", answer: Answer) -> reading.Result:
 def _record(written: Sequence["Reading"], batch_size: int, seconds: float) -> None:
     """Log and measure a batch's results."""
     metrics.batch(batch_size, seconds)
-    # Nobody waits for a shadow.
+    # Waiting times leave shadow readings out.
     times = [(one.priority, one.image.created_at, one.ready_at, one.claimed_at) for one in written if not one.shadow]
     metrics.read(times, timezone.now())
     for one in written:
@@ -186,7 +186,7 @@ def _present(token: UUID, inputs: Mapping[UUID, NDArray[np.uint8] | Damaged | No
 
 
 def _read(reader: Reader, token: UUID, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, Answer]:
-    """What the network tells of each image."""
+    """The network's outputs for each image."""
     try:
         return dict(zip(inputs, _answers(reader, np.stack(list(inputs.values()))), strict=True))
     except Exception:  # whatever the engine's framework raises

@@ -21,7 +21,7 @@ PAUSE = 10
 
 @signals.celeryd_init.connect
 def check_bundle(**_: Any) -> None:
-    """Say what is wrong with the choice of a model before anything starts, in one sentence."""
+    """Report a wrong choice of model in one sentence, before anything starts."""
     if presence.ROLE != "infer":
         return
     try:

@@ -36,4 +36,4 @@ def _has() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("the kernel does not tell how much memory this process has")
+    raise RuntimeError("the kernel does not report how much memory this process has")

@@ -12,5 +12,5 @@ from django.db import close_old_connections
 
 @signals.task_prerun.connect
 def drop_broken(**_: Any) -> None:
-    """Have a task connect anew where the last one's connection broke."""
+    """Reconnect before a task if the connection broke in the last one."""
     close_old_connections()

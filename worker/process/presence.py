@@ -1,4 +1,4 @@
-"""Workers tell the database that they are there, so that readiness and pages need not ask them.
+"""Workers report to the database, so that readiness checks and pages need not ask them.
 
 What a worker's batches hold is its own as long as it reports. An infer worker is ready when its child has the model
 warm in its memory, which the child itself reports; that the child is gone, its parent sees.
