@@ -1,4 +1,4 @@
-"""Find one object that a client may see. What it may not see does not exist for it."""
+"""Find one object that a client may see. An object that it may not see does not exist for it."""
 
 from typing import Any, TypeVar
 from uuid import UUID

@@ -46,7 +46,7 @@ class ReadOnly(admin.ModelAdmin):
 
 
 class Deletable(ReadOnly):
-    """Deletes by a service, with everything that belongs to a row, and says beforehand how much that is."""
+    """Deletes rows through a service, with everything that belongs to them, and shows the number of rows first."""
 
     ordering = ("-created_at", "-id")
     #: By the service.
@@ -54,7 +54,7 @@ class Deletable(ReadOnly):
     # Any other column would have the database sort the whole table.
     sortable_by = ("created_at",)
     search_help_text = "An id, or the beginning of a name or of a patient's identifier"
-    # Shows the field; what is found is decided in get_search_results.
+    # Only shows the search field; get_search_results does the search.
     search_fields = ("id",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -65,7 +65,7 @@ class Deletable(ReadOnly):
         return (found.search(search_term.strip()) if search_term.strip() else queryset), False
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, dict[str, int], set[Any], list[Any]]:
-        """What goes along, in numbers: Django's own list would name each of a study's 5,000 images."""
+        """The number of rows that are deleted too: Django would list each of a study's 5,000 images."""
         rows = list(objs)
         counts = deletion.count(rows)
         names = [f"{capfirst(str(row._meta.verbose_name))}: {row}" for row in rows]
@@ -109,7 +109,7 @@ class ReadingAdmin(ReadOnly):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnly):
-    """The outbox: what waits, what is dead, and the action that sends it again."""
+    """The outbox: waiting and dead deliveries, and an action that sends them again."""
 
     list_display = ("key", "kind", "state", "attempts", "last_error", "next_attempt_at", "created_at", "delivered_at")
     list_filter = ("state", "kind")

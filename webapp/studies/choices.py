@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Status(models.TextChoices):
-    """Where an image stands. It only moves by compare-and-set; see :mod:`webapp.studies.services`."""
+    """The status of an image. It only changes by compare-and-set; see :mod:`webapp.studies.services`."""
 
     QUEUED = "queued", "received"
     READY = "ready", "prepared"
@@ -22,7 +22,7 @@ FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
 class ReadingState(models.TextChoices):
-    """Where a reading stands. A reading exists once its image is prepared, so it is never queued.
+    """The state of a reading. A reading exists once its image is prepared, so it is never queued.
 
     The status of an image repeats that of its primary reading, but for a held one, whose image is ready.
     """
@@ -37,7 +37,7 @@ class ReadingState(models.TextChoices):
 
 
 class StudyStatus(models.TextChoices):
-    """Where a study stands; derived from its images and ZIPs."""
+    """The status of a study; derived from its images and ZIPs."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -59,7 +59,7 @@ class Source(models.TextChoices):
 
 
 class Label(models.TextChoices):
-    """What a bundle calls an image, by its threshold."""
+    """A bundle's label for an image, by its threshold."""
 
     NORMAL = "NORMAL"
     PNEUMONIA = "PNEUMONIA"
@@ -78,7 +78,7 @@ class WarningCode(models.TextChoices):
 
 
 class ResultGroup(models.TextChoices):
-    """What a result means for the person who acts on it."""
+    """The meaning of a result for the person who acts on it."""
 
     POSITIVE = "positive", "Signs of pneumonia"
     UNCLEAR = "unclear", "Unclear: have it read first"
@@ -100,17 +100,17 @@ class View(models.TextChoices):
     LATERAL = "lateral", "lateral"
 
 
-#: What an upload may say of it.
+#: The views that an upload may name.
 SENT_VIEWS = (*View.choices, ("unknown", "not known"))
 
-#: The codes of the warnings that a result says nothing: of an image that looks like no chest X-ray, and of a photograph
+#: The warnings that make a result meaningless: for an image that looks like no chest X-ray, and of a photograph
 #: of a film or a screen.
 NOT_USABLE = frozenset({WarningCode.NOT_CHEST_XRAY, WarningCode.PHOTOGRAPH_OF_FILM})
 #: Those that the patient or the view is none that the model learnt from. A department may want a label all the same.
 OUTSIDE_TRAINING = frozenset({WarningCode.AGE_OUTSIDE_TRAINING, WarningCode.VIEW_NOT_FRONTAL})
-#: With any of these a result is not to be relied on.
+#: The warnings that make a result unreliable.
 NOT_RELIABLE = NOT_USABLE | OUTSIDE_TRAINING
-#: What a result with such a warning is called, the first one that applies.
+#: The name of a result with such a warning; the first match applies.
 DOUBTS = {
     WarningCode.NOT_CHEST_XRAY: str(ResultGroup.UNUSABLE.label),
     WarningCode.PHOTOGRAPH_OF_FILM: str(ResultGroup.UNUSABLE.label),
@@ -169,9 +169,9 @@ def packed_codes(warnings: Iterable[Mapping[str, str]]) -> str:
     return f" {codes} "[:255] if codes else ""
 
 
-#: The columns of an image by which its lists are indexed, besides whose it is and its time.
+#: The columns by which lists of images are indexed, besides the owner and the time.
 FACETS = ("status", "group", "label", "priority", "reviewed")
-#: Every combination of them that there can be: only what has been read has a group, a label or a verdict, and only what
+#: Every combination that can occur: only an image that was read has a group, a label or a verdict, and only what
 #: is usable has a label.
 COMBINATIONS = [
     {"status": status, "group": group, "label": label, "priority": priority, "reviewed": reviewed}

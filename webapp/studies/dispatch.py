@@ -22,7 +22,7 @@ INGEST = "worker.ingest"
 INFER = "worker.infer"
 UNPACK = "worker.unpack"
 DELIVER = "worker.deliver"
-#: The queue of ZIPs. One of its own, so that its length says how many of their messages are on their way.
+#: The queue of ZIPs. It is separate, so that its length is the number of their messages.
 UNPACK_QUEUE = "unpack"
 
 
@@ -36,7 +36,7 @@ SENDING: dict[str, Any] = {
 
 
 def broker_errors() -> tuple[type[BaseException], ...]:
-    """What the broker's client raises where the broker is unreachable."""
+    """The errors of the broker's client for an unreachable broker."""
     connection = app.connection_for_write()
     return (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)
 

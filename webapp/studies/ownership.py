@@ -1,4 +1,4 @@
-"""What every row that belongs to someone has in common. Who may do what with it is decided elsewhere, in
+"""The owner of a row. Who may do what with it is decided elsewhere, in
 :mod:`webapp.departments.permissions`.
 """
 
@@ -52,7 +52,7 @@ def once_for_each_owner(field: str) -> list[models.UniqueConstraint]:
 
 
 class Sent(Owned):
-    """What someone has sent. A department's has the user who did so, as long as there is such a user."""
+    """A row that someone has uploaded. A department's row has its uploader, as long as that user exists."""
 
     uploaded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False

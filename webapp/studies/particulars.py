@@ -1,4 +1,4 @@
-"""What an upload says of an image besides its file: in the form's fields, or in a manifest."""
+"""The details of an image besides its file: from the form's fields, or from a manifest."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -26,7 +26,7 @@ class Particulars:
     comment: str = ""
 
     def over(self, other: "Particulars") -> "Particulars":
-        """These, and the other's where one is not given."""
+        """These details, with missing ones taken from the other."""
         return Particulars(
             self.patient or other.patient,
             other.age if self.age is None else self.age,
@@ -36,7 +36,7 @@ class Particulars:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """What is given, and nothing of the rest."""
+        """Only the details that are given."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
     @classmethod

@@ -18,7 +18,7 @@ from webapp.studies.states import StudyState, study_states
 WINDOW = timedelta(seconds=60)
 #: As many waiting images are counted exactly.
 AHEAD = 10_000
-#: What a study's status can be.
+#: The statuses of a study.
 STATUSES = tuple(StudyStatus.values)
 
 
@@ -110,8 +110,8 @@ def _images_ahead(study: Study) -> int:
     ahead = Image.objects.waiting().filter(before, ~Q(study=study))[: AHEAD + held].count()
     if ahead < AHEAD + held:
         return max(0, ahead - held)
-    # Counting all of a long queue by its order would cost more than the answer is worth; by an index alone it is cheap,
-    # and then says how long the last of all will take.
+    # Counting a long queue in its order is too expensive. Counting it by an index alone is cheap, and gives the time until
+    # the last image of all is read.
     return Image.objects.waiting().count() - held - study.images.filter(status__in=WAITING).count()
 
 

@@ -1,4 +1,4 @@
-"""How far studies are, counted in one query.
+"""The progress of studies, counted in one query.
 
 Images that leave a ZIP appear and are counted off that ZIP in one transaction. Two queries, one before and one after
 it, would miss these images or count them twice; one query sees either all of that transaction or nothing of it.
@@ -37,7 +37,7 @@ class StudyState:
 
     @property
     def done(self) -> int:
-        """Images that have come to an end, those still in a ZIP apart."""
+        """Images with a final status, without those still in a ZIP."""
         return sum(self.images.get(status, 0) for status in FINAL)
 
     @property
@@ -68,7 +68,7 @@ def study_states(ids: Iterable[UUID]) -> dict[UUID, StudyState]:
 
 
 def _counts(ids: list[UUID]) -> QuerySet:
-    """Rows of what is counted, a study's id, a status or state, how many have it, and how many files those hold."""
+    """Rows of a kind, a study's id, a status or state, the number with it, and the number of packed files."""
     images = Image.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("status"))
     archives = Archive.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("state"))
     cancelled = Study.objects.filter(pk__in=ids, cancelled_at__isnull=False)

@@ -19,7 +19,7 @@ MYSQL_CODES = (1213, 1020)
 
 
 def atomically(work: Callable[P, R]) -> Callable[P, R]:
-    """Run a function in a transaction, and anew if that one was chosen to end a deadlock.
+    """Run a function in a transaction, and again if the database aborted it to resolve a deadlock.
 
     What it does beside the database has to wait for the commit (``transaction.on_commit``).
     """
@@ -41,7 +41,7 @@ def atomically(work: Callable[P, R]) -> Callable[P, R]:
 
 
 def was_broken_off(error: OperationalError) -> bool:
-    """Whether the database ended a transaction that is well in itself."""
+    """Whether the database aborted a transaction that can be run again."""
     cause = error.__cause__
     if getattr(cause, "sqlstate", None) in SQLSTATES:
         return True

@@ -25,7 +25,7 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class ImageState:
-    """What of an image its waiters see; an empty status stands for an image that is gone."""
+    """The part of an image that waiting requests look at; the status is empty for a deleted image."""
 
     status: str = ""
 
@@ -39,7 +39,7 @@ Key = tuple[type[Image] | type[Study], UUID]
 
 
 class Hub:
-    """All who wait in a process, by the image or study that they wait for."""
+    """All waiting requests of a process, by the image or study that they wait for."""
 
     def __init__(self) -> None:
         self._waiting: dict[Key, dict[asyncio.Future[None], Callable[[State], bool]]] = {}
@@ -66,7 +66,7 @@ class Hub:
             try:
                 states = await asyncio.get_running_loop().run_in_executor(self._thread, _states, images, studies)
             except Error as error:
-                # Whoever waits goes on waiting: the next round may be answered again.
+                # The requests go on waiting: the next round may succeed.
                 logger.warning("the database does not answer those who wait (%s)", error)
                 continue
             for key, state in states.items():
@@ -111,6 +111,6 @@ def _states(images: list[UUID], studies: list[UUID]) -> dict[Key, State]:
             **{(Study, pk): state for pk, state in study_states(studies).items()},
         }
     except Error:
-        # This thread serves no request, at whose end Django would drop a connection that broke.
+        # This thread serves no request, so Django does not drop broken connections by itself.
         close_old_connections()
         raise

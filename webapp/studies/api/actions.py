@@ -1,4 +1,4 @@
-"""What is done with images and studies beside changing them: cancelling, and reading them again."""
+"""Actions on images and studies: cancelling them, and reading them again."""
 
 from uuid import UUID
 
@@ -56,7 +56,7 @@ class StudyCancel(APIView):
 
 
 class StudyRetry(APIView):
-    """Read all of a study's failed images again whose files are stored."""
+    """Read all failed images of a study again, as far as their files are stored."""
 
     @extend_schema(request=None, responses={202: serializers.StudySerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:

@@ -30,7 +30,7 @@ class _Moment(serializers.DateTimeField):
 
 
 class PatientFilters(serializers.Serializer):
-    """What every list can be narrowed by."""
+    """The filters of every list."""
 
     search = serializers.CharField(
         required=False, max_length=200, help_text="an id, or the beginning of a name or of a patient's identifier"

@@ -49,7 +49,7 @@ class FilteredList(ListAPIView):
         return response
 
     def listed(self) -> Any:
-        """What the audit says that someone has listed."""
+        """The details of a listing for the audit."""
         return cast("Any", self).queryset.model
 
 

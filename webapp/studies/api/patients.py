@@ -78,7 +78,7 @@ class PatientDetail(APIView):
         parameters=[TOKEN],
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Change what is known of a patient: the fields that are sent, and no others."""
+        """Change a patient: only the fields that are sent."""
         patient = _patient(request, pk, permissions.may_edit)
         sent = serializers.PatientFieldsSerializer(patient, data=request.data, partial=True)
         sent.is_valid(raise_exception=True)

@@ -41,7 +41,7 @@ class ImageFile(APIView):
 
 
 class ImageInput(ImageFile):
-    """What the model saw of an image: the exact input of the one that counts."""
+    """The exact input of the image's primary model."""
 
     kind = "input"
 

@@ -29,7 +29,7 @@ from webapp.studies.services import uploads
 from webapp.studies.waiting import until_final
 
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
-#: Signs which image's answer a request that has waited is to get; nobody outside sees it.
+#: Signs the image's id for the request that continues after waiting; clients never see it.
 _signer = TimestampSigner(salt="pneumoqueue.predict")
 
 

@@ -33,7 +33,7 @@ WAIT = OpenApiParameter(
     "wait", {"type": "number", "minimum": 0}, description=f"hold the answer up to so many seconds (at most "
     f"{settings.MAX_WAIT_SECONDS}) until the job comes to an end"
 )  # fmt: skip
-#: What the file of a form may be.
+#: The kinds of file that a form may have.
 IMAGE = {"file": {"contentType": "image/jpeg, image/png"}}
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
 
@@ -47,7 +47,7 @@ def _study(request: Request, pk: UUID, may: permissions.Predicate = permissions.
 
 
 def _accepted(data: dict[str, Any], identity: Identity) -> Response:
-    """202 with the job's URL and, for a guest, what gives access to it."""
+    """202 with the job's URL and, for a guest, the token that gives access to it."""
     if identity.guest:
         data = {**data, "token": identities.make_token(identity.guest)}
     response = Response(data, status=202, headers={"Location": data["url"]})

@@ -1,6 +1,6 @@
 """Archives and compressed files other than ZIPs, by their first bytes."""
 
-#: What the file starts with, and what it is called.
+#: The first bytes of a file, and the name of its format.
 STARTS = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
@@ -15,7 +15,7 @@ TAR_AT, TAR = 257, b"ustar"
 
 
 def name(head: bytes) -> str:
-    """What an archive is called, by the first 512 bytes of it; empty for everything else."""
+    """The name of an archive's format, by its first 512 bytes; empty for other files."""
     if head[TAR_AT:].startswith(TAR):
         return "a TAR archive"
     if head[2:5] in (b"-lh", b"-lz") and head[6:7] == b"-":

@@ -1,4 +1,4 @@
-"""What a file's content is known by."""
+"""Hashes of files."""
 
 import hashlib
 

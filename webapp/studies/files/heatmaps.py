@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 #: One colour whose opacity is the map, as `python -m ml predict --heatmaps` draws it.
 COLOUR = (255, 96, 16)
-#: What the longer side of a preview, over which the map is laid, is near to; see :mod:`worker.ingest.preparing`.
+#: About the longer side of a preview, over which the map is laid; see :mod:`worker.ingest.preparing`.
 PREVIEW_SIDE = 1024
 
 
@@ -16,7 +16,7 @@ def png(values: bytes, width: int, height: int, region: Sequence[int] = ()) -> b
     Args:
         values: of :class:`webapp.studies.models.Reading`: a square of bytes, row by row.
         width: of the uploaded image, in pixels.
-        height: likewise.
+        height: of the map in pixels.
         region: of :class:`webapp.studies.models.Reading`: where the map lies in the picture.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Manifests: tables that say of each file of a study whose it is, and more.
+"""Manifests: tables with the patient and other details of each file of a study.
 
 Spreadsheets write them, in the encoding and with the separator of their country, so both are found out.
 """
@@ -30,7 +30,7 @@ _UNKNOWN = ("", "U", "UNKNOWN", "?", "-")
 
 @dataclass(frozen=True)
 class Row:
-    """What a manifest says of one file."""
+    """One row of a manifest."""
 
     file: str
     particulars: Particulars
@@ -38,14 +38,14 @@ class Row:
 
 @dataclass
 class Manifest:
-    """A manifest's rows, and what of it could not be used: ``{code, detail}`` each."""
+    """A manifest's rows, and its errors: ``{code, detail}`` each."""
 
     rows: list[Row] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
 
 
 def is_manifest(name: str) -> bool:
-    """Whether a file that was sent beside others says what these are, by its name."""
+    """Whether a file is a manifest of the files beside it, by its name."""
     return name.lower() == NAME
 
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-#: Formatting characters that turn the order of what follows, with which a name can be made to look like another one.
+#: Formatting characters that reverse the text direction, which can disguise a name as another.
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 #: Control characters and halves of characters (surrogates), which no database takes.
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
@@ -12,7 +12,7 @@ SURROGATES = re.compile("[\ud800-\udfff]")
 FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
 LONGEST = 255
 UNNAMED = "unnamed"
-#: What operating systems, browsers and storage devices leave in folders, in lower case.
+#: Files that operating systems, browsers and storage devices leave in folders, in lower case.
 LITTER = {
     ".ds_store", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "icon%0d", "zone.identifier",
 }  # fmt: skip
@@ -23,18 +23,18 @@ LITTER_FOLDERS = {
 
 
 def clean(text: str) -> str:
-    """A name as it is stored: in the form NFC, without control characters and what reverses the direction."""
+    """A name as it is stored: in the form NFC, without control characters and characters that reverse the direction."""
     visible = BIDI.sub("", CONTROLS.sub(" ", text))
     return unicodedata.normalize("NFC", SURROGATES.sub("\ufffd", visible)).strip()
 
 
 def download(name: str, ending: str) -> str:
-    """A name of one's own as that of a file to be saved, on any system."""
+    """A user's name for something as a file name that is valid on any system."""
     return (FORBIDDEN.sub("-", clean(name))[:100].strip(" .") or UNNAMED) + ending
 
 
 def filename(name: str) -> str:
-    """A file's name as it is stored: never empty, and the end of one that is too long, which tells its format."""
+    """A file's name as it is stored: never empty; of a long one the end, with the format."""
     cleaned = clean(name) or UNNAMED
     return cleaned if len(cleaned) <= LONGEST else f"…{cleaned[1 - LONGEST :]}"
 

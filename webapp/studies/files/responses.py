@@ -77,7 +77,7 @@ def picture(request: Any, name: str, sha256: str) -> HttpResponseBase:
 
     Args:
         request: Django's or REST Framework's.
-        name: of the stored file; empty where there is none.
+        name: of the stored file; empty without one.
         sha256: of the upload that it was made from.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A study's results, a row for each image: what its tables and its JSON lines hold."""
+"""A study's results, a row for each image, for its tables and JSON lines."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,14 +25,14 @@ def rows(study: Study, absolute: Callable[[str], str], *, verdicts: bool = False
     """The rows, some at a time, so that a study of any size fits in memory.
 
     Args:
-        study: whose images these are.
+        study: of the images.
         absolute: makes a URL of a path.
         verdicts: whether the readers' verdicts are among them.
     """
     # By their keys: a cursor would stay open for as long as a slow client reads.
     listed = _keys(study)
     archives = study.archives.defer("particulars").in_bulk([key for key, is_zip in listed if is_zip])
-    # Reviews are another app's; what they are called here is in their model.
+    # Reviews belong to another app; their model has the related name.
     related = ["readings", *(["reviews__reviewer"] if verdicts else [])]
     images = study.images.select_related("patient").prefetch_related(*related)
     for start in range(0, len(listed), CHUNK):

@@ -17,7 +17,7 @@ from webapp.studies.models import Study
 COLUMNS = ("row", *FIELDS)
 #: Excel and LibreOffice find out by it that a file is UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
-#: With what a spreadsheet's formula begins.
+#: The characters that start a formula in a spreadsheet.
 FORMULA = "=+-@|%"
 
 

@@ -1,4 +1,4 @@
-"""What a file is, from its first bytes. Names and content types are only what a client claims."""
+"""The kind of a file, by its first bytes. Names and content types are only a client's claims."""
 
 from typing import IO, Any
 
@@ -13,7 +13,7 @@ SUFFIXES = {
     "heic": ".heic", "jpeg2000": ".jp2", "pdf": ".pdf", "zip": ".zip", "dicom": ".dcm",
 }  # fmt: skip
 IMAGES = frozenset(SUFFIXES) - {"zip", "dicom"}
-#: What begins with which bytes.
+#: Kinds of files by their first bytes.
 SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -26,7 +26,7 @@ SIGNATURES = (
 #: Brands of ISO's media files that are pictures.
 BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
           b"hevc": "heic", b"hevx": "heic"}  # fmt: skip
-#: What some programs write before these by mistake, such as line ends and a web server's headers.
+#: Bytes that some programs write before these by mistake, such as line ends and HTTP headers.
 MISPLACED = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"%PDF-", "pdf"),

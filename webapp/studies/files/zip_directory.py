@@ -15,7 +15,7 @@ from django.conf import settings
 from webapp.refusals import Refused
 from webapp.studies.files.zip_names import UTF8, decode, extra_fields
 
-#: Folders and what operating systems add (macOS: a file for each file) are in the directory as well.
+#: The directory also has folders and the files that operating systems add (macOS: one for each file).
 DIRECTORY_ENTRIES_PER_FILE = 3
 DIRECTORY_BYTES_PER_ENTRY = 512
 #: Signatures of the records that a ZIP consists of, and the lengths of those at its end.
@@ -24,9 +24,9 @@ END_BYTES, END64_BYTES, LOCATOR64_BYTES, COMMENT_BYTES = 22, 56, 20, 2**16 - 1
 #: An entry's fields after its signature, and those of the copy before its data, with their lengths.
 ENTRY_FIELDS, ENTRY_BYTES = "<4xHHHHHHIIIHHHHHII", 46
 LOCAL_BYTES = 30
-#: Stands for a number that is in the extra field ZIP64.
+#: The placeholder of a number that is in the extra field ZIP64.
 ELSEWHERE32, ELSEWHERE16, ZIP64 = 2**32 - 1, 2**16 - 1, 1
-#: The highest byte of attributes tells a Unix file's kind.
+#: The highest byte of the attributes has a Unix file's kind.
 LINK, KINDS = 0o120000, 0o170000
 DOS_FOLDER = 0x10
 
@@ -38,7 +38,7 @@ class Record:
     Attributes:
         index: its place in the directory, which never changes.
         path: as it is written in the ZIP, decoded.
-        flags: bits, of which the first says that it is encrypted.
+        flags: bits; the first means that it is encrypted.
         method: of its compression, as a number.
         crc: of its content.
         compressed: bytes that it takes in the ZIP.
@@ -104,12 +104,12 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
             "This is one part of a ZIP that was split. Please send the whole as one ZIP, or in several.",
         )
     directory = start + at - length
-    # A program may stand before a ZIP that unpacks itself, of which the offsets know nothing.
+    # A self-extracting ZIP starts with a program, which the offsets ignore.
     return directory, length, count, directory - offset
 
 
 def _end(tail: bytes) -> int:
-    """Where the end record starts: the last whose comment is as long as it says. A comment may hold its signature."""
+    """The offset of the end record: the last with a comment of the declared length, which may hold its signature."""
     last = at = tail.rfind(END)
     while at >= 0:
         if at + END_BYTES + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):

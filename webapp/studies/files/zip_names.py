@@ -81,7 +81,7 @@ def _guess(names: Sequence[bytes]) -> list[str]:
 
 
 def _plausibility(sample: bytes, encoding: str) -> float:
-    """Less than 1 where names would have signs that nobody types, such as frames and quotation marks."""
+    """Less than 1 if names would have characters that nobody types, such as box drawings and quotation marks."""
     foreign = [character for character in sample.decode(encoding, errors="ignore") if not character.isascii()]
     return 1.0 if all(character.isalnum() or unicodedata.category(character) == "Mn" for character in foreign) else 0.3
 

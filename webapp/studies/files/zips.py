@@ -1,4 +1,4 @@
-"""ZIP files with images in them: what is inside, and limits that a ZIP bomb breaks.
+"""ZIP files of images: their entries, and limits against ZIP bombs.
 
 A ZIP is refused as early as possible: from the record at its end, then from its directory, and only then is anything
 unpacked. It is never refused for one of its entries: those that cannot be read fail alone.
@@ -27,12 +27,12 @@ METHOD_NAMES = {
     1: "Shrink", 6: "Implode", 9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 94: "MP3", 95: "XZ",
     96: "JPEG compression", 97: "WavPack", 98: "PPMd", 99: "AES encryption",
 }  # fmt: skip
-#: AES encryption is a method of its own beside the bit that says that an entry is encrypted.
+#: AES encryption is a separate method, in addition to the flag of an encrypted entry.
 AES = 99
 #: Images hardly shrink in a ZIP. One that shrank more, and is larger than an image, is a bomb.
 MAX_RATIO = 100
 CHUNK = 2**16
-#: What a document of an office program, which is a ZIP too, has inside.
+#: Entries of office documents, which are ZIPs too.
 DOCUMENTS = ("[content_types].xml", "mimetype")
 
 
@@ -44,7 +44,7 @@ class Entry:
         index: its place in the ZIP's directory, which never changes.
         filename: its path in the ZIP, which leads nowhere else.
         size: in bytes, as the directory declares it. No more than that is ever unpacked.
-        refused: why it cannot be read, as far as the directory tells.
+        refused: why it cannot be read, judging by the directory.
     """
 
     index: int
@@ -69,9 +69,9 @@ class Archive:
             for record in self._records
             if not record.is_folder and not names.is_litter(record.path)
         ]
-        #: What says of the others whose they are, if there is such a thing.
+        #: The manifest, if there is one.
         self.manifest = _manifest(files)
-        #: The files that may be images, without folders and what operating systems add.
+        #: The files that may be images, without folders and files of operating systems.
         self.entries = [entry for entry in files if entry is not self.manifest]
 
     def check(self, size: int) -> None:
@@ -160,7 +160,7 @@ def entries(file: IO[bytes] | Any) -> list[Entry]:
 
 
 def _manifest(entries: list[Entry]) -> Entry | None:
-    """The manifest at the root of a ZIP, or in the folder that everything in it lies in."""
+    """The manifest at the root of a ZIP, or in the folder that contains all entries."""
     folder = posixpath.commonpath([posixpath.dirname(entry.filename) for entry in entries] or [""])
     path = posixpath.join(folder, manifests.NAME).lower()
     return next((entry for entry in entries if entry.filename.lower() == path), None)
@@ -172,7 +172,7 @@ def _filename(record: Record) -> str:
 
 
 def _refusal(record: Record) -> Refused | None:
-    """Why an entry cannot be read, as far as the directory tells."""
+    """Why an entry cannot be read, judging by the directory."""
     if _is_encrypted(record):
         return Refused("archive_encrypted", "This file is protected by a password. Please send it without one.")
     if record.method not in METHODS:
@@ -184,7 +184,7 @@ def _refusal(record: Record) -> Refused | None:
         )
     if record.is_link:
         return Refused("not_an_image", "This is a link to a file, not the file. Please send the file itself.")
-    # The longest that Deflate makes of anything is a little more than the thing itself.
+    # Deflate makes data at most a little longer than it was.
     if record.offset < 0 or record.compressed > 2 * record.size + 1024:
         return _damaged()
     return None

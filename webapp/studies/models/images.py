@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Image(Sent, RequestIdMixin):
-    """One uploaded image: what preparing it found, and where it stands.
+    """One uploaded image: its status, and the findings of its preparation.
 
     Its status is that of its primary reading as soon as it has one; both change in one transaction.
     """
@@ -30,7 +30,7 @@ class Image(Sent, RequestIdMixin):
     archive = models.ForeignKey(Archive, models.SET_NULL, null=True, blank=True, related_name="images")
     archive_index = models.PositiveIntegerField(null=True, blank=True)
 
-    # Null where it is not given: such a column is added without writing a million rows anew.
+    # Null if not given: adding such a column does not rewrite a million rows.
     age_years = models.FloatField(null=True, blank=True, help_text="the patient's, as whoever sent it gave it")
     view = models.CharField(max_length=10, choices=View, null=True, blank=True)  # noqa: DJ001
     comment = models.CharField(max_length=500, null=True, blank=True)  # noqa: DJ001
@@ -56,8 +56,8 @@ class Image(Sent, RequestIdMixin):
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
 
-    # What lists are narrowed and sorted by, written together with the primary reading's result. Columns that a release
-    # adds have the database's own default, see RequestIdMixin.
+    # The columns for filters and orders of lists, written with the primary reading's result. Columns that a release adds
+    # have the database's own default, see RequestIdMixin.
     group = models.CharField(max_length=10, choices=ResultGroup, blank=True, default="", db_default="")
     label = models.CharField(max_length=100, blank=True, default="", db_default="", help_text="empty where unusable")
     probability = models.FloatField(null=True, blank=True, help_text="of pneumonia; null where unusable")
@@ -86,7 +86,7 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["sha256"]),
             # Read for the figures of the last minutes and of the last hour.
             models.Index(fields=["status", "finished_at"]),
-            # Those whose first message has not been sent yet, which are few at any time.
+            # The images whose first message was not sent yet, which are few at any time.
             models.Index(fields=["dispatched_at"], condition=models.Q(dispatches=0), name="image_never_sent"),
             # Lists in pages: of all images, of those with a status, and of a study.
             models.Index(fields=["status", "-created_at", "-id"], name="studies_image_status_list"),

@@ -10,7 +10,7 @@ def lists_by(field: str, prefix: str) -> list[models.Index]:
     """The indexes of a list of all rows in pages, of its search, and of the daily purge of guests' rows.
 
     Args:
-        field: whose beginning is searched; with PostgreSQL's operator class for that, which others ignore.
+        field: the column, searched by prefix; with PostgreSQL's operator class for that, which others ignore.
         prefix: of the indexes' names.
     """
     return [

@@ -20,7 +20,7 @@ from webapp.studies.querysets import (
 
 
 class Reading(models.Model):
-    """One image on its way through one model, and what the model found.
+    """One model's reading of one image: its state, claim and result.
 
     An image has one primary reading, which decides its status, and a shadow reading for each model that runs beside.
     """
@@ -56,7 +56,7 @@ class Reading(models.Model):
     threshold = models.FloatField(null=True, blank=True)
     operating_point = models.CharField(max_length=100, blank=True, help_text="the threshold's name in the bundle")
     operating_points = models.JSONField(default=dict, blank=True, help_text="the bundle's thresholds by name")
-    # What preparing found until there is a result, then what reading found as well.
+    # The warnings of preparing; with a result, also those of reading.
     warnings = models.JSONField(default=list, blank=True)
     heatmap = models.BinaryField(
         default=b"", help_text="what the reading rests on: a square of bytes, row by row, the strongest place 255"
@@ -71,7 +71,7 @@ class Reading(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["image", "bundle"], name="one_reading_a_bundle")]
-        # What a worker reads next, "interactive" before "bulk", what waits for a model, and what is in a batch.
+        # For the next readings ("interactive" before "bulk"), those that wait for a model, and those in a batch.
         indexes = [models.Index(fields=["state", "bundle", "-priority", "turn"])]
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class Reading(models.Model):
 
     @property
     def is_usable(self) -> bool:
-        """Whether the result has a label: the image looks like those that the model learnt from."""
+        """Whether the result has a label: the image is within the model's domain."""
         return self.group != ResultGroup.UNUSABLE
 
     @property
@@ -104,12 +104,12 @@ class Reading(models.Model):
 
     @property
     def is_outside_training(self) -> bool:
-        """Whether the model learnt from no such age or view."""
+        """Whether the age or view is outside the model's training data."""
         return has_warning(self.warnings, OUTSIDE_TRAINING)
 
     @property
     def shown_label(self) -> str | None:
-        """The label that everybody is told; :attr:`label` itself is what the threshold made."""
+        """The label that is shown; :attr:`label` is the one by the threshold."""
         return self.label if self.is_usable else None
 
     @property

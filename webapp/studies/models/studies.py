@@ -80,7 +80,7 @@ class Study(Sent):
         null=True, blank=True, help_text="what became of the manifests that were sent for it; null where there is none"
     )
 
-    #: Names of files that were sent for it and not taken. Only the request that sends them knows these.
+    #: Names of files that were sent for it and skipped. Only the instance of the upload's request has them.
     skipped: Sequence[str] = ()
 
     objects = StudyQuerySet.as_manager()

@@ -1,1 +1,1 @@
-"""The outbox: what has to leave for another system, written in the same transaction as what it announces."""
+"""The outbox: deliveries to other systems, written in the transaction of the change that they announce."""

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class State(models.TextChoices):
-    """Where a delivery stands. It only moves by compare-and-set; see :mod:`webapp.studies.outbox.services`."""
+    """The state of a delivery. It only changes by compare-and-set; see :mod:`webapp.studies.outbox.services`."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -15,7 +15,7 @@ class State(models.TextChoices):
 
 
 class Delivery(models.Model):
-    """One thing to deliver, at least once. The payload only names ids: what is sent is built when it is sent."""
+    """One message to deliver at least once. The payload has only ids: the message is built when it is sent."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key = models.CharField(max_length=200, unique=True, help_text="the same event is written once under its key")
@@ -36,11 +36,11 @@ class Delivery(models.Model):
     class Meta:
         verbose_name_plural = "deliveries"
         indexes = [
-            # Finds what is due, however many have been delivered.
+            # For due deliveries, however many have been delivered.
             models.Index(fields=["state", "next_attempt_at"]),
             # A receiver's deliveries, the latest first.
             models.Index(fields=["destination", "-created_at", "-id"], name="outbox_of_destination"),
-            # Finds what can be purged.
+            # For the purge.
             models.Index(fields=["state", "delivered_at"]),
         ]
 

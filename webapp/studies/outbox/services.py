@@ -1,4 +1,4 @@
-"""Put deliveries into the outbox, claim what is due, and record how it went."""
+"""Put deliveries into the outbox, claim due ones, and record the outcome."""
 
 import logging
 import random
@@ -21,7 +21,7 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: The wait after the first failed attempt; each further one is three times as long, up to the longest.
+#: The delay after the first failed attempt; each further one is three times as long, up to the maximum.
 FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(hours=6)
 #: How long a receiver may be down before its deliveries are given up.
@@ -39,7 +39,7 @@ class NotDeliveredError(Exception):
 
     Attributes:
         permanent: another attempt would be useless.
-        unreachable: the receiver as a whole did not answer, so that its other deliveries can wait as well.
+        unreachable: the receiver did not answer at all, so its other deliveries can wait too.
     """
 
     def __init__(self, reason: str, *, permanent: bool = False, unreachable: bool = False) -> None:
@@ -49,7 +49,7 @@ class NotDeliveredError(Exception):
 
 
 class ObsoleteError(Exception):
-    """There is nothing to deliver any more: what the delivery is about, or its receiver, was deleted."""
+    """The subject or the receiver of the delivery was deleted, so there is nothing to deliver."""
 
 
 def put(kind: str, key: str, payload: dict[str, Any], *, destination: str = "") -> None:
@@ -116,7 +116,7 @@ def delivered(delivery: Delivery) -> bool:
     """Record that a delivery arrived.
 
     Returns:
-        False where its claim has ended; then it is sent again.
+        False if its claim has expired; then it is sent again.
     """
     return bool(
         _held(delivery).update(
@@ -156,7 +156,7 @@ def discard(delivery: Delivery, reason: ObsoleteError) -> None:
 
 
 def release_abandoned() -> int:
-    """Put back what was being sent by a process that died; it counts as a failed attempt."""
+    """Release the deliveries of processes that died; each counts as a failed attempt."""
     abandoned = list(Delivery.objects.filter(state=State.SENDING, next_attempt_at__lte=timezone.now())[:CANDIDATES])
     for delivery in abandoned:
         failed(delivery, NotDeliveredError("the process that was sending it died"))
@@ -175,7 +175,7 @@ def send_again(deliveries: Iterable[UUID], states: Collection[str] = (State.DEAD
 
 
 def forget(beginnings: Collection[str]) -> None:
-    """Delete the deliveries whose keys begin so, in the transaction that deletes what they are about."""
+    """Delete the deliveries whose keys have a prefix, in the transaction that deletes their subject."""
     if beginnings:
         Delivery.objects.filter(reduce(or_, (begins_with("key", one) for one in beginnings))).delete()
 

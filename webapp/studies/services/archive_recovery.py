@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def reconcile_archives(limit: int = 2000) -> dict[str, int]:
-    """Take ZIPs from runs that are gone, and send again what has no message on its way.
+    """Release the ZIPs of dead runs, and send the missing messages again.
 
     Returns:
         What was found: ``archives_released``, ``archives`` (sent again) and ``unsent`` (images of ZIPs).
@@ -34,11 +34,11 @@ def reconcile_archives(limit: int = 2000) -> dict[str, int]:
 
 @atomically
 def _release_abandoned(archive: Archive) -> bool:
-    """Count a run that ended without a word. A ZIP that has ended too many of them fails."""
+    """Count a run that died. A ZIP with too many of them fails."""
     if archive.attempts + 1 >= settings.MAX_ATTEMPTS:
         archives.fail_archive(archive, *archives.CRASHED)
         return True
-    # Whoever released it, or unpacked it after all, since it was looked for has changed the claim.
+    # If another process has released or unpacked it since the query, the claim has changed.
     released = Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(
         claim=None, attempts=F("attempts") + 1, dispatches=F("dispatches") + 1, dispatched_at=timezone.now()
     )
@@ -50,7 +50,7 @@ def _release_abandoned(archive: Archive) -> bool:
 
 
 def _send_again(limit: int) -> int:
-    """Send as many messages as the queue lacks, for those that have waited longest."""
+    """Send as many messages as the queue lacks, for the ZIPs that have waited longest."""
     overdue = Archive.objects.overdue()
     if not overdue.exists():
         return 0

@@ -33,7 +33,7 @@ CRASHED = (
 IN_A_ZIP = Refused(
     "archive_not_here", "This is a ZIP inside of a ZIP, which is not unpacked. Please send it by itself."
 )
-#: Messages that are sent before the database hears of them; so many may be sent twice when a worker is killed.
+#: Messages sent between two updates of the database; so many may be sent twice when a worker is killed.
 MESSAGES_AT_ONCE = 50
 
 
@@ -80,7 +80,7 @@ def _unpack_chunk(archive: Archive) -> int:
     try:
         kept = _keep_chunk(archive, images, done, finished=done == len(left))
     except Study.DoesNotExist:
-        # It was deleted meanwhile, and what belonged to it then.
+        # It was deleted meanwhile, with everything that belonged to it.
         for image in images:
             default_storage.delete(str(image.file.name))
         return 0
@@ -104,7 +104,7 @@ def _images(archive: Archive, unzipped: zips.Archive, entries: list[zips.Entry])
     """Images of as many entries as fit into a chunk, with their files stored, and how many entries that are."""
     until = time.monotonic() + settings.UNPACK_CHUNK_SECONDS
     entries = entries[: settings.UNPACK_CHUNK_FILES]
-    # A worker of an earlier release does not count what it has unpacked.
+    # A worker of an earlier release does not count unpacked entries.
     same = archive.images.filter(archive_index__in=[entry.index for entry in entries])
     made = set(same.values_list("archive_index", flat=True))
     images, done = [], 0
@@ -131,7 +131,7 @@ def _image(archive: Archive, unzipped: zips.Archive, entry: zips.Entry) -> Image
 
 
 def _described(archive: Archive, index: int | None) -> Particulars:
-    """What the upload says of an image of a ZIP."""
+    """The details of one image of a ZIP."""
     return Particulars.from_json((archive.particulars or {}).get(str(index)))
 
 
@@ -165,7 +165,7 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
     Raises:
         Study.DoesNotExist: the study has been deleted.
     """
-    # Whoever cancels the study waits until these images are there, or has them cancelled here.
+    # A request that cancels the study waits for these images, or they are cancelled here.
     study = Study.objects.select_for_update().get(pk=archive.study_id)
     now = timezone.now()
     held = Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(
@@ -186,7 +186,7 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
         image.patient = people.get(identifier, archive.study.patient)
         if study.cancelled_at and image.status == Status.QUEUED:
             image.status, image.finished_at = Status.CANCELLED, now
-        # Messages are counted as they are sent; what needs none counts as sent.
+        # Messages are counted as they are sent; images that need none count as sent.
         image.dispatches = 0 if image.status == Status.QUEUED else 1
     Image.objects.bulk_create(images)
     if finished:
@@ -215,7 +215,7 @@ def _count_first_message(images: list[Image]) -> None:
 
 
 def delete_zip(archive: Archive) -> None:
-    """Delete an unpacked ZIP. The name goes last, so that a ZIP that is still there is found again."""
+    """Delete an unpacked ZIP. The name is cleared last, so that a ZIP that is still stored can be found again."""
     default_storage.delete(str(archive.file.name))
     Archive.objects.filter(pk=archive.pk).update(file="")
 

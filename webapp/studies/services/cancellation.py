@@ -57,18 +57,18 @@ def cancel_study(study: Study, by: Identity | None = None) -> int:
 
 
 def stop(study: Study) -> int:
-    """Cancel what a study has left to do, as a part of something else: of its deletion, say."""
+    """Cancel a study's open work inside of another transaction, such as its deletion."""
     waiting = study.images.filter(status__in=WAITING)
     if not waiting.exists() and not study.archives.filter(state__in=Archive.PENDING).exists():
         return 0
     ending = study.images.filter(status__in=(*WAITING, Status.CANCELLED))
     readings = Reading.objects.filter(image__in=ending.values("pk"))
-    # Images before the study, as everywhere, so that nobody waits for each other.
+    # Lock images before the study, as everywhere, to avoid deadlocks.
     _cancel(readings)
     cancelled = finish(study.images.all(), Status.CANCELLED)
     _cancel(readings)
     Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=timezone.now())
-    # And those that a ZIP's worker, which locks the study, has just written; it writes the next ones as cancelled.
+    # And the images that a ZIP's worker, which locks the study, has just written; it writes the next as cancelled.
     cancelled += finish(study.images.all(), Status.CANCELLED)
     study_progressed([study.pk])
     return cancelled

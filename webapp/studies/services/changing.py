@@ -1,4 +1,4 @@
-"""Change what people have written about images and studies."""
+"""Change the details of images and studies."""
 
 from functools import partial
 
@@ -20,12 +20,12 @@ from webapp.studies.transactions import atomically
 
 @atomically
 def change_image(identity: Identity, image: Image, *, patient: str | None = None, priority: str | None = None) -> None:
-    """Give an image another patient or priority; None leaves what there is.
+    """Change an image's patient or priority; None keeps the present value.
 
     Args:
         identity: who does it.
         image: the image.
-        patient: an identifier. The patient is one of the image's owner, made where there is none; empty for no patient.
+        patient: an identifier. The patient has the image's owner, and is created if missing; empty for none.
         priority: one of :class:`webapp.studies.choices.Priority`.
 
     Raises:
@@ -55,9 +55,9 @@ def _prioritise(image: Image, priority: str) -> None:
 
 @atomically
 def change_study(identity: Identity, study: Study, *, name: str | None = None, patient: str | None = None) -> None:
-    """Give a study another name or patient; None leaves what there is.
+    """Change a study's name or patient; None keeps the present value.
 
-    Its images go with it, but for those that have a patient of their own.
+    Its images get the patient too, except those with a different one.
 
     Args:
         identity: who does it.

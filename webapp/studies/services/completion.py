@@ -32,10 +32,10 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "",
         status: one of :data:`webapp.studies.choices.FINAL`.
         code: of the failure.
         detail: its sentence.
-        found: what else to write into the images, by column.
+        found: further values for the images, by column.
 
     Returns:
-        How many images ended.
+        How many images got a final status.
     """
     waiting = images.filter(status__in=WAITING)
     studies = waiting.filter(study__isnull=False).order_by().values_list("study_id", flat=True).distinct()
@@ -66,9 +66,9 @@ def study_progressed(study_ids: Iterable[UUID]) -> None:
     """
     if not (pks := list(study_ids)):
         return
-    # FOR NO KEY UPDATE, where there is such a thing, does not hold up those who add images to the study. In MariaDB a
+    # FOR NO KEY UPDATE, where supported, does not block inserts of images into the study. In MariaDB a
     # change of an image's status has locked its study's row for reading already: of two that go on to lock it for
-    # writing one is ended as a deadlock, and atomically() runs it again.
+    # writing one fails as a deadlock, and atomically() runs it again.
     weaker = connection.features.has_select_for_no_key_update
     locked = Study.objects.select_for_update(no_key=weaker).filter(pk__in=pks).order_by("pk")
     there = list(locked.values_list("pk", flat=True))
@@ -84,7 +84,7 @@ def _key(study_id: UUID) -> str | None:
     """Name this finishing: the same for the same images and ZIPs, another once some were added or read again.
 
     Returns:
-        None where images or ZIPs that wait were added just now. One query counts both all of them and those that wait:
+        None if waiting images or ZIPs were added just now. One query counts both all of them and the waiting ones:
         the name must not include one whose end will be another finishing.
     """
     archives = Archive.objects.filter(study=study_id).aggregate(

@@ -1,4 +1,4 @@
-"""What was sent for a study: images, ZIPs, and what cannot be read."""
+"""The files of an upload: images, ZIPs, and unreadable files."""
 
 import io
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ class FoundManifest:
     """A manifest, or why it cannot be read.
 
     Attributes:
-        filename: its own, or that of the ZIP that it lies in.
+        filename: its own, or its ZIP's.
         folder: the path in the ZIP from which it names files, with a slash at its end; empty for the root.
-        read: what it says.
+        read: its rows and errors.
     """
 
     filename: str
@@ -55,12 +55,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class Contents:
-    """What was sent for a study.
+    """The files of an upload.
 
     Attributes:
         sent: its files.
-        skipped: the names of those that operating systems have left in folders.
-        manifests: those that were sent beside the files; each ZIP has its own as well.
+        skipped: the names of files that operating systems have left in folders.
+        manifests: those that were sent beside the files; each ZIP may have its own too.
     """
 
     sent: list[Sent]
@@ -69,9 +69,9 @@ class Contents:
 
 
 def look_into(files: Sequence[File]) -> Contents:
-    """Find out what the files of a study are.
+    """Sort the files of an upload by their kind.
 
-    What operating systems leave in folders is skipped, and a manifest is read, unless there is nothing else.
+    Files of operating systems are skipped, and a manifest is read, unless there are no other files.
 
     Raises:
         Refused: where a ZIP cannot be read.
@@ -87,7 +87,7 @@ def look_into(files: Sequence[File]) -> Contents:
 
 
 def _is_manifest(sent: Sent) -> bool:
-    """Whether a file says of the others whose they are. What is an image is one, whatever it is called."""
+    """Whether a file is a manifest. An image is an image, whatever its name."""
     return bool(sent.refused) and manifests.is_manifest(str(sent.file.name))
 
 
@@ -123,14 +123,14 @@ def _look_into(file: File, *, alone: bool) -> Sent:
         if alone:
             raise
         if refused.code == "not_an_image":
-            # To whoever sent it, a document is no ZIP but a file beside the images, and is listed like any other.
+            # To the uploader a document is not a ZIP but a file beside the images, so it is listed like any other.
             return Sent(file, refused=refused)
         refused.detail = f"{names.filename(str(file.name))}: {refused.detail}"
         raise
 
 
 def _is_litter(sent: Sent) -> bool:
-    """Whether an operating system made a file. What is an image is one, whatever it is called."""
+    """Whether a file is an operating system's. An image is an image, whatever its name."""
     name = str(sent.file.name)
     # Of the name of a folder's icon on macOS, "Icon\r", a browser sends "Icon" or "Icon%0D".
     return bool(sent.refused) and (names.is_litter(name) or (name.lower() == "icon" and not sent.file.size))

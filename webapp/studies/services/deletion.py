@@ -37,7 +37,7 @@ ATTEMPTS = 5
 
 @dataclass
 class Deleted:
-    """What was deleted.
+    """A report of a deletion.
 
     Attributes:
         rows: their number by model, such as ``{"studies.Image": 3, "reviews.Review": 1}``.
@@ -85,7 +85,7 @@ def delete_image(image: Image, by: Identity | None = None) -> Deleted:
 
 
 def delete_images(images: "QuerySet[Any]") -> Deleted:
-    """Delete the images of a queryset whose time is over, chunk by chunk, so that others can write in between."""
+    """Delete the expired images of a queryset, chunk by chunk, so that others can write in between."""
     deleted = Deleted()
     _delete_in_chunks(images, deleted, partial(record_each, None, Action.DELETE))
     return logged("images", deleted)
@@ -188,13 +188,13 @@ def _delete_images(ids: Sequence[UUID], deleted: Deleted, recorder: Recorder | N
         + [f"{IMAGES_POSITIVE}:{image.pk}:" for image in locked if image.group == ResultGroup.POSITIVE]
     )
     delete_rows(images, names, deleted)
-    # It may have been the last that its study waited for.
+    # The study may now be finished.
     study_progressed({image.study_id for image in locked if image.status in WAITING and image.study_id})
 
 
 @atomically
 def _delete_empty_study(study_id: UUID, deleted: Deleted) -> None:
-    """Delete a study whose images are gone, but for those that were being unpacked a moment ago."""
+    """Delete a study whose images are deleted, with any that were still being unpacked."""
     lock(Study.objects.filter(pk=study_id))
     if left := list(Image.objects.filter(study=study_id).values_list("pk", flat=True)):
         _delete_images(left, deleted)
@@ -211,7 +211,7 @@ def _delete_empty_patient(patient_id: UUID, deleted: Deleted) -> None:
 
 
 def lock(rows: "QuerySet[Any]") -> list[Any]:
-    """Lock rows, so that whoever writes something that refers to them waits, and then finds none.
+    """Lock rows, so that a transaction that adds references to them waits, and then finds none.
 
     The order keeps two deletions from a deadlock.
     """

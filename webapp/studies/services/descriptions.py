@@ -1,4 +1,4 @@
-"""What an upload says of each image of a study: in the form's fields, and in manifests."""
+"""The details of each image of an upload, from the form's fields and from manifests."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,19 @@ from webapp.studies.models import Image, Patient
 from webapp.studies.particulars import Particulars
 from webapp.studies.services.contents import Contents, FoundManifest
 
-#: What stands between a folder and a file in the names of files that the page sends.
+#: The separator of folders in the file names that the page sends.
 IN_FOLDER = " \u2013 "
-#: An image's place in what was sent: the number of its file, and its index where that is a ZIP.
+#: An image's place in an upload: the number of its file, and its index if that file is a ZIP.
 Place = tuple[int, int | None]
 
 
 @dataclass
 class Descriptions:
-    """What an upload says of the images of a study.
+    """The details of an upload's images.
 
     Attributes:
-        common: of all of them.
-        each: of those that a manifest has a row for.
+        common: for images without a row.
+        each: for images with a row in a manifest.
         report: as :attr:`webapp.studies.models.Study.manifest`; None without a manifest.
     """
 
@@ -36,7 +36,7 @@ class Descriptions:
         return self.each.get((number, index), self.common)
 
     def for_archive(self, number: int, indexes: Sequence[int]) -> dict[str, Any] | None:
-        """What it says of a ZIP's images, as :attr:`webapp.studies.models.Archive.particulars` has it."""
+        """The details of a ZIP's images, as :attr:`webapp.studies.models.Archive.particulars` stores them."""
         found = {str(index): self.for_image(number, index).as_json() for index in indexes}
         return {index: one for index, one in found.items() if one} or None
 
@@ -49,7 +49,7 @@ class Descriptions:
         return people
 
     def report_with(self, patients: dict[str, Patient]) -> dict[str, Any] | None:
-        """The report, and which patients are known with another sex than a row gives. What was known stays."""
+        """The report, with a warning for patients whose stored sex differs from a row. The stored one stays."""
         rows = (one for one in self.each.values() if one.patient and one.sex)
         differ = sorted({one.patient for one in rows if one.sex != patients[one.patient].sex})
         if not (differ and self.report):
@@ -65,7 +65,7 @@ def describe(image: Image, given: Particulars) -> None:
 
 
 def read(contents: Contents, common: Particulars) -> Descriptions:
-    """What is said of each image that was sent; a ZIP's own manifest goes before those that were sent beside it."""
+    """Collect the details of each image. A ZIP's own manifest takes precedence over the others."""
     scopes = [(one.manifest, {number}) for number, one in enumerate(contents.sent) if one.manifest]
     scopes += [(manifest, set(range(len(contents.sent)))) for manifest in contents.manifests]
     found = Descriptions(common)
@@ -103,7 +103,7 @@ def empty_report() -> dict[str, Any]:
 
 
 def joined(one: dict[str, Any] | None, more: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The reports of a study's first files and of those that were added to it, as one."""
+    """Merge the report of a study's first files with that of added ones."""
     if not (one and more):
         return one or more
     lists = {name: one[name] + more[name] for name in ("warnings", "errors")}

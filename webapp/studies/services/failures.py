@@ -23,7 +23,7 @@ CRASHED = (
 
 @atomically
 def fail(image_id: UUID, code: str, detail: str) -> bool:
-    """Fail an image that is being prepared. One that another worker has prepared meanwhile goes on."""
+    """Fail an image that is being prepared, unless another worker has prepared it meanwhile."""
     failed = finish(Image.objects.filter(pk=image_id, status=Status.QUEUED), Status.FAILED, code, detail)
     if failed:
         log_each([image_id], f"failed: {code}")
@@ -31,7 +31,7 @@ def fail(image_id: UUID, code: str, detail: str) -> bool:
 
 
 def fail_suspects(image_ids: Sequence[UUID]) -> None:
-    """Fail those whose preparation has stopped a worker too often."""
+    """Fail the images whose preparation has crashed workers too often."""
     suspects = Image.objects.filter(pk__in=image_ids, status=Status.QUEUED, attempts__gte=settings.MAX_ATTEMPTS)
     if guilty := list(suspects.values_list("pk", flat=True)):
         finish(suspects, Status.FAILED, *CRASHED)

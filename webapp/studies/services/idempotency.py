@@ -29,13 +29,13 @@ KEPT = timedelta(hours=24)
 def key_of(
     identity: Identity, key: str, path: str, fields: Mapping[str, Any], files: Sequence[File]
 ) -> IdempotencyKey | None:
-    """What a request's key is kept as, not yet saved; None where the request has no key.
+    """The unsaved row of a request's key; None without a key.
 
     Args:
-        identity: who sends it. The same key of someone else is another.
+        identity: who sends it. Each identity has its own keys.
         key: as the client chose it.
         path: where it was sent.
-        fields: what came with the files.
+        fields: the form's other fields.
         files: in their order.
     """
     if not key:

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 def check_study(study: Study, files: int, size: int) -> None:
-    """Refuse what would make a study too large.
+    """Refuse an upload that would make a study too large.
 
     Args:
         study: saved or not.
@@ -103,12 +103,12 @@ def _add(key: str, size: int) -> int:
     cache.add(key, 0, timeout=DAY.total_seconds())
     try:
         return int(cache.incr(key, size) or 0)
-    except ValueError:  # it has just ended
+    except ValueError:  # it has just expired
         return 0
 
 
 def _uploader(identity: Identity) -> str:
-    """Whose bytes are counted. A guest becomes another one by dropping a cookie, and keeps the address."""
+    """The key of the uploader. A guest is counted by address, since dropping the cookie makes a new guest."""
     return f"user:{identity.user.pk}" if identity.user else f"guest:{identity.address or identity.guest}"
 
 

@@ -1,4 +1,4 @@
-"""What images repeat of their results, since lists are narrowed and sorted by it."""
+"""The columns of images that repeat their results, for filters and orders of lists."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

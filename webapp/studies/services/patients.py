@@ -19,7 +19,7 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: What is known of a patient.
+#: The fields of a patient.
 FIELDS = ("identifier", "name", "birth_date", "sex")
 #: Identifiers that one query is asked for.
 CHUNK = 500
@@ -78,9 +78,9 @@ def save(
 
 @atomically
 def merge(kept: Patient, other: Patient, by: Identity) -> None:
-    """Move a patient's studies and images to another one, and delete the first; ``by`` is as of :func:`save`.
+    """Move a patient's studies and images to another patient, and delete the first; ``by`` as in :func:`save`.
 
-    What is not known of the one who is kept is taken from the other: name, date of birth, sex.
+    Missing fields of the remaining patient are taken from the other: name, date of birth, sex.
 
     Raises:
         Refused: ``patients_not_mergeable`` or ``patient_gone``.

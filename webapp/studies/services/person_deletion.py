@@ -21,7 +21,7 @@ def count_of_person(user: User) -> dict[type[Model], int]:
 
 
 def delete_person(user: User, by: Identity) -> Deleted:
-    """Delete an account with everything that is its person's own. What they sent to a department stays there.
+    """Delete an account with everything that the person owns. Their uploads to departments stay there.
 
     If the process dies half-way the account is still there, and can be deleted again.
 

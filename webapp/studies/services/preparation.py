@@ -1,4 +1,4 @@
-"""Ingest: check an upload, decode it, and store what each model will see."""
+"""Ingest: check an upload, decode it, and store each model's input."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What ingest found out about an image, and where it put what it made.
+    """The findings of ingest about an image, and the files that it made.
 
     Attributes:
         inputs: the name of the input file for each bundle that will read the image, the primary one first.
-        input_hashes: the SHA-256 of each input file, likewise.
+        input_hashes: the SHA-256 of each input file, by bundle.
         region: as :attr:`webapp.studies.models.Reading.region`.
-        warnings: ``{code, detail}`` each, of what was found before any model has read it.
+        warnings: ``{code, detail}`` each, found before any model has read it.
     """
 
     sha256: str
@@ -89,7 +89,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
             image=image,
             bundle=bundle,
             shadow=bool(place),
-            # Nobody waits for a shadow's result.
+            # A shadow's result is never urgent.
             priority=Priority.BULK if place else image.priority,
             input=name,
             input_sha256=prepared.input_hashes.get(bundle, ""),
@@ -133,7 +133,7 @@ def prepare_again(served: Collection[str], limit: int) -> int:
         return 0
     lost = list(waiting.filter(image__in=ids).select_for_update().values_list("image", "input"))
     ids = [image for image, _ in lost]
-    # Its shadows go as well: preparing makes them anew, and one of them may be the model that counts by now.
+    # Delete its shadows too: preparing creates them again, and one of them may be the primary model by now.
     Reading.objects.filter(image__in=ids).delete()
     images = Image.objects.filter(pk__in=ids, status=Status.READY)
     images.update(status=Status.QUEUED, attempts=0, dispatches=1, dispatched_at=timezone.now())

@@ -29,13 +29,13 @@ def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID], bul
 
     Args:
         token: the batch's own, by which it holds its readings until it returns them or writes their results.
-        worker: who reads it; what a worker that is gone holds is given back.
+        worker: the worker that reads it; the claims of dead workers are released.
         bundle: the worker's model; other models' readings are left alone.
         image_ids: of the images.
         bulk: places for bulk readings, which are taken by their turns, whichever images their messages name.
 
     Returns:
-        The readings that the claim holds: those that no other batch has, in no particular order.
+        The readings that the claim holds: those not claimed by another batch, in no particular order.
     """
     taken = 0
     if image_ids:
@@ -68,7 +68,7 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
     Args:
         token: the batch's.
         results: one for each reading.
-        model: what made them.
+        model: the model that made them.
         seconds: the batch's time in the model.
 
     Returns:
@@ -119,7 +119,7 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
 
 
 def _labelled_outside_training(results: Sequence[Result]) -> set[UUID]:
-    """Those images that the model did not learn from, and whose department wants a label all the same."""
+    """The out-of-domain images whose department wants a label all the same."""
     outside = [result.image_id for result in results if has_warning(result.warnings, OUTSIDE_TRAINING)]
     if not outside:
         return set()
@@ -147,7 +147,7 @@ def fail(token: UUID, image_id: UUID, code: str, detail: str) -> bool:
 
 
 def written(token: UUID, image_ids: Collection[UUID]) -> set[UUID]:
-    """Those of some images whose results a batch has written."""
+    """The images whose results a batch has written."""
     return set(_ended(token, image_ids, ReadingState.SUCCEEDED).values_list("image", flat=True))
 
 
@@ -159,7 +159,7 @@ def ready(bundle: str, image_ids: Collection[UUID]) -> list[Reading]:
 
 @atomically
 def return_unread(token: UUID, image_ids: Collection[UUID]) -> int:
-    """Give back what a claim holds of some images that could not be read for a reason outside of them.
+    """Release a claim's readings of images that could not be read for an external reason.
 
     The reconciler sends them again.
     """
@@ -168,9 +168,9 @@ def return_unread(token: UUID, image_ids: Collection[UUID]) -> int:
 
 @atomically
 def release(token: UUID) -> int:
-    """Give back what a claim holds, since its batch is lost. The attempts stay counted.
+    """Release the readings of a lost batch. The attempts stay counted.
 
-    The reconciler sends what is read by turns again; a worker has the messages of the others still.
+    The reconciler sends messages for readings with turns again; for the others a worker still has the messages.
     """
     held = list(Reading.objects.held(token).values_list("image", flat=True))
     released = _make_ready(token, held)
@@ -181,7 +181,7 @@ def release(token: UUID) -> int:
 
 @atomically
 def release_abandoned(living: "Collection[UUID] | QuerySet[Any]", limit: int) -> list[Reading]:
-    """Give back what the batches of workers that are gone hold.
+    """Release the readings that dead workers hold.
 
     Args:
         living: the workers that are there; see :meth:`webapp.studies.querysets.ReadingQuerySet.abandoned`.
@@ -190,7 +190,7 @@ def release_abandoned(living: "Collection[UUID] | QuerySet[Any]", limit: int) ->
     Returns:
         The readings that are ready again.
     """
-    # By their claims: one that was given back and claimed anew meanwhile has another, and stays.
+    # By their claims: a reading that was claimed again meanwhile has another one, and stays claimed.
     found = list(Reading.objects.abandoned(living).only("image", "claim")[:limit])
     if not found:
         return []
@@ -209,7 +209,7 @@ def release_abandoned(living: "Collection[UUID] | QuerySet[Any]", limit: int) ->
 
 def _make_ready(token: UUID, image_ids: Collection[UUID], **changes: Any) -> int:
     held = Reading.objects.held(token, image_ids)
-    # The claim goes last: until then it says which rows these are.
+    # Clear the claim last: it selects these rows.
     returned = held.update(state=ReadingState.READY, dispatched_at=timezone.now(), **changes)
     if returned:
         free = _ended(token, image_ids, ReadingState.READY)
@@ -235,7 +235,7 @@ def _fail_suspects(image_ids: Collection[UUID]) -> None:
 
 
 def _ended(token: UUID, image_ids: Collection[UUID], state: str) -> QuerySet[Reading]:
-    """What a claim held of some images and has just brought to a state."""
+    """The readings of a claim that have just reached a state."""
     return Reading.objects.filter(image__in=image_ids, claim=token, state=state)
 
 

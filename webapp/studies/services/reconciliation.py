@@ -1,4 +1,4 @@
-"""Find what was lost on its way and send it again."""
+"""Find lost work and send it again."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Workers:
-    """What the reconciler has to know of the workers.
+    """What the reconciler knows about the workers.
 
     Attributes:
-        living: those that are there, by :attr:`webapp.ops.models.Worker.id`.
+        living: the ids of live workers, :attr:`webapp.ops.models.Worker.id`.
         bundle: the model that counts in this installation; empty where that is not known.
         served: the models that workers read now.
         shadows: the models that read beside the one that counts.
@@ -39,13 +39,13 @@ class Workers:
 
 
 def reconcile(workers: Workers, limit: int = 2000) -> dict[str, int]:
-    """Find what has been lost on its way and send it again.
+    """Find lost work and send it again.
 
     A queue with at least as many messages as there are images waiting for it has lost none: the images are only
     waiting their turn. Otherwise those whose message is overdue are sent again, oldest first.
 
     Returns:
-        What was done, for the log.
+        The number of rows by action, for the log.
     """
     returned = reading.release_abandoned(workers.living, limit)
     _send_readings_again(returned)
@@ -68,7 +68,7 @@ def _prepare_again(workers: Workers, limit: int) -> int:
 
 
 def _open_nights(workers: Workers, limit: int) -> int:
-    """Send what was held until the night of its department, which has begun."""
+    """Send readings that were held until their department's night, if that has begun."""
     opened = turns.open_nights({workers.bundle, *workers.served} - set(workers.shadows), limit)
     dispatch.send_readings(opened)
     return len(opened)
@@ -77,7 +77,7 @@ def _open_nights(workers: Workers, limit: int) -> int:
 def _resend_images(limit: int) -> int:
     resent = 0
     for priority in Priority:
-        # Those whose first message has not been sent are found by themselves; see reconcile_archives.
+        # ZIPs whose first message was not sent are found separately; see reconcile_archives.
         waiting = Image.objects.filter(status=Status.QUEUED, priority=priority, dispatches__gt=0)
         queue = dispatch.queue_of(dispatch.INGEST, priority)
         lost = list(_lost(waiting, queue, limit, order="dispatched_at"))
@@ -101,7 +101,7 @@ def _resend_readings(workers: Workers, limit: int) -> int:
 
 
 def _lost(waiting: Any, queue: str, limit: int, *, order: str) -> Any:
-    """Those of a queue's rows whose messages are overdue, as many as it lacks, and first those that are next."""
+    """The rows of a queue whose messages are overdue: as many as it lacks, the next ones first."""
     late = waiting.filter(overdue()).order_by(order)
     if not late.exists():
         return waiting.none()

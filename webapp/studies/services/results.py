@@ -1,4 +1,4 @@
-"""What a model says of a batch."""
+"""Results of a batch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Model:
-    """What results record of the bundle that made them.
+    """The fields of results that describe their bundle.
 
     Attributes:
         bundle: its name and version.
@@ -24,7 +24,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Result:
-    """What the model found in one image.
+    """The result of one image.
 
     Attributes:
         probabilities: by the bundle's class names.

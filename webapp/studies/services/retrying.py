@@ -26,7 +26,7 @@ CHUNK = 100
 
 
 def retry_image(identity: Identity, image: Image) -> None:
-    """Send a failed image back to its preparation. What its readings have found goes; it is made anew.
+    """Send a failed image back to its preparation. Its readings are deleted and made again.
 
     Raises:
         Refused: ``not_failed``, also where another request was sooner; ``file_gone``; ``study_cancelled``.
@@ -57,7 +57,7 @@ def retry_study(identity: Identity, study: Study) -> int:
 
 
 def _has_file(image: Image) -> bool:
-    """Whether what was uploaded is stored. What was refused at once never was."""
+    """Whether the upload is stored. A file that was refused at once never was."""
     return bool(image.file) and default_storage.exists(str(image.file.name))
 
 

@@ -1,4 +1,4 @@
-"""Rows of what was sent, not yet saved, with their files stored."""
+"""Unsaved rows of an upload whose files are stored."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ def study_image(
 
 
 def fields(filename: str, size: int, priority: str) -> dict[str, Any]:
-    """The fields of a new image that do not depend on whose it is."""
+    """The fields of a new image that do not depend on its owner."""
     return {
         "filename": names.filename(filename),
         "size": size,

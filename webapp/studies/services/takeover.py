@@ -1,4 +1,4 @@
-"""What a guest has uploaded becomes theirs when they sign in, or register, with the same browser."""
+"""Give a guest's uploads to the user who signs in or registers with the same browser."""
 
 import logging
 from typing import Any
@@ -62,6 +62,6 @@ def _move(model: Any, uid: str, guest: UUID, owner: dict[str, Any]) -> int:
     theirs = model.objects.filter(guest=guest)
     uids = list(theirs.exclude(**{uid: None}).values_list(uid, flat=True))
     taken = list(model.objects.filter(owner=owner["owner"], **{f"{uid}__in": uids}).values_list(uid, flat=True))
-    # What the user has under that UID already goes on being what it names.
+    # A row that the user already has with that UID keeps it.
     theirs.filter(**{f"{uid}__in": taken}).update(**{uid: None})
     return int(theirs.update(**owner))

@@ -92,8 +92,8 @@ def create_study(
     (:mod:`webapp.studies.files.manifests`) says of the others whose they are.
 
     Args:
-        patient: the identifier of the one whose images these are, but for those of which a manifest says otherwise.
-        age: and view are those of all images, likewise.
+        patient: the identifier of the images' patient, unless a manifest names another.
+        age: and view apply to all images, unless a manifest gives others.
         department: the one that will own it, in place of the identity.
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
@@ -131,7 +131,7 @@ def add_to_study(
 
 @dataclass
 class _Stored:
-    """Rows of a study, not yet saved, whose files are stored, and their descriptions."""
+    """The unsaved rows of a study whose files are stored, and their descriptions."""
 
     about: descriptions.Descriptions
     images: list[Image] = field(default_factory=list)
@@ -206,13 +206,13 @@ def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: 
 
 
 def _sender(identity: Identity, department: Department | None) -> dict[str, Any]:
-    """Whose an upload is, and for a department who sent it."""
+    """The owner of an upload, and its uploader if a department owns it."""
     if department:
         return {"department": department, "uploaded_by": identity.user}
     return {"owner": identity.user, "guest": identity.guest}
 
 
 def patient_named(sent: Sent, identifier: str) -> Patient | None:
-    """The patient of that name who belongs to the same owner, made where there is none."""
+    """The owner's patient with that identifier, created if missing."""
     identifier = patients.identifier_of(identifier)
     return patients.named(sent, {identifier: ""})[identifier] if identifier else None

@@ -76,7 +76,7 @@ class ImageSerializer(serializers.ModelSerializer):
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:
-        """The fields, by hand: REST Framework would build all of them anew for each image, which takes longer than
+        """The fields, by hand: REST Framework would build all of them again for each image, which takes longer than
         everything else that an answer needs.
         """
         readings = sorted(image.readings.all(), key=lambda reading: (reading.shadow, reading.bundle))

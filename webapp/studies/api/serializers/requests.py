@@ -1,4 +1,4 @@
-"""What clients send."""
+"""Request bodies."""
 
 import math
 from typing import Any
@@ -119,7 +119,7 @@ class PredictSerializer(TypedSerializer):
 
 
 class PatientFieldsSerializer(StrictSerializer, serializers.ModelSerializer):
-    """What can be known of a patient."""
+    """The fields of a patient."""
 
     class Meta:
         model = Patient

@@ -23,7 +23,7 @@ class ArchiveErrorSerializer(ErrorSerializer):
 
 
 class ReadingSerializer(serializers.Serializer):
-    """What one model found in an image, or how far it is."""
+    """One model's reading of an image: its state and result."""
 
     model = serializers.CharField(allow_null=True)
     shadow = serializers.BooleanField(help_text="read beside the model that counts")
@@ -57,7 +57,7 @@ class ReadingSerializer(serializers.Serializer):
 
 
 def result_fields(result: Reading | None) -> dict[str, Any]:
-    """What images, readings, tables and ``/predict`` tell of a result."""
+    """The fields of a result in images, readings, tables and ``/predict``."""
     return {
         "label": result.shown_label if result else None,
         "probability": result.probability if result else None,

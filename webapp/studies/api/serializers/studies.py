@@ -29,7 +29,7 @@ class NamesSerializer(serializers.Serializer):
 
 
 class ManifestSerializer(serializers.Serializer):
-    """What became of the manifests that were sent for a study."""
+    """The report on a study's manifests."""
 
     rows = serializers.IntegerField(help_text="in all manifests that could be read")
     files = serializers.IntegerField(help_text="that a row was found for")
@@ -74,7 +74,7 @@ class StudySerializer(serializers.ModelSerializer):
 
 
 class PatientSerializer(serializers.ModelSerializer):
-    """A patient, as whoever uploads names them."""
+    """A patient, as named by the uploader."""
 
     url = serializers.HyperlinkedIdentityField("api-patient")
     page_url = serializers.HyperlinkedIdentityField("patient", lookup_field="pk")

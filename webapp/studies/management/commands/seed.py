@@ -23,12 +23,12 @@ from webapp.studies.choices import FINAL, Priority, ReadingState, ResultGroup, S
 from webapp.studies.management.bulk import Table, without_indexes
 from webapp.studies.models import Image, Patient, Reading, Study
 
-#: Shares of images by status; the rest has its result. Those that wait are the newest.
+#: Shares of images by status; the rest has a result. Waiting images are the newest.
 WAITING, FAILED, CANCELLED = 0.002, 0.02, 0.005
 #: The shares of guests' studies, which are recent, of departments', and of those the largest one's and the busiest
 #: person's.
 GUESTS, DEPARTMENTS, LARGEST, BUSIEST = 0.01, 0.4, 0.4, 0.5
-#: Shares of images that somebody waits for, and of results that are unusable, have a warning, and are reviewed.
+#: Shares of interactive images, and of results that are unusable, have a warning, and are reviewed.
 INTERACTIVE, UNUSABLE, WARNED, REVIEWED = 0.1, 0.01, 0.03, 0.3
 LARGE_STUDY = 5000
 SPAN = timedelta(days=365)
@@ -80,7 +80,7 @@ class Owned(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a model might have found."""
+    """A random result."""
 
     group: ResultGroup
     label: str
