@@ -1,4 +1,4 @@
-"""What the domain refuses. Only :mod:`webapp.http.problems` knows which HTTP status a refusal has."""
+"""Errors that the domain raises. Only :mod:`webapp.http.problems` maps them to HTTP statuses."""
 
 
 class Refused(Exception):

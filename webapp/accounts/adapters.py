@@ -1,4 +1,4 @@
-"""What is this service's own about django-allauth: who may register, what is asked before, and where secrets lie."""
+"""django-allauth adapters: who may register, the checks before it, and how secrets are stored."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
-        """The hospital's own sign-in says who its people are, so that they need no invitation."""
+        """People who sign in through the hospital's own provider need no invitation."""
         return bool(settings.REGISTRATION != "closed")
 
 

@@ -1,4 +1,4 @@
-"""Django's admin site, which tells the audit what is seen and changed there, of every model that is registered."""
+"""Django's admin site, with every view and change of a registered model recorded in the audit."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class Recorded(admin.ModelAdmin):
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
-        # An admin whose deletions a service records says so.
+        # A ModelAdmin marks that a service records its deletions.
         if not getattr(self, "deletions_are_recorded", False):
             record_each(identify(request), Action.DELETE, queryset, admin=True)
         return super().log_deletions(request, queryset)

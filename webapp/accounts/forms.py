@@ -24,7 +24,7 @@ class LoginForm(AllauthLoginForm):
 
 
 class ResetPasswordForm(AllauthResetPasswordForm):
-    """Refused where no mail can be sent, since the page after it says that one was."""
+    """Refuses the form where no mail server is configured, since the next page claims that a mail was sent."""
 
     def clean(self) -> Any:
         if not settings.EMAIL_URL:
@@ -41,7 +41,7 @@ class AuthenticateForm(AllauthAuthenticateForm):
 
 
 class ReauthenticateForm(AllauthReauthenticateForm):
-    """Likewise, for who is signed in."""
+    """Refuses the form of a signed-in user in the same way."""
 
     def clean_code(self) -> Any:
         lockout.require_open(context.request, self.user)

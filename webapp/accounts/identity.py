@@ -1,4 +1,4 @@
-"""Who is asking: a signed-in user, a guest, or nobody yet.
+"""The identity behind a request: a signed-in user, a guest, or nobody yet.
 
 A guest is a random id, signed together with the time. Whoever holds the signature sees what was uploaded under that
 id: a program in the header ``X-Job-Token``, a browser in a cookie. It expires after ``GUEST_TOKEN_DAYS`` and can be
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
 HEADER = "X-Job-Token"
-#: The header, and a form's field, by which a page says whose it is: see :func:`require_page_user`.
+#: The header and the form field with which a page names its user: see :func:`require_page_user`.
 PAGE_USER, PAGE_USER_FIELD = "X-Page-User", "page_user"
 _signer = TimestampSigner(salt="pneumoqueue.guest")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose uploads a request may see and make.
+    """The user or guest behind a request.
 
     Attributes:
         user: the signed-in user, if any.
@@ -75,7 +75,7 @@ def page_user(request: "HttpRequest | Any") -> str:
 
 
 def require_page_user(request: "HttpRequest | Any", claimed: str | None) -> None:
-    """Refuse what a page sends after its user has signed out, or in as somebody else: it would belong to another one.
+    """Refuse a request from a page whose user has signed out or changed: the upload would get the wrong owner.
 
     Args:
         request: Django's or REST Framework's.

@@ -43,7 +43,7 @@ def invite(
         email: whom; empty for a link that is passed on in another way.
         department_id: the department that is joined with it, if any.
         role: the role in that department.
-        purpose: what is joined, in words for the invited.
+        purpose: what the invitation is for, as shown to the invited person.
 
     Returns:
         The invitation, and its link, which cannot be had again.

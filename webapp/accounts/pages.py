@@ -25,7 +25,7 @@ PAGE = 50
 
 
 class SignOut(LogoutView):
-    """Has the browser forget the pictures that it keeps as well."""
+    """Also tells the browser to clear its cached pictures."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post(request, *args, **kwargs)

@@ -16,7 +16,7 @@ from webapp.audit.services import record
 
 
 def on_signed_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """A request for an API token starts no session, and is recorded as such."""
+    """A request for an API token starts no session, and is recorded as a token request."""
     if request.session.get(SESSION_KEY) == str(user.pk):
         _record(Action.SIGN_IN, request=request, user=user)
 

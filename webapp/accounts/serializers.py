@@ -22,7 +22,7 @@ class TokenSerializer(serializers.Serializer):
 
 
 class OwnTokenSerializer(serializers.ModelSerializer):
-    """A token without its secret, which nobody has any more."""
+    """A token without its secret, which is not stored."""
 
     class Meta:
         model = Token

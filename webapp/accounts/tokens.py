@@ -68,7 +68,7 @@ def note_use(token: Token) -> None:
 
 
 def digest(key: str) -> str:
-    """What is kept of a key. It is random and long, so that a fast hash will do."""
+    """The stored hash of a key. Keys are random and long, so a fast hash is enough."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 

@@ -40,7 +40,7 @@ class TokenView(APIView):
     @extend_schema(request=TokenRequestSerializer, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
         """Exchange a user name, or e-mail address, and password for an API token."""
-        # Django's own request: in it django-axes leaves a note for its middleware, which says that a name is locked.
+        # Django's own request: django-axes marks it when a name is locked, for its middleware.
         serializer = TokenRequestSerializer(data=request.data, context={"request": request._request})
         serializer.is_valid(raise_exception=True)
         user = serializer.validated_data["user"]
@@ -90,7 +90,7 @@ class TokenPages(CursorPagination):
 
 
 class Tokens(ListAPIView):
-    """Your API tokens that are valid, the newest first. What they are is not kept."""
+    """Your valid API tokens, newest first. Their secrets are not stored."""
 
     permission_classes = (IsAuthenticated,)
     pagination_class = TokenPages

@@ -13,7 +13,7 @@ GB = 2**30
 
 
 class SettingsForm(forms.ModelForm):
-    """A department's settings. Rules about several of them are the service's, which is asked to change them."""
+    """A department's settings. The service checks the rules that concern several fields."""
 
     daily_gigabytes = forms.DecimalField(
         label="Gigabytes a day", required=False, min_value=0, decimal_places=2, max_digits=10,
@@ -56,7 +56,7 @@ class SettingsForm(forms.ModelForm):
         initial = {"daily_gigabytes": None if size is None else round(size / GB, 2)}
         super().__init__(data, instance=instance, initial=initial, label_suffix="")
         chosen = instance.operating_point
-        # One that the present model does not have stays to be seen, and can be kept.
+        # Show a stored operating point even if the current model does not have it, so that it can be kept.
         names = [*offered, *([chosen] if chosen and chosen not in offered else [])]
         self.fields["operating_point"] = forms.ChoiceField(
             label=self.fields["operating_point"].label,
@@ -85,7 +85,7 @@ class DepartmentForm(forms.Form):
 
 
 class MemberForm(forms.Form):
-    """Its ids, and those of the next, are its own: both stand on one page."""
+    """Has its own prefix for ids, since two forms share a page."""
 
     who = forms.CharField(max_length=254, label="User name or e-mail address")
     role = forms.ChoiceField(choices=Role.choices)

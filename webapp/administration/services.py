@@ -1,4 +1,4 @@
-"""Changes of departments that other parts of the service have to hear of."""
+"""Changes of departments that affect other parts of the service."""
 
 from typing import Any
 

@@ -30,7 +30,7 @@ def _department(
 @login_required
 @never_cache
 def departments(request: HttpRequest) -> HttpResponse:
-    """One's departments; administrators see all, and make one."""
+    """The user's departments; administrators see all, and can create one."""
     identity = identities.identify(request)
     form = forms.DepartmentForm(request.POST or None)
     if request.method == "POST":
@@ -95,7 +95,7 @@ def add_member(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def invite(request: HttpRequest, slug: str) -> HttpResponse:
-    """Invite somebody. The answer shows the link, and no other page does."""
+    """Invite somebody. Only this answer shows the link."""
     found = _department(request, slug, permissions.may_manage)
     form = forms.InvitationForm(request.POST)
     if not form.is_valid():
@@ -166,7 +166,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def delete(request: HttpRequest, slug: str) -> HttpResponse:
-    """Say what goes with a department, and delete it."""
+    """Show what is deleted along with a department, and delete it."""
     found = _department(request, slug, permissions.may_delete_department)
     if request.method == "POST":
         department_deletion.delete_department(found, identities.identify(request))

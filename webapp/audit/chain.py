@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: Entries that are sealed, or deleted, in one transaction.
 CHUNK = 500
-#: An entry that has waited longer says that nobody seals.
+#: An entry that has waited longer means that sealing has stopped.
 PATIENCE = timedelta(minutes=1)
 #: What Django raises for a value that its column cannot have. SQLite keeps any text in any column.
 UNREADABLE = (AttributeError, TypeError, ValueError)

@@ -39,7 +39,7 @@ class Action(models.TextChoices):
 
 
 class Entry(models.Model):
-    """One thing that someone did. It is written once, and changed once more: when it is sealed into the chain."""
+    """One action of a user. It is written once, and updated once: when it is sealed into the chain."""
 
     created_at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=20)

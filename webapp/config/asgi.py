@@ -15,6 +15,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 exporters.start_sentry()
 exporters.start_tracing("web")
 
-# Both types describe WSGI, each in words of its own.
+# Both types describe WSGI applications.
 django: Any = get_wsgi_application()
 application = LongPolling(ReceivedBodies(WSGIMiddleware(django, workers=settings.WEB_THREADS)))

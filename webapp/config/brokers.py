@@ -50,7 +50,7 @@ def cache(url: str, *, master: str = "", sentinel_password: str = "") -> dict[st
         "SOCKET_TIMEOUT": 1,
         # Without it uploads are still accepted.
         "IGNORE_EXCEPTIONS": True,
-        # The default unpickles: whoever can write to Redis would run code in the web process.
+        # The default unpickles: anyone who can write to Redis could run code in the web process.
         "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
     }
     location = url
@@ -69,7 +69,7 @@ def cache(url: str, *, master: str = "", sentinel_password: str = "") -> dict[st
     return {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": location,
-        # Another than that of releases whose values are pickled.
+        # A different prefix from releases that pickled their values.
         "KEY_PREFIX": "counts",
         "OPTIONS": options,
     }

@@ -13,7 +13,7 @@ INSTALLED_APPS = [
     "webapp.studies.outbox",
     "webapp.reviews",
     "webapp.notifications",
-    "webapp.sharing",  # what is deleted is shared no longer
+    "webapp.sharing",  # deleting an object deletes its shares
     "webapp.ops",
     "webapp.retention",
 ]

@@ -99,7 +99,7 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
 
 
 def _departments(identity: Identity) -> list[Department]:
-    """Those whose images the identity may see, by name."""
+    """The departments whose images the identity may see, by name."""
     if identity.user is None:
         return []
     if permissions.is_administrator(identity.user):

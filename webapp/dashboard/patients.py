@@ -108,7 +108,7 @@ def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _form(request: HttpRequest, made: Patient, by: Identity, **more: Any) -> HttpResponse:
-    """Ask what is known of a patient, and keep it."""
+    """Show the form of a patient, and save it."""
     title = str(made)  # before the form changes it
     form = PatientForm(request.POST or None, instance=made, label_suffix="")
     if request.method == "POST" and form.is_valid():
@@ -123,7 +123,7 @@ def _form(request: HttpRequest, made: Patient, by: Identity, **more: Any) -> Htt
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask for the other patient, say what happens, and merge the two."""
+    """Ask for the other patient, show the consequences, and merge the two."""
     kept = _patient(request, pk, permissions.may_delete)
     if request.method == "POST":
         chosen = _patient(request, _id(request), permissions.may_delete)

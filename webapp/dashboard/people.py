@@ -29,7 +29,7 @@ PAGE = 50
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def invitations(request: HttpRequest) -> HttpResponse:
-    """Invite somebody, and see whom one may still expect."""
+    """Invite somebody, and list the open invitations."""
     _require_may_invite(request)
     form = InvitationForm(request.POST if request.method == "POST" else None)
     made, link = None, ""
@@ -60,7 +60,7 @@ def _require_may_invite(request: HttpRequest) -> None:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def delete_account(request: HttpRequest) -> HttpResponse:
-    """Say what goes with an account, and delete it."""
+    """Show what is deleted along with an account, and delete it."""
     user = cast("User", request.user)
     is_last = permissions.is_last_administrator(user)
     if request.method == "POST":

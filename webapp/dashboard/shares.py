@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 PAGE = 30
-#: Links are for people who have been given them: no search engine, no other website, and no cache learns of them.
+#: Links are secret: keep them from search engines, other websites and caches.
 HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
     "Referrer-Policy": "no-referrer",
@@ -67,7 +67,7 @@ def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
                 services.revoke(identity, row, UUID(request.POST["end"]))
             elif "days" in request.POST:
                 _, token = services.share_by_link(identity, row, int(request.POST["days"]))
-                # Shown this once: what is stored does not tell it.
+                # Shown only once: the database stores a hash.
                 context["link"] = request.build_absolute_uri(reverse("shared-link", args=[token]))
             elif identity.user:
                 services.share_with(identity, row, request.POST.get("username", ""))
@@ -124,7 +124,7 @@ def _by_link(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespons
 
 @_by_link
 def link(request: HttpRequest, token: str, share: Share) -> HttpResponse:
-    """A study, or an image, as whoever has the link sees it."""
+    """A study or an image, as shown to anyone with the link."""
     if share.image_id:
         return _image_page(request, token, share, share.image_id)
     page = read_page(_images(share), "created_at", PAGE, request.GET.get("cursor"))

@@ -49,7 +49,7 @@ def study(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 @never_cache
 def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What changes of a study's page, held by ``?wait=`` while as many images are done as ``seen`` says."""
+    """The part of a study's page that changes. ``?wait=`` holds it until more than ``seen`` images are done."""
     found = _study(request, pk)
     held = None
     if may_wait(request):

@@ -197,7 +197,7 @@ def study_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def delete(request: HttpRequest, row: Image | Study | Patient, then: Study | str) -> HttpResponse:
-    """Say what goes with a row, and delete it once that is confirmed."""
+    """Show what is deleted along with a row, and delete it after confirmation."""
     if request.method == "POST":
         deletion.DELETE[type(row)](row, viewer(request))
         return redirect(then)

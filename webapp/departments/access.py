@@ -43,7 +43,7 @@ def membership_to_end(identity: Identity, slug: str, pk: int) -> Membership:
 
 
 def service_account(identity: Identity, slug: str, pk: int) -> Membership:
-    """A service account, for those who manage its department; errors as of :func:`visible_department`."""
+    """A service account, for managers of its department; errors as of :func:`visible_department`."""
     return _membership(identity, slug, pk, permissions.may_manage, service=True)
 
 
@@ -54,7 +54,7 @@ def service_token(identity: Identity, slug: str, pk: int, token: int) -> Token:
 
 
 def invitation(identity: Identity, slug: str, pk: int) -> Invitation:
-    """An open invitation to a department, for those who manage it; errors as of :func:`visible_department`."""
+    """An open invitation to a department, for its managers; errors as of :func:`visible_department`."""
     department = visible_department(identity, slug, permissions.may_manage)
     found: Invitation = _one(members.invited(department), pk=pk)
     return found

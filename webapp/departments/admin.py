@@ -16,7 +16,7 @@ class MembershipInline(admin.TabularInline):
 class DepartmentAdmin(admin.ModelAdmin):
     list_display = ("name", "slug", "operating_point", "retention_days", "created_at")
     search_fields = ("name", "slug")
-    # What its managers decide is changed on its own page, which knows what the present model offers.
+    # Managers change these settings on the department's own page, which knows the current model.
     fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
     inlines = (MembershipInline,)

@@ -107,7 +107,7 @@ def remove(by: Identity, member: Membership) -> None:
 
 
 def _require_another_manager(member: Membership) -> None:
-    # Whoever else takes a manager from the department waits, and then counts again.
+    # Another request that removes a manager waits here, and then counts again.
     Department.objects.select_for_update().get(pk=member.department_id)
     others = Membership.objects.filter(department=member.department_id, role=Role.MANAGER).exclude(pk=member.pk)
     if member.role == Role.MANAGER and not others.exists():
@@ -132,7 +132,7 @@ def make_service_account(by: Identity, department: Department, name: str, role: 
         raise Refused("invalid_name", "Please name what it is for, with letters or digits.")
     try:
         with transaction.atomic():
-            # What create_user() does without a password: one that nobody can have.
+            # As create_user() does without a password: an unusable one.
             user = User.objects.create_user(f"{department.slug}.{short}", first_name=name[:150])
             made = Membership.objects.create(department=department, user=user, role=role, service=True)
             record(by, Action.ROLE_CHANGE, department, person=user.pk, role=role, service=True)

@@ -31,9 +31,9 @@ class Owned(Protocol):
     department_id: Any
 
 
-#: One of the functions below that say what an identity may do with a row.
+#: The type of the functions below that decide what an identity may do with a row.
 Predicate = Callable[[Identity, Owned], bool]
-#: One that says what an identity may do with a department.
+#: The type of the functions that decide what an identity may do with a department.
 DepartmentPermission = Callable[[Identity, Department], bool]
 
 
@@ -49,7 +49,7 @@ def is_administrator(user: User | AnonymousUser | None) -> bool:
 
 
 def is_last_administrator(user: User) -> bool:
-    """Whether nobody could administer the service without a user."""
+    """Whether a user is the only administrator of the service."""
     others = User.objects.with_perm(ADMINISTER, backend="django.contrib.auth.backends.ModelBackend")
     return is_administrator(user) and not others.exclude(pk=user.pk).exists()
 
@@ -74,9 +74,9 @@ def visible_by_owner(identity: Identity) -> list[Q]:
 
 
 def shared(identity: Identity, through: str = "shares") -> Q:
-    """The condition that somebody has shared a row with the identity, who may then see it and do nothing else.
+    """The condition that a row is shared with the identity, which allows seeing it and nothing else.
 
-    Lists have what :func:`visible` says, so that they stay quick; what is shared is found by its id.
+    Lists use only :func:`visible`, so that they stay quick; shared objects are found by their id.
 
     Args:
         through: the relation from the row to :class:`webapp.sharing.models.Share`.
@@ -109,7 +109,7 @@ def may_manage(identity: Identity, department: Department) -> bool:
 
 
 def managed_departments(identity: Identity) -> "QuerySet[Department]":
-    """The departments whose audit, failures and notifications are an identity's; of administrators, all."""
+    """The departments whose audit, failures and notifications an identity may see; for administrators, all."""
     if is_administrator(identity.user):
         return Department.objects.all()
     mine = roles(identity.user) if identity.user else {}
@@ -144,7 +144,7 @@ def may_upload_to(identity: Identity, department: Department) -> bool:
 
 
 def departments_to_upload_to(identity: Identity) -> list[Department]:
-    """Where the identity is an uploader or manager, by name. An administrator may name any other as well."""
+    """The departments where the identity is an uploader or manager, by name. An administrator may name any other."""
     mine = [pk for pk, role in roles(identity.user).items() if role in SENDERS] if identity.user else []
     return list(Department.objects.filter(pk__in=mine)) if mine else []
 
@@ -155,7 +155,7 @@ def may_add_to(identity: Identity, owned: Owned) -> bool:
 
 
 def may_edit(identity: Identity, owned: Owned) -> bool:
-    """Who may change what is known of a patient: whoever may add to their studies."""
+    """Whether the identity may change a patient: the same people who may add to the patient's studies."""
     return may_add_to(identity, owned)
 
 
@@ -175,7 +175,7 @@ def may_change(identity: Identity, owned: Owned) -> bool:
 def may_review(identity: Identity, owned: Owned) -> bool:
     """Readers and managers of the owning department, and holders of the review permission for what they may see.
 
-    A service account is nobody who could judge an image.
+    A service account cannot review an image.
     """
     if identity.user is None:
         return False
@@ -210,7 +210,7 @@ def department_for(identity: Identity, slug: str | None) -> Department | None:
             service account sends is its department's, unless it names another.
 
     Raises:
-        Refused: ``department_not_found`` where there is none that they know of, or ``not_an_uploader``.
+        Refused: ``department_not_found`` if they can see no such department, or ``not_an_uploader``.
     """
     if not slug and identity.user and (own := service_department(identity.user)):
         slug = Department.objects.values_list("slug", flat=True).get(pk=own)
@@ -229,7 +229,7 @@ def in_department(identity: Identity, slug: str) -> Q:
     """The condition that a department owns a row, for someone who may see what it owns.
 
     Raises:
-        Refused: ``department_not_found`` where there is none that they know of.
+        Refused: ``department_not_found`` if they can see no such department.
     """
     return Q(department=_known_department(identity, slug))
 

@@ -25,7 +25,7 @@ def change(by: Identity, department: Department, changes: dict[str, Any], offere
 
     Args:
         by: who does it.
-        department: whose settings they are.
+        department: the department to change.
         changes: values by their name in :data:`FIELDS`.
         offered: the names of the operating points of the model that reads now.
 

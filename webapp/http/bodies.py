@@ -9,7 +9,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.http import HttpRequest
 
-#: The key among the ASGI scope's extensions under which the reason stands why a body was not received.
+#: The key in the ASGI scope's extensions for the reason why a body was not received.
 EXTENSION = "pneumoqueue.body"
 TOO_LARGE, NO_SPACE = "file_too_large", "storage_unavailable"
 CHUNK = 2**20
@@ -31,7 +31,7 @@ def refusal(request: HttpRequest) -> str:
 
 
 class ReceivedBodies:
-    """An ASGI application around another one, which gets each body complete and with its length.
+    """ASGI middleware that receives each body completely before it calls the application, and sets its length.
 
     A slow client thus holds no thread, and WSGI, which knows no body without a length, gets one. Where a body is too
     large, by its ``Content-Length`` or by what has come of it, the application gets an empty one and the reason, see
@@ -88,7 +88,7 @@ def _as_wsgi_takes_it(scope: Any) -> Any:
 async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
     """Write a body into a file, and return its length, which exceeds ``most`` where the rest was not received.
 
-    None stands for a client that has left.
+    None if the client has disconnected.
     """
     length, more = 0, True
     while more:
@@ -108,7 +108,7 @@ async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
 
 
 def _reader(file: IO[bytes], length: int, receive: Any) -> Any:
-    """ASGI's ``receive`` for a body that lies in a file."""
+    """ASGI's ``receive`` for a body that is stored in a file."""
     left = length
 
     async def read() -> dict[str, Any]:

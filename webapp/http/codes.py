@@ -73,7 +73,7 @@ STATUSES = {
     "webhook_inactive": 409,
     "webhook_url_refused": 400,
 }
-#: Likewise of the other codes that an answer can have: of REST Framework, Django, and this module's own.
+#: The statuses of the other codes: REST Framework's, Django's, and this module's own.
 OTHER_STATUSES = {
     "csrf_failed": 403,
     "forbidden": 403,
@@ -90,7 +90,7 @@ OTHER_STATUSES = {
     "storage_unavailable": 503,
     "unsupported_request_format": 415,
 }
-#: The codes with which workers let an image or a ZIP fail; ``/predict`` answers with them. Some are refusals as well.
+#: The codes of images and ZIPs that failed in a worker; ``/predict`` answers with them. Some are also refusals.
 FAILURES = (
     "archive_encrypted", "archive_method_not_supported", "archive_not_supported", "encoding_not_supported",
     "file_damaged", "file_empty", "file_missing", "format_not_supported", "image_corrupt", "image_too_large",

@@ -25,7 +25,7 @@ _PLAIN = ("", "7bit", "8bit", "binary")
 
 
 class StrictFormParser(FileUploadHandler):
-    """Reads a form by Django's hook for it: all of its parts, or none of them and a reason."""
+    """Parses a multipart form as a Django upload handler: either all of its parts, or an error."""
 
     def handle_raw_input(  # type: ignore[override]  # the stubs have the boundary as a text
         self, input_data: Any, META: Any, content_length: int, boundary: bytes, encoding: str | None = None
@@ -94,10 +94,10 @@ def _parts(
 
 
 def _events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
-    """The parser's events, and an error where a part stands behind the end, which the parser does not look at."""
+    """The parser's events, and an error for a part after the end, which the parser ignores."""
     delimiter = b"\r\n--" + boundary
     segments = delimiters = 0
-    end = b"\r\n"  # the first boundary may stand at the very beginning
+    end = b"\r\n"  # the first boundary may be at the very beginning
     while chunk := stream.read(CHUNK):
         searched = end + chunk
         delimiters += searched.count(delimiter)
@@ -145,7 +145,7 @@ def _text(latin: str) -> str:
 
 
 def _readable(sent: bytes) -> str:
-    """A name, which older programs send in the character set of their machine and do not say which one."""
+    """A name. Older programs send it in their machine's character set, without declaring which."""
     try:
         return sent.decode()
     except UnicodeDecodeError:

@@ -48,7 +48,7 @@ def page(rows: Any, request: HttpRequest) -> Page:
 
 
 def _before(model: Any, pk: str) -> Q:
-    """The rows after the one with a key. Where that is gone, the list has to be begun anew."""
+    """The rows after the one with a key. If that row is gone, the client has to start again."""
     try:
         moment = model._base_manager.filter(pk=pk).values_list("created_at", flat=True).first()
     except (ValidationError, ValueError, OverflowError):

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 
 from webapp.refusals import Refused
 
-#: The key among the ASGI scope's extensions by which a view knows that it may wait.
+#: The key in the ASGI scope's extensions that tells a view that it may wait.
 EXTENSION = "pneumoqueue.hold"
 #: Headers of a body, which the request that is passed on again has not.
 BODY_HEADERS = (b"content-length", b"content-type", b"transfer-encoding")
@@ -66,7 +66,7 @@ def hold(
 
     Args:
         request: Django's or REST Framework's.
-        until: makes what is awaited in the event loop. It may take for ever and fail in no other way than to end.
+        until: returns the awaitable to wait for in the event loop. It may take for ever, and must not raise.
         seconds: at most; by default what the client asks for by ``?wait=``.
         then: the path, with its query, that is asked by GET for the answer; by default the request's own.
 

@@ -19,7 +19,7 @@ def request_ids(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         request_id = correlation.accepted(request.headers.get(correlation.HEADER))
-        # Never ended: each request has a context of its own, and Django logs an error after the last middleware.
+        # Never reset: each request has a context of its own, and Django logs an error after the last middleware.
         correlation.begin(request_id=request_id)
         response = get_response(request)
         response.headers[correlation.HEADER] = request_id

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 
 class AnyAccept(DefaultContentNegotiation):
-    """Sends what an address serves, whatever ``Accept`` says. RFC 9110 allows it, and a client that asks a table's
+    """Serves the same media type, whatever ``Accept`` says. RFC 9110 allows it, and a client that asks a table's
     address for ``text/csv``, or a picture's for ``image/png``, would otherwise be refused.
     """
 

@@ -12,7 +12,7 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JSONParser(parsers.BaseParser):
-    """JSON, of which also what is nested too deep or has half a character is malformed.
+    """JSON. Text that is nested too deep or has a lone surrogate is malformed too.
 
     It is read from the request itself; for its own parser, and those made of it, REST Framework has Django keep a copy.
     """

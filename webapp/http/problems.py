@@ -25,9 +25,9 @@ CODES = {
     "parse_error": "malformed_request",
     "unsupported_media_type": "unsupported_request_format",
 }
-#: How to say who one is, for the header WWW-Authenticate of each 401.
+#: The authentication schemes, for the header WWW-Authenticate of each 401.
 CHALLENGE = "Token, Bearer"
-#: What a page from before signing in or out is told.
+#: The answer to a page that was loaded before signing in or out.
 CSRF_DETAIL = (
     "This page is out of date, or its cookies are missing: you may have signed in or out since it was opened. Nothing "
     "was changed. Please reload the page and try again."
@@ -92,7 +92,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, SuspiciousOperation):
         error = _suspicious(error)
     if isinstance(error, exceptions.PermissionDenied) and str(error.detail).startswith("CSRF Failed"):
-        error = Problem(403, "csrf_failed", CSRF_DETAIL)  # REST Framework's sessions say it like this
+        error = Problem(403, "csrf_failed", CSRF_DETAIL)  # as REST Framework's session authentication reports it
     # REST Framework's views import this module, by way of the authentication that the settings name.
     from rest_framework.views import exception_handler as drf_handler
 
@@ -120,7 +120,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, MultiPartParserError):
         return answer(request, Problem(400, "malformed_request", f"The form cannot be read: {exception}"))
     if isinstance(exception, DisallowedHost) and "text/html" not in request.headers.get("Accept", ""):
-        return _document(_suspicious(exception))  # whoever sets up a service asks it with a program, at any address
+        return _document(_suspicious(exception))  # people who set up a service test it with a program, at any address
     if isinstance(exception, SuspiciousOperation):
         return answer(request, _suspicious(exception))
     return answer(request, Problem(400, "malformed_request", "The request is malformed."))
@@ -133,7 +133,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """The answer of django-allauth's pages to who sends a form too often, such as one that sends mails."""
+    """The answer of django-allauth's pages to a form that is sent too often, such as one that sends mails."""
     return answer(request, Problem(429, "rate_limited", "That was too often. Please try again in a few minutes."))
 
 
@@ -155,7 +155,7 @@ def _suspicious(error: SuspiciousOperation) -> Problem:
 
 
 def sentence(detail: Any) -> str:
-    """What REST Framework says of an invalid request, as one text."""
+    """REST Framework's errors of an invalid request, as one text."""
     if isinstance(detail, dict):
         return " ".join(f"{field}: {sentence(value)}" for field, value in detail.items())
     if isinstance(detail, list):
@@ -176,7 +176,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's 500, likewise."""
+    """Django's handler for 500, as a problem document."""
     if not wants_problem(request):
         return render(request, "500.html", status=500)
     document = body(

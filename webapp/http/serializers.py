@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 
 class TypedSerializer(serializers.Serializer):
-    """Takes texts only as texts: REST Framework takes the number 7 as well, which may have been the text ``007``."""
+    """Accepts only strings: REST Framework would also accept the number 7, which may have been ``007``."""
 
     def errors_of(self, data: Mapping[Any, Any]) -> dict[str, list[str]]:
         texts = {name for name, field in self.fields.items() if isinstance(field, serializers.CharField)}
@@ -34,7 +34,7 @@ class StrictSerializer(TypedSerializer):
 
 
 class StrictSerializerExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Lets the API's description say so."""
+    """Describes the strict serializer in the OpenAPI document."""
 
     target_class = StrictSerializer
     match_subclasses = True

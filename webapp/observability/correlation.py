@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 HEADER = "X-Request-ID"
-#: Others' ids are kept where they fit into the database and into any log.
+#: A client's id is kept if it fits into the database and into any log.
 _USABLE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 _fields: ContextVar[Mapping[str, str]] = ContextVar("correlation", default=MappingProxyType({}))
@@ -24,7 +24,7 @@ def current() -> Mapping[str, str]:
 
 
 def request_id() -> str:
-    """The id of the request behind what is being done; empty where there is none."""
+    """The id of the request that caused the current work, or an empty text."""
     return _fields.get().get("request_id", "")
 
 

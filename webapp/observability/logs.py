@@ -16,7 +16,7 @@ FORMATS = ("plain", "json")
 _UNWANTED = ("request", "server_time", "data", "color_message", "taskName")
 
 
-#: What databases say of a row that they refuse: all of its values, such as a patient's identifier.
+#: A database's message about a refused row: it quotes all values, such as a patient's identifier.
 _VALUES = re.compile(r"^DETAIL:.*|(?<=Duplicate entry ').*(?=' for key)", re.MULTILINE)
 
 
@@ -32,7 +32,7 @@ class JSONFormatter(WithoutValues, JsonFormatter):
 
 
 class Correlated(logging.Filter):
-    """Add to a record what it is about, where it does not say so itself."""
+    """Add the ids of the current work to a record that lacks them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         for name, value in correlation.current().items():
@@ -77,7 +77,7 @@ def config(form: str, level: str) -> dict[str, Any]:
         "loggers": {
             "django.request": {"filters": ["no_503"]},
             "axes": {"level": "WARNING"},
-            # In more detail it writes what files say of their patients.
+            # At lower levels it logs patients' details from files.
             "PIL": {"level": "INFO"},
             # Each image has lines of its own, which name it; Celery's two for each task know its message only.
             "celery.worker.strategy": {"level": "WARNING"},

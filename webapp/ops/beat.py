@@ -17,7 +17,7 @@ RECONCILE, SEAL = "reconcile", "seal"
 
 
 class Scheduler(PersistentScheduler):
-    """Celery beat's scheduler, which does some things in beat's own process and sends a message for all else.
+    """Celery beat's scheduler. It runs some tasks in beat's own process, and sends messages for the others.
 
     No busy worker can hold these up, and no clock but beat's own decides when they run.
     """

@@ -42,7 +42,7 @@ def worker(role: str) -> bool:
 
 
 def all_checks() -> dict[str, bool]:
-    """Each part's name, and whether it is there; asked at most once a second, whoever is asking."""
+    """Each part's name, and whether it is available; checked at most once a second, for all clients."""
     checked: dict[str, bool] | None = caches["process"].get_or_set("checks", _all_checks)
     return checked or _all_checks()
 

@@ -1,4 +1,4 @@
-"""Databases whose texts would not come back as they were, found when they are made."""
+"""Check the encodings of databases, so that every text is stored unchanged."""
 
 from collections.abc import Sequence
 from typing import Any

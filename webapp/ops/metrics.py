@@ -31,7 +31,7 @@ STEP = {Status.QUEUED: dispatch.INGEST, Status.READY: dispatch.INFER}
 
 
 class DatabaseCollector(Collector):
-    """What the database says of images and workers, and whether it answers at all."""
+    """Metrics of images and workers from the database, and whether it answers at all."""
 
     def collect(self) -> Iterator[Metric]:
         up = 1
@@ -193,7 +193,7 @@ class SurroundingsCollector(Collector):
         yield GaugeMetricFamily("pneumoqueue_disk_free_bytes", "Free space on the disk with DATA_DIR", value=usage.free)
 
 
-#: What is asked when Prometheus asks. Apps above this one add their own.
+#: The collectors behind /metrics. Apps above this one add their own.
 COLLECTORS: list[type[Collector]] = [DatabaseCollector, SurroundingsCollector]
 
 

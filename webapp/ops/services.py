@@ -69,14 +69,14 @@ def reconcile() -> dict[str, int]:
 
 
 def count_missed() -> None:
-    """Count a reconciliation for each worker; whoever does not report until the next one has missed it."""
+    """Count a reconciliation for each worker; a heartbeat resets the count."""
     Worker.objects.update(missed=F("missed") + 1)
 
 
 def _workers() -> reconciliation.Workers:
     living = Worker.objects.living()
     with_model = living.exclude(model="")
-    # While a release exchanges the model, those who prepare may differ; then none of them is the present one.
+    # During a release the preparing workers may have different models; then none is the current one.
     present = set(with_model.exclude(role="infer").values_list("model", flat=True))
     return reconciliation.Workers(
         living=living.values("id"),

@@ -19,7 +19,7 @@ READINESS = inline_serializer(
 
 
 class Open(APIView):
-    """For programs that watch the service. Nobody has to say who they are."""
+    """For programs that monitor the service, without authentication."""
 
     authentication_classes = ()
 

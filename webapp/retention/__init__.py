@@ -1,1 +1,1 @@
-"""How long data is kept: what is deleted when its time is over, what nobody refers to, and a report of each run."""
+"""Retention: delete expired data and unreferenced files, and report each run."""

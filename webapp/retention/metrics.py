@@ -18,7 +18,7 @@ class PurgeCollector(Collector):
         try:
             last = ended.values_list("finished_at", flat=True).first()
         except Error:
-            return  # which pneumoqueue_database_up tells
+            return  # pneumoqueue_database_up reports it
         if last:
             yield GaugeMetricFamily(
                 "pneumoqueue_last_purged_timestamp_seconds", "When the purge last ended", value=last.timestamp()

@@ -1,4 +1,4 @@
-"""How long uploads are kept, by who owns them."""
+"""How long uploads are kept, by their kind of owner."""
 
 from datetime import datetime, timedelta
 
@@ -18,13 +18,13 @@ def lifetime(owned: Owned) -> timedelta | None:
 
 
 def delete_after(owned: Owned) -> datetime | None:
-    """From when on the purge deletes an upload; None where it is kept."""
+    """When the purge may delete an upload; None if it is kept."""
     kept = lifetime(owned)
     return owned.created_at + kept if kept else None
 
 
 def expired() -> list[Q]:
-    """One condition for each kind of owner: its uploads whose time is over."""
+    """One condition for each kind of owner: its expired uploads."""
     now = timezone.now()
     rules = []
     if kept := _guests():

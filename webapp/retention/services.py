@@ -1,4 +1,4 @@
-"""The purge: a run of bounded time that deletes what has expired and what nobody refers to, and reports it.
+"""The purge: a run of bounded time that deletes expired data and unreferenced files, and reports it.
 
 Whatever a run does not get to is left to the next.
 """
@@ -94,7 +94,7 @@ def purge(seconds: float | None = None, *, dry: bool = False, force: bool = Fals
 
 
 def delete_expired(run: Run) -> None:
-    """Delete the uploads whose time is over. Those that still wait for their result are kept until they have it."""
+    """Delete expired uploads. An upload that still waits for its result is kept until it has one."""
     for rule in policy.expired():
         studies = Study.objects.filter(rule).at_rest().order_by("created_at")
         images = Image.objects.filter(rule, study=None).exclude(status__in=WAITING).order_by("created_at")
@@ -167,7 +167,7 @@ def forget_old_audit(run: Run) -> None:
 
 
 def forget_turns(run: Run) -> None:
-    """Begin the turns of bulk images anew when none waits."""
+    """Reset the turns of bulk images when none waits."""
     if not run.dry:
         run.removed["studies.Turn"] += turns.forget()
 
@@ -180,7 +180,7 @@ def _delete(run: Run, name: str, rows: Any) -> None:
     run.removed[name] += rows.count() if run.dry else rows.delete()[0]
 
 
-#: What a run does, in this order. Whoever has rows that expire adds a function here.
+#: The steps of a run, in order. An app with rows that expire adds a function here.
 STEPS: tuple[Callable[[Run], None], ...] = (
     delete_expired,
     clear_sessions,

@@ -132,7 +132,7 @@ def delete_broken_off_uploads(run: "Run") -> None:
 
 
 def _position(run: "Run", what: str) -> str | None:
-    """Where a pass goes on, empty at its beginning; None where the last one has ended not long ago."""
+    """Where a pass continues, empty at its start; None if the last one ended recently."""
     if run.dry or run.force:
         return ""
     stored: dict[str, Any] = run.report.positions.get(what, {})

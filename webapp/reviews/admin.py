@@ -1,4 +1,4 @@
-"""Reviews, to be read: a verdict is changed by whoever gave it, and is deleted with its image only."""
+"""Reviews, read-only: only its author changes a verdict, and it is deleted only with its image."""
 
 from django.contrib import admin
 

@@ -48,7 +48,7 @@ def stream() -> Iterator[bytes]:
     It is made while it is sent, so that it takes no more memory than its largest image. Originals that are missing, or
     not what was uploaded, are left out and logged.
 
-    Patients are named by a keyed hash: their images must stay together, and nobody needs to know who they are.
+    Patients are named by a keyed hash, which keeps their images together without identifying them.
     """
     table = io.StringIO()
     writer = csv.writer(table)

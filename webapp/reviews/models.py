@@ -1,4 +1,4 @@
-"""What radiologists say of images that the model has read."""
+"""Radiologists' verdicts on images that the model has read."""
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from webapp.studies.models import Image
 
 
 class Verdict(models.TextChoices):
-    """``UNSURE`` is an answer too: such an image teaches nothing and is left out of training."""
+    """``UNSURE`` is a valid verdict: such an image is left out of training."""
 
     NORMAL = "NORMAL", "Normal"
     PNEUMONIA = "PNEUMONIA", "Pneumonia"

@@ -63,7 +63,7 @@ class LocalStorage(FileSystemStorage):
     def batch(self) -> Iterator[None]:
         """Sync the files that this thread saves within the block together, which is many times faster.
 
-        They have their names, and are there to be read, when the block ends. None of them is kept if it raises.
+        They have their final names and can be read when the block ends. If it raises, all are deleted.
         """
         outer = getattr(self._batch, "files", None)
         pending: list[tuple[str, str]] = []
@@ -86,7 +86,7 @@ class LocalStorage(FileSystemStorage):
         try:
             super()._save(unfinished, content)  # type: ignore[misc]  # the stubs lack it
         except BaseException:
-            # What is left of it would only fill a disk that may be full.
+            # A partial file would only fill a disk that may already be full.
             with suppress(OSError):
                 Path(self.path(unfinished)).unlink(missing_ok=True)
             raise

@@ -97,11 +97,11 @@ class S3Storage(BaseS3Storage):  # type: ignore[misc]  # django-storages has no 
         yield
 
     def _open(self, name: str, mode: str = "rb") -> File:
-        """The whole file, in one request; whoever reads it meets no error half-way."""
+        """The whole file, in one request, so that reading it cannot fail half-way."""
         if mode != "rb":
             raise ValueError("files in the store are only read, or saved as a whole")
         key = self._normalize_name(name)
-        # The answer that sends the file closes it, or whoever opened it.
+        # The response that sends the file closes it, or the caller that opened it.
         content = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
         with _errors(name):
             body = self.connection.meta.client.get_object(Bucket=self.bucket_name, Key=key)["Body"]

@@ -220,6 +220,6 @@ def check(tar: tarfile.TarFile) -> Backup:
 
 
 def _migrations() -> list[str]:
-    """The latest migrations of this release, which say what its tables look like."""
+    """The latest migrations of this release, which identify its schema."""
     leaves = MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes()
     return sorted(f"{app}.{name}" for app, name in leaves)

@@ -1,4 +1,4 @@
-"""Rows, in an order in which each comes after those that it refers to."""
+"""Read and write rows in the order of their foreign keys."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,9 +14,9 @@ Model = type[models.Model]
 Source = Callable[[Model], Iterator[list[models.Model]]]
 
 CHUNK = 500
-#: What every installation makes by itself. It is replaced, so that what refers to it stays right.
+#: Rows that migrations create in every installation. They are replaced, so that references to them stay valid.
 MADE_BY_MIGRATIONS = ("contenttypes.contenttype", "auth.permission", "auth.group", "auth.group_permissions")
-#: What is only true of a running service, and sessions, whose keys would let a backup's reader in.
+#: Rows about a running service, and sessions, whose keys would sign in the reader of a backup.
 PASSING = ("ops.worker", "sessions.session", "usersessions.usersession")
 
 
@@ -29,7 +29,7 @@ class Incomplete(Exception):
 
 
 def all_models() -> list[Model]:
-    """Every table but the passing ones, each after those that it refers to."""
+    """Every table except the transient ones, each after the tables that it refers to."""
     found = sorted(apps.get_models(include_auto_created=True), key=label)
     graph: dict[Model, set[Model]] = {}
     for model in found:
@@ -79,7 +79,7 @@ def from_text(model: Model, line: str) -> models.Model:
 
 
 def prepare(source: Source, using: str) -> None:
-    """Make sure that a target holds nothing but what an interrupted run has brought, or nothing at all.
+    """Check that a target is empty, or holds only rows that an interrupted run has written.
 
     Raises:
         NotEmpty: it does.

@@ -1,4 +1,4 @@
-"""A database as it is at one moment, while the service goes on writing to it."""
+"""Consistent snapshots of a database while the service goes on writing to it."""
 
 import sqlite3
 import tempfile
@@ -15,7 +15,7 @@ from webapp.config import databases
 @contextmanager
 def file_snapshot(path: Path) -> Iterator[str]:
     """A copy of an SQLite file that nobody writes to; the alias under which Django has it."""
-    # Without a log of changes beside it the file is complete, and may lie where nothing can be written.
+    # Without a write-ahead log the file is complete, and may be on a read-only file system.
     logged = path.with_name(path.name + "-wal").exists()
     source = sqlite3.connect(f"file:{quote(str(path))}?mode=ro{'' if logged else '&immutable=1'}", uri=True)
     try:
@@ -40,7 +40,7 @@ def database_snapshot(using: str = "default") -> Iterator[str]:
         if connection.vendor == "mysql":
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         else:
-            cursor.execute("SELECT 1")  # the snapshot is taken with the first question
+            cursor.execute("SELECT 1")  # the snapshot is taken with the first query
         yield using
 
 

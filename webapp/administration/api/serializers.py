@@ -21,7 +21,7 @@ class DepartmentSettingsSerializer(StrictSerializer, serializers.ModelSerializer
 
 
 class DepartmentSerializer(serializers.ModelSerializer):
-    """A department, with the role of whoever asks."""
+    """A department, with the requesting user's role."""
 
     url = serializers.HyperlinkedIdentityField("api-department", lookup_field="slug")
     page_url = serializers.HyperlinkedIdentityField("department", lookup_field="slug")

@@ -31,7 +31,7 @@ def _department(
 
 
 def _given(serializer: type[Any], request: Request, **options: Any) -> dict[str, Any]:
-    """What a request says, checked."""
+    """The validated data of a request."""
     given = serializer(data=request.data, **options)
     given.is_valid(raise_exception=True)
     return dict(given.validated_data)
@@ -192,7 +192,7 @@ def _account(request: Request, slug: str, pk: int) -> Membership:
 
 
 class ServiceAccountDetail(APIView):
-    """One of these accounts."""
+    """One service account."""
 
     permission_classes = (IsAuthenticated,)
 
@@ -225,7 +225,7 @@ class ServiceTokens(APIView):
 
 
 class ServiceTokenDetail(APIView):
-    """One of these tokens."""
+    """One token of a service account."""
 
     permission_classes = (IsAuthenticated,)
 

@@ -19,12 +19,12 @@ SENTINEL = {
 }
 CACHES = {
     "default": brokers.cache(REDIS_URL, **SENTINEL),
-    #: Figures that a process need not work out again within a second, whoever asks for them.
+    #: Figures that a process computes at most once a second, for all clients.
     "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 1},
 }
 
 MEDIA_ROOT = DATA_DIR / "media"
-# An image brings its static files along.
+# A container image includes its static files.
 STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STATIC_URL = "static/"
 STORAGES: dict[str, dict[str, Any]] = {

@@ -8,5 +8,5 @@ EMAIL_URL = env("EMAIL_URL", default="")
 vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("DEFAULT_FROM_EMAIL", default="PneumoQueue <pneumoqueue@localhost>")
-#: Whom the pages tell people to ask, such as a name, an address or an extension.
+#: The contact that pages name: a person, an address or an extension.
 ADMIN_CONTACT = env("ADMIN_CONTACT", default="")

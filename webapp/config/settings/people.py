@@ -37,7 +37,7 @@ AXES_USERNAME_CALLABLE = "webapp.accounts.lockout.attempted_name"
 AXES_CLIENT_IP_CALLABLE = "webapp.accounts.identity.client_address"
 AXES_LOCKOUT_CALLABLE = "webapp.accounts.lockout.answer"
 AXES_RESET_ON_SUCCESS = True
-# Who tries again meanwhile waits no longer for it: the page says when it ends.
+# Trying again does not prolong the lockout: the page says when it ends.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_VERBOSE = False
 # Who signed in is in the log; a table of it would grow for ever.
@@ -111,11 +111,11 @@ FLOWER_URL = env("FLOWER_URL", default="")
 #: Where nginx keeps the storage's folder as an internal location, so that it sends the files and not this process;
 #: without it, this process does.
 X_ACCEL_PREFIX = env("X_ACCEL_PREFIX", default="")
-#: A file that a worker and beat keep young while all is well with them, for their container's health check.
+#: A file that healthy workers and beat keep renewing, for their container's health check.
 ALIVE_PATH = env("ALIVE_PATH", default="")
 
-#: Where people reach the service; what is sent to other systems names studies by it.
+#: The public URL of the service, used in links that are sent to other systems.
 PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}").rstrip("/")
 #: Networks inside the hospital to which webhooks may go, also over plain HTTP. All other private addresses are refused,
-#: so that nobody makes this service ask what only it can reach.
+#: so that no user can make this service request internal addresses.
 WEBHOOK_ALLOWED_NETWORKS = networks.parse("WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))

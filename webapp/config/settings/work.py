@@ -9,15 +9,15 @@ from webapp.config.settings.data import BROKER_URL, SENTINEL
 MODELS_DIR = ROOT / "models"
 #: A bundle's path, its folder's name in MODELS_DIR, or a family's name for its newest release.
 MODEL_BUNDLE = env("MODEL_BUNDLE", default="") or "vgg16-pneumonia"
-#: Bundles that read every image beside that one, named likewise.
+#: Bundles that read every image in its shadow, named in the same way.
 SHADOW_BUNDLES = env.list("SHADOW_BUNDLES", default=[])
 #: One of the bundle's operating points; without it, the bundle's default.
 OPERATING_POINT = env("OPERATING_POINT", default="")
-#: ``ingest`` (prepares images of those who wait), ``bulk`` (unpacks ZIPs and prepares the images of studies), ``infer``
+#: ``ingest`` (prepares interactive images), ``bulk`` (unpacks ZIPs and prepares the images of studies), ``infer``
 #: (one process per device that reads them) or ``deliver`` (what sends the outbox to other systems).
 WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
 MAX_BATCH = env.int("MAX_BATCH", default=16)
-#: Seconds after which a batch that hangs is ended, with the process that reads it. The other limits follow from it.
+#: Seconds after which a batch that hangs is killed, with its process. The other limits follow from it.
 BATCH_TIME_LIMIT = env.int("BATCH_TIME_LIMIT", default=120)
 #: A ZIP is unpacked in chunks of so many files, or so many seconds, whichever is reached first.
 UNPACK_CHUNK_FILES, UNPACK_CHUNK_SECONDS = 500, 2.0

@@ -1,4 +1,4 @@
-"""The audit's entries in words."""
+"""Template tags that describe audit entries."""
 
 import json
 
@@ -12,7 +12,7 @@ register = template.Library()
 
 @register.filter
 def action(entry: Entry) -> str:
-    """What was done; one that a later release knows is shown as it is."""
+    """The action in words; an unknown one of a later release is shown unchanged."""
     return str(Action(entry.action).label).lower() if entry.action in Action.values else entry.action
 
 
@@ -28,7 +28,7 @@ def kind(entry: Entry) -> str:
 
 @register.filter
 def details(entry: Entry) -> str:
-    """Such as "fields: priority, name"."""
+    """The details, for example "fields: priority, name"."""
     found = json.loads(entry.details) if entry.details else {}
     parts = ((name, value if isinstance(value, list) else [value]) for name, value in found.items())
     return " · ".join(f"{name}: {', '.join(map(str, values))}" for name, values in parts if values)

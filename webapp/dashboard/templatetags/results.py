@@ -1,4 +1,4 @@
-"""Results in words and on a scale."""
+"""Template tags that describe results and draw their scale."""
 
 from django import template
 
@@ -37,13 +37,13 @@ def on_scale(probability: float) -> str:
 
 @register.filter
 def on_scale_text(probability: float) -> str:
-    """Where the text of a place on the scale is centred, so that it does not leave the drawing."""
+    """The centre of a label on the scale, kept inside the drawing."""
     return f"{min(max(probability * SCALE, 55), SCALE - 55):.1f}"
 
 
 @register.filter
 def beyond(probability: float) -> str:
-    """What is left of the scale from there."""
+    """The rest of the scale, from a given place on."""
     return f"{(1 - probability) * SCALE:.1f}"
 
 

@@ -13,7 +13,7 @@ register = template.Library()
 
 @register.filter
 def delete_after(owned: Owned) -> datetime | None:
-    """From when on the purge deletes an upload; None where it is kept."""
+    """When the purge may delete an upload; None if it is kept."""
     return policy.delete_after(owned)
 
 

@@ -14,7 +14,7 @@ register = template.Library()
 
 @register.inclusion_tag("dashboard/_review.html", takes_context=True)
 def review_form(context: dict[str, Any], image: Image) -> dict[str, Any]:
-    """The form for those whose verdict counts, and nothing for others."""
+    """The review form for users who may review, and nothing for others."""
     request = context["request"]
     if not permissions.may_review(identities.identify(request), image):
         return {"may": False}

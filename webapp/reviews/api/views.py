@@ -27,7 +27,7 @@ def _image(request: Request, pk: UUID) -> Image:
 
 
 class Reviews(APIView):
-    """What readers say of an image."""
+    """The readers' verdicts on an image."""
 
     parser_classes = JSON_OR_FORM
     permission_classes = (IsAuthenticated,)

@@ -13,7 +13,7 @@ export class Selection {
   }
 }
 
-// Files of one name in several folders are told apart by these. The top folder names the study.
+// These distinguish files of the same name in several folders. The top folder names the study.
 function nameOf(path) {
   const parts = path.split("/").filter(Boolean);
   return parts.length > 2 ? parts.slice(1).join(" – ") : parts.at(-1);
@@ -81,7 +81,7 @@ async function entriesOf(folder) {
   }
 }
 
-// What to tell someone who has dropped or pasted something that is no file.
+// The hint for a drop or paste that contains no file.
 export function hintFor(transfer) {
   const types = [...transfer.types];
   if (types.includes("text/uri-list")) {

@@ -44,16 +44,16 @@ export class Row {
     this.bar.value = 100;
     this.text.replaceChildren(before, tag, ...(job.reliable ? [" ", figure] : []));
     this.item.classList.add("done");
-    this.#tell();
+    this.#announce();
   }
 
   fail(text) {
     this.state(text, 0);
     this.item.classList.add("bad");
-    this.#tell();
+    this.#announce();
   }
 
-  // A button beside what the row says. It goes when it has been pressed.
+  // Add a button to the row, which is removed when pressed.
   offer(label, action) {
     const button = document.createElement("button");
     button.type = "button";
@@ -67,7 +67,7 @@ export class Row {
     this.text.append(" ", button);
   }
 
-  #tell() {
+  #announce() {
     news.textContent = `${this.name}: ${this.text.textContent}`;
   }
 }

@@ -40,7 +40,7 @@ async function allReadable(body) {
   return true;
 }
 
-// A while, or until the browser says that it is connected again.
+// Wait some time, or until the browser is online again.
 function online(pause) {
   return new Promise((resolve) => {
     setTimeout(resolve, pause);
@@ -48,7 +48,7 @@ function online(pause) {
   });
 }
 
-// fetch() cannot tell how far an upload is.
+// fetch() reports no progress of uploads.
 function post(url, body, key, row) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

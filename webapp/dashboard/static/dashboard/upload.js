@@ -27,16 +27,16 @@ const unsent = new Set(); // rows whose files are not with the server yet
 async function start(selections) {
   hint.hidden = true;
   if (!age.checkValidity()) {
-    say("The age is a number of years, such as 2 or 3.5. Nothing was uploaded: please correct it, and choose the files again.");
+    showMessage("The age is a number of years, such as 2 or 3.5. Nothing was uploaded: please correct it, and choose the files again.");
     age.focus();
     return;
   }
   const found = await selections;
-  if (!found.length) say("The browser could not read what was dropped. Please choose the files instead.");
+  if (!found.length) showMessage("The browser could not read what was dropped. Please choose the files instead.");
   for (const selection of found) {
     for (const name of selection.unreadable) new Row(name).fail("This cannot be read. Please look at it and choose it again.");
     if (!selection.files.length) {
-      if (selection.folder) say(`There are no files in the folder “${selection.folder}”.`);
+      if (selection.folder) showMessage(`There are no files in the folder “${selection.folder}”.`);
     } else if (selection.folder || selection.files.some(isZip) || selection.files.length >= STUDY_FROM) {
       uploadStudy(selection, new Row(titleOf(selection)));
     } else {
@@ -47,7 +47,7 @@ async function start(selections) {
   }
 }
 
-function say(text) {
+function showMessage(text) {
   hint.textContent = text;
   hint.hidden = false;
 }
@@ -134,7 +134,7 @@ async function uploadStudy(selection, row, { again = false } = {}) {
   });
 }
 
-// Whether the same was chosen or uploaded before. Then the row says so, and offers to upload it all the same.
+// Whether the same file was chosen or uploaded before. If so, the row offers to upload it anyway.
 async function isRepeated(print, row, uploadAgain) {
   const before = chosen.has(print);
   chosen.add(print);
@@ -152,7 +152,7 @@ async function isRepeated(print, row, uploadAgain) {
   return true;
 }
 
-// Send a form and go on with its job. Where it does not arrive the row says why, and offers what to do about it.
+// Send a form and follow its job. On an error, the row shows the reason and offers the next step.
 async function deliver(upload, goOn) {
   const { url, body, print, row, file } = upload;
   upload.key ??= newKey(); // the same when it is sent again
@@ -220,12 +220,12 @@ document.addEventListener("drop", (event) => {
   form.classList.remove("over");
   if (!event.dataTransfer) return;
   if ([...event.dataTransfer.types].includes("Files")) start(fromDrop(event.dataTransfer));
-  else say(hintFor(event.dataTransfer));
+  else showMessage(hintFor(event.dataTransfer));
 });
 document.addEventListener("paste", (event) => {
   const files = event.clipboardData?.files ?? [];
   if (files.length) start(fromInput(files));
-  else if (event.clipboardData) say(hintFor(event.clipboardData));
+  else if (event.clipboardData) showMessage(hintFor(event.clipboardData));
 });
 window.addEventListener("beforeunload", (event) => {
   if (unsent.size) event.preventDefault();
