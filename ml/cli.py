@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
                          help="what recipes of this network start from (Keras' notop file)")  # fmt: skip
     compare.add_argument("--epochs", type=_count, help="a quick try: at most so many; 0 trains nothing")
     compare.add_argument("--limit", type=_count, help="a quick try: at most so many files of each class")
-    compare.add_argument("--seconds", type=float, default=5.0, help="how long each one's speed is measured")
+    compare.add_argument("--seconds", type=float, default=5.0, help="how long each speed is measured")
     compare.add_argument("--json", type=Path, help="write everything here")
     compare.add_argument("--figure", type=Path, help="draw a PNG here")
     compare.add_argument("--csv", type=Path, help="write the table here")

@@ -6,7 +6,7 @@ class ImageError(Exception):
 
     Attributes:
         code: a stable identifier, such as ``image_truncated``.
-        detail: a sentence that tells a person what is wrong and what to do.
+        detail: a sentence for a person: what is wrong and what to do.
     """
 
     def __init__(self, code: str, detail: str) -> None:

@@ -16,7 +16,7 @@ def read(table: Path) -> list[Sample]:
             A verdict other than NORMAL or PNEUMONIA (unsure, not readable) teaches nothing and is left out.
 
     Returns:
-        A sample for each verdict that says something. Its patient is kept apart from the data set's by a prefix.
+        A sample for each verdict other than unsure. Its patient is kept apart from the data set's by a prefix.
 
     Raises:
         ValueError: where a column is missing, or the same file has two different verdicts.

@@ -51,7 +51,7 @@ def text(bundle: Bundle) -> str:
 
 
 def refresh(bundle: Bundle) -> None:
-    """Write a bundle's card anew where it has one that was written from it before, and not by a person."""
+    """Rewrite a bundle's card if the existing one was generated, not written by a person."""
     file = bundle.path / "MODEL_CARD.md"
     if file.exists() and WRITTEN in file.read_text():
         file.write_text(text(bundle))

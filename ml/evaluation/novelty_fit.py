@@ -58,13 +58,13 @@ def fit(training: Features, held_out: Features, turned: Sides, drawn: Sides) -> 
 
 
 def drawings(check: Check, training: Features, held_out: Features, drawn: Sides) -> Check:
-    """The check with its regression of drawings learnt anew; arguments as of :func:`fit`."""
+    """The check with its regression of drawings fitted again; arguments as for :func:`fit`."""
     weights, threshold = _regression(check, training, held_out, drawn)
     return replace(check, drawn=weights, familiar=threshold)
 
 
 def _regression(check: Check, training: Features, held_out: Features, wrong: Sides) -> tuple[Features, float]:
-    """Weights of the components that tell chests from what is none, and what their sum must exceed for that."""
+    """Weights of the components that separate chests from other pictures, and the threshold for their sum."""
     from sklearn.linear_model import LogisticRegression
 
     right, others, held, beyond = (check.components(part)[1] for part in (training, wrong[0], held_out, wrong[1]))

@@ -1,4 +1,4 @@
-"""Fit a bundle's check for other pictures and measure it on every kind of picture that it should tell apart."""
+"""Fit a bundle's check for other pictures and measure it on every kind of picture that it should detect."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -107,7 +107,7 @@ def _some(samples: list[data.Sample], most: int, rng: np.random.Generator) -> li
 def _inputs(
     samples: Sequence[data.Sample], spec: Preprocessing, strength: augment.Strength | None, seed: int, every: int = 1
 ) -> Inputs:
-    """The samples' inputs, ``every`` second one (say) perturbed with this strength."""
+    """The samples' inputs, every ``every``-th one perturbed with this strength."""
     made = []
     for index, sample in enumerate(samples):
         image = xray.load(sample.path.read_bytes())

@@ -36,7 +36,7 @@ def report(
         json_file: where the figures go.
 
     Returns:
-        ``noticed``: the share of photographs by what tells, and of those that the check for other pictures flags.
+        ``noticed``: the share of photographs that each sign detects, and that the out-of-domain check flags.
         ``read``: the figures on the X-rays' own files; on photographs as they are; rectified by the sheet that was
         found; and by the corners that are known. ``false_alarms``: for each source files, and how many are taken for
         photographs.

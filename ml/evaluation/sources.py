@@ -50,7 +50,7 @@ def held_out(bundle: Bundle, directories: Sequence[Path], limit: int) -> list[da
 
 
 def scan(directory: Path) -> Iterator[Source]:
-    """The folders of a folder, each a source. Its ``index.csv``, with ``file`` and ``label``, tells the labels."""
+    """The folders of a folder, each a source. Its ``index.csv`` has the columns ``file`` and ``label``."""
     index = directory / "index.csv"
     labels: dict[str, str] = {}
     if index.exists():

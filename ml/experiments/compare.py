@@ -207,7 +207,7 @@ def _entries(
             entries.append(Entry(model.name, made, origin, read=model.epochs != 0))
     if len({entry.name for entry in entries}) == len(entries):
         return entries
-    # Two bundles of one name and version: only their folders tell them apart.
+    # Two bundles of one name and version differ only by their folders.
     return [Entry(str(entry.bundle.path), entry.bundle, entry.origin, entry.read) for entry in entries]
 
 

@@ -26,7 +26,7 @@ class Cost:
     def so_far(self) -> dict[str, Any]:
         """Seconds, processor seconds of this process and its children, and the machine; with interrupted runs.
 
-        ``kilojoules`` (of all that ran on the processor's package) is None where the machine does not tell.
+        ``kilojoules`` (of all that ran on the processor's package) is None where the machine does not measure it.
         """
         after = _joules()
         energy = None
@@ -46,7 +46,7 @@ class Cost:
         return {**spent, "machine": f"{os.cpu_count()} processors, {_model()}"}
 
     def keep(self) -> dict[str, Any]:
-        """Write what was spent so far to the file, for a run that goes on from here; returns it."""
+        """Write what was spent so far to the file, for a run that continues later; returns it."""
         spent = self.so_far()
         if self._file:
             self._file.write_text(json.dumps(spent) + "\n")

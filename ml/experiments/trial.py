@@ -63,8 +63,8 @@ class Trial:
         """Train, or find what was trained, and make a bundle of it.
 
         Args:
-            work: each trial has a folder of its own in it. A training that was interrupted goes on there; one that came
-                to its end is not run again.
+            work: each trial has a folder of its own in it. An interrupted training continues there; a finished
+                one is not run again.
             samples: training and held-out ones.
             weights: that it starts from.
 
@@ -91,7 +91,7 @@ class Trial:
         return made, self._origin(len(made.meta["training"]["epochs"]), weights)
 
     def _made(self, folder: Path, samples: list[data.Sample], weights: Path | None) -> Bundle:
-        import keras  # late: a comparison of wrong arguments should say so at once
+        import keras  # late: wrong arguments should fail at once
 
         from ml.training.average import training
 

@@ -4,8 +4,8 @@ A network gives every picture a probability. The check asks instead how far a pi
 chest X-rays that the network learnt from: the Mahalanobis distance (Lee et al., "A Simple Unified Framework for
 Detecting Out-of-Distribution Samples and Adversarial Attacks", 2018) under probabilistic principal components (Tipping
 & Bishop, 1999) of the last feature map, averaged over each quarter of the image. That learns from chest X-rays only, so
-whatever else there is in the world is far away. Two kinds of pictures may be nearer, and a logistic regression on the
-same components tells each of them apart: inverted and turned chests, and noise, patterns and other drawings, in which a
+all other pictures are far away. Two kinds of pictures may be nearer, and a logistic regression on the
+same components detects each of them: inverted and turned chests, and noise, patterns and other drawings, in which a
 network that learnt from chests may find little that is strange.
 """
 

@@ -83,7 +83,7 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
 
 
 def _open(file: Path) -> tuple[Image.Image, list[dict[str, str]]]:
-    """An X-ray and what its file says against relying on its reading."""
+    """An X-ray, and the warnings about it from its file."""
     content = file.read_bytes()
     if not dicom.is_dicom(content):
         decoded = decode.read(content)
@@ -117,7 +117,7 @@ def probabilities(engine: Engine, inputs: Sequence[NDArray[np.uint8]]) -> NDArra
 
 
 def readings(engine: Engine, inputs: Sequence[NDArray[np.uint8]]) -> Readings | None:
-    """All that the engine tells of any number of inputs; None for none."""
+    """The engine's outputs for any number of inputs; None for none."""
     parts = [engine.read(batch) for batch in _batches(inputs)]
     if not parts:
         return None

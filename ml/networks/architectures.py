@@ -174,7 +174,7 @@ def _with_head(inputs: keras.KerasTensor, features: keras.KerasTensor, name: str
 
 
 def _inception_names(base: keras.Model) -> dict[str, str]:
-    """For each layer a name that says its block and its place in it."""
+    """For each layer a name with its block and its place in it."""
     names: dict[str, str] = {}
     block, place = 1, 0
     for layer in base.layers:

@@ -102,7 +102,7 @@ def overlay(heatmap: NDArray[np.uint8], size: tuple[int, int], box: tuple[int, i
     Args:
         heatmap: ``(h, w)`` from :func:`to_bytes`.
         size: the picture's width and height in pixels.
-        box: where the X-ray that was read lies in the picture: left, top, right, bottom.
+        box: the place of the X-ray in the picture: left, top, right, bottom.
 
     Returns:
         An image of mode ``RGBA`` in one colour, whose alpha is the map.

@@ -85,7 +85,7 @@ def read(content: bytes) -> Decoded:
     try:
         contents = reader(content)
         image = _upright(_grey(contents), contents.about.orientation)
-        # Colour and a camera's tags tell a photograph from an X-ray's own file.
+        # Colour and a camera's tags distinguish a photograph from an X-ray's own file.
         image.info = {"colour": _small_in_colour(contents.pixels)}
         if contents.about.exif:
             image.info["exif"] = contents.about.exif

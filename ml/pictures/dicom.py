@@ -35,8 +35,8 @@ class Instance:
 
     Attributes:
         image: mode ``L``; of any size.
-        age: the patient's, in years, when the X-ray was taken; None where the file does not tell.
-        view: View Position, such as ``PA``; empty where the file does not tell.
+        age: the patient's, in years, when the X-ray was taken; None if the file lacks it.
+        view: View Position, such as ``PA``; empty if the file lacks it.
     """
 
     image: Image.Image
@@ -123,7 +123,7 @@ def _shown(dataset: "Dataset") -> np.ndarray:
 
 
 def age_of(dataset: "Dataset") -> float | None:
-    """The patient's age in years, from Patient's Age or the dates of birth and study; None where neither tells."""
+    """The patient's age in years, from Patient's Age or the dates of birth and study; None without either."""
     # Some exports leave the unit out; years are meant then.
     if age := re.fullmatch(r"(\d{1,3})([DWMY]?)", str(dataset.get("PatientAge", "") or "")):
         return int(age[1]) * _DAYS[age[2] or "Y"] / _DAYS["Y"]

@@ -1,4 +1,4 @@
-"""What a file says about its pixels beside them: which way up they are, and which grey their values mean.
+"""A file's metadata about its pixels: their orientation, and the meaning of their grey values.
 
 None of it decides whether a picture is read. What is damaged is ignored, and reported.
 """

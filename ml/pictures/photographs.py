@@ -1,6 +1,6 @@
 """Whether a picture is a camera's photograph of a film or a screen, and not the X-ray's own file.
 
-Three things tell, each enough alone: what the camera wrote into the file; colour where an X-ray is grey, for neither a
+Three signs, each sufficient alone: what the camera wrote into the file; colour where an X-ray is grey, for neither a
 lamp nor a sensor is; and a sheet or screen seen at an angle in front of something else.
 """
 
@@ -20,7 +20,7 @@ EXIF_IFD = 0x8769
 CHROMA, COLOURED = 5, 0.3
 #: The longer side at which a sheet is searched for.
 SIDE = 400
-#: Grey levels at which it is told from what is around it.
+#: Grey levels at which a sheet is separated from its surroundings.
 LEVELS = (40, 80, 120, 160, 200)
 #: A sheet's least and largest share of the picture, and how far, in degrees, its sides lean at least.
 SMALLEST, LARGEST, LEAN = 0.12, 0.97, 1.5

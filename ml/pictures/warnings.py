@@ -1,4 +1,4 @@
-"""Warnings that follow from a picture, or from what is told of it, before any model has read it. Needs no library."""
+"""Warnings that follow from a picture or its details, before any model has read it. Needs no library."""
 
 #: Years. The models learnt from children of these ages.
 LEARNT_AGES = (1, 6)

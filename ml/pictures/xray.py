@@ -1,7 +1,7 @@
 """From a decoded picture to the X-ray in it: the step between decoding and preprocessing, in training and serving.
 
 It belongs to decoding and not to a bundle's preprocessing: what a border is does not depend on which model reads what
-lies inside. Whoever opens a file calls :func:`find`.
+lies inside. Callers that open a file use :func:`find`.
 """
 
 from dataclasses import dataclass, field

@@ -67,7 +67,7 @@ def fit(truth: NDArray[Any], probability: NDArray[Any]) -> Calibration:
     """
     from sklearn.linear_model import LogisticRegression  # late: workers apply a calibration and never fit one
 
-    # A weak penalty keeps the slope finite where the classes can be told apart without an error.
+    # A weak penalty keeps the slope finite where the classes are perfectly separable.
     line = LogisticRegression(C=100.0).fit(logit(probability)[:, np.newaxis], truth)
     return Calibration("platt", float(line.coef_[0, 0]), float(line.intercept_[0]))
 

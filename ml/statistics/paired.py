@@ -97,7 +97,7 @@ def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> 
 
 
 def _verdict(first: str, second: str, differences: dict[str, Any], p: float) -> tuple[str | None, str]:
-    """The better model's name, or None, and the sentence that says so."""
+    """The better model's name, or None, and a sentence about it."""
     sign = {name: _sign(difference["interval"]) for name, difference in differences.items()}
     deciding = {name: sign[name] for name in DECIDING}
     if p >= SIGNIFICANT:

@@ -1,4 +1,4 @@
-"""Training images: decoded once, changed anew each time they are shown."""
+"""Training images: decoded once, augmented each time they are shown."""
 
 import math
 import os

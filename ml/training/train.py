@@ -60,7 +60,7 @@ class Run:
         self.log = work / "epochs.csv"
 
     def fit(self, weights: Path | None = None) -> None:
-        """Run the stages that have not been run. A run that was interrupted goes on from its last full epoch.
+        """Run the stages that have not been run. An interrupted run continues from its last full epoch.
 
         Args:
             weights: of the base, trained on ImageNet; without them it starts from random ones.
@@ -188,7 +188,7 @@ class Keeper(keras.callbacks.Callback):
 
 class Averaging(keras.callbacks.SwapEMAWeights):
     """Shows the running average between epochs. After the last one, Keras leaves network and average with the same
-    arrays, and on JAX whoever calls the network then would delete the average's as well; here they get their own."""
+    arrays, and on JAX a call of the network would then delete the average's too; here they get their own."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, logs)

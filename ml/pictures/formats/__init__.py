@@ -1,1 +1,1 @@
-"""A module for each way pictures are stored: from a file's bytes to its pixels and what it says about them."""
+"""A module for each way pictures are stored: from a file's bytes to its pixels and their metadata."""

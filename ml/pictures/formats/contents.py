@@ -24,7 +24,7 @@ class Contents:
 
     Attributes:
         pixels: a Pillow image of at most 8 bits a sample, or the samples at their full depth.
-        about: what the file says about its pixels.
+        about: the file's metadata about its pixels.
         notes: warnings, ``{code, detail}`` each.
         browsers_show: whether a browser shows the file as it is read here.
     """
@@ -58,7 +58,7 @@ def deep_bytes(width: int, height: int, channels: int, sample: int = 2, copies: 
 
 
 def one_picture(count: int, what: str = "pictures") -> None:
-    """Refuse a file that holds several pictures: which one is meant is not for us to choose.
+    """Refuse a file that holds several pictures: the intended one is unknown.
 
     Raises:
         ImageError: with the code ``several_pictures``.

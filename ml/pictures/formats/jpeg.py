@@ -17,7 +17,7 @@ from ml.pictures.metadata import Metadata
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 SOS, APP1, APP2 = 0xDA, 0xE1, 0xE2
-#: What says which colours the values are: JFIF's and Adobe's segments.
+#: The segments that define the colour space: JFIF's and Adobe's.
 COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 #: Quantisation, Huffman and arithmetic tables, restarts, and JPEG-LS' parameters.
 TABLES = (0xDB, 0xC4, 0xCC, 0xDD, 0xF8)

@@ -12,7 +12,7 @@ from ml.pictures.formats.contents import Contents, deep_bytes, header, one_pictu
 from ml.pictures.limits import check_memory
 from ml.pictures.metadata import Metadata
 
-#: A JPEG 2000 codestream's start, and its first segment, which tells sizes.
+#: A JPEG 2000 codestream's start, and its first segment, which has the sizes.
 SIZ = b"\xff\x4f\xff\x51"
 SIGNED = 128
 

@@ -1,4 +1,4 @@
-"""PNG (ISO/IEC 15948). Only the chunks that hold pixels go to the decoder; what is said in others is read by itself."""
+"""PNG (ISO/IEC 15948). Only the chunks that hold pixels go to the decoder; other chunks are read separately."""
 
 import struct
 import zlib
@@ -19,7 +19,7 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 XMP = b"XML:com.adobe.xmp\0"
 #: What ImageMagick keeps EXIF in.
 RAW_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
-#: In words, for those whose damage is told.
+#: Chunk names in messages about damage.
 ANCILLARY = {b"iCCP": "the colour profile", b"eXIf": EXIF, b"gAMA": "the gamma", b"iTXt": "a text",
              b"tEXt": "a text", b"zTXt": "a text"}  # fmt: skip
 PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")

@@ -16,7 +16,7 @@ from ml.pictures.formats.contents import Contents, corrupt, header, one_picture,
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
-# What is wrong with a file is told by its code.
+# Errors of the decoder appear as codes.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 #: Codecs are loaded when they are first asked for. tifffile's are loaded now: a process that decodes a hostile file may
 #: have no memory left for that.
@@ -47,7 +47,7 @@ def read(content: bytes) -> Contents:
         check_size(page.imagewidth, page.imagelength)
         about = _about(page)
         _check_data(page, len(content))
-        # Colours of print and of video are what Pillow's TIFF decoder knows best.
+        # Pillow's TIFF decoder handles CMYK and YCbCr best.
         if page.photometric not in (*GREY, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and not _as_rgb(page):
             return Contents(_by_pillow(content), about)
         check_memory(page.imagewidth, page.imagelength, 2 * page.nbytes + page.imagewidth * page.imagelength)
