@@ -60,7 +60,7 @@ format: $(VENV)/dev.stamp ## Put the code into its one format
 bench: $(VENV)/dev.stamp ## Measure images a second, end to end, beside the bare engine
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(ARGS)
 
-migrate-data: $(VENV)/run.stamp ## Bring a DATA_DIR to another database and storage (FROM=folder TO=database's URL)
+migrate-data: $(VENV)/run.stamp ## Move a DATA_DIR to another database and storage (FROM=folder TO=database's URL)
 	@DATABASE_URL="$(or $(TO),$(error TO=… names the target database))" \
 	  $(BIN)/python manage.py migrate_data "$(or $(FROM),$(error FROM=… names the DATA_DIR))"
 
@@ -70,7 +70,7 @@ backup: $(VENV)/run.stamp ## Write a backup of the running service (FILE=name.ta
 restore: $(VENV)/run.stamp ## Restore a backup into an empty installation (FILE=name.tar)
 	@$(BIN)/python manage.py restore "$(or $(FILE),$(error FILE=… names the backup))"
 
-purge: $(VENV)/run.stamp ## Delete what has expired and files that no row names (ARGS=--dry-run only says what)
+purge: $(VENV)/run.stamp ## Delete what has expired and files that no row names (ARGS=--dry-run only reports)
 	@$(BIN)/python manage.py purge $(ARGS)
 
 audit: $(VENV)/run.stamp ## Verify the audit (ARGS=export writes it out)

@@ -1,6 +1,6 @@
 """Prepare the database and the static files: `python -m compose.local.prepare`.
 
-All in one process, since each command would load Django anew. Exit status 2 where the settings name no model; the last
+All in one process, since each command would load Django again. Exit status 2 where the settings name no model; the last
 line of the errors then says why.
 """
 

@@ -56,7 +56,7 @@ def require_port(name: str, port: int, host: str = LOOPBACK) -> None:
 
 
 def own_names() -> list[str]:
-    """The names and addresses by which other machines may reach this one, as far as it knows them."""
+    """The names and addresses by which other machines may reach this one, as far as they are known."""
     name = socket.gethostname()
     names = [name, socket.getfqdn()]
     with contextlib.suppress(OSError):  # no name server
