@@ -1,6 +1,6 @@
 """``celery -A worker.app``: the tasks, and what a worker of each role needs.
 
-The environment variable ``PNEUMOQUEUE_ROLE`` is ``ingest`` (prepares images of those who wait), ``bulk`` (unpacks ZIPs
+The environment variable ``PNEUMOQUEUE_ROLE`` is ``ingest`` (prepares interactive images), ``bulk`` (unpacks ZIPs
 and prepares the images of studies), ``infer`` (one process per device that reads them) or ``deliver`` (sends the outbox
 to other systems).
 """

@@ -14,7 +14,7 @@ def current() -> Bundle:
     Its threshold is that of the operating point that ``OPERATING_POINT`` names, else its own default.
 
     Raises:
-        BundleError: where there is none, it cannot be read, or it has no such operating point.
+        BundleError: if it is missing or unreadable, or has no such operating point.
     """
     found = named(settings.MODEL_BUNDLE)
     return found.at(settings.OPERATING_POINT) if settings.OPERATING_POINT else found
@@ -35,7 +35,7 @@ def named(name: str) -> Bundle:
     A new family never replaces another one by itself; the setting has to name it.
 
     Raises:
-        BundleError: where there is none of that name.
+        BundleError: if there is no bundle of that name.
     """
     for path in (Path(name), settings.MODELS_DIR / name):
         if path.is_dir():

@@ -1,7 +1,7 @@
 """The identity behind a request: a signed-in user, a guest, or nobody yet.
 
-A guest is a random id, signed together with the time. Whoever holds the signature sees what was uploaded under that
-id: a program in the header ``X-Job-Token``, a browser in a cookie. It expires after ``GUEST_TOKEN_DAYS`` and can be
+A guest is a random id, signed together with the time. Anyone with the signed id sees the uploads of that guest. A
+program sends it in the header ``X-Job-Token``, a browser in a cookie. It expires after ``GUEST_TOKEN_DAYS`` and can be
 revoked.
 """
 
@@ -116,7 +116,7 @@ def client_address(request: "HttpRequest | Any") -> str:
 
 
 def ensure(identity: Identity) -> Identity:
-    """The same identity, or a new guest where there is none yet."""
+    """The same identity, or a new guest if it has none."""
     return identity if identity.user or identity.guest else replace(identity, guest=uuid4())
 
 

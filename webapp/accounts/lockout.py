@@ -1,6 +1,6 @@
 """The lockout after too many wrong passwords or codes: of one name at one address, for a while.
 
-django-axes counts. It learns of wrong passwords from Django; of wrong codes of the second factor it is told here.
+django-axes counts failures. Django reports wrong passwords to it; this module reports wrong codes of the second factor.
 """
 
 import math

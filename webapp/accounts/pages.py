@@ -38,7 +38,7 @@ class SignOut(LogoutView):
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def tokens(request: HttpRequest) -> HttpResponse:
-    """A user's API tokens. A new one is shown in the answer to the request that made it, and never again."""
+    """A user's API tokens. A new token is shown only in the answer to the request that created it."""
     user = cast("User", request.user)
     form = TokenForm(request.POST if request.method == "POST" else None)
     key = ""

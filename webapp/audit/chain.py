@@ -1,10 +1,10 @@
 """The chain of the record: each entry's keyed hash covers the entry and the hash before it.
 
-Entries are written without a hash, so that nobody who reads or changes something waits for another. Beat seals them
-every few seconds, in an order of its own: what is committed late simply comes later in the chain. Positions have no
-gaps, whatever ids the database has left out. The hash needs the service's key, so that whoever can change the database
-alone cannot make a chain that fits. What the chain cannot show by itself is that its newest entries were cut off
-together with their row in :class:`Chain`, as by restoring an old copy: the head is therefore logged every day.
+Entries are written without a hash, so that no request waits for another one. Beat seals them every few seconds: an
+entry that is committed late comes later in the chain. Positions have no gaps, even where ids have. The hash needs the
+service's key, so that access to the database alone is not enough to forge a chain. The chain cannot show by itself that
+its newest entries were cut off together with their row in :class:`Chain`, as by restoring an old copy: the head is
+therefore logged every day.
 """
 
 import hashlib

@@ -100,7 +100,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if response is None:
         return None
     if isinstance(error, Http404):
-        error = exceptions.NotFound("There is no such thing here, or it is not yours to see.")
+        error = exceptions.NotFound("This does not exist, or you may not see it.")
     more = {}
     if isinstance(error, exceptions.ValidationError):
         code, detail = "invalid_request", sentence(error.detail)
@@ -171,7 +171,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 404: a problem document for programs, a page for people."""
     if not wants_problem(request):
         return render(request, "404.html", status=404)
-    document = body(404, "not_found", "There is no such thing here, or it is not yours to see.")
+    document = body(404, "not_found", "This does not exist, or you may not see it.")
     return JsonResponse(document, status=404, content_type=CONTENT_TYPE)
 
 

@@ -21,10 +21,10 @@ TAGS = {
     "patients": (r"/api/v1/patients/", "Whom images show, by your own identifier."),
     "departments": (r"/api/v1/departments/", "Who works together on the same images."),
     "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "What readers say of an image."),
-    "webhooks": (r"/api/v1/webhooks/", "Being told instead of asking."),
+    "webhooks": (r"/api/v1/webhooks/", "Push notifications instead of polling."),
     "tokens": (r"/api/v1/auth/", "API tokens of users, and the end of guests' tokens."),
     "predict": (r"/predict", "One image in, its result out, in one request."),
-    "service": (r"/(healthz|readyz|metrics)$", "Whether the service is well."),
+    "service": (r"/(healthz|readyz|metrics)$", "The health of the service."),
 }
 #: True answers, by method and path. ``tests/integration/test_examples.py`` records and compares them.
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))
@@ -150,7 +150,7 @@ HEADERS = {
     "ETag": {"description": "For `If-None-Match`, which is answered by 304.", "schema": {"type": "string"}},
     "Content-Disposition": {"description": "The file's name.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds until it may be tried again.", "schema": {"type": "integer"}},
-    "WWW-Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "The accepted authentication schemes.", "schema": {"type": "string"}},
 }
 #: Headers that answers of some media types have.
 HEADERS_BY_MEDIA_TYPE = {"ETag": {"image/*", "image/png"}, "Content-Disposition": {"text/csv", "application/zip"}}

@@ -151,7 +151,7 @@ def group_of(
     Args:
         probability: of pneumonia.
         threshold: as for :func:`group_bounds`.
-        operating_points: likewise.
+        operating_points: as for :func:`group_bounds`.
         warnings: the result's.
         label_outside_training: what the image's department has chosen.
     """

@@ -110,8 +110,8 @@ def _images_ahead(study: Study) -> int:
     ahead = Image.objects.waiting().filter(before, ~Q(study=study))[: AHEAD + held].count()
     if ahead < AHEAD + held:
         return max(0, ahead - held)
-    # Counting a long queue in its order is too expensive. Counting it by an index alone is cheap, and gives the time until
-    # the last image of all is read.
+    # Counting a long queue in its order is too expensive. Counting it by an index alone is cheap, and gives the time
+    # until the last image of all is read.
     return Image.objects.waiting().count() - held - study.images.filter(status__in=WAITING).count()
 
 

@@ -67,7 +67,7 @@ class Hub:
                 states = await asyncio.get_running_loop().run_in_executor(self._thread, _states, images, studies)
             except Error as error:
                 # The requests go on waiting: the next round may succeed.
-                logger.warning("the database does not answer those who wait (%s)", error)
+                logger.warning("the database does not answer, clients keep waiting (%s)", error)
                 continue
             for key, state in states.items():
                 for future, is_awaited in self._waiting.get(key, {}).items():

@@ -1,6 +1,6 @@
 """How the workers' metrics get to Prometheus, although a prefork child does the work and its parent answers.
 
-With ``PROMETHEUS_MULTIPROC_DIR`` they are counted into files there, which whoever shares the folder reads (under
+With ``PROMETHEUS_MULTIPROC_DIR`` they are counted in files there, for any process that shares the folder (under
 ``make run`` the web process, whose /metrics then shows everything). With ``METRICS_PORT`` the worker's parent serves
 them itself. With neither nobody asks, and nothing is written.
 

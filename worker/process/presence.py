@@ -29,7 +29,7 @@ WORKER = uuid4()
 
 _node = ""
 _last = 0.0
-#: The child that has the model, 0 while there is none. In memory that parent and child share.
+#: The process id of the child with the model, or 0. In memory shared by parent and child.
 _child = RawValue("i", 0)
 
 

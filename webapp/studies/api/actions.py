@@ -32,7 +32,7 @@ class ImageCancel(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         image = _image(request, pk, permissions.may_cancel)
         if not cancellation.cancel_image(image, identities.identify(request)):
-            raise Refused("already_finished", "This image has already come to an end.")
+            raise Refused("already_finished", "This image is already finished.")
         return Response(serializers.ImageSerializer(_image(request, pk), context={"request": request}).data)
 
 

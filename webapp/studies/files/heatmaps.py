@@ -17,7 +17,7 @@ def png(values: bytes, width: int, height: int, region: Sequence[int] = ()) -> b
         values: of :class:`webapp.studies.models.Reading`: a square of bytes, row by row.
         width: of the uploaded image, in pixels.
         height: of the map in pixels.
-        region: of :class:`webapp.studies.models.Reading`: where the map lies in the picture.
+        region: of :class:`webapp.studies.models.Reading`: the map's place in the picture.
 
     Returns:
         A PNG of mode ``RGBA`` in one colour, whose alpha is the map.

@@ -56,8 +56,8 @@ class Image(Sent, RequestIdMixin):
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
 
-    # The columns for filters and orders of lists, written with the primary reading's result. Columns that a release adds
-    # have the database's own default, see RequestIdMixin.
+    # The columns for filters and orders of lists, written with the primary reading's result. Columns that a release
+    # adds have the database's own default, see RequestIdMixin.
     group = models.CharField(max_length=10, choices=ResultGroup, blank=True, default="", db_default="")
     label = models.CharField(max_length=100, blank=True, default="", db_default="", help_text="empty where unusable")
     probability = models.FloatField(null=True, blank=True, help_text="of pneumonia; null where unusable")

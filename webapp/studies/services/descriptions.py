@@ -54,7 +54,7 @@ class Descriptions:
         differ = sorted({one.patient for one in rows if one.sex != patients[one.patient].sex})
         if not (differ and self.report):
             return self.report
-        text = f"The sex of these patients is another one here, and stayed as it was: {listed(differ)}."
+        text = f"These patients have a different sex here, which was not changed: {listed(differ)}."
         warning = {"filename": "", "code": "manifest_sex_differs", "detail": text}
         return {**self.report, "warnings": [*self.report["warnings"], warning]}
 

@@ -34,7 +34,7 @@ def retry_image(identity: Identity, image: Image) -> None:
     if image.status != Status.FAILED:
         raise Refused("not_failed", "Only an image that has failed can be read again.")
     if image.study and image.study.cancelled_at:
-        raise Refused("study_cancelled", "This study was cancelled. Please send the image anew.")
+        raise Refused("study_cancelled", "This study was cancelled. Please send the image again.")
     if not _has_file(image):
         raise Refused("file_gone", "Its file is not stored any more. Please upload it again.")
     if not _send_back(identity, [image.pk]):
@@ -51,7 +51,7 @@ def retry_study(identity: Identity, study: Study) -> int:
         Refused: ``study_cancelled``.
     """
     if study.cancelled_at:
-        raise Refused("study_cancelled", "This study was cancelled. Please send its images anew.")
+        raise Refused("study_cancelled", "This study was cancelled. Please send its images again.")
     failed = [image.pk for image in study.images.filter(status=Status.FAILED) if _has_file(image)]
     return sum(_send_back(identity, failed[start : start + CHUNK]) for start in range(0, len(failed), CHUNK))
 

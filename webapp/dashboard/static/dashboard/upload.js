@@ -12,7 +12,7 @@ const CHANGED = "This file was changed, moved or deleted after it was chosen. Pl
 
 const form = document.getElementById("upload");
 const hint = document.getElementById("upload-hint");
-const department = document.getElementById("department"); // only there for those who may upload to one
+const department = document.getElementById("department"); // only present if the user may upload to a department
 const age = document.getElementById("age");
 const maxBytes = Number(form.dataset.maxMb) * 2 ** 20;
 const maxFiles = Number(form.dataset.maxFiles);
@@ -124,7 +124,7 @@ async function uploadStudy(selection, row, { again = false } = {}) {
   const title = selection.folder || (readable.length === 1 ? readable[0].name.replace(/\.zip$/i, "") : "");
   if (title) body.append("name", title);
   await deliver({ url: form.dataset.studies, body, print, row }, (job) => {
-    // Whoever has to see that a file is missing, or whose other files are still on their way, stays here.
+    // Stay on this page if a file is missing, or other files are still being sent.
     if (readable.length === selection.files.length && !selection.unreadable.length && !unsent.size) {
       window.location.assign(job.page_url);
       return;
