@@ -80,7 +80,7 @@ class Sent:
         images: for each message about an image its task, the image's id, and whether it is to be read alone.
         queues: for each message about a reading its queue.
         archives: the ids of archives to unpack.
-        wakes: how often a worker was told to look into the outbox.
+        wakes: how often a worker was woken for the outbox.
         waiting: messages by queue that the broker claims to hold.
     """
 
@@ -285,7 +285,7 @@ def guest() -> Identity:
 
 
 def owned(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a row, owned by a guest whom nobody knows where they name no owner."""
+    """The fields of a row, owned by a new guest unless they name an owner."""
     named = any(fields.get(name) for name in ("owner", "owner_id", "guest", "department", "department_id"))
     return fields if named else {**fields, "guest": uuid4()}
 

@@ -106,17 +106,17 @@ def _paths(job: dict, study: dict) -> list[str]:
 def test_a_guest_finds_uploads_by_token_or_cookie_and_nobody_else_does(client, new_client, user_client, staff_client):
     job, study = client.upload().json(), client.upload_study({"a.jpg": JPEG}).json()
     assert identities.read_token(job["token"]) == identities.read_token(study["token"])
-    stranger = new_client()
-    assert stranger.upload().status_code == 202  # a guest too, but another one
+    other_guest = new_client()
+    assert other_guest.upload().status_code == 202  # another guest
     for path in _paths(job, study):
         assert client.get(path).status_code == 200, path
         assert new_client().get(path, headers={"X-Job-Token": job["token"]}).status_code == 200, path
         assert staff_client.get(path).status_code == 200, path
         assert new_client().get(path).status_code == 404, path
-        assert stranger.get(path).status_code == 404, path
+        assert other_guest.get(path).status_code == 404, path
         assert user_client.get(path).status_code == 404, path
     for path in (f"/api/v1/images/{job['id']}/cancel/", f"/api/v1/studies/{study['id']}/cancel/"):
-        for by in (stranger, user_client, new_client()):
+        for by in (other_guest, user_client, new_client()):
             assert by.post(path).status_code == 404
         assert new_client().post(path, headers={"X-Job-Token": job["token"]}).status_code == 200
 
@@ -289,7 +289,7 @@ def test_a_user_has_several_tokens_and_revokes_one(client, user, problem):
     problem(client.get("/api/v1/images/", headers={"Authorization": f"Token {first}"}), 401, "authentication_failed")
     assert client.get("/api/v1/images/", headers={"Authorization": f"Token {second}"}).status_code == 200
     problem(client.delete(TOKEN_URL), 401, "no_token")
-    # Whoever has only an old token left can still get a new one.
+    # A user with only an old token can still get a new one.
     assert client.post(TOKEN_URL, given, headers={"Authorization": f"Token {first}"}).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""Who is told of what: news, e-mails and webhooks, by each person's and each department's choice."""
+"""Who is notified of what: news, e-mails and webhooks, by each person's and each department's choice."""
 
 import smtplib
 
@@ -70,7 +70,7 @@ def test_an_image_that_failed_by_itself_is_told(make_image, user, guest):
     image = make_image(Status.QUEUED, owner=user)
     failures.fail(image.pk, "image_corrupt", "It is damaged.")
     failures.fail(make_image(Status.QUEUED, guest=guest.guest).pk, "image_corrupt", "It is damaged.")
-    assert deliver() == {"delivered": 1}, "a guest is told of nothing"
+    assert deliver() == {"delivered": 1}, "guests are not notified"
     assert (news(user), News.objects.get().image) == ([Event.FAILED], image)
 
 

@@ -72,7 +72,9 @@ def test_the_images_of_a_zip_keep_its_requests_id(client, commit, zipped, lines)
     with commit():
         assert archives.unpack(Archive.objects.get().pk) == 3
     assert {image.request_id for image in Image.objects.all()} == {GIVEN}
-    assert any(message.endswith("3 images made, 0 files left") and said == GIVEN for message, said, _ in lines())
+    assert any(
+        message.endswith("3 images made, 0 files left") and request_id == GIVEN for message, request_id, _ in lines()
+    )
 
 
 def test_whatever_befalls_an_image_is_a_line_with_its_ids(make_image, commit, lines):
@@ -106,11 +108,11 @@ def test_every_message_carries_its_images_id(make_image, use_broker):
     correlation.begin(request_id=GIVEN)
     dispatch.send_unpack(uuid.uuid4())
     with app.connection_for_read() as connection:
-        said = [
+        request_id = [
             connection.SimpleQueue(queue).get(block=False).headers["request_id"]
             for queue in ("ingest.interactive", "ingest.interactive", "unpack")
         ]
     app.close()
     Transport.global_state.clear()
     Channel.queues.clear()
-    assert said == ["request-0", "request-1", GIVEN]
+    assert request_id == ["request-0", "request-1", GIVEN]

@@ -207,8 +207,8 @@ def test_a_manager_changes_the_settings(manager, worker, department):
 
 
 def test_settings_that_cannot_be(manager, worker, department, problem):
-    said = problem(send(manager, "patch", ALPHA, operating_point="guess"), 400, "unknown_operating_point")
-    assert "balanced, screening" in said["detail"]
+    document = problem(send(manager, "patch", ALPHA, operating_point="guess"), 400, "unknown_operating_point")
+    assert "balanced, screening" in document["detail"]
     problem(send(manager, "patch", ALPHA, night_start="20:00"), 400, "invalid_setting")
     problem(send(manager, "patch", ALPHA, night_start="20:00", night_end="20:00"), 400, "invalid_setting")
     problem(send(manager, "patch", ALPHA, share=0), 400, "invalid_request")
@@ -279,8 +279,8 @@ def test_a_department_takes_so_many_images_and_bytes_a_day(people, department, p
     by, other = signed_in(people["uploader"]), signed_in(people["manager"])
     Department.objects.update(daily_images=4)
     assert by.upload().status_code == 202
-    said = problem(by.upload_study({"a.zip": zipped, "b.jpg": JPEG}), 429, "daily_limit_reached")
-    assert "At most 4 images can be sent to Alpha in a day." in said["detail"]
+    document = problem(by.upload_study({"a.zip": zipped, "b.jpg": JPEG}), 429, "daily_limit_reached")
+    assert "At most 4 images can be sent to Alpha in a day." in document["detail"]
     assert other.upload_study({"a.zip": zipped}).status_code == 202, "what was refused does not count"
     problem(other.upload(department="alpha"), 429, "daily_limit_reached")
     assert by.upload(department="").status_code == 202, "one's own are no concern of the department's"

@@ -23,7 +23,7 @@ from webapp.studies.services import archives
 pytestmark = pytest.mark.django_db
 
 ACTORS = (
-    "nobody", "guest", "stranger", "person", "radiologist", "reader", "uploader", "manager", "outsider", "staff",
+    "nobody", "guest", "non-member", "person", "radiologist", "reader", "uploader", "manager", "outsider", "staff",
     "administrator", "superuser",
 )  # fmt: skip
 #: Who may do each thing to what each kind of owner has. "radiologist" is the person, as a member of Radiologists;
@@ -74,13 +74,13 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
 }
 
 
-class House:
+class Hospital:
     """Everybody who could ask, and something of each kind of owner."""
 
     def __init__(self, make_department: Callable[..., Department], make_image: Callable[..., Image]) -> None:
         self.users = {
             name: User.objects.create_user(name, password=PASSWORD)
-            for name in ("stranger", "person", "reader", "uploader", "manager", "outsider", "administrator")
+            for name in ("non-member", "person", "reader", "uploader", "manager", "outsider", "administrator")
         }
         self.users["staff"] = User.objects.create_user("staff", is_staff=True)
         self.users["superuser"] = User.objects.create_superuser("superuser")
@@ -107,58 +107,58 @@ class House:
 
 
 @pytest.fixture
-def house(make_department: Callable[..., Department], make_image: Callable[..., Image]) -> House:
-    return House(make_department, make_image)
+def hospital(make_department: Callable[..., Department], make_image: Callable[..., Image]) -> Hospital:
+    return Hospital(make_department, make_image)
 
 
 @pytest.mark.parametrize("name", ALLOWED)
-def test_each_predicate_for_each_role_and_kind_of_owner(house: House, name: str) -> None:
+def test_each_predicate_for_each_role_and_kind_of_owner(hospital: Hospital, name: str) -> None:
     predicate = getattr(permissions, name)
     for kind, allowed in ALLOWED[name].items():
         # In this order: the person becomes a radiologist only after it was asked as a mere person.
-        found = {actor for actor in ACTORS if predicate(house.identity(actor), house.images[kind])}
+        found = {actor for actor in ACTORS if predicate(hospital.identity(actor), hospital.images[kind])}
         assert found == allowed, kind
-        house.users["person"].groups.clear()
+        hospital.users["person"].groups.clear()
 
 
-def test_lists_show_what_may_be_seen_and_nothing_else(house: House) -> None:
+def test_lists_show_what_may_be_seen_and_nothing_else(hospital: Hospital) -> None:
     for actor in ACTORS:
-        identity = house.identity(actor)
+        identity = hospital.identity(actor)
         listed = set(Image.objects.visible_to(identity))
-        assert listed == {image for image in house.images.values() if permissions.may_see(identity, image)}, actor
+        assert listed == {image for image in hospital.images.values() if permissions.may_see(identity, image)}, actor
 
 
-def test_who_may_upload_to_a_department(house: House) -> None:
-    found = {actor for actor in ACTORS if permissions.may_upload_to(house.identity(actor), house.department)}
+def test_who_may_upload_to_a_department(hospital: Hospital) -> None:
+    found = {actor for actor in ACTORS if permissions.may_upload_to(hospital.identity(actor), hospital.department)}
     assert found == {"uploader", "manager", "administrator", "superuser"}
 
 
-def test_who_is_an_administrator(house: House) -> None:
-    found = {actor for actor in ACTORS if permissions.is_administrator(house.identity(actor).user)}
+def test_who_is_an_administrator(hospital: Hospital) -> None:
+    found = {actor for actor in ACTORS if permissions.is_administrator(hospital.identity(actor).user)}
     assert found == {"administrator", "superuser"}
     User.objects.filter(username="superuser").update(is_active=False)
-    assert not permissions.is_administrator(house.identity("superuser").user)
+    assert not permissions.is_administrator(hospital.identity("superuser").user)
 
 
-def test_where_an_upload_goes(house: House, make_department: Callable[..., Department]) -> None:
+def test_where_an_upload_goes(hospital: Hospital, make_department: Callable[..., Department]) -> None:
     def goes(actor: str, slug: str | None) -> Department | str | None:
         try:
-            return permissions.department_for(house.identity(actor), slug)
+            return permissions.department_for(hospital.identity(actor), slug)
         except Refused as refusal:
             return refusal.code
 
-    assert goes("uploader", None) == house.department, "the only one"
-    assert goes("manager", None) == house.department
-    for actor in ("nobody", "guest", "stranger", "reader", "administrator"):
+    assert goes("uploader", None) == hospital.department, "the only one"
+    assert goes("manager", None) == hospital.department
+    for actor in ("nobody", "guest", "non-member", "reader", "administrator"):
         assert goes(actor, None) is None, actor
     for actor in ACTORS:
-        assert goes(actor, "") is None, "one's own, whatever the departments"
-    assert goes("uploader", "radiology") == goes("administrator", "radiology") == house.department
+        assert goes(actor, "") is None, "their own, whatever the departments"
+    assert goes("uploader", "radiology") == goes("administrator", "radiology") == hospital.department
     assert goes("reader", "radiology") == "not_an_uploader"
-    for actor in ("nobody", "guest", "stranger", "outsider", "staff"):
+    for actor in ("nobody", "guest", "non-member", "outsider", "staff"):
         assert goes(actor, "radiology") == "department_not_found", actor
     assert goes("uploader", "surgery") == goes("administrator", "nowhere") == "department_not_found"
-    make_department("icu", uploader=house.users["uploader"])
+    make_department("icu", uploader=hospital.users["uploader"])
     assert goes("uploader", None) is None, "of several, none is guessed"
     assert goes("uploader", "icu") == Department.objects.get(slug="icu")
 
@@ -172,22 +172,24 @@ def browser(user: User) -> Client:
     return by
 
 
-def test_a_department_shares_what_its_uploaders_send(house: House, read: Callable[..., None], problem: Any) -> None:
-    uploader, reader = browser(house.users["uploader"]), browser(house.users["reader"])
+def test_a_department_shares_what_its_uploaders_send(
+    hospital: Hospital, read: Callable[..., None], problem: Any
+) -> None:
+    uploader, reader = browser(hospital.users["uploader"]), browser(hospital.users["reader"])
     job = uploader.upload(patient="P-1").json()
     assert job["department"] == "radiology"
     assert job["patient"] == "P-1"
     image = Image.objects.get(pk=job["id"])
-    assert (image.owner, image.guest, image.department) == (None, None, house.department)
-    assert image.uploaded_by == house.users["uploader"]
-    assert image.patient.department == house.department
+    assert (image.owner, image.guest, image.department) == (None, None, hospital.department)
+    assert image.uploaded_by == hospital.users["uploader"]
+    assert image.patient.department == hospital.department
     assert reader.get(job["url"]).json()["department"] == "radiology"
     assert job["id"] in {one["id"] for one in reader.get("/api/v1/images/").json()["results"]}
     problem(reader.post(f"{job['url']}cancel/"), 403, "not_allowed")
     assert reader.post(f"/images/{job['id']}/cancel/").status_code == 403
     assert b'id="cancel"' not in reader.get(f"/images/{job['id']}/").content
     assert b'id="cancel"' in uploader.get(f"/images/{job['id']}/").content
-    for by in (browser(house.users["outsider"]), browser(house.users["stranger"]), Client()):
+    for by in (browser(hospital.users["outsider"]), browser(hospital.users["non-member"]), Client()):
         assert by.get(job["url"]).status_code == 404
         assert by.get(f"/images/{job['id']}/").status_code == 404
     Image.objects.filter(pk=image.pk).update(status=Status.READY)
@@ -202,55 +204,55 @@ def test_a_department_shares_what_its_uploaders_send(house: House, read: Callabl
     problem(answer, 403, "not_a_reviewer")
 
 
-def test_a_study_and_predict_go_to_departments_too(house: House, zipped: bytes) -> None:
-    by = browser(house.users["manager"])
+def test_a_study_and_predict_go_to_departments_too(hospital: Hospital, zipped: bytes) -> None:
+    by = browser(hospital.users["manager"])
     study = by.upload_study({"a.jpg": JPEG, "b.zip": zipped}, department="radiology", patient="P-2").json()
     assert study["department"] == "radiology"
     kept = Study.objects.get(pk=study["id"])
-    assert kept.department == kept.patient.department == house.department
-    assert {image.department for image in kept.images.all()} == {house.department}
+    assert kept.department == kept.patient.department == hospital.department
+    assert {image.department for image in kept.images.all()} == {hospital.department}
     archives.unpack(kept.archives.get().pk)
     assert kept.images.count() == 4
-    assert {image.uploaded_by for image in kept.images.all()} == {house.users["manager"]}
+    assert {image.uploaded_by for image in kept.images.all()} == {hospital.users["manager"]}
     mine = by.upload_study({"a.jpg": JPEG}, department="").json()
     assert mine["department"] is None
-    assert Study.objects.get(pk=mine["id"]).owner == house.users["manager"]
+    assert Study.objects.get(pk=mine["id"]).owner == hospital.users["manager"]
 
 
-def test_one_cannot_send_to_a_department_of_others(house: House, problem: Any) -> None:
+def test_one_cannot_send_to_a_department_of_others(hospital: Hospital, problem: Any) -> None:
     before = Image.objects.count()
-    problem(browser(house.users["reader"]).upload(department="radiology"), 403, "not_an_uploader")
-    problem(browser(house.users["stranger"]).upload(department="radiology"), 404, "department_not_found")
+    problem(browser(hospital.users["reader"]).upload(department="radiology"), 403, "not_an_uploader")
+    problem(browser(hospital.users["non-member"]).upload(department="radiology"), 404, "department_not_found")
     problem(Client().upload(department="radiology"), 404, "department_not_found")
     problem(Client().upload_study({"a.jpg": JPEG}, department="nowhere"), 404, "department_not_found")
     assert Image.objects.count() == before
 
 
-def test_a_patient_is_one_row_in_a_department_whoever_sends(house: House) -> None:
+def test_a_patient_is_one_row_in_a_department_whoever_sends(hospital: Hospital) -> None:
     for name in ("uploader", "manager", "manager"):
-        browser(house.users[name]).upload(patient="P-9")
-    browser(house.users["outsider"]).upload(patient="P-9")
-    browser(house.users["person"]).upload(patient="P-9")
+        browser(hospital.users[name]).upload(patient="P-9")
+    browser(hospital.users["outsider"]).upload(patient="P-9")
+    browser(hospital.users["person"]).upload(patient="P-9")
     kept = Patient.objects.filter(identifier="P-9")
     assert sorted(str(patient.department) for patient in kept) == ["None", "Radiology", "Surgery"]
 
 
-def test_home_lists_what_one_has_sent_to_a_department_and_offers_where_to_send(house: House) -> None:
-    by = browser(house.users["uploader"])
+def test_home_lists_what_one_has_sent_to_a_department_and_offers_where_to_send(hospital: Hospital) -> None:
+    by = browser(hospital.users["uploader"])
     by.upload(filename="to-all.jpg")
     by.upload(filename="to-me.jpg", department="")
     page = by.get("/").content.decode()
     assert "to-all.jpg" in page
     assert "to-me.jpg" in page
     assert '<option value="radiology" selected>Radiology</option>' in page
-    reader = browser(house.users["reader"]).get("/").content.decode()
+    reader = browser(hospital.users["reader"]).get("/").content.decode()
     assert "to-all.jpg" not in reader, "the reader has not sent it"
     assert 'name="department"' not in reader
 
 
-def test_staff_see_the_admin_site_and_nothing_else(house: House, make_image: Callable[..., Image]) -> None:
-    staff, administrator = browser(house.users["staff"]), browser(house.users["administrator"])
-    for image in house.images.values():
+def test_staff_see_the_admin_site_and_nothing_else(hospital: Hospital, make_image: Callable[..., Image]) -> None:
+    staff, administrator = browser(hospital.users["staff"]), browser(hospital.users["administrator"])
+    for image in hospital.images.values():
         assert staff.get(f"/api/v1/images/{image.pk}/").status_code == 404
         assert administrator.get(f"/api/v1/images/{image.pk}/").status_code == 200
     for path in ("/internal/staff", "/api/v1/reviews/export.zip"):
@@ -260,18 +262,18 @@ def test_staff_see_the_admin_site_and_nothing_else(house: House, make_image: Cal
     assert administrator.get("/admin/").status_code == 302
 
 
-def test_administrators_make_departments_in_the_admin_site(house: House) -> None:
-    by = browser(house.users["superuser"])
+def test_administrators_make_departments_in_the_admin_site(hospital: Hospital) -> None:
+    by = browser(hospital.users["superuser"])
     form = {
         "name": "Intensive care", "slug": "icu",
         "memberships-TOTAL_FORMS": "1", "memberships-INITIAL_FORMS": "0",
-        "memberships-0-user": str(house.users["stranger"].pk), "memberships-0-role": "uploader",
+        "memberships-0-user": str(hospital.users["non-member"].pk), "memberships-0-role": "uploader",
     }  # fmt: skip
     answer = by.post("/admin/departments/department/add/", form)
     assert answer.status_code == 302, answer.content
     made = Department.objects.get(slug="icu")
     assert made.name == "Intensive care"
-    assert permissions.may_upload_to(house.identity("stranger"), made)
+    assert permissions.may_upload_to(hospital.identity("non-member"), made)
 
 
 # --- in the database ------------------------------------------------------------------------------------------------
@@ -279,15 +281,15 @@ def test_administrators_make_departments_in_the_admin_site(house: House) -> None
 
 @pytest.mark.parametrize("owners", [(), ("owner", "guest"), ("owner", "department"), ("guest", "department")])
 @pytest.mark.parametrize("model", [Patient, Study])
-def test_the_database_wants_exactly_one_owner(house: House, model: Any, owners: tuple[str, ...]) -> None:
-    given = {"owner": house.users["person"], "guest": uuid4(), "department": house.department}
+def test_the_database_wants_exactly_one_owner(hospital: Hospital, model: Any, owners: tuple[str, ...]) -> None:
+    given = {"owner": hospital.users["person"], "guest": uuid4(), "department": hospital.department}
     with pytest.raises(IntegrityError), transaction.atomic():
         model.objects.create(**{name: given[name] for name in owners})
 
 
-def test_a_reader_cannot_review_what_was_not_read(house: House) -> None:
+def test_a_reader_cannot_review_what_was_not_read(hospital: Hospital) -> None:
     with pytest.raises(Refused) as refusal:
-        reviews.review(house.images["department"], house.identity("reader"), "NORMAL")  # type: ignore[arg-type]
+        reviews.review(hospital.images["department"], hospital.identity("reader"), "NORMAL")  # type: ignore[arg-type]
     assert refusal.value.code == "not_read_yet"
 
 

@@ -11,7 +11,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.test.utils import CaptureQueriesContext
 
 from ml.inference import novelty
-from ml.pictures import warnings as of_pictures
+from ml.pictures import warnings as picture_warnings
 from tests.webapp.conftest import MODEL, claim, make_reading, result
 from webapp.accounts.identity import Identity
 from webapp.reviews import services as reviews
@@ -39,7 +39,7 @@ def members(user, make_department):
 
 @pytest.fixture
 def various(user, members, make_image, read):
-    """Images of three owners that differ in everything that they can be told apart by, as the services leave them."""
+    """Images of three owners that differ in every filtered column, as written by the services."""
     owners = [{"owner": user}, *({"department": department} for department in members)]
     patient = Patient.objects.create(owner=user, identifier="P")
     study = Study.objects.create(owner=user, name="ward")
@@ -130,7 +130,7 @@ def test_every_combination_of_what_lists_are_indexed_by_is_known(various):
 
 
 def test_every_warning_of_the_model_can_be_asked_for():
-    given = [value["code"] for value in vars(of_pictures).values() if isinstance(value, dict) and "code" in value]
+    given = [value["code"] for value in vars(picture_warnings).values() if isinstance(value, dict) and "code" in value]
     assert len(given) >= 2
     assert {novelty.CODE, *given} <= set(WarningCode.values)
 
@@ -168,7 +168,7 @@ def test_studies_are_found_by_department_and_source(user_client, user, members):
 
 
 @pytest.fixture
-def of_study(user, make_study, read):
+def study_with_images(user, make_study, read):
     study = make_study(*[Status.QUEUED] * 6, Status.FAILED, owner=user)
     images = list(study.images.order_by("created_at"))
     for image, probability in zip(images, (0.1, 0.95, 0.3, 0.3, 0.9, 0.97), strict=False):
@@ -179,8 +179,8 @@ def of_study(user, make_study, read):
 
 @pytest.mark.parametrize("ordering", ["probability", "-probability"])
 @pytest.mark.parametrize("size", [2, 3, 50])
-def test_a_study_is_sorted_by_probability_over_pages(user_client, of_study, ordering, size):
-    study, images = of_study
+def test_a_study_is_sorted_by_probability_over_pages(user_client, study_with_images, ordering, size):
+    study, images = study_with_images
     sign = -1 if ordering.startswith("-") else 1
     result_of = {str(image.pk): Image.objects.get(pk=image.pk).probability for image in images}
     seen, pages, url = [], [], f"{STUDIES}{study.pk}/images/?ordering={ordering}&page_size={size}"
@@ -201,15 +201,15 @@ def test_a_study_is_sorted_by_probability_over_pages(user_client, of_study, orde
     assert back == seen
 
 
-def test_a_cursor_of_another_order_is_none(user_client, of_study, problem):
-    url = f"{STUDIES}{of_study[0].pk}/images/?page_size=2"
+def test_a_cursor_of_another_order_is_none(user_client, study_with_images, problem):
+    url = f"{STUDIES}{study_with_images[0].pk}/images/?page_size=2"
     by_time, by_number = (user_client.get(f"{url}{more}").json()["next"] for more in ("", "&ordering=probability"))
     problem(user_client.get(f"{by_time}&ordering=probability"), 400, "invalid_cursor")
     problem(user_client.get(by_number.replace("ordering=probability", "ordering=created_at")), 400, "invalid_cursor")
 
 
-def test_a_studys_images_are_narrowed(user_client, of_study, problem):
-    study, images = of_study
+def test_a_studys_images_are_narrowed(user_client, study_with_images, problem):
+    study, images = study_with_images
     url = f"{STUDIES}{study.pk}/images/"
     assert ids(user_client, url, group="positive", ordering="-probability") == [str(images[n].pk) for n in (1, 4)]
     assert ids(user_client, url, status="failed") == [str(images[6].pk)]

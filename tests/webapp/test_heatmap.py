@@ -82,8 +82,8 @@ def test_values_that_are_no_square_are_refused(values: bytes) -> None:
 def test_a_map_belongs_to_whom_the_image_belongs(
     client: Client, user_client: Client, staff_client: Client, image: Image, problem: Any
 ) -> None:
-    for stranger in (client, user_client):
-        problem(stranger.get(url(image)), 404, "not_found")
+    for other in (client, user_client):
+        problem(other.get(url(image)), 404, "not_found")
     assert staff_client.get(url(image)).status_code == 200
 
 
@@ -153,10 +153,10 @@ def test_a_part_of_a_picture_can_be_asked_for(client: Client, image: Image, gues
 def test_a_result_and_its_table_carry_the_warnings(client: Client, make_study: Any, read: Any, guest: Identity) -> None:
     study: Study = make_study(Status.READY, Status.READY, guest=guest.guest)
     doubtful, fine = study.images.order_by("filename")
-    said = [{"code": "not_chest_xray", "detail": "No chest."}, {"code": "other", "detail": "Something else."}]
-    read(doubtful, warnings=said)
+    warnings = [{"code": "not_chest_xray", "detail": "No chest."}, {"code": "other", "detail": "Something else."}]
+    read(doubtful, warnings=warnings)
     read(fine)
-    assert client.get(f"/api/v1/images/{doubtful.pk}/", headers=headers(guest)).json()["warnings"] == said
+    assert client.get(f"/api/v1/images/{doubtful.pk}/", headers=headers(guest)).json()["warnings"] == warnings
     assert client.get(f"/api/v1/images/{fine.pk}/", headers=headers(guest)).json()["warnings"] == []
     table = client.get(f"/api/v1/studies/{study.pk}/results.csv", headers=headers(guest))
     names, *rows = [line.split(",") for line in table.getvalue().decode().splitlines()]

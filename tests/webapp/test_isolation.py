@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from tests.webapp import walk
-from tests.webapp.house import House, Things, ask, image_for, kind_of
+from tests.webapp.hospital import Hospital, OwnedObjects, ask, image_for, kind_of
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.departments import members
@@ -21,56 +21,56 @@ SIGN_IN = ("/accounts/login/",)
 
 
 @pytest.fixture
-def house(make_department: Callable[..., Any], make_image: Callable[..., Image]) -> House:
-    return House(make_department, make_image)
+def hospital(make_department: Callable[..., Any], make_image: Callable[..., Image]) -> Hospital:
+    return Hospital(make_department, make_image)
 
 
 @pytest.fixture
-def secrets(house: House, make_image: Callable[..., Image]) -> dict[str, Any]:
-    """What another department has: its things, and the words and ids by which one would know them."""
-    things = Things(make_image, "secret", house.users["other manager"], department=house.other)
-    account = members.make_service_account(Identity(), house.other, "tube", "uploader")
+def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, Any]:
+    """Objects of another department, and the words and ids that would reveal them."""
+    owned = OwnedObjects(make_image, "secret", hospital.users["other manager"], department=hospital.other)
+    account = members.make_service_account(Identity(), hospital.other, "tube", "uploader")
     tokens.issue(account.user, "tube token")
-    ids = [things.patient.pk, things.study.pk, things.image.pk, things.waiting.pk, house.other.pk]
+    ids = [owned.patient.pk, owned.study.pk, owned.image.pk, owned.waiting.pk, hospital.other.pk]
     words = ["secret", "beta", "Beta", "tube", "other manager", *map(str, ids)]
-    webhook = Webhook.objects.create(department=house.other, url="https://secret.example.org/")
+    webhook = Webhook.objects.create(department=hospital.other, url="https://secret.example.org/")
     now = timezone.now()
     delivery = Delivery.objects.create(
         kind="webhook", key="beta", payload={}, destination=str(webhook.pk), state=State.DEAD, next_attempt_at=now,
         expires_at=now,
     )  # fmt: skip
-    search = SavedSearch.objects.create(department=house.other, list="images", name="secret view", query="")
-    invitation, _ = members.invite(Identity(), house.other, "secret@example.org", "reader")
+    search = SavedSearch.objects.create(department=hospital.other, list="images", name="secret view", query="")
+    invitation, _ = members.invite(Identity(), hospital.other, "secret@example.org", "reader")
 
     def theirs(route: walk.Route) -> dict[str, Any]:
         found = {
-            "images": {"pk": image_for(route, things).pk},
-            "studies": {"pk": things.study.pk},
-            "patients": {"pk": things.patient.pk},
-            "archives": {"pk": things.archive.pk},
+            "images": {"pk": image_for(route, owned).pk},
+            "studies": {"pk": owned.study.pk},
+            "patients": {"pk": owned.patient.pk},
+            "archives": {"pk": owned.archive.pk},
             "webhooks": {"pk": webhook.pk},
             "deliveries": {"pk": delivery.pk},
             "saved-views": {"pk": search.pk},
-            "tokens": {"pk": house.tokens["other manager"].pk},
+            "tokens": {"pk": hospital.tokens["other manager"].pk},
             "invitations": {"pk": invitation.pk},
             "service-accounts": {"pk": account.pk, "token": account.user.api_tokens.get().pk},
-            "members": {"pk": house.other.memberships.get(role="manager").pk},
+            "members": {"pk": hospital.other.memberships.get(role="manager").pk},
         }
-        more = {"slug": house.other.slug, "delivery": delivery.pk, "other": things.other_patient.pk}
+        more = {"slug": hospital.other.slug, "delivery": delivery.pk, "other": owned.other_patient.pk}
         return {**more, **found[kind_of(route)]} if "pk" in route.names else more
 
-    return {"things": things, "words": [word.encode() for word in words], "theirs": theirs}
+    return {"owned": owned, "words": [word.encode() for word in words], "theirs": theirs}
 
 
 INSIDERS = ("reader", "manager", "service account", "person", "other guest")
 
 
 def test_nobody_sees_guesses_counts_or_deletes_what_another_department_has(
-    house: House, secrets: dict[str, Any]
+    hospital: Hospital, secrets: dict[str, Any]
 ) -> None:
 
     for role in INSIDERS:
-        actor = house.actor(role, secrets["theirs"])
+        actor = hospital.actor(role, secrets["theirs"])
         for route in walk.routes():
             # Accounts have nothing to do with departments.
             if not {"pk", "slug"} & set(route.names) or route.path.startswith("/accounts/"):
@@ -90,14 +90,14 @@ def known(answer: Any, secrets: dict[str, Any]) -> list[bytes]:
 
 @pytest.mark.parametrize("role", ["reader", "other guest"])
 def test_lists_and_searches_hold_nothing_of_another_department(
-    house: House, secrets: dict[str, Any], role: str
+    hospital: Hospital, secrets: dict[str, Any], role: str
 ) -> None:
-    things, actor = secrets["things"], house.actor(role)
+    owned, actor = secrets["owned"], hospital.actor(role)
     searches = [
-        {}, {"search": "read-secret"}, {"search": str(things.image.pk)}, {"search": "PAT-secret"},
-        {"patient": "PAT-secret"}, {"patient": str(things.patient.pk)}, {"study": str(things.study.pk)},
-        {"ordering": "created_at"}, {"status": "succeeded"}, {"department": house.other.slug},
-        {"department": str(house.other.pk)},
+        {}, {"search": "read-secret"}, {"search": str(owned.image.pk)}, {"search": "PAT-secret"},
+        {"patient": "PAT-secret"}, {"patient": str(owned.patient.pk)}, {"study": str(owned.study.pk)},
+        {"ordering": "created_at"}, {"status": "succeeded"}, {"department": hospital.other.slug},
+        {"department": str(hospital.other.pk)},
     ]  # fmt: skip
     for route in walk.routes():
         if route.method != "GET" or route.names:
@@ -107,23 +107,23 @@ def test_lists_and_searches_hold_nothing_of_another_department(
         for search in searches if is_list else searches[:1]:
             answer = actor.client.get(route.path, search) if search else first
             text = walk.text_of(answer)
-            told = [word for word in secrets["words"] if word in text and word not in repr(search).encode()]
-            # The service's own description and figures say the same to everybody.
-            assert not told or route.path in ("/api/schema/",), (route, search, told)
+            leaked = [word for word in secrets["words"] if word in text and word not in repr(search).encode()]
+            # The service's description and metrics are the same for everybody.
+            assert not leaked or route.path in ("/api/schema/",), (route, search, leaked)
             if search and answer.headers["Content-Type"] == "application/json" and "results" in answer.json():
                 assert not [one for one in answer.json()["results"] if "secret" in str(one)], (route, search)
 
 
-def test_what_was_asked_for_is_all_still_there(house: House, secrets: dict[str, Any]) -> None:
+def test_what_was_asked_for_is_all_still_there(hospital: Hospital, secrets: dict[str, Any]) -> None:
     """Nothing that a manager of one department sends to the addresses of another changes anything."""
 
     def everything() -> list[Any]:
         owned = (Image, Study, Patient, Webhook, SavedSearch)
-        rows = [list(model._base_manager.filter(department=house.other).order_by("pk").values()) for model in owned]
-        return [*rows, list(house.other.memberships.order_by("pk").values()), list(Delivery.objects.values())]
+        rows = [list(model._base_manager.filter(department=hospital.other).order_by("pk").values()) for model in owned]
+        return [*rows, list(hospital.other.memberships.order_by("pk").values()), list(Delivery.objects.values())]
 
     before = everything()
-    actor = house.actor("manager", secrets["theirs"])
+    actor = hospital.actor("manager", secrets["theirs"])
     actor.takes_back = False
     for route in walk.routes():
         if route.method != "GET" and {"pk", "slug"} & set(route.names) and not route.path.startswith("/accounts/"):

@@ -27,7 +27,7 @@ def zip_of(files):
     return stream.getvalue()
 
 
-def told():
+def descriptions():
     """What the service knows of each file."""
     return {
         image.filename: (image.patient and image.patient.identifier, image.age_years, image.view, image.comment)
@@ -81,9 +81,9 @@ def test_what_cannot_be_used_is_named_and_the_rest_is():
     assert [row.particulars for row in found.rows] == [
         Particulars(), Particulars(sex="F"), Particulars("P-1", view="lateral"),
     ]  # fmt: skip
-    said = {warning["code"]: warning["detail"] for warning in found.warnings}
-    assert set(said) == {"manifest_column_unknown", "manifest_value_invalid", "manifest_sex_without_patient"}
-    assert "ward" in said["manifest_column_unknown"]
+    details = {warning["code"]: warning["detail"] for warning in found.warnings}
+    assert set(details) == {"manifest_column_unknown", "manifest_value_invalid", "manifest_sex_without_patient"}
+    assert "ward" in details["manifest_column_unknown"]
     for part in (
         "age “old” in row 2",
         "view “sideways” in row 2",
@@ -91,7 +91,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is():
         "age “nan” in row 4",
         "patient “PPP",
     ):
-        assert part in said["manifest_value_invalid"]
+        assert part in details["manifest_value_invalid"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_is_no_table_has_a_code(content, code):
 
 def test_beside_the_files(client):
     study = client.upload_study({"a.jpg": JPEG, "Manifest.CSV": TABLE.encode(), "b.jpg": JPEG}).json()
-    assert told() == EXPECTED
+    assert descriptions() == EXPECTED
     assert study["total"] == 2
     assert study["manifest"] == {
         "rows": 2, "files": 2, "rows_without_file": {"count": 0, "names": []},
@@ -134,8 +134,8 @@ def test_in_a_zip(client, unpack_all, folder):
     study = client.upload_study({"x.zip": content}).json()
     assert (study["total"], study["manifest"]["files"]) == (2, 2)
     assert unpack_all(Archive.objects.get().pk) == 2
-    assert told() == {f"{folder}{name}": row for name, row in EXPECTED.items()}
-    assert Archive.objects.get().particulars is None, "it is not kept beside what it told"
+    assert descriptions() == {f"{folder}{name}": row for name, row in EXPECTED.items()}
+    assert Archive.objects.get().particulars is None, "it is dropped after use"
 
 
 def test_beside_several_zips_for_all_of_them(client, unpack_all):
@@ -143,14 +143,14 @@ def test_beside_several_zips_for_all_of_them(client, unpack_all):
     client.upload_study(files)
     for archive in Archive.objects.all():
         unpack_all(archive.pk)
-    assert told() == EXPECTED
+    assert descriptions() == EXPECTED
 
 
 def test_a_zips_own_goes_before_the_one_beside_it(client, unpack_all):
     own = zip_of({"a.jpg": JPEG, "b.jpg": JPEG, "manifest.csv": "file,patient\na.jpg,OWN\n"})
     study = client.upload_study({"x.zip": own, "manifest.csv": TABLE.encode()}).json()
     unpack_all(Archive.objects.get().pk)
-    assert told() == {"a.jpg": ("OWN", None, None, None), "b.jpg": EXPECTED["b.jpg"]}
+    assert descriptions() == {"a.jpg": ("OWN", None, None, None), "b.jpg": EXPECTED["b.jpg"]}
     assert (study["manifest"]["rows"], study["manifest"]["files"]) == (3, 2)
 
 
@@ -164,7 +164,7 @@ def test_files_that_are_added_have_a_manifest_of_their_own(client):
     assert study["manifest"]["rows_without_file"] == {"count": 1, "names": ["b.jpg"]}
     sent = [SimpleUploadedFile("b.jpg", JPEG), SimpleUploadedFile("manifest.csv", TABLE.encode())]
     added = client.post(study["images_url"], {"files": sent}).json()
-    assert told() == EXPECTED
+    assert descriptions() == EXPECTED
     assert added["manifest"]["rows_without_file"] == {"count": 2, "names": ["b.jpg", "a.jpg"]}
     assert (added["manifest"]["rows"], added["manifest"]["files"]) == (4, 2)
 
@@ -175,7 +175,7 @@ def test_files_that_are_added_have_a_manifest_of_their_own(client):
 def sent_as(client, table, names):
     files = {"manifest.csv": f"file,patient\n{table}".encode(), **dict.fromkeys(names, JPEG)}
     study = client.upload_study(files).json()
-    return {name: row[0] for name, row in told().items() if row[0]}, study["manifest"]
+    return {name: row[0] for name, row in descriptions().items() if row[0]}, study["manifest"]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_what_no_row_tells_is_the_studys(client, unpack_all):
     files = {"x.zip": zip_of({"a.jpg": JPEG, "b.jpg": JPEG, "manifest.csv": table}), "c.jpg": JPEG}
     client.upload_study(files, patient="P-0", age="4.5", view="AP")
     unpack_all(Archive.objects.get().pk)
-    assert told() == {
+    assert descriptions() == {
         "a.jpg": ("P-0", 3.0, "AP", None), "b.jpg": ("P-0", 4.5, "AP", None), "c.jpg": ("P-0", 4.5, "AP", None),
     }  # fmt: skip
 
@@ -300,7 +300,7 @@ def test_a_chunk_that_is_done_again_tells_the_same(client, unpack_all, monkeypat
     with pytest.raises(OSError, match="away"):
         archives.unpack(archive.pk)
     assert unpack_all(archive.pk) == 2
-    assert told() == EXPECTED
+    assert descriptions() == EXPECTED
     assert Patient.objects.count() == 2
 
 

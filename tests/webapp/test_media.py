@@ -1,4 +1,4 @@
-"""Files that nginx sends: this process says who may have them, and only their name."""
+"""Files that nginx sends: this process checks permissions, and returns only the name."""
 
 import pytest
 from django.core.files.base import ContentFile

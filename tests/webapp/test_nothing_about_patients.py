@@ -1,4 +1,4 @@
-"""No line of a log says anything about a patient: neither a name nor an identifier, nor what files are called."""
+"""No log line contains patient data: no names, identifiers or file names."""
 
 import io
 import logging
@@ -69,18 +69,18 @@ def test_an_uploads_whole_way(user_client, unpack_all, log):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         'duplicate key value violates unique constraint "x"\nDETAIL:  Key (identifier)=(PAT-4711 Jane) already exists.',
         "(1062, \"Duplicate entry 'PAT-4711-Jane' for key 'x'\")",
     ],
 )
-def test_an_error_of_the_database(monkeypatch, log, user, said):
+def test_an_error_of_the_database(monkeypatch, log, user, message):
     client = DjangoClient(raise_request_exception=False)
     client.force_login(user)
 
     def broken(*_, **__):
-        raise IntegrityError(said)
+        raise IntegrityError(message)
 
     monkeypatch.setattr("webapp.dashboard.views.render", broken)
     assert client.get("/").status_code == 500

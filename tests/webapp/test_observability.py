@@ -15,7 +15,7 @@ from webapp.observability import exporters
 
 SECRETS = (b"Jane-Doe", b"doe-thorax", b"born-1950")
 
-#: A view that fails on an upload, with everything that it must not tell in reach and in the error's own words.
+#: A view that fails on an upload, with sensitive data in its variables and in the error's message.
 SCRIPT = """
 import asyncio, httpx
 from webapp.config import asgi

@@ -103,7 +103,7 @@ def test_what_a_dead_process_was_sending_is_sent_again(db):
     assert again.last_error
     make_due(again)
     assert outbox.claim("b").attempts == 2
-    # The one that was thought dead has nothing to say any more.
+    # The worker that counted as dead changes nothing any more.
     assert not outbox.delivered(lost)
     outbox.failed(lost, NotDeliveredError("late"))
     assert state_of(lost) == State.SENDING

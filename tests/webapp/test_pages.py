@@ -64,7 +64,7 @@ def browser(guest: UUID) -> Client:
     return made
 
 
-def stranger() -> Client:
+def other_user() -> Client:
     made = Client()
     made.cookies[configured.GUEST_COOKIE] = make_token(uuid4())
     return made
@@ -562,7 +562,7 @@ def test_only_the_uploader_and_staff_see_anything(browser: Client, guest: UUID, 
     posts = [f"{made.get_absolute_url()}cancel/", f"{study.get_absolute_url()}cancel/"]
     user = Client()
     user.force_login(User.objects.create_user("nurse"))
-    for other in (Client(), stranger(), user):
+    for other in (Client(), other_user(), user):
         assert {other.get(url).status_code for url in gets} == {404}
         assert {other.post(url).status_code for url in posts} == {404}
     made.refresh_from_db()

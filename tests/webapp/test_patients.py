@@ -42,7 +42,7 @@ def team(make_department, django_user_model):
     return department, browsers
 
 
-ROLES = ("reader", "uploader", "manager", "stranger")
+ROLES = ("reader", "uploader", "manager", "non-member")
 
 
 # --- making and changing --------------------------------------------------------------------------------------------
@@ -51,13 +51,13 @@ ROLES = ("reader", "uploader", "manager", "stranger")
 def test_a_patient_is_made_and_has_what_was_told(user_client, user):
     answer = make(user_client, identifier=" P-1 ", name="Ada Lovelace", birth_date="2022-05-04", sex="F")
     assert answer.status_code == 201
-    told = answer.json()
-    assert answer["Location"] == told["url"] == f"http://testserver{PATIENTS}{told['id']}/"
-    assert {name: told[name] for name in ("identifier", "name", "birth_date", "sex", "department")} == {
+    fields = answer.json()
+    assert answer["Location"] == fields["url"] == f"http://testserver{PATIENTS}{fields['id']}/"
+    assert {name: fields[name] for name in ("identifier", "name", "birth_date", "sex", "department")} == {
         "identifier": "P-1", "name": "Ada Lovelace", "birth_date": "2022-05-04", "sex": "F", "department": None,
     }  # fmt: skip
-    assert "token" not in told
-    assert user_client.get(told["url"]).json() == told
+    assert "token" not in fields
+    assert user_client.get(fields["url"]).json() == fields
     assert Patient.objects.get().owner == user
 
 
@@ -100,8 +100,13 @@ def test_what_is_wrong_is_named_and_nothing_is_made(user_client, problem, fields
 
 def test_a_change_leaves_the_other_fields(user_client, user):
     patient = Patient.objects.create(owner=user, identifier="P-1", name="Ada", birth_date=date(2020, 1, 2), sex="F")
-    told = change(user_client, patient, name="Ada L.", birth_date=None).json()
-    assert (told["identifier"], told["name"], told["birth_date"], told["sex"]) == ("P-1", "Ada L.", None, "F")
+    fields = change(user_client, patient, name="Ada L.", birth_date=None).json()
+    assert (fields["identifier"], fields["name"], fields["birth_date"], fields["sex"]) == (
+        "P-1",
+        "Ada L.",
+        None,
+        "F",
+    )
     assert change(user_client, patient, sex="").json()["sex"] == ""
 
 
@@ -136,16 +141,16 @@ def test_who_may_do_what_with_a_departments_patient(team, role):
     department, browsers = team
     by = browsers[role]
     kept, other = (Patient.objects.create(department=department, identifier=f"P-{n}") for n in range(2))
-    hidden = 404 if role == "stranger" else 403
+    hidden = 404 if role == "non-member" else 403
     sender = role in ("uploader", "manager")
-    assert by.get(f"{PATIENTS}{kept.pk}/").status_code == (404 if role == "stranger" else 200)
+    assert by.get(f"{PATIENTS}{kept.pk}/").status_code == (404 if role == "non-member" else 200)
     made = make(by, identifier="P-9", department="radiology").status_code
     assert made == (201 if sender else hidden)
     assert change(by, kept, name="Ada").status_code == (200 if sender else hidden)
     assert merge(by, kept, other).status_code == (200 if role == "manager" else hidden)
     assert by.delete(f"{PATIENTS}{kept.pk}/").status_code == (204 if role == "manager" else hidden)
     pages = {"": 404, "edit/": hidden, "merge/": hidden, "delete/": hidden}
-    may = {"": role != "stranger", "edit/": sender, "merge/": role == "manager", "delete/": role == "manager"}
+    may = {"": role != "non-member", "edit/": sender, "merge/": role == "manager", "delete/": role == "manager"}
     patient = Patient.objects.create(department=department, identifier="P-7")
     for page, refused in pages.items():
         assert by.get(f"/patients/{patient.pk}/{page}").status_code == (200 if may[page] else refused), page
@@ -156,7 +161,7 @@ def test_patients_of_others_are_not_to_be_found(team, user_client, problem):
     patient = Patient.objects.create(department=department, identifier="P-1", name="Ada")
     for page in ("/patients/", "/patients/?search=P-1", "/patients/?search=Ada"):
         assert "P-1" in browsers["reader"].get(page).content.decode()
-        assert f"/patients/{patient.pk}/" not in browsers["stranger"].get(page).content.decode()
+        assert f"/patients/{patient.pk}/" not in browsers["non-member"].get(page).content.decode()
     problem(user_client.get(f"{PATIENTS}{patient.pk}/"), 404, "not_found")
 
 
@@ -175,8 +180,13 @@ def two(user, make_image, make_study):
 
 def test_merging_moves_everything_and_fills_what_was_not_known(user_client, two):
     kept, other = two
-    told = merge(user_client, kept, other).json()
-    assert (told["identifier"], told["name"], told["birth_date"], told["sex"]) == ("P-1", "Ada", "2021-02-03", "F")
+    fields = merge(user_client, kept, other).json()
+    assert (fields["identifier"], fields["name"], fields["birth_date"], fields["sex"]) == (
+        "P-1",
+        "Ada",
+        "2021-02-03",
+        "F",
+    )
     assert list(Patient.objects.all()) == [kept]
     assert (Study.objects.get().patient, Image.objects.filter(patient=kept).count()) == (kept, 2)
 

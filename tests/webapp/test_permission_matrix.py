@@ -1,4 +1,4 @@
-"""Who gets which answer at every address: ``docs/permissions.md`` says it, and the service does it.
+"""Who gets which answer at every address: the service does what ``docs/permissions.md`` says.
 
 An address or a method without a row fails, and so does a row without an address.
 """
@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 
 from tests.webapp import walk
-from tests.webapp.house import BODIES, ROLES, House, ask, kind_of
+from tests.webapp.hospital import BODIES, ROLES, Hospital, ask, kind_of
 from webapp.studies.models import Image
 
 pytestmark = pytest.mark.django_db
@@ -32,8 +32,8 @@ def table() -> dict[tuple[str, str], dict[str, str]]:
 
 
 @pytest.fixture
-def house(make_department: Callable[..., Any], make_image: Callable[..., Image]) -> House:
-    return House(make_department, make_image)
+def hospital(make_department: Callable[..., Any], make_image: Callable[..., Image]) -> Hospital:
+    return Hospital(make_department, make_image)
 
 
 def test_each_address_and_method_has_one_row() -> None:
@@ -54,27 +54,27 @@ def nameless(path: str) -> str:
     return re.sub(r"\{\w+\}", "{}", path)
 
 
-#: Addresses that say the same to everybody, at some length.
+#: Addresses with the same, long answer for everybody.
 SAME_FOR_ALL = ("/api/schema/", "/metrics")
 
 
 @pytest.mark.parametrize(
     "role", [pytest.param(role, marks=[] if role in ("guest", "reader") else pytest.mark.long) for role in ROLES]
 )
-def test_each_role_gets_the_answers_that_the_matrix_says(house: House, role: str) -> None:
-    expected, actor, wrong = table(), house.actor(role), []
+def test_each_role_gets_the_answers_that_the_matrix_says(hospital: Hospital, role: str) -> None:
+    expected, actor, wrong = table(), hospital.actor(role), []
     for route in walk.routes():
         if route.path in SAME_FOR_ALL and role not in ("guest", "administrator"):
             continue
-        status, said = str(ask(actor, route).status_code), expected.get((route.path, route.method), {}).get(role)
-        if status != said:
-            wrong.append(f"{route}: {status} and not {said}")
+        status, documented = str(ask(actor, route).status_code), expected.get((route.path, route.method), {}).get(role)
+        if status != documented:
+            wrong.append(f"{route}: {status} and not {documented}")
     assert wrong == []
 
 
-def test_nobody_who_is_not_staff_enters_the_admin_site(house: House) -> None:
+def test_nobody_who_is_not_staff_enters_the_admin_site(hospital: Hospital) -> None:
     for role in ("guest", "manager", "service account", "administrator"):
-        actor = house.actor(role)
+        actor = hospital.actor(role)
         for path in walk.admin_paths():
             path = re.sub(r"\{\w+\}", "1", path)
             if path in ("/admin/login/", "/admin/logout/"):
@@ -86,10 +86,10 @@ def test_nobody_who_is_not_staff_enters_the_admin_site(house: House) -> None:
 
 
 @pytest.mark.long
-def test_ids_are_not_guessed(house: House) -> None:
+def test_ids_are_not_guessed(hospital: Hospital) -> None:
     """An id that there is not is answered as one that is not theirs."""
     for role in ("other guest", "other manager"):
-        actor, nowhere = house.actor(role), house.actor(role, missing)
+        actor, nowhere = hospital.actor(role), hospital.actor(role, missing)
         for route in walk.routes():
             if "pk" in route.names and kind_of(route) in SHARED and not route.path.startswith(ELSEWHERE):
                 theirs, none = ask(actor, route), ask(nowhere, route)
@@ -97,9 +97,9 @@ def test_ids_are_not_guessed(house: House) -> None:
                 assert without_moving_parts(theirs) == without_moving_parts(none), route
 
 
-#: Pages of accounts, and of links, which show whoever has one what it is to.
+#: Pages of accounts and of links, whose content depends on the link.
 ELSEWHERE = ("/accounts/", "/shared/")
-#: What is never one's own alone.
+#: Objects that never belong to one user alone.
 SHARED = ("images", "studies", "patients", "archives", "members", "service-accounts", "invitations")
 
 

@@ -57,9 +57,9 @@ def test_no_status_is_left_of_a_refusal_that_is_gone():
 def test_the_codes_of_other_problems_have_a_status_and_are_documented():
     given = {call.args[1].value for _, call in calls("Problem", "body") if isinstance(call.args[1], ast.Constant)}
     assert {"storage_unavailable", "not_read_in_time", "internal_error"} <= given
-    of_rest_framework = {"method_not_allowed", "not_authenticated", "not_found", "permission_denied"}
-    of_the_handler = {"forbidden", "invalid_request", *problems.CODES.values()}
-    others = (given | of_rest_framework | of_the_handler) - set(codes.STATUSES)
+    rest_framework_codes = {"method_not_allowed", "not_authenticated", "not_found", "permission_denied"}
+    handler_codes = {"forbidden", "invalid_request", *problems.CODES.values()}
+    others = (given | rest_framework_codes | handler_codes) - set(codes.STATUSES)
     assert others == set(codes.OTHER_STATUSES)
     assert set(codes.OTHER_STATUSES) <= DOCUMENTED
 

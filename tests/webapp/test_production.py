@@ -22,7 +22,7 @@ SAFE = {
 
 
 def start(**environment):
-    """What a process says that reads the settings in this environment; empty where it starts."""
+    """The error of a process that reads the settings in this environment; empty if it starts."""
     done = subprocess.run(
         [sys.executable, "-c", "import webapp.config.settings"],
         cwd=ROOT,
@@ -43,9 +43,9 @@ def test_development_needs_none():
 
 
 def test_all_that_is_missing_is_told_at_once_with_what_to_do():
-    said = start(ENVIRONMENT="production", DATABASE_URL="postgres://service@db/service", DEBUG="true")
+    error = start(ENVIRONMENT="production", DATABASE_URL="postgres://service@db/service", DEBUG="true")
     for name in ("DEBUG", "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "make env"):
-        assert name in said
+        assert name in error
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_all_that_is_missing_is_told_at_once_with_what_to_do():
     ],
 )
 def test_one_that_is_missing_or_a_default_is_enough_to_refuse(name, value):
-    said = start(**SAFE | {name: value})
-    assert "ImproperlyConfigured" in said
-    assert name in said
-    assert PASSWORD not in said
+    error = start(**SAFE | {name: value})
+    assert "ImproperlyConfigured" in error
+    assert name in error
+    assert PASSWORD not in error
 
 
 @pytest.mark.parametrize(

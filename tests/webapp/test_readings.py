@@ -107,10 +107,10 @@ def test_a_batch_that_comes_back_from_the_dead_does_not_overwrite_its_successor(
     image = make_image(Status.READY)
     dead, _ = claim(image)
     reading.release(dead)
-    alive, _ = claim(image)
+    live_claim, _ = claim(image)
     assert succeed(dead, image, pneumonia=0.1) == 0
     assert both(image) == Status.RUNNING
-    assert succeed(alive, image, pneumonia=0.9) == 1
+    assert succeed(live_claim, image, pneumonia=0.9) == 1
     assert now(image).result.probability == 0.9
 
 

@@ -41,7 +41,7 @@ def admin(db: None) -> User:
 
 
 def signed_in(browser: Client) -> str:
-    """The name of who is signed in with a browser; empty for nobody."""
+    """The name of the signed-in user; empty if nobody is signed in."""
     found = re.search(r"<summary>(.*?)</summary>", browser.get("/").content.decode())
     return found[1] if found else ""
 

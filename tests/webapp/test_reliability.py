@@ -24,7 +24,7 @@ FILM = {"code": "photograph_of_film", "detail": "This is a photograph of a film.
 BORDERS = {"code": "borders_removed", "detail": "Borders were cut off."}
 
 
-# --- what is told of an image ---------------------------------------------------------------------------------------
+# --- details of an image ------------------------------------------------------------------------------------------
 
 
 def test_an_upload_tells_age_view_and_a_comment(client):
@@ -39,8 +39,8 @@ def test_an_upload_tells_age_view_and_a_comment(client):
     "fields", [{"age": "old"}, {"age": "-1"}, {"age": "131"}, {"age": "nan"}, {"age": "inf"}, {"view": "sideways"}]
 )
 def test_what_is_no_age_or_view_is_refused(client, problem, fields):
-    told = problem(client.upload(**fields), 400, "invalid_request")
-    assert set(told["errors"]) == set(fields)
+    document = problem(client.upload(**fields), 400, "invalid_request")
+    assert set(document["errors"]) == set(fields)
     problem(client.upload_study({"a.jpg": JPEG}, **fields), 400, "invalid_request")
     assert not Image.objects.exists()
 
@@ -106,7 +106,7 @@ def test_a_department_has_no_label_for_what_is_no_x_ray(warning):
 
 
 def answers(by, image):
-    """What the API's image and its reading, the table and the lines say."""
+    """The result as in the API's image and reading, the table and the lines."""
     job = by.get(f"/api/v1/images/{image.pk}/").json()
     study = job["study"]
     [row] = csv.DictReader(io.StringIO(by.get(f"{study}results.csv").getvalue().decode("utf-8-sig")))
@@ -150,7 +150,7 @@ def test_a_department_chooses_whether_there_is_a_label_and_it_is_never_reliable(
     assert heading in page
     assert ("90.0 %" in page) is wanted
     assert page.index(OUTSIDE["detail"]) < page.index("This is not a diagnosis")
-    assert 'class="verdict unusable"' in page, "no colour that says anything"
+    assert 'class="verdict unusable"' in page, "a neutral colour"
 
 
 def test_predict_takes_an_age_and_says_the_same(client, read):
@@ -159,9 +159,9 @@ def test_predict_takes_an_age_and_says_the_same(client, read):
     image = Image.objects.get()
     assert (image.age_years, image.view) == (64, "PA")
     read(image, pneumonia=0.01, warnings=(OUTSIDE,))
-    told = client.get(f"/predict/{predict._signer.sign(str(image.pk))}").json()
-    assert (told["label"], told["result_group"], told["reliable"]) == (None, "unusable", False)
-    assert [warning["code"] for warning in told["warnings"]] == ["age_outside_training"]
+    answer = client.get(f"/predict/{predict._signer.sign(str(image.pk))}").json()
+    assert (answer["label"], answer["result_group"], answer["reliable"]) == (None, "unusable", False)
+    assert [warning["code"] for warning in answer["warnings"]] == ["age_outside_training"]
 
 
 def test_tiles_and_lists_say_it_first(client, read):
@@ -214,11 +214,11 @@ def test_the_lines_hold_the_same_as_values(reviewed):
     answer = by.get(f"{study['url']}results.jsonl")
     assert answer["Content-Type"] == "application/x-ndjson"
     [line] = answer.getvalue().decode().splitlines()
-    told = json.loads(line)
-    assert list(told) == COLUMNS[1:]
-    assert (told["probability"], told["reliable"], told["age"], told["width"]) == (0.75, True, 3.0, 160)
-    assert (told["comment"], told["warnings"]) == (None, [])
-    assert told["verdicts"] == [
+    row = json.loads(line)
+    assert list(row) == COLUMNS[1:]
+    assert (row["probability"], row["reliable"], row["age"], row["width"]) == (0.75, True, 3.0, 160)
+    assert (row["comment"], row["warnings"]) == (None, [])
+    assert row["verdicts"] == [
         {"reviewer": "ann", "verdict": "PNEUMONIA", "comment": ""},
         {"reviewer": "bob", "verdict": "NORMAL", "comment": ""},
     ]

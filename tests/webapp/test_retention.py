@@ -1,4 +1,4 @@
-"""The purge: what expires, what nobody refers to, and the report of it."""
+"""The purge: expired data, unreferenced files, and the report."""
 
 import os
 import time

@@ -52,8 +52,8 @@ def test_a_verdict_is_kept_and_can_be_changed(radiologist: User, user_client: Cl
     assert put(user_client, image, "PNEUMONIA").json()["reviewer"] == "ada"
     answer = put(user_client, image, "NORMAL", "an artefact")
     assert answer.status_code == 200
-    (said,) = user_client.get(url(image)).json()
-    assert (said["verdict"], said["comment"]) == ("NORMAL", "an artefact")
+    (review,) = user_client.get(url(image)).json()
+    assert (review["verdict"], review["comment"]) == ("NORMAL", "an artefact")
 
 
 def test_others_verdicts_do_not_count(

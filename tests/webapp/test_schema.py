@@ -1,4 +1,4 @@
-"""The API's description says what a stranger needs, and docs/api.md says the same."""
+"""The API's description is complete, and docs/api.md agrees with it."""
 
 import json
 import re
@@ -74,8 +74,8 @@ def test_who_may_ask_is_told_for_each_operation(schema, operations):
 
 
 def test_every_code_is_in_the_description_of_problems(schema):
-    told = schema["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
-    assert sorted({*codes.STATUSES, *codes.OTHER_STATUSES, *codes.FAILURES}) == told
+    listed = schema["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert sorted({*codes.STATUSES, *codes.OTHER_STATUSES, *codes.FAILURES}) == listed
 
 
 def test_the_failures_of_an_operation_are_problem_documents_with_their_codes(schema, operations):
@@ -110,11 +110,11 @@ def test_the_page_leads_back_to_the_site_and_says_its_language(client):
 
 
 def test_docs_and_description_have_the_same_addresses(operations):
-    told = rows("(address)")["address"]
-    assert len(told) == len(set(told))
+    documented = rows("(address)")["address"]
+    assert len(documented) == len(set(documented))
     for name in operations:
-        assert name in told, f"{name} has no line in docs/api.md under “All addresses”"
-    for name in told:
+        assert name in documented, f"{name} has no line in docs/api.md under “All addresses”"
+    for name in documented:
         assert name in operations, f"docs/api.md names {name}, which the description does not have"
 
 
@@ -126,11 +126,11 @@ def test_the_fields_in_docs_are_those_of_the_description(schema):
     components = schema["components"]["schemas"]
     tables = rows("field of `([A-Za-z]+)`")
     assert {"Image", "Study", "Patient", "Reading", "Webhook", "Review"} <= set(tables)
-    for name, told in tables.items():
+    for name, documented in tables.items():
         assert name in components, f"docs/api.md has a table of `{name}`, which the description does not have"
         for field in fields(components[name]):
-            assert field in told, f"`{field}` of `{name}` is in no row of its table in docs/api.md"
-        for field in told:
+            assert field in documented, f"`{field}` of `{name}` is in no row of its table in docs/api.md"
+        for field in documented:
             assert field in fields(components[name]), f"docs/api.md gives `{name}` a field `{field}` that it has not"
 
 
@@ -146,14 +146,14 @@ def test_every_field_of_answers_and_requests_is_told_in_docs(schema):
         assert field in asked, f"the field `{field}` of a request is in no row of docs/api.md's “field of a request”"
     for field in asked:
         assert field in sent, f"docs/api.md has a field `{field}` of requests that the description does not have"
-    told = set(re.findall(r"[\"`]([a-z0-9_]+)[\"`]", DOCS))
+    documented = set(re.findall(r"[\"`]([a-z0-9_]+)[\"`]", DOCS))
     for name, component in schema["components"]["schemas"].items():
         for field in fields(component):
-            assert field in told, f"`{field}` of `{name}` is nowhere in docs/api.md"
+            assert field in documented, f"`{field}` of `{name}` is nowhere in docs/api.md"
 
 
 def test_docs_and_description_have_the_same_parameters_of_addresses(operations):
-    told = {*rows("(parameter)")["parameter"], "page_size", "cursor", "wait"}
+    documented = {*rows("(parameter)")["parameter"], "page_size", "cursor", "wait"}
     asked = {
         parameter["name"]
         for operation in operations.values()
@@ -161,6 +161,6 @@ def test_docs_and_description_have_the_same_parameters_of_addresses(operations):
         if parameter["in"] == "query"
     }
     for name in asked - {"cursor"}:
-        assert name in told, f"the parameter `{name}` is in no table of parameters in docs/api.md"
-    for name in told:
+        assert name in documented, f"the parameter `{name}` is in no table of parameters in docs/api.md"
+    for name in documented:
         assert name in asked, f"docs/api.md has a parameter `{name}` that the description does not have"

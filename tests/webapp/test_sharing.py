@@ -87,7 +87,7 @@ def test_a_colleague_sees_a_shared_study_and_its_images_and_does_nothing_with_th
         assert theirs.delete(url).status_code == 403
         assert theirs.patch(url, {"patient": ""}, content_type="application/json").status_code == 403
     assert Study.objects.get().patient.identifier == "P-1"
-    # Lists have what is one's own, and no patient is told of.
+    # Lists have only own images, and patients stay hidden.
     assert theirs.get("/api/v1/studies/").json()["results"] == theirs.get("/api/v1/patients/").json()["results"] == []
 
 

@@ -1,4 +1,4 @@
-"""A study whose ZIP is unpacked while someone asks for it: every answer is that of one moment."""
+"""A study that is requested while its ZIP is unpacked: every answer is consistent."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ def study(client, zipped):
 
 @contextmanager
 def before_statement(number, act):
-    """Do something between two statements of whoever asks, as another process would."""
+    """Run something between two statements of a request, as another process would."""
     seen = []
 
     def execute(execute, *arguments):

@@ -1,4 +1,4 @@
-"""Both storages tell a file that is gone from a storage that is unreachable."""
+"""Both storages distinguish a missing file from an unreachable storage."""
 
 import io
 import time

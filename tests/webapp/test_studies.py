@@ -292,7 +292,7 @@ def test_the_table_opens_with_its_letters_in_every_program(client):
     assert content.startswith(b"\xef\xbb\xbfrow,filename,patient,"), "Excel needs the byte order mark"
     assert content.count(b"\n") == content.count(b"\r\n") == 3
     assert [row["row"] for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig")))] == ["1", "2"]
-    # As Python's own reader sees it, and whoever else does not know the mark.
+    # As read without support for the byte order mark.
     rows = list(csv.DictReader(io.StringIO(content.decode())))
     assert [row["filename"] for row in rows] == ["b.jpg", "ébène Röntgen 胸部.jpg"]
     pandas = pytest.importorskip("pandas")

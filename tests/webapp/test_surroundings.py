@@ -81,14 +81,14 @@ def configured(tmp_path, **environment):
         "import json; from django.conf import settings as s;"
         "print(json.dumps([s.CELERY_BROKER_URL, s.CACHES['default']['BACKEND'], s.STORAGES['default']]))"
     )
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
         env={
             "PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "webapp.config.settings",
             **environment,
         },
     )  # fmt: skip
-    return json.loads(said.stdout)
+    return json.loads(process.stdout)
 
 
 def test_the_environment_chooses_broker_cache_and_storage(tmp_path):

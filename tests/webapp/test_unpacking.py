@@ -211,7 +211,7 @@ def test_a_killed_run_is_found_and_its_files_are_stored_once(
             unpack_all(archive.pk)
     before = Image.objects.count()
     assert before == (nth - 1) // 3 * 3
-    assert reconcile()["archives_released"] == 0, "it could still be alive"
+    assert reconcile()["archives_released"] == 0, "its worker could still be running"
     expire(archive)
     sent.archives.clear()
     with commit():

@@ -1,4 +1,4 @@
-"""Long-polling: answers come early, cost little, and nobody is forgotten. The application runs as under ASGI."""
+"""Long-polling: answers come early, cost few queries, and all are answered under ASGI.."""
 
 import asyncio
 import base64
@@ -281,7 +281,7 @@ def test_the_database_is_left_alone_when_nobody_waits_any_more(make_image, state
         statements.clear()
         await asyncio.sleep(0.5)
         after = len(statements)
-        # And whoever comes later is served again.
+        # Later requests are served again.
         late = asyncio.create_task(waiting.until_final(Image, image.pk))
         await asyncio.sleep(0.1)
         await in_thread(cancellation.cancel_image)(image)
@@ -403,27 +403,27 @@ def ready_and_read(read, **more):
 def test_predict_waits_and_answers_as_the_first_report_did(read, body):
     answer = predicting(ready_and_read(read), body)
     assert answer.status_code == 200
-    said = answer.json()
-    assert said["prediction"] == [[0.25, 0.75]]
-    assert (said["label"], said["probability"], said["threshold"]) == ("PNEUMONIA", 0.75, 0.5)
-    assert said["model"] == "net-1.0.0"
-    assert (said["result_group"], said["reliable"], said["warnings"]) == ("positive", True, [])
+    answered = answer.json()
+    assert answered["prediction"] == [[0.25, 0.75]]
+    assert (answered["label"], answered["probability"], answered["threshold"]) == ("PNEUMONIA", 0.75, 0.5)
+    assert answered["model"] == "net-1.0.0"
+    assert (answered["result_group"], answered["reliable"], answered["warnings"]) == ("positive", True, [])
     image = Image.objects.get()
     assert image.file.read() == JPEG
-    assert said["id"] == str(image.pk)
-    assert said["url"] == f"http://testserver/api/v1/images/{image.pk}/"
+    assert answered["id"] == str(image.pk)
+    assert answered["url"] == f"http://testserver/api/v1/images/{image.pk}/"
 
 
 def test_predict_gives_no_label_to_what_is_no_chest_xray(read):
     doubt = {"code": "not_chest_xray", "detail": "Looks like a cat."}
-    said = predicting(ready_and_read(read, warnings=[doubt])).json()
-    assert (said["label"], said["result_group"], said["reliable"]) == (None, "unusable", False)
-    assert said["prediction"] == [[0.25, 0.75]]
+    answered = predicting(ready_and_read(read, warnings=[doubt])).json()
+    assert (answered["label"], answered["result_group"], answered["reliable"]) == (None, "unusable", False)
+    assert answered["prediction"] == [[0.25, 0.75]]
 
 
 def test_a_guest_can_find_again_what_predict_has_read(read):
-    said = predicting(ready_and_read(read)).json()
-    answer = browse(lambda by: by.get(said["url"]), **{"X-Job-Token": said["token"]})
+    answered = predicting(ready_and_read(read)).json()
+    answer = browse(lambda by: by.get(answered["url"]), **{"X-Job-Token": answered["token"]})
     assert (answer.status_code, answer.json()["label"]) == (200, "PNEUMONIA")
 
 

@@ -64,9 +64,9 @@ def test_guests_have_no_webhooks(client, problem):
 
 def test_nobody_sees_or_changes_the_webhooks_of_others(user_client, other_client, staff_client, problem):
     one = f"{WEBHOOKS}{add(user_client).json()['id']}/"
-    for stranger in (other_client, staff_client):
-        assert stranger.get(WEBHOOKS).json()["results"] == []
-        for answer in (stranger.get(one), stranger.delete(one), stranger.post(f"{one}test/")):
+    for other in (other_client, staff_client):
+        assert other.get(WEBHOOKS).json()["results"] == []
+        for answer in (other.get(one), other.delete(one), other.post(f"{one}test/")):
             problem(answer, 404, "not_found")
     assert user_client.delete(one).status_code == 204
     assert not Webhook.objects.exists()

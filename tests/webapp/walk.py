@@ -69,7 +69,7 @@ def _readable(pattern: Any) -> str:
 
 
 def _methods(view: Any) -> set[str]:
-    """What a view answers: of a class by its functions, of a function by what it says to a method that is none."""
+    """The methods of a view: a class by its functions, a function by its answer to an unknown method."""
     if kind := getattr(view, "cls", None) or getattr(view, "view_class", None):
         if issubclass(kind, RedirectView):
             return {"GET"}
@@ -95,31 +95,31 @@ def _arguments(view: Any) -> list[str]:
 
 @dataclass
 class Actor:
-    """Somebody who asks.
+    """A client that sends requests.
 
     Attributes:
-        client: a client that is signed in as them.
-        values: what they ask for: by the names in an address, of which it is a function.
+        client: Django's test client, signed in.
+        values: returns the values of the parameters in an address.
     """
 
     client: Client
     values: Callable[[Route], dict[str, Any]]
-    #: Whether what a request has changed is taken back after it.
-    takes_back: bool = True
+    #: Whether changes of a request are rolled back.
+    rolls_back: bool = True
 
     def ask(self, route: Route, body: Any = None) -> Any:
         """The answer to a request."""
         values = self.values(route)
         path = re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), route.path)
-        if body:  # what is named in it is named like what is in an address
+        if body:  # its placeholders are those of addresses
             body = {name: str(values["other"]) if value == "{other}" else value for name, value in body.items()}
         cookies = self.client.cookies.copy()
-        cache.clear()  # of requests that were counted
+        cache.clear()  # with the counts of requests
         with transaction.atomic():
             answer = self.client.generic(route.method, path) if body is None else self._send(route, path, body)
             if answer.streaming:
                 answer.content_of_stream = b"".join(answer.streaming_content)
-            transaction.set_rollback(self.takes_back)
+            transaction.set_rollback(self.rolls_back)
         self.client.cookies = cookies
         return answer
 

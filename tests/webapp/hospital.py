@@ -1,4 +1,4 @@
-"""Everybody who could ask the service for something, and something of each kind that they could ask for."""
+"""A hospital for tests of permissions: users of every role, and objects of every kind."""
 
 import re
 from base64 import b64encode
@@ -37,8 +37,8 @@ ROLES = (
 )  # fmt: skip
 
 
-class Things:
-    """What somebody owns: an image that was read, one that waits, the study and the patient of both."""
+class OwnedObjects:
+    """The objects of one owner: a read, a waiting and a failed image, their study, ZIP and patient."""
 
     def __init__(self, make_image: Callable[..., Image], name: str, uploaded_by: User | None = None, **owner: Any):
         self.patient = Patient.objects.create(**owner, identifier=f"PAT-{name}")
@@ -66,8 +66,8 @@ class Things:
         assert reading.succeed(token, [found], MODEL, seconds=0.1) == 1
 
 
-class House:
-    """Everybody who asks, and what they ask for."""
+class Hospital:
+    """Users of every role, and the objects that they own."""
 
     def __init__(self, make_department: Callable[..., Any], make_image: Callable[..., Image]) -> None:
         names = ("person", "reader", "uploader", "manager", "other manager", "administrator", "colleague")
@@ -81,11 +81,11 @@ class House:
         self.service_key = tokens.issue(self.account.user, "scanner")
         self.service_token = self.account.user.api_tokens.get().pk
         self.guest = uuid4()
-        of_guest = Things(make_image, "guest", guest=self.guest)
-        of_department = Things(make_image, "alpha", self.users["uploader"], department=self.department)
-        self.things = dict.fromkeys(ROLES, of_department)
-        self.things |= {"guest": of_guest, "other guest": of_guest}
-        self.things["person"] = Things(make_image, "person", owner=self.users["person"])
+        guest_objects = OwnedObjects(make_image, "guest", guest=self.guest)
+        department_objects = OwnedObjects(make_image, "alpha", self.users["uploader"], department=self.department)
+        self.owned = dict.fromkeys(ROLES, department_objects)
+        self.owned |= {"guest": guest_objects, "other guest": guest_objects}
+        self.owned["person"] = OwnedObjects(make_image, "person", owner=self.users["person"])
         users = {**self.users, "service account": self.account.user}
         self.webhooks = {
             role: Webhook.objects.create(user=user, url="https://example.org/") for role, user in users.items()
@@ -107,14 +107,14 @@ class House:
         self.invitation, link = invitations.invite(by)
         self.invitation_key = link.rstrip("/").rsplit("/", 1)[-1]
         self.department_invitation, _ = members.invite(by, self.department, "", "reader")
-        _, self.link = sharing.share_by_link(by, of_department.study, 1)
-        self.linked = of_department.image
-        soon = timezone.now() + timedelta(hours=1)  # they are there however long the tests take
+        _, self.link = sharing.share_by_link(by, department_objects.study, 1)
+        self.linked = department_objects.image
+        soon = timezone.now() + timedelta(hours=1)  # workers stay alive however long the tests take
         for role in ("ingest", "bulk", "infer"):
             Worker.objects.create(name=role, role=role, model=BUNDLE, ready=True, seen_at=soon)
 
     def actor(self, role: str, other: Callable[[walk.Route], dict[str, Any]] = lambda route: {}) -> walk.Actor:
-        """Somebody who asks for what is theirs, or for other things."""
+        """An actor of a role, who asks for their own objects or others."""
         client = Client(raise_request_exception=False)
         if role in ("guest", "other guest"):
             guest = self.guest if role == "guest" else uuid4()
@@ -126,16 +126,16 @@ class House:
         return walk.Actor(client, lambda route: {**self.values(role, route), **other(route)})
 
     def values(self, role: str, route: walk.Route) -> dict[str, Any]:
-        """What stands for the names in an address."""
-        things = self.things[role]
+        """The values of the parameters in an address."""
+        owned = self.owned[role]
         kind = kind_of(route)
         own = role if role in self.webhooks else "person"
         in_department = "{slug}" in route.path
         found: dict[str, Any] = {
-            "images": {"pk": self.linked.pk if "/shared/" in route.path else image_for(route, things).pk},
-            "studies": {"pk": things.study.pk},
-            "patients": {"pk": things.patient.pk},
-            "archives": {"pk": things.archive.pk},
+            "images": {"pk": self.linked.pk if "/shared/" in route.path else image_for(route, owned).pk},
+            "studies": {"pk": owned.study.pk},
+            "patients": {"pk": owned.patient.pk},
+            "archives": {"pk": owned.archive.pk},
             "webhooks": {"pk": self.webhooks[own].pk},
             "deliveries": {"pk": self.deliveries[own].pk},
             "saved-views": {"pk": self.searches[own].pk},
@@ -148,19 +148,19 @@ class House:
         }.get(kind, {})
         key = self.invitation_key if "/invitations/" in route.path else "no-such-key"
         found = {"token": self.link, "key": key, "uidb36": "x", "provider_id": "nobody", **found}
-        found |= {"delivery": self.deliveries[own].pk, "other": things.other_patient.pk}
-        return {"slug": self.department.slug, "signed": predict._signer.sign(str(things.image.pk)), **found}
+        found |= {"delivery": self.deliveries[own].pk, "other": owned.other_patient.pk}
+        return {"slug": self.department.slug, "signed": predict._signer.sign(str(owned.image.pk)), **found}
 
 
-def image_for(route: walk.Route, things: Things) -> Image:
-    """The image of some things that an address is about."""
+def image_for(route: walk.Route, owned: OwnedObjects) -> Image:
+    """The owned image that suits an address."""
     if "/cancel/" in route.path:
-        return things.waiting
-    return things.failed if "/failures/" in route.path or "/retry/" in route.path else things.image
+        return owned.waiting
+    return owned.failed if "/failures/" in route.path or "/retry/" in route.path else owned.image
 
 
 def kind_of(route: walk.Route) -> str:
-    """What the key in an address is of: the part before it, such as "images"."""
+    """The kind of object that an address names: the part before its key, such as "images"."""
     named = re.search(r"/([\w-]+)/\{pk\}", route.path)
     return named[1] if named else ""
 
@@ -169,7 +169,7 @@ def jpeg() -> SimpleUploadedFile:
     return SimpleUploadedFile("chest.jpg", JPEG)
 
 
-#: What is sent to each address. Where nothing is named, nothing is sent.
+#: The body for each address; others get none.
 BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /api/v1/images/": lambda: {"file": jpeg()},
     "POST /api/v1/studies/": lambda: {"files": [jpeg()]},
