@@ -41,7 +41,7 @@ def upload(by: httpx.Client, content: bytes, filename: str = "chest.jpeg", **fie
 
 
 def wait_final(by: httpx.Client, url: str, seconds: float = 120) -> dict[str, Any]:
-    """Poll a job until it has come to an end.
+    """Poll a job until it is finished.
 
     Raises:
         TimeoutError: it has not.
@@ -116,7 +116,7 @@ def post_many(service: Service, contents: Sequence[bytes], clients: int) -> Load
 
 
 def final_results(by: httpx.Client, urls: Sequence[str]) -> list[dict[str, Any]]:
-    """Wait for jobs to come to an end: hold one request for one that has not, then list them all, and so on."""
+    """Wait until jobs are finished: hold a request for one that is not, then list all, and repeat."""
     left = dict.fromkeys(urls)
     results: list[dict[str, Any]] = []
     while left:

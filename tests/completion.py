@@ -12,7 +12,7 @@ from webapp.studies.services import reading
 
 
 def announced(study: Study) -> list[Delivery]:
-    """The events that say that a study is finished."""
+    """The events that announce a finished study."""
     return [row for row in Delivery.objects.filter(kind="study.finished") if row.payload == {"study": str(study.pk)}]
 
 

@@ -69,7 +69,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def originals() -> list[Path]:
-    """Real X-rays at full resolution, where the data set is at hand."""
+    """Real X-rays at full resolution, if the data set is available."""
     files = sorted(DATA.glob("originals/*/*.jpeg"))
     if not files:
         pytest.skip(NO_DATA)

@@ -56,8 +56,8 @@ def end_processes(run: str) -> None:
     for process in found:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, alive = psutil.wait_procs(found, timeout=STOP_SECONDS)
-    for process in {*alive, *left_of(run)}:
+    _, survivors = psutil.wait_procs(found, timeout=STOP_SECONDS)
+    for process in {*survivors, *left_of(run)}:
         with suppress(psutil.NoSuchProcess):
             process.kill()
 

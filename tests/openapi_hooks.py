@@ -21,7 +21,7 @@ schemathesis.openapi.media_type("image/jpeg", st.sampled_from(PICTURES), aliases
 schemathesis.openapi.format("image-base64", st.sampled_from([base64.b64encode(one).decode() for one in PICTURES]))
 # A date of birth; other dates are filters, of which any will do.
 schemathesis.openapi.format("date", st.dates(date(1900, 1, 1), date(2025, 12, 31)).map(str))
-# Nobody listens there, and the service under test may send there.
+# Nothing listens there, and the service under test may connect there.
 schemathesis.openapi.format("webhook-url", st.integers(0, 99).map(lambda number: f"https://127.0.0.1:9/{number}"))
 schemathesis.openapi.format(
     "cursor",

@@ -115,7 +115,7 @@ def mariadb() -> Iterator[tuple[str, Container]]:
         return server.run(*ask).returncode == 0
 
     def answers(server: Container) -> bool:
-        # The server that makes the first start's database listens to nobody outside of the container.
+        # The server that makes the first start's database accepts no connections from outside of the container.
         try:
             pymysql.connect(host="127.0.0.1", port=server.port, user="nobody").close()
         except pymysql.Error as error:

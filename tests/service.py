@@ -68,7 +68,7 @@ class Service:
                     found.append(process)
             except psutil.NoSuchProcess:
                 continue
-        return sorted(found, key=lambda process: process.create_time())  # numbers of processes start anew
+        return sorted(found, key=lambda process: process.create_time())  # process ids are reused
 
     def infer_parent(self) -> psutil.Process:
         return self.named(r"--hostname=infer@")[0]
@@ -145,7 +145,7 @@ def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
+    """Ports that are free now."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

@@ -24,12 +24,12 @@ class File:
         method: the number of its compression.
         extra: extra fields.
         crc: of the content, where the right one shall not stand there.
-        size: likewise.
+        size: in place of the real one, if given.
         system: that made the ZIP: 0 DOS and Windows, 3 Unix.
         attributes: of the file in that system.
-        local_name: the name before the data, where it is another one.
+        local_name: the name before the data, where it differs.
         version: that unpacking needs.
-        offset: of the data, where it is another one.
+        offset: of the data, where it differs.
     """
 
     name: bytes

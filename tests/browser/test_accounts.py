@@ -23,7 +23,7 @@ def link_mailed_to(service: Service, address: str) -> str:
 
 
 def choose(page: Page, name: str, entry: str) -> None:
-    """An entry of the menu of one's name."""
+    """An entry of the user menu."""
     page.locator("summary", has_text=name).click()
     page.get_by_role("link", name=entry).or_(page.get_by_role("button", name=entry)).click()
 

@@ -162,7 +162,7 @@ def test_pasting_a_file(service: Service, page: Page, files: Path) -> None:
 
 
 def test_the_keyboard_reaches_the_drop_zone_and_shows_where_it_is(service: Service, page: Page) -> None:
-    page.on("filechooser", lambda chooser: None)  # has Chromium tell of choosers from now on; later, a key outruns it
+    page.on("filechooser", lambda chooser: None)  # makes Chromium report choosers from now on, before the key press
     page.goto(service.url)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -216,13 +216,13 @@ def test_another_guest_sees_nothing_of_it(service: Service, browser: Browser, pa
     page.set_input_files("#files", files / "3.jpeg")
     page.wait_for_url("**/images/*/")
     other = browser.new_context()
-    stranger = other.new_page()
-    answer = stranger.goto(page.url)
+    other_page = other.new_page()
+    answer = other_page.goto(page.url)
     assert answer
     assert answer.status == 404
-    expect(stranger.locator("h1")).to_have_text("There is no such page here")
-    stranger.goto(service.url)
-    expect(stranger.locator(".thumb")).to_have_count(0)
+    expect(other_page.locator("h1")).to_have_text("There is no such page here")
+    other_page.goto(service.url)
+    expect(other_page.locator(".thumb")).to_have_count(0)
     other.close()
 
 

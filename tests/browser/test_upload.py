@@ -63,7 +63,7 @@ def line(devtools: CDPSession) -> Callable[[int], None]:
 
 
 def write(folder: Path, *names: str, size: tuple[int, int] = (160, 120)) -> list[Path]:
-    """X-rays with these names, each another one."""
+    """Different X-rays with these names."""
     paths = [folder / name for name in names]
     for seed, path in enumerate(paths):
         path.parent.mkdir(parents=True, exist_ok=True)

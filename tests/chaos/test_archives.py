@@ -37,7 +37,7 @@ READ = os.environ.get("CHAOS_READ", "yes") == "yes"
 NOTHING_TO_DO = re.compile(r"worker\.ingest\[.*'(nothing to do|overtaken)'")
 #: Seconds between two kills.
 PAUSE = 4.0
-#: What whoever waits at the page waits at most.
+#: The longest acceptable wait for an interactive upload.
 ANSWER_SECONDS = float(os.environ.get("CHAOS_ANSWER_SECONDS", "2"))
 #: Every lost claim costs its lease; an image takes some hundredths of a second.
 LIMIT_SECONDS = 300 + 80 * ZIPS + 0.1 * ZIPS * FILES
@@ -138,7 +138,7 @@ def number(service: Service, query: str) -> int:
         return int(connection.execute(query).fetchone()[0])
 
 
-def until_none(service: Service, query: str, deadline: float) -> None:
+def wait_for_none(service: Service, query: str, deadline: float) -> None:
     """Wait until a query counts nothing."""
     while left := number(service, query):
         assert time.monotonic() < deadline, f"{left} are left of: {query}"
@@ -169,12 +169,12 @@ def test_many_zips_at_once_while_their_workers_are_killed(service: Service, read
         with ThreadPoolExecutor(ZIPS) as together:
             studies = list(together.map(send, contents))
         killer.start()
-        until_none(service, "SELECT count(*) FROM studies_archive WHERE state IN ('queued', 'unpacking')", deadline)
+        wait_for_none(service, "SELECT count(*) FROM studies_archive WHERE state IN ('queued', 'unpacking')", deadline)
         unpacked = time.monotonic() - started
         killer.done.set()
         # Messages that died with their worker are found, and what was unpacked is prepared.
-        until_none(service, "SELECT count(*) FROM studies_image WHERE dispatches = 0 OR status = 'queued'", deadline)
-        until_none(service, "SELECT count(*) FROM studies_archive WHERE file > ''", deadline)
+        wait_for_none(service, "SELECT count(*) FROM studies_image WHERE dispatches = 0 OR status = 'queued'", deadline)
+        wait_for_none(service, "SELECT count(*) FROM studies_archive WHERE file > ''", deadline)
         prepared = time.monotonic() - started
         for thread in (interactive, in_vain):
             thread.done.set()
@@ -186,13 +186,13 @@ def test_many_zips_at_once_while_their_workers_are_killed(service: Service, read
     named = {file for _, _, file, _ in images if file}
     made = [image for image in images if image[0] and image[0] not in earlier]
     entries = {(archive, index) for archive, index, _, _ in made}
-    of_zips = {file for _, _, file, _ in made if file}
+    zip_files = {file for _, _, file, _ in made if file}
     failed = sum(bool(code) for *_, code in made)
     media = service.data_dir / "media"
     # What a process was writing when it was killed has another name, under which the purge finds it.
     files = {str(path.relative_to(media)) for path in media.glob("uploads/*/*") if path.suffix != UNFINISHED}
     print(
-        f"\n{ZIPS} ZIPs of {FILES}, {killer.kills} kills: {len(made)} rows, {len(of_zips & files)} files, "
+        f"\n{ZIPS} ZIPs of {FILES}, {killer.kills} kills: {len(made)} rows, {len(zip_files & files)} files, "
         f"{len(files - named)} orphans, {len(named - files)} missing, {failed} failed, "
         f"{in_vain.count} messages in vain; unpacked after {unpacked:.0f} s, prepared after {prepared:.0f} s"
     )
@@ -204,7 +204,7 @@ def test_many_zips_at_once_while_their_workers_are_killed(service: Service, read
     assert interactive.error is None
     assert killer.kills
     assert (len(made), len(entries), failed) == (ZIPS * FILES, ZIPS * FILES, 0)
-    assert len(of_zips) == ZIPS * FILES
+    assert len(zip_files) == ZIPS * FILES
     assert files == named, "a file for each row, and a row for each file"
     assert not list(media.glob("archives/*/*")), "the ZIPs are deleted"
     # A killed process may have sent, or done, what it could not note any more.

@@ -40,8 +40,8 @@ def start(surroundings: dict[str, str], *arguments: str) -> subprocess.Popen[str
 
 def run(surroundings: dict[str, str], *arguments: str, code: int = 0) -> str:
     process = start(surroundings, *arguments)
-    printed, told = process.communicate(timeout=600)
-    assert process.returncode == code, told
+    printed, errors = process.communicate(timeout=600)
+    assert process.returncode == code, errors
     return printed
 
 

@@ -68,7 +68,7 @@ def test_what_is_not_there(pk, code):
 
 
 def test_deleting_asks_first(pretended, monkeypatch, capsys):
-    assert main(["delete", STUDY]) == 2, "nobody is there to be asked"
+    assert main(["delete", STUDY]) == 2, "no terminal to ask on"
     answers = iter(["no\n", "y\n"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("sys.stdin.readline", lambda: next(answers))

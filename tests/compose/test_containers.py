@@ -65,7 +65,7 @@ def test_no_secret_has_a_default() -> None:
 
 
 def test_only_what_makes_the_admin_has_their_password(services: dict[str, Any]) -> None:
-    assert [name for name, of in services.items() if "ADMIN_PASSWORD" in of.get("environment", {})] == ["migrate"]
+    assert [name for name, one in services.items() if "ADMIN_PASSWORD" in one.get("environment", {})] == ["migrate"]
 
 
 def test_every_name_in_the_example_is_read_somewhere() -> None:

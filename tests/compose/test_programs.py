@@ -145,9 +145,9 @@ def redis_port(config: Config) -> Iterator[int]:
 def test_redis_needs_the_password_and_keeps_every_message(config: Config, redis_port: int) -> None:
     for password in (None, "guess"):
         # Without retries, which would wait for the password to become right.
-        stranger = redis.Redis(port=redis_port, password=password, retry=Retry(NoBackoff(), 0))
-        with stranger, pytest.raises(redis.AuthenticationError):
-            stranger.ping()
+        other_client = redis.Redis(port=redis_port, password=password, retry=Retry(NoBackoff(), 0))
+        with other_client, pytest.raises(redis.AuthenticationError):
+            other_client.ping()
     with redis.Redis(port=redis_port, password="a-password") as client:
         client.set("kept", "yes")
         assert client.config_get("dir") == {"dir": str(config.redis_dir)}

@@ -32,12 +32,12 @@ def test_an_answer_that_is_no_http_is_not_ready(serve: Callable[..., str]) -> No
 
 
 def test_a_proxy_of_the_environment_is_not_asked(serve: Callable[..., str]) -> None:
-    nobody = f"http://127.0.0.1:{resources.free_port()}"
+    closed_port = f"http://127.0.0.1:{resources.free_port()}"
     program = "import sys; from compose.local import ready; print(ready.probe(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", program, serve((200, "ok")) + "/readyz"],
         cwd=ROOT,
-        env={**os.environ, "http_proxy": nobody, "all_proxy": nobody, "no_proxy": "", "NO_PROXY": ""},
+        env={**os.environ, "http_proxy": closed_port, "all_proxy": closed_port, "no_proxy": "", "NO_PROXY": ""},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -15,7 +15,7 @@ TIED = [sys.executable, "-S", str(ROOT / "compose" / "local" / "tied.py")]
 PROGRAM = [sys.executable, "-S", "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
 STARTER = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(60)"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the end of a parent process")
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ class Stack:
         well = [entry["End"] for entry in state["Health"]["Log"] if entry["ExitCode"] == 0]
         return (_moment(well[0]) - _moment(state["StartedAt"])).total_seconds()
 
-    def until_well(self, *services: str, seconds: float = START_SECONDS) -> None:
+    def wait_until_healthy(self, *services: str, seconds: float = START_SECONDS) -> None:
         """Wait until all containers of these services, or of all, are healthy."""
         started = time.monotonic()
         left = set(services or SERVICES)
@@ -158,7 +158,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         stack.compose("build")
         stack.compose("up", "-d")
-        stack.until_well()
+        stack.wait_until_healthy()
         yield stack
     finally:
         stack.compose("down", "--volumes", "--timeout=20", check=False)

@@ -55,7 +55,7 @@ def test_it_does_not_start_with_secrets_that_anybody_knows(stack: Stack, given: 
     assert "SECRET_KEY is missing or weak" in str(refused.value)
 
 
-# --- all is well ----------------------------------------------------------------------------------------------------
+# --- healthy --------------------------------------------------------------------------------------------------------
 
 
 def test_all_containers_get_well(stack: Stack) -> None:
@@ -67,9 +67,9 @@ def test_all_containers_get_well(stack: Stack) -> None:
 def test_the_root_file_systems_are_read_only(stack: Stack) -> None:
     ours = ("web", "worker-infer", "worker-ingest", "worker-bulk", "worker-deliver", "beat", "flower")
     for service in (*ours, "proxy", "redis"):
-        said = stack.compose("exec", "-T", service, "sh", "-c", "touch /etc/written 2>&1 || id -u")
-        assert "Read-only" in said, service
-        assert said.split()[-1] != "0", service
+        output = stack.compose("exec", "-T", service, "sh", "-c", "touch /etc/written 2>&1 || id -u")
+        assert "Read-only" in output, service
+        assert output.split()[-1] != "0", service
 
 
 def test_an_xray_gets_its_answer_and_its_pictures(stack: Stack) -> None:
@@ -194,7 +194,7 @@ class Load:
                     return int(float(found[1]))
             except httpx.TransportError:
                 pass
-            assert time.monotonic() < deadline, "the metrics do not tell how many images succeeded"
+            assert time.monotonic() < deadline, "the metrics lack the number of succeeded images"
             time.sleep(0.5)
 
     def until_read(self, number: int) -> None:
@@ -226,7 +226,7 @@ def read_by(stack: Stack) -> Counter[str]:
 @pytest.fixture
 def two_workers(stack: Stack) -> Iterator[list[str]]:
     stack.compose("up", "-d", "--no-recreate", "--scale", "worker-infer=2", "worker-infer")
-    stack.until_well("worker-infer")
+    stack.wait_until_healthy("worker-infer")
     yield stack.containers("worker-infer")
     stack.compose("up", "-d", "--no-recreate", "--scale", "worker-infer=1", "worker-infer")
 
@@ -262,7 +262,7 @@ def test_whatever_is_killed_or_restarted_all_succeed_once(stack: Stack, two_work
     results = load.each_once()
     print(f"{IMAGES} images in {time.time() - began:.0f} s, {load.repeats} sendings repeated, "
           f"{sum(result['attempts'] > 1 for result in results)} images begun more than once")  # fmt: skip
-    stack.until_well()
+    stack.wait_until_healthy()
     # Of a sending whose answer was cut off there is an image that its client does not know of; it is read all the same.
     left = stack.manage("from webapp.studies.models import Image; "
                         "print(Image.objects.exclude(status='succeeded').count())")  # fmt: skip
@@ -295,7 +295,7 @@ def test_rolling_to_the_next_release_and_back_loses_none(stack: Stack) -> None:
             stack.compose("up", "-d", "--no-deps", "worker-ingest", "worker-bulk", "worker-infer", "worker-deliver")
             stack.compose("up", "-d", "--no-deps", "web", "beat", "flower")
             stack.compose("up", "-d", "proxy")
-            stack.until_well()
+            stack.wait_until_healthy()
             for service in ("web", "worker-ingest", "worker-bulk", "worker-infer", "worker-deliver", "beat", "flower"):
                 (container,) = stack.containers(service)
                 assert docker("inspect", "--format={{.Config.Image}}", container).endswith(f":{version}")

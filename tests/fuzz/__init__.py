@@ -1,1 +1,1 @@
-"""Bodies and archives that nobody would send on purpose: each case follows from its number."""
+"""Malformed bodies and archives: each case is generated from its number."""

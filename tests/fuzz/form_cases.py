@@ -48,7 +48,7 @@ class Form:
     body: bytes
 
     def files(self) -> int:
-        """Parts that say that they are a file, at least. One without a name and without bytes is no file."""
+        """Parts that declare a file. One without a name and without bytes is no file."""
         parts = (b"\r\n" + self.body).split(b"\r\n--" + BOUNDARY)[1:]
         whole = [part.partition(b"\r\n\r\n") for part in parts if part.startswith(b"\r\n")]
         return sum(

@@ -152,7 +152,7 @@ class Once:
 
 @pytest.fixture(scope="session")
 def predicted(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    """What `python -m ml predict` says of all files, in one run."""
+    """The results of `python -m ml predict` for all files, in one run."""
     folder = tmp_path_factory.mktemp("inputs")
     paths = [folder / f"{number:04d}" for number in range(len(files))]
     for path, content in zip(paths, files.values(), strict=True):

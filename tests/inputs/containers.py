@@ -226,6 +226,6 @@ def interlaced_png(pixels: Pixels) -> bytes:
 
 
 def top_down(content: bytes) -> bytes:
-    """A BMP whose rows are said to go the other way."""
+    """A BMP whose header declares the other row order."""
     (height,) = struct.unpack("<i", content[22:26])
     return content[:22] + struct.pack("<i", -height) + content[26:]

@@ -1,4 +1,4 @@
-"""What says which grey a value means: profiles, and values that are proportional to light."""
+"""Metadata that define grey values: profiles, and values that are proportional to light."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""What docs/api.md tells to type works, and is answered as it says."""
+"""The commands in docs/api.md work, and get the documented answers."""
 
 import json
 import os
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8000"
-#: What the picture decides, which is another one where the data set is not at hand.
+#: Values that depend on the picture, which differs without the data set.
 VARIES = {"label", "probability", "result_group", "reliable"}
 
 
@@ -72,13 +72,13 @@ def read(shown: str) -> Any:
 
 
 def replaced(command: str, known: dict[str, str]) -> str:
-    for told, real in known.items():
-        command = command.replace(told, real)
+    for documented, real in known.items():
+        command = command.replace(documented, real)
     return command
 
 
-def learn_and_compare(told: Any, real: Any, known: dict[str, str], where: str) -> None:
-    for key, value in told.items():
+def learn_and_compare(documented: Any, real: Any, known: dict[str, str], where: str) -> None:
+    for key, value in documented.items():
         assert key in real, f"{where}: there is no “{key}” in the answer"
         now = real[key]
         if isinstance(value, dict):

@@ -1,7 +1,7 @@
 """The examples in the API's description are true: this asks the service for each, and compares.
 
-``RECORD_EXAMPLES=1 python -m pytest tests/integration/test_examples.py`` writes them anew, with a real X-ray where the
-data set is at hand (tests/conftest.py).
+``RECORD_EXAMPLES=1 python -m pytest tests/integration/test_examples.py`` records them again, with a real X-ray if the
+data set is available (tests/conftest.py).
 """
 
 import base64
@@ -162,20 +162,20 @@ def asked(service: Service) -> dict[str, Any]:
     found = {}
     for name, (body, answer) in ask(service).items():
         assert answer.is_success, f"{name}: {answer.text}"
-        example = {"status": answer.status_code, "answer": _told(answer.json(), service)}
-        found[name] = {**example, "request": _told(body, service)} if body else example
+        example = {"status": answer.status_code, "answer": _redacted(answer.json(), service)}
+        found[name] = {**example, "request": _redacted(body, service)} if body else example
     found["problems"] = {str(one.status_code): {"example": one.json()} for one in refusals(service)}
     if os.environ.get("RECORD_EXAMPLES"):
         FILE.write_text(json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return found
 
 
-def _told(value: Any, service: Service) -> Any:
+def _redacted(value: Any, service: Service) -> Any:
     """Without this service's address, and without secrets, however short-lived."""
     if isinstance(value, dict):
-        return {key: f"{one[:4]}…" if key in SECRETS and one else _told(one, service) for key, one in value.items()}
+        return {key: f"{one[:4]}…" if key in SECRETS and one else _redacted(one, service) for key, one in value.items()}
     if isinstance(value, list):
-        return [_told(one, service) for one in value]
+        return [_redacted(one, service) for one in value]
     if isinstance(value, str):
         return value.replace(service.url, "https://xray.example").replace("127.0.0.1:9", "receiver.example")
     return value
@@ -210,7 +210,7 @@ def test_the_examples_figures_are_those_of_the_released_model(asked: dict[str, A
     image = asked["GET /api/v1/images/{id}/"]["answer"]
     for name in ("GET /api/v1/images/{id}/", "POST /predict"):
         for field in ("model", "threshold", "operating_point"):
-            assert kept[name]["answer"][field] == image[field], f"{name}: record the examples anew"
+            assert kept[name]["answer"][field] == image[field], f"{name}: record the examples again"
     readings = kept["GET /api/v1/images/{id}/"]["answer"]["readings"]
     assert readings[0]["operating_points"] == image["readings"][0]["operating_points"]
 

@@ -1,4 +1,4 @@
-"""Schemathesis makes requests of the OpenAPI document, and checks that each is answered as the document says."""
+"""Schemathesis makes requests of the OpenAPI document, and checks that each answer matches the document."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ WHO = ["guest", "user"]
 
 def run(service: Service, folder: Path, who: str, seed: int, examples: int) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("st")
-    # Without its token, each request of a guest's would come from another guest, who sees nothing of the first one's.
+    # Without its token, each guest request would come from a new guest, who does not see earlier uploads.
     header = f"Authorization: Token {clients.token(service)}" if who == "user" else f"X-Job-Token: {_guest(service)}"
     return subprocess.run(
         [str(program), "--config-file", str(ROOT / "schemathesis.toml"), "run", f"{service.url}/api/schema/",

@@ -58,18 +58,18 @@ def test_the_service_and_the_command_line_agree(service: Service, tmp_path: Path
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     subprocess.run(
-        [sys.executable, "-m", "ml", "predict", "--model", bundle(), "--json", tmp_path / "said.json",
+        [sys.executable, "-m", "ml", "predict", "--model", bundle(), "--json", tmp_path / "report.json",
          *(tmp_path / name for name in contents)],
         cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    said = {Path(row["file"]).name: row for row in json.loads((tmp_path / "said.json").read_text())}
+    predictions = {Path(row["file"]).name: row for row in json.loads((tmp_path / "report.json").read_text())}
     with clients.admin(service) as by:
         for name, content in contents.items():
             result = clients.wait_final(by, clients.upload(by, content, name).json()["url"])
-            assert result["probability"] == pytest.approx(said[name]["probability"], abs=1e-3)
-            assert result["warnings"] == said[name]["warnings"]
+            assert result["probability"] == pytest.approx(predictions[name]["probability"], abs=1e-3)
+            assert result["warnings"] == predictions[name]["warnings"]
             assert result["reliable"] is not any(w["code"] == "not_chest_xray" for w in result["warnings"])
-            assert result["label"] == (said[name]["label"] if result["reliable"] else None)
+            assert result["label"] == (predictions[name]["label"] if result["reliable"] else None)
 
 
 @pytest.mark.parametrize(

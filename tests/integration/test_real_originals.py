@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.real_data, pytest.mark.mainte
 
 @pytest.fixture(scope="module")
 def twins(originals: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    """What `python -m ml predict` says of the 224-pixel twin of each original, by file name."""
+    """The result of `python -m ml predict` for the 224-pixel twin of each original, by file name."""
     folder = tmp_path_factory.mktemp("twins")
     wanted = {file.name for file in originals}
     with tarfile.open(DATA / "chest_xray_224_train.tar") as tar:
@@ -31,10 +31,10 @@ def twins(originals: list[Path], tmp_path_factory: pytest.TempPathFactory) -> di
     files = sorted(folder.iterdir())
     assert len(files) == len(originals)
     subprocess.run(
-        [sys.executable, "-m", "ml", "predict", "--model", bundle(), "--json", folder / "said.json", *files],
+        [sys.executable, "-m", "ml", "predict", "--model", bundle(), "--json", folder / "report.json", *files],
         cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    return {Path(row["file"]).name: row for row in json.loads((folder / "said.json").read_text())}
+    return {Path(row["file"]).name: row for row in json.loads((folder / "report.json").read_text())}
 
 
 def test_a_study_of_all_originals_agrees_with_their_twins(
@@ -50,7 +50,7 @@ def test_a_study_of_all_originals_agrees_with_their_twins(
             etas.append(study["eta_seconds"])
         rows = list(csv.DictReader(io.StringIO(by.get(study["results_url"]).text)))
     assert study["counts"]["succeeded"] == len(rows) == len(originals)
-    assert any(eta for eta in etas), "no remaining time was told while it ran"
+    assert any(eta for eta in etas), "no remaining time was shown while it ran"
     differences = [abs(float(row["probability"]) - twins[row["filename"]]["probability"]) for row in rows]
     same = sum(row["label"] == twins[row["filename"]]["label"] for row in rows)
     print(f"\n{len(rows)} originals: median difference {statistics.median(differences):.4f}, "

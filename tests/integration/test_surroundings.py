@@ -36,14 +36,14 @@ def patiently(call: Callable[[], httpx.Response], seconds: float = 90) -> Any:
             answer = call()
             if answer.status_code < 500:
                 return answer.raise_for_status().json()
-            said = answer.text[:200]
+            answered = answer.text[:200]
         except httpx.TransportError as error:
-            said = repr(error)
-        assert time.monotonic() < deadline, said
+            answered = repr(error)
+        assert time.monotonic() < deadline, answered
         time.sleep(0.5)
 
 
-def every_one_once(by: httpx.Client, urls: list[str], seconds: float = 180) -> list[dict[str, Any]]:
+def results_once(by: httpx.Client, urls: list[str], seconds: float = 180) -> list[dict[str, Any]]:
     """Wait for all of them, whatever is broken meanwhile."""
     deadline = time.monotonic() + seconds
     results = []
@@ -88,7 +88,7 @@ def test_the_broker_restarts(service: Service) -> None:
         again()
         down = time.monotonic() - started
         urls += post(by, 4)
-        every_one_once(by, urls)
+        results_once(by, urls)
     print(
         f"\nthe broker was restarted in {down:.0f} s; all were read {time.monotonic() - started:.0f} s after its stop"
     )
@@ -102,7 +102,7 @@ def test_the_database_restarts(service: Service) -> None:
         again()
         down = time.monotonic() - started
         urls.append(patiently(lambda: clients.upload(by, synthetic.xray_jpeg(1)))["url"])
-        every_one_once(by, urls)
+        results_once(by, urls)
     print(
         f"\nthe database was restarted in {down:.0f} s; all were read {time.monotonic() - started:.0f} s after its stop"
     )
@@ -121,7 +121,7 @@ def test_the_store_is_away_for_a_while(service: Service) -> None:
         finally:
             os.kill(store, signal.SIGCONT)
         down = time.monotonic() - stopped
-        results = every_one_once(by, urls)
+        results = results_once(by, urls)
     assert max(result["attempts"] for result in results) == 1, "it is no image's fault"
     print(f"\nthe store was away for {down:.0f} s; all were read {time.monotonic() - stopped:.0f} s after its stop")
 
@@ -148,14 +148,14 @@ def test_a_backup_of_a_service_that_runs_on_is_of_one_moment(service: Service, t
         study = by.post("/api/v1/studies/", files={"files": ("bulk.zip", packed)}).raise_for_status().json()
         urls = post(by, 20)
         before = len(by.get("/api/v1/images/?page_size=500").json()["results"])
-        said = manage("backup", str(tmp_path / "backup.tar"), DATA_DIR=str(service.data_dir))
-        assert "gone" not in said, said
+        answered = manage("backup", str(tmp_path / "backup.tar"), DATA_DIR=str(service.data_dir))
+        assert "gone" not in answered, answered
         after = len(by.get("/api/v1/images/?page_size=500").json()["results"])
-        every_one_once(by, urls)
+        results_once(by, urls)
         clients.wait_final(by, study["url"])
     new = tmp_path / "new"
     new.mkdir()
     elsewhere = {"DATA_DIR": str(new), "DATABASE_URL": f"sqlite:///{new / 'db.sqlite3'}", "S3_BUCKET": ""}
-    said = manage("restore", str(tmp_path / "backup.tar"), **elsewhere)
-    restored = int(said.split("studies.image: ")[1].split("\n")[0])
+    answered = manage("restore", str(tmp_path / "backup.tar"), **elsewhere)
+    restored = int(answered.split("studies.image: ")[1].split("\n")[0])
     assert before <= restored <= after

@@ -174,7 +174,7 @@ def test_weights_of_something_else_are_refused(name: str, tmp_path: Path, networ
 
 @pytest.mark.training
 def test_a_bundle_keeps_the_statistics_of_batch_normalisation(tmp_path: Path, network: Network) -> None:
-    """InceptionV3, whose layers Keras would name anew each time; statistics that float16 could not hold."""
+    """InceptionV3, whose layers Keras would name differently each time; statistics that float16 could not hold."""
     model = network("inceptionv3")
     rng = np.random.default_rng(0)
     statistics = [v for v in model.weights if v.path.endswith(("moving_mean", "moving_variance"))]

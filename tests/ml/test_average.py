@@ -70,7 +70,7 @@ def test_members_share_what_the_whole_decides(member: Path, tmp_path: Path, xray
     first, second = made.runs.values()
     assert (first.recipe.seed, second.recipe.seed) == (5, 6)
     assert first.recipe.held_out == second.recipe.held_out == 0.5
-    # Another seed orders and changes images anew; whom the network never sees stays the same.
+    # Another seed changes order and augmentation; the held-out patients stay the same.
     assert first.held_out == second.held_out == made.held_out
     assert first.training == second.training == made.training
     assert first.work != second.work
@@ -107,10 +107,10 @@ def test_train_averages_and_tells_what_of(
                  "--output", str(tmp_path / "bundle"), "--work", str(tmp_path / "work")]  # fmt: skip
     assert cli.main(arguments) == 0
     made = Bundle.read(tmp_path / "bundle")
-    said = made.meta["training"]
-    assert [row["member"] for row in said["epochs"]] == ["member:5", "member:6"]
-    assert said["members"]["member:6"]["recipe"]["seed"] == 6
-    assert all(0 <= each["roc_auc"]["all of these together"] <= 1 for each in said["members"].values())
+    record = made.meta["training"]
+    assert [row["member"] for row in record["epochs"]] == ["member:5", "member:6"]
+    assert record["members"]["member:6"]["recipe"]["seed"] == 6
+    assert all(0 <= each["roc_auc"]["all of these together"] <= 1 for each in record["members"].values())
     card = (made.path / "MODEL_CARD.md").read_text()
     assert "| member:6, 1 | 64 |" in card
     assert "the mean of their weights is released" in card

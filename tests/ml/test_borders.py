@@ -103,7 +103,7 @@ def airy() -> Image.Image:
 def test_air_hides_no_border_that_other_sides_show() -> None:
     chest = airy()
     values = np.asarray(chest)
-    assert values[:, :40].max() == 0, "nothing tells a strip from this air"
+    assert values[:, :40].max() == 0, "a strip that looks like air stays"
     framed = Image.new("L", (540, 460))
     framed.paste(chest, (40, 40))
     expected = borders.find(chest)

@@ -8,7 +8,7 @@ from ml.statistics.calibration import Calibration
 
 
 def overconfident(n: int = 4000, factor: float = 3.0, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, what a network that is too sure of itself says, and the probability that the truth was drawn with."""
+    """Truth, the predictions of an overconfident network, and the probabilities that the truth was drawn with."""
     rng = np.random.default_rng(0)
     odds = rng.normal(0, 1.5, n)
     true = 1 / (1 + np.exp(-odds))
@@ -17,27 +17,27 @@ def overconfident(n: int = 4000, factor: float = 3.0, shift: float = 1.0) -> tup
 
 
 def test_platt_scaling_finds_what_was_distorted() -> None:
-    truth, said, true = overconfident()
-    fitted = calibration.fit(truth, said)
+    truth, predicted, true = overconfident()
+    fitted = calibration.fit(truth, predicted)
     assert fitted.slope == pytest.approx(1 / 3, rel=0.1)
     assert fitted.intercept == pytest.approx(-1 / 3, abs=0.1)
-    assert np.abs(fitted.apply(said) - true).max() < 0.05
-    assert calibration.expected_calibration_error(truth, said) > 0.15
-    assert calibration.expected_calibration_error(truth, fitted.apply(said)) < 0.03
-    assert calibration.brier(truth, fitted.apply(said)) < calibration.brier(truth, said)
+    assert np.abs(fitted.apply(predicted) - true).max() < 0.05
+    assert calibration.expected_calibration_error(truth, predicted) > 0.15
+    assert calibration.expected_calibration_error(truth, fitted.apply(predicted)) < 0.03
+    assert calibration.brier(truth, fitted.apply(predicted)) < calibration.brier(truth, predicted)
 
 
 def test_cross_fitting_never_uses_a_patients_own_images() -> None:
-    truth, said, _ = overconfident(400)
+    truth, predicted, _ = overconfident(400)
     # One patient with many images, all of which contradict what the others teach.
-    truth, said = np.append(truth, [0] * 200), np.append(said, [0.95] * 200)
+    truth, predicted = np.append(truth, [0] * 200), np.append(predicted, [0.95] * 200)
     patients = np.append(np.arange(400), [400] * 200)
     own = patients == 400
-    crossed = calibration.cross_fitted(truth, said, patients)
-    assert crossed[own].min() > calibration.fit(truth, said).apply(said)[own].max() + 0.1
-    assert crossed[own] == pytest.approx(calibration.fit(truth[~own], said[~own]).apply(said[own]), abs=0.05)
+    crossed = calibration.cross_fitted(truth, predicted, patients)
+    assert crossed[own].min() > calibration.fit(truth, predicted).apply(predicted)[own].max() + 0.1
+    assert crossed[own] == pytest.approx(calibration.fit(truth[~own], predicted[~own]).apply(predicted[own]), abs=0.05)
     with pytest.raises(ValueError, match="two held-out patients"):
-        calibration.cross_fitted(truth[:4], said[:4], np.zeros(4))
+        calibration.cross_fitted(truth[:4], predicted[:4], np.zeros(4))
 
 
 def test_calibrated_outputs_add_up_to_one() -> None:
@@ -58,8 +58,8 @@ def test_probabilities_of_zero_and_one_stay_finite() -> None:
 
 
 def test_reliability_counts_every_image_once() -> None:
-    truth, said, _ = overconfident(500)
-    bins = calibration.reliability(truth, said)
+    truth, predicted, _ = overconfident(500)
+    bins = calibration.reliability(truth, predicted)
     assert sum(b["n"] for b in bins) == 500
     assert calibration.reliability(np.array([1, 0]), np.array([1.0, 0.0])) == [
         {"n": 1, "predicted": 0.0, "observed": 0.0}, {"n": 1, "predicted": 1.0, "observed": 1.0},
@@ -68,44 +68,44 @@ def test_reliability_counts_every_image_once() -> None:
 
 @pytest.mark.parametrize("wanted", [0.9, 0.97, 0.99, 1.0])
 def test_the_operating_point_is_the_highest_that_keeps_its_sensitivity(wanted: float) -> None:
-    truth, said, _ = overconfident(2000)
-    threshold = operating.at_sensitivity(truth, said, wanted)
-    assert metrics.measure(truth, said, threshold)["recall"] >= wanted
+    truth, predicted, _ = overconfident(2000)
+    threshold = operating.at_sensitivity(truth, predicted, wanted)
+    assert metrics.measure(truth, predicted, threshold)["recall"] >= wanted
     # The next higher image would be missed too, which is one too many.
-    higher = np.sort(said[(truth == 1) & (said >= threshold + 1e-4)])[0] + 1e-9
-    missed = (said[truth == 1] < higher).mean()
+    higher = np.sort(predicted[(truth == 1) & (predicted >= threshold + 1e-4)])[0] + 1e-9
+    missed = (predicted[truth == 1] < higher).mean()
     assert missed > 1 - wanted - 1e-9
 
 
 def test_the_worst_group_decides() -> None:
     truth = np.array([1] * 100 + [0] * 100)
-    said = np.concatenate([np.linspace(0.5, 1, 100), np.linspace(0, 0.6, 100)])
+    predicted = np.concatenate([np.linspace(0.5, 1, 100), np.linspace(0, 0.6, 100)])
     easy = np.zeros(200, dtype=bool)
     easy[50:150] = True
     hard = ~easy
-    together = operating.at_sensitivity_everywhere(truth, said, [easy, hard], 0.95)
-    assert together == operating.at_sensitivity(truth[hard], said[hard], 0.95)
-    assert together < operating.at_sensitivity(truth[easy], said[easy], 0.95)
+    together = operating.at_sensitivity_everywhere(truth, predicted, [easy, hard], 0.95)
+    assert together == operating.at_sensitivity(truth[hard], predicted[hard], 0.95)
+    assert together < operating.at_sensitivity(truth[easy], predicted[easy], 0.95)
 
 
 def test_intervals_hold_the_figure_and_agree_with_scikit_learn() -> None:
-    truth, said, _ = overconfident(300)
+    truth, predicted, _ = overconfident(300)
     patients = np.arange(300)
-    found = bootstrap.intervals(truth, said, 0.5, patients, rounds=200)
-    figures = metrics.measure(truth, said, 0.5)
+    found = bootstrap.intervals(truth, predicted, 0.5, patients, rounds=200)
+    figures = metrics.measure(truth, predicted, 0.5)
     for name, (low, high) in found.items():
         assert low < figures[name] < high, name
-    everyone = bootstrap.figures(truth, said, 0.5)
+    everyone = bootstrap.figures(truth, predicted, 0.5)
     for name, value in everyone.items():
         assert value == pytest.approx(figures[name]), name
-    tied = np.round(said, 1)
+    tied = np.round(predicted, 1)
     assert bootstrap.figures(truth, tied, 0.5)["roc_auc"] == pytest.approx(metrics.measure(truth, tied, 0.5)["roc_auc"])
 
 
 def test_alike_images_of_few_patients_widen_the_interval() -> None:
-    truth, said, _ = overconfident(60)
-    low, high = bootstrap.intervals(truth, said, 0.5, np.arange(60), rounds=300)["accuracy"]
-    many = [np.repeat(values, 10) for values in (truth, said, np.arange(60))]
+    truth, predicted, _ = overconfident(60)
+    low, high = bootstrap.intervals(truth, predicted, 0.5, np.arange(60), rounds=300)["accuracy"]
+    many = [np.repeat(values, 10) for values in (truth, predicted, np.arange(60))]
     low_of_same, high_of_same = bootstrap.intervals(many[0], many[1], 0.5, many[2], rounds=300)["accuracy"]
     assert high_of_same - low_of_same == pytest.approx(high - low, rel=0.3)
     narrow = bootstrap.intervals(many[0], many[1], 0.5, np.arange(600), rounds=300)["accuracy"]

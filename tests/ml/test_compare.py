@@ -46,8 +46,10 @@ def recipe(tmp_path: Path) -> Path:
 def compared(tmp_path: Path, xrays: Path, *arguments: object, status: int = 0) -> dict[str, Any]:
     """Run it; what it wrote as JSON."""
     out = tmp_path / "out.json"
-    said = cli.main(["compare", "--data", str(xrays), "--seconds", "0.01", "--json", str(out), *map(str, arguments)])
-    assert said == status
+    exit_code = cli.main(
+        ["compare", "--data", str(xrays), "--seconds", "0.01", "--json", str(out), *map(str, arguments)]
+    )
+    assert code == status
     return json.loads(out.read_text()) if status == 0 else {}
 
 
@@ -71,11 +73,11 @@ def test_a_bundle_and_its_copy_are_the_same(
     assert "**The data do not tell which of" in text
     with out["csv"].open() as file:
         rows = list(csv.DictReader(file))
-    for row, said in zip(rows, report["models"], strict=True):
-        assert float(row["accuracy"]) == said["metrics"]["accuracy"]
-        assert [float(row["roc_auc_low"]), float(row["roc_auc_high"])] == said["intervals"]["roc_auc"]
+    for row, model in zip(rows, report["models"], strict=True):
+        assert float(row["accuracy"]) == model["metrics"]["accuracy"]
+        assert [float(row["roc_auc_low"]), float(row["roc_auc_high"])] == model["intervals"]["roc_auc"]
         assert float(row["images_per_second"]) > 0
-        assert f"| {said['metrics']['specificity']:.4f} " in text
+        assert f"| {model['metrics']['specificity']:.4f} " in text
     assert out["png"].read_bytes().startswith(b"\x89PNG")
 
 
@@ -93,9 +95,9 @@ def test_a_recipe_is_trained_and_measured_on_patients_that_it_held_out(
     assert (first["origin"], second["origin"]) == ("bundle", "3 of 3 epochs, from scratch")
     assert (second["name"], second["parameters"], second["threshold"]) == ("tiny", 813_217, 0.5)
     assert any("random-0.0.1 does not say which patients" in note for note in report["notes"])
-    said = capsys.readouterr().out
-    assert f"Measured on {len(held)} files of {len(held)} patients, whom each of these held out: tiny (50%" in said
-    assert "training on" in said
+    output = capsys.readouterr().out
+    assert f"Measured on {len(held)} files of {len(held)} patients, whom each of these held out: tiny (50%" in output
+    assert "training on" in output
 
     again = compared(tmp_path, xrays, *arguments)
     assert "training on" not in capsys.readouterr().out, "what came to its end is not trained again"

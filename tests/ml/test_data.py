@@ -51,8 +51,8 @@ def test_no_patient_is_on_both_sides() -> None:
 
 def test_a_patients_side_depends_on_the_seed_only() -> None:
     _, held_out = data.split(many(), 0.2, seed=1)
-    _, of_half = data.split(many()[:1500], 0.2, seed=1)
-    assert {sample.patient for sample in of_half} <= {sample.patient for sample in held_out}
+    _, held_out_of_half = data.split(many()[:1500], 0.2, seed=1)
+    assert {sample.patient for sample in held_out_of_half} <= {sample.patient for sample in held_out}
     assert data.split(many(), 0.2, seed=2)[1] != held_out
 
 

@@ -1,4 +1,4 @@
-"""DICOM files become greyscale images as a viewer shows them, with what they say about patient and view."""
+"""DICOM files become greyscale images as a viewer shows them, with the age and the view."""
 
 import io
 
@@ -52,7 +52,7 @@ def made(values: np.ndarray | None = None, *, syntax: UID = ExplicitVRLittleEndi
 
 
 def compressed(syntax: UID) -> bytes:
-    """Says that its pixels are compressed so; what it holds is nothing of the kind."""
+    """Declares compressed pixels, but holds something else."""
     return made(syntax=syntax, PixelData=encapsulate([b"no such pixels"]))
 
 

@@ -119,10 +119,10 @@ def test_networks_with_branches_are_taken_apart_as_well(name: str, shape: tuple[
     values = layers.Dense(16, "relu")(layers.GlobalAveragePooling2D()(base.output))
     model = keras.Model(inputs, layers.Dense(2, "sigmoid")(values))
     images = np.random.default_rng(0).normal(size=(2, 96, 96, 3)).astype(np.float32)
-    said = [keras.ops.convert_to_numpy(part) for part in explain.reader(model)(images)]
+    outputs = [keras.ops.convert_to_numpy(part) for part in explain.reader(model)(images)]
     height, width, channels = shape
-    assert [part.shape for part in said] == [(2, 2), (2, 4 * channels), (2, height, width)]
-    np.testing.assert_allclose(said[0], keras.ops.convert_to_numpy(model(images, training=False)), atol=1e-4)
+    assert [part.shape for part in outputs] == [(2, 2), (2, 4 * channels), (2, height, width)]
+    np.testing.assert_allclose(outputs[0], keras.ops.convert_to_numpy(model(images, training=False)), atol=1e-4)
 
 
 def test_features_tell_the_quarters_apart() -> None:

@@ -1,4 +1,4 @@
-"""The hard validation shows held-out images in every condition, and each condition changes what it says."""
+"""The hard validation shows held-out images in every condition, and each condition changes them as described."""
 
 from pathlib import Path
 

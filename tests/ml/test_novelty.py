@@ -64,10 +64,10 @@ def test_what_lies_far_is_flagged_and_what_is_known_is_not(check: Check) -> None
     across = known(1, 5)
     across[0, ::2] += 3
     features = np.concatenate([known(50, 4), along, across]).astype(np.float32)
-    said = check.warnings(features, contrasty(52))
-    assert codes(said)[50:] == [["not_chest_xray"]] * 2, "far along a known direction, and off all of them"
-    assert sum(map(bool, said[:50])) <= 2
-    assert said[50][0]["detail"].endswith("Do not rely on the probability.")
+    warnings = check.warnings(features, contrasty(52))
+    assert codes(warnings)[50:] == [["not_chest_xray"]] * 2, "far along a known direction, and off all of them"
+    assert sum(map(bool, warnings[:50])) <= 2
+    assert warnings[50][0]["detail"].endswith("Do not rely on the probability.")
 
 
 def test_turned_chests_are_flagged_although_they_are_near(check: Check) -> None:
@@ -77,7 +77,7 @@ def test_turned_chests_are_flagged_although_they_are_near(check: Check) -> None:
     assert sideways[:200].mean() > 0.8
     assert sideways[200:].mean() < 0.03
     near = features[:200][sideways[:200] & ~far[:200]]
-    assert all("inverted" in said[0]["detail"] for said in check.warnings(near, contrasty(len(near))))
+    assert all("inverted" in warnings[0]["detail"] for warnings in check.warnings(near, contrasty(len(near))))
 
 
 def test_drawings_are_flagged_although_they_are_near(check: Check) -> None:
@@ -87,8 +87,8 @@ def test_drawings_are_flagged_although_they_are_near(check: Check) -> None:
     assert other[:200].mean() > 0.8
     assert other[200:].mean() < 0.03
     assert all(
-        "unlike" in said[0]["detail"]
-        for said in check.warnings(features[:200][other[:200]], contrasty(other[:200].sum()))
+        "unlike" in warnings[0]["detail"]
+        for warnings in check.warnings(features[:200][other[:200]], contrasty(other[:200].sum()))
     )
 
 
@@ -118,9 +118,9 @@ def test_a_blank_image_is_flagged_whatever_its_features(check: Check) -> None:
     inputs = contrasty(2)
     inputs[1] = 200
     inputs[1, 0, :4] = 203
-    said = check.warnings(known(1, 4).repeat(2, axis=0), inputs)
-    assert codes(said) == [[], ["not_chest_xray"]]
-    assert "blank" in said[1][0]["detail"]
+    warnings = check.warnings(known(1, 4).repeat(2, axis=0), inputs)
+    assert codes(warnings) == [[], ["not_chest_xray"]]
+    assert "blank" in warnings[1][0]["detail"]
 
 
 def test_too_few_images_are_refused() -> None:
@@ -239,10 +239,10 @@ def test_the_command_fits_measures_and_stores(
     printed = capsys.readouterr().out
     assert all(kind in printed for kind in kinds)
     assert (path / novelty.FILE).stat().st_size < 3_000_000
-    page, said, maps = tmp_path / "others" / "letter" / "page.png", tmp_path / "said.json", tmp_path / "maps"
-    status = cli.main(["predict", "--model", str(path), "--json", str(said), "--heatmaps", str(maps), str(page)])
+    page, json_file, maps = tmp_path / "others" / "letter" / "page.png", tmp_path / "report.json", tmp_path / "maps"
+    status = cli.main(["predict", "--model", str(path), "--json", str(json_file), "--heatmaps", str(maps), str(page)])
     assert status == 0
-    [row] = json.loads(said.read_text())
+    [row] = json.loads(json_file.read_text())
     assert [warning["code"] for warning in row["warnings"]] == ["not_chest_xray"]
     assert 0 <= row["probability"] <= 1
     assert "not_chest_xray" in capsys.readouterr().out
@@ -290,7 +290,7 @@ def released() -> tuple[Check, engines.Engine, Preprocessing]:
 
 def flagged(released: tuple[Check, engines.Engine, Preprocessing], inputs: NDArray[np.uint8]) -> float:
     check, engine, _ = released
-    return float(np.mean([bool(said) for said in check.warnings(novelty.features_of(engine, inputs), inputs)]))
+    return float(np.mean([bool(warnings) for warnings in check.warnings(novelty.features_of(engine, inputs), inputs)]))
 
 
 @pytest.mark.training

@@ -20,30 +20,30 @@ POOR, GOOD = Reading("poor", scores(0.3), 0.5), Reading("good", scores(0.1, 1), 
 
 
 def test_the_same_model_twice_differs_in_nothing() -> None:
-    said = paired.compare(TRUTH, POOR, Reading("copy", POOR.probability.copy(), 0.5), PATIENTS, rounds=200)
-    assert set(said["differences"]) == {"accuracy", "precision", "recall", "specificity", "f1", "roc_auc"}
-    assert all(d == {"value": 0, "interval": (0, 0)} for d in said["differences"].values())
-    assert said["mcnemar"] == {"only_first_right": 0, "only_second_right": 0, "p": 1.0}
-    assert said["better"] is None
-    assert said["verdict"] == "The data do not tell which of poor and copy is better."
+    report = paired.compare(TRUTH, POOR, Reading("copy", POOR.probability.copy(), 0.5), PATIENTS, rounds=200)
+    assert set(report["differences"]) == {"accuracy", "precision", "recall", "specificity", "f1", "roc_auc"}
+    assert all(d == {"value": 0, "interval": (0, 0)} for d in report["differences"].values())
+    assert report["mcnemar"] == {"only_first_right": 0, "only_second_right": 0, "p": 1.0}
+    assert report["better"] is None
+    assert report["verdict"] == "The data do not tell which of poor and copy is better."
 
 
 def test_a_better_model_is_found_whichever_comes_first() -> None:
-    said = paired.compare(TRUTH, POOR, GOOD, PATIENTS, rounds=200)
+    report = paired.compare(TRUTH, POOR, GOOD, PATIENTS, rounds=200)
     other = paired.compare(TRUTH, GOOD, POOR, PATIENTS, rounds=200)
     for name in ("accuracy", "roc_auc"):
-        low, high = said["differences"][name]["interval"]
-        assert 0 < low <= said["differences"][name]["value"] <= high
+        low, high = report["differences"][name]["interval"]
+        assert 0 < low <= report["differences"][name]["value"] <= high
         assert other["differences"][name]["interval"] == pytest.approx((-high, -low))
-    assert said["mcnemar"]["p"] < 0.001
-    assert said["better"] == other["better"] == "good"
-    assert said["verdict"].startswith("good is better than poor: accuracy (+0.")
+    assert report["mcnemar"]["p"] < 0.001
+    assert report["better"] == other["better"] == "good"
+    assert report["verdict"].startswith("good is better than poor: accuracy (+0.")
 
 
 def test_the_difference_is_that_of_the_two_models_figures() -> None:
-    said = paired.compare(TRUTH, POOR, GOOD, PATIENTS, rounds=20)
+    report = paired.compare(TRUTH, POOR, GOOD, PATIENTS, rounds=20)
     poor, good = (bootstrap.figures(TRUTH, r.probability, r.threshold) for r in (POOR, GOOD))
-    assert said["differences"]["recall"]["value"] == pytest.approx(good["recall"] - poor["recall"])
+    assert report["differences"]["recall"]["value"] == pytest.approx(good["recall"] - poor["recall"])
 
 
 def test_both_models_are_measured_on_the_same_draws() -> None:
@@ -67,9 +67,9 @@ def test_patients_are_drawn_and_not_images() -> None:
 
 
 def test_a_better_order_with_a_bad_threshold_is_called_mixed() -> None:
-    said = paired.compare(TRUTH, POOR, Reading("sly", GOOD.probability, 0.05), PATIENTS, rounds=200)
-    assert said["better"] is None
-    assert said["verdict"].startswith("Neither is better in everything: sly has the higher ROC AUC")
+    report = paired.compare(TRUTH, POOR, Reading("sly", GOOD.probability, 0.05), PATIENTS, rounds=200)
+    assert report["better"] is None
+    assert report["verdict"].startswith("Neither is better in everything: sly has the higher ROC AUC")
 
 
 def test_what_a_better_model_loses_is_said() -> None:
@@ -77,18 +77,18 @@ def test_what_a_better_model_loses_is_said() -> None:
     # As good as certain of every normal image; misses one in five pneumonias that the other one finds.
     first = np.where(TRUTH == 1, 0.9, np.where(rng.random(N) < 0.6, 0.8, 0.1))
     second = np.where(TRUTH == 1, np.where(rng.random(N) < 0.2, 0.4, 0.9), 0.1)
-    said = paired.compare(TRUTH, Reading("old", first, 0.5), Reading("new", second, 0.5), PATIENTS, rounds=200)
-    assert said["better"] == "new"
-    assert "; yet its recall (-0." in said["verdict"]
+    report = paired.compare(TRUTH, Reading("old", first, 0.5), Reading("new", second, 0.5), PATIENTS, rounds=200)
+    assert report["better"] == "new"
+    assert "; yet its recall (-0." in report["verdict"]
 
 
 def test_mcnemars_test_by_hand() -> None:
     first = np.array([True] * 5 + [True] * 1 + [False] * 8)
     second = np.array([True] * 5 + [False] * 1 + [True] * 8)
-    said = paired.mcnemar(first, second)
-    assert (said["only_first_right"], said["only_second_right"]) == (1, 8)
+    report = paired.mcnemar(first, second)
+    assert (report["only_first_right"], report["only_second_right"]) == (1, 8)
     # Both tails of nine throws of a coin with at most one head.
-    assert said["p"] == pytest.approx(2 * (1 + 9) / 2**9)
+    assert report["p"] == pytest.approx(2 * (1 + 9) / 2**9)
 
 
 def test_accuracy_alone_decides_only_with_mcnemars_test() -> None:
@@ -97,8 +97,8 @@ def test_accuracy_alone_decides_only_with_mcnemars_test() -> None:
     wrong = np.flatnonzero((TRUTH == 1) & (POOR.probability < 0.5))
     _, one_of_each = np.unique(PATIENTS[wrong], return_index=True)
     better[wrong[one_of_each[:5]]] = 0.500001
-    said = paired.compare(TRUTH, POOR, Reading("touched", better, 0.5), PATIENTS, rounds=200)
-    assert said["mcnemar"]["p"] == pytest.approx(2 / 2**5)
-    assert said["differences"]["accuracy"]["interval"][0] > 0
-    assert "ROC AUC" in said["verdict"]
-    assert "accuracy" not in said["verdict"]
+    report = paired.compare(TRUTH, POOR, Reading("touched", better, 0.5), PATIENTS, rounds=200)
+    assert report["mcnemar"]["p"] == pytest.approx(2 / 2**5)
+    assert report["differences"]["accuracy"]["interval"][0] > 0
+    assert "ROC AUC" in report["verdict"]
+    assert "accuracy" not in report["verdict"]

@@ -17,7 +17,7 @@ from tests import synthetic
 
 @pytest.fixture
 def held_out_bundle(random_bundle: Bundle, tmp_path: Path) -> Path:
-    """A bundle that says that its training held everybody out."""
+    """A bundle whose metadata hold every patient out."""
     copy = tmp_path / "held-out-0.0.1"
     shutil.copytree(random_bundle.path, copy)
     meta = json.loads((copy / "bundle.json").read_text())

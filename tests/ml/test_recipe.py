@@ -125,9 +125,9 @@ def test_reviews_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 def test_cost_counts_time_and_processor_time() -> None:
     spent = Cost()
     sum(i * i for i in range(10_000_000))
-    told = spent.so_far()
-    assert told["processor_seconds"] <= told["seconds"] + 1
-    assert told["machine"]
+    figures = spent.so_far()
+    assert figures["processor_seconds"] <= figures["seconds"] + 1
+    assert figures["machine"]
 
 
 def test_energy_is_what_the_counters_rose_by_and_none_without_them(
@@ -141,15 +141,15 @@ def test_energy_is_what_the_counters_rose_by_and_none_without_them(
     measured = Cost()
     (tmp_path / "intel-rapl:1" / "energy_uj").write_text("2505000000")
     assert measured.so_far()["kilojoules"] == 2.5
-    (tmp_path / "intel-rapl:1" / "energy_uj").write_text("7")  # it has started anew
+    (tmp_path / "intel-rapl:1" / "energy_uj").write_text("7")  # it has wrapped around
     assert measured.so_far()["kilojoules"] is None
 
 
 def test_what_an_interrupted_run_cost_is_counted_in(tmp_path: Path) -> None:
     file = tmp_path / "cost.json"
     file.write_text('{"seconds": 100, "processor_seconds": 150, "kilojoules": null, "machine": "another"}')
-    told = Cost(file).keep()
-    assert 100 <= told["seconds"] < 110
-    assert 150 <= told["processor_seconds"] < 160
-    assert told["kilojoules"] is None
-    assert json.loads(file.read_text()) == told
+    figures = Cost(file).keep()
+    assert 100 <= figures["seconds"] < 110
+    assert 150 <= figures["processor_seconds"] < 160
+    assert figures["kilojoules"] is None
+    assert json.loads(file.read_text()) == figures

@@ -1,4 +1,4 @@
-"""The report's recipes: they say what the report says, each trains, and each is judged as the report judged."""
+"""The report's recipes: each has the report's settings, trains, and is evaluated as in the report."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -38,32 +38,32 @@ def test_each_recipe_is_of_a_network_that_is_known() -> None:
 
 @pytest.mark.parametrize(("name", "architecture"), [("report-vgg16", "vgg16"), ("report-resnet50", "resnet50")])
 def test_the_reports_large_networks_are_trained_as_the_report_says(name: str, architecture: str) -> None:
-    said = recipe.load(name)
-    assert said.architecture == architecture
-    assert (said.optimizer, said.momentum, said.schedule) == ("sgd", 0.9, "constant")
-    assert [(s.learning_rate, s.epochs, s.freeze, s.size) for s in said.stages] == [(1e-4, 16, 0, 224)]
-    assert (said.batch, said.held_out, said.judge) == (16, 0.15, "plain")
-    assert (said.balance, said.label_smoothing, said.dropout, said.average) == ("none", 0, 0, 0)
-    assert said.preprocessing.scaling == "unit"
-    assert said.augmentation == Strength(**{**UNCHANGED, "shear": 0.2, "zoom": 0.2, "flip": 0.5})
+    loaded = recipe.load(name)
+    assert loaded.architecture == architecture
+    assert (loaded.optimizer, loaded.momentum, loaded.schedule) == ("sgd", 0.9, "constant")
+    assert [(s.learning_rate, s.epochs, s.freeze, s.size) for s in loaded.stages] == [(1e-4, 16, 0, 224)]
+    assert (loaded.batch, loaded.held_out, loaded.judge) == (16, 0.15, "plain")
+    assert (loaded.balance, loaded.label_smoothing, loaded.dropout, loaded.average) == ("none", 0, 0, 0)
+    assert loaded.preprocessing.scaling == "unit"
+    assert loaded.augmentation == Strength(**{**UNCHANGED, "shear": 0.2, "zoom": 0.2, "flip": 0.5})
 
 
 def test_the_reports_cnn_is_trained_as_the_report_says() -> None:
-    said = recipe.load("report-cnn")
-    assert (said.architecture, said.optimizer, said.batch, said.epochs) == ("cnn", "adam", 32, 10)
-    assert (said.judge, said.keep, said.held_out) == ("plain", "best", 0.15)
-    assert said.patience > 0
-    assert said.preprocessing.size == said.stages[0].size == 64
-    assert said.augmentation == Strength(**UNCHANGED)
+    loaded = recipe.load("report-cnn")
+    assert (loaded.architecture, loaded.optimizer, loaded.batch, loaded.epochs) == ("cnn", "adam", 32, 10)
+    assert (loaded.judge, loaded.keep, loaded.held_out) == ("plain", "best", 0.15)
+    assert loaded.patience > 0
+    assert loaded.preprocessing.size == loaded.stages[0].size == 64
+    assert loaded.augmentation == Strength(**UNCHANGED)
 
 
 def small(name: str, **changes: Any) -> Recipe:
     """The recipe on tiny images, for one epoch of one step, half of the patients held out."""
-    said = recipe.load(name)
-    size = {"inceptionv3": 75}.get(said.architecture, 64)
-    stage = replace(said.stages[0], epochs=1, size=size)
-    made = replace(said, batch=12, held_out=0.5, seed=5, stages=(stage,),
-                   preprocessing=replace(said.preprocessing, size=size))  # fmt: skip
+    loaded = recipe.load(name)
+    size = {"inceptionv3": 75}.get(loaded.architecture, 64)
+    stage = replace(loaded.stages[0], epochs=1, size=size)
+    made = replace(loaded, batch=12, held_out=0.5, seed=5, stages=(stage,),
+                   preprocessing=replace(loaded.preprocessing, size=size))  # fmt: skip
     return replace(made, **changes)
 
 
@@ -74,9 +74,9 @@ def test_each_recipe_trains(
     name: str, xrays: Path, tmp_path: Path, built: Callable[..., keras.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(architectures, "build", built)
-    said = small(name)
-    before = built(said.architecture, said.preprocessing.size).get_weights()
-    run = Run(said, tmp_path, data.scan(xrays))
+    loaded = small(name)
+    before = built(loaded.architecture, loaded.preprocessing.size).get_weights()
+    run = Run(loaded, tmp_path, data.scan(xrays))
     run.fit()
     (row,) = run.epochs()
     assert row["val_loss"] == row["val_worst"] > 0
@@ -128,9 +128,9 @@ def test_figures_are_logged_when_the_loss_improves_and_training_stops_when_it_do
         return {"val_loss": loss, "val_worst": loss}
 
     monkeypatch.setattr(PlainJudge, "losses", planted)
-    said = small("report-cnn", patience=2)
-    stages = (replace(said.stages[0], epochs=2), replace(said.stages[0], epochs=8))
-    run = Run(replace(said, stages=stages), tmp_path, data.scan(xrays))
+    loaded = small("report-cnn", patience=2)
+    stages = (replace(loaded.stages[0], epochs=2), replace(loaded.stages[0], epochs=8))
+    run = Run(replace(loaded, stages=stages), tmp_path, data.scan(xrays))
     run.fit()
     rows = run.epochs()
     assert [row["val_loss"] for row in rows] == [0.5, 0.7, 0.4, 0.6, 0.5], "both stages are judged"

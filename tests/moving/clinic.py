@@ -1,4 +1,4 @@
-"""A small clinic's data, with something of every table; `python -m tests.moving.clinic make|tell`."""
+"""A small clinic's data, with rows in every table; `python -m tests.moving.clinic make|dump`."""
 
 import hashlib
 import json
@@ -74,7 +74,7 @@ def make() -> None:
             Review.objects.create(image=image, reviewer=users[0], verdict="UNSURE", comment="  spaces stay ")
 
 
-def tell() -> None:
+def dump() -> None:
     """Print every row and every file's checksum."""
     from django.core.files.storage import default_storage
 
@@ -82,16 +82,16 @@ def tell() -> None:
     from webapp.transfer.files import digest_of, named
 
     source = rows.database_source("default")
-    told: dict[str, object] = {
+    content: dict[str, object] = {
         rows.label(model): sorted(rows.to_text(row) for chunk in source(model) for row in chunk)
         for model in rows.all_models()
     }
-    told["files"] = sorted(
+    content["files"] = sorted(
         f"{digest_of(default_storage.open(one.name))[0]}  {one.name}" for chunk in named(source) for one in chunk
     )
-    print(json.dumps(told))
+    print(json.dumps(content))
 
 
 if __name__ == "__main__":
     django.setup()
-    {"make": make, "tell": tell}[sys.argv[1]]()
+    {"make": make, "dump": dump}[sys.argv[1]]()

@@ -39,21 +39,21 @@ class Place:
         )  # fmt: skip
 
     def manage(self, *command: str) -> str:
-        said = self.run("manage.py", *command)
-        assert said.returncode == 0, said.stderr
-        return said.stdout
+        output = self.run("manage.py", *command)
+        assert output.returncode == 0, output.stderr
+        return output.stdout
 
     def refuses(self, *command: str) -> str:
-        said = self.run("manage.py", *command)
-        assert said.returncode == 1, said.stdout
-        assert "Traceback" not in said.stderr
-        return said.stderr
+        output = self.run("manage.py", *command)
+        assert output.returncode == 1, output.stdout
+        assert "Traceback" not in output.stderr
+        return output.stderr
 
-    def tells(self) -> dict[str, list[str]]:
-        said = self.run("-m", "tests.moving.clinic", "tell")
-        assert said.returncode == 0, said.stderr
-        told: dict[str, list[str]] = json.loads(said.stdout)
-        return told
+    def dump(self) -> dict[str, list[str]]:
+        output = self.run("-m", "tests.moving.clinic", "dump")
+        assert output.returncode == 0, output.stderr
+        content: dict[str, list[str]] = json.loads(output.stdout)
+        return content
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,14 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = Place(tmp_path_factory.mktemp("clinic"))
     (place.data_dir / "media").mkdir()
     place.manage("migrate", "--verbosity=0")
-    said = place.run("-m", "tests.moving.clinic", "make")
-    assert said.returncode == 0, said.stderr
+    output = place.run("-m", "tests.moving.clinic", "make")
+    assert output.returncode == 0, output.stderr
     return place
 
 
 @pytest.fixture(scope="module")
 def was(clinic: Place) -> dict[str, list[str]]:
-    return clinic.tells()
+    return clinic.dump()
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 def test_a_clinic_moves_and_nothing_is_changed_on_the_way(clinic: Place, was: dict, empty: Place) -> None:
     before = (clinic.data_dir / "db.sqlite3").read_bytes()
-    said = empty.manage("migrate_data", str(clinic.data_dir))
-    assert f"studies.image: {COUNTED}" in said
-    assert empty.tells() == was
+    output = empty.manage("migrate_data", str(clinic.data_dir))
+    assert f"studies.image: {COUNTED}" in output
+    assert empty.dump() == was
     assert (clinic.data_dir / "db.sqlite3").read_bytes() == before
 
 
@@ -103,16 +103,16 @@ def test_it_may_be_run_again_and_goes_on_where_it_was(clinic: Place, was: dict, 
     gone = sorted((empty.data_dir / "media" / "inputs").rglob("*.png"))[:7]
     for file in gone:
         file.write_bytes(b"half")
-    said = empty.manage("migrate_data", str(clinic.data_dir))
-    assert "were there already" in said
-    assert empty.tells() == was
+    output = empty.manage("migrate_data", str(clinic.data_dir))
+    assert "were there already" in output
+    assert empty.dump() == was
 
 
 def test_a_target_with_rows_of_its_own_is_refused(clinic: Place, empty: Place) -> None:
     empty.manage("migrate", "--verbosity=0")
     empty.manage("ensure_admin")
-    said = empty.refuses("migrate_data", str(clinic.data_dir))
-    assert "auth.user" in said
+    output = empty.refuses("migrate_data", str(clinic.data_dir))
+    assert "auth.user" in output
     assert not (empty.data_dir / "media").exists()
 
 
@@ -129,19 +129,19 @@ def test_a_service_that_runs_or_is_the_target_itself_is_refused(clinic: Place, e
 def test_a_file_that_is_not_what_was_uploaded_is_named(clinic: Place, empty: Place, tmp_path: Path) -> None:
     copy = Place(tmp_path / "copy")
     shutil.copytree(clinic.data_dir, copy.data_dir)
-    named = json.loads(next(line for line in copy.tells()["studies.image"] if '"succeeded"' in line))["file"]
+    named = json.loads(next(line for line in copy.dump()["studies.image"] if '"succeeded"' in line))["file"]
     (copy.data_dir / "media" / named).write_bytes(b"something else")
     assert f"1 are not what was stored once: {named}" in empty.manage("migrate_data", str(copy.data_dir))
 
 
 def test_a_backup_is_restored_as_it_was(clinic: Place, was: dict, empty: Place, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"
-    said = clinic.manage("backup", str(file))
-    assert "MB after" in said
+    output = clinic.manage("backup", str(file))
+    assert "MB after" in output
     assert file.stat().st_mode & 0o777 == 0o600
     assert "already" in clinic.refuses("backup", str(file))
     assert "is whole" in empty.manage("restore", str(file))
-    assert empty.tells() == was
+    assert empty.dump() == was
     # What had no worker's sign of life then has none now.
     with sqlite3.connect(empty.data_dir / "db.sqlite3") as database:
         assert database.execute("SELECT count(*) FROM ops_worker").fetchone() == (0,)
@@ -180,7 +180,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(clinic: Place, e
 def test_a_damaged_file_is_named_and_keeps_nothing_back(clinic: Place, empty: Place, tmp_path: Path, kind: str) -> None:
     own = Place(shutil.copytree(clinic.data_dir, tmp_path / "own"))
     table, field = {"uploads": ("image", "file"), "inputs": ("reading", "input")}[kind]
-    rows = own.tells()[f"studies.{table}"]
+    rows = own.dump()[f"studies.{table}"]
     victim = own.data_dir / "media" / json.loads(next(row for row in rows if '"succeeded"' in row))[field]
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
@@ -215,7 +215,7 @@ def test_a_backup_is_restored_into_a_folder_that_is_not_there_yet(clinic: Place,
 @pytest.mark.matrix
 def test_between_sqlite_and_a_server(clinic: Place, was: dict, server: Place, empty: Place, tmp_path: Path) -> None:
     server.manage("migrate_data", str(clinic.data_dir))
-    assert server.tells() == was
+    assert server.dump() == was
     server.manage("migrate_data", str(clinic.data_dir))  # once more
     # Its own numbering goes on after the rows that came.
     assert server.run("manage.py", "ensure_admin").returncode == 0
@@ -224,5 +224,5 @@ def test_between_sqlite_and_a_server(clinic: Place, was: dict, server: Place, em
     file = tmp_path / "backup.tar"
     server.manage("backup", str(file))
     empty.manage("restore", str(file))
-    assert empty.tells() == server.tells()
-    assert len(empty.tells()["auth.user"]) == len(was["auth.user"]) + 1
+    assert empty.dump() == server.dump()
+    assert len(empty.dump()["auth.user"]) == len(was["auth.user"]) + 1

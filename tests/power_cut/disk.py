@@ -163,7 +163,7 @@ class Disk:
             for name, entry in of(folder).items():
                 if isinstance(entry, Folder):
                     walk(entry, at / name)
-                elif not name.endswith("-shm"):  # SQLite makes it anew
+                elif not name.endswith("-shm"):  # SQLite makes it again
                     found[at / name] = entry.after(keeps)
 
         walk(self.root, Path())

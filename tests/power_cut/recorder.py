@@ -24,12 +24,12 @@ FILES = re.compile(r"\d+<([^>]*)>")
 
 @dataclass(frozen=True)
 class Operation:
-    """A change of the disk, or a line that the program wrote to say what it has promised.
+    """A change of the disk, or a promise that the program wrote.
 
     Attributes:
-        kind: ``create``, ``write``, ``truncate``, ``sync``, ``rename``, ``unlink``, ``mkdir``, ``rmdir`` or ``said``.
-        path: within the folder; with ``said``, empty.
-        data: what was written, or said.
+        kind: ``create``, ``write``, ``truncate``, ``sync``, ``rename``, ``unlink``, ``mkdir``, ``rmdir``, ``promise``.
+        path: within the folder; with ``promise``, empty.
+        data: what was written, or promised.
         offset: where it was written, or the length after ``truncate``.
         target: the new path after ``rename``.
     """
@@ -49,7 +49,7 @@ def record(
     Args:
         command: what to run.
         folder: whose changes are wanted.
-        promises: a file outside the folder; each line that the program writes to it is an operation ``said``.
+        promises: a file outside the folder; each line that the program writes to it is an operation ``promise``.
         environment: of the command.
         log: where strace may write.
 
@@ -95,13 +95,13 @@ def _operations(log: Path, folder: Path, promises: Path) -> Iterator[Operation]:
         elif call.name in CHANGES_OF_NAMES:
             yield from _names_changed(call, folder)
         elif call.name in UNKNOWN or (call.name == "mmap" and "PROT_WRITE" in call.arguments):
-            # SQLite's shared memory is made anew after a crash.
+            # SQLite's shared memory is made again after a crash.
             if odd := [path for path in call.paths if _within(path, folder) and not path.name.endswith("-shm")]:
                 raise RuntimeError(f"{call.name} on {odd[0]} has no meaning in this model")
         elif file := FILE.match(call.arguments):
             number, path = file["number"], Path(os.fsdecode(_decoded(file["path"])))
             if path == promises and call.name == "write":
-                yield Operation("said", Path(), call.texts[0])
+                yield Operation("promise", Path(), call.texts[0])
             elif _within(path, folder):
                 yield from _file_changed(call, number, path, positions)
 

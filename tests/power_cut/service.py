@@ -51,7 +51,7 @@ def setup() -> None:
 
 
 def web(promises: Path) -> None:
-    """Accept uploads, have them read, tell results, and accept one more."""
+    """Accept uploads, have them read, publish results, and accept one more."""
     from django.core.files.uploadedfile import SimpleUploadedFile
     from django.test import Client
 
@@ -119,7 +119,7 @@ def work(role: str = "") -> None:
     messages: list[tuple[str, str]] = []
 
     def send(name: str, args: tuple[str, ...] = (), **_: Any) -> None:
-        if args:  # about an image or a ZIP; nobody is told of results here
+        if args:  # about an image or a ZIP; results are not announced here
             messages.append((name, args[0]))
 
     tasks.app.send_task = send

@@ -77,7 +77,7 @@ def test_the_simulator_loses_what_was_not_synced(
     operations = recorder.record(command, folder, promises, environment, tmp_path / "log")
     for operation in operations:
         disk.apply(operation)
-    assert operations[-1] == Operation("said", Path(), b"done")
+    assert operations[-1] == Operation("promise", Path(), b"done")
     assert {str(path): content for path, content in disk.nothing_more().items()} == nothing_more
     assert {str(path): content for path, content in disk.names_only().items()} == names_only
 
@@ -133,7 +133,7 @@ def test_what_was_promised_is_there(recording: Recording, tmp_path: Path) -> Non
 
 
 def promised(operations: list[Operation]) -> list[dict[str, Any]]:
-    return [json.loads(operation.data) for operation in operations if operation.kind == "said"]
+    return [json.loads(operation.data) for operation in operations if operation.kind == "promise"]
 
 
 def each_cut(recording: Recording) -> Iterator[tuple[int, str, dict[Path, bytes], list[dict[str, Any]]]]:
@@ -143,7 +143,7 @@ def each_cut(recording: Recording) -> Iterator[tuple[int, str, dict[Path, bytes]
     chance = random.Random(1)
     # Right after a promise and around each change of names is where most can go wrong.
     risky = {place + step for place, one in enumerate(operations, 1) for step in (0, 1)
-             if one.kind in ("said", "unlink")}.intersection(range(1, len(operations) + 1))  # fmt: skip
+             if one.kind in ("promise", "unlink")}.intersection(range(1, len(operations) + 1))  # fmt: skip
     others = [place for place in range(1, len(operations) + 1) if place not in risky]
     chosen = risky | set(chance.sample(others, min(len(others), max(0, CUTS - len(risky)))))
     for place, operation in enumerate(operations, 1):

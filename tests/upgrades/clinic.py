@@ -45,7 +45,7 @@ def models_at(name: str) -> list[type[models.Model]]:
 
 
 def load(file: str) -> None:
-    """Bring the rows of an SQLite file of release 0.1.0 into a database of that release."""
+    """Load the rows of an SQLite file of release 0.1.0 into a database of that release."""
     from webapp.config import databases
 
     settings = databases.from_url(f"sqlite:///{file}")
@@ -62,16 +62,16 @@ def load(file: str) -> None:
             model._base_manager.bulk_create(list(model._base_manager.using("old").order_by("pk")))
 
 
-def tell(name: str) -> None:
+def dump(name: str) -> None:
     """Print all rows as JSON, by table."""
-    told: dict[str, list[dict[str, Any]]] = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
     for model in models_at(name):
         rows = model._base_manager.order_by("pk")
-        told[model._meta.label_lower] = [
+        tables[model._meta.label_lower] = [
             {field.attname: _plain(field.value_from_object(row)) for field in model._meta.concrete_fields}
             for row in rows
         ]
-    print(json.dumps(told, default=str))
+    print(json.dumps(tables, default=str))
 
 
 def _plain(value: Any) -> Any:
@@ -108,4 +108,4 @@ def write(name: str) -> None:
 
 if __name__ == "__main__":
     django.setup()
-    {"load": load, "tell": tell, "write": write}[sys.argv[1]](*sys.argv[2:])
+    {"load": load, "dump": dump, "write": write}[sys.argv[1]](*sys.argv[2:])

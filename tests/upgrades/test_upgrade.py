@@ -52,8 +52,8 @@ class Place:
         self.run("manage.py", "migrate", "--verbosity=0", *target)
 
     def rows(self, migration: str) -> Rows:
-        told: Rows = json.loads(self.run("-m", "tests.upgrades.clinic", "tell", migration))
-        return told
+        tables: Rows = json.loads(self.run("-m", "tests.upgrades.clinic", "dump", migration))
+        return tables
 
 
 def _on_server(name: str, statement: str) -> str:
@@ -161,7 +161,7 @@ def test_results_of_before_get_their_group_and_are_rather_unclear_than_negative(
 
 
 def test_what_is_written_until_the_migration_has_its_locks_comes_along(place: Place) -> None:
-    # The migrations before change columns as well, so whoever writes begins where this one does.
+    # The migrations before change columns as well, so the writer begins at the same migration.
     place.migrate("studies", BEFORE)
     writer = place.start("-m", "tests.upgrades.clinic", "write", BEFORE)
     assert writer.stdout
@@ -169,11 +169,11 @@ def test_what_is_written_until_the_migration_has_its_locks_comes_along(place: Pl
     place.migrate()
     out, errors = writer.communicate(timeout=60)
     assert writer.returncode == 0, errors
-    told = json.loads(out)
-    assert told["committed"], "it wrote before the migration, and was stopped by it"
+    summary = json.loads(out)
+    assert summary["committed"], "it wrote before the migration, and was stopped by it"
     rows = place.rows(AFTER)
     images, readings = by_key(rows["studies.image"]), by_key(rows["studies.reading"], "image_id")
-    for key, status in told["committed"].items():
+    for key, status in summary["committed"].items():
         # The last one may have gone a step further than its writer heard.
         assert images[key]["status"] in (status, "ready", "succeeded"), status
     for key, image in images.items():

@@ -332,9 +332,9 @@ def test_flower_hears_of_every_message(worker: Worker) -> None:
     worker.jobs[0].lose()
     worker.turn()
     worker.finish()
-    of_one = [kind for kind, name in worker.events if name == "one"]
-    assert of_one == ["task-received", "task-started", "task-failed", "task-started", "task-succeeded"]
-    assert [kind for kind, name in worker.events if name == "two"] == of_one[:3]
+    events_of_first = [kind for kind, name in worker.events if name == "one"]
+    assert events_of_first == ["task-received", "task-started", "task-failed", "task-started", "task-succeeded"]
+    assert [kind for kind, name in worker.events if name == "two"] == events_of_first[:3]
 
 
 def test_a_broken_event_dispatcher_does_not_stop_the_work(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,12 +105,12 @@ def run_parent(tmp_path: Path, **environment: str) -> str:
 
 
 def test_a_parent_serves_what_its_children_counted_those_that_were_killed_too(tmp_path: Path) -> None:
-    said = run_parent(tmp_path, METRICS_PORT=str(free_ports(1)[0]))
-    assert "pneumoqueue_batch_size_sum 7.0" in said
-    assert 'pneumoqueue_worker_starts_total{role="infer"} 2.0' in said
-    assert "pneumoqueue_batches_lost_total 1.0" in said
-    assert "process_start_time_seconds" in said
-    [files] = [line.split()[1:] for line in said.splitlines() if line.startswith("FILES")]
+    output = run_parent(tmp_path, METRICS_PORT=str(free_ports(1)[0]))
+    assert "pneumoqueue_batch_size_sum 7.0" in output
+    assert 'pneumoqueue_worker_starts_total{role="infer"} 2.0' in output
+    assert "pneumoqueue_batches_lost_total 1.0" in output
+    assert "process_start_time_seconds" in output
+    [files] = [line.split()[1:] for line in output.splitlines() if line.startswith("FILES")]
     assert files == ["counter_infer-0.db", "counter_infer-parent.db", "histogram_infer-0.db",
                      "histogram_infer-parent.db"], "no files of single children"  # fmt: skip
     assert list(tmp_path.iterdir()) == [], "the folder goes with the parent"

@@ -1,4 +1,4 @@
-"""What Celery's signals make the workers say of themselves."""
+"""Workers report their state on Celery's signals."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def load() -> Any:
         done.append("loaded")
-        assert not Worker.objects.get().ready, "it says so before it can"
+        assert not Worker.objects.get().ready, "it reports ready too early"
         device = SimpleNamespace(device="CPU, 2 cores")
         return SimpleNamespace(bundle=SimpleNamespace(id="chest-1.2.0"), engine=device, max_batch=12)
 
@@ -126,7 +126,7 @@ def test_an_infer_worker_is_not_ready_while_its_child_is_gone(starts: Starts, mo
     tasks.infer.on_batch_lost([], uuid4())
     assert not Worker.objects.get().ready
     signals.heartbeat_sent.send(sender=None)
-    assert not Worker.objects.get().ready, "a sign of the parent's life says nothing of the child"
+    assert not Worker.objects.get().ready, "a heartbeat of the parent does not make the child ready"
     signals.worker_process_init.send(sender=None)
     assert Worker.objects.get().ready
 
@@ -209,12 +209,12 @@ def test_a_heartbeat_keeps_a_worker_alive_and_what_it_said(starts: Starts, model
     starts(role)
     signals.worker_process_init.send(sender=None)
     signals.worker_ready.send(sender=None)
-    said = Worker.objects.values("role", "ready", "model", "device").get()
+    reported = Worker.objects.values("role", "ready", "model", "device").get()
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
     assert not Worker.objects.seen_recently().exists()
     signals.heartbeat_sent.send(sender=None)
     assert Worker.objects.ready().exists()
-    assert Worker.objects.values("role", "ready", "model", "device").get() == said
+    assert Worker.objects.values("role", "ready", "model", "device").get() == reported
 
 
 def test_heartbeats_are_written_now_and_then_only(starts: Starts, monkeypatch: pytest.MonkeyPatch) -> None:

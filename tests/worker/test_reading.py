@@ -95,14 +95,14 @@ def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
     assert sorted(engine.batches[0]) == [51, 102, 204], "each batch goes through the model at once"
     assert len(engine.batches) == 1
     for image, pneumonia, label in zip(images, (0.2, 0.4, 0.8), ("NORMAL", "PNEUMONIA", "PNEUMONIA"), strict=True):
-        said = image.result
-        assert said is not None
-        assert said.probability == pytest.approx(pneumonia, abs=1e-6)
-        assert said.probabilities == pytest.approx({"NORMAL": 1 - pneumonia, "PNEUMONIA": pneumonia}, abs=1e-6)
-        assert (said.label, said.bundle, said.threshold, said.batch_size) == (label, "chest-1.2.0", 0.4, 3)
-        assert said.operating_point == "default", "the bundle names none"
-        assert said.seconds > 0
-        assert said.worker == presence.WORKER
+        result = image.result
+        assert result is not None
+        assert result.probability == pytest.approx(pneumonia, abs=1e-6)
+        assert result.probabilities == pytest.approx({"NORMAL": 1 - pneumonia, "PNEUMONIA": pneumonia}, abs=1e-6)
+        assert (result.label, result.bundle, result.threshold, result.batch_size) == (label, "chest-1.2.0", 0.4, 3)
+        assert result.operating_point == "default", "the bundle names none"
+        assert result.seconds > 0
+        assert result.worker == presence.WORKER
         assert image.finished_at is not None
     assert [image.result.group for image in images if image.result] == ["negative", "positive", "positive"]
 
@@ -123,13 +123,13 @@ def test_warnings_and_maps_go_with_their_image(
     images = [prepared(shade) for shade in (3, 204, 51)]
     assert reader.read_batch([image.pk for image in images]) == 3
     dark, bright, dim = (image.result for image in reread(*images))
-    assert [said.group for said in (dark, bright, dim)] == ["unusable", "positive", "unusable"]
+    assert [result.group for result in (dark, bright, dim)] == ["unusable", "positive", "unusable"]
     assert dark.warnings == [{"code": "not_chest_xray", "detail": "Too dark."}]
     assert bright.warnings == []
     # The engine's maps are as strong as the image is bright, and weak ones are drawn weak.
-    peaks = [set(bytes(said.heatmap)) for said in (dark, bright, dim)]
+    peaks = [set(bytes(result.heatmap)) for result in (dark, bright, dim)]
     assert peaks == [{round(255 * 3 / explain.STRONG)}, {255}, {255}]
-    assert all(len(bytes(said.heatmap)) == 7 * 7 for said in (dark, bright, dim))
+    assert all(len(bytes(result.heatmap)) == 7 * 7 for result in (dark, bright, dim))
 
 
 @pytest.mark.parametrize("size", [(300, 200), (1300, 1100), (1537, 2048), (3001, 2000)])
@@ -156,7 +156,7 @@ def test_warnings_of_the_preparation_stay(prepared: Prepared, engine: Engine, mo
         image.readings.update(warnings=[warning])
     assert reader.read_batch([image.pk for image in (cut, taken, both)]) == 3
     results = [image.result for image in reread(cut, taken, both)]
-    assert [(said.group, [warning["code"] for warning in said.warnings]) for said in results] == [
+    assert [(result.group, [warning["code"] for warning in result.warnings]) for result in results] == [
         ("positive", ["borders_removed"]),
         ("unusable", ["photograph_of_film"]),
         ("unusable", ["photograph_of_film"]),
@@ -314,12 +314,12 @@ def test_a_departments_results_have_its_operating_point(
     )
     assert reader.read_batch([mine.pk, theirs.pk, own.pk]) == 3
     results = [image.result for image in reread(mine, theirs, own)]
-    assert [(said.label, said.operating_point, said.threshold) for said in results if said] == [
+    assert [(result.label, result.operating_point, result.threshold) for result in results if result] == [
         (label, used, {"screening": 0.2, "balanced": 0.6}[used]),
         ("NORMAL", "balanced", 0.6),
         ("NORMAL", "balanced", 0.6),
     ]
-    assert {said.group for said in results if said} == {"unclear"}, "the group does not depend on it"
+    assert {result.group for result in results if result} == {"unclear"}, "the group does not depend on it"
 
 
 @pytest.mark.parametrize("hook", ["on_batch_lost", "on_batch_failed"])
@@ -335,7 +335,7 @@ def test_a_batch_that_did_not_end_is_given_back_and_keeps_its_attempt(prepared: 
 def test_a_lost_batch_is_given_back_when_the_database_answers_again(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its worker lives, so nobody else would ever do it."""
+    """Its worker is alive, so no other worker would ever take it."""
     image = prepared(100)
     token = uuid4()
     reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk])

@@ -26,7 +26,7 @@ ZIP = synthetic.zip_of({"a.jpg": synthetic.xray_jpeg(size=(160, 120))})
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Have the storage not answer; for names that start with a text only, where one is given."""
+    """Make the storage unreachable, optionally only for names with a prefix."""
     opened = LocalStorage._open
 
     def leave(prefix: str = "") -> None:

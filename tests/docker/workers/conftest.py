@@ -87,8 +87,8 @@ class Clinic:
 
     def __call__(self, *command: str) -> Any:
         """Run a command of :mod:`tests.docker.workers.clinic`."""
-        status, said = self.container.exec_run(["python", "-m", "tests.docker.workers.clinic", *command], demux=True)
-        out, errors = ((part or b"").decode() for part in said)
+        status, output = self.container.exec_run(["python", "-m", "tests.docker.workers.clinic", *command], demux=True)
+        out, errors = ((part or b"").decode() for part in output)
         assert status == 0, errors
         return json.loads(out.splitlines()[-1])
 

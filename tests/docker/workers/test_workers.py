@@ -42,7 +42,7 @@ def test_a_killed_worker_loses_nothing(celery_setup: CeleryTestSetup, clinic: Cl
 
 
 def test_a_restarted_broker_loses_nothing(celery_setup: CeleryTestSetup, clinic: Clinic) -> None:
-    """It comes back empty: neither broker is told here to keep what it has."""
+    """It comes back empty: no broker is configured here to persist messages."""
     clinic("upload", str(IMAGES))
     clinic.wait(lambda report: report["results"] > 0)
     celery_setup.broker.restart()
