@@ -46,9 +46,7 @@ def recipe(tmp_path: Path) -> Path:
 def compared(tmp_path: Path, xrays: Path, *arguments: object, status: int = 0) -> dict[str, Any]:
     """Run it; what it wrote as JSON."""
     out = tmp_path / "out.json"
-    exit_code = cli.main(
-        ["compare", "--data", str(xrays), "--seconds", "0.01", "--json", str(out), *map(str, arguments)]
-    )
+    code = cli.main(["compare", "--data", str(xrays), "--seconds", "0.01", "--json", str(out), *map(str, arguments)])
     assert code == status
     return json.loads(out.read_text()) if status == 0 else {}
 

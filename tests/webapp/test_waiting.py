@@ -1,4 +1,4 @@
-"""Long-polling: answers come early, cost few queries, and all are answered under ASGI.."""
+"""Long-polling: answers come early, cost few queries, and all are answered under ASGI."""
 
 import asyncio
 import base64
