@@ -1,4 +1,4 @@
-"""Batches with an engine that the test plays: whatever happens to one image happens to it alone."""
+"""Batches: results with their warnings and maps, and which readings a batch takes."""
 
 import io
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from django.db import OperationalError
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from ml.inference.engines import Readings
 from ml.networks import explain
 from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
 from tests.worker.conftest import write_bundle
+from tests.worker.reading.conftest import SUCCEEDED, Engine, Prepared, reread, states
 from webapp.departments.models import Department
 from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps
@@ -30,62 +30,6 @@ from worker.infer import reader
 from worker.infer.inputs import Inputs
 from worker.ingest import preparing
 from worker.process import presence
-
-Prepared = Callable[..., Image]
-
-#: Shades of grey that mean something to the engine below.
-GIVES_NAN, RAISES = 13, 66
-
-
-class Engine:
-    """Takes an image's shade of grey for its probability of pneumonia."""
-
-    device = "the test"
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.warmed_for = 0
-        self.meanwhile: Callable[[], Any] = lambda: None
-
-    def warm_up(self, max_batch: int) -> None:
-        self.warmed_for = max_batch
-
-    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self.read(batch).probabilities
-
-    def read(self, batch: NDArray[np.uint8]) -> Readings:
-        assert batch.shape[1:] == (224, 224)
-        assert batch.dtype == np.uint8
-        shades = [int(pixels[0, 0]) for pixels in batch]
-        self.batches.append(shades)
-        self.meanwhile()
-        if RAISES in shades:
-            raise RuntimeError("out of memory")
-        rows = [(1 - shade / 255, np.nan if shade == GIVES_NAN else shade / 255) for shade in shades]
-        maps = [np.full((7, 7), shade, np.float32) for shade in shades]
-        features = [[shade, 1.0] for shade in shades]
-        return Readings(np.array(rows, np.float32), np.array(features, np.float32), np.array(maps))
-
-
-@pytest.fixture(autouse=True)
-def engine(installed: Any, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """The engine of a process that has its model loaded."""
-    played = Engine()
-    monkeypatch.setattr(reader, "_reader", reader.Reader(bundle.current(), played, None, Inputs(224, "chest-1.2.0")))
-    return played
-
-
-def reread(*images: Image) -> list[Image]:
-    for image in images:
-        image.refresh_from_db()
-    return list(images)
-
-
-def states(*images: Image) -> list[tuple[str, str]]:
-    return [(image.status, image.error_code) for image in reread(*images)]
-
-
-SUCCEEDED = (Status.SUCCEEDED, "")
 
 
 def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
@@ -183,91 +127,6 @@ def test_the_task_reads_each_image_of_its_messages_once(prepared: Prepared, engi
     one, two = prepared(100), prepared(101)
     assert tasks.infer.run(messages(one, two, one), uuid4()) == "2 of a batch of 2"
     assert sorted(engine.batches[0]) == [100, 101]
-
-
-def delete(file: Path) -> None:
-    file.unlink()
-
-
-def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:60])
-
-
-def exchange(file: Path) -> None:
-    file.write_bytes(synthetic.xray_png(1, (100, 100)))
-
-
-@pytest.mark.parametrize("spoil", [delete, cut, exchange])
-def test_an_image_whose_input_is_gone_or_damaged_fails_alone(
-    prepared: Prepared, engine: Engine, spoil: Callable[[Path], None]
-) -> None:
-    images = [prepared(shade) for shade in (100, 101, 102)]
-    spoil(Path(images[1].reading.input.path))
-    assert reader.read_batch([image.pk for image in images]) == 2
-    assert states(*images) == [SUCCEEDED, (Status.FAILED, "input_missing"), SUCCEEDED]
-    assert images[1].error_detail.endswith(".")
-
-
-def test_a_batch_without_any_input_does_not_trouble_the_model(prepared: Prepared, engine: Engine) -> None:
-    image = prepared(100)
-    default_storage.delete(image.reading.input.name)
-    assert reader.read_batch([image.pk]) == 0
-    assert engine.batches == []
-    assert states(image) == [(Status.FAILED, "input_missing")]
-
-
-def test_an_image_without_a_number_fails_alone(prepared: Prepared) -> None:
-    images = [prepared(shade) for shade in (100, GIVES_NAN, 102)]
-    assert reader.read_batch([image.pk for image in images]) == 2
-    assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED]
-    assert Reading.objects.filter(state="succeeded").count() == 2
-
-
-def test_only_the_image_that_the_model_fails_on_fails(prepared: Prepared, engine: Engine) -> None:
-    images = [prepared(shade) for shade in (100, RAISES, 102, 103)]
-    assert reader.read_batch([image.pk for image in images]) == 3
-    assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED, SUCCEEDED]
-    assert sorted(len(batch) for batch in engine.batches) == [1, 1, 1, 1, 4]
-    assert images[2].result.probability == pytest.approx(102 / 255)
-
-
-def test_an_image_that_fails_by_itself_is_tried_once(prepared: Prepared, engine: Engine) -> None:
-    image = prepared(RAISES)
-    assert reader.read_batch([image.pk]) == 0
-    assert engine.batches == [[RAISES]]
-    assert states(image) == [(Status.FAILED, "model_error")]
-
-
-def test_an_image_that_is_cancelled_while_it_is_read_gets_no_result(prepared: Prepared, engine: Engine) -> None:
-    kept, cancelled = prepared(100), prepared(101)
-    engine.meanwhile = lambda: cancellation.cancel_image(cancelled)
-    assert reader.read_batch([kept.pk, cancelled.pk]) == 1
-    assert states(kept, cancelled) == [SUCCEEDED, (Status.CANCELLED, "")]
-    assert cancelled.result is None
-
-
-def test_a_late_result_does_not_touch_what_another_worker_reads_by_now(prepared: Prepared, engine: Engine) -> None:
-    image = prepared(100)
-    taken: list[Any] = []
-
-    def given_to_another() -> None:
-        reading.release_abandoned([], 10)
-        taken.append(uuid4())
-        assert reading.claim(taken[0], uuid4(), "chest-1.2.0", [image.pk])
-
-    engine.meanwhile = given_to_another
-    assert reader.read_batch([image.pk]) == 0
-    assert states(image) == [(Status.RUNNING, "")]
-    assert image.reading.claim == taken[0]
-
-
-def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
-    prepared: Prepared, engine: Engine, settings: Any
-) -> None:
-    image = prepared(100, attempts=settings.MAX_ATTEMPTS)
-    assert reader.read_batch([image.pk]) == 0
-    assert engine.batches == []
-    assert states(image) == [(Status.FAILED, "worker_crashed")]
 
 
 def messages(*images: Image, queue: str = "infer.interactive", **kwargs: Any) -> list[SimpleNamespace]:

@@ -1,0 +1,85 @@
+"""The reconciler sends the messages of ZIPs again; studies are cancelled or deleted meanwhile."""
+
+from uuid import uuid4, uuid5
+
+import pytest
+
+from tests.webapp.unpacking.conftest import FILES, ago, reconcile, uploads
+from webapp.studies.choices import Status
+from webapp.studies.files import zips
+from webapp.studies.models import Archive, Image, Study
+from webapp.studies.services import archives, cancellation
+
+
+@pytest.mark.parametrize(("dispatches", "patience"), [(1, 10), (2, 20), (3, 40), (7, 640), (30, 640)])
+@pytest.mark.parametrize("state", [Archive.State.QUEUED, Archive.State.UNPACKING])
+def test_a_zip_whose_message_is_gone_is_sent_again_with_doubling_patience(db, sent, dispatches, patience, state):
+    study = Study.objects.create(guest=uuid4())
+
+    def waiting(seconds, **fields):
+        fields = {"study": study, "filename": "a.zip", "total": 1, "state": state, "dispatches": dispatches, **fields}
+        return Archive.objects.create(dispatched_at=ago(seconds), **fields)
+
+    late = waiting(patience + 3)
+    waiting(patience - 3)
+    waiting(9999, claim=uuid4(), claimed_at=ago(50), state=Archive.State.UNPACKING)
+    waiting(9999, state=Archive.State.UNPACKED)
+    waiting(9999, state=Archive.State.FAILED)
+    assert reconcile()["archives"] == 1
+    assert sent.archives == [late.pk]
+    late.refresh_from_db()
+    assert late.dispatches == dispatches + 1
+    assert reconcile()["archives"] == 0
+
+
+def test_a_queue_that_holds_a_message_for_each_zip_has_lost_none(db, sent):
+    study = Study.objects.create(guest=uuid4())
+    late = [
+        Archive.objects.create(study=study, filename="a.zip", total=1, dispatched_at=ago(900 - n)) for n in range(3)
+    ]
+    sent.waiting["unpack"] = 3
+    assert reconcile()["archives"] == 0
+    sent.waiting["unpack"] = 1
+    assert reconcile()["archives"] == 2
+    assert sent.archives == [late[0].pk, late[1].pk]
+
+
+# --- cancelled and deleted --------------------------------------------------------------------------------------------
+
+
+def test_cancelling_in_the_middle_leaves_nothing_to_be_read(archive, client, sent, settings, monkeypatch, unpack_all):
+    read = zips.Archive.read
+
+    def cancelling(self, entry):
+        if entry.index == 4:
+            cancellation.cancel_study(archive.study)
+        return read(self, entry)
+
+    monkeypatch.setattr(zips.Archive, "read", cancelling)
+    unpack_all(archive.pk)
+    assert set(Image.objects.values_list("status", flat=True)) == {Status.CANCELLED}
+    assert len(sent.images) <= 3
+    study = client.get(f"/api/v1/studies/{archive.study_id}/").json()
+    assert (study["status"], study["counts"]["cancelled"], study["total"]) == ("cancelled", FILES, FILES)
+    # The chunk in which it was cancelled was the second; nothing after it is stored.
+    assert len(uploads(settings)) == 6
+
+
+def test_a_study_that_is_deleted_in_the_middle_leaves_no_files(archive, settings, monkeypatch, commit):
+    read = zips.Archive.read
+
+    def deleting(self, entry):
+        Study.objects.filter(pk=archive.study_id).delete()
+        return read(self, entry)
+
+    monkeypatch.setattr(zips.Archive, "read", deleting)
+    with commit():
+        assert archives.unpack(archive.pk) == 0
+    assert uploads(settings) == []
+
+
+def test_an_image_has_the_same_id_and_file_whichever_run_makes_it(archive, unpack_all):
+    unpack_all(archive.pk)
+    for image in Image.objects.all():
+        assert image.pk == uuid5(archive.pk, str(image.archive_index))
+        assert image.file.name == f"uploads/{image.pk.hex[:2]}/{image.pk}.jpg"

@@ -1,0 +1,31 @@
+"""Long-polling: fixtures and helpers. The tests run the application under ASGI."""
+
+import time
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+from webapp.accounts import identity as identities
+
+TOO_LONG = 5.0
+in_thread = sync_to_async(thread_sensitive=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_is_left():
+    """Threads of the loop that ends have connections of their own."""
+    yield
+    connection.close()
+
+
+@pytest.fixture
+def owned(guest):
+    """Fields of something of the guest's, and the header that shows it."""
+    return {"guest": guest.guest}, {"X-Job-Token": identities.make_token(guest.guest)}
+
+
+async def timed(awaitable):
+    started = time.monotonic()
+    answer = await awaitable
+    return answer, time.monotonic() - started

@@ -1,0 +1,155 @@
+"""Many clients that wait cost few queries, no threads and no connections."""
+
+import asyncio
+import threading
+
+import pytest
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
+from tests.asgi import browse
+from tests.webapp.conftest import JPEG
+from tests.webapp.waiting.conftest import TOO_LONG, in_thread
+from webapp.studies import waiting
+from webapp.studies.models import Image
+from webapp.studies.services import cancellation
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# --- many -----------------------------------------------------------------------------------------------------------
+
+
+def test_many_who_wait_cost_few_queries(make_image, statements):
+    images = [make_image() for _ in range(20)]
+
+    async def scenario():
+        waiters = [asyncio.create_task(waiting.until_final(Image, images[n % 20].pk)) for n in range(300)]
+        await asyncio.sleep(1)
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
+
+    statements.clear()
+    asyncio.run(scenario())
+    assert 2 <= len(statements) <= 15
+
+
+def test_all_who_wait_for_one_image_wake_and_the_others_sleep_on(make_image):
+    changed, other = make_image(), make_image()
+
+    async def scenario():
+        awake = [asyncio.create_task(waiting.until_final(Image, changed.pk)) for _ in range(50)]
+        asleep = asyncio.create_task(waiting.until_final(Image, other.pk))
+        await asyncio.sleep(0.2)
+        await in_thread(cancellation.cancel_image)(changed)
+        await asyncio.wait_for(asyncio.gather(*awake), TOO_LONG)
+        assert not asleep.done()
+        asleep.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_the_database_is_left_alone_when_nobody_waits_any_more(make_image, statements):
+    image = make_image()
+
+    async def scenario():
+        gone = [asyncio.create_task(waiting.until_final(Image, image.pk)) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        for waiter in gone:
+            waiter.cancel()
+        await asyncio.sleep(0.3)
+        statements.clear()
+        await asyncio.sleep(0.5)
+        after = len(statements)
+        # Later requests are served again.
+        late = asyncio.create_task(waiting.until_final(Image, image.pk))
+        await asyncio.sleep(0.1)
+        await in_thread(cancellation.cancel_image)(image)
+        await asyncio.wait_for(late, TOO_LONG)
+        return after
+
+    assert asyncio.run(scenario()) == 0
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_database_that_fails_for_a_moment_forgets_nobody(make_image, monkeypatch, error):
+    image = make_image()
+    image_states, failures = waiting.image_states, []
+
+    def failing(ids):
+        if len(failures) < 3:
+            failures.append(ids)
+            raise error("the database is restarting")
+        return image_states(ids)
+
+    monkeypatch.setattr(waiting, "image_states", failing)
+
+    async def scenario():
+        waiter = asyncio.create_task(waiting.until_final(Image, image.pk))
+        await asyncio.sleep(0.2)
+        await in_thread(cancellation.cancel_image)(image)
+        await asyncio.wait_for(waiter, TOO_LONG)
+
+    asyncio.run(scenario())
+    assert len(failures) == 3
+
+
+def test_many_who_wait_hold_no_thread_and_no_connection(make_image, owned):
+    """More wait than there are threads, and others are answered all the same."""
+    fields, headers = owned
+    image = make_image(**fields)
+
+    def names():
+        return {thread.name for thread in threading.enumerate() if thread.name.startswith(("WSGI", "waiting"))}
+
+    async def scenario(by):
+        waiters = [asyncio.create_task(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20})) for _ in range(60)]
+        await asyncio.sleep(1)
+        answers = [(await by.get("/api/v1/images/")).status_code for _ in range(5)]
+        held = sum(not waiter.done() for waiter in waiters)
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
+        return answers, held
+
+    assert browse(scenario, **headers) == ([200] * 5, 60)
+    assert len(names()) <= settings.WEB_THREADS + 1
+
+
+def test_an_upload_is_accepted_while_many_wait(make_image, owned):
+    fields, headers = owned
+    images = [make_image(**fields) for _ in range(5)]
+
+    async def scenario(by):
+        waiters = [
+            asyncio.create_task(by.get(f"/api/v1/images/{images[n % 5].pk}/", params={"wait": 4})) for n in range(60)
+        ]
+        await asyncio.sleep(1.5)
+        answer = await by.post("/api/v1/images/", files={"file": ("a.jpg", JPEG)})
+        still = sum(not waiter.done() for waiter in waiters)
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
+        return answer, still
+
+    answer, still = browse(scenario, **headers)
+    assert answer.status_code == 202
+    assert still == 60
+
+
+# --- the rest under ASGI --------------------------------------------------------------------------------------------
+
+
+# What is streamed under asyncio must not be collected first, of which Django warns.
+@pytest.mark.filterwarnings("error:StreamingHttpResponse must consume")
+def test_upload_table_and_picture_work_under_asgi(tmp_path):
+    async def scenario(by):
+        accepted = await by.post("/api/v1/studies/", files=[("files", ("a.jpg", JPEG)), ("files", ("b.txt", b"text"))])
+        study = accepted.json()
+        table = await by.get(study["results_url"])
+        return accepted, table, await by.get("/healthz")
+
+    accepted, table, health = browse(scenario)
+    assert accepted.status_code == 202
+    assert len(table.text.splitlines()) == 3
+    assert health.json() == {"status": "ok"}

@@ -1,0 +1,101 @@
+"""Batches: whatever happens to one image happens to it alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.files.storage import default_storage
+
+from tests import synthetic
+from tests.worker.reading.conftest import GIVES_NAN, RAISES, SUCCEEDED, Engine, Prepared, states
+from webapp.studies.choices import Status
+from webapp.studies.models import Reading
+from webapp.studies.services import cancellation, reading
+from worker.infer import reader
+
+
+def delete(file: Path) -> None:
+    file.unlink()
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:60])
+
+
+def exchange(file: Path) -> None:
+    file.write_bytes(synthetic.xray_png(1, (100, 100)))
+
+
+@pytest.mark.parametrize("spoil", [delete, cut, exchange])
+def test_an_image_whose_input_is_gone_or_damaged_fails_alone(
+    prepared: Prepared, engine: Engine, spoil: Callable[[Path], None]
+) -> None:
+    images = [prepared(shade) for shade in (100, 101, 102)]
+    spoil(Path(images[1].reading.input.path))
+    assert reader.read_batch([image.pk for image in images]) == 2
+    assert states(*images) == [SUCCEEDED, (Status.FAILED, "input_missing"), SUCCEEDED]
+    assert images[1].error_detail.endswith(".")
+
+
+def test_a_batch_without_any_input_does_not_trouble_the_model(prepared: Prepared, engine: Engine) -> None:
+    image = prepared(100)
+    default_storage.delete(image.reading.input.name)
+    assert reader.read_batch([image.pk]) == 0
+    assert engine.batches == []
+    assert states(image) == [(Status.FAILED, "input_missing")]
+
+
+def test_an_image_without_a_number_fails_alone(prepared: Prepared) -> None:
+    images = [prepared(shade) for shade in (100, GIVES_NAN, 102)]
+    assert reader.read_batch([image.pk for image in images]) == 2
+    assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED]
+    assert Reading.objects.filter(state="succeeded").count() == 2
+
+
+def test_only_the_image_that_the_model_fails_on_fails(prepared: Prepared, engine: Engine) -> None:
+    images = [prepared(shade) for shade in (100, RAISES, 102, 103)]
+    assert reader.read_batch([image.pk for image in images]) == 3
+    assert states(*images) == [SUCCEEDED, (Status.FAILED, "model_error"), SUCCEEDED, SUCCEEDED]
+    assert sorted(len(batch) for batch in engine.batches) == [1, 1, 1, 1, 4]
+    assert images[2].result.probability == pytest.approx(102 / 255)
+
+
+def test_an_image_that_fails_by_itself_is_tried_once(prepared: Prepared, engine: Engine) -> None:
+    image = prepared(RAISES)
+    assert reader.read_batch([image.pk]) == 0
+    assert engine.batches == [[RAISES]]
+    assert states(image) == [(Status.FAILED, "model_error")]
+
+
+def test_an_image_that_is_cancelled_while_it_is_read_gets_no_result(prepared: Prepared, engine: Engine) -> None:
+    kept, cancelled = prepared(100), prepared(101)
+    engine.meanwhile = lambda: cancellation.cancel_image(cancelled)
+    assert reader.read_batch([kept.pk, cancelled.pk]) == 1
+    assert states(kept, cancelled) == [SUCCEEDED, (Status.CANCELLED, "")]
+    assert cancelled.result is None
+
+
+def test_a_late_result_does_not_touch_what_another_worker_reads_by_now(prepared: Prepared, engine: Engine) -> None:
+    image = prepared(100)
+    taken: list[Any] = []
+
+    def given_to_another() -> None:
+        reading.release_abandoned([], 10)
+        taken.append(uuid4())
+        assert reading.claim(taken[0], uuid4(), "chest-1.2.0", [image.pk])
+
+    engine.meanwhile = given_to_another
+    assert reader.read_batch([image.pk]) == 0
+    assert states(image) == [(Status.RUNNING, "")]
+    assert image.reading.claim == taken[0]
+
+
+def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
+    prepared: Prepared, engine: Engine, settings: Any
+) -> None:
+    image = prepared(100, attempts=settings.MAX_ATTEMPTS)
+    assert reader.read_batch([image.pk]) == 0
+    assert engine.batches == []
+    assert states(image) == [(Status.FAILED, "worker_crashed")]
