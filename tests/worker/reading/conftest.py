@@ -1,6 +1,7 @@
 """An engine that the test plays."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,9 @@ def states(*images: Image) -> list[tuple[str, str]]:
 
 
 SUCCEEDED = (Status.SUCCEEDED, "")
+
+
+def messages(*images: Image, queue: str = "infer.interactive", **kwargs: Any) -> list[SimpleNamespace]:
+    return [
+        SimpleNamespace(args=(str(image.pk),), kwargs=kwargs, delivery_info={"routing_key": queue}) for image in images
+    ]

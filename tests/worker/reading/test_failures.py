@@ -6,14 +6,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import signals
 from django.core.files.storage import default_storage
+from django.db import OperationalError
 
 from tests import synthetic
-from tests.worker.reading.conftest import GIVES_NAN, RAISES, SUCCEEDED, Engine, Prepared, states
+from tests.worker.reading.conftest import GIVES_NAN, RAISES, SUCCEEDED, Engine, Prepared, messages, states
 from webapp.studies.choices import Status
 from webapp.studies.models import Reading
 from webapp.studies.services import cancellation, reading
+from worker import tasks
 from worker.infer import reader
+from worker.process import presence
 
 
 def delete(file: Path) -> None:
@@ -99,3 +103,33 @@ def test_an_image_that_has_stopped_its_worker_too_often_is_not_read(
     assert reader.read_batch([image.pk]) == 0
     assert engine.batches == []
     assert states(image) == [(Status.FAILED, "worker_crashed")]
+
+
+@pytest.mark.parametrize("hook", ["on_batch_lost", "on_batch_failed"])
+def test_a_batch_that_did_not_end_is_given_back_and_keeps_its_attempt(prepared: Prepared, hook: str) -> None:
+    images = [prepared(shade) for shade in (100, 101)]
+    token = uuid4()
+    reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk for image in images])
+    getattr(tasks.infer, hook)(messages(*images), token)
+    assert states(*images) == [(Status.READY, "")] * 2
+    assert [image.reading.attempts for image in images] == [1, 1]
+
+
+def test_a_lost_batch_is_given_back_when_the_database_answers_again(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker is alive, so no other worker would ever take it."""
+    image = prepared(100)
+    token = uuid4()
+    reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk])
+
+    def away(*_: Any) -> int:
+        raise OperationalError("the database is unreachable")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(reading, "release", away)
+        tasks.infer.on_batch_lost(messages(image), token)
+        signals.heartbeat_sent.send(sender=None)
+        assert states(image) == [(Status.RUNNING, "")]
+    signals.heartbeat_sent.send(sender=None)
+    assert states(image) == [(Status.READY, "")]

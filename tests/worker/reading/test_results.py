@@ -3,15 +3,12 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
-from celery import signals
 from django.core.files.storage import default_storage
-from django.db import OperationalError
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
@@ -19,12 +16,12 @@ from ml.networks import explain
 from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
 from tests.worker.conftest import write_bundle
-from tests.worker.reading.conftest import SUCCEEDED, Engine, Prepared, reread, states
+from tests.worker.reading.conftest import SUCCEEDED, Engine, Prepared, messages, reread, states
 from webapp.departments.models import Department
 from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps
 from webapp.studies.models import Image, Reading
-from webapp.studies.services import cancellation, reading
+from webapp.studies.services import cancellation
 from worker import bundle, tasks
 from worker.infer import reader
 from worker.infer.inputs import Inputs
@@ -129,12 +126,6 @@ def test_the_task_reads_each_image_of_its_messages_once(prepared: Prepared, engi
     assert sorted(engine.batches[0]) == [100, 101]
 
 
-def messages(*images: Image, queue: str = "infer.interactive", **kwargs: Any) -> list[SimpleNamespace]:
-    return [
-        SimpleNamespace(args=(str(image.pk),), kwargs=kwargs, delivery_info={"routing_key": queue}) for image in images
-    ]
-
-
 def test_messages_of_bulk_images_are_places_for_those_whose_turn_it_is(prepared: Prepared, engine: Engine) -> None:
     first, second, third, waits = (prepared(shade, priority="bulk") for shade in (100, 101, 102, 103))
     Image.objects.filter(pk=waits.pk).update(priority="interactive")
@@ -179,36 +170,6 @@ def test_a_departments_results_have_its_operating_point(
         ("NORMAL", "balanced", 0.6),
     ]
     assert {result.group for result in results if result} == {"unclear"}, "the group does not depend on it"
-
-
-@pytest.mark.parametrize("hook", ["on_batch_lost", "on_batch_failed"])
-def test_a_batch_that_did_not_end_is_given_back_and_keeps_its_attempt(prepared: Prepared, hook: str) -> None:
-    images = [prepared(shade) for shade in (100, 101)]
-    token = uuid4()
-    reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk for image in images])
-    getattr(tasks.infer, hook)(messages(*images), token)
-    assert states(*images) == [(Status.READY, "")] * 2
-    assert [image.reading.attempts for image in images] == [1, 1]
-
-
-def test_a_lost_batch_is_given_back_when_the_database_answers_again(
-    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its worker is alive, so no other worker would ever take it."""
-    image = prepared(100)
-    token = uuid4()
-    reading.claim(token, presence.WORKER, "chest-1.2.0", [image.pk])
-
-    def away(*_: Any) -> int:
-        raise OperationalError("the database is unreachable")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(reading, "release", away)
-        tasks.infer.on_batch_lost(messages(image), token)
-        signals.heartbeat_sent.send(sender=None)
-        assert states(image) == [(Status.RUNNING, "")]
-    signals.heartbeat_sent.send(sender=None)
-    assert states(image) == [(Status.READY, "")]
 
 
 def test_only_what_was_written_is_counted_and_logged(
