@@ -17,7 +17,6 @@ from compose import health
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-DOCKERFILE = (ROOT / "compose" / "Dockerfile").read_text()
 #: Started by others' images, which look after their users themselves.
 OTHERS = {"db", "prometheus", "grafana"}
 
