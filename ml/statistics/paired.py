@@ -109,7 +109,7 @@ def _verdict(first: str, second: str, differences: dict[str, Any], p: float) -> 
             f"{first} the higher {_listed(ahead[-1], differences)}."
         )
     if not ahead[1] and not ahead[-1]:
-        return None, f"The data do not tell which of {first} and {second} is better."
+        return None, f"The data do not show which of {first} and {second} is better."
     side = 1 if ahead[1] else -1
     winner, loser = (second, first) if side == 1 else (first, second)
     lower = [name for name, value in sign.items() if value == -side and name not in ahead[side]]

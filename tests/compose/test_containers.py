@@ -47,7 +47,7 @@ def test_every_service_has_limits_a_log_that_ends_and_no_rights_beyond_its_own(s
 
 def test_what_serves_has_a_health_check_and_what_it_needs_comes_first(services: dict[str, Any]) -> None:
     for name in ("proxy", "db", "redis", "s3", "prometheus", "grafana"):
-        assert services[name]["healthcheck"]["test"], name  # the project's own images bring theirs
+        assert services[name]["healthcheck"]["test"], name  # the project's own images have theirs
     for name in ("web", "worker-infer", "worker-infer-gpu", "worker-ingest", "worker-bulk", "worker-deliver", "beat"):
         waits = {needed: how["condition"] for needed, how in services[name]["depends_on"].items()}
         assert waits["migrate"] == "service_completed_successfully", name

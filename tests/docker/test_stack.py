@@ -205,7 +205,7 @@ class Load:
             time.sleep(1)
 
     def each_once(self) -> list[dict[str, Any]]:
-        """All results, once all are accepted and have come to an end; each succeeded, and was written once."""
+        """All results, once all are accepted and finished; each succeeded, and was written once."""
         self._thread.join(LOAD_SECONDS)
         assert len(set(self.urls)) == len(self.urls) == IMAGES
         self.until_read(IMAGES)

@@ -68,7 +68,7 @@ def test_a_bundle_and_its_copy_are_the_same(
 
     text = out["md"].read_text()
     assert text in capsys.readouterr().out
-    assert "**The data do not tell which of" in text
+    assert "**The data do not show which of" in text
     with out["csv"].open() as file:
         rows = list(csv.DictReader(file))
     for row, model in zip(rows, report["models"], strict=True):

@@ -25,7 +25,7 @@ def test_the_same_model_twice_differs_in_nothing() -> None:
     assert all(d == {"value": 0, "interval": (0, 0)} for d in report["differences"].values())
     assert report["mcnemar"] == {"only_first_right": 0, "only_second_right": 0, "p": 1.0}
     assert report["better"] is None
-    assert report["verdict"] == "The data do not tell which of poor and copy is better."
+    assert report["verdict"] == "The data do not show which of poor and copy is better."
 
 
 def test_a_better_model_is_found_whichever_comes_first() -> None:

@@ -47,26 +47,26 @@ def messages(scheduler: beat.Scheduler, queue: str) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_reconciler_runs_in_beat_and_sends_no_message(scheduler, alive, make_image, sent) -> None:
+def test_the_reconciler_runs_in_beat_and_sends_no_message(scheduler, health_file, make_image, sent) -> None:
     image = make_image(dispatched_at=timezone.now() - timedelta(hours=1))
     scheduler.apply_entry(entry(scheduler, "reconcile"))
     assert sent.ids(dispatch.INGEST) == [image.pk]
     assert Reconciliation.objects.get(what="resent").found == 1
     assert messages(scheduler, "control") == 0
-    assert alive.exists()
+    assert health_file.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_reconciler_that_fails_is_tried_again(scheduler, alive, monkeypatch, sent) -> None:
+def test_a_reconciler_that_fails_is_tried_again(scheduler, health_file, monkeypatch, sent) -> None:
     def broken() -> None:
         raise ConnectionError("the broker is unreachable")
 
     with monkeypatch.context() as patch:
         patch.setattr(reconciliation, "reconcile", broken)
         scheduler.apply_entry(entry(scheduler, "reconcile"))
-    assert not alive.exists(), "it is not well"
+    assert not health_file.exists(), "it is not healthy"
     scheduler.apply_entry(entry(scheduler, "reconcile"))
-    assert alive.exists()
+    assert health_file.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -33,7 +33,7 @@ def test_an_image_moves_to_another_patient_of_its_owner(user_client, user, make_
     assert image.patient == known
     assert patch(user_client, image, patient=" P-2 ").json()["patient"] == "P-2"
     image.refresh_from_db()
-    assert image.patient.owner == user, "the department's patient of that name is another one"
+    assert image.patient.owner == user, "the department's patient of that name is a different row"
     assert patch(user_client, image, patient="").json()["patient"] is None
 
 

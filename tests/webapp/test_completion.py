@@ -1,4 +1,4 @@
-"""A study that is finished is announced once for each time that it finishes, whoever ends its last images."""
+"""A study is announced once each time it finishes, whichever process ends its last images."""
 
 import pytest
 from django.core.files.base import ContentFile

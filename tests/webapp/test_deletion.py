@@ -1,4 +1,4 @@
-"""Deleting images, studies, patients and guests: rows, files, and whoever is at work on them."""
+"""Deleting images, studies, patients and guests: rows, files, and workers that still use them."""
 
 from collections.abc import Callable
 from pathlib import Path

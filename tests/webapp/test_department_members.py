@@ -283,7 +283,7 @@ def test_a_department_takes_so_many_images_and_bytes_a_day(people, department, p
     assert "At most 4 images can be sent to Alpha in a day." in document["detail"]
     assert other.upload_study({"a.zip": zipped}).status_code == 202, "what was refused does not count"
     problem(other.upload(department="alpha"), 429, "daily_limit_reached")
-    assert by.upload(department="").status_code == 202, "one's own are no concern of the department's"
+    assert by.upload(department="").status_code == 202, "own uploads do not count for the department"
     Department.objects.update(daily_images=None, daily_bytes=len(JPEG))
     assert by.upload().status_code == 202
     problem(by.upload(), 429, "daily_limit_reached")

@@ -70,7 +70,7 @@ class Merged:
     def _parts(self, number: int) -> list[tuple[str, list[Any]]]:
         """The statements that find the first rows of each part, with their parameters.
 
-        Making one for each part would take Django longer than all of them take the database, so one is made for each
+        Building one for each part would take Django longer than the database takes for all, so one is built for each
         owner.
         """
         parts: list[tuple[str, list[Any]]] = []

@@ -1,7 +1,7 @@
 """Files in a folder, which may be a shared volume; :mod:`webapp.storage.s3` keeps them in an S3-compatible store.
 
-Both tell apart what the workers must: a file that is gone (``FileNotFoundError``), which fails its image, and a storage
-that is unreachable (any other ``OSError``), for which the image waits.
+Both distinguish two errors for the workers: a missing file (``FileNotFoundError``), which fails its image, and an
+unreachable storage (any other ``OSError``), for which the image waits.
 """
 
 import logging
