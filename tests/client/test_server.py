@@ -73,7 +73,7 @@ def test_an_answer_that_stands(status, error):
     assert not PAUSES
 
 
-def test_a_proxys_page_is_told_by_its_status():
+def test_a_proxys_error_page_is_recognised_by_its_status():
     with pytest.raises(Refused, match=r"Request Entity Too Large\. \(http_413\)"):
         server(httpx.Response(413, text="<html>")).get("/")
 
@@ -96,7 +96,7 @@ def test_a_list_is_followed_on_this_server_whatever_it_calls_itself():
     assert asked == [f"{URL}/api/v1/studies/?page_size=1", f"{URL}/api/v1/studies/?cursor=abc"]
 
 
-def test_a_download_that_breaks_begins_anew():
+def test_a_broken_download_starts_again():
     class Breaks(httpx.SyncByteStream):
         def __iter__(self):
             yield b"half"

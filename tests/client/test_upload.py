@@ -79,7 +79,7 @@ def test_new_makes_another_study(pretended, folder):
     assert there(pretended) == sorted(ALL * 2)
 
 
-def test_a_study_that_was_deleted_is_sent_anew(pretended, folder):
+def test_a_deleted_study_is_sent_again(pretended, folder):
     send(folder)
     pretended.studies.pop(FIRST)
     pretended.keys.clear()

@@ -66,6 +66,6 @@ def test_one_port_cannot_serve_both() -> None:
 
 
 @pytest.mark.parametrize("folder", ["/data/#1", "/data/a;b", '/data/"new"'])
-def test_folders_that_supervisord_cannot_be_told(folder: str) -> None:
+def test_folder_names_that_supervisord_cannot_handle(folder: str) -> None:
     with pytest.raises(ConfigError, match=r"^DATA_DIR is /data/.*choose one without"):
         configuration.read({"DATA_DIR": folder})

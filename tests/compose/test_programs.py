@@ -81,7 +81,7 @@ def test_redis_starts_first_and_stops_last(options: ServerOptions) -> None:
     assert order[1].priority > order[0].priority
 
 
-def test_root_is_told_so(config: Config, children: dict[str, Program]) -> None:
+def test_supervisord_is_configured_for_root(config: Config, children: dict[str, Program]) -> None:
     listed = list(children.values())
     assert "user = root" in programs.supervisord_conf(config, listed, run_as_root=True)
     assert "user" not in programs.supervisord_conf(config, listed, run_as_root=False)

@@ -61,7 +61,7 @@ def test_the_parts_that_are_missing_are_named(serve: Callable[..., str]) -> None
     assert ready.probe(serve((503, answer)) + "/readyz") == "waiting for broker, infer_worker"
 
 
-def test_what_is_missing_is_said_now_and_then(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_parts_are_reported_now_and_then(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
 
     def sleep(_: float) -> None:

@@ -114,7 +114,7 @@ def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["django", "redis"]
 
 
-def test_a_secret_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+def test_a_half_written_secret_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "redis.new").write_text("")
     value = resources.secret(tmp_path / "redis")
     assert len(value) == 43

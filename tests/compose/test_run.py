@@ -100,7 +100,7 @@ def test_a_taken_port_is_refused_before_anything_is_made(config: Config, capsys:
     assert not config.secrets_dir.exists()
 
 
-def test_a_bad_setting_is_told(
+def test_a_bad_setting_is_reported(
     config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PORT", "http")
@@ -132,7 +132,7 @@ def test_a_preparation_that_fails_is_one_sentence_and_its_errors_are_kept(
     resources.lock(config.run_dir / "lock").close()
 
 
-def test_a_sentence_of_a_preparation_is_all_that_is_said(
+def test_only_the_sentence_of_a_failed_preparation_is_printed(
     failing: Callable[[int, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing(run.SENTENCE, "There is no such model.\n")
@@ -224,7 +224,7 @@ def test_names_that_were_asked_for_do_not_hide_the_service_from_its_start(
 # --- readiness ------------------------------------------------------------------------------------------------------
 
 
-def test_readiness_is_said_once_with_what_to_do_next(
+def test_readiness_is_printed_once_with_the_next_steps(
     serve: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = serve((200, "ok"))

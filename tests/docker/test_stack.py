@@ -269,7 +269,7 @@ def test_whatever_is_killed_or_restarted_all_succeed_once(stack: Stack, two_work
     assert left == "0"
 
 
-def test_a_worker_that_is_told_to_stop_finishes_its_batch_and_returns_the_rest(stack: Stack) -> None:
+def test_a_stopped_worker_finishes_its_batch_and_returns_the_rest(stack: Stack) -> None:
     load = Load(stack)
     load.until_read(16)
     began = time.monotonic()

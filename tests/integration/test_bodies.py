@@ -109,7 +109,7 @@ def test_an_upload_without_a_length_is_taken(port: int) -> None:
     ],
     ids=["no size", "wrong size", "huge size", "two ways", "two lengths", "negative", "huge length", "unknown way"],
 )
-def test_a_body_of_which_the_end_cannot_be_told_is_refused(port: int, request_: bytes) -> None:
+def test_a_body_without_a_clear_end_is_refused(port: int, request_: bytes) -> None:
     received, _ = answer(port, request_)
     assert received.split(b" ")[1] in (b"400", b"501"), received
     assert b"connection: close" in received.lower(), "what follows is never taken for another request"

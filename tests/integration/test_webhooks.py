@@ -58,7 +58,7 @@ def arrived(receiver: Receiver, number: int, seconds: float) -> None:
 
 
 @pytest.mark.long
-def test_a_finished_study_is_told_to_the_webhook_once(admin: httpx.Client, receiver: Receiver, secret: str) -> None:
+def test_a_finished_study_is_sent_to_the_webhook_once(admin: httpx.Client, receiver: Receiver, secret: str) -> None:
     url = send_study(admin, "ward 3")
     assert clients.wait_final(admin, url)["status"] == "finished"
     seen = time.monotonic()

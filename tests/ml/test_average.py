@@ -99,7 +99,7 @@ def test_a_recipe_with_stages_is_one_training(member: Path, tmp_path: Path, xray
 
 
 @pytest.mark.training
-def test_train_averages_and_tells_what_of(
+def test_train_averages_members_and_records_them(
     member: Path, base: Path, tmp_path: Path, xrays: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole(tmp_path, member, f"{member}:6")

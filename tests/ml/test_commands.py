@@ -154,7 +154,7 @@ def test_small_images_first_then_the_size_that_is_served(xrays: Path, tmp_path: 
 
 
 @pytest.mark.training
-def test_calibrate_keeps_the_network_and_chooses_anew(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
+def test_calibrate_keeps_the_network_and_chooses_again(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     status = cli.main(["calibrate", "--model", str(random_bundle.path), "--data", str(xrays),
                        "--output", str(tmp_path / "new"), "--version", "0.0.2"])  # fmt: skip
     assert status == 0

@@ -99,7 +99,7 @@ def test_the_age_is_found(attributes: dict[str, str], age: float | None) -> None
     assert read(made(**attributes)).age == (age if age is None else pytest.approx(age, abs=0.01))
 
 
-def test_what_the_model_did_not_learn_is_said() -> None:
+def test_age_and_view_outside_the_training_get_warnings() -> None:
     assert codes(made()) == codes(made(PatientAge="005Y", ViewPosition="PA")) == []
     assert codes(made(PatientAge="062Y")) == codes(made(PatientAge="011M")) == ["age_outside_training"]
     assert codes(made(PatientAge="006Y", ViewPosition="LL")) == ["age_outside_training", "view_not_frontal"]

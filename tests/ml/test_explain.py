@@ -125,7 +125,7 @@ def test_networks_with_branches_are_taken_apart_as_well(name: str, shape: tuple[
     np.testing.assert_allclose(outputs[0], keras.ops.convert_to_numpy(model(images, training=False)), atol=1e-4)
 
 
-def test_features_tell_the_quarters_apart() -> None:
+def test_features_differ_between_quarters() -> None:
     _, features, _ = explain.reader(finder(pooled))(planted(9.0))
     bright = keras.ops.convert_to_numpy(features)[0].reshape(4, 2)[:, 0]
     assert bright.argmax() == 2, "the planted square is in the lower left quarter"

@@ -72,7 +72,7 @@ def test_a_better_order_with_a_bad_threshold_is_called_mixed() -> None:
     assert report["verdict"].startswith("Neither is better in everything: sly has the higher ROC AUC")
 
 
-def test_what_a_better_model_loses_is_said() -> None:
+def test_the_losses_of_a_better_model_are_reported() -> None:
     rng = np.random.default_rng(3)
     # As good as certain of every normal image; misses one in five pneumonias that the other one finds.
     first = np.where(TRUTH == 1, 0.9, np.where(rng.random(N) < 0.6, 0.8, 0.1))

@@ -56,7 +56,7 @@ def news(user):
 # --- news -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_sender_is_told_of_a_study_once(make_study, user, read):
+def test_the_sender_is_notified_of_a_study_once(make_study, user, read):
     study = make_study(Status.READY, owner=user)
     read(*study.images.all(), pneumonia=0.1)
     event = Delivery.objects.get()
@@ -66,7 +66,7 @@ def test_the_sender_is_told_of_a_study_once(make_study, user, read):
     assert News.objects.get().study == study
 
 
-def test_an_image_that_failed_by_itself_is_told(make_image, user, guest):
+def test_a_single_failed_image_is_notified(make_image, user, guest):
     image = make_image(Status.QUEUED, owner=user)
     failures.fail(image.pk, "image_corrupt", "It is damaged.")
     failures.fail(make_image(Status.QUEUED, guest=guest.guest).pk, "image_corrupt", "It is damaged.")
@@ -74,14 +74,14 @@ def test_an_image_that_failed_by_itself_is_told(make_image, user, guest):
     assert (news(user), News.objects.get().image) == ([Event.FAILED], image)
 
 
-def test_the_failures_of_a_study_are_told_when_it_is_finished(make_study, user):
+def test_the_failures_of_a_study_are_notified_when_it_is_finished(make_study, user):
     study = make_study(Status.QUEUED, Status.FAILED, Status.SUCCEEDED, owner=user)
     failures.fail(study.images.get(status=Status.QUEUED).pk, "image_corrupt", "It is damaged.")
     deliver()
     assert news(user) == [Event.STUDY_FINISHED, Event.FAILED]
 
 
-def test_of_a_studys_positives_one_is_told(make_study, user, read):
+def test_only_one_positive_of_a_study_is_notified(make_study, user, read):
     study = make_study(Status.READY, Status.READY, Status.READY, owner=user)
     first, second, third = study.images.order_by("created_at")
     read(first, pneumonia=0.1)
@@ -93,9 +93,7 @@ def test_of_a_studys_positives_one_is_told(make_study, user, read):
     assert News.objects.get(event=Event.POSITIVE).image in (second, third)
 
 
-def test_a_positive_is_told_to_the_readers_of_its_department_who_want_to_know(
-    make_image, make_department, user, carol, read
-):
+def test_a_positive_is_sent_to_the_readers_who_chose_so(make_image, make_department, user, carol, read):
     asleep, clerk = User.objects.create_user("asleep"), User.objects.create_user("clerk")
     department = make_department(reader=carol, uploader=user)
     department.memberships.create(user=asleep, role="reader")
@@ -110,7 +108,7 @@ def test_a_positive_is_told_to_the_readers_of_its_department_who_want_to_know(
     }  # fmt: skip
 
 
-def test_who_left_the_department_is_told_nothing_more(make_study, make_department, user, read):
+def test_former_members_are_no_longer_notified(make_study, make_department, user, read):
     department = make_department(uploader=user)
     study = make_study(Status.READY, department=department, uploaded_by=user)
     department.memberships.all().delete()
@@ -119,7 +117,7 @@ def test_who_left_the_department_is_told_nothing_more(make_study, make_departmen
     assert news(user) == []
 
 
-def test_what_nobody_wants_is_not_told(make_study, user, read):
+def test_events_that_nobody_chose_are_not_notified(make_study, user, read):
     choose(user)
     read(*make_study(Status.READY, owner=user).images.all())
     assert deliver() == {"delivered": 2}
@@ -166,7 +164,7 @@ def test_an_e_mail_has_links_in_its_readers_language_and_nothing_of_a_patient(
     assert not any(name in everything for name in NAMES)
 
 
-def test_a_department_is_told_at_its_own_address(make_image, make_department, user, carol, read, settings):
+def test_a_department_is_notified_at_its_own_address(make_image, make_department, user, carol, read, settings):
     department = make_department(manager=carol)
     services.choose(
         Identity(user=carol), [(Event.POSITIVE, Channel.EMAIL)], "de", department=department,
@@ -239,7 +237,7 @@ def test_an_e_mail_to_someone_who_may_not_see_it_any_more_is_dropped(waiting, ca
 # --- webhooks -------------------------------------------------------------------------------------------------------
 
 
-def test_a_departments_webhook_is_told_of_all_that_it_has(make_image, make_department, user, carol, read):
+def test_a_departments_webhook_gets_all_its_events(make_image, make_department, user, carol, read):
     department = make_department(manager=carol)
     webhook, _ = services.create_webhook(
         Identity(user=carol), "https://receiver.example/", ["image.positive"], department

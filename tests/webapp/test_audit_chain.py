@@ -202,7 +202,7 @@ def test_an_entry_that_hides_from_the_sealing_is_found(sealed, guest):
         verify()
 
 
-def test_entries_that_nobody_seals_are_told(guest):
+def test_unsealed_entries_are_reported(guest):
     record(guest, Action.DELETE)
     verify()
     Entry.objects.update(created_at=timezone.now() - timedelta(minutes=2))
@@ -210,7 +210,7 @@ def test_entries_that_nobody_seals_are_told(guest):
         verify()
 
 
-def test_the_key_may_be_replaced_and_a_wrong_one_is_told(sealed, guest, settings):
+def test_the_key_may_be_replaced_and_a_wrong_one_is_reported(sealed, guest, settings):
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another"
     record(guest, Action.CREATE)
     chain.seal()

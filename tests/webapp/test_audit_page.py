@@ -100,7 +100,7 @@ def test_looking_at_the_audit_is_recorded(client, boss):
     assert "ada" not in Entry.objects.first().details
 
 
-def test_a_filter_that_is_none_is_told(client, boss):
+def test_an_invalid_filter_is_reported(client, boss):
     answer = client.get(reverse("audit"), {"since": "yesterday"})
     assert b"Enter a valid date" in answer.content
     assert client.get(reverse("audit-csv"), {"since": "yesterday"}).status_code == 400
@@ -125,7 +125,7 @@ def test_pages_have_every_entry_once(request, client, who, monkeypatch):
     assert seen == ["6", "5", "4", "3", "2", "1", "0"]
 
 
-def test_a_page_that_is_out_of_date_is_told(client, boss, problem):
+def test_an_invalid_cursor_is_refused_with_a_reason(client, boss, problem):
     for cursor in ("999999", "x", "9" * 40):
         answer = client.get(reverse("audit"), {"before": cursor})
         assert answer.status_code == 400

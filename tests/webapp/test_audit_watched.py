@@ -43,7 +43,7 @@ def test_beat_goes_on_where_sealing_fails(guest, monkeypatch, caplog):
     assert Entry.objects.get().position == 1
 
 
-def test_prometheus_is_told_of_the_chain(guest):
+def test_the_chain_has_metrics(guest):
     assert (metric("pneumoqueue_audit_sealed"), metric("pneumoqueue_audit_unsealed_seconds")) == (0, 0)
     record(guest, Action.CANCEL)
     Entry.objects.update(created_at=timezone.now() - timedelta(seconds=100))
@@ -52,7 +52,7 @@ def test_prometheus_is_told_of_the_chain(guest):
     assert (metric("pneumoqueue_audit_sealed"), metric("pneumoqueue_audit_unsealed_seconds")) == (1, 0)
 
 
-def test_prometheus_is_told_of_the_last_purge_that_ended():
+def test_the_last_purge_has_metrics():
     assert metric("pneumoqueue_last_purged_timestamp_seconds") is None
     PurgeReport.objects.create()
     assert metric("pneumoqueue_last_purged_timestamp_seconds") is None, "it did not end"

@@ -43,7 +43,7 @@ def together(*works):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_ends_the_last_images_at_the_same_time_there_is_one_event(make_study):
+def test_there_is_one_event_when_the_last_images_end_at_the_same_time(make_study):
     """Each of the transactions, by itself, sees images of the others that have not ended."""
     for turn in range(8):
         study = make_study(*[READY] * 4)

@@ -53,7 +53,7 @@ def again(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_image_comes_to_one_end_whoever_is_at_it(make_study, at_once, again):
+def test_each_image_gets_one_final_status_among_competing_workers(make_study, at_once, again):
     studies = [make_study(*[Status.READY] * 40) for _ in range(3)]
     ids = list(Image.objects.values_list("pk", flat=True))
 

@@ -34,7 +34,7 @@ def _correlate(record):
     return Correlated().filter(record)
 
 
-def test_an_id_that_was_given_is_kept_and_said(client):
+def test_a_given_request_id_is_kept_and_returned(client):
     assert client.get("/healthz", headers={"X-Request-ID": GIVEN})["X-Request-ID"] == GIVEN
 
 
@@ -55,7 +55,7 @@ def test_under_asyncio_too_with_views_that_wait_and_views_that_do_not():
     assert browse(scenario) == ["the-first-one", "the-second-one"]
 
 
-def test_an_upload_keeps_its_id_and_its_line_tells_it(client, lines):
+def test_an_upload_keeps_its_request_id_and_logs_it(client, lines):
     job = client.upload(headers={"X-Request-ID": GIVEN}).json()
     assert Image.objects.get().request_id == GIVEN
     assert (f"image {job['id']} accepted, interactive", GIVEN, job["id"]) in lines()

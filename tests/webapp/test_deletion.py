@@ -301,7 +301,7 @@ def test_a_studys_page_asks_and_then_deletes(client, new_client, settings):
     assert stored(settings) == []
 
 
-def test_guests_are_told_when_their_images_are_deleted(client, make_image, user, settings):
+def test_guests_see_when_their_images_will_be_deleted(client, make_image, user, settings):
     settings.GUEST_RETENTION_HOURS = 24
     assert "deleted after 24 hours" in client.get(reverse("home")).content.decode()
     job = client.upload().json()

@@ -228,7 +228,7 @@ def test_one_cannot_send_to_a_department_of_others(hospital: Hospital, problem: 
     assert Image.objects.count() == before
 
 
-def test_a_patient_is_one_row_in_a_department_whoever_sends(hospital: Hospital) -> None:
+def test_a_department_has_one_row_for_each_patient(hospital: Hospital) -> None:
     for name in ("uploader", "manager", "manager"):
         browser(hospital.users[name]).upload(patient="P-9")
     browser(hospital.users["outsider"]).upload(patient="P-9")

@@ -65,7 +65,7 @@ def test_queues_are_counted_over_one_connection(broker, monkeypatch):
     assert len(opened) <= 1  # none where an earlier test has left its own in the pool
 
 
-def test_a_connection_that_a_restart_broke_is_made_anew(broker, monkeypatch):
+def test_a_connection_that_a_restart_broke_is_made_again(broker, monkeypatch):
     dispatch.check_broker()
     declare, broken = Channel.queue_declare, []
 

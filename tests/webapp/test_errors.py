@@ -52,7 +52,7 @@ def test_an_unknown_address_elsewhere_is_a_page_for_people_and_a_problem_for_pro
         ("get", "/predict"),
     ],
 )
-def test_a_wrong_method_is_told_what_is_allowed(client, problem, method, path):
+def test_a_wrong_method_gets_the_allowed_ones(client, problem, method, path):
     answer = getattr(client, method)(path.format(uuid4()))
     problem(answer, 405, "method_not_allowed")
     assert method.upper() not in answer["Allow"]

@@ -72,7 +72,7 @@ def test_users_have_a_limit_of_their_own_and_staff_have_none(user_client, staff_
         assert staff_client.upload().status_code == 202
 
 
-def test_the_next_day_begins_anew(client, problem, settings, monkeypatch):
+def test_counts_start_again_on_the_next_day(client, problem, settings, monkeypatch):
     settings.GUEST_DAILY_BYTES = SIZE
     assert client.upload().status_code == 202
     problem(client.upload(), 429, "daily_limit_reached")
@@ -108,7 +108,7 @@ def test_without_the_cache_uploads_are_accepted(client, settings):
     assert [client.upload().status_code for _ in range(2)] == [202, 202]
 
 
-def test_the_form_without_javascript_says_it_as_well(client, settings):
+def test_the_form_without_javascript_shows_the_error_too(client, settings):
     settings.GUEST_DAILY_BYTES = SIZE - 1
     answer = client.post("/upload/", {"files": [synthetic_file()]})
     assert answer.status_code == 429

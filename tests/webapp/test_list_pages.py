@@ -77,7 +77,7 @@ def test_images_are_found_by_the_form(browser, images, params, found):
 
 @pytest.mark.parametrize("query", ["group=bad", "x=1", "cursor=x", "created_after=soon", "department=none", "page=2"])
 @pytest.mark.parametrize("url", ["/images/", "/studies/"])
-def test_an_address_that_cannot_be_is_said_to_be_so(browser, images, url, query):
+def test_an_invalid_query_shows_an_error(browser, images, url, query):
     answer = browser.get(f"{url}?{query}")
     assert answer.status_code == (404 if query == "department=none" else 400)
     assert 'role="alert"' in answer.content.decode()

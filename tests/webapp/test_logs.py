@@ -38,7 +38,7 @@ def test_a_line_is_one_object_with_time_level_logger_and_message(written):
     assert line == {"level": "INFO", "logger": "tests.logs", "message": "of 2\nlines", "process": "web"}
 
 
-def test_a_line_tells_what_it_is_about(written):
+def test_a_log_line_has_the_ids_of_its_subject(written):
     logger, lines = written
     correlation.begin(request_id="request-1", image_id="")
     correlation.add(image_id="image-1")
@@ -73,7 +73,7 @@ def test_a_request_is_not_written_out(written):
     ("role", "arguments", "process"),
     [("infer", ["celery", "worker"], "infer"), ("", ["celery", "-A", "worker.app", "beat"], "beat"), ("", [], "web")],
 )
-def test_a_line_tells_the_kind_of_process(monkeypatch, role, arguments, process):
+def test_a_log_line_has_the_kind_of_process(monkeypatch, role, arguments, process):
     monkeypatch.setenv("PNEUMOQUEUE_ROLE", role)
     monkeypatch.setattr("sys.argv", arguments)
     assert logs.config("json", "INFO")["formatters"]["json"]["static_fields"] == {"process": process}

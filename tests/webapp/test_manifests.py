@@ -239,7 +239,7 @@ def test_rows_without_a_file_and_files_without_a_row_are_counted_and_named(clien
 # --- what goes with it ----------------------------------------------------------------------------------------------
 
 
-def test_what_no_row_tells_is_the_studys(client, unpack_all):
+def test_missing_fields_of_a_row_come_from_the_study(client, unpack_all):
     table = "file,age\na.jpg,3\n"
     files = {"x.zip": zip_of({"a.jpg": JPEG, "b.jpg": JPEG, "manifest.csv": table}), "c.jpg": JPEG}
     client.upload_study(files, patient="P-0", age="4.5", view="AP")
@@ -284,7 +284,7 @@ def test_a_damaged_manifest_in_a_zip_is_named(client, unpack_all):
     assert unpack_all(Archive.objects.get().pk) == 1
 
 
-def test_a_chunk_that_is_done_again_tells_the_same(client, unpack_all, monkeypatch, settings):
+def test_a_repeated_chunk_uses_the_same_descriptions(client, unpack_all, monkeypatch, settings):
     settings.UNPACK_CHUNK_FILES = 1
     client.upload_study({"x.zip": zip_of({"a.jpg": JPEG, "b.jpg": JPEG, "manifest.csv": TABLE})})
     archive = Archive.objects.get()

@@ -27,7 +27,7 @@ def pictured(client, settings):
     ("kind", "path", "mime"),
     [("preview", "/protected/previews/a%20b.jpg", "image/jpeg"), ("input", "/protected/inputs/a.png", "image/png")],
 )
-def test_nginx_is_told_the_name_and_nothing_is_sent_from_here(client, pictured, kind, path, mime):
+def test_nginx_gets_the_name_of_the_file_to_send(client, pictured, kind, path, mime):
     answer = client.get(f"{pictured['url']}{kind}/")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer["X-Accel-Redirect"] == path
@@ -35,7 +35,7 @@ def test_nginx_is_told_the_name_and_nothing_is_sent_from_here(client, pictured, 
     assert answer["Cache-Control"] == "private, no-cache"
 
 
-def test_others_are_not_told(pictured, new_client):
+def test_other_guests_get_404_for_a_picture(pictured, new_client):
     answer = new_client().get(f"{pictured['url']}preview/")
     assert answer.status_code == 404
     assert "X-Accel-Redirect" not in answer

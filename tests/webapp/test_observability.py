@@ -94,7 +94,7 @@ def test_a_request_reaches_the_collector_without_anything_about_the_patient(tmp_
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "opentelemetry", lambda: exporters.start_tracing("web")),
     ],
 )
-def test_what_is_asked_for_and_not_installed_is_said(monkeypatch, variable, module, start):
+def test_missing_packages_are_reported(monkeypatch, variable, module, start):
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delenv(variable, raising=False)
     start()  # not asked for, and not looked for

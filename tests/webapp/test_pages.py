@@ -246,7 +246,7 @@ def test_what_is_no_image_is_refused_with_a_sentence(
     assert not Image.objects.exists()
 
 
-def test_a_storage_that_is_away_is_told_in_the_form(browser: Client, monkeypatch) -> None:
+def test_the_form_reports_an_unreachable_storage(browser: Client, monkeypatch) -> None:
     def away(*args, **fields):
         raise StorageUnavailable("the bucket does not answer")
 
@@ -283,7 +283,7 @@ def test_signing_out_empties_the_browser_s_cache(admin_client: Client) -> None:
     assert answer["Clear-Site-Data"] == '"cache"'
 
 
-def test_nothing_chosen_is_told(browser: Client) -> None:
+def test_an_empty_form_is_refused(browser: Client) -> None:
     answer = browser.post("/upload/")
     assert answer.status_code == 400
     assert "choose an image" in answer.content.decode()

@@ -48,7 +48,7 @@ ROLES = ("reader", "uploader", "manager", "non-member")
 # --- making and changing --------------------------------------------------------------------------------------------
 
 
-def test_a_patient_is_made_and_has_what_was_told(user_client, user):
+def test_a_patient_is_created_with_the_given_fields(user_client, user):
     answer = make(user_client, identifier=" P-1 ", name="Ada Lovelace", birth_date="2022-05-04", sex="F")
     assert answer.status_code == 201
     fields = answer.json()

@@ -42,7 +42,7 @@ def test_development_needs_none():
     assert start() == ""
 
 
-def test_all_that_is_missing_is_told_at_once_with_what_to_do():
+def test_all_missing_settings_are_reported_at_once():
     error = start(ENVIRONMENT="production", DATABASE_URL="postgres://service@db/service", DEBUG="true")
     for name in ("DEBUG", "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "make env"):
         assert name in error

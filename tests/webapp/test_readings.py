@@ -258,7 +258,7 @@ def test_only_what_workers_hold_that_are_gone_is_given_back(make_image):
     assert now(gone).reading.attempts == 1
 
 
-def test_what_was_claimed_anew_meanwhile_is_not_given_back(make_image, monkeypatch):
+def test_readings_claimed_again_meanwhile_are_not_released(make_image, monkeypatch):
     """The reconciler has seen it abandoned; before its update, another batch takes it."""
     image = make_image(Status.RUNNING, worker=uuid4())
     seen = Reading.objects.get(image=image)

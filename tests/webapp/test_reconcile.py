@@ -61,7 +61,7 @@ def test_an_image_whose_message_is_gone_is_sent_again(make_image, sent, status, 
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
-def test_what_has_come_to_an_end_is_left_alone(make_image, sent, status):
+def test_finished_images_are_left_alone(make_image, sent, status):
     make_image(status, dispatched_at=ago(9999))
     reconcile()
     assert sent.images == []

@@ -78,7 +78,7 @@ def test_who_registers_verifies_the_address_and_is_signed_in(client: Client) -> 
 
 
 @pytest.mark.usefixtures("open_to_all", "with_mail")
-def test_an_address_is_taken_once_and_nobody_is_told(client: Client, new_client: type[Client]) -> None:
+def test_a_taken_address_is_not_revealed(client: Client, new_client: type[Client]) -> None:
     client.post(SIGNUP, NEW)
     answer = new_client().post(SIGNUP, NEW | {"password1": OTHER, "password2": OTHER})
     assert answer["Location"] == "/accounts/confirm-email/", "the same answer as the first"

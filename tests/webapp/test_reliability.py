@@ -27,7 +27,7 @@ BORDERS = {"code": "borders_removed", "detail": "Borders were cut off."}
 # --- details of an image ------------------------------------------------------------------------------------------
 
 
-def test_an_upload_tells_age_view_and_a_comment(client):
+def test_an_upload_has_age_view_and_a_comment(client):
     job = client.upload(age="2.5", view="AP", comment=" after a fall ").json()
     assert (job["age"], job["view"], job["comment"]) == (2.5, "AP", "after a fall")
     assert client.get(job["url"]).json()["age"] == 2.5

@@ -67,7 +67,7 @@ def test_both_forms_of_an_address_have_the_same_limit():
         assert bodies.limit(path) == bodies.limit(path.rstrip("/")) > bodies.limit("/api/v1/other/")
 
 
-def test_an_unknown_name_of_the_service_is_told_and_hints_at_the_setting(client, problem, settings):
+def test_an_unknown_host_is_refused_and_names_the_setting(client, problem, settings):
     settings.ALLOWED_HOSTS = ["xray.example"]
     document = problem(client.get(IMAGES, headers={"Host": "other.example"}), 400, "host_not_allowed")
     assert "ALLOWED_HOSTS" in document["detail"]

@@ -59,7 +59,7 @@ def test_the_description_names_where_it_was_asked_for(schema):
     assert schema["servers"] == [{"url": "http://testserver"}]
 
 
-def test_who_may_ask_is_told_for_each_operation(schema, operations):
+def test_each_operation_documents_its_authentication(schema, operations):
     assert set(schema["components"]["securitySchemes"]) == {"tokenAuth", "cookieAuth", "jobToken"}
     for name, operation in operations.items():
         schemes = [next(iter(one), "") for one in operation.get("security", [])]
@@ -134,7 +134,7 @@ def test_the_fields_in_docs_are_those_of_the_description(schema):
             assert field in fields(components[name]), f"docs/api.md gives `{name}` a field `{field}` that it has not"
 
 
-def test_every_field_of_answers_and_requests_is_told_in_docs(schema):
+def test_every_field_of_answers_and_requests_is_documented(schema):
     asked = rows("(field of a request)")["field of a request"]
     sent = {
         field

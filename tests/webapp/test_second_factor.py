@@ -91,7 +91,7 @@ def test_the_admin_site_asks_for_the_second_factor_too(client: Client, user: Use
     assert client.get("/admin/").status_code == 302
 
 
-def test_who_is_no_staff_is_told_so_by_the_admin_site(client: Client, user: User) -> None:
+def test_the_admin_site_refuses_users_who_are_not_staff(client: Client, user: User) -> None:
     client.force_login(user)
     answer = client.get("/admin/", follow=True)
     assert answer.status_code == 403

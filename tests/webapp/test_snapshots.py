@@ -77,7 +77,7 @@ def test_no_answer_over_http_says_that_it_is_finished(client, study, moment, url
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))
-def test_nobody_who_waits_is_told_that_it_is_final(study, moment):
+def test_no_waiting_client_gets_a_premature_final_status(study, moment):
     with before_statement(moment, unpack):
         state = waiting.study_states([study.pk])[study.pk]
     assert not state.is_final

@@ -49,7 +49,7 @@ def test_redis_gives_no_message_out_again_while_its_task_may_run():
     assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > max(limits.values())
 
 
-def test_sentinel_is_told_the_masters_name_and_both_passwords():
+def test_sentinel_gets_the_masters_name_and_both_passwords():
     url = "sentinel://:redis-secret@one:26379;sentinel://two:26380/3"
     options = brokers.transport_options(url, longest_task=120, master="clinic", sentinel_password="watcher")
     assert options["master_name"] == "clinic"

@@ -143,7 +143,7 @@ def test_an_inactive_user_is_shut_out(client, user, user_client, problem):
 @pytest.mark.parametrize(
     "given", [{"username": "ada", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}]
 )
-def test_wrong_credentials_give_no_token_and_do_not_tell_who_exists(client, user, problem, given):
+def test_wrong_credentials_give_no_token_and_do_not_reveal_users(client, user, problem, given):
     problem(client.post(TOKEN_URL, {}), 400, "invalid_request")
     document = problem(client.post(TOKEN_URL, given), 401, "authentication_failed")
     assert "ada" not in document["detail"]

@@ -132,7 +132,7 @@ def test_a_shadow_has_no_turn_and_is_never_held(prepare, make_department):
     assert reading.claim(uuid4(), WORKER, "net-2.0.0", [image.pk])[0].shadow
 
 
-def test_turns_begin_anew_when_nothing_waits(prepare, make_department, make_image):
+def test_turns_are_reset_when_nothing_waits(prepare, make_department, make_image):
     prepare(2, department=make_department())
     assert turns.forget() == 0
     batch(2)

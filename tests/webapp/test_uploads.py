@@ -207,7 +207,7 @@ def test_what_waits_can_be_cancelled_once(client, status):
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED])
-def test_what_has_come_to_an_end_stays_as_it_is(client, status):
+def test_cancelling_keeps_final_states(client, status):
     job = client.upload().json()
     Image.objects.filter(pk=job["id"]).update(status=status)
     assert client.post(f"{job['url']}cancel/").status_code == 409
@@ -237,7 +237,7 @@ def test_what_is_no_image_is_refused_with_its_own_code(client, sent, problem, co
 
 
 @pytest.mark.parametrize("make", [synthetic.truncated_jpeg, synthetic.tiny_png, synthetic.bomb_png])
-def test_what_only_decoding_can_tell_is_accepted(client, make):
+def test_files_that_only_decoding_can_check_are_accepted(client, make):
     # The web process never decodes an image: that is for a worker, which may die of it.
     assert client.upload(make()).status_code == 202
 

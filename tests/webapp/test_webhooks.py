@@ -196,7 +196,7 @@ def test_the_event_goes_once_to_each_webhook_of_the_owner(make_study, user, staf
         assert (row.payload["event_id"], row.payload["study"]) == (str(event.pk), str(study.pk))
 
 
-def test_a_departments_study_is_told_to_the_member_who_sent_it(make_study, make_department, user):
+def test_the_sender_is_notified_of_a_departments_study(make_study, make_department, user):
     department = make_department(uploader=user)
     webhook, _ = services.create_webhook(Identity(user=user), URL)
     study = make_study(Status.READY, department=department, uploaded_by=user)
@@ -206,7 +206,7 @@ def test_a_departments_study_is_told_to_the_member_who_sent_it(make_study, make_
     assert announcing.listening_to(study, Event.STUDY_FINISHED) == []
 
 
-def test_a_guests_study_is_told_to_nobody(make_study, guest, read):
+def test_a_guests_study_is_not_announced(make_study, guest, read):
     Webhook.objects.create(user=None, url=URL, events=["study.finished"])
     announcing.announce_study(finish(make_study(Status.READY, guest=guest.guest), read))
     assert not Delivery.objects.filter(kind="webhook").exists()

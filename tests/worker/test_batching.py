@@ -111,7 +111,7 @@ def test_batches_shrink_to_what_the_machine_reads_in_time(worker: Worker) -> Non
     assert worker.batches == [["busy"], ["a", "b"], ["c", "d"], ["e"]]
 
 
-def test_a_lost_child_is_told_of_and_its_batch_read_one_by_one(worker: Worker) -> None:
+def test_a_lost_child_is_reported_and_its_batch_read_one_by_one(worker: Worker) -> None:
     worker.deliver("one", "two", "three")
     worker.jobs[0].accept()
     worker.jobs[0].lose()
@@ -205,7 +205,7 @@ def test_a_batch_that_hangs_is_ended(worker: Worker) -> None:
     assert worker.jobs[0].options["timeout"] == worker.task.batch_time_limit > 0
 
 
-def test_flower_hears_of_every_message(worker: Worker) -> None:
+def test_flower_gets_events_of_every_message(worker: Worker) -> None:
     worker.deliver("one", "two")
     worker.jobs[0].accept()
     worker.jobs[0].lose()

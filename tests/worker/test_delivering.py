@@ -89,7 +89,7 @@ def test_a_test_event_arrives(webhook, receiver):
     assert (event["event"], event["id"], "study" in event) == ("webhook.test", str(event_id), False)
 
 
-def test_the_verification_in_the_documentation_tells_genuine_requests_from_others(webhook, receiver, monkeypatch):
+def test_the_documented_verification_accepts_only_genuine_requests(webhook, receiver, monkeypatch):
     page = (ROOT / "docs" / "api.md").read_text()
     [code] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "is_genuine" in block]
     example: dict = {}

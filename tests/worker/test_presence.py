@@ -77,7 +77,7 @@ def test_an_ingest_worker_is_ready_when_celery_is(starts: Starts) -> None:
 
 
 @pytest.mark.parametrize(("role", "known"), [("ingest", ["balanced", "screening"]), ("deliver", [])])
-def test_those_that_prepare_images_tell_the_models_operating_points(
+def test_preparing_workers_report_the_models_operating_points(
     starts: Starts, models: Path, role: str, known: list[str]
 ) -> None:
     points = {name: {"threshold": value, "rule": "planted"} for name, value in (("balanced", 0.6), ("screening", 0.2))}
@@ -205,7 +205,7 @@ def test_a_heartbeat_of_a_worker_that_was_forgotten_claims_no_model(starts: Star
 
 
 @pytest.mark.parametrize("role", ["ingest", "infer"])
-def test_a_heartbeat_keeps_a_worker_alive_and_what_it_said(starts: Starts, model: list[str], role: str) -> None:
+def test_a_heartbeat_renews_a_worker_and_keeps_its_report(starts: Starts, model: list[str], role: str) -> None:
     starts(role)
     signals.worker_process_init.send(sender=None)
     signals.worker_ready.send(sender=None)
@@ -228,7 +228,7 @@ def test_heartbeats_are_written_now_and_then_only(starts: Starts, monkeypatch: p
     assert len(seen_at) == 3
 
 
-def test_a_process_without_a_name_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_a_name_reports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     signals.heartbeat_sent.send(sender=None)
     assert not Worker.objects.exists()
 

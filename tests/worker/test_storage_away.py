@@ -10,9 +10,9 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
+from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
 
 from tests import synthetic
-from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
 from webapp.storage.folder import LocalStorage, StorageUnavailable
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Study
@@ -88,7 +88,7 @@ def test_those_of_a_batch_that_cannot_be_had_go_back_and_the_others_are_read(
     assert (not_there.reading.attempts, not_there.reading.claim) == (0, None)
 
 
-def test_inputs_tell_the_three_apart(prepared: Callable[..., Image], away: Callable[..., None]) -> None:
+def test_inputs_distinguish_the_three_faults(prepared: Callable[..., Image], away: Callable[..., None]) -> None:
     there, gone, not_there = prepared(1), prepared(2), prepared(3)
     default_storage.delete(gone.reading.input.name)
     away(f"inputs/{not_there.pk}")

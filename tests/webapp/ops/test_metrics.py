@@ -82,7 +82,7 @@ def test_the_metrics_show_what_waits_for_a_shadow(client, make_image, sent):
     assert samples(client)["pneumoqueue_shadow_readings", "net-2.0.0"] == 2
 
 
-def test_the_metrics_show_what_came_to_an_end_in_the_last_hour(client, make_image, sent):
+def test_the_metrics_show_finished_images_of_the_last_hour(client, make_image, sent):
     now, old = timezone.now(), timezone.now() - timedelta(minutes=61)
     for status, code, at in (
         (Status.SUCCEEDED, "", now), (Status.SUCCEEDED, "", old), (Status.FAILED, "not_an_image", now),

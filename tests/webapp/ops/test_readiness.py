@@ -113,7 +113,7 @@ def test_a_start_forgets_the_workers_of_the_run_before(workers):
     assert not Worker.objects.exists()
 
 
-def test_each_part_is_asked_once_a_second_whoever_asks(client, workers, use_broker, settings, statements, monkeypatch):
+def test_each_part_is_checked_at_most_once_a_second(client, workers, use_broker, settings, statements, monkeypatch):
     use_broker("memory://")
     cache = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid4()), "TIMEOUT": 1}
     settings.CACHES = {**settings.CACHES, "process": cache}

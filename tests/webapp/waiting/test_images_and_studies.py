@@ -17,7 +17,7 @@ from webapp.studies.services import archives
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_an_image_answers_as_soon_as_it_has_come_to_an_end(make_image, read, owned):
+def test_an_image_answers_as_soon_as_it_is_finished(make_image, read, owned):
     fields, headers = owned
     image = make_image(Status.READY, **fields)
 
@@ -34,7 +34,7 @@ def test_an_image_answers_as_soon_as_it_has_come_to_an_end(make_image, read, own
     assert 0.4 <= seconds < TOO_LONG
 
 
-def test_a_change_that_is_no_end_is_waited_through(make_image, read, owned):
+def test_a_change_that_is_not_final_does_not_end_the_wait(make_image, read, owned):
     fields, headers = owned
     image = make_image(Status.QUEUED, **fields)
 
@@ -50,7 +50,7 @@ def test_a_change_that_is_no_end_is_waited_through(make_image, read, owned):
     assert browse(scenario, **headers).json()["status"] == "succeeded"
 
 
-def test_where_nothing_happens_the_answer_comes_when_the_time_is_over(make_image, owned):
+def test_without_a_change_the_answer_comes_after_the_wait(make_image, owned):
     fields, headers = owned
     image = make_image(**fields)
     answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 0.5})), **headers)
@@ -61,7 +61,7 @@ def test_where_nothing_happens_the_answer_comes_when_the_time_is_over(make_image
 @pytest.mark.parametrize(
     ("wait", "status"), [("0", 200), ("-5", 400), ("nan", 400), ("inf", 400), ("soon", 400), ("", 400)]
 )
-def test_what_is_no_time_to_wait_is_not_waited(make_image, owned, wait, status):
+def test_a_wait_that_is_invalid_or_zero_is_answered_at_once(make_image, owned, wait, status):
     fields, headers = owned
     image = make_image(**fields)
     answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/images/{image.pk}/", params={"wait": wait})), **headers)
@@ -69,7 +69,7 @@ def test_what_is_no_time_to_wait_is_not_waited(make_image, owned, wait, status):
     assert seconds < TOO_LONG
 
 
-def test_nobody_waits_longer_than_the_limit(make_image, owned, settings):
+def test_waits_end_at_the_limit(make_image, owned, settings):
     settings.MAX_WAIT_SECONDS = 0.3
     fields, headers = owned
     image = make_image(**fields)
@@ -78,7 +78,7 @@ def test_nobody_waits_longer_than_the_limit(make_image, owned, settings):
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
-def test_what_has_come_to_an_end_is_not_waited_for(make_image, owned, status):
+def test_a_finished_image_answers_at_once(make_image, owned, status):
     fields, headers = owned
     image = make_image(status, **fields)
     answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/images/{image.pk}/", params={"wait": 20})), **headers)
@@ -87,7 +87,7 @@ def test_what_has_come_to_an_end_is_not_waited_for(make_image, owned, status):
 
 
 @pytest.mark.parametrize("kind", ["images", "studies"])
-def test_a_stranger_is_sent_away_without_waiting(make_image, make_study, owned, kind):
+def test_another_guest_gets_404_without_waiting(make_image, make_study, owned, kind):
     fields, _ = owned
     made = make_image(**fields) if kind == "images" else make_study("queued", **fields)
     answer, seconds = browse(lambda by: timed(by.get(f"/api/v1/{kind}/{made.pk}/", params={"wait": 20})))
@@ -96,7 +96,7 @@ def test_a_stranger_is_sent_away_without_waiting(make_image, make_study, owned, 
     assert seconds < TOO_LONG
 
 
-def test_a_study_answers_when_its_last_image_has_come_to_an_end(make_study, read, owned):
+def test_a_study_answers_when_its_last_image_is_finished(make_study, read, owned):
     fields, headers = owned
     study = make_study("ready", "ready", **fields)
     first, second = study.images.all()
@@ -115,7 +115,7 @@ def test_a_study_answers_when_its_last_image_has_come_to_an_end(make_study, read
     assert seconds < TOO_LONG
 
 
-def test_a_study_that_ends_just_before_its_client_waits_is_not_slept_through(make_study, read, owned, monkeypatch):
+def test_a_study_that_finishes_just_before_the_wait_is_noticed(make_study, read, owned, monkeypatch):
     fields, headers = owned
     study = make_study("ready", **fields)
     study_states = views.study_states
@@ -131,7 +131,7 @@ def test_a_study_that_ends_just_before_its_client_waits_is_not_slept_through(mak
     assert seconds < TOO_LONG
 
 
-def test_many_who_wait_for_a_study_cost_one_answer_each(make_study, read, owned, monkeypatch):
+def test_many_clients_of_a_study_cost_one_answer_each(make_study, read, owned, monkeypatch):
     """However often it changes meanwhile."""
     fields, headers = owned
     study = make_study(*["ready"] * 5, **fields)

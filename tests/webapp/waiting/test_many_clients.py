@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # --- many -----------------------------------------------------------------------------------------------------------
 
 
-def test_many_who_wait_cost_few_queries(make_image, statements):
+def test_many_waiting_clients_cost_few_queries(make_image, statements):
     images = [make_image() for _ in range(20)]
 
     async def scenario():
@@ -34,7 +34,7 @@ def test_many_who_wait_cost_few_queries(make_image, statements):
     assert 2 <= len(statements) <= 15
 
 
-def test_all_who_wait_for_one_image_wake_and_the_others_sleep_on(make_image):
+def test_only_clients_of_a_changed_image_are_answered(make_image):
     changed, other = make_image(), make_image()
 
     async def scenario():
@@ -49,7 +49,7 @@ def test_all_who_wait_for_one_image_wake_and_the_others_sleep_on(make_image):
     asyncio.run(scenario())
 
 
-def test_the_database_is_left_alone_when_nobody_waits_any_more(make_image, statements):
+def test_polling_stops_when_no_client_waits(make_image, statements):
     image = make_image()
 
     async def scenario():
@@ -72,7 +72,7 @@ def test_the_database_is_left_alone_when_nobody_waits_any_more(make_image, state
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_a_database_that_fails_for_a_moment_forgets_nobody(make_image, monkeypatch, error):
+def test_waiting_clients_survive_a_short_database_failure(make_image, monkeypatch, error):
     image = make_image()
     image_states, failures = waiting.image_states, []
 
@@ -94,7 +94,7 @@ def test_a_database_that_fails_for_a_moment_forgets_nobody(make_image, monkeypat
     assert len(failures) == 3
 
 
-def test_many_who_wait_hold_no_thread_and_no_connection(make_image, owned):
+def test_many_waiting_clients_hold_no_thread_and_no_connection(make_image, owned):
     """More wait than there are threads, and others are answered all the same."""
     fields, headers = owned
     image = make_image(**fields)

@@ -168,7 +168,7 @@ def test_nothing_of_an_image_is_held_while_predict_waits(settings):
         gc.enable()
 
 
-def test_nobody_outside_can_ask_for_a_waited_answer(make_image):
+def test_an_unsigned_address_of_a_held_answer_is_not_found(make_image):
     image = make_image()
     answer = browse(lambda by: by.get(f"/predict/{image.pk}"))
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
