@@ -126,7 +126,7 @@ def _chosen(model: str, epochs: int | None, limit: int | None) -> Bundle | Trial
         raise ValueError(
             f"{model!r} is neither a bundle's folder nor a recipe; recipes: {', '.join(known)}, or a TOML file"
         )
-    return Trial.of(model, epochs, limit)
+    return Trial.load(model, epochs, limit)
 
 
 def _check(chosen: list[Bundle | Trial], weights: dict[str, Path], work: Path | None) -> None:

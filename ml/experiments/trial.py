@@ -35,7 +35,7 @@ class Trial:
     limit: int | None = None
 
     @classmethod
-    def of(cls, name: str, epochs: int | None = None, limit: int | None = None) -> "Trial":
+    def load(cls, name: str, epochs: int | None = None, limit: int | None = None) -> "Trial":
         """Read a recipe (a name, or a TOML file) and cut it to ``epochs``.
 
         Raises:

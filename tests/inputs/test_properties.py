@@ -115,11 +115,11 @@ def probability() -> Callable[[Image.Image], float]:
     engine = engines.load(used.path)
 
     @cache
-    def of(pixels: bytes) -> float:
+    def predict(pixels: bytes) -> float:
         size = used.preprocessing.size
         return float(engine.predict(np.frombuffer(pixels, np.uint8).reshape(1, size, size))[0, 1])
 
-    return lambda image: of(to_input(image, used.preprocessing).tobytes())
+    return lambda image: predict(to_input(image, used.preprocessing).tobytes())
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -160,7 +160,7 @@ def test_an_untrained_network_has_a_size_and_a_speed_and_no_figures(
 def test_weights_reach_the_network_that_they_are_for(recipe: Path, xrays: Path, tmp_path: Path, built: Any) -> None:
     model = built("cnn", 64)
     model.save_weights(tmp_path / "mine.weights.h5")
-    made, origin = Trial.of(str(recipe), epochs=0).run(tmp_path / "w", data.scan(xrays), tmp_path / "mine.weights.h5")
+    made, origin = Trial.load(str(recipe), epochs=0).run(tmp_path / "w", data.scan(xrays), tmp_path / "mine.weights.h5")
     assert origin == "untrained, from mine.weights.h5"
     for given, kept in zip(model.get_weights(), made.load_model().get_weights(), strict=True):
         np.testing.assert_allclose(given, kept, rtol=1e-3, atol=1e-7)

@@ -79,7 +79,7 @@ def dump() -> None:
     from django.core.files.storage import default_storage
 
     from webapp.transfer import rows
-    from webapp.transfer.files import digest_of, named
+    from webapp.transfer.files import digest_of, named_files
 
     source = rows.database_source("default")
     content: dict[str, object] = {
@@ -87,7 +87,7 @@ def dump() -> None:
         for model in rows.all_models()
     }
     content["files"] = sorted(
-        f"{digest_of(default_storage.open(one.name))[0]}  {one.name}" for chunk in named(source) for one in chunk
+        f"{digest_of(default_storage.open(one.name))[0]}  {one.name}" for chunk in named_files(source) for one in chunk
     )
     print(json.dumps(content))
 

@@ -149,18 +149,18 @@ class Disk:
     def _after(self, changes: Iterable[Change], keeps: Callable[[Operation], Operation | None]) -> dict[Path, bytes]:
         names: dict[Folder, dict[str, File | Folder]] = {}
 
-        def of(folder: Folder) -> dict[str, File | Folder]:
+        def names_in(folder: Folder) -> dict[str, File | Folder]:
             return names.setdefault(folder, dict(folder.names))
 
         for change in changes:
             if change.taken:
-                of(change.taken[0]).pop(change.taken[1], None)
+                names_in(change.taken[0]).pop(change.taken[1], None)
             if change.given:
-                of(change.given[0])[change.given[1]] = change.given[2]
+                names_in(change.given[0])[change.given[1]] = change.given[2]
         found: dict[Path, bytes] = {}
 
         def walk(folder: Folder, at: Path) -> None:
-            for name, entry in of(folder).items():
+            for name, entry in names_in(folder).items():
                 if isinstance(entry, Folder):
                     walk(entry, at / name)
                 elif not name.endswith("-shm"):  # SQLite makes it again

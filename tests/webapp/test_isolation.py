@@ -124,7 +124,7 @@ def test_what_was_asked_for_is_all_still_there(hospital: Hospital, secrets: dict
 
     before = everything()
     actor = hospital.actor("manager", secrets["theirs"])
-    actor.takes_back = False
+    actor.rolls_back = False
     for route in walk.routes():
         if route.method != "GET" and {"pk", "slug"} & set(route.names) and not route.path.startswith("/accounts/"):
             ask(actor, route)

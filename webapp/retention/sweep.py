@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from webapp.storage.folder import StorageUnavailable
 from webapp.studies.models import Archive, Image, Reading
-from webapp.transfer.files import named_by
+from webapp.transfer.files import row_files
 
 if TYPE_CHECKING:
     from webapp.retention.services import Run
@@ -88,7 +88,7 @@ def _named(names: list[str]) -> set[str]:
     images = Image.objects.filter(pk__in=ids).only("file", "preview", "sha256")
     readings = Reading.objects.filter(image__in=ids).only("input")
     archives = Archive.objects.filter(pk__in=ids).only("file", "state")
-    return {one.name for row in (*images, *readings, *archives) for one in named_by(row)}
+    return {one.name for row in (*images, *readings, *archives) for one in row_files(row)}
 
 
 def find_missing(run: "Run") -> None:
@@ -106,7 +106,7 @@ def find_missing(run: "Run") -> None:
                 _remember(run, "missing", position)
                 return
             rows = [(image, row) for image in found for row in (image, *image.readings.all())]
-            wanted = [(image, one.name) for image, row in rows for one in named_by(row)]
+            wanted = [(image, one.name) for image, row in rows for one in row_files(row)]
             there = threads.map(default_storage.exists, [name for _, name in wanted])
             gone = {image.pk for (image, _), exists in zip(wanted, there, strict=True) if not exists}
             # Some may have been deleted since they were listed.

@@ -157,8 +157,8 @@ def _stored(
             for number, one in enumerate(sent):
                 if one.entries is None:
                     image = storing.study_image(study, one.file, str(one.file.name), one.refused, uploaded_by)
-                    descriptions.describe(image, stored.about.of(number))
-                    stored.patients[image.pk] = stored.about.of(number).patient
+                    descriptions.describe(image, stored.about.for_image(number))
+                    stored.patients[image.pk] = stored.about.for_image(number).patient
                     stored.images.append(image)
                 else:
                     archive = storing.archive(study, one.file, len(one.entries), uploaded_by)
