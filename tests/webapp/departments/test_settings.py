@@ -1,0 +1,112 @@
+"""Settings and quotas of departments."""
+
+from datetime import time
+
+import pytest
+
+from tests.webapp.conftest import JPEG, result
+from tests.webapp.departments.conftest import ALPHA, send, signed_in
+from webapp.departments.models import Department
+from webapp.ops import services as ops
+from webapp.studies.choices import Status
+from webapp.studies.services import reading
+
+pytestmark = pytest.mark.django_db
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def test_a_manager_changes_the_settings(manager, worker, department):
+    changes = {
+        "name": "Chest clinic", "operating_point": "screening", "retention_days": 30, "daily_images": 100,
+        "daily_bytes": 10**9, "night_start": "20:00:00", "night_end": "06:00:00", "share": 3,
+    }  # fmt: skip
+    answer = send(manager, "patch", ALPHA, **changes)
+    assert answer.status_code == 200
+    assert answer.json().items() >= changes.items()
+    department.refresh_from_db()
+    assert (department.night_start, department.share, department.retention_days) == (time(20), 3, 30)
+    assert send(manager, "patch", ALPHA, night_start=None, night_end=None).json()["night_start"] is None
+
+
+def test_settings_that_cannot_be(manager, worker, department, problem):
+    document = problem(send(manager, "patch", ALPHA, operating_point="guess"), 400, "unknown_operating_point")
+    assert "balanced, screening" in document["detail"]
+    problem(send(manager, "patch", ALPHA, night_start="20:00"), 400, "invalid_setting")
+    problem(send(manager, "patch", ALPHA, night_start="20:00", night_end="20:00"), 400, "invalid_setting")
+    problem(send(manager, "patch", ALPHA, share=0), 400, "invalid_request")
+    department.refresh_from_db()
+    assert (department.operating_point, department.night_start, department.share) == ("", None, 1)
+
+
+def test_a_point_that_the_model_no_longer_has_can_be_kept(manager, department, problem):
+    Department.objects.update(operating_point="old")
+    assert ops.operating_points() == []
+    assert send(manager, "patch", ALPHA, operating_point="old", share=2).status_code == 200
+    problem(send(manager, "patch", ALPHA, operating_point="balanced"), 400, "unknown_operating_point")
+    assert send(manager, "patch", ALPHA, operating_point="").status_code == 200
+
+
+def test_the_page_of_settings(manager, worker, department):
+    page = manager.get("/departments/alpha/settings/").content.decode()
+    assert '<option value="screening">screening</option>' in page
+    assert "those that are there stay as they are, and so do those of other departments" in page
+    form = {
+        "name": "Alpha",
+        "operating_point": "balanced",
+        "share": 2,
+        "daily_gigabytes": "1.5",
+        "night_start": "20:00",
+    }
+    answer = manager.post("/departments/alpha/settings/", form)
+    assert answer.status_code == 400
+    assert "Give both the start and the end" in answer.content.decode()
+    assert manager.post("/departments/alpha/settings/", {**form, "night_end": "06:00"}).status_code == 302
+    department.refresh_from_db()
+    assert (department.operating_point, department.daily_bytes, department.night_end) == (
+        "balanced", int(1.5 * 2**30), time(6),
+    )  # fmt: skip
+    assert manager.post("/departments/alpha/settings/", {"name": "Alpha", "operating_point": "x"}).status_code == 400
+
+
+def test_another_operating_point_counts_for_later_results_of_its_department_only(make_department, make_image):
+    strict, other = make_department("strict"), make_department("other")
+    model = reading.Model("net-1.0.0", 0.5, "balanced", {"balanced": 0.5, "screening": 0.2})
+
+    def read(department, point=""):
+        image = make_image(Status.READY, department=department)
+        token, _ = claimed(image)
+        found = [result(image.pk, 0.3, operating_point=point)]
+        assert reading.succeed(token, found, model, seconds=1) == 1
+        return image.readings.get()
+
+    before, elsewhere = read(strict), read(other)
+    after = read(strict, "screening")
+    before.refresh_from_db()
+    elsewhere.refresh_from_db()
+    assert (after.operating_point, after.threshold) == ("screening", 0.2)
+    for one in (before, elsewhere):
+        assert (one.operating_point, one.threshold) == ("balanced", 0.5)
+
+
+def claimed(image):
+    from tests.webapp.conftest import claim
+
+    return claim(image)
+
+
+# --- quotas ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_department_takes_so_many_images_and_bytes_a_day(people, department, problem, zipped, make_department):
+    by, other = signed_in(people["uploader"]), signed_in(people["manager"])
+    Department.objects.update(daily_images=4)
+    assert by.upload().status_code == 202
+    document = problem(by.upload_study({"a.zip": zipped, "b.jpg": JPEG}), 429, "daily_limit_reached")
+    assert "At most 4 images can be sent to Alpha in a day." in document["detail"]
+    assert other.upload_study({"a.zip": zipped}).status_code == 202, "what was refused does not count"
+    problem(other.upload(department="alpha"), 429, "daily_limit_reached")
+    assert by.upload(department="").status_code == 202, "own uploads do not count for the department"
+    Department.objects.update(daily_images=None, daily_bytes=len(JPEG))
+    assert by.upload().status_code == 202
+    problem(by.upload(), 429, "daily_limit_reached")
