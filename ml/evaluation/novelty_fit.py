@@ -72,5 +72,5 @@ def _regression(check: Check, training: Features, held_out: Features, wrong: Sid
     regression.fit(np.concatenate([right, others]), np.repeat([0, 1], [len(right), len(others)]))
     weights = regression.coef_[0].astype(np.float32)
     edge = float(np.quantile(held @ weights, ACCEPTED_UPRIGHT))
-    # Where there is room up to what is none, half of it is left to chests from elsewhere.
+    # Half of the distance to other pictures is left to chests from elsewhere.
     return weights, max(edge, (edge + float(np.quantile(beyond @ weights, 0.02))) / 2)

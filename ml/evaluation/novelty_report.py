@@ -140,7 +140,7 @@ def _together(kinds: dict[str, Features], but: str | None = None) -> Features:
 
 
 def _kind(check: Check, features: Features, inputs: Inputs | None = None) -> dict[str, float]:
-    """What is kept of one kind; with its inputs, blank ones count as flagged."""
+    """The figures of one kind; blank inputs count as flagged."""
     distances = check.distances(features)
     return {
         "n": len(features),

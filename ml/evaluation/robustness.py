@@ -105,7 +105,7 @@ CHANGES: dict[str, Change] = {
 }
 #: All kinds of change at once, at random: see :data:`ml.pictures.augment.HARD`.
 EVERYTHING = "everything at once"
-#: What each epoch of a training is judged by.
+#: The measures by which each epoch of a training is judged.
 BRIEF = ("plain", EVERYTHING)
 
 

@@ -14,7 +14,7 @@ from ml.networks import architectures
 from ml.training import recipe
 from ml.training.recipe import Recipe
 
-#: Such a network labels as the report's: pneumonia from this output up, and nothing is calibrated.
+#: The threshold of an uncalibrated network, as in the report: pneumonia from this output up.
 THRESHOLD = 0.5
 
 

@@ -155,7 +155,7 @@ def freeze_blocks(model: keras.Model, blocks: int) -> None:
         raise ValueError(f"{model.name} has {last} blocks; {blocks} cannot be frozen")
     for layer in _with_weights(model):
         if layer.name not in HEAD:
-            # What has no block, as DenseNet's last normalisation, stands after all of them.
+            # Layers without a block, such as DenseNet's last normalisation, come last.
             layer.trainable = (block_of[layer.name] or last) > blocks
 
 
@@ -205,7 +205,7 @@ REGISTRY: dict[str, Callable[[int | None], keras.Model]] = {
     "inceptionv3": inceptionv3,
     "densenet121": densenet121,
 }
-#: What Keras offers convolutions trained on ImageNet for.
+#: Architectures for which Keras has convolutions trained on ImageNet.
 _BASES: dict[str, Callable[..., keras.Model]] = {
     "vgg16": keras.applications.VGG16,
     "resnet50": keras.applications.ResNet50,

@@ -27,7 +27,7 @@ TOLERANCES = (3, 12)
 WIDEST, SMALLEST = 0.45, 0.05
 #: Frames lie in frames: a film's edge in a viewer's canvas in a window.
 DEPTH = 6
-#: Less than this share of a side is left where it is: a scan's first line is often a little off.
+#: A border below this share of a side is not cut off: a scan's first line is often a little off.
 LEAST = 0.004
 #: The longer side, in pixels, at which a screenshot is searched, how many lines of each direction are tried, how many
 #: grey levels an edge has, and how long, as a share of the screen, a part of one must be.
@@ -141,7 +141,7 @@ def _paired(lines: Grey, count: int, other: int, like: Grey) -> int:
 
 
 def _shares(lines: Grey, level: int, tolerance: int, step: int) -> NDArray[np.float64]:
-    """Of each line the share of pixels that are off the level: as far as a strip can reach, and a little further."""
+    """The share of each line's pixels that are off the level, up to a little more than a strip's reach."""
     shares = np.empty(0)
     last = int(len(lines) * WIDEST)
     for start in range(0, len(lines), BLOCK):
@@ -219,7 +219,7 @@ def _soft(part: Grey, factor: int) -> NDArray[np.bool_]:
 
 
 def _steep(values: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Where a row differs from the row before."""
+    """The rows that differ from the row before."""
     steep = np.zeros(values.shape, dtype=bool)
     steep[1:] = np.abs(np.diff(values, axis=0)) > EDGE
     return steep

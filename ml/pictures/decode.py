@@ -28,7 +28,7 @@ READERS: dict[str, Callable[[bytes], Contents]] = {
     "heic": heif.read,
     "pdf": pdf.read,
 }
-#: Of the copy that shows whether a picture has colours: what its longer side is near to, in pixels.
+#: About the longer side, in pixels, of the copy that is checked for colours.
 COLOUR_SIDE = 256
 OUT_OF_MEMORY = (
     "Decoding this image takes more memory than one image may use here. Please reduce it and upload it again."

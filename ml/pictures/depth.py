@@ -12,7 +12,7 @@ STRIP = 2_000_000
 #: Pixels that the range is chosen by.
 SAMPLED = 1_000_000
 #: Percentiles between which most of a picture lies, and how many times their distance the rest may lie beside them.
-#: What is further away is no part of the X-ray: dead pixels, a marker of 65535 in 12-bit data.
+#: Values further away are not part of the X-ray: dead pixels, a marker of 65535 in 12-bit data.
 MOST, BESIDE = (2.0, 98.0), 2.0
 #: Weights of red, green and blue, as Pillow has them.
 LUMA = np.array([19595, 38470, 7471], dtype=np.float32) / 65536

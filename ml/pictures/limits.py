@@ -1,11 +1,11 @@
-"""What an image may take. Every limit is checked on a file's header, before pixels are decoded: a few kilobytes can
+"""Limits on images. Every limit is checked on a file's header, before pixels are decoded: a few kilobytes can
 declare a billion pixels."""
 
 from ml.errors import ImageError
 
 MIN_SIDE = 64
 MAX_PIXELS = 100_000_000
-#: What may be needed for an image's pixels and their greys: 53 million in colour, 89 million in 16-bit grey.
+#: The memory for an image's pixels and their greys: 53 million in colour, 89 million in 16-bit grey.
 MAX_DECODED_BYTES = 256 * 2**20
 
 

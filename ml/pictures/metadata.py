@@ -26,7 +26,7 @@ SRGB_GAMMA = 45455
 
 @dataclass
 class Metadata:
-    """What was found beside the pixels.
+    """The metadata of a picture.
 
     Attributes:
         orientation: as EXIF counts, 1 to 8.
@@ -108,7 +108,7 @@ class Metadata:
 
 
 def _get(parsed: Image.Exif) -> object:
-    """What could be read of EXIF that is damaged somewhere."""
+    """The readable part of damaged EXIF data."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

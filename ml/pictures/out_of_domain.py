@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from ml.pictures.preprocess import Preprocessing, to_input
 
 Inputs = NDArray[np.uint8]
-#: What can be wrong with a chest X-ray before it is read at all.
+#: Chest X-rays that are inverted or turned.
 TURNS: dict[str, Callable[[Inputs], Inputs]] = {
     "inverted": lambda inputs: 255 - inputs,
     "turned left": lambda inputs: np.rot90(inputs, 1, axes=(1, 2)),

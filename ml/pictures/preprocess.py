@@ -15,8 +15,8 @@ from PIL import Image, ImageFilter
 IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
 
 _BLACK = np.zeros(3, dtype=np.float32)
-#: What is subtracted from, and what then divides, 8-bit intensities: ImageNet's means only (Keras' VGG16 and ResNet50),
-#: the range 0 to 1, the range -1 to 1 (InceptionV3), and ImageNet's means and deviations (DenseNet121).
+#: The mean that is subtracted from 8-bit intensities, and the divisor: ImageNet's means only (Keras' VGG16 and
+#: ResNet50), the range 0 to 1, the range -1 to 1 (InceptionV3), and ImageNet's means and deviations (DenseNet121).
 SCALINGS: dict[str, tuple[NDArray[np.float32], NDArray[np.float32] | None]] = {
     "imagenet_bgr": (IMAGENET_MEAN, None),
     "unit": (_BLACK, _BLACK + 255),

@@ -81,6 +81,6 @@ class PlainJudge(Judge):
         return {"val_loss": loss, "val_worst": loss}
 
     def figures(self) -> dict[str, float]:
-        """Of the outputs that were judged last, at 0.5."""
+        """For the outputs that were judged last, at 0.5."""
         measured = metrics.measure(self.shown.truth, self.probability, 0.5)
         return {f"val_{name}": measured[name] for name in self.FIGURES}

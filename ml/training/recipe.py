@@ -38,7 +38,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training run does; recorded in the bundle.
+    """The settings of a training run; recorded in the bundle.
 
     Attributes:
         name: of the recipe.
@@ -107,7 +107,7 @@ class Recipe:
 
     @property
     def epochs(self) -> int:
-        """Of all stages together."""
+        """The sum over all stages."""
         return sum(stage.epochs for stage in self.stages)
 
     def to_json(self) -> dict[str, Any]:

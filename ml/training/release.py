@@ -95,7 +95,7 @@ def release(
 
 
 def members(run: Average, found: "Judged") -> dict[str, dict[str, Any]]:
-    """What each member is and how well its own network, before averaging, ranks the held-out images.
+    """Describe each member, and how well its own network ranks the held-out images before averaging.
 
     Returns:
         By name the member's ``recipe`` and its ``roc_auc`` for each group of images and all of them together.

@@ -1,4 +1,4 @@
-"""What every module of this package gives."""
+"""The result of every module of this package."""
 
 import io
 from dataclasses import dataclass, field
@@ -48,12 +48,12 @@ def header(content: bytes, formats: list[str]) -> Image.Image:
 
 
 def decoded_bytes(image: Image.Image) -> int:
-    """What Pillow keeps the pixels and their greys in."""
+    """The memory in which Pillow holds the pixels and their greys."""
     return image.width * image.height * (PIXEL_BYTES.get(image.mode, 4) + (image.mode != "L"))
 
 
 def deep_bytes(width: int, height: int, channels: int, sample: int = 2, copies: int = 1) -> int:
-    """What samples of so many bytes each take, so many times, and their greys."""
+    """The memory for a number of copies of samples of a size, and their greys."""
     return width * height * (channels * sample * copies + 1)
 
 

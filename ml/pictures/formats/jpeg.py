@@ -193,7 +193,7 @@ def _eight_bits(file: File, content: bytes) -> Image.Image:
 
 
 def _gathered_bytes(file: File) -> int:
-    """What the decoder gathers before the first pixel where an image comes in several scans: 16 bits a value."""
+    """The memory of the decoder before the first pixel of an image in several scans: 16 bits a value."""
     if file.frame not in PROGRESSIVE and file.first_scan == len(file.sampling):
         return 0
     return 2 * file.width * file.height * sum(file.sampling) // max(*file.sampling, 1)

@@ -1,8 +1,8 @@
-"""What a file is, from its first bytes."""
+"""The kind of a file, by its first bytes."""
 
 #: Bytes that are looked at.
 HEAD = 1024
-#: What begins with which bytes.
+#: Kinds of files by their first bytes.
 SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -22,7 +22,7 @@ OTHERS = (
 )  # fmt: skip
 BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
           b"hevc": "heic", b"hevx": "heic"}  # fmt: skip
-#: What some programs write before these by mistake, such as line ends and a web server's headers.
+#: Bytes that some programs write before these by mistake, such as line ends and HTTP headers.
 MISPLACED = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"%PDF-", "pdf"),
@@ -46,5 +46,5 @@ def kind(content: bytes) -> str | None:
 
 
 def unread(content: bytes) -> str | None:
-    """What a picture is that is known and not read, for people."""
+    """The name of a known format that is not supported, for messages."""
     return next((name for signature, name in OTHERS if content.startswith(signature)), None)

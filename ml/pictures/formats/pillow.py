@@ -1,4 +1,4 @@
-"""What Pillow reads as it is: BMP, GIF, WebP, and JPEG 2000 and AVIF of 8 bits. Their deeper kinds keep their depth."""
+"""Formats that Pillow reads: BMP, GIF, WebP, and JPEG 2000 and AVIF of 8 bits. Deeper kinds keep their depth."""
 
 import struct
 from collections.abc import Callable

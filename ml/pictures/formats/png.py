@@ -17,7 +17,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Channels by colour type.
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 XMP = b"XML:com.adobe.xmp\0"
-#: What ImageMagick keeps EXIF in.
+#: The text chunk in which ImageMagick keeps EXIF.
 RAW_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 #: Chunk names in messages about damage.
 ANCILLARY = {b"iCCP": "the colour profile", b"eXIf": EXIF, b"gAMA": "the gamma", b"iTXt": "a text",

@@ -130,7 +130,7 @@ def _pixels(page: TiffPage, values: NDArray[Any]) -> Image.Image | Samples:
         return Image.fromarray(_coloured(page, values))
     colours = 1 if page.photometric in GREY else 3
     if values.ndim == 3:
-        # What is neither a colour nor its transparency is left out.
+        # Samples other than colours and their transparency are left out.
         alpha = tuple(page.extrasamples[:1]) in ((1,), (2,)) and values.shape[2] > colours
         values = values[..., 0] if colours == 1 and not alpha else values[..., : colours + alpha]
     bits = page.bitspersample
