@@ -1,1 +1,1 @@
-"""What people and programs talk to. Never imports the model: workers know it, web processes stay small."""
+"""The web application. It never imports the model, so that web processes stay small; workers do."""

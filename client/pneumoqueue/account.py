@@ -67,7 +67,7 @@ def clean_url(text: str) -> str:
 
 
 def saved() -> Account | None:
-    """What ``login`` has kept."""
+    """The account saved by ``login``."""
     try:
         content = json.loads(login_file().read_text(encoding="utf-8"))
         return Account(str(content["url"]), str(content["token"]), str(content["name"]))

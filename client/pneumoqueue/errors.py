@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ExitCode(IntEnum):
-    """As the client's README lists them."""
+    """Exit codes, as listed in the client's README."""
 
     DONE = 0
     SOME_FAILED = 1

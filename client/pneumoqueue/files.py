@@ -116,7 +116,7 @@ def first_entry_sha256(file: Found) -> str:
                 while chunk := stream.read(CHUNK):
                     digest.update(chunk)
             return digest.hexdigest()
-    # What zipfile raises for a damaged ZIP or entry, one that is cut off, an unknown compression, and a password.
+    # Errors of zipfile for damaged or truncated ZIPs and entries, unknown compressions, and passwords.
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
         return ""
 

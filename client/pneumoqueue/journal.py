@@ -54,7 +54,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Part:
-    """What one request sends."""
+    """The files of one request."""
 
     id: int
     key: str

@@ -98,7 +98,7 @@ class Server:
             yield from page["results"]
             if not page["next"]:
                 return
-            # Of the link only the path: the token goes to this server, whatever name it gives itself.
+            # Use only the path of the link: the token must go to this server, whatever name it gives itself.
             page = self._request("GET", httpx.URL(page["next"]).raw_path.decode("ascii")).json()
 
     def download(self, path: str, into: IO[bytes]) -> None:
@@ -167,7 +167,7 @@ def _checked(answer: httpx.Response) -> httpx.Response:
 
 
 def _problem(answer: httpx.Response) -> Refused:
-    """What an answer says of its error; a proxy's says nothing that could be read."""
+    """The message of an error, or nothing if a proxy sent it in another format."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         document = answer.json()
         return Refused(answer.status_code, document["code"], document["detail"], document.get("errors"))

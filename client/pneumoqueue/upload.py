@@ -21,7 +21,7 @@ FULL = {"too_many_files", "study_too_large"}
 
 @dataclass
 class Outcome:
-    """What came of the files.
+    """The outcome for the files.
 
     Attributes:
         sent: that were accepted now.

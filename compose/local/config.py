@@ -1,4 +1,4 @@
-"""Where a local installation lives and listens, read from the environment."""
+"""The folders and addresses of a local installation, read from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared
 ROOT = Path(__file__).resolve().parents[2]
 #: The folder of logs, in DATA_DIR.
 LOGS = "logs"
-#: What supervisord's configuration takes for a comment or the end of a value, and has no way to escape.
+#: Characters that end a value in supervisord's configuration and cannot be escaped.
 UNUSABLE = '"#;'
 
 
@@ -39,7 +39,7 @@ class Config:
 
     @property
     def run_dir(self) -> Path:
-        """What belongs to one run: locks, generated configuration."""
+        """The files of one run: locks and generated configuration."""
         return self.data_dir / "run"
 
     @property
@@ -71,7 +71,7 @@ class Config:
 
     @property
     def url(self) -> str:
-        """Where this machine reaches the service."""
+        """The URL of the service on this machine."""
         return f"http://{in_url(EVERY_INTERFACE.get(self.host, self.host))}:{self.port}"
 
     @property

@@ -93,7 +93,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
 
 
 def metrics_dir(config: Config) -> Path:
-    """Where the processes share their counters; emptied at each start."""
+    """The folder where processes share their counters; emptied at each start."""
     return config.run_dir / "metrics"
 
 

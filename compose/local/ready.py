@@ -76,7 +76,7 @@ class Programs:
             )
 
     def last_lines(self, count: int = 5) -> str:
-        """What the program that failed wrote last."""
+        """The last lines of the failed program's log."""
         try:
             text = programs.log_path(self.config, self.failed).read_text(errors="replace")
         except OSError:

@@ -1,4 +1,4 @@
-"""What a run needs of the machine: ports, a Redis binary, secrets that outlast it, and sole use of its folder."""
+"""The resources of a run: ports, a Redis binary, lasting secrets, and a lock on its folder."""
 
 import contextlib
 import errno
@@ -30,7 +30,7 @@ def is_taken(port: int, host: str = LOOPBACK) -> bool:
     try:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.socket(family) as probe:
-            # As the servers do, so that closed connections of the run before do not count.
+            # Like the servers, so that closed connections of the previous run do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except PermissionError:

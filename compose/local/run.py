@@ -58,7 +58,7 @@ def prepare(config: Config) -> dict[str, str]:
     Raises:
         ResourceError: one of them cannot be made.
     """
-    # What processes that were killed have left of their uploads.
+    # Partial uploads of killed processes.
     shutil.rmtree(config.incoming_dir, ignore_errors=True)
     for folder in (config.logs_dir, config.redis_dir, config.secrets_dir, config.media_dir, config.incoming_dir):
         resources.private_dir(folder)

@@ -14,7 +14,7 @@ from webapp.accounts import models
 from webapp.accounts.pages import SignOut
 from webapp.accounts.passwords import reset_link
 
-# One way in, with the second factor and the lockout, and one way out.
+# A single way to sign in, with the second factor and the lockout, and a single way to sign out.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.logout = SignOut.as_view()  # type: ignore[method-assign]
 admin.site.unregister(User)

@@ -13,7 +13,7 @@ from webapp.audit.services import record, record_each
 
 
 class Recorded(admin.ModelAdmin):
-    """What a model's admin records. Changes are logged by Django itself at these places, in their transaction."""
+    """Records the actions of a model's admin, where Django logs changes itself, in the same transaction."""
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         response = super().changelist_view(request, *args, **kwargs)

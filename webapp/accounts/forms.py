@@ -14,7 +14,7 @@ from webapp.accounts import lockout
 
 
 class LoginForm(AllauthLoginForm):
-    """With words for its first field."""
+    """With a label for its first field."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -70,7 +70,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
 
 
 def page_user(request: "HttpRequest | Any") -> str:
-    """What a page that is made for a request has to send along as its user."""
+    """The user that a page rendered for a request has to send with its uploads."""
     return str(request.user.pk) if request.user.is_authenticated else "guest"
 
 

@@ -1,4 +1,4 @@
-"""Who signed in and out, tried to, registered, or changed what they sign in with, for the audit."""
+"""Record sign-ins, failed attempts, sign-outs, registrations and changes of credentials in the audit."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def on_registered(sender: Any, request: HttpRequest, user: User, **kwargs: Any) 
     _record(Action.REGISTER, request=request, user=user)
 
 
-#: What has changed where django-allauth sends one of these signals.
+#: The recorded change for each of django-allauth's signals.
 CHANGES = {
     account.password_changed: "password",
     account.password_set: "password_set",

@@ -34,7 +34,7 @@ class TokenView(APIView):
     parser_classes = JSON_OR_FORM
 
     def get_authenticators(self) -> list[Any]:
-        # Who asks for a token has none, or one that is no longer valid.
+        # A client that requests a token has none, or an invalid one.
         return [] if self.request is not None and self.request.method == "POST" else super().get_authenticators()
 
     @extend_schema(request=TokenRequestSerializer, responses=TokenSerializer, auth=[])

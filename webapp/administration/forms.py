@@ -71,7 +71,7 @@ class SettingsForm(forms.ModelForm):
         self.order_fields(self.field_order)
 
     def changes(self) -> dict[str, Any]:
-        """What was changed, by the names of the department's fields."""
+        """The changed values by the names of the department's fields."""
         changed = {name: self.cleaned_data[name] for name in self.changed_data if name != "daily_gigabytes"}
         if "daily_gigabytes" in self.changed_data:
             size = self.cleaned_data["daily_gigabytes"]

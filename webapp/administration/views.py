@@ -154,7 +154,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
         except Refused as refused:
             form.add_error(None, refused.detail)
     context = {
-        # As it is stored: the form has put what was sent into the other.
+        # As stored: the form has assigned the submitted values to the other object.
         "department": Department.objects.get(pk=found.pk),
         "form": form,
         "missing": bool(offered) and bool(found.operating_point) and found.operating_point not in offered,

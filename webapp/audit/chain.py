@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 500
 #: An entry that has waited longer means that sealing has stopped.
 PATIENCE = timedelta(minutes=1)
-#: What Django raises for a value that its column cannot have. SQLite keeps any text in any column.
+#: Django's errors for a value that its column cannot have. SQLite stores any text in any column.
 UNREADABLE = (AttributeError, TypeError, ValueError)
 
 

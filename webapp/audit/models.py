@@ -8,7 +8,7 @@ from django.utils import timezone
 
 
 class Action(models.TextChoices):
-    """What was done. The database takes any, so that a new one needs no migration."""
+    """The actions. The database column has no choices, so that a new action needs no migration."""
 
     SIGN_IN = "sign_in"
     SIGN_IN_FAILED = "sign_in_failed"
@@ -72,7 +72,7 @@ class Entry(models.Model):
 
 
 class Chain(models.Model):
-    """Where the chain begins and ends: one row, which only one process at a time changes."""
+    """The ends of the chain: one row, which only one process at a time changes."""
 
     head = models.BigIntegerField(default=0, help_text="position of the last sealed entry")
     head_hash = models.CharField(max_length=64, blank=True)

@@ -23,7 +23,7 @@ ONCE_IN_SECONDS = 300
 
 
 class Actor(Protocol):
-    """Who does something, as :class:`webapp.accounts.identity.Identity` has it."""
+    """The actor: implemented by :class:`webapp.accounts.identity.Identity`."""
 
     @property
     def user(self) -> Any: ...

@@ -1,4 +1,4 @@
-"""What differs between brokers, and where requests are counted."""
+"""Settings that differ between brokers, and the cache that counts requests."""
 
 import math
 from typing import Any

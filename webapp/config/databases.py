@@ -40,7 +40,7 @@ def _sqlite() -> dict[str, Any]:
         # A transaction that will write takes its turn at its start; upgrading a read lock later can only fail.
         "transaction_mode": "IMMEDIATE",
         "timeout": LOCK_SECONDS,
-        # What is committed survives a power cut, in workers as well: a file that is deleted after a commit would not
+        # Commits survive a power cut, in workers too: a file that is deleted after a commit would not
         # come back if the commit were undone.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
     }

@@ -1,4 +1,4 @@
-"""What a service that people rely on refuses to start with: no secrets, or ones that anybody could guess."""
+"""Checks at the start of a service in production: it refuses missing secrets, or ones that anybody could guess."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]", "testserver", "web")
 #: Shorter ones can be tried out.
 SHORTEST_PASSWORD = 12
 SHORTEST_KEY = 32
-#: What examples, images and installers come with. It adds nothing to a secret that has it in it.
+#: Default values of examples, images and installers. They add no entropy to a secret.
 DEFAULTS = (
     "admin", "change", "default", "example", "guest", "insecure", "letmein", "minio", "password", "pneumoqueue",
     "postgres", "qwerty", "redis", "root", "secret", "todo", "123456",
@@ -36,7 +36,7 @@ def problems(
     others: Mapping[str, str],
     plain_hosts: Sequence[str] = (),
 ) -> list[str]:
-    """What is wrong with the settings of a service in production, each with what to set instead.
+    """The errors in the settings of a service in production, each with what to set instead.
 
     Args:
         secret_key: as the environment has it, empty where it has none.

@@ -1,4 +1,4 @@
-"""Who looks at a page."""
+"""The identity behind a page request."""
 
 from django.http import HttpRequest
 

@@ -41,7 +41,7 @@ def given(request: HttpRequest) -> dict[str, str]:
 
 
 def values(filters: type[PatientFilters], params: Mapping[str, str]) -> dict[str, Any]:
-    """What :func:`webapp.studies.api.filters.checked` makes of a page's parameters.
+    """The result of :func:`webapp.studies.api.filters.checked` for a page's parameters.
 
     Raises:
         Refused: ``unknown_parameter`` or ``invalid_parameter``.

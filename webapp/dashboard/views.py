@@ -143,7 +143,7 @@ def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
 @require_safe
 @never_cache
 def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What changes of an image's page, held by ``?wait=`` until it differs from the status ``seen``."""
+    """The part of an image's page that changes. ``?wait=`` holds it until the status differs from ``seen``."""
     found = _image(request, pk)
     held = None
     if not found.is_final and found.status == request.GET.get("seen", found.status):

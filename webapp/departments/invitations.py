@@ -1,4 +1,4 @@
-"""Who accepts an invitation to a department becomes its member."""
+"""Make the person who accepts an invitation to a department its member."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who belongs to a department: persons, and service accounts for scanners and scripts."""
+"""The members of a department: persons, and service accounts for scanners and scripts."""
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction

@@ -168,7 +168,7 @@ def may_cancel(identity: Identity, owned: Owned) -> bool:
 
 
 def may_change(identity: Identity, owned: Owned) -> bool:
-    """Who may give something another name, patient or priority, have it read again, and share it: as who may add."""
+    """Who may change a name, patient or priority, have images read again, and share: those who may add images."""
     return may_add_to(identity, owned)
 
 

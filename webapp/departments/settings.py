@@ -1,4 +1,4 @@
-"""What managers decide about their department, and how administrators make one."""
+"""Change a department's settings, and create departments."""
 
 from collections.abc import Collection
 from typing import Any

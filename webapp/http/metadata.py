@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 class Metadata(BaseMetadata):
-    """What an address is for; the OpenAPI document has the rest. REST Framework's own looks for a serializer of every
-    generic view, and fails where there is none.
+    """The purpose of an address; the OpenAPI document has the rest. REST Framework's own class looks for a serializer
+    in every generic view, and fails without one.
     """
 
     def determine_metadata(self, request: Request, view: "APIView") -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Problem(exceptions.APIException):
 
 
 def problem_of(error: Refused | StorageUnavailable) -> Problem:
-    """What the domain or the storage refuses, as an error of HTTP."""
+    """An error of the domain or the storage, as an HTTP problem."""
     if isinstance(error, Refused):
         return Problem(STATUSES[error.code], error.code, error.detail, error.retry_after)
     logger.error("the storage is unavailable: %s", error)
@@ -138,7 +138,7 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
 
 
 def _suspicious(error: SuspiciousOperation) -> Problem:
-    """What Django refuses while it reads a request, which REST Framework does not know."""
+    """Django's errors while reading a request, which REST Framework does not handle."""
     if isinstance(error, DisallowedHost):
         return Problem(
             400,

@@ -29,7 +29,7 @@ TAGS = {
 #: True answers, by method and path. ``tests/integration/test_examples.py`` records and compares them.
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))
 JOB_TOKEN = "X-Job-Token"  # noqa: S105  # a header's name
-#: What REST Framework takes for a text: no null character, and something that can be seen where it must not be blank.
+#: The texts that REST Framework accepts: no null characters, and a visible character if blanks are not allowed.
 _TEXT = r"^[^\u0000]*$"
 _NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 

@@ -1,4 +1,4 @@
-"""What serializers of requests share."""
+"""Base classes of the serializers of requests."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the log's lines are about: the request that started it all, and the image, in whichever process that is.
+"""The context of log lines in every process: the request that started the work, and the image.
 
 The request's id is stored with each image, and goes with its messages as a header, so that it is the same from the
 upload to the result. Needs no Django.
@@ -19,7 +19,7 @@ _fields: ContextVar[Mapping[str, str]] = ContextVar("correlation", default=Mappi
 
 
 def current() -> Mapping[str, str]:
-    """What a line that is logged here and now is about."""
+    """The context of a line that is logged now."""
     return _fields.get()
 
 

@@ -52,7 +52,7 @@ def start_sentry() -> None:
 
 
 def clean_event(event: Any) -> Any:
-    """What of an event may leave."""
+    """The parts of an event that may be exported."""
     cleaned = {name: event[name] for name in EVENT_FIELDS if name in event}
     for exception in cleaned.get("exception", {}).get("values", []):
         exception["value"] = "(in the log)"
@@ -96,7 +96,7 @@ def start_tracing(service: str) -> None:
 
 
 def clean_span(span: Any) -> Any:
-    """What of a span may leave."""
+    """The parts of a span that may be exported."""
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Status
 

@@ -28,7 +28,7 @@ class WithoutValues(logging.Formatter):
 
 
 class JSONFormatter(WithoutValues, JsonFormatter):
-    """One JSON object a line."""
+    """One JSON object for each line."""
 
 
 class Correlated(logging.Filter):
@@ -87,7 +87,7 @@ def config(form: str, level: str) -> dict[str, Any]:
 
 
 def _process() -> str:
-    """What kind of process this is."""
+    """The kind of this process."""
     commands = (command for command in ("beat", "flower") if command in sys.argv)
     return os.environ.get("PNEUMOQUEUE_ROLE") or next(commands, "web")
 

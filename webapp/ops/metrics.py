@@ -26,7 +26,7 @@ from webapp.studies.models import Image, Reading
 from webapp.studies.outbox.models import Delivery, State
 
 HOUR = timedelta(hours=1)
-#: What the images of each status wait for.
+#: The step that images of each status wait for.
 STEP = {Status.QUEUED: dispatch.INGEST, Status.READY: dispatch.INFER}
 
 

@@ -1,4 +1,4 @@
-"""What workers report of themselves, and what beat does in its own process."""
+"""The reports of workers, and the tasks that beat runs in its own process."""
 
 import logging
 from typing import Any

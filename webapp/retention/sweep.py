@@ -78,7 +78,7 @@ def delete_orphans(run: "Run") -> None:
 
 
 def _named(names: list[str]) -> set[str]:
-    """Those of some files that rows name. A file's own name begins with its row's id, an input's with its image's."""
+    """The files that rows refer to. A file's name starts with the id of its row, an input's with that of its image."""
     ids = []
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""What changes reviews."""
+"""Change reviews."""
 
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action

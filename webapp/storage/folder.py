@@ -125,14 +125,14 @@ class LocalStorage(FileSystemStorage):
         try:
             return super()._open(name, mode)  # type: ignore[misc,no-any-return]  # the stubs lack it
         except FileNotFoundError:
-            # Where nothing is mounted there is an empty folder, or none; the kinds of files have folders of their own.
+            # Without the mounted volume the folder is empty or missing, so it has no folders for the kinds of files.
             kind = Path(self.path(name.split("/")[0]))
             if not kind.exists():
                 raise StorageUnavailable(f"{kind} is not there; is the volume mounted?") from None
             raise
 
     def open_seekable(self, name: str) -> File:
-        """As of :class:`webapp.storage.s3.S3Storage`; every file of a folder is seekable."""
+        """As for :class:`webapp.storage.s3.S3Storage`; every file of a folder is seekable."""
         return self.open(name)
 
     def is_there(self) -> bool:

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 #: Larger files are kept on the disk while they are read.
 IN_MEMORY = 8 * 2**20
 GONE = ("NoSuchKey", "404")
-#: What one request for a part of a file asks for, at least.
+#: The smallest part of a file that one request reads.
 PART = 4 * 2**20
 #: Keys that one request can delete.
 DELETED_AT_ONCE = 1000
@@ -93,7 +93,7 @@ class S3Storage(BaseS3Storage):  # type: ignore[misc]  # django-storages has no 
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """As of :class:`webapp.storage.folder.LocalStorage`; the store answers for each file when it is durable."""
+        """As for :class:`webapp.storage.folder.LocalStorage`; the store confirms each file when it is durable."""
         yield
 
     def _open(self, name: str, mode: str = "rb") -> File:

@@ -106,7 +106,7 @@ SENT_VIEWS = (*View.choices, ("unknown", "not known"))
 #: The warnings that make a result meaningless: for an image that looks like no chest X-ray, and of a photograph
 #: of a film or a screen.
 NOT_USABLE = frozenset({WarningCode.NOT_CHEST_XRAY, WarningCode.PHOTOGRAPH_OF_FILM})
-#: Those that the patient or the view is none that the model learnt from. A department may want a label all the same.
+#: The warnings of a patient or view outside the training data. A department may want a label all the same.
 OUTSIDE_TRAINING = frozenset({WarningCode.AGE_OUTSIDE_TRAINING, WarningCode.VIEW_NOT_FRONTAL})
 #: The warnings that make a result unreliable.
 NOT_RELIABLE = NOT_USABLE | OUTSIDE_TRAINING

@@ -1,4 +1,4 @@
-"""How far a study is, and how long the rest will take."""
+"""The progress of a study, and an estimate of the remaining time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from webapp.studies.states import StudyState, study_states
 
 #: The rate is measured over this span.
 WINDOW = timedelta(seconds=60)
-#: As many waiting images are counted exactly.
+#: Up to this number, waiting images are counted exactly.
 AHEAD = 10_000
 #: The statuses of a study.
 STATUSES = tuple(StudyStatus.values)

@@ -31,7 +31,7 @@ class NamedFile:
 
 @dataclass
 class Copied:
-    """What became of the files."""
+    """The outcome of copying files."""
 
     files: int = 0
     bytes: int = 0

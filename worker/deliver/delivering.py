@@ -15,7 +15,7 @@ from worker.process import metrics
 
 logger = logging.getLogger(__name__)
 
-#: What delivers each kind. Raises what :mod:`webapp.studies.outbox.services` has for it where it did not arrive.
+#: The function that delivers each kind. It raises an error of :mod:`webapp.studies.outbox.services` on failure.
 HANDLERS: Mapping[str, Callable[[Delivery], None]] = {
     completion.STUDY_FINISHED: announcing.announce_study,
     completion.IMAGES_FAILED: announcing.announce_images,

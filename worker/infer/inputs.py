@@ -43,7 +43,7 @@ class Inputs:
         self.bundle = bundle
         # The device has nothing to do meanwhile, so all processors may decode.
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="inputs")
-        # One thread, so that looking ahead takes one connection to the database.
+        # One thread, so that prefetching uses one connection to the database.
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._ahead: Future[dict[UUID, Pixels]] | None = None
 

@@ -49,7 +49,7 @@ class Reader:
 
     @property
     def model(self) -> reading.Model:
-        """What results record of the bundle."""
+        """The fields of results that describe the bundle."""
         used = self.bundle
         return reading.Model(used.id, used.threshold, used.operating_point, used.thresholds)
 
@@ -87,7 +87,7 @@ def load() -> Reader:
     engine = engines.load(used.path)
     side = used.preprocessing.size
     max_batch = capacity.measure(engine, side)
-    # What was loaded stays; without this the garbage collector would look through all of it again and again.
+    # Exclude the loaded objects from garbage collection, which would scan them again and again.
     gc.collect()
     gc.freeze()
     _reader = Reader(used, engine, check, Inputs(side, used.id), max_batch)
@@ -172,7 +172,7 @@ def _record(written: Sequence["Reading"], batch_size: int, seconds: float) -> No
 
 
 def _present(token: UUID, inputs: Mapping[UUID, NDArray[np.uint8] | Damaged | None]) -> dict[UUID, NDArray[np.uint8]]:
-    """Those inputs that could be loaded; the other images fail."""
+    """The inputs that could be loaded; the other images fail."""
     for pk, pixels in inputs.items():
         if isinstance(pixels, Damaged):
             detail = "The prepared image was damaged in the storage. Please upload it again."

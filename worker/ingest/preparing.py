@@ -17,7 +17,7 @@ from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
 from worker import bundle
 
-#: What a preview's longer side is near to, in pixels.
+#: About the longer side of a preview, in pixels.
 PREVIEW_SIDE = 1024
 #: An upload that browsers show, of at most this side and so many bytes, is its own preview: making one would cost more
 #: than reading it did.

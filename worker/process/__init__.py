@@ -1,1 +1,1 @@
-"""What every worker process needs: logs, metrics, presence, connections, tracing."""
+"""Support for every worker process: logs, metrics, presence, connections, tracing."""

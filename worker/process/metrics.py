@@ -1,4 +1,4 @@
-"""What the workers count for Prometheus.
+"""The workers' metrics for Prometheus.
 
 The prefork child does the work, so it counts into files that its parent, or the web process on the same machine, reads
 (:mod:`worker.process.exposition`). Importing this needs neither Django nor a deep-learning framework.

@@ -12,7 +12,7 @@ from webapp.http.serializers import StrictSerializer
 
 
 class DepartmentSettingsSerializer(StrictSerializer, serializers.ModelSerializer):
-    """What a manager may change."""
+    """The settings that a manager may change."""
 
     class Meta:
         model = Department

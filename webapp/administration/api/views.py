@@ -96,7 +96,7 @@ class Members(APIView):
 
     @extend_schema(responses=serializers.MemberSerializer(many=True), operation_id="department_members_list")
     def get(self, request: Request, slug: str) -> Response:
-        """Who the people in a department are."""
+        """The people in a department."""
         people = members.people(_department(request, slug))
         return Response(serializers.MemberSerializer(people, many=True).data)
 

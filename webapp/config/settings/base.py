@@ -1,4 +1,4 @@
-"""What Django itself needs: apps, middleware, templates, language, logs."""
+"""Django's own settings: apps, middleware, templates, language, logs."""
 
 import secrets
 from pathlib import Path

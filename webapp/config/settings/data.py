@@ -1,4 +1,4 @@
-"""Where data lives, and how long it is kept: databases, caches, files."""
+"""Storage and retention of data: databases, caches, files."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What one request, one sender and one image may take."""
+"""Limits on requests, senders and images."""
 
 from webapp.config.settings.base import env
 
@@ -6,7 +6,7 @@ MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=50 * 2**20)
 #: A request for a study, and all of its files with ZIPs unpacked.
 MAX_STUDY_BYTES = env.int("MAX_STUDY_BYTES", default=2 * 2**30)
 MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=5000)
-#: What one guest's address, and one user, may upload in a day, ZIPs unpacked. Administrators have no limit.
+#: Bytes that one guest's address, and one user, may upload in a day, with ZIPs unpacked. Administrators have no limit.
 GUEST_DAILY_BYTES = env.int("GUEST_DAILY_BYTES", default=2 * 2**30)
 USER_DAILY_BYTES = env.int("USER_DAILY_BYTES", default=50 * 2**30)
 DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
@@ -21,7 +21,7 @@ BODY_LIMITS = {
     "/predict/?": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
 }
 BODY_LIMIT = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
-#: What preparing one image may take in each ingest process, beyond what the process itself needs; 0 for no limit. It
+#: Memory for preparing one image in each ingest process, in addition to the process itself; 0 for no limit. It
 #: suits the decoder's own limit, and two processes in a container of 1 GB.
 PREPARE_MEMORY_BYTES = env.int("PREPARE_MEMORY_BYTES", default=384 * 2**20)
 MAX_WAIT_SECONDS = 60

@@ -2,8 +2,8 @@
 
 from webapp.config.settings.base import env
 
-#: Such as ``smtp+tls://user:password@mail.hospital.example:587``; ``consolemail://`` writes mails to the log. Without
-#: it, nothing is sent.
+#: For example ``smtp+tls://user:password@mail.hospital.example:587``; ``consolemail://`` writes mails to the log.
+#: Without it, nothing is sent.
 EMAIL_URL = env("EMAIL_URL", default="")
 vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
 EMAIL_TIMEOUT = 10

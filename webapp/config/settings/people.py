@@ -40,12 +40,12 @@ AXES_RESET_ON_SUCCESS = True
 # Trying again does not prolong the lockout: the page says when it ends.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_VERBOSE = False
-# Who signed in is in the log; a table of it would grow for ever.
+# The log has all sign-ins; a table would grow for ever.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "login", "code", "oldpassword"]
 
 # --- registration, e-mail addresses and sessions: django-allauth ---
-#: Who may register: everybody (``open``), who has an invitation (``invite``), or nobody (``closed``).
+#: Who may register: everybody (``open``), people with an invitation (``invite``), or nobody (``closed``).
 REGISTRATION = env("REGISTRATION", default="invite")
 if REGISTRATION not in ("open", "invite", "closed"):
     raise ImproperlyConfigured(f"REGISTRATION={REGISTRATION} is not known; use open, invite or closed.")

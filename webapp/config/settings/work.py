@@ -62,7 +62,7 @@ CELERY_BEAT_SCHEDULE = {
     # These two are run by beat itself, so that their names are all that counts.
     "reconcile": {"task": "reconcile", "schedule": RECONCILE_SECONDS},
     "seal": {"task": "seal", "schedule": RECONCILE_SECONDS},
-    # What is due again, and what was lost on its way.
+    # Tasks that beat sends at intervals.
     "deliver": {
         "task": "worker.deliver",
         "schedule": RECONCILE_SECONDS,

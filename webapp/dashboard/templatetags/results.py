@@ -75,7 +75,7 @@ def status_in_words(status: str) -> str:
 
 @register.filter
 def result(image: Image) -> str:
-    """What has become of an image, in a few words. Why a result is not to be relied on comes first."""
+    """The state of an image in a few words. The reason why a result is unreliable comes first."""
     if image.result is None:
         return STEPS[image.status]
     group = str(ResultGroup(image.result.group).label)

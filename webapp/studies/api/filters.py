@@ -64,7 +64,7 @@ class ImageFilters(PatientFilters):
 
 
 class StudyImageFilters(ImageFilters):
-    """Those of a study's own list: its images can be sorted by their results, which are few enough for it."""
+    """The filters of a study's own list. Its images are few enough to be sorted by their results."""
 
     ordering = serializers.ChoiceField(
         choices=("created_at", "-created_at", "-probability", "probability"),
@@ -91,7 +91,7 @@ def checked(filters: type[PatientFilters], params: Mapping[str, str]) -> dict[st
             )
         if name not in known:
             raise Refused("unknown_parameter", f"This list knows no '{name[:50]}', only: {', '.join(sorted(known))}.")
-    # As a dictionary: of a form, fields that are empty would count as absent, and a filter would be dropped.
+    # As a dictionary: in a form, empty fields would count as absent, and a filter would be dropped.
     given = filters(data={name: params[name] for name in params})
     given.is_valid(raise_exception=True)
     # Names are stored in this form, whichever one they were sent in.

@@ -22,7 +22,7 @@ from webapp.studies.querysets import OwnedQuerySet
 
 #: Filters that leave few rows, which can be sorted, or rows that an index of their own has in their order.
 FEW = {"patient", "study", "warning"}
-#: Where images without a result come, by the ordering: last.
+#: The place of images without a result in each ordering: last.
 LAST = {"probability": 2.0, "-probability": -1.0}
 
 
@@ -97,7 +97,7 @@ def narrowed(
 
 
 def _of_patient(text: str, identity: Identity) -> Q:
-    """Of those patients whom an identifier or an id names. Several owners can know the same identifier."""
+    """The condition for patients with this identifier or id. Several owners can have the same identifier."""
     named = Q(identifier=text)
     with suppress(ValueError):
         named |= Q(pk=UUID(text))

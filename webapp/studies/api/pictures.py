@@ -47,7 +47,7 @@ class ImageInput(ImageFile):
 
 
 class ImageHeatmap(APIView):
-    """What an image's reading rests on, as a PNG to lay over its preview: one colour whose alpha is the Grad-CAM."""
+    """The explanation of a reading, as a PNG to lay over the preview: one colour whose alpha is the Grad-CAM."""
 
     @extend_schema(
         responses={

@@ -85,7 +85,7 @@ def read(file: IO[bytes] | Any) -> list[Record]:
 
 
 def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
-    """Where the directory starts, its length, the number of its entries, and what to add to the offsets in it."""
+    """The directory's offset, its length, its number of entries, and the amount to add to its offsets."""
     size = file.seek(0, io.SEEK_END)
     start = max(0, size - END_BYTES - COMMENT_BYTES - LOCATOR64_BYTES - END64_BYTES)
     file.seek(start)

@@ -1,4 +1,4 @@
-"""Where images come to their end, whatever the stage, and studies with them."""
+"""Finish images in every stage, and the studies that they complete."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -40,7 +40,7 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "",
     waiting = images.filter(status__in=WAITING)
     studies = waiting.filter(study__isnull=False).order_by().values_list("study_id", flat=True).distinct()
     touched = list(studies)
-    # Those of a study are announced when all of it is finished.
+    # Images of a study are announced when all of it is finished.
     alone = waiting.filter(study=None, guest=None) if status == Status.FAILED else waiting.none()
     failed = list(alone.values_list("pk", flat=True))
     ended = waiting.update(

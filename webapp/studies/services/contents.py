@@ -132,5 +132,5 @@ def _look_into(file: File, *, alone: bool) -> Sent:
 def _is_litter(sent: Sent) -> bool:
     """Whether a file is an operating system's. An image is an image, whatever its name."""
     name = str(sent.file.name)
-    # Of the name of a folder's icon on macOS, "Icon\r", a browser sends "Icon" or "Icon%0D".
+    # The icon of a folder on macOS is called "Icon\r", which a browser sends as "Icon" or "Icon%0D".
     return bool(sent.refused) and (names.is_litter(name) or (name.lower() == "icon" and not sent.file.size))

@@ -138,7 +138,7 @@ class Seeder:
         return self._uuid(), self._uuid(), Owned(created, owner=self._one_of(self.persons, BUSIEST))
 
     def _one_of(self, ids: list[Any], first: float) -> Any:
-        """One of some ids, the first of them with a share of its own."""
+        """A random id, with a separate share for the first one."""
         return ids[0] if self.draw.random() < first else self.draw.choice(ids)
 
     def _readings(self, state: ReadingState, *fields: str, **given: Any) -> Table:

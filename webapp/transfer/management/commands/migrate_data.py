@@ -34,7 +34,7 @@ class Command(BaseCommand):
             load_all(
                 rows.database_source(alias),
                 lambda model: rows.count(model, alias),
-                # Where the files stay in their folder, they are only compared.
+                # If the files stay in their folder, they are only compared.
                 LocalStorage(location=str(media)).open if media.is_dir() else default_storage.open,
                 self.stdout.write,
             )
