@@ -93,7 +93,7 @@ class Journal:
             raise
         except sqlite3.DatabaseError:
             self._rows.close()
-            raise ClientError(f"{path}, which says what was sent, is damaged. Delete it to begin anew.") from None
+            raise ClientError(f"{path}, which says what was sent, is damaged. Delete it to start again.") from None
 
     def close(self) -> None:
         self._rows.close()

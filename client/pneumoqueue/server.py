@@ -28,7 +28,7 @@ IMAGES, STUDIES = "/api/v1/images/", "/api/v1/studies/"
 TOKEN = "/api/v1/auth/token/"  # noqa: S105  # an address
 
 Fields = dict[str, Any]
-#: Makes the files of a form, anew for each attempt.
+#: Makes the files of a form, again for each attempt.
 MakeFiles = Callable[[], list[tuple[str, tuple[str, Any]]]]
 
 

@@ -94,7 +94,7 @@ class Upload:
         """Find the study of an earlier run, and settle what it left open."""
         self.study = next(iter(reversed(self.journal.studies())), "")
         if self.study and self.server.find(f"{STUDIES}{self.study}/") is None:
-            self.report.message("The study of this upload was deleted on the server; everything is sent anew.")
+            self.report.message("The study of this upload was deleted on the server; everything is sent again.")
             self.journal.forget()
             self.study = ""
         for part in self.journal.unfinished():
