@@ -10,7 +10,6 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
-from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
 
 from tests import synthetic
 from webapp.storage.folder import LocalStorage, StorageUnavailable

@@ -13,7 +13,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 
 from tests import synthetic
-from tests.worker.test_reading import engine  # noqa: F401  (reading takes it by itself)
 from webapp.accounts.identity import Identity
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Reading
