@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 #: Tables that can have a million rows.
-LARGE = ("studies_image", "studies_study", "studies_patient", "studies_prediction")
+LARGE = ("studies_image", "studies_study", "studies_patient", "studies_reading", "sharing_share", "notifications_news")
 
 
 @dataclass
@@ -26,7 +26,11 @@ class Queries:
 
         PostgreSQL may well sort the few rows of a test, so that only reading a whole table counts there.
         """
-        return [f"{sql}\n{plan}" for sql, plan in map(self._plan, self.statements) if self._is_bad(sql, plan)]
+        return [f"{sql}\n{plan}" for sql, plan in self.plans() if self._is_bad(sql, plan)]
+
+    def plans(self) -> list[tuple[str, str]]:
+        """The SQL of each with its plan."""
+        return list(map(self._plan, self.statements))
 
     def _plan(self, statement: tuple[str, Any]) -> tuple[str, str]:
         sql, params = statement

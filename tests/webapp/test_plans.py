@@ -107,13 +107,25 @@ def test_a_studys_pages_are_read_by_an_index(user_client, rows):
         check(queries, 9)
 
 
-@pytest.mark.parametrize("path", ["/images/", "/images/?group=positive", "/studies/", "/shared/"])
+@pytest.mark.parametrize(
+    "path", ["/images/", "/images/?group=positive", "/studies/", "/shared/", "/failures/", "/news/"]
+)
 def test_the_pages_of_lists_are_read_by_an_index(user_client, rows, path):
     user_client.force_login(User.objects.get(username="ada"))
     services.share_by_link(Identity(user=rows[0].owner), rows[0], 1)
     with recorded() as queries:
         assert user_client.get(path).status_code == 200
     assert queries.bad_plans() == []
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="others sort the few rows of a test")
+def test_what_others_have_shared_is_read_in_the_order_of_its_list(user_client, rows):
+    user_client.force_login(User.objects.get(username="ada"))
+    with recorded() as queries:
+        assert user_client.get("/shared/").status_code == 200
+    [plan] = [plan for sql, plan in queries.plans() if 'FROM "sharing_share"' in sql]
+    assert "share_list" in plan
+    assert "B-TREE" not in plan
 
 
 def test_states_are_read_by_an_index(user_client, rows):

@@ -12,6 +12,7 @@ from tests.webapp.conftest import PASSWORD
 from webapp.accounts.identity import Identity
 from webapp.accounts.tokens import digest
 from webapp.audit.models import Action, Entry
+from webapp.http import keyset
 from webapp.retention import services as retention
 from webapp.sharing import services
 from webapp.sharing.models import Share
@@ -89,6 +90,20 @@ def test_a_colleague_sees_a_shared_study_and_its_images_and_does_nothing_with_th
     assert Study.objects.get().patient.identifier == "P-1"
     # Lists have only own images, and patients stay hidden.
     assert theirs.get("/api/v1/studies/").json()["results"] == theirs.get("/api/v1/patients/").json()["results"] == []
+
+
+def test_what_others_have_shared_comes_in_pages(browser, theirs, study, monkeypatch):
+    monkeypatch.setattr(keyset, "SIZE", 1)
+    browser.post(f"/studies/{study.pk}/share/", {"username": "grace"})
+    browser.post(f"/images/{image_of(study).pk}/share/", {"username": "grace"})
+    first = theirs.get("/shared/").content.decode()
+    assert "0.jpg" in first
+    assert "ward 3" not in first
+    older = re.search(r'href="(\?before=[^"]+)"', first).group(1)
+    second = theirs.get(f"/shared/{older}").content.decode()
+    assert "ward 3" in second
+    assert "0.jpg" not in second
+    assert "Older" not in second
 
 
 def test_of_a_shared_image_nothing_else_of_its_study_is_seen(browser, theirs, study):

@@ -65,6 +65,9 @@ class Entry(models.Model):
             models.Index(fields=["person", "-created_at", "-id"], name="audit_person"),
             models.Index(fields=["action", "-created_at", "-id"], name="audit_action"),
             models.Index(fields=["object_id", "-created_at", "-id"], name="audit_object"),
+            # What is rare, of those who have done much.
+            models.Index(fields=["department_id", "action", "-created_at", "-id"], name="audit_department_action"),
+            models.Index(fields=["person", "action", "-created_at", "-id"], name="audit_person_action"),
         ]
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ from webapp.accounts.identity import Identity, client_address
 from webapp.audit import services as audit
 from webapp.audit.models import Action
 from webapp.departments import permissions
-from webapp.http import problems
+from webapp.http import keyset, problems
 from webapp.http.pagination import read_page
 from webapp.refusals import Refused
 from webapp.sharing import services
@@ -85,7 +85,8 @@ def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
 @login_required
 @never_cache
 def shared_with_me(request: HttpRequest) -> HttpResponse:
-    return render(request, "dashboard/shared.html", {"shares": services.shared_with(cast("User", request.user))})
+    page = keyset.page(services.shared_with(cast("User", request.user)), request)
+    return render(request, "dashboard/shared.html", {"page": page})
 
 
 # --- what a link shows ----------------------------------------------------------------------------------------------

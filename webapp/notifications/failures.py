@@ -8,7 +8,8 @@ from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.http.pagination import Merged
 from webapp.notifications import access
-from webapp.studies.choices import Status
+from webapp.notifications.models import Acknowledgement
+from webapp.studies.choices import Status, combinations
 from webapp.studies.models import Archive, Image
 from webapp.studies.outbox.models import Delivery, State
 
@@ -21,12 +22,16 @@ def images(identity: Identity) -> Any:
     failed = Image.objects.filter(NEW, status=Status.FAILED)
     failed = failed.select_related("study", "department").prefetch_related("readings")
     parts = _mine(identity)
-    return failed.filter(parts[0]) if len(parts) == 1 else Merged(failed, parts)
+    # By combinations, each of which an owner's index has in the order of time.
+    return failed if parts == [Q()] else Merged(failed, parts, combinations({"status": Status.FAILED}))
 
 
 def archives(identity: Identity) -> "QuerySet[Archive]":
     """ZIPs that could not be unpacked, which are few, likewise."""
-    failed = Archive.objects.filter(NEW, state=Archive.State.FAILED).select_related("study")
+    still = Q(archive__finished_at=None) | Q(at__gte=F("archive__finished_at"))
+    settled = Acknowledgement.objects.filter(still, archive__isnull=False)
+    failed = Archive.objects.filter(state=Archive.State.FAILED).exclude(pk__in=settled.values("archive"))
+    failed = failed.select_related("study")
     if identity.user is None:
         return failed.none()
     if permissions.is_administrator(identity.user):

@@ -42,6 +42,7 @@ class Share(models.Model):
             models.UniqueConstraint(fields=["study", "user"], name="study_shared_once"),
             models.UniqueConstraint(fields=["image", "user"], name="image_shared_once"),
         ]
+        indexes = [models.Index(fields=["user", "-created_at", "-id"], name="share_list")]
 
     def __str__(self) -> str:
         return f"{self.shared} for {self.user or 'a link'}"

@@ -30,9 +30,8 @@ def shares_of(row: Study | Image) -> "QuerySet[Share]":
 
 
 def shared_with(user: User) -> "QuerySet[Share]":
-    """What others have shared with someone, the latest first."""
-    found = Share.objects.filter(user=user).select_related("study__patient", "image__patient", "created_by")
-    return found.order_by("-created_at", "-pk")
+    """What others have shared with someone."""
+    return Share.objects.filter(user=user).select_related("study__patient", "image__patient", "created_by")
 
 
 @atomically

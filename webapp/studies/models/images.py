@@ -78,9 +78,10 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["status", "dispatched_at"]),
             # Its second half is for counts of a study's results.
             models.Index(fields=["study", "status", "group"]),
-            models.Index(fields=["owner", "-created_at"]),
+            # With the id an owner's list needs no sort, so that no planner takes another index for it.
+            models.Index(fields=["owner", "-created_at", "-id"], name="studies_image_owner_list"),
             models.Index(fields=["guest", "-created_at"]),
-            models.Index(fields=["department", "-created_at"]),
+            models.Index(fields=["department", "-created_at", "-id"], name="studies_image_depa_list"),
             models.Index(fields=["uploaded_by", "-created_at"]),
             # Whether the same file was sent before.
             models.Index(fields=["sha256"]),

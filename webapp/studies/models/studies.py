@@ -5,6 +5,7 @@ from datetime import date
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -94,6 +95,9 @@ class Study(Sent):
             models.Index(fields=["department", "-created_at"]),
             models.Index(fields=["uploaded_by", "-created_at"]),
             *lists_by("name", "studies_study"),
+            models.Index(
+                fields=["-created_at", "-id"], condition=Q(cancelled_at__isnull=False), name="studies_study_cancelled"
+            ),
         ]
 
     def __str__(self) -> str:

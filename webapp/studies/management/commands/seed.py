@@ -31,6 +31,7 @@ GUESTS, DEPARTMENTS, LARGEST, BUSIEST = 0.01, 0.4, 0.4, 0.5
 #: Shares of interactive images, and of results that are unusable, have a warning, and are reviewed.
 INTERACTIVE, UNUSABLE, WARNED, REVIEWED = 0.1, 0.01, 0.03, 0.3
 LARGE_STUDY = 5000
+NAMES = ("Adams", "Bauer", "Costa", "Diaz", "Evans", "Fischer", "Garcia", "Haas", "Ito", "Jansen", "Khan", "Lopez")
 SPAN = timedelta(days=365)
 CHUNK = 5000
 
@@ -108,8 +109,13 @@ class Seeder:
 
     def fill(self, images: int, studies: int) -> None:
         self.studies = [self._study(index / studies) for index in range(studies)]
-        patients = Table(Patient(), "id", *Owned._fields, "identifier")
-        patients.insert([patients.row(pk, *owner, f"PAT-{n:07}") for n, (_, pk, owner) in enumerate(self.studies)])
+        patients = Table(Patient(), "id", *Owned._fields, "identifier", "name")
+        patients.insert(
+            [
+                patients.row(pk, *owner, f"PAT-{n:07}", f"{self.draw.choice(NAMES)} {n % 1000}")
+                for n, (_, pk, owner) in enumerate(self.studies)
+            ]
+        )
         made = Table(Study(), "id", *Owned._fields, "patient", "name")
         made.insert(
             [made.row(pk, *owner, patient, f"study {n}") for n, (pk, patient, owner) in enumerate(self.studies)]
