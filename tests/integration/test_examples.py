@@ -100,6 +100,15 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("POST /api/v1/patients/{id}/merge/", by.post(f"{one}merge/", json=other), other)
         keep("GET /api/v1/auth/tokens/", by.get("/api/v1/auth/tokens/"))
 
+        days = {"days": 7}
+        for kind, url in (("images", image), ("studies", study["url"])):
+            keep(f"POST /api/v1/{kind}/{{id}}/shares/", by.post(f"{url}shares/", json=days), days)
+            keep(f"GET /api/v1/{kind}/{{id}}/shares/", by.get(f"{url}shares/"))
+        view = {"list": "images", "name": "To do", "filters": {"group": "positive", "reviewed": "false"}}
+        kept = keep("POST /api/v1/saved-views/", by.post("/api/v1/saved-views/", json=view), view)
+        keep("GET /api/v1/saved-views/", by.get("/api/v1/saved-views/"))
+        by.delete(f"/api/v1/saved-views/{kept['id']}/")
+
         hook = {"url": "https://127.0.0.1:9/hook"}
         webhook = keep("POST /api/v1/webhooks/", by.post("/api/v1/webhooks/", json=hook), hook)
         own = f"/api/v1/webhooks/{webhook['id']}/"
