@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,12 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("GET /api/v1/webhooks/{id}/", by.get(own))
         keep("GET /api/v1/webhooks/", by.get("/api/v1/webhooks/", params={"page_size": 1}))
         keep("POST /api/v1/webhooks/{id}/test/", by.post(f"{own}test/"))
+        for _ in range(100):  # the receiver is unreachable, and its attempt takes a moment
+            if (sent_to := by.get(f"{own}deliveries/")).json()["results"][0]["attempts"]:
+                break
+            time.sleep(0.1)
+        keep("GET /api/v1/webhooks/{id}/deliveries/", sent_to)
+        keep("GET /api/v1/emails/", by.get("/api/v1/emails/"))
         by.delete(own)
 
         ward = {"name": "Radiology", "slug": "radiology"}

@@ -24,6 +24,7 @@ TAGS = {
     "sharing": (r"/api/v1/(images|studies)/[^/]+/shares/", "Letting others see an image or a study."),
     "saved-views": (r"/api/v1/saved-views/", "Filters of lists under names."),
     "webhooks": (r"/api/v1/webhooks/", "Push notifications instead of polling."),
+    "e-mails": (r"/api/v1/emails/", "What was sent by e-mail."),
     "tokens": (r"/api/v1/auth/", "API tokens of users, and the end of guests' tokens."),
     "predict": (r"/predict", "One image in, its result out, in one request."),
     "service": (r"/(healthz|readyz|metrics)$", "The health of the service."),

@@ -23,8 +23,11 @@ from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 TIMEOUT_SECONDS = 10
 
 
-def send(delivery: Delivery) -> None:
+def send(delivery: Delivery) -> str:
     """Send a delivery to its webhook and note how that went.
+
+    Returns:
+        What the receiver answered.
 
     Raises:
         NotDeliveredError: it did not arrive.
@@ -42,7 +45,9 @@ def send(delivery: Delivery) -> None:
     except NotDeliveredError as error:
         _note(webhook, str(error))
         raise
-    _note(webhook, f"answered {status}")
+    answer = f"answered {status}"
+    _note(webhook, answer)
+    return answer
 
 
 def _body(payload: dict[str, Any]) -> dict[str, Any]:

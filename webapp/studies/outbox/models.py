@@ -1,6 +1,8 @@
 """Deliveries and their states."""
 
 import uuid
+from datetime import datetime
+from typing import Any
 
 from django.db import models
 
@@ -29,6 +31,9 @@ class Delivery(models.Model):
     claim = models.UUIDField(null=True, blank=True)
     claimed_by = models.CharField(max_length=255, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
+    attempt_log = models.JSONField(
+        null=True, blank=True, help_text="its attempts, the oldest first: when each began, its outcome, and its seconds"
+    )
     last_error = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
@@ -46,3 +51,8 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def attempts_made(self) -> list[dict[str, Any]]:
+        """Each attempt that has ended, the oldest first: ``at``, ``outcome``, ``seconds``."""
+        return [{**attempt, "at": datetime.fromisoformat(attempt["at"])} for attempt in self.attempt_log or ()]

@@ -30,6 +30,8 @@ MAX_AGE = timedelta(days=3)
 TASK_SECONDS = settings.TASK_TIME_LIMITS["worker.deliver"]
 #: Longer than that, so that a claim only ends when the process that held it is gone.
 CLAIM = timedelta(seconds=TASK_SECONDS + 20)
+#: The attempts that a delivery remembers.
+REMEMBERED = 50
 #: How many due deliveries a worker looks at for one that no other worker takes first.
 CANDIDATES = 20
 
@@ -112,15 +114,23 @@ def _due(now: datetime) -> QuerySet[Delivery]:
 
 
 @atomically
-def delivered(delivery: Delivery) -> bool:
+def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
     """Record that a delivery arrived.
+
+    Args:
+        outcome: what the receiver answered.
 
     Returns:
         False if its claim has expired; then it is sent again.
     """
     return bool(
         _held(delivery).update(
-            state=State.DELIVERED, delivered_at=timezone.now(), claim=None, claimed_by="", last_error=""
+            state=State.DELIVERED,
+            delivered_at=timezone.now(),
+            claim=None,
+            claimed_by="",
+            last_error="",
+            attempt_log=_log(delivery, outcome),
         )
     )
 
@@ -136,6 +146,7 @@ def failed(delivery: Delivery, error: NotDeliveredError) -> None:
         claim=None,
         claimed_by="",
         last_error=str(error)[:500],
+        attempt_log=_log(delivery, str(error)),
     )
     if not changed:
         return
@@ -193,6 +204,14 @@ def wait(attempts: int) -> timedelta:
     """The time from a failed attempt to the next; random by a fifth, so that receivers are not asked in step."""
     exponential = FIRST_WAIT.total_seconds() * 3 ** (min(attempts, 10) - 1)
     return timedelta(seconds=min(exponential, LONGEST_WAIT.total_seconds()) * random.uniform(0.8, 1.2))
+
+
+def _log(delivery: Delivery, outcome: str) -> list[dict[str, Any]]:
+    """The attempts of a delivery with the one that ends now. How long it took is not known of a process that died."""
+    now, began = timezone.now(), delivery.claimed_at
+    seconds = None if began is None or delivery.next_attempt_at <= now else round((now - began).total_seconds(), 3)
+    attempt = {"at": (began or now).isoformat(), "outcome": outcome[:500], "seconds": seconds}
+    return [*(delivery.attempt_log or ()), attempt][-REMEMBERED:]
 
 
 def _held(delivery: Delivery) -> QuerySet[Delivery]:
