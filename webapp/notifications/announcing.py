@@ -58,7 +58,7 @@ def announce_images(delivery: Delivery) -> None:
 
 def _tell(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
     for webhook in listening_to(row, event):
-        put_for_webhook(webhook, event_id, _about(event, row, moment))
+        put_for_webhook(webhook, event_id, _about(event, row, moment), row.pk)
     _tell_people(event, row, event_id, moment)
 
 
@@ -73,10 +73,10 @@ def _tell_people(event: Event, row: Study | Image, event_id: UUID, moment: datet
     if not settings.EMAIL_URL:
         return
     for pk in told[Channel.EMAIL]:
-        _put_mail(f"person:{pk}:{key}", {**about, "person": pk})
+        _put_mail(f"person:{pk}:{key}", {**about, "person": pk}, row.pk)
     mailbox = Mailbox.objects.filter(department=row.department_id).exists() if row.department_id else False
     if mailbox and _wanted(Q(department=row.department_id), event, Channel.EMAIL):
-        _put_mail(f"department:{row.department_id}:{key}", {**about, "department": str(row.department_id)})
+        _put_mail(f"department:{row.department_id}:{key}", {**about, "department": str(row.department_id)}, row.pk)
 
 
 def _about(event: Event, row: Study | Image, moment: datetime) -> dict[str, Any]:
@@ -129,5 +129,5 @@ def _key(event: Event, row: Study | Image, event_id: UUID) -> str:
     return f"{event}:{event_id}"
 
 
-def _put_mail(key: str, payload: dict[str, Any]) -> None:
-    outbox.put(EMAIL, f"email:{key}", payload, destination=MAIL_SERVER)
+def _put_mail(key: str, payload: dict[str, Any], subject: UUID) -> None:
+    outbox.put(EMAIL, f"email:{key}", payload, subject=subject, destination=MAIL_SERVER)

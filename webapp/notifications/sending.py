@@ -36,9 +36,9 @@ def send(delivery: Delivery) -> str:
     webhook = Webhook.objects.filter(pk=delivery.destination).first()
     if webhook is None:
         raise ObsoleteError("its webhook was deleted")
+    body = json.dumps(_body(delivery.payload), ensure_ascii=False).encode()
     if not webhook.active:
         raise NotDeliveredError("the webhook is inactive", permanent=True)
-    body = json.dumps(_body(delivery.payload), ensure_ascii=False).encode()
     try:
         status = _post(webhook, delivery.payload["event_id"], body)
         _check(status)

@@ -77,9 +77,10 @@ def send_test(webhook: Webhook) -> UUID:
     return event_id
 
 
-def put_for_webhook(webhook: Webhook, event_id: UUID, payload: dict[str, Any]) -> None:
+def put_for_webhook(webhook: Webhook, event_id: UUID, payload: dict[str, Any], subject: UUID | None = None) -> None:
     payload = {**payload, "event_id": str(event_id)}
-    outbox.put(WEBHOOK, f"webhook:{webhook.pk}:{event_id}", payload, destination=str(webhook.pk))
+    key = f"webhook:{webhook.pk}:{event_id}"
+    outbox.put(WEBHOOK, key, payload, subject=subject, destination=str(webhook.pk))
 
 
 @atomically

@@ -23,6 +23,7 @@ class Delivery(models.Model):
     key = models.CharField(max_length=200, unique=True, help_text="the same event is written once under its key")
     kind = models.CharField(max_length=40, help_text="which code delivers it")
     destination = models.CharField(max_length=64, blank=True, help_text="the receiver's id, if it has one")
+    subject = models.UUIDField(null=True, blank=True, help_text="the image or study that it is about")
     payload = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -45,6 +46,8 @@ class Delivery(models.Model):
             models.Index(fields=["state", "next_attempt_at"]),
             # A receiver's deliveries, the latest first.
             models.Index(fields=["destination", "-created_at", "-id"], name="outbox_of_destination"),
+            # For the deletion of an image or a study.
+            models.Index(fields=["subject"], name="outbox_of_subject"),
             # For the purge.
             models.Index(fields=["state", "delivered_at"]),
         ]

@@ -4,8 +4,6 @@ import logging
 import random
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +14,6 @@ from django.utils import timezone
 
 from webapp.studies import dispatch
 from webapp.studies.outbox.models import Delivery, State
-from webapp.studies.querysets import begins_with
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -54,13 +51,14 @@ class ObsoleteError(Exception):
     """The subject or the receiver of the delivery was deleted, so there is nothing to deliver."""
 
 
-def put(kind: str, key: str, payload: dict[str, Any], *, destination: str = "") -> None:
+def put(kind: str, key: str, payload: dict[str, Any], *, subject: UUID | None = None, destination: str = "") -> None:
     """Write a delivery, once for each key, in the caller's transaction; a worker is woken when that commits.
 
     Args:
         kind: which code delivers it, one of :data:`worker.deliver.delivering.HANDLERS`.
         key: names the event; at most 200 characters.
         payload: JSON that names ids.
+        subject: the image or study that it is about, with which it is deleted.
         destination: the receiver's id; one delivery at a time goes to each receiver.
 
     Raises:
@@ -72,6 +70,7 @@ def put(kind: str, key: str, payload: dict[str, Any], *, destination: str = "") 
     delivery = Delivery(
         kind=kind,
         key=key,
+        subject=subject,
         payload=payload,
         destination=destination,
         next_attempt_at=now,
@@ -185,10 +184,12 @@ def send_again(deliveries: Iterable[UUID], states: Collection[str] = (State.DEAD
     return revived
 
 
-def forget(beginnings: Collection[str]) -> None:
-    """Delete the deliveries whose keys have a prefix, in the transaction that deletes their subject."""
-    if beginnings:
-        Delivery.objects.filter(reduce(or_, (begins_with("key", one) for one in beginnings))).delete()
+def forget(subjects: Collection[UUID]) -> None:
+    """Delete the deliveries about some images or studies, in the transaction that deletes these.
+
+    One that is being sent is not stopped, and not sent again.
+    """
+    Delivery.objects.filter(subject__in=subjects).delete()
 
 
 def purge(days: int, chunk: int = 1000) -> int:
