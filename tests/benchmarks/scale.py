@@ -164,6 +164,10 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
         "studies, first page": get("/api/v1/studies/"),
         "studies, status=running": get("/api/v1/studies/?status=running"),
         "studies, status=finished": get("/api/v1/studies/?status=finished"),
+        "studies, group=positive": get("/api/v1/studies/?group=positive"),
+        "a member's studies, group=unclear&reviewed=false": get(
+            "/api/v1/studies/?group=unclear&reviewed=false", member
+        ),
         "patients, first page": get("/api/v1/patients/"),
         "status of an image": get(f"/api/v1/images/{image.pk}/"),
         "status of a study of 5,000": get(f"/api/v1/studies/{largest.pk}/"),
