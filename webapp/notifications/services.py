@@ -1,4 +1,4 @@
-"""What changes webhooks, what people and departments want to be told of, and what they have seen."""
+"""What changes webhooks, what people and departments want to be notified of, and what they have seen."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -105,7 +105,7 @@ def choose(
     department: Department | None = None,
     address: str = "",
 ) -> None:
-    """Keep what a person, or a department, wants to be told of, in place of what they chose before.
+    """Keep what a person, or a department, wants to be notified of, in place of what they chose before.
 
     Args:
         by: who chooses; for themselves where no department is named.
