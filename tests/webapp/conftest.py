@@ -115,7 +115,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
 
     monkeypatch.setattr(dispatch, "send", send)
     monkeypatch.setattr(dispatch, "send_readings", send_readings)
-    monkeypatch.setattr(dispatch, "send_unpack", record.archives.append)
+    monkeypatch.setattr(dispatch, "send_unpack", lambda pk, owned: record.archives.append(pk))
 
     def wake() -> None:
         record.wakes += 1
