@@ -15,6 +15,10 @@ from pneumoqueue.report import Report
 from pneumoqueue.server import PATIENCE
 from pneumoqueue.upload import PART_FILES
 
+#: What the server takes.
+VIEWS = ("PA", "AP", "lateral", "unknown")
+OLDEST = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
@@ -107,6 +111,17 @@ def parser() -> argparse.ArgumentParser:
 def _add_whose(one: argparse.ArgumentParser) -> None:
     one.add_argument("--patient", metavar="ID", help="your identifier of the patient")
     one.add_argument("--department", metavar="SLUG", help="the department that it is for")
+    one.add_argument(
+        "--age", type=_age, metavar="YEARS", help="the patient's age when the X-rays were taken, such as 2.5"
+    )
+    one.add_argument("--view", choices=VIEWS, help="how the X-rays were taken")
+
+
+def _age(text: str) -> float:
+    age = float(text)
+    if not 0 <= age <= OLDEST:
+        raise ValueError(text)
+    return age
 
 
 def _positive(text: str) -> int:

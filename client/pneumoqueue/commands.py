@@ -29,7 +29,7 @@ def _server(options: argparse.Namespace, report: Report, user: account.Account) 
 
 
 def _fields(options: argparse.Namespace) -> dict[str, Any]:
-    given = {"patient": options.patient, "department": options.department}
+    given = {name: getattr(options, name) for name in ("patient", "department", *upload.OF_FILES)}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -74,9 +74,10 @@ def upload_files(options: argparse.Namespace, report: Report) -> ExitCode:
     paths: list[Path] = options.paths
     everything, manifest = _files(paths, options.manifest)
     fields = _fields(options)
-    # Folders of the same name are different studies; a name that was given means one, whatever is added to it.
+    # Folders of the same name are different studies; a name that was given means one, whatever is added to it. Files of
+    # several ages and views may be added.
     name, place = (options.study, "") if options.study else _name(paths)
-    field_texts = [f"{field}={value}" for field, value in sorted(fields.items())]
+    field_texts = [f"{field}={value}" for field, value in sorted(fields.items()) if field not in upload.OF_FILES]
     server = _server(options, report, user)
     for row in manifest.without_file(everything) if manifest else ():
         report.message(f"The manifest names {row}, which is not among the files.")

@@ -17,6 +17,8 @@ from pneumoqueue.server import STUDIES, Fields, Server
 PART_FILES, PART_BYTES = 50, 32 * 2**20
 #: The study is full; the remaining files become another study.
 FULL = {"too_many_files", "study_too_large"}
+#: Fields that are of the files, and not of the study: they go with each part.
+OF_FILES = ("age", "view")
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Upload:
         journal: of this upload.
         report: shows the progress.
         name: of the study.
-        fields: sent with the study's first files, such as the patient.
+        fields: sent with the study's first files, such as the patient; the age and the view with all files.
         manifest: details of each file.
         part_files: the most files of a request.
     """
@@ -140,7 +142,7 @@ class Upload:
                 self.server, self.report, part,
                 f"{STUDIES}{part.study}/images/" if part.study else STUDIES,
                 "files",
-                {} if part.study else {"name": part.name, **self.fields},
+                self._of_files() if part.study else {"name": part.name, **self.fields},
                 self.manifest.csv_for(part.items),
             )  # fmt: skip
         except FileChanged as error:
@@ -150,6 +152,9 @@ class Upload:
             self._refused(part, error)
         else:
             self._done(part, str(answer["id"]))
+
+    def _of_files(self) -> Fields:
+        return {name: value for name, value in self.fields.items() if name in OF_FILES}
 
     def _done(self, part: Part, study: str) -> None:
         self.journal.done(part, study)

@@ -42,6 +42,30 @@ def test_a_folder_becomes_one_study_in_parts(pretended, folder, capsys):
     assert "7 of 7 files sent" in printed.err
 
 
+def test_age_and_view_go_with_every_part(pretended, folder):
+    assert send(folder, "--patient", "P1", "--age", "2.5", "--view", "AP") == 0
+    assert len(pretended.bodies) == 4
+    for body in pretended.bodies:
+        assert re.search(rb'name="age"\r\n\r\n2.5\r\n', body)
+        assert re.search(rb'name="view"\r\n\r\nAP\r\n', body)
+    # They are of the files: those of another age are added to the same study.
+    (folder / "6.jpg").write_bytes(b"image 6")
+    assert send(folder, "--patient", "P1", "--age", "4") == 0
+    assert list(pretended.studies) == [FIRST]
+    assert re.search(rb'name="age"\r\n\r\n4.0\r\n', pretended.bodies[-1])
+    assert b'name="view"' not in pretended.bodies[-1]
+
+
+@pytest.mark.parametrize(
+    "option", [("--age", "old"), ("--age", "-1"), ("--age", "131"), ("--age", "nan"), ("--view", "up")]
+)
+def test_what_is_no_age_or_view_is_wrong_usage(pretended, folder, option):
+    with pytest.raises(SystemExit) as ended:
+        send(folder, *option)
+    assert ended.value.code == 2
+    assert pretended.bodies == []
+
+
 def test_what_was_sent_is_not_sent_again(pretended, folder):
     assert send(folder) == send(folder) == 0
     assert there(pretended) == ALL

@@ -97,6 +97,14 @@ def test_a_file_that_grows_is_left_until_it_is_complete(images, folder, monkeypa
     assert (folder / "sent" / "growing.jpg").read_bytes() == b"abbb"
 
 
+def test_age_and_view_go_with_each_file(pretended, images, folder):
+    assert watch(folder, "--age", "3", "--view", "PA") == 0
+    assert len(images) == 7
+    for body in (request.content for request in pretended.posts()):
+        assert b'name="age"\r\n\r\n3.0\r\n' in body
+        assert b'name="view"\r\n\r\nPA\r\n' in body
+
+
 def test_unfinished_and_hidden_files_are_left(images, folder):
     (folder / "x.jpg.part").write_bytes(b"x")
     (folder / ".hidden").write_bytes(b"x")

@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,27 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("POST /api/v1/patients/{id}/merge/", by.post(f"{one}merge/", json=other), other)
         keep("GET /api/v1/auth/tokens/", by.get("/api/v1/auth/tokens/"))
 
+        days = {"days": 7}
+        for kind, url in (("images", image), ("studies", study["url"])):
+            keep(f"POST /api/v1/{kind}/{{id}}/shares/", by.post(f"{url}shares/", json=days), days)
+            keep(f"GET /api/v1/{kind}/{{id}}/shares/", by.get(f"{url}shares/"))
+        view = {"list": "images", "name": "To do", "filters": {"group": "positive", "reviewed": "false"}}
+        kept = keep("POST /api/v1/saved-views/", by.post("/api/v1/saved-views/", json=view), view)
+        keep("GET /api/v1/saved-views/", by.get("/api/v1/saved-views/"))
+        by.delete(f"/api/v1/saved-views/{kept['id']}/")
+
         hook = {"url": "https://127.0.0.1:9/hook"}
         webhook = keep("POST /api/v1/webhooks/", by.post("/api/v1/webhooks/", json=hook), hook)
         own = f"/api/v1/webhooks/{webhook['id']}/"
         keep("GET /api/v1/webhooks/{id}/", by.get(own))
         keep("GET /api/v1/webhooks/", by.get("/api/v1/webhooks/", params={"page_size": 1}))
         keep("POST /api/v1/webhooks/{id}/test/", by.post(f"{own}test/"))
+        for _ in range(100):  # the receiver is unreachable, and its attempt takes a moment
+            if (sent_to := by.get(f"{own}deliveries/")).json()["results"][0]["attempts"]:
+                break
+            time.sleep(0.1)
+        keep("GET /api/v1/webhooks/{id}/deliveries/", sent_to)
+        keep("GET /api/v1/emails/", by.get("/api/v1/emails/"))
         by.delete(own)
 
         ward = {"name": "Radiology", "slug": "radiology"}

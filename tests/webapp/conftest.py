@@ -30,7 +30,7 @@ from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.studies import dispatch
-from webapp.studies.choices import ReadingState, Status
+from webapp.studies.choices import OUTSIDE_TRAINING, ReadingState, Status
 from webapp.studies.models import Image, Reading, Study
 from webapp.studies.services import archives, reading
 
@@ -115,7 +115,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
 
     monkeypatch.setattr(dispatch, "send", send)
     monkeypatch.setattr(dispatch, "send_readings", send_readings)
-    monkeypatch.setattr(dispatch, "send_unpack", record.archives.append)
+    monkeypatch.setattr(dispatch, "send_unpack", lambda pk, owned: record.archives.append(pk))
 
     def wake() -> None:
         record.wakes += 1
@@ -348,6 +348,9 @@ def read() -> Callable[..., None]:
             if not image.readings.exists():
                 Image.objects.filter(pk=image.pk).update(status=Status.READY)
                 make_reading(image)
+        # What is said of age and view is known when they are prepared.
+        told = [warning for warning in more.get("warnings", ()) if warning["code"] in OUTSIDE_TRAINING]
+        Reading.objects.filter(image__in=images).update(warnings=told)
         token, held = claim(*images)
         assert len(held) == len(images)
         results = [result(image.pk, pneumonia, **more) for image in images]

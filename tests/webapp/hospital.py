@@ -25,6 +25,7 @@ from webapp.notifications.models import Webhook
 from webapp.ops.models import Worker
 from webapp.searches.models import SavedSearch
 from webapp.sharing import services as sharing
+from webapp.sharing.models import Share
 from webapp.studies.api import predict
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Patient, Study
@@ -61,6 +62,11 @@ class OwnedObjects:
         Image.objects.filter(pk=self.image.pk).update(status=Status.READY, preview=self.image.file.name)
         made = default_storage.save(f"inputs/{self.image.pk}.png", ContentFile(JPEG))
         make_reading(self.image, input=made)
+        for_colleague = {"user": User.objects.get(username="colleague")}
+        self.shares = {
+            "images": Share.objects.create(image=self.image, **for_colleague).pk,
+            "studies": Share.objects.create(study=self.study, **for_colleague).pk,
+        }
         token, _ = claim(self.image)
         found = result(self.image.pk, heatmap=bytes(range(196)))
         assert reading.succeed(token, [found], MODEL, seconds=0.1) == 1
@@ -149,6 +155,7 @@ class Hospital:
         key = self.invitation_key if "/invitations/" in route.path else "no-such-key"
         found = {"token": self.link, "key": key, "uidb36": "x", "provider_id": "nobody", **found}
         found |= {"delivery": self.deliveries[own].pk, "other": owned.other_patient.pk}
+        found["share"] = owned.shares.get(kind)
         return {"slug": self.department.slug, "signed": predict._signer.sign(str(owned.image.pk)), **found}
 
 
@@ -194,9 +201,12 @@ BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /studies/{pk}/edit/": lambda: {"name": "ward 3"},
     "POST /images/{pk}/share/": lambda: {"username": "colleague"},
     "POST /studies/{pk}/share/": lambda: {"days": "1"},
+    "POST /api/v1/images/{pk}/shares/": lambda: {"days": 1},
+    "POST /api/v1/studies/{pk}/shares/": lambda: {"user": "other manager"},
     "POST /patients/new/": lambda: {"identifier": "P-1"},
     "POST /patients/{pk}/edit/": lambda: {"identifier": "P-1"},
     "POST /saved-views/": lambda: {"list": "images", "name": "failed", "query": "status=failed"},
+    "POST /api/v1/saved-views/": lambda: {"list": "images", "name": "failed", "filters": {"status": "failed"}},
     "POST /saved-views/{pk}/": lambda: {"name": "other"},
     "PUT /api/v1/images/{pk}/reviews/": lambda: {"verdict": "NORMAL"},
     "POST /images/{pk}/review/": lambda: {"verdict": "NORMAL"},

@@ -106,11 +106,11 @@ def test_every_message_carries_its_images_id(make_image, use_broker):
     images = [make_image(request_id=f"request-{n}") for n in range(2)]
     dispatch.send(dispatch.INGEST, images)
     correlation.begin(request_id=GIVEN)
-    dispatch.send_unpack(uuid.uuid4())
+    dispatch.send_unpack(uuid.uuid4(), images[0])
     with app.connection_for_read() as connection:
         request_id = [
             connection.SimpleQueue(queue).get(block=False).headers["request_id"]
-            for queue in ("ingest.interactive", "ingest.interactive", "unpack")
+            for queue in ("ingest.interactive", "ingest.interactive", dispatch.queue_of_owner("unpack", images[0]))
         ]
     app.close()
     Transport.global_state.clear()

@@ -144,9 +144,47 @@ def test_a_value_that_there_is_not_is_an_error(user_client, problem, query):
     problem(user_client.get(f"{IMAGES}?{query}"), 400, "invalid_request")
 
 
-@pytest.mark.parametrize("query", ["group=positive", "label=NORMAL", "reviewed=true", "warning=end_missing"])
-def test_studies_have_no_filter_of_images(user_client, problem, query):
-    problem(user_client.get(f"{STUDIES}?{query}"), 400, "unknown_parameter")
+@pytest.fixture
+def in_studies(various, user, members):
+    """The same images, two in each study, as many as have one owner."""
+    for owner in ({"owner": user}, *({"department": department} for department in members)):
+        mine = list(Image.objects.filter(**owner).order_by("created_at"))
+        for start in range(0, len(mine), 2):
+            study = Study.objects.create(**owner, name=f"study {start}")
+            Image.objects.filter(pk__in=[image.pk for image in mine[start : start + 2]]).update(study=study)
+
+
+#: Filters that a study takes for what one of its images is.
+OF_IMAGES = [name for name in FILTERS if name.split("=")[0] in ("group", "label", "warning", "priority", "reviewed")]
+
+
+@pytest.mark.parametrize("many", [500, 0])
+def test_studies_are_found_by_what_one_of_their_images_is(user_client, in_studies, monkeypatch, many):
+    monkeypatch.setattr("webapp.studies.api.lists.MANY", many)
+    studies = [row["id"] for row in user_client.get(STUDIES).json()["results"]]
+    images = {pk: user_client.get(f"{STUDIES}{pk}/images/").json()["results"] for pk in studies}
+    found_some = set()
+    for chosen in [(name,) for name in OF_IMAGES] + list(combinations([*OF_IMAGES, "department=icu"], 2)):
+        if len({one.split("=")[0] for one in chosen}) < len(chosen):
+            continue
+        found = ids(user_client, STUDIES, **dict(one.split("=") for one in chosen))
+        suit = [pk for pk in studies if any(all(FILTERS[one](row) for one in chosen) for row in images[pk])]
+        assert found == suit, chosen
+        found_some |= {chosen} if 0 < len(found) < len(studies) else set()
+    assert len(found_some) > 30
+
+
+def test_the_page_of_studies_takes_them_too(client, user, in_studies):
+    client.force_login(user)
+    page = client.get("/studies/?group=positive&reviewed=false").content.decode()
+    assert '<option value="positive" selected>' in page
+    assert page.count("study 0") < client.get("/studies/").content.decode().count("study 0")
+
+
+@pytest.mark.parametrize("query", ["study=00000000-0000-0000-0000-000000000000", "colour=red"])
+def test_other_filters_of_studies_are_refused_with_those_that_there_are(user_client, problem, query):
+    told = problem(user_client.get(f"{STUDIES}?{query}"), 400, "unknown_parameter")
+    assert "group, label, ordering, page_size, patient, priority, reviewed" in told["detail"]
 
 
 @pytest.mark.parametrize("url", [IMAGES, STUDIES, "/api/v1/patients/"])

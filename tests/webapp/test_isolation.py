@@ -56,7 +56,8 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
             "service-accounts": {"pk": account.pk, "token": account.user.api_tokens.get().pk},
             "members": {"pk": hospital.other.memberships.get(role="manager").pk},
         }
-        more = {"slug": hospital.other.slug, "delivery": delivery.pk, "other": owned.other_patient.pk}
+        share = owned.shares.get(kind_of(route))
+        more = {"share": share, "slug": hospital.other.slug, "delivery": delivery.pk, "other": owned.other_patient.pk}
         return {**more, **found[kind_of(route)]} if "pk" in route.names else more
 
     return {"owned": owned, "words": [word.encode() for word in words], "theirs": theirs}

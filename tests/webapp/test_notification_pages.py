@@ -124,7 +124,7 @@ def test_deliveries_are_listed_and_sent_again(signed_in, user):
     signed_in.post(reverse("webhook-test", args=[webhook.pk]))
     Delivery.objects.update(state=State.DEAD, attempts=7, last_error="answered 500")
     page = seen(signed_in, "webhook", webhook.pk)
-    assert all(text in page for text in ("given up", "answered 500", ">7<", "webhook.test"))
+    assert all(text in page for text in ("given up", "answered 500", "7 attempts", "webhook.test"))
     signed_in.post(reverse("webhook-send-again", args=[webhook.pk, Delivery.objects.get().pk]))
     assert Delivery.objects.get().state == State.WAITING
     assert Entry.objects.filter(action="send_again").exists()

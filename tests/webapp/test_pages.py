@@ -47,7 +47,7 @@ def alone(settings, tmp_path, monkeypatch) -> list[tuple[str, list[UUID]]]:
     }
     sent: list[tuple[str, list[UUID]]] = []
     monkeypatch.setattr(dispatch, "send", lambda step, images: sent.append((step, [image.pk for image in images])))
-    monkeypatch.setattr(dispatch, "send_unpack", lambda archive: sent.append((dispatch.UNPACK, [archive])))
+    monkeypatch.setattr(dispatch, "send_unpack", lambda archive, owned: sent.append((dispatch.UNPACK, [archive])))
     return sent
 
 

@@ -146,6 +146,8 @@ def test_other_answers_than_2xx_are_tried_again_with_the_same_id(webhook, receiv
     assert deliver() == {"delivered": 1}
     assert [request.path for request in receiver.requests] == ["/hook", "/hook"]  # no redirect was followed
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
+    row.refresh_from_db()
+    assert [attempt["outcome"] for attempt in row.attempts_made] == [f"answered {status}", "answered 200"]
 
 
 def test_a_receiver_that_is_gone_for_good_gets_nothing_more(webhook, receiver, finished):

@@ -17,6 +17,7 @@ from PIL import Image as Picture
 
 from ml.errors import BundleError
 from ml.evaluation.photographed import photograph
+from ml.pictures import warnings
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
 from tests import synthetic
@@ -24,7 +25,7 @@ from tests.worker.conftest import SPEC, write_bundle
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
-from webapp.studies.services import cancellation, preparation
+from webapp.studies.services import cancellation, judging, preparation
 from worker import tasks
 from worker.ingest import preparing
 
@@ -301,3 +302,9 @@ def test_an_image_that_stops_its_worker_again_and_again_is_set_aside(upload: Upl
     assert tasks.ingest(str(image.pk)) == "nothing to do"
     image.refresh_from_db()
     assert (image.status, image.error_code) == (Status.FAILED, "worker_crashed")
+
+
+@pytest.mark.parametrize("age", [None, 0.0, 0.5, 0.99, 1.0, 3.0, 5.99, 6.0, 64.0])
+@pytest.mark.parametrize("view", ["", "PA", "AP", "lateral"])
+def test_the_service_says_of_ages_and_views_what_single_files_are_told(age: float | None, view: str) -> None:
+    assert judging.outside_training(age, view) == warnings.outside_training(age, view)

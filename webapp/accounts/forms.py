@@ -7,8 +7,12 @@ from allauth.account.forms import ResetPasswordForm as AllauthResetPasswordForm
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
 from allauth.mfa.base.forms import ReauthenticateForm as AllauthReauthenticateForm
+from allauth.usersessions.adapter import get_adapter
+from allauth.usersessions.forms import ManageUserSessionsForm
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.conf import settings
+from django.http import HttpRequest
 
 from webapp.accounts import lockout
 
@@ -46,6 +50,27 @@ class ReauthenticateForm(AllauthReauthenticateForm):
     def clean_code(self) -> Any:
         lockout.require_open(context.request, self.user)
         return super().clean_code()
+
+
+class SessionsForm(ManageUserSessionsForm):
+    """Ends the session that it names, and without one all others, as django-allauth does."""
+
+    session = forms.ModelChoiceField(
+        UserSession.objects.none(),
+        required=False,
+        error_messages={"invalid_choice": "This session has ended already."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        others = UserSession.objects.exclude(session_key=self.request.session.session_key)
+        self.fields["session"].queryset = others.filter(user=self.request.user)
+
+    def save(self, request: HttpRequest) -> None:
+        if session := self.cleaned_data["session"]:
+            get_adapter().end_sessions([session])
+        else:
+            super().save(request)
 
 
 class TokenForm(forms.Form):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from allauth.account.decorators import reauthentication_required
 from allauth.account.views import LogoutView
+from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from webapp.accounts import identity as identities
 from webapp.accounts import invitations
 from webapp.accounts import tokens as services
-from webapp.accounts.forms import TokenForm
+from webapp.accounts.forms import SessionsForm, TokenForm
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -31,6 +32,12 @@ class SignOut(LogoutView):
         response: HttpResponse = super().post(request, *args, **kwargs)
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
+
+
+class Sessions(ListUserSessionsView):
+    """A user's sessions, one or all others of which can be ended."""
+
+    form_class = SessionsForm
 
 
 @login_required

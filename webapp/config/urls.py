@@ -18,6 +18,8 @@ urlpatterns = [
     path("", include("webapp.ops.urls")),
     path("", include("webapp.studies.api.urls")),
     path("", include("webapp.reviews.api.urls")),
+    path("", include("webapp.sharing.urls")),
+    path("", include("webapp.searches.urls")),
     path("", include("webapp.notifications.api.urls")),
     path("", include("webapp.notifications.pages.urls")),
     path("api/v1/auth/", include("webapp.accounts.urls")),

@@ -28,17 +28,19 @@ class Day(forms.CharField):
 
 
 class StudyFilterForm(forms.Form):
-    """The filters of studies."""
+    """The filters of studies: those of results are what one of its images has to suit."""
 
     #: Filters that are seen at once; the others unfold.
-    FIRST: tuple[str, ...] = ("status",)
+    FIRST: tuple[str, ...] = ("group", "status", "reviewed")
 
     search = forms.CharField(
         label="Search",
         required=False,
         widget=forms.TextInput(attrs={"type": "search", "placeholder": "Beginning of a name or patient, or an id"}),
     )
+    group = Choice(ResultGroup.choices, "Result")
     status = Choice([(value, value) for value in StudyStatus.values], "Status")
+    reviewed = Choice([("false", "not yet"), ("true", "yes")], "Reviewed")
     department = Choice([], "Department")
     patient = forms.CharField(label="Patient", required=False)
     created_after = Day("From")
@@ -46,6 +48,10 @@ class StudyFilterForm(forms.Form):
     ordering = forms.ChoiceField(
         choices=[("", "newest first"), ("created_at", "oldest first")], label="Sorted", required=False
     )
+    label = Choice(Label.choices, "Label")
+    warning = Choice(WarningCode.choices, "Warning")
+    priority = Choice(Priority.choices, "Priority")
+    source = Choice(Source.choices, "Source")
 
     def __init__(self, initial: dict[str, str], departments: Iterable[Department]) -> None:
         # A moment of an address is shown as its day.
@@ -72,12 +78,4 @@ class StudyFilterForm(forms.Form):
 class ImageFilterForm(StudyFilterForm):
     """The filters of images."""
 
-    FIRST = ("group", "status", "reviewed")
-
-    group = Choice(ResultGroup.choices, "Result")
     status = Choice(Status.choices, "Status")
-    reviewed = Choice([("false", "not yet"), ("true", "yes")], "Reviewed")
-    label = Choice(Label.choices, "Label")
-    warning = Choice(WarningCode.choices, "Warning")
-    priority = Choice(Priority.choices, "Priority")
-    source = Choice(Source.choices, "Source")

@@ -37,7 +37,7 @@ class PatientForm(forms.ModelForm):
         labels = {"birth_date": "Date of birth"}
         help_texts = {
             "identifier": "As your department or you name them; no two patients have the same one.",
-            "birth_date": "Gives the age of images that come without one from now on.",
+            "birth_date": "Gives the age of images that come without one; results follow it when it is corrected.",
         }
 
 

@@ -1,7 +1,7 @@
 """Saved views: the filters of a list under a name."""
 
 from typing import TYPE_CHECKING, cast
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -14,12 +14,9 @@ from webapp.dashboard.lists import values
 from webapp.refusals import Refused
 from webapp.searches import services
 from webapp.searches.models import List
-from webapp.studies.api.filters import ImageFilters, StudyFilters
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-
-FILTERS = {List.IMAGES: ImageFilters, List.STUDIES: StudyFilters}
 
 
 @require_POST
@@ -30,11 +27,10 @@ def save(request: HttpRequest) -> HttpResponse:
     if kind not in List.values:
         raise Http404
     params = dict(parse_qsl(request.POST.get("query", "")))
-    params.pop("cursor", None)
-    values(FILTERS[List(kind)], params)
+    values(services.FILTERS[List(kind)], params)
     department = _department(request.POST.get("department", ""))
     user = cast("User", request.user)
-    return redirect(services.save(user, kind, request.POST.get("name", ""), urlencode(params)[:1000], department))
+    return redirect(services.save(user, kind, request.POST.get("name", ""), params, department))
 
 
 def _department(text: str) -> UUID | None:

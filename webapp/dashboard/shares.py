@@ -69,7 +69,7 @@ def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
                 _, token = services.share_by_link(identity, row, int(request.POST["days"]))
                 # Shown only once: the database stores a hash.
                 context["link"] = request.build_absolute_uri(reverse("shared-link", args=[token]))
-            elif identity.user:
+            else:
                 services.share_with(identity, row, request.POST.get("username", ""))
         except Refused as refused:
             context |= {"error": refused.detail}

@@ -16,12 +16,15 @@ from webapp.http.codes import FAILURES, OTHER_STATUSES, STATUSES
 
 #: The concepts of the API: which addresses belong to each, and what it is. Others get their own name as a tag.
 TAGS = {
-    "images": (r"/api/v1/images/(?!.*/reviews/)", "One X-ray: its upload, its result and its pictures."),
-    "studies": (r"/api/v1/studies/", "Many images that were sent together, their progress and their table."),
+    "images": (r"/api/v1/images/(?!.*/(reviews|shares)/)", "One X-ray: its upload, its result and its pictures."),
+    "studies": (r"/api/v1/studies/(?!.*/shares/)", "Images that were sent together, their progress and their table."),
     "patients": (r"/api/v1/patients/", "Whom images show, by your own identifier."),
     "departments": (r"/api/v1/departments/", "Who works together on the same images."),
     "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "What readers say of an image."),
+    "sharing": (r"/api/v1/(images|studies)/[^/]+/shares/", "Letting others see an image or a study."),
+    "saved-views": (r"/api/v1/saved-views/", "Filters of lists under names."),
     "webhooks": (r"/api/v1/webhooks/", "Push notifications instead of polling."),
+    "e-mails": (r"/api/v1/emails/", "What was sent by e-mail."),
     "tokens": (r"/api/v1/auth/", "API tokens of users, and the end of guests' tokens."),
     "predict": (r"/predict", "One image in, its result out, in one request."),
     "service": (r"/(healthz|readyz|metrics)$", "The health of the service."),

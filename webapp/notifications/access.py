@@ -1,5 +1,7 @@
 """Find a webhook or a delivery that someone may see and change. What they may not see does not exist for them."""
 
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -8,9 +10,11 @@ from django.http import Http404
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.models import Department
+from webapp.notifications.announcing import EMAIL, MAIL_SERVER
 from webapp.notifications.models import Webhook
 from webapp.notifications.services import WEBHOOK
 from webapp.studies.outbox.models import Delivery
+from webapp.studies.querysets import begins_with
 
 
 def webhooks(identity: Identity) -> "QuerySet[Webhook]":
@@ -43,6 +47,18 @@ def deliveries(identity: Identity) -> "QuerySet[Delivery]":
         return Delivery.objects.all()
     receivers = [str(pk) for pk in webhooks(identity).values_list("pk", flat=True)]
     return Delivery.objects.filter(kind=WEBHOOK, destination__in=receivers)
+
+
+def emails(identity: Identity) -> "QuerySet[Delivery]":
+    """The e-mails to someone, and to the departments that they manage; of administrators, all."""
+    if permissions.is_administrator(identity.user):
+        return Delivery.objects.filter(destination=MAIL_SERVER)
+    receivers = [f"department:{pk}" for pk in permissions.managed_departments(identity).values_list("pk", flat=True)]
+    if identity.user:
+        receivers.append(f"person:{identity.user.pk}")
+    # By their keys, which have an index; of one receiver there are few.
+    keys = [begins_with("key", f"{EMAIL}:{receiver}:") for receiver in receivers]
+    return Delivery.objects.filter(reduce(or_, keys, Q(pk__in=[])))
 
 
 def delivery(identity: Identity, pk: UUID) -> Delivery:

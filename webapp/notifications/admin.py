@@ -15,7 +15,7 @@ from webapp.refusals import Refused
 
 class WebhookForm(forms.ModelForm):
     user = forms.ModelChoiceField(
-        User.objects.order_by("username"), required=False, help_text="is told of what they have sent"
+        User.objects.order_by("username"), required=False, help_text="gets events of what they have sent"
     )
     events = forms.MultipleChoiceField(choices=Event.choices, initial=Event.values)
 

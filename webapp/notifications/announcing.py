@@ -1,6 +1,6 @@
-"""Tell everyone of an event who wants to know: put it into the outbox for each webhook and e-mail, and into the news.
+"""Notify everyone of an event who wants to know: put it into the outbox for each webhook and e-mail, and into the news.
 
-A handler may run again with the same delivery. Everything that it writes has a key, so that it is told once.
+A handler may run again with the same delivery. Everything that it writes has a key, so that it is written once.
 """
 
 from datetime import datetime
@@ -26,13 +26,13 @@ from webapp.studies.transactions import atomically
 EMAIL = "email"
 #: One mail server takes all e-mails; while it cannot be reached, none of them is tried.
 MAIL_SERVER = "mail server"
-#: What the sender is told of unless they choose otherwise. Others are told only of what they choose.
+#: What the sender is notified of unless they choose otherwise. Others are notified only of what they choose.
 BY_DEFAULT = {(event, Channel.PAGE) for event in Event}
 
 
 @atomically
 def announce_study(delivery: Delivery) -> None:
-    """Tell of a study that is finished, and apart of what of it could not be read.
+    """Notify of a study that is finished, and separately of what could not be read of it.
 
     Raises:
         ObsoleteError: the study was deleted.
@@ -40,43 +40,43 @@ def announce_study(delivery: Delivery) -> None:
     study = Study.objects.filter(pk=delivery.payload["study"]).select_related("owner", "uploaded_by").first()
     if study is None:
         raise outbox.ObsoleteError("its study was deleted")
-    _tell(Event.STUDY_FINISHED, study, delivery.pk, delivery.created_at)
-    # Webhooks have just been told in numbers.
+    _notify(Event.STUDY_FINISHED, study, delivery.pk, delivery.created_at)
+    # Webhooks have just been sent the numbers.
     failed = study.images.filter(status=Status.FAILED).exists()
     if failed or study.archives.filter(state=Archive.State.FAILED).exists():
-        _tell_people(Event.FAILED, study, uuid5(delivery.pk, Event.FAILED), delivery.created_at)
+        _notify_people(Event.FAILED, study, uuid5(delivery.pk, Event.FAILED), delivery.created_at)
 
 
 @atomically
 def announce_images(delivery: Delivery) -> None:
-    """Tell of images that have failed, or in which signs of pneumonia were found."""
+    """Notify of images that have failed, or in which signs of pneumonia were found."""
     event = Event(delivery.kind)
     images = Image.objects.filter(pk__in=delivery.payload["images"]).select_related("owner", "uploaded_by")
     for image in images.order_by("created_at", "pk"):
-        _tell(event, image, uuid5(delivery.pk, str(image.pk)), delivery.created_at)
+        _notify(event, image, uuid5(delivery.pk, str(image.pk)), delivery.created_at)
 
 
-def _tell(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
+def _notify(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
     for webhook in listening_to(row, event):
-        put_for_webhook(webhook, event_id, _about(event, row, moment))
-    _tell_people(event, row, event_id, moment)
+        put_for_webhook(webhook, event_id, _about(event, row, moment), row.pk)
+    _notify_people(event, row, event_id, moment)
 
 
-def _tell_people(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
+def _notify_people(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
     about = _about(event, row, moment)
     key = _key(event, row, event_id)
-    told = _people(event, row)
+    people = _people(event, row)
     subject = {"study": row} if isinstance(row, Study) else {"image": row}
     News.objects.bulk_create(
-        [News(person_id=pk, key=key, event=event, **subject) for pk in told[Channel.PAGE]], ignore_conflicts=True
+        [News(person_id=pk, key=key, event=event, **subject) for pk in people[Channel.PAGE]], ignore_conflicts=True
     )
     if not settings.EMAIL_URL:
         return
-    for pk in told[Channel.EMAIL]:
-        _put_mail(f"person:{pk}:{key}", {**about, "person": pk})
+    for pk in people[Channel.EMAIL]:
+        _put_mail(f"person:{pk}:{key}", {**about, "person": pk}, row.pk)
     mailbox = Mailbox.objects.filter(department=row.department_id).exists() if row.department_id else False
     if mailbox and _wanted(Q(department=row.department_id), event, Channel.EMAIL):
-        _put_mail(f"department:{row.department_id}:{key}", {**about, "department": str(row.department_id)})
+        _put_mail(f"department:{row.department_id}:{key}", {**about, "department": str(row.department_id)}, row.pk)
 
 
 def _about(event: Event, row: Study | Image, moment: datetime) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _sender(row: Study | Image) -> User | None:
 
 
 def _people(event: Event, row: Study | Image) -> dict[str, set[int]]:
-    """The ids of those who are told, by channel: the sender, and of a positive in their department its readers and
+    """The ids of those who are notified, by channel: the sender, and of a positive in their department its readers and
     managers who want to know.
     """
     sender = _sender(row)
@@ -111,11 +111,11 @@ def _people(event: Event, row: Study | Image) -> dict[str, set[int]]:
         others = set(reading.values_list("user", flat=True)) - own
     choices = Choice.objects.filter(person__in=own | others, person__is_active=True, event=event)
     wanted = {(choice.person_id, choice.channel): choice.wanted for choice in choices}
-    told: dict[str, set[int]] = {}
+    people: dict[str, set[int]] = {}
     for channel in Channel:
         by_default = own if (event, channel) in BY_DEFAULT else set()
-        told[channel] = {pk for pk in own | others if wanted.get((pk, channel), pk in by_default)}
-    return told
+        people[channel] = {pk for pk in own | others if wanted.get((pk, channel), pk in by_default)}
+    return people
 
 
 def _wanted(of: Q, event: str, channel: str) -> bool:
@@ -123,11 +123,11 @@ def _wanted(of: Q, event: str, channel: str) -> bool:
 
 
 def _key(event: Event, row: Study | Image, event_id: UUID) -> str:
-    """What people are told once: each finishing and each failure, and of the positives of a study the first."""
+    """What people are notified of once: each finishing and each failure, and of the positives of a study the first."""
     if event == Event.POSITIVE and isinstance(row, Image) and row.study_id:
         return f"{event}:{row.study_id}"
     return f"{event}:{event_id}"
 
 
-def _put_mail(key: str, payload: dict[str, Any]) -> None:
-    outbox.put(EMAIL, f"email:{key}", payload, destination=MAIL_SERVER)
+def _put_mail(key: str, payload: dict[str, Any], subject: UUID) -> None:
+    outbox.put(EMAIL, f"email:{key}", payload, subject=subject, destination=MAIL_SERVER)

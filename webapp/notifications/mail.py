@@ -27,8 +27,11 @@ class Receiver:
     choices_url: str
 
 
-def send(delivery: Delivery) -> None:
+def send(delivery: Delivery) -> str:
     """Send a delivery by e-mail.
+
+    Returns:
+        What became of it.
 
     Raises:
         NotDeliveredError: it did not leave.
@@ -56,6 +59,7 @@ def send(delivery: Delivery) -> None:
     except OSError as error:
         reason = f"the mail server cannot be reached ({type(error).__name__})"
         raise NotDeliveredError(reason, unreachable=True) from None
+    return "taken by the mail server"
 
 
 def _row(payload: dict[str, Any]) -> Study | Image:

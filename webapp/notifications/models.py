@@ -1,4 +1,4 @@
-"""Who is told of what, and how."""
+"""Who is notified of what, and how."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from webapp.studies.models import Archive, Image, Study
 
 
 class Event(models.TextChoices):
-    """What can be told. The values are names that webhooks receive."""
+    """What one can be notified of. The values are names that webhooks receive."""
 
     STUDY_FINISHED = "study.finished", "A study is finished"
     FAILED = "image.failed", "Something could not be read"
@@ -18,7 +18,7 @@ class Event(models.TextChoices):
 
 
 class Channel(models.TextChoices):
-    """How a person or a department is told. Webhooks name their events themselves."""
+    """How a person or a department is notified. Webhooks name their events themselves."""
 
     PAGE = "page", "News"
     EMAIL = "email", "E-mail"
@@ -38,7 +38,7 @@ class Webhook(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="webhooks")
     department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="webhooks")
     url = models.CharField(max_length=500)
-    events = models.JSONField(default=list, help_text="which events it is told of")
+    events = models.JSONField(default=list, help_text="which events it gets")
     sealed_secret = models.CharField(max_length=255, editable=False)
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -50,7 +50,7 @@ class Webhook(models.Model):
 
 
 class Choice(models.Model):
-    """Whether a person or a department wants to be told of an event by a channel."""
+    """Whether a person or a department wants to be notified of an event by a channel."""
 
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+")
     department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="+")
@@ -93,10 +93,10 @@ class Mailbox(models.Model):
 
 
 class News(models.Model):
-    """Something that a person is told in the page."""
+    """A notification that a person sees in the page."""
 
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="news", db_index=False)
-    key = models.CharField(max_length=120, help_text="the same event is told once under its key")
+    key = models.CharField(max_length=120, help_text="the same event is written once under its key")
     event = models.CharField(max_length=20, choices=Event)
     study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="+")
     image = models.ForeignKey(Image, models.CASCADE, null=True, blank=True, related_name="+")
@@ -105,7 +105,7 @@ class News(models.Model):
 
     class Meta:
         verbose_name_plural = "news"
-        constraints = [models.UniqueConstraint(fields=["person", "key"], name="told_once")]
+        constraints = [models.UniqueConstraint(fields=["person", "key"], name="news_once")]
         indexes = [
             models.Index(fields=["person", "-created_at", "-id"], name="news_list"),
             models.Index(fields=["person", "read_at"], name="news_unread"),

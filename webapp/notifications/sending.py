@@ -23,8 +23,11 @@ from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 TIMEOUT_SECONDS = 10
 
 
-def send(delivery: Delivery) -> None:
+def send(delivery: Delivery) -> str:
     """Send a delivery to its webhook and note how that went.
+
+    Returns:
+        What the receiver answered.
 
     Raises:
         NotDeliveredError: it did not arrive.
@@ -33,16 +36,18 @@ def send(delivery: Delivery) -> None:
     webhook = Webhook.objects.filter(pk=delivery.destination).first()
     if webhook is None:
         raise ObsoleteError("its webhook was deleted")
+    body = json.dumps(_body(delivery.payload), ensure_ascii=False).encode()
     if not webhook.active:
         raise NotDeliveredError("the webhook is inactive", permanent=True)
-    body = json.dumps(_body(delivery.payload), ensure_ascii=False).encode()
     try:
         status = _post(webhook, delivery.payload["event_id"], body)
         _check(status)
     except NotDeliveredError as error:
         _note(webhook, str(error))
         raise
-    _note(webhook, f"answered {status}")
+    answer = f"answered {status}"
+    _note(webhook, answer)
+    return answer
 
 
 def _body(payload: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What changes webhooks, what people and departments want to be told of, and what they have seen."""
+"""What changes webhooks, what people and departments want to be notified of, and what they have seen."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -77,9 +77,10 @@ def send_test(webhook: Webhook) -> UUID:
     return event_id
 
 
-def put_for_webhook(webhook: Webhook, event_id: UUID, payload: dict[str, Any]) -> None:
+def put_for_webhook(webhook: Webhook, event_id: UUID, payload: dict[str, Any], subject: UUID | None = None) -> None:
     payload = {**payload, "event_id": str(event_id)}
-    outbox.put(WEBHOOK, f"webhook:{webhook.pk}:{event_id}", payload, destination=str(webhook.pk))
+    key = f"webhook:{webhook.pk}:{event_id}"
+    outbox.put(WEBHOOK, key, payload, subject=subject, destination=str(webhook.pk))
 
 
 @atomically
@@ -104,7 +105,7 @@ def choose(
     department: Department | None = None,
     address: str = "",
 ) -> None:
-    """Keep what a person, or a department, wants to be told of, in place of what they chose before.
+    """Keep what a person, or a department, wants to be notified of, in place of what they chose before.
 
     Args:
         by: who chooses; for themselves where no department is named.

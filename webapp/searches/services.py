@@ -1,6 +1,8 @@
 """Keep the filters of lists under names."""
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -10,10 +12,13 @@ from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.models import Department
 from webapp.refusals import Refused
-from webapp.searches.models import SavedSearch
+from webapp.searches.models import List, SavedSearch
+from webapp.studies.api.filters import PAGING, ImageFilters, PatientFilters, StudyFilters
 from webapp.studies.files import names
 from webapp.studies.transactions import atomically
 
+#: What each list can be narrowed by.
+FILTERS: dict[List, type[PatientFilters]] = {List.IMAGES: ImageFilters, List.STUDIES: StudyFilters}
 #: Of one list, for each person and for each department.
 MOST = 50
 
@@ -24,22 +29,25 @@ def visible_to(user: User) -> "QuerySet[SavedSearch]":
     return SavedSearch.objects.filter(mine).select_related("department").order_by("name", "pk")
 
 
-def save(user: User, list_: str, name: str, query: str, department: UUID | None = None) -> SavedSearch:
+def save(user: User, list_: str, name: str, filters: Mapping[str, str], department: UUID | None = None) -> SavedSearch:
     """Keep filters under a name, in place of those that had it.
 
     Args:
         user: whose they will be, or who manages the department.
         list_: one of :class:`webapp.searches.models.List`.
         name: what to call them.
-        query: as in the page's address, checked.
+        filters: as in the list's address, checked by :data:`FILTERS`.
         department: the one whose members will all have them.
 
     Raises:
-        Refused: ``name_missing``, ``not_allowed`` or ``too_many_searches``.
+        Refused: ``name_missing``, ``invalid_parameter``, ``not_allowed`` or ``too_many_searches``.
     """
     name = names.clean(name)[:100]
     if not name:
         raise Refused("name_missing", "Please give the view a name.")
+    query = urlencode({name: value for name, value in filters.items() if name not in PAGING})
+    if len(query) > 1000:
+        raise Refused("invalid_parameter", "These filters are too long to be kept.")
     owner: dict[str, Any] = {"user": user}
     if department:
         owner = {"department": _managed(user, department)}

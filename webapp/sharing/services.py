@@ -39,8 +39,10 @@ def share_with(identity: Identity, row: Study | Image, username: str) -> Share:
     """Let a user see a study or an image.
 
     Raises:
-        Refused: ``no_such_user`` or ``too_many_shares``.
+        Refused: ``not_allowed`` for a guest, ``no_such_user`` or ``too_many_shares``.
     """
+    if identity.user is None:
+        raise Refused("not_allowed", "Only who has an account shares with a colleague. Please share by a link.")
     user = User.objects.filter(username=username.strip(), is_active=True).first()
     if user is None or user == identity.user:
         raise Refused("no_such_user", "There is no other account of this name. Please ask your colleague for theirs.")
@@ -77,11 +79,16 @@ def find(token: str) -> Share | None:
 
 
 @atomically
-def revoke(identity: Identity, row: Study | Image, share_id: UUID) -> None:
-    """Share it with someone, or by a link, no longer."""
+def revoke(identity: Identity, row: Study | Image, share_id: UUID) -> bool:
+    """Share it with someone, or by a link, no longer.
+
+    Returns:
+        False where there is no such share.
+    """
     deleted, _ = Share.objects.filter(**_shared(row), pk=share_id).delete()
     if deleted:
         audit.record(identity, Action.SHARE, row, share=share_id, revoked=True)
+    return bool(deleted)
 
 
 def delete_expired() -> int:

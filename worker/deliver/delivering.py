@@ -15,8 +15,9 @@ from worker.process import metrics
 
 logger = logging.getLogger(__name__)
 
-#: The function that delivers each kind. It raises an error of :mod:`webapp.studies.outbox.services` on failure.
-HANDLERS: Mapping[str, Callable[[Delivery], None]] = {
+#: The function that delivers each kind; it returns what the receiver answered, if there is one. It raises an error of
+#: :mod:`webapp.studies.outbox.services` on failure.
+HANDLERS: Mapping[str, Callable[[Delivery], str | None]] = {
     completion.STUDY_FINISHED: announcing.announce_study,
     completion.IMAGES_FAILED: announcing.announce_images,
     completion.IMAGES_POSITIVE: announcing.announce_images,
@@ -54,7 +55,7 @@ def deliver(delivery: Delivery) -> str:
         The outcome: ``delivered``, ``failed`` or ``discarded``.
     """
     try:
-        HANDLERS[delivery.kind](delivery)
+        answer = HANDLERS[delivery.kind](delivery)
     except outbox.ObsoleteError as reason:
         outbox.discard(delivery, reason)
         return "discarded"
@@ -68,5 +69,5 @@ def deliver(delivery: Delivery) -> str:
         logger.exception("delivering %s failed", delivery.pk)
         outbox.failed(delivery, outbox.NotDeliveredError(f"internal error ({type(error).__name__}); see the log"))
         return "failed"
-    outbox.delivered(delivery)
+    outbox.delivered(delivery, answer or "delivered")
     return "delivered"

@@ -12,7 +12,6 @@ from PIL import Image as Picture
 from ml.errors import ImageError
 from ml.pictures import decode, xray
 from ml.pictures.preprocess import Preprocessing, to_input
-from ml.pictures.warnings import outside_training
 from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
 from worker import bundle
@@ -75,7 +74,7 @@ def _prepare(image: Image) -> Prepared:
             inputs=inputs,
             input_hashes=hashes,
             region=[] if found.image is picture else list(found.box),
-            warnings=outside_training(image.age, image.view or "") + found.warnings + decoded.warnings,
+            warnings=found.warnings + decoded.warnings,
             preview=(
                 str(image.file.name)
                 if decoded.browsers_show and len(content) <= SHOWN_BYTES and max(picture.size) <= SHOWN_SIDE

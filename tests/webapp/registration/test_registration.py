@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
 from django.core import mail
 from django.core.management import CommandError, call_command
@@ -194,3 +195,20 @@ def test_sessions_are_listed_and_the_others_ended(client: Client, new_client: ty
     client.post("/accounts/sessions/")
     assert signed_in(client) == "ada"
     assert signed_in(other) == ""
+
+
+def test_one_session_is_ended_and_never_somebody_elses(client: Client, new_client: type[Client], user: User) -> None:
+    ward, phone, other = (new_client(headers={"User-Agent": name}) for name in ("ward", "phone", "other"))
+    User.objects.create_user("bea", "bea@example.org", PASSWORD)
+    for browser, name in ((client, "ada"), (ward, "ada"), (phone, "ada"), (other, "bea")):
+        browser.post(LOGIN, {"login": name, "password": PASSWORD})
+    key = {one.user_agent: one.pk for one in UserSession.objects.all()}
+    page = client.get("/accounts/sessions/").content.decode()
+    assert f'value="{key["ward"]}"' in page
+    assert f'value="{key[""]}"' not in page  # one signs out of this session
+    client.post("/accounts/sessions/", {"session": key["ward"]})
+    assert (signed_in(ward), signed_in(phone), signed_in(client)) == ("", "ada", "ada")
+    for wrong in (key["other"], key["ward"], "x"):
+        answer = client.post("/accounts/sessions/", {"session": wrong})
+        assert "has ended already" in answer.content.decode()
+    assert (signed_in(other), signed_in(phone)) == ("bea", "ada")

@@ -1,10 +1,14 @@
 """Webhooks as JSON."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.http.serializers import TypedSerializer
 from webapp.notifications.models import Event, Webhook
+from webapp.studies.api.serializers.results import moment
+from webapp.studies.outbox.models import Delivery, State
 
 #: As :mod:`webapp.notifications.addresses` has them, which also looks at the network.
 PATTERN = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,4})?(/[A-Za-z0-9/_.~%?&=+-]*)?$"
@@ -36,6 +40,34 @@ class NewWebhookSerializer(WebhookSerializer):
 
     class Meta(WebhookSerializer.Meta):
         fields = (*WebhookSerializer.Meta.fields, "secret")
+
+
+class AttemptSerializer(serializers.Serializer):
+    """One time that it was tried to deliver something."""
+
+    at = serializers.DateTimeField(help_text="when it began")
+    outcome = serializers.CharField(help_text="what the receiver answered, or why it did not arrive")
+    seconds = serializers.FloatField(allow_null=True, help_text="null where the process that was sending it died")
+
+
+class DeliverySerializer(serializers.ModelSerializer):
+    """An event on its way to one receiver."""
+
+    event = serializers.CharField(source="payload.event")
+    event_id = serializers.UUIDField(
+        source="payload.event_id", allow_null=True, default=None, help_text="its webhook-id; null for an e-mail"
+    )
+    state = serializers.ChoiceField(choices=State.choices)
+    next_attempt_at: Any = serializers.SerializerMethodField()
+    attempts = AttemptSerializer(source="attempts_made", many=True, help_text="the oldest first, at most the last 50")
+
+    class Meta:
+        model = Delivery
+        fields = ("id", "event", "event_id", "state", "attempts", "next_attempt_at", "created_at", "delivered_at")
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True, help_text="null unless it waits"))
+    def get_next_attempt_at(self, delivery: Delivery) -> Any:
+        return moment(delivery.next_attempt_at) if delivery.state == State.WAITING else None
 
 
 class SentEventSerializer(serializers.Serializer):

@@ -11,10 +11,16 @@ from rest_framework.response import Response
 
 from webapp.accounts.identity import identify
 from webapp.http.parsers import JSON_OR_FORM
-from webapp.notifications import services
-from webapp.notifications.api.serializers import NewWebhookSerializer, SentEventSerializer, WebhookSerializer
+from webapp.notifications import access, services
+from webapp.notifications.api.serializers import (
+    DeliverySerializer,
+    NewWebhookSerializer,
+    SentEventSerializer,
+    WebhookSerializer,
+)
 from webapp.notifications.models import Webhook
 from webapp.studies.api.throttles import UploadThrottle
+from webapp.studies.outbox.models import Delivery
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -55,6 +61,31 @@ class WebhookDetail(RetrieveDestroyAPIView):
 
     def perform_destroy(self, instance: Webhook) -> None:
         services.delete_webhook(identify(self.request), instance)
+
+
+class WebhookDeliveries(ListAPIView):
+    """What was sent to a webhook of yours or of a department that you manage, the latest first, with each attempt."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = DeliverySerializer
+    queryset = Delivery.objects.none()
+    ordering = "-created_at"
+
+    def get_queryset(self) -> Any:
+        webhook = access.webhook(identify(self.request), self.kwargs["pk"])
+        return Delivery.objects.filter(destination=str(webhook.pk))
+
+
+class Emails(ListAPIView):
+    """The e-mails to you and to the departments that you manage, the latest first, with each attempt."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = DeliverySerializer
+    queryset = Delivery.objects.none()
+    ordering = "-created_at"
+
+    def get_queryset(self) -> Any:
+        return access.emails(identify(self.request))
 
 
 class WebhookTest(GenericAPIView):

@@ -1,1 +1,1 @@
-"""The pages of what people are told of."""
+"""The pages of notifications."""

@@ -1,4 +1,4 @@
-"""What a person, or a department, wants to be told of."""
+"""What a person, or a department, wants to be notified of."""
 
 from typing import Any
 

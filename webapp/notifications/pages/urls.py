@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from webapp.notifications.pages import choices, failures, news, webhooks
+from webapp.notifications.pages import choices, emails, failures, news, webhooks
 
 urlpatterns = [
     path("news/", news.news, name="news"),
     path("news/read/", news.read, name="news-read"),
     path("notifications/", choices.choices, name="notifications"),
     path("departments/<slug:slug>/notifications/", choices.choices, name="department-notifications"),
+    path("notifications/emails/", emails.emails, name="emails"),
     path("notifications/webhooks/", webhooks.add, name="webhook-add"),
     path("departments/<slug:slug>/webhooks/", webhooks.add, name="department-webhook-add"),
     path("webhooks/<uuid:pk>/", webhooks.webhook, name="webhook"),

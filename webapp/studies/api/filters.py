@@ -43,14 +43,9 @@ class PatientFilters(serializers.Serializer):
     )
 
 
-class StudyFilters(PatientFilters):
-    status = serializers.ChoiceField(choices=StudyStatus.choices, required=False)
-    patient = serializers.CharField(required=False, max_length=128, help_text="a patient's identifier or id")
-    source: Any = serializers.ChoiceField(choices=Source.choices, required=False)
+class ResultFilters(PatientFilters):
+    """What images are narrowed by, and studies by what one of their images is."""
 
-
-class ImageFilters(PatientFilters):
-    status = serializers.ChoiceField(choices=Status.choices, required=False)
     group = serializers.ChoiceField(choices=ResultGroup.choices, required=False, help_text="of the result")
     label: Any = serializers.ChoiceField(choices=Label.choices, required=False)
     warning = serializers.ChoiceField(choices=WarningCode.choices, required=False, help_text="one that the result has")
@@ -60,6 +55,14 @@ class ImageFilters(PatientFilters):
     priority = serializers.ChoiceField(choices=Priority.choices, required=False)
     source: Any = serializers.ChoiceField(choices=Source.choices, required=False)
     patient = serializers.CharField(required=False, max_length=128, help_text="a patient's identifier or id")
+
+
+class StudyFilters(ResultFilters):
+    status = serializers.ChoiceField(choices=StudyStatus.choices, required=False)
+
+
+class ImageFilters(ResultFilters):
+    status = serializers.ChoiceField(choices=Status.choices, required=False)
     study = serializers.UUIDField(required=False)
 
 

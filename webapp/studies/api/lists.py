@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import F, Q, Value
+from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 from rest_framework.generics import ListAPIView
 
@@ -16,12 +16,16 @@ from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.http.pagination import Merged
 from webapp.studies.api.filters import PAGING, PatientFilters, checked
-from webapp.studies.choices import FACETS, combinations
+from webapp.studies.choices import FACETS, Status, combinations
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.querysets import OwnedQuerySet
 
 #: Filters that leave few rows, which can be sorted, or rows that an index of their own has in their order.
 FEW = {"patient", "study", "warning"}
+#: Filters of studies that one of their images has to suit.
+OF_IMAGES = {"group", "label", "warning", "priority", "reviewed"}
+#: How many suitable images are looked up before the list is walked in its own order.
+MANY = 500
 #: The place of images without a result in each ordering: last.
 LAST = {"probability": 2.0, "-probability": -1.0}
 
@@ -81,19 +85,47 @@ def narrowed(
         ids = rows.found(wanted["search"])
         few = few or ids is not None
         rows = rows.search_in_order(wanted["search"]) if ids is None else rows.filter(pk__in=ids)
+    if rows.model is Study:
+        rows, wanted = _by_their_images(rows, identity, wanted)
     if "status" in wanted and rows.model is Study:
         rows = rows.with_status(wanted["status"])  # type: ignore[attr-defined]  # a queryset of studies
         wanted = {name: value for name, value in wanted.items() if name != "status"}
-    columns = {name: value for name, value in wanted.items() if name in COLUMNS}
-    if "reviewed" in wanted:
-        columns["reviewed"] = wanted["reviewed"] == "true"
-    conditions = (CONDITIONS[name](value, identity) for name, value in wanted.items() if name in CONDITIONS)
+    columns, conditions = _compared(wanted, identity)
     if ordering in LAST:
         rows = rows.annotate(place=Coalesce(F("probability"), Value(LAST[ordering])))
     rows = rows.filter(*conditions, **columns)
     if rows.model is Image and not few and columns.keys() & {*FACETS}:
         return Merged(rows, owners, combinations(columns))
     return Merged(rows, owners) if len(owners) > 1 else rows.filter(*owners)
+
+
+def _compared(wanted: dict[str, Any], identity: Identity) -> tuple[dict[str, Any], list[Q]]:
+    """The columns that filters compare, with their values, and the other conditions that they make."""
+    columns = {name: value for name, value in wanted.items() if name in COLUMNS}
+    if "reviewed" in wanted:
+        columns["reviewed"] = wanted["reviewed"] == "true"
+    return columns, [CONDITIONS[name](value, identity) for name, value in wanted.items() if name in CONDITIONS]
+
+
+def _by_their_images(
+    rows: OwnedQuerySet, identity: Identity, wanted: dict[str, Any]
+) -> tuple[OwnedQuerySet, dict[str, Any]]:
+    """Studies of which one image suits all those filters that are about images, and the other filters."""
+    about = {name: value for name, value in wanted.items() if name in OF_IMAGES}
+    if not about:
+        return rows, wanted
+    others = {name: value for name, value in wanted.items() if name not in OF_IMAGES}
+    owned = {name: wanted[name] for name in ("department",) if name in wanted}
+    of_studies = Image.objects.filter(study__isnull=False).only("study", "created_at")
+    found = narrowed(of_studies, identity, about | owned).order_by("-created_at", "-id")
+    first = list(found[:MANY])
+    if len(first) < MANY:
+        return rows.filter(pk__in={image.study_id for image in first}), others
+    # Where many images suit, the first studies that have one are soon found in the list's own order.
+    columns, conditions = _compared(about, identity)
+    if columns.keys() & {"group", "label"}:
+        columns["status"] = Status.SUCCEEDED  # as the index of a study's images has it before the group
+    return rows.filter(Exists(Image.objects.filter(*conditions, study=OuterRef("pk"), **columns))), others
 
 
 def _of_patient(text: str, identity: Identity) -> Q:

@@ -1,6 +1,8 @@
 """Deliveries and their states."""
 
 import uuid
+from datetime import datetime
+from typing import Any
 
 from django.db import models
 
@@ -21,6 +23,7 @@ class Delivery(models.Model):
     key = models.CharField(max_length=200, unique=True, help_text="the same event is written once under its key")
     kind = models.CharField(max_length=40, help_text="which code delivers it")
     destination = models.CharField(max_length=64, blank=True, help_text="the receiver's id, if it has one")
+    subject = models.UUIDField(null=True, blank=True, help_text="the image or study that it is about")
     payload = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -29,6 +32,9 @@ class Delivery(models.Model):
     claim = models.UUIDField(null=True, blank=True)
     claimed_by = models.CharField(max_length=255, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
+    attempt_log = models.JSONField(
+        null=True, blank=True, help_text="its attempts, the oldest first: when each began, its outcome, and its seconds"
+    )
     last_error = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
@@ -40,9 +46,16 @@ class Delivery(models.Model):
             models.Index(fields=["state", "next_attempt_at"]),
             # A receiver's deliveries, the latest first.
             models.Index(fields=["destination", "-created_at", "-id"], name="outbox_of_destination"),
+            # For the deletion of an image or a study.
+            models.Index(fields=["subject"], name="outbox_of_subject"),
             # For the purge.
             models.Index(fields=["state", "delivered_at"]),
         ]
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def attempts_made(self) -> list[dict[str, Any]]:
+        """Each attempt that has ended, the oldest first: ``at``, ``outcome``, ``seconds``."""
+        return [{**attempt, "at": datetime.fromisoformat(attempt["at"])} for attempt in self.attempt_log or ()]

@@ -4,8 +4,6 @@ import logging
 import random
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +14,6 @@ from django.utils import timezone
 
 from webapp.studies import dispatch
 from webapp.studies.outbox.models import Delivery, State
-from webapp.studies.querysets import begins_with
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -30,6 +27,8 @@ MAX_AGE = timedelta(days=3)
 TASK_SECONDS = settings.TASK_TIME_LIMITS["worker.deliver"]
 #: Longer than that, so that a claim only ends when the process that held it is gone.
 CLAIM = timedelta(seconds=TASK_SECONDS + 20)
+#: The attempts that a delivery remembers.
+REMEMBERED = 50
 #: How many due deliveries a worker looks at for one that no other worker takes first.
 CANDIDATES = 20
 
@@ -52,13 +51,14 @@ class ObsoleteError(Exception):
     """The subject or the receiver of the delivery was deleted, so there is nothing to deliver."""
 
 
-def put(kind: str, key: str, payload: dict[str, Any], *, destination: str = "") -> None:
+def put(kind: str, key: str, payload: dict[str, Any], *, subject: UUID | None = None, destination: str = "") -> None:
     """Write a delivery, once for each key, in the caller's transaction; a worker is woken when that commits.
 
     Args:
         kind: which code delivers it, one of :data:`worker.deliver.delivering.HANDLERS`.
         key: names the event; at most 200 characters.
         payload: JSON that names ids.
+        subject: the image or study that it is about, with which it is deleted.
         destination: the receiver's id; one delivery at a time goes to each receiver.
 
     Raises:
@@ -70,6 +70,7 @@ def put(kind: str, key: str, payload: dict[str, Any], *, destination: str = "") 
     delivery = Delivery(
         kind=kind,
         key=key,
+        subject=subject,
         payload=payload,
         destination=destination,
         next_attempt_at=now,
@@ -112,15 +113,23 @@ def _due(now: datetime) -> QuerySet[Delivery]:
 
 
 @atomically
-def delivered(delivery: Delivery) -> bool:
+def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
     """Record that a delivery arrived.
+
+    Args:
+        outcome: what the receiver answered.
 
     Returns:
         False if its claim has expired; then it is sent again.
     """
     return bool(
         _held(delivery).update(
-            state=State.DELIVERED, delivered_at=timezone.now(), claim=None, claimed_by="", last_error=""
+            state=State.DELIVERED,
+            delivered_at=timezone.now(),
+            claim=None,
+            claimed_by="",
+            last_error="",
+            attempt_log=_log(delivery, outcome),
         )
     )
 
@@ -136,6 +145,7 @@ def failed(delivery: Delivery, error: NotDeliveredError) -> None:
         claim=None,
         claimed_by="",
         last_error=str(error)[:500],
+        attempt_log=_log(delivery, str(error)),
     )
     if not changed:
         return
@@ -174,10 +184,12 @@ def send_again(deliveries: Iterable[UUID], states: Collection[str] = (State.DEAD
     return revived
 
 
-def forget(beginnings: Collection[str]) -> None:
-    """Delete the deliveries whose keys have a prefix, in the transaction that deletes their subject."""
-    if beginnings:
-        Delivery.objects.filter(reduce(or_, (begins_with("key", one) for one in beginnings))).delete()
+def forget(subjects: Collection[UUID]) -> None:
+    """Delete the deliveries about some images or studies, in the transaction that deletes these.
+
+    One that is being sent is not stopped, and not sent again.
+    """
+    Delivery.objects.filter(subject__in=subjects).delete()
 
 
 def purge(days: int, chunk: int = 1000) -> int:
@@ -193,6 +205,14 @@ def wait(attempts: int) -> timedelta:
     """The time from a failed attempt to the next; random by a fifth, so that receivers are not asked in step."""
     exponential = FIRST_WAIT.total_seconds() * 3 ** (min(attempts, 10) - 1)
     return timedelta(seconds=min(exponential, LONGEST_WAIT.total_seconds()) * random.uniform(0.8, 1.2))
+
+
+def _log(delivery: Delivery, outcome: str) -> list[dict[str, Any]]:
+    """The attempts of a delivery with the one that ends now. How long it took is not known of a process that died."""
+    now, began = timezone.now(), delivery.claimed_at
+    seconds = None if began is None or delivery.next_attempt_at <= now else round((now - began).total_seconds(), 3)
+    attempt = {"at": (began or now).isoformat(), "outcome": outcome[:500], "seconds": seconds}
+    return [*(delivery.attempt_log or ()), attempt][-REMEMBERED:]
 
 
 def _held(delivery: Delivery) -> QuerySet[Delivery]:

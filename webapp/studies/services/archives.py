@@ -194,7 +194,7 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
         # Its images are stored now; keeping the ZIP would keep everything twice.
         transaction.on_commit(partial(delete_zip, archive), robust=True)
     else:
-        transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
+        transaction.on_commit(partial(dispatch.send_unpack, archive.pk, study))
     transaction.on_commit(partial(send_new, [image for image in images if image.status == Status.QUEUED]))
     return True
 

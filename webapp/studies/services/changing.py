@@ -14,6 +14,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import ReadingState, Status
 from webapp.studies.files import names
 from webapp.studies.models import Image, Reading, Study
+from webapp.studies.services.judging import judge_again
 from webapp.studies.services.uploads import patient_named
 from webapp.studies.transactions import atomically
 
@@ -33,7 +34,9 @@ def change_image(identity: Identity, image: Image, *, patient: str | None = None
     """
     _record(identity, image, patient=patient, priority=priority)
     if patient is not None:
-        Image.objects.filter(pk=image.pk).update(patient=patient_named(image, patient))
+        changed = Image.objects.filter(pk=image.pk)
+        changed.update(patient=patient_named(image, patient))
+        judge_again(changed)
     if priority is not None:
         _prioritise(image, priority)
 
@@ -72,6 +75,7 @@ def change_study(identity: Identity, study: Study, *, name: str | None = None, p
         found = patient_named(study, patient)
         study.images.filter(patient=study.patient_id).update(patient=found)
         Study.objects.filter(pk=study.pk).update(patient=found)
+        judge_again(study.images.filter(patient=found, age_years=None))
 
 
 def _record(identity: Identity, row: Image | Study, **changes: str | None) -> None:

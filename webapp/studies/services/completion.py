@@ -54,7 +54,7 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "",
 def announce_images(kind: str, image_ids: Collection[UUID]) -> None:
     """Write an event for each of some images with owners who can be notified: guests are not."""
     for pk in image_ids:
-        outbox.put(kind, f"{kind}:{pk}:{uuid4()}", {"images": [str(pk)]})
+        outbox.put(kind, f"{kind}:{pk}:{uuid4()}", {"images": [str(pk)]}, subject=pk)
 
 
 def study_progressed(study_ids: Iterable[UUID]) -> None:
@@ -77,7 +77,7 @@ def study_progressed(study_ids: Iterable[UUID]) -> None:
     # This looks no further than the first image that waits; the whole study is only counted once none does.
     for pk in Study.objects.filter(~Exists(waiting), ~Exists(packed), pk__in=there).values_list("pk", flat=True):
         if key := _key(pk):
-            outbox.put(STUDY_FINISHED, key, {"study": str(pk)})
+            outbox.put(STUDY_FINISHED, key, {"study": str(pk)}, subject=pk)
 
 
 def _key(study_id: UUID) -> str | None:

@@ -20,12 +20,12 @@ from django.db.models import CASCADE, Model, Q, QuerySet
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_each
-from webapp.studies.choices import WAITING, ResultGroup, Status
+from webapp.studies.choices import WAITING
 from webapp.studies.models import Archive, Image, Patient, Reading, Study
 from webapp.studies.outbox import services as outbox
 from webapp.studies.ownership import Owned
 from webapp.studies.services import cancellation
-from webapp.studies.services.completion import IMAGES_FAILED, IMAGES_POSITIVE, STUDY_FINISHED, study_progressed
+from webapp.studies.services.completion import study_progressed
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -183,10 +183,7 @@ def _delete_images(ids: Sequence[UUID], deleted: Deleted, recorder: Recorder | N
     readings = Reading.objects.filter(image__in=ids).exclude(input="")
     names = {str(file.name) for image in locked for file in (image.file, image.preview) if file}
     names |= set(readings.values_list("input", flat=True))
-    outbox.forget(
-        [f"{IMAGES_FAILED}:{image.pk}:" for image in locked if image.status == Status.FAILED]
-        + [f"{IMAGES_POSITIVE}:{image.pk}:" for image in locked if image.group == ResultGroup.POSITIVE]
-    )
+    outbox.forget([image.pk for image in locked])
     delete_rows(images, names, deleted)
     # The study may now be finished.
     study_progressed({image.study_id for image in locked if image.status in WAITING and image.study_id})
@@ -199,7 +196,7 @@ def _delete_empty_study(study_id: UUID, deleted: Deleted) -> None:
     if left := list(Image.objects.filter(study=study_id).values_list("pk", flat=True)):
         _delete_images(left, deleted)
     names = {str(archive.file.name) for archive in Archive.objects.filter(study=study_id) if archive.file}
-    outbox.forget([f"{STUDY_FINISHED}:{study_id}:"])
+    outbox.forget([study_id])
     delete_rows(Study.objects.filter(pk=study_id), names, deleted)
 
 

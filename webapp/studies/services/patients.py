@@ -15,6 +15,7 @@ from webapp.refusals import Refused
 from webapp.studies.files import names
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.ownership import Owned
+from webapp.studies.services.judging import judge_again
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def save(
         by: who does it, for the audit.
         identifier: unique among the patients of that owner.
         name: as it is to be shown.
-        birth_date: which gives the age of images that come without one from now on.
+        birth_date: which gives the age of images that come without one. Another one judges their results again.
         sex: one of :class:`webapp.studies.choices.Sex`, or empty.
 
     Raises:
@@ -73,6 +74,8 @@ def save(
         record(by, Action.CREATE, patient)
     elif changed := [field for field in FIELDS if getattr(before, field) != getattr(patient, field)]:
         record(by, Action.CHANGE, patient, fields=changed)
+        if "birth_date" in changed:
+            judge_again(Image.objects.filter(patient=patient, age_years=None))
     return patient
 
 
@@ -99,6 +102,7 @@ def merge(kept: Patient, other: Patient, by: Identity) -> None:
     record(by, Action.MERGE, current, other=gone.pk)
     gone.delete()
     current.save()
+    judge_again(Image.objects.filter(patient=current, age_years=None))
     logger.info("patient %s merged into %s: %d studies, %d images", other.pk, kept.pk, studies, images)
 
 

@@ -18,6 +18,7 @@ from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
 from webapp.studies.services import turns
 from webapp.studies.services.failures import fail_suspects, log_each
+from webapp.studies.services.judging import outside_training
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Prepared:
         inputs: the name of the input file for each bundle that will read the image, the primary one first.
         input_hashes: the SHA-256 of each input file, by bundle.
         region: as :attr:`webapp.studies.models.Reading.region`.
-        warnings: ``{code, detail}`` each, found before any model has read it.
+        warnings: ``{code, detail}`` each, found in the picture before any model has read it.
     """
 
     sha256: str
@@ -84,6 +85,9 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
             made = [prepared.preview, *prepared.inputs.values()]
             transaction.on_commit(partial(default_storage.delete_many, made))  # type: ignore[attr-defined]
         return False
+    # The patient's date of birth may have been corrected while it was prepared.
+    image = Image.objects.select_related("patient", "department").get(pk=image.pk)
+    warnings = [*outside_training(image.age, image.view), *prepared.warnings]
     readings = [
         Reading(
             image=image,
@@ -94,7 +98,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
             input=name,
             input_sha256=prepared.input_hashes.get(bundle, ""),
             region=prepared.region,
-            warnings=prepared.warnings,
+            warnings=warnings,
             dispatched_at=now,
             ready_at=now,
         )

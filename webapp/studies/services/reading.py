@@ -11,12 +11,13 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from webapp.studies.choices import OUTSIDE_TRAINING, ReadingState, ResultGroup, Status, group_of, has_warning
+from webapp.studies.choices import ReadingState, ResultGroup, Status, group_of
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading
 from webapp.studies.services import turns
 from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images, finish
 from webapp.studies.services.failures import CRASHED, log_each
+from webapp.studies.services.judging import labelled_outside_training, with_current_warnings
 from webapp.studies.services.list_columns import list_columns
 from webapp.studies.services.results import Model as Model
 from webapp.studies.services.results import Result as Result
@@ -77,7 +78,8 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
     if not results:
         return 0
     points = dict(model.operating_points)
-    labelled = _labelled_outside_training(results)
+    results = with_current_warnings(token, results)
+    labelled = labelled_outside_training(results)
     used = {result.image_id: result.operating_point or model.operating_point for result in results}
     thresholds = {image: points.get(point, model.threshold) for image, point in used.items()}
     columns: dict[str, dict[UUID, Any]] = {
@@ -116,15 +118,6 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
         finish(_images_of(ended, ids), Status.SUCCEEDED, **list_columns(results, columns["group"]))
         _announce_positives(ended, [pk for pk, group in columns["group"].items() if group == ResultGroup.POSITIVE])
     return written
-
-
-def _labelled_outside_training(results: Sequence[Result]) -> set[UUID]:
-    """The out-of-domain images whose department wants a label all the same."""
-    outside = [result.image_id for result in results if has_warning(result.warnings, OUTSIDE_TRAINING)]
-    if not outside:
-        return set()
-    wanted = Image.objects.filter(pk__in=outside, department__label_outside_training=True)
-    return set(wanted.values_list("pk", flat=True))
 
 
 def _announce_positives(ended: QuerySet[Reading], image_ids: Collection[UUID]) -> None:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from webapp.accounts import identity as identities
 from webapp.studies.models import Image, Patient, Study
+from webapp.studies.services.judging import judge_again
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def take_over(guest: UUID, user: User) -> tuple[int, int]:
         patient.images.update(patient=same)
         patient.studies.update(patient=same)
         patient.delete()
+        judge_again(Image.objects.filter(patient=same, age_years=None))
     moved = _move(Study, "study_uid", guest, owner), _move(Image, "instance_uid", guest, owner)
     identities.revoke(guest)
     if any(moved):

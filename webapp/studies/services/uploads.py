@@ -202,7 +202,7 @@ def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: 
         study_progressed([study.pk])
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
     for archive in stored.archives:
-        transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
+        transaction.on_commit(partial(dispatch.send_unpack, archive.pk, study))
 
 
 def _sender(identity: Identity, department: Department | None) -> dict[str, Any]:

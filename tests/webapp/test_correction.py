@@ -1,0 +1,191 @@
+"""A corrected date of birth judges results again, so that no wrong label stays."""
+
+import csv
+import io
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tests.webapp.conftest import BUNDLE, MODEL, claim, make_reading, result
+from webapp.accounts.identity import Identity
+from webapp.studies.choices import ResultGroup, Status
+from webapp.studies.models import Image, Patient, Reading
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.services import patients, preparation, reading, takeover
+
+pytestmark = pytest.mark.django_db
+
+AGE = "age_outside_training"
+
+
+def years_ago(years: int) -> date:
+    today = timezone.localdate()
+    return date(today.year - years, today.month, min(today.day, 28))
+
+
+CHILD, ADULT = years_ago(3), years_ago(64)
+
+
+@pytest.fixture
+def patient(user: User) -> Patient:
+    return Patient.objects.create(owner=user, identifier="P-1")
+
+
+def codes(image: Image) -> list[str]:
+    return [warning["code"] for warning in image.readings.get(shadow=False).warnings]
+
+
+def born(patient: Patient, day: date | None) -> None:
+    current = Patient.objects.get(pk=patient.pk)
+    patients.save(current, Identity(), identifier=current.identifier, birth_date=day)
+
+
+def test_the_api_judges_results_again_and_back(user_client: Any, patient: Patient, make_image: Any, read: Any) -> None:
+    image = make_image(owner=patient.owner, patient=patient)
+    read(image, pneumonia=0.9)
+    url, person = f"/api/v1/images/{image.pk}/", f"/api/v1/patients/{patient.pk}/"
+    assert user_client.get(url).json()["label"] == "PNEUMONIA"
+    user_client.patch(person, {"birth_date": ADULT.isoformat()}, content_type="application/json")
+    told = user_client.get(url).json()
+    assert (told["label"], told["result_group"], told["reliable"]) == (None, "unusable", False)
+    assert [warning["code"] for warning in told["warnings"]] == [AGE]
+    assert "64 years" in told["warnings"][0]["detail"]
+    for name, number in (("group=unusable", 1), ("group=positive", 0), ("label=PNEUMONIA", 0), (f"warning={AGE}", 1)):
+        assert len(user_client.get(f"/api/v1/images/?{name}").json()["results"]) == number, name
+    user_client.patch(person, {"birth_date": CHILD.isoformat()}, content_type="application/json")
+    told = user_client.get(url).json()
+    assert (told["label"], told["result_group"], told["reliable"], told["warnings"]) == (
+        "PNEUMONIA",
+        "positive",
+        True,
+        [],
+    )
+    assert user_client.get("/api/v1/images/?group=positive&label=PNEUMONIA").json()["results"][0]["probability"] == 0.9
+
+
+def test_the_page_judges_results_again(client: Any, user: User, patient: Patient, make_study: Any, read: Any) -> None:
+    study = make_study(Status.READY, owner=user)
+    image = study.images.get()
+    Image.objects.filter(pk=image.pk).update(patient=patient)
+    read(image, pneumonia=0.01)
+    client.force_login(user)
+    sent = {"identifier": "P-1", "name": "", "birth_date": ADULT.isoformat(), "sex": ""}
+    assert client.post(f"/patients/{patient.pk}/edit/", sent).status_code == 302
+    page = client.get(f"/images/{image.pk}/").content.decode()
+    assert "The patient was 64 years old" in page
+    answer = client.get(f"/api/v1/studies/{study.pk}/results.csv")
+    table = b"".join(answer.streaming_content).decode("utf-8-sig")
+    (row,) = csv.DictReader(io.StringIO(table))
+    assert (row["label"], row["result_group"], row["warnings"]) == ("", "unusable", AGE)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_department_may_want_a_label_all_the_same(
+    make_department: Any, make_image: Any, read: Any, wanted: bool
+) -> None:
+    department = make_department()
+    department.label_outside_training = wanted
+    department.save()
+    patient = Patient.objects.create(department=department, identifier="P-1")
+    image = make_image(department=department, patient=patient)
+    read(image, pneumonia=0.9)
+    born(patient, ADULT)
+    found = image.readings.get()
+    assert (found.shown_label, found.group) == (("PNEUMONIA", "positive") if wanted else (None, "unusable"))
+    assert not found.is_reliable
+    assert Image.objects.get(pk=image.pk).label == ("PNEUMONIA" if wanted else "")
+
+
+def test_other_warnings_and_ages_that_were_sent_stay(patient: Patient, make_image: Any, read: Any) -> None:
+    borders = {"code": "borders_removed", "detail": "Borders were cut off."}
+    image = make_image(owner=patient.owner, patient=patient)
+    sent = make_image(owner=patient.owner, patient=patient, age_years=4.0)
+    read(image, sent, warnings=(borders,))
+    born(patient, ADULT)
+    assert codes(image) == [AGE, "borders_removed"]
+    assert codes(sent) == ["borders_removed"]
+    born(patient, None)
+    assert codes(image) == ["borders_removed"]
+
+
+def test_shadows_are_judged_and_decide_nothing(patient: Patient, make_image: Any, read: Any) -> None:
+    image = make_image(owner=patient.owner, patient=patient)
+    read(image, pneumonia=0.01)
+    shadow = make_reading(image, bundle="other", shadow=True, state="succeeded", probability=0.99, threshold=0.5)
+    born(patient, ADULT)
+    born(patient, CHILD)
+    shadow.refresh_from_db()
+    assert shadow.group == ResultGroup.POSITIVE
+    assert Image.objects.get(pk=image.pk).group == ResultGroup.NEGATIVE
+    assert not Delivery.objects.filter(kind="image.positive").exists()
+
+
+def test_what_becomes_positive_is_announced_once(patient: Patient, make_image: Any, read: Any) -> None:
+    born(patient, ADULT)
+    image = make_image(owner=patient.owner, patient=Patient.objects.get(pk=patient.pk))
+    read(image, pneumonia=0.9, warnings=({"code": AGE, "detail": "x"},))
+    announced = Delivery.objects.filter(kind="image.positive")
+    assert not announced.exists()
+    for day in (CHILD, years_ago(2)):
+        born(patient, day)
+        assert announced.count() == 1
+
+
+# --- while it is at work ----------------------------------------------------------------------------------------------
+
+
+def test_a_result_that_is_written_after_the_correction_follows_it(patient: Patient, make_image: Any) -> None:
+    image = make_image(Status.READY, owner=patient.owner, patient=patient)
+    token, _ = claim(image)
+    born(patient, ADULT)
+    assert reading.succeed(token, [result(image.pk)], MODEL, seconds=0.1) == 1
+    found = image.readings.get()
+    assert (found.group, codes(image), found.shown_label) == ("unusable", [AGE], None)
+
+
+def test_an_image_that_is_prepared_meanwhile_follows_it(patient: Patient, make_image: Any) -> None:
+    image = make_image(owner=patient.owner, patient=patient)
+    at_work = preparation.start_ingest(image.pk)
+    assert at_work is not None
+    assert at_work.age is None
+    born(patient, ADULT)
+    made = preparation.Prepared("0" * 64, 1, 1, "", {BUNDLE: "x"})
+    assert preparation.finish_ingest(at_work, made)
+    assert codes(image) == [AGE]
+
+
+# --- another patient --------------------------------------------------------------------------------------------------
+
+
+def test_another_patient_brings_another_age(user_client: Any, patient: Patient, make_study: Any, read: Any) -> None:
+    Patient.objects.create(owner=patient.owner, identifier="OLD", birth_date=ADULT)
+    study = make_study(Status.READY, owner=patient.owner)
+    image = study.images.get()
+    read(image)
+    for url in (f"/api/v1/images/{image.pk}/", f"/api/v1/studies/{study.pk}/"):
+        for identifier, expected in (("OLD", [AGE]), ("", [])):
+            answer = user_client.patch(url, {"patient": identifier}, content_type="application/json")
+            assert answer.status_code == 200
+            assert codes(image) == expected, url
+
+
+def test_a_merge_brings_another_age(patient: Patient, make_image: Any, read: Any) -> None:
+    other = Patient.objects.create(owner=patient.owner, identifier="OLD", birth_date=ADULT)
+    image = make_image(owner=patient.owner, patient=patient)
+    read(image)
+    patients.merge(patient, other, Identity())
+    assert codes(image) == [AGE]
+
+
+def test_a_guests_image_gets_the_age_of_the_patient_that_it_joins(patient: Patient, make_image: Any, read: Any) -> None:
+    born(patient, ADULT)
+    guest = uuid4()
+    image = make_image(guest=guest, patient=Patient.objects.create(guest=guest, identifier="P-1"))
+    read(image)
+    takeover.take_over(guest, patient.owner)
+    assert codes(image) == [AGE]
+    assert Reading.objects.get().group == ResultGroup.UNUSABLE

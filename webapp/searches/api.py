@@ -1,0 +1,110 @@
+"""The API of saved views. Everybody sees their own, and those of their departments."""
+
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.pagination import CursorPagination
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from webapp.accounts.identity import identify
+from webapp.departments import permissions
+from webapp.departments.access import visible_department
+from webapp.http.serializers import StrictSerializer
+from webapp.searches import services
+from webapp.searches.models import List, SavedSearch
+from webapp.studies.api.filters import checked
+from webapp.studies.api.throttles import UploadThrottle
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+class NewSavedViewSerializer(StrictSerializer):
+    list = serializers.ChoiceField(choices=List.choices)
+    name = serializers.CharField(max_length=100, help_text="one that there is already is replaced")
+    filters = serializers.DictField(child=serializers.CharField(), help_text="the list's parameters, such as `status`")
+    department = serializers.CharField(
+        required=False, help_text="the slug of a department that you manage, for all of its members"
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        checked(services.FILTERS[List(attrs["list"])], attrs["filters"])
+        return attrs
+
+
+class SavedViewSerializer(serializers.ModelSerializer):
+    """The filters of a list under a name."""
+
+    filters = serializers.SerializerMethodField()
+    department = serializers.CharField(
+        source="department.slug", allow_null=True, default=None, help_text="whose members all have it; null for you"
+    )
+    list_url = serializers.SerializerMethodField(help_text="the list with these filters, in the API")
+    page_url = serializers.SerializerMethodField(help_text="the same as a page")
+
+    class Meta:
+        model = SavedSearch
+        fields = ("id", "list", "name", "filters", "department", "list_url", "page_url", "created_at")
+
+    def get_filters(self, saved: SavedSearch) -> dict[str, str]:
+        return dict(parse_qsl(saved.query))
+
+    def get_list_url(self, saved: SavedSearch) -> str:
+        return f"{reverse(f'api-{saved.list}', request=self.context['request'])}?{saved.query}"
+
+    def get_page_url(self, saved: SavedSearch) -> str:
+        url: str = self.context["request"].build_absolute_uri(saved.get_absolute_url())
+        return url
+
+
+class SavedViewPages(CursorPagination):
+    page_size = 50
+    ordering = ("name", "pk")
+
+
+class SavedViews(ListAPIView):
+    """Your saved views and those of your departments, by name."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+    pagination_class = SavedViewPages
+    serializer_class = SavedViewSerializer
+    queryset = SavedSearch.objects.none()
+
+    def get_queryset(self) -> Any:
+        return services.visible_to(cast("User", self.request.user))
+
+    @extend_schema(request=NewSavedViewSerializer, responses={201: SavedViewSerializer})
+    def post(self, request: Request) -> Response:
+        """Keep the filters of a list under a name, for yourself or for all members of a department that you manage."""
+        wanted = NewSavedViewSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        given = wanted.validated_data
+        department = None
+        if "department" in given:
+            department = visible_department(identify(request), given["department"], permissions.may_manage).pk
+        user = cast("User", request.user)
+        saved = services.save(user, given["list"], given["name"], given["filters"], department)
+        return Response(SavedViewSerializer(saved, context={"request": request}).data, status=201)
+
+
+class SavedViewDetail(APIView):
+    """Delete a saved view: one of yours, or of a department that you manage."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(request=None, responses={204: OpenApiResponse(description="deleted")})
+    def delete(self, request: Request, pk: int) -> Response:
+        saved = services.changeable(cast("User", request.user), pk)
+        if saved is None:
+            raise Http404
+        saved.delete()
+        return Response(status=204)
