@@ -68,6 +68,8 @@ def _finding(image: Any) -> str:
         return f"{image['error']['detail']} ({image['error']['code']})"
     if image["probability"] is None:
         return "no result yet"
+    if image["result_group"] == "unusable":  # its probability says nothing
+        return f"unusable: {' '.join(warning['detail'] for warning in image['warnings'])}"
     return f"{image['result_group']}, probability of pneumonia {image['probability']:.3f}"
 
 

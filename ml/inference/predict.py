@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ml.bundles.bundle import Bundle
 from ml.errors import ImageError
-from ml.inference import engines, novelty
+from ml.inference import engines, evidence, novelty
 from ml.inference.engines import Engine, Readings
 from ml.networks import explain
 from ml.pictures import decode, dicom, xray
@@ -64,15 +64,17 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     readable = [(number, row) for number, row in enumerate(rows, 1) if "error" not in row]
     batch = readings(engine, inputs)
     if batch:
-        warnings = novelty.warnings_of(check, batch.features, np.stack(inputs))
-        for (_, row), probability, doubts in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
+        maps = explain.to_bytes(batch.maps)
+        unlike = novelty.warnings_of(check, batch.features, np.stack(inputs))
+        warnings = evidence.warnings_of(unlike, maps, batch.probabilities[:, 1], bundle)
+        for (_, row), probability, said in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
-            row["warnings"] = novelty.together(row["warnings"], doubts)
+            row["warnings"] = novelty.together(row["warnings"], said)
             photograph = PHOTOGRAPH_OF_FILM in row["warnings"]
             row["label"] = None if photograph else bundle.label(row["probability"])
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
-            for (number, row), heatmap, place in zip(readable, explain.to_bytes(batch.maps), places, strict=True):
+            for (number, row), heatmap, place in zip(readable, maps, places, strict=True):
                 row["heatmap"] = str(heatmaps / f"{number:04d}-{Path(row['file']).stem}.png")
                 explain.overlay(heatmap, *place).save(row["heatmap"])
     for row in rows:

@@ -26,7 +26,7 @@ def test_an_image_is_found_by_search_and_filter_and_shared_by_a_link(
     page.goto(service.url)
     page.set_input_files("#files", files / "1.jpeg")
     page.wait_for_url("**/images/*/")
-    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
     page.goto(service.url)
     page.get_by_role("link", name="All images").click()
     expect(page.locator(".entry")).to_have_count(9)
@@ -51,7 +51,7 @@ def test_an_image_is_found_by_search_and_filter_and_shared_by_a_link(
     elsewhere = browser.new_context(viewport=page.viewport_size)
     shared = elsewhere.new_page()
     shared.goto(link)
-    expect(shared.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(shared.locator(".answer h1")).to_have_text(VERDICT)
     width = shared.get_by_alt_text("The uploaded X-ray").evaluate(
         "async (image) => { await image.decode(); return image.naturalWidth }"
     )

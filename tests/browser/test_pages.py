@@ -39,11 +39,14 @@ def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path
     shot("home")
     page.set_input_files("#files", files / "0.jpeg")
     page.wait_for_url("**/images/*/")
-    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
     as_if_usable(service, page)
-    expect(page.locator(".verdict h1")).to_have_text("Unclear: have it read first")
-    expect(page.locator(".verdict")).to_contain_text(re.compile(r"\d %.*signs of pneumonia", re.DOTALL))
+    expect(page.locator(".answer h1")).to_have_text("Unclear: have it read first")
+    expect(page.locator(".answer")).to_contain_text(re.compile(r"\d %.*signs of pneumonia", re.DOTALL))
+    expect(page.locator(".meaning")).to_contain_text("Of 100 children with this answer, about ")
+    expect(page.locator(".child")).to_have_count(100)
     expect(page.locator(".facts")).to_contain_text("vgg16")
+    expect(page.locator(".facts time")).to_have_attribute("title", re.compile(" UTC$"))  # a script has made it local
     expect(page.locator("footer")).to_contain_text("Not a diagnosis")
     width = page.get_by_alt_text("The uploaded X-ray").evaluate(
         "async (image) => { await image.decode(); return image.naturalWidth }"
@@ -82,9 +85,9 @@ def test_the_keyboard_lays_the_map_over_the_image(service: Service, page: Page, 
     page.goto(service.url)
     page.set_input_files("#files", files / "0.jpeg")
     page.wait_for_url("**/images/*/")
-    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
     as_if_usable(service, page)
-    switch = page.get_by_role("switch", name="Show what the reading rests on")
+    switch = page.get_by_role("switch", name="Show what raised the score")
     overlay, opacity = page.locator("#overlay"), page.get_by_role("slider", name="Opacity")
     expect(switch).not_to_be_checked()
     expect(overlay).to_be_hidden()
@@ -129,7 +132,7 @@ def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Pa
     no_sideways_scroll(page)
     shot("uploaded")
     page.locator(".upload a").first.click()
-    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
 
 
 def transfer(page: Page, file: Path) -> JSHandle:
@@ -147,7 +150,7 @@ def transfer(page: Page, file: Path) -> JSHandle:
 def test_dropping_a_file(service: Service, page: Page, files: Path) -> None:
     page.goto(service.url)
     page.dispatch_event("#upload", "drop", {"dataTransfer": transfer(page, files / "1.jpeg")})
-    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
     expect(page.locator(".file")).to_contain_text("1.jpeg")
 
 
@@ -157,7 +160,7 @@ def test_pasting_a_file(service: Service, page: Page, files: Path) -> None:
     pasted.evaluate(
         "data => document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))"
     )
-    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
     expect(page.locator(".file")).to_contain_text("2.jpeg")
 
 
@@ -207,7 +210,7 @@ def test_without_javascript(service: Service, browser: Browser, files: Path) -> 
     page.set_input_files("#files", files / "2.jpeg")
     page.get_by_role("button", name="Upload").click()
     page.wait_for_url("**/images/*/")
-    expect(page.locator(".verdict h1")).to_have_text(VERDICT, timeout=30_000)  # the page renews itself
+    expect(page.locator(".answer h1")).to_have_text(VERDICT, timeout=30_000)  # the page renews itself
     context.close()
 
 

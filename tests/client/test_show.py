@@ -42,6 +42,16 @@ def test_status(capsys):
     assert "succeeded: positive, probability of pneumonia 0.971" in printed
 
 
+def test_an_unusable_image_is_told_with_its_reason_and_no_number(capsys, monkeypatch):
+    warning = {"code": "not_chest_xray", "detail": "It looks like no chest X-ray."}
+    monkeypatch.setitem(READ, "result_group", "unusable")
+    monkeypatch.setitem(READ, "warnings", [warning])
+    assert main(["status", IMAGE]) == 0
+    printed = capsys.readouterr().out
+    assert "succeeded: unusable: It looks like no chest X-ray." in printed
+    assert "0.97" not in printed
+
+
 def test_status_as_json(capsys):
     assert main(["status", STUDY, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == ABOUT

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.test.utils import CaptureQueriesContext
 
-from ml.inference import novelty
+from ml.inference import evidence, novelty
 from ml.pictures import warnings as picture_warnings
 from tests.webapp.conftest import MODEL, claim, make_reading, result
 from webapp.accounts.identity import Identity
@@ -84,7 +84,7 @@ def test_each_filter_and_each_two_of_them_find_what_suits_them(user_client, vari
     assert len(whole) == len(various)
     for name, suits in FILTERS.items():
         if name not in ("warning=photograph_of_film", "warning=age_outside_training", "warning=view_not_frontal",
-                        "warning=borders_removed", "status=running"):  # fmt: skip
+                        "warning=borders_removed", "warning=map_outside_chest", "status=running"):  # fmt: skip
             assert any(map(suits, whole)), name
     for chosen in combinations(FILTERS, together):
         if len({one.split("=")[0] for one in chosen}) < len(chosen):
@@ -132,7 +132,7 @@ def test_every_combination_of_what_lists_are_indexed_by_is_known(various):
 def test_every_warning_of_the_model_can_be_asked_for():
     given = [value["code"] for value in vars(picture_warnings).values() if isinstance(value, dict) and "code" in value]
     assert len(given) >= 2
-    assert {novelty.CODE, *given} <= set(WarningCode.values)
+    assert {novelty.CODE, evidence.OUTSIDE_CHEST["code"], *given} <= set(WarningCode.values)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,18 @@ def test_a_map_lies_on_the_part_that_was_read(client: Client, image: Image, gues
     assert (right, top) <= (300, 150)
 
 
+def test_a_line_goes_around_the_strongest_part(image: Image) -> None:
+    values = bytes(255 if 4 <= number % 14 < 9 and 4 <= number // 14 < 9 else 40 for number in range(196))
+    with Picture.open(io.BytesIO(heatmaps.png(values, 700, 700))) as picture:
+        across = [picture.getpixel((x, 325)) for x in range(325)]
+    changes = [pixel[:3] for number, pixel in enumerate(across) if number == 0 or pixel[:3] != across[number - 1][:3]]
+    assert changes == [heatmaps.COLOUR, heatmaps.LINE, heatmaps.EDGE, heatmaps.COLOUR], "light, and dark beside it"
+    line = [x for x, pixel in enumerate(across) if pixel[:3] == heatmaps.LINE]
+    assert 190 < line[0] < 215
+    with Picture.open(io.BytesIO(heatmaps.png(bytes(196), 700, 700))) as empty:
+        assert empty.getchannel("A").getextrema() == (0, 0)
+
+
 def test_a_map_is_as_large_as_the_preview(image: Image) -> None:
     with Picture.open(io.BytesIO(heatmaps.png(MAP, 3000, 2000))) as picture:
         assert picture.size == (1000, 667)

@@ -17,9 +17,10 @@ from tests.webapp.conftest import MODEL, claim, result
 from webapp.accounts.identity import Identity
 from webapp.ops import metrics
 from webapp.retention import services as retention
+from webapp.reviews import prevalence
 from webapp.sharing import services
 from webapp.studies.admin import ReadOnly
-from webapp.studies.choices import Status
+from webapp.studies.choices import WAITING, Priority, Status
 from webapp.studies.models import Patient, Study
 from webapp.studies.services import deletion, failures, reading, reconciliation
 
@@ -150,6 +151,25 @@ def test_states_are_read_by_an_index(user_client, rows):
         with recorded() as queries:
             assert user_client.get(url).status_code == 200
         check(queries, 7)
+
+
+def test_a_waiting_image_finds_its_place_by_an_index(rows, user_client):
+    user_client.force_login(User.objects.get(username="ada"))
+    waiting = [image for image in rows if image.status in WAITING]
+    for priority in Priority.values:
+        reading.Image.objects.update(priority=priority)
+        for image in waiting:
+            with recorded() as queries:
+                assert user_client.get(image.get_absolute_url()).status_code == 200
+            check(queries, 12)
+
+
+def test_a_departments_share_of_pneumonias_is_counted_by_an_index(make_department, make_image, read):
+    department = make_department()
+    read(make_image(Status.READY, department=department))
+    with recorded() as queries:
+        prevalence.of(department)
+    check(queries, 3)
 
 
 def test_a_batch_is_claimed_and_written_by_an_index(rows):

@@ -1,5 +1,6 @@
 """Workers report their state on Celery's signals."""
 
+import json
 import os
 import subprocess
 import time
@@ -15,15 +16,19 @@ from celery import signals
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from ml.bundles import answers
 from ml.errors import BundleError
 from tests.worker.conftest import write_bundle
 from webapp.ops import services
 from webapp.ops.models import Worker
+from webapp.studies.models import Bundle
 from worker import tasks
 from worker.infer import capacity, reader, startup
 from worker.process import presence
 
 Starts = Callable[[str], None]
+#: What the model's bundle tells of how it was measured.
+META = json.loads((Path(__file__).resolve().parents[2] / "models/vgg16-pneumonia-1.2.0/bundle.json").read_text())
 pytestmark = pytest.mark.django_db
 
 
@@ -61,7 +66,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append("loaded")
         assert not Worker.objects.get().ready, "it reports ready too early"
         device = SimpleNamespace(device="CPU, 2 cores")
-        return SimpleNamespace(bundle=SimpleNamespace(id="chest-1.2.0"), engine=device, max_batch=12)
+        return SimpleNamespace(bundle=SimpleNamespace(id="chest-1.2.0", meta=META), engine=device, max_batch=12)
 
     assert startup.load_model
     monkeypatch.setattr(reader, "load", load)
@@ -294,3 +299,24 @@ def test_the_file_is_there_while_the_model_is_in_memory(starts: Starts, model: l
     assert file.exists()
     presence.child_is_gone()
     assert not file.exists()
+
+
+def test_what_was_measured_of_a_model_is_written_down_when_it_is_loaded(starts: Starts, model: list[str]) -> None:
+    Bundle.objects.create(name="chest-1.2.0", answers={"of": "an earlier start"})
+    starts("infer")
+    signals.worker_process_init.send(sender=None)
+    kept = Bundle.objects.get().answers
+    assert kept == answers.measured(META)
+    assert kept["pneumonia"]["positive"] > 0.9
+
+
+def test_a_database_that_is_away_for_that_does_not_keep_a_worker_from_reading(
+    starts: Starts, model: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(startup.bundles, "keep", fail)
+    starts("infer")
+    signals.worker_process_init.send(sender=None)
+    assert Worker.objects.get().ready

@@ -31,6 +31,7 @@ class SettingsForm(forms.ModelForm):
             "night_end": "Bulk images are read until",
             "share": "Share of each batch",
             "label_outside_training": "Label images of other ages and views",
+            "prevalence": "Pneumonias among 100 children X-rayed here",
         }
         help_texts = {
             "operating_point": "The threshold from which an image is called pneumonia. Another one counts for results "
@@ -39,6 +40,8 @@ class SettingsForm(forms.ModelForm):
             "daily_images": "Empty for no limit.",
             "night_end": "",
             "label_outside_training": "The model did not learn from these. Their labels are never called reliable.",
+            "prevalence": "For what an answer means here, until readers' verdicts on 100 of the latest images tell it. "
+            "Empty for 20, which is an assumption.",
             "share": "Beside other departments' bulk images, which have 1 unless they say otherwise.",
         }
         widgets = {
@@ -47,8 +50,8 @@ class SettingsForm(forms.ModelForm):
         }
 
     field_order = (
-        "name", "operating_point", "label_outside_training", "share", "night_start", "night_end", "retention_days",
-        "daily_images", "daily_gigabytes",
+        "name", "operating_point", "label_outside_training", "prevalence", "share", "night_start", "night_end",
+        "retention_days", "daily_images", "daily_gigabytes",
     )  # fmt: skip
 
     def __init__(self, data: Any = None, *, instance: Department, offered: Sequence[str]) -> None:

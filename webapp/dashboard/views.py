@@ -31,6 +31,7 @@ from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.files import signatures
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.particulars import OLDEST
+from webapp.studies.progress import current_place
 from webapp.studies.services import cancellation, deletion, uploads
 from webapp.studies.waiting import ImageState, until_changed
 
@@ -130,6 +131,7 @@ def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
     identity = viewer(request)
     return {
         "image": found,
+        "waiting": None if found.is_final else current_place(found),
         "may_cancel": permissions.may_cancel(identity, found),
         "may_change": permissions.may_change(identity, found),
         "may_delete": permissions.may_delete(identity, found),

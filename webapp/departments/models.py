@@ -49,6 +49,12 @@ class Department(models.Model):
         db_default=False,
         help_text="give a label to images of an age or view that the model did not learn from; it is never reliable",
     )
+    prevalence = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(99)],
+        help_text="of 100 children who are X-rayed in it, how many have pneumonia; blank for 20",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

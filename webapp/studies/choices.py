@@ -73,6 +73,7 @@ class WarningCode(models.TextChoices):
     AGE_OUTSIDE_TRAINING = "age_outside_training", "age outside one to five"
     VIEW_NOT_FRONTAL = "view_not_frontal", "not a frontal view"
     BORDERS_REMOVED = "borders_removed", "borders cut off"
+    MAP_OUTSIDE_CHEST = "map_outside_chest", "score rests on what is outside the chest"
     METADATA_IGNORED = "metadata_ignored", "metadata is damaged"
     END_MISSING = "end_missing", "the file's end is missing"
 

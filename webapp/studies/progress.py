@@ -53,6 +53,32 @@ class Progress:
         return self.status in (StudyStatus.FINISHED, StudyStatus.CANCELLED)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an image waits.
+
+    Attributes:
+        before: images that will probably be read before it; of each priority :data:`AHEAD` at most are counted.
+        seconds: time until its result at the present rate; None where it is not known.
+    """
+
+    before: int
+    seconds: float | None
+
+
+def current_place(image: Image) -> Place:
+    """Where an image waits that has no result yet."""
+    # What waits has neither of these; naming them lets the index of lists count it.
+    waiting = Image.objects.waiting().filter(group="", label="", reviewed=False)
+    sooner = waiting.filter(priority=image.priority, created_at__lt=image.created_at)
+    before = sooner[:AHEAD].count()
+    if image.priority == Priority.BULK:
+        interactive = waiting.filter(priority=Priority.INTERACTIVE)[:AHEAD].count()
+        before = max(0, before - Reading.objects.held_for_night().count()) + interactive
+    rate = caches["process"].get_or_set("images_per_second", images_per_second)
+    return Place(before, round((before + 1) / rate, 1) if rate else None)
+
+
 def current_progress(study: Study) -> Progress:
     """A study's state, with the time that is left."""
     progress = progress_by_study([study])[study.pk]

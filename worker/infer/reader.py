@@ -202,16 +202,14 @@ def _read(reader: Reader, token: UUID, inputs: dict[UUID, NDArray[np.uint8]]) ->
 
 
 def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
-    from ml.inference import novelty
+    from ml.inference import evidence, novelty
     from ml.networks import explain
 
     readings = reader.engine.read(batch)
+    heatmaps = explain.to_bytes(readings.maps)
+    doubts = novelty.warnings_of(reader.check, readings.features, batch)
+    warnings = evidence.warnings_of(doubts, heatmaps, readings.probabilities[:, -1], reader.bundle)
     return [
-        Answer(tuple(map(float, probabilities)), warnings, heatmap.tobytes())
-        for probabilities, warnings, heatmap in zip(
-            readings.probabilities,
-            novelty.warnings_of(reader.check, readings.features, batch),
-            explain.to_bytes(readings.maps),
-            strict=True,
-        )
+        Answer(tuple(map(float, probabilities)), found, heatmap.tobytes())
+        for probabilities, found, heatmap in zip(readings.probabilities, warnings, heatmaps, strict=True)
     ]

@@ -6,8 +6,11 @@ import time
 from typing import Any
 
 from celery import signals
+from django.db import Error
 
+from ml.bundles import answers
 from ml.errors import BundleError
+from webapp.studies.services import bundles
 from worker import bundle
 from worker.infer import reader
 from worker.infer.capacity import TooSlow
@@ -48,3 +51,8 @@ def load_model(**_: Any) -> None:
         loaded.bundle.id, time.perf_counter() - started, loaded.max_batch,
     )  # fmt: skip
     presence.report_loaded(loaded.bundle.id, loaded.engine.device, loaded.max_batch)
+    try:
+        bundles.keep(loaded.bundle.id, answers.measured(loaded.bundle.meta))
+    except Error as error:
+        # Results are explained without it after the next start; reading them goes on.
+        logger.warning("could not write down what was measured of the model: %s", error)

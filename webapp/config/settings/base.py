@@ -108,6 +108,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "webapp.dashboard.context.service",
             ],
+            "builtins": ["webapp.dashboard.templatetags.moments"],
         },
     },
 ]

@@ -4,6 +4,7 @@ from django import template
 
 from webapp.studies.choices import DOUBTS, ResultGroup, Status
 from webapp.studies.models import Image, Reading
+from webapp.studies.progress import Place
 
 register = template.Library()
 
@@ -117,6 +118,15 @@ def waited(image: Image) -> str:
         return "–"
     waits = (image.ingest_started_at - image.created_at) + (reading.claimed_at - reading.ready_at)
     return seconds(waits.total_seconds())
+
+
+@register.filter
+def place_in_queue(place: Place) -> str:
+    """How many images are before one that waits, and how long that takes."""
+    before = f"{place.before:,} image{'s' * (place.before != 1)} before it" if place.before else "It is next"
+    if place.seconds is None:
+        return f"{before}. How long it takes is not known yet."
+    return f"{before}: {duration(place.seconds)}."
 
 
 @register.filter

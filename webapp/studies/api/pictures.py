@@ -47,7 +47,8 @@ class ImageInput(ImageFile):
 
 
 class ImageHeatmap(APIView):
-    """The explanation of a reading, as a PNG to lay over the preview: one colour whose alpha is the Grad-CAM."""
+    """The explanation of a reading, as a PNG to lay over the preview: one colour whose alpha is the Grad-CAM, and a
+    line around its strongest part."""
 
     @extend_schema(
         responses={
@@ -73,6 +74,6 @@ def heatmap(request: Any, image: Image) -> HttpResponseBase:
         raise Refused("no_heatmap", "There is no map: the image has not been read, or was read without one.")
     return responses.cached(
         request,
-        hashlib.sha256(values + repr(region).encode()).hexdigest(),
+        hashlib.sha256(values + repr((region, heatmaps.DRAWING)).encode()).hexdigest(),
         lambda: HttpResponse(heatmaps.png(values, width, height, region), content_type="image/png"),
     )

@@ -1,8 +1,9 @@
 """The domain. The database is the truth about every upload; the broker only carries ids."""
 
 from webapp.studies.models.archives import Archive
+from webapp.studies.models.bundles import Bundle
 from webapp.studies.models.images import IdempotencyKey, Image
 from webapp.studies.models.readings import Reading, Turn
 from webapp.studies.models.studies import Patient, Study
 
-__all__ = ["Archive", "IdempotencyKey", "Image", "Patient", "Reading", "Study", "Turn"]
+__all__ = ["Archive", "Bundle", "IdempotencyKey", "Image", "Patient", "Reading", "Study", "Turn"]

@@ -42,7 +42,7 @@ export class Row {
     const figure = document.createElement("strong");
     figure.textContent = percent(job.probability);
     this.bar.value = 100;
-    this.text.replaceChildren(before, tag, ...(job.reliable ? [" ", figure] : []));
+    this.text.replaceChildren(before, tag, ...(job.result_group === "unusable" ? [] : [" ", figure]));
     this.item.classList.add("done");
     this.#announce();
   }

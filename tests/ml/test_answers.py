@@ -1,0 +1,45 @@
+"""How often a bundle gives each answer."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from ml.bundles import answers
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+
+
+def meta(version: str) -> dict:
+    return json.loads((MODELS / f"vgg16-pneumonia-{version}" / "bundle.json").read_text())
+
+
+@pytest.mark.parametrize("version", ["1.1.0", "1.2.0"])
+def test_the_shares_are_those_that_the_bundle_measured(version):
+    found, points = answers.measured(meta(version)), meta(version)["held_out"]["points"]
+    sick, well = found["pneumonia"], found["normal"]
+    assert sick["positive"] == points["balanced"]["all"]["recall"]
+    assert well["negative"] == points["screening"]["all"]["specificity"]
+    for shares in (sick, well):
+        assert sum(shares[group] for group in ("positive", "unclear", "negative")) == pytest.approx(1)
+        assert min(shares.values()) >= 0
+    # The data set's own numbers of held-out files; the bundle gives each twice, as it is and changed.
+    by_cause = meta(version)["held_out"]["subgroups"]
+    of = {name: sum(about["n"] for cause, about in by_cause.items() if name in cause) for name in ("pneum", "normal")}
+    assert (2 * sick["images"], 2 * well["images"]) == (of["pneum"], of["normal"])
+
+
+def test_a_bundle_that_was_not_measured_so_tells_nothing():
+    assert answers.measured(meta("1.0.0")) == {}
+    for point in ("balanced", "screening"):
+        without = copy.deepcopy(meta("1.2.0"))
+        del without["held_out"]["points"][point]
+        assert answers.measured(without) == {}
+    assert answers.measured({}) == {}
+
+
+def test_accuracies_that_tell_no_numbers_tell_nothing():
+    even = {"n": 100, "accuracy": 0.9, "recall": 0.9, "specificity": 0.9}
+    both = {"all": even, "plain": even}
+    assert answers.measured({"held_out": {"points": {"balanced": both, "screening": both}}}) == {}

@@ -1,0 +1,13 @@
+"""What was measured of the models that have read images here."""
+
+from django.db import models
+
+
+class Bundle(models.Model):
+    """A model, as a worker that reads with it told of it."""
+
+    name = models.CharField(primary_key=True, max_length=100, help_text="its name and version, as readings have it")
+    answers = models.JSONField(default=dict, help_text="how often each answer was given; see ml.bundles.answers")
+
+    def __str__(self) -> str:
+        return self.name
