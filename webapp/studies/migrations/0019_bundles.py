@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("studies", "0017_names_in_nfc"),
+        ("studies", "0018_lists_in_order"),
     ]
 
     operations = [
