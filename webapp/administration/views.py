@@ -15,6 +15,7 @@ from webapp.administration import forms, services
 from webapp.departments import access, members, permissions
 from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Role
+from webapp.http.caches import forget_pictures
 from webapp.ops.services import operating_points
 from webapp.refusals import Refused
 from webapp.studies.services import department_deletion
@@ -170,7 +171,7 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
     found = _department(request, slug, permissions.may_delete_department)
     if request.method == "POST":
         department_deletion.delete_department(found, identities.identify(request))
-        return redirect("departments")
+        return forget_pictures(redirect("departments"))
     counted = department_deletion.count_of_department(found)
     counts = {str(model._meta.verbose_name_plural): number for model, number in counted.items()}
     if number := members.service_accounts(found).count():
