@@ -77,10 +77,9 @@ def audit_csv(request: HttpRequest) -> HttpResponseBase:
 
 def _allowed(request: HttpRequest) -> tuple[Identity, list[Department]]:
     identity = identify(request)
-    departments = list(permissions.managed_departments(identity))
-    if not departments and not permissions.is_administrator(identity.user):
+    if not permissions.may_read_audit(identity):
         raise Http404
-    return identity, departments
+    return identity, list(permissions.managed_departments(identity))
 
 
 def _entries(identity: Identity, departments: list[Department], condition: Q) -> Any:
