@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -121,7 +122,10 @@ def change_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     form = forms.RoleForm(request.POST)
     if not form.is_valid():
         raise Refused("invalid_role", "There is no such role.")
-    members.change_role(by, member, form.cleaned_data["role"])
+    try:
+        members.change_role(by, member, form.cleaned_data["role"])
+    except Refused as refused:
+        messages.error(request, refused.detail)
     return redirect(member.department)
 
 
@@ -134,7 +138,11 @@ def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     member = access.membership_to_end(by, slug, pk)
     own = member.user_id == request.user.pk
     if request.method == "POST":
-        members.remove(by, member)
+        try:
+            members.remove(by, member)
+        except Refused as refused:
+            messages.error(request, refused.detail)
+            return redirect(member.department)
         return redirect("departments" if own else member.department)
     context = {"member": member, "department": member.department, "own": own}
     return render(request, "administration/remove_member.html", context)
