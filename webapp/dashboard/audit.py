@@ -26,7 +26,9 @@ from webapp.studies.files.results_csv import inert
 
 class Filters(forms.Form):
     person = forms.CharField(required=False, max_length=150, label="Person", help_text="the whole user name")
-    action = forms.ChoiceField(required=False, choices=[("", "any"), *Action.choices])
+    action = forms.ChoiceField(
+        required=False, choices=[("", "any"), *((one.value, str(one.label).lower()) for one in Action)]
+    )
     object_id = forms.CharField(required=False, max_length=64, label="Image, study or patient", help_text="its id")
     since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
