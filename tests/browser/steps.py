@@ -49,7 +49,7 @@ def choose(page: Page, name: str, entry: str) -> None:
 def make_department(admin: Page, name: str) -> None:
     """Make a department, as an administrator, and open its page."""
     choose(admin, "admin", "Departments")
-    admin.get_by_label("Name").fill(name)
+    admin.get_by_label("Name", exact=True).fill(name)
     admin.get_by_label("Short name").fill(name.lower().replace(" ", "-"))
     admin.get_by_role("button", name="Make it").click()
     expect(admin.locator("h1")).to_have_text(name)
