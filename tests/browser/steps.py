@@ -43,7 +43,8 @@ def sign_in(service: Service, page: Page, name: str, password: str) -> Page:
 def choose(page: Page, name: str, entry: str) -> None:
     """An entry of the user menu."""
     page.locator("summary", has_text=name).click()
-    page.get_by_role("link", name=entry).or_(page.get_by_role("button", name=entry)).click()
+    menu = page.locator(".menu")
+    menu.get_by_role("link", name=entry).or_(menu.get_by_role("button", name=entry)).click()
 
 
 def make_department(admin: Page, name: str) -> None:
@@ -60,7 +61,7 @@ def invite(manager: Page, role: str) -> str:
     form = manager.locator("form", has_text="Invite someone")
     form.get_by_label("Role").select_option(role)
     form.get_by_role("button", name="Make an invitation").click()
-    return manager.get_by_label("The invitation").input_value()
+    return manager.get_by_role("textbox", name="The invitation").input_value()
 
 
 def api(page: Page, path: str) -> Any:
