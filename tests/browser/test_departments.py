@@ -76,10 +76,10 @@ def test_a_departments_operating_point_counts_for_its_later_results_alone(
     manager.goto(invite(admin, "uploader"))
     manager.get_by_role("button", name="Accept as max").click()
 
-    def send(department: str) -> str:
+    def send(department: str, name: str) -> str:
         manager.goto(service.url)
         manager.get_by_label("For", exact=True).select_option(department)
-        manager.set_input_files("#files", files / "1.jpeg")
+        manager.set_input_files("#files", files / name)
         manager.wait_for_url("**/images/*/")
         expect(manager.locator(".verdict h1")).to_have_text(VERDICT)
         return manager.url.replace("/images/", "/api/v1/images/")
@@ -88,7 +88,7 @@ def test_a_departments_operating_point_counts_for_its_later_results_alone(
         found = api(manager, image)
         return found["operating_point"], found["threshold"], found["finished_at"]
 
-    before = send("Ward 1")
+    before = send("Ward 1", "0.jpeg")
     as_it_was = point(before)
     manager.goto(f"{service.url}/departments/ward-1/settings/")
     manager.get_by_label("Operating point").select_option("screening")
@@ -96,10 +96,10 @@ def test_a_departments_operating_point_counts_for_its_later_results_alone(
     manager.get_by_role("button", name="Save").click()
     expect(manager.locator("h1")).to_have_text("Ward 1")
 
-    after = point(send("Ward 1"))
+    after = point(send("Ward 1", "1.jpeg"))
     assert after[0] == "screening"
     assert after[1] < as_it_was[1]
-    for owner in ("Ward 2", "myself only"):
-        assert point(send(owner))[:2] == as_it_was[:2]
+    for owner, name in (("Ward 2", "2.jpeg"), ("myself only", "3.jpeg")):
+        assert point(send(owner, name))[:2] == as_it_was[:2]
     assert point(before) == as_it_was
     assert as_it_was[0] != "screening"
