@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,14 +46,35 @@ def is_broken(message: ConsoleMessage) -> bool:
     return message.type == "error" and not message.text.startswith("Failed to load resource: the server responded")
 
 
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that fails the test if a script or style of it threw, broke the security policy or wrote an error."""
-    page = context.new_page()
-    broken: list[str] = []
+def watched(page: Page, broken: list[str]) -> Page:
+    """A page that notes whether a script or style of it threw, broke the security policy or wrote an error."""
     page.on("pageerror", lambda error: broken.append(str(error)))
     page.on("console", lambda message: broken.append(message.text) if is_broken(message) else None)
-    yield page
+    return page
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that fails the test if something of it broke, see :func:`watched`."""
+    broken: list[str] = []
+    yield watched(context.new_page(), broken)
+    assert not broken
+
+
+@pytest.fixture
+def someone(browser: Browser) -> Iterator[Callable[[], Page]]:
+    """Opens a page in a browser session of its own, as a further person does; it is watched as ``page`` is."""
+    broken: list[str] = []
+    sessions: list[BrowserContext] = []
+
+    def open_page() -> Page:
+        sessions.append(browser.new_context(viewport={"width": 1280, "height": 800}))
+        sessions[-1].set_default_timeout(60_000)
+        return watched(sessions[-1].new_page(), broken)
+
+    yield open_page
+    for session in sessions:
+        session.close()
     assert not broken
 
 

@@ -1,31 +1,21 @@
 """A person's way from a guest to an account with a second factor and a passkey."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.authenticator import code_of
+from tests.browser.steps import PASSWORD, choose, link_mailed_to, register, sign_in
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
-PASSWORD = "a long enough password"
 
 
 def no_sideways_scroll(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-def link_mailed_to(service: Service, address: str) -> str:
-    mails = [file.read_text() for file in (service.data_dir / "mail").iterdir()]
-    return re.findall(r"http://\S+", next(mail for mail in mails if f"To: {address}" in mail))[0]
-
-
-def choose(page: Page, name: str, entry: str) -> None:
-    """An entry of the user menu."""
-    page.locator("summary", has_text=name).click()
-    page.get_by_role("link", name=entry).or_(page.get_by_role("button", name=entry)).click()
 
 
 def plug_in_authenticator(page: Page) -> None:
@@ -109,3 +99,29 @@ def test_from_a_guest_to_a_passkey(service: Service, page: Page, files: Path, sh
     expect(page.locator("summary", has_text=name)).to_be_visible()
     page.goto(image)
     expect(page.locator("main")).to_contain_text("1.jpeg")
+
+
+def test_what_is_sent_before_and_after_signing_in_is_found_in_the_list(
+    service: Service, someone: Callable[[], Page], files: Path
+) -> None:
+    page = register(service, someone(), "fay")
+
+    def send(name: str) -> None:
+        page.goto(service.url)
+        page.set_input_files("#files", files / name)
+        page.wait_for_url("**/images/*/")
+
+    def found() -> list[str]:
+        page.get_by_role("banner").get_by_role("link", name="Images").click()
+        page.wait_for_url("**/images/")
+        return page.locator(".entry-name > a").all_inner_texts()
+
+    send("0.jpeg")
+    assert found() == ["0.jpeg"]
+    choose(page, "fay", "Sign out")
+    assert found() == []
+    send("1.jpeg")
+    assert found() == ["1.jpeg"]
+    sign_in(service, page, "fay", PASSWORD)
+    expect(page.locator(".messages")).to_contain_text("1 image from before you signed in is now yours.")
+    assert found() == ["1.jpeg", "0.jpeg"]

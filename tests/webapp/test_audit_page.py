@@ -63,6 +63,13 @@ def test_who_manages_nothing_has_no_audit(client, user, make_department):
         assert client.get(reverse(page)).status_code == 404
 
 
+@pytest.mark.parametrize("role", ["manager", "uploader"])
+def test_the_menu_leads_to_the_audit_whoever_may_read_it(client, user, make_department, role):
+    make_department(**{role: user})
+    client.force_login(user)
+    assert (reverse("audit") in client.get("/").content.decode()) == (role == "manager")
+
+
 def test_a_manager_sees_the_entries_of_their_departments(client, manager):
     mine = {str(department.pk) for department in manager}
     assert {entry.department_id for entry in listed(show(client))} == mine

@@ -81,6 +81,16 @@ def test_what_cannot_be_changed_is_an_error(user_client, user, make_image, probl
     problem(patch(user_client, make_image(owner=user), **changes), 400, "invalid_request")
 
 
+def test_a_form_that_is_refused_keeps_what_was_typed(client, user, make_study):
+    study = make_study(Status.SUCCEEDED, owner=user, name="ward 3")
+    client.force_login(user)
+    answer = client.post(f"/studies/{study.pk}/edit/", {"name": "n" * 256, "patient": "P-4"})
+    assert answer.status_code == 400
+    assert all(f'value="{typed}"' in answer.content.decode() for typed in ("n" * 256, "P-4"))
+    study.refresh_from_db()
+    assert study.name == "ward 3"
+
+
 def test_only_who_may_add_may_change(user_client, user, make_department, make_image, make_study, problem):
     department = make_department(reader=user)
     for row in (make_image(department=department), make_study(department=department)):

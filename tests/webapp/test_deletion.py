@@ -283,6 +283,7 @@ def test_a_page_asks_and_then_deletes(client, settings):
     assert Image.objects.exists()
     answer = client.post(url)
     assert (answer.status_code, answer["Location"]) == (302, reverse("home"))
+    assert answer["Clear-Site-Data"] == '"cache"'  # the pictures that the browser has kept
     assert not Image.objects.exists()
     assert stored(settings) == []
 

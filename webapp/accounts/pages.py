@@ -18,6 +18,7 @@ from webapp.accounts import identity as identities
 from webapp.accounts import invitations
 from webapp.accounts import tokens as services
 from webapp.accounts.forms import SessionsForm, TokenForm
+from webapp.http.caches import forget_pictures
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -29,9 +30,7 @@ class SignOut(LogoutView):
     """Also tells the browser to clear its cached pictures."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response: HttpResponse = super().post(request, *args, **kwargs)
-        response.headers["Clear-Site-Data"] = '"cache"'
-        return response
+        return forget_pictures(super().post(request, *args, **kwargs))
 
 
 class Sessions(ListUserSessionsView):

@@ -57,7 +57,7 @@ class SettingsForm(forms.ModelForm):
     def __init__(self, data: Any = None, *, instance: Department, offered: Sequence[str]) -> None:
         size = instance.daily_bytes
         initial = {"daily_gigabytes": None if size is None else round(size / GB, 2)}
-        super().__init__(data, instance=instance, initial=initial, label_suffix="")
+        super().__init__(data, instance=instance, initial=initial)
         chosen = instance.operating_point
         # Show a stored operating point even if the current model does not have it, so that it can be kept.
         names = [*offered, *([chosen] if chosen and chosen not in offered else [])]
@@ -94,7 +94,7 @@ class MemberForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
 
     def __init__(self, data: Any = None) -> None:
-        super().__init__(data, auto_id="member_%s", label_suffix="")
+        super().__init__(data, auto_id="member_%s")
 
 
 class InvitationForm(forms.Form):
@@ -104,7 +104,7 @@ class InvitationForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
 
     def __init__(self, data: Any = None) -> None:
-        super().__init__(data, auto_id="invitation_%s", label_suffix="")
+        super().__init__(data, auto_id="invitation_%s")
 
 
 class RoleForm(forms.Form):
@@ -116,7 +116,7 @@ class ServiceAccountForm(forms.Form):
     role = forms.ChoiceField(choices=[(Role.UPLOADER, "uploads"), (Role.READER, "reads results")], label="What it does")
 
     def __init__(self, data: Any = None) -> None:
-        super().__init__(data, auto_id="account_%s", label_suffix="")
+        super().__init__(data, auto_id="account_%s")
 
 
 class TokenForm(forms.Form):

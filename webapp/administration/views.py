@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,6 +16,7 @@ from webapp.administration import forms, services
 from webapp.departments import access, members, permissions
 from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Role
+from webapp.http.caches import forget_pictures
 from webapp.ops.services import operating_points
 from webapp.refusals import Refused
 from webapp.studies.services import department_deletion
@@ -120,7 +122,10 @@ def change_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     form = forms.RoleForm(request.POST)
     if not form.is_valid():
         raise Refused("invalid_role", "There is no such role.")
-    members.change_role(by, member, form.cleaned_data["role"])
+    try:
+        members.change_role(by, member, form.cleaned_data["role"])
+    except Refused as refused:
+        messages.error(request, refused.detail)
     return redirect(member.department)
 
 
@@ -133,7 +138,11 @@ def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     member = access.membership_to_end(by, slug, pk)
     own = member.user_id == request.user.pk
     if request.method == "POST":
-        members.remove(by, member)
+        try:
+            members.remove(by, member)
+        except Refused as refused:
+            messages.error(request, refused.detail)
+            return redirect(member.department)
         return redirect("departments" if own else member.department)
     context = {"member": member, "department": member.department, "own": own}
     return render(request, "administration/remove_member.html", context)
@@ -170,7 +179,7 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
     found = _department(request, slug, permissions.may_delete_department)
     if request.method == "POST":
         department_deletion.delete_department(found, identities.identify(request))
-        return redirect("departments")
+        return forget_pictures(redirect("departments"))
     counted = department_deletion.count_of_department(found)
     counts = {str(model._meta.verbose_name_plural): number for model, number in counted.items()}
     if number := members.service_accounts(found).count():

@@ -26,7 +26,9 @@ from webapp.studies.files.results_csv import inert
 
 class Filters(forms.Form):
     person = forms.CharField(required=False, max_length=150, label="Person", help_text="the whole user name")
-    action = forms.ChoiceField(required=False, choices=[("", "any"), *Action.choices])
+    action = forms.ChoiceField(
+        required=False, choices=[("", "any"), *((one.value, str(one.label).lower()) for one in Action)]
+    )
     object_id = forms.CharField(required=False, max_length=64, label="Image, study or patient", help_text="its id")
     since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
@@ -77,10 +79,9 @@ def audit_csv(request: HttpRequest) -> HttpResponseBase:
 
 def _allowed(request: HttpRequest) -> tuple[Identity, list[Department]]:
     identity = identify(request)
-    departments = list(permissions.managed_departments(identity))
-    if not departments and not permissions.is_administrator(identity.user):
+    if not permissions.may_read_audit(identity):
         raise Http404
-    return identity, departments
+    return identity, list(permissions.managed_departments(identity))
 
 
 def _entries(identity: Identity, departments: list[Department], condition: Q) -> Any:

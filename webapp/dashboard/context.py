@@ -3,6 +3,9 @@
 from django.conf import settings
 from django.http import HttpRequest
 
+from webapp.dashboard.identity import viewer
+from webapp.departments import permissions
+
 
 def service(request: HttpRequest) -> dict[str, object]:
     return {
@@ -11,4 +14,6 @@ def service(request: HttpRequest) -> dict[str, object]:
         "admin_contact": settings.ADMIN_CONTACT,
         "registration": settings.REGISTRATION,
         "has_sso": bool(settings.OIDC_SERVER_URL),
+        # Asked for by pages that have the menu only.
+        "may_read_audit": lambda: permissions.may_read_audit(viewer(request)),
     }

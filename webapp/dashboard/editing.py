@@ -59,6 +59,8 @@ def study_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _edit(request: HttpRequest, row: Image | Study, serializer: type[StrictSerializer]) -> HttpResponse:
     context: dict[str, object] = {"row": row, "is_study": isinstance(row, Study), "priorities": Priority.choices}
+    shown = {"patient": row.patient.identifier if row.patient else ""}
+    shown |= {name: getattr(row, name) for name in ("name", "priority") if hasattr(row, name)}
     if request.method == "POST":
         names: list[str] = list(serializer().get_fields())
         sent = {name: request.POST[name] for name in names if name in request.POST}
@@ -73,7 +75,10 @@ def _edit(request: HttpRequest, row: Image | Study, serializer: type[StrictSeria
                 changing.change_image(identities.identify(request), row, **changes.validated_data)
             return redirect(row)
         except ValidationError as error:
-            context |= {"error": problems.sentence(error.detail), "sent": sent}
+            context["error"] = problems.sentence(error.detail)
         except Refused as refused:
-            context |= {"error": refused.detail, "sent": sent}
-    return render(request, "dashboard/edit.html", context, status=400 if "error" in context else 200)
+            context["error"] = refused.detail
+        shown |= sent  # what was typed is not lost
+    return render(
+        request, "dashboard/edit.html", {**context, "shown": shown}, status=400 if "error" in context else 200
+    )

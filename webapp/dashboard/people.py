@@ -16,6 +16,7 @@ from webapp.accounts import identity as identities
 from webapp.accounts import invitations as services
 from webapp.dashboard.forms import InvitationForm
 from webapp.departments import permissions
+from webapp.http.caches import forget_pictures
 from webapp.refusals import Refused
 from webapp.studies.services import person_deletion
 
@@ -69,9 +70,7 @@ def delete_account(request: HttpRequest) -> HttpResponse:
         person_deletion.delete_person(user, identities.identify(request))
         logout(request)
         messages.success(request, "Your account is deleted, with everything that was yours.")
-        response = redirect("home")
-        response.headers["Clear-Site-Data"] = '"cache"'
-        return response
+        return forget_pictures(redirect("home"))
     found = person_deletion.count_of_person(user)
     counts = {str(model._meta.verbose_name_plural): number for model, number in found.items()}
     return render(request, "dashboard/delete_account.html", {"counts": counts, "is_last": is_last})

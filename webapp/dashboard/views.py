@@ -21,6 +21,7 @@ from webapp.audit.services import record
 from webapp.dashboard.identity import viewer
 from webapp.departments import permissions
 from webapp.http import problems
+from webapp.http.caches import forget_pictures
 from webapp.http.long_polling import hold
 from webapp.refusals import Refused
 from webapp.reviews import services as reviews
@@ -202,6 +203,6 @@ def delete(request: HttpRequest, row: Image | Study | Patient, then: Study | str
     """Show what is deleted along with a row, and delete it after confirmation."""
     if request.method == "POST":
         deletion.DELETE[type(row)](row, viewer(request))
-        return redirect(then)
+        return forget_pictures(redirect(then))
     counts = {str(model._meta.verbose_name_plural): number for model, number in deletion.count([row]).items()}
     return render(request, "dashboard/delete.html", {"row": row, "counts": counts})

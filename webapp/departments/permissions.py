@@ -116,6 +116,12 @@ def managed_departments(identity: Identity) -> "QuerySet[Department]":
     return Department.objects.filter(pk__in=[pk for pk, role in mine.items() if role == Role.MANAGER])
 
 
+def may_read_audit(identity: Identity) -> bool:
+    """Managers, of what their departments have, and administrators."""
+    mine = roles(identity.user).values() if identity.user else ()
+    return Role.MANAGER in mine or is_administrator(identity.user)
+
+
 def may_create_departments(identity: Identity) -> bool:
     return is_administrator(identity.user)
 

@@ -118,7 +118,7 @@ def set_by_link(browser: Client, link: str, name: str) -> None:
     assert browser.post(form, {"password1": OTHER, "password2": OTHER}).status_code == 302
     assert browser.post(LOGIN, {"login": name, "password": OTHER})["Location"] == "/"
     assert signed_in(browser) == name
-    assert b"already been used" in Client().get(link, follow=True).content
+    assert b"link has been used" in Client().get(link, follow=True).content
 
 
 def test_without_mail_the_page_says_whom_to_ask_and_sends_nothing(client: Client, user: User) -> None:

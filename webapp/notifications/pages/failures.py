@@ -11,7 +11,6 @@ from django.views.decorators.http import require_POST, require_safe
 from webapp.accounts.identity import identify
 from webapp.audit.models import Action
 from webapp.audit.services import record
-from webapp.departments import permissions
 from webapp.http import keyset
 from webapp.notifications import access, services
 from webapp.notifications import failures as found
@@ -31,7 +30,6 @@ def failures(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page,
         "archives": () if page.newest else found.archives(identity).order_by("-created_at")[:MOST],
-        "audited": permissions.is_administrator(identity.user) or permissions.managed_departments(identity).exists(),
         "dead": () if page.newest else found.dead_letters(identity).order_by("-created_at")[:MOST],
     }
     record(identity, Action.LIST, Image, filters=["failed"])

@@ -1,0 +1,71 @@
+"""Steps that several journeys have in common."""
+
+import re
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.service import Service
+
+PASSWORD = "a long enough password"
+
+
+def link_mailed_to(service: Service, address: str) -> str:
+    mails = [file.read_text() for file in (service.data_dir / "mail").iterdir()]
+    return re.findall(r"http://\S+", next(mail for mail in mails if f"To: {address}" in mail))[0]
+
+
+def register(service: Service, page: Page, name: str, invitation: str = "") -> Page:
+    """Register, by an invitation's link if there is one, and verify the address."""
+    address = f"{name}@clinic.example"
+    page.goto(invitation or service.url)
+    page.get_by_role("main" if invitation else "banner").get_by_role("link", name="Register").click()
+    page.get_by_label("Email").fill(address)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password (again)").fill(PASSWORD)
+    page.get_by_role("button", name="Register").click()
+    expect(page.locator("h1")).to_have_text("Look into your mail")
+    page.goto(link_mailed_to(service, address))
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator("summary", has_text=name)).to_be_visible()
+    return page
+
+
+def sign_in(service: Service, page: Page, name: str, password: str) -> Page:
+    page.goto(f"{service.url}/accounts/login/")
+    page.get_by_label("User name or e-mail").fill(name)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.locator("summary", has_text=name)).to_be_visible()
+    return page
+
+
+def choose(page: Page, name: str, entry: str) -> None:
+    """An entry of the user menu."""
+    page.locator("summary", has_text=name).click()
+    menu = page.locator(".menu")
+    menu.get_by_role("link", name=entry).or_(menu.get_by_role("button", name=entry)).click()
+
+
+def make_department(admin: Page, name: str) -> None:
+    """Make a department, as an administrator, and open its page."""
+    choose(admin, "admin", "Departments")
+    admin.get_by_label("Name", exact=True).fill(name)
+    admin.get_by_label("Short name").fill(name.lower().replace(" ", "-"))
+    admin.get_by_role("button", name="Make it").click()
+    expect(admin.locator("h1")).to_have_text(name)
+
+
+def invite(manager: Page, role: str) -> str:
+    """Make an invitation on a department's page; its link."""
+    form = manager.locator("form", has_text="Invite someone")
+    form.get_by_label("Role").select_option(role)
+    form.get_by_role("button", name="Make an invitation").click()
+    return manager.get_by_role("textbox", name="The invitation").input_value()
+
+
+def api(page: Page, path: str) -> Any:
+    """What the API answers to whom a page belongs."""
+    answer = page.request.get(path)
+    assert answer.ok, answer.status
+    return answer.json()
