@@ -44,8 +44,8 @@ class Queries:
             return sql, "\n".join(str(row[0]) for row in cursor.fetchall())
 
     def _is_bad(self, sql: str, plan: str) -> bool:
-        # What was found by a list of ids, or belongs to one patient or study, are few rows, which may be sorted.
-        few = any(found in plan for found in ("(id=?)", "(patient_id=?)", "(study_id=?)"))
+        # Found by a list of ids, of one patient or study, or held by a claim, rows are few, and may be sorted.
+        few = any(found in plan for found in ("(id=?)", "(patient_id=?)", "(study_id=?)")) or '"claim" = ' in sql
         # The first rows of the parts of a list are sorted once more; the parts themselves are not.
         if plan.count("TEMP B-TREE FOR ORDER BY") > plan.count("SCAN part") and not few:
             return True

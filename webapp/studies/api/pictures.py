@@ -47,8 +47,10 @@ class ImageInput(ImageFile):
 
 
 class ImageHeatmap(APIView):
-    """The explanation of a reading, as a PNG to lay over the preview: one colour whose alpha is the Grad-CAM, and a
-    line around its strongest part."""
+    """The explanation of a reading, as a PNG to lay over the preview.
+
+    One colour whose alpha is the Grad-CAM, and a line around its strongest part.
+    """
 
     @extend_schema(
         responses={
