@@ -46,7 +46,8 @@ def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path
     expect(page.locator(".meaning")).to_contain_text("Of 100 children with this answer, about ")
     expect(page.locator(".child")).to_have_count(100)
     expect(page.locator(".facts")).to_contain_text("vgg16")
-    expect(page.locator(".facts time")).to_have_attribute("title", re.compile(" UTC$"))  # a script has made it local
+    # A script has made it local, and keeps what the server wrote.
+    expect(page.locator(".facts time.seconds")).to_have_attribute("title", re.compile(" UTC$"))
     expect(page.locator("footer")).to_contain_text("Not a diagnosis")
     width = page.get_by_alt_text("The uploaded X-ray").evaluate(
         "async (image) => { await image.decode(); return image.naturalWidth }"
