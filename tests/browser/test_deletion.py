@@ -81,7 +81,7 @@ def send_image(page: Page, service: Service, file: Path) -> str:
     page.goto(service.url)
     page.set_input_files("#files", file)
     page.wait_for_url("**/images/*/")
-    expect(page.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
     return page.url
 
 

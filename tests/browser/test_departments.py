@@ -42,7 +42,7 @@ def test_a_manager_invites_a_reader_who_reviews_what_an_uploader_sent(
     reader.locator(".entry-name > a").click()
     expect(reader).to_have_url(study)
     reader.locator(".entry-name > a", has_text="1.jpeg").click()
-    expect(reader.locator(".verdict h1")).to_have_text(VERDICT)
+    expect(reader.locator(".answer h1")).to_have_text(VERDICT)
     reader.get_by_role("button", name="Pneumonia", exact=True).click()
     expect(reader.get_by_role("button", name="Pneumonia", exact=True)).to_have_attribute("aria-pressed", "true")
     # A reader reads: what belongs to the department stays as it is.
@@ -81,7 +81,7 @@ def test_a_departments_operating_point_counts_for_its_later_results_alone(
         manager.get_by_label("For", exact=True).select_option(department)
         manager.set_input_files("#files", files / name)
         manager.wait_for_url("**/images/*/")
-        expect(manager.locator(".verdict h1")).to_have_text(VERDICT)
+        expect(manager.locator(".answer h1")).to_have_text(VERDICT)
         return manager.url.replace("/images/", "/api/v1/images/")
 
     def point(image: str) -> tuple[Any, ...]:
