@@ -33,7 +33,8 @@ STUDY_FILTERS = (
     "", "ordering=created_at", "status=queued", "status=running", "status=finished", "status=cancelled",
     "source=upload", "search=study", "search=study 1", "search=PAT-00012", "search=nothing",
     "status=running&search=study", "status=finished&search=study 1",
-    "created_after=2026-03-01&created_before=2026-03-02",
+    "created_after=2026-03-01&created_before=2026-03-02", "group=positive", "group=unclear&reviewed=false",
+    "warning=end_missing", "label=PNEUMONIA&priority=interactive",
 )  # fmt: skip
 PATIENT_FILTERS = (
     "",
