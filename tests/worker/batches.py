@@ -19,7 +19,7 @@ class Job:
 
     def __init__(self, target: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.target, self.args, self.options = target, args, options
-        # The prefork pool pickles what it sends to its child.
+        # The prefork pool pickles what it sends to its child; what is read here was pickled on the same line.
         self.ids = [request.args[0] for request in pickle.loads(pickle.dumps(args[1][0]))]  # noqa: S301
 
     def accept(self) -> None:

@@ -1,6 +1,6 @@
 """The API of tokens."""
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
@@ -98,7 +98,7 @@ class Tokens(ListAPIView):
     queryset = Token.objects.none()
 
     def get_queryset(self) -> Any:
-        return tokens.user_tokens(self.request.user)  # type: ignore[arg-type]  # it is a user's
+        return tokens.user_tokens(cast("User", self.request.user))
 
 
 class TokenDetail(DestroyAPIView):
@@ -109,7 +109,7 @@ class TokenDetail(DestroyAPIView):
     queryset = Token.objects.none()
 
     def get_queryset(self) -> Any:
-        return tokens.user_tokens(self.request.user)  # type: ignore[arg-type]
+        return tokens.user_tokens(cast("User", self.request.user))
 
     def perform_destroy(self, instance: Token) -> None:
         tokens.revoke(identities.identify(self.request), Token.objects.filter(pk=instance.pk))

@@ -78,7 +78,7 @@ def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
     context = {
         **_page(request, images, "created_at"),
         "patient": found,
-        "may_edit": permissions.may_edit(identity, found),
+        "may_change": permissions.may_change(identity, found),
         "may_delete": permissions.may_delete(identity, found),
     }
     record(identity, Action.VIEW, found)
@@ -104,7 +104,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _form(request, _patient(request, pk, permissions.may_edit), identities.identify(request))
+    return _form(request, _patient(request, pk, permissions.may_change), identities.identify(request))
 
 
 def _form(request: HttpRequest, made: Patient, by: Identity, **more: Any) -> HttpResponse:

@@ -160,11 +160,6 @@ def may_add_to(identity: Identity, owned: Owned) -> bool:
     return owns(identity, owned) or _role(identity, owned) in SENDERS or is_administrator(identity.user)
 
 
-def may_edit(identity: Identity, owned: Owned) -> bool:
-    """Whether the identity may change a patient: the same people who may add to the patient's studies."""
-    return may_add_to(identity, owned)
-
-
 def may_cancel(identity: Identity, owned: Owned) -> bool:
     """The owner, uploaders for what they sent themselves, managers, and administrators."""
     role = _role(identity, owned)
@@ -174,7 +169,7 @@ def may_cancel(identity: Identity, owned: Owned) -> bool:
 
 
 def may_change(identity: Identity, owned: Owned) -> bool:
-    """Who may change a name, patient or priority, have images read again, and share: those who may add images."""
+    """Who may change an image, study or patient, have images read again, and share: those who may add images."""
     return may_add_to(identity, owned)
 
 

@@ -79,7 +79,7 @@ class PatientDetail(APIView):
     )
     def patch(self, request: Request, pk: UUID) -> Response:
         """Change a patient: only the fields that are sent."""
-        patient = _patient(request, pk, permissions.may_edit)
+        patient = _patient(request, pk, permissions.may_change)
         sent = serializers.PatientFieldsSerializer(patient, data=request.data, partial=True)
         sent.is_valid(raise_exception=True)
         fields = {name: getattr(patient, name) for name in patients.FIELDS} | sent.validated_data

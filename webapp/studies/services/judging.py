@@ -20,7 +20,8 @@ from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images
 from webapp.studies.services.list_columns import list_columns
 from webapp.studies.services.results import Result
 
-#: Years. The models learnt from children of these ages. ``ml.pictures.warnings`` says the same of single files.
+#: Years. The models learnt from children of these ages. The web process loads no
+#: model, so that ``ml.pictures.warnings`` has these warnings once more, for single files; a test compares the two.
 LEARNT_AGES = (1, 6)
 #: Images that are judged at once.
 CHUNK = 500
