@@ -20,7 +20,7 @@ from webapp.config import settings
 
 pytestmark = pytest.mark.docker
 
-IMAGES = 400
+IMAGES = 240
 #: The longest that an image may take while everything is killed in turn, on a machine with two processors.
 LOAD_SECONDS = 900
 WEB, WORKER = (f"pneumoqueue-{name}:{settings.VERSION}" for name in ("web", "worker"))
