@@ -11,7 +11,7 @@ from tests.authenticator import code_of
 from tests.browser.steps import PASSWORD, choose, link_mailed_to, register, sign_in
 from tests.service import Service
 
-pytestmark = [pytest.mark.browser, pytest.mark.integration]
+pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
 
 
 def no_sideways_scroll(page: Page) -> None:

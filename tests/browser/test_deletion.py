@@ -17,7 +17,7 @@ from tests.browser.steps import api, register
 from tests.browser.test_pages import VERDICT
 from tests.service import Service, running
 
-pytestmark = [pytest.mark.browser, pytest.mark.integration]
+pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
 
 
 @dataclass

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.test_pages import VERDICT, no_sideways_scroll
 from tests.service import Service
 
-pytestmark = [pytest.mark.browser, pytest.mark.integration]
+pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
 
 
 def test_an_image_is_found_by_search_and_filter_and_shared_by_a_link(

@@ -119,6 +119,7 @@ def line(devtools: CDPSession, bytes_per_second: int) -> None:
     devtools.send("Network.emulateNetworkConditions", conditions)
 
 
+@pytest.mark.long
 def test_several_at_once_have_a_bar_and_a_result_each(service: Service, page: Page, files: Path, shot) -> None:
     page.goto(service.url)
     devtools = page.context.new_cdp_session(page)
@@ -155,6 +156,7 @@ def test_dropping_a_file(service: Service, page: Page, files: Path) -> None:
     expect(page.locator(".file")).to_contain_text("1.jpeg")
 
 
+@pytest.mark.long
 def test_pasting_a_file(service: Service, page: Page, files: Path) -> None:
     page.goto(service.url)
     pasted = transfer(page, files / "2.jpeg")

@@ -88,6 +88,7 @@ def test_a_dropped_folder_becomes_a_study_with_all_of_its_folders(page: Page, dr
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_folder_of_more_files_than_a_browser_gives_at_once(page: Page, drop: Any, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
@@ -118,6 +119,7 @@ def test_what_is_no_file_says_what_to_do(page: Page, drop: Any, service: Service
     assert page.url.rstrip("/") == service.url, "the browser has not opened what was dropped"
 
 
+@pytest.mark.long
 def test_a_file_that_vanishes_or_changes_is_named_and_the_others_go_on(page: Page, line: Any, tmp_path: Path) -> None:
     names = [f"{number}.jpeg" for number in range(AT_ONCE + 3)]
     *others, changed, gone = write(tmp_path, *names, size=(900, 700))
@@ -148,6 +150,7 @@ def test_leaving_in_the_middle_of_an_upload_asks_first(page: Page, line: Any, tm
     assert asked == ["beforeunload"], "what is with the server can be left"
 
 
+@pytest.mark.long
 def test_the_same_files_chosen_again_are_recognised(page: Page, service: Service, tmp_path: Path) -> None:
     chosen = write(tmp_path, "a.jpeg", "b.jpeg")
     page.set_input_files("#files", chosen)
@@ -213,6 +216,7 @@ def test_a_page_whose_session_has_changed_offers_to_reload(page: Page, tmp_path:
     expect(page.locator(".upload")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_the_age_goes_with_each_image_and_stays_for_the_next(page: Page, service: Service, tmp_path: Path) -> None:
     age = page.get_by_label("Age in years, if known")
     age.fill("640")

@@ -67,6 +67,7 @@ def names_there(service: Service, study: str) -> Counter[str]:
         return found
 
 
+@pytest.mark.long
 def test_a_study_from_the_command_line(service: Service, surroundings: dict[str, str], tmp_path: Path) -> None:
     del surroundings["PNEUMOQUEUE_TOKEN"], surroundings["PNEUMOQUEUE_URL"]
     login = subprocess.run(

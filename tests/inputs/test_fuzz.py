@@ -12,6 +12,7 @@ QUICK, LONG, PART, GUIDED = 1500, 100_000, 5_000, 50_000
 FOUND: list[int] = []
 
 
+@pytest.mark.long
 def test_each_picture_is_read_or_refused_with_a_code() -> None:
     for number in FOUND:
         fuzz.run(range(number, number + 1))

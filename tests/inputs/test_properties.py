@@ -98,6 +98,7 @@ def file(draw: st.DrawFn, picture: Pixels) -> bytes:
     )
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.data(), st.integers(0, 50), SIZES)
 def test_any_container_gives_the_plain_pictures_input(data: st.DataObject, seed: int, size: tuple[int, int]) -> None:
@@ -122,6 +123,7 @@ def probability() -> Callable[[Image.Image], float]:
     return lambda image: predict(to_input(image, used.preprocessing).tobytes())
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_container_gives_the_plain_pictures_answer(

@@ -24,7 +24,12 @@ SAME, ALIKE = 0.02, 2.0
 
 @BY_NAME
 @pytest.mark.parametrize(
-    "door", ["through_api", "through_page", pytest.param("through_predict", marks=pytest.mark.long)]
+    "door",
+    [
+        "through_api",
+        pytest.param("through_page", marks=pytest.mark.long),
+        pytest.param("through_predict", marks=pytest.mark.long),
+    ],
 )
 def test_case(case: Case, door: str, files: dict[str, bytes], request: pytest.FixtureRequest) -> None:
     send: Door = request.getfixturevalue(door)

@@ -15,7 +15,7 @@ from tests import clients, synthetic
 from tests.conftest import DATA
 from tests.service import ROOT, Service
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8000"

@@ -177,6 +177,7 @@ def test_the_stored_input_is_what_training_would_see(service: Service) -> None:
     np.testing.assert_array_equal(np.asarray(stored), expected)
 
 
+@pytest.mark.long
 @pytest.mark.real_data
 def test_real_originals_are_stored_as_training_would_see_them(service: Service, originals: list[Path]) -> None:
     with clients.admin(service) as by:

@@ -18,7 +18,7 @@ from compose.local.resources import redis_server
 from tests.servers import PASSWORD, free_port
 from webapp.config import brokers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 @dataclass

@@ -44,6 +44,7 @@ def test_each_change_changes(name: str, value: float) -> None:
     assert changed > unchanged + 0.3
 
 
+@pytest.mark.long
 def test_a_share_of_the_images_keeps_each_kind_of_change_away() -> None:
     always, seldom = ({**OFF, "rotation": 30.0, "share": share} for share in (1.0, 0.3))
     changed = [[difference(Strength(**strength), seed) > 5 for seed in range(60)] for strength in (always, seldom)]

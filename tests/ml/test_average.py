@@ -76,6 +76,7 @@ def test_members_share_what_the_whole_decides(member: Path, tmp_path: Path, xray
     assert first.work != second.work
 
 
+@pytest.mark.long
 def test_members_start_from_the_same_weights_and_see_the_images_differently(
     member: Path, base: Path, tmp_path: Path, xrays: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +136,7 @@ def test_without_weights_to_start_from_there_is_no_mean(member: Path, tmp_path: 
         made.fit(None)
 
 
+@pytest.mark.long
 def test_what_cannot_be_averaged_is_refused(member: Path, tmp_path: Path, xrays: Path) -> None:
     samples = data.scan(xrays)
     blurred = tmp_path / "blurred.toml"
@@ -153,6 +155,7 @@ def test_what_cannot_be_averaged_is_refused(member: Path, tmp_path: Path, xrays:
             training(whole(tmp_path, *members), tmp_path / "work", samples)
 
 
+@pytest.mark.long
 def test_networks_with_statistics_of_batches_are_refused(tmp_path: Path, xrays: Path) -> None:
     file = tmp_path / "resnet.toml"
     text = MEMBER.format(smoothing=0.0, blur=0.0, more="").replace("vgg16", "resnet50")

@@ -15,6 +15,7 @@ from ml.inference.predict import load_input
 from tests import synthetic
 
 
+@pytest.mark.long
 def test_engines_agree_with_the_model_and_with_themselves(random_bundle: Bundle) -> None:
     engine = engines.load(random_bundle.path)
     engine.warm_up(4)
@@ -31,6 +32,7 @@ def test_an_unknown_engine_lists_the_known(random_bundle: Bundle) -> None:
         engines.load(random_bundle.path, "abacus")
 
 
+@pytest.mark.long
 def test_evaluate_writes_the_contracts_json_and_figures(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     status = cli.main(["evaluate", "--model", str(random_bundle.path), "--data", str(xrays),
                        "--json", str(tmp_path / "report.json"), "--figures", str(tmp_path / "figures")])  # fmt: skip

@@ -92,6 +92,7 @@ def test_drawings_are_flagged_although_they_are_near(check: Check) -> None:
     )
 
 
+@pytest.mark.long
 def test_half_of_the_room_up_to_turned_chests_is_left_to_chests_from_elsewhere() -> None:
     wrong = [(known(80, seed) + 9 * DIRECTIONS[0]).astype(np.float32) for seed in (1, 2)]
     roomy = novelty_fit.fit(known(600, 1), known(400, 2), (wrong[0], wrong[1]), (drawn(80, 21), drawn(80, 22)))
@@ -263,6 +264,7 @@ def test_turned_chests_are_turned() -> None:
     assert made["turned right"][0, 1, 3] == 200
 
 
+@pytest.mark.long
 def test_drawings_and_photographs_are_inputs_and_repeatable() -> None:
     spec = Preprocessing(size=64)
     first, second = (

@@ -24,6 +24,7 @@ def encoded(picture: Image.Image, exif: Image.Exif | None = None) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.long
 def test_most_photographs_are_noticed() -> None:
     noticed = []
     for seed in range(12):
@@ -32,6 +33,7 @@ def test_most_photographs_are_noticed() -> None:
     assert sum(noticed) >= 10
 
 
+@pytest.mark.long
 def test_the_same_seed_takes_the_same_photograph() -> None:
     one, same = (photograph(synthetic.xray(1), np.random.default_rng(5)) for _ in range(2))
     assert one.content == same.content

@@ -26,6 +26,7 @@ def held_out_bundle(random_bundle: Bundle, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.long
 def test_predict_reads_what_lies_inside_a_border_and_labels_no_photograph(
     random_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -149,6 +149,7 @@ def test_an_entry_of_another_method_fails_alone(unpacked, method):
     assert found() == {"a.jpg": "archive_method_not_supported", "b.jpg": ""}
 
 
+@pytest.mark.long
 def test_a_bomb_of_a_few_hundred_bytes_takes_no_memory():
     """300 MB of zeros in bzip2, of which zipfile would unpack all to give the first."""
     stream = io.BytesIO(compressed(zipfile.ZIP_BZIP2, {"a.jpg": bytes(300 * 2**20)}))

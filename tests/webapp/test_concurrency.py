@@ -52,6 +52,7 @@ def again(monkeypatch):
     return seen
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_each_image_gets_one_final_status_among_competing_workers(make_study, at_once, again):
     studies = [make_study(*[Status.READY] * 40) for _ in range(3)]

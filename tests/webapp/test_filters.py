@@ -158,6 +158,7 @@ def in_studies(various, user, members):
 OF_IMAGES = [name for name in FILTERS if name.split("=")[0] in ("group", "label", "warning", "priority", "reviewed")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("many", [500, 0])
 def test_studies_are_found_by_what_one_of_their_images_is(user_client, in_studies, monkeypatch, many):
     monkeypatch.setattr("webapp.studies.api.lists.MANY", many)

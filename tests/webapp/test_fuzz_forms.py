@@ -58,6 +58,7 @@ def run(numbers: list[int]) -> Counter[str]:
     return totals
 
 
+@pytest.mark.long
 def test_each_form_is_taken_whole_or_refused_with_a_code():
     totals = run([*FOUND, *range(QUICK)])
     assert totals["202"] > QUICK / 20, "enough cases must be taken"

@@ -25,12 +25,14 @@ def run(numbers):
     return totals
 
 
+@pytest.mark.long
 def test_each_zip_is_read_or_refused_with_a_code():
     totals = run([*FOUND, *range(QUICK)])
     assert totals["read"] > QUICK / 5, "most cases must get as far as their entries"
     assert len(totals) > 4
 
 
+@pytest.mark.long
 def test_each_file_of_a_zip_that_was_taken_is_listed(client, unpack_all):
     taken = 0
     for number in range(100):

@@ -16,7 +16,7 @@ from webapp.searches.models import SavedSearch
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.outbox.models import Delivery, State
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 SIGN_IN = ("/accounts/login/",)
 
 

@@ -77,6 +77,7 @@ def deploy_check(tmp_path, **environment):
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_settings_pass_djangos_own_checks_for_deployment(tmp_path):
     checked = deploy_check(tmp_path, SECRET_KEY="k" * 20 + "abcdefghijklmnopqrstuvwxyz0123456789", SECURE_COOKIES="1")
     assert checked.returncode == 0, checked.stderr

@@ -55,6 +55,7 @@ def prepare_all(tmp_path: Path, limit: int, files: dict[str, bytes]) -> tuple[li
     return codes, largest
 
 
+@pytest.mark.long
 def test_hostile_files_fail_alone_with_their_code(tmp_path: Path, settings: Any) -> None:
     codes, largest = prepare_all(tmp_path, settings.PREPARE_MEMORY_BYTES, {
         "16bit.png": synthetic.bomb_png(10_000, "I;16"),
@@ -77,6 +78,7 @@ def test_the_largest_that_are_accepted_fit_into_the_memory(tmp_path: Path, setti
     assert largest < CHILD_BYTES
 
 
+@pytest.mark.long
 def test_what_takes_more_than_the_process_may_have_fails_and_the_process_goes_on(tmp_path: Path) -> None:
     codes, _ = prepare_all(tmp_path, 64 * 2**20, {
         "large.png": synthetic.bomb_png(6_000, "RGBA"),

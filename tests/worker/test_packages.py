@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 WEB_ONLY = (
     "allauth", "argon2", "axes", "django_htmx", "django_prometheus", "drf_spectacular", "drf_spectacular_sidecar",
@@ -23,6 +25,7 @@ assert "worker.ingest" in worker.app.app.tasks
 """
 
 
+@pytest.mark.long
 def test_a_worker_starts_without_the_web_packages(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "PNEUMOQUEUE_ROLE": "ingest"}
     command = [sys.executable, "-c", SCRIPT]
