@@ -28,6 +28,7 @@ ROUNDS = 5
 
 UPLOADS = """
 import sys, time
+from uuid import uuid4
 from tests.power_cut import service
 service.setup()
 from django.core.files.storage import FileSystemStorage
@@ -49,7 +50,8 @@ def timed(work, items):
     started = time.perf_counter()
     done = [work(item) for item in items]
     return len(done) / (time.perf_counter() - started), done
-upload = lambda n: uploads.create_image(Identity(), SimpleUploadedFile(f"{n}.jpg", content), filename=f"{n}.jpg")
+guest = Identity(guest=uuid4())
+upload = lambda n: uploads.create_image(guest, SimpleUploadedFile(f"{n}.jpg", content), filename=f"{n}.jpg")
 upload(0)
 rate, made = timed(upload, range(60))
 prepared, _ = timed(lambda image: tasks.ingest(str(image.pk)), made)
