@@ -63,6 +63,7 @@ class Entry(models.Model):
             models.Index(fields=["-created_at", "-id"], name="audit_list"),
             models.Index(fields=["department_id", "-created_at", "-id"], name="audit_department"),
             models.Index(fields=["person", "-created_at", "-id"], name="audit_person"),
+            models.Index(fields=["department_id", "person", "-created_at", "-id"], name="audit_department_person"),
             models.Index(fields=["action", "-created_at", "-id"], name="audit_action"),
             models.Index(fields=["object_id", "-created_at", "-id"], name="audit_object"),
             # What is rare, of those who have done much.
