@@ -120,7 +120,7 @@ class DatabaseCollector(Collector):
     def _outbox(self) -> Iterator[Metric]:
         now = timezone.now()
         open_deliveries = Delivery.objects.filter(state__in=(State.WAITING, State.SENDING))
-        found = open_deliveries.aggregate(number=Count("pk"), first=Min("next_attempt_at"))
+        found = open_deliveries.aggregate(number=Count("*"), first=Min("next_attempt_at"))
         overdue = (now - (found["first"] or now)).total_seconds()
         dead = Delivery.objects.filter(state=State.DEAD).count()
         for name, text, value in (

@@ -132,7 +132,9 @@ def prepare_again(served: Collection[str], limit: int) -> int:
     """
     waits = (ReadingState.READY, ReadingState.HELD)
     waiting = Reading.objects.filter(state__in=waits, shadow=False).exclude(bundle__in=served)
-    ids: Sequence[UUID] = list(waiting.values_list("image", flat=True)[:limit])
+    # In the order of their index: what waits is few among all, which SQLite does not know and would read.
+    in_order = waiting.order_by("state", "bundle", "-priority", "turn")
+    ids: Sequence[UUID] = list(in_order.values_list("image", flat=True)[:limit])
     if not ids:
         return 0
     lost = list(waiting.filter(image__in=ids).select_for_update().values_list("image", "input"))
