@@ -1,9 +1,12 @@
 """The forms of the pages. Those of lists only show what is asked for; :mod:`webapp.studies.api.filters` checks it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from webapp.departments.models import Department
 from webapp.studies.choices import Label, Priority, ResultGroup, Source, Status, StudyStatus, WarningCode
@@ -15,8 +18,26 @@ class InvitationForm(forms.Form):
     email = forms.EmailField(required=False, label="E-mail (optional)")
 
 
+class PlainSelect(forms.Select):
+    """Writes its options at once. Django renders a template for each, and administrators have hundreds of departments
+    to choose from.
+    """
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        chosen, choices = str(value or ""), cast("Any", self.choices)
+        options = format_html_join(
+            "",
+            '<option value="{}"{}>{}</option>',
+            ((key, flatatt({"selected": str(key) == chosen}), label) for key, label in choices),
+        )
+        given = self.build_attrs(self.attrs, attrs)
+        return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), options)
+
+
 class Choice(forms.ChoiceField):
-    """A filter with few values, of which none need be chosen."""
+    """A filter of which no value need be chosen."""
+
+    widget = PlainSelect
 
     def __init__(self, choices: Iterable[Any], label: str) -> None:
         super().__init__(choices=[ANY, *choices], label=label, required=False)
@@ -46,7 +67,10 @@ class StudyFilterForm(forms.Form):
     created_after = Day("From")
     created_before = Day("Before")
     ordering = forms.ChoiceField(
-        choices=[("", "newest first"), ("created_at", "oldest first")], label="Sorted", required=False
+        choices=[("", "newest first"), ("created_at", "oldest first")],
+        label="Sorted",
+        required=False,
+        widget=PlainSelect,
     )
     label = Choice(Label.choices, "Label")
     warning = Choice(WarningCode.choices, "Warning")

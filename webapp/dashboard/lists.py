@@ -94,7 +94,8 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
     context |= {"form": form(params, departments), "query": urlencode(params)}
     if identity.user:
         context["saved"] = searches.visible_to(identity.user).filter(list=kind)
-        context["managed"] = [one for one in departments if permissions.may_manage(identity, one)]
+        every = permissions.is_administrator(identity.user)
+        context["managed"] = [one for one in departments if every or permissions.may_manage(identity, one)]
     return render(request, f"dashboard/{kind}.html", context, status=context["status"])
 
 

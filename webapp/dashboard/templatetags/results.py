@@ -77,22 +77,23 @@ def status_in_words(status: str) -> str:
 @register.filter
 def result(image: Image) -> str:
     """The state of an image in a few words. The reason why a result is unreliable comes first."""
-    if image.result is None:
+    found = image.result
+    if found is None:
         return STEPS[image.status]
-    group = str(ResultGroup(image.result.group).label)
-    codes = {warning["code"] for warning in image.result.warnings}
+    group = str(ResultGroup(found.group).label)
+    codes = {warning["code"] for warning in found.warnings}
     doubt = next((words for code, words in DOUBTS.items() if code in codes), "")
     if not doubt:
         return group
-    return f"{doubt}: {group}" if image.result.is_usable else doubt
+    return f"{doubt}: {group}" if found.is_usable else doubt
 
 
 @register.filter
 def tone(image: Image) -> str:
     """The class that gives a result its colour: the result's group, or how the image ended, or that it waits. One that
     is not to be relied on has the colour of none."""
-    if image.result:
-        return str(image.result.group if image.result.is_reliable else ResultGroup.UNUSABLE)
+    if found := image.result:
+        return str(found.group if found.is_reliable else ResultGroup.UNUSABLE)
     return "failed" if image.status == Status.FAILED else "waiting"
 
 

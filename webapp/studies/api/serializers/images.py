@@ -4,9 +4,15 @@ from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
-from rest_framework.reverse import reverse
 
-from webapp.studies.api.serializers.results import ErrorSerializer, ReadingSerializer, moment, result_fields
+from webapp.http.links import LinkField, link
+from webapp.studies.api.serializers.results import (
+    ErrorSerializer,
+    ReadingSerializer,
+    moment,
+    reading_fields,
+    result_fields,
+)
 from webapp.studies.choices import ResultGroup, Status, View
 from webapp.studies.models import Image
 
@@ -32,8 +38,8 @@ def _seconds(start: Any, end: Any) -> float | None:
 class ImageSerializer(serializers.ModelSerializer):
     """An image and, once it has been read, its result."""
 
-    url = serializers.HyperlinkedIdentityField("api-image")
-    page_url = serializers.HyperlinkedIdentityField("image", lookup_field="pk")
+    url = LinkField("api-image")
+    page_url = LinkField("image")
     study: Any = serializers.HyperlinkedRelatedField("api-study", read_only=True, allow_null=True)
     age = serializers.FloatField(
         read_only=True, allow_null=True, help_text="in years: as it was sent, or by the patient's date of birth"
@@ -118,11 +124,11 @@ class ImageSerializer(serializers.ModelSerializer):
             "preview_url": self._link("api-image-preview", image.pk) if image.preview else None,
             "input_url": self._link("api-image-input", image.pk) if reading and reading.input else None,
             "heatmap_url": self._link("api-image-heatmap", image.pk) if result and result.heatmap else None,
-            "readings": ReadingSerializer(readings, many=True).data,
+            "readings": [reading_fields(one) for one in readings],
         }
 
     def _link(self, name: str, pk: UUID) -> str:
-        return reverse(name, args=[pk], request=self.context.get("request"))
+        return link(self.context, name, pk)
 
 
 class DuplicateSerializer(serializers.Serializer):

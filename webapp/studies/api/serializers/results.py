@@ -42,18 +42,23 @@ class ReadingSerializer(serializers.Serializer):
     finished_at = serializers.DateTimeField(allow_null=True)
 
     def to_representation(self, reading: Reading) -> dict[str, Any]:
-        done = reading.state == ReadingState.SUCCEEDED
-        return {
-            "model": reading.bundle or None,
-            "shadow": reading.shadow,
-            "status": reading.state,
-            **result_fields(reading if done else None),
-            "probabilities": reading.probabilities,
-            "operating_points": reading.operating_points,
-            "error": {"code": reading.error_code, "detail": reading.error_detail} if reading.error_code else None,
-            "attempts": reading.attempts,
-            "finished_at": moment(reading.finished_at),
-        }
+        return reading_fields(reading)
+
+
+def reading_fields(reading: Reading) -> dict[str, Any]:
+    """The fields of :class:`ReadingSerializer`."""
+    done = reading.state == ReadingState.SUCCEEDED
+    return {
+        "model": reading.bundle or None,
+        "shadow": reading.shadow,
+        "status": reading.state,
+        **result_fields(reading if done else None),
+        "probabilities": reading.probabilities,
+        "operating_points": reading.operating_points,
+        "error": {"code": reading.error_code, "detail": reading.error_detail} if reading.error_code else None,
+        "attempts": reading.attempts,
+        "finished_at": moment(reading.finished_at),
+    }
 
 
 def result_fields(result: Reading | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from webapp.http.links import LinkField
 from webapp.studies.api.serializers.results import ArchiveErrorSerializer
 from webapp.studies.models import Patient, Study
 from webapp.studies.progress import STATUSES, Progress, current_progress, progress_by_study
@@ -42,12 +43,12 @@ class ManifestSerializer(serializers.Serializer):
 class StudySerializer(serializers.ModelSerializer):
     """A study and its progress."""
 
-    url = serializers.HyperlinkedIdentityField("api-study")
-    page_url = serializers.HyperlinkedIdentityField("study", lookup_field="pk")
+    url = LinkField("api-study")
+    page_url = LinkField("study")
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
     department = serializers.CharField(source="department.slug", allow_null=True, default=None)
-    images_url = serializers.HyperlinkedIdentityField("api-study-images")
-    results_url = serializers.HyperlinkedIdentityField("api-study-results")
+    images_url = LinkField("api-study-images")
+    results_url = LinkField("api-study-results")
     status = serializers.ChoiceField(choices=STATUSES)
     total = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField())
@@ -76,8 +77,8 @@ class StudySerializer(serializers.ModelSerializer):
 class PatientSerializer(serializers.ModelSerializer):
     """A patient, as named by the uploader."""
 
-    url = serializers.HyperlinkedIdentityField("api-patient")
-    page_url = serializers.HyperlinkedIdentityField("patient", lookup_field="pk")
+    url = LinkField("api-patient")
+    page_url = LinkField("patient")
     department = serializers.CharField(source="department.slug", allow_null=True, default=None)
     images_url = serializers.SerializerMethodField()
 

@@ -1,0 +1,34 @@
+"""Absolute URLs of rows, for answers that have very many of them."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.reverse import reverse
+from rest_framework.serializers import HyperlinkedIdentityField
+
+#: A key that no row has.
+_NONE = UUID(int=0)
+
+
+def link(context: Any, name: str, pk: UUID) -> str:
+    """The URL of a row's page or resource.
+
+    Each route is reversed once for all rows of an answer: a page of 50 images has 300 URLs, which would take a third of
+    its time.
+
+    Args:
+        context: a serializer's.
+        name: of the route.
+        pk: the row's key.
+    """
+    patterns = context.setdefault("url_patterns", {})
+    if name not in patterns:
+        patterns[name] = reverse(name, args=[_NONE], request=context.get("request"))
+    return str(patterns[name].replace(str(_NONE), str(pk)))
+
+
+class LinkField(HyperlinkedIdentityField):
+    """The URL of the row itself, as :func:`link` makes it."""
+
+    def to_representation(self, value: Any) -> Any:
+        return link(self.context, str(self.view_name), value.pk)
