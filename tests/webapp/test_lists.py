@@ -176,10 +176,32 @@ def test_a_value_that_cannot_be_is_an_error(client, problem, query):
         ({"status": "succeeded", "search": "alpha"}, {0}),
     ],
 )
-@pytest.mark.parametrize("many", [1000, 1])
-def test_images_are_narrowed(user_client, owned, params, found, many, monkeypatch):
-    monkeypatch.setattr("webapp.studies.querysets.MANY", many)
+@pytest.mark.parametrize(("few", "first"), [(1000, 1000), (1, 1000), (1, 1)])
+def test_images_are_narrowed(user_client, owned, params, found, few, first, monkeypatch):
+    monkeypatch.setattr("webapp.studies.search.FEW", few)
+    monkeypatch.setattr("webapp.http.candidates.First.limit", first)
     assert set(ids(user_client, "/api/v1/images/", **params)) == {str(owned[n].pk) for n in found}
+
+
+@pytest.mark.parametrize("first", [1, 3, 100])
+@pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
+def test_many_matches_of_several_owners_come_in_the_order_of_time(
+    user_client, user, make_image, make_department, first, ordering, monkeypatch
+):
+    monkeypatch.setattr("webapp.studies.search.FEW", 1)
+    monkeypatch.setattr("webapp.http.candidates.First.limit", first)
+    owners = {"owner": user}, {"department": make_department(reader=user)}
+    # Some do not match, and one owner's come in a row, so that the first rows of each owner are not those of the list.
+    made = [
+        make_image(filename=f"{'other' if n % 4 == 1 else 'chest'}.png", **owners[n in (2, 5, 6, 7)]) for n in range(9)
+    ]
+    found = [str(image.pk) for n, image in enumerate(made) if n % 4 != 1]
+    url, seen = f"/api/v1/images/?search=chest&page_size=2&ordering={ordering}", []
+    while url:
+        page = user_client.get(url).json()
+        seen += [row["id"] for row in page["results"]]
+        url = page["next"]
+    assert seen == (found if ordering == "created_at" else found[::-1])
 
 
 def test_images_are_found_by_ids(user_client, owned):

@@ -9,6 +9,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from webapp.studies import search
 from webapp.studies.models import Image, Patient, Study
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +30,7 @@ def test_files_and_studies_are_named_in_one_form(user: Any, make_image: Any) -> 
     names = dict(Image.objects.values_list("pk", "filename"))
     assert names == {image.pk: f"{COMPOSED}.png", other.pk: "plain.png"}
     assert Study.objects.get(pk=study.pk).name == COMPOSED
-    assert Image.objects.search(COMPOSED).count() == 1
+    assert search.find(Image, COMPOSED).within(Image.objects).count() == 1
 
 
 def test_a_patient_who_was_two_becomes_one(user: Any, make_image: Any) -> None:

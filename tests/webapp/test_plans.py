@@ -12,15 +12,15 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.plans import recorded
-from tests.webapp.conftest import MODEL, claim, result
+from tests.plans import LARGE, pretend_a_million_rows, recorded
+from tests.webapp.conftest import BUNDLE, MODEL, claim, result
 from webapp.accounts.identity import Identity
 from webapp.ops import metrics
 from webapp.retention import services as retention
 from webapp.reviews import prevalence
 from webapp.sharing import services
 from webapp.studies.admin import ReadOnly
-from webapp.studies.choices import WAITING, Priority, Status
+from webapp.studies.choices import WAITING, Priority, Status, StudyStatus
 from webapp.studies.models import Patient, Study
 from webapp.studies.services import deletion, failures, reading, reconciliation
 
@@ -94,7 +94,7 @@ def test_each_list_is_read_by_an_index(request, rows, who, kind, params):
     with recorded() as queries:
         page = client.get(f"/api/v1/{kind}/", {"page_size": 1, **params})
     assert page.status_code == 200
-    most = 8 if kind == "studies" else 6  # which are found by their images, and these counted
+    most = 11 if kind == "studies" else 6  # which are found by their images, and these counted
     check(queries, most)
     if page.json()["next"]:
         with recorded() as queries:
@@ -107,7 +107,34 @@ def test_studies_of_which_many_have_such_an_image_are_read_by_an_index(member_cl
     monkeypatch.setattr("webapp.studies.api.lists.MANY", 1)
     with recorded() as queries:
         assert member_client.get("/api/v1/studies/", {"page_size": 1, **params}).status_code == 200
+    check(queries, 11)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "index"),
+    [("images", "chest", "studies_image"), ("studies", "ward", "studies_study"), ("patients", "P", "studies_patient")],
+)
+def test_many_matches_of_a_search_are_sorted_without_their_rows(
+    staff_client, rows, kind, text, index, monkeypatch, make_image
+):
+    monkeypatch.setattr("webapp.studies.search.FEW", 1)
+    monkeypatch.setattr("webapp.http.candidates.First.limit", 1)
+    make_image(filename="chest.png", study=Study.objects.create(owner=rows[0].owner, name="ward"))
+    with recorded() as queries:
+        assert staff_client.get(f"/api/v1/{kind}/", {"page_size": 1, "search": text}).json()["results"]
     check(queries, 8)
+    if connection.vendor == "sqlite":
+        *_, plan = [plan for sql, plan in queries.plans() if "AS part" in sql]
+        assert f"COVERING INDEX {index}_search" in plan
+
+
+def test_matches_of_others_are_not_sorted_for_someone_who_has_few_images(user_client, rows, make_image, monkeypatch):
+    monkeypatch.setattr("webapp.studies.search.FEW", 1)
+    make_image(filename="scan.png")
+    with recorded() as queries:
+        assert user_client.get("/api/v1/images/", {"search": "scan"}).json()["results"] == []
+    # Who is it, are they many, the first rows, whether these are all, and the page's rows, of which there are none.
+    assert len([sql for sql, _ in queries.statements if "AS part" in sql]) == 2
 
 
 def test_a_studys_pages_are_read_by_an_index(user_client, rows):
@@ -191,6 +218,19 @@ def test_the_reconciler_reads_by_an_index(rows):
     reading.Image.objects.update(dispatched_at=timezone.now() - timedelta(hours=1))
     with recorded() as queries:
         assert reconciliation.reconcile(reconciliation.Workers())["resent"]
+    assert queries.bad_plans() == []
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="others know how frequent each value is")
+def test_what_waits_is_found_by_an_index_although_sqlite_takes_it_for_frequent(rows, monkeypatch):
+    monkeypatch.setattr("tests.plans.LARGE", (*LARGE, "studies_archive", "outbox_delivery"))
+    pretend_a_million_rows()
+    with recorded() as queries:
+        reconciliation.reconcile(reconciliation.Workers(bundle=BUNDLE, served=[BUNDLE]))
+        metrics.exposition()
+        list(Study.objects.at_rest().order_by("created_at")[:1])
+        for status in StudyStatus:
+            list(Study.objects.with_status(status, Study.objects.candidates(status)).order_by("-created_at")[:1])
     assert queries.bad_plans() == []
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -19,9 +18,10 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.dashboard import views
 from webapp.departments import permissions
-from webapp.http.pagination import CursorPages, Merged
+from webapp.http.pagination import CursorPages, Rows
 from webapp.refusals import Refused
 from webapp.studies.access import visible_patient
+from webapp.studies.api.lists import narrowed
 from webapp.studies.choices import Sex
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.services import deletion, patients
@@ -45,7 +45,7 @@ def _patient(request: HttpRequest, pk: UUID, may: permissions.Predicate = permis
     return visible_patient(identities.identify(request), pk, may)
 
 
-def _page(request: HttpRequest, rows: "QuerySet[Any] | Merged", ordering: str) -> dict[str, Any]:
+def _page(request: HttpRequest, rows: Rows, ordering: str) -> dict[str, Any]:
     """A page of rows and the links to its neighbours, as the API has them."""
     pages = CursorPages()
     found = pages.paginate_queryset(rows, Request(request), SimpleNamespace(ordering=ordering))
@@ -61,10 +61,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     identity = identities.identify(request)
     text = unicodedata.normalize("NFC", request.GET.get("search", "").strip()[:200])
     found: Any = Patient.objects.visible_to(identity).select_related("department")
-    if text:
-        found = found.search(text)
-    owners = permissions.visible_by_owner(identity)
-    context = _page(request, Merged(found, owners) if len(owners) > 1 else found, "-created_at")
+    found = narrowed(found, identity, {"search": text} if text else {})
+    context = _page(request, found, "-created_at")
     record(identity, Action.LIST, Patient, filters=["search"] if text else [])
     return render(request, "dashboard/patients.html", {**context, "search": text})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from math import isfinite
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
@@ -25,6 +25,16 @@ TIME = "created_at"
 MOST_PARTS = 400
 
 
+class Rows(Protocol):
+    """What :func:`read_page` needs of a queryset; others find their rows in other ways."""
+
+    def order_by(self, *fields: str) -> Self: ...
+
+    def filter(self, *conditions: Any, **fields: Any) -> Self: ...
+
+    def __getitem__(self, place: slice, /) -> Any: ...
+
+
 class Slot(Value):
     """A value of a statement that is filled in when the statement is run."""
 
@@ -35,8 +45,7 @@ class Slot(Value):
 class Merged:
     """A queryset by the time of creation, found in parts that have no row in common, each by an index of its own.
 
-    One walk through all of them would read, or sort, every row that there is. It has what :func:`read_page` needs of a
-    queryset.
+    One walk through all of them would read, or sort, every row that there is.
     """
 
     def __init__(
@@ -54,21 +63,24 @@ class Merged:
         return type(self)(self.queryset.filter(*conditions, **fields), self.owners, self.combinations)
 
     def __getitem__(self, place: slice) -> list[Any]:
-        parts = self._parts(place.stop)
+        return list(self.queryset.filter(pk__in=self.keys(place.stop)[place]))
+
+    def keys(self, number: int) -> list[Any]:
+        """The keys of the first rows."""
+        parts = self.parts(number)
         sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
         first: list[tuple[datetime, UUID]] = []
         for start in range(0, len(parts), MOST_PARTS):
             some = parts[start : start + MOST_PARTS]
             union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in some)  # noqa: S608
             sql = f"SELECT id, {TIME} FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608
-            params = [*chain.from_iterable(params for _, params in some), place.stop]
+            params = [*chain.from_iterable(params for _, params in some), number]
             rows = self.queryset.model._base_manager.raw(sql, params)
             first += [(getattr(row, TIME), row.pk) for row in rows]
-        keys = [pk for _, pk in sorted(first, reverse=sign == "DESC")[place]]
-        return list(self.queryset.filter(pk__in=keys))
+        return [pk for _, pk in sorted(first, reverse=sign == "DESC")[:number]]
 
-    def _parts(self, number: int) -> list[tuple[str, list[Any]]]:
-        """The statements that find the first rows of each part, with their parameters.
+    def parts(self, number: int, *columns: str) -> list[tuple[str, list[Any]]]:
+        """The statements that find some columns of the first rows of each part, with their parameters.
 
         Building one for each part would take Django longer than the database takes for all, so one is built for each
         owner.
@@ -76,7 +88,7 @@ class Merged:
         parts: list[tuple[str, list[Any]]] = []
         slots = {name: Slot(name) for values in self.combinations[:1] for name in values}
         for owner in self.owners if self.combinations else ():
-            keys = self.queryset.filter(owner, **slots).values_list(TIME, "id")[:number]
+            keys = self.queryset.filter(owner, **slots).values_list(*(columns or (TIME, "id")))[:number]
             try:
                 sql, params = keys.query.sql_with_params()
             except EmptyResultSet:
@@ -86,6 +98,14 @@ class Merged:
                 for values in self.combinations
             )
         return parts
+
+
+def first_keys(rows: Any, number: int) -> list[Any]:
+    """The keys of the first rows of a queryset, or of what stands for one."""
+    if isinstance(rows, QuerySet):
+        return list(rows.values_list("pk", flat=True)[:number])
+    keys: list[Any] = rows.keys(number)
+    return keys
 
 
 @dataclass(frozen=True)
@@ -137,7 +157,7 @@ class Page:
     previous: Place | None
 
 
-def read_page(rows: "QuerySet[Any] | Merged", ordering: str, size: int, cursor: str | None) -> Page:
+def read_page(rows: Rows, ordering: str, size: int, cursor: str | None) -> Page:
     """A page of a list.
 
     A page begins after the last row of the one before, found by an index: the ten-thousandth page costs what the first

@@ -14,7 +14,7 @@ from webapp.notifications.announcing import EMAIL, MAIL_SERVER
 from webapp.notifications.models import Webhook
 from webapp.notifications.services import WEBHOOK
 from webapp.studies.outbox.models import Delivery
-from webapp.studies.querysets import begins_with
+from webapp.studies.search import begins_with
 
 
 def webhooks(identity: Identity) -> "QuerySet[Webhook]":

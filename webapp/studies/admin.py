@@ -13,6 +13,7 @@ from django.utils.text import capfirst
 
 from webapp.accounts.identity import identify
 from webapp.studies import models
+from webapp.studies.found import latest_found
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.services import deletion
@@ -61,8 +62,8 @@ class Deletable(ReadOnly):
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
 
     def get_search_results(self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str) -> tuple[Any, bool]:
-        found: Any = queryset
-        return (found.search(search_term.strip()) if search_term.strip() else queryset), False
+        text = search_term.strip()
+        return (latest_found(queryset, text) if text else queryset), False
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, dict[str, int], set[Any], list[Any]]:
         """The number of rows that are deleted too: Django would list each of a study's 5,000 images."""

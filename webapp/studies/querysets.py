@@ -1,7 +1,6 @@
 """Queries on the domain models."""
 
 from collections.abc import Collection
-from contextlib import suppress
 from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
@@ -10,7 +9,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, models
 from django.db.models import Count, Exists, OuterRef, Q
-from django.db.models.functions import Left
 from django.utils import timezone
 
 from webapp.departments import permissions
@@ -20,14 +18,12 @@ if TYPE_CHECKING:
     from webapp.accounts.identity import Identity
 
 
-#: As many matches as a list is searched for in its own order.
-MANY = 1000
-#: The last of all characters.
-LAST = chr(0x10FFFF)
+#: As many studies with waiting images, or cancelled ones, as are named by their ids.
+MANY = 10_000
 
 
 class OwnedQuerySet(models.QuerySet[Any]):
-    #: Fields whose beginning :meth:`search` looks at. Each has an index.
+    #: Fields whose beginning :mod:`webapp.studies.search` looks at. Each has an index.
     searched: tuple[str, ...] = ()
     #: Relations to :class:`webapp.sharing.models.Share`, of a row itself and of what it belongs to.
     shared_through: tuple[str, ...] = ()
@@ -50,39 +46,6 @@ class OwnedQuerySet(models.QuerySet[Any]):
         both = [*latest.filter(owner=identity.user)[:limit], *latest.filter(uploaded_by=identity.user)[:limit]]
         return sorted(both, key=attrgetter("created_at"), reverse=True)[:limit]
 
-    def search(self, text: str) -> Self:
-        """Rows whose id is the text, or whose name or patient begins with it; letters count as they are written."""
-        few = self.found(text)
-        return self.search_in_order(text) if few is None else self.filter(pk__in=few)
-
-    def found(self, text: str) -> set[UUID] | None:
-        """The ids of all rows that :meth:`search` finds, whoever may see them; None where they are many."""
-        with suppress(ValueError):
-            return {UUID(text)}
-        few: set[UUID] = set()
-        for field in self.searched:
-            found = list(self.model._base_manager.filter(begins_with(field, text)).values_list("pk", flat=True)[:MANY])
-            few.update(found)
-            if len(found) == MANY:
-                return None
-        return few
-
-    def search_in_order(self, text: str) -> Self:
-        """The same as :meth:`search` by a comparison that no index serves: of many matches the first are soon found in
-        the list's order, where the index would have the database sort all of them.
-        """
-        beginnings = {f"_{field}": Left(field, len(text)) for field in self.searched}
-        matches = Q(*((name, text) for name in beginnings), _connector=Q.OR)
-        return self.alias(**beginnings).filter(matches)
-
-
-def begins_with(field: str, text: str) -> Q:
-    """A comparison that an index on the field serves."""
-    if connection.vendor == "postgresql":
-        # By an index with the operator class varchar_pattern_ops; others compare by the database's language.
-        return Q((f"{field}__startswith", text))
-    return Q((f"{field}__gte", text), (f"{field}__lt", text + LAST))
-
 
 class PatientQuerySet(OwnedQuerySet):
     searched = ("identifier", "name")
@@ -92,31 +55,53 @@ class StudyQuerySet(OwnedQuerySet):
     searched = ("name", "patient__identifier")
     shared_through = ("shares",)
 
-    def with_status(self, status: str) -> Self:
-        """Studies with a status of :data:`webapp.studies.choices.StudyStatus`."""
+    def with_status(self, status: str, candidates: "set[UUID] | None") -> Self:
+        """Studies with a status of :data:`webapp.studies.choices.StudyStatus`.
+
+        Args:
+            status: the status.
+            candidates: of :meth:`candidates`.
+        """
         if status == StudyStatus.CANCELLED:
             return self.filter(cancelled_at__isnull=False)
         open_ = self.filter(cancelled_at__isnull=True)
+        busy = Q(pk__in=candidates) if candidates is not None else self._busy()
         if status == StudyStatus.FINISHED:
-            return open_.at_rest()
+            return open_.exclude(busy)
         begun = Exists(self._related("images").filter(study=OuterRef("pk"), status__in=FINAL))
-        return open_.filter(self._busy()).filter(begun if status == StudyStatus.RUNNING else ~begun)
+        return open_.filter(busy).filter(begun if status == StudyStatus.RUNNING else ~begun)
+
+    def candidates(self, status: str) -> "set[UUID] | None":
+        """The ids of all studies among which those with a status are; of finished ones, of all others that are not
+        cancelled. None where these are many.
+        """
+        if status == StudyStatus.CANCELLED:
+            cancelled = self.model._base_manager.filter(cancelled_at__isnull=False).order_by("-created_at", "-id")
+            parts = [cancelled.values_list("pk", flat=True)]
+        else:
+            # ZIPs before images, so that a ZIP whose images appear in between is not missed.
+            parts = [rows.values_list("study", flat=True) for rows in (self._packed(), self._waiting())]
+        # Few ids are asked for first: a subquery would be compared with each study that there is.
+        ids = [pk for rows in parts for pk in rows[:MANY]]
+        return {pk for pk in ids if pk} if len(ids) < MANY else None
 
     def at_rest(self) -> Self:
         """Studies none of whose images waits, and none of whose ZIPs is still to be unpacked."""
-        return self.exclude(self._busy())
+        busy = self.candidates(StudyStatus.FINISHED)
+        return self.exclude(self._busy() if busy is None else Q(pk__in=busy))
+
+    # Both in the order of their index: SQLite would read all of them, since it does not know how few wait.
+
+    def _waiting(self) -> models.QuerySet[Any]:
+        return self._related("images").filter(status__in=WAITING).order_by("status", "-created_at", "-id")
+
+    def _packed(self) -> models.QuerySet[Any]:
+        rows = self._related("archives")
+        return rows.filter(state__in=rows.model.PENDING).order_by("state", "dispatched_at")
 
     def _busy(self) -> Q:
-        # In their index's order: SQLite would read that of all studies, which has every column that is asked for.
-        waiting = self._related("images").filter(status__in=WAITING).order_by("status", "-created_at", "-id")
-        packed = self._related("archives").exclude(state__in=("unpacked", "failed")).order_by()
-        # Few ids are asked for first: a subquery would be compared with each study that there is.
-        # ZIPs before images, so that a ZIP whose images appear in between is not missed.
-        few = [pk for rows in (packed, waiting) for pk in rows.values_list("study", flat=True)[: 10 * MANY]]
-        if len(few) < 10 * MANY:
-            return Q(pk__in={pk for pk in few if pk})
-        named = waiting.order_by().filter(study__isnull=False)
-        return Q(pk__in=named.values("study")) | Q(pk__in=packed.values("study"))
+        named = self._waiting().order_by().filter(study__isnull=False)
+        return Q(pk__in=named.values("study")) | Q(pk__in=self._packed().order_by().values("study"))
 
     def _related(self, name: str) -> models.QuerySet[Any]:
         model: Any = self.model._meta.get_field(name).related_model

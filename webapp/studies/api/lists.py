@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import reduce
+from operator import or_
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,18 +16,23 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments import permissions
-from webapp.http.pagination import Merged
+from webapp.http.candidates import Candidates, Either
+from webapp.http.pagination import Merged, Rows, first_keys
+from webapp.studies import search
 from webapp.studies.api.filters import PAGING, PatientFilters, checked
-from webapp.studies.choices import FACETS, Status, combinations
+from webapp.studies.choices import FACETS, Status, StudyStatus, combinations
+from webapp.studies.found import first_rows, many_found
 from webapp.studies.models import Image, Patient, Study
-from webapp.studies.querysets import OwnedQuerySet
+from webapp.studies.querysets import OwnedQuerySet, StudyQuerySet
 
 #: Filters that leave few rows, which can be sorted, or rows that an index of their own has in their order.
 FEW = {"patient", "study", "warning"}
 #: Filters of studies that one of their images has to suit.
 OF_IMAGES = {"group", "label", "warning", "priority", "reviewed"}
 #: How many suitable images are looked up before the list is walked in its own order.
-MANY = 500
+MANY = 200
+#: Columns that the other filters of a model compare.
+OWN = {Study: ("cancelled_at",)}
 #: The place of images without a result in each ordering: last.
 LAST = {"probability": 2.0, "-probability": -1.0}
 
@@ -64,7 +71,7 @@ def sort_key(ordering: str) -> str:
 
 def narrowed(
     rows: OwnedQuerySet, identity: Identity, wanted: dict[str, Any], *, one_owner: bool = False, ordering: str = ""
-) -> "OwnedQuerySet | Merged":
+) -> Rows:
     """The rows of a list that suit its filters, to be read in pages.
 
     Args:
@@ -80,23 +87,38 @@ def narrowed(
     owners = [Q()] if one_owner else permissions.visible_by_owner(identity)
     if "department" in wanted:
         owners = [permissions.in_department(identity, wanted["department"])]
-    few = one_owner or identity.user is None or not FEW.isdisjoint(wanted)
-    if "search" in wanted:
-        ids = rows.found(wanted["search"])
-        few = few or ids is not None
-        rows = rows.search_in_order(wanted["search"]) if ids is None else rows.filter(pk__in=ids)
+    owned = reduce(or_, owners)
+    candidates: set[UUID] | None = None
+    by_images = False
     if rows.model is Study:
-        rows, wanted = _by_their_images(rows, identity, wanted)
-    if "status" in wanted and rows.model is Study:
-        rows = rows.with_status(wanted["status"])  # type: ignore[attr-defined]  # a queryset of studies
-        wanted = {name: value for name, value in wanted.items() if name != "status"}
+        by_images = not OF_IMAGES.isdisjoint(wanted)
+        rows, wanted, candidates = _by_status(*_by_their_images(rows, identity, wanted))
+    few = one_owner or identity.user is None or not FEW.isdisjoint(wanted)
     columns, conditions = _compared(wanted, identity)
     if ordering in LAST:
         rows = rows.annotate(place=Coalesce(F("probability"), Value(LAST[ordering])))
     rows = rows.filter(*conditions, **columns)
+    read = {"created_at", "id", *columns, *OWN.get(rows.model, ()), *(("owner_id", "department_id") if owned else ())}
+    if "search" in wanted:
+        found = search.find(rows.model, wanted["search"])
+        if not found.fields:
+            candidates = _both(candidates, found.ids)
+        elif few or candidates is not None:
+            rows = found.within(rows)
+        else:
+            return many_found(found, rows, owners, columns, read)
+    if candidates is not None:
+        named = rows.model._base_manager.filter(pk__in=candidates)
+        return rows.filter(pk__in=candidates) if one_owner else Candidates(rows.filter(owned), [named])
     if rows.model is Image and not few and columns.keys() & {*FACETS}:
-        return Merged(rows, owners, combinations(columns))
-    return Merged(rows, owners) if len(owners) > 1 else rows.filter(*owners)
+        return Either(first_rows(rows, owners, read), Merged(rows, owners, combinations(columns)))
+    every: Rows = Merged(rows, owners) if len(owners) > 1 else rows.filter(*owners)
+    return Either(first_rows(rows, owners, read), every) if by_images and not few else every
+
+
+def _both(some: "set[UUID] | None", others: "set[UUID] | None") -> "set[UUID] | None":
+    """Those in both sets; None stands for all that there are."""
+    return others if some is None else some if others is None else some & others
 
 
 def _compared(wanted: dict[str, Any], identity: Identity) -> tuple[dict[str, Any], list[Q]]:
@@ -107,25 +129,36 @@ def _compared(wanted: dict[str, Any], identity: Identity) -> tuple[dict[str, Any
     return columns, [CONDITIONS[name](value, identity) for name, value in wanted.items() if name in CONDITIONS]
 
 
-def _by_their_images(
-    rows: OwnedQuerySet, identity: Identity, wanted: dict[str, Any]
-) -> tuple[OwnedQuerySet, dict[str, Any]]:
-    """Studies of which one image suits all those filters that are about images, and the other filters."""
+#: Studies, the filters that are still to be applied, and the ids that come into question, None for all.
+_Studies = tuple[StudyQuerySet, dict[str, Any], "set[UUID] | None"]
+
+
+def _by_their_images(rows: Any, identity: Identity, wanted: dict[str, Any]) -> _Studies:
+    """Studies of which one image suits all those filters that are about images."""
     about = {name: value for name, value in wanted.items() if name in OF_IMAGES}
     if not about:
-        return rows, wanted
+        return rows, wanted, None
     others = {name: value for name, value in wanted.items() if name not in OF_IMAGES}
     owned = {name: wanted[name] for name in ("department",) if name in wanted}
-    of_studies = Image.objects.filter(study__isnull=False).only("study", "created_at")
-    found = narrowed(of_studies, identity, about | owned).order_by("-created_at", "-id")
-    first = list(found[:MANY])
+    found = narrowed(Image.objects.all(), identity, about | owned).order_by("-created_at", "-id")
+    first = first_keys(found, MANY)
     if len(first) < MANY:
-        return rows.filter(pk__in={image.study_id for image in first}), others
+        studies = Image.objects.filter(pk__in=first, study__isnull=False).values_list("study", flat=True)
+        return rows, others, {*studies}
     # Where many images suit, the first studies that have one are soon found in the list's own order.
     columns, conditions = _compared(about, identity)
     if columns.keys() & {"group", "label"}:
         columns["status"] = Status.SUCCEEDED  # as the index of a study's images has it before the group
-    return rows.filter(Exists(Image.objects.filter(*conditions, study=OuterRef("pk"), **columns))), others
+    return rows.filter(Exists(Image.objects.filter(*conditions, study=OuterRef("pk"), **columns))), others, None
+
+
+def _by_status(rows: StudyQuerySet, wanted: dict[str, Any], candidates: "set[UUID] | None") -> _Studies:
+    if "status" not in wanted:
+        return rows, wanted, candidates
+    others = {name: value for name, value in wanted.items() if name != "status"}
+    found = rows.candidates(wanted["status"])
+    rows = rows.with_status(wanted["status"], found)
+    return rows, others, candidates if wanted["status"] == StudyStatus.FINISHED else _both(candidates, found)
 
 
 def _of_patient(text: str, identity: Identity) -> Q:

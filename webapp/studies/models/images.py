@@ -6,7 +6,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from webapp.studies.choices import FINAL, Priority, ReadingState, ResultGroup, Status, View
+from webapp.studies.choices import FACETS, FINAL, Priority, ReadingState, ResultGroup, Status, View
 from webapp.studies.models.archives import Archive, RequestIdMixin
 from webapp.studies.models.indexes import filtered_lists, lists_by
 from webapp.studies.models.studies import Patient, Study
@@ -92,7 +92,7 @@ class Image(Sent, RequestIdMixin):
             # Lists in pages: of all images, of those with a status, and of a study.
             models.Index(fields=["status", "-created_at", "-id"], name="studies_image_status_list"),
             models.Index(fields=["study", "created_at", "id"], name="studies_image_study_list"),
-            *lists_by("filename", "studies_image"),
+            *lists_by("filename", "studies_image", *FACETS),
             *filtered_lists("studies_image"),
         ]
 

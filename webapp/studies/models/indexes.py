@@ -5,17 +5,25 @@ from django.db.models import Q
 
 from webapp.studies.choices import FACETS
 
+#: PostgreSQL's operator classes of the columns below; other databases ignore them.
+OPERATORS = {"created_at": "timestamptz_ops", "cancelled_at": "timestamptz_ops", "id": "uuid_ops", "owner": "int4_ops",
+             "department": "uuid_ops", "reviewed": "bool_ops"}  # fmt: skip
 
-def lists_by(field: str, prefix: str) -> list[models.Index]:
+
+def lists_by(field: str, prefix: str, *compared: str) -> list[models.Index]:
     """The indexes of a list of all rows in pages, of its search, and of the daily purge of guests' rows.
 
     Args:
         field: the column, searched by prefix; with PostgreSQL's operator class for that, which others ignore.
         prefix: of the indexes' names.
+        compared: what the lists of what was found are narrowed by, besides the owner and the time: with all of it in
+            the index, many matches are found, narrowed and sorted without their rows.
     """
+    columns = ["created_at", "id", "owner", "department", *compared]
+    operators = ["varchar_pattern_ops", *(OPERATORS.get(column, "text_ops") for column in columns)]
     return [
         models.Index(fields=["-created_at", "-id"], name=f"{prefix}_list"),
-        models.Index(fields=[field], opclasses=["varchar_pattern_ops"], name=f"{prefix}_search"),
+        models.Index(fields=[field, *columns], opclasses=operators, name=f"{prefix}_search"),
         models.Index(fields=["created_at"], condition=Q(guest__isnull=False), name=f"{prefix}_guests"),
     ]
 

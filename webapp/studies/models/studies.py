@@ -94,7 +94,7 @@ class Study(Sent):
             models.Index(fields=["guest", "-created_at"]),
             models.Index(fields=["department", "-created_at"]),
             models.Index(fields=["uploaded_by", "-created_at"]),
-            *lists_by("name", "studies_study"),
+            *lists_by("name", "studies_study", "cancelled_at"),
             models.Index(
                 fields=["-created_at", "-id"], condition=Q(cancelled_at__isnull=False), name="studies_study_cancelled"
             ),

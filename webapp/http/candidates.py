@@ -1,0 +1,144 @@
+"""Lists whose rows an index finds in another order than that of time."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Self
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import QuerySet
+
+from webapp.http.pagination import TIME, Merged, first_keys
+
+
+class Candidates:
+    """A queryset by the time of creation, among rows that are found first, and then narrowed and sorted.
+
+    Asked for all at once, a database has to guess what is cheaper: to find these rows and sort them, or to walk along
+    the list in its order until enough of them have come. Where names follow the time it guesses wrong, and walks for
+    seconds. The limit of the subquery keeps it from both.
+    """
+
+    #: More rows than a part has, so that it is read as a whole.
+    limit = 1_000_000_000
+
+    def __init__(
+        self, queryset: "QuerySet[Any]", parts: "Iterable[QuerySet[Any]]", columns: Sequence[str] | None = None
+    ) -> None:
+        """
+        Args:
+            queryset: all that it narrows by is in ``columns``, or in other tables.
+            parts: the candidates, each in one part only.
+            columns: those that are read of the candidates, so that an index which has them is enough; None for all.
+        """
+        self.queryset = queryset
+        self.parts = list(parts)
+        self.columns = columns
+
+    def order_by(self, *fields: str) -> Self:
+        return type(self)(self.queryset.order_by(*fields), self.parts, self.columns)
+
+    def filter(self, *conditions: Any, **fields: Any) -> Self:
+        return type(self)(self.queryset.filter(*conditions, **fields), self.parts, self.columns)
+
+    def __getitem__(self, place: slice) -> list[Any]:
+        return list(self.queryset.filter(pk__in=self.keys(place.stop)[place]))
+
+    def keys(self, number: int) -> list[Any]:
+        """The keys of the first rows."""
+        model = self.queryset.model
+        union, given = self._union()
+        try:
+            sql, params = self.queryset.values_list(TIME, "id")[:number].query.sql_with_params()
+        except EmptyResultSet:
+            return []
+        if not union:
+            return []
+        # Under the table's own name, so that the conditions are about them.
+        table = connection.ops.quote_name(model._meta.db_table)
+        start, _, rest = sql.partition(f" FROM {table}")
+        return [
+            row.pk for row in model._base_manager.raw(f"{start} FROM ({union}) AS {table}{rest}", [*given, *params])
+        ]
+
+    def _union(self) -> tuple[str, list[Any]]:
+        """The statement that finds the candidates, and its parameters; empty where there can be none."""
+        names = self.columns or [one.attname for one in self.queryset.model._meta.concrete_fields]
+        parts: list[tuple[str, Any]] = []
+        for part in self.parts:
+            with suppress(EmptyResultSet):
+                parts.append(part.values_list(*names)[: self.limit].query.sql_with_params())
+        return _together(parts)
+
+
+class First(Candidates):
+    """The same among the first rows of a list."""
+
+    limit = 2000
+
+    def __init__(self, queryset: "QuerySet[Any]", rows: Merged, columns: Sequence[str]) -> None:
+        """
+        Args:
+            queryset: all that it narrows by is in ``columns``, or in other tables.
+            rows: the list.
+            columns: those that are read of its first rows.
+        """
+        super().__init__(queryset, (), columns)
+        self.rows = rows
+
+    def order_by(self, *fields: str) -> Self:
+        return type(self)(self.queryset.order_by(*fields), self.rows.order_by(*fields), self.columns or ())
+
+    def filter(self, *conditions: Any, **fields: Any) -> Self:
+        rows = self.rows.filter(*conditions, **fields)
+        return type(self)(self.queryset.filter(*conditions, **fields), rows, self.columns or ())
+
+    def are_all(self) -> bool:
+        """Whether the parts have no other rows than these."""
+        union, given = self._union()
+        if not union:
+            return True
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM ({union}) AS counted", given)  # noqa: S608
+            return bool(cursor.fetchone()[0] < self.limit)
+
+    def _union(self) -> tuple[str, list[Any]]:
+        parts = self.rows.parts(self.limit, *self.columns or ())
+        union, given = _together(parts)
+        if len(parts) > 1:
+            sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
+            union = f"SELECT * FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT {self.limit}"  # noqa: S608
+        return union, given
+
+
+def _together(parts: "list[tuple[str, list[Any]]]") -> tuple[str, list[Any]]:
+    sql = " UNION ALL ".join(f"SELECT * FROM ({part}) AS part" for part, _ in parts)  # noqa: S608
+    return sql, [*chain.from_iterable(params for _, params in parts)]
+
+
+@dataclass(frozen=True)
+class Either:
+    """A queryset whose first rows are looked for among the first rows of a list, and only then in another way.
+
+    Where many rows suit, enough of them are soon met in the order of the list; where they are few or far, others are
+    fewer than the rows on the way.
+    """
+
+    first: First
+    every: Any
+
+    def order_by(self, *fields: str) -> "Either":
+        return Either(self.first.order_by(*fields), self.every.order_by(*fields))
+
+    def filter(self, *conditions: Any, **fields: Any) -> "Either":
+        return Either(self.first.filter(*conditions, **fields), self.every.filter(*conditions, **fields))
+
+    def __getitem__(self, place: slice) -> list[Any]:
+        return list(self.first.queryset.filter(pk__in=self.keys(place.stop)[place]))
+
+    def keys(self, number: int) -> list[Any]:
+        """The keys of the first rows."""
+        near = self.first.keys(number)
+        return near if len(near) == number or self.first.are_all() else first_keys(self.every, number)
