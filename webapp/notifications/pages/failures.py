@@ -18,7 +18,7 @@ from webapp.studies.models import Image
 from webapp.studies.outbox import services as outbox
 
 #: ZIPs and deliveries are shown at most; both are few, and those that are settled make room.
-MOST = 50
+MOST = 20
 
 
 @require_safe
@@ -29,7 +29,7 @@ def failures(request: HttpRequest) -> HttpResponse:
     page = keyset.page(found.images(identity), request)
     context = {
         "page": page,
-        "archives": () if page.newest else found.archives(identity).order_by("-created_at")[:MOST],
+        "archives": () if page.newest else found.archives(identity).order_by("-created_at", "-id")[:MOST],
         "dead": () if page.newest else found.dead_letters(identity).order_by("-created_at")[:MOST],
     }
     record(identity, Action.LIST, Image, filters=["failed"])
@@ -51,7 +51,7 @@ def acknowledge_image(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def acknowledge_archive(request: HttpRequest, pk: UUID) -> HttpResponse:
     identity = identify(request)
-    archive = found.archives(identity).filter(pk=pk).first()
+    archive = next(iter(found.archives(identity).filter(pk=pk).order_by("-created_at")[:1]), None)
     if archive is None:
         raise Http404
     services.acknowledge(identity, archive)
