@@ -24,14 +24,15 @@ IMAGE_FILTERS = (
     "", "ordering=created_at", "status=failed", "status=ready", "group=positive", "group=unusable", "label=PNEUMONIA",
     "warning=end_missing", "warning=metadata_ignored", "reviewed=true", "reviewed=false", "priority=interactive",
     "source=upload", "created_after=2026-03-01&created_before=2026-03-02", "search=IM-", "search=IM-01",
-    "search=nothing", "group=unclear&label=NORMAL", "group=unclear&label=PNEUMONIA", "search=IM-&group=negative",
+    "search=PAT-001", "search=nothing", "group=unclear&label=NORMAL", "group=unclear&label=PNEUMONIA",
+    "search=IM-&group=negative",
     "status=failed&priority=interactive", "status=succeeded&reviewed=false&priority=bulk&ordering=created_at",
     "warning=end_missing&group=positive&reviewed=true", "search=IM-01&group=positive&reviewed=true",
     "reviewed=true&priority=interactive&created_before=2020-01-01", "group=unusable&reviewed=true&ordering=created_at",
 )  # fmt: skip
 STUDY_FILTERS = (
     "", "ordering=created_at", "status=queued", "status=running", "status=finished", "status=cancelled",
-    "source=upload", "search=study", "search=study 1", "search=PAT-00012", "search=nothing",
+    "source=upload", "search=study", "search=study 1", "search=PAT-00012", "search=PAT-00", "search=nothing",
     "status=running&search=study", "status=finished&search=study 1",
     "created_after=2026-03-01&created_before=2026-03-02", "group=positive", "group=unclear&reviewed=false",
     "warning=end_missing", "label=PNEUMONIA&priority=interactive",

@@ -155,13 +155,13 @@ def _outbox(largest: Department, number: int) -> None:
     webhook = Webhook.objects.create(department=largest, url="https://example.org/hook", sealed_secret="none")
     now = timezone.now()
     table = Table(
-        Delivery(kind="webhook", destination=str(webhook.pk), next_attempt_at=now, expires_at=now),
-        "id", "key", "state", "created_at", "delivered_at",
+        Delivery(kind="webhook", destination=str(webhook.pk), expires_at=now),
+        "id", "key", "state", "created_at", "next_attempt_at", "delivered_at",
     )  # fmt: skip
 
     def row(n: int) -> list[Any]:
         moment = now - timedelta(seconds=10 * n)
         state = State.DEAD if n % 2000 == 0 else State.DELIVERED
-        return table.row(uuid4(), f"bench:{n}", state, moment, moment)
+        return table.row(uuid4(), f"bench:{n}", state, moment, moment, moment)
 
     _insert(table, (row(n) for n in range(number)))
