@@ -33,6 +33,20 @@ def no_sideways_scroll(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+def colours(page: Page, *groups: str) -> list[str]:
+    """The colours of the marks of results."""
+    return page.evaluate(
+        """(groups) => groups.map((group) => {
+            const tag = document.body.appendChild(document.createElement("span"));
+            tag.className = `tag ${group}`;
+            const colour = getComputedStyle(tag).backgroundColor;
+            tag.remove();
+            return colour;
+        })""",
+        groups,
+    )
+
+
 def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path, shot) -> None:
     page.goto(service.url)
     no_sideways_scroll(page)
@@ -57,6 +71,7 @@ def test_one_image_leads_to_its_result(service: Service, page: Page, files: Path
     shot("result")
     page.goto(service.url)
     expect(page.locator(".thumb")).to_have_count(1)
+    assert len(set(colours(page, "positive", "unclear", "negative", "unusable", ""))) == 5
 
 
 def alpha_over_the_image(page: Page) -> dict[str, float]:

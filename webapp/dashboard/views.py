@@ -29,6 +29,7 @@ from webapp.reviews.models import Verdict
 from webapp.storage.folder import StorageUnavailable
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api.throttles import UploadThrottle
+from webapp.studies.choices import DOUBTS, ResultGroup
 from webapp.studies.files import signatures
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.particulars import OLDEST
@@ -38,6 +39,8 @@ from webapp.studies.waiting import ImageState, until_changed
 
 #: How a page's field for an age is read.
 AGE = forms.FloatField(required=False, min_value=0, max_value=OLDEST)
+#: The words of results, for the script that shows them.
+RESULT_WORDS = {"groups": dict(ResultGroup.choices), "doubts": {str(code): words for code, words in DOUBTS.items()}}
 RECENT = 12
 PAGE = 50
 
@@ -68,6 +71,7 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "max_files": settings.MAX_STUDY_FILES,
         "page_user": identities.page_user(request),
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
+        "result_words": RESULT_WORDS,
     }
     if context["recent"] or context["studies"]:
         record(identity, Action.LIST, Image)

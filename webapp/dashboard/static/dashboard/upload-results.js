@@ -1,23 +1,16 @@
 // Results as they come, and what they are called.
 
 const FINAL = ["succeeded", "failed", "cancelled"];
-const WORDS = {
-  positive: "Signs of pneumonia",
-  unclear: "Unclear: have it read first",
-  negative: "No signs of pneumonia found",
-  unusable: "Probably no usable chest X-ray",
-};
-// Why a result is not to be relied on, where its X-ray is one.
-const DOUBTS = { age_outside_training: "Outside the model's ages", view_not_frontal: "Not a frontal view" };
+// The names of the groups, and of warnings that make a result unreliable, the first one that applies.
+const { groups: GROUPS, doubts: DOUBTS } = JSON.parse(document.getElementById("result-words").textContent);
 const STEPS = { queued: "Waiting to be prepared", ready: "Waiting for the model", running: "The model is reading it" };
 
 // What a result is called, as the pages do it.
 export function wordsOf({ result_group: group, warnings }) {
   const codes = warnings.map((warning) => warning.code);
   const doubt = Object.keys(DOUBTS).find((code) => codes.includes(code));
-  const isPicture = codes.includes("not_chest_xray") || codes.includes("photograph_of_film");
-  if (!doubt || isPicture) return WORDS[group];
-  return group === "unusable" ? DOUBTS[doubt] : `${DOUBTS[doubt]}: ${WORDS[group]}`;
+  if (!doubt) return GROUPS[group];
+  return group === "unusable" ? DOUBTS[doubt] : `${DOUBTS[doubt]}: ${GROUPS[group]}`;
 }
 
 // Wait for a job to come to its end, and show where it is.
