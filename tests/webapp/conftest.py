@@ -3,9 +3,8 @@
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,22 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery
-from django.conf import settings as configured
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
-from django.test import Client as DjangoClient
 from django.test import TestCase
 from django.utils import timezone
 
 from tests import synthetic
-from webapp.accounts import tokens
+from tests.webapp.broker import Sent, record_messages, send_for_real
+from tests.webapp.clients import JPEG, PASSWORD, PNG, Client, checked_problem, token_headers
+from tests.webapp.rows import MODEL, READING, WORKER, claim, make_reading, owned, result
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
-from webapp.studies import dispatch
-from webapp.studies.choices import OUTSIDE_TRAINING, ReadingState, Status
+from webapp.studies.choices import OUTSIDE_TRAINING, Status
 from webapp.studies.models import Image, Reading, Study
 from webapp.studies.services import archives, reading
 
@@ -40,10 +37,6 @@ _folder = Path(tempfile.mkdtemp(prefix="pneumoqueue-tests-"))
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 if connections["default"].vendor == "sqlite":
     connections["default"].settings_dict["TEST"]["NAME"] = str(_folder / "db.sqlite3")
-
-IMAGES = "/api/v1/images/"
-STUDIES = "/api/v1/studies/"
-PASSWORD = "a long enough password"
 
 
 @pytest.fixture(autouse=True)
@@ -72,77 +65,15 @@ def own_surroundings(settings: Any, tmp_path: Path) -> Iterator[None]:
 # --- the broker -----------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Sent:
-    """The messages that would have gone to the broker.
-
-    Attributes:
-        images: for each message about an image its task, the image's id, and whether it is to be read alone.
-        queues: for each message about a reading its queue.
-        archives: the ids of archives to unpack.
-        wakes: how often a worker was woken for the outbox.
-        waiting: messages by queue that the broker claims to hold.
-    """
-
-    images: list[tuple[str, UUID, bool]] = field(default_factory=list)
-    queues: list[str] = field(default_factory=list)
-    archives: list[UUID] = field(default_factory=list)
-    wakes: int = 0
-    waiting: dict[str, int] = field(default_factory=dict)
-
-    def ids(self, step: str) -> list[UUID]:
-        return [pk for sent, pk, _ in self.images if sent == step]
-
-    def clear(self) -> None:
-        self.images.clear()
-        self.queues.clear()
-        self.archives.clear()
-        self.wakes = 0
-
-
 @pytest.fixture(autouse=True)
 def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
-    record = Sent()
-
-    def send(step: str, images: Iterable[Image]) -> bool:
-        record.images.extend((step, image.pk, False) for image in images)
-        return True
-
-    def send_readings(readings: Iterable[Reading]) -> None:
-        for one in readings:
-            record.images.append((dispatch.INFER, one.image_id, bool(one.attempts)))
-            record.queues.append(one.queue)
-
-    monkeypatch.setattr(dispatch, "send", send)
-    monkeypatch.setattr(dispatch, "send_readings", send_readings)
-    monkeypatch.setattr(dispatch, "send_unpack", lambda pk, owned: record.archives.append(pk))
-
-    def wake() -> None:
-        record.wakes += 1
-
-    monkeypatch.setattr(dispatch, "wake_deliver", wake)
-    monkeypatch.setattr(dispatch, "messages_waiting", lambda queue: record.waiting.get(queue, 0))
-    return record
-
-
-_names = ("send", "send_readings", "send_unpack", "wake_deliver", "messages_waiting")
-_real = {name: getattr(dispatch, name) for name in _names}
+    return record_messages(monkeypatch)
 
 
 @pytest.fixture
 def use_broker(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Celery]:
     """Send for real, through the broker at a URL."""
-
-    def use(url: str) -> Celery:
-        app = Celery("test", broker=url, set_as_current=False)
-        app.conf.broker_connection_timeout = configured.CELERY_BROKER_CONNECTION_TIMEOUT
-        app.conf.broker_transport_options = configured.CELERY_BROKER_TRANSPORT_OPTIONS
-        for name, function in _real.items():
-            monkeypatch.setattr(dispatch, name, function)
-        monkeypatch.setattr(dispatch, "app", app)
-        return app
-
-    return use
+    return partial(send_for_real, monkeypatch)
 
 
 @pytest.fixture
@@ -152,29 +83,6 @@ def no_broker(use_broker: Callable[[str], Celery]) -> Celery:
 
 
 # --- clients --------------------------------------------------------------------------------------------------------
-
-
-class Client(DjangoClient):
-    """A client whose requests end with what happens on commit, although the test's own transaction goes on."""
-
-    def request(self, **request: Any) -> Any:
-        with TestCase.captureOnCommitCallbacks(execute=True):
-            return super().request(**request)
-
-    def upload(self, content: bytes | None = None, filename: str = "chest.jpg", **more: Any) -> Any:
-        """Post one image; ``headers`` are the request's, everything else is a field."""
-        headers = more.pop("headers", None)
-        content = JPEG if content is None else content
-        return self.post(IMAGES, {"file": SimpleUploadedFile(filename, content), **more}, headers=headers)
-
-    def upload_study(self, files: dict[str, bytes], **more: Any) -> Any:
-        headers = more.pop("headers", None)
-        sent = [SimpleUploadedFile(name, content) for name, content in files.items()]
-        return self.post(STUDIES, {"files": sent, **more}, headers=headers)
-
-
-JPEG = synthetic.xray_jpeg(size=(160, 120))
-PNG = synthetic.xray_png(size=(160, 120))
 
 
 @pytest.fixture
@@ -198,12 +106,6 @@ def png() -> bytes:
     return PNG
 
 
-def _headers(user: User) -> dict[str, str]:
-    key = tokens.issue(user)
-    user.api_tokens.update(last_used_on=timezone.now().date())  # the first use of a day is written
-    return {"Authorization": f"Token {key}"}
-
-
 @pytest.fixture
 def user(db: None) -> User:
     return User.objects.create_user("ada", password=PASSWORD)
@@ -212,7 +114,7 @@ def user(db: None) -> User:
 @pytest.fixture
 def user_client(user: User) -> Client:
     """A program with a user's token."""
-    return Client(headers=_headers(user))
+    return Client(headers=token_headers(user))
 
 
 @pytest.fixture
@@ -220,42 +122,10 @@ def staff_client(db: None) -> Client:
     """A program of an administrator."""
     boss = User.objects.create_user("boss", password=PASSWORD)
     boss.user_permissions.add(Permission.objects.get(content_type__app_label="departments", codename="administer"))
-    return Client(headers=_headers(boss))
+    return Client(headers=token_headers(boss))
 
 
 # --- the domain -----------------------------------------------------------------------------------------------------
-
-#: The model that counts, and the worker that reads with it.
-BUNDLE, WORKER = "net-1.0.0", UUID(int=1)
-MODEL = reading.Model(BUNDLE, 0.5, "balanced", {"balanced": 0.5, "screening": 0.2})
-#: What make_image() hands on to the image's reading.
-READING = ("claim", "worker", "claimed_at", "input", "ready_at", "bundle")
-
-
-def make_reading(image: Image, **fields: Any) -> Reading:
-    """A reading in any state, ready without one."""
-    given = {"bundle": BUNDLE, "state": ReadingState.READY, "priority": image.priority, **fields}
-    return Reading.objects.create(image=image, **{"dispatched_at": timezone.now(), **given})
-
-
-def result(image_id: UUID, pneumonia: float = 0.9, **more: Any) -> reading.Result:
-    """What the model that counts finds in an image."""
-    named = {"NORMAL": 1 - pneumonia, "PNEUMONIA": pneumonia}
-    label = "PNEUMONIA" if pneumonia >= MODEL.threshold else "NORMAL"
-    return reading.Result(image_id, named, pneumonia, label, **more)
-
-
-def claim(*images: Image, bundle: str = BUNDLE, worker: UUID = WORKER) -> tuple[UUID, list[Reading]]:
-    """Claim images for a batch: its token, and what it holds."""
-    token = uuid4()
-    return token, reading.claim(token, worker, bundle, [getattr(image, "pk", image) for image in images])
-
-
-def radiologists() -> Group:
-    """The group that a migration makes, and that tests with transactions of their own empty the tables of."""
-    group, _ = Group.objects.get_or_create(name="Radiologists")
-    group.permissions.add(Permission.objects.get(content_type__app_label="reviews", codename="add_review"))
-    return group
 
 
 @pytest.fixture
@@ -282,12 +152,6 @@ def unpack_all(sent: Sent, commit: Callable[[], AbstractContextManager[Any]]) ->
 @pytest.fixture
 def guest() -> Identity:
     return Identity(guest=uuid4())
-
-
-def owned(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a row, owned by a new guest unless they name an owner."""
-    named = any(fields.get(name) for name in ("owner", "owner_id", "guest", "department", "department_id"))
-    return fields if named else {**fields, "guest": uuid4()}
 
 
 @pytest.fixture
@@ -349,8 +213,8 @@ def read() -> Callable[..., None]:
                 Image.objects.filter(pk=image.pk).update(status=Status.READY)
                 make_reading(image)
         # What is said of age and view is known when they are prepared.
-        told = [warning for warning in more.get("warnings", ()) if warning["code"] in OUTSIDE_TRAINING]
-        Reading.objects.filter(image__in=images).update(warnings=told)
+        known = [warning for warning in more.get("warnings", ()) if warning["code"] in OUTSIDE_TRAINING]
+        Reading.objects.filter(image__in=images).update(warnings=known)
         token, held = claim(*images)
         assert len(held) == len(images)
         results = [result(image.pk, pneumonia, **more) for image in images]
@@ -375,21 +239,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def problem() -> Callable[..., dict[str, Any]]:
-    """Assert that an answer is a problem document (RFC 9457), and return it."""
-
-    def check(answer: Any, status: int, code: str) -> dict[str, Any]:
-        assert answer.status_code == status, answer.content
-        assert answer["Content-Type"] == "application/problem+json"
-        document: dict[str, Any] = answer.json()
-        assert document["code"] == code
-        assert document["status"] == status
-        assert document["type"].startswith("urn:")
-        assert document["type"].endswith(code)
-        assert document["title"]
-        assert len(document["detail"]) > 10
-        return document
-
-    return check
+    return checked_problem
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.webapp import walk
-from tests.webapp.conftest import BUNDLE, JPEG, MODEL, PASSWORD, claim, make_reading, result
+from tests.webapp.clients import JPEG, PASSWORD
+from tests.webapp.rows import BUNDLE, MODEL, claim, make_reading, result
 from webapp.accounts import identity as identities
 from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity

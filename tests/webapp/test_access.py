@@ -11,7 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.signing import Signer, TimestampSigner
 from django.test import RequestFactory
 
-from tests.webapp.conftest import JPEG, Client, make_reading
+from tests.webapp.clients import JPEG, Client
+from tests.webapp.rows import make_reading
 from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity
 from webapp.studies.models import Image, Study

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from tests.webapp.conftest import PASSWORD, Client
+from tests.webapp.clients import PASSWORD, Client
 from webapp.accounts import invitations
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry

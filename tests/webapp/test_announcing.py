@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core import mail as outgoing
 from django.core.mail.backends.locmem import EmailBackend
 
-from tests.webapp.conftest import PASSWORD
+from tests.webapp.clients import PASSWORD
 from webapp.accounts.identity import Identity
 from webapp.notifications import announcing, services
 from webapp.notifications import mail as mails

@@ -11,7 +11,7 @@ import zlib
 import pytest
 
 from tests import synthetic
-from tests.webapp.conftest import JPEG, PNG
+from tests.webapp.clients import JPEG, PNG
 from tests.zips import ENCRYPTED, STORED, File, build
 from webapp.studies.choices import Status
 from webapp.studies.files import zips

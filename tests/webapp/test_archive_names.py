@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from tests.webapp.conftest import JPEG, PNG
+from tests.webapp.clients import JPEG, PNG
 from tests.zips import UTF8, File, build, unicode_path
 from webapp.studies.files import names, zip_names
 from webapp.studies.models import Archive, Image, Patient, Study

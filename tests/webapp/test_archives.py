@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from tests import synthetic
-from tests.webapp.conftest import JPEG, PNG
+from tests.webapp.clients import JPEG, PNG
 from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Status

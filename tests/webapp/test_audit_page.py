@@ -10,7 +10,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.webapp.conftest import PASSWORD
+from tests.webapp.clients import PASSWORD
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action, Entry
 from webapp.audit.services import record

@@ -8,7 +8,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.urls import reverse
 
-from tests.webapp.conftest import IMAGES, JPEG, PASSWORD, STUDIES, radiologists
+from tests.webapp.clients import IMAGES, JPEG, PASSWORD, STUDIES
+from tests.webapp.rows import radiologists
 from webapp.accounts.models import Token
 from webapp.audit.models import Entry
 from webapp.retention import services as retention

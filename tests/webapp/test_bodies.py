@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.asgi import browse
-from tests.webapp.conftest import JPEG
+from tests.webapp.clients import JPEG
 from webapp.config.asgi import application
 from webapp.http import bodies
 from webapp.studies.models import Image, Study

@@ -3,7 +3,7 @@
 import pytest
 from django.core.files.storage import default_storage
 
-from tests.webapp.conftest import make_reading
+from tests.webapp.rows import make_reading
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry
 from webapp.refusals import Refused

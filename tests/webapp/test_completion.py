@@ -5,7 +5,7 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 
 from tests.completion import add_archive, announced, succeed
-from tests.webapp.conftest import claim
+from tests.webapp.rows import claim
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
 from webapp.studies.outbox.models import Delivery

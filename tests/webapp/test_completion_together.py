@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from tests import synthetic
 from tests.completion import add_archive, announced, succeed
-from tests.webapp.conftest import claim
+from tests.webapp.rows import claim
 from webapp.accounts.identity import Identity
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Study

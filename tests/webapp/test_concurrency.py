@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.models import F, QuerySet
 
 from tests import synthetic
-from tests.webapp.conftest import BUNDLE, MODEL, WORKER, claim, result
+from tests.webapp.rows import BUNDLE, MODEL, WORKER, claim, result
 from webapp.accounts.identity import Identity
 from webapp.studies import transactions
 from webapp.studies.choices import FINAL, Status

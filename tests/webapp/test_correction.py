@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tests.webapp.conftest import BUNDLE, MODEL, claim, make_reading, result
+from tests.webapp.rows import BUNDLE, MODEL, claim, make_reading, result
 from webapp.accounts.identity import Identity
 from webapp.studies.choices import ResultGroup, Status
 from webapp.studies.models import Image, Patient, Reading

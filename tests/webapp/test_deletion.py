@@ -12,7 +12,8 @@ from django.core.files.storage import default_storage
 from django.db.utils import IntegrityError
 from django.urls import reverse
 
-from tests.webapp.conftest import BUNDLE, MODEL, Client, claim, result
+from tests.webapp.clients import Client
+from tests.webapp.rows import BUNDLE, MODEL, claim, result
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Patient, Reading, Study

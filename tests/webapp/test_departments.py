@@ -10,7 +10,8 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from tests.webapp.conftest import JPEG, PASSWORD, Client, radiologists
+from tests.webapp.clients import JPEG, PASSWORD, Client
+from tests.webapp.rows import radiologists
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.models import Department

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from kombu.transport.memory import Channel, Transport
 
-from tests.webapp.conftest import make_reading
+from tests.webapp.rows import make_reading
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Study

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from ml.inference import evidence, novelty
 from ml.pictures import warnings as picture_warnings
-from tests.webapp.conftest import MODEL, claim, make_reading, result
+from tests.webapp.rows import MODEL, claim, make_reading, result
 from webapp.accounts.identity import Identity
 from webapp.reviews import services as reviews
 from webapp.studies.choices import COMBINATIONS, FACETS, Priority, ResultGroup, Status, WarningCode

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.webapp.conftest import IMAGES, JPEG, STUDIES
+from tests.webapp.clients import IMAGES, JPEG, STUDIES
 from webapp.studies.models import Image, Patient, Study
 
 HTML = {"Accept": "text/html"}

@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from PIL import Image as Picture
 
-from tests.webapp.conftest import Client
+from tests.webapp.clients import Client
 from webapp.accounts.identity import Identity, make_token
 from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps

@@ -7,7 +7,7 @@ from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 
 from tests import synthetic
-from tests.webapp.conftest import JPEG
+from tests.webapp.clients import JPEG
 from webapp.studies.models import Image, Study
 from webapp.studies.services import limits
 

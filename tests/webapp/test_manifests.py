@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from tests.webapp.conftest import JPEG
+from tests.webapp.clients import JPEG
 from webapp.refusals import Refused
 from webapp.studies.files import manifests
 from webapp.studies.models import Archive, Image, Patient, Study

@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tests.webapp.conftest import BUNDLE, PASSWORD, Client
+from tests.webapp.clients import PASSWORD, Client
+from tests.webapp.rows import BUNDLE
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.reviews import prevalence

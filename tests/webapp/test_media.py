@@ -4,7 +4,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from tests.webapp.conftest import make_reading
+from tests.webapp.rows import make_reading
 from webapp.storage.folder import LocalStorage
 from webapp.studies.models import Image
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import IntegrityError
 from django.test import Client as DjangoClient
 
-from tests.webapp.conftest import JPEG, PNG
+from tests.webapp.clients import JPEG, PNG
 from webapp.observability import logs
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.services import failures, preparation

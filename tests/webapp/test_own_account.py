@@ -10,7 +10,8 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from tests.webapp.conftest import JPEG, PASSWORD, Client, radiologists
+from tests.webapp.clients import JPEG, PASSWORD, Client
+from tests.webapp.rows import radiologists
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.accounts.models import Token

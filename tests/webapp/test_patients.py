@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from tests.webapp.conftest import JPEG, PASSWORD, Client
+from tests.webapp.clients import JPEG, PASSWORD, Client
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry
 from webapp.studies.choices import Status

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from tests.webapp.conftest import make_reading
+from tests.webapp.rows import make_reading
 from webapp.dashboard.templatetags.results import place_in_queue
 from webapp.studies import progress
 from webapp.studies.choices import Priority, ReadingState, Status

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.plans import LARGE, pretend_a_million_rows, recorded
-from tests.webapp.conftest import BUNDLE, MODEL, claim, result
+from tests.webapp.rows import BUNDLE, MODEL, claim, result
 from webapp.accounts.identity import Identity
 from webapp.ops import metrics
 from webapp.retention import services as retention

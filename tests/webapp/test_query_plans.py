@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from tests.webapp.conftest import BUNDLE, MODEL, WORKER, claim, make_reading, result
+from tests.webapp.rows import BUNDLE, MODEL, WORKER, claim, make_reading, result
 from webapp.ops.models import Worker
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Reading

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.webapp.conftest import BUNDLE, MODEL, WORKER, claim, make_reading, result
+from tests.webapp.rows import BUNDLE, MODEL, WORKER, claim, make_reading, result
 from webapp.studies.choices import ReadingState, Status
 from webapp.studies.models import Image, Reading
 from webapp.studies.services import cancellation, failures, preparation, reading

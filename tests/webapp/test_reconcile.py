@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from tests.webapp.conftest import BUNDLE, WORKER, make_reading
+from tests.webapp.rows import BUNDLE, WORKER, make_reading
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Reading

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from tests import synthetic
-from tests.webapp.conftest import JPEG
+from tests.webapp.clients import JPEG
 from webapp.refusals import Refused
 from webapp.studies.files import zips
 from webapp.studies.models import Study

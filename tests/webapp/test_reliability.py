@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from tests.webapp.conftest import JPEG, PASSWORD, Client
+from tests.webapp.clients import JPEG, PASSWORD, Client
 from webapp.reviews.models import Review
 from webapp.studies.api import predict
 from webapp.studies.choices import ResultGroup, Status, group_of

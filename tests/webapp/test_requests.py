@@ -10,7 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tests.asgi import browse
-from tests.webapp.conftest import IMAGES, JPEG, STUDIES
+from tests.webapp.clients import IMAGES, JPEG, STUDIES
 from webapp.http import bodies
 from webapp.studies.api import predict
 from webapp.studies.models import Image, Study

@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage
 from django.test import Client
 
 from ml.dataset import extra
-from tests.webapp.conftest import radiologists
+from tests.webapp.rows import radiologists
 from webapp.reviews import export
 from webapp.reviews.models import Review
 from webapp.studies.choices import Status

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from tests.authenticator import code_of
-from tests.webapp.conftest import PASSWORD, Client
+from tests.webapp.clients import PASSWORD, Client
 from webapp.accounts.passwords import reset_link
 
 LOGIN, TOKEN = "/accounts/login/", "/api/v1/auth/token/"

@@ -14,7 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from tests.webapp.conftest import JPEG, PNG, Client
+from tests.webapp.clients import JPEG, PNG, Client
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.studies import dispatch

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from tests.webapp.conftest import BUNDLE, MODEL, claim
+from tests.webapp.rows import BUNDLE, MODEL, claim
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Image

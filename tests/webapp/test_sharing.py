@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tests.webapp.conftest import PASSWORD
+from tests.webapp.clients import PASSWORD
 from webapp.accounts.identity import Identity
 from webapp.accounts.tokens import digest
 from webapp.audit.models import Action, Entry

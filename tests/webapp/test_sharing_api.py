@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 
-from tests.webapp.conftest import Client
+from tests.webapp.clients import Client
 from webapp.accounts import identity as identities
 from webapp.accounts import tokens
 from webapp.searches.models import SavedSearch

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import User
 from flask import Flask, jsonify, request
 
-from tests.webapp.conftest import Client
+from tests.webapp.clients import Client
 
 LOGIN = "/accounts/oidc/sso/login/"
 PERSON = {"sub": "7", "email": "eve@clinic.example", "email_verified": True, "preferred_username": "eve"}

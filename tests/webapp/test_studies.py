@@ -10,7 +10,8 @@ import pytest
 from django.utils import timezone
 
 from tests import synthetic
-from tests.webapp.conftest import JPEG, MODEL, PNG, claim, make_reading, result
+from tests.webapp.clients import JPEG, PNG
+from tests.webapp.rows import MODEL, claim, make_reading, result
 from webapp.studies import dispatch, progress
 from webapp.studies.choices import Status
 from webapp.studies.files import results, results_csv

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.webapp.conftest import JPEG, PASSWORD, PNG, Client
+from tests.webapp.clients import JPEG, PASSWORD, PNG, Client
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.services import takeover
 

@@ -3,7 +3,7 @@
 import pytest
 from rest_framework.throttling import SimpleRateThrottle
 
-from tests.webapp.conftest import JPEG, PASSWORD
+from tests.webapp.clients import JPEG, PASSWORD
 from webapp.studies.models import Image
 
 TOKEN_URL = "/api/v1/auth/token/"

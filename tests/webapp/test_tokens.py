@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test import RequestFactory
 from django.utils import timezone
 
-from tests.webapp.conftest import PASSWORD, Client
+from tests.webapp.clients import PASSWORD, Client
 from webapp.accounts import identity as identities
 from webapp.accounts import tokens
 from webapp.accounts.models import RevokedGuest

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from tests.plans import recorded
-from tests.webapp.conftest import BUNDLE, MODEL, WORKER, make_reading, result
+from tests.webapp.rows import BUNDLE, MODEL, WORKER, make_reading, result
 from webapp.departments import windows
 from webapp.ops import metrics
 from webapp.studies.choices import Status

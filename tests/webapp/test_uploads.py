@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from tests import synthetic
-from tests.webapp.conftest import make_reading
+from tests.webapp.rows import make_reading
 from webapp.studies import dispatch
 from webapp.studies.api.serializers import AcceptedImageSerializer, TimingsSerializer
 from webapp.studies.choices import Status

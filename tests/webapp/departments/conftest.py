@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tests.webapp.conftest import Client
+from tests.webapp.clients import Client
 from webapp.ops.models import Worker
 
 API = "/api/v1/departments/"

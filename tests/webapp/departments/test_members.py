@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
-from tests.webapp.conftest import JPEG, Client
+from tests.webapp.clients import JPEG, Client
 from tests.webapp.departments.conftest import ALPHA, API, member, send, signed_in
 from webapp.accounts.identity import Identity
 from webapp.accounts.models import Token

@@ -4,8 +4,9 @@ from datetime import time
 
 import pytest
 
-from tests.webapp.conftest import JPEG, result
+from tests.webapp.clients import JPEG
 from tests.webapp.departments.conftest import ALPHA, send, signed_in
+from tests.webapp.rows import result
 from webapp.departments.models import Department
 from webapp.ops import services as ops
 from webapp.studies.choices import Status
@@ -90,7 +91,7 @@ def test_another_operating_point_counts_for_later_results_of_its_department_only
 
 
 def claimed(image):
-    from tests.webapp.conftest import claim
+    from tests.webapp.rows import claim
 
     return claim(image)
 

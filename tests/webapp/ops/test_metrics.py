@@ -15,8 +15,8 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.webapp.conftest import make_reading
 from tests.webapp.ops.conftest import no_database, report
+from tests.webapp.rows import make_reading
 from webapp.ops import services
 from webapp.studies import dispatch
 from webapp.studies.choices import Status

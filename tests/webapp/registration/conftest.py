@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from tests.webapp.conftest import PASSWORD, Client
+from tests.webapp.clients import PASSWORD, Client
 
 SIGNUP, LOGIN, RESET = "/accounts/signup/", "/accounts/login/", "/accounts/password/reset/"
 NEW = {"email": "eve@clinic.example", "password1": PASSWORD, "password2": PASSWORD}

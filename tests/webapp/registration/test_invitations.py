@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.utils import timezone
 
-from tests.webapp.conftest import Client
+from tests.webapp.clients import Client
 from tests.webapp.registration.conftest import LOGIN, NEW, SIGNUP, link_in, path_of, signed_in
 from webapp.accounts import invitations
 from webapp.accounts.identity import Identity

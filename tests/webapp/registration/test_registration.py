@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.core.management import CommandError, call_command
 
-from tests.webapp.conftest import PASSWORD, Client
+from tests.webapp.clients import PASSWORD, Client
 from tests.webapp.registration.conftest import LOGIN, NEW, OTHER, RESET, SIGNUP, link_in, path_of, signed_in
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from tests.asgi import browse
-from tests.webapp.conftest import JPEG
+from tests.webapp.clients import JPEG
 from tests.webapp.waiting.conftest import TOO_LONG, in_thread
 from webapp.studies import waiting
 from webapp.studies.models import Image

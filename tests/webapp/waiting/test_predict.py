@@ -10,7 +10,7 @@ import pytest
 
 from tests import synthetic
 from tests.asgi import browse
-from tests.webapp.conftest import JPEG
+from tests.webapp.clients import JPEG
 from tests.webapp.waiting.conftest import TOO_LONG, in_thread, timed
 from webapp.studies.models import Image, Reading
 from webapp.studies.services import failures

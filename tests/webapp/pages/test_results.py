@@ -1,0 +1,130 @@
+"""Results on pages: the map, words, colours and scales, and whether to rely on them."""
+
+import re
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.test import Client
+
+from tests.webapp.pages.conftest import image, read
+from webapp.dashboard.templatetags import results
+from webapp.studies.choices import group_of
+from webapp.studies.models import Image, Study
+
+pytestmark = pytest.mark.django_db
+
+
+# --- the map, and whether to rely on a result -------------------------------------------------------------------------
+
+
+def explained(guest: UUID, *, values: bytes = b"", doubtful: bool = False, **fields) -> Image:
+    """An image with a result, a map of these values, and perhaps the warning that it is no chest X-ray."""
+    detail = "This does not look like a chest X-ray. Do not rely on the probability."
+    warnings = [{"code": "not_chest_xray", "detail": detail}] if doubtful else []
+    return read(guest, heatmap=values, warnings=warnings, **fields)
+
+
+def test_a_result_with_a_map_has_a_switch_for_it(browser: Client, guest: UUID) -> None:
+    made = explained(guest, values=bytes([0, 255, 9, 0]))
+    html = browser.get(made.get_absolute_url()).content.decode()
+    assert f"/api/v1/images/{made.pk}/heatmap.png" in html
+    assert "Show what raised the score" in html
+    for text in ("Look there first", "Light outside the lungs is a reason to distrust", 'class="map-scale"'):
+        assert text in html
+    assert "Next to nothing" not in html
+    assert re.search(r'<input id="rests" type="checkbox" role="switch"', html)
+
+
+def test_a_map_with_little_in_it_says_so(browser: Client, guest: UUID) -> None:
+    html = browser.get(explained(guest, values=bytes([0, 63, 9, 0])).get_absolute_url()).content.decode()
+    assert "Next to nothing here raised the model's score" in html
+
+
+def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> None:
+    html = browser.get(explained(guest).get_absolute_url()).content.decode()
+    assert "heatmap.png" not in html
+    assert "Show what raised the score" not in html
+
+
+UNUSABLE = "Probably no usable chest X-ray"
+
+
+def test_an_unusable_image_has_a_warning_and_neither_percentage_nor_map(browser: Client, guest: UUID) -> None:
+    made = explained(guest, doubtful=True, probability=0.87, values=bytes([0, 255, 9, 0]))
+    html = browser.get(made.get_absolute_url()).content.decode()
+    order = ["does not look like a chest X-ray", f"<h1>{UNUSABLE}</h1>", "answer is not shown", '<figure class="film">']
+    places = [html.index(text) for text in order]
+    assert places == sorted(places)
+    assert html.count("does not look like a chest X-ray") == 1
+    for text in (
+        "not_chest_xray", "What this answer means", "Signs of pneumonia", "87.0", 'class="figure"', 'class="scale"',
+        "heatmap.png", "negative",
+    ):  # fmt: skip
+        assert text not in html, text
+    news = browser.get(f"{made.get_absolute_url()}card/").content.decode().partition('id="news"')[2]
+    assert UNUSABLE in news
+    assert "87.0" not in news
+
+
+def tags(html: str) -> list[tuple[str, str]]:
+    """The class and words of each result that a page lists."""
+    return re.findall(r'<span class="tag ([a-z]*)">([^<]*)</span>', html)
+
+
+@pytest.mark.parametrize(
+    ("probability", "doubtful", "group", "words"),
+    [
+        (0.801, False, "unclear", "Unclear: have it read first"),
+        (0.8598, False, "positive", "Signs of pneumonia"),
+        (0.2311, False, "unclear", "Unclear: have it read first"),
+        (0.23, False, "negative", "No signs of pneumonia found"),
+        (0.05, True, "unusable", UNUSABLE),
+    ],
+)
+def test_words_and_colours_follow_the_group_everywhere(
+    browser: Client, guest: UUID, probability: float, doubtful: bool, group: str, words: str
+) -> None:
+    study = Study.objects.create(guest=guest, name="ward")
+    about = {"probability": probability, "threshold": 0.8598, "doubtful": doubtful}
+    made, listed = explained(guest, **about), explained(guest, study=study, **about)
+    points = {"balanced": 0.8598, "screening": 0.2311}
+    for one in (made, listed):
+        kept = one.reading
+        assert kept
+        kept.operating_points = points
+        kept.group = group_of(probability, 0.8598, points, kept.warnings)
+        kept.save()
+    home = browser.get("/").content.decode()
+    assert tags(home) == [(group, words)]
+    assert (results.percent(probability) in home) is not doubtful
+    table = browser.get(study.get_absolute_url()).content.decode()
+    assert tags(table) == [(group, words)]
+    assert (results.percent(probability) in table) is not doubtful
+    page = browser.get(made.get_absolute_url()).content.decode()
+    assert f'<header class="answer {group}">' in page
+    assert f"<h1>{words}</h1>" in page
+    assert ("does not rule pneumonia out" in page) is (group == "negative")
+
+
+# --- words and scales -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.0, "< 0.1 %"), (0.0004, "< 0.1 %"), (0.5, "50.0 %"), (0.9994, "> 99.9 %"), (1.0, "> 99.9 %")],
+)
+def test_a_probability_is_never_0_or_100_percent(probability: float, text: str) -> None:
+    assert results.percent(probability) == text
+
+
+def test_the_scale_s_parts_make_a_whole_and_its_text_stays_inside() -> None:
+    assert float(results.on_scale(0.3)) + float(results.beyond(0.3)) == results.SCALE
+    assert 0 < float(results.on_scale_text(0.0)) < float(results.on_scale_text(1.0)) < results.SCALE
+
+
+def test_time_in_both_queues_is_added_up(guest: UUID) -> None:
+    made = read(guest)
+    made.created_at = made.ingest_started_at - timedelta(seconds=2)
+    assert results.waited(made) == "2.50 s"
+    assert results.waited(image(guest)) == "–"
