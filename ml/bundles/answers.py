@@ -44,6 +44,6 @@ def measured(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pneumonias(*points: Mapping[str, float]) -> float:
     """The share of pneumonias among the images: accuracy lies between specificity and recall by just that."""
-    told = max(points, key=lambda point: abs(point["recall"] - point["specificity"]))
-    apart = told["recall"] - told["specificity"]
-    return (told["accuracy"] - told["specificity"]) / apart if apart else 0.0
+    best = max(points, key=lambda point: abs(point["recall"] - point["specificity"]))
+    apart = best["recall"] - best["specificity"]
+    return (best["accuracy"] - best["specificity"]) / apart if apart else 0.0

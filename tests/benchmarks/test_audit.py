@@ -47,7 +47,7 @@ def reads(settings, tmp_path):
     return run
 
 
-def told(name, spent):
+def report(name, spent):
     ordered = sorted(spent)
     print(f"{name}: median {statistics.median(ordered):.2f} ms, 95 % {ordered[int(0.95 * len(ordered))]:.2f} ms")
 
@@ -61,9 +61,9 @@ def test_a_read_with_and_without_its_record(reads, monkeypatch):
             patch.setattr("webapp.studies.api.views.record", lambda *_, **__: None)
             without += reads()
     assert Entry.objects.count() >= 3 * READS
-    told("with its record", with_record)
-    told("again within five minutes", again)
-    told("without a record", without)
+    report("with its record", with_record)
+    report("again within five minutes", again)
+    report("without a record", without)
 
 
 def test_sealing_and_verifying():

@@ -93,11 +93,11 @@ def test_the_attempts_of_a_webhook_are_shown(
     client.force_login(user)
     page = client.get(f"/webhooks/{webhook.pk}/").content.decode()
     assert page.index("no answer within 10 seconds") < page.index("answered 204")
-    (told,) = user_client.get(url).json()["results"]
-    assert (told["event"], told["event_id"]) == ("webhook.test", delivery.payload["event_id"])
-    assert (told["state"], told["next_attempt_at"], bool(told["delivered_at"])) == ("delivered", None, True)
-    assert [one["outcome"] for one in told["attempts"]] == ["no answer within 10 seconds", "answered 204"]
-    assert all(one["at"] and one["seconds"] >= 0 for one in told["attempts"])
+    (found,) = user_client.get(url).json()["results"]
+    assert (found["event"], found["event_id"]) == ("webhook.test", delivery.payload["event_id"])
+    assert (found["state"], found["next_attempt_at"], bool(found["delivered_at"])) == ("delivered", None, True)
+    assert [one["outcome"] for one in found["attempts"]] == ["no answer within 10 seconds", "answered 204"]
+    assert all(one["at"] and one["seconds"] >= 0 for one in found["attempts"])
     # A department's are its managers' to see, and nobody else's.
     manager = User.objects.create_user("manager")
     department = make_department(manager=manager, reader=user)
@@ -122,6 +122,6 @@ def test_the_attempts_of_e_mails_are_shown_to_whom_they_were_sent(
         page = client.get("/notifications/emails/").content.decode()
         assert {name for name in mine if f"refused as {name}" in page} == seen
         theirs = Client(headers={"Authorization": f"Token {tokens.issue(who)}"})
-        told = theirs.get("/api/v1/emails/").json()["results"]
-        assert {one["attempts"][0]["outcome"].removeprefix("refused as ") for one in told} == seen
-        assert {one["event_id"] for one in told} == {None}
+        found = theirs.get("/api/v1/emails/").json()["results"]
+        assert {one["attempts"][0]["outcome"].removeprefix("refused as ") for one in found} == seen
+        assert {one["event_id"] for one in found} == {None}

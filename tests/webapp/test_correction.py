@@ -50,15 +50,15 @@ def test_the_api_judges_results_again_and_back(user_client: Any, patient: Patien
     url, person = f"/api/v1/images/{image.pk}/", f"/api/v1/patients/{patient.pk}/"
     assert user_client.get(url).json()["label"] == "PNEUMONIA"
     user_client.patch(person, {"birth_date": ADULT.isoformat()}, content_type="application/json")
-    told = user_client.get(url).json()
-    assert (told["label"], told["result_group"], told["reliable"]) == (None, "unusable", False)
-    assert [warning["code"] for warning in told["warnings"]] == [AGE]
-    assert "64 years" in told["warnings"][0]["detail"]
+    answer = user_client.get(url).json()
+    assert (answer["label"], answer["result_group"], answer["reliable"]) == (None, "unusable", False)
+    assert [warning["code"] for warning in answer["warnings"]] == [AGE]
+    assert "64 years" in answer["warnings"][0]["detail"]
     for name, number in (("group=unusable", 1), ("group=positive", 0), ("label=PNEUMONIA", 0), (f"warning={AGE}", 1)):
         assert len(user_client.get(f"/api/v1/images/?{name}").json()["results"]) == number, name
     user_client.patch(person, {"birth_date": CHILD.isoformat()}, content_type="application/json")
-    told = user_client.get(url).json()
-    assert (told["label"], told["result_group"], told["reliable"], told["warnings"]) == (
+    answer = user_client.get(url).json()
+    assert (answer["label"], answer["result_group"], answer["reliable"], answer["warnings"]) == (
         "PNEUMONIA",
         "positive",
         True,

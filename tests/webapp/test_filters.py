@@ -184,8 +184,8 @@ def test_the_page_of_studies_takes_them_too(client, user, in_studies):
 
 @pytest.mark.parametrize("query", ["study=00000000-0000-0000-0000-000000000000", "colour=red"])
 def test_other_filters_of_studies_are_refused_with_those_that_there_are(user_client, problem, query):
-    told = problem(user_client.get(f"{STUDIES}?{query}"), 400, "unknown_parameter")
-    assert "group, label, ordering, page_size, patient, priority, reviewed" in told["detail"]
+    refused = problem(user_client.get(f"{STUDIES}?{query}"), 400, "unknown_parameter")
+    assert "group, label, ordering, page_size, patient, priority, reviewed" in refused["detail"]
 
 
 @pytest.mark.parametrize("url", [IMAGES, STUDIES, "/api/v1/patients/"])

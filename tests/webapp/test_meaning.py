@@ -178,9 +178,9 @@ def test_it_says_whence_it_is_known(user, department, read, measured):
     by.force_login(user)
     changed = by.patch(f"/api/v1/departments/{department.slug}/", {"prevalence": 5}, content_type="application/json")
     assert changed.json()["prevalence"] == 5
-    told = words(page(read, by, department=department.slug))
-    assert "Of 100 children with this answer in Radiology, about 83 have pneumonia" in told
-    assert "In Radiology 5 of 100 X-rayed children have pneumonia, as its managers have set it" in told
+    text = words(page(read, by, department=department.slug))
+    assert "Of 100 children with this answer in Radiology, about 83 have pneumonia" in text
+    assert "In Radiology 5 of 100 X-rayed children have pneumonia, as its managers have set it" in text
     reviewed(department, user, "positive", ["PNEUMONIA"] * 50 + ["NORMAL"] * 50)
     assert "by the readers' verdicts on 100 of its latest images" in words(page(read, by, department="radiology"))
 

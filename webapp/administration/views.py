@@ -133,7 +133,7 @@ def change_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @login_required
 @never_cache
 def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Ask whether a member shall be removed, or whether one wants to leave, and do it."""
+    """Ask for a confirmation, and remove a member; members leave by it too."""
     by = identities.identify(request)
     member = access.membership_to_end(by, slug, pk)
     own = member.user_id == request.user.pk

@@ -150,5 +150,5 @@ def _id(request: HttpRequest) -> UUID:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask whether a patient shall be deleted with all that is theirs, and delete them."""
+    """Ask for a confirmation, and delete a patient with all that is theirs."""
     return views.delete(request, _patient(request, pk, permissions.may_delete), "patients")

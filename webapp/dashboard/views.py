@@ -168,7 +168,7 @@ def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def image_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask whether an image shall be deleted, and delete it."""
+    """Ask for a confirmation, and delete an image."""
     found = _image(request, pk, permissions.may_delete)
     return delete(request, found, found.study or "home")
 
@@ -198,7 +198,7 @@ def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def study_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask whether a study shall be deleted, and delete it."""
+    """Ask for a confirmation, and delete a study."""
     found = visible_study(viewer(request), pk, permissions.may_delete)
     return delete(request, found, "home")
 

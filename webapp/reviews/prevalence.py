@@ -24,7 +24,7 @@ ANSWERS = (ResultGroup.POSITIVE, ResultGroup.UNCLEAR, ResultGroup.NEGATIVE)
 
 @dataclass(frozen=True)
 class Prevalence:
-    """A share of pneumonias, and whence it is known.
+    """A share of pneumonias, and where it comes from.
 
     Attributes:
         share: of the children who are X-rayed.

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Bundle(models.Model):
-    """A model, as a worker that reads with it told of it."""
+    """A model, as a worker that reads with it has reported it."""
 
     name = models.CharField(primary_key=True, max_length=100, help_text="its name and version, as readings have it")
     answers = models.JSONField(default=dict, help_text="how often each answer was given; see ml.bundles.answers")
