@@ -51,8 +51,8 @@ def ingest(image_id: str) -> str:
 
 @app.task(name="worker.unpack", bind=True, time_limit=settings.TASK_TIME_LIMITS["worker.unpack"])
 def unpack(self: Any, archive_id: str) -> str:
-    """Make images of the next files of a ZIP."""
-    return f"{archives.unpack(UUID(archive_id), worker=self.request.hostname or '')} images"
+    """Make images of the next files of the ZIP whose turn it is, whichever one the message names."""
+    return f"{archives.unpack(worker=self.request.hostname or '')} images"
 
 
 class ReadingTask(AdaptiveBatches):

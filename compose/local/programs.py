@@ -33,9 +33,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     # Workers of different roles have nothing to gossip about, and events (-E) are what Flower shows.
     worker = [*celery, "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
     # Interactive uploads have preparing processes of their own, however much is sent in bulk.
-    # What is sent in bulk is spread by its owners, see SPLIT_INTO in webapp/studies/dispatch.py.
-    spread = [f"{queue}{part}" for queue in ("unpack", "ingest.bulk") for part in ("", *(f".{n}" for n in range(1, 8)))]
-    bulk_queues = ",".join(["control", *spread])
+    bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
     # On the same processors, accepting and preparing go before reading, which would slow both down twofold and then
     # wait for them anyway; and interactive uploads go before bulk.

@@ -58,7 +58,7 @@ def record_messages(monkeypatch: pytest.MonkeyPatch) -> Sent:
 
     monkeypatch.setattr(dispatch, "send", send)
     monkeypatch.setattr(dispatch, "send_readings", send_readings)
-    monkeypatch.setattr(dispatch, "send_unpack", lambda pk, owned: record.archives.append(pk))
+    monkeypatch.setattr(dispatch, "send_unpack", lambda pk: record.archives.append(pk))
     monkeypatch.setattr(dispatch, "wake_deliver", wake)
     monkeypatch.setattr(dispatch, "messages_waiting", lambda queue: record.waiting.get(queue, 0))
     return record

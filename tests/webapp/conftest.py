@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from celery import Celery
@@ -135,14 +135,14 @@ def commit() -> Callable[[], AbstractContextManager[Any]]:
 
 
 @pytest.fixture
-def unpack_all(sent: Sent, commit: Callable[[], AbstractContextManager[Any]]) -> Callable[[UUID], int]:
-    """Do a worker's work for a ZIP, message after message; how many images that made."""
+def unpack_all(sent: Sent, commit: Callable[[], AbstractContextManager[Any]]) -> Callable[[], int]:
+    """Do a worker's work for ZIPs, message after message; how many images that made."""
 
-    def work(archive_id: UUID) -> int:
+    def work() -> int:
         made, handled = 0, len(sent.archives) - 1
         while handled < len(sent.archives):
             with commit():
-                made += archives.unpack(archive_id)
+                made += archives.unpack()
             handled += 1
         return made
 

@@ -30,7 +30,7 @@ def listed(client, unpack_all):
     def run(content):
         answer = client.upload_study({"study.zip": content})
         assert answer.status_code == 202, answer.content
-        unpack_all(Archive.objects.get().pk)
+        unpack_all()
         study = client.get(answer.json()["url"]).json()
         assert study["total"] == Image.objects.count()
         return {image.filename: (image.error_code, image.error_detail) for image in Image.objects.all()}
@@ -220,7 +220,7 @@ def test_a_zip_that_an_earlier_release_counted_otherwise_loses_nothing(client, s
     Archive.objects.update(total=4, unpacked=2, state=Archive.State.UNPACKING)
     image = archives._image(archive, *opened(archive))
     image.save(force_insert=True)
-    unpack_all(archive.pk)
+    unpack_all()
     assert sorted(Image.objects.values_list("filename", flat=True)) == ["a.jpg", "b.jpg", "c.jpg"]
     archive.refresh_from_db()
     assert (archive.state, archive.unpacked) == (Archive.State.UNPACKED, 4)

@@ -7,7 +7,7 @@ import pytest
 from tests.webapp.clients import JPEG, PNG
 from tests.zips import UTF8, File, build, unicode_path
 from webapp.studies.files import names, zip_names
-from webapp.studies.models import Archive, Image, Patient, Study
+from webapp.studies.models import Image, Patient, Study
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def found(client, unpack_all):
     def run(*files, **options):
         answer = client.upload_study({"study.zip": build(*files, **options)})
         assert answer.status_code == 202, answer.content
-        unpack_all(Archive.objects.get().pk)
+        unpack_all()
         return dict(Image.objects.values_list("filename", "error_code"))
 
     return run

@@ -25,7 +25,7 @@ def unpacked(client, unpack_all):
     def run(content):
         answer = client.upload_study({"study.zip": content})
         assert answer.status_code == 202, answer.content
-        unpack_all(Archive.objects.get().pk)
+        unpack_all()
         return client.get(answer.json()["url"]).json()
 
     return run

@@ -60,10 +60,10 @@ def test_a_study_with_something_to_read_is_not(guest, db, jpeg, zipped):
 
 def test_a_study_is_not_finished_while_a_zip_is_unpacked(make_study, zipped):
     study = make_study(READY)
-    archive = add_archive(study, zipped)
+    add_archive(study, zipped)
     succeed(*study.images.all())
     assert not announced(study)
-    archives.unpack(archive.pk)
+    archives.unpack()
     assert not announced(study)
     Image.objects.filter(status=Status.QUEUED).update(status=READY)
     succeed(*study.images.filter(status=READY))
@@ -81,10 +81,10 @@ def test_a_zip_that_fails_finishes_the_study(make_study):
 
 def test_a_cancelled_study_is_finished_when_its_zip_is_out(make_study, zipped):
     study = make_study(READY)
-    archive = add_archive(study, zipped)
+    add_archive(study, zipped)
     cancellation.cancel_study(study)
     assert not announced(study)
-    archives.unpack(archive.pk)
+    archives.unpack()
     assert study.images.filter(status=Status.CANCELLED).count() == 4
     assert len(announced(study)) == 1
 

@@ -123,7 +123,6 @@ def test_a_study_that_is_cancelled_while_its_zip_is_unpacked_has_nothing_left_to
     """Whichever of the two comes first, in the middle of the other's transaction."""
     content = ContentFile(synthetic.zip_of({f"{n}.jpg": synthetic.xray_jpeg(n, (80, 80)) for n in range(3)}), "a.zip")
     study = uploads.create_study(Identity(guest=uuid4()), [content])
-    archive = study.archives.get()
 
     def closing(work):
         try:
@@ -147,12 +146,10 @@ def test_a_study_that_is_cancelled_while_its_zip_is_unpacked_has_nothing_left_to
                 "bulk_create",
                 lambda *args, **kwargs: meanwhile(lambda: cancellation.cancel_study(study)) or insert(*args, **kwargs),
             )
-            archives.unpack(archive.pk)
+            archives.unpack()
         else:
             exists = QuerySet.exists
-            monkeypatch.setattr(
-                QuerySet, "exists", lambda query: meanwhile(lambda: archives.unpack(archive.pk)) or exists(query)
-            )
+            monkeypatch.setattr(QuerySet, "exists", lambda query: meanwhile(lambda: archives.unpack()) or exists(query))
             cancellation.cancel_study(study)
         started[0].result(30)
     assert list(study.images.values_list("status", flat=True)) == [Status.CANCELLED] * 3

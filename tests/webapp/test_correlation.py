@@ -10,7 +10,7 @@ from tests.asgi import browse
 from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
-from webapp.studies.models import Archive, Image
+from webapp.studies.models import Image
 from webapp.studies.services import archives, cancellation, failures, reading
 
 GIVEN = "from-the-proxy-0001"
@@ -70,7 +70,7 @@ def test_the_images_of_a_zip_keep_its_requests_id(client, commit, zipped, lines)
     client.upload_study({"study.zip": zipped}, headers={"X-Request-ID": GIVEN})
     correlation.begin()  # elsewhere, without a header
     with commit():
-        assert archives.unpack(Archive.objects.get().pk) == 3
+        assert archives.unpack() == 3
     assert {image.request_id for image in Image.objects.all()} == {GIVEN}
     assert any(
         message.endswith("3 images made, 0 files left") and request_id == GIVEN for message, request_id, _ in lines()
@@ -106,11 +106,11 @@ def test_every_message_carries_its_images_id(make_image, use_broker):
     images = [make_image(request_id=f"request-{n}") for n in range(2)]
     dispatch.send(dispatch.INGEST, images)
     correlation.begin(request_id=GIVEN)
-    dispatch.send_unpack(uuid.uuid4(), images[0])
+    dispatch.send_unpack(uuid.uuid4())
     with app.connection_for_read() as connection:
         request_id = [
             connection.SimpleQueue(queue).get(block=False).headers["request_id"]
-            for queue in ("ingest.interactive", "ingest.interactive", dispatch.queue_of_owner("unpack", images[0]))
+            for queue in ("ingest.interactive", "ingest.interactive", dispatch.UNPACK_QUEUE)
         ]
     app.close()
     Transport.global_state.clear()

@@ -207,7 +207,7 @@ def test_a_study_and_predict_go_to_departments_too(hospital: Hospital, zipped: b
     kept = Study.objects.get(pk=study["id"])
     assert kept.department == kept.patient.department == hospital.department
     assert {image.department for image in kept.images.all()} == {hospital.department}
-    archives.unpack(kept.archives.get().pk)
+    archives.unpack()
     assert kept.images.count() == 4
     assert {image.uploaded_by for image in kept.images.all()} == {hospital.users["manager"]}
     mine = by.upload_study({"a.jpg": JPEG}, department="").json()

@@ -2,11 +2,9 @@
 
 import json
 import time
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from django.utils import timezone
 from kombu.transport.memory import Channel, Transport
 
 from tests.webapp.rows import make_reading
@@ -47,9 +45,7 @@ def test_each_image_has_one_message_in_the_queue_of_its_step_and_priority(make_i
     dispatch.send_readings([image.reading for image in images])
     for step in ("ingest", "infer"):
         assert dispatch.messages_waiting(f"{step}.{priority}") == 2
-        queue = f"{step}.{priority}"
-        queue = dispatch.queue_of_owner(queue, images[0]) if queue in dispatch.SPLIT_QUEUES else queue
-        assert broker(queue) == [(f"worker.{step}", [str(image.pk)], {}) for image in images]
+        assert broker(f"{step}.{priority}") == [(f"worker.{step}", [str(image.pk)], {}) for image in images]
         assert dispatch.messages_waiting(f"{step}.{priority}") == 0
 
 
@@ -98,32 +94,14 @@ def test_an_upload_and_a_study_arrive_at_the_broker(client, broker, jpeg):
     assert broker("ingest.interactive") == [("worker.ingest", [job["id"]], {})]
     client.upload_study({"a.jpg": jpeg})
     image = Study.objects.get().images.get()
-    assert broker(dispatch.queue_of_owner("ingest.bulk", image)) == [("worker.ingest", [str(image.pk)], {})]
+    assert broker("ingest.bulk") == [("worker.ingest", [str(image.pk)], {})]
 
 
-def test_archives_have_queues_of_their_own(broker, make_study):
-    archive, study = uuid4(), make_study()
-    dispatch.send_unpack(archive, study)
+def test_archives_have_a_queue_of_their_own(broker):
+    archive = uuid4()
+    dispatch.send_unpack(archive)
     assert dispatch.messages_waiting("unpack") == 1
-    assert broker(dispatch.queue_of_owner("unpack", study)) == [("worker.unpack", [str(archive)], {})]
-
-
-def test_owners_are_spread_over_the_queues_of_bulk(make_image, broker, monkeypatch):
-    """Whoever sends many images fills one queue, and most others have another, of which workers take as often."""
-    one, guests = uuid4(), [uuid4() for _ in range(200)]
-    images = [make_image(priority="bulk", guest=one) for _ in range(20)]
-    others = [Image(guest=guest) for guest in guests]
-    dispatch.send(dispatch.INGEST, images)
-    queue = dispatch.queue_of_owner("ingest.bulk", images[0])
-    counts = {name: sum(dispatch.queue_of_owner("ingest.bulk", other) == name for other in others)
-              for name in dispatch.split("ingest.bulk")}  # fmt: skip
-    assert all(8 <= number <= 50 for number in counts.values()), counts
-    assert dispatch.messages_waiting("ingest.bulk") == len(broker(queue)) == 20
-    # Those who share a queue with somebody today do not do so for ever.
-    with_one = [other for other in others if dispatch.queue_of_owner("ingest.bulk", other) == queue]
-    monkeypatch.setattr(timezone, "now", lambda: datetime(2031, 1, 1, tzinfo=UTC))
-    queue = dispatch.queue_of_owner("ingest.bulk", images[0])
-    assert sum(dispatch.queue_of_owner("ingest.bulk", other) == queue for other in with_one) < len(with_one) / 2
+    assert broker("unpack") == [("worker.unpack", [str(archive)], {})]
 
 
 def test_a_queue_that_was_never_used_is_empty(broker):

@@ -41,7 +41,7 @@ def test_each_file_of_a_zip_that_was_taken_is_listed(client, unpack_all):
         archive = Archive.objects.filter(state=Archive.State.QUEUED).first()
         if archive is None:
             continue
-        unpack_all(archive.pk)
+        unpack_all()
         archive.refresh_from_db()
         assert (archive.state, archive.images.count()) == (Archive.State.UNPACKED, archive.total), number
         assert client.get(answer.json()["url"]).json()["total"] == archive.total

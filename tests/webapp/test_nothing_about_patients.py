@@ -12,7 +12,7 @@ from django.test import Client as DjangoClient
 
 from tests.webapp.clients import JPEG, PNG
 from webapp.observability import logs
-from webapp.studies.models import Archive, Image, Study
+from webapp.studies.models import Image, Study
 from webapp.studies.services import failures, preparation
 
 SECRETS = ("Jane", "4711")
@@ -54,7 +54,7 @@ def test_an_uploads_whole_way(user_client, unpack_all, log):
     image = user_client.upload(filename=FILE, patient=PATIENT).json()
     files = {FILE: JPEG, "Jane.zip": zipped({"Jane/1.png": PNG, "Jane/2.txt": b"Jane"}), "Jane.txt": b"no image"}
     study = user_client.upload_study(files, name=STUDY, patient=PATIENT).json()
-    unpack_all(Archive.objects.get().pk)
+    unpack_all()
     row = Image.objects.get(pk=image["id"])
     preparation.finish_ingest(preparation.start_ingest(row.pk), preparation.Prepared("", 1, 1, "", {"net": "a.png"}))
     failures.fail(Image.objects.filter(study=study["id"], status="queued").first().pk, "image_corrupt", "Damaged.")

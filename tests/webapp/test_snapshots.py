@@ -41,7 +41,7 @@ def before_statement(number, act):
 
 
 def unpack():
-    archives.unpack(Archive.objects.get().pk)
+    archives.unpack()
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))

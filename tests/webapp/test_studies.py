@@ -15,7 +15,7 @@ from tests.webapp.rows import MODEL, claim, make_reading, result
 from webapp.studies import dispatch, progress
 from webapp.studies.choices import Status
 from webapp.studies.files import results, results_csv
-from webapp.studies.models import Archive, Image, Reading, Study
+from webapp.studies.models import Image, Reading, Study
 from webapp.studies.services import archives, preparation, reading
 
 FIELDS = {
@@ -216,7 +216,7 @@ def test_cancelling_reaches_into_a_zip(client, zipped, sent):
     answer = client.post(f"{study['url']}cancel/").json()
     assert (answer["status"], answer["counts"]) == ("cancelled", counts(cancelled=3))
     sent.clear()
-    archives.unpack(Archive.objects.get().pk)
+    archives.unpack()
     assert sent.images == []
     after = client.get(study["url"]).json()
     assert (after["status"], after["counts"]) == ("cancelled", counts(cancelled=3))

@@ -5,18 +5,15 @@ A message that cannot be sent is not an error: the row is there, and the reconci
 
 import logging
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from webapp.config.celery import app
 from webapp.observability import correlation
 
 if TYPE_CHECKING:
-    from webapp.departments.permissions import Owned
     from webapp.studies.models import Image, Reading
 
 logger = logging.getLogger(__name__)
@@ -27,15 +24,6 @@ UNPACK = "worker.unpack"
 DELIVER = "worker.deliver"
 #: The queue of ZIPs. It is separate, so that its length is the number of their messages.
 UNPACK_QUEUE = "unpack"
-#: The queues that are split.
-SPLIT_QUEUES = (UNPACK_QUEUE, "ingest.bulk")
-
-
-#: Bulk messages are spread by their owners over so many queues, from which workers take in turns. What one has sent
-#: holds up only those who are in the same queue by chance, which changes each day (stochastic fair queueing).
-SPLIT_INTO = 8
-
-
 #: The first attempt may meet a connection that a restart broke; where the second fails too, the broker is unreachable.
 #: A message that RabbitMQ does not confirm, as when its disk is full, must not hold up an upload.
 SENDING: dict[str, Any] = {
@@ -55,29 +43,13 @@ def queue_of(step: str, priority: str) -> str:
     return f"{step.removeprefix('worker.')}.{priority}"
 
 
-def split(queue: str) -> list[str]:
-    """The queues that the messages of a bulk queue are spread into."""
-    return [queue, *(f"{queue}.{number}" for number in range(1, SPLIT_INTO))]
-
-
-def queue_of_owner(queue: str, owned: "Owned") -> str:
-    """That of an owner today."""
-    owner = owned.department_id or owned.owner_id or owned.guest
-    return split(queue)[sha256(f"{owner} {timezone.now():%Y-%m-%d}".encode()).digest()[0] % SPLIT_INTO]
-
-
 def send(step: str, images: Iterable["Image"]) -> bool:
     """Send one message for each image.
 
     Returns:
         False where the broker is unreachable, so that some or all were not sent.
     """
-    return _send((step, _queue_for(step, image), image, {}) for image in images)
-
-
-def _queue_for(step: str, image: "Image") -> str:
-    queue = queue_of(step, image.priority)
-    return queue_of_owner(queue, image) if queue in SPLIT_QUEUES else queue
+    return _send((step, queue_of(step, image.priority), image, {}) for image in images)
 
 
 def send_readings(readings: Iterable["Reading"]) -> bool:
@@ -107,13 +79,11 @@ def _send(messages: Iterable[tuple[str, str, "Image", dict[str, Any]]]) -> bool:
     return True
 
 
-def send_unpack(archive_id: UUID, owned: "Owned") -> None:
-    """Send the message for the next chunk of a ZIP; ``owned`` is its study, or another row of the same owner."""
+def send_unpack(archive_id: UUID) -> None:
+    """Send the message for the next chunk of a ZIP."""
     try:
         headers = {"request_id": correlation.request_id()}
-        app.send_task(
-            UNPACK, args=(str(archive_id),), queue=queue_of_owner(UNPACK_QUEUE, owned), headers=headers, **SENDING
-        )
+        app.send_task(UNPACK, args=(str(archive_id),), queue=UNPACK_QUEUE, headers=headers, **SENDING)
     except broker_errors() as error:
         logger.warning("broker is unreachable (%s); the reconciler will send again", error)
 
@@ -127,7 +97,7 @@ def wake_deliver() -> None:
 
 
 def messages_waiting(queue: str) -> int:
-    """Messages in a queue that no worker has taken; of a bulk queue, those in all that it is split into.
+    """Messages in a queue that no worker has taken.
 
     Raises:
         One of :func:`broker_errors`: where the broker is unreachable.
@@ -136,16 +106,12 @@ def messages_waiting(queue: str) -> int:
     with app.pool.acquire(block=True) as connection:
         was_connected = connection.connected
         try:
-            return _messages_in_all(connection, queue)
+            return _messages_waiting(connection, queue)
         except broker_errors():
             connection.collect()
             if not was_connected:
                 raise
-        return _messages_in_all(connection, queue)
-
-
-def _messages_in_all(connection: Any, queue: str) -> int:
-    return sum(_messages_waiting(connection, one) for one in (split(queue) if queue in SPLIT_QUEUES else [queue]))
+        return _messages_waiting(connection, queue)
 
 
 def _messages_waiting(connection: Any, queue: str) -> int:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from webapp.departments import permissions
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 MANY = 10_000
 
 
-class OwnedQuerySet(models.QuerySet[Any]):
+class LockingQuerySet(models.QuerySet[Any]):
+    def lock_free(self) -> Self:
+        """Lock the rows for this transaction, without those that another one has locked.
+
+        SQLite has no locks of rows, and needs none: its transactions take turns.
+        """
+        return self.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+
+
+class OwnedQuerySet(LockingQuerySet):
     #: Fields whose beginning :mod:`webapp.studies.search` looks at. Each has an index.
     searched: tuple[str, ...] = ()
     #: Relations to :class:`webapp.sharing.models.Share`, of a row itself and of what it belongs to.
@@ -138,6 +147,10 @@ class ImageQuerySet(OwnedQuerySet):
     def waiting(self) -> Self:
         return self.filter(status__in=WAITING)
 
+    def in_line(self) -> Self:
+        """Bulk images that are still to be prepared, in the order of their turns."""
+        return self.filter(status=Status.QUEUED, turn__isnull=False).order_by("turn")
+
     def counts(self) -> dict[str, int]:
         """Images by status, every status named."""
         found = dict(self.order_by().values_list("status").annotate(n=Count("pk")))
@@ -152,10 +165,14 @@ class ImageQuerySet(OwnedQuerySet):
         return self.filter(dispatches=0, dispatched_at__lt=late).order_by("dispatched_at")
 
 
-class ArchiveQuerySet(models.QuerySet[Any]):
+class ArchiveQuerySet(LockingQuerySet):
     def waiting(self) -> Self:
         """Archives that no run is unpacking, so that a message has to be on its way for each."""
         return self.filter(state__in=self.model.PENDING, claim=None)
+
+    def by_turn(self) -> Self:
+        """Those of them in the order of their turns. The release before gave none."""
+        return self.waiting().order_by(F("turn").asc(nulls_first=True))
 
     def overdue(self) -> Self:
         """Those of them whose message is overdue, oldest first."""
@@ -172,7 +189,7 @@ class ArchiveQuerySet(models.QuerySet[Any]):
         return self.filter(state=self.model.State.UNPACKED, file__gt="", finished_at__lt=late)
 
 
-class ReadingQuerySet(models.QuerySet[Any]):
+class ReadingQuerySet(LockingQuerySet):
     def held(self, claim: UUID, image_ids: Collection[UUID] | None = None) -> Self:
         """What a claim holds, of some images or at all. Claims have no index, but few readings are in a batch."""
         held = self.filter(claim=claim, state=ReadingState.RUNNING)
@@ -188,13 +205,6 @@ class ReadingQuerySet(models.QuerySet[Any]):
 
     def held_for_night(self) -> Self:
         return self.filter(state=ReadingState.HELD)
-
-    def lock_free(self) -> Self:
-        """Lock the rows for this transaction, without those that another one has locked.
-
-        SQLite has no locks of rows, and needs none: its transactions take turns.
-        """
-        return self.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
 
     def abandoned(self, living: "Collection[UUID] | models.QuerySet[Any]") -> Self:
         """Readings in the batch of a worker that is gone.

@@ -24,7 +24,6 @@ from pytest_docker_tools import build, container, fxtr, network
 from pytest_docker_tools.wrappers import Container
 
 from tests.service import ROOT
-from webapp.studies import dispatch
 
 #: How long a test waits for its images; a worker loads TensorFlow and the model first.
 SECONDS = 180
@@ -189,9 +188,7 @@ def infer_environment(worker_environment: dict[str, str]) -> dict[str, str]:
     return {**worker_environment, "PNEUMOQUEUE_ROLE": "infer"}
 
 
-ingest_container = _role(
-    "ingest", ",".join(["control", "ingest.interactive", *dispatch.split("ingest.bulk")]), "--concurrency=2"
-)
+ingest_container = _role("ingest", "control,ingest.interactive,ingest.bulk", "--concurrency=2")
 infer_container = _role("infer", "infer.interactive,infer.bulk", "--concurrency=1")
 infer_second_container = _role("infer_second", "infer.interactive,infer.bulk", "--concurrency=1")
 

@@ -11,7 +11,7 @@ from webapp.studies.services import archives
 def test_each_chunk_sends_the_next_one(archive, client, sent, settings, commit):
     for made, left in ((3, 7), (3, 4), (3, 1), (1, 0)):
         with commit():
-            assert archives.unpack(archive.pk, worker="bulk@here") == made
+            assert archives.unpack(worker="bulk@here") == made
         study = client.get(f"/api/v1/studies/{archive.study_id}/").json()
         assert (study["total"], study["counts"]["queued"]) == (FILES, FILES), "what is in the ZIP is not forgotten"
         archive.refresh_from_db()
@@ -24,14 +24,14 @@ def test_each_chunk_sends_the_next_one(archive, client, sent, settings, commit):
 def test_a_chunk_ends_in_time_however_slow_its_files_are(archive, settings, commit):
     settings.UNPACK_CHUNK_SECONDS = 0
     with commit():
-        assert archives.unpack(archive.pk) == 1
+        assert archives.unpack() == 1
 
 
 def test_the_directory_is_read_once_for_each_chunk(archive, monkeypatch, commit):
     read, files = zip_directory.read, []
     monkeypatch.setattr(zip_directory, "read", lambda file: files.append(file) or read(file))
     with commit():
-        archives.unpack(archive.pk)
+        archives.unpack()
     assert len(files) == 1
 
 
@@ -47,7 +47,7 @@ def test_a_slow_healthy_zip_never_fails(archive, sent, settings, commit):
             with commit():
                 reconcile()
         with commit():
-            assert archives.unpack(archive.pk) == 1
+            assert archives.unpack() == 1
     everything_is_there_once(archive, sent, settings)
 
 
@@ -55,9 +55,9 @@ def test_a_slow_healthy_zip_never_fails(archive, sent, settings, commit):
 
 
 def test_a_message_that_comes_again_unpacks_nothing(archive, unpack_all, commit, settings, sent):
-    assert unpack_all(archive.pk) == FILES
+    assert unpack_all() == FILES
     with commit():
-        assert archives.unpack(archive.pk) == 0
+        assert archives.unpack() == 0
     everything_is_there_once(archive, sent, settings)
 
 
@@ -66,11 +66,11 @@ def test_while_a_run_holds_the_zip_another_does_nothing(archive, unpack_all, mon
     read, others = zips.Archive.read, []
 
     def interrupted(self, entry):
-        others.append(archives.unpack(archive.pk))
+        others.append(archives.unpack())
         return read(self, entry)
 
     monkeypatch.setattr(zips.Archive, "read", interrupted)
-    assert unpack_all(archive.pk) == FILES
+    assert unpack_all() == FILES
     assert set(others) == {0}
     everything_is_there_once(archive, sent, settings)
 
@@ -86,18 +86,18 @@ def test_a_run_that_outlives_its_claim_writes_nothing(archive, unpack_all, monke
             with commit():
                 assert reconcile()["archives_released"] == 1
             with commit():
-                assert archives.unpack(archive.pk) == 3
+                assert archives.unpack() == 3
         return read(self, entry)
 
     monkeypatch.setattr(zips.Archive, "read", overtaken)
-    assert archives.unpack(archive.pk) == 0
+    assert archives.unpack() == 0
     assert Image.objects.count() == 3
-    unpack_all(archive.pk)
+    unpack_all()
     everything_is_there_once(archive, sent, settings)
 
 
 def test_a_run_without_its_claim_fails_and_deletes_nothing(archive, settings):
-    mine = archives._claim(archive.pk, "here")
+    mine = archives._claim("here")
     Archive.objects.filter(pk=archive.pk).update(claim=uuid4())
     archives.fail_archive(mine, "archive_corrupt", "Damaged.")
     archives._release(mine)
@@ -111,6 +111,6 @@ def test_what_a_worker_of_an_earlier_release_has_made_is_not_made_again(archive,
     """It counts nothing, and its images have other ids."""
     for index in (0, 1, 4):
         make_image(archive=archive, archive_index=index, study=archive.study, filename=NAMES[index])
-    assert unpack_all(archive.pk) == FILES - 3
+    assert unpack_all() == FILES - 3
     assert sorted(Image.objects.values_list("filename", flat=True)) == NAMES
     assert len([path for path in settings.MEDIA_ROOT.glob("uploads/**/*") if path.is_file()]) == FILES

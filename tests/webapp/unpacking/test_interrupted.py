@@ -22,7 +22,7 @@ def test_a_killed_run_is_found_and_its_files_are_stored_once(
     with monkeypatch.context():
         killed_at(nth)
         with pytest.raises(Killed):
-            unpack_all(archive.pk)
+            unpack_all()
     before = Image.objects.count()
     assert before == (nth - 1) // 3 * 3
     assert reconcile()["archives_released"] == 0, "its worker could still be running"
@@ -33,7 +33,7 @@ def test_a_killed_run_is_found_and_its_files_are_stored_once(
     archive.refresh_from_db()
     assert (archive.claim, archive.attempts) == (None, 1)
     assert sent.archives == [archive.pk]
-    assert unpack_all(archive.pk) == FILES - before
+    assert unpack_all() == FILES - before
     everything_is_there_once(archive, sent, settings)
 
 
@@ -41,11 +41,11 @@ def test_a_zip_that_stops_the_worker_three_times_fails_and_the_study_ends(archiv
     for _ in range(3):
         killed_at(1)
         with pytest.raises(Killed):
-            archives.unpack(archive.pk)
+            archives.unpack()
         expire(archive)
         with commit():
             reconcile()
-    assert archives.unpack(archive.pk) == 0
+    assert archives.unpack() == 0
     study = client.get(f"/api/v1/studies/{archive.study_id}/").json()
     assert (study["status"], study["total"]) == ("finished", 0)
     (error,) = study["errors"]
@@ -58,10 +58,10 @@ def test_a_failure_outside_of_the_zip_gives_it_back_without_an_attempt(archive, 
         patch.setattr(zips.Archive, "read", lambda self, entry: (_ for _ in ()).throw(error))
         for _ in range(5):
             with pytest.raises(type(error)):
-                archives.unpack(archive.pk)
+                archives.unpack()
             archive.refresh_from_db()
             assert (archive.claim, archive.attempts) == (None, 0)
-    assert unpack_all(archive.pk) == FILES
+    assert unpack_all() == FILES
 
 
 def test_a_storage_that_fails_while_the_zip_is_opened_is_not_a_damaged_zip(archive, monkeypatch, unpack_all):
@@ -79,13 +79,13 @@ def test_a_storage_that_fails_while_the_zip_is_opened_is_not_a_damaged_zip(archi
         patch.setattr(type(default_storage), "open_seekable", lambda self, name: Failing(content), raising=False)
         patch.setattr(default_storage._wrapped, "open_seekable", lambda name: Failing(content))
         with pytest.raises(StorageUnavailable):
-            archives.unpack(archive.pk)
-    assert unpack_all(archive.pk) == FILES
+            archives.unpack()
+    assert unpack_all() == FILES
 
 
 def test_a_zip_that_went_bad_in_the_storage_says_so(archive, client):
     default_storage.save(archive.file.name, ContentFile(b"PK\x03\x04 gone bad"))
-    assert archives.unpack(archive.pk) == 0
+    assert archives.unpack() == 0
     (error,) = client.get(f"/api/v1/studies/{archive.study_id}/").json()["errors"]
     assert error["code"] == "archive_corrupt"
     assert error["detail"]
@@ -93,7 +93,7 @@ def test_a_zip_that_went_bad_in_the_storage_says_so(archive, client):
 
 def test_a_zip_that_is_gone_says_so(archive, client):
     default_storage.delete(archive.file.name)
-    assert archives.unpack(archive.pk) == 0
+    assert archives.unpack() == 0
     (error,) = client.get(f"/api/v1/studies/{archive.study_id}/").json()["errors"]
     assert error["code"] == "file_missing"
 
@@ -101,7 +101,7 @@ def test_a_zip_that_is_gone_says_so(archive, client):
 def test_a_zip_whose_worker_is_killed_before_it_deletes_it_is_deleted_later(archive, unpack_all, monkeypatch, settings):
     with monkeypatch.context() as patch:
         patch.setattr(archives, "delete_zip", lambda archive: None)
-        unpack_all(archive.pk)
+        unpack_all()
     assert list(settings.MEDIA_ROOT.glob("archives/*/*"))
     reconcile()
     assert list(settings.MEDIA_ROOT.glob("archives/*/*")), "its worker may be about to"
@@ -125,9 +125,9 @@ def test_messages_that_were_not_sent_are_sent_once_each(archive, unpack_all, mon
     monkeypatch.setattr(archives, "MESSAGES_AT_ONCE", 2)
     monkeypatch.setattr(dispatch, "send", killed)
     with pytest.raises(Killed):
-        unpack_all(archive.pk)
+        unpack_all()
     monkeypatch.setattr(dispatch, "send", real)
-    unpack_all(archive.pk)
+    unpack_all()
     assert len(sent.ids(dispatch.INGEST)) == FILES - 1
     # Their queue is as long as that, which would hide the one that is missing.
     sent.waiting["ingest.bulk"] = FILES

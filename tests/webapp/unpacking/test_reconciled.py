@@ -56,7 +56,7 @@ def test_cancelling_in_the_middle_leaves_nothing_to_be_read(archive, client, sen
         return read(self, entry)
 
     monkeypatch.setattr(zips.Archive, "read", cancelling)
-    unpack_all(archive.pk)
+    unpack_all()
     assert set(Image.objects.values_list("status", flat=True)) == {Status.CANCELLED}
     assert len(sent.images) <= 3
     study = client.get(f"/api/v1/studies/{archive.study_id}/").json()
@@ -74,12 +74,12 @@ def test_a_study_that_is_deleted_in_the_middle_leaves_no_files(archive, settings
 
     monkeypatch.setattr(zips.Archive, "read", deleting)
     with commit():
-        assert archives.unpack(archive.pk) == 0
+        assert archives.unpack() == 0
     assert uploads(settings) == []
 
 
 def test_an_image_has_the_same_id_and_file_whichever_run_makes_it(archive, unpack_all):
-    unpack_all(archive.pk)
+    unpack_all()
     for image in Image.objects.all():
         assert image.pk == uuid5(archive.pk, str(image.archive_index))
         assert image.file.name == f"uploads/{image.pk.hex[:2]}/{image.pk}.jpg"

@@ -57,6 +57,7 @@ class Archive(RequestIdMixin):
     )
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
+    turn = models.FloatField(null=True, blank=True, help_text="its place among those to unpack, the smallest first")
     dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
     dispatches = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="messages sent for the next chunk")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -46,6 +46,7 @@ class Image(Sent, RequestIdMixin):
 
     priority = models.CharField(max_length=12, choices=Priority, default=Priority.INTERACTIVE)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    turn = models.FloatField(null=True, blank=True, help_text="its place among those to prepare, the smallest first")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="starts of its preparation that did not end")
     dispatched_at = models.DateTimeField(help_text="when the latest message to prepare it was sent")
     dispatches = models.PositiveSmallIntegerField(default=1, help_text="messages sent to prepare it")
@@ -89,6 +90,8 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["status", "finished_at"]),
             # The images whose first message was not sent yet, which are few at any time.
             models.Index(fields=["dispatched_at"], condition=models.Q(dispatches=0), name="image_never_sent"),
+            # The images in line to be prepared.
+            models.Index(fields=["status", "turn"], condition=models.Q(turn__isnull=False), name="image_in_line"),
             # Lists in pages: of all images, of those with a status, and of a study.
             models.Index(fields=["status", "-created_at", "-id"], name="studies_image_status_list"),
             models.Index(fields=["study", "created_at", "id"], name="studies_image_study_list"),

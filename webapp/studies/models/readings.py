@@ -128,9 +128,9 @@ class Reading(models.Model):
 
 
 class Turn(models.Model):
-    """The turn of the latest bulk image of an owner; see :mod:`webapp.studies.services.turns`."""
+    """The latest turn of an owner in a line; see :mod:`webapp.studies.services.turns`."""
 
-    owner = models.CharField(primary_key=True, max_length=50, help_text="the kind of owner and their id")
+    owner = models.CharField(primary_key=True, max_length=64, help_text="the line, the kind of owner and their id")
     turn = models.FloatField(db_index=True)
 
     def __str__(self) -> str:

@@ -23,9 +23,7 @@ def reconcile_archives(limit: int = 2000) -> dict[str, int]:
     Returns:
         What was found: ``archives_released``, ``archives`` (sent again) and ``unsent`` (images of ZIPs).
     """
-    released = sum(
-        _release_abandoned(archive) for archive in Archive.objects.abandoned().select_related("study")[:limit]
-    )
+    released = sum(_release_abandoned(archive) for archive in Archive.objects.abandoned()[:limit])
     resent = _send_again(limit)
     unsent = list(Image.objects.never_sent()[:limit])
     archives.send_new(unsent)
@@ -47,7 +45,7 @@ def _release_abandoned(archive: Archive) -> bool:
     if released:
         logger.warning("archive %s was given back: its run at %s is gone", archive.pk, archive.claimed_by or "a worker")
         # Its message went with the run, or does nothing when it is delivered again.
-        transaction.on_commit(partial(dispatch.send_unpack, archive.pk, archive.study))
+        transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
     return bool(released)
 
 
@@ -57,11 +55,11 @@ def _send_again(limit: int) -> int:
     if not overdue.exists():
         return 0
     missing = Archive.objects.waiting().count() - dispatch.messages_waiting(dispatch.UNPACK_QUEUE)
-    lost = list(overdue.select_related("study")[: max(0, min(missing, limit))])
+    lost = list(overdue[: max(0, min(missing, limit))])
     _count_message([archive.pk for archive in lost])
     for archive in lost:
         logger.info("archive %s is sent again", archive.pk)
-        dispatch.send_unpack(archive.pk, archive.study)
+        dispatch.send_unpack(archive.pk)
     return len(lost)
 
 

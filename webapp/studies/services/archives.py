@@ -3,7 +3,7 @@
 import logging
 import time
 from functools import partial
-from uuid import UUID, uuid4, uuid5
+from uuid import uuid4, uuid5
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -18,7 +18,7 @@ from webapp.studies.choices import Status
 from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import descriptions, patients
+from webapp.studies.services import descriptions, patients, turns
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.storing import study_image
 from webapp.studies.transactions import atomically
@@ -37,13 +37,12 @@ IN_A_ZIP = Refused(
 MESSAGES_AT_ONCE = 50
 
 
-def unpack(archive_id: UUID, worker: str = "") -> int:
-    """Make images of the next files of a ZIP, and send the message for those after them.
+def unpack(worker: str = "") -> int:
+    """Make images of the next files of the ZIP whose turn it is, and send the message for those after them.
 
-    Nothing happens where another run holds the ZIP, or where there is nothing left to unpack.
+    Nothing happens where other runs hold all ZIPs, or where there is nothing left to unpack.
 
     Args:
-        archive_id: of the ZIP.
         worker: the name of the worker that runs this.
 
     Returns:
@@ -52,7 +51,7 @@ def unpack(archive_id: UUID, worker: str = "") -> int:
     Raises:
         Error, OSError: the database or the storage failed; the reconciler sends the message again.
     """
-    archive = _claim(archive_id, worker)
+    archive = _claim(worker)
     if archive is None:
         return 0
     correlation.add(request_id=archive.request_id)
@@ -149,13 +148,15 @@ def _content(unzipped: zips.Archive, entry: zips.Entry) -> tuple[ContentFile, Re
 
 
 @atomically
-def _claim(archive_id: UUID, worker: str) -> Archive | None:
+def _claim(worker: str) -> Archive | None:
+    # Where two workers ask at once, each gets another, if the database can say so.
+    first = Archive.objects.by_turn().lock_free().values_list("pk", flat=True).first()
     claimed = (
         Archive.objects.waiting()
-        .filter(pk=archive_id)
+        .filter(pk=first)
         .update(state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=timezone.now(), claimed_by=worker)
     )
-    return Archive.objects.select_related("study__patient", "uploaded_by").get(pk=archive_id) if claimed else None
+    return Archive.objects.select_related("study__patient", "uploaded_by").get(pk=first) if claimed else None
 
 
 @atomically
@@ -168,7 +169,10 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
     # A request that cancels the study waits for these images, or they are cancelled here.
     study = Study.objects.select_for_update().get(pk=archive.study_id)
     now = timezone.now()
+    if not finished:
+        turns.line_up_archives(study, [archive])
     held = Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(
+        turn=archive.turn,
         state=Archive.State.UNPACKED if finished else Archive.State.UNPACKING,
         unpacked=min(archive.unpacked + done, archive.total),
         claim=None,
@@ -188,13 +192,14 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
             image.status, image.finished_at = Status.CANCELLED, now
         # Messages are counted as they are sent; images that need none count as sent.
         image.dispatches = 0 if image.status == Status.QUEUED else 1
+    turns.line_up(images)
     Image.objects.bulk_create(images)
     if finished:
         study_progressed([study.pk])
         # Its images are stored now; keeping the ZIP would keep everything twice.
         transaction.on_commit(partial(delete_zip, archive), robust=True)
     else:
-        transaction.on_commit(partial(dispatch.send_unpack, archive.pk, study))
+        transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
     transaction.on_commit(partial(send_new, [image for image in images if image.status == Status.QUEUED]))
     return True
 

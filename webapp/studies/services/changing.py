@@ -42,7 +42,7 @@ def change_image(identity: Identity, image: Image, *, patient: str | None = None
 
 
 def _prioritise(image: Image, priority: str) -> None:
-    """Send an image's message again, to the queue of its new priority; the other message will find nothing to do."""
+    """Send an image's message again, to the queue of its new priority, and have it prepared by that message."""
     again = {"priority": priority, "dispatches": F("dispatches") + 1, "dispatched_at": timezone.now()}
     # The reading first, which is the order in which workers lock them too.
     primary = Reading.objects.filter(image=image, shadow=False, state=ReadingState.READY)
@@ -51,7 +51,7 @@ def _prioritise(image: Image, priority: str) -> None:
         transaction.on_commit(partial(dispatch.send_readings, list(primary.select_related("image"))))
         return
     queued = Image.objects.filter(pk=image.pk, status=Status.QUEUED)
-    if not queued.update(**again):
+    if not queued.update(turn=None, **again):
         raise Refused("not_waiting", "Its priority can be changed as long as it waits, and it does not any more.")
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, list(queued)))
 

@@ -44,7 +44,7 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "",
     alone = waiting.filter(study=None, guest=None) if status == Status.FAILED else waiting.none()
     failed = list(alone.values_list("pk", flat=True))
     ended = waiting.update(
-        status=status, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), **found
+        status=status, turn=None, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), **found
     )
     study_progressed(touched)
     announce_images(IMAGES_FAILED, failed)

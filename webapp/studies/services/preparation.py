@@ -47,13 +47,14 @@ class Prepared:
 
 @atomically
 def start_ingest(image_id: UUID) -> Image | None:
-    """Count an attempt to prepare an image.
+    """Count an attempt to prepare an image: the one that a message names or, of bulk images, the one whose turn it is.
 
     Returns:
-        The image, or None where it needs no preparation (any more).
+        The image, or None where none needs this preparation (any more).
     """
+    image_id = turns.next_to_prepare(image_id)
     started = Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS).update(
-        attempts=F("attempts") + 1, ingest_started_at=timezone.now()
+        turn=None, attempts=F("attempts") + 1, ingest_started_at=timezone.now()
     )
     if started:
         image: Image = Image.objects.select_related("patient", "department").get(pk=image_id)

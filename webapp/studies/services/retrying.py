@@ -15,7 +15,9 @@ from webapp.audit.models import Action
 from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
+from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading, Study
+from webapp.studies.services import turns
 from webapp.studies.services.failures import log_each
 from webapp.studies.transactions import atomically
 
@@ -68,11 +70,15 @@ def _send_back(identity: Identity, image_ids: Sequence[UUID]) -> int:
     failed = Image.objects.select_for_update().filter(pk__in=image_ids, status=Status.FAILED).order_by("pk")
     audit.record_each(identity, Action.RETRY, images := list(failed))
     ids = [image.pk for image in images]
+    for image in images:
+        image.status = Status.QUEUED
+    turns.line_up(images)
     found = Reading.objects.filter(pk__in=[pk for pk, _ in readings], image__in=ids)
     inputs = {name for name in found.values_list("input", flat=True) if name}
     found.delete()
     sent = Image.objects.filter(pk__in=ids, status=Status.FAILED).update(
         status=Status.QUEUED,
+        turn=ByImage(Image, "turn", {image.pk: image.turn for image in images}),
         attempts=0,
         dispatches=1,
         dispatched_at=timezone.now(),

@@ -1,9 +1,9 @@
-"""The order in which bulk images are read: by turns of their owners, so that none waits for all images of another.
+"""The order of bulk work: by turns of the owners, so that none waits for all images of another.
 
-Each bulk reading gets a turn when it begins to wait: one more than that of its owner's reading before it, or a half
-where the department has the share 2, and at least the turn of the reading that is next now. Those with the smallest
-turns are read first (start-time fair queueing). Who has sent a thousand images is a thousand turns ahead; who sends one
-now is next.
+There are three lines: of ZIPs to unpack, of images to prepare, and of images to read. Whatever begins to wait in one
+gets a turn: one more than that of its owner's before it, or a half where the department has the share 2, and at least
+the turn of what is next now. Those with the smallest turns are first (start-time fair queueing). Who has sent a
+thousand images is a thousand turns ahead; who sends one now is next.
 
 Outside of the night that a department may have, its bulk readings are held: no message is sent for them, and until it
 begins their ``turn`` is the time of its beginning.
@@ -12,15 +12,17 @@ begins their ``turn`` is the time of its beginning.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
+from typing import Any
+from uuid import UUID
 
-from django.db.models import F, FloatField, Max, Value
+from django.db.models import F, FloatField, Max, QuerySet, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from webapp.departments.models import Department
-from webapp.studies.choices import Priority, ReadingState
+from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.expressions import ByImage
-from webapp.studies.models import Image, Reading, Turn
+from webapp.studies.models import Archive, Image, Reading, Turn
 from webapp.studies.ownership import Owned
 from webapp.studies.transactions import atomically
 
@@ -36,7 +38,38 @@ def begin(reading: Reading, image: Image, now: datetime) -> None:
     if image.department and (opens := image.department.opens_at(now)):
         reading.state, reading.turn = ReadingState.HELD, opens.timestamp()
     else:
-        reading.turn = _turns(image, reading.bundle, 1)[0]
+        reading.turn = _to_read(image, reading.bundle, 1)[0]
+
+
+def line_up(images: Sequence[Image]) -> None:
+    """Give images of one owner their turns to be prepared, unless they are interactive. Save them afterwards."""
+    images = [image for image in images if image.priority == Priority.BULK and image.status == Status.QUEUED]
+    if images:
+        turns = _turns(images[0], "prepare", Image.objects.in_line(), len(images))
+        for image, turn in zip(images, turns, strict=True):
+            image.turn = turn
+
+
+def line_up_archives(owned: Owned, archives: Sequence[Archive]) -> None:
+    """Give ZIPs of an owner their turns for the next chunk. Save them afterwards."""
+    if archives:
+        waiting = Archive.objects.by_turn()
+        for archive, turn in zip(archives, _turns(owned, "unpack", waiting, len(archives)), strict=True):
+            archive.turn = turn
+
+
+def next_to_prepare(image_id: UUID) -> UUID:
+    """The image that a message leads to: of bulk images the one whose turn it is.
+
+    A message names the image that it was sent for. If this is in line, or another message has led to it before, the
+    message is a place for whichever image is next. Everything else is prepared by its own message: an interactive
+    image, and one whose preparation has begun and not ended, so that a message that a worker lost finds it again.
+    """
+    named = Image.objects.filter(pk=image_id).only("priority", "status", "turn").first()
+    own = named is None or named.priority != Priority.BULK or (named.status == Status.QUEUED and named.turn is None)
+    # Where two workers ask at once, each gets another, if the database can say so.
+    first = None if own else Image.objects.in_line().lock_free().values_list("pk", flat=True).first()
+    return first or image_id
 
 
 def due(bundle: str, number: int) -> list[int]:
@@ -84,7 +117,7 @@ def _open_some(bundle: str) -> list[Reading]:
         if department and (opens := department.opens_at(now)):
             rows.update(turn=opens.timestamp())  # the night was changed
             continue
-        turns = _turns(some[0].image, bundle, len(some))
+        turns = _to_read(some[0].image, bundle, len(some))
         values = {one.image_id: turn for one, turn in zip(some, turns, strict=True)}
         rows.update(
             state=ReadingState.READY,
@@ -105,25 +138,29 @@ def night_changed(department: Department) -> None:
 
 
 def forget() -> int:
-    """Delete the turns of owners when nothing waits: all begin anew.
+    """Delete the turns of owners when nothing waits in any line: all begin anew.
 
     Returns:
         How many were deleted.
     """
-    if Reading.objects.filter(state=ReadingState.READY, priority=Priority.BULK, shadow=False).exists():
+    to_read = Reading.objects.filter(state=ReadingState.READY, priority=Priority.BULK, shadow=False)
+    if any(line.exists() for line in (to_read, Image.objects.in_line(), Archive.objects.waiting())):
         return 0
     return Turn.objects.all().delete()[0]
 
 
-def _turns(owned: Owned, bundle: str, number: int) -> Sequence[float]:
-    """The next turns of an owner."""
+def _to_read(owned: Owned, bundle: str, number: int) -> Sequence[float]:
+    return _turns(owned, "read", Reading.objects.by_turn(bundle), number)
+
+
+def _turns(owned: Owned, line: str, waiting: QuerySet[Any], number: int) -> Sequence[float]:
+    """The next turns of an owner in a line, in which ``waiting`` is in order."""
     step = 1 / (owned.department.share if owned.department else 1)
-    waiting = Reading.objects.by_turn(bundle).filter(turn__isnull=False)
-    first = waiting.values_list("turn", flat=True).first()
+    first = waiting.filter(turn__isnull=False).values_list("turn", flat=True).first()
     if first is None:
         last = Turn.objects.aggregate(last=Max("turn"))["last"]
         first = 0.0 if last is None else last + 1
-    mine, _ = Turn.objects.get_or_create(owner=_name(owned), defaults={"turn": first - step})
+    mine, _ = Turn.objects.get_or_create(owner=f"{line}:{_name(owned)}", defaults={"turn": first - step})
     begin = Greatest(F("turn") + Value(step), Value(first), output_field=FloatField())
     Turn.objects.filter(pk=mine.pk).update(turn=begin + Value(step * (number - 1), output_field=FloatField()))
     mine.refresh_from_db()

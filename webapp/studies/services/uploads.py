@@ -25,7 +25,7 @@ from webapp.studies.files import names, signatures
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import descriptions, idempotency, limits, patients, storing
+from webapp.studies.services import descriptions, idempotency, limits, patients, storing, turns
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.contents import look_into
 from webapp.studies.transactions import atomically
@@ -69,6 +69,7 @@ def create_image(
 @atomically
 def _keep_image(identity: Identity, image: Image, patient: str, key: IdempotencyKey | None) -> None:
     image.patient = patient_named(image, patient)
+    turns.line_up([image])
     image.save(force_insert=True)
     idempotency.keep(key, image)
     record(identity, Action.CREATE, image)
@@ -194,6 +195,8 @@ def _keep_more(by: Identity, study: Study, stored: _Stored, key: IdempotencyKey 
 def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: IdempotencyKey | None) -> None:
     for image in stored.images:
         image.patient = people.get(stored.patients[image.pk], study.patient)
+    turns.line_up(stored.images)
+    turns.line_up_archives(study, stored.archives)
     Archive.objects.bulk_create(stored.archives)
     Image.objects.bulk_create(stored.images)
     idempotency.keep(key, study)
@@ -202,7 +205,7 @@ def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: 
         study_progressed([study.pk])
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, queued))
     for archive in stored.archives:
-        transaction.on_commit(partial(dispatch.send_unpack, archive.pk, study))
+        transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
 
 
 def _sender(identity: Identity, department: Department | None) -> dict[str, Any]:

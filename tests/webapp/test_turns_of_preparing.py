@@ -1,0 +1,185 @@
+"""Bulk images are prepared, and ZIPs unpacked, by turns of their owners, in whatever order their messages come."""
+
+from collections import Counter
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from tests.plans import recorded
+from tests.synthetic import zip_of
+from tests.webapp.clients import JPEG
+from tests.webapp.rows import BUNDLE
+from webapp.accounts.identity import Identity
+from webapp.studies import dispatch
+from webapp.studies.choices import Status
+from webapp.studies.models import Archive, Image, Study, Turn
+from webapp.studies.services import archives, cancellation, changing, preparation, retrying, turns
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def send(sent):
+    """Send so many bulk images: their messages come after those that were sent before."""
+
+    def work(number, **owner):
+        now = timezone.now()
+        images = [Image(priority="bulk", size=1, filename="a.jpg", dispatched_at=now, **owner) for _ in range(number)]
+        turns.line_up(images)
+        Image.objects.bulk_create(images)
+        dispatch.send(dispatch.INGEST, images)
+        return images
+
+    return work
+
+
+@pytest.fixture
+def work(sent, commit):
+    """Prepare what so many messages lead to, in the order in which they were sent: its images."""
+
+    def work(number):
+        found = []
+        for _ in range(number):
+            _, pk, _ = sent.images.pop(0)
+            if image := preparation.start_ingest(pk):
+                found.append(image)
+                with commit():
+                    made = preparation.Prepared("", 1, 1, "", {BUNDLE: f"inputs/{image.pk}.png"})
+                    assert preparation.finish_ingest(image, made)
+                sent.images[:] = [one for one in sent.images if one[0] == dispatch.INGEST]
+        return found
+
+    return work
+
+
+def owners(images):
+    return Counter(str(image.department or image.owner or image.guest) for image in images)
+
+
+def test_five_images_do_not_wait_for_the_two_hundred_of_another_department(send, work, make_department):
+    large, small = make_department("large"), make_department("small")
+    send(200, department=large)
+    work(3)
+    few = send(5, department=small)
+    assert owners(work(10)) == {"Large": 5, "Small": 5}
+    assert not Image.objects.filter(pk__in=[image.pk for image in few], status=Status.QUEUED).exists()
+
+
+def test_there_are_as_many_messages_as_images(send, work):
+    for _ in range(2):
+        send(4, guest=uuid4())
+        work(2)
+    assert len(work(4)) == 4
+    assert not Image.objects.filter(status=Status.QUEUED).exists()
+    assert turns.forget() == 0, "they are still to be read"
+
+
+def test_a_department_with_a_larger_share_has_more_images_prepared(send, work, make_department):
+    large, small = make_department("large"), make_department("small")
+    large.share = 3
+    large.save()
+    send(20, department=large)
+    send(20, department=small)
+    assert owners(work(12)) == {"Large": 9, "Small": 3}
+
+
+def test_guests_and_people_take_turns_too(send, work, user, guest):
+    send(10, owner=user)
+    send(2, guest=guest.guest)
+    assert owners(work(4)) == {"ada": 2, str(guest.guest): 2}
+
+
+def test_an_image_whose_worker_died_is_prepared_by_its_own_message(send, work, sent, make_department):
+    """Another message had led to it: when that one is delivered again, it leads to the next."""
+    send(3, department=make_department("large"))
+    [late] = send(1, department=make_department("small"))
+    Image.objects.filter(pk=late.pk).update(turn=-1)
+    assert preparation.start_ingest(sent.images[0][1]).pk == late.pk, "and the worker dies"
+    assert late not in work(3)
+    assert work(1) == [late]
+    late.refresh_from_db()
+    assert (late.status, late.attempts) == (Status.READY, 0)
+    assert Image.objects.filter(status=Status.QUEUED).count() == 0
+
+
+def test_an_image_that_kills_every_worker_fails_and_others_are_prepared(send, work, sent, settings):
+    bad = send(3, guest=uuid4())[0]
+    message = sent.images[0]
+    for _ in range(settings.MAX_ATTEMPTS):
+        assert preparation.start_ingest(message[1]).pk == bad.pk
+    work(3)
+    assert list(Image.objects.filter(status=Status.FAILED)) == [bad]
+    assert Image.objects.filter(status=Status.READY).count() == 2
+
+
+def test_what_is_cancelled_leaves_the_line(send, work):
+    first, second = send(2, guest=uuid4())
+    cancellation.cancel_image(first)
+    assert work(2) == [second]
+
+
+def test_an_image_that_becomes_interactive_is_prepared_by_its_new_message(send, work, sent, commit, guest):
+    first, second = send(2, guest=guest.guest)
+    with commit():
+        changing.change_image(guest, second, priority="interactive")
+    assert preparation.start_ingest(sent.images[-1][1]).pk == second.pk
+    assert work(1) == [first]
+
+
+def test_the_message_of_an_interactive_image_takes_no_bulk_image(send, make_image):
+    send(1, guest=uuid4())
+    assert preparation.start_ingest(make_image(Status.READY).pk) is None
+    assert Image.objects.in_line().count() == 1
+
+
+def test_failed_images_that_are_read_again_take_their_turns(
+    send, work, sent, make_department, make_study, commit, user
+):
+    study = make_study(*[Status.FAILED] * 6, department=make_department("large", manager=user))
+    with commit():
+        retrying.retry_study(Identity(user=user), study)
+    send(3, department=make_department("small"))
+    assert owners(work(6)) == {"Large": 3, "Small": 3}
+
+
+def test_the_zips_of_one_owner_do_not_hold_up_anothers(new_client, sent, commit, settings):
+    settings.UNPACK_CHUNK_FILES = 1
+    many, one = new_client(), new_client()
+    for name in "abc":
+        many.upload_study({f"{name}.zip": zipped(4)})
+    one.upload_study({"d.zip": zipped(2)})
+    order = []
+    while sent.archives:
+        sent.archives.pop(0)
+        with commit():
+            assert archives.unpack() == 1
+        order.append(Image.objects.latest("created_at").study.guest)
+    assert list(Counter(order[:4]).values()) == [2, 2], "each in turn"
+    assert Archive.objects.filter(state="unpacked").count() == len(order) - 10 == 4
+    assert Image.objects.in_line().count() == 14
+
+
+def zipped(number):
+    return zip_of({f"{n}.jpg": JPEG for n in range(number)})
+
+
+def test_an_upload_takes_its_place_in_the_line(client, jpeg, sent):
+    client.upload_study({"a.jpg": jpeg, "b.jpg": jpeg, "notes.jpg": b"no image"})
+    client.upload(jpeg)
+    assert list(Image.objects.in_line()) == [Image.objects.get(filename=name) for name in ("a.jpg", "b.jpg")]
+    Image.objects.all().delete()
+    Study.objects.all().delete()
+    assert Turn.objects.count() == turns.forget() == 1
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="it has no index of some rows")
+def test_the_next_image_is_found_by_an_index(send):
+    images = send(3, guest=uuid4())
+    with recorded() as queries:
+        assert turns.next_to_prepare(images[2].pk) == images[0].pk
+        turns.line_up([Image(priority="bulk", guest=uuid4())])
+    assert queries.bad_plans() == []
+    if connection.vendor == "sqlite":
+        assert "image_in_line" in Image.objects.in_line().explain()
