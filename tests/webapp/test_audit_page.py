@@ -2,16 +2,22 @@
 
 import csv
 import io
+import json
+import re
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from tests.webapp.clients import PASSWORD
 from webapp.accounts.identity import Identity
+from webapp.audit import chain
 from webapp.audit.models import Action, Entry
 from webapp.audit.services import record
 
@@ -156,3 +162,45 @@ def test_each_filter_is_read_by_an_index(client, boss, filters):
         show(client, **filters)
     assert plans
     assert not any("TEMP B-TREE" in plan for plan in plans), plans
+
+
+def test_people_are_shown_by_name_and_stored_by_number(client, boss, make_department, sealed_before_and_after):
+    kim, department = User.objects.create_user("kim"), make_department("chest")
+    record(Identity(user=boss), Action.ROLE_CHANGE, department, person=kim.pk, role="reader")
+    record(Identity(user=boss), Action.REGISTER, kim)
+    record(Identity(user=boss), Action.ROLE_CHANGE, department, person=999_999, role="")
+    with sealed_before_and_after():
+        page = strip_tags(show(client).content.decode())
+        rows = exported(client)
+    assert "person: kim · role: reader" in page
+    assert "person: 999999" in page, "who was deleted has no name any more"
+    assert re.search(rf"user kim\s+{kim.pk}\b", page)
+    assert [row["about"] for row in rows[:3]] == ["kim", "kim", ""]
+    assert json.loads(rows[0]["details"]) == {"person": kim.pk, "role": "reader"}
+
+
+@pytest.fixture
+def sealed_before_and_after():
+    @contextmanager
+    def check():
+        chain.seal()
+        stored = list(Entry.objects.filter(position__isnull=False).order_by("position").values())
+        yield
+        assert chain.verify()[1] == []
+        assert list(Entry.objects.filter(pk__in=[row["id"] for row in stored]).order_by("position").values()) == stored
+
+    return check
+
+
+def test_names_take_one_query_however_many_people_are_named(client, boss, make_department):
+    def queries(number):
+        for one in range(number):
+            kim = User.objects.create_user(f"kim-{number}-{one}")
+            record(Identity(user=boss), Action.ROLE_CHANGE, department, person=kim.pk, role="reader")
+        with CaptureQueriesContext(connection) as seen:
+            show(client, action="role_change")
+        return len(seen)
+
+    department = make_department("chest")
+    queries(1)
+    assert queries(2) == queries(9)

@@ -1,16 +1,19 @@
 """Entries as rows of a table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 
 from django.db.models import QuerySet
 
+from webapp.audit import people
 from webapp.audit.models import Entry
 
-COLUMNS = (
+STORED = (
     "created_at", "action", "person_id", "person", "guest", "address", "token", "kind", "object_id", "department_id",
     "details", "request_id", "position", "hash",
 )  # fmt: skip
+#: The last one is looked up: who the entry is about, by their present names.
+COLUMNS = (*STORED, "about")
 CHUNK = 1000
 
 
@@ -22,13 +25,15 @@ def rows(entries: "QuerySet[Entry]") -> Iterator[dict[str, str]]:
             later = entries.filter(created_at__gte=after.created_at)
             part = later.exclude(created_at=after.created_at, id__lte=after.pk).order_by("created_at", "id")
         found = list(part[:CHUNK])
-        yield from map(row, found)
+        names = people.named(found)
+        yield from (row(entry, names) for entry in found)
         if len(found) < CHUNK:
             return
         after = found[-1]
 
 
-def row(entry: Entry) -> dict[str, str]:
-    values = {column: getattr(entry, column) for column in COLUMNS}
+def row(entry: Entry, names: Mapping[int, str]) -> dict[str, str]:
+    values = {column: getattr(entry, column) for column in STORED}
     values["created_at"] = entry.created_at.astimezone(UTC).isoformat()
+    values["about"] = ", ".join(names[pk] for pk in people.ids_in(entry) if pk in names)
     return {column: "" if value is None else str(value) for column, value in values.items()}

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from webapp.accounts.identity import Identity, identify
-from webapp.audit import export
+from webapp.audit import export, people
 from webapp.audit.models import Action, Entry
 from webapp.audit.services import record
 from webapp.departments import permissions
@@ -56,7 +56,13 @@ def audit(request: HttpRequest) -> HttpResponse:
         names = {str(department.pk): department.name for department in departments}
         rows = [(entry, names.get(entry.department_id, "")) for entry in page.rows]
     record(identity, Action.LIST, Entry, filters=sorted(name for name, value in request.GET.items() if value))
-    context = {"filters": filters, "page": page, "rows": rows, "query": request.GET.urlencode()}
+    context = {
+        "filters": filters,
+        "page": page,
+        "rows": rows,
+        "users": people.named(page.rows),
+        "query": request.GET.urlencode(),
+    }
     return render(request, "dashboard/audit.html", context)
 
 

@@ -1,10 +1,11 @@
 """Template tags that describe audit entries."""
 
-import json
+from collections.abc import Mapping
 
 from django import template
 from django.apps import apps
 
+from webapp.audit import people
 from webapp.audit.models import Action, Entry
 
 register = template.Library()
@@ -27,8 +28,16 @@ def kind(entry: Entry) -> str:
 
 
 @register.filter
-def details(entry: Entry) -> str:
-    """The details, for example "fields: priority, name"."""
-    found = json.loads(entry.details) if entry.details else {}
+def user(entry: Entry, users: Mapping[int, str]) -> str:
+    """The name of the user whom an action changed; empty for other objects."""
+    is_user = entry.kind == "auth.user" and entry.object_id.isdecimal()
+    return users.get(int(entry.object_id), "") if is_user else ""
+
+
+@register.filter
+def details(entry: Entry, users: Mapping[int, str]) -> str:
+    """The details, for example "fields: priority, name", with the names of users that are known."""
+    found = people.details(entry)
+    found |= {name: users.get(found[name], found[name]) for name in people.USERS if name in found}
     parts = ((name, value if isinstance(value, list) else [value]) for name, value in found.items())
     return " · ".join(f"{name}: {', '.join(map(str, values))}" for name, values in parts if values)
