@@ -38,7 +38,7 @@ DETAIL = (
 )
 TURNED = (
     "This looks like a chest X-ray that is inverted, lies on its side or hangs upside down. "
-    "Do not rely on the probability; upload it upright, with air dark and bone bright."
+    "Upload it upright, with air dark and bone bright. Do not rely on the probability."
 )
 BLANK = "This image is blank: it shows next to no contrast. Do not rely on the probability."
 

@@ -59,6 +59,10 @@ def test_the_page_says_when_the_same_file_was_read(client, read):
     page = client.get(f"/images/{Study.objects.get(pk=study['id']).images.get().pk}/").content.decode()
     assert f'already read <a href="/images/{first["id"]}/">3\xa0minutes before</a>' in page
     assert "already" not in client.get(f"/images/{first['id']}/").content.decode()
+    Image.objects.filter(pk=first["id"]).update(created_at=timezone.now())
+    again = client.upload().json()
+    page = client.get(f"/images/{again['id']}/").content.decode()
+    assert f'already read <a href="/images/{first["id"]}/">just before</a>' in page
 
 
 def test_departments_know_what_their_members_have_sent(user, make_department, make_image):

@@ -11,6 +11,7 @@ from tests.webapp.pages.conftest import image, read
 from webapp.dashboard.templatetags import results
 from webapp.studies.choices import group_of
 from webapp.studies.models import Image, Study
+from webapp.studies.services.judging import outside_training
 
 pytestmark = pytest.mark.django_db
 
@@ -57,6 +58,7 @@ def test_an_unusable_image_has_a_warning_and_neither_percentage_nor_map(browser:
     places = [html.index(text) for text in order]
     assert places == sorted(places)
     assert html.count("does not look like a chest X-ray") == 1
+    assert "Do not rely on the probability" not in html, "there is none on this page"
     for text in (
         "not_chest_xray", "What this answer means", "Signs of pneumonia", "87.0", 'class="figure"', 'class="scale"',
         "heatmap.png", "negative",
@@ -65,6 +67,21 @@ def test_an_unusable_image_has_a_warning_and_neither_percentage_nor_map(browser:
     news = browser.get(f"{made.get_absolute_url()}card/").content.decode().partition('id="news"')[2]
     assert UNUSABLE in news
     assert "87.0" not in news
+
+
+def test_a_result_that_is_not_reliable_and_shows_a_probability_warns_of_it(
+    browser: Client, make_department, user
+) -> None:
+    browser.force_login(user)
+    department = make_department(reader=user)
+    warnings = outside_training(9, "")
+    made = read(None, department=department, warnings=warnings)
+    for group, shown in (("positive", True), ("unusable", False)):
+        made.readings.update(group=group)
+        html = browser.get(made.get_absolute_url()).content.decode()
+        assert "The patient was 9 years old" in html
+        assert (results.percent(0.913) in html) is shown
+        assert ("Do not rely on the probability." in html) is shown
 
 
 def tags(html: str) -> list[tuple[str, str]]:

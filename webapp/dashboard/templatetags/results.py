@@ -1,6 +1,10 @@
 """Template tags that describe results and draw their scale."""
 
+from collections.abc import Mapping
+from datetime import timedelta
+
 from django import template
+from django.utils.timesince import timesince
 
 from webapp.studies.choices import DOUBTS, ResultGroup, Status
 from webapp.studies.models import Image, Reading
@@ -86,6 +90,21 @@ def result(image: Image) -> str:
     if not doubt:
         return group
     return f"{doubt}: {group}" if found.is_usable else doubt
+
+
+@register.filter
+def reason(warning: Mapping[str, str], result: Reading) -> str:
+    """What a warning says, without its word about the probability where the page does not show that."""
+    detail = warning["detail"]
+    return detail if result.is_usable else detail.replace(" Do not rely on the probability.", "")
+
+
+@register.filter
+def sent_before(image: Image, earlier: Image) -> str:
+    """How long before an image the earlier one was sent."""
+    if image.created_at - earlier.created_at < timedelta(minutes=1):
+        return "just before"
+    return f"{timesince(earlier.created_at, image.created_at)} before"
 
 
 @register.filter
