@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 from tests import synthetic
 
@@ -19,14 +28,18 @@ def browser() -> Iterator[Browser]:
     """
     expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(
-                executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=["--no-sandbox"]
-            )
-        except Error as error:
-            pytest.skip(f"no Chromium that starts: {str(error).splitlines()[0]}")
+        started = launched(playwright)
         yield started
         started.close()
+
+
+def launched(playwright: Playwright) -> Browser:
+    try:
+        return playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=["--no-sandbox"]
+        )
+    except Error as error:
+        pytest.skip(f"no Chromium that starts: {str(error).splitlines()[0]}")
 
 
 @pytest.fixture(

@@ -107,10 +107,13 @@ class Actor:
     #: Whether changes of a request are rolled back.
     rolls_back: bool = True
 
+    def path(self, route: Route) -> str:
+        values = self.values(route)
+        return re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), route.path)
+
     def ask(self, route: Route, body: Any = None) -> Any:
         """The answer to a request."""
-        values = self.values(route)
-        path = re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), route.path)
+        path, values = self.path(route), self.values(route)
         if body:  # its placeholders are those of addresses
             body = {name: str(values["other"]) if value == "{other}" else value for name, value in body.items()}
         cookies = self.client.cookies.copy()
