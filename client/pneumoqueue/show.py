@@ -68,6 +68,13 @@ def _finding(image: Any) -> str:
         return f"{image['error']['detail']} ({image['error']['code']})"
     if image["probability"] is None:
         return "no result yet"
+    if image.get("verdict"):  # which servers before 0.3 do not tell
+        said = ", ".join(filter(None, (image["verdict"], image["verdict_kind"])))
+        return f"{said} by a reader; the model: {_answer(image)}"
+    return _answer(image)
+
+
+def _answer(image: Any) -> str:
     if image["result_group"] == "unusable":  # its probability says nothing
         return f"unusable: {' '.join(warning['detail'] for warning in image['warnings'])}"
     return f"{image['result_group']}, probability of pneumonia {image['probability']:.3f}"

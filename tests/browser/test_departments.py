@@ -50,8 +50,8 @@ def test_a_manager_invites_a_reader_who_reviews_what_an_uploader_sent(
         expect(reader.get_by_role("link", name=may_not, exact=True)).to_have_count(0)
 
     uploader.reload()
-    expect(uploader.locator(".entry", has_text="1.jpeg")).to_contain_text("reviewed")
-    expect(uploader.locator(".entry", has_text="0.jpeg")).not_to_contain_text("reviewed")
+    expect(uploader.locator(".entry", has_text="1.jpeg")).to_contain_text("by a reader")
+    expect(uploader.locator(".entry", has_text="0.jpeg")).not_to_contain_text("by a reader")
     manager.goto(study)
     with manager.expect_download() as download:
         manager.get_by_role("link", name="Results as CSV").click()

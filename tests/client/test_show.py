@@ -52,6 +52,13 @@ def test_an_unusable_image_is_told_with_its_reason_and_no_number(capsys, monkeyp
     assert "0.97" not in printed
 
 
+def test_a_readers_verdict_comes_before_the_models_answer(capsys, monkeypatch):
+    monkeypatch.setitem(READ, "verdict", "NORMAL")
+    monkeypatch.setitem(READ, "verdict_kind", None)
+    assert main(["status", IMAGE]) == 0
+    assert "succeeded: NORMAL by a reader; the model: positive, probability" in capsys.readouterr().out
+
+
 def test_status_as_json(capsys):
     assert main(["status", STUDY, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == ABOUT

@@ -14,6 +14,7 @@ from tests.webapp.clients import JPEG, PASSWORD, Client
 from tests.webapp.rows import radiologists
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
+from webapp.departments.access import department_for
 from webapp.departments.models import Department
 from webapp.refusals import Refused
 from webapp.reviews import services as reviews
@@ -139,7 +140,7 @@ def test_who_is_an_administrator(hospital: Hospital) -> None:
 def test_where_an_upload_goes(hospital: Hospital, make_department: Callable[..., Department]) -> None:
     def goes(actor: str, slug: str | None) -> Department | str | None:
         try:
-            return permissions.department_for(hospital.identity(actor), slug)
+            return department_for(hospital.identity(actor), slug)
         except Refused as refusal:
             return refusal.code
 

@@ -52,7 +52,7 @@ def various(user, members, make_image, read):
     for number, status in enumerate((Status.QUEUED, Status.FAILED, Status.CANCELLED, Status.READY)):
         made.append(make_image(status, **owners[number % 3], priority=Priority.BULK))
     Image.objects.filter(pk__in=[made[0].pk, made[6].pk]).update(patient=patient, study=study)
-    for image in Image.objects.filter(pk__in=[made[1].pk, made[2].pk]):
+    for image in Image.objects.filter(pk__in=[made[1].pk, made[5].pk]):
         reviews.review(image, Identity(user=user), "NORMAL")
     make_image()  # somebody else's
     return made
@@ -61,7 +61,7 @@ def various(user, members, make_image, read):
 #: Filters of images, and what suits each of them as the API itself describes the image.
 FILTERS = {
     **{f"status={status}": lambda row, status=status: row["status"] == status for status in Status.values},
-    **{f"group={group}": lambda row, group=group: row["result_group"] == group for group in ResultGroup.values},
+    **{f"group={group}": lambda row, group=group: row["final_group"] == group for group in ResultGroup.values},
     **{f"label={label}": lambda row, label=label: row["label"] == label for label in ("NORMAL", "PNEUMONIA")},
     **{
         f"warning={code}": lambda row, code=code: code in [one["code"] for one in row["warnings"]]
@@ -299,11 +299,16 @@ def migration(app, name):
 
 @pytest.mark.parametrize("chunk", [2, 2000])
 def test_an_upgrade_writes_what_there_is(various, monkeypatch, chunk):
-    columns = ("group", "label", "probability", "warning_codes", "reviewed")
+    columns = ("group", "label", "probability", "warning_codes", "reviewed", "stage", "verdict")
     before = list(Image.objects.order_by("pk").values_list(*columns))
     assert len({row[0] for row in before}) == 5
     Image.objects.update(group="", label="", probability=None, warning_codes="", reviewed=False)
-    steps = (("studies", "_findable", "copy_results"), ("reviews", "_reviewed", "mark"))
+    Image.objects.update(stage="unread", verdict="")
+    steps = (
+        ("studies", "_findable", "copy_results"),
+        ("reviews", "_reviewed", "mark"),
+        ("reviews", "_standing_verdicts", "write"),
+    )
     for app, name, step in steps:
         module = migration(app, name)
         monkeypatch.setattr(module, "CHUNK", chunk)

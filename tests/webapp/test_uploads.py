@@ -20,7 +20,8 @@ FIELDS = {
     "reviewed", "source", "waits_until",
     "probability_normal", "threshold", "operating_point", "result_group", "reliable", "readings", "model", "warnings",
     "error", "attempts", "width", "height", "sha256", "created_at", "finished_at", "timings", "preview_url",
-    "input_url", "heatmap_url", "age", "view", "comment",
+    "input_url", "heatmap_url", "age", "view", "comment", "stat", "review_stage",
+    "verdict", "verdict_kind", "final_group", "final_by",
 }  # fmt: skip
 TIMINGS = {"ingest_wait_s", "ingest_s", "infer_wait_s", "infer_s", "total_s", "batch_size"}
 

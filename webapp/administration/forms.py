@@ -32,6 +32,7 @@ class SettingsForm(forms.ModelForm):
             "share": "Share of each batch",
             "label_outside_training": "Label images of other ages and views",
             "prevalence": "Pneumonias among 100 children X-rayed here",
+            "second_reading": "Two readers for each image",
         }
         help_texts = {
             "operating_point": "The threshold from which an image is called pneumonia. Another one counts for results "
@@ -42,6 +43,8 @@ class SettingsForm(forms.ModelForm):
             "label_outside_training": "The model did not learn from these. Their labels are never called reliable.",
             "prevalence": "For what an answer means here, until readers' verdicts on 100 of the latest images tell it. "
             "Empty for 20, which is an assumption.",
+            "second_reading": "The second one does not see what the first one says. Where they disagree, a third one "
+            "decides. Counts for verdicts from now on.",
             "share": "Beside other departments' bulk images, which have 1 unless they say otherwise.",
         }
         widgets = {
@@ -50,8 +53,8 @@ class SettingsForm(forms.ModelForm):
         }
 
     field_order = (
-        "name", "operating_point", "label_outside_training", "prevalence", "share", "night_start", "night_end",
-        "retention_days", "daily_images", "daily_gigabytes",
+        "name", "operating_point", "label_outside_training", "prevalence", "second_reading", "share",
+        "night_start", "night_end", "retention_days", "daily_images", "daily_gigabytes",
     )  # fmt: skip
 
     def __init__(self, data: Any = None, *, instance: Department, offered: Sequence[str]) -> None:

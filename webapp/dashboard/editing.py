@@ -60,12 +60,14 @@ def study_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _edit(request: HttpRequest, row: Image | Study, serializer: type[StrictSerializer]) -> HttpResponse:
     context: dict[str, object] = {"row": row, "is_study": isinstance(row, Study), "priorities": Priority.choices}
     shown = {"patient": row.patient.identifier if row.patient else ""}
-    shown |= {name: getattr(row, name) for name in ("name", "priority") if hasattr(row, name)}
+    shown |= {name: getattr(row, name) for name in ("name", "priority", "stat") if hasattr(row, name)}
     if request.method == "POST":
         names: list[str] = list(serializer().get_fields())
         sent = {name: request.POST[name] for name in names if name in request.POST}
         if isinstance(row, Image) and sent.get("priority") == row.priority:
             del sent["priority"]
+        if sent.get("stat") == str(row.stat).lower():
+            del sent["stat"]
         try:
             changes = serializer(data=sent)
             changes.is_valid(raise_exception=True)

@@ -9,7 +9,18 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from webapp.departments.models import Department
-from webapp.studies.choices import Label, Priority, ResultGroup, Source, Status, StudyStatus, WarningCode
+from webapp.studies.choices import (
+    Label,
+    PneumoniaKind,
+    Priority,
+    ResultGroup,
+    ReviewStage,
+    Source,
+    Status,
+    StudyStatus,
+    Verdict,
+    WarningCode,
+)
 
 ANY = ("", "any")
 
@@ -34,6 +45,20 @@ class PlainSelect(forms.Select):
         return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), options)
 
 
+class VerdictForm(forms.Form):
+    """A reader's verdict."""
+
+    verdict = forms.ChoiceField(choices=Verdict.choices)
+    kind = forms.ChoiceField(choices=[("", "not said"), *PneumoniaKind.choices], required=False)
+    comment = forms.CharField(max_length=1000, required=False)
+    seen = forms.ChoiceField(choices=ReviewStage.choices, required=False)
+
+    def said(self) -> dict[str, Any]:
+        """The arguments of :func:`webapp.reviews.services.review`."""
+        found = {**self.cleaned_data, "seen": self.cleaned_data["seen"] or None}
+        return found if found["verdict"] == Verdict.PNEUMONIA else {**found, "kind": ""}
+
+
 class Choice(forms.ChoiceField):
     """A filter of which no value need be chosen."""
 
@@ -48,34 +73,13 @@ class Day(forms.CharField):
         super().__init__(label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
 
-class StudyFilterForm(forms.Form):
-    """The filters of studies: those of results are what one of its images has to suit."""
+class FilterForm(forms.Form):
+    """The filters of a list."""
 
     #: Filters that are seen at once; the others unfold.
-    FIRST: tuple[str, ...] = ("group", "status", "reviewed")
+    FIRST: tuple[str, ...]
 
-    search = forms.CharField(
-        label="Search",
-        required=False,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Beginning of a name or patient, or an id"}),
-    )
-    group = Choice(ResultGroup.choices, "Result")
-    status = Choice([(value, value) for value in StudyStatus.values], "Status")
-    reviewed = Choice([("false", "not yet"), ("true", "yes")], "Reviewed")
     department = Choice([], "Department")
-    patient = forms.CharField(label="Patient", required=False)
-    created_after = Day("From")
-    created_before = Day("Before")
-    ordering = forms.ChoiceField(
-        choices=[("", "newest first"), ("created_at", "oldest first")],
-        label="Sorted",
-        required=False,
-        widget=PlainSelect,
-    )
-    label = Choice(Label.choices, "Label")
-    warning = Choice(WarningCode.choices, "Warning")
-    priority = Choice(Priority.choices, "Priority")
-    source = Choice(Source.choices, "Source")
 
     def __init__(self, initial: dict[str, str], departments: Iterable[Department]) -> None:
         # A moment of an address is shown as its day.
@@ -90,13 +94,63 @@ class StudyFilterForm(forms.Form):
 
     def first(self) -> list[forms.BoundField]:
         """The fields that are seen at once, besides the search."""
-        return [self[name] for name in self.FIRST]
+        return [self[name] for name in self.FIRST if name in self.fields]
 
     def others(self) -> list[forms.BoundField]:
         return [field for field in self if field.name not in (*self.FIRST, "search")]
 
     def others_are_used(self) -> bool:
         return any(self.initial.get(field.name) for field in self.others())
+
+
+class WorklistFilterForm(FilterForm):
+    """The filters of the worklist."""
+
+    FIRST = ("stage", "group", "department", "waiting_hours")
+
+    stage = forms.ChoiceField(
+        choices=[("", "all that is to be read"), *ReviewStage.choices],
+        label="Reading",
+        required=False,
+        widget=PlainSelect,
+    )
+    group = Choice(ResultGroup.choices, "Result")
+    waiting_hours = Choice([("1", "1 hour"), ("4", "4 hours"), ("24", "a day"), ("72", "3 days")], "Waits at least")
+
+    field_order = FIRST
+
+
+class StudyFilterForm(FilterForm):
+    """The filters of studies: those of results are what one of its images has to suit."""
+
+    FIRST = ("group", "status", "reviewed")
+
+    search = forms.CharField(
+        label="Search",
+        required=False,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Beginning of a name or patient, or an id"}),
+    )
+    group = Choice(ResultGroup.choices, "Result")
+    status = Choice([(value, value) for value in StudyStatus.values], "Status")
+    reviewed = Choice([("false", "not yet"), ("true", "yes")], "Reviewed")
+    patient = forms.CharField(label="Patient", required=False)
+    created_after = Day("From")
+    created_before = Day("Before")
+    ordering = forms.ChoiceField(
+        choices=[("", "newest first"), ("created_at", "oldest first")],
+        label="Sorted",
+        required=False,
+        widget=PlainSelect,
+    )
+    label = Choice(Label.choices, "Label")
+    warning = Choice(WarningCode.choices, "Warning")
+    priority = Choice(Priority.choices, "Priority")
+    source = Choice(Source.choices, "Source")
+
+    field_order = (
+        "search", "group", "status", "reviewed", "department", "patient", "created_after", "created_before", "ordering",
+        "label", "warning", "priority", "source",
+    )  # fmt: skip
 
 
 class ImageFilterForm(StudyFilterForm):

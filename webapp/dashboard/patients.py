@@ -18,6 +18,7 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.dashboard import views
 from webapp.departments import permissions
+from webapp.departments.access import department_for
 from webapp.http.pagination import CursorPages, Rows
 from webapp.refusals import Refused
 from webapp.studies.access import visible_patient
@@ -93,7 +94,7 @@ def new(request: HttpRequest) -> HttpResponse:
     made = Patient()
     if request.method == "POST":
         identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
-        made = patients.new(identity, permissions.department_for(identity, request.POST.get("department", "")))
+        made = patients.new(identity, department_for(identity, request.POST.get("department", "")))
     response = _form(request, made, identity, departments=departments)
     identities.remember(response, identity)
     return response

@@ -12,20 +12,22 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts import identity as identities
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.dashboard.forms import VerdictForm
 from webapp.dashboard.identity import viewer
 from webapp.departments import permissions
+from webapp.departments.access import department_for
 from webapp.http import problems
 from webapp.http.caches import forget_pictures
 from webapp.http.long_polling import hold
 from webapp.refusals import Refused
 from webapp.reviews import services as reviews
-from webapp.reviews.models import Verdict
 from webapp.storage.folder import StorageUnavailable
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api.throttles import UploadThrottle
@@ -99,7 +101,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         if pk := request.POST.get("study"):
             study = visible_study(identity, _uuid(pk), permissions.may_add_to)
             return redirect(uploads.add_to_study(identity, study, files, age=age))
-        department = permissions.department_for(identity, request.POST.get("department"))
+        department = department_for(identity, request.POST.get("department"))
         if len(files) == 1 and not signatures.is_zip(files[0]):
             made = uploads.create_image(identity, files[0], filename=str(files[0].name), age=age, department=department)
         else:
@@ -129,10 +131,10 @@ def _uuid(text: str) -> UUID:
 def image(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _image(request, pk)
     record(viewer(request), Action.VIEW, found)
-    return render(request, "dashboard/image.html", _image_context(request, found))
+    return render(request, "dashboard/image.html", image_context(request, found))
 
 
-def _image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
+def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
     identity = viewer(request)
     return {
         "image": found,
@@ -155,7 +157,7 @@ def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
     held = None
     if not found.is_final and found.status == request.GET.get("seen", found.status):
         held = hold(request, partial(until_changed, Image, pk, ImageState(found.status)))
-    return held or render(request, "dashboard/_image.html", {**_image_context(request, found), "swapped": True})
+    return held or render(request, "dashboard/_image.html", {**image_context(request, found), "swapped": True})
 
 
 @require_POST
@@ -177,11 +179,12 @@ def image_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A reader's verdict, from the form on an image's page."""
     found = _image(request, pk)
-    verdict = request.POST.get("verdict", "")
-    if verdict not in Verdict.values:
+    form = VerdictForm(request.POST)
+    if not form.is_valid():
         return HttpResponseBadRequest("No such verdict.", content_type="text/plain")
-    reviews.review(found, viewer(request), verdict)
-    return redirect(found)
+    reviews.review(found, viewer(request), **form.said())
+    then = request.POST.get("then", "")
+    return redirect(then if then.startswith(reverse("worklist")) else found)
 
 
 # --- a study --------------------------------------------------------------------------------------------------------

@@ -73,3 +73,27 @@ def _one(rows: "QuerySet[Any]", **named: Any) -> Any:
     if found := rows.filter(**named).first():
         return found
     raise Http404
+
+
+def department_for(identity: Identity, slug: str | None) -> Department | None:
+    """The department that an upload goes to.
+
+    Args:
+        slug: as the request names it. Empty for the sender's own uploads; None where the request does not say: then
+            it is the department of someone who may upload to exactly one, and otherwise their own uploads. What a
+            service account sends is its department's, unless it names another.
+
+    Raises:
+        Refused: ``department_not_found`` if they can see no such department, or ``not_an_uploader``.
+    """
+    if not slug and identity.user and (own := permissions.service_department(identity.user)):
+        slug = Department.objects.values_list("slug", flat=True).get(pk=own)
+    if slug is None:
+        mine = permissions.departments_to_upload_to(identity)
+        return mine[0] if len(mine) == 1 else None
+    if not slug:
+        return None
+    department = permissions.known_department(identity, slug)
+    if not permissions.may_upload_to(identity, department):
+        raise Refused("not_an_uploader", "Only uploaders and managers of this department can upload to it.")
+    return department

@@ -55,6 +55,11 @@ class Department(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(99)],
         help_text="of 100 children who are X-rayed in it, how many have pneumonia; blank for 20",
     )
+    second_reading = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="have each image read by two people, the second of whom does not know what the first one says",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -185,6 +185,21 @@ def may_review(identity: Identity, owned: Owned) -> bool:
     return identity.user.has_perm(REVIEW) and may_see(identity, owned)
 
 
+def reviewable_by_owner(identity: Identity) -> list[Q]:
+    """The condition of :func:`may_review` in parts, as :func:`visible_by_owner` has that of :func:`may_see`."""
+    if identity.user is None or service_department(identity.user):
+        return []
+    if identity.user.has_perm(REVIEW):
+        return visible_by_owner(identity)
+    mine = roles(identity.user).items()
+    return [Q(department=department) for department, role in mine if role in REVIEWERS]
+
+
+def may_mark_stat(identity: Identity, owned: Owned) -> bool:
+    """Who may mark an image as STAT: those who may change it, and its readers."""
+    return may_change(identity, owned) or may_review(identity, owned)
+
+
 def may_see_verdicts(identity: Identity, owned: Owned) -> bool:
     """Everybody with an account who may see the image."""
     return identity.user is not None and may_see(identity, owned)
@@ -202,40 +217,17 @@ def owns(identity: Identity, owned: Owned) -> bool:
     return identity.guest is not None and owned.guest == identity.guest
 
 
-def department_for(identity: Identity, slug: str | None) -> Department | None:
-    """The department that an upload goes to.
-
-    Args:
-        slug: as the request names it. Empty for the sender's own uploads; None where the request does not say: then
-            it is the department of someone who may upload to exactly one, and otherwise their own uploads. What a
-            service account sends is its department's, unless it names another.
-
-    Raises:
-        Refused: ``department_not_found`` if they can see no such department, or ``not_an_uploader``.
-    """
-    if not slug and identity.user and (own := service_department(identity.user)):
-        slug = Department.objects.values_list("slug", flat=True).get(pk=own)
-    if slug is None:
-        mine = departments_to_upload_to(identity)
-        return mine[0] if len(mine) == 1 else None
-    if not slug:
-        return None
-    department = _known_department(identity, slug)
-    if not may_upload_to(identity, department):
-        raise Refused("not_an_uploader", "Only uploaders and managers of this department can upload to it.")
-    return department
-
-
 def in_department(identity: Identity, slug: str) -> Q:
     """The condition that a department owns a row, for someone who may see what it owns.
 
     Raises:
         Refused: ``department_not_found`` if they can see no such department.
     """
-    return Q(department=_known_department(identity, slug))
+    return Q(department=known_department(identity, slug).pk)
 
 
-def _known_department(identity: Identity, slug: str) -> Department:
+def known_department(identity: Identity, slug: str) -> Department:
+    """A department that the identity may see by what it owns; raises as :func:`in_department`."""
     department = Department.objects.filter(slug=slug).first()
     known = identity.user is not None and department is not None and department.pk in roles(identity.user)
     if department is None or not (known or is_administrator(identity.user)):

@@ -1,9 +1,13 @@
 """Reviews, read-only: only its author changes a verdict, and it is deleted only with its image."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from webapp.reviews import models
 from webapp.studies.admin import ReadOnly
+from webapp.studies.choices import ReviewStage
 
 
 @admin.register(models.Review)
@@ -14,3 +18,7 @@ class ReviewAdmin(ReadOnly):
     ordering = ("-id",)
     sortable_by = ()
     search_fields = ("=reviewer__username",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """All but those that a second reader shall not see yet."""
+        return super().get_queryset(request).exclude(image__stage=ReviewStage.SECOND)

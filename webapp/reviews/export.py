@@ -12,7 +12,8 @@ from django.core.files.storage import default_storage
 from django.db.models import Prefetch
 from django.utils.crypto import salted_hmac
 
-from webapp.reviews.models import Review, Verdict
+from webapp.reviews.models import Review
+from webapp.studies.choices import ReviewStage, Verdict
 from webapp.studies.models import Image
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def stream() -> Iterator[bytes]:
 
 def _reviewed() -> Iterator[Image]:
     reviews = Prefetch("reviews", Review.objects.order_by("updated_at"))
-    images = Image.objects.filter(reviews__isnull=False).distinct()
+    # Those that wait for a second reader are left out: nobody sees their first verdict yet.
+    images = Image.objects.filter(reviews__isnull=False).exclude(stage=ReviewStage.SECOND).distinct()
     # By their keys: a cursor would have to stay in one thread, and a stream may change threads between its parts.
     keys = list(images.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(keys), CHUNK):
@@ -94,7 +96,8 @@ def _original(image: Image) -> bytes | None:
 
 def _row(image: Image, name: str) -> list[str]:
     reviews, result = list(image.reviews.all()), image.result
-    verdicts = {review.verdict for review in reviews} - {Verdict.UNSURE.value}
+    decided = {review.verdict for review in reviews if review.decides}
+    verdicts = (decided or {review.verdict for review in reviews}) - {Verdict.UNSURE.value}
     verdict = verdicts.pop() if len(verdicts) == 1 else DISAGREED if verdicts else Verdict.UNSURE.value
     return [
         name, verdict, _pseudonym(image), str(len(reviews)), result.bundle if result else "",

@@ -8,10 +8,10 @@ from uuid import UUID
 from django.core.cache import caches
 
 from webapp.departments.models import Department
-from webapp.reviews.models import Review, Verdict
-from webapp.studies.choices import ResultGroup, Status
+from webapp.reviews.models import Review
+from webapp.studies.choices import ResultGroup, ReviewStage, Status, Verdict
 from webapp.studies.meaning import ASSUMED
-from webapp.studies.models import Image
+from webapp.studies.models import Image, Reading
 
 #: A department's latest images by which it is judged.
 LATEST = 1000
@@ -60,11 +60,19 @@ def _by_verdicts(department: Department) -> Prevalence:
     much as the images that got that answer, read by people or not.
     """
     latest = Image.objects.filter(department=department, status=Status.SUCCEEDED, group__in=ANSWERS)
-    groups = dict(latest.order_by("-created_at", "-pk").values_list("pk", "group")[:LATEST])
+    found = list(latest.order_by("-created_at", "-pk").values_list("pk", "group", "verdict")[:LATEST])
+    groups = {image: group for image, group, verdict in found if not verdict}
+    # The model's answers where a verdict has come in their place.
+    superseded = [image for image, _, verdict in found if verdict]
+    answers = Reading.objects.filter(image__in=superseded, shadow=False, group__in=ANSWERS)
+    groups.update(answers.values_list("image", "group"))
     given = Review.objects.filter(image__in=list(groups), verdict__in=(Verdict.NORMAL, Verdict.PNEUMONIA))
+    given = given.exclude(image__stage=ReviewStage.SECOND)
     verdicts: dict[UUID, list[bool]] = defaultdict(list)
-    for image, verdict in given.values_list("image", "verdict"):
-        verdicts[image].append(verdict == Verdict.PNEUMONIA)
+    # A third reader's decision comes last, and in place of the others.
+    for image, verdict, decides in given.order_by("decides").values_list("image", "verdict", "decides"):
+        earlier = [] if decides else verdicts[image]
+        verdicts[image] = [*earlier, verdict == Verdict.PNEUMONIA]
     # Readers who disagree on an image count for half a pneumonia.
     by_group: dict[str, list[float]] = defaultdict(list)
     for image, said in verdicts.items():

@@ -87,6 +87,40 @@ class ResultGroup(models.TextChoices):
     UNUSABLE = "unusable", "Probably no usable chest X-ray"
 
 
+class Verdict(models.TextChoices):
+    """A reader's answer. ``UNSURE`` is a valid verdict: such an image is left out of training."""
+
+    PNEUMONIA = "PNEUMONIA", "Pneumonia"
+    NORMAL = "NORMAL", "Normal"
+    UNUSABLE = "UNUSABLE", "Not usable"
+    UNSURE = "UNSURE", "Not sure"
+
+
+class PneumoniaKind(models.TextChoices):
+    """What kind of pneumonia a reader sees; empty for another one, or where the reader does not say."""
+
+    BACTERIAL = "bacterial", "bacterial"
+    VIRAL = "viral", "viral"
+
+
+class ReviewStage(models.TextChoices):
+    """How far people have come with an image. In the stage ``SECOND`` a verdict is shown to its author only."""
+
+    UNREAD = "unread", "to be read"
+    SECOND = "second", "second reading"
+    DISAGREED = "disagreed", "readers disagree"
+    DONE = "done", "reviewed"
+
+
+#: The group of an image by the verdict that stands, which comes in place of the model's.
+GROUP_BY_VERDICT = {
+    Verdict.PNEUMONIA: ResultGroup.POSITIVE,
+    Verdict.NORMAL: ResultGroup.NEGATIVE,
+    Verdict.UNUSABLE: ResultGroup.UNUSABLE,
+    Verdict.UNSURE: ResultGroup.UNCLEAR,
+}
+
+
 class Sex(models.TextChoices):
     FEMALE = "F", "female"
     MALE = "M", "male"

@@ -16,9 +16,11 @@ IN_A_ROW, WIDE, HIGH = 20, 20, 24
 
 @register.inclusion_tag("dashboard/_meaning.html")
 def meaning(image: Image) -> dict[str, Any]:
-    """What an image's answer means; nothing where it is not to be relied on, or the model was not measured."""
+    """What a model's answer means; nothing where a verdict has come in its place, where it is not to be relied on, or
+    where the model was not measured.
+    """
     result = image.result
-    if result is None or not result.is_reliable:
+    if image.verdict or result is None or not result.is_reliable:
         return {}
     bundle = Bundle.objects.filter(name=result.bundle).first()
     here = prevalence.of(image.department)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django import template
 from django.utils.timesince import timesince
 
-from webapp.studies.choices import DOUBTS, ResultGroup, Status
+from webapp.studies.choices import DOUBTS, ResultGroup, Status, Verdict
 from webapp.studies.models import Image, Reading
 from webapp.studies.progress import Place
 
@@ -79,8 +79,22 @@ def status_in_words(status: str) -> str:
 
 
 @register.filter
+def verdict_in_words(said: object) -> str:
+    """A verdict: an image's that stands, or a reader's."""
+    kind = getattr(said, "verdict_kind", "") or getattr(said, "kind", "")
+    words = str(Verdict(said.verdict).label)  # type: ignore[attr-defined]
+    return f"{words}, {kind}" if kind else words
+
+
+@register.filter
 def result(image: Image) -> str:
-    """The state of an image in a few words. The reason why a result is unreliable comes first."""
+    """The state of an image in a few words: the readers' verdict if one stands, else what the model made of it."""
+    return verdict_in_words(image) if image.verdict else model_answer(image)
+
+
+@register.filter
+def model_answer(image: Image) -> str:
+    """The model's answer in a few words. The reason why it is unreliable comes first."""
     found = image.result
     if found is None:
         return STEPS[image.status]
@@ -110,7 +124,9 @@ def sent_before(image: Image, earlier: Image) -> str:
 @register.filter
 def tone(image: Image) -> str:
     """The class that gives a result its colour: the result's group, or how the image ended, or that it waits. One that
-    is not to be relied on has the colour of none."""
+    is not to be relied on has the colour of none. A verdict comes before the model's answer."""
+    if image.verdict:
+        return image.group
     if found := image.result:
         return str(found.group if found.is_reliable else ResultGroup.UNUSABLE)
     return "failed" if image.status == Status.FAILED else "waiting"

@@ -1,12 +1,13 @@
-"""The form for a reader's verdict."""
+"""What readers say of an image, and the form for one's own verdict."""
 
 from typing import Any
 
 from django import template
 
-from webapp.accounts import identity as identities
+from webapp.dashboard.identity import viewer
 from webapp.departments import permissions
-from webapp.reviews.models import Review, Verdict
+from webapp.reviews.access import visible_reviews
+from webapp.studies.choices import PneumoniaKind, Verdict
 from webapp.studies.models import Image
 
 register = template.Library()
@@ -14,15 +15,17 @@ register = template.Library()
 
 @register.inclusion_tag("dashboard/_review.html", takes_context=True)
 def review_form(context: dict[str, Any], image: Image) -> dict[str, Any]:
-    """The review form for users who may review, and nothing for others."""
-    request = context["request"]
-    if not permissions.may_review(identities.identify(request), image):
-        return {"may": False}
-    own = Review.objects.filter(image=image, reviewer=request.user).first()
+    """The verdicts that the viewer may see, and the form for those who may review."""
+    identity = viewer(context["request"])
+    reviews = list(visible_reviews(identity, image).prefetch_related("earlier"))
     return {
-        "may": True,
+        "may": permissions.may_review(identity, image),
         "image": image,
-        "own": own.verdict if own else "",
+        "reviews": reviews,
+        "own": next((one for one in reviews if identity.user and one.reviewer_id == identity.user.pk), None),
         "verdicts": Verdict.choices,
+        "kinds": PneumoniaKind.choices,
+        "worklist": "worklist" in context,
+        "then": context.get("then", ""),
         "csrf_token": context.get("csrf_token"),
     }

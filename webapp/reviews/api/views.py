@@ -16,6 +16,7 @@ from webapp.audit.services import record
 from webapp.departments.api import IsAdministrator
 from webapp.http.parsers import JSON_OR_FORM
 from webapp.reviews import export, services
+from webapp.reviews.access import visible_reviews
 from webapp.reviews.api.serializers import ReviewSerializer
 from webapp.reviews.models import Review
 from webapp.studies.access import visible_image
@@ -36,7 +37,7 @@ class Reviews(APIView):
     def get(self, request: Request, pk: UUID) -> Response:
         image = _image(request, pk)
         record(identities.identify(request), Action.VIEW, image)
-        reviews = Review.objects.filter(image=image).select_related("reviewer").order_by("created_at")
+        reviews = visible_reviews(identities.identify(request), image).prefetch_related("earlier")
         return Response(ReviewSerializer(reviews, many=True).data)
 
     @extend_schema(request=ReviewSerializer, responses={200: ReviewSerializer})

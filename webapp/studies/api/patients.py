@@ -12,6 +12,7 @@ from webapp.accounts import identity as identities
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments import permissions
+from webapp.departments.access import department_for
 from webapp.studies.access import visible_patient
 from webapp.studies.api import serializers
 from webapp.studies.api.filters import PatientFilters
@@ -53,7 +54,7 @@ class Patients(FilteredList):
         sent = serializers.NewPatientSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         given = sent.validated_data
-        patient = patients.new(identity, permissions.department_for(identity, given.pop("department", None)))
+        patient = patients.new(identity, department_for(identity, given.pop("department", None)))
         patients.save(patient, identity, **given)
         data = dict(serializers.PatientSerializer(patient, context={"request": request}).data)
         if identity.guest:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from webapp.accounts import identity as identities
-from webapp.departments import permissions
+from webapp.departments.access import department_for
 from webapp.http import problems
 from webapp.http.long_polling import hold
 from webapp.http.parsers import JSONParser
@@ -47,7 +47,7 @@ class Predict(APIView):
     def post(self, request: Request) -> HttpResponse:
         identity = identities.ensure(identities.identify(request))
         content, given = _content(request)
-        department = permissions.department_for(identity, given.pop("department", None))
+        department = department_for(identity, given.pop("department", None))
         described = {"age": given["age"], "view": given["view"] or ""}
         make = partial(uploads.create_image, identity, content, filename="predict", department=department, **described)
         image = once(request, identity, {"file": content, **given}, make)

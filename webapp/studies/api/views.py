@@ -17,6 +17,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments import permissions
+from webapp.departments.access import department_for
 from webapp.http.long_polling import hold, may_wait
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api import serializers
@@ -90,7 +91,8 @@ class Images(FilteredList):
             view=given["view"] or "",
             comment=given["comment"] or "",
             priority=given["priority"],
-            department=permissions.department_for(identity, given.get("department")),
+            stat=bool(given["stat"]),
+            department=department_for(identity, given.get("department")),
         )
         image = once(request, identity, given, make)
         return _accepted(serializers.AcceptedImageSerializer(image, context={"request": request}).data, identity)
@@ -112,7 +114,7 @@ class ImageDetail(APIView):
         request=serializers.ImageChangesSerializer, responses={200: serializers.ImageSerializer}, parameters=[TOKEN]
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Change an image's patient, or its priority as long as it waits."""
+        """Change an image's patient or urgency, or its priority as long as it waits."""
         image = _image(request, pk, permissions.may_change)
         changes = serializers.ImageChangesSerializer(data=request.data)
         changes.is_valid(raise_exception=True)
@@ -151,7 +153,7 @@ class Studies(FilteredList):
         upload = serializers.StudyUploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         given = upload.validated_data
-        department = permissions.department_for(identity, given.get("department"))
+        department = department_for(identity, given.get("department"))
         make = partial(
             uploads.create_study,
             identity,
@@ -160,6 +162,7 @@ class Studies(FilteredList):
             patient=given["patient"],
             age=given["age"],
             view=given["view"] or "",
+            stat=bool(given["stat"]),
             department=department,
         )
         study = once(request, identity, given, make)
@@ -184,7 +187,7 @@ class StudyDetail(APIView):
         request=serializers.StudyChangesSerializer, responses={200: serializers.StudySerializer}, parameters=[TOKEN]
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Change a study's name or patient."""
+        """Change a study's name, patient or urgency."""
         study = _study(request, pk, permissions.may_change)
         changes = serializers.StudyChangesSerializer(data=request.data)
         changes.is_valid(raise_exception=True)

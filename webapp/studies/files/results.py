@@ -7,13 +7,15 @@ from uuid import UUID
 
 from django.db.models import IntegerField, Value
 
+from webapp.studies.choices import ReviewStage
 from webapp.studies.models import Archive, Image, Study
 
 #: The fields of a row. Scripts go by their names, spreadsheets by their places: new ones come at the end.
 FIELDS = (
     "filename", "patient", "status", "label", "probability", "threshold", "model", "warnings", "error_code",
     "error_detail", "created_at", "finished_at", "id", "url", "result_group", "reliable", "age", "view", "comment",
-    "operating_point", "width", "height", "verdicts",
+    "operating_point", "width", "height", "verdicts", "stat", "review_stage", "verdict", "verdict_kind", "final_group",
+    "final_by",
 )  # fmt: skip
 #: Rows that are read at once.
 CHUNK = 500
@@ -98,8 +100,21 @@ def _image(image: Image, absolute: Callable[[str], str], verdicts: bool) -> Row:
         "verdicts": [
             {"reviewer": review.reviewer_name, "verdict": review.verdict, "comment": review.comment}
             for review in sorted(image.reviews.all(), key=lambda review: review.created_at)
-        ] if verdicts else None,
+        ] if verdicts and image.stage != ReviewStage.SECOND else None,
+        **final_fields(image),
     }  # fmt: skip
+
+
+def final_fields(image: Image) -> Row:
+    """What counts in the end: the verdict that stands, else the model's answer."""
+    return {
+        "stat": image.stat,
+        "review_stage": image.stage,
+        "verdict": image.verdict or None,
+        "verdict_kind": image.verdict_kind or None,
+        "final_group": image.group or None,
+        "final_by": "reader" if image.verdict else "model" if image.group else None,
+    }
 
 
 def _archive(archive: Archive) -> Row:

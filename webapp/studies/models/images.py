@@ -6,9 +6,20 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from webapp.studies.choices import FACETS, FINAL, Priority, ReadingState, ResultGroup, Status, View
+from webapp.studies.choices import (
+    FACETS,
+    FINAL,
+    PneumoniaKind,
+    Priority,
+    ReadingState,
+    ResultGroup,
+    ReviewStage,
+    Status,
+    Verdict,
+    View,
+)
 from webapp.studies.models.archives import Archive, RequestIdMixin
-from webapp.studies.models.indexes import filtered_lists, lists_by
+from webapp.studies.models.indexes import filtered_lists, lists_by, worklists
 from webapp.studies.models.studies import Patient, Study
 from webapp.studies.ownership import Sent, once_for_each_owner
 from webapp.studies.querysets import (
@@ -59,13 +70,29 @@ class Image(Sent, RequestIdMixin):
 
     # The columns for filters and orders of lists, written with the primary reading's result. Columns that a release
     # adds have the database's own default, see RequestIdMixin.
-    group = models.CharField(max_length=10, choices=ResultGroup, blank=True, default="", db_default="")
+    group = models.CharField(
+        max_length=10,
+        choices=ResultGroup,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="by the verdict that stands, else by the model",
+    )
     label = models.CharField(max_length=100, blank=True, default="", db_default="", help_text="empty where unusable")
     probability = models.FloatField(null=True, blank=True, help_text="of pneumonia; null where unusable")
     warning_codes = models.CharField(
         max_length=255, blank=True, default="", db_default="", help_text="a blank before and after each"
     )
     reviewed = models.BooleanField(default=False, db_default=False, help_text="whether a reader has given a verdict")
+    # What the readers' verdicts come to; see webapp.reviews.services.
+    stage = models.CharField(
+        max_length=10, choices=ReviewStage, default=ReviewStage.UNREAD, db_default=ReviewStage.UNREAD
+    )
+    verdict = models.CharField(
+        max_length=10, choices=Verdict, blank=True, default="", db_default="", help_text="the one that stands"
+    )
+    verdict_kind = models.CharField(max_length=10, choices=PneumoniaKind, blank=True, default="", db_default="")
+    stat = models.BooleanField(default=False, db_default=False, help_text="to be read by people before all others")
 
     objects = ImageQuerySet.as_manager()
 
@@ -97,6 +124,7 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["study", "created_at", "id"], name="studies_image_study_list"),
             *lists_by("filename", "studies_image", *FACETS),
             *filtered_lists("studies_image"),
+            *worklists("studies_image"),
         ]
 
     def __str__(self) -> str:

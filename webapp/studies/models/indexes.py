@@ -28,6 +28,19 @@ def lists_by(field: str, prefix: str, *compared: str) -> list[models.Index]:
     ]
 
 
+def worklists(prefix: str) -> list[models.Index]:
+    """The indexes of an owner's worklist and of that of all: its sections, each in the order of time."""
+    section = ["stage", "stat", "group", "created_at", "id"]
+    return [
+        models.Index(
+            fields=[*owner, *section],
+            condition=Q(**{f"{owner[0]}__isnull": False}) if owner else None,
+            name=f"{prefix}_{owner[0][:4] if owner else 'all'}_work",
+        )
+        for owner in (["owner"], ["department"], [])
+    ]
+
+
 def filtered_lists(prefix: str) -> list[models.Index]:
     """The indexes of an owner's list of images that is narrowed, and of the list of all.
 

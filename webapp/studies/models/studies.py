@@ -76,6 +76,7 @@ class Study(Sent):
     name = models.CharField(max_length=255, blank=True)
     study_uid = models.CharField(max_length=64, null=True, blank=True, help_text="DICOM's Study Instance UID")  # noqa: DJ001  (NULLs may repeat)
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="studies")
+    stat = models.BooleanField(default=False, db_default=False, help_text="to be read by people before all others")
     cancelled_at = models.DateTimeField(null=True, blank=True)
     manifest = models.JSONField(
         null=True, blank=True, help_text="what became of the manifests that were sent for it; null where there is none"

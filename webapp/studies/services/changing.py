@@ -14,20 +14,29 @@ from webapp.studies import dispatch
 from webapp.studies.choices import ReadingState, Status
 from webapp.studies.files import names
 from webapp.studies.models import Image, Reading, Study
+from webapp.studies.services import urgency
 from webapp.studies.services.judging import judge_again
 from webapp.studies.services.uploads import patient_named
 from webapp.studies.transactions import atomically
 
 
 @atomically
-def change_image(identity: Identity, image: Image, *, patient: str | None = None, priority: str | None = None) -> None:
-    """Change an image's patient or priority; None keeps the present value.
+def change_image(
+    identity: Identity,
+    image: Image,
+    *,
+    patient: str | None = None,
+    priority: str | None = None,
+    stat: bool | None = None,
+) -> None:
+    """Change an image's patient, priority or urgency; None keeps the present value.
 
     Args:
         identity: who does it.
         image: the image.
         patient: an identifier. The patient has the image's owner, and is created if missing; empty for none.
         priority: one of :class:`webapp.studies.choices.Priority`.
+        stat: whether it is to be read before all others.
 
     Raises:
         Refused: ``not_waiting`` for the priority of an image that does not wait any more.
@@ -39,6 +48,8 @@ def change_image(identity: Identity, image: Image, *, patient: str | None = None
         judge_again(changed)
     if priority is not None:
         _prioritise(image, priority)
+    if stat is not None:
+        urgency.mark_images(identity, [image], stat)
 
 
 def _prioritise(image: Image, priority: str) -> None:
@@ -57,8 +68,15 @@ def _prioritise(image: Image, priority: str) -> None:
 
 
 @atomically
-def change_study(identity: Identity, study: Study, *, name: str | None = None, patient: str | None = None) -> None:
-    """Change a study's name or patient; None keeps the present value.
+def change_study(
+    identity: Identity,
+    study: Study,
+    *,
+    name: str | None = None,
+    patient: str | None = None,
+    stat: bool | None = None,
+) -> None:
+    """Change a study's name, patient or urgency; None keeps the present value.
 
     Its images get the patient too, except those with a different one.
 
@@ -67,8 +85,9 @@ def change_study(identity: Identity, study: Study, *, name: str | None = None, p
         study: the study.
         name: its new name.
         patient: an identifier, as for :func:`change_image`.
+        stat: whether its images are to be read before all others.
     """
-    _record(identity, study, name=name, patient=patient)
+    _record(identity, study, name=name, patient=patient, stat=stat)
     if name is not None:
         Study.objects.filter(pk=study.pk).update(name=names.clean(name)[:255])
     if patient is not None:
@@ -76,9 +95,11 @@ def change_study(identity: Identity, study: Study, *, name: str | None = None, p
         study.images.filter(patient=study.patient_id).update(patient=found)
         Study.objects.filter(pk=study.pk).update(patient=found)
         judge_again(study.images.filter(patient=found, age_years=None))
+    if stat is not None:
+        urgency.mark_study(study, stat)
 
 
-def _record(identity: Identity, row: Image | Study, **changes: str | None) -> None:
+def _record(identity: Identity, row: Image | Study, **changes: str | bool | None) -> None:
     fields = [name for name, value in changes.items() if value is not None]
     if fields:
         audit.record(identity, Action.CHANGE, row, fields=fields)

@@ -5,7 +5,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Case, Value, When
+
 from webapp.studies.choices import (
+    GROUP_BY_VERDICT,
     OUTSIDE_TRAINING,
     ReadingState,
     ResultGroup,
@@ -23,6 +26,10 @@ from webapp.studies.services.results import Result
 #: Years. The models learnt from children of these ages. The web process loads no
 #: model, so that ``ml.pictures.warnings`` has these warnings once more, for single files; a test compares the two.
 LEARNT_AGES = (1, 6)
+#: The group of an image on which a verdict stands.
+GROUP_BY_STANDING_VERDICT = Case(
+    *(When(verdict=verdict, then=Value(group.value)) for verdict, group in GROUP_BY_VERDICT.items())
+)
 #: Images that are judged at once.
 CHUNK = 500
 
@@ -114,8 +121,10 @@ def _judge(image_ids: Sequence[UUID]) -> int:
     Reading.objects.bulk_update(changed, ["warnings", "group"], batch_size=CHUNK)
     if results:
         groups = {one.image_id: one.group for one in changed if not one.shadow}
-        Image.objects.filter(pk__in=[one.image_id for one in results]).update(**list_columns(results, groups))
-        _announce(groups, images)
+        Image.objects.filter(pk__in=list(groups)).update(**list_columns(results, groups))
+        superseded = [pk for pk in groups if images[pk].verdict]
+        Image.objects.filter(pk__in=superseded).update(group=GROUP_BY_STANDING_VERDICT)
+        _announce({pk: group for pk, group in groups.items() if pk not in superseded}, images)
     return len(changed)
 
 

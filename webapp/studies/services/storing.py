@@ -26,8 +26,10 @@ def study_image(
 
     One that was refused has failed already, and has no file; nor has one of a study that was cancelled.
     """
-    given = fields(filename, file.size, Priority.BULK)
-    image = Image(pk=pk or uuid4(), study=study, **study.ownership, uploaded_by=uploaded_by, **given)
+    given = fields(filename, file.size, Priority.INTERACTIVE if study.stat else Priority.BULK)
+    image = Image(
+        pk=pk or uuid4(), study=study, stat=study.stat, **study.ownership, uploaded_by=uploaded_by, **given
+    )  # fmt: skip
     if refused:
         image.status, image.finished_at = Status.FAILED, timezone.now()
         image.error_code, image.error_detail = refused.code, refused.detail

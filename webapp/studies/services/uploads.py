@@ -43,6 +43,7 @@ def create_image(
     view: str = "",
     comment: str = "",
     priority: str = Priority.INTERACTIVE,
+    stat: bool = False,
     department: Department | None = None,
     key: IdempotencyKey | None = None,
 ) -> Image:
@@ -50,6 +51,7 @@ def create_image(
 
     Args:
         patient: their identifier; this and what follows as in :class:`webapp.studies.particulars.Particulars`.
+        stat: whether it is to be read before all others.
         department: the one that will own it, in place of the identity.
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
@@ -57,7 +59,8 @@ def create_image(
         Refused: where the file can be refused from its first bytes, or the day's limit is reached.
     """
     signatures.check_image(file)
-    image = Image(**_sender(identity, department), **storing.fields(filename, file.size, priority))
+    priority = Priority.INTERACTIVE if stat else priority
+    image = Image(stat=stat, **_sender(identity, department), **storing.fields(filename, file.size, priority))
     descriptions.describe(image, Particulars(age=age, view=view, comment=names.clean(comment)[:500]))
     with limits.count_upload(identity, department, 1, file.size), storing.removed_on_refusal([image]):
         storing.store(image, file)
@@ -84,6 +87,7 @@ def create_study(
     patient: str = "",
     age: float | None = None,
     view: str = "",
+    stat: bool = False,
     department: Department | None = None,
     key: IdempotencyKey | None = None,
 ) -> Study:
@@ -95,13 +99,14 @@ def create_study(
     Args:
         patient: the identifier of the images' patient, unless a manifest names another.
         age: and view apply to all images, unless a manifest gives others.
+        stat: whether they are to be read before all others.
         department: the one that will own it, in place of the identity.
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
     Raises:
         Refused: where these are ZIPs of which none can be read, or the study breaks a limit.
     """
-    study = Study(name=names.clean(name)[:255], **_sender(identity, department))
+    study = Study(name=names.clean(name)[:255], stat=stat, **_sender(identity, department))
     common = Particulars(age=age, view=view)
     with _stored(identity, study, files, study.uploaded_by, common) as stored:
         _keep_study(identity, study, stored, patient, key)

@@ -13,7 +13,8 @@ from webapp.studies.api.serializers.results import (
     reading_fields,
     result_fields,
 )
-from webapp.studies.choices import ResultGroup, Status, View
+from webapp.studies.choices import PneumoniaKind, ResultGroup, ReviewStage, Status, Verdict, View
+from webapp.studies.files.results import final_fields
 from webapp.studies.models import Image
 
 #: Images with the same content that the answer to an upload names.
@@ -59,6 +60,16 @@ class ImageSerializer(serializers.ModelSerializer):
         allow_null=True,
         help_text="false where the image looks like no chest X-ray, or the model learnt from no such age or view",
     )
+    stat = serializers.BooleanField(read_only=True, help_text="to be read by people before all others")
+    review_stage = serializers.ChoiceField(choices=ReviewStage.choices, read_only=True)
+    verdict = serializers.ChoiceField(
+        choices=Verdict.choices, read_only=True, allow_null=True, help_text="the readers' one that stands, if any"
+    )
+    verdict_kind = serializers.ChoiceField(choices=PneumoniaKind.choices, read_only=True, allow_null=True)
+    final_group: Any = serializers.ChoiceField(
+        choices=ResultGroup.choices, read_only=True, allow_null=True, help_text="the verdict's, else `result_group`"
+    )
+    final_by: Any = serializers.ChoiceField(choices=("reader", "model"), read_only=True, allow_null=True)
     model = serializers.CharField(read_only=True, allow_null=True)
     readings = ReadingSerializer(many=True, read_only=True, help_text="of each model, the one that counts first")
     warnings = ErrorSerializer(many=True, read_only=True)
@@ -78,7 +89,8 @@ class ImageSerializer(serializers.ModelSerializer):
             "priority", "source", "study", "label", "probability", "threshold", "operating_point", "result_group",
             "reliable", "warnings", "reviewed", "probability_normal", "model", "error", "attempts", "width", "height",
             "sha256", "created_at", "finished_at", "waits_until",
-            "timings", "preview_url", "input_url", "heatmap_url", "readings",
+            "timings", "preview_url", "input_url", "heatmap_url", "readings", "stat", "review_stage", "verdict",
+            "verdict_kind", "final_group", "final_by",
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:
@@ -125,6 +137,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "input_url": self._link("api-image-input", image.pk) if reading and reading.input else None,
             "heatmap_url": self._link("api-image-heatmap", image.pk) if result and result.heatmap else None,
             "readings": [reading_fields(one) for one in readings],
+            **final_fields(image),
         }
 
     def _link(self, name: str, pk: UUID) -> str:

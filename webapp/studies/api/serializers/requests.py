@@ -12,6 +12,8 @@ from webapp.studies.choices import SENT_VIEWS, Priority
 from webapp.studies.models import Patient
 from webapp.studies.particulars import OLDEST
 
+STAT = "whether it is to be read before all others, by the model and by people"
+
 
 class FormSerializer(serializers.Serializer):
     """A form of which nothing is left out: a second value of a field, or a file that no field takes, is an error."""
@@ -39,6 +41,10 @@ def _department() -> serializers.CharField:
         help_text="the slug of the department that it is for, or empty for your own uploads; without this field, your "
         "department where you may upload to exactly one",
     )
+
+
+def _stat() -> serializers.BooleanField:
+    return serializers.BooleanField(required=False, default=None, allow_null=True, help_text=STAT)
 
 
 class AgeField(serializers.FloatField):
@@ -88,6 +94,7 @@ class UploadSerializer(FormSerializer):
     view = ViewField()
     comment = serializers.CharField(required=False, max_length=500, default=None, allow_blank=True)
     priority = serializers.ChoiceField(choices=Priority.choices, required=False, default=Priority.INTERACTIVE)
+    stat = _stat()
     department = _department()
 
 
@@ -97,6 +104,7 @@ class StudyUploadSerializer(FormSerializer):
     name = serializers.CharField(required=False, max_length=255, default="", allow_blank=True)
     age = AgeField()
     view = ViewField()
+    stat = _stat()
     department = _department()
 
 
@@ -147,6 +155,7 @@ class ImageChangesSerializer(StrictSerializer):
     priority = serializers.ChoiceField(
         choices=Priority.choices, required=False, help_text="as long as the image waits to be read"
     )
+    stat = serializers.BooleanField(required=False, help_text=STAT)
 
 
 class StudyChangesSerializer(StrictSerializer):
@@ -157,3 +166,4 @@ class StudyChangesSerializer(StrictSerializer):
         allow_blank=True,
         help_text="an identifier; empty for no patient. Images of the study that have another patient keep them",
     )
+    stat = serializers.BooleanField(required=False, help_text=f"{STAT}, with all of its images")

@@ -64,7 +64,7 @@ class StudySerializer(serializers.ModelSerializer):
         list_serializer_class = StudyListSerializer
         fields: tuple[str, ...] = (
             "id", "url", "page_url", "name", "patient", "department", "source", "status", "total", "counts",
-            "eta_seconds", "waits_until", "errors", "manifest", "images_url", "results_url", "created_at",
+            "eta_seconds", "waits_until", "errors", "manifest", "images_url", "results_url", "created_at", "stat",
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""The migrations of the worklist keep every verdict, let it stand where readers agree, and go back."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from webapp.reviews.models import Review
+from webapp.studies.choices import Status
+from webapp.studies.models import Image
+
+BEFORE = [("studies", "0019_bundles"), ("reviews", "0005_reviewed"), ("departments", "0005_prevalence")]
+
+
+@pytest.mark.maintenance
+@pytest.mark.django_db(transaction=True)
+def test_verdicts_that_there_are_stand_and_going_back_gives_the_models_groups(make_image, read, user):
+    other = User.objects.create_user("bob")
+    said = {"agreed": ["NORMAL", "UNSURE"], "contradicted": ["NORMAL", "PNEUMONIA"], "unsure": ["UNSURE"], "unread": []}
+    for name, verdicts in said.items():
+        image = make_image(Status.READY, filename=name)
+        read(image)
+        for reader, verdict in zip((user, other), verdicts, strict=False):
+            Review.objects.create(image=image, reviewer=reader, verdict=verdict, comment=name)
+    try:
+        MigrationExecutor(connection).migrate(BEFORE)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM reviews_review")
+            assert cursor.fetchone() == (5,)
+            cursor.execute("UPDATE studies_image SET reviewed = %s", [True])
+    finally:
+        call_command("migrate", verbosity=0)
+    columns = ("filename", "stage", "verdict", "group")
+    assert set(Image.objects.values_list(*columns)) == {
+        ("agreed", "done", "NORMAL", "negative"),
+        ("contradicted", "disagreed", "", "positive"),
+        ("unsure", "done", "UNSURE", "unclear"),
+        ("unread", "unread", "", "positive"),
+    }
+    assert set(Review.objects.values_list("kind", "decides")) == {("", False)}
+    try:
+        MigrationExecutor(connection).migrate([("reviews", "0006_worklist")])
+        with connection.cursor() as cursor:
+            name = connection.ops.quote_name("group")
+            cursor.execute(f"SELECT DISTINCT {name} FROM studies_image")  # noqa: S608
+            assert cursor.fetchall() == [("positive",)]
+    finally:
+        call_command("migrate", verbosity=0)
