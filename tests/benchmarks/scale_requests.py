@@ -166,6 +166,7 @@ def _pages(roles: Roles) -> Operations:
                  "/patients/", "/patients/?search=PAT-001"]  # fmt: skip
         if role != "guest":
             paths += ["/shared/", "/news/", "/failures/", "/departments/", "/notifications/"]
+            paths += [f"/worklist/{query}" for query in ("", "?group=unclear", "?stage=done", "?waiting_hours=72")]
         pages |= {f"{role}: page {path}": get(path, client) for path in paths}
     entries = {"administrator": Entry.objects.all(), "manager": Entry.objects.exclude(department_id="")}
     for role, client in (("administrator", roles.admin), ("manager", roles.manager)):

@@ -73,6 +73,10 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("PUT /api/v1/images/{id}/reviews/", by.put(f"{image}reviews/", json=verdict), verdict)
         keep("GET /api/v1/images/{id}/reviews/", by.get(f"{image}reviews/"))
 
+        unread = clients.upload(by, chest, stat="true").json()
+        clients.wait_final(by, unread["url"])
+        keep("GET /api/v1/worklist/", by.get("/api/v1/worklist/", params={"page_size": 1, "stat": "true"}))
+
         files = [("files", ("chest.jpeg", chest)), ("files", ("notes.txt", b"no image"))]
         study = keep("POST /api/v1/studies/", by.post("/api/v1/studies/", files=files, data={"name": "ward 3"}))
         more = {"files": ("another.jpeg", synthetic.xray_jpeg(4))}

@@ -209,6 +209,7 @@ BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /saved-views/": lambda: {"list": "images", "name": "failed", "query": "status=failed"},
     "POST /api/v1/saved-views/": lambda: {"list": "images", "name": "failed", "filters": {"status": "failed"}},
     "POST /saved-views/{pk}/": lambda: {"name": "other"},
+    "POST /worklist/mark/": lambda: {"action": "stat"},
     "PUT /api/v1/images/{pk}/reviews/": lambda: {"verdict": "NORMAL"},
     "POST /images/{pk}/review/": lambda: {"verdict": "NORMAL"},
     "POST /api/v1/departments/": lambda: {"name": "Gamma", "slug": "gamma"},

@@ -10,7 +10,7 @@ from webapp.reviews.models import Review
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
 
-BEFORE = [("studies", "0019_bundles"), ("reviews", "0005_reviewed"), ("departments", "0005_prevalence")]
+BEFORE = [("studies", "0021_turns_of_preparing"), ("reviews", "0005_reviewed"), ("departments", "0005_prevalence")]
 
 
 @pytest.mark.maintenance

@@ -15,5 +15,6 @@ def service(request: HttpRequest) -> dict[str, object]:
         "registration": settings.REGISTRATION,
         "has_sso": bool(settings.OIDC_SERVER_URL),
         # Asked for by pages that have the menu only.
+        "has_worklist": lambda: bool(permissions.reviewable_by_owner(viewer(request))),
         "may_read_audit": lambda: permissions.may_read_audit(viewer(request)),
     }

@@ -25,7 +25,7 @@ from webapp.http.pagination import read_page
 from webapp.refusals import Refused
 from webapp.searches import services as searches
 from webapp.searches.models import List
-from webapp.studies.api.filters import ImageFilters, PatientFilters, StudyFilters, checked
+from webapp.studies.api.filters import Filters, ImageFilters, StudyFilters, checked
 from webapp.studies.api.lists import narrowed
 from webapp.studies.choices import ResultGroup
 from webapp.studies.models import Image, Study
@@ -40,7 +40,7 @@ def given(request: HttpRequest) -> dict[str, str]:
     return {name: value.strip() for name, value in request.GET.dict().items() if value.strip()}
 
 
-def values(filters: type[PatientFilters], params: Mapping[str, str]) -> dict[str, Any]:
+def values(filters: type[Filters], params: Mapping[str, str]) -> dict[str, Any]:
     """The result of :func:`webapp.studies.api.filters.checked` for a page's parameters.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.dashboard import audit, editing, lists, patients, people, searches, shares, studies, views
+from webapp.dashboard import audit, editing, lists, patients, people, searches, shares, studies, views, worklist
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -37,6 +37,10 @@ urlpatterns = [
     path("studies/<uuid:pk>/share/", shares.study_share, name="study-share"),
     path("saved-views/", searches.save, name="saved-views"),
     path("saved-views/<int:pk>/", searches.edit, name="saved-view"),
+    path("worklist/", worklist.worklist, name="worklist"),
+    path("worklist/mark/", worklist.worklist_mark, name="worklist-mark"),
+    path("worklist/images/<uuid:pk>/", worklist.worklist_image, name="worklist-image"),
+    path("worklist/images/<uuid:pk>/open/", worklist.worklist_open, name="worklist-open"),
     path("shared/", shares.shared_with_me, name="shared-with-me"),
     path("shared/<str:token>/", shares.link, name="shared-link"),
     path("shared/<str:token>/images/<uuid:pk>/", shares.link_image, name="shared-link-image"),

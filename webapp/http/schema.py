@@ -21,6 +21,7 @@ TAGS = {
     "patients": (r"/api/v1/patients/", "Whom images show, by your own identifier."),
     "departments": (r"/api/v1/departments/", "Who works together on the same images."),
     "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "What readers say of an image."),
+    "worklist": (r"/api/v1/worklist/", "What you are to read, the most urgent first."),
     "sharing": (r"/api/v1/(images|studies)/[^/]+/shares/", "Letting others see an image or a study."),
     "saved-views": (r"/api/v1/saved-views/", "Filters of lists under names."),
     "webhooks": (r"/api/v1/webhooks/", "Push notifications instead of polling."),

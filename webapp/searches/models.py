@@ -13,6 +13,7 @@ class List(models.TextChoices):
 
     IMAGES = "images", "Images"
     STUDIES = "studies", "Studies"
+    WORKLIST = "worklist", "Worklist"
 
 
 class SavedSearch(models.Model):

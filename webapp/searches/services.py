@@ -13,12 +13,16 @@ from webapp.departments import permissions
 from webapp.departments.models import Department
 from webapp.refusals import Refused
 from webapp.searches.models import List, SavedSearch
-from webapp.studies.api.filters import PAGING, ImageFilters, PatientFilters, StudyFilters
+from webapp.studies.api.filters import PAGING, Filters, ImageFilters, StudyFilters, WorklistFilters
 from webapp.studies.files import names
 from webapp.studies.transactions import atomically
 
 #: What each list can be narrowed by.
-FILTERS: dict[List, type[PatientFilters]] = {List.IMAGES: ImageFilters, List.STUDIES: StudyFilters}
+FILTERS: dict[List, type[Filters]] = {
+    List.IMAGES: ImageFilters,
+    List.STUDIES: StudyFilters,
+    List.WORKLIST: WorklistFilters,
+}
 #: Of one list, for each person and for each department.
 MOST = 50
 

@@ -37,7 +37,7 @@ def key():
 class Migration(migrations.Migration):
     dependencies = [
         ("reviews", "0005_reviewed"),
-        ("studies", "0020_worklist"),
+        ("studies", "0022_worklist"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

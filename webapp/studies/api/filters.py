@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_date
 from rest_framework import serializers
 
 from webapp.refusals import Refused
-from webapp.studies.choices import Label, Priority, ResultGroup, Source, Status, StudyStatus, WarningCode
+from webapp.studies.choices import Label, Priority, ResultGroup, ReviewStage, Source, Status, StudyStatus, WarningCode
 
 #: Parameters of the pages; see :class:`webapp.http.pagination.CursorPages`.
 PAGING = {"cursor", "page_size"}
@@ -29,8 +29,12 @@ class _Moment(serializers.DateTimeField):
         return super().to_internal_value(f"{day}T00:00:00" if day else value)
 
 
-class PatientFilters(serializers.Serializer):
-    """The filters of every list."""
+class Filters(serializers.Serializer):
+    """The filters of a list."""
+
+
+class PatientFilters(Filters):
+    """The filters of all lists of what was uploaded."""
 
     search = serializers.CharField(
         required=False, max_length=200, help_text="an id, or the beginning of a name or of a patient's identifier"
@@ -78,7 +82,22 @@ class StudyImageFilters(ImageFilters):
     study = None  # type: ignore[assignment]
 
 
-def checked(filters: type[PatientFilters], params: Mapping[str, str]) -> dict[str, Any]:
+class WorklistFilters(Filters):
+    """The filters of the worklist."""
+
+    stage: Any = serializers.ChoiceField(
+        choices=ReviewStage.choices, required=False, help_text="one only; without it, all that are still to be read"
+    )
+    stat = serializers.ChoiceField(choices=("true", "false"), required=False, help_text="whether it is STAT")
+    group = serializers.ChoiceField(choices=ResultGroup.choices, required=False, help_text="of the result")
+    department = serializers.CharField(required=False, max_length=50, help_text="a department's slug")
+    waiting_hours = serializers.IntegerField(
+        required=False, min_value=0, max_value=100_000, help_text="received at least so many hours ago"
+    )
+    study = serializers.UUIDField(required=False)
+
+
+def checked(filters: type[Filters], params: Mapping[str, str]) -> dict[str, Any]:
     """A request's parameters as values, those of the pages left out.
 
     Raises:

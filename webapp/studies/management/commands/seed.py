@@ -19,7 +19,16 @@ from django.db.models import Model
 from django.utils import timezone
 
 from webapp.departments.models import Department, Membership, Role
-from webapp.studies.choices import FINAL, Priority, ReadingState, ResultGroup, Status, WarningCode
+from webapp.studies.choices import (
+    FINAL,
+    GROUP_BY_VERDICT,
+    Priority,
+    ReadingState,
+    ResultGroup,
+    ReviewStage,
+    Status,
+    WarningCode,
+)
 from webapp.studies.management.bulk import Table, without_indexes
 from webapp.studies.models import Image, Patient, Reading, Study
 
@@ -28,8 +37,8 @@ WAITING, FAILED, CANCELLED = 0.002, 0.02, 0.005
 #: The shares of guests' studies, which are recent, of departments', and of those the largest one's and the busiest
 #: person's.
 GUESTS, DEPARTMENTS, LARGEST, BUSIEST = 0.01, 0.4, 0.4, 0.5
-#: Shares of interactive images, and of results that are unusable, have a warning, and are reviewed.
-INTERACTIVE, UNUSABLE, WARNED, REVIEWED = 0.1, 0.01, 0.03, 0.3
+#: Shares of interactive images, and of results that are unusable, have a warning, are reviewed, and are STAT.
+INTERACTIVE, UNUSABLE, WARNED, REVIEWED, STAT = 0.1, 0.01, 0.03, 0.3, 0.001
 LARGE_STUDY = 5000
 NAMES = ("Adams", "Bauer", "Costa", "Diaz", "Evans", "Fischer", "Garcia", "Haas", "Ito", "Jansen", "Khan", "Lopez")
 SPAN = timedelta(days=365)
@@ -39,7 +48,8 @@ CHUNK = 5000
 #: The operating points of the model that the made-up results are of.
 BALANCED, SCREENING = 0.8598, 0.2311
 #: The columns of an image that repeat its result.
-RESULT = ("group", "label", "probability", "warning_codes", "reviewed")
+RESULT = ("group", "label", "probability", "warning_codes", "reviewed", "stage", "verdict", "stat")
+VERDICTS = {group: verdict.value for verdict, group in GROUP_BY_VERDICT.items()}
 
 
 class Command(BaseCommand):
@@ -191,7 +201,9 @@ class Seeder:
                 readings[ReadingState.SUCCEEDED].append(self._reading(pk, made, created, result))
                 shown = ("", None) if result.group == ResultGroup.UNUSABLE else (result.label, result.probability)
                 code = f" {result.code} " if result.code else ""
-                row += [created, result.group, *shown, code, self.draw.random() < REVIEWED]
+                reviewed = self.draw.random() < REVIEWED
+                said = (ReviewStage.DONE, VERDICTS[result.group]) if reviewed else (ReviewStage.UNREAD, "")
+                row += [created, result.group, *shown, code, reviewed, *said, self.draw.random() < STAT]
             elif status in FINAL:
                 row.append(created)
             rows[status].append(table.row(*row))

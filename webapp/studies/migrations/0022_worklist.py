@@ -17,7 +17,7 @@ def stat():
 
 
 class Migration(migrations.Migration):
-    dependencies = [("studies", "0019_bundles")]
+    dependencies = [("studies", "0021_turns_of_preparing")]
 
     operations = [
         AddColumn("study", "stat", stat()),

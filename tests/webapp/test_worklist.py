@@ -1,0 +1,299 @@
+"""The worklist: its order, its pages and filters, who has an image open, and its pages for people."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from tests.webapp.rows import radiologists
+from webapp.accounts.identity import Identity
+from webapp.departments.models import Department
+from webapp.reviews import opening, services
+from webapp.reviews.models import Opening, Review
+from webapp.reviews.worklist import Worklist
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Study
+from webapp.studies.services import deletion
+
+pytestmark = pytest.mark.django_db
+
+POSITIVE, UNCLEAR, NEGATIVE = 0.9, 0.3, 0.1
+NO_CHEST = [{"code": "not_chest_xray", "detail": "It looks like something else."}]
+
+
+@pytest.fixture
+def reader(user: User) -> Identity:
+    return Identity(user=user)
+
+
+@pytest.fixture
+def department(make_department: Callable[..., Department], user: User) -> Department:
+    return make_department("radiology", reader=user)
+
+
+@pytest.fixture
+def add(department: Department, make_image: Callable[..., Image], read: Callable[..., None]) -> Callable[..., Image]:
+    """An image that the model has read, the later the fewer hours ago."""
+
+    def make(name: str, pneumonia: float = POSITIVE, hours: float = 0, **fields: Any) -> Image:
+        warnings = fields.pop("warnings", [])
+        owner = {} if "owner" in fields else {"department": fields.pop("department", department)}
+        made = make_image(Status.READY, filename=name, **owner, **fields)
+        read(made, pneumonia=pneumonia, warnings=warnings)
+        Image.objects.filter(pk=made.pk).update(created_at=timezone.now() - timedelta(hours=hours))
+        made.refresh_from_db()
+        return made
+
+    return make
+
+
+def names(identity: Identity, **wanted: Any) -> list[str]:
+    return [image.filename for image in Worklist(identity, wanted).page(50).rows]
+
+
+def test_stat_comes_first_then_the_most_suspicious_then_the_oldest(reader, add):
+    add("new positive")
+    add("old positive", hours=2)
+    add("negative", NEGATIVE, hours=9)
+    add("unclear", UNCLEAR, hours=5)
+    add("no chest", POSITIVE, hours=7, warnings=NO_CHEST)
+    add("stat negative", NEGATIVE, stat=True)
+    add("stat positive", stat=True)
+    wanted = ["stat positive", "stat negative", "old positive", "new positive", "unclear", "no chest", "negative"]
+    assert names(reader) == wanted
+    assert names(reader, stat="true") == wanted[:2]
+    assert names(reader, group="positive") == ["stat positive", "old positive", "new positive"]
+    assert names(reader, waiting_hours=5) == ["unclear", "no chest", "negative"]
+    assert names(reader, stage="done") == []
+
+
+def test_what_is_reviewed_leaves_and_is_found_by_its_stage_with_the_group_of_the_verdict(reader, add):
+    judged, other = add("judged"), add("other")
+    services.review(judged, reader, "NORMAL")
+    assert names(reader) == ["other"]
+    assert names(reader, stage="done") == ["judged"]
+    assert names(reader, stage="done", group="negative") == ["judged"]
+    worklist = Worklist(reader, {})
+    judged.refresh_from_db()
+    assert worklist.neighbours(judged) == (None, other.pk), "it keeps its place for the one who goes back to it"
+    assert worklist.neighbours(other) == (None, None)
+
+
+def test_pages_go_forwards_and_back_over_sections_and_nothing_is_doubled_or_left_out(reader, add, user):
+    alone = [add(f"own {number}", POSITIVE, number, owner=user) for number in range(2)]
+    for number in range(7):
+        add(f"{number}", (POSITIVE, UNCLEAR, NEGATIVE)[number % 3], hours=number, stat=number == 4)
+    everything = names(reader)
+    assert everything == ["4", "6", "3", "0", "1", "5", "2"]
+    worklist, seen, cursor = Worklist(reader, {}), [], ""
+    pages = []
+    while True:
+        page = worklist.page(2, cursor or None)
+        pages.append([image.filename for image in page.rows])
+        seen += pages[-1]
+        if not page.next:
+            break
+        cursor = page.next
+    assert seen == everything
+    back = worklist.page(2, page.previous)
+    assert [image.filename for image in back.rows] == pages[-2]
+    assert not worklist.page(2, worklist.page(2, back.previous).previous).previous
+    user.groups.add(radiologists())  # who may review what they may see
+    fresh = Identity(user=User.objects.get(pk=user.pk))
+    assert set(names(fresh)) == {*everything, *(image.filename for image in alone)}
+    assert names(fresh)[:3] == ["4", "6", "3"]
+
+
+def test_a_study_is_found_by_itself_in_the_same_order(reader, add, department):
+    study = Study.objects.create(department=department)
+    add("elsewhere")
+    inside = [add(f"{n}", (NEGATIVE, POSITIVE, UNCLEAR)[n % 3], hours=n, study=study, stat=n == 3) for n in range(5)]
+    order = ["3", "4", "1", "2", "0"]
+    assert names(reader, study=study.pk) == order
+    worklist = Worklist(reader, {"study": study.pk})
+    first = worklist.page(2)
+    second = worklist.page(2, first.next)
+    assert [image.filename for image in second.rows] == order[2:4]
+    assert [image.filename for image in worklist.page(2, second.previous).rows] == order[:2]
+    before, after = worklist.neighbours(inside[1])
+    assert [before, after] == [inside[4].pk, inside[2].pk]
+    assert sum(worklist.counts().values()) == 5
+
+
+def test_who_may_not_review_has_an_empty_list(add, make_department, make_image, read):
+    uploader = User.objects.create_user("up")
+    add("a")
+    elsewhere = make_department("er", uploader=uploader)
+    add("b", department=elsewhere)
+    assert names(Identity(user=uploader)) == []
+    assert names(Identity(user=User.objects.create_user("nobody"))) == []
+    page = Client()
+    page.force_login(uploader)
+    assert b"You review no images" in page.get("/worklist/").content
+
+
+def test_the_api_gives_the_same_order_pages_and_filters(user_client, add, problem):
+    for number in range(3):
+        add(f"{number}", (NEGATIVE, POSITIVE, UNCLEAR)[number])
+    first = user_client.get("/api/v1/worklist/", {"page_size": 2}).json()
+    assert [image["filename"] for image in first["results"]] == ["1", "2"]
+    assert first["results"][0]["opened_by"] == []
+    assert [image["filename"] for image in user_client.get(first["next"]).json()["results"]] == ["0"]
+    problem(user_client.get("/api/v1/worklist/", {"colour": "red"}), 400, "unknown_parameter")
+    problem(user_client.get("/api/v1/worklist/", {"cursor": "x"}), 400, "invalid_cursor")
+    problem(user_client.get("/api/v1/worklist/", {"department": "no-such"}), 404, "department_not_found")
+    answer = user_client.get("/api/v1/worklist/", {"department": "radiology", "stage": "unread"})
+    assert len(answer.json()["results"]) == 3
+
+
+@pytest.mark.parametrize("where", ["page", "api"])
+def test_a_page_takes_as_many_queries_however_many_images_it_has(add, user, user_client, where):
+    page: Any = Client()
+    page.force_login(user)
+
+    def ask() -> int:
+        with CaptureQueriesContext(connection) as seen:
+            client, path = (page, "/worklist/") if where == "page" else (user_client, "/api/v1/worklist/")
+            assert client.get(path).status_code == 200
+        return len(seen)
+
+    for number in range(2):
+        opening.keep_open(add(f"{number}", stat=True), User.objects.create_user(f"r{number}"))
+    ask()
+    few = ask()
+    for number in range(2, 12):
+        opening.keep_open(add(f"{number}", (POSITIVE, NEGATIVE)[number % 2]), User.objects.create_user(f"r{number}"))
+    assert ask() == few
+
+
+# --- who has it open ------------------------------------------------------------------------------------------------
+
+
+def test_a_second_reader_is_told_and_never_kept_out(add, user, department):
+    image, bob = add("a"), User.objects.create_user("bob")
+    department.memberships.create(user=bob, role="reader")
+    clients = {}
+    for one in (user, bob):
+        clients[one.username] = Client()
+        clients[one.username].force_login(one)
+    where = f"/worklist/images/{image.pk}/"
+    assert clients["ada"].post(f"{where}open/").json() == {"stage": "unread", "readers": []}
+    (other,) = clients["bob"].post(f"{where}open/").json()["readers"]
+    assert other["name"] == "ada"
+    assert b"ada has it open since" in clients["bob"].get(where).content
+    assert b"ada has it open since" in clients["bob"].get("/worklist/").content
+    assert b"bob has it open since" in clients["ada"].get(where).content
+    assert clients["bob"].post(f"/images/{image.pk}/review/", {"verdict": "NORMAL"}).status_code == 302
+
+
+def test_an_opening_ends_by_itself_or_when_the_reader_goes_on_and_is_renewed(add, user, monkeypatch):
+    image, other, bob = add("a"), add("b"), User.objects.create_user("bob")
+    opening.keep_open(image, user)
+    since = Opening.objects.get().opened_at
+    opening.keep_open(image, user)
+    assert Opening.objects.get().opened_at == since
+    opening.keep_open(other, user, left=image.pk)
+    assert not opening.by_others([image], bob)
+    assert [one.user for one in opening.by_others([other], bob)] == [user]
+    later = timezone.now() + opening.LEASE
+    monkeypatch.setattr(opening.timezone, "now", lambda: later)
+    assert not opening.by_others([other], bob)
+    opening.keep_open(image, bob)
+    assert Opening.objects.get().user == bob, "those that have ended are deleted"
+
+
+# --- the pages ------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_an_image_leads_on_and_a_verdict_goes_there(add, user):
+    first, second = add("first", hours=2), add("second")
+    page = Client()
+    page.force_login(user)
+    listed = page.get("/worklist/?group=positive").content.decode()
+    assert f"/worklist/images/{first.pk}/?group=positive" in listed
+    after = f"/worklist/images/{second.pk}/?group=positive"
+    shown = page.get(f"/worklist/images/{first.pk}/?group=positive").content.decode()
+    assert f'id="next" class="button quiet small" href="{after}"' in shown
+    answer = page.post(f"/images/{first.pk}/review/", {"verdict": "PNEUMONIA", "kind": "viral", "then": after})
+    assert answer["Location"] == after
+    last = page.get(after).content.decode()
+    assert 'id="next"' not in last
+    elsewhere = page.post(f"/images/{second.pk}/review/", {"verdict": "NORMAL", "then": "https://evil.example/"})
+    assert elsewhere["Location"] == f"/images/{second.pk}/"
+    assert b"Everything is read" in page.get("/worklist/").content
+
+
+def test_marks_are_given_to_chosen_images_by_those_who_may(add, user, make_department):
+    images = [add("a"), add("b", NEGATIVE)]
+    elsewhere = add("c", department=make_department("er"))
+    page = Client()
+    page.force_login(user)
+    keys = [str(image.pk) for image in (*images, elsewhere)]
+    answer = page.post("/worklist/mark/", {"images": keys, "action": "stat", "query": "group=positive"})
+    assert answer["Location"] == "/worklist/?group=positive"
+    assert list(Image.objects.filter(stat=True).order_by("filename").values_list("filename", flat=True)) == ["a", "b"]
+    page.post("/worklist/mark/", {"images": keys[:1], "action": "routine"})
+    assert Image.objects.get(stat=True).filename == "b"
+    assert page.post("/worklist/mark/", {"images": ["x"], "action": "stat"}).status_code == 404
+    assert page.post("/worklist/mark/", {"images": keys, "action": "explode"}).status_code == 404
+
+
+def test_a_view_of_it_is_saved(user):
+    page = Client()
+    page.force_login(user)
+    made = page.post("/saved-views/", {"list": "worklist", "name": "Mine", "query": "group=positive&waiting_hours=4"})
+    assert made["Location"] == "/worklist/?group=positive&waiting_hours=4"
+    assert b"Mine" in page.get("/worklist/").content
+    assert page.post("/saved-views/", {"list": "worklist", "name": "No", "query": "label=NORMAL"}).status_code == 400
+
+
+# --- STAT -----------------------------------------------------------------------------------------------------------
+
+
+def test_stat_is_given_with_an_upload_or_later_and_hurries_what_waits(user_client, user, make_image, sent):
+    made = user_client.upload(stat="true", priority="bulk").json()
+    assert (made["stat"], made["priority"]) == (True, "interactive")
+    study = user_client.upload_study({"a.jpg": b"x"}, stat="true").json()
+    assert study["stat"]
+    assert Image.objects.get(study=study["id"]).stat
+    queued = make_image(Status.QUEUED, owner=user, priority="bulk")
+    ready = make_image(Status.READY, owner=user, priority="bulk")
+    held = make_image(Status.READY, owner=user, priority="bulk")
+    held.readings.update(state="held", turn=1e12)
+
+    def patch(image: Image, stat: bool) -> Any:
+        url = f"/api/v1/images/{image.pk}/"
+        return user_client.patch(url, {"stat": stat}, content_type="application/json").json()
+
+    for image in (queued, ready, held):
+        answer = patch(image, True)
+        assert (answer["stat"], answer["priority"]) == (True, "interactive")
+    assert set(held.readings.values_list("state", "priority")) == {("ready", "interactive")}
+    assert not patch(held, False)["stat"]
+
+
+def test_a_study_that_becomes_stat_takes_its_images_along(user_client, user, make_study):
+    study = make_study(Status.QUEUED, Status.FAILED, owner=user)
+    url = f"/api/v1/studies/{study.pk}/"
+    assert user_client.patch(url, {"stat": True}, content_type="application/json").json()["stat"]
+    assert set(study.images.values_list("stat", "status", "priority")) == {
+        (True, "queued", "interactive"), (True, "failed", "bulk"),
+    }  # fmt: skip
+    user_client.force_login(user)
+    assert b'value="true" selected' in user_client.get(f"/studies/{study.pk}/edit/").content
+    user_client.post(f"/studies/{study.pk}/edit/", {"name": "w", "patient": "", "stat": "false"})
+    assert not study.images.filter(stat=True).exists()
+
+
+def test_openings_go_with_their_image(add, user):
+    image = add("a")
+    opening.keep_open(image, user)
+    Review.objects.create(image=image, reviewer=user, verdict="NORMAL")
+    deletion.delete_image(image)
+    assert not Opening.objects.exists()

@@ -1,0 +1,163 @@
+"""The worklist's pages: what a reader is to read, one image after the other."""
+
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from webapp.audit import services as audit
+from webapp.audit.models import Action
+from webapp.dashboard.forms import WorklistFilterForm
+from webapp.dashboard.identity import viewer
+from webapp.dashboard.lists import given, values
+from webapp.dashboard.views import image_context
+from webapp.departments import permissions
+from webapp.http.codes import STATUSES
+from webapp.refusals import Refused
+from webapp.reviews import opening, services
+from webapp.reviews.worklist import COUNTED, SECTIONS, Worklist
+from webapp.searches import services as searches
+from webapp.searches.models import List
+from webapp.studies.access import visible_image
+from webapp.studies.api.filters import WorklistFilters
+from webapp.studies.choices import ResultGroup, ReviewStage
+from webapp.studies.models import Image
+from webapp.studies.services import urgency
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+PAGE = 30
+#: Filters that the links with the counts choose among; the others apply to these, too.
+CHOSEN = ("stage", "stat", "group")
+
+
+@require_safe
+@login_required
+@never_cache
+def worklist(request: HttpRequest) -> HttpResponse:
+    identity = viewer(request)
+    user = cast("User", request.user)
+    params = given(request)
+    cursor = params.pop("cursor", None)
+    context: dict[str, Any] = {"kind": List.WORKLIST.value, "params": params, "url": reverse("worklist"), "status": 200}
+    try:
+        found = Worklist(identity, values(WorklistFilters, params))
+        page = found.page(PAGE, cursor)
+        others = {name: value for name, value in params.items() if name not in CHOSEN}
+        everything = Worklist(identity, values(WorklistFilters, others))
+        opening.note_openings(page.rows, user)
+        audit.record(identity, Action.LIST, Image)
+    except Refused as refused:
+        context |= {"error": refused.detail, "status": STATUSES[refused.code]}
+    else:
+        links = {"before": page.previous, "after": page.next}
+        context |= {name: f"?{urlencode({**params, 'cursor': place})}" for name, place in links.items() if place}
+        context |= {"rows": page.rows, "numbers": _numbers(everything, params, others), "reviews": bool(found.owners)}
+    departments = list(permissions.visible_departments(identity))
+    context |= {"form": WorklistFilterForm(params, departments), "query": urlencode(params)}
+    context["saved"] = searches.visible_to(user).filter(list=List.WORKLIST)
+    context["managed"] = [one for one in departments if permissions.may_manage(identity, one)]
+    return render(request, "dashboard/worklist.html", context, status=context["status"])
+
+
+def _numbers(found: Worklist, params: dict[str, str], others: dict[str, str]) -> list[dict[str, Any]]:
+    """Links to parts of the worklist with their numbers of images."""
+    counts = found.counts()
+    links: list[tuple[str, str, dict[str, str]]] = [
+        ("", "All", {}),
+        ("stat", "STAT", {"stat": "true"}),
+        *((group.value, str(group.label), {"group": group.value}) for group in ResultGroup),
+        ("", "Second reading", {"stage": ReviewStage.SECOND.value}),
+        ("", "Readers disagree", {"stage": ReviewStage.DISAGREED.value}),
+    ]
+    chosen = {name: params[name] for name in CHOSEN if name in params}
+    numbers = []
+    for tone, words, filters in links:
+        wanted = {name: value == "true" if name == "stat" else value for name, value in filters.items()}
+        sections = [rank for rank in counts if wanted.items() <= SECTIONS[rank].items()]
+        more = any(counts[rank] > COUNTED for rank in sections)
+        number = sum(min(counts[rank], COUNTED) for rank in sections)
+        address = f"{reverse('worklist')}?{urlencode({**others, **filters})}"
+        if number or not filters or filters == chosen:
+            numbers.append({
+                "tone": tone, "words": words, "number": f"{number:,}{'+' * more}", "url": address,
+                "chosen": filters == chosen,
+            })  # fmt: skip
+    return numbers
+
+
+@require_safe
+@login_required
+@never_cache
+def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """An image of the worklist, with the ways to those before and after it. The filters are in the address."""
+    identity = viewer(request)
+    found = visible_image(identity, pk, permissions.may_review)
+    if not found.group:
+        return redirect(found)
+    audit.record(identity, Action.VIEW, found)
+    params = given(request)
+    before, after = Worklist(identity, values(WorklistFilters, params)).neighbours(found)
+    query = f"?{urlencode(params)}" if params else ""
+    addresses = {
+        name: reverse("worklist-image", args=[key]) + query if key else ""
+        for name, key in (("before", before), ("after", after))
+    }
+    context = {
+        **addresses,
+        "worklist": reverse("worklist") + query,
+        "then": addresses["after"] or reverse("worklist") + query,
+        "query": query,
+        "opened_by": opening.by_others([found], cast("User", request.user)),
+    }
+    return render(request, "dashboard/worklist_image.html", {**image_context(request, found), **context})
+
+
+@require_POST
+@login_required
+def worklist_open(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A page says that it shows an image, or still does, and learns who else does and whether it was reviewed."""
+    found = visible_image(viewer(request), pk, permissions.may_review)
+    user = cast("User", request.user)
+    left = request.POST.get("left", "")
+    opening.keep_open(found, user, _key(left) if left else None)
+    others = opening.by_others([found], user)
+    readers = [{"name": one.user.get_username(), "since": one.opened_at.isoformat()} for one in others]
+    return JsonResponse({"stage": found.stage, "readers": readers})
+
+
+@require_POST
+@login_required
+def worklist_mark(request: HttpRequest) -> HttpResponse:
+    """Do something with the images that are chosen in the list."""
+    identity = viewer(request)
+    keys = [_key(text) for text in request.POST.getlist("images")][:COUNTED]
+    images = list(Image.objects.visible_to(identity).filter(pk__in=keys).prefetch_related("readings"))
+    action = request.POST.get("action")
+    if action == "second":
+        done = services.ask_for_second(identity, images)
+        text = "sent to a second reader. The others have no verdict yet, or more than one."
+    elif action in ("stat", "routine"):
+        allowed = [image for image in images if permissions.may_mark_stat(identity, image)]
+        done = urgency.mark_images(identity, allowed, action == "stat")
+        text = "marked as STAT." if action == "stat" else "not STAT any more."
+    else:
+        raise Http404
+    messages.success(request, f"{done} of {len(keys)} images: {text}")
+    filters = QueryDict(request.POST.get("query", "")[:1000]).urlencode()
+    return redirect(reverse("worklist") + (f"?{filters}" if filters else ""))
+
+
+def _key(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Http404 from None

@@ -1,0 +1,75 @@
+"""The API of the worklist."""
+
+from typing import Any, cast
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.utils.urls import replace_query_param
+
+from webapp.accounts import identity as identities
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.http.pagination import CursorPages
+from webapp.reviews.opening import note_openings
+from webapp.reviews.worklist import Worklist
+from webapp.studies.api.filters import WorklistFilters, checked
+from webapp.studies.api.serializers import ImageSerializer
+from webapp.studies.api.throttles import UploadThrottle
+from webapp.studies.models import Image
+
+
+class OpeningSerializer(serializers.Serializer):
+    """Someone who has an image open."""
+
+    reader = serializers.CharField()
+    since = serializers.DateTimeField()
+
+
+class WorklistImageSerializer(ImageSerializer):
+    """An image of the worklist."""
+
+    opened_by = OpeningSerializer(many=True, help_text="others who have it open in their worklist")
+
+    class Meta(ImageSerializer.Meta):
+        fields = (*ImageSerializer.Meta.fields, "opened_by")
+
+    def to_representation(self, image: Image) -> dict[str, Any]:
+        opened = [{"reader": one.user.get_username(), "since": one.opened_at} for one in cast("Any", image).opened_by]
+        return {**super().to_representation(image), "opened_by": OpeningSerializer(opened, many=True).data}
+
+
+class WorklistPages(CursorPages):
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        cursor = request.query_params.get(self.cursor_query_param)
+        self.found = queryset.page(self.get_page_size(request), cursor)
+        self.url = request.build_absolute_uri()
+        return list(self.found.rows)
+
+    def _link(self, place: Any) -> str | None:
+        return replace_query_param(self.url, self.cursor_query_param, place) if place else None
+
+
+@extend_schema_view(get=extend_schema(parameters=[WorklistFilters]))
+class WorklistView(ListAPIView):
+    """What you may review and have not reviewed: STAT on top, the most suspicious first, then the oldest."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+    pagination_class = WorklistPages
+    serializer_class = WorklistImageSerializer
+    queryset = Image.objects.none()
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        wanted = checked(WorklistFilters, self.request.query_params.dict())
+        return Worklist(identities.identify(self.request), wanted)
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        identity = identities.identify(self.request)
+        rows: Any = super().paginate_queryset(queryset)
+        if identity.user:
+            note_openings(rows, identity.user)
+        record(identity, Action.LIST, Image)
+        return rows

@@ -1,0 +1,228 @@
+"""The worklist: what a reader may review, STAT on top, the most suspicious first.
+
+It is divided into sections by what people have to do, urgency and group; in a section the oldest image comes first. An
+index has each section of an owner in that order, so that a page is read by as many short walks as there are sections
+and owners, in one statement.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any, Self
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.departments import permissions
+from webapp.http.pagination import MOST_PARTS, Slot
+from webapp.refusals import Refused
+from webapp.reviews.models import Review
+from webapp.studies.choices import ResultGroup, ReviewStage
+from webapp.studies.models import Image
+
+#: What is to be done comes in this order, where urgency and group are the same.
+OPEN = (ReviewStage.UNREAD, ReviewStage.SECOND, ReviewStage.DISAGREED)
+#: The most suspicious first. What the model could not use comes before what it found nothing in.
+GROUPS = (ResultGroup.POSITIVE, ResultGroup.UNCLEAR, ResultGroup.UNUSABLE, ResultGroup.NEGATIVE)
+#: The sections in the order of the list; what is reviewed comes last.
+SECTIONS: list[dict[str, Any]] = [
+    {"stage": stage.value, "stat": stat, "group": group.value}
+    for stages in (OPEN, (ReviewStage.DONE,))
+    for stat in (True, False)
+    for group in GROUPS
+    for stage in stages
+]
+#: As many images of a section are counted; beyond, the number is only said to be larger.
+COUNTED = 500
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """The place of an image in the list."""
+
+    rank: int
+    moment: datetime
+    pk: UUID
+
+    def encoded(self, *, backwards: bool = False) -> str:
+        return f"{self.rank}_{self.moment.astimezone(UTC):%Y%m%dT%H%M%S%f}_{self.pk.hex}{'_r' if backwards else ''}"
+
+    @classmethod
+    def decoded(cls, text: str) -> tuple[Self, bool]:
+        """A place, and whether the page before it is meant.
+
+        Raises:
+            Refused: ``invalid_cursor``.
+        """
+        try:
+            rank, moment, key, *rest = text.split("_")
+            if rest not in ([], ["r"]) or not 0 <= int(rank) < len(SECTIONS):
+                raise ValueError(text)
+            at = datetime.strptime(moment, "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+            return cls(int(rank), at, UUID(key)), bool(rest)
+        except ValueError:
+            raise Refused("invalid_cursor", "The cursor is none of the worklist's. Please begin at its top.") from None
+
+    def beyond(self, *, backwards: bool) -> Q:
+        """The condition for rows of the same section after this one, or before it."""
+        sign = "lt" if backwards else "gt"
+        further = Q(**{f"created_at__{sign}": self.moment}) | Q(**{f"pk__{sign}": self.pk})
+        return Q(**{f"created_at__{sign}e": self.moment}) & further
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some images, and the cursors of the pages after and before them, where there are any."""
+
+    rows: list[Image]
+    next: str
+    previous: str
+
+
+class Worklist:
+    """Someone's worklist, narrowed by :class:`webapp.studies.api.filters.WorklistFilters`."""
+
+    def __init__(self, identity: Identity, wanted: dict[str, Any]) -> None:
+        """Raises Refused: ``department_not_found``."""
+        self.owners = permissions.reviewable_by_owner(identity)
+        if "department" in wanted:
+            department = permissions.in_department(identity, wanted["department"])
+            self.owners = [department] if self.owners == [Q()] or department in self.owners else []
+        stages = [wanted["stage"]] if "stage" in wanted else [stage.value for stage in OPEN]
+        self.sections = {
+            rank: section
+            for rank, section in enumerate(SECTIONS)
+            if section["stage"] in stages
+            and section["group"] == wanted.get("group", section["group"])
+            and section["stat"] == (wanted["stat"] == "true" if "stat" in wanted else section["stat"])
+        }
+        self.study: UUID | None = wanted.get("study")
+        self.rows = Image.objects.filter(study=self.study) if self.study else Image.objects.all()
+        if "waiting_hours" in wanted:
+            since = timezone.now() - timedelta(hours=wanted["waiting_hours"])
+            self.rows = self.rows.filter(created_at__lte=since)
+        own = Review.objects.filter(image=OuterRef("pk"), reviewer=identity.user)
+        # What someone has read waits for others, and not for them.
+        self.to_read = self.rows.filter(~Exists(own))
+
+    def page(self, size: int, cursor: str | None = None) -> Page:
+        """A page of the list; raises Refused: ``invalid_cursor``."""
+        place, backwards = Place.decoded(cursor) if cursor else (None, False)
+        found = self._places(size + 1, place, backwards=backwards)
+        kept, more = found[:size], len(found) > size
+        if backwards:
+            kept.reverse()
+        after, before = (True, more) if backwards else (more, place is not None)
+        return Page(
+            in_order(place.pk for place in kept),
+            kept[-1].encoded() if kept and after else "",
+            kept[0].encoded(backwards=True) if kept and before else "",
+        )
+
+    def neighbours(self, image: Image) -> tuple[UUID | None, UUID | None]:
+        """The images before and after one, which need not be in the list itself."""
+        place = self.place_of(image)
+        found = (self._places(1, place, backwards=backwards) for backwards in (True, False))
+        before, after = (places[0].pk if places else None for places in found)
+        return before, after
+
+    def place_of(self, image: Image) -> Place:
+        """The place of an image; of one that is reviewed, where it was before it was."""
+        section = {"stage": image.stage, "stat": image.stat, "group": image.group}
+        if image.stage == ReviewStage.DONE and section not in self.sections.values():
+            answer = image.result.group if image.result else image.group
+            section |= {"stage": OPEN[0].value, "group": answer}
+        return Place(SECTIONS.index(section), image.created_at, image.pk)
+
+    def counts(self) -> Counter[int]:
+        """Images by the rank of their section, at most one more than :data:`COUNTED` of each."""
+        if self.study:
+            return Counter(place.rank for place in self._places_of_study())
+        sections: Counter[int] = Counter()
+        for sql, params in self._united(self._parts(COUNTED + 1, None, "")):
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT section_rank, COUNT(*) FROM ({sql}) AS merged GROUP BY section_rank", params)  # noqa: S608
+                sections.update(dict(cursor.fetchall()))
+        return sections
+
+    def _places(self, number: int, place: Place | None, *, backwards: bool = False) -> list[Place]:
+        """The first places after one, or the last ones before it, which then come in the opposite order."""
+        if self.study:
+            places = self._places_of_study()
+            if backwards and place:
+                return places[: bisect_left(places, place)][::-1][:number]
+            return places[bisect_right(places, place) if place else 0 :][:number]
+        sign, way = ("-", "DESC") if backwards else ("", "ASC")
+        order = f"ORDER BY section_rank {way}, created_at {way}, id {way} LIMIT %s"
+        first = []
+        for sql, params in self._united(self._parts(number, place, sign)):
+            rows: Any = Image._base_manager.raw(
+                f"SELECT id, created_at, section_rank FROM ({sql}) AS merged {order}",  # noqa: S608
+                [*params, number],
+            )
+            first += [Place(row.section_rank, row.created_at, row.pk) for row in rows]
+        return sorted(first, reverse=backwards)[:number]
+
+    def _places_of_study(self) -> list[Place]:
+        """All of a study, whose images an index has together, but in no order of this list."""
+        ranks = {tuple(section.values()): rank for rank, section in self.sections.items()}
+        visible = Q(*self.owners, _connector=Q.OR) if self.owners else Q(pk__in=[])
+        columns = ("stage", "stat", "group", "created_at", "pk")
+        places = [
+            Place(ranks[section], moment, pk)
+            for rows, is_open in ((self.to_read, True), (self.rows, False))
+            for *found, moment, pk in rows.filter(visible).exclude(group="").values_list(*columns)
+            if (section := tuple(found)) in ranks and is_open == (section[0] != ReviewStage.DONE)
+        ]
+        return sorted(places)
+
+    def _parts(self, number: int, place: Place | None, sign: str) -> list[tuple[str, list[Any]]]:
+        """The statements that find the first rows of each section of each owner, with their parameters.
+
+        Django builds one for each kind, since building all of them takes it longer than running them.
+        """
+        parts = []
+        for owner in self.owners:
+            kinds: dict[tuple[bool, bool], tuple[str, tuple[Any, ...]]] = {}
+            for rank, section in self.sections.items():
+                if place and (rank > place.rank if sign else rank < place.rank):
+                    continue
+                kind = section["stage"] == ReviewStage.DONE, place is not None and rank == place.rank
+                if kind not in kinds:
+                    rows = self.rows if kind[0] else self.to_read
+                    if place and kind[1]:
+                        rows = rows.filter(place.beyond(backwards=bool(sign)))
+                    kinds[kind] = _statement(rows.filter(owner), number, sign)
+                sql, params = kinds[kind]
+                values = {**section, "rank": rank}
+                parts.append((sql, [values[one.value] if isinstance(one, Slot) else one for one in params]))
+        return parts
+
+    def _united(self, parts: list[tuple[str, list[Any]]]) -> Iterable[tuple[str, list[Any]]]:
+        """As few statements as a database can take at once."""
+        for start in range(0, len(parts), MOST_PARTS):
+            some = parts[start : start + MOST_PARTS]
+            sql = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in some)  # noqa: S608
+            yield sql, list(chain.from_iterable(params for _, params in some))
+
+
+def _statement(rows: "QuerySet[Image]", number: int, sign: str) -> tuple[str, tuple[Any, ...]]:
+    section = {name: Slot(name) for name in SECTIONS[0]}
+    ranked = rows.filter(**section).annotate(section_rank=Slot("rank", output_field=IntegerField()))
+    keys = ranked.order_by(f"{sign}created_at", f"{sign}id").values("section_rank", "created_at", "id")[:number]
+    found: tuple[str, tuple[Any, ...]] = keys.query.sql_with_params()
+    return found
+
+
+def in_order(keys: Iterable[UUID]) -> list[Image]:
+    """Images in the order of their keys, with what the pages show of them."""
+    wanted = list(keys)
+    rows = Image.objects.select_related("patient", "department", "study").prefetch_related("readings")
+    found = rows.in_bulk(wanted)
+    return [found[key] for key in wanted if key in found]
