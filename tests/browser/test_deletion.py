@@ -13,8 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import servers, synthetic
-from tests.browser.steps import api, register
-from tests.browser.test_pages import VERDICT
+from tests.browser.steps import VERDICT, api, register
 from tests.service import Service, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]

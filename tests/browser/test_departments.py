@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import synthetic
-from tests.browser.steps import api, choose, invite, make_department, register, sign_in
-from tests.browser.test_pages import VERDICT, no_sideways_scroll
+from tests.browser.steps import VERDICT, api, choose, invite, make_department, no_sideways_scroll, register, sign_in
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_pages import VERDICT, no_sideways_scroll
+from tests.browser.steps import VERDICT, no_sideways_scroll
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]

@@ -1,36 +1,15 @@
 """The pages as people use them, at the sizes of a desk and of a phone."""
 
 import re
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, CDPSession, JSHandle, Page, expect
 
+from tests.browser.steps import VERDICT, as_if_usable, no_sideways_scroll
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
-
-#: The drawn chests of these tests are no real ones, which a bundle may notice.
-VERDICT = re.compile("signs of pneumonia|unclear|no usable chest x-ray", re.IGNORECASE)
-
-
-def as_if_usable(service: Service, page: Page) -> None:
-    """Show the result as if the model's check had not noticed that the chest is drawn."""
-    image = UUID(page.url.rstrip("/").rsplit("/", 1)[-1]).hex
-    with closing(sqlite3.connect(service.data_dir / "db.sqlite3", timeout=20)) as database, database:
-        changed = database.execute(
-            """UPDATE studies_reading SET "group" = 'unclear', label = 'NORMAL', warnings = '[]' WHERE image_id = ?""",
-            [image],
-        )
-        assert changed.rowcount == 1
-    page.reload()
-
-
-def no_sideways_scroll(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def colours(page: Page, *groups: str) -> list[str]:

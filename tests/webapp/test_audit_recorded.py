@@ -62,11 +62,12 @@ def test_what_is_seen(user_client, image, recorded, make_study):
     patient = Patient.objects.create(owner=image.owner, identifier="P")
     url = f"{IMAGES}{image.pk}/"
     for _ in range(2):
-        for path in (url, f"{STUDIES}{study.pk}/", f"/api/v1/patients/{patient.pk}/", f"{url}preview/", f"{url}input/"):
+        pictures = (f"{url}preview/", f"{url}input/", f"{url}original/")
+        for path in (url, f"{STUDIES}{study.pk}/", f"/api/v1/patients/{patient.pk}/", *pictures):
             assert user_client.get(path).status_code == 200
     assert recorded() == [
         ("view", "studies.image"), ("view", "studies.study"), ("view", "studies.patient"),
-        ("download", "studies.image"), ("download", "studies.image"),
+        *[("download", "studies.image")] * 3,
     ]  # fmt: skip
     for path in (IMAGES, STUDIES, f"{STUDIES}{study.pk}/images/", "/api/v1/patients/?search=P"):
         assert user_client.get(path).status_code == 200

@@ -12,7 +12,8 @@ from webapp.studies.services import uploads
 @pytest.mark.parametrize(
     "path",
     ["/api/v1/images/{}/", "/api/v1/images/{}/preview/", "/api/v1/images/{}/input/",
-     "/api/v1/images/{}/heatmap.png", "/api/v1/studies/{}/",
+     "/api/v1/images/{}/heatmap.png", "/api/v1/images/{}/original/", "/api/v1/images/{}/report.pdf",
+     "/api/v1/studies/{}/",
      "/api/v1/studies/{}/images/", "/api/v1/studies/{}/results.csv"],
 )  # fmt: skip
 def test_what_is_not_there_is_not_found(client, staff_client, problem, path):

@@ -150,7 +150,7 @@ def test_a_department_chooses_whether_there_is_a_label_and_it_is_never_reliable(
     assert heading in page
     assert ("90.0 %" in page) is wanted
     assert page.index(OUTSIDE["detail"]) < page.index("This is not a diagnosis")
-    assert page.index(OUTSIDE["detail"]) < page.index('<figure class="film">'), "said first, above the picture"
+    assert page.index(OUTSIDE["detail"]) < page.index('<figure class="film"'), "said first, above the picture"
     assert "What this answer means" not in page, "nobody has measured that"
     assert 'class="answer unusable"' in page, "a neutral colour"
 

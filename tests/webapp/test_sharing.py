@@ -69,6 +69,8 @@ def addresses(study):
         f"/studies/{study.pk}/", f"/api/v1/studies/{study.pk}/", f"/api/v1/studies/{study.pk}/images/",
         f"/api/v1/studies/{study.pk}/results.csv", f"/images/{image.pk}/", f"/api/v1/images/{image.pk}/",
         f"/api/v1/images/{image.pk}/preview/", f"/api/v1/images/{image.pk}/heatmap.png",
+        f"/api/v1/images/{image.pk}/original/", f"/api/v1/images/{image.pk}/report.pdf",
+        f"/images/{image.pk}/report.pdf",
     ]  # fmt: skip
 
 

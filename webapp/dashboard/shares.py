@@ -18,6 +18,7 @@ from webapp.accounts import identity as identities
 from webapp.accounts.identity import Identity, client_address
 from webapp.audit import services as audit
 from webapp.audit.models import Action
+from webapp.dashboard import priors
 from webapp.departments import permissions
 from webapp.http import keyset, problems
 from webapp.http.pagination import read_page
@@ -152,7 +153,8 @@ def link_heatmap(request: HttpRequest, token: str, share: Share, pk: UUID) -> Ht
 
 
 def _image_page(request: HttpRequest, token: str, share: Share, pk: UUID) -> HttpResponse:
-    context = {"share": share, "image": _shared_image(share, pk), "token": token}
+    image = _shared_image(share, pk)
+    context = {"share": share, "image": image, "token": token, "priors": priors.by_link(_images(share), image, token)}
     return render(request, "dashboard/link_image.html", context)
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from webapp.dashboard import audit, editing, lists, patients, people, searches, shares, studies, views, worklist
+from webapp.dashboard.report.views import ImageReport, image_report
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -21,6 +22,8 @@ urlpatterns = [
     path("images/<uuid:pk>/retry/", editing.image_retry, name="image-retry"),
     path("images/<uuid:pk>/share/", shares.image_share, name="image-share"),
     path("images/<uuid:pk>/review/", views.image_review, name="image-review"),
+    path("images/<uuid:pk>/report.pdf", image_report, name="image-report"),
+    path("api/v1/images/<uuid:pk>/report.pdf", ImageReport.as_view(), name="api-image-report"),
     path("studies/", lists.studies, name="studies"),
     path("studies/<uuid:pk>/", studies.study, name="study"),
     path("studies/<uuid:pk>/progress/", studies.study_progress, name="study-progress"),

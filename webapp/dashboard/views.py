@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.accounts import identity as identities
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.dashboard import priors
 from webapp.dashboard.forms import VerdictForm
 from webapp.dashboard.identity import viewer
 from webapp.departments import permissions
@@ -145,6 +146,7 @@ def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
         # Someone with whom one image is shared does not see the others.
         "sees_study": permissions.may_see(identity, found)
         or Study.objects.shared_with(identity).filter(pk=found.study_id).exists(),
+        "priors": priors.visible_to(identity, found),
         "before": Image.objects.sent_before(found).first() if permissions.may_see(identity, found) else None,
     }
 

@@ -157,7 +157,10 @@ HEADERS = {
     "WWW-Authenticate": {"description": "The accepted authentication schemes.", "schema": {"type": "string"}},
 }
 #: Headers that answers of some media types have.
-HEADERS_BY_MEDIA_TYPE = {"ETag": {"image/*", "image/png"}, "Content-Disposition": {"text/csv", "application/zip"}}
+HEADERS_BY_MEDIA_TYPE = {
+    "ETag": {"image/*", "image/png"},
+    "Content-Disposition": {"text/csv", "application/zip", "application/pdf"},
+}
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 
 

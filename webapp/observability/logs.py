@@ -79,6 +79,9 @@ def config(form: str, level: str) -> dict[str, Any]:
             "axes": {"level": "WARNING"},
             # At lower levels it logs patients' details from files.
             "PIL": {"level": "INFO"},
+            # They log the letters of a report, and a hundred lines for each.
+            "fontTools": {"level": "WARNING"},
+            "fpdf": {"level": "WARNING"},
             # Each image has lines of its own, which name it; Celery's two for each task know its message only.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},

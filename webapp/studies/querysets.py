@@ -144,6 +144,11 @@ class ImageQuerySet(OwnedQuerySet):
         same = self.filter(sha256=image.sha256, **image.ownership, created_at__lt=image.created_at)
         return same.exclude(status__in=(Status.FAILED, Status.CANCELLED)).order_by("-created_at")
 
+    def of_patient_before(self, image: Any) -> Self:
+        """Earlier images of the same patient that have a picture, the newest first."""
+        earlier = self.filter(patient=image.patient_id, created_at__lt=image.created_at).exclude(preview="")
+        return earlier.order_by("-created_at", "-pk") if image.patient_id else self.none()
+
     def waiting(self) -> Self:
         return self.filter(status__in=WAITING)
 

@@ -54,7 +54,7 @@ UNUSABLE = "Probably no usable chest X-ray"
 def test_an_unusable_image_has_a_warning_and_neither_percentage_nor_map(browser: Client, guest: UUID) -> None:
     made = explained(guest, doubtful=True, probability=0.87, values=bytes([0, 255, 9, 0]))
     html = browser.get(made.get_absolute_url()).content.decode()
-    order = ["does not look like a chest X-ray", f"<h1>{UNUSABLE}</h1>", "answer is not shown", '<figure class="film">']
+    order = ["does not look like a chest X-ray", f"<h1>{UNUSABLE}</h1>", "answer is not shown", '<figure class="film"']
     places = [html.index(text) for text in order]
     assert places == sorted(places)
     assert html.count("does not look like a chest X-ray") == 1

@@ -24,6 +24,17 @@ STEPS = {
 }
 
 
+#: Files that browsers decode. What they do not decode rightly, the viewer's script finds out.
+BROWSERS_DECODE = (".jpg", ".png", ".gif", ".webp", ".bmp", ".avif")
+
+
+@register.filter
+def has_more_pixels(image: Image) -> bool:
+    """Whether the uploaded file has more to show than the preview, in a browser."""
+    name = str(image.file.name or "")
+    return name.endswith(BROWSERS_DECODE) and name != str(image.preview.name)
+
+
 @register.filter
 def percent(probability: float) -> str:
     """A probability in percent, with as many digits as it deserves: never 0 or 100."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -38,6 +39,21 @@ class ImageFile(APIView):
         record(identities.identify(request), Action.DOWNLOAD, image, file=self.kind)
         file = image.preview if self.kind == "preview" else image.reading and image.reading.input
         return responses.picture(request, str(file.name) if file else "", image.sha256)
+
+
+class ImageOriginal(APIView):
+    """The file as it was uploaded."""
+
+    @extend_schema(
+        responses={(200, "image/*"): OpenApiTypes.BINARY, (200, "application/pdf"): OpenApiTypes.BINARY},
+        parameters=[TOKEN],
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        image = _image(request, pk)
+        record(identities.identify(request), Action.DOWNLOAD, image, file="original")
+        response = responses.picture(request, str(image.file.name or ""), image.sha256)
+        response.headers["Content-Disposition"] = str(content_disposition_header(True, image.filename))
+        return response
 
 
 class ImageInput(ImageFile):

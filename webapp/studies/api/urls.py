@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/v1/images/<uuid:pk>/cancel/", actions.ImageCancel.as_view(), name="api-image-cancel"),
     path("api/v1/images/<uuid:pk>/retry/", actions.ImageRetry.as_view(), name="api-image-retry"),
     path("api/v1/images/<uuid:pk>/preview/", pictures.ImageFile.as_view(kind="preview"), name="api-image-preview"),
+    path("api/v1/images/<uuid:pk>/original/", pictures.ImageOriginal.as_view(), name="api-image-original"),
     path("api/v1/images/<uuid:pk>/input/", pictures.ImageInput.as_view(), name="api-image-input"),
     path("api/v1/images/<uuid:pk>/heatmap.png", pictures.ImageHeatmap.as_view(), name="api-image-heatmap"),
     path("api/v1/studies/", views.Studies.as_view(), name="api-studies"),

@@ -1,0 +1,117 @@
+"""A frame of the viewer on a picture of 4,000 by 4,000 pixels, beside what bounds it.
+
+Chromium draws in software where there is no graphics card, which is slower than any screen that a doctor has.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page
+
+from tests import synthetic
+from tests.browser.conftest import browser  # noqa: F401  (a fixture)
+from tests.browser.harness import open_modules
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.browser]
+
+SIDE = 4000
+#: Milliseconds of a frame at 60 frames a second.
+FRAME = 1000 / 60
+PAGE = """<div class="film viewer"><div class="panes"><div class="pane" id="pane"></div></div></div>"""
+#: Opens a pane of 900 by 800 CSS pixels whose picture is always drawn from all of its pixels.
+OPEN = """async () => {
+  const [{ Pane }, view, tone] = await Promise.all(
+    ["pane", "view", "window"].map((name) => import(`/viewer-${name}.js`)),
+  );
+  const element = document.getElementById("pane");
+  Object.assign(element.style, { width: "900px", height: "800px", position: "relative" });
+  const load = async (url) => { const image = new Image(); image.src = url; await image.decode(); return image };
+  const [preview, whole, map] = await Promise.all(["/preview.jpg", "/whole.jpg", "/map.png"].map(load));
+  const pane = new Pane({ element, size: { width: 4000, height: 4000 }, image: preview, onResize() {} });
+  pane.needsMore = () => true;
+  pane.sharp = await createImageBitmap(whole);
+  pane.map = map;
+  const filter = new tone.ToneFilter(document.body);
+  window.bench = { pane, view, tone, filter };
+}"""
+#: The times of frames that pan: of the viewer's own code with its drawing, and of a bare drawImage() of as much.
+FRAMES = """async ([zoom, opacity]) => {
+  const { pane, view } = window.bench;
+  const canvas = document.createElement("canvas");
+  canvas.width = pane.canvas.width;
+  canvas.height = pane.canvas.height;
+  const bare = canvas.getContext("2d");
+  const drawn = (context) => context.getImageData(0, 0, 1, 1);
+  const times = { viewer: [], bare: [] };
+  let look = view.zoomedAt(view.FITTED, zoom, { x: 450, y: 400 }, pane.size, pane.box);
+  for (let frame = 0; frame < 90; frame += 1) {
+    const start = performance.now();
+    look = view.movedBy(look, frame % 20 < 10 ? 7 : -7, 3, pane.size, pane.box);
+    pane.draw(look, opacity, "low");
+    drawn(pane.canvas.getContext("2d"));
+    if (opacity) drawn(pane.mapCanvas.getContext("2d"));
+    const middle = performance.now();
+    const { scale, left, top } = view.place(look, pane.size, pane.box);
+    bare.drawImage(pane.sharp, left, top, scale * pane.size.width, scale * pane.size.height);
+    drawn(bare);
+    times.viewer.push(middle - start);
+    times.bare.push(performance.now() - middle);
+    if (frame % 10 === 0) await new Promise(requestAnimationFrame);
+  }
+  return times;
+}"""
+#: Frames a second that the browser shows while something is dragged for two seconds.
+SHOWN = """async ([zoom, what]) => {
+  const { pane, view, tone, filter } = window.bench;
+  let look = view.zoomedAt(view.FITTED, zoom, { x: 450, y: 400 }, pane.size, pane.box);
+  let grey = tone.PLAIN;
+  filter.apply(grey, [pane.canvas]);
+  const start = performance.now();
+  let frames = 0;
+  while (performance.now() - start < 2000) {
+    await new Promise(requestAnimationFrame);
+    const way = frames % 40 < 20 ? 5 : -5;
+    if (what === "pan") pane.draw((look = view.movedBy(look, way, way, pane.size, pane.box)), 0, "low");
+    if (what === "window") filter.apply((grey = tone.dragged(grey, way, way)), [pane.canvas]);
+    frames += 1;
+  }
+  return frames / ((performance.now() - start) / 1000);
+}"""
+
+
+def jpeg(side: int) -> bytes:
+    stream = io.BytesIO()
+    synthetic.xray(1, (1000, 1000)).convert("L").resize((side, side)).save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Page]:  # noqa: F811
+    made = browser.new_page(viewport={"width": 1280, "height": 900})
+    drawn = io.BytesIO()
+    Image.linear_gradient("L").resize((1000, 1000)).convert("RGBA").save(drawn, "PNG")
+    open_modules(made, PAGE, preview_jpg=jpeg(1000), whole_jpg=jpeg(SIDE), map_png=drawn.getvalue())
+    made.evaluate(OPEN)
+    yield made
+    made.close()
+
+
+def test_a_frame_takes_less_than_a_sixtieth_of_a_second(page: Page) -> None:
+    print(f"\n{SIDE} × {SIDE} pixels in 900 × 800, milliseconds a frame (median, 95th percentile)")
+    for words, zoom, opacity in (
+        ("fitted", 1, 0), ("fitted, with its map", 1, 0.75), ("1:1", 5, 0), ("1:1, with its map", 5, 0.75),
+        ("8 times fitted", 8, 0),
+    ):  # fmt: skip
+        times = page.evaluate(FRAMES, [zoom, opacity])
+        viewer, bare = (sorted(times[name]) for name in ("viewer", "bare"))
+        of = {name: (some[len(some) // 2], some[len(some) * 95 // 100]) for name, some in
+              (("viewer", viewer), ("bare", bare))}  # fmt: skip
+        print(f"{words:22} viewer {of['viewer'][0]:5.1f} {of['viewer'][1]:5.1f}   "
+              f"bare drawImage {of['bare'][0]:5.1f} {of['bare'][1]:5.1f}")  # fmt: skip
+        assert of["viewer"][0] < FRAME, words
+    for zoom in (1, 5):
+        shown = {what: page.evaluate(SHOWN, [zoom, what]) for what in ("nothing", "pan", "window")}
+        print(f"zoom {zoom}: " + ", ".join(f"{what} {number:.1f} frames a second" for what, number in shown.items()))

@@ -1,0 +1,220 @@
+"""The viewer: its calculations, in the browser that does them, and how people look at an X-ray with it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests import synthetic
+from tests.browser.harness import open_modules
+from tests.browser.steps import VERDICT, as_if_usable, no_sideways_scroll
+from tests.service import Service
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
+
+#: A picture of 800 by 600 in a pane of 400 by 400, on a screen with two pixels for each of CSS.
+SIZE, BOX = {"width": 800, "height": 600}, {"width": 400, "height": 400, "ratio": 2}
+
+
+@pytest.fixture
+def modules(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    open_modules(page)
+    yield page
+    page.close()
+
+
+def called(page: Page, module: str, function: str, *arguments: Any) -> Any:
+    """What a function of a module returns."""
+    script = "async ([module, name, some]) => (await import(`/viewer-${module}.js`))[name](...some)"
+    return page.evaluate(script, [module, function, list(arguments)])
+
+
+FITTED = {"zoom": 1, "x": 0.5, "y": 0.5}
+
+
+def test_what_is_under_the_pointer_stays_there(modules: Page) -> None:
+    assert called(modules, "view", "place", FITTED, SIZE, BOX) == {"scale": 0.5, "left": 0, "top": 50}
+    view = FITTED
+    for factor, point in ((3, {"x": 100, "y": 150}), (1.7, {"x": 390, "y": 260}), (0.8, {"x": 20, "y": 180})):
+        before = called(modules, "view", "place", view, SIZE, BOX)
+        view = called(modules, "view", "zoomedAt", view, factor, point, SIZE, BOX)
+        after = called(modules, "view", "place", view, SIZE, BOX)
+        assert after["scale"] == pytest.approx(before["scale"] * factor)
+        for axis, corner in (("x", "left"), ("y", "top")):
+            under = [(point[axis] - at[corner]) / at["scale"] for at in (before, after)]
+            assert under[0] == pytest.approx(under[1])
+
+
+def test_a_view_keeps_to_the_picture_and_its_limits(modules: Page) -> None:
+    assert called(modules, "view", "movedBy", FITTED, 90, 40, SIZE, BOX) == FITTED
+    close = called(modules, "view", "zoomedAt", FITTED, 4, {"x": 200, "y": 200}, SIZE, BOX)
+    assert close == {"zoom": 4, "x": 0.5, "y": 0.5}
+    moved = called(modules, "view", "movedBy", close, 80, 0, SIZE, BOX)
+    assert moved["x"] == pytest.approx(0.45)
+    far = called(modules, "view", "movedBy", close, 1e6, -1e6, SIZE, BOX)
+    place = called(modules, "view", "place", far, SIZE, BOX)
+    assert place["left"] == pytest.approx(0)
+    assert place["top"] + 600 * place["scale"] == pytest.approx(400)
+    assert called(modules, "view", "zoomLimits", SIZE, BOX) == {"least": 1, "most": 32}
+    assert called(modules, "view", "actualZoom", SIZE, BOX) == pytest.approx(1)
+    most = called(modules, "view", "zoomedAt", FITTED, 1000, {"x": 200, "y": 200}, SIZE, BOX)
+    assert called(modules, "view", "place", most, SIZE, BOX)["scale"] == 16
+    assert called(modules, "view", "zoomedAt", most, 1e-6, {"x": 9, "y": 9}, SIZE, BOX) == FITTED
+    small = {"width": 40, "height": 40}
+    limits = called(modules, "view", "zoomLimits", small, BOX)
+    assert limits["least"] == pytest.approx(0.05), "a small picture can be shown pixel by pixel"
+
+
+def test_a_view_of_one_picture_suits_another(modules: Page) -> None:
+    view = called(modules, "view", "zoomedAt", FITTED, 4, {"x": 120, "y": 230}, SIZE, BOX)
+    one, other = (called(modules, "view", "place", view, size, BOX) for size in (SIZE, {"width": 400, "height": 300}))
+    assert other == {"scale": one["scale"] * 2, "left": one["left"], "top": one["top"]}
+
+
+def test_a_window_spreads_its_greys(modules: Page) -> None:
+    plain = {"width": 1, "level": 0.5, "inverted": False}
+    assert called(modules, "window", "lineOf", plain) == {"slope": 1, "intercept": 0}
+    assert called(modules, "window", "lineOf", {**plain, "inverted": True}) == {"slope": -1, "intercept": 1}
+    line = called(modules, "window", "lineOf", {**plain, "width": 0.5, "level": 0.4})
+    assert [line["slope"] * grey + line["intercept"] for grey in (0.15, 0.4, 0.65)] == pytest.approx([0, 0.5, 1])
+    wider = called(modules, "window", "dragged", plain, 60, 30)
+    assert (wider["width"], wider["level"]) == (pytest.approx(1.2214, abs=1e-4), pytest.approx(0.6))
+    ends = called(modules, "window", "dragged", plain, -1e5, -1e5)
+    assert (ends["width"], ends["level"]) == (0.02, 0)
+
+
+# --- on the page ----------------------------------------------------------------------------------------------------
+
+
+def said(page: Page) -> Any:
+    return page.locator(".viewer-state")
+
+
+def colour(page: Page, x: float, y: float) -> tuple[int, ...]:
+    """What the screen shows at a place of the first pane, in shares of its width and height."""
+    import io
+
+    from PIL import Image
+
+    page.wait_for_timeout(100)  # for the frame that shows it
+    with Image.open(io.BytesIO(page.locator(".layers").screenshot())) as shot:
+        return tuple(shot.convert("RGB").getpixel((int(shot.width * x), int(shot.height * y))))
+
+
+def pinch(page: Page, apart: tuple[int, int]) -> None:
+    """Two fingers on the first pane that move apart."""
+    box = page.locator(".layers").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    devtools = page.context.new_cdp_session(page)
+    for kind, half in (("touchStart", apart[0]), *(("touchMove", step) for step in range(apart[0], apart[1] + 1, 10))):
+        points = [{"x": x - half, "y": y, "id": 1}, {"x": x + half, "y": y, "id": 2}]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+@pytest.mark.integration
+def test_a_reader_looks_closely(service: Service, page: Page, tmp_path: Path, shot) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    (tmp_path / "large.jpeg").write_bytes(synthetic.xray_jpeg(5, (2600, 2200)))
+    page.goto(service.url)
+    page.set_input_files("#files", tmp_path / "large.jpeg")
+    page.wait_for_url("**/images/*/")
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
+    as_if_usable(service, page)
+    viewer = page.get_by_role("application", name="The uploaded X-ray")
+    expect(viewer).to_be_visible()
+    expect(page.get_by_role("group", name="Viewer")).to_be_visible()
+    expect(said(page)).to_have_text(re.compile(r"^Zoom \d\d? %$"))
+    asked.clear()
+    fitted = said(page).inner_text()
+
+    # The wheel zooms where the pointer is; 1:1 brings the file's own pixels, once.
+    viewer.hover(position={"x": 60, "y": 60})
+    page.mouse.wheel(0, -300)
+    expect(said(page)).not_to_have_text(fitted)
+    page.get_by_role("button", name="1:1").click()
+    expect(said(page)).to_have_text("Zoom 100 % · the file's own pixels")
+    assert [url.rsplit("/", 2)[-2] for url in asked] == ["original"]
+    shot("viewer-actual")
+
+    # Keys, while it has the focus.
+    viewer.focus()
+    page.keyboard.press("=")
+    expect(said(page)).to_contain_text("Zoom 125 %")
+    page.keyboard.press("0")
+    expect(said(page)).to_have_text(fitted)
+    before = colour(page, 0.5, 0.5)
+    page.keyboard.press("i")
+    expect(page.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "true")
+    assert colour(page, 0.5, 0.5) == pytest.approx([255 - one for one in before], abs=3)
+    page.keyboard.press("r")
+    assert colour(page, 0.5, 0.5) == pytest.approx(before, abs=1)
+    switch = page.get_by_role("switch", name="Show what raised the score")
+    page.keyboard.press("m")
+    expect(switch).to_be_checked()
+    page.keyboard.press("m")
+    expect(switch).not_to_be_checked()
+    switch.focus()
+    page.keyboard.press("i")
+    expect(page.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "false")
+
+    # A drag with the right button changes the window, and what was dark is darker.
+    box = viewer.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 100, box["y"] + 60)
+    page.mouse.down(button="right")
+    page.mouse.move(box["x"] + 60, box["y"] + 130, steps=4)
+    page.mouse.up(button="right")
+    expect(said(page)).to_contain_text("window 88 %, level 73 %")
+    assert colour(page, 0.5, 0.5) < before
+    page.get_by_role("button", name="Reset").click()
+    expect(said(page)).to_have_text(fitted)
+
+    # What the model saw stands beside it, and moves along.
+    button = page.get_by_role("button", name="Model's view")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".pane-words")).to_have_text(["As it was sent", "What the model saw, 224 × 224 greys"])
+    no_sideways_scroll(page)
+    shot("viewer-beside")
+    button.click()
+    expect(page.locator(".pane")).to_have_count(1)
+
+    page.get_by_role("button", name="Full screen").click()
+    expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("f")
+    expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "false")
+    pinch(page, (40, 90))
+    expect(said(page)).not_to_have_text(fitted)
+    no_sideways_scroll(page)
+    names = [url.rsplit("/", 2)[-2] for url in asked if "/api/" in url and not url.endswith("heatmap.png")]
+    assert sorted(names) == ["input", "original"], "nothing is loaded twice"
+
+    # Whatever it shows, the whole of it is printed on one sheet.
+    with pypdfium2.PdfDocument(page.pdf(prefer_css_page_size=True)) as printed:
+        assert len(printed) == 1
+        text = printed[0].get_textpage().get_text_range()
+    for words in ("Unclear: have it read first", "This is not a diagnosis", "vgg16", "Not for"):
+        assert words in text
+    assert "Invert" not in text
+
+
+@pytest.mark.integration
+def test_without_scripts_the_page_has_its_pictures(service: Service, browser: Browser, files: Path) -> None:
+    session = browser.new_context(java_script_enabled=False)
+    page = session.new_page()
+    page.goto(service.url)
+    page.set_input_files("#files", files / "0.jpeg")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.locator(".answer h1")).to_have_text(VERDICT)
+    expect(page.get_by_alt_text("The uploaded X-ray")).to_be_visible()
+    expect(page.get_by_role("link", name="What the model saw")).to_be_visible()
+    expect(page.locator(".tools")).to_be_hidden()
+    session.close()

@@ -1,0 +1,207 @@
+"""The report of a result: what is on its one page, and who gets it."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
+
+from tests.webapp.conftest import JPEG, Client
+from webapp.accounts.identity import Identity, make_token
+from webapp.audit.models import Entry
+from webapp.dashboard.report import pdf
+from webapp.reviews.models import Review
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Patient
+
+pytestmark = pytest.mark.django_db
+
+MAP = bytes(range(196))
+
+
+@pytest.fixture
+def make(make_image: Any, read: Any, user: User) -> Any:
+    """Make an image that was read."""
+
+    def one(pneumonia: float = 0.9, warnings: list[dict[str, str]] | None = None, **fields: Any) -> Image:
+        owner = {} if "guest" in fields else {"owner": user}
+        image: Image = make_image(Status.READY, **{"width": 160, "height": 120, **owner, **fields})
+        Image.objects.filter(pk=image.pk).update(preview=image.file.name)
+        read(image, pneumonia=pneumonia, heatmap=MAP, warnings=warnings or [])
+        image.refresh_from_db()
+        return image
+
+    return one
+
+
+class Report:
+    """A PDF as a reader's program sees it."""
+
+    def __init__(self, answer: Any):
+        assert answer.status_code == 200, answer.content
+        assert answer["Content-Type"] == "application/pdf"
+        self.document = pypdfium2.PdfDocument(answer.content)
+        assert len(self.document) == 1
+        self.page = self.document[0]
+        self.letters = self.page.get_textpage()
+        self.text = " ".join(self.letters.get_text_range().split())
+
+    @property
+    def pictures(self) -> int:
+        return len(list(self.page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE])))
+
+    def height_of(self, text: str) -> float:
+        """Points above the bottom of the page."""
+        index, _ = self.letters.search(text).get_next()
+        return float(self.letters.get_charbox(index)[1])
+
+
+def report(client: Client, image: Image) -> Report:
+    return Report(client.get(f"/api/v1/images/{image.pk}/report.pdf"))
+
+
+@pytest.mark.parametrize(
+    ("pneumonia", "words", "number"),
+    [
+        (0.9, "Signs of pneumonia", "90.0 %"),
+        (0.3, "Unclear: have it read first", "30.0 %"),
+        (0.05, "No signs of pneumonia found", "5.0 %"),
+    ],
+)
+def test_a_usable_result_has_its_number_map_and_model(
+    user_client: Client, make: Any, pneumonia: float, words: str, number: str
+) -> None:
+    found = report(user_client, make(pneumonia))
+    for text in (
+        words, f"{number} model's score for pneumonia", "Below 20.0 % no signs were found; from 50.0 % up",
+        "Model: net-1.0.0", "Operating point: balanced, from 50.0 % up", "This is not a diagnosis.", "Not for adults",
+        "Orange: what raised",
+    ):  # fmt: skip
+        assert text in found.text, text
+    assert found.pictures == 2
+    assert ("does not rule pneumonia out" in found.text) is (pneumonia == 0.05)
+
+
+def test_an_unusable_result_has_neither_number_nor_map(user_client: Client, make: Any) -> None:
+    detail = "This does not look like a chest X-ray."
+    found = report(user_client, make(0.87, [{"code": "not_chest_xray", "detail": detail}]))
+    for text in ("Probably no usable chest X-ray", detail, "answer is not shown", "This is not a diagnosis."):
+        assert text in found.text, text
+    for text in ("%", "Orange", "Signs of", "children"):
+        assert text not in found.text, text
+    assert found.pictures == 1
+
+
+def test_the_patient_the_image_and_warnings_are_named(user_client: Client, make: Any, user: User) -> None:
+    patient = Patient.objects.create(
+        owner=user, identifier="P-17", name="Asha Gurung", birth_date="2023-02-01", sex="F"
+    )
+    warnings = [{"code": "borders_removed", "detail": "A border was cut off."}]
+    image = make(
+        0.9, warnings, patient=patient, age_years=2.5, view="AP", comment="Cough\nfor a week", filename="a.png"
+    )
+    found = report(user_client, image)
+    for text in (
+        "Patient: P-17 · Asha Gurung", "Born: 1 Feb 2023", "Sex: female", "Age: 30 months",
+        "View: frontal, from the front",
+        "Comment: Cough for a week", "File: a.png", "A border was cut off.", str(image.pk),
+    ):  # fmt: skip
+        assert text in found.text, text
+
+
+def test_verdicts_are_for_those_with_an_account(user_client: Client, make: Any, user: User, guest: Identity) -> None:
+    own, theirs = make(), make(guest=guest.guest)
+    for image in (own, theirs):
+        Review.objects.create(image=image, reviewer=user, verdict="NORMAL", comment="Clear lungs.")
+    assert "What readers say Normal, by ada" in report(user_client, own).text
+    assert "Clear lungs." in report(user_client, own).text
+    assert guest.guest
+    by_guest = Client(headers={"X-Job-Token": make_token(guest.guest)})
+    assert "Clear lungs." not in report(by_guest, theirs).text
+
+
+def test_any_script_is_printed_or_marked_and_nothing_of_it_is_logged(
+    user_client: Client, make: Any, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    patient = Patient.objects.create(owner=user, identifier="É-9", name="आशा गुरुङ Ñandú Đặng Ψυχή Жанна")
+    image = make(patient=patient, comment="مرحبا 患者 🫁 שלום\u200d", filename="ไทย.jpg")
+    found = report(user_client, image)
+    for text in ("É-9", "आशा", "Ñandú Đặng Ψυχή Жанна", "stands for a letter that is not in this report's font"):
+        assert text in found.text, text
+    assert "患" not in found.text
+    assert not [record for record in caplog.records if record.name.startswith(("fontTools", "fpdf"))]
+    assert "stands for a letter" not in report(user_client, make()).text
+
+
+def test_long_texts_stay_on_the_page(user_client: Client, make: Any, user: User) -> None:
+    patient = Patient.objects.create(owner=user, identifier="P" * 128, name="N" * 255)
+    warnings = [{"code": f"code_{number}", "detail": "There is much to be said. " * 20} for number in range(4)]
+    image = make(
+        0.9, warnings, patient=patient, comment="words " * 80, filename="f" * 250 + ".jpg", width=120, height=900
+    )
+    for number in range(5):
+        reader = User.objects.create_user(f"reader-{number}-{'x' * 100}")
+        Review.objects.create(image=image, reviewer=reader, verdict="UNSURE", comment="and more " * 100)
+    found = report(user_client, image)
+    assert "There are more verdicts" in found.text
+    line = 29 / 25.4 * 72
+    assert found.height_of(f"Image: {str(image.pk)[:8]}") > line
+    assert found.height_of("For trained staff, beside") < line
+
+
+def test_who_may_see_the_image_gets_its_report_and_nobody_else(
+    client: Client, user_client: Client, user: User, make: Any, make_image: Any, problem: Any
+) -> None:
+    image = make(filename="chest: 1.jpeg")
+    Entry.objects.all().delete()
+    api, page = f"/api/v1/images/{image.pk}/report.pdf", f"/images/{image.pk}/report.pdf"
+    problem(client.get(api), 404, "not_found")
+    assert client.get(page).status_code == 404
+    assert not Entry.objects.exists()
+    client.force_login(user)
+    answer = client.get(page)
+    assert Report(answer).pictures == 2
+    assert answer["Content-Disposition"] == 'inline; filename="report chest- 1.jpeg.pdf"'
+    assert answer["Cache-Control"] == "private, no-store"
+    entry = Entry.objects.get(action="download")
+    assert (entry.action, entry.object_id, entry.details) == ("download", str(image.pk), '{"file": "report"}')
+    assert 'href="/images/' in client.get(image.get_absolute_url()).content.decode()
+    waiting = make_image(Status.READY, owner=user)
+    problem(user_client.get(f"/api/v1/images/{waiting.pk}/report.pdf"), 409, "not_read_yet")
+    assert "report.pdf" not in client.get(waiting.get_absolute_url()).content.decode()
+
+
+def test_a_picture_that_is_gone_is_missing_and_the_rest_is_there(user_client: Client, make: Any) -> None:
+    image = make()
+    default_storage.delete(str(image.file.name))
+    found = report(user_client, image)
+    assert found.pictures == 0
+    assert "The picture is not there any more." in found.text
+    assert "90.0 %" in found.text
+
+
+def test_a_preview_is_upright_as_browsers_show_it(user_client: Client, make: Any) -> None:
+    """A file with an orientation can be its own preview."""
+    from io import BytesIO
+
+    from PIL import Image as Picture
+
+    image = make(width=120, height=160)
+    turned, exif = BytesIO(), Picture.Exif()
+    exif[0x112] = 6
+    Picture.open(BytesIO(JPEG)).save(turned, "JPEG", exif=exif)
+    name = default_storage.save("previews/turned.jpg", ContentFile(turned.getvalue()))
+    Image.objects.filter(pk=image.pk).update(preview=name)
+    (first, _) = report(user_client, image).page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE])
+    left, bottom, right, top = first.get_bounds()
+    assert top - bottom > right - left
+
+
+def test_the_font_comes_with_its_package() -> None:
+    assert Path(str(pdf.FONT)).is_file()

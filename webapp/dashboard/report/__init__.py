@@ -1,0 +1,1 @@
+"""The report of a result: one page as a PDF."""

@@ -1,0 +1,132 @@
+"""The words of a report."""
+
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+from django.utils.dateformat import format as in_words
+
+from webapp.accounts.identity import Identity
+from webapp.dashboard.templatetags import meaning, results
+from webapp.departments import permissions
+from webapp.refusals import Refused
+from webapp.reviews.models import Review
+from webapp.studies.models import Image, Reading
+
+NOT_A_DIAGNOSIS = (
+    "This is not a diagnosis. It is a model's answer, for trained staff who judge the image together with the patient."
+)
+PURPOSE = (
+    "For trained staff, beside their own look at a frontal chest X-ray of a child aged one to five, or to decide what "
+    "is read first. Not for adults, babies, side views, photographs of films or other diseases, and not to rule "
+    "pneumonia out. It is no diagnosis and no medical device."
+)
+NOT_SHOWN = "The model's answer is not shown, since it would say nothing about an image like this."
+#: Verdicts that are printed, the latest first.
+VERDICTS = 3
+#: Characters of a text that somebody has written. The page has all of it.
+LONGEST = 240
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a report says, from top to bottom.
+
+    Attributes:
+        answer: the result in a few words.
+        tone: the name of its colour, as the pages have it.
+        score: the number; empty where it must not be relied on.
+        explained: sentences about the number.
+        warnings: sentences.
+        facts: names and values.
+        verdicts: what readers say.
+        shows_map: whether the map belongs on it.
+    """
+
+    answer: str
+    tone: str
+    score: str
+    explained: list[str]
+    warnings: list[str]
+    facts: list[tuple[str, str]]
+    verdicts: list[str]
+    shows_map: bool
+    filename: str
+    made: str = field(default_factory=lambda: _moment(timezone.now()))
+
+
+def of(image: Image, identity: Identity) -> Contents:
+    """The contents of an image's report, for someone who may see the image.
+
+    Raises:
+        Refused: ``not_read_yet``.
+    """
+    result = image.result
+    if result is None:
+        raise Refused("not_read_yet", "There is a report once the model has read the image.")
+    return Contents(
+        answer=results.result(image),
+        tone=results.tone(image),
+        score=results.percent(result.probability or 0.0) if result.is_usable else "",
+        explained=_explained(image, result),
+        warnings=[_short(warning["detail"]) for warning in result.warnings],
+        facts=_facts(image, result),
+        verdicts=_verdicts(image) if permissions.may_see_verdicts(identity, image) else [],
+        shows_map=result.is_usable and bool(result.heatmap),
+        filename=image.filename,
+    )
+
+
+def _explained(image: Image, result: Reading) -> list[str]:
+    if not result.is_usable:
+        return [NOT_SHOWN]
+    unclear, positive = results.percent(result.unclear_from), results.percent(result.positive_from)
+    said = [
+        f"Below {unclear} no signs were found; from {positive} up there are signs of pneumonia; between them the model "
+        "does not decide, and the image should be read first."
+    ]
+    if result.group == "negative":
+        said.append("It does not rule pneumonia out.")
+    if about := meaning.meaning(image):
+        place = f" in {about['department'].name}" if about["department"] else ""
+        span = f" ({about['range']})" if about["range"] else ""
+        said.append(f"Of 100 children with this answer{place}, {about['about']} {about['have']} pneumonia{span}.")
+    return said
+
+
+def _facts(image: Image, result: Reading) -> list[tuple[str, str]]:
+    patient = image.patient
+    threshold = f", from {results.percent(result.threshold)} up" if result.is_usable and result.threshold else ""
+    found = [
+        ("Patient", " · ".join(part for part in (patient.identifier, patient.name) if part) if patient else ""),
+        ("Born", in_words(patient.birth_date, "j M Y") if patient and patient.birth_date else ""),
+        ("Sex", str(patient.get_sex_display()) if patient and patient.sex else ""),
+        ("Age", results.age_in_words(image.age) if image.age is not None else ""),
+        ("View", str(image.get_view_display()) if image.view else ""),
+        ("Department", image.department.name if image.department else ""),
+        ("File", image.filename),
+        ("Received", _moment(image.created_at)),
+        ("Comment", image.comment or ""),
+        ("Model", result.bundle),
+        ("Operating point", f"{result.operating_point}{threshold}" if result.operating_point else ""),
+        ("Image", str(image.pk)),
+    ]
+    return [(name, _short(value)) for name, value in found if value]
+
+
+def _verdicts(image: Image) -> list[str]:
+    reviews = Review.objects.filter(image=image).select_related("reviewer").order_by("-updated_at")
+    said = [
+        f"{review.get_verdict_display()}, by {review.reviewer_name or 'a former reader'}, {_moment(review.updated_at)}"
+        + (f": {_short(review.comment)}" if review.comment else "")
+        for review in reviews[: VERDICTS + 1]
+    ]
+    return said if len(said) <= VERDICTS else [*said[:VERDICTS], "There are more verdicts on the image's page."]
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
+
+
+def _moment(value: object) -> str:
+    return in_words(timezone.localtime(value), "j M Y, H:i T")  # type: ignore[arg-type]

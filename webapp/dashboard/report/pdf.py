@@ -1,0 +1,164 @@
+"""A report on one page of A4."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING, cast
+
+from webapp.dashboard.report.contents import NOT_A_DIAGNOSIS, PURPOSE, Contents
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
+    from fpdf.fonts import TTFFont
+    from PIL.Image import Image as Picture
+
+#: Noto Sans has the letters of Latin, Greek, Cyrillic and Devanagari.
+FONT = files("fontpkg_noto_sans") / "files" / "NotoSans[wdth,wght].ttf"
+MARGIN, WIDTH, HEIGHT = 14.0, 210.0, 297.0
+#: The column of pictures and that of words, in millimetres.
+PICTURES, GAP = 82.0, 8.0
+WORDS = WIDTH - 2 * MARGIN - PICTURES - GAP
+TOP, BOTTOM = 42.0, HEIGHT - 34.0
+TALLEST = 100.0
+POINT = 0.3528
+#: As dashboard.css has them for paper.
+INK, MUTED, LINE = (20, 35, 43), (82, 101, 111), (213, 222, 226)
+TONES = {"positive": (168, 55, 26), "negative": (24, 105, 74), "unclear": (122, 75, 0)}
+MAP = (
+    "Orange: what raised the model's score most, with a line around the strongest part. Look there first; light "
+    "outside the lungs is a reason to distrust the answer."
+)
+#: In place of a letter that the font lacks: the library would name it in the log.
+LACKING = "\ufffd"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some text of one size, and the room above it."""
+
+    text: str
+    size: float = 9.0
+    above: float = 1.5
+    colour: tuple[int, int, int] = INK
+    strong: bool = False
+
+
+def draw(contents: Contents, pictures: Sequence["Picture"]) -> bytes:
+    """Draw a report.
+
+    Args:
+        contents: its words.
+        pictures: the X-ray, and the X-ray with its map if that belongs on it.
+    """
+    # Late: few requests need it, and it takes a second.
+    from fpdf import FPDF
+
+    pdf = FPDF(format="A4")
+    pdf.set_auto_page_break(auto=False)
+    with as_file(FONT) as path:
+        pdf.add_font("Noto", fname=path)
+        pdf.set_title(f"{contents.answer} – {contents.filename}")
+        pdf.set_lang("en")
+        pdf.set_creator("PneumoQueue")
+        pdf.add_page()
+        pdf.c_margin = 0
+        _head(pdf, contents)
+        _pictures(pdf, pictures, with_map=contents.shows_map)
+        letters = cast("TTFFont", pdf.fonts["noto"]).cmap
+        blocks = [replace(block, text=_printable(block.text, letters)) for block in _blocks(contents)]
+        if any(LACKING in block.text for block in blocks):
+            blocks.append(Block(f"{LACKING} stands for a letter that is not in this report's font.", 7.5, 3, MUTED))
+        _write(pdf, _fitting(pdf, blocks))
+        _foot(pdf)
+        return bytes(pdf.output())
+
+
+def _printable(text: str, letters: Mapping[int, str]) -> str:
+    return "".join(letter if ord(letter) in letters else LACKING for letter in text)
+
+
+def _blocks(contents: Contents) -> list[Block]:
+    colour = TONES.get(contents.tone, INK)
+    blocks = [Block(contents.answer, 17, 0, colour, strong=True)]
+    if contents.score:
+        blocks.append(Block(f"{contents.score} model's score for pneumonia", 12, 1.5, strong=True))
+    blocks += [Block(warning, 9.5, 2, TONES["unclear"], strong=True) for warning in contents.warnings]
+    blocks += [Block(text, 9, 2) for text in contents.explained]
+    if contents.verdicts:
+        blocks.append(Block("What readers say", 9.5, 5, strong=True))
+        blocks += [Block(text) for text in contents.verdicts]
+    blocks.append(Block("The image", 9.5, 5, strong=True))
+    return blocks + [Block(f"{name}: {value}", 9, 1.2) for name, value in contents.facts]
+
+
+def _fitting(pdf: "FPDF", blocks: list[Block]) -> list[Block]:
+    """The blocks in the largest size in which they fit into their column."""
+    for share in (1.0, 0.9, 0.8, 0.7, 0.6):
+        smaller = [replace(block, size=block.size * share, above=block.above * share) for block in blocks]
+        if sum(block.above + _cell(pdf, block, measure=True) for block in smaller) <= BOTTOM - TOP:
+            break
+    return smaller
+
+
+def _write(pdf: "FPDF", blocks: list[Block]) -> None:
+    pdf.set_y(TOP)
+    for block in blocks:
+        pdf.set_xy(MARGIN + PICTURES + GAP, pdf.get_y() + block.above)
+        _cell(pdf, block)
+
+
+def _cell(pdf: "FPDF", block: Block, width: float = WORDS, *, measure: bool = False) -> float:
+    """Write a block where the pen is, and return its height; or only measure it."""
+    from fpdf.enums import Align, TextMode, XPos, YPos
+
+    height = block.size * POINT * 1.35
+    pdf.set_font("Noto", size=block.size)
+    pdf.set_text_color(*block.colour)
+    pdf.set_draw_color(*block.colour)
+    pdf.set_line_width(block.size * POINT * 0.03)
+    # The one weight of the font that is in the file, with a line around each letter.
+    pdf.text_mode = TextMode.FILL_STROKE if block.strong else TextMode.FILL
+    found = pdf.multi_cell(
+        width, height, block.text, align=Align.L, new_x=XPos.LEFT, new_y=YPos.NEXT, dry_run=measure, output="HEIGHT"
+    )
+    pdf.text_mode = TextMode.FILL
+    return float(found)  # type: ignore[arg-type]
+
+
+def _head(pdf: "FPDF", contents: Contents) -> None:
+    pdf.set_xy(MARGIN, 11)
+    _cell(pdf, Block("PneumoQueue: report of a chest X-ray", 12, strong=True), 110)
+    pdf.set_xy(MARGIN, 17.5)
+    _cell(pdf, Block(f"Made {contents.made}", 8, colour=MUTED), 110)
+    pdf.set_fill_color(253, 241, 217)
+    pdf.rect(MARGIN, 24, WIDTH - 2 * MARGIN, 11, style="F")
+    pdf.set_xy(MARGIN + 3, 26.8)
+    _cell(pdf, Block(NOT_A_DIAGNOSIS, 9, colour=TONES["unclear"], strong=True), WIDTH - 2 * MARGIN - 6)
+
+
+def _pictures(pdf: "FPDF", pictures: Sequence["Picture"], *, with_map: bool) -> None:
+    words = ["The X-ray as it was sent"]
+    if with_map:
+        words.append(MAP)
+    pdf.set_xy(MARGIN, TOP)
+    if not pictures:
+        _cell(pdf, Block("The picture is not there any more.", colour=MUTED), PICTURES)
+    for picture, text in zip(pictures, words, strict=False):
+        stream = io.BytesIO()
+        picture.save(stream, "JPEG", quality=88)
+        across, down = picture.size
+        height = min(PICTURES * down / across, TALLEST)
+        top = pdf.get_y()
+        pdf.image(stream, MARGIN, top, PICTURES, height, keep_aspect_ratio=True, alt_text=text)
+        pdf.set_xy(MARGIN, top + height + 1.5)
+        _cell(pdf, Block(text, 7.5, colour=MUTED), PICTURES)
+        pdf.set_y(pdf.get_y() + 3)
+
+
+def _foot(pdf: "FPDF") -> None:
+    pdf.set_draw_color(*LINE)
+    pdf.set_line_width(0.2)
+    pdf.line(MARGIN, HEIGHT - 29, WIDTH - MARGIN, HEIGHT - 29)
+    pdf.set_xy(MARGIN, HEIGHT - 27)
+    _cell(pdf, Block(PURPOSE, 8, colour=MUTED), WIDTH - 2 * MARGIN)

@@ -1,0 +1,63 @@
+// Window and level: which greys of a picture are spread from black to white.
+//
+// A window is {width, level, inverted}, both as shares of all greys. It is applied by a filter on the canvas, so that a
+// change costs no drawing, and by a linear one, since brightness() and contrast() cut off what lies between them.
+
+export const PLAIN = Object.freeze({ width: 1, level: 0.5, inverted: false });
+const NARROWEST = 0.02;
+const WIDEST = 2;
+const DRAG = 300; // pixels that make a window 2.7 times as wide, or move its level by all greys
+
+const between = (value, least, most) => Math.min(Math.max(value, least), most);
+
+/** To the right the window is wider, downwards its level higher, so that the picture is darker. */
+export function dragged(tone, dx, dy) {
+  return {
+    ...tone,
+    width: between(tone.width * Math.exp(dx / DRAG), NARROWEST, WIDEST),
+    level: between(tone.level + dy / DRAG, 0, 1),
+  };
+}
+
+/** The line that gives each grey its new one: slope × grey + intercept. */
+export function lineOf({ width, level, inverted }) {
+  const slope = 1 / width;
+  const intercept = 0.5 - level / width;
+  return inverted ? { slope: -slope, intercept: 1 - intercept } : { slope, intercept };
+}
+
+export function isPlain(tone) {
+  return tone.width === 1 && tone.level === 0.5 && !tone.inverted;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** The filter, of which a page has one. */
+export class ToneFilter {
+  constructor(inside) {
+    const svg = document.createElementNS(SVG, "svg");
+    const filter = document.createElementNS(SVG, "filter");
+    const transfer = document.createElementNS(SVG, "feComponentTransfer");
+    this.parts = ["R", "G", "B"].map((colour) => document.createElementNS(SVG, `feFunc${colour}`));
+    for (const part of this.parts) part.setAttribute("type", "linear");
+    for (const [name, value] of [["width", "0"], ["height", "0"], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
+    svg.style.position = "absolute";
+    filter.id = "viewer-tone";
+    filter.setAttribute("color-interpolation-filters", "sRGB");
+    for (const [name, value] of [["x", "0"], ["y", "0"], ["width", "1"], ["height", "1"]]) filter.setAttribute(name, value);
+    transfer.append(...this.parts);
+    filter.append(transfer);
+    svg.append(filter);
+    inside.append(svg);
+  }
+
+  apply(tone, canvases) {
+    const { slope, intercept } = lineOf(tone);
+    for (const part of this.parts) {
+      part.setAttribute("slope", slope);
+      part.setAttribute("intercept", intercept);
+    }
+    const value = isPlain(tone) ? "" : 'url("#viewer-tone")';
+    for (const canvas of canvases) if (canvas.style.filter !== value) canvas.style.filter = value;
+  }
+}
