@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from compose.local.config import LOGS, ROOT, Config
+from webapp.config import queues
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,8 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     # Workers of different roles have nothing to gossip about, and events (-E) are what Flower shows.
     worker = [*celery, "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
     # Interactive uploads have preparing processes of their own, however much is sent in bulk.
-    # What is sent in bulk is spread by its owners, see SPLIT_INTO in webapp/studies/dispatch.py.
-    spread = [f"{queue}{part}" for queue in ("unpack", "ingest.bulk") for part in ("", *(f".{n}" for n in range(1, 8)))]
-    bulk_queues = ",".join(["control", *spread])
+    # What is sent in bulk is spread by its owners.
+    bulk_queues = ",".join(["control", *(part for queue in queues.SPLIT for part in queues.split(queue))])
     infer_queues = "infer.interactive,infer.bulk"
     # On the same processors, accepting and preparing go before reading, which would slow both down twofold and then
     # wait for them anyway; and interactive uploads go before bulk.
@@ -88,7 +88,10 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
         ),
         Program(
             "flower",
-            [*celery, "flower", "--address=127.0.0.1", f"--port={config.flower_port}"],
+            [
+                *(*celery, "flower", "--address=127.0.0.1", f"--port={config.flower_port}"),
+                f"--conf={ROOT / 'compose' / 'flowerconfig.py'}",
+            ],
             priority=40,
         ),
     ]

@@ -16,4 +16,5 @@ def service(request: HttpRequest) -> dict[str, object]:
         "has_sso": bool(settings.OIDC_SERVER_URL),
         # Asked for by pages that have the menu only.
         "may_read_audit": lambda: permissions.may_read_audit(viewer(request)),
+        "may_see_queues": lambda: permissions.may_see_queues(viewer(request)),
     }

@@ -26,8 +26,9 @@ def of_redis() -> float | None:
     """The time of Redis; None where there is none, or it does not answer."""
     if not settings.REDIS_URL:
         return None
+    errors: tuple[type[BaseException], ...] = (OSError, NotImplementedError, *dispatch.broker_errors())
     try:
         seconds, microseconds = get_redis_connection("default").time()
-    except (OSError, NotImplementedError, *dispatch.broker_errors()):
+    except errors:
         return None  # the check of the broker says so
     return float(seconds) + float(microseconds) / 1e6

@@ -12,7 +12,9 @@ from uuid import UUID
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from webapp.config import queues
 from webapp.config.celery import app
+from webapp.config.queues import SPLIT_INTO, split
 from webapp.observability import correlation
 
 if TYPE_CHECKING:
@@ -25,15 +27,8 @@ INGEST = "worker.ingest"
 INFER = "worker.infer"
 UNPACK = "worker.unpack"
 DELIVER = "worker.deliver"
-#: The queue of ZIPs. It is separate, so that its length is the number of their messages.
-UNPACK_QUEUE = "unpack"
-#: The queues that are split.
-SPLIT_QUEUES = (UNPACK_QUEUE, "ingest.bulk")
-
-
-#: Bulk messages are spread by their owners over so many queues, from which workers take in turns. What one has sent
-#: holds up only those who are in the same queue by chance, which changes each day (stochastic fair queueing).
-SPLIT_INTO = 8
+UNPACK_QUEUE = queues.UNPACK
+SPLIT_QUEUES = queues.SPLIT
 
 
 #: The first attempt may meet a connection that a restart broke; where the second fails too, the broker is unreachable.
@@ -53,11 +48,6 @@ def broker_errors() -> tuple[type[BaseException], ...]:
 
 def queue_of(step: str, priority: str) -> str:
     return f"{step.removeprefix('worker.')}.{priority}"
-
-
-def split(queue: str) -> list[str]:
-    """The queues that the messages of a bulk queue are spread into."""
-    return [queue, *(f"{queue}.{number}" for number in range(1, SPLIT_INTO))]
 
 
 def queue_of_owner(queue: str, owned: "Owned") -> str:

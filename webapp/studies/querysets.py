@@ -186,8 +186,15 @@ class ReadingQuerySet(models.QuerySet[Any]):
         """Ready bulk readings in the order of their turns. One that has stopped a worker is read alone instead."""
         return self.next_to_read(bundle).filter(priority=Priority.BULK, shadow=False).order_by("turn")
 
-    def held_for_night(self) -> Self:
+    def set_aside(self) -> Self:
+        """Readings that wait for the night of their department, or for the end of a pause."""
         return self.filter(state=ReadingState.HELD)
+
+    def held_for_night(self) -> Self:
+        return self.set_aside().filter(turn__isnull=False)
+
+    def paused(self) -> Self:
+        return self.set_aside().filter(turn=None)
 
     def lock_free(self) -> Self:
         """Lock the rows for this transaction, without those that another one has locked.

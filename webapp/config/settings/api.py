@@ -42,6 +42,7 @@ SPECTACULAR_SETTINGS = {
         "ImageStatusEnum": "webapp.studies.choices.Status",
         "StudyStatusEnum": "webapp.studies.progress.STATUSES",
         "ViewEnum": "webapp.studies.choices.View",
+        "QueueStateEnum": "webapp.queues.api.STATES",
         "SentViewEnum": "webapp.studies.choices.SENT_VIEWS",
     },
 }

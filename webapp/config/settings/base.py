@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "webapp.administration",
     "webapp.transfer",
     "webapp.retention",
+    "webapp.queues",
 ]
 
 MIDDLEWARE = [

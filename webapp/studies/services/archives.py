@@ -18,7 +18,7 @@ from webapp.studies.choices import Status
 from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import descriptions, patients
+from webapp.studies.services import descriptions, patients, pauses
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.storing import study_image
 from webapp.studies.transactions import atomically
@@ -150,11 +150,10 @@ def _content(unzipped: zips.Archive, entry: zips.Entry) -> tuple[ContentFile, Re
 
 @atomically
 def _claim(archive_id: UUID, worker: str) -> Archive | None:
-    claimed = (
-        Archive.objects.waiting()
-        .filter(pk=archive_id)
-        .update(state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=timezone.now(), claimed_by=worker)
-    )
+    waiting = Archive.objects.waiting().filter(pk=archive_id)
+    if paused := pauses.current():
+        waiting = waiting.exclude(paused.archives())
+    claimed = waiting.update(state=Archive.State.UNPACKING, claim=uuid4(), claimed_at=timezone.now(), claimed_by=worker)
     return Archive.objects.select_related("study__patient", "uploaded_by").get(pk=archive_id) if claimed else None
 
 
