@@ -15,7 +15,7 @@ from webapp.studies.models import Image, Reading
 
 #: The latest images whose batches are looked at.
 LATEST = 400
-BATCHES = 12
+BATCHES = 6
 
 
 @dataclass(frozen=True)
