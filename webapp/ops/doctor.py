@@ -56,8 +56,11 @@ class Finding:
 
 
 def before_start() -> list[Finding]:
-    """What can be known before any program runs: within a second, and without the network."""
-    return _run((_settings, _model, _disk, _storage, _certificate))
+    """What would keep the service from working and can be known before any program runs, without the network.
+
+    A disk or a certificate that needs care soon does not keep it from starting.
+    """
+    return _run((_settings, _model, *(() if settings.S3_BUCKET else (_storage,))))
 
 
 def everything() -> list[Finding]:

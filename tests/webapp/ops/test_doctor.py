@@ -91,6 +91,12 @@ def test_a_clock_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Redis by 90 s" in bad()["clock"].said
 
 
+def test_what_needs_care_soon_keeps_nothing_from_starting(settings: Any) -> None:
+    assert [finding.name for finding in doctor.before_start()] == ["settings", "model", "storage"]
+    settings.S3_BUCKET = "xray"
+    assert [finding.name for finding in doctor.before_start()] == ["settings", "model"]
+
+
 def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "FREE_BYTES", 2**62)
     monkeypatch.setattr(doctor, "FREE_PART", 1.0)

@@ -14,7 +14,9 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--before-start", action="store_true", help="only what needs no other program")
+        parser.add_argument(
+            "--before-start", action="store_true", help="only what keeps a start on one machine from working"
+        )
 
     def handle(self, *args: Any, before_start: bool, **options: Any) -> None:
         findings = doctor.before_start() if before_start else doctor.everything()
