@@ -42,7 +42,7 @@ def attempts(service: Service) -> int:
 
 def test_a_queue_that_is_paused_stays_so_whatever_is_killed(tmp_path: Path) -> None:
     with running(tmp_path) as service:
-        with signed_in(service) as browser:
+        with closing(signed_in(service)) as browser:
             post(browser, "/queue/priorities/interactive/pause/", reason="The test of the power.")
         with clients.admin(service) as by:
             urls = [clients.upload(by, synthetic.xray_jpeg(seed)).json()["url"] for seed in range(3)]
@@ -55,7 +55,7 @@ def test_a_queue_that_is_paused_stays_so_whatever_is_killed(tmp_path: Path) -> N
     with launched(tmp_path) as service:
         service.wait_ready()
         paths = [httpx.URL(url).path for url in urls]
-        with clients.admin(service) as by, signed_in(service) as browser:
+        with clients.admin(service) as by, closing(signed_in(service)) as browser:
             time.sleep(25)  # the reconciler looks twice
             assert {by.get(path).json()["status"] for path in paths} == {"queued"}, "still paused"
             assert attempts(service) == 0
