@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("departments", "0005_prevalence"),
-        ("studies", "0019_bundles"),
+        ("studies", "0020_search_by_one_index"),
     ]
 
     operations = [
