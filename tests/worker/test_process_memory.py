@@ -14,7 +14,7 @@ from worker.process import memory
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells it in /proc")
 def test_a_worker_counts_its_children() -> None:
     alone = memory.resident()
-    assert alone == pytest.approx(psutil.Process(os.getpid()).memory_info().rss, rel=0.05)
+    assert alone == pytest.approx(psutil.Process(os.getpid()).memory_info().rss, rel=0.2)
     code = "import sys; kept = bytearray(b'x') * 50_000_000; print('made', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout
