@@ -1,11 +1,10 @@
 """Which models this installation uses."""
 
-from pathlib import Path
-
 from django.conf import settings
 
 from ml.bundles.bundle import Bundle
 from ml.errors import BundleError
+from webapp.ops import model_files
 
 
 def current() -> Bundle:
@@ -30,27 +29,12 @@ def shadows() -> list[Bundle]:
 
 
 def named(name: str) -> Bundle:
-    """Find a bundle by its path, by its folder's name in ``models/``, or by its family (its newest release).
-
-    A new family never replaces another one by itself; the setting has to name it.
+    """The bundle of a name; see :func:`webapp.ops.model_files.folder`.
 
     Raises:
         BundleError: if there is no bundle of that name.
     """
-    for path in (Path(name), settings.MODELS_DIR / name):
-        if path.is_dir():
-            return Bundle.read(path)
-    every = [Bundle.read(file.parent) for file in settings.MODELS_DIR.glob("*/bundle.json")]
-    family = [bundle for bundle in every if bundle.name == name]
-    if not family:
-        there = ", ".join(sorted(bundle.id for bundle in every)) or "none"
-        raise BundleError(f"no model bundle {name!r} in {settings.MODELS_DIR}; there: {there}")
-    return max(family, key=_release)
-
-
-def _release(bundle: Bundle) -> tuple[int, ...]:
-    """A bundle's version, in its order."""
     try:
-        return tuple(int(part) for part in bundle.version.split("."))
-    except ValueError:
-        raise BundleError(f"{bundle.path} has the version {bundle.version!r}; it must be numbers and dots") from None
+        return Bundle.read(model_files.folder(name))
+    except model_files.NoModelError as error:
+        raise BundleError(str(error)) from None

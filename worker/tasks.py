@@ -87,7 +87,14 @@ def infer(requests: Collection[Any], claim: UUID) -> str:
     return f"{reader.read_batch(named, claim, bulk=bulk)} of a batch of {len(named) + len(bulk)}"
 
 
-@app.task(name="worker.deliver", bind=True, ignore_result=True, time_limit=settings.TASK_TIME_LIMITS["worker.deliver"])
+# Sent every few seconds, mostly for nothing: no events of it, so that Flower shows what matters.
+@app.task(
+    name="worker.deliver",
+    bind=True,
+    ignore_result=True,
+    send_events=False,
+    time_limit=settings.TASK_TIME_LIMITS["worker.deliver"],
+)
 def deliver(self: Any) -> dict[str, int]:
     """Send due deliveries of the outbox."""
     return delivering.deliver_due(self.request.hostname or "")

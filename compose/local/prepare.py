@@ -1,7 +1,7 @@
 """Prepare the database and the static files: `python -m compose.local.prepare`.
 
-All in one process, since each command would load Django again. Exit status 2 where the settings name no model; the last
-line of the errors then says why.
+All in one process, since each command would load Django again. Exit status 2 where the doctor finds that the service
+cannot work; the last line of the errors then says why, and what to do.
 """
 
 import os
@@ -15,15 +15,13 @@ def main() -> int:
     django.setup()
     from django.core.management import call_command
 
-    from ml.errors import BundleError
-    from worker.bundle import current
+    from webapp.ops import doctor
 
-    try:
-        bundle = current()
-    except BundleError as error:
-        print(f"MODEL_BUNDLE and OPERATING_POINT name no model: {error}.", file=sys.stderr)
+    findings = doctor.before_start()
+    if bad := [finding for finding in findings if not finding.ok]:
+        print(" ".join(f"{finding.said} {finding.todo}" for finding in bad), file=sys.stderr)
         return 2
-    print(f"model {bundle.id}, operating point {bundle.operating_point}")
+    print(next(finding.said for finding in findings if finding.name == "model"))
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     call_command("ensure_admin")

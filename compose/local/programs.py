@@ -86,7 +86,10 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
         ),
         Program(
             "flower",
-            [*celery, "flower", "--address=127.0.0.1", f"--port={config.flower_port}"],
+            [
+                *(*celery, "flower", "--address=127.0.0.1", f"--port={config.flower_port}"),
+                f"--conf={ROOT / 'compose' / 'flowerconfig.py'}",
+            ],
             priority=40,
         ),
     ]

@@ -75,7 +75,9 @@ def prepare(config: Config) -> dict[str, str]:
         "DATA_DIR": str(config.data_dir),
         "PORT": str(config.port),
         "FLOWER_PORT": str(config.flower_port),
-        "FLOWER_URL": config.flower_url,
+        # The web process shows it to administrators.
+        "FLOWER_URL": "/flower/",
+        "FLOWER_UPSTREAM": config.flower_url,
         # In the environment, since every user of the machine can read arguments.
         "FLOWER_BASIC_AUTH": "admin:" + resources.secret(config.secrets_dir / "flower"),
         "REDIS_URL": f"redis://:{redis_password}@{resources.LOOPBACK}:{redis_port}/0",
@@ -191,8 +193,7 @@ def _announce(config: Config, watched: ready.Programs, stopping: threading.Event
         print_line(
             f"Every machine that reaches port {config.port} of this one can open it, over HTTP without encryption."
         )
-    password = config.secrets_dir / "flower"
-    print_line(f"Flower shows the queues: {config.flower_url}, user admin, password in {password}")
+    print_line(f"What waits and what works on it: {config.url}/queue/")
     print_line("Ctrl-C stops everything.")
 
 

@@ -59,6 +59,7 @@ def test_the_programs_environment(config: Config, prepared: list[dict[str, str]]
     conf = programs.redis_conf_path(config)
     assert {f"requirepass {password}", f"port {port}"} <= set(conf.read_text().splitlines())
     assert stat.S_IMODE(conf.stat().st_mode) == 0o600
+    assert environment["FLOWER_UPSTREAM"] == f"http://127.0.0.1:{config.flower_port}"
     assert environment["FLOWER_BASIC_AUTH"] == "admin:" + (config.secrets_dir / "flower").read_text().strip()
     secrets = {environment["SECRET_KEY"], password, environment["FLOWER_BASIC_AUTH"].removeprefix("admin:")}
     assert {len(secret) for secret in secrets} == {43}
@@ -234,6 +235,5 @@ def test_readiness_is_printed_once_with_the_next_steps(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"ready {url}"
     assert url in lines[1]
-    assert "http://127.0.0.1:5123" in lines[2]
-    assert str(config.secrets_dir / "flower") in lines[2]
+    assert f"{url}/queue/" in lines[2]
     assert watched.ready

@@ -28,7 +28,7 @@ FILE = ROOT / "webapp" / "http" / "examples.json"
 #: What each run has another of.
 SECRETS = ("token", "secret", "password", "link")
 #: Objects whose keys depend on how far the work is.
-FREE = {"counts", "parts"}
+FREE = {"counts", "parts", "shadows"}
 
 
 def picture() -> bytes:
@@ -103,6 +103,7 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("PATCH /api/v1/patients/{id}/", by.patch(second["url"], json=birth), birth)
         other = {"other": second["id"]}
         keep("POST /api/v1/patients/{id}/merge/", by.post(f"{one}merge/", json=other), other)
+        keep("GET /api/v1/queues/", by.get("/api/v1/queues/"))
         keep("GET /api/v1/auth/tokens/", by.get("/api/v1/auth/tokens/"))
 
         days = {"days": 7}

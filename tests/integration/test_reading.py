@@ -150,11 +150,11 @@ def test_flower_shows_workers_queues_and_tasks(service: Service) -> None:
         names: set[str] = set()
         everyone = {"ingest", "bulk", "infer", "deliver"}
         while names != everyone and time.monotonic() < deadline:
-            names = {name.split("@")[0] for name in flower.get("/api/workers", params={"refresh": 1}).json()}
-        tasks = flower.get("/api/tasks").json().values()
+            names = {name.split("@")[0] for name in flower.get("/flower/api/workers", params={"refresh": 1}).json()}
+        tasks = flower.get("/flower/api/tasks").json().values()
     assert names == everyone
     assert {task["name"] for task in tasks if task["state"] == "SUCCESS"} >= {"worker.ingest", "worker.infer"}
-    assert httpx.get(f"{service.flower_url}/api/tasks").status_code == 401
+    assert httpx.get(f"{service.flower_url}/flower/api/tasks").status_code == 401
 
 
 def test_health_readiness_and_metrics(service: Service) -> None:

@@ -16,7 +16,7 @@ from webapp.departments import windows
 from webapp.ops import metrics
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Reading, Turn
-from webapp.studies.services import cancellation, preparation, reading, reconciliation, turns
+from webapp.studies.services import cancellation, pauses, preparation, reading, reconciliation, turns
 
 pytestmark = pytest.mark.django_db
 WORKERS = reconciliation.Workers(living=[WORKER], bundle=BUNDLE, served=[BUNDLE])
@@ -148,7 +148,9 @@ def test_a_batch_is_found_by_an_index_however_many_wait(prepare, make_department
     prepare(3, department=department)
     with recorded() as queries:
         assert len(reading.claim(uuid4(), WORKER, BUNDLE, [], 2)) == 2
-        turns.begin(Reading(bundle=BUNDLE, priority="bulk"), Image(department=department), timezone.now())
+        turns.begin(
+            Reading(bundle=BUNDLE, priority="bulk"), Image(department=department), timezone.now(), pauses.Paused()
+        )
     assert queries.bad_plans() == []
     assert len(queries.statements) <= 8
 

@@ -39,7 +39,9 @@ class PersonAdmin(UserAdmin):
 @admin.register(models.Token)
 class TokenAdmin(admin.ModelAdmin):
     list_display = ("__str__", "user", "created_at", "expires_at", "last_used_on")
+    list_select_related = ("user",)
     search_fields = ("name", "user__username")
+    ordering = ("-created_at", "-pk")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -45,6 +45,9 @@ class Recorded(admin.ModelAdmin):
 class RecordedSite(admin.AdminSite):
     """The site that registers each model's admin together with :class:`Recorded`."""
 
+    site_header = site_title = "PneumoQueue"
+    index_title = "Administration"
+
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         given = admin_class or admin.ModelAdmin
         super().register(model_or_iterable, type(given.__name__, (Recorded, given), {}), **options)

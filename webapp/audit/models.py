@@ -36,6 +36,7 @@ class Action(models.TextChoices):
     SETTINGS_CHANGE = "settings_change"
     ACKNOWLEDGE = "acknowledge"
     SEND_AGAIN = "send_again"
+    BACKUP = "backup"
 
 
 class Entry(models.Model):

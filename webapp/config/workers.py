@@ -16,6 +16,7 @@ INSTALLED_APPS = [
     "webapp.sharing",  # deleting an object deletes its shares
     "webapp.ops",
     "webapp.retention",
+    "webapp.queues",  # beat takes samples
 ]
 ROOT_URLCONF = ""  # no request comes here
 CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"

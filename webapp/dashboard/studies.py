@@ -22,9 +22,10 @@ from webapp.http.long_polling import hold, may_wait
 from webapp.studies.access import visible_study
 from webapp.studies.api.filters import StudyImageFilters
 from webapp.studies.api.lists import narrowed, sort_key
-from webapp.studies.choices import ResultGroup, Status
+from webapp.studies.choices import Priority, ResultGroup, Status
 from webapp.studies.models import Study
 from webapp.studies.progress import current_progress
+from webapp.studies.services import pauses
 from webapp.studies.states import study_states
 from webapp.studies.waiting import until_changed
 
@@ -70,6 +71,7 @@ def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
     return {
         "study": found,
         "progress": progress,
+        "pause": None if progress.is_final else pauses.awaited_by(Priority.BULK, found.department_id),
         "may_cancel": permissions.may_cancel(identity, found),
         "may_change": permissions.may_change(identity, found),
         "may_delete": permissions.may_delete(identity, found),

@@ -37,7 +37,7 @@ from webapp.studies.files import signatures
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.particulars import OLDEST
 from webapp.studies.progress import current_place
-from webapp.studies.services import cancellation, deletion, uploads
+from webapp.studies.services import cancellation, deletion, pauses, uploads
 from webapp.studies.waiting import ImageState, until_changed
 
 #: How a page's field for an age is read.
@@ -140,9 +140,11 @@ def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
     return {
         "image": found,
         "waiting": None if found.is_final else current_place(found),
+        "pause": None if found.is_final else pauses.awaited_by(found.priority, found.department_id),
         "may_cancel": permissions.may_cancel(identity, found),
         "may_change": permissions.may_change(identity, found),
         "may_delete": permissions.may_delete(identity, found),
+        "may_follow": permissions.may_follow(identity, found),
         # Someone with whom one image is shared does not see the others.
         "sees_study": permissions.may_see(identity, found)
         or Study.objects.shared_with(identity).filter(pk=found.study_id).exists(),

@@ -1,6 +1,9 @@
 """Administrators make departments and name their members."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from webapp.departments import models
 
@@ -20,3 +23,7 @@ class DepartmentAdmin(admin.ModelAdmin):
     fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
     inlines = (MembershipInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """On the department's own page, which deletes what it owns too, with all files."""
+        return False

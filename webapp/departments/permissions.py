@@ -122,6 +122,21 @@ def may_read_audit(identity: Identity) -> bool:
     return Role.MANAGER in mine or is_administrator(identity.user)
 
 
+def may_see_queues(identity: Identity) -> bool:
+    """Managers, of what their departments have waiting, and administrators, of everything."""
+    return may_read_audit(identity)
+
+
+def may_pause(identity: Identity, department: Department | None) -> bool:
+    """Who may pause, drain and resume a department: its managers, and administrators, who may do so with queues."""
+    return is_administrator(identity.user) if department is None else may_manage(identity, department)
+
+
+def may_follow(identity: Identity, owned: Owned) -> bool:
+    """Who sees an image's whole way through the service: managers of the owning department, and administrators."""
+    return _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
+
+
 def may_create_departments(identity: Identity) -> bool:
     return is_administrator(identity.user)
 

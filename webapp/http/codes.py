@@ -45,6 +45,7 @@ STATUSES = {
     "no_such_user": 404,
     "no_token": 401,
     "not_a_reviewer": 403,
+    "not_accepting": 503,
     "not_allowed": 403,
     "not_an_image": 415,
     "not_an_uploader": 403,

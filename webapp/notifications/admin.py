@@ -6,9 +6,11 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.notifications import addresses, sealing
+from webapp.accounts.identity import identify
+from webapp.notifications import addresses, sealing, services
 from webapp.notifications.models import Event, Webhook
 from webapp.refusals import Refused
 
@@ -37,7 +39,17 @@ class WebhookAdmin(admin.ModelAdmin):
     form = WebhookForm
     list_display = ("url", "user", "department", "active", "last_attempt_at", "last_outcome")
     list_filter = ("active",)
+    list_select_related = ("user", "department")
     readonly_fields = ("last_attempt_at", "last_outcome")
+    #: By the service.
+    deletions_are_recorded = True
+
+    def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
+        services.delete_webhook(identify(request), obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Webhook]") -> None:
+        for webhook in queryset:
+            self.delete_model(request, webhook)
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
         if not change:

@@ -1,6 +1,7 @@
-"""Celery beat: its health, and what it runs itself: the reconciler, and the sealing of the audit."""
+"""Celery beat: its health, and what it runs itself: the reconciler, the sealing of the audit, samples of the queues."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals
@@ -12,9 +13,6 @@ from webapp.ops import liveness, services
 
 logger = logging.getLogger(__name__)
 
-#: The names of the schedule's entries that are run here.
-RECONCILE, SEAL = "reconcile", "seal"
-
 
 class Scheduler(PersistentScheduler):
     """Celery beat's scheduler. It runs some tasks in beat's own process, and sends messages for the others.
@@ -23,10 +21,8 @@ class Scheduler(PersistentScheduler):
     """
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
-        if entry.name == RECONCILE:
-            reconcile()
-        elif entry.name == SEAL:
-            seal()
+        if work := RUN_HERE.get(entry.name):
+            work()
         else:
             super().apply_entry(entry, producer=producer)
 
@@ -50,6 +46,10 @@ def seal() -> None:
         chain.seal()
     except Exception:
         logger.exception("could not seal the audit")
+
+
+#: What is run here, by the schedule's entry. Apps above this one add their own.
+RUN_HERE: dict[str, Callable[[], None]] = {"reconcile": reconcile, "seal": seal}
 
 
 @signals.beat_init.connect

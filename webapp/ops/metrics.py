@@ -24,6 +24,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import FINAL, WAITING, Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
 from webapp.studies.outbox.models import Delivery, State
+from webapp.studies.services import pauses
 
 HOUR = timedelta(hours=1)
 #: The step that images of each status wait for.
@@ -52,11 +53,14 @@ class DatabaseCollector(Collector):
         )
         lengths = GaugeMetricFamily("pneumoqueue_queue_images", "Images that wait in a queue", labels=["queue"])
         # Nothing is late that waits for the night of its department.
-        held = Reading.objects.held_for_night()
+        held = Reading.objects.set_aside()
         yield GaugeMetricFamily(
-            "pneumoqueue_images_held", "Images that wait for the night of their department", value=held.count()
-        )
+            "pneumoqueue_images_held", "Images that wait for the night of their department or the end of a pause",
+            value=held.count(),
+        )  # fmt: skip
         waiting = Image.objects.waiting().exclude(pk__in=held.values("image"))
+        if paused := pauses.current():
+            waiting = waiting.exclude(paused.images(), status=Status.QUEUED)
         rows = waiting.order_by().values_list("status", "priority")
         found = {(status, priority): (n, first) for status, priority, n, first in
                  rows.annotate(Count("pk"), Min("created_at"))}  # fmt: skip

@@ -43,6 +43,10 @@ class Worker(models.Model):
     model = models.CharField(max_length=100, blank=True)
     device = models.CharField(max_length=100, blank=True)
     operating_points = models.JSONField(default=list, help_text="the names of the model's thresholds")
+    engine = models.CharField(max_length=50, blank=True, default="", db_default="", help_text="runs the model")
+    memory = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="bytes that it and its processes hold in memory"
+    )
     max_batch = models.PositiveIntegerField(default=0, help_text="images that it reads together at most")
     ready = models.BooleanField(default=False)
     seen_at = models.DateTimeField()

@@ -23,8 +23,8 @@ def report_worker(worker: UUID, name: str, role: str, *, ready: bool, **facts: A
         name: Celery's.
         role: ``ingest`` or ``infer``.
         ready: whether it could work at once.
-        facts: ``model``, ``operating_points``, ``device`` and ``max_batch``, where it knows them; what is not given
-            stays as it is.
+        facts: ``model``, ``operating_points``, ``device``, ``engine`` and ``max_batch``, where it knows them; what
+            is not given stays as it is.
     """
     known = {"name": name, "role": role, "ready": ready, **facts}
     Worker.objects.update_or_create(id=worker, defaults={**known, "seen_at": timezone.now(), "missed": 0})
@@ -35,11 +35,11 @@ def replace_worker(worker: UUID, name: str) -> None:
     Worker.objects.filter(name=name).exclude(id=worker).delete()
 
 
-def renew_worker(worker: UUID, name: str, role: str, *, ready: bool) -> None:
-    """Renew a worker's heartbeat, and keep everything else that it reported."""
-    now = timezone.now()
-    if not Worker.objects.filter(id=worker).update(seen_at=now, missed=0):
-        Worker.objects.get_or_create(id=worker, defaults={"name": name, "role": role, "ready": ready, "seen_at": now})
+def renew_worker(worker: UUID, name: str, role: str, *, ready: bool, memory: int | None = None) -> None:
+    """Renew a worker's heartbeat and its memory, and keep everything else that it reported."""
+    seen = {"seen_at": timezone.now(), "memory": memory}
+    if not Worker.objects.filter(id=worker).update(missed=0, **seen):
+        Worker.objects.get_or_create(id=worker, defaults={"name": name, "role": role, "ready": ready, **seen})
 
 
 def worker_is_not_ready(worker: UUID) -> None:
@@ -59,8 +59,13 @@ def operating_points() -> list[str]:
 
 
 def reconcile() -> dict[str, int]:
-    """Find what was lost on its way and send it again, and note for the metrics what was found."""
+    """Look for dead workers and for what was lost on its way; at each turn of the reconciler."""
     count_missed()
+    return send_lost_again()
+
+
+def send_lost_again() -> dict[str, int]:
+    """Find what was lost on its way and send it again, and note for the metrics what was found."""
     found = reconciliation.reconcile(_workers())
     _note(found)
     if any(found.values()):

@@ -181,7 +181,8 @@ def _delete(run: Run, name: str, rows: Any) -> None:
 
 
 #: The steps of a run, in order. An app with rows that expire adds a function here.
-STEPS: tuple[Callable[[Run], None], ...] = (
+#: Apps above this one add their own.
+STEPS: list[Callable[[Run], None]] = [
     delete_expired,
     clear_sessions,
     forget_credentials,
@@ -192,4 +193,4 @@ STEPS: tuple[Callable[[Run], None], ...] = (
     forget_turns,
     forget_old_reports,
     sweep_storage,
-)
+]

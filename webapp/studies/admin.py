@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.text import capfirst
 
 from webapp.accounts.identity import identify
@@ -82,8 +83,22 @@ class Deletable(ReadOnly):
 
 @admin.register(models.Image)
 class ImageAdmin(Deletable):
-    list_display = ("filename", "status", "priority", "attempts", "error_code", "created_at", "finished_at")
+    list_display = (
+        "filename", "belongs_to", "status", "group", "priority", "attempts", "error_code", "created_at", "finished_at",
+    )  # fmt: skip
     list_filter = ("status",)
+    list_select_related = ("owner", "department")
+    # Stored files have no addresses of their own: the image's page shows them to those who may see it.
+    exclude = ("file", "preview")
+    readonly_fields = ("page",)
+
+    @admin.display(description="owner")
+    def belongs_to(self, image: models.Image) -> str:
+        return str(image.department or image.owner or "a guest")
+
+    @admin.display(description="page")
+    def page(self, image: models.Image) -> str:
+        return format_html('<a href="{}">{}</a>', image.get_absolute_url(), image.filename)
 
 
 @admin.register(models.Study)
@@ -100,12 +115,19 @@ class PatientAdmin(Deletable):
 
 @admin.register(models.Reading)
 class ReadingAdmin(ReadOnly):
-    exclude = ("heatmap",)
+    exclude = ("heatmap", "input")
+    readonly_fields = ("page",)
     list_display = ("image", "bundle", "shadow", "state", "group", "label", "probability", "batch_size", "finished_at")
     list_filter = ("state", "group", "shadow")
     list_select_related = ("image",)
-    ordering = ("image",)
+    ordering = ("-pk",)
     sortable_by = ()
+    search_fields = ("=image__id",)
+    search_help_text = "An image's id"
+
+    @admin.display(description="page of the image")
+    def page(self, reading: models.Reading) -> str:
+        return format_html('<a href="{}">{}</a>', reading.image.get_absolute_url(), reading.image.filename)
 
 
 @admin.register(Delivery)

@@ -27,7 +27,7 @@ class ReadingState(models.TextChoices):
     The status of an image repeats that of its primary reading, but for a held one, whose image is ready.
     """
 
-    #: It waits for the night of its department, and no message is sent for it.
+    #: It waits for the night of its department or the end of a pause, and no message is sent for it.
     HELD = "held"
     READY = "ready"
     RUNNING = "running"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from kombu.exceptions import OperationalError
 
+from webapp.config import queues
 from webapp.config.celery import app
 from webapp.observability import correlation
 
@@ -22,8 +23,7 @@ INGEST = "worker.ingest"
 INFER = "worker.infer"
 UNPACK = "worker.unpack"
 DELIVER = "worker.deliver"
-#: The queue of ZIPs. It is separate, so that its length is the number of their messages.
-UNPACK_QUEUE = "unpack"
+UNPACK_QUEUE = queues.UNPACK
 #: The first attempt may meet a connection that a restart broke; where the second fails too, the broker is unreachable.
 #: A message that RabbitMQ does not confirm, as when its disk is full, must not hold up an upload.
 SENDING: dict[str, Any] = {

@@ -74,7 +74,7 @@ def current_place(image: Image) -> Place:
     before = sooner[:AHEAD].count()
     if image.priority == Priority.BULK:
         interactive = waiting.filter(priority=Priority.INTERACTIVE)[:AHEAD].count()
-        before = max(0, before - Reading.objects.held_for_night().count()) + interactive
+        before = max(0, before - Reading.objects.set_aside().count()) + interactive
     rate = caches["process"].get_or_set("images_per_second", images_per_second)
     return Place(before, round((before + 1) / rate, 1) if rate else None)
 
@@ -132,7 +132,7 @@ def _eta(study: Study, waiting: int) -> float | None:
 def _images_ahead(study: Study) -> int:
     """Images of others that will probably be read before a study's last one."""
     before = Q(priority=Priority.INTERACTIVE) | Q(created_at__lt=_last_created(study))
-    held = Reading.objects.held_for_night().count()
+    held = Reading.objects.set_aside().count()
     ahead = Image.objects.waiting().filter(before, ~Q(study=study))[: AHEAD + held].count()
     if ahead < AHEAD + held:
         return max(0, ahead - held)

@@ -208,8 +208,15 @@ class ReadingQuerySet(LockingQuerySet):
         """Ready bulk readings in the order of their turns. One that has stopped a worker is read alone instead."""
         return self.next_to_read(bundle).filter(priority=Priority.BULK, shadow=False).order_by("turn")
 
-    def held_for_night(self) -> Self:
+    def set_aside(self) -> Self:
+        """Readings that wait for the night of their department, or for the end of a pause."""
         return self.filter(state=ReadingState.HELD)
+
+    def held_for_night(self) -> Self:
+        return self.set_aside().filter(turn__isnull=False)
+
+    def paused(self) -> Self:
+        return self.set_aside().filter(turn=None)
 
     def abandoned(self, living: "Collection[UUID] | models.QuerySet[Any]") -> Self:
         """Readings in the batch of a worker that is gone.

@@ -50,7 +50,8 @@ def load_model(**_: Any) -> None:
         "%s is loaded and warm after %.1f s, %d images at once",
         loaded.bundle.id, time.perf_counter() - started, loaded.max_batch,
     )  # fmt: skip
-    presence.report_loaded(loaded.bundle.id, loaded.engine.device, loaded.max_batch)
+    engine = type(loaded.engine).__name__.removesuffix("Engine").lower()
+    presence.report_loaded(loaded.bundle.id, loaded.engine.device, engine, loaded.max_batch)
     try:
         bundles.keep(loaded.bundle.id, answers.measured(loaded.bundle.meta))
     except Error as error:

@@ -19,6 +19,7 @@ from django.db import Error, close_old_connections, connections
 from ml.errors import BundleError
 from webapp.ops import liveness, services
 from worker import bundle
+from worker.process import memory
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +44,13 @@ def _start(sender: str, **_: Any) -> None:
         _report(ready=False)
 
 
-def report_loaded(model: str, device: str, max_batch: int) -> None:
+def report_loaded(model: str, device: str, engine: str, max_batch: int) -> None:
     """The child has the model warm in its memory. It takes no work before that is written down.
 
     Otherwise its batches would be taken for those of a worker that is gone.
     """
     _child.value = os.getpid()
-    while not _report(ready=True, model=model, device=device, max_batch=max_batch):
+    while not _report(ready=True, model=model, device=device, engine=engine, max_batch=max_batch):
         time.sleep(1)
 
 
@@ -81,7 +82,7 @@ def _heartbeat(**_: Any) -> None:
     if time.monotonic() - _last > EVERY:
         _last = time.monotonic()
         liveness.renew()
-        _try(services.renew_worker, WORKER, _node, ROLE, ready=ROLE != "infer")
+        _try(services.renew_worker, WORKER, _node, ROLE, ready=ROLE != "infer", memory=memory.resident())
 
 
 def child_is_gone() -> None:

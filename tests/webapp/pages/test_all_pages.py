@@ -147,10 +147,11 @@ def test_a_user_s_uploads_are_theirs_in_every_browser() -> None:
 
 
 def test_staff_find_the_admin_and_the_queues(admin_client: Client, browser: Client, settings) -> None:
-    settings.FLOWER_URL = "http://127.0.0.1:5555"
+    settings.FLOWER_URL = "/flower/"
     html = admin_client.get("/").content.decode()
     assert 'href="/admin/"' in html
-    assert 'href="http://127.0.0.1:5555"' in html
+    assert 'href="/queue/"' in html
+    assert 'href="/flower/workers?refresh=1"' in admin_client.get("/queue/").content.decode()
     html = browser.get("/").content.decode()
     assert "/admin/" not in html
-    assert "5555" not in html
+    assert "/queue/" not in html

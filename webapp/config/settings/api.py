@@ -45,6 +45,7 @@ SPECTACULAR_SETTINGS = {
         "ReviewStageEnum": "webapp.studies.choices.ReviewStage",
         "PneumoniaKindEnum": "webapp.studies.choices.PneumoniaKind",
         "ViewEnum": "webapp.studies.choices.View",
+        "QueueStateEnum": "webapp.queues.api.STATES",
         "SentViewEnum": "webapp.studies.choices.SENT_VIEWS",
     },
 }

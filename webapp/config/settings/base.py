@@ -32,6 +32,8 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After", "X-Request-ID"]
 
 INSTALLED_APPS = [
+    # Before Django's admin, whose frame it replaces.
+    "webapp.dashboard",
     "webapp.accounts.admin_app.RecordedAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -63,11 +65,11 @@ INSTALLED_APPS = [
     "webapp.notifications",
     "webapp.searches",
     "webapp.sharing",
-    "webapp.dashboard",
     "webapp.ops",
     "webapp.administration",
     "webapp.transfer",
     "webapp.retention",
+    "webapp.queues",
 ]
 
 MIDDLEWARE = [

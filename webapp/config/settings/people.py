@@ -107,7 +107,10 @@ GUEST_COOKIE = f"{_PREFIX}guest"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SECURE_COOKIES
 if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+#: Where administrators find Flower, and where the web process asks for its pages itself, if no proxy does.
 FLOWER_URL = env("FLOWER_URL", default="")
+FLOWER_UPSTREAM = env("FLOWER_UPSTREAM", default="")
+FLOWER_BASIC_AUTH = env("FLOWER_BASIC_AUTH", default="")
 #: Where nginx keeps the storage's folder as an internal location, so that it sends the files and not this process;
 #: without it, this process does.
 X_ACCEL_PREFIX = env("X_ACCEL_PREFIX", default="")

@@ -59,9 +59,10 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "webapp.ops.beat.Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    # These two are run by beat itself, so that their names are all that counts.
+    # These three are run by beat itself, so that their names are all that counts.
     "reconcile": {"task": "reconcile", "schedule": RECONCILE_SECONDS},
     "seal": {"task": "seal", "schedule": RECONCILE_SECONDS},
+    "sample": {"task": "sample", "schedule": 60},
     # Tasks that beat sends at intervals.
     "deliver": {
         "task": "worker.deliver",

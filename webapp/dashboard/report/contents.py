@@ -7,9 +7,8 @@ from django.utils.dateformat import format as in_words
 
 from webapp.accounts.identity import Identity
 from webapp.dashboard.templatetags import meaning, results
-from webapp.departments import permissions
 from webapp.refusals import Refused
-from webapp.reviews.models import Review
+from webapp.reviews.access import visible_reviews
 from webapp.studies.models import Image, Reading
 
 NOT_A_DIAGNOSIS = (
@@ -66,17 +65,24 @@ def of(image: Image, identity: Identity) -> Contents:
     return Contents(
         answer=results.result(image),
         tone=results.tone(image),
-        score=results.percent(result.probability or 0.0) if result.is_usable else "",
+        score="" if image.verdict else _score(result),
         explained=_explained(image, result),
         warnings=[_short(warning["detail"]) for warning in result.warnings],
         facts=_facts(image, result),
-        verdicts=_verdicts(image) if permissions.may_see_verdicts(identity, image) else [],
+        verdicts=_verdicts(image, identity),
         shows_map=result.is_usable and bool(result.heatmap),
         filename=image.filename,
     )
 
 
+def _score(result: Reading) -> str:
+    return results.percent(result.probability or 0.0) if result.is_usable else ""
+
+
 def _explained(image: Image, result: Reading) -> list[str]:
+    if image.verdict:
+        score = f", with a score for pneumonia of {_score(result)}" if result.is_usable else ""
+        return [f"This is what readers say. The model's answer was: {results.model_answer(image)}{score}."]
     if not result.is_usable:
         return [NOT_SHOWN]
     unclear, positive = results.percent(result.unclear_from), results.percent(result.positive_from)
@@ -113,10 +119,11 @@ def _facts(image: Image, result: Reading) -> list[tuple[str, str]]:
     return [(name, _short(value)) for name, value in found if value]
 
 
-def _verdicts(image: Image) -> list[str]:
-    reviews = Review.objects.filter(image=image).select_related("reviewer").order_by("-updated_at")
+def _verdicts(image: Image, identity: Identity) -> list[str]:
+    reviews = visible_reviews(identity, image).order_by("-updated_at")
     said = [
-        f"{review.get_verdict_display()}, by {review.reviewer_name or 'a former reader'}, {_moment(review.updated_at)}"
+        f"{results.verdict_in_words(review)}, by {review.reviewer_name or 'a former reader'}, "
+        + _moment(review.updated_at)
         + (f": {_short(review.comment)}" if review.comment else "")
         for review in reviews[: VERDICTS + 1]
     ]

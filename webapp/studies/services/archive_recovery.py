@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from webapp.studies import dispatch
 from webapp.studies.models import Archive, Image
-from webapp.studies.services import archives
+from webapp.studies.services import archives, pauses
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -51,10 +51,12 @@ def _release_abandoned(archive: Archive) -> bool:
 
 def _send_again(limit: int) -> int:
     """Send as many messages as the queue lacks, for the ZIPs that have waited longest."""
-    overdue = Archive.objects.overdue()
+    overdue, waiting = Archive.objects.overdue(), Archive.objects.waiting()
+    if paused := pauses.current():
+        overdue, waiting = overdue.exclude(paused.archives()), waiting.exclude(paused.archives())
     if not overdue.exists():
         return 0
-    missing = Archive.objects.waiting().count() - dispatch.messages_waiting(dispatch.UNPACK_QUEUE)
+    missing = waiting.count() - dispatch.messages_waiting(dispatch.UNPACK_QUEUE)
     lost = list(overdue[: max(0, min(missing, limit))])
     _count_message([archive.pk for archive in lost])
     for archive in lost:

@@ -18,7 +18,7 @@ from webapp.studies.choices import Status
 from webapp.studies.files import signatures, zips
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import descriptions, patients, turns
+from webapp.studies.services import descriptions, patients, pauses, turns
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.storing import study_image
 from webapp.studies.transactions import atomically
@@ -149,8 +149,11 @@ def _content(unzipped: zips.Archive, entry: zips.Entry) -> tuple[ContentFile, Re
 
 @atomically
 def _claim(worker: str) -> Archive | None:
+    in_line = Archive.objects.by_turn()
+    if paused := pauses.current():
+        in_line = in_line.exclude(paused.archives())
     # Where two workers ask at once, each gets another, if the database can say so.
-    first = Archive.objects.by_turn().lock_free().values_list("pk", flat=True).first()
+    first = in_line.lock_free().values_list("pk", flat=True).first()
     claimed = (
         Archive.objects.waiting()
         .filter(pk=first)

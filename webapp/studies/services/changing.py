@@ -55,7 +55,10 @@ def change_image(
 def _prioritise(image: Image, priority: str) -> None:
     """Send an image's message again, to the queue of its new priority, and have it prepared by that message."""
     again = {"priority": priority, "dispatches": F("dispatches") + 1, "dispatched_at": timezone.now()}
-    # The reading first, which is the order in which workers lock them too.
+    # The reading first, which is the order in which workers lock them too. One that is held goes on where its new
+    # queue does: whoever claims next holds it again where that does not.
+    held = Reading.objects.set_aside().filter(image=image, shadow=False)
+    held.update(state=ReadingState.READY, turn=timezone.now().timestamp())
     primary = Reading.objects.filter(image=image, shadow=False, state=ReadingState.READY)
     if primary.update(**again):
         Image.objects.filter(pk=image.pk).update(priority=priority)

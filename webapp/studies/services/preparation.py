@@ -16,7 +16,7 @@ from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
-from webapp.studies.services import turns
+from webapp.studies.services import pauses, turns
 from webapp.studies.services.failures import fail_suspects, log_each
 from webapp.studies.services.judging import outside_training
 from webapp.studies.transactions import atomically
@@ -50,12 +50,14 @@ def start_ingest(image_id: UUID) -> Image | None:
     """Count an attempt to prepare an image: the one that a message names or, of bulk images, the one whose turn it is.
 
     Returns:
-        The image, or None where none needs this preparation (any more).
+        The image, or None where none needs this preparation (any more), or it is paused.
     """
-    image_id = turns.next_to_prepare(image_id)
-    started = Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS).update(
-        turn=None, attempts=F("attempts") + 1, ingest_started_at=timezone.now()
-    )
+    paused = pauses.current()
+    image_id = turns.next_to_prepare(image_id, paused)
+    waiting = Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS)
+    if paused:
+        waiting = waiting.exclude(paused.images())
+    started = waiting.update(turn=None, attempts=F("attempts") + 1, ingest_started_at=timezone.now())
     if started:
         image: Image = Image.objects.select_related("patient", "department").get(pk=image_id)
         correlation.add(**correlation.log_fields(image))
@@ -105,8 +107,9 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         )
         for place, (bundle, name) in enumerate(prepared.inputs.items())
     ]
+    paused = pauses.current()
     for reading in readings:
-        turns.begin(reading, image, now)
+        turns.begin(reading, image, now, paused)
     Reading.objects.bulk_create(readings)
     ready = [reading for reading in readings if reading.state == ReadingState.READY]
     transaction.on_commit(partial(dispatch.send_readings, ready))

@@ -14,7 +14,7 @@ from django.utils import timezone
 from webapp.studies.choices import ReadingState, ResultGroup, Status, group_of
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading
-from webapp.studies.services import turns
+from webapp.studies.services import pauses, turns
 from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images, finish
 from webapp.studies.services.failures import CRASHED, log_each
 from webapp.studies.services.judging import labelled_outside_training, with_current_warnings
@@ -38,13 +38,15 @@ def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID], bul
     Returns:
         The readings that the claim holds: those not claimed by another batch, in no particular order.
     """
-    taken = 0
+    taken, paused = 0, pauses.current()
     if image_ids:
         asked = Reading.objects.filter(image__in=image_ids, bundle=bundle, attempts__lt=settings.MAX_ATTEMPTS)
+        if paused:
+            asked = asked.exclude(paused.readings())  # the reconciler holds them
         taken = _take(asked, token, worker)
         if taken < len(image_ids):
             _fail_suspects(image_ids)
-    while bulk and (keys := turns.due(bundle, bulk)):
+    while bulk and (keys := turns.due(bundle, bulk, paused)):
         won = _take(Reading.objects.filter(pk__in=keys), token, worker)
         taken += won
         bulk -= won

@@ -14,7 +14,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
 from webapp.studies.querysets import overdue
-from webapp.studies.services import preparation, reading, turns
+from webapp.studies.services import pauses, preparation, reading, turns
 from webapp.studies.services.archive_recovery import reconcile_archives
 from webapp.studies.transactions import atomically
 
@@ -49,6 +49,7 @@ def reconcile(workers: Workers, limit: int = 2000) -> dict[str, int]:
     """
     returned = reading.release_abandoned(workers.living, limit)
     _send_readings_again(returned)
+    pauses.hold()
     return {
         "released": len(returned),
         "prepared_again": _prepare_again(workers, limit),
@@ -68,17 +69,19 @@ def _prepare_again(workers: Workers, limit: int) -> int:
 
 
 def _open_nights(workers: Workers, limit: int) -> int:
-    """Send readings that were held until their department's night, if that has begun."""
-    opened = turns.open_nights({workers.bundle, *workers.served} - set(workers.shadows), limit)
+    """Send readings that were held until their department's night or the end of a pause, if that has come."""
+    opened = turns.open_nights({workers.bundle, *workers.served, *workers.shadows}, limit)
     dispatch.send_readings(opened)
     return len(opened)
 
 
 def _resend_images(limit: int) -> int:
-    resent = 0
-    for priority in Priority:
+    resent, paused = 0, pauses.current()
+    for priority in set(Priority) - paused.priorities:
         # ZIPs whose first message was not sent are found separately; see reconcile_archives.
         waiting = Image.objects.filter(status=Status.QUEUED, priority=priority, dispatches__gt=0)
+        if paused:
+            waiting = waiting.exclude(paused.images())
         queue = dispatch.queue_of(dispatch.INGEST, priority)
         lost = list(_lost(waiting, queue, limit, order="dispatched_at"))
         _count_message(Image.objects.filter(pk__in=[image.pk for image in lost]))

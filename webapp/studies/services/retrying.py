@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
@@ -17,6 +19,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading, Study
+from webapp.studies.querysets import ImageQuerySet
 from webapp.studies.services import turns
 from webapp.studies.services.failures import log_each
 from webapp.studies.transactions import atomically
@@ -25,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: Images that are sent back in one transaction.
 CHUNK = 100
+#: Images of a code that one request sends back.
+AT_ONCE = 1000
 
 
 def retry_image(identity: Identity, image: Image) -> None:
@@ -55,6 +60,23 @@ def retry_study(identity: Identity, study: Study) -> int:
     if study.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send its images again.")
     failed = [image.pk for image in study.images.filter(status=Status.FAILED) if _has_file(image)]
+    return sum(_send_back(identity, failed[start : start + CHUNK]) for start in range(0, len(failed), CHUNK))
+
+
+def with_code(code: str, since: datetime, owned: Q) -> ImageQuerySet:
+    """The images that failed with a code since a moment and can be read again, the latest first."""
+    failed = Image.objects.filter(owned, status=Status.FAILED, error_code=code, finished_at__gt=since)
+    # A file that was refused at once was never stored.
+    return failed.filter(study__cancelled_at=None).exclude(file="").order_by("-finished_at")
+
+
+def retry_code(identity: Identity, code: str, since: datetime, owned: Q) -> int:
+    """Send back those of them whose files are stored, so many at most that a request can do it.
+
+    Returns:
+        How many were sent back.
+    """
+    failed = [image.pk for image in with_code(code, since, owned)[:AT_ONCE] if _has_file(image)]
     return sum(_send_back(identity, failed[start : start + CHUNK]) for start in range(0, len(failed), CHUNK))
 
 

@@ -6,7 +6,8 @@ the turn of what is next now. Those with the smallest turns are first (start-tim
 thousand images is a thousand turns ahead; who sends one now is next.
 
 Outside of the night that a department may have, its bulk readings are held: no message is sent for them, and until it
-begins their ``turn`` is the time of its beginning.
+begins their ``turn`` is the time of its beginning. Readings that are paused are held as well, and have no turn until
+the pause ends (:mod:`webapp.studies.services.pauses`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,18 +25,22 @@ from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Archive, Image, Reading, Turn
 from webapp.studies.ownership import Owned
+from webapp.studies.services import pauses
+from webapp.studies.services.pauses import Paused
 from webapp.studies.transactions import atomically
 
 #: Held readings that become ready in one transaction.
 CHUNK = 200
 
 
-def begin(reading: Reading, image: Image, now: datetime) -> None:
+def begin(reading: Reading, image: Image, now: datetime, paused: Paused) -> None:
     """Give a new reading its turn, or hold it. Call it in the transaction that saves it."""
     reading.turn = now.timestamp()
-    if not reading.is_by_turn:
+    if paused.includes(image, reading.priority):
+        reading.state, reading.turn = ReadingState.HELD, None
+    elif not reading.is_by_turn:
         return
-    if image.department and (opens := image.department.opens_at(now)):
+    elif image.department and (opens := image.department.opens_at(now)):
         reading.state, reading.turn = ReadingState.HELD, opens.timestamp()
     else:
         reading.turn = _to_read(image, reading.bundle, 1)[0]
@@ -58,7 +63,7 @@ def line_up_archives(owned: Owned, archives: Sequence[Archive]) -> None:
             archive.turn = turn
 
 
-def next_to_prepare(image_id: UUID) -> UUID:
+def next_to_prepare(image_id: UUID, paused: Paused) -> UUID:
     """The image that a message leads to: of bulk images the one whose turn it is.
 
     A message names the image that it was sent for. If this is in line, or another message has led to it before, the
@@ -67,16 +72,28 @@ def next_to_prepare(image_id: UUID) -> UUID:
     """
     named = Image.objects.filter(pk=image_id).only("priority", "status", "turn").first()
     own = named is None or named.priority != Priority.BULK or (named.status == Status.QUEUED and named.turn is None)
+    if own:
+        return image_id
+    in_line = Image.objects.in_line()
+    if paused:
+        in_line = in_line.exclude(paused.images())
     # Where two workers ask at once, each gets another, if the database can say so.
-    first = None if own else Image.objects.in_line().lock_free().values_list("pk", flat=True).first()
-    return first or image_id
+    return in_line.lock_free().values_list("pk", flat=True).first() or image_id
 
 
-def due(bundle: str, number: int) -> list[int]:
-    """The keys of the ready bulk readings whose turn it is. What is met of departments whose night is over is held."""
+def due(bundle: str, number: int, paused: Paused) -> list[int]:
+    """The keys of the ready bulk readings whose turn it is.
+
+    What is met of departments whose night is over, or which are paused, is held.
+    """
+    if Priority.BULK in paused.priorities:
+        return []
     now = timezone.now()
     limited = Department.objects.filter(night_start__isnull=False)
-    closed = {department: opens for department in limited if (opens := department.opens_at(now))}
+    closed: dict[UUID, float | None] = {
+        department.pk: opens.timestamp() for department in limited if (opens := department.opens_at(now))
+    }
+    closed |= dict.fromkeys(paused.departments)
     while True:
         # Where two workers ask at once, each gets others, if the database can say so.
         first = Reading.objects.by_turn(bundle).lock_free()[:number]
@@ -84,40 +101,45 @@ def due(bundle: str, number: int) -> list[int]:
         late = Image.objects.filter(pk__in=found, department__in=list(closed)).order_by()
         if not closed or not (ids := set(late.values_list("department", flat=True))):
             return list(found.values())
-        for department in (one for one in closed if one.pk in ids):
+        for department in ids:
             waiting = Reading.objects.by_turn(bundle).filter(image__department=department).order_by()
-            waiting.update(state=ReadingState.HELD, turn=closed[department].timestamp())
+            waiting.update(state=ReadingState.HELD, turn=closed[department])
 
 
 def open_nights(bundles: Iterable[str], limit: int) -> list[Reading]:
-    """Make those readings ready whose night has begun.
+    """Make those readings ready whose night has begun, and those whose pause has ended.
 
     Returns:
         The readings, for which messages have to be sent.
     """
     opened: list[Reading] = []
     for bundle in bundles:
-        while len(opened) < limit and (some := _open_some(bundle)):
-            opened += some
+        for priority in Priority:
+            while len(opened) < limit and (some := _open_some(bundle, priority)):
+                opened += some
     return opened
 
 
 @atomically
-def _open_some(bundle: str) -> list[Reading]:
-    now = timezone.now()
-    held = Reading.objects.filter(state=ReadingState.HELD, bundle=bundle, priority=Priority.BULK)
-    # In the order of their making within each department.
+def _open_some(bundle: str, priority: str) -> list[Reading]:
+    now, paused = timezone.now(), pauses.current()
+    held = Reading.objects.filter(state=ReadingState.HELD, bundle=bundle, priority=priority)
+    # In the order of their making within each owner.
     found = held.filter(turn__lte=now.timestamp()).order_by("turn", "pk").select_related("image__department")
     opened: list[Reading] = []
-    by_department = sorted(found[:CHUNK], key=lambda one: (str(one.image.department_id), one.pk))
-    for _, group in groupby(by_department, key=lambda one: one.image.department_id):
+    by_owner = sorted(found[:CHUNK], key=lambda one: (_name(one.image), one.pk))
+    for _, group in groupby(by_owner, key=lambda one: _name(one.image)):
         some = list(group)
         rows = held.filter(pk__in=[one.pk for one in some])
         department = some[0].image.department
-        if department and (opens := department.opens_at(now)):
+        if paused.includes(some[0].image, priority):
+            rows.update(turn=None)
+            continue
+        if some[0].is_by_turn and department and (opens := department.opens_at(now)):
             rows.update(turn=opens.timestamp())  # the night was changed
             continue
-        turns = _to_read(some[0].image, bundle, len(some))
+        by_turn = some[0].is_by_turn
+        turns = _to_read(some[0].image, bundle, len(some)) if by_turn else [now.timestamp()] * len(some)
         values = {one.image_id: turn for one, turn in zip(some, turns, strict=True)}
         rows.update(
             state=ReadingState.READY,
@@ -133,7 +155,7 @@ def _open_some(bundle: str) -> list[Reading]:
 @atomically
 def night_changed(department: Department) -> None:
     """Have the reconciler look anew when the held readings of a department may be read."""
-    held = Reading.objects.filter(state=ReadingState.HELD, image__department=department)
+    held = Reading.objects.held_for_night().filter(image__department=department)
     held.update(turn=0)
 
 

@@ -25,7 +25,7 @@ from webapp.studies.files import names, signatures
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import descriptions, idempotency, limits, patients, storing, turns
+from webapp.studies.services import descriptions, idempotency, limits, patients, pauses, storing, turns
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.contents import look_into
 from webapp.studies.transactions import atomically
@@ -56,10 +56,12 @@ def create_image(
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
     Raises:
-        Refused: where the file can be refused from its first bytes, or the day's limit is reached.
+        Refused: where the file can be refused from its first bytes, the day's limit is reached, or the queue or the
+            department is drained.
     """
-    signatures.check_image(file)
     priority = Priority.INTERACTIVE if stat else priority
+    pauses.refuse_if_drained(priority, department)
+    signatures.check_image(file)
     image = Image(stat=stat, **_sender(identity, department), **storing.fields(filename, file.size, priority))
     descriptions.describe(image, Particulars(age=age, view=view, comment=names.clean(comment)[:500]))
     with limits.count_upload(identity, department, 1, file.size), storing.removed_on_refusal([image]):
@@ -151,6 +153,7 @@ def _stored(
     identity: Identity, study: Study, files: Sequence[File], uploaded_by: User | None, common: Particulars
 ) -> Iterator[_Stored]:
     """Store the files of a study within the limits. The block saves their rows."""
+    pauses.refuse_if_drained(Priority.BULK, study.department)
     contents = look_into(files)
     sent, study.skipped = contents.sent, contents.skipped
     stored = _Stored(descriptions.read(contents, common))

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from webapp.audit.models import Action
+from webapp.audit.services import record
 from webapp.transfer import backups
 from webapp.transfer.files import Damaged
 from webapp.transfer.loading import progress, summary
@@ -29,6 +31,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no backup: {error}.") from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used (DATA_DIR is {settings.DATA_DIR}): {error}.") from error
+        record(None, Action.BACKUP, bytes=file.stat().st_size)
         self.stdout.write(f"rows: {sum(counts.values())} in {len(counts)} tables")
         self.stdout.write(summary(copied, "are in it"))
         seconds = time.monotonic() - started

@@ -1,0 +1,122 @@
+"""The doctor finds what is wrong, and says what to do."""
+
+import io
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage, storages
+from django.core.management import call_command
+from django.utils import timezone
+
+from webapp.ops import checks, clocks, doctor, model_files
+from webapp.ops.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def healthy(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """An installation in which all is well."""
+    monkeypatch.setattr(checks.dispatch, "check_broker", lambda: None)
+    monkeypatch.setattr(clocks, "of_redis", lambda: timezone.now().timestamp())
+    settings.MODEL_BUNDLE = "vgg16-pneumonia"
+    for role in ("ingest", "bulk", "infer", "deliver"):
+        Worker.objects.create(name=role, role=role, model="net-1", ready=True, seen_at=timezone.now() + timedelta(1))
+
+
+def bad() -> dict[str, doctor.Finding]:
+    return {finding.name: finding for finding in doctor.everything() if not finding.ok}
+
+
+def test_all_is_well() -> None:
+    assert bad() == {}
+    out = io.StringIO()
+    call_command("doctor", stdout=out)
+    assert out.getvalue().count("ok  ") == 11
+    assert list(Path(default_storage.location).rglob("doctor/*")) == [], "its file is deleted"
+
+
+def test_a_wrong_operating_point_is_a_sentence_and_exit_2(settings: Any) -> None:
+    settings.OPERATING_POINT = "sideways"
+    out = io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("doctor", stdout=out)
+    assert ended.value.code == 2
+    [line] = [line for line in out.getvalue().splitlines() if line.startswith("BAD")]
+    assert "has no operating point 'sideways'; it has" in line
+    assert "Correct MODEL_BUNDLE, OPERATING_POINT" in out.getvalue()
+
+
+def test_where_no_models_are_the_workers_say_which_is_used(settings: Any, tmp_path: Path) -> None:
+    settings.MODELS_DIR = tmp_path / "none"
+    assert "net-1" in next(one for one in doctor.everything() if one.name == "model").said
+    Worker.objects.all().delete()
+    assert "infer worker" in bad()["model"].todo
+
+
+def test_missing_weights_are_found(settings: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "chest-1.0.0"
+    folder.mkdir()
+    (folder / "bundle.json").write_text('{"name": "chest", "version": "1.0.0"}')
+    with pytest.raises(model_files.NoModelError, match=r"weights\.npz is missing"):
+        model_files.check(str(folder))
+    (folder / "bundle.json").write_text("{")
+    with pytest.raises(model_files.NoModelError, match="cannot be read"):
+        model_files.check(str(folder))
+
+
+def test_a_broker_that_is_away_and_missing_workers_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(checks.dispatch, "check_broker", away)
+    Worker.objects.filter(role__in=("infer", "bulk")).delete()
+    found = bad()
+    assert "REDIS_URL" in found["broker"].todo
+    assert "No bulk and no infer worker" in found["workers"].said
+
+
+def test_a_storage_that_cannot_be_written_is_found(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(storages["default"]), "save", full)
+    assert "No space left" in bad()["storage"].said
+
+
+def test_a_clock_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clocks, "of_redis", lambda: timezone.now().timestamp() - 90)
+    assert "Redis by 90 s" in bad()["clock"].said
+
+
+def test_what_needs_care_soon_keeps_nothing_from_starting(settings: Any) -> None:
+    assert [finding.name for finding in doctor.before_start()] == ["settings", "model", "storage"]
+    settings.S3_BUCKET = "xray"
+    assert [finding.name for finding in doctor.before_start()] == ["settings", "model"]
+
+
+def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "FREE_BYTES", 2**62)
+    monkeypatch.setattr(doctor, "FREE_PART", 1.0)
+    assert "Make room" in bad()["disk"].todo
+
+
+def test_mail_and_certificate_are_checked_where_they_are_set(settings: Any, tmp_path: Path) -> None:
+    settings.EMAIL_URL, settings.EMAIL_HOST, settings.EMAIL_PORT = "smtp://127.0.0.1:1", "127.0.0.1", 1
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.TLS_CERTIFICATE = str(tmp_path / "none.pem")
+    found = bad()
+    assert "EMAIL_URL" in found["mail"].todo
+    assert "cannot be read" in found["certificate"].said
+
+
+def test_the_page_shows_the_same(staff_client: Any, client: Any, django_user_model: Any, settings: Any) -> None:
+    chief = django_user_model.objects.create_superuser("chief")
+    client.force_login(chief, backend=settings.AUTHENTICATION_BACKENDS[-1])
+    assert "All is well." in client.get("/queue/doctor/").content.decode()
+    settings.OPERATING_POINT = "sideways"
+    page = client.get("/queue/doctor/").content.decode()
+    assert "1 of 11 checks found something to do." in page
+    assert "sideways" in page

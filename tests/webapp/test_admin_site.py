@@ -1,0 +1,65 @@
+"""Django's admin: links that open, the newest first, and no deletion past the services."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tests.webapp.conftest import make_reading
+from webapp.audit.models import Action, Entry
+from webapp.notifications.models import Webhook
+from webapp.studies.models import Image
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def chief(client: Any, settings: Any) -> Any:
+    client.force_login(User.objects.create_superuser("chief"), backend=settings.AUTHENTICATION_BACKENDS[-1])
+    return client
+
+
+def test_an_image_leads_to_its_page_and_not_to_files(chief: Any, make_image: Callable[..., Image]) -> None:
+    image = make_image(filename="film-7.jpg")
+    reading = make_reading(image, input="inputs/x.png")
+    for path in (f"image/{image.pk}", f"reading/{reading.pk}"):
+        page = chief.get(f"/admin/studies/{path}/change/").content.decode()
+        assert f'<a href="{image.get_absolute_url()}">film-7.jpg</a>' in page
+        assert str(image.file.name) not in page
+        assert "inputs/x.png" not in page
+
+
+def test_lists_begin_with_the_newest_and_find_by_id(
+    chief: Any, make_image: Callable[..., Image], make_department: Callable[..., Any]
+) -> None:
+    old, new = make_image(filename="old.jpg", department=make_department("icu")), make_image(filename="new.jpg")
+    Image.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=1))
+    page = chief.get("/admin/studies/image/").content.decode()
+    assert page.index("new.jpg") < page.index("old.jpg")
+    assert "Icu" in page
+    make_reading(old)
+    make_reading(new)
+    found = chief.get(f"/admin/studies/reading/?q={old.pk}").content.decode()
+    assert "old.jpg" in found
+    assert "new.jpg" not in found
+
+
+def test_departments_are_deleted_on_their_own_page(chief: Any, make_department: Callable[..., Any]) -> None:
+    department = make_department()
+    assert chief.post(f"/admin/departments/department/{department.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_a_webhook_is_deleted_by_its_service(chief: Any) -> None:
+    webhook = Webhook.objects.create(user=User.objects.get(username="chief"), url="https://example.org/")
+    chief.post(f"/admin/notifications/webhook/{webhook.pk}/delete/", {"post": "yes"})
+    assert not Webhook.objects.exists()
+    assert Entry.objects.filter(action=Action.DELETE, object_id=str(webhook.pk)).count() == 1, "recorded once"
+
+
+def test_the_admin_has_the_looks_of_the_other_pages(chief: Any) -> None:
+    page = chief.get("/admin/").content.decode()
+    assert "dashboard/admin.css" in page
+    assert "Django administration" not in page

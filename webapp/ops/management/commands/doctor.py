@@ -1,0 +1,29 @@
+"""Check the installation, and say what to do."""
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from webapp.ops import doctor
+
+
+class Command(BaseCommand):
+    help = "Check settings, database, broker, storage, model, workers, disk, clock, mail and certificate."
+    #: The checks of Django are among those that are run here.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--before-start", action="store_true", help="only what keeps a start on one machine from working"
+        )
+
+    def handle(self, *args: Any, before_start: bool, **options: Any) -> None:
+        findings = doctor.before_start() if before_start else doctor.everything()
+        for finding in findings:
+            word = "ok  " if finding.ok else "BAD "
+            self.stdout.write(f"{word}{finding.name:<12} {finding.said}")
+            if finding.todo:
+                self.stdout.write(f"{'':<17}{finding.todo}")
+        if not all(finding.ok for finding in findings):
+            sys.exit(2)

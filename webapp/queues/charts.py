@@ -1,0 +1,109 @@
+"""The history of the queues as small drawings, which need no script."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from webapp.queues.models import Sample
+from webapp.studies.choices import Priority
+
+SPAN = timedelta(hours=24)
+#: Points of a line.
+POINTS = 96
+WIDTH, HEIGHT = 300, 70
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart, in the drawing's units.
+
+    Attributes:
+        points: its corners; several lists where samples are missing in between.
+        last: its latest value.
+    """
+
+    name: str
+    points: list[str]
+    last: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing; ``top`` is the value at its upper edge, ``begins`` the moment at its left one."""
+
+    title: str
+    unit: str
+    top: float
+    begins: datetime
+    lines: list[Line]
+
+
+#: A chart's title and unit, the value of a sample, and how the samples of a point are put together.
+KINDS: tuple[tuple[str, str, Callable[[Sample], float], Callable[[list[float]], float]], ...] = (
+    ("Waiting", "images", lambda sample: sample.queued + sample.ready, max),
+    ("Received", "a minute", lambda sample: sample.received, lambda values: sum(values) / len(values)),
+    ("Finished", "a minute", lambda sample: sample.finished, lambda values: sum(values) / len(values)),
+    ("Oldest", "minutes", lambda sample: sample.oldest_seconds / 60, max),
+)
+
+
+def history() -> list[Chart]:
+    """The charts of the last day."""
+    begins = timezone.now() - SPAN
+    samples = list(Sample.objects.filter(at__gt=begins).order_by("at"))
+    charts = []
+    for title, unit, value, together in KINDS:
+        found = {str(priority): _points(samples, str(priority), begins, value, together) for priority in Priority}
+        highest = max((height for points in found.values() for height in points.values()), default=0)
+        top = _round(highest)
+        lines = [
+            Line(name, _corners(points, top), next(reversed(points.values()), 0.0)) for name, points in found.items()
+        ]
+        charts.append(Chart(title, unit, top, begins, lines))
+    return charts
+
+
+def _points(
+    samples: list[Sample],
+    priority: str,
+    begins: datetime,
+    value: Callable[[Sample], float],
+    together: Callable[[list[float]], float],
+) -> dict[int, float]:
+    values: dict[int, list[float]] = defaultdict(list)
+    for sample in samples:
+        if sample.priority == priority:
+            values[int((sample.at - begins) / SPAN * POINTS)].append(value(sample))
+    return {place: together(found) for place, found in values.items()}
+
+
+def _corners(points: dict[int, float], top: float) -> list[str]:
+    """The points of each stretch without a gap."""
+    stretches: list[list[str]] = []
+    before = None
+    for place, height in points.items():
+        if before is None or place > before + 1:
+            stretches.append([])
+        x, y = place / (POINTS - 1) * WIDTH, HEIGHT - height / top * HEIGHT
+        stretches[-1].append(f"{x:.1f},{y:.1f}")
+        before = place
+    # A single point is drawn as a short line.
+    return [" ".join(corners if len(corners) > 1 else [corners[0], _beside(corners[0])]) for corners in stretches]
+
+
+def _beside(corner: str) -> str:
+    x, y = corner.split(",")
+    return f"{float(x) + 1:.1f},{y}"
+
+
+def _round(value: float) -> float:
+    """The next number above that is easy to read."""
+    step = 1
+    while True:
+        for factor in (1, 2, 5):
+            if value <= factor * step:
+                return float(factor * step)
+        step *= 10

@@ -1,0 +1,211 @@
+"""What waits in the queues, by the database's rows: for everybody's images, or for those of some departments.
+
+Nothing here looks at more than the images that wait and those of the last minutes or the last day, each by an index.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, F, Min, Q, Sum
+from django.utils import timezone
+
+from webapp.queues.models import Sample
+from webapp.studies import dispatch
+from webapp.studies.choices import FINAL, Priority, ReadingState, Status
+from webapp.studies.models import Archive, Image, Pause, Reading
+
+#: Rates are measured over this span.
+WINDOW = timedelta(minutes=5)
+DAY = timedelta(days=1)
+STEPS = ((dispatch.INGEST, "preparing"), (dispatch.INFER, "reading"))
+RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue at this moment.
+
+    Attributes:
+        name: as the workers know it, such as ``infer.bulk``.
+        step: ``preparing`` or ``reading``.
+        waiting: images in it; those in a batch are not among them.
+        in_hand: images in a batch.
+        held: those waiting that wait for a night or for the end of a pause.
+        oldest_seconds: how long ago the oldest that waits was received.
+        in_per_minute: images that came in the last minutes; None where nothing tells it.
+        out_per_minute: images that left it.
+        seconds_left: time until it is empty at this rate; None where nothing leaves it.
+        state: ``running``, or one of :class:`webapp.studies.models.Pause.Kind`.
+    """
+
+    name: str
+    step: str
+    priority: str
+    waiting: int
+    in_hand: int
+    held: int
+    oldest_seconds: float
+    in_per_minute: float | None
+    out_per_minute: float | None
+    seconds_left: float | None
+    state: str
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Images by priority.
+
+    Attributes:
+        waiting: those without a result by status and priority: how many, and when the oldest was received.
+        received: those that came since a moment.
+        ended: those that came to an end since then, by status and priority.
+    """
+
+    waiting: dict[tuple[str, str], tuple[int, datetime]]
+    received: dict[str, int]
+    ended: dict[tuple[str, str], int]
+
+    def finished(self, priority: str) -> int:
+        return sum(self.ended.get((status, priority), 0) for status in FINAL)
+
+
+def count(owned: Q, since: datetime) -> Counted:
+    """Count what waits, and what came and went since a moment.
+
+    Args:
+        owned: the condition that an image is to be counted.
+        since: the moment.
+    """
+    images = Image.objects.filter(owned).order_by()
+    waiting = images.waiting().values_list("status", "priority").annotate(Count("pk"), Min("created_at"))
+    received = images.filter(created_at__gt=since).values_list("priority").annotate(Count("pk"))
+    ended: dict[tuple[str, str], int] = {}
+    # Each status by itself: grouped by it, SQLite would walk through all images that there are.
+    for status in FINAL:
+        rows = images.filter(status=status, finished_at__gt=since).values_list("priority").annotate(Count("pk"))
+        ended |= {(status, priority): number for priority, number in rows}
+    return Counted({(status, priority): (n, first) for status, priority, n, first in waiting}, dict(received), ended)
+
+
+def queues(departments: Sequence[Any] | None) -> list[Queue]:
+    """Each queue.
+
+    Args:
+        departments: whose images count; None for everybody's.
+    """
+    now = timezone.now()
+    counted = count(owned_by(departments), now - WINDOW)
+    held = dict(
+        Reading.objects.set_aside().filter(_owned_readings(departments), shadow=False)
+        .order_by().values_list("priority").annotate(Count("pk"))
+    )  # fmt: skip
+    kinds = dict(Pause.objects.exclude(priority="").values_list("priority", "kind"))
+    before = _samples_before(now) if departments is None else {}
+    found = []
+    for priority in Priority:
+        minutes = WINDOW.total_seconds() / 60
+        queued, first_queued = counted.waiting.get((Status.QUEUED, priority), (0, now))
+        ready, first_ready = counted.waiting.get((Status.READY, priority), (0, now))
+        running, first_running = counted.waiting.get((Status.RUNNING, priority), (0, now))
+        came, went = counted.received.get(priority, 0) / minutes, counted.finished(priority) / minutes
+        prepared = None
+        if sample := before.get(priority):
+            prepared = max(0.0, came - (queued - sample.queued) / ((now - sample.at).total_seconds() / 60))
+        state = kinds.get(priority, RUNNING)
+        found += [
+            Queue(
+                dispatch.queue_of(dispatch.INGEST, priority), "preparing", priority, queued, 0, 0,
+                (now - first_queued).total_seconds(), came, prepared, _left(queued, prepared), state,
+            ),
+            Queue(
+                dispatch.queue_of(dispatch.INFER, priority), "reading", priority, ready, running,
+                held.get(priority, 0), (now - min(first_ready, first_running)).total_seconds(), prepared, went,
+                _left(ready + running - held.get(priority, 0), went), state,
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def _left(waiting: int, per_minute: float | None) -> float | None:
+    if waiting <= 0:
+        return 0.0
+    return round(60 * waiting / per_minute, 1) if per_minute else None
+
+
+def _samples_before(now: datetime) -> dict[str, Sample]:
+    """The sample of each queue from which its rate is measured: about as old as the window."""
+    recent = Sample.objects.filter(at__gt=now - 2 * WINDOW, at__lt=now - WINDOW / 2).order_by("at")
+    found: dict[str, Sample] = {}
+    for sample in recent:
+        if sample.priority not in found or sample.at <= now - WINDOW:
+            found[sample.priority] = sample
+    return found
+
+
+@dataclass(frozen=True)
+class DepartmentShare:
+    """What a department has waiting."""
+
+    slug: str
+    name: str
+    waiting: int
+    oldest_seconds: float
+    state: str
+
+
+def by_department(departments: Sequence[Any]) -> list[DepartmentShare]:
+    """What each of some departments has waiting, those with most first."""
+    now = timezone.now()
+    waiting = Image.objects.waiting().filter(department__in=departments).order_by()
+    counted = {
+        pk: (n, first) for pk, n, first in waiting.values_list("department").annotate(Count("pk"), Min("created_at"))
+    }
+    kinds = dict(Pause.objects.filter(department__isnull=False).values_list("department", "kind"))
+    shares = []
+    for department in departments:
+        number, first = counted.get(department.pk, (0, now))
+        state = kinds.get(department.pk, RUNNING)
+        oldest = (now - first).total_seconds()
+        shares.append(DepartmentShare(department.slug, department.name, number, oldest, state))
+    return sorted(shares, key=lambda share: (-share.waiting, share.name))
+
+
+def packed(departments: Sequence[Any] | None) -> dict[str, int]:
+    """ZIPs that are still to be unpacked, and the files in them."""
+    found = Archive.objects.filter(state__in=Archive.PENDING)
+    if departments is not None:
+        found = found.filter(study__department__in=departments)
+    sums = found.aggregate(archives=Count("pk"), files=Sum(F("total") - F("unpacked"), default=0))
+    return {"archives": sums["archives"], "files": int(sums["files"])}
+
+
+def failures(owned: Q) -> list[dict[str, Any]]:
+    """Images that failed within a day, by code, the most frequent first."""
+    failed = Image.objects.filter(owned, status=Status.FAILED, finished_at__gt=timezone.now() - DAY).order_by()
+    rows = failed.values_list("error_code").annotate(Count("pk"), Min("finished_at"))
+    found = [{"code": code, "images": number, "since": first} for code, number, first in rows]
+    return sorted(found, key=lambda row: (-row["images"], row["code"]))
+
+
+def retries(departments: Sequence[Any] | None) -> int:
+    """Images that are tried once more: something broke off when they were prepared or read."""
+    readings = Reading.objects.filter(_owned_readings(departments), shadow=False)
+    again = readings.filter(state=ReadingState.READY, attempts__gt=0).count()
+    again += readings.filter(state=ReadingState.RUNNING, attempts__gt=1).count()
+    return again + Image.objects.filter(owned_by(departments), status=Status.QUEUED, attempts__gt=1).count()
+
+
+def shadows() -> dict[str, int]:
+    """Readings that wait for models beside the one that counts."""
+    waiting = Reading.objects.filter(state=ReadingState.READY, shadow=True).order_by()
+    return dict(waiting.values_list("bundle").annotate(Count("pk")))
+
+
+def owned_by(departments: Sequence[Any] | None) -> Q:
+    return Q() if departments is None else Q(department__in=departments)
+
+
+def _owned_readings(departments: Sequence[Any] | None) -> Q:
+    return Q() if departments is None else Q(image__department__in=departments)

@@ -1,0 +1,75 @@
+"""Flower behind the service's own sign-in, where no proxy does that."""
+
+import re
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from functools import lru_cache
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.db import Error, close_old_connections
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from webapp.accounts.identity import identify
+from webapp.departments import permissions
+from webapp.refusals import Refused
+from webapp.studies import dispatch
+from webapp.studies.models import Image
+
+#: The one address of Flower's pages that is asked by POST: the rows of its table, which changes nothing.
+ROWS = "tasks/datatable"
+SECONDS = 10
+#: Flower's table sets styles by script.
+POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+#: The address is this machine's own: no proxy of the environment is asked.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@csrf_exempt  # its pages know no token of Django's, and nothing can be changed here
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def flower(request: HttpRequest, path: str = "") -> HttpResponse:
+    """A page of Flower, for administrators."""
+    if not permissions.is_administrator(identify(request).user):
+        raise Refused("not_allowed", "Only administrators open Flower.")
+    if not settings.FLOWER_UPSTREAM or path.startswith("api/task/") or (request.method == "POST" and path != ROWS):
+        raise Http404
+    query = f"?{request.META['QUERY_STRING']}" if request.META["QUERY_STRING"] else ""
+    url = f"{settings.FLOWER_UPSTREAM}/flower/{path}{query}"
+    headers = {"Authorization": "Basic " + b64encode(settings.FLOWER_BASIC_AUTH.encode()).decode()}
+    if request.method == "POST":
+        headers["Content-Type"] = request.headers.get("Content-Type", "")
+    body = request.body if request.method == "POST" else None
+    try:
+        asked = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310  (the setting is this machine)
+        with _opener.open(asked, timeout=SECONDS) as answer:
+            content, status, kind = answer.read(), answer.status, answer.headers.get("Content-Type")
+    except urllib.error.HTTPError as error:
+        content, status, kind = error.read(), error.code, error.headers.get("Content-Type")
+    except OSError:
+        return HttpResponse("Flower does not run at the moment.", status=502, content_type="text/plain")
+    response = HttpResponse(content, status=status, content_type=kind)
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Cache-Control"] = "private, max-age=3600" if path.startswith("static/") else "no-store"
+    return response
+
+
+def named(task: str, args: str | None) -> str | None:
+    """The arguments of a task as Flower shows them: of one that is about an image, its file's name and its page."""
+    if task not in (dispatch.INGEST, dispatch.INFER) or not (found := re.search(r"[0-9a-f-]{36}", args or "")):
+        return args
+    try:
+        return _image(UUID(found[0]))
+    except (ValueError, Error):
+        close_old_connections()
+        return args
+
+
+@lru_cache(maxsize=10_000)
+def _image(pk: UUID) -> str:
+    filename = Image.objects.filter(pk=pk).values_list("filename", flat=True).first()
+    return f"{filename or 'an image that was deleted'} /images/{pk}/"

@@ -1,0 +1,178 @@
+"""The queue page, and what administrators and managers do there. Everything is asked once before it is done."""
+
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from webapp.accounts.identity import Identity, identify
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.departments import access, permissions
+from webapp.departments.models import Department
+from webapp.ops import doctor as checks
+from webapp.ops import services as ops
+from webapp.ops.models import Reconciliation
+from webapp.queues import charts, timeline
+from webapp.queues.figures import DAY, owned_by
+from webapp.queues.models import Sample
+from webapp.queues.overview import overview, scope
+from webapp.refusals import Refused
+from webapp.studies.access import visible_image
+from webapp.studies.choices import Priority
+from webapp.studies.models import Pause
+from webapp.studies.services import pauses, retrying
+
+ASK = ("GET", "HEAD", "POST")
+#: What can be done with a queue or department: the button's word, and what it means.
+CHANGES = {
+    "pause": (
+        "Pause",
+        "Nothing more of it is prepared or read until somebody resumes it, also after a restart. New images are still "
+        "accepted and wait, nothing is lost, and what a worker has in hand is finished.",
+    ),
+    "drain": ("Drain", "It takes no new images, and what waits in it is still read. Uploads are refused until somebody "
+                       "resumes it."),
+    "resume": ("Resume", "It takes new images again, and what waits in it is read."),
+}  # fmt: skip
+KINDS = {"pause": Pause.Kind.PAUSED, "drain": Pause.Kind.DRAINING}
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        required=False, max_length=200, label="Reason", help_text="for everybody who waits; please name no patient"
+    )
+
+
+@require_safe
+@never_cache
+@login_required
+def queue(request: HttpRequest) -> HttpResponse:
+    identity = identify(request)
+    found = overview(identity)
+    record(identity, Action.LIST, Sample)
+    context = {"overview": found, "charts": charts.history() if found.everything else ()}
+    return render(request, "queues/queue.html", context)
+
+
+@require_safe
+@never_cache
+@login_required
+def figures(request: HttpRequest) -> HttpResponse:
+    """The part of the page that changes."""
+    return render(request, "queues/_figures.html", {"overview": overview(identify(request))})
+
+
+@require_http_methods(ASK)
+@never_cache
+@login_required
+def change_queue(request: HttpRequest, priority: str, change: str) -> HttpResponse:
+    if priority not in Priority.values or change not in CHANGES:
+        raise Http404
+    if not permissions.may_pause(identify(request), None):
+        raise Refused("not_allowed", "Only administrators pause a queue. Managers pause their departments.")
+    return _change(request, f"the {priority} queue", change, priority=priority)
+
+
+@require_http_methods(ASK)
+@never_cache
+@login_required
+def change_department(request: HttpRequest, slug: str, change: str) -> HttpResponse:
+    department = access.visible_department(identify(request), slug, permissions.may_pause)
+    if change not in CHANGES:
+        raise Http404
+    return _change(request, department.name, change, department=department)
+
+
+def _change(
+    request: HttpRequest, name: str, change: str, *, priority: str = "", department: Department | None = None
+) -> HttpResponse:
+    by = identify(request)
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and (change == "resume" or form.is_valid()):
+        if change == "resume":
+            pauses.resume(by, priority=priority, department=department)
+        else:
+            reason = form.cleaned_data["reason"]
+            pauses.pause(by, KINDS[change], priority=priority, department=department, reason=reason)
+        done = {"pause": "is paused", "drain": "takes no new images", "resume": "is resumed"}[change]
+        messages.success(request, f"{name[0].upper()}{name[1:]} {done}.")
+        return redirect("queue")
+    word, meaning = CHANGES[change]
+    context = {"title": f"{word} {name}?", "word": word, "meaning": meaning, "form": form}
+    return render(request, "queues/ask.html", {**context, "form": None if change == "resume" else form})
+
+
+@require_http_methods(ASK)
+@never_cache
+@login_required
+def reconcile(request: HttpRequest) -> HttpResponse:
+    """Look for what was lost now, and not at the next turn of the reconciler."""
+    by = identify(request)
+    if not permissions.is_administrator(by.user):
+        raise Refused("not_allowed", "Only administrators have the service look for what was lost.")
+    if request.method == "POST":
+        found = {name.replace("_", " "): number for name, number in ops.send_lost_again().items() if number}
+        record(by, Action.RETRY, Reconciliation, found=sum(found.values()))
+        said = ", ".join(f"{number} {name}" for name, number in found.items()) or "nothing was lost"
+        messages.success(request, f"Looked for what was lost: {said}.")
+        return redirect("queue")
+    context = {
+        "title": "Look for what was lost?",
+        "word": "Look now",
+        "meaning": "Images whose messages or workers are gone are sent again. This happens by itself every few "
+        "seconds; doing it once more harms nothing.",
+    }
+    return render(request, "queues/ask.html", context)
+
+
+@require_safe
+@never_cache
+@login_required
+def doctor(request: HttpRequest) -> HttpResponse:
+    """The checks of the installation."""
+    if not permissions.is_administrator(identify(request).user):
+        raise Refused("not_allowed", "Only administrators check the service.")
+    findings = checks.everything()
+    return render(request, "queues/doctor.html", {"findings": findings, "bad": sum(not one.ok for one in findings)})
+
+
+@require_http_methods(ASK)
+@never_cache
+@login_required
+def retry(request: HttpRequest) -> HttpResponse:
+    """Have the images read again that failed with a code within a day."""
+    by = identify(request)
+    owned, since = owned_by(scope(by)), timezone.now() - DAY
+    code = (request.POST if request.method == "POST" else request.GET).get("code", "")
+    number = retrying.with_code(code, since, owned).count()
+    if request.method == "POST":
+        sent = retrying.retry_code(by, code, since, owned)
+        messages.success(request, f"{sent} of {number} images that failed with {code} are read again.")
+        return redirect("queue")
+    context = {
+        "title": f"Read what failed with {code} again?",
+        "word": "Read again",
+        "meaning": f"{number} images failed with it within a day and may still have their files. At most "
+        f"{retrying.AT_ONCE} are sent at once, the latest first.",
+        "code": code,
+    }
+    return render(request, "queues/ask.html", context)
+
+
+@require_safe
+@never_cache
+@login_required
+def image_timeline(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """An image's whole way through the service."""
+    identity: Identity = identify(request)
+    image = visible_image(identity, pk, permissions.may_follow)
+    record(identity, Action.VIEW, image, timeline=True)
+    context = {"image": image, "events": timeline.of(image), "now": timezone.now()}
+    return render(request, "queues/timeline.html", context)

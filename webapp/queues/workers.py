@@ -1,0 +1,122 @@
+"""What the workers do, by their own reports and by what they have read."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Min
+from django.utils import timezone
+
+from webapp.ops.models import Worker
+from webapp.studies.choices import ReadingState, Status
+from webapp.studies.models import Image, Reading
+
+#: The latest images whose batches are looked at.
+LATEST = 400
+BATCHES = 6
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that was read.
+
+    Attributes:
+        why: in words, why it had this size.
+        waited_seconds: how long the first of its images had waited for it.
+    """
+
+    worker: str
+    model: str
+    size: int
+    seconds: float
+    why: str
+    waited_seconds: float | None
+    finished_at: datetime
+
+
+@dataclass(frozen=True)
+class Work:
+    """A worker and what it does.
+
+    Attributes:
+        in_hand: images in its present batch.
+        in_hand_seconds: since when it has had that.
+        images_per_second: while it reads, over its latest batches; None for workers that do not read.
+    """
+
+    name: str
+    role: str
+    ready: bool
+    living: bool
+    model: str
+    engine: str
+    device: str
+    max_batch: int
+    memory_bytes: int | None
+    in_hand: int
+    in_hand_seconds: float | None
+    images_per_second: float | None
+    seen_at: datetime
+
+
+def latest() -> tuple[list[Work], list[Batch]]:
+    """All workers, and the batches that were read last, the newest first."""
+    now = timezone.now()
+    workers = list(Worker.objects.order_by("role", "name"))
+    living = set(Worker.objects.living().values_list("pk", flat=True))
+    batches, speeds = _batches({worker.pk: worker for worker in workers})
+    held = Reading.objects.filter(state=ReadingState.RUNNING).order_by().values_list("worker")
+    in_hand = {pk: (n, first) for pk, n, first in held.annotate(Count("pk"), Min("claimed_at"))}
+    work = []
+    for worker in workers:
+        number, since = in_hand.get(worker.pk, (0, None))
+        work.append(
+            Work(
+                name=worker.name, role=worker.role, ready=worker.ready, living=worker.pk in living,
+                model=worker.model, engine=worker.engine, device=worker.device, max_batch=worker.max_batch,
+                memory_bytes=worker.memory, in_hand=number,
+                in_hand_seconds=(now - since).total_seconds() if since else None,
+                images_per_second=speeds.get(worker.pk), seen_at=worker.seen_at,
+            )
+        )  # fmt: skip
+    return work, batches
+
+
+def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float]]:
+    """The latest batches, and the images a second of each worker in them."""
+    read = Image.objects.filter(status=Status.SUCCEEDED, finished_at__isnull=False).order_by("-finished_at")
+    ids = list(read.values_list("pk", flat=True)[:LATEST])
+    rows: dict[Any, list[Reading]] = defaultdict(list)
+    fields = ("claim", "worker", "bundle", "batch_size", "seconds", "attempts", "ready_at", "claimed_at", "finished_at")
+    for one in Reading.objects.filter(image__in=ids, state=ReadingState.SUCCEEDED, claim__isnull=False).only(*fields):
+        rows[one.claim].append(one)
+    batches, images, seconds = [], defaultdict[Any, int](int), defaultdict[Any, float](float)
+    for several in rows.values():
+        first = several[0]
+        if first.batch_size is None or first.seconds is None or first.finished_at is None:
+            continue
+        images[first.worker] += first.batch_size
+        seconds[first.worker] += first.seconds
+        worker = workers.get(first.worker) if first.worker else None
+        ready = [one.ready_at for one in several if one.ready_at]
+        waited = (first.claimed_at - min(ready)).total_seconds() if ready and first.claimed_at else None
+        batches.append(
+            Batch(
+                worker=worker.name if worker else "a worker that is gone", model=first.bundle,
+                size=first.batch_size, seconds=first.seconds, why=_why(first, worker),
+                waited_seconds=waited, finished_at=first.finished_at,
+            )
+        )  # fmt: skip
+    batches.sort(key=lambda batch: batch.finished_at, reverse=True)
+    return batches[:BATCHES], {pk: images[pk] / seconds[pk] for pk in images if seconds[pk]}
+
+
+def _why(reading: Reading, worker: Worker | None) -> str:
+    """Why a batch had its size: the worker takes what waits when it is free, up to its largest batch."""
+    if worker and worker.max_batch and (reading.batch_size or 0) >= worker.max_batch:
+        return f"full: this worker reads {worker.max_batch} at most"
+    if reading.batch_size == 1 and reading.attempts > 1:
+        return "read alone: an earlier batch with it did not end"
+    return "all that waited for it"

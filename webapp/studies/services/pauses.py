@@ -1,0 +1,163 @@
+"""Pause, drain and resume a queue or a department.
+
+What is paused stays accepted: its images are neither prepared nor read, none of them counts an attempt, and their
+readings are held as those are that wait for a night, without a turn. What workers have in hand is finished. A queue or
+department that is drained takes no new uploads, and finishes what it has.
+
+Messages are not kept: a worker that gets one of a paused image drops it, and the reconciler sends another after the end
+of the pause.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.departments.models import Department
+from webapp.refusals import Refused
+from webapp.studies.choices import Priority, ReadingState, Status
+from webapp.studies.models import Archive, Image, Pause, Reading
+from webapp.studies.transactions import atomically
+
+logger = logging.getLogger(__name__)
+
+#: Messages count as sent so long ago when a pause ends, so that the reconciler sends others at once.
+LONG_AGO = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The queues and departments that are paused at one moment."""
+
+    priorities: frozenset[str] = frozenset()
+    departments: frozenset[UUID] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.priorities or self.departments)
+
+    def images(self) -> Q:
+        """The condition that an image is paused."""
+        return Q(priority__in=self.priorities) | Q(department__in=self.departments)
+
+    def readings(self) -> Q:
+        """The condition that a reading is paused. Those of shadows are in the bulk queue, whatever their image is."""
+        return Q(priority__in=self.priorities) | Q(image__department__in=self.departments)
+
+    def includes(self, image: Image, priority: str) -> bool:
+        """Whether an image's reading with a priority is paused."""
+        return priority in self.priorities or image.department_id in self.departments
+
+    def archives(self) -> Q:
+        """The condition that a ZIP is paused, whose images are all bulk."""
+        return Q(pk__isnull=Priority.BULK not in self.priorities) | Q(study__department__in=self.departments)
+
+
+def current() -> Paused:
+    """What is paused now."""
+    found = list(Pause.objects.filter(kind=Pause.Kind.PAUSED).values_list("priority", "department"))
+    return Paused(
+        frozenset(priority for priority, _ in found if priority),
+        frozenset(department for _, department in found if department),
+    )
+
+
+def refuse_if_drained(priority: str, department: Department | None) -> None:
+    """Refuse an upload to a queue or department that takes none.
+
+    Raises:
+        Refused: ``not_accepting``.
+    """
+    of_department = Q(department=department) if department else Q(pk__in=[])
+    drained = Pause.objects.filter(Q(priority=priority) | of_department, kind=Pause.Kind.DRAINING).first()
+    if drained:
+        what = "This department" if drained.department_id else f"The queue of {priority} images"
+        raise Refused(
+            "not_accepting", f"{what} takes no new images at the moment. Please send it again later.", retry_after=60
+        )
+
+
+def awaited_by(priority: str, department_id: UUID | None) -> Pause | None:
+    """The pause that images of a queue and a department wait for, if there is one."""
+    mine = Q(priority=priority) | (Q(department=department_id) if department_id else Q(pk__in=[]))
+    return Pause.objects.filter(mine, kind=Pause.Kind.PAUSED).select_related("department").order_by("scope").first()
+
+
+def scope_of(priority: str, department: Department | None) -> str:
+    return str(department.pk) if department else priority
+
+
+@atomically
+def pause(
+    by: Identity, kind: str, *, priority: str = "", department: Department | None = None, reason: str = ""
+) -> None:
+    """Pause or drain a queue or a department.
+
+    Args:
+        by: who does it.
+        kind: one of :class:`webapp.studies.models.Pause.Kind`.
+        priority: the queue; empty for a department.
+        department: the department; None for a queue.
+        reason: a sentence that pages show.
+    """
+    scope = scope_of(priority, department)
+    was_paused = Pause.objects.filter(scope=scope, kind=Pause.Kind.PAUSED).exists()
+    known = {"priority": priority, "department": department, "kind": kind, "reason": reason[:200]}
+    name = by.user.get_username() if by.user else ""
+    Pause.objects.update_or_create(scope=scope, defaults={**known, "by": name, "since": timezone.now()})
+    record(by, Action.PAUSE, department, kind=kind, **({"queue": priority} if priority else {}))
+    if kind == Pause.Kind.PAUSED:
+        hold()
+    elif was_paused:
+        _wake(priority, department)
+    logger.warning("%s is %s", scope, kind)
+
+
+@atomically
+def resume(by: Identity, *, priority: str = "", department: Department | None = None) -> bool:
+    """End the pause or the draining of a queue or a department; False where there is none (any more)."""
+    row = Pause.objects.filter(scope=scope_of(priority, department)).first()
+    if row is None:
+        return False
+    row.delete()
+    if row.kind == Pause.Kind.PAUSED:
+        _wake(priority, department)
+    record(by, Action.RESUME, department, kind=row.kind, **({"queue": priority} if priority else {}))
+    logger.warning("%s is resumed", row.scope)
+    return True
+
+
+@atomically
+def hold() -> int:
+    """Hold all readings that are ready and paused; one that a batch has given back is among them.
+
+    Returns:
+        How many were held now.
+    """
+    paused = current()
+    held = 0
+    ready = Reading.objects.filter(state=ReadingState.READY)
+    if paused.priorities:
+        held += ready.filter(priority__in=paused.priorities).update(state=ReadingState.HELD, turn=None)
+    if paused.departments:
+        held += ready.filter(image__department__in=paused.departments).update(state=ReadingState.HELD, turn=None)
+    return held
+
+
+def _wake(priority: str, department: Department | None) -> None:
+    """Have the reconciler send everything of a queue or department that is paused no more."""
+    owned = {"department": department} if department else {"priority": priority}
+    of_image = {"image__department": department} if department else {"priority": priority}
+    held = Reading.objects.filter(state=ReadingState.HELD, turn=None, **of_image)
+    # A turn in the past: what has one and is still paused for another reason loses it again.
+    held.update(turn=0)
+    unsent = {"dispatches": 1, "dispatched_at": timezone.now() - LONG_AGO}
+    Image.objects.filter(status=Status.QUEUED, dispatches__gt=0, **owned).update(**unsent)
+    if department or priority == Priority.BULK:
+        packed = Archive.objects.filter(state__in=Archive.PENDING, claim=None)
+        (packed.filter(study__department=department) if department else packed).update(**unsent)
