@@ -2,9 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from webapp.http import problems
+from webapp.http.schema_view import SchemaView
 
 handler400 = problems.bad_request
 handler404 = problems.not_found
@@ -24,7 +25,7 @@ urlpatterns = [
     path("", include("webapp.notifications.api.urls")),
     path("", include("webapp.notifications.pages.urls")),
     path("api/v1/auth/", include("webapp.accounts.urls")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
     # It has no template to describe itself with when it is asked for OPTIONS.
     path(
         "api/docs/",
