@@ -1,5 +1,6 @@
 """How a database would answer the queries of a piece of code."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Queries:
 
     def _is_bad(self, sql: str, plan: str) -> bool:
         # Found by a list of ids, of one patient or study, or held by a claim, rows are few, and may be sorted.
+        newest = re.search(r'ORDER BY "(\w+)"\."id" DESC LIMIT', sql)
         few = any(found in plan for found in ("(id=?)", "(patient_id=?)", "(study_id=?)")) or '"claim" = ' in sql
         lines = plan.splitlines()
         # A limited subquery can have the name of the table whose rows it has.
@@ -72,6 +74,9 @@ class Queries:
             return True
         for line in lines:
             walks = line.startswith("SCAN ") or "Seq Scan on" in line
+            # SQLite has its rows in the order of their key, and reads the last ones.
+            if newest and line == f"SCAN {newest[1]}" and "TEMP B-TREE" not in plan:
+                continue
             # A list is walked along its index until its page is full.
             if walks and any(table in line for table in LARGE) and not ("USING" in line and "LIMIT" in sql):
                 return True

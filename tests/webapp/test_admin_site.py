@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tests.webapp.conftest import make_reading
+from tests.webapp.rows import make_reading
 from webapp.audit.models import Action, Entry
 from webapp.notifications.models import Webhook
 from webapp.studies.models import Image

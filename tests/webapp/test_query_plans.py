@@ -134,6 +134,6 @@ def test_a_batch_takes_as_many_queries_however_many_images_it_holds(make_image, 
         results = [result(one.image_id, 0.01 * place) for place, one in enumerate(held)]
         assert reading.succeed(token, results, MODEL, seconds=0.1) == size
         counts.append(len([sql for sql in statements if "SAVEPOINT" not in sql]))
-    # To claim: the readings, their images, and to fetch them. To write: their warnings, the readings, their studies,
-    # their images.
-    assert counts == [7, 7]
+    # To claim: what is paused, the readings, their images, and to fetch them. To write: their warnings, the readings,
+    # their studies, their images.
+    assert counts == [8, 8]

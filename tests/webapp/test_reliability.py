@@ -180,7 +180,8 @@ def test_tiles_and_lists_say_it_first(client, read):
 COLUMNS = [
     "row", "filename", "patient", "status", "label", "probability", "threshold", "model", "warnings", "error_code",
     "error_detail", "created_at", "finished_at", "id", "url", "result_group", "reliable", "age", "view", "comment",
-    "operating_point", "width", "height", "verdicts",
+    "operating_point", "width", "height", "verdicts", "stat", "review_stage", "verdict", "verdict_kind", "final_group",
+    "final_by",
 ]  # fmt: skip
 
 

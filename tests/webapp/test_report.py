@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
-from tests.webapp.conftest import JPEG, Client
+from tests.webapp.clients import JPEG, Client
 from webapp.accounts.identity import Identity, make_token
 from webapp.audit.models import Entry
 from webapp.dashboard.report import pdf

@@ -16,6 +16,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Study, Turn
 from webapp.studies.services import archives, cancellation, changing, preparation, retrying, turns
+from webapp.studies.services.pauses import Paused
 
 pytestmark = pytest.mark.django_db
 
@@ -178,7 +179,7 @@ def test_an_upload_takes_its_place_in_the_line(client, jpeg, sent):
 def test_the_next_image_is_found_by_an_index(send):
     images = send(3, guest=uuid4())
     with recorded() as queries:
-        assert turns.next_to_prepare(images[2].pk) == images[0].pk
+        assert turns.next_to_prepare(images[2].pk, Paused()) == images[0].pk
         turns.line_up([Image(priority="bulk", guest=uuid4())])
     assert queries.bad_plans() == []
     if connection.vendor == "sqlite":

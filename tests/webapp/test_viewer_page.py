@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.plans import recorded
-from tests.webapp.conftest import JPEG, PASSWORD, PNG, Client
+from tests.webapp.clients import JPEG, PASSWORD, PNG, Client
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry
 from webapp.sharing import services as sharing

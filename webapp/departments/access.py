@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from webapp.accounts.identity import Identity
@@ -75,6 +75,24 @@ def _one(rows: "QuerySet[Any]", **named: Any) -> Any:
     raise Http404
 
 
+def in_department(identity: Identity, slug: str) -> Q:
+    """The condition that a department owns a row, for someone who may see what it owns.
+
+    Raises:
+        Refused: ``department_not_found`` if they can see no such department.
+    """
+    return Q(department=known_department(identity, slug).pk)
+
+
+def known_department(identity: Identity, slug: str) -> Department:
+    """A department that the identity may see by what it owns; raises as :func:`in_department`."""
+    department = Department.objects.filter(slug=slug).first()
+    known = identity.user is not None and department is not None and department.pk in permissions.roles(identity.user)
+    if department is None or not (known or permissions.is_administrator(identity.user)):
+        raise Refused("department_not_found", f"You are a member of no department with the name {slug}.")
+    return department
+
+
 def department_for(identity: Identity, slug: str | None) -> Department | None:
     """The department that an upload goes to.
 
@@ -93,7 +111,7 @@ def department_for(identity: Identity, slug: str | None) -> Department | None:
         return mine[0] if len(mine) == 1 else None
     if not slug:
         return None
-    department = permissions.known_department(identity, slug)
+    department = known_department(identity, slug)
     if not permissions.may_upload_to(identity, department):
         raise Refused("not_an_uploader", "Only uploaders and managers of this department can upload to it.")
     return department

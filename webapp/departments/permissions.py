@@ -15,7 +15,6 @@ from django.db.models import Q, QuerySet, prefetch_related_objects
 
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department, Membership, Role
-from webapp.refusals import Refused
 
 ADMINISTER = "departments.administer"
 REVIEW = "reviews.add_review"
@@ -230,24 +229,6 @@ def owns(identity: Identity, owned: Owned) -> bool:
     if identity.user is not None:
         return bool(owned.owner_id == identity.user.pk)
     return identity.guest is not None and owned.guest == identity.guest
-
-
-def in_department(identity: Identity, slug: str) -> Q:
-    """The condition that a department owns a row, for someone who may see what it owns.
-
-    Raises:
-        Refused: ``department_not_found`` if they can see no such department.
-    """
-    return Q(department=known_department(identity, slug).pk)
-
-
-def known_department(identity: Identity, slug: str) -> Department:
-    """A department that the identity may see by what it owns; raises as :func:`in_department`."""
-    department = Department.objects.filter(slug=slug).first()
-    known = identity.user is not None and department is not None and department.pk in roles(identity.user)
-    if department is None or not (known or is_administrator(identity.user)):
-        raise Refused("department_not_found", f"You are a member of no department with the name {slug}.")
-    return department
 
 
 def _role(identity: Identity, owned: Owned) -> str | None:

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
+from webapp.departments.access import in_department
 from webapp.http.pagination import MOST_PARTS, Slot
 from webapp.refusals import Refused
 from webapp.reviews.models import Review
@@ -92,7 +93,7 @@ class Worklist:
         """Raises Refused: ``department_not_found``."""
         self.owners = permissions.reviewable_by_owner(identity)
         if "department" in wanted:
-            department = permissions.in_department(identity, wanted["department"])
+            department = in_department(identity, wanted["department"])
             self.owners = [department] if self.owners == [Q()] or department in self.owners else []
         stages = [wanted["stage"]] if "stage" in wanted else [stage.value for stage in OPEN]
         self.sections = {

@@ -10,7 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from tests.webapp.conftest import BUNDLE, MODEL, WORKER, Sent, claim, result
+from tests.webapp.broker import Sent
+from tests.webapp.rows import BUNDLE, MODEL, WORKER, claim, result
 from webapp.audit.models import Action, Entry
 from webapp.ops.models import Worker
 from webapp.queues import charts, sampling

@@ -11,14 +11,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tests.webapp.conftest import BUNDLE, MODEL, WORKER, Sent, claim, result
+from tests.webapp.broker import Sent
+from tests.webapp.rows import BUNDLE, MODEL, WORKER, claim, result
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action, Entry
 from webapp.ops import metrics
 from webapp.studies import dispatch
 from webapp.studies.choices import ReadingState, Status
 from webapp.studies.models import Archive, Image, Pause, Reading
-from webapp.studies.services import archives, changing, pauses, preparation, reading, reconciliation
+from webapp.studies.services import archives, changing, pauses, preparation, reading, reconciliation, turns
 
 pytestmark = pytest.mark.django_db
 WORKERS = reconciliation.Workers(living=[WORKER], bundle=BUNDLE, served=[BUNDLE])
@@ -154,7 +155,7 @@ def test_a_zip_waits_too(
     client.upload_study({"a.zip": packed.getvalue()})
     [archive] = Archive.objects.all()
     pauses.pause(boss, PAUSED, priority="bulk")
-    assert archives.unpack(archive.pk) == 0
+    assert archives.unpack() == 0
     Archive.objects.update(dispatched_at=timezone.now() - timedelta(hours=1))
     sent.clear()
     assert reconcile(commit)["archives"] == 0
@@ -162,7 +163,25 @@ def test_a_zip_waits_too(
     assert (archive.state, archive.attempts, archive.claim) == (Archive.State.QUEUED, 0, None)
     pauses.resume(boss, priority="bulk")
     assert reconcile(commit)["archives"] == 1
-    assert unpack_all(archive.pk) == 1
+    assert unpack_all() == 1
+
+
+def test_a_department_that_is_paused_holds_up_no_other_in_the_line(
+    boss: Identity, make_department: Callable[..., Any], commit: Callable[..., Any]
+) -> None:
+    first, second = make_department("first"), make_department("second")
+    known = {"priority": "bulk", "size": 1, "filename": "a.jpg", "dispatched_at": timezone.now()}
+    paused, other = (Image(department=owner, **known) for owner in (first, second))
+    for image in (paused, other):
+        turns.line_up([image])
+        image.save()
+    pauses.pause(boss, PAUSED, department=first)
+    started = preparation.start_ingest(paused.pk)
+    assert started is not None
+    assert started.pk == other.pk, "its message is a place for the other's image"
+    assert preparation.start_ingest(paused.pk) is None
+    pauses.resume(boss, department=first)
+    assert preparation.start_ingest(paused.pk) == paused
 
 
 def test_what_is_drained_takes_no_uploads_and_finishes_what_it_has(

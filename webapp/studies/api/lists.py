@@ -16,6 +16,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments import permissions
+from webapp.departments.access import in_department
 from webapp.http.candidates import Candidates, Either
 from webapp.http.pagination import Merged, Rows, first_keys
 from webapp.studies import search
@@ -86,7 +87,7 @@ def narrowed(
     """
     owners = [Q()] if one_owner else permissions.visible_by_owner(identity)
     if "department" in wanted:
-        owners = [permissions.in_department(identity, wanted["department"])]
+        owners = [in_department(identity, wanted["department"])]
     owned = reduce(or_, owners)
     candidates: set[UUID] | None = None
     by_images = False

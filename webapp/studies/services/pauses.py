@@ -124,11 +124,12 @@ def resume(by: Identity, *, priority: str = "", department: Department | None = 
     row = Pause.objects.filter(scope=scope_of(priority, department)).first()
     if row is None:
         return False
+    scope = row.scope  # its key, which goes with the row
     row.delete()
     if row.kind == Pause.Kind.PAUSED:
         _wake(priority, department)
     record(by, Action.RESUME, department, kind=row.kind, **({"queue": priority} if priority else {}))
-    logger.warning("%s is resumed", row.scope)
+    logger.warning("%s is resumed", scope)
     return True
 
 
