@@ -81,7 +81,6 @@ def prometheus(binaries: Path, watched: Service, tmp_path_factory: pytest.TempPa
             "flower": watched.flower_url, "prometheus": f"//127.0.0.1:{port}"}  # fmt: skip
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
-        job["metrics_path"] = "/metrics"
         job["static_configs"] = [{"targets": [here.pop(job["job_name"]).rpartition("/")[2]]}]
     assert not here, "the stack's Prometheus does not ask these"
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
