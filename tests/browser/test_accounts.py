@@ -95,7 +95,7 @@ def test_from_a_guest_to_a_passkey(service: Service, page: Page, files: Path, sh
     page.get_by_label("Code").fill(code_of(secret, later=30))
     no_sideways_scroll(page)
     shot("second-factor")
-    page.get_by_role("button", name="Sign In", exact=True).click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.locator("summary", has_text=name)).to_be_visible()
     page.goto(image)
     expect(page.locator("main")).to_contain_text("1.jpeg")

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from tests import synthetic
@@ -35,3 +36,10 @@ def test_a_form_is_taken_by_addresses_that_always_took_one(client: Client) -> No
     assert client.post("/api/v1/patients/", {"identifier": "7"}).status_code == 415
     answer = client.post("/api/v1/auth/token/", {"username": "nobody", "password": "wrong"})
     assert answer.json()["code"] != "unsupported_media_type"
+
+
+@pytest.mark.parametrize("value", ["yes", "1", "on", "null", "True"])
+def test_a_flag_is_true_or_false(client: Client, value: str) -> None:
+    file = SimpleUploadedFile("chest.jpeg", synthetic.xray_jpeg(size=(160, 120)))
+    answer = client.post("/api/v1/images/", {"file": file, "stat": value})
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["stat"])

@@ -5,6 +5,18 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
+from rest_framework.fields import empty
+
+
+class FlagField(serializers.BooleanField):
+    """Takes true and false only: REST Framework would also take 1, "on" and "Yes", and no answer for false."""
+
+    default_empty_html = empty
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool) and data not in ("true", "false"):
+            self.fail("invalid", input=data)
+        return data in (True, "true")
 
 
 class TypedSerializer(serializers.Serializer):

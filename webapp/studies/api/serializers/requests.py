@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from webapp.http.serializers import StrictSerializer, TypedSerializer
+from webapp.http.serializers import FlagField, StrictSerializer, TypedSerializer
 from webapp.studies.choices import SENT_VIEWS, Priority
 from webapp.studies.models import Patient
 from webapp.studies.particulars import OLDEST
@@ -43,8 +43,8 @@ def _department() -> serializers.CharField:
     )
 
 
-def _stat() -> serializers.BooleanField:
-    return serializers.BooleanField(required=False, default=None, allow_null=True, help_text=STAT)
+def _stat() -> FlagField:
+    return FlagField(required=False, default=None, help_text=STAT)
 
 
 class AgeField(serializers.FloatField):
@@ -155,7 +155,7 @@ class ImageChangesSerializer(StrictSerializer):
     priority = serializers.ChoiceField(
         choices=Priority.choices, required=False, help_text="as long as the image waits to be read"
     )
-    stat = serializers.BooleanField(required=False, help_text=STAT)
+    stat = FlagField(required=False, help_text=STAT)
 
 
 class StudyChangesSerializer(StrictSerializer):
@@ -166,4 +166,4 @@ class StudyChangesSerializer(StrictSerializer):
         allow_blank=True,
         help_text="an identifier; empty for no patient. Images of the study that have another patient keep them",
     )
-    stat = serializers.BooleanField(required=False, help_text=f"{STAT}, with all of its images")
+    stat = FlagField(required=False, help_text=f"{STAT}, with all of its images")
