@@ -94,7 +94,7 @@ def _change(
     request: HttpRequest, name: str, change: str, *, priority: str = "", department: Department | None = None
 ) -> HttpResponse:
     by = identify(request)
-    form = ReasonForm(request.POST or None)
+    form = ReasonForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and (change == "resume" or form.is_valid()):
         if change == "resume":
             pauses.resume(by, priority=priority, department=department)
