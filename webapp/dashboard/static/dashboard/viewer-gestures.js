@@ -10,9 +10,10 @@ export const KEYS = {
   r: "reset", m: "map", ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down",
 };
 
-/** Keys, while the canvas has the focus: others on the page have their own. */
-export function listenToKeys(canvas, act) {
-  canvas.addEventListener("keydown", (event) => {
+/** Keys, while something of the viewer has the focus: others on the page have their own. */
+export function listenToKeys(element, act) {
+  element.addEventListener("keydown", (event) => {
+    if (event.target.type === "range" && event.key.startsWith("Arrow")) return; // the slider's own
     const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!name || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();

@@ -46,7 +46,7 @@ class Viewer {
   }
 
   listen() {
-    listenToKeys(this.first.canvas, (name) => this.act(name));
+    listenToKeys(this.figure, (name) => this.act(name));
     listenToPointers(this.panes, {
       paneOf: (event) => this.beside.all.find((pane) => pane.element.contains(event.target)),
       pan: (pane, dx, dy) => this.look(movedBy(this.view, dx, dy, pane.size, pane.box)),
