@@ -63,10 +63,19 @@ def succeeded(service: Service) -> float:
 
 
 def being_read(service: Service) -> int:
-    """Images in a batch at this moment; the metrics may be a second old."""
+    """Images in a batch at this moment."""
     with closing(sqlite3.connect(service.data_dir / "db.sqlite3")) as database:
         (number,) = database.execute("SELECT count(*) FROM studies_image WHERE status = 'running'").fetchone()
     return int(number)
+
+
+def held_still_in_a_batch(service: Service, pid: int) -> bool:
+    """Whether a process is in the middle of a batch, which it then cannot finish; else it goes on."""
+    os.kill(pid, signal.SIGSTOP)
+    if being_read(service):
+        return True
+    os.kill(pid, signal.SIGCONT)
+    return False
 
 
 def until(condition, seconds: float = 120) -> None:
@@ -83,7 +92,7 @@ def each_once(load: Load) -> None:
 
 def test_the_model_process_is_killed_in_mid_batch(service: Service, busy: Background) -> None:
     child = service.infer_child().pid
-    until(lambda: being_read(service))
+    until(lambda: held_still_in_a_batch(service, child))
     os.kill(child, signal.SIGKILL)
     load = busy.finish()
     each_once(load)

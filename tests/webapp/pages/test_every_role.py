@@ -28,7 +28,7 @@ OFFERS = """() => {
     const add = (method, address) => offers.push([method.toUpperCase(), new URL(address, document.baseURI).href]);
     for (const link of document.querySelectorAll("a[href]"))
         if (link.textContent.trim() !== "Sign in") add("get", link.getAttribute("href"));
-    for (const form of document.querySelectorAll("form"))
+    for (const form of document.querySelectorAll("form:not([method=dialog])"))
         add(form.getAttribute("method") ?? "get", form.getAttribute("action") ?? location.href);
     for (const method of ["get", "post", "put", "patch", "delete"])
         for (const one of document.querySelectorAll(`[hx-${method}]`)) add(method, one.getAttribute(`hx-${method}`));
