@@ -5,14 +5,13 @@ Chromium draws in software where there is no graphics card, which is slower than
 
 import io
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, sync_playwright
 
 from tests import synthetic
-from tests.browser.conftest import browser  # noqa: F401  (a fixture)
+from tests.browser.conftest import launched
 from tests.browser.harness import open_modules
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.browser]
@@ -89,14 +88,17 @@ def jpeg(side: int) -> bytes:
 
 
 @pytest.fixture
-def page(browser: Any) -> Iterator[Page]:  # noqa: F811
-    made = browser.new_page(viewport={"width": 1280, "height": 900})
-    drawn = io.BytesIO()
-    Image.linear_gradient("L").resize((1000, 1000)).convert("RGBA").save(drawn, "PNG")
-    open_modules(made, PAGE, preview_jpg=jpeg(1000), whole_jpg=jpeg(SIDE), map_png=drawn.getvalue())
-    made.evaluate(OPEN)
-    yield made
-    made.close()
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = launched(playwright)
+        made = browser.new_page(viewport={"width": 1280, "height": 900})
+        drawn = io.BytesIO()
+        Image.linear_gradient("L").resize((1000, 1000)).convert("RGBA").save(drawn, "PNG")
+        open_modules(made, PAGE, preview_jpg=jpeg(1000), whole_jpg=jpeg(SIDE), map_png=drawn.getvalue())
+        made.evaluate(OPEN)
+        yield made
+        made.close()
+        browser.close()
 
 
 def test_a_frame_takes_less_than_a_sixtieth_of_a_second(page: Page) -> None:

@@ -249,7 +249,7 @@ def test_the_reconciler_reads_by_an_index(rows):
     assert queries.bad_plans() == []
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="others know how frequent each value is")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite keeps no counts of single values")
 def test_what_waits_is_found_by_an_index_although_sqlite_takes_it_for_frequent(rows, monkeypatch):
     monkeypatch.setattr("tests.plans.LARGE", (*LARGE, "studies_archive", "outbox_delivery"))
     pretend_a_million_rows()

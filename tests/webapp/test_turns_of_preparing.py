@@ -175,7 +175,7 @@ def test_an_upload_takes_its_place_in_the_line(client, jpeg, sent):
     assert Turn.objects.count() == turns.forget() == 1
 
 
-@pytest.mark.skipif(connection.vendor == "mysql", reason="it has no index of some rows")
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB has no partial indexes")
 def test_the_next_image_is_found_by_an_index(send):
     images = send(3, guest=uuid4())
     with recorded() as queries:

@@ -11,7 +11,7 @@ import pytest
 from worker.process import memory
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells it in /proc")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="it is read from Linux's /proc")
 def test_a_worker_counts_its_children() -> None:
     alone = memory.resident()
     assert alone == pytest.approx(psutil.Process(os.getpid()).memory_info().rss, rel=0.2)
