@@ -6,6 +6,7 @@ that it has filled before with ``--fill``. The first line is a query for nothing
 """
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -15,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from tests import servers
 from tests.service import ROOT
@@ -64,16 +66,40 @@ class Database:
             self.seconds += time.perf_counter() - started
 
 
-def measure(rounds: int, only: str) -> dict[str, Figures]:
+def measure(rounds: int, only: str) -> Iterator[tuple[str, Figures]]:
     from django.db import connection
 
-    from tests.benchmarks import scale_requests, scale_work
+    from tests.benchmarks import (
+        scale_coverage,
+        scale_others,
+        scale_reading,
+        scale_requests,
+        scale_work,
+        scale_worklists,
+    )
 
-    figures = {}
-    for name, operation in {**scale_requests.operations(), **scale_work.operations(rounds)}.items():
+    scale_reading.freshen()
+    roles = scale_requests.Roles()
+    operations = {
+        **scale_requests.operations(roles),
+        **scale_worklists.operations(),
+        **scale_others.operations(roles),
+        **scale_work.operations(rounds),
+    }
+    if forgotten := scale_coverage.forgotten(scale_requests.measured):
+        raise SystemExit(f"Neither measured nor known to list nothing: {', '.join(forgotten)}")
+    # As compose/gunicorn.conf.py has it.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
+    for name, operation in operations.items():
         if not re.search(only, name):
             continue
-        operation()  # the first fills caches of the process
+        try:
+            operation()  # the first fills caches of the process
+        except Exception as error:
+            print(f"could not be measured: {name}: {error!r:.500}", file=sys.stderr)
+            continue
         times, computed, waited, queries = [], [], [], 0
         for _ in range(rounds):
             database = Database()
@@ -84,13 +110,12 @@ def measure(rounds: int, only: str) -> dict[str, Figures]:
                 computed.append((time.process_time() - used) * 1000)
             waited.append(database.seconds * 1000)
             queries = max(queries, database.queries)
-        middle, late = statistics.median(times), statistics.quantiles(times, n=20)[-1]
-        figures[name] = Figures(middle, late, statistics.median(computed), statistics.median(waited), queries)
-    return figures
+        middle, late = statistics.median(times), statistics.quantiles(times, n=20, method="inclusive")[-1]
+        yield name, Figures(middle, late, statistics.median(computed), statistics.median(waited), queries)
 
 
-def environment(url: str) -> dict[str, str]:
-    return {**os.environ, "DATABASE_URL": url, "DATA_DIR": tempfile.gettempdir(), "LOG_LEVEL": "ERROR"}
+def environment(url: str, data: str = tempfile.gettempdir()) -> dict[str, str]:
+    return {**os.environ, "DATABASE_URL": url, "DATA_DIR": data, "LOG_LEVEL": "ERROR"}
 
 
 def fill(url: str, images: int, people: int, departments: int) -> None:
@@ -109,15 +134,22 @@ def fill(url: str, images: int, people: int, departments: int) -> None:
 def report(url: str, rounds: int, only: str) -> None:
     """Measure a database that is filled, in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.scale", "--measure", f"--rounds={rounds}", f"--only={only}"]
-    done = subprocess.run(command, cwd=ROOT, env=environment(url), check=True, stdout=subprocess.PIPE, text=True)
-    figures = {name: Figures(*found) for name, found in json.loads(done.stdout.splitlines()[-1]).items()}
     columns = ("median", "95 %", "computed", "database")
     print(f"\n{url.split(':')[0]:90}{''.join(f'{column:>12}' for column in columns)}  queries")
-    for name, one in figures.items():
-        times = "".join(f"{value:9.1f} ms" for value in one[:4])
-        print(f"{name:90}{times} {one.queries:8}{'  SLOW' if one.is_slow else ''}")
-    slow = sum(one.is_slow for one in figures.values())
-    print(f"{slow} of {len(figures)} above {MEDIAN} ms at the median or {LATE} ms at the 95th percentile")
+    measured = slow = 0
+    with tempfile.TemporaryDirectory() as data:
+        (Path(data) / "media" / "uploads").mkdir(parents=True)
+        found = environment(url, data)
+        with subprocess.Popen(command, cwd=ROOT, env=found, stdout=subprocess.PIPE, text=True) as process:
+            for line in cast("IO[str]", process.stdout):
+                name, figures = json.loads(line)
+                one = Figures(*figures)
+                times = "".join(f"{value:9.1f} ms" for value in one[:4])
+                print(f"{name:90}{times} {one.queries:8}{'  SLOW' if one.is_slow else ''}", flush=True)
+                measured, slow = measured + 1, slow + one.is_slow
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    print(f"{slow} of {measured} above {MEDIAN} ms at the median or {LATE} ms at the 95th percentile")
 
 
 def set_up() -> None:
@@ -128,7 +160,10 @@ def set_up() -> None:
     # Nothing was collected, and there is no Redis.
     static = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": static}
-    settings.CACHES = {**settings.CACHES, "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CACHES = {
+        **settings.CACHES,
+        "default": {**settings.CACHES["process"], "LOCATION": "default", "TIMEOUT": 300},
+    }
     django.setup()
 
 
@@ -153,7 +188,8 @@ def main() -> None:
         scale_rows.fill(random.Random(1))
     elif given.measure:
         set_up()
-        print(json.dumps(measure(given.rounds, given.only)))
+        for found in measure(given.rounds, given.only):
+            print(json.dumps(found), flush=True)
     elif given.url:
         if given.fill:
             fill(given.url, *size)

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
+from tests.benchmarks import scale_reading
 from webapp.accounts.models import Invitation
 from webapp.audit.models import Action, Entry
 from webapp.departments.models import Department, Membership, Role
@@ -66,8 +67,7 @@ def fill(draw: random.Random) -> None:
         Invitation(digest=str(n), email=f"{n}@example.org", department_id=draw.choice(departments).pk, expires_at=end)
         for n in range(len(people) // 4)
     )
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    scale_reading.fill(draw)
 
 
 def _insert(table: Table, rows: Any) -> None:
@@ -107,7 +107,7 @@ def _verdicts(reader: User) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO reviews_review (image_id, reviewer_id, verdict, comment, created_at, updated_at)"
-            " SELECT id, %s, 'NORMAL', '', finished_at, finished_at FROM studies_image WHERE reviewed",
+            " SELECT id, %s, verdict, '', finished_at, finished_at FROM studies_image WHERE reviewed",
             [reader.pk],
         )
         cursor.execute(

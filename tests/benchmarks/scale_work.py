@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from webapp.ops import metrics
+from webapp.queues import sampling
 from webapp.retention import services as retention
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
@@ -50,5 +51,6 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
         "reconcile, 2,000 waiting": lambda: reconciliation.reconcile(workers),
         "purge, nothing to do": lambda: [step(retention.Run(report, time.monotonic() + 60)) for step in steps],
         f"delete {size} images": delete,
+        "sample of the queues": sampling.take,
         "metrics": metrics.exposition,
     }
