@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Self
 
 from django.core.exceptions import EmptyResultSet
@@ -11,6 +10,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from webapp.http.pagination import TIME, Merged, first_keys
+from webapp.http.parts import Statement, together
 
 
 class Candidates:
@@ -63,14 +63,14 @@ class Candidates:
             row.pk for row in model._base_manager.raw(f"{start} FROM ({union}) AS {table}{rest}", [*given, *params])
         ]
 
-    def _union(self) -> tuple[str, list[Any]]:
+    def _union(self) -> Statement:
         """The statement that finds the candidates, and its parameters; empty where there can be none."""
         names = self.columns or [one.attname for one in self.queryset.model._meta.concrete_fields]
         parts: list[tuple[str, Any]] = []
         for part in self.parts:
             with suppress(EmptyResultSet):
                 parts.append(part.values_list(*names)[: self.limit].query.sql_with_params())
-        return _together(parts)
+        return together(parts)
 
 
 class First(Candidates):
@@ -97,25 +97,20 @@ class First(Candidates):
 
     def are_all(self) -> bool:
         """Whether the parts have no other rows than these."""
-        union, given = self._union()
+        union, given = together(self.rows.parts(self.limit, "id"))
         if not union:
             return True
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT COUNT(*) FROM ({union}) AS counted", given)  # noqa: S608
             return bool(cursor.fetchone()[0] < self.limit)
 
-    def _union(self) -> tuple[str, list[Any]]:
+    def _union(self) -> Statement:
         parts = self.rows.parts(self.limit, *self.columns or ())
-        union, given = _together(parts)
+        union, given = together(parts)
         if len(parts) > 1:
             sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
             union = f"SELECT * FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT {self.limit}"  # noqa: S608
         return union, given
-
-
-def _together(parts: "list[tuple[str, list[Any]]]") -> tuple[str, list[Any]]:
-    sql = " UNION ALL ".join(f"SELECT * FROM ({part}) AS part" for part, _ in parts)  # noqa: S608
-    return sql, [*chain.from_iterable(params for _, params in parts)]
 
 
 @dataclass(frozen=True)

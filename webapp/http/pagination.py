@@ -5,24 +5,22 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from math import isfinite
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Q, QuerySet, Value
+from django.db.models import Q, QuerySet
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
+from webapp.http.parts import Slot, by_kind, filled, united
 from webapp.refusals import Refused
 
 #: The column that lists are sorted by where nothing else is asked for.
 TIME = "created_at"
-#: Parts of one statement; SQLite takes 500.
-MOST_PARTS = 400
 
 
 class Rows(Protocol):
@@ -33,13 +31,6 @@ class Rows(Protocol):
     def filter(self, *conditions: Any, **fields: Any) -> Self: ...
 
     def __getitem__(self, place: slice, /) -> Any: ...
-
-
-class Slot(Value):
-    """A value of a statement that is filled in when the statement is run."""
-
-    def as_sql(self, compiler: Any, connection: Any) -> Any:
-        return "%s", [self]
 
 
 class Merged:
@@ -67,15 +58,11 @@ class Merged:
 
     def keys(self, number: int) -> list[Any]:
         """The keys of the first rows."""
-        parts = self.parts(number)
         sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
         first: list[tuple[datetime, UUID]] = []
-        for start in range(0, len(parts), MOST_PARTS):
-            some = parts[start : start + MOST_PARTS]
-            union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in some)  # noqa: S608
+        for union, params in united(self.parts(number)):
             sql = f"SELECT id, {TIME} FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608
-            params = [*chain.from_iterable(params for _, params in some), number]
-            rows = self.queryset.model._base_manager.raw(sql, params)
+            rows = self.queryset.model._base_manager.raw(sql, [*params, number])
             first += [(getattr(row, TIME), row.pk) for row in rows]
         return [pk for _, pk in sorted(first, reverse=sign == "DESC")[:number]]
 
@@ -83,20 +70,18 @@ class Merged:
         """The statements that find some columns of the first rows of each part, with their parameters.
 
         Building one for each part would take Django longer than the database takes for all, so one is built for each
-        owner.
+        kind of owner.
         """
         parts: list[tuple[str, list[Any]]] = []
         slots = {name: Slot(name) for values in self.combinations[:1] for name in values}
-        for owner in self.owners if self.combinations else ():
+        for owner, several in by_kind(self.owners, self.queryset.model) if self.combinations else ():
             keys = self.queryset.filter(owner, **slots).values_list(*(columns or (TIME, "id")))[:number]
             try:
                 sql, params = keys.query.sql_with_params()
             except EmptyResultSet:
                 continue
-            parts.extend(
-                (sql, [values[one.value] if isinstance(one, Slot) else one for one in params])
-                for values in self.combinations
-            )
+            given = ({**one, **values} for one in several for values in self.combinations)
+            parts.extend((sql, filled(params, values)) for values in given)
         return parts
 
 

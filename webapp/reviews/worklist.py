@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.access import in_department
-from webapp.http.pagination import MOST_PARTS, Slot
+from webapp.http.parts import Slot, by_kind, filled, united
 from webapp.refusals import Refused
 from webapp.reviews.models import Review
 from webapp.studies.choices import ResultGroup, ReviewStage
@@ -29,6 +29,8 @@ from webapp.studies.models import Image
 
 #: What is to be done comes in this order, where urgency and group are the same.
 OPEN = (ReviewStage.UNREAD, ReviewStage.SECOND, ReviewStage.DISAGREED)
+#: Those of them that have verdicts, one of which may be one's own.
+BEGUN = (ReviewStage.SECOND, ReviewStage.DISAGREED)
 #: The most suspicious first. What the model could not use comes before what it found nothing in.
 GROUPS = (ResultGroup.POSITIVE, ResultGroup.UNCLEAR, ResultGroup.UNUSABLE, ResultGroup.NEGATIVE)
 #: The sections in the order of the list; what is reviewed comes last.
@@ -103,14 +105,15 @@ class Worklist:
             and section["group"] == wanted.get("group", section["group"])
             and section["stat"] == (wanted["stat"] == "true" if "stat" in wanted else section["stat"])
         }
+        self.ranks = {tuple(section.values()): rank for rank, section in self.sections.items()}
         self.study: UUID | None = wanted.get("study")
         self.rows = Image.objects.filter(study=self.study) if self.study else Image.objects.all()
         if "waiting_hours" in wanted:
             since = timezone.now() - timedelta(hours=wanted["waiting_hours"])
             self.rows = self.rows.filter(created_at__lte=since)
-        own = Review.objects.filter(image=OuterRef("pk"), reviewer=identity.user)
+        self.own = Review.objects.filter(image=OuterRef("pk"), reviewer=identity.user)
         # What someone has read waits for others, and not for them.
-        self.to_read = self.rows.filter(~Exists(own))
+        self.to_read = self.rows.filter(~Exists(self.own))
 
     def page(self, size: int, cursor: str | None = None) -> Page:
         """A page of the list; raises Refused: ``invalid_cursor``."""
@@ -144,9 +147,11 @@ class Worklist:
     def counts(self) -> Counter[int]:
         """Images by the rank of their section, at most one more than :data:`COUNTED` of each."""
         if self.study:
-            return Counter(place.rank for place in self._places_of_study())
+            found = self._rows_of_study().values_list("stage", "stat", "group").annotate(Count("pk"))
+            ranked = {self.ranks.get(tuple(section)): number for *section, number in found}
+            return Counter({rank: number for rank, number in ranked.items() if rank is not None})
         sections: Counter[int] = Counter()
-        for sql, params in self._united(self._parts(COUNTED + 1, None, "")):
+        for sql, params in united(self._parts(COUNTED + 1, None, "")):
             with connection.cursor() as cursor:
                 cursor.execute(f"SELECT section_rank, COUNT(*) FROM ({sql}) AS merged GROUP BY section_rank", params)  # noqa: S608
                 sections.update(dict(cursor.fetchall()))
@@ -155,14 +160,14 @@ class Worklist:
     def _places(self, number: int, place: Place | None, *, backwards: bool = False) -> list[Place]:
         """The first places after one, or the last ones before it, which then come in the opposite order."""
         if self.study:
-            places = self._places_of_study()
+            places = self._of_study
             if backwards and place:
                 return places[: bisect_left(places, place)][::-1][:number]
             return places[bisect_right(places, place) if place else 0 :][:number]
         sign, way = ("-", "DESC") if backwards else ("", "ASC")
         order = f"ORDER BY section_rank {way}, created_at {way}, id {way} LIMIT %s"
         first = []
-        for sql, params in self._united(self._parts(number, place, sign)):
+        for sql, params in united(self._parts(number, place, sign)):
             rows: Any = Image._base_manager.raw(
                 f"SELECT id, created_at, section_rank FROM ({sql}) AS merged {order}",  # noqa: S608
                 [*params, number],
@@ -170,18 +175,19 @@ class Worklist:
             first += [Place(row.section_rank, row.created_at, row.pk) for row in rows]
         return sorted(first, reverse=backwards)[:number]
 
-    def _places_of_study(self) -> list[Place]:
+    @cached_property
+    def _of_study(self) -> list[Place]:
         """All of a study, whose images an index has together, but in no order of this list."""
-        ranks = {tuple(section.values()): rank for rank, section in self.sections.items()}
+        rows = self._rows_of_study().values_list("stage", "stat", "group", "created_at", "pk")
+        return sorted(
+            Place(self.ranks[section], moment, pk)
+            for *values, moment, pk in rows
+            if (section := tuple(values)) in self.ranks
+        )
+
+    def _rows_of_study(self) -> "QuerySet[Image]":
         visible = Q(*self.owners, _connector=Q.OR) if self.owners else Q(pk__in=[])
-        columns = ("stage", "stat", "group", "created_at", "pk")
-        places = [
-            Place(ranks[section], moment, pk)
-            for rows, is_open in ((self.to_read, True), (self.rows, False))
-            for *found, moment, pk in rows.filter(visible).exclude(group="").values_list(*columns)
-            if (section := tuple(found)) in ranks and is_open == (section[0] != ReviewStage.DONE)
-        ]
-        return sorted(places)
+        return self.rows.filter(visible).exclude(Exists(self.own), stage__in=BEGUN).exclude(group="").order_by()
 
     def _parts(self, number: int, place: Place | None, sign: str) -> list[tuple[str, list[Any]]]:
         """The statements that find the first rows of each section of each owner, with their parameters.
@@ -189,28 +195,20 @@ class Worklist:
         Django builds one for each kind, since building all of them takes it longer than running them.
         """
         parts = []
-        for owner in self.owners:
+        for owner, several in by_kind(self.owners, Image):
             kinds: dict[tuple[bool, bool], tuple[str, tuple[Any, ...]]] = {}
             for rank, section in self.sections.items():
                 if place and (rank > place.rank if sign else rank < place.rank):
                     continue
-                kind = section["stage"] == ReviewStage.DONE, place is not None and rank == place.rank
+                kind = section["stage"] in BEGUN, place is not None and rank == place.rank
                 if kind not in kinds:
-                    rows = self.rows if kind[0] else self.to_read
+                    rows = self.to_read if kind[0] else self.rows
                     if place and kind[1]:
                         rows = rows.filter(place.beyond(backwards=bool(sign)))
                     kinds[kind] = _statement(rows.filter(owner), number, sign)
                 sql, params = kinds[kind]
-                values = {**section, "rank": rank}
-                parts.append((sql, [values[one.value] if isinstance(one, Slot) else one for one in params]))
+                parts += [(sql, filled(params, {**section, "rank": rank, **one})) for one in several]
         return parts
-
-    def _united(self, parts: list[tuple[str, list[Any]]]) -> Iterable[tuple[str, list[Any]]]:
-        """As few statements as a database can take at once."""
-        for start in range(0, len(parts), MOST_PARTS):
-            some = parts[start : start + MOST_PARTS]
-            sql = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in some)  # noqa: S608
-            yield sql, list(chain.from_iterable(params for _, params in some))
 
 
 def _statement(rows: "QuerySet[Image]", number: int, sign: str) -> tuple[str, tuple[Any, ...]]:

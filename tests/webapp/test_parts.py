@@ -1,0 +1,57 @@
+"""Lists of many parts: none is left out, however many there are and however a database is asked for them."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+
+from tests.webapp.rows import radiologists
+from webapp.accounts.identity import Identity
+from webapp.http import parts
+from webapp.reviews.worklist import Worklist
+from webapp.studies.choices import Status
+from webapp.studies.models import Image
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def spread(user, make_department, make_image, read):
+    """An image in each of 25 departments, the oldest first: a worklist of more than 500 sections."""
+    user.groups.add(radiologists())
+    images = [make_image(Status.READY, department=make_department(f"d{n}", uploader=user)) for n in range(25)]
+    read(*images)
+    for n, image in enumerate(images):
+        Image.objects.filter(pk=image.pk).update(created_at=timezone.now() - timedelta(hours=n))
+    return [image.pk for image in reversed(images)]
+
+
+def test_a_worklist_of_many_sections_has_the_images_of_each(spread, user, django_assert_max_num_queries):
+    found = Worklist(Identity(user=User.objects.get(pk=user.pk)), {})
+    with django_assert_max_num_queries(9):
+        page = found.page(20)
+    assert [image.pk for image in page.rows] == spread[:20]
+    assert [image.pk for image in found.page(20, page.next).rows] == spread[20:]
+    assert found.counts().total() == 25
+
+
+@pytest.mark.parametrize(
+    "query", ["group=positive", "status=succeeded", "priority=interactive&search=chest", "group=positive&search=chest"]
+)
+def test_a_list_of_many_parts_has_the_images_of_each(spread, user, client, query, monkeypatch):
+    monkeypatch.setattr("webapp.studies.search.FEW", 1)
+    client.force_login(user)
+    found = client.get(f"/api/v1/images/?{query}").json()["results"]
+    assert [image["id"] for image in found] == [str(pk) for pk in reversed(spread)]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="others plan quickly")
+def test_postgresql_plans_many_parts_once():
+    sql = "SELECT 100 %% 7 AS a, %s::int AS b, %s::text AS c"
+    [(one, params)] = parts.united([(sql, (n, "same")) for n in range(parts.PLANNED_APART + 1)])
+    with connection.cursor() as cursor:
+        cursor.execute(one, params)
+        assert cursor.fetchall() == [(2, n, "same") for n in range(parts.PLANNED_APART + 1)]
+    assert one.count("SELECT 100") == 1
