@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Min, Q, Sum
+from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 
 from webapp.queues.models import Sample
@@ -21,6 +21,8 @@ WINDOW = timedelta(minutes=5)
 DAY = timedelta(days=1)
 STEPS = ((dispatch.INGEST, "preparing"), (dispatch.INFER, "reading"))
 RUNNING = "running"
+#: What :func:`counted` takes for readings.
+OF_IMAGE = {"of": "image__department", "first": "dispatched_at"}
 
 
 @dataclass(frozen=True)
@@ -71,22 +73,47 @@ class Counted:
         return sum(self.ended.get((status, priority), 0) for status in FINAL)
 
 
-def count(owned: Q, since: datetime) -> Counted:
+def count(departments: Sequence[Any] | None, since: datetime) -> Counted:
     """Count what waits, and what came and went since a moment.
 
     Args:
-        owned: the condition that an image is to be counted.
+        departments: whose images count; None for everybody's.
         since: the moment.
     """
-    images = Image.objects.filter(owned).order_by()
-    waiting = images.waiting().values_list("status", "priority").annotate(Count("pk"), Min("created_at"))
-    received = images.filter(created_at__gt=since).values_list("priority").annotate(Count("pk"))
+    images = Image.objects.all()
+    waiting = counted(images.waiting(), departments, "status", "priority")
+    received = counted(images.filter(created_at__gt=since), departments, "priority")
     ended: dict[tuple[str, str], int] = {}
     # Each status by itself: grouped by it, SQLite would walk through all images that there are.
     for status in FINAL:
-        rows = images.filter(status=status, finished_at__gt=since).values_list("priority").annotate(Count("pk"))
-        ended |= {(status, priority): number for priority, number in rows}
-    return Counted({(status, priority): (n, first) for status, priority, n, first in waiting}, dict(received), ended)
+        rows = counted(images.filter(status=status, finished_at__gt=since), departments, "priority")
+        ended |= {(status, priority): number for (priority,), (number, _) in rows.items()}
+    return Counted(waiting, {priority: number for (priority,), (number, _) in received.items()}, ended)
+
+
+def counted(
+    rows: Any, departments: Sequence[Any] | None, *columns: str, of: str = "department", first: str = "created_at"
+) -> dict[Any, tuple[int, datetime]]:
+    """How many rows there are of each combination of values, and the time of the first of them.
+
+    The departments are picked out here: a database that is asked for what waits in a department may well go through
+    all that the department has ever had.
+
+    Args:
+        rows: a queryset.
+        departments: whose rows count; None for everybody's.
+        columns: the columns of the values.
+        of: the rows' way to their department.
+        first: the column of the time.
+    """
+    picked = None if departments is None else {department.pk for department in departments}
+    names = columns if picked is None else (*columns, of)
+    found: dict[Any, tuple[int, datetime]] = {}
+    for *values, number, since in rows.order_by().values_list(*names).annotate(Count("pk"), Min(first)):
+        if picked is None or values.pop() in picked:
+            before, earliest = found.get(tuple(values), (0, since))
+            found[tuple(values)] = before + number, min(earliest, since)
+    return found
 
 
 def queues(departments: Sequence[Any] | None) -> list[Queue]:
@@ -96,20 +123,18 @@ def queues(departments: Sequence[Any] | None) -> list[Queue]:
         departments: whose images count; None for everybody's.
     """
     now = timezone.now()
-    counted = count(owned_by(departments), now - WINDOW)
-    held = dict(
-        Reading.objects.set_aside().filter(_owned_readings(departments), shadow=False)
-        .order_by().values_list("priority").annotate(Count("pk"))
-    )  # fmt: skip
+    images = count(departments, now - WINDOW)
+    set_aside = Reading.objects.set_aside().filter(shadow=False)
+    held = counted(set_aside, departments, "priority", **OF_IMAGE)
     kinds = dict(Pause.objects.exclude(priority="").values_list("priority", "kind"))
     before = _samples_before(now) if departments is None else {}
     found = []
     for priority in Priority:
         minutes = WINDOW.total_seconds() / 60
-        queued, first_queued = counted.waiting.get((Status.QUEUED, priority), (0, now))
-        ready, first_ready = counted.waiting.get((Status.READY, priority), (0, now))
-        running, first_running = counted.waiting.get((Status.RUNNING, priority), (0, now))
-        came, went = counted.received.get(priority, 0) / minutes, counted.finished(priority) / minutes
+        queued, first_queued = images.waiting.get((Status.QUEUED, priority), (0, now))
+        ready, first_ready = images.waiting.get((Status.READY, priority), (0, now))
+        running, first_running = images.waiting.get((Status.RUNNING, priority), (0, now))
+        came, went = images.received.get(priority, 0) / minutes, images.finished(priority) / minutes
         prepared = None
         if sample := before.get(priority):
             prepared = max(0.0, came - (queued - sample.queued) / ((now - sample.at).total_seconds() / 60))
@@ -121,8 +146,8 @@ def queues(departments: Sequence[Any] | None) -> list[Queue]:
             ),
             Queue(
                 dispatch.queue_of(dispatch.INFER, priority), "reading", priority, ready, running,
-                held.get(priority, 0), (now - min(first_ready, first_running)).total_seconds(), prepared, went,
-                _left(ready + running - held.get(priority, 0), went), state,
+                held.get((priority,), (0,))[0], (now - min(first_ready, first_running)).total_seconds(), prepared, went,
+                _left(ready + running - held.get((priority,), (0,))[0], went), state,
             ),
         ]  # fmt: skip
     return found
@@ -158,14 +183,15 @@ class DepartmentShare:
 def by_department(departments: Sequence[Any]) -> list[DepartmentShare]:
     """What each of some departments has waiting, those with most first."""
     now = timezone.now()
-    waiting = Image.objects.waiting().filter(department__in=departments).order_by()
-    counted = {
-        pk: (n, first) for pk, n, first in waiting.values_list("department").annotate(Count("pk"), Min("created_at"))
-    }
+    waiting: dict[Any, tuple[int, datetime]] = {}
+    # By status too: grouped by departments alone, SQLite would walk through all images that there are.
+    for (_, pk), (number, first) in counted(Image.objects.waiting(), departments, "status", "department_id").items():
+        before, earliest = waiting.get(pk, (0, first))
+        waiting[pk] = before + number, min(earliest, first)
     kinds = dict(Pause.objects.filter(department__isnull=False).values_list("department", "kind"))
     shares = []
     for department in departments:
-        number, first = counted.get(department.pk, (0, now))
+        number, first = waiting.get(department.pk, (0, now))
         state = kinds.get(department.pk, RUNNING)
         oldest = (now - first).total_seconds()
         shares.append(DepartmentShare(department.slug, department.name, number, oldest, state))
@@ -174,27 +200,30 @@ def by_department(departments: Sequence[Any]) -> list[DepartmentShare]:
 
 def packed(departments: Sequence[Any] | None) -> dict[str, int]:
     """ZIPs that are still to be unpacked, and the files in them."""
-    found = Archive.objects.filter(state__in=Archive.PENDING)
-    if departments is not None:
-        found = found.filter(study__department__in=departments)
-    sums = found.aggregate(archives=Count("pk"), files=Sum(F("total") - F("unpacked"), default=0))
-    return {"archives": sums["archives"], "files": int(sums["files"])}
+    pending = Archive.objects.filter(state__in=Archive.PENDING)
+    rows = pending.values_list("study__department", F("total") - F("unpacked"))
+    picked = None if departments is None else {department.pk for department in departments}
+    files = [left for department, left in rows if picked is None or department in picked]
+    return {"archives": len(files), "files": sum(files)}
 
 
-def failures(owned: Q) -> list[dict[str, Any]]:
+def failures(departments: Sequence[Any] | None) -> list[dict[str, Any]]:
     """Images that failed within a day, by code, the most frequent first."""
-    failed = Image.objects.filter(owned, status=Status.FAILED, finished_at__gt=timezone.now() - DAY).order_by()
-    rows = failed.values_list("error_code").annotate(Count("pk"), Min("finished_at"))
-    found = [{"code": code, "images": number, "since": first} for code, number, first in rows]
+    failed = Image.objects.filter(status=Status.FAILED, finished_at__gt=timezone.now() - DAY)
+    rows = counted(failed, departments, "error_code", first="finished_at")
+    found = [{"code": code, "images": number, "since": since} for (code,), (number, since) in rows.items()]
     return sorted(found, key=lambda row: (-row["images"], row["code"]))
 
 
 def retries(departments: Sequence[Any] | None) -> int:
     """Images that are tried once more: something broke off when they were prepared or read."""
-    readings = Reading.objects.filter(_owned_readings(departments), shadow=False)
-    again = readings.filter(state=ReadingState.READY, attempts__gt=0).count()
-    again += readings.filter(state=ReadingState.RUNNING, attempts__gt=1).count()
-    return again + Image.objects.filter(owned_by(departments), status=Status.QUEUED, attempts__gt=1).count()
+    readings = Reading.objects.filter(shadow=False)
+    again = (
+        counted(readings.filter(state=ReadingState.READY, attempts__gt=0), departments, "priority", **OF_IMAGE),
+        counted(readings.filter(state=ReadingState.RUNNING, attempts__gt=1), departments, "priority", **OF_IMAGE),
+        counted(Image.objects.filter(status=Status.QUEUED, attempts__gt=1), departments, "priority"),
+    )
+    return sum(number for found in again for number, _ in found.values())
 
 
 def shadows() -> dict[str, int]:
@@ -205,7 +234,3 @@ def shadows() -> dict[str, int]:
 
 def owned_by(departments: Sequence[Any] | None) -> Q:
     return Q() if departments is None else Q(department__in=departments)
-
-
-def _owned_readings(departments: Sequence[Any] | None) -> Q:
-    return Q() if departments is None else Q(image__department__in=departments)

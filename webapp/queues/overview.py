@@ -79,7 +79,7 @@ def _overview(departments: list[Department] | None) -> Overview:
         queues=figures.queues(departments),
         packed=figures.packed(departments),
         departments=figures.by_department(rows),
-        failures=figures.failures(figures.owned_by(departments)),
+        failures=figures.failures(departments),
         retries=figures.retries(departments),
         **service,
     )

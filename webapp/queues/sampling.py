@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import close_old_connections
-from django.db.models import Q, Sum
+from django.db.models import Sum
 from django.utils import timezone
 
 from webapp.queues import figures
@@ -35,7 +35,7 @@ def sample() -> None:
 
 def take() -> None:
     now = timezone.now()
-    counted = figures.count(Q(), now - MINUTE)
+    counted = figures.count(None, now - MINUTE)
     counted_lately = Sample.objects.filter(at__gt=now - COUNT_BYTES, stored_bytes__isnull=False).exists()
     stored = None if counted_lately else Image.objects.aggregate(size=Sum("size", default=0))["size"]
     samples = []

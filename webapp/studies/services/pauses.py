@@ -9,8 +9,10 @@ of the pause.
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 #: Messages count as sent so long ago when a pause ends, so that the reconciler sends others at once.
 LONG_AGO = timedelta(days=1)
+#: Rows that are changed by one statement, each named by its key.
+CHUNK = 1000
 
 
 @dataclass(frozen=True)
@@ -146,19 +150,42 @@ def hold() -> int:
     if paused.priorities:
         held += ready.filter(priority__in=paused.priorities).update(state=ReadingState.HELD, turn=None)
     if paused.departments:
-        held += ready.filter(image__department__in=paused.departments).update(state=ReadingState.HELD, turn=None)
+        held += _update(ready, paused.departments, "image__department", state=ReadingState.HELD, turn=None)
     return held
+
+
+def _update(rows: Any, departments: Collection[UUID], of: str, only: Q = Q(), **values: Any) -> int:  # noqa: B008
+    """Change those of some waiting rows that belong to departments.
+
+    They are picked out here: SQLite, asked for all at once, goes through all that the departments have ever had.
+
+    Args:
+        rows: those that wait.
+        departments: whose rows are changed.
+        of: the rows' way to their department.
+        only: what the rows that are changed have besides.
+        values: what they are changed to.
+    """
+    keys = [pk for pk, department in rows.order_by().values_list("pk", of) if department in departments]
+    chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
+    return sum(rows.filter(only, pk__in=some).update(**values) for some in chunks)
 
 
 def _wake(priority: str, department: Department | None) -> None:
     """Have the reconciler send everything of a queue or department that is paused no more."""
-    owned = {"department": department} if department else {"priority": priority}
-    of_image = {"image__department": department} if department else {"priority": priority}
-    held = Reading.objects.filter(state=ReadingState.HELD, turn=None, **of_image)
+    held = Reading.objects.filter(state=ReadingState.HELD)
     # A turn in the past: what has one and is still paused for another reason loses it again.
-    held.update(turn=0)
+    if department:
+        _update(held, {department.pk}, "image__department", Q(turn=None), turn=0)
+    else:
+        held.filter(priority=priority, turn=None).update(turn=0)
     unsent = {"dispatches": 1, "dispatched_at": timezone.now() - LONG_AGO}
-    Image.objects.filter(status=Status.QUEUED, dispatches__gt=0, **owned).update(**unsent)
-    if department or priority == Priority.BULK:
-        packed = Archive.objects.filter(state__in=Archive.PENDING, claim=None)
-        (packed.filter(study__department=department) if department else packed).update(**unsent)
+    packed = Archive.objects.filter(state__in=Archive.PENDING, claim=None)
+    images = Image.objects.filter(status=Status.QUEUED, dispatches__gt=0)
+    if department:
+        images.filter(department=department).update(**unsent)
+        _update(packed, {department.pk}, "study__department", **unsent)
+    else:
+        images.filter(priority=priority).update(**unsent)
+        if priority == Priority.BULK:
+            packed.update(**unsent)
