@@ -111,6 +111,11 @@ def narrowed(
     if candidates is not None:
         named = rows.model._base_manager.filter(pk__in=candidates)
         return rows.filter(pk__in=candidates) if one_owner else Candidates(rows.filter(owned), [named])
+    few_by_itself = one_owner or identity.user is None or not wanted.keys().isdisjoint({"patient", "study", "search"})
+    if "warning" in wanted and not few_by_itself:
+        # Few images have warnings, and an owner's index has all that these are narrowed by.
+        warned = Image.objects.filter(warning_codes__gt="")
+        return Candidates(rows, [warned.filter(owner) for owner in owners], sorted(read | {"warning_codes"}))
     if rows.model is Image and not few and columns.keys() & {*FACETS}:
         return Either(first_rows(rows, owners, read), Merged(rows, owners, combinations(columns)))
     every: Rows = Merged(rows, owners) if len(owners) > 1 else rows.filter(*owners)

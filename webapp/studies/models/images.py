@@ -123,6 +123,10 @@ class Image(Sent, RequestIdMixin):
             models.Index(fields=["status", "-created_at", "-id"], name="studies_image_status_list"),
             models.Index(fields=["study", "created_at", "id"], name="studies_image_study_list"),
             *lists_by("filename", "studies_image", *FACETS),
+            # For a search of patients, as the one by the name is for files.
+            models.Index(
+                fields=["patient", "created_at", "id", "owner", "department", *FACETS], name="studies_image_pati_search"
+            ),
             *filtered_lists("studies_image"),
             *worklists("studies_image"),
         ]

@@ -45,8 +45,8 @@ def filtered_lists(prefix: str) -> list[models.Index]:
     """The indexes of an owner's list of images that is narrowed, and of the list of all.
 
     One has each combination of :data:`webapp.studies.choices.FACETS` in the order of time, the other the images whose
-    result has warnings. What else narrows a list is compared within them. The lists of guests, whose images are few,
-    have none.
+    result has warnings, with these columns. What else narrows a list is compared within them. The lists of guests,
+    whose images are few, have none.
     """
     found = []
     for owner in ("owner", "department", ""):
@@ -56,6 +56,7 @@ def filtered_lists(prefix: str) -> list[models.Index]:
         narrowed = [*first, *FACETS, "-created_at", "-id"]
         found.append(models.Index(fields=narrowed, condition=owned or None, name=f"{name}_facets"))
         warned = owned & Q(warning_codes__gt="")
-        fields = [*first, "-created_at", "-id", "warning_codes"]
+        fields = [*first, "-created_at", "-id", "warning_codes", *FACETS]
+        fields += [other for other in ("owner", "department") if owner not in ("", other)]
         found.append(models.Index(fields=fields, condition=warned, name=f"{name}_warned"))
     return found
