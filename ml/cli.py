@@ -193,8 +193,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     bundle = Bundle.read(arguments.model)
     samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
     if arguments.held_out:
-        recipe = bundle.meta["training"]["recipe"]
-        samples = data.split(samples, recipe["held_out"], recipe["seed"])[1]
+        samples = data.split_as(bundle.meta["training"]["recipe"], samples)[1]
     made = recalibrate(bundle, samples, arguments.output, arguments.version)
     print(f"wrote {made.path}: threshold {made.threshold:g}")
 

@@ -48,7 +48,7 @@ def report(
     # The patients that the network's training held out.
     recipe = bundle.meta.get("training", {}).get("recipe", {})
     seed = int(recipe.get("seed", 7))
-    training, held = data.split(samples, float(recipe.get("held_out", 0.12)), seed)
+    training, held = data.split_as(recipe, samples)
     rng = np.random.default_rng(seed)
     # Half of them plain, half changed as while training: uploads differ from this data's images.
     known = _inputs(_some(training, novelty_fit.MOST_TRAINING, rng), spec, augment.Strength(), seed, every=2)

@@ -37,9 +37,8 @@ def held_out(bundle: Bundle, directories: Sequence[Path], limit: int) -> list[da
 
     The largest rendition of a file is taken.
     """
-    recipe = bundle.meta.get("training", {}).get("recipe", {})
     samples = [sample for directory in directories for sample in data.scan(directory)]
-    _, held = data.split(samples, float(recipe.get("held_out", 0.12)), int(recipe.get("seed", 7)))
+    _, held = data.split_as(bundle.meta.get("training", {}).get("recipe", {}), samples)
     largest = {sample.patient: sample for sample in sorted(held, key=lambda one: one.path.stat().st_size)}
     chosen = []
     for label in range(len(data.CLASSES)):

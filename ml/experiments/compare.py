@@ -161,14 +161,15 @@ def _measured(
 ) -> list[data.Sample]:
     """The samples that all models are measured on. ``notes`` describes them for the reader of the figures."""
     apart = held_out or any(isinstance(model, Trial) for model in chosen)
-    splits: dict[str, tuple[float, int]] = {}
+    splits: dict[str, tuple[float, int, str]] = {}
     for model in chosen:
         if isinstance(model, Trial):
-            splits[model.name] = (model.recipe.held_out, model.recipe.seed)
+            splits[model.name] = (model.recipe.held_out, model.recipe.seed, model.recipe.patient_key)
         elif apart:
             recipe_used = model.meta.get("training", {}).get("recipe", {})
             if "held_out" in recipe_used and "seed" in recipe_used:
-                splits[model.id] = (float(recipe_used["held_out"]), int(recipe_used["seed"]))
+                key = recipe_used.get("patient_key", "number")
+                splits[model.id] = (float(recipe_used["held_out"]), int(recipe_used["seed"]), key)
             else:
                 _note(notes, f"{model.id} does not say which patients it held out: if it was trained on some of these, "
                              "its figures flatter.")  # fmt: skip
@@ -176,14 +177,16 @@ def _measured(
             _note(notes, f"{model.id} was trained on some of these files, so its figures flatter; --held-out measures "
                          "only the patients that its training held out.")  # fmt: skip
     measured = samples
-    for share, seed in set(splits.values()):
-        measured = data.split(measured, share, seed)[1]
+    for share, seed, key in set(splits.values()):
+        measured = data.split(measured, share, seed, key)[1]
     if len({sample.label for sample in measured}) < len(data.CLASSES):
         raise ValueError(
             "the models have no held-out patients of both classes in common: give recipes the same seed, compare fewer "
             "models, or give more patients"
         )
-    patients_of = "; ".join(f"{name} ({share:.0%} of patients, seed {seed})" for name, (share, seed) in splits.items())
+    patients_of = "; ".join(
+        f"{name} ({share:.0%} of patients, seed {seed})" for name, (share, seed, _) in splits.items()
+    )
     _note(notes, f"Measured on {len(measured)} files of {len({sample.patient for sample in measured})} patients, " +
                  (f"whom each of these held out: {patients_of}." if splits else "all of the folder."))  # fmt: skip
     return measured

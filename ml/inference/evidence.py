@@ -32,13 +32,17 @@ def share_inside(heatmaps: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.divide(inside, total, out=np.ones_like(total), where=total > 0)
 
 
+def peak_inside(heatmaps: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether a map's strongest place lies in the box around the thorax. A place is where its middle is."""
+    _, height, width = heatmaps.shape
+    inside = np.outer(_covered(height, CHEST[1]) > 0.5, _covered(width, CHEST[0]) > 0.5)
+    strongest: NDArray[np.bool_] = np.where(inside, heatmaps, 0).max(axis=(1, 2)) >= heatmaps.max(axis=(1, 2))
+    return strongest
+
+
 def is_outside(heatmaps: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether a map's strongest place lies outside the box around the thorax, or too little of the map inside of it."""
-    _, height, width = heatmaps.shape
-    # A place is where its middle is.
-    inside = np.outer(_covered(height, CHEST[1]) > 0.5, _covered(width, CHEST[0]) > 0.5)
-    strongest_inside = np.where(inside, heatmaps, 0).max(axis=(1, 2))
-    return (strongest_inside < heatmaps.max(axis=(1, 2))) | (share_inside(heatmaps) < INSIDE)
+    return ~peak_inside(heatmaps) | (share_inside(heatmaps) < INSIDE)
 
 
 def _covered(places: int, part: float) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ weights reads about as well as all of them together (model soups, Wortsman et al
 random weights included, and differ in what comes after: recipe, order, augmentation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ml.bundles import bundle
-from ml.dataset import data
+from ml.dataset import data, external
 from ml.networks import architectures
 from ml.training import recipe as recipes
 from ml.training.recipe import Recipe
@@ -38,6 +38,7 @@ class Average:
         samples: the images, in all their renditions.
         fold: which patients to hold out, see :func:`ml.dataset.data.hold_out`.
         extra: more samples to learn from.
+        chests: of other hospitals, which the members may want as well.
 
     Raises:
         ValueError: for a member that is not there, that has another network or another preprocessing, or members
@@ -46,7 +47,7 @@ class Average:
 
     def __init__(
         self, recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
-        extra: list[data.Sample] | None = None,
+        extra: list[data.Sample] | None = None, chests: Sequence[external.Chest] = (),
     ) -> None:  # fmt: skip
         if _has_batch_statistics(recipe):
             raise ValueError(f"recipe {recipe.name}: {recipe.architecture} has batch normalisation, whose statistics "
@@ -57,7 +58,15 @@ class Average:
         if len(members) < max(2, len(recipe.members)):
             raise ValueError(f"recipe {recipe.name} needs two members or more, and all different")
         self.runs = {
-            name: Run(each, work / f"{each.name}-{each.seed}", samples, fold=fold, extra=extra, start=recipe.seed)
+            name: Run(
+                each,
+                work / f"{each.name}-{each.seed}",
+                samples,
+                fold=fold,
+                extra=extra,
+                chests=chests,
+                start=recipe.seed,
+            )
             for name, each in members.items()
         }
         first = next(iter(self.runs.values()))
@@ -95,11 +104,11 @@ class Average:
 
 def training(
     recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
-    extra: list[data.Sample] | None = None,
+    extra: list[data.Sample] | None = None, chests: Sequence[external.Chest] = (),
 ) -> Run | Average:  # fmt: skip
     """A recipe's training: of one network, or of the members that it averages. Arguments as
     :class:`ml.training.train.Run`."""
-    return (Average if recipe.members else Run)(recipe, work, samples, fold=fold, extra=extra)
+    return (Average if recipe.members else Run)(recipe, work, samples, fold=fold, extra=extra, chests=chests)
 
 
 def _has_batch_statistics(recipe: Recipe) -> bool:

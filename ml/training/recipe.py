@@ -64,6 +64,14 @@ class Recipe:
         held_out: share of patients for validation.
         precision: Keras' dtype policy. ``mixed_bfloat16`` is twice as fast on a processor with AVX-512 bf16.
         seed: of the split, the order and the augmentation.
+        patient_key: what tells patients apart, see :func:`ml.dataset.data.split`.
+        external: share of an epoch's images that come from other hospitals, where a training is given any. Half of them
+            are normal; what experts labelled is shown twice as often.
+        style: probability that an image is shown with another one's grey levels and coarse brightness
+            (:mod:`ml.training.mixing`).
+        outside: probability that what lies outside the chest is shown as it is in another image.
+        causes: weight of a second head's loss, which tells normal, bacterial and viral apart and is dropped afterwards.
+        consistency: weight of the squared difference of the logits of two views of each image.
         preprocessing: in training and in serving.
         augmentation: how far each training image is changed.
     """
@@ -87,6 +95,12 @@ class Recipe:
     held_out: float = 0.12
     precision: str = "mixed_bfloat16"
     seed: int = 7
+    patient_key: str = "cause"
+    external: float = 0.0
+    style: float = 0.0
+    outside: float = 0.0
+    causes: float = 0.0
+    consistency: float = 0.0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Strength = field(default_factory=Strength)
 
@@ -97,9 +111,12 @@ class Recipe:
             ("balance", ("sampling", "weights", "none")),
             ("keep", ("best", "last")),
             ("judge", ("hard", "plain")),
+            ("patient_key", ("cause", "number")),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"recipe {self.name}: {name} is {getattr(self, name)!r}, not one of {allowed}")
+        if self.consistency and self.batch % 2:
+            raise ValueError(f"recipe {self.name}: two views of each image need an even batch")
         if not self.stages and not self.members:
             raise ValueError(f"recipe {self.name} has no stage")
         if self.stages and self.members:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.dataset import data
+from ml.dataset import data, external
 from ml.dataset.data import CLASSES
 from ml.pictures import augment, xray
-from ml.pictures.preprocess import to_tensor
+from ml.training import lesson
 from ml.training.recipe import Recipe
 
 
@@ -26,47 +27,85 @@ class TrainingImages(keras.utils.PyDataset):
     Args:
         samples: of the training patients.
         recipe: batch size, balance, preprocessing, augmentation and seed.
+        chests: of other hospitals, of which the recipe says how many an epoch shows.
     """
 
-    def __init__(self, samples: list[data.Sample], recipe: Recipe) -> None:
+    def __init__(self, samples: list[data.Sample], recipe: Recipe, chests: Sequence[external.Chest] = ()) -> None:
         super().__init__(workers=max(1, min(4, os.cpu_count() or 1)), use_multiprocessing=False, max_queue_size=8)
         self.recipe, self.size = recipe, recipe.preprocessing.size
         by_name: dict[tuple[str, int], list[Image.Image]] = {}
         for sample in samples:
             by_name.setdefault((sample.path.name, sample.label), []).append(decode(sample))
-        self.groups = list(by_name.values())
-        self.labels = np.array([label for _, label in by_name])
-        counts = np.bincount(self.labels, minlength=len(CLASSES))
-        self.class_weight: dict[int, float] | None = None
+        if not recipe.external:
+            chests = ()
+        elif not recipe.consistency:
+            # Without two views to agree, an image without a label teaches nothing.
+            chests = [chest for chest in chests if chest.sample.label != external.UNKNOWN]
+        self.groups = [*by_name.values(), *([decode(chest.sample)] for chest in chests)]
+        self.own = len(by_name)
+        self.labels = np.array([label for _, label in by_name] + [chest.sample.label for chest in chests])
+        self.causes = np.array([_cause(name, label) for name, label in by_name] + [
+            0 if chest.sample.label == 0 else lesson.NO_CAUSE for chest in chests
+        ])  # fmt: skip
+        self.chances = np.array([_chance(chest, chests) for chest in chests])
+        counts = np.bincount(self.labels[: self.own], minlength=len(CLASSES))
+        by_class = np.ones(len(CLASSES))
         if recipe.balance == "weights":
-            self.class_weight = {label: len(self.labels) / (2 * max(1, count)) for label, count in enumerate(counts)}
+            by_class = self.own / (2 * np.maximum(1, counts))
+        self.weights = np.where(self.labels == external.UNKNOWN, 0.0, by_class[np.maximum(self.labels, 0)])
         self.start_at(0)
 
     def start_at(self, epoch: int) -> None:
         """Give the order and the augmentations of this epoch."""
         self.epoch = epoch
         rng = np.random.default_rng([self.recipe.seed, epoch])
-        self.order = rng.permutation(_balanced(self.labels, self.recipe, rng))
+        shown = _balanced(self.labels[: self.own], self.recipe, rng)
+        if len(self.chances):
+            count = round(len(shown) * self.recipe.external / (1 - self.recipe.external))
+            shown = np.concatenate([shown, self.own + rng.choice(len(self.chances), count, p=self.chances)])
+        shown = rng.permutation(shown)
+        # Two views of an image stand side by side.
+        self.order = np.repeat(shown, 2) if self.recipe.consistency else shown
 
     def __len__(self) -> int:
         return math.ceil(len(self.order) / self.recipe.batch)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Inputs ``(n, size, size)`` and their rows of :func:`ml.training.lesson.targets`."""
         start = index * self.recipe.batch
         chosen = self.order[start : start + self.recipe.batch]
+        images = np.stack([self.image(int(item), place) for place, item in enumerate(chosen, start)])
+        return images, lesson.targets(self.labels[chosen], self.causes[chosen], self.weights[chosen])
+
+    def image(self, item: int, place: int) -> NDArray[np.uint8]:
+        """An item's image at a place in the epoch's order."""
         # The blur is in pixels of the input, so a smaller input wants less of it.
         full = self.recipe.preprocessing
         spec = replace(full, size=self.size, blur=full.blur * self.size / full.size)
-        images = []
-        for place, item in enumerate(chosen, start):
-            rng = np.random.default_rng([self.recipe.seed, self.epoch, int(item), place])
-            renditions = self.groups[item]
-            source = renditions[rng.integers(len(renditions))]
-            images.append(augment.perturb(source, rng, self.recipe.augmentation, spec))
-        return to_tensor(np.stack(images), spec.scaling), one_hot(self.labels[chosen])
+        rng = np.random.default_rng([self.recipe.seed, self.epoch, item, place])
+        renditions = self.groups[item]
+        source = renditions[rng.integers(len(renditions))]
+        return augment.perturb(source, rng, self.recipe.augmentation, spec)
 
     def on_epoch_end(self) -> None:
         self.start_at(self.epoch + 1)
+
+
+def _cause(name: str, label: int) -> int:
+    """The place of an image's cause among :data:`ml.training.lesson.CAUSES`."""
+    cause = data.cause_of(name)
+    return lesson.CAUSES.index(cause) if label == 0 or cause else lesson.NO_CAUSE
+
+
+def _chance(chest: external.Chest, chests: Sequence[external.Chest]) -> float:
+    """How often a chest of another hospital is drawn: each class half of the time, where it has any, what experts
+    labelled twice as often as the rest."""
+
+    def parts(each: external.Chest) -> int:
+        return 2 if each.quality == external.EXPERT else 1
+
+    alike = sum(parts(each) for each in chests if each.sample.label == chest.sample.label)
+    return parts(chest) / alike / len({each.sample.label for each in chests})
 
 
 def _balanced(labels: NDArray[np.integer[Any]], recipe: Recipe, rng: np.random.Generator) -> NDArray[np.integer[Any]]:

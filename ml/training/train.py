@@ -7,7 +7,7 @@ worst of them.
 import csv
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import keras
 import numpy as np
 
 from ml.bundles import bundle
-from ml.dataset import data
+from ml.dataset import data, external
 from ml.networks import architectures
+from ml.training import lesson
 from ml.training.judges import Judge, PlainJudge
 from ml.training.recipe import Recipe, Stage
 from ml.training.schedule import Cosine
@@ -40,20 +41,22 @@ class Run:
         samples: the images, in all their renditions.
         fold: which patients to hold out, see :func:`ml.dataset.data.hold_out`.
         extra: more samples to learn from.
+        chests: of other hospitals, which the recipe may want as well.
         start: seed of the split and of the random weights that the head starts from, where that is not the recipe's:
             trainings that start alike can be averaged.
     """
 
     def __init__(
         self, recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
-        extra: list[data.Sample] | None = None, start: int | None = None,
+        extra: list[data.Sample] | None = None, chests: Sequence[external.Chest] = (), start: int | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.work = recipe, work
         self.after_epoch: Callable[[], object] = lambda: None
         work.mkdir(parents=True, exist_ok=True)
         self.start = recipe.seed if start is None else start
-        self.training, self.held_out = data.hold_out(samples, fold, recipe.held_out, self.start)
+        self.training, self.held_out = data.hold_out(samples, fold, recipe.held_out, self.start, recipe.patient_key)
         self.training += extra or []
+        self.chests = chests
         for side, part in (("training", self.training), ("held-out", self.held_out)):
             if len({sample.label for sample in part}) < len(data.CLASSES):
                 raise ValueError(f"the {side} patients lack a class; give more patients, or another seed")
@@ -69,7 +72,7 @@ class Run:
         if done >= self.recipe.epochs:
             return
         keras.utils.set_random_seed(self.start)
-        images = TrainingImages(self.training, self.recipe)
+        images = TrainingImages(self.training, self.recipe, self.chests)
         judge = (PlainJudge if self.recipe.judge == "plain" else Judge)(self.held_out, self.recipe)
         print(f"{self.recipe.name}: training on {len(images.groups)} images of {patients(self.training)} patients, "
               f"{len(images) * self.recipe.batch} an epoch; holding out {len(self.held_out)} files of "
@@ -95,20 +98,23 @@ class Run:
         """Run what is left of a stage; False when the training should stop early."""
         architectures.freeze_blocks(model, stage.freeze)
         steps, start = len(images), images.epoch
-        model.compile(
+        # XLA's convolutions on a processor are a third as fast as oneDNN's.
+        jit: Any = False if keras.backend.backend() == "tensorflow" else "auto"
+        model.compile(jit_compile=jit)
+        trained = lesson.around(model, self.recipe, stage.size)
+        trained.compile(
             optimizer=self._optimizer(stage, steps, start),
-            loss=keras.losses.BinaryCrossentropy(label_smoothing=self.recipe.label_smoothing),
-            metrics=["binary_accuracy"],
-            # XLA's convolutions on a processor are a third as fast as oneDNN's.
-            jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+            loss=lesson.loss(self.recipe),
+            metrics=[lesson.binary_accuracy],
+            jit_compile=jit,
         )
-        keeper = Keeper(self, judge, stage)
+        keeper = Keeper(self, judge, stage, model)
         callbacks: list[keras.callbacks.Callback] = [keeper]
         if self.recipe.average:
             # Before the keeper, so that what is judged and kept is the running average.
             callbacks.insert(0, Averaging(swap_on_epoch=True))
-        model.fit(
-            images, initial_epoch=start, epochs=start + left, class_weight=images.class_weight, callbacks=callbacks,
+        trained.fit(
+            images, initial_epoch=start, epochs=start + left, callbacks=callbacks,
             verbose=1 if sys.stdout.isatty() else 2,
         )  # fmt: skip
         return not keeper.stopped
@@ -148,11 +154,15 @@ class Run:
 
 class Keeper(keras.callbacks.Callback):
     """Judges each epoch of the last stage, or of all where the judge wants it, writes the log, keeps the best and the
-    last weights, and stops when patience is at its end."""
+    last weights, and stops when patience is at its end.
 
-    def __init__(self, run: Run, judge: Judge, stage: Stage) -> None:
+    Args:
+        network: without what is around it while training.
+    """
+
+    def __init__(self, run: Run, judge: Judge, stage: Stage, network: keras.Model) -> None:
         super().__init__()
-        self.run, self.judge, self.stage = run, judge, stage
+        self.run, self.judge, self.stage, self.network = run, judge, stage, network
         self.stopped = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -161,7 +171,7 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         trained = time.monotonic() - self.began
         final = self.judge.every_stage or self.stage is self.run.recipe.stages[-1]
-        losses = self.judge.losses(self.model) if final else {}
+        losses = self.judge.losses(self.network) if final else {}
         past = [row["val_worst"] for row in self.run.epochs() if row["val_worst"] is not None]
         best = final and (not past or losses["val_worst"] < min(past))
         figures = self.judge.figures() if best else {}
@@ -174,7 +184,7 @@ class Keeper(keras.callbacks.Callback):
         # The weights before the log's row: an epoch counts as done only when it can be gone on from.
         for name in ("last", "best") if best else ("last",):
             part = self.run.work / f"{name}.part.weights.h5"
-            self.model.save_weights(part)
+            self.network.save_weights(part)
             part.replace(self.run.work / f"{name}.weights.h5")
         _append(self.run.log, row)
         self.run.after_epoch()
