@@ -32,13 +32,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, help="holds NORMAL/ and PNEUMONIA/")
     train.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
     train.add_argument("--extra", type=Path, help="radiologists' verdicts: a CSV of file, verdict, patient")
+    train.add_argument("--external", type=Path, help="other hospitals' chests, with an index.csv")
     train.add_argument("--weights", type=Path, help="ImageNet weights of the base (Keras' notop file)")
     train.add_argument("--output", type=Path, help="the bundle's folder; without it no bundle is made")
     train.add_argument("--work", type=Path, required=True, help="checkpoints and logs; a run resumes from them")
     train.add_argument("--name", default="vgg16-pneumonia")
     train.add_argument("--version", default="1.0.0")
-    train.add_argument("--fold", default="patients", choices=data.FOLDS,
-                       help="which patients are held out")  # fmt: skip
+    train.add_argument("--fold", default="patients", choices=data.FOLDS, help="which patients are held out")
     train.add_argument("--precision", choices=("mixed_bfloat16", "float32"))
     train.add_argument("--seed", type=int)
     train.set_defaults(run=_train)
@@ -103,10 +103,12 @@ def parser() -> argparse.ArgumentParser:
                         help="or litert, onnx, openvino; the last two need packages of that name")  # fmt: skip
     export.set_defaults(run=_export)
 
+    folds = commands.add_parser("folds", help="the figures of a recipe from its trainings of the fold blocks")
+    folds.add_argument("works", type=Path, nargs="+", metavar="WORK", help="the --work of each seed's training")
+    folds.set_defaults(run=_folds)
+
     table = commands.add_parser("table", help="runs side by side, on each held-out condition, as Markdown")
-    table.add_argument(
-        "runs", nargs="+", metavar="[NAME=]PATH", help="a report.json of `ml train`, or a bundle's folder"
-    )
+    table.add_argument("runs", nargs="+", metavar="[NAME=]PATH", help="a training's report.json, or a bundle's folder")
     table.set_defaults(run=_table)
 
     benchmark = commands.add_parser("benchmark", help="measure how many images a second an engine reads")
@@ -122,7 +124,8 @@ def parser() -> argparse.ArgumentParser:
 def _train(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from ml.dataset import extra
+    from ml.dataset import external, extra
+    from ml.experiments import folds
     from ml.experiments.cost import Cost
     from ml.training.average import training
     from ml.training.release import Judged, add_check, release
@@ -132,19 +135,24 @@ def _train(arguments: argparse.Namespace) -> None:
     chosen = {key: value for key in ("precision", "seed") if (value := getattr(arguments, key)) is not None}
     samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
     reviewed = extra.read(arguments.extra) if arguments.extra else []
-    run = training(
-        replace(recipes.load(arguments.recipe), **chosen), arguments.work, samples, fold=arguments.fold, extra=reviewed
-    )
+    recipe = replace(recipes.load(arguments.recipe), **chosen)
+    chests = external.read(arguments.external) if arguments.external else []
+    third = recipe.seed % external.FOLDS if arguments.fold == "blocks" else None
+    learnt, others = external.split(chests, third, external.SEED)
+    run = training(recipe, arguments.work, samples, fold=arguments.fold, extra=reviewed, chests=learnt)
     run.after_epoch = cost.keep
     run.fit(arguments.weights)
     spent = cost.keep()
+    if arguments.fold == "blocks":
+        print(folds.text([folds.measure(run.model(), run.held_out, samples, others, recipe, arguments.work)]))
     if not arguments.output:
         report = Judged(run.model(), run.held_out, run.recipe).report
         (arguments.work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         print(f"wrote {arguments.work / 'report.json'}")
         return
+    used = [*samples, *reviewed, *(chest.sample for chest in learnt if recipe.external)]
     made = release(
-        run, arguments.output, name=arguments.name, version=arguments.version, samples=[*samples, *reviewed],
+        run, arguments.output, name=arguments.name, version=arguments.version, samples=used,
         weights=arguments.weights, cost=spent,
     )  # fmt: skip
     made = add_check(made, run, arguments.data, arguments.also)
@@ -214,6 +222,12 @@ def _novelty(arguments: argparse.Namespace) -> None:
     from ml.evaluation.novelty_report import report
 
     report(arguments.model, arguments.data, also=arguments.also, others=arguments.others, write=arguments.write)
+
+
+def _folds(arguments: argparse.Namespace) -> None:
+    from ml.experiments import folds
+
+    print(folds.text([folds.load(work) for work in arguments.works]))
 
 
 def _table(arguments: argparse.Namespace) -> None:

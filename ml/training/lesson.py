@@ -32,8 +32,8 @@ class Scaling(keras.layers.Layer):
         self.offset, self.scale = SCALINGS[scaling]
 
     def call(self, images: Any) -> Any:
-        values = images - self.offset
-        return values if self.scale is None else values / self.scale
+        values = ops.subtract(images, self.offset)
+        return values if self.scale is None else ops.divide(values, self.scale)
 
 
 def around(network: keras.Model, recipe: Recipe, size: int) -> keras.Model:

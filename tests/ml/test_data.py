@@ -11,9 +11,10 @@ from ml.dataset.data import Sample
 @pytest.mark.parametrize(
     ("name", "patient"),
     [
-        ("person12_bacteria_3.jpeg", "person12"),
-        ("person12_virus_45.jpeg", "person12"),
-        ("person120_bacteria_3.jpeg", "person120"),
+        ("person12_bacteria_3.jpeg", "person12_bacteria"),
+        ("person12_virus_45.jpeg", "person12_virus"),
+        ("person120_bacteria_3.jpeg", "person120_bacteria"),
+        ("person7_4.jpeg", "person7"),
         ("IM-0115-0001.jpeg", "IM-0115"),
         ("IM-0115-0001-0002.jpeg", "IM-0115"),
         ("NORMAL2-IM-0439-0001-0002.jpeg", "NORMAL2-IM-0439"),
@@ -54,6 +55,38 @@ def test_a_patients_side_depends_on_the_seed_only() -> None:
     _, held_out_of_half = data.split(many()[:1500], 0.2, seed=1)
     assert {sample.patient for sample in held_out_of_half} <= {sample.patient for sample in held_out}
     assert data.split(many(), 0.2, seed=2)[1] != held_out
+
+
+def test_bundles_before_1_3_keep_their_split_by_the_number_alone() -> None:
+    samples = [Sample(Path(f"person{i}_{cause}_1.jpeg"), 1, f"person{i}_{cause}") for i in range(200)
+               for cause in ("bacteria", "virus")]  # fmt: skip
+    held_out = [sample.patient for sample in data.split_as({"held_out": 0.3, "seed": 7}, samples)[1]]
+    assert {name.rsplit("_", 1)[0] + "_virus" for name in held_out} <= set(held_out)
+    apart = [sample.patient for sample in data.split_as({"held_out": 0.3, "patient_key": "cause"}, samples)[1]]
+    assert not {name.rsplit("_", 1)[0] + "_virus" for name in apart} <= set(apart)
+
+
+def normals() -> list[Sample]:
+    return [
+        Sample(Path(f"{series}-{number:04d}-0001.jpeg"), 0, f"{series}-{number:04d}")
+        for series in ("IM", "NORMAL2-IM")
+        for number in range(100)
+    ]
+
+
+@pytest.mark.parametrize(("seed", "first"), [(0, 0), (1, 44), (2, 88)])
+def test_a_block_is_of_neighbours_in_each_series(seed: int, first: int) -> None:
+    numbers = {f"{series}-{n:04d}" for series in ("IM", "NORMAL2-IM") for n in range(first, first + 12)}
+    assert data.block(normals(), 0.12, seed) == numbers
+
+
+def test_blocks_are_held_out_besides_patients_drawn_at_random() -> None:
+    samples = normals() + many()
+    training, held_out = data.hold_out(samples, "blocks", 0.12, 1)
+    chosen = {sample.patient for sample in held_out}
+    assert not chosen & {sample.patient for sample in training}
+    assert len(training) + len(held_out) == len(samples)
+    assert chosen == data.block(normals(), 0.12, 1) | {s.patient for s in data.split(samples, 0.12, 1)[1]}
 
 
 def test_the_fingerprint_shows_any_change(xrays: Path, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """Recipes are read strictly: a key that is misspelt must not be passed over."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ml.dataset import data, extra
+from ml.dataset import data, external, extra
 from ml.experiments import cost
 from ml.experiments.cost import Cost
 from ml.training import recipe
@@ -64,7 +65,7 @@ def test_sampling_shows_both_classes_alike_and_normals_several_times(uneven: lis
     shown = images.labels[images.order]
     assert np.bincount(shown).tolist() == [6, 6]
     assert np.bincount(images.order, minlength=12)[:3].tolist() == [2, 2, 2]
-    assert images.class_weight is None
+    assert images.weights.tolist() == [1.0] * 12
     first = images.order.copy()
     images.on_epoch_end()
     assert (images.order != first).any()
@@ -75,19 +76,35 @@ def test_sampling_shows_both_classes_alike_and_normals_several_times(uneven: lis
 def test_weights_show_every_image_once_and_weigh_the_rarer_class_up(uneven: list[data.Sample]) -> None:
     images = TrainingImages(uneven, Recipe(balance="weights", batch=5))
     assert sorted(images.order) == list(range(12))
-    assert images.class_weight == {0: 2.0, 1: pytest.approx(2 / 3)}
+    assert images.weights.tolist() == pytest.approx([2.0] * 3 + [2 / 3] * 9)
     assert [len(images[i][1]) for i in range(len(images))] == [5, 5, 2]
 
 
 def test_an_image_that_is_shown_twice_is_changed_twice(uneven: list[data.Sample]) -> None:
     images = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, batch=12))
     tensors, targets = images[0]
-    assert targets.sum(axis=1).tolist() == [1.0] * 12
+    assert targets[:, :2].sum(axis=1).tolist() == [1.0] * 12
     item = images.order[images.labels[images.order] == 0][0]
-    one, other = tensors[images.order == item]
+    one, other = tensors[images.order == item].astype(float)
     assert np.abs(one - other).mean() > 1
     images.size = 64
-    assert images[0][0].shape == (12, 64, 64, 3)
+    assert images[0][0].shape == (12, 64, 64)
+
+
+def test_other_hospitals_chests_have_their_share_of_an_epoch(uneven: list[data.Sample]) -> None:
+    def chest(number: int, label: int, quality: str) -> external.Chest:
+        return external.Chest(replace(uneven[number], label=label, patient=f"nih:{number}"), "nih", quality, "")
+
+    chests = [chest(0, 0, external.EXPERT), chest(1, 0, external.FROM_REPORTS), chest(2, external.UNKNOWN, "")]
+    own = len(TrainingImages(uneven, Recipe(balance="sampling", repeat=2), chests).order)
+    some = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, external=0.5), chests)
+    assert (own, len(some.order)) == (12, 24)
+    # Without a second view, what has no label teaches nothing; experts' labels are shown twice as often.
+    assert some.chances.tolist() == pytest.approx([2 / 3, 1 / 3])
+    agreeing = TrainingImages(uneven, Recipe(balance="sampling", repeat=2, external=0.5, consistency=0.1), chests)
+    assert agreeing.order[::2].tolist() == agreeing.order[1::2].tolist()
+    assert agreeing.weights[-1] == 0
+    assert len(agreeing.order) == 48
 
 
 def test_renditions_of_one_image_are_one_item(uneven: list[data.Sample], tmp_path: Path) -> None:

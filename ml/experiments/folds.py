@@ -6,6 +6,7 @@ follow one another, cover every third of the other hospitals' patients and three
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,7 +20,9 @@ from ml.networks import explain
 from ml.pictures import xray
 from ml.pictures.preprocess import Preprocessing, to_input, to_tensor
 from ml.statistics import metrics
+from ml.training.recipe import Recipe
 
+FILE = "answers.npz"
 OWN, BLOCK = "own", "block"
 #: The collection that has normals and pneumonias, from one hospital.
 NIH = "nih_chestxray14"
@@ -86,7 +89,7 @@ def questions(
     images = [xray.load(chest.sample.path.read_bytes()) for chest in chests]
     own, other = len(shown.truth), len(chests)
     origin = [BLOCK if patient in blocked else OWN for patient in shown.patients.tolist()]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "origin": [*origin, *(chest.source for chest in chests)],
         "quality": [""] * own + [chest.quality for chest in chests],
         "truth": [*shown.truth.tolist(), *(chest.sample.label for chest in chests)],
@@ -115,6 +118,44 @@ def answers(model: keras.Model, asked: Questions, spec: Preprocessing) -> Answer
     return Answers(
         **asked.columns, score=np.concatenate(scores), inside=np.concatenate(inside), peak_inside=np.concatenate(peaks)
     )
+
+
+def measure(
+    model: keras.Model, held_out: Sequence[data.Sample], samples: Sequence[data.Sample],
+    chests: Sequence[external.Chest], recipe: Recipe, work: Path,
+) -> Answers:  # fmt: skip
+    """Ask a training of the fold ``blocks`` everything, and keep its answers in ``work``.
+
+    Args:
+        model: what it gave.
+        held_out: what it held out, the block among it.
+        samples: all own samples.
+        chests: of other hospitals, held out.
+        recipe: of the training.
+        work: its folder.
+    """
+    normals = [sample for sample in samples if sample.label == 0]
+    drawn = data.split(samples, recipe.held_out, recipe.seed, recipe.patient_key)[1]
+    blocked = data.block(normals, recipe.held_out, recipe.seed) - {sample.patient for sample in drawn}
+    asked = questions(held_out, blocked, chests, recipe.preprocessing, recipe.seed)
+    found = answers(model, asked, recipe.preprocessing)
+    np.savez_compressed(work / FILE, **{field.name: getattr(found, field.name) for field in fields(Answers)})
+    return found
+
+
+def load(work: Path) -> Answers:
+    """The answers that :func:`measure` kept.
+
+    Raises:
+        FileNotFoundError: where there are none.
+    """
+    with np.load(work / FILE, allow_pickle=False) as arrays:
+        return Answers(**{field.name: arrays[field.name] for field in fields(Answers)})
+
+
+def text(folds: Sequence[Answers]) -> str:
+    """The figures for people."""
+    return "\n".join(f"  {name:<48} {value:.4f}" for name, value in figures(folds).items())
 
 
 def figures(folds: Sequence[Answers]) -> dict[str, float]:
@@ -200,9 +241,9 @@ def _probability(score: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _differing(fold: Answers, edge: float) -> float:
-    """The share of files of both renditions whose two labels differ."""
+    """The share of files of both renditions whose two labels differ; NaN where all have one size."""
     called: dict[str, dict[str, bool]] = {}
     for name, rendition, score in zip(fold.name.tolist(), fold.rendition.tolist(), fold.score.tolist(), strict=True):
         called.setdefault(name, {})[rendition] = score >= edge
     pairs = [each for each in called.values() if len(each) == 2]
-    return float(np.mean([each["small"] != each["large"] for each in pairs])) if pairs else 0.0
+    return float(np.mean([each["small"] != each["large"] for each in pairs])) if pairs else float("nan")

@@ -1,0 +1,78 @@
+"""Figures by which recipes are compared."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ml.dataset import data, external
+from ml.experiments import folds
+from ml.experiments.folds import Answers
+from ml.networks import architectures
+from ml.pictures.preprocess import Preprocessing
+from ml.training.recipe import Recipe
+
+
+def answers(scores: list[float], truth: list[int], origin: str, quality: str = "", stated: str = "") -> Answers:
+    count = len(scores)
+    column = np.array(scores)
+    return Answers(
+        origin=np.array([origin] * count), quality=np.array([quality] * count), truth=np.array(truth),
+        stated=np.array([stated or ("pneumonia" if t else "normal") for t in truth]),
+        condition=np.array(["plain"] * count), rendition=np.array(["large"] * count),
+        patient=np.array([str(i) for i in range(count)]), name=np.array([f"{i}.jpeg" for i in range(count)]),
+        score=column, inside=np.full(count, 0.8), peak_inside=np.full(count, True),
+    )  # fmt: skip
+
+
+def together(*parts: Answers) -> Answers:
+    return Answers(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+
+def fold(shift: float = 0.0) -> Answers:
+    """Own pneumonias from 2 to 4, own normals below 0, a block's normals in part among the pneumonias; of NIH one
+    normal above a pneumonia."""
+    return together(
+        answers([2 + shift, 3 + shift, 4 + shift, -1 + shift, -2 + shift], [1, 1, 1, 0, 0], folds.OWN),
+        answers([-3 + shift, 3.5 + shift], [0, 0], folds.BLOCK),
+        answers([1 + shift, 5 + shift, 2 + shift, 0 + shift], [1, 1, 0, 0], folds.NIH, external.EXPERT),
+    )
+
+
+def test_the_figures_of_one_training() -> None:
+    found = folds.figures([fold()])
+    assert found["own, AUC"] == 1
+    assert found["block, AUC"] == found["worst block, AUC"] == pytest.approx(4 / 6)
+    assert found["block, specificity"] == 0.5
+    assert found["NIH, experts, AUC"] == pytest.approx(3 / 4)
+    assert found["own, evidence inside"] == 0.8
+    assert np.isnan(found["twins, labels that differ"])
+
+
+def test_other_hospitals_answers_are_counted_from_each_trainings_own_threshold() -> None:
+    """A network whose outputs are all higher is no worse, and put together they are no worse than each."""
+    assert folds.figures([fold(), fold(3.0)])["NIH, experts, AUC"] == pytest.approx(3 / 4)
+
+
+def test_the_worst_block_is_that_of_the_worst_training() -> None:
+    easy = fold()
+    easy = replace(easy, score=np.where(easy.origin == folds.BLOCK, -5.0, easy.score))
+    found = folds.figures([fold(), easy])
+    assert found["worst block, AUC"] == pytest.approx(4 / 6)
+    assert found["block, AUC"] == pytest.approx((1 + 4 / 6) / 2)
+
+
+def test_a_networks_answers_are_kept(xrays: Path, tmp_path: Path) -> None:
+    samples = data.scan(xrays)
+    recipe = Recipe(preprocessing=Preprocessing(size=64), held_out=0.5, seed=1)
+    held_out = data.hold_out(samples, "blocks", 0.5, 1)[1]
+    chests = [external.Chest(samples[0], "nih", external.EXPERT, "normal")]
+    keras.utils.set_random_seed(1)
+    found = folds.measure(architectures.build("cnn", 64), held_out, samples, chests, recipe, tmp_path)
+    assert len(found.score) == 2 * len(held_out) + 1
+    blocked = set(found.patient[found.origin == folds.BLOCK].tolist())
+    assert blocked == data.block(samples[:6], 0.5, 1) - {s.patient for s in data.split(samples, 0.5, 1)[1]}
+    again = folds.load(tmp_path)
+    assert all(np.array_equal(getattr(again, name), value) for name, value in vars(found).items())
