@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from webapp.accounts.identity import Identity
+from webapp.administration import services as administration
 from webapp.departments.models import Department
 from webapp.refusals import Refused
 from webapp.reviews import prevalence, services
@@ -289,3 +290,23 @@ def test_whom_an_image_is_shared_with_sees_no_verdicts(image, readers):
     assert page.get(f"/api/v1/images/{image.pk}/reviews/").json() == []
     assert SECRET not in body_of(page.get(f"/images/{image.pk}/"))
     assert page.get(f"/worklist/images/{image.pk}/").status_code == 403
+
+
+def test_a_department_that_ends_second_reading_lets_first_verdicts_stand(blind, image, make_image, read, readers):
+    asked = make_image(Status.READY, department=blind)
+    read(asked)
+    Department.objects.filter(pk=blind.pk).update(second_reading=False)
+    judge(asked, readers["annika"], "NORMAL")
+    services.ask_for_second(readers["annika"], [asked])
+    Department.objects.filter(pk=blind.pk).update(second_reading=True)
+    waiting = judge(image, readers["annika"], "NORMAL")
+    assert (waiting.stage, waiting.group) == ("second", "positive")
+    blind.refresh_from_db()
+    administration.change_settings(readers["annika"], blind, {"prevalence": 30, "second_reading": True})
+    assert Image.objects.get(pk=image.pk).stage == "second", "it is still wanted"
+    administration.change_settings(readers["annika"], blind, {"second_reading": False})
+    image.refresh_from_db()
+    assert (image.stage, image.verdict, image.group, image.reviewed) == ("done", "NORMAL", "negative", True)
+    assert Image.objects.get(pk=asked.pk).stage == "second", "somebody has asked for it"
+    listed = {one.pk for one in Worklist(readers["ben"], {}).page(5).rows}
+    assert listed == {asked.pk}

@@ -44,7 +44,8 @@ class SettingsForm(forms.ModelForm):
             "prevalence": "For what an answer means here, until readers' verdicts on 100 of the latest images tell it. "
             "Empty for 20, which is an assumption.",
             "second_reading": "The second one does not see what the first one says. Where they disagree, a third one "
-            "decides. Counts for verdicts from now on.",
+            "decides. Counts for verdicts from now on. Once it is switched off, the first verdict stands on what still "
+            "waits for a second.",
             "share": "Beside other departments' bulk images, which have 1 unless they say otherwise.",
         }
         widgets = {

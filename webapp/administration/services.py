@@ -8,6 +8,7 @@ from webapp.accounts.identity import Identity
 from webapp.departments import settings
 from webapp.departments.models import Department
 from webapp.ops.services import operating_points
+from webapp.reviews import services as reviews
 from webapp.studies.services import turns
 
 
@@ -17,3 +18,5 @@ def change_settings(by: Identity, department: Department, changes: dict[str, Any
     settings.change(by, department, changes, operating_points())
     if {"night_start", "night_end"} & set(changes):
         turns.night_changed(department)
+    if changes.get("second_reading") is False:
+        reviews.end_second_readings(by, department)

@@ -7,6 +7,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_each
 from webapp.departments import permissions
+from webapp.departments.models import Department
 from webapp.refusals import Refused
 from webapp.reviews.models import EarlierReview, Review
 from webapp.studies.choices import GROUP_BY_VERDICT, ReviewStage, Status, Verdict
@@ -97,13 +98,29 @@ def ask_for_second(identity: Identity, images: Iterable[Image]) -> int:
     locked = Image.objects.select_for_update().filter(pk__in=keys, stage=ReviewStage.DONE).order_by("pk")
     for image in locked.prefetch_related("reviews", "readings"):
         if len(image.reviews.all()) == 1:
-            _write(image, Outcome(ReviewStage.SECOND))
+            _write(image, Outcome(ReviewStage.SECOND), second_asked=True)
             sent.append(image)
     record_each(identity, Action.CHANGE, sent, fields=["stage"])
     return len(sent)
 
 
-def _write(image: Image, found: Outcome) -> None:
+@atomically
+def end_second_readings(identity: Identity, department: Department) -> int:
+    """Let the first verdict stand on images that wait for a second reader only because their department had each image
+    read twice. Where somebody has asked for a second reading, it is still awaited.
+
+    Returns:
+        How many these are.
+    """
+    waiting = Image.objects.filter(department=department, stage=ReviewStage.SECOND, second_asked=False)
+    locked = list(waiting.select_for_update().order_by("pk").prefetch_related("reviews", "readings"))
+    for image in locked:
+        _write(image, outcome(image.reviews.all(), 1))
+    record_each(identity, Action.CHANGE, locked, fields=["stage"])
+    return len(locked)
+
+
+def _write(image: Image, found: Outcome, **more: bool) -> None:
     group = GROUP_BY_VERDICT[Verdict(found.verdict)] if found.verdict else image.result and image.result.group
     columns = {"stage": found.stage, "verdict": found.verdict, "verdict_kind": found.kind, "group": group or ""}
-    Image.objects.filter(pk=image.pk).update(reviewed=True, **columns)
+    Image.objects.filter(pk=image.pk).update(reviewed=True, **columns, **more)

@@ -92,6 +92,9 @@ class Image(Sent, RequestIdMixin):
         max_length=10, choices=Verdict, blank=True, default="", db_default="", help_text="the one that stands"
     )
     verdict_kind = models.CharField(max_length=10, choices=PneumoniaKind, blank=True, default="", db_default="")
+    second_asked = models.BooleanField(
+        default=False, db_default=False, help_text="whether somebody has asked for a second reading of this image"
+    )
     stat = models.BooleanField(default=False, db_default=False, help_text="to be read by people before all others")
 
     objects = ImageQuerySet.as_manager()
