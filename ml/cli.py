@@ -94,6 +94,12 @@ def parser() -> argparse.ArgumentParser:
     novelty.add_argument("--write", action="store_true", help="put the check into the bundle")
     novelty.set_defaults(run=_novelty)
 
+    inputs = commands.add_parser("inputs", help="write into a bundle what its training X-rays look like")
+    inputs.add_argument("--model", type=Path, required=True, help="the bundle")
+    inputs.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
+    inputs.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    inputs.set_defaults(run=_inputs)
+
     pictures_commands.add(commands)
 
     export = commands.add_parser("export", help="write a bundle's network for other runtimes")
@@ -228,6 +234,13 @@ def _folds(arguments: argparse.Namespace) -> None:
     from ml.experiments import folds
 
     print(folds.text([folds.load(work) for work in arguments.works]))
+
+
+def _inputs(arguments: argparse.Namespace) -> None:
+    from ml.evaluation import inputs
+
+    made = inputs.write(arguments.model, arguments.data, arguments.also)
+    print(json.dumps(made.meta["inputs"]))
 
 
 def _table(arguments: argparse.Namespace) -> None:

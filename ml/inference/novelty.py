@@ -191,6 +191,13 @@ def warnings_of(check: Check | None, features: Features, inputs: Inputs) -> Sequ
     return check.warnings(features, inputs) if check else [[] for _ in inputs]
 
 
+def distances_of(check: Check | None, features: Features) -> list[float | None]:
+    """How far each image is from the X-rays that the network learnt from, 1 being the limit; None without a check."""
+    if check is None:
+        return [None] * len(features)
+    return [float(distance) for distance in check.distances(features) / check.threshold]
+
+
 def together(prepared: Warnings, found: Warnings) -> Warnings:
     """An image's warnings from its preparation and from this check, which has nothing to add on a photograph."""
     return prepared if PHOTOGRAPH_OF_FILM in prepared else [*found, *prepared]

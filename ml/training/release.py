@@ -11,7 +11,7 @@ import numpy as np
 
 from ml.bundles import bundle
 from ml.dataset import data
-from ml.evaluation import assess, card, figures, novelty_fit, novelty_report, robustness
+from ml.evaluation import assess, card, figures, inputs, novelty_fit, novelty_report, robustness
 from ml.inference import novelty
 from ml.statistics import metrics
 from ml.training.average import Average
@@ -113,8 +113,8 @@ def members(run: Average, found: "Judged") -> dict[str, dict[str, Any]]:
 def add_check(
     made: bundle.Bundle, run: Run | Average, directory: Path, also: Sequence[Path], others: Path | None = None
 ) -> bundle.Bundle:
-    """Give a new bundle its check for what is no chest X-ray (:mod:`ml.inference.novelty`), unless there are too few
-    images.
+    """Give a new bundle its check for what is no chest X-ray (:mod:`ml.inference.novelty`) and what its training X-rays
+    look like (:mod:`ml.evaluation.inputs`), unless there are too few images.
 
     Args:
         made: from :func:`release`.
@@ -127,7 +127,7 @@ def add_check(
         print(f"fewer than {novelty_fit.FEWEST} images on a side: no check for what is no chest X-ray")
         return made
     novelty_report.report(made.path, directory, also=also, others=others, write=True)
-    return bundle.Bundle.read(made.path)
+    return inputs.write(made.path, directory, also)
 
 
 class Judged:

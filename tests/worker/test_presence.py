@@ -308,6 +308,7 @@ def test_what_was_measured_of_a_model_is_written_down_when_it_is_loaded(starts: 
     kept = Bundle.objects.get().answers
     assert kept == answers.measured(META)
     assert kept["pneumonia"]["positive"] > 0.9
+    assert Bundle.objects.get().inputs == META.get("inputs", {})
 
 
 def test_a_database_that_is_away_for_that_does_not_keep_a_worker_from_reading(

@@ -62,11 +62,13 @@ class Answer:
         probabilities: in the order of the bundle's classes.
         warnings: as :class:`webapp.studies.models.Reading` has them.
         heatmap: its map, a byte for each place.
+        distance: as :attr:`webapp.studies.models.Reading.distance`.
     """
 
     probabilities: tuple[float, ...]
     warnings: list[dict[str, str]]
     heatmap: bytes
+    distance: float | None = None
 
 
 _reader: Reader | None = None
@@ -157,6 +159,7 @@ def _result(reader: Reader, held: "Reading", answer: Answer) -> reading.Result:
         used.label(pneumonia),
         warnings=novelty.together(held.warnings, answer.warnings),
         heatmap=answer.heatmap,
+        distance=answer.distance,
         operating_point=used.operating_point,
     )
 
@@ -209,7 +212,10 @@ def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
     heatmaps = explain.to_bytes(readings.maps)
     doubts = novelty.warnings_of(reader.check, readings.features, batch)
     warnings = evidence.warnings_of(doubts, heatmaps, readings.probabilities[:, -1], reader.bundle)
+    distances = novelty.distances_of(reader.check, readings.features)
     return [
-        Answer(tuple(map(float, probabilities)), found, heatmap.tobytes())
-        for probabilities, found, heatmap in zip(readings.probabilities, warnings, heatmaps, strict=True)
+        Answer(tuple(map(float, probabilities)), found, heatmap.tobytes(), distance)
+        for probabilities, found, heatmap, distance in zip(
+            readings.probabilities, warnings, heatmaps, distances, strict=True
+        )
     ]

@@ -53,7 +53,8 @@ def load_model(**_: Any) -> None:
     engine = type(loaded.engine).__name__.removesuffix("Engine").lower()
     presence.report_loaded(loaded.bundle.id, loaded.engine.device, engine, loaded.max_batch)
     try:
-        bundles.keep(loaded.bundle.id, answers.measured(loaded.bundle.meta))
+        meta = loaded.bundle.meta
+        bundles.keep(loaded.bundle.id, answers.measured(meta), meta.get("inputs"))
     except Error as error:
         # Results are explained without it after the next start; reading them goes on.
         logger.warning("could not write down what was measured of the model: %s", error)

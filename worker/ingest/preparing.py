@@ -11,7 +11,7 @@ from PIL import Image as Picture
 
 from ml.errors import ImageError
 from ml.pictures import decode, xray
-from ml.pictures.preprocess import Preprocessing, to_input
+from ml.pictures.preprocess import Preprocessing, brightness, to_input
 from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
 from worker import bundle
@@ -75,6 +75,7 @@ def _prepare(image: Image) -> Prepared:
             input_hashes=hashes,
             region=[] if found.image is picture else list(found.box),
             warnings=found.warnings + decoded.warnings,
+            brightness=brightness(found.image),
             preview=(
                 str(image.file.name)
                 if decoded.browsers_show and len(content) <= SHOWN_BYTES and max(picture.size) <= SHOWN_SIDE

@@ -8,6 +8,7 @@ class Bundle(models.Model):
 
     name = models.CharField(primary_key=True, max_length=100, help_text="its name and version, as readings have it")
     answers = models.JSONField(default=dict, help_text="how often each answer was given; see ml.bundles.answers")
+    inputs = models.JSONField(default=dict, help_text="what it learnt from looks like; see ml.evaluation.inputs")
 
     def __str__(self) -> str:
         return self.name

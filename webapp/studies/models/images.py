@@ -53,6 +53,9 @@ class Image(Sent, RequestIdMixin):
     sha256 = models.CharField(max_length=64, blank=True)
     width = models.PositiveIntegerField(null=True, blank=True)
     height = models.PositiveIntegerField(null=True, blank=True)
+    brightness = models.FloatField(
+        null=True, blank=True, help_text="the X-ray's mean grey level, 0 to 255, before it is made the model's input"
+    )
     preview = models.FileField(max_length=255, blank=True)
 
     priority = models.CharField(max_length=12, choices=Priority, default=Priority.INTERACTIVE)

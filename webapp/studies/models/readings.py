@@ -58,6 +58,9 @@ class Reading(models.Model):
     operating_points = models.JSONField(default=dict, blank=True, help_text="the bundle's thresholds by name")
     # The warnings of preparing; with a result, also those of reading.
     warnings = models.JSONField(default=list, blank=True)
+    distance = models.FloatField(
+        null=True, blank=True, help_text="from the X-rays that the model learnt from; beyond 1 it is flagged"
+    )
     heatmap = models.BinaryField(
         default=b"", help_text="what the reading rests on: a square of bytes, row by row, the strongest place 255"
     )

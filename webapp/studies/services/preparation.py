@@ -33,6 +33,7 @@ class Prepared:
         input_hashes: the SHA-256 of each input file, by bundle.
         region: as :attr:`webapp.studies.models.Reading.region`.
         warnings: ``{code, detail}`` each, found in the picture before any model has read it.
+        brightness: as :attr:`webapp.studies.models.Image.brightness`.
     """
 
     sha256: str
@@ -43,6 +44,7 @@ class Prepared:
     input_hashes: dict[str, str] = field(default_factory=dict)
     region: list[int] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    brightness: float | None = None
 
 
 @atomically
@@ -81,6 +83,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         width=prepared.width,
         height=prepared.height,
         preview=prepared.preview,
+        brightness=prepared.brightness,
     )
     if not moved:
         if not Image.objects.filter(pk=image.pk).exists():

@@ -33,6 +33,7 @@ class Result:
         warnings: ``{code, detail}`` each.
         heatmap: as :attr:`webapp.studies.models.Reading.heatmap`.
         operating_point: the name of the threshold that made the label; the model's own without it.
+        distance: as :attr:`webapp.studies.models.Reading.distance`.
     """
 
     image_id: UUID
@@ -42,3 +43,4 @@ class Result:
     warnings: Sequence[dict[str, str]] = ()
     heatmap: bytes = b""
     operating_point: str = ""
+    distance: float | None = None
