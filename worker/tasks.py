@@ -10,6 +10,7 @@ from django.db import Error
 from django.utils import timezone
 
 from ml.errors import BundleError, ImageError
+from webapp.agreement import counting
 from webapp.config.celery import app
 from webapp.retention import services as retention
 from webapp.studies.services import archives, failures, preparation
@@ -98,6 +99,12 @@ def infer(requests: Collection[Any], claim: UUID) -> str:
 def deliver(self: Any) -> dict[str, int]:
     """Send due deliveries of the outbox."""
     return delivering.deliver_due(self.request.hostname or "")
+
+
+@app.task(name="worker.count", ignore_result=True, send_events=False, time_limit=600)
+def count() -> str:
+    """Count how the models agree with readers."""
+    return f"{counting.count()} months"
 
 
 @app.task(name="worker.purge", ignore_result=True, time_limit=2 * settings.PURGE_SECONDS + 60)

@@ -104,6 +104,7 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         other = {"other": second["id"]}
         keep("POST /api/v1/patients/{id}/merge/", by.post(f"{one}merge/", json=other), other)
         keep("GET /api/v1/queues/", by.get("/api/v1/queues/"))
+        keep("GET /api/v1/agreement/", by.get("/api/v1/agreement/"))
         keep("GET /api/v1/auth/tokens/", by.get("/api/v1/auth/tokens/"))
 
         days = {"days": 7}

@@ -33,6 +33,7 @@ class SettingsForm(forms.ModelForm):
             "label_outside_training": "Label images of other ages and views",
             "prevalence": "Pneumonias among 100 children X-rayed here",
             "second_reading": "Two readers for each image",
+            "least_sensitivity": "Of 100 pneumonias, the model has to find",
         }
         help_texts = {
             "operating_point": "The threshold from which an image is called pneumonia. Another one counts for results "
@@ -46,6 +47,8 @@ class SettingsForm(forms.ModelForm):
             "second_reading": "The second one does not see what the first one says. Where they disagree, a third one "
             "decides. Counts for verdicts from now on. Once it is switched off, the first verdict stands on what still "
             "waits for a second.",
+            "least_sensitivity": "Managers are told when it has found fewer of those by your readers in three months. "
+            "Empty for no alert.",
             "share": "Beside other departments' bulk images, which have 1 unless they say otherwise.",
         }
         widgets = {
@@ -54,8 +57,8 @@ class SettingsForm(forms.ModelForm):
         }
 
     field_order = (
-        "name", "operating_point", "label_outside_training", "prevalence", "second_reading", "share",
-        "night_start", "night_end", "retention_days", "daily_images", "daily_gigabytes",
+        "name", "operating_point", "label_outside_training", "prevalence", "second_reading", "least_sensitivity",
+        "share", "night_start", "night_end", "retention_days", "daily_images", "daily_gigabytes",
     )  # fmt: skip
 
     def __init__(self, data: Any = None, *, instance: Department, offered: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ handler500 = problems.server_error
 urlpatterns = [
     path("", include("webapp.dashboard.urls")),
     path("", include("webapp.queues.urls")),
+    path("", include("webapp.agreement.urls")),
     path("", include("webapp.administration.urls")),
     path("", include("webapp.administration.api.urls")),
     path("", include("webapp.ops.urls")),

@@ -17,6 +17,7 @@ INSTALLED_APPS = [
     "webapp.ops",
     "webapp.retention",
     "webapp.queues",  # beat takes samples
+    "webapp.agreement",  # a worker counts
 ]
 ROOT_URLCONF = ""  # no request comes here
 CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"

@@ -17,5 +17,6 @@ def service(request: HttpRequest) -> dict[str, object]:
         # Asked for by pages that have the menu only.
         "has_worklist": lambda: bool(permissions.reviewable_by_owner(viewer(request))),
         "may_read_audit": lambda: permissions.may_read_audit(viewer(request)),
+        "may_see_agreement": lambda: permissions.may_see_agreement(viewer(request)),
         "may_see_queues": lambda: permissions.may_see_queues(viewer(request)),
     }

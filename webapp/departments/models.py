@@ -60,6 +60,12 @@ class Department(models.Model):
         db_default=False,
         help_text="have each image read by two people, the second of whom does not know what the first one says",
     )
+    least_sensitivity = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(50), MaxValueValidator(99)],
+        help_text="of 100 pneumonias by its readers, how many the model has to find at least; blank for no alert",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

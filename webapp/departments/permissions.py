@@ -126,6 +126,11 @@ def may_see_queues(identity: Identity) -> bool:
     return may_read_audit(identity)
 
 
+def may_see_agreement(identity: Identity) -> bool:
+    """Who sees how the models agree with readers: managers, of their departments, and administrators, of everybody."""
+    return may_read_audit(identity)
+
+
 def may_pause(identity: Identity, department: Department | None) -> bool:
     """Who may pause, drain and resume a department: its managers, and administrators, who may do so with queues."""
     return is_administrator(identity.user) if department is None else may_manage(identity, department)

@@ -15,7 +15,7 @@ from webapp.refusals import Refused
 #: The fields that a manager may change.
 FIELDS = (
     "name", "operating_point", "retention_days", "daily_images", "daily_bytes", "night_start", "night_end", "share",
-    "label_outside_training", "prevalence", "second_reading",
+    "label_outside_training", "prevalence", "second_reading", "least_sensitivity",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ TAGS = {
     "webhooks": (r"/api/v1/webhooks/", "Push notifications instead of polling."),
     "e-mails": (r"/api/v1/emails/", "What was sent by e-mail."),
     "tokens": (r"/api/v1/auth/", "API tokens of users, and the end of guests' tokens."),
+    "agreement": (r"/api/v1/agreement/", "How the models agree with readers, and what has changed of what comes in."),
     "queues": (r"/api/v1/queues/", "What waits, what works on it and what failed."),
     "predict": (r"/predict", "One image in, its result out, in one request."),
     "service": (r"/(healthz|readyz|metrics)$", "The health of the service."),

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
-from webapp.departments.models import Membership
+from webapp.departments.models import Department, Membership, Role
 from webapp.notifications.models import Channel, Choice, Event, Mailbox, News, Webhook
 from webapp.notifications.services import put_for_webhook
 from webapp.studies.choices import Status
@@ -54,6 +54,39 @@ def announce_images(delivery: Delivery) -> None:
     images = Image.objects.filter(pk__in=delivery.payload["images"]).select_related("owner", "uploaded_by")
     for image in images.order_by("created_at", "pk"):
         _notify(event, image, uuid5(delivery.pk, str(image.pk)), delivery.created_at)
+
+
+@atomically
+def announce_alert(delivery: Delivery) -> None:
+    """Notify a department, and its managers, of what calls for attention there.
+
+    Raises:
+        ObsoleteError: the department was deleted.
+    """
+    department = Department.objects.filter(pk=delivery.payload["department"]).first()
+    if department is None:
+        raise outbox.ObsoleteError("its department was deleted")
+    about: dict[str, Any] = {
+        "event": Event.ALERT, "created_at": delivery.created_at.isoformat(), "alert_in": str(department.pk),
+        "about": delivery.payload["about"],
+    }  # fmt: skip
+    for webhook in Webhook.objects.filter(department=department, active=True):
+        if Event.ALERT in webhook.events:
+            put_for_webhook(webhook, delivery.pk, about)
+    key = f"{Event.ALERT}:{delivery.pk}"
+    managers = set(Membership.objects.filter(department=department, role=Role.MANAGER).values_list("user", flat=True))
+    people = _wanting(Event.ALERT, managers, set())
+    News.objects.bulk_create(
+        [News(person_id=pk, key=key, event=Event.ALERT, department=department) for pk in people[Channel.PAGE]],
+        ignore_conflicts=True,
+    )
+    if not settings.EMAIL_URL:
+        return
+    for pk in people[Channel.EMAIL]:
+        _put_mail(f"person:{pk}:{key}", {**about, "person": pk})
+    mailbox = Mailbox.objects.filter(department=department).exists()
+    if mailbox and _wanted(Q(department=department), Event.ALERT, Channel.EMAIL):
+        _put_mail(f"department:{department.pk}:{key}", {**about, "department": str(department.pk)})
 
 
 def _notify(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
@@ -109,6 +142,11 @@ def _people(event: Event, row: Study | Image) -> dict[str, set[int]]:
     if event == Event.POSITIVE and row.department_id:
         reading = Membership.objects.filter(department=row.department_id, role__in=permissions.REVIEWERS)
         others = set(reading.values_list("user", flat=True)) - own
+    return _wanting(event, own, others)
+
+
+def _wanting(event: Event, own: set[int], others: set[int]) -> dict[str, set[int]]:
+    """Those who want to be notified, by channel; its own people of some events unless they choose otherwise."""
     choices = Choice.objects.filter(person__in=own | others, person__is_active=True, event=event)
     wanted = {(choice.person_id, choice.channel): choice.wanted for choice in choices}
     people: dict[str, set[int]] = {}
@@ -129,5 +167,5 @@ def _key(event: Event, row: Study | Image, event_id: UUID) -> str:
     return f"{event}:{event_id}"
 
 
-def _put_mail(key: str, payload: dict[str, Any], subject: UUID) -> None:
+def _put_mail(key: str, payload: dict[str, Any], subject: UUID | None = None) -> None:
     outbox.put(EMAIL, f"email:{key}", payload, subject=subject, destination=MAIL_SERVER)

@@ -11,13 +11,21 @@ from django.template.loader import render_to_string
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
+from webapp.departments.models import Department
 from webapp.notifications.models import Event, Language, Mailbox, Reader
 from webapp.studies import progress
 from webapp.studies.models import Image, Study
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 
-TEMPLATES = {Event.STUDY_FINISHED: "study_finished", Event.FAILED: "failed", Event.POSITIVE: "positive"}
+#: What an e-mail can be about.
+Row = Study | Image | Department
+TEMPLATES = {
+    Event.STUDY_FINISHED: "study_finished",
+    Event.FAILED: "failed",
+    Event.POSITIVE: "positive",
+    Event.ALERT: "alert",
+}
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,12 @@ def send(delivery: Delivery) -> str:
     return "taken by the mail server"
 
 
-def _row(payload: dict[str, Any]) -> Study | Image:
-    if "study" in payload:
-        row: Study | Image | None = Study.objects.filter(pk=payload["study"]).first()
+def _row(payload: dict[str, Any]) -> Row:
+    row: Row | None
+    if "alert_in" in payload:
+        row = Department.objects.filter(pk=payload["alert_in"]).first()
+    elif "study" in payload:
+        row = Study.objects.filter(pk=payload["study"]).first()
     else:
         row = Image.objects.filter(pk=payload["image"]).first()
     if row is None:
@@ -72,16 +83,17 @@ def _row(payload: dict[str, Any]) -> Study | Image:
     return row
 
 
-def _receiver(payload: dict[str, Any], row: Study | Image) -> Receiver:
+def _receiver(payload: dict[str, Any], row: Row) -> Receiver:
     """Who gets it, as things are now."""
     if "department" in payload:
         mailbox = Mailbox.objects.select_related("department").filter(department=payload["department"]).first()
-        if mailbox is None or row.department_id != mailbox.department_id:
+        owner = row.pk if isinstance(row, Department) else row.department_id
+        if mailbox is None or owner != mailbox.department_id:
             raise ObsoleteError("the department has no address any more")
         url = f"{settings.PUBLIC_URL}/departments/{mailbox.department.slug}/notifications/"
         return Receiver(mailbox.address, mailbox.language, url)
     person = User.objects.filter(pk=payload["person"], is_active=True).exclude(email="").first()
-    if person is None or not permissions.may_see(Identity(user=person), row):
+    if person is None or not _may_know(Identity(user=person), row):
         raise ObsoleteError("the person has no address, or may not see it any more")
     reader = Reader.objects.filter(person=person).first()
     return Receiver(
@@ -89,12 +101,19 @@ def _receiver(payload: dict[str, Any], row: Study | Image) -> Receiver:
     )
 
 
-def _written(event: str, row: Study | Image, receiver: Receiver) -> tuple[str, str]:
+def _may_know(person: Identity, row: Row) -> bool:
+    return permissions.may_manage(person, row) if isinstance(row, Department) else permissions.may_see(person, row)
+
+
+def _written(event: str, row: Row, receiver: Receiver) -> tuple[str, str]:
     """The subject, which is the template's first line, and the text."""
     # Not by reverse(): a worker loads no views.
-    kind = "studies" if isinstance(row, Study) else "images"
+    if isinstance(row, Department):
+        path = f"agreement/?department={row.slug}"
+    else:
+        path = f"{'studies' if isinstance(row, Study) else 'images'}/{row.pk}/"
     context = {
-        "url": f"{settings.PUBLIC_URL}/{kind}/{row.pk}/",
+        "url": f"{settings.PUBLIC_URL}/{path}",
         "choices_url": receiver.choices_url,
         "failures_url": f"{settings.PUBLIC_URL}/failures/",
         "progress": progress.current_progress(row) if isinstance(row, Study) else None,

@@ -15,6 +15,7 @@ class Event(models.TextChoices):
     STUDY_FINISHED = "study.finished", "A study is finished"
     FAILED = "image.failed", "Something could not be read"
     POSITIVE = "image.positive", "Signs of pneumonia were found"
+    ALERT = "department.alert", "A model agrees too little with readers, or the images have changed"
 
 
 class Channel(models.TextChoices):
@@ -100,6 +101,7 @@ class News(models.Model):
     event = models.CharField(max_length=20, choices=Event)
     study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="+")
     image = models.ForeignKey(Image, models.CASCADE, null=True, blank=True, related_name="+")
+    department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     read_at = models.DateTimeField(null=True, blank=True)
 

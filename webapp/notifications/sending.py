@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Signer
 
+from webapp.departments.models import Department
 from webapp.notifications import addresses, sealing
 from webapp.notifications.models import Webhook
 from webapp.studies import progress
@@ -57,7 +58,17 @@ def _body(payload: dict[str, Any]) -> dict[str, Any]:
         body["study"] = _study(UUID(payload["study"]))
     if "image" in payload:
         body["image"] = _image(UUID(payload["image"]))
+    if "alert_in" in payload:
+        body["department"] = {**_department(UUID(payload["alert_in"])), "about": payload["about"]}
     return body
+
+
+def _department(pk: UUID) -> dict[str, Any]:
+    department = Department.objects.filter(pk=pk).first()
+    if department is None:
+        raise ObsoleteError("its department was deleted")
+    url = f"{settings.PUBLIC_URL}/api/v1/agreement/?department={department.slug}"
+    return {"slug": department.slug, "url": url}
 
 
 def _image(pk: UUID) -> dict[str, Any]:

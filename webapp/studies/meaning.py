@@ -3,16 +3,15 @@
 By Bayes' rule, from how often the model gave each answer to pneumonias and to normal images when it was measured.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from webapp.statistics import wilson
+
 #: The share of pneumonias that is assumed where nothing is known. Of children who are X-rayed because pneumonia is
 #: suspected, 16 % had it in an emergency department (Neuman et al., Pediatrics 2011), in hospitals a third and more.
 ASSUMED = 0.2
-#: Of a 95 % interval.
-Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ def of_answer(answers: Mapping[str, Any], group: str, prevalence: float) -> Mean
     sick, well = answers.get("pneumonia", {}), answers.get("normal", {})
     if group not in sick or group not in well or not sick[group] + well[group]:
         return None
-    sick_low, sick_high = _interval(sick[group], sick["images"])
-    well_low, well_high = _interval(well[group], well["images"])
+    sick_low, sick_high = wilson(sick[group], sick["images"])
+    well_low, well_high = wilson(well[group], well["images"])
     return Meaning(
         _predictive(prevalence, sick[group], well[group]),
         _predictive(prevalence, sick_low, well_high),
@@ -60,10 +59,3 @@ def _predictive(prevalence: float, sick: float, well: float) -> float:
     """The share of pneumonias among those with an answer that so many of the sick and of the well get."""
     with_it = prevalence * sick
     return with_it / (with_it + (1 - prevalence) * well)
-
-
-def _interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's interval of a share that was found in n images."""
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)

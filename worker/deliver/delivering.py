@@ -8,6 +8,7 @@ from django.db import Error
 
 from webapp.notifications import announcing, mail, sending
 from webapp.notifications import services as notifications
+from webapp.notifications.models import Event
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.services import completion
@@ -21,6 +22,7 @@ HANDLERS: Mapping[str, Callable[[Delivery], str | None]] = {
     completion.STUDY_FINISHED: announcing.announce_study,
     completion.IMAGES_FAILED: announcing.announce_images,
     completion.IMAGES_POSITIVE: announcing.announce_images,
+    Event.ALERT: announcing.announce_alert,
     notifications.WEBHOOK: sending.send,
     announcing.EMAIL: mail.send,
 }

@@ -46,6 +46,7 @@ SPECTACULAR_SETTINGS = {
         "PneumoniaKindEnum": "webapp.studies.choices.PneumoniaKind",
         "ViewEnum": "webapp.studies.choices.View",
         "QueueStateEnum": "webapp.queues.api.STATES",
+        "ComparisonStateEnum": "webapp.agreement.incoming.State",
         "SentViewEnum": "webapp.studies.choices.SENT_VIEWS",
     },
 }

@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "webapp.transfer",
     "webapp.retention",
     "webapp.queues",
+    "webapp.agreement",
 ]
 
 MIDDLEWARE = [

@@ -69,6 +69,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": RECONCILE_SECONDS,
         "options": {"queue": "deliver", "expires": RECONCILE_SECONDS},
     },
+    "count": {
+        "task": "worker.count",
+        "schedule": crontab(minute="7,22,37,52"),
+        "options": {"queue": "control", "expires": 900},
+    },
     "purge": {
         "task": "worker.purge",
         "schedule": crontab(minute="23"),

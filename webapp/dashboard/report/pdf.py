@@ -1,20 +1,19 @@
 """A report on one page of A4."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from typing import TYPE_CHECKING, cast
 
 from webapp.dashboard.report.contents import NOT_A_DIAGNOSIS, PURPOSE, Contents
+from webapp.paper import FONT, LACKING, printable
 
 if TYPE_CHECKING:
     from fpdf import FPDF
     from fpdf.fonts import TTFFont
     from PIL.Image import Image as Picture
 
-#: Noto Sans has the letters of Latin, Greek, Cyrillic and Devanagari.
-FONT = files("fontpkg_noto_sans") / "files" / "NotoSans[wdth,wght].ttf"
 MARGIN, WIDTH, HEIGHT = 14.0, 210.0, 297.0
 #: The column of pictures and that of words, in millimetres.
 PICTURES, GAP = 82.0, 8.0
@@ -29,8 +28,6 @@ MAP = (
     "Orange: what raised the model's score most, with a line around the strongest part. Look there first; light "
     "outside the lungs is a reason to distrust the answer."
 )
-#: In place of a letter that the font lacks: the library would name it in the log.
-LACKING = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -66,16 +63,12 @@ def draw(contents: Contents, pictures: Sequence["Picture"]) -> bytes:
         _head(pdf, contents)
         _pictures(pdf, pictures, with_map=contents.shows_map)
         letters = cast("TTFFont", pdf.fonts["noto"]).cmap
-        blocks = [replace(block, text=_printable(block.text, letters)) for block in _blocks(contents)]
+        blocks = [replace(block, text=printable(block.text, letters)) for block in _blocks(contents)]
         if any(LACKING in block.text for block in blocks):
             blocks.append(Block(f"{LACKING} stands for a letter that is not in this report's font.", 7.5, 3, MUTED))
         _write(pdf, _fitting(pdf, blocks))
         _foot(pdf)
         return bytes(pdf.output())
-
-
-def _printable(text: str, letters: Mapping[int, str]) -> str:
-    return "".join(letter if ord(letter) in letters else LACKING for letter in text)
 
 
 def _blocks(contents: Contents) -> list[Block]:

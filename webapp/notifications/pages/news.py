@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @never_cache
 @login_required
 def news(request: HttpRequest) -> HttpResponse:
-    mine = News.objects.filter(person=cast("User", request.user)).select_related("study", "image")
+    mine = News.objects.filter(person=cast("User", request.user)).select_related("study", "image", "department")
     return render(request, "notifications/news.html", {"page": keyset.page(mine, request)})
 
 

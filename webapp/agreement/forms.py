@@ -1,0 +1,40 @@
+"""What somebody chooses to see on the page."""
+
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
+
+from webapp.agreement import selection
+from webapp.departments import permissions
+
+MONTH = RegexValidator(r"^[12][0-9]{3}-(0[1-9]|1[0-2])\Z", "Write a month as 2026-03.")
+
+
+def first_day(month: str) -> date | None:
+    """The first day of a month that is written as ``2026-03``."""
+    return date.fromisoformat(f"{month}-01") if month else None
+
+
+class ChoiceForm(forms.Form):
+    department = forms.ChoiceField(required=False, label=_("Department"))
+    model = forms.ChoiceField(required=False, label=_("Model"))
+    since = forms.CharField(required=False, label=_("From"), validators=[MONTH])
+    until = forms.CharField(required=False, label=_("Until"), validators=[MONTH])
+
+    def __init__(self, data: Any, identity: Any) -> None:
+        super().__init__(data)
+        everything = _("the whole service") if permissions.is_administrator(identity.user) else _("all that I manage")
+        departments = permissions.managed_departments(identity)
+        self.fields["department"].choices = [("", everything), *((one.slug, one.name) for one in departments)]  # type: ignore[attr-defined]
+        names = selection.models(selection.scope(identity))
+        self.fields["model"].choices = [("", _("all")), *((name, name) for name in names)]  # type: ignore[attr-defined]
+        for name in ("since", "until"):
+            self.fields[name].widget = forms.DateInput(attrs={"type": "month", "placeholder": "2026-03"})
+
+    def chosen(self) -> dict[str, Any]:
+        """The arguments of :func:`webapp.agreement.selection.report_for`."""
+        given = self.cleaned_data
+        return {**given, "since": first_day(given["since"]), "until": first_day(given["until"])}
