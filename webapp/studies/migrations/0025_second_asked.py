@@ -8,7 +8,7 @@ AddColumn = import_module("webapp.studies.migrations.0015_findable").AddColumn
 
 
 class Migration(migrations.Migration):
-    dependencies = [("studies", "0023_pauses")]
+    dependencies = [("studies", "0024_searches_without_rows")]
 
     operations = [
         AddColumn(

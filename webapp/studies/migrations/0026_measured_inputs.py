@@ -8,7 +8,7 @@ AddColumn = import_module("webapp.studies.migrations.0015_findable").AddColumn
 
 
 class Migration(migrations.Migration):
-    dependencies = [("studies", "0024_second_asked")]
+    dependencies = [("studies", "0025_second_asked")]
 
     operations = [
         AddColumn(
