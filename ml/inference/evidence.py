@@ -23,7 +23,7 @@ def share_inside(heatmaps: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The share of each map that lies in the box around the thorax; 1 where a map is empty.
 
     Args:
-        heatmaps: ``(n, h, w)`` from :func:`ml.networks.explain.to_bytes`.
+        heatmaps: ``(n, h, w)`` from :func:`ml.inference.heatmaps.to_bytes`.
     """
     _, height, width = heatmaps.shape
     across, down = _covered(width, CHEST[0]), _covered(height, CHEST[1])
@@ -60,7 +60,7 @@ def warnings_of(
     Args:
         doubts: of each image, from :func:`ml.inference.novelty.warnings_of`. Where there is one, it is no chest X-ray,
             and its map says nothing.
-        heatmaps: ``(n, h, w)`` from :func:`ml.networks.explain.to_bytes`.
+        heatmaps: ``(n, h, w)`` from :func:`ml.inference.heatmaps.to_bytes`.
         probabilities: ``(n,)`` of pneumonia.
         bundle: what read the images.
     """

@@ -16,7 +16,7 @@ from ml.bundles.bundle import Bundle
 from ml.errors import ImageError
 from ml.inference import engines, evidence, novelty
 from ml.inference.engines import Engine, Readings
-from ml.networks import explain
+from ml.inference.heatmaps import overlay, to_bytes
 from ml.pictures import decode, dicom, xray
 from ml.pictures.borders import Box
 from ml.pictures.preprocess import Preprocessing, to_input
@@ -64,7 +64,7 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     readable = [(number, row) for number, row in enumerate(rows, 1) if "error" not in row]
     batch = readings(engine, inputs)
     if batch:
-        maps = explain.to_bytes(batch.maps)
+        maps = to_bytes(batch.maps)
         unlike = novelty.warnings_of(check, batch.features, np.stack(inputs))
         warnings = evidence.warnings_of(unlike, maps, batch.probabilities[:, 1], bundle)
         for (_, row), probability, said in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
@@ -76,7 +76,7 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
             heatmaps.mkdir(parents=True, exist_ok=True)
             for (number, row), heatmap, place in zip(readable, maps, places, strict=True):
                 row["heatmap"] = str(heatmaps / f"{number:04d}-{Path(row['file']).stem}.png")
-                explain.overlay(heatmap, *place).save(row["heatmap"])
+                overlay(heatmap, *place).save(row["heatmap"])
     for row in rows:
         print(f"{row['file']}: {_line(row)}")
     if json_file:

@@ -9,7 +9,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from ml.bundles.bundle import Bundle
-from ml.inference import engines
+from ml.inference import engines, heatmaps
 from ml.inference.engines import Engine
 from ml.inference.predict import load_input
 from ml.networks import architectures, explain
@@ -261,8 +261,8 @@ def test_a_map_depends_on_the_weights(released: Bundle, engine: Engine, chests: 
 
 def test_the_strongest_place_is_drawn_fully_unless_all_evidence_is_weak() -> None:
     strong = np.zeros((14, 14), np.float32)
-    strong[3, 5], strong[4, 5] = 5 * explain.STRONG, explain.STRONG
-    drawn = explain.to_bytes(np.stack([strong, strong / 20, np.zeros_like(strong)]))
+    strong[3, 5], strong[4, 5] = 5 * heatmaps.STRONG, heatmaps.STRONG
+    drawn = heatmaps.to_bytes(np.stack([strong, strong / 20, np.zeros_like(strong)]))
     assert drawn.dtype == np.uint8
     assert (drawn[0, 3, 5], drawn[0, 4, 5], drawn[0].sum()) == (255, 51, 306)
     assert drawn[1].max() == 64
@@ -272,16 +272,16 @@ def test_the_strongest_place_is_drawn_fully_unless_all_evidence_is_weak() -> Non
 def test_an_overlay_is_as_large_as_the_image_and_as_opaque_as_the_map() -> None:
     heatmap = np.zeros((14, 14), np.uint8)
     heatmap[2:5, 9:12] = 255
-    picture = explain.overlay(heatmap, (280, 140), (0, 0, 280, 140))
+    picture = heatmaps.overlay(heatmap, (280, 140), (0, 0, 280, 140))
     assert (picture.mode, picture.size) == ("RGBA", (280, 140))
     pixels = np.asarray(picture)
-    assert (pixels[..., :3] == explain.COLOUR).all()
+    assert (pixels[..., :3] == heatmaps.COLOUR).all()
     assert pixels[35, 210, 3] == 255
     assert pixels[120, 40, 3] == 0
 
 
 def test_an_overlay_lies_on_the_part_that_was_read() -> None:
-    picture = explain.overlay(np.full((14, 14), 255, np.uint8), (280, 140), (70, 0, 210, 130))
+    picture = heatmaps.overlay(np.full((14, 14), 255, np.uint8), (280, 140), (70, 0, 210, 130))
     opaque = np.asarray(picture)[..., 3] > 0
     assert opaque[:130, 70:210].all()
     assert opaque.sum() == 130 * 140

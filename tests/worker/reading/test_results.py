@@ -12,7 +12,7 @@ from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from ml.networks import explain
+from ml.inference.heatmaps import STRONG, overlay
 from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
 from tests.worker.conftest import write_bundle
@@ -69,7 +69,7 @@ def test_warnings_and_maps_go_with_their_image(
     assert bright.warnings == []
     # The engine's maps are as strong as the image is bright, and weak ones are drawn weak.
     peaks = [set(bytes(result.heatmap)) for result in (dark, bright, dim)]
-    assert peaks == [{round(255 * 3 / explain.STRONG)}, {255}, {255}]
+    assert peaks == [{round(255 * 3 / STRONG)}, {255}, {255}]
     assert all(len(bytes(result.heatmap)) == 7 * 7 for result in (dark, bright, dim))
 
 
@@ -87,7 +87,7 @@ def test_the_web_draws_a_map_as_the_command_line_does() -> None:
         with Picture.open(io.BytesIO(heatmaps.png(values.tobytes(), 300, 200, region))) as drawn:
             assert drawn.mode == "RGBA"
             box = tuple(region) or (0, 0, 300, 200)
-            pixels, expected = np.asarray(drawn), np.asarray(explain.overlay(values, (300, 200), box))
+            pixels, expected = np.asarray(drawn), np.asarray(overlay(values, (300, 200), box))
         # But for the line around the strongest part.
         map_itself = (pixels[..., :3] == heatmaps.COLOUR).all(axis=-1)
         assert 0.7 < map_itself.mean() < 1
@@ -211,10 +211,12 @@ def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
 
     loaded: list[Any] = []
 
-    def load(path: Any) -> Engine:
+    def load(path: Any, name: str) -> Engine:
+        assert name == "mnn"
         loaded.append((path, Engine()))
         return loaded[-1][1]
 
+    settings.ENGINE = "mnn"
     monkeypatch.setattr(reader, "_reader", None)
     monkeypatch.setattr(engines, "load", load)
     for shade in (100, 101):
