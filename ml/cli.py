@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 from ml.dataset import data
-from ml.errors import BundleError, ExportError, ImageError
+from ml.errors import BundleError, EngineError, ExportError, ImageError
 from ml.evaluation import pictures_commands
 from ml.training import recipe as recipes
+
+#: The packages of requirements/training.in, without which the service reads.
+FOR_TRAINING = ("keras", "tensorflow", "matplotlib", "scipy", "sklearn")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,8 +21,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)
-    except (BundleError, ExportError, ImageError, FileNotFoundError, ValueError) as error:
+    except (BundleError, EngineError, ExportError, ImageError, FileNotFoundError, ValueError) as error:
         print(f"ml: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in FOR_TRAINING:
+            raise
+        print(f"ml: this command needs {error.name}; `make training` installs it", file=sys.stderr)
         return 2
 
 
@@ -117,11 +125,13 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("runs", nargs="+", metavar="[NAME=]PATH", help="a training's report.json, or a bundle's folder")
     table.set_defaults(run=_table)
 
-    benchmark = commands.add_parser("benchmark", help="measure how many images a second an engine reads")
+    benchmark = commands.add_parser("benchmark", help="measure how many images a second engines read")
     benchmark.add_argument("--model", type=Path, required=True, help="the bundle")
     benchmark.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16], help="images in a batch")
-    benchmark.add_argument("--seconds", type=float, default=10.0, help="for each size of batch")
-    benchmark.add_argument("--files", type=Path, help="a folder of images to read from the disk as well")
+    benchmark.add_argument("--engine", nargs="+", default=["auto"], metavar="NAME",
+                           help="keras, mnn; the first is what the others are compared with")  # fmt: skip
+    benchmark.add_argument("--seconds", type=float, default=10.0, help="for each engine and size of batch")
+    benchmark.add_argument("--files", type=Path, help="X-rays to read from the disk as well, and to compare answers on")
     benchmark.add_argument("--json", type=Path, help="write the figures here")
     benchmark.set_defaults(run=_benchmark)
     return top
@@ -260,4 +270,7 @@ def _benchmark(arguments: argparse.Namespace) -> None:
     from ml.inference.benchmark import benchmark
 
     files = sorted(file for file in arguments.files.rglob("*") if file.is_file()) if arguments.files else []
-    benchmark(arguments.model, arguments.batch, seconds=arguments.seconds, files=files, json_file=arguments.json)
+    benchmark(
+        arguments.model, arguments.batch, names=arguments.engine, seconds=arguments.seconds, files=files,
+        json_file=arguments.json,
+    )  # fmt: skip

@@ -24,3 +24,7 @@ class BundleError(Exception):
 
 class ExportError(Exception):
     """A network that cannot be written in the wanted format, or not where it was wanted."""
+
+
+class EngineError(Exception):
+    """An engine that is unknown or not installed, cannot run a network, or does not give what its weights say."""

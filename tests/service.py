@@ -114,6 +114,8 @@ def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
             "FLOWER_PORT": str(flower_port),
             "DATA_DIR": str(data_dir),
             "ADMIN_PASSWORD": password,
+            # So that no start measures engines.
+            "ENGINE": os.environ.get("ENGINE", "mnn"),
             **environment,
         },
         stdout=subprocess.PIPE,

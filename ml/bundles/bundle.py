@@ -121,6 +121,22 @@ class Bundle:
         """The class of pneumonia from the threshold up, else the other one."""
         return self.classes[-1] if probability >= self.threshold else self.classes[0]
 
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The weights by their names, such as ``block1_conv1/kernel``.
+
+        Raises:
+            BundleError: where they are missing or changed.
+        """
+        file = self.path / WEIGHTS
+        try:
+            digest = sha256(file)
+        except FileNotFoundError:
+            raise BundleError(f"{self.path} has no {WEIGHTS}") from None
+        if digest != self.weights_sha256:
+            raise BundleError(f"{file} is not the file that was released: its SHA-256 is {digest}")
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name].astype(np.float32) for name in arrays.files}
+
     def load_model(self) -> "keras.Model":
         """Build the network and give it the bundle's weights.
 
@@ -129,19 +145,12 @@ class Bundle:
         """
         from ml.networks import architectures
 
-        file = self.path / WEIGHTS
-        try:
-            digest = sha256(file)
-        except FileNotFoundError:
-            raise BundleError(f"{self.path} has no {WEIGHTS}") from None
-        if digest != self.weights_sha256:
-            raise BundleError(f"{file} is not the file that was released: its SHA-256 is {digest}")
+        weights = self.weights()
         model = architectures.build(self.architecture, self.preprocessing.size)
-        with np.load(file, allow_pickle=False) as arrays:
-            if sorted(arrays.files) != sorted(variable.path for variable in model.weights):
-                raise BundleError(f"{file} does not hold the weights of a {self.architecture}")
-            for variable in model.weights:
-                variable.assign(arrays[variable.path].astype(np.float32))
+        if sorted(weights) != sorted(variable.path for variable in model.weights):
+            raise BundleError(f"{self.path / WEIGHTS} does not hold the weights of a {self.architecture}")
+        for variable in model.weights:
+            variable.assign(weights[variable.path])
         return model
 
 

@@ -27,11 +27,6 @@ def test_engines_agree_with_the_model_and_with_themselves(random_bundle: Bundle)
     assert len({round(float(value), 6) for value in together[:, 1]}) == 5
 
 
-def test_an_unknown_engine_lists_the_known(random_bundle: Bundle) -> None:
-    with pytest.raises(ValueError, match="known: keras"):
-        engines.load(random_bundle.path, "abacus")
-
-
 @pytest.mark.long
 def test_evaluate_writes_the_contracts_json_and_figures(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     status = cli.main(["evaluate", "--model", str(random_bundle.path), "--data", str(xrays),
@@ -79,14 +74,26 @@ def test_a_missing_bundle_is_one_clear_line(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.long
-def test_benchmark_measures_every_size(random_bundle: Bundle, tmp_path: Path) -> None:
+def test_benchmark_measures_engines_side_by_side_and_compares_their_answers(
+    random_bundle: Bundle, xrays: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.json"
-    cli.main(["benchmark", "--model", str(random_bundle.path), "--batch", "1", "3", "--seconds", "0.2",
-              "--json", str(out)])  # fmt: skip
+    assert cli.main(["benchmark", "--model", str(random_bundle.path), "--engine", "keras", "mnn", "--batch", "1", "3",
+                     "--seconds", "0.2", "--files", str(xrays), "--json", str(out)]) == 0  # fmt: skip
     report = json.loads(out.read_text())
     for figures in (report["images_per_second"], report["with_maps_and_warnings"]):
-        assert set(figures) == {"1", "3"}
-        assert all(figure > 0 for figure in figures.values())
+        assert set(figures) == {"keras", "mnn"}
+        for rates in figures.values():
+            assert set(rates) == {"1", "3"}
+            assert all(rate > 0 for rate in rates.values())
+    assert report["from_files"] > 0
+    assert report["processor"]
+    first, second = report["agreement"]["keras"], report["agreement"]["mnn"]
+    assert first["images"] == second["images"] == 12
+    assert second["roc_auc"] == pytest.approx(first["roc_auc"])
+    assert second["labels_changed"] == second["warnings_changed"] == 0
+    assert 0 <= second["mean_difference"] <= second["largest_difference"] < 1e-3
+    assert second["least_map_correlation"] > 0.98
 
 
 RECIPE = """

@@ -27,6 +27,7 @@ def prepare(data_dir: Path) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{data_dir / 'db.sqlite3'}",
         "BROKER_URL": "memory://",
         "PNEUMOQUEUE_ROLE": "",
+        "ENGINE": "mnn",
         "SECRET_KEY": "the same for all processes of a test, and long enough",
         "S3_BUCKET": "",
         # What was lost is looked for at once.

@@ -1,4 +1,4 @@
-"""The workers run without the packages that only the web process needs."""
+"""The workers run without the packages that only the web process needs, and without TensorFlow."""
 
 import os
 import subprocess
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.service import ROOT, bundle
+
 WEB_ONLY = (
     "allauth", "argon2", "axes", "django_htmx", "django_prometheus", "drf_spectacular", "drf_spectacular_sidecar",
     "flower", "gunicorn", "rest_framework", "uvicorn", "whitenoise",
@@ -23,6 +24,14 @@ call_command("check")
 worker.app.app.loader.import_default_modules()
 assert "worker.ingest" in worker.app.app.tasks
 """
+#: What an infer worker's child does at its start, and what it must not import for that.
+LOAD = """
+import sys
+import worker.app
+from worker.infer import reader, startup
+startup.check_bundle()
+print(reader.load().engine.name, [name for name in ("tensorflow", "keras", "scipy", "sklearn") if name in sys.modules])
+"""
 
 
 @pytest.mark.long
@@ -31,3 +40,15 @@ def test_a_worker_starts_without_the_web_packages(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.long
+def test_a_worker_reads_without_tensorflow(tmp_path: Path) -> None:
+    environment = {
+        "PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "PNEUMOQUEUE_ROLE": "infer", "ENGINE": "mnn",
+        "MODEL_BUNDLE": str(bundle()),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "mnn []\n", done.stderr

@@ -65,7 +65,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def load() -> Any:
         done.append("loaded")
         assert not Worker.objects.get().ready, "it reports ready too early"
-        device = SimpleNamespace(device="CPU, 2 cores")
+        device = SimpleNamespace(name="mnn", device="CPU, 2 cores")
         return SimpleNamespace(bundle=SimpleNamespace(id="chest-1.2.0", meta=META), engine=device, max_batch=12)
 
     assert startup.load_model
@@ -199,6 +199,11 @@ def test_a_wrong_choice_of_a_model_is_one_sentence_before_anything_starts(
         startup.check_bundle()
     assert ended.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+    settings.OPERATING_POINT, settings.ENGINE = "", "abacus"
+    with pytest.raises(SystemExit) as ended:
+        startup.check_bundle()
+    assert ended.value.code == 2
+    assert "unknown engine 'abacus'; known: auto, keras, mnn" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("role", "ready"), [("ingest", True), ("infer", False)])

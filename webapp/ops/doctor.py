@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import disk_usage
 from uuid import uuid4
@@ -29,6 +30,8 @@ CLOCK_SECONDS = 5.0
 CERTIFICATE_LEFT = timedelta(days=14)
 #: A disk with less room than this part of it, or than so many bytes, is about to be full.
 FREE_PART, FREE_BYTES = 0.03, 2 * 2**30
+#: What ENGINE may be, and the package that it needs where images are read.
+ENGINES = {"auto": "", "keras": "keras", "mnn": "MNN"}
 MODEL_SETTINGS = "MODEL_BUNDLE and OPERATING_POINT name no model"
 
 
@@ -60,13 +63,15 @@ def before_start() -> list[Finding]:
 
     A disk or a certificate that needs care soon does not keep it from starting.
     """
-    return _run((_settings, _model, *(() if settings.S3_BUCKET else (_storage,))))
+    return _run((_settings, _model, _engine, *(() if settings.S3_BUCKET else (_storage,))))
 
 
 def everything() -> list[Finding]:
     """All checks, of a service that runs."""
-    found = (_settings, _database, _migrations, _broker, _storage, _model, _workers, _disk, _clock, _mail, _certificate)
-    return _run(found)
+    return _run(
+        (_settings, _database, _migrations, _broker, _storage, _model, _engine, _workers, _disk, _clock, _mail,
+         _certificate)
+    )  # fmt: skip
 
 
 def _run(several: Iterable[Callable[[], str]]) -> list[Finding]:
@@ -157,6 +162,20 @@ def _model() -> str:
             f"{MODEL_SETTINGS}: {error}.", "Correct MODEL_BUNDLE, OPERATING_POINT or SHADOW_BUNDLES, or add the bundle."
         ) from None
     return found
+
+
+def _engine() -> str:
+    """What runs the model. Whether it is installed is looked up where the models are."""
+    if settings.ENGINE not in ENGINES:
+        raise Wrong(f"ENGINE={settings.ENGINE} is no engine.", f"Use {', '.join(ENGINES)}.")
+    package = ENGINES[settings.ENGINE]
+    if package and settings.MODELS_DIR.is_dir() and not find_spec(package):
+        raise Wrong(
+            f"ENGINE={settings.ENGINE} needs {package}, which is not installed here.",
+            "Run `make training`, which installs it, or leave ENGINE out.",
+        )
+    engines = set(Worker.objects.seen_recently().exclude(engine="").values_list("engine", flat=True))
+    return f"{settings.ENGINE}; workers report {', '.join(sorted(engines))}" if engines else settings.ENGINE
 
 
 def _reported_model() -> str:

@@ -111,13 +111,14 @@ class DatabaseCollector(Collector):
         workers = GaugeMetricFamily("pneumoqueue_workers", "Workers able to work at once", labels=["role"])
         for role in ("ingest", "bulk", "infer", "deliver"):
             workers.add_metric([role], sum(worker.role == role for worker in ready))
-        models = InfoMetricFamily("pneumoqueue_model", "The model and device of each worker that reads")
+        models = InfoMetricFamily("pneumoqueue_model", "The model, engine and device of each worker that reads")
         batches = GaugeMetricFamily(
             "pneumoqueue_max_batch", "Images that a worker reads together at most, as it measured", labels=["worker"]
         )
         for worker in ready:
             if worker.role == "infer" and worker.model:
-                models.add_metric([], {"worker": worker.name, "model": worker.model, "device": worker.device})
+                named = {"worker": worker.name, "model": worker.model, "engine": worker.engine}
+                models.add_metric([], {**named, "device": worker.device})
                 batches.add_metric([worker.name], worker.max_batch)
         yield from (workers, models, batches)
 

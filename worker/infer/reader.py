@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -75,18 +76,22 @@ _reader: Reader | None = None
 
 
 def load() -> Reader:
-    """Load the model and warm it up. Only ever called in the process that reads: TensorFlow does not survive a fork.
+    """Load the model and warm it up. Only ever called in the process that reads: engines do not survive a fork.
 
     Raises:
         BundleError: where the bundle cannot be used.
+        EngineError: where the engine cannot.
         TooSlow: where this machine cannot.
     """
     global _reader
-    from ml.inference import engines, novelty
+    from ml.inference import choice, engines, novelty
 
     used = bundle.current()
     check = novelty.load(used)
-    engine = engines.load(used.path)
+    name = settings.ENGINE
+    if name == engines.AUTO:
+        name = choice.choose(used, Path(settings.DATA_DIR) / "engines.json")
+    engine = engines.load(used.path, name)
     side = used.preprocessing.size
     max_batch = capacity.measure(engine, side)
     # Exclude the loaded objects from garbage collection, which would scan them again and again.
@@ -205,17 +210,16 @@ def _read(reader: Reader, token: UUID, inputs: dict[UUID, NDArray[np.uint8]]) ->
 
 
 def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
-    from ml.inference import evidence, novelty
-    from ml.networks import explain
+    from ml.inference import evidence, heatmaps, novelty
 
     readings = reader.engine.read(batch)
-    heatmaps = explain.to_bytes(readings.maps)
+    maps = heatmaps.to_bytes(readings.maps)
     doubts = novelty.warnings_of(reader.check, readings.features, batch)
-    warnings = evidence.warnings_of(doubts, heatmaps, readings.probabilities[:, -1], reader.bundle)
+    warnings = evidence.warnings_of(doubts, maps, readings.probabilities[:, -1], reader.bundle)
     distances = novelty.distances_of(reader.check, readings.features)
     return [
         Answer(tuple(map(float, probabilities)), found, heatmap.tobytes(), distance)
         for probabilities, found, heatmap, distance in zip(
-            readings.probabilities, warnings, heatmaps, distances, strict=True
+            readings.probabilities, warnings, maps, distances, strict=True
         )
     ]

@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 from celery import signals
+from django.conf import settings
 from django.db import Error
 
 from ml.bundles import answers
-from ml.errors import BundleError
+from ml.errors import BundleError, EngineError
 from webapp.studies.services import bundles
 from worker import bundle
 from worker.infer import reader
@@ -24,12 +25,16 @@ PAUSE = 10
 
 @signals.celeryd_init.connect
 def check_bundle(**_: Any) -> None:
-    """Report a wrong choice of model in one sentence, before anything starts."""
+    """Report a wrong choice of model or engine in one sentence, before anything starts."""
     if presence.ROLE != "infer":
         return
+    from ml.inference import engines
+
     try:
-        bundle.current()
-    except BundleError as error:
+        used = bundle.current()
+        if settings.ENGINE != engines.AUTO:
+            engines.require(settings.ENGINE, used)
+    except (BundleError, EngineError) as error:
         sys.stderr.write(f"This worker cannot start: {error}.\n")
         sys.exit(2)
 
@@ -41,17 +46,16 @@ def load_model(**_: Any) -> None:
     started = time.perf_counter()
     try:
         loaded = reader.load()
-    except (BundleError, TooSlow) as error:
+    except (BundleError, EngineError, TooSlow) as error:
         # It takes no work: images wait, and none counts an attempt for it.
         logger.critical("This worker reads nothing: %s", error)
         time.sleep(PAUSE)
         sys.exit(2)
     logger.info(
-        "%s is loaded and warm after %.1f s, %d images at once",
-        loaded.bundle.id, time.perf_counter() - started, loaded.max_batch,
+        "%s is loaded and warm in %s after %.1f s, %d images at once",
+        loaded.bundle.id, loaded.engine.name, time.perf_counter() - started, loaded.max_batch,
     )  # fmt: skip
-    engine = type(loaded.engine).__name__.removesuffix("Engine").lower()
-    presence.report_loaded(loaded.bundle.id, loaded.engine.device, engine, loaded.max_batch)
+    presence.report_loaded(loaded.bundle.id, loaded.engine.device, loaded.engine.name, loaded.max_batch)
     try:
         meta = loaded.bundle.meta
         bundles.keep(loaded.bundle.id, answers.measured(meta), meta.get("inputs"))

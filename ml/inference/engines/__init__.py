@@ -1,7 +1,9 @@
 """Engines run a bundle's network. All share one interface, so that the service can choose one by measurement."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bundles.bundle import Bundle
+from ml.errors import EngineError
+from ml.inference import machine
+
+#: Lets this program choose; the names of the engines.
+AUTO, KERAS, MNN = "auto", "keras", "mnn"
 
 
 @dataclass(frozen=True)
@@ -32,9 +39,11 @@ class Engine(Protocol):
     """A loaded model.
 
     Attributes:
+        name: its name among :data:`ENGINES`.
         device: what it computes on, in words.
     """
 
+    name: str
     device: str
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -58,27 +67,90 @@ class Engine(Protocol):
         """Compile and allocate whatever :meth:`read` will need for batches of 1 to ``max_batch`` images."""
 
 
-def load(path: Path, name: str = "keras") -> Engine:
+@dataclass(frozen=True)
+class Kind:
+    """An engine that there is.
+
+    Attributes:
+        packages: what must be installed for it.
+        architectures: the networks that it runs; None for all.
+        make: loads a bundle into it.
+    """
+
+    packages: tuple[str, ...]
+    architectures: frozenset[str] | None
+    make: Callable[[Bundle], Engine]
+
+    def installed(self) -> bool:
+        return all(find_spec(package) for package in self.packages)
+
+    def runs(self, bundle: Bundle) -> bool:
+        return self.architectures is None or bundle.architecture in self.architectures
+
+
+def load(path: Path, name: str = AUTO) -> Engine:
     """Load a bundle into an engine.
 
     Args:
         path: the bundle's folder.
-        name: ``keras``.
+        name: of :data:`ENGINES`, or ``auto`` for the first of :func:`usable`.
 
     Raises:
         BundleError: where the bundle cannot be used.
-        ValueError: for an unknown engine.
+        EngineError: where the engine cannot.
     """
-    if name not in _ENGINES:
-        raise ValueError(f"unknown engine {name!r}; known: {', '.join(sorted(_ENGINES))}")
-    return _ENGINES[name](Bundle.read(path))
+    bundle = Bundle.read(path)
+    chosen = usable(bundle)[0] if name == AUTO else name
+    require(chosen, bundle)
+    return ENGINES[chosen].make(bundle)
+
+
+def require(name: str, bundle: Bundle) -> None:
+    """Raise an EngineError with a sentence where an engine is unknown, is not installed, or cannot run a bundle."""
+    if name not in ENGINES:
+        raise EngineError(f"unknown engine {name!r}; known: {', '.join([AUTO, *sorted(ENGINES)])}")
+    kind = ENGINES[name]
+    if not kind.runs(bundle):
+        raise EngineError(
+            f"the engine {name} runs {', '.join(kind.architectures or ())} only, not {bundle.architecture}"
+        )
+    if not kind.installed():
+        raise EngineError(f"the engine {name} needs {' and '.join(kind.packages)}; `make training` installs that")
+
+
+def usable(bundle: Bundle) -> list[str]:
+    """The installed engines that run a bundle: on a GPU Keras first, else the one that is usually the fastest.
+
+    Raises:
+        EngineError: where there is none.
+    """
+    found = [name for name, kind in ENGINES.items() if kind.installed() and kind.runs(bundle)]
+    if not found:
+        raise EngineError(
+            f"no engine that is installed runs a {bundle.architecture}; `make training` installs Keras, which does"
+        )
+    return sorted(found, key=lambda name: name != KERAS) if on_gpu() else found
+
+
+def on_gpu() -> bool:
+    """Whether Keras would compute on a GPU: there is one, and the packages with CUDA's libraries are installed."""
+    return machine.has_gpu() and bool(find_spec("nvidia")) and ENGINES[KERAS].installed()
+
+
+def _mnn(bundle: Bundle) -> Engine:
+    from ml.inference.engines.mnn_engine import MnnEngine
+
+    return MnnEngine(bundle)
 
 
 def _keras(bundle: Bundle) -> Engine:
-    # Imported late: a process that only asks which engines there are need not load a framework.
     from ml.inference.engines.keras_engine import KerasEngine
 
     return KerasEngine(bundle)
 
 
-_ENGINES: dict[str, Callable[[Bundle], Engine]] = {"keras": _keras}
+#: The engines, the fastest on a processor first. Their frameworks are imported late: asking loads none.
+ENGINES = {
+    MNN: Kind(("MNN",), frozenset({"vgg16"}), _mnn),
+    KERAS: Kind(("keras", os.environ.get("KERAS_BACKEND") or "tensorflow"), None, _keras),
+}

@@ -13,6 +13,8 @@ from ml.pictures.preprocess import to_tensor
 class KerasEngine:
     """A bundle in Keras, in float32. See :class:`ml.inference.engines.Engine`."""
 
+    name = "keras"
+
     def __init__(self, bundle: Bundle) -> None:
         self._model = bundle.load_model()
         self._calibration = bundle.calibration

@@ -20,7 +20,7 @@ def report(name, role, **facts):
 def workers(db):
     report("ingest@a", "ingest", ready=True)
     report("bulk@a", "bulk", ready=True)
-    report("infer@a", "infer", ready=True, model="net-1.0.0", device="cpu", max_batch=16)
+    report("infer@a", "infer", ready=True, model="net-1.0.0", engine="mnn", device="cpu", max_batch=16)
 
 
 def no_database(execute, sql, params, many, context):

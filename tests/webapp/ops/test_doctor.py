@@ -34,7 +34,7 @@ def test_all_is_well() -> None:
     assert bad() == {}
     out = io.StringIO()
     call_command("doctor", stdout=out)
-    assert out.getvalue().count("ok  ") == 11
+    assert out.getvalue().count("ok  ") == 12
     assert list(Path(default_storage.location).rglob("doctor/*")) == [], "its file is deleted"
 
 
@@ -47,6 +47,21 @@ def test_a_wrong_operating_point_is_a_sentence_and_exit_2(settings: Any) -> None
     [line] = [line for line in out.getvalue().splitlines() if line.startswith("BAD")]
     assert "has no operating point 'sideways'; it has" in line
     assert "Correct MODEL_BUNDLE, OPERATING_POINT" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("abacus", "ENGINE=abacus is no engine."), ("keras", "ENGINE=keras needs keras, which is not")]
+)
+def test_an_engine_that_is_unknown_or_not_installed_is_found_before_the_start(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    settings.ENGINE = name
+    [found] = [finding for finding in doctor.before_start() if not finding.ok]
+    assert found.name == "engine"
+    assert found.said.startswith(said)
+    settings.MODELS_DIR = Path("elsewhere")
+    assert ("engine" in bad()) == (name == "abacus"), "only where images are read must it be installed"
 
 
 def test_where_no_models_are_the_workers_say_which_is_used(settings: Any, tmp_path: Path) -> None:
@@ -92,9 +107,9 @@ def test_a_clock_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_needs_care_soon_keeps_nothing_from_starting(settings: Any) -> None:
-    assert [finding.name for finding in doctor.before_start()] == ["settings", "model", "storage"]
+    assert [finding.name for finding in doctor.before_start()] == ["settings", "model", "engine", "storage"]
     settings.S3_BUCKET = "xray"
-    assert [finding.name for finding in doctor.before_start()] == ["settings", "model"]
+    assert [finding.name for finding in doctor.before_start()] == ["settings", "model", "engine"]
 
 
 def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

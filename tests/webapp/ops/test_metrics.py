@@ -68,11 +68,11 @@ def test_the_metrics_show_what_waits_and_for_how_long(client, workers, make_imag
     assert (found["pneumoqueue_database_up",], found["pneumoqueue_broker_up",]) == (1, 1)
 
 
-def test_the_metrics_show_workers_with_their_model_and_device(client, workers, sent):
+def test_the_metrics_show_workers_with_their_model_engine_and_device(client, workers, sent):
     report("infer@b", "infer", ready=False)
     found = samples(client)
     assert (found["pneumoqueue_workers", "ingest"], found["pneumoqueue_workers", "infer"]) == (1, 1)
-    assert found["pneumoqueue_model_info", "cpu", "infer@a", "net-1.0.0"] == 1
+    assert found["pneumoqueue_model_info", "cpu", "infer@a", "mnn", "net-1.0.0"] == 1
     assert found["pneumoqueue_max_batch", "infer@a"] == 16
 
 

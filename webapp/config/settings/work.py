@@ -16,6 +16,8 @@ OPERATING_POINT = env("OPERATING_POINT", default="")
 #: ``ingest`` (prepares interactive images), ``bulk`` (unpacks ZIPs and prepares the images of studies), ``infer``
 #: (one process per device that reads them) or ``deliver`` (what sends the outbox to other systems).
 WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
+#: What runs the model: ``auto`` takes the fastest on the machine, ``mnn`` the processor, ``keras`` TensorFlow.
+ENGINE = env("ENGINE", default="") or "auto"
 MAX_BATCH = env.int("MAX_BATCH", default=16)
 #: Seconds after which a batch that hangs is killed, with its process. The other limits follow from it.
 BATCH_TIME_LIMIT = env.int("BATCH_TIME_LIMIT", default=120)
@@ -53,7 +55,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 2 * MAX_BATCH if WORKER_ROLE == "infer" else
 CELERY_DB_REUSE_MAX = 10_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
-# Loading TensorFlow and the model takes longer than Celery's four seconds.
+# Loading the engine and the model takes longer than Celery's four seconds.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 180
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TIMEZONE = "UTC"

@@ -1,0 +1,41 @@
+"""VGG16's convolutions in NumPy: slow and plain. What an engine computes of the same weights is compared with it."""
+
+from collections.abc import Mapping
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+#: The names of the convolutions of each block. After each block but the last, a map is halved.
+BLOCKS = [[f"block{block}_conv{number}" for number in range(1, count + 1)]
+          for block, count in enumerate((2, 2, 3, 3, 3), 1)]  # fmt: skip
+#: The names of all weights of a VGG16, as bundles have them.
+WEIGHTS = {f"{layer}/{part}" for layer in (*chain(*BLOCKS), "hidden", "probabilities") for part in ("kernel", "bias")}
+
+
+def last_map(image: Floats, weights: Mapping[str, Floats]) -> Floats:
+    """From one image ``(h, w, 3)`` to the last feature map ``(h', w', 512)``, before it is pooled."""
+    values = image
+    for block, layers in enumerate(BLOCKS):
+        if block:
+            values = _halved(values)
+        for layer in layers:
+            values = np.maximum(_convolved(values, weights[f"{layer}/kernel"]) + weights[f"{layer}/bias"], 0)
+    return values
+
+
+def _convolved(values: Floats, kernel: Floats) -> Floats:
+    height, width, _ = values.shape
+    padded = np.pad(values, ((1, 1), (1, 1), (0, 0)))
+    total = np.zeros((height, width, kernel.shape[-1]), np.float32)
+    for row in range(3):
+        for column in range(3):
+            total += padded[row : row + height, column : column + width] @ kernel[row, column]
+    return total
+
+
+def _halved(values: Floats) -> Floats:
+    height, width, channels = values.shape[0] // 2, values.shape[1] // 2, values.shape[2]
+    return values[: 2 * height, : 2 * width].reshape(height, 2, width, 2, channels).max(axis=(1, 3))

@@ -1,0 +1,201 @@
+"""Every engine gives the same readings, or is refused; the fastest on a machine serves."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from ml import cli
+from ml.bundles.bundle import Bundle
+from ml.errors import BundleError, EngineError
+from ml.inference import choice, engines, machine
+from ml.inference.engines import Readings, mnn_engine
+from ml.inference.engines.head import Head
+from ml.networks import explain
+from ml.statistics.calibration import Calibration
+from tests import synthetic
+
+PLATT = Calibration("platt", 1.5, 2.0)
+
+
+@pytest.fixture(scope="module")
+def batch() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, 64, 64), dtype=np.uint8)
+
+
+def assert_same(found: Readings, expected: Readings) -> None:
+    for field in dataclasses.fields(Readings):
+        one, other = getattr(found, field.name), getattr(expected, field.name)
+        assert one.dtype == other.dtype == np.float32
+        least = 1e-4 * max(1e-3, np.abs(other).max())
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=least, err_msg=field.name)
+
+
+def test_mnn_reads_as_keras_does(random_bundle: Bundle, batch: np.ndarray) -> None:
+    found, expected = (engines.load(random_bundle.path, name) for name in ("mnn", "keras"))
+    assert (found.name, expected.name) == ("mnn", "keras")
+    # More than go through the network together, and images alone.
+    assert len(batch) > mnn_engine.TOGETHER
+    assert_same(found.read(batch), expected.read(batch))
+    assert_same(found.read(batch[2:3]), expected.read(batch[2:3]))
+    np.testing.assert_allclose(found.predict(batch), expected.predict(batch), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 7)], ids=["even", "odd"])
+def test_the_head_gives_what_automatic_differentiation_gives(shape: tuple[int, int]) -> None:
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((*shape, 16))
+    values = layers.GlobalAveragePooling2D()(layers.MaxPooling2D()(layers.Activation("relu")(inputs)))
+    hidden, outputs = layers.Dense(12, "relu", name="hidden"), layers.Dense(2, "sigmoid", name="probabilities")
+    model = keras.Model(inputs, outputs(hidden(values)))
+    weights = {
+        f"{layer.name}/{part}": np.asarray(array)
+        for layer in (hidden, outputs)
+        for part, array in zip(("kernel", "bias"), layer.get_weights(), strict=True)
+    }
+    maps = np.random.default_rng(1).uniform(0, 9, (3, *shape, 16)).astype(np.float32)
+    expected = [np.asarray(keras.ops.convert_to_numpy(part), np.float32) for part in explain.reader(model)(maps)]
+    expected[0] = PLATT.apply_to_outputs(expected[0])
+    assert_same(Head(weights, PLATT).read(maps.transpose(0, 3, 1, 2)), Readings(*expected))
+
+
+def test_what_mnn_does_not_compute_as_the_weights_say_is_refused(
+    random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = mnn_engine.write
+
+    def other(weights: dict[str, np.ndarray], size: int, file: Path) -> Path:
+        kernel = weights["block5_conv3/kernel"]
+        return written({**weights, "block5_conv3/kernel": kernel * np.float32(1.01)}, size, file)
+
+    monkeypatch.setattr(mnn_engine, "write", other)
+    with pytest.raises(EngineError, match=r"MNN does not compute .* what the model's weights say"):
+        engines.load(random_bundle.path, "mnn")
+
+
+def copy(bundle: Bundle, folder: Path, **meta: Any) -> Bundle:
+    """A bundle with the same weights and another description."""
+    folder.mkdir()
+    (folder / "weights.npz").symlink_to(bundle.path / "weights.npz")
+    text = json.loads((bundle.path / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**text, **meta}))
+    return Bundle.read(folder)
+
+
+def test_an_engine_that_cannot_run_a_bundle_is_a_sentence(
+    random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resnet = copy(random_bundle, tmp_path / "resnet", architecture="resnet50")
+    with pytest.raises(EngineError, match="the engine mnn runs vgg16 only, not resnet50"):
+        engines.load(resnet.path, "mnn")
+    assert engines.usable(resnet) == ["keras"]
+    with pytest.raises(EngineError, match="unknown engine 'abacus'; known: auto, keras, mnn"):
+        engines.load(random_bundle.path, "abacus")
+    monkeypatch.setattr(engines, "find_spec", lambda package: package == "MNN" or None)
+    assert engines.usable(random_bundle) == ["mnn"]
+    with pytest.raises(EngineError, match="keras needs keras and tensorflow; `make training` installs that"):
+        engines.load(random_bundle.path, "keras")
+    with pytest.raises(EngineError, match="no engine that is installed runs a resnet50"):
+        engines.load(resnet.path)
+
+
+def test_weights_of_another_network_are_refused(random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bundle, "weights", lambda _: {"something": np.zeros(3, np.float32)})
+    with pytest.raises(BundleError, match="does not hold the weights of a vgg16"):
+        engines.load(random_bundle.path, "mnn")
+
+
+@pytest.mark.parametrize("missing", ["keras", "sklearn"])
+def test_a_command_that_needs_more_is_one_clear_line(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ModuleNotFoundError(f"No module named '{missing}'", name=f"{missing}.metrics")
+
+    monkeypatch.setattr(cli, "_table", fail)
+    assert cli.main(["table", "x"]) == 2
+    assert "`make training` installs it" in capsys.readouterr().err
+
+
+# --- the choice -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was measured; Keras is the faster one."""
+    asked: list[str] = []
+
+    def measure(_: Bundle, name: str) -> float:
+        asked.append(name)
+        return {"mnn": 4.0, "keras": 9.0}[name]
+
+    monkeypatch.setattr(choice, "_measure", measure)
+    monkeypatch.setattr(engines, "on_gpu", lambda: False)
+    return asked
+
+
+def test_the_fastest_serves_and_is_measured_once_for_each_machine_and_bundle(
+    random_bundle: Bundle, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "engines.json"
+    assert [choice.choose(random_bundle, cache) for _ in range(2)] == ["keras", "keras"]
+    assert measured == ["mnn", "keras"]
+    monkeypatch.setattr(machine, "processor", lambda: "another")
+    assert choice.choose(random_bundle, cache) == "keras"
+    other = dataclasses.replace(random_bundle, weights_sha256="0" * 64)
+    assert choice.choose(other, cache) == "keras"
+    assert measured == 3 * ["mnn", "keras"]
+    assert len(json.loads(cache.read_text())) == 3
+    cache.write_text("{")
+    assert choice.choose(other, cache) == "keras"
+    assert choice.choose(other, tmp_path / "none" / "engines.json") == "keras", "a cache that cannot be written"
+
+
+def test_a_gpu_or_one_engine_needs_no_measurement(
+    random_bundle: Bundle, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "on_gpu", lambda: True)
+    assert choice.choose(random_bundle, tmp_path / "cache") == "keras"
+    monkeypatch.setattr(engines, "on_gpu", lambda: False)
+    monkeypatch.setattr(engines, "find_spec", lambda package: package == "MNN" or None)
+    assert choice.choose(random_bundle, tmp_path / "cache") == "mnn"
+    assert measured == []
+
+
+@pytest.mark.long
+def test_an_engine_is_measured_in_a_process_of_its_own(random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "SECONDS", 0.1)
+    assert choice._measure(random_bundle, "mnn") > 0
+    assert choice._measure(random_bundle, "abacus") == 0, "one that cannot read is never the fastest"
+
+
+def test_the_processor_has_a_name_and_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.processor()
+    assert machine.cores() >= 1
+    monkeypatch.setattr(Path, "read_text", lambda _: "50000 100000\n")
+    assert machine.cores() == 1, "half a processor of a container is one thread"
+
+
+@pytest.mark.long
+def test_reading_loads_no_tensorflow(random_bundle: Bundle, tmp_path: Path) -> None:
+    """Nor prints what MNN's library prints into the results."""
+    picture = tmp_path / "x.jpeg"
+    picture.write_bytes(synthetic.xray_jpeg())
+    script = (
+        "import sys; from ml import cli; status = cli.main(sys.argv[1:]); "
+        "print(status, [name for name in ('tensorflow', 'keras', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "predict", "--model", str(random_bundle.path), str(picture)],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    line, last = done.stdout.splitlines()
+    assert line.startswith(f"{picture}: 0.")
+    assert last == "0 []"
