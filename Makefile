@@ -7,13 +7,15 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run env test coverage test-slow test-all test-matrix lint format lock bench migrate-data backup restore purge audit clean
+.PHONY: help run training env test coverage test-slow test-all test-matrix lint format lock bench migrate-data backup restore purge audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DATA_DIR, ADMIN_PASSWORD)
+run: $(VENV)/run.stamp $(if $(filter keras,$(ENGINE)),$(VENV)/training.stamp) ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DATA_DIR, ADMIN_PASSWORD, ENGINE)
 	@exec $(BIN)/python -m compose.local.run
+
+training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and what else `python -m ml` needs to train and to measure
 
 env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
@@ -104,8 +106,10 @@ $(BIN)/uv: requirements/bootstrap.txt
 # prints, the list of all packages, its own steps and small downloads are left out.
 INSTALL := UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --python $(BIN)/python -c requirements/lock.txt -r
 LESS := grep --line-buffered -vE '^ [-+~] |^Using|^Resolved|^Prepared|^ Downloaded|\(([0-9.]+KiB|[0-9](\.[0-9]+)?MiB)\)$$'
+DOWNLOAD_run := 200 MB
+DOWNLOAD_training := another 360 MB
 $(VENV)/%.stamp: requirements/%.in requirements/lock.txt $(wildcard requirements/*.in) | $(BIN)/uv
-	@echo "Installing $< (the first time, 420 MB are downloaded)"
+	@echo "Installing $<$(if $(DOWNLOAD_$*), (the first time, $(DOWNLOAD_$*) are downloaded))"
 	@$(INSTALL) $< 2>&1 | $(LESS)
 	@touch $@
 

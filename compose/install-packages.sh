@@ -12,3 +12,5 @@ python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --targ
 # --system-certs: as pip does, uv trusts the certificates that the base image trusts.
 /tmp/uv/bin/uv pip install --quiet --no-cache --system-certs --python /opt/venv/bin/python --compile-bytecode \
   -c lock.txt -r "$1.in" ${OBSERVABILITY:+-r observability.in}
+# MNN's converters: 33 MB that nothing here uses, and which report their use to their maker.
+rm -rf /opt/venv/lib/python3*/site-packages/MNN/tools /opt/venv/lib/python3*/site-packages/_tools.*.so
