@@ -1,6 +1,8 @@
 """The folders and addresses of a local installation, read from the environment."""
 
+import ipaddress
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,8 @@ class Config:
         flower_port: TCP port of Flower.
         metrics_port: TCP port of the ingest worker's own metrics, followed by those of the infer worker and of the one
             that delivers; None to have the web process show them all.
+        certificate: the hospital's own certificate, with its chain; None to have one made where one is needed.
+        certificate_key: the key of that one.
     """
 
     data_dir: Path
@@ -36,6 +40,8 @@ class Config:
     flower_port: int
     host: str = "127.0.0.1"
     metrics_port: int | None = None
+    certificate: Path | None = None
+    certificate_key: Path | None = None
 
     @property
     def run_dir(self) -> Path:
@@ -65,6 +71,19 @@ class Config:
         return self.data_dir / "secrets"
 
     @property
+    def secure(self) -> bool:
+        """Whether pages are served with TLS: wherever other machines reach them, and where a certificate is named."""
+        return self.certificate is not None or not is_loopback(self.host)
+
+    @property
+    def certificate_file(self) -> Path:
+        return self.certificate or self.secrets_dir / "tls.crt"
+
+    @property
+    def key_file(self) -> Path:
+        return self.certificate_key or self.secrets_dir / "tls.key"
+
+    @property
     def bind(self) -> str:
         """Address and port that the web server listens on."""
         return f"{in_url(self.host)}:{self.port}"
@@ -72,7 +91,11 @@ class Config:
     @property
     def url(self) -> str:
         """The URL of the service on this machine."""
-        return f"http://{in_url(EVERY_INTERFACE.get(self.host, self.host))}:{self.port}"
+        return self.url_at(in_url(EVERY_INTERFACE.get(self.host, self.host)))
+
+    def url_at(self, name: str) -> str:
+        """The URL of the service under a name of this machine."""
+        return f"{'https' if self.secure else 'http'}://{name}:{self.port}"
 
     @property
     def flower_url(self) -> str:
@@ -83,7 +106,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
     """The installation that `environ` describes.
 
     Raises:
-        ConfigError: a port is no port number, both ports are the same, or a folder's name cannot be used.
+        ConfigError: a port is no port number, both ports are the same, a folder's name cannot be used, or a certificate
+            is named without its key.
     """
     config = Config(
         data_dir=Path(environ.get("DATA_DIR") or ROOT / "var").expanduser().resolve(),
@@ -91,7 +115,14 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
         port=_port(environ, "PORT", 8000),
         flower_port=_port(environ, "FLOWER_PORT", 5555),
         metrics_port=_port(environ, "METRICS_PORT", 0) if environ.get("METRICS_PORT") else None,
+        certificate=_file(environ, "CERTIFICATE"),
+        certificate_key=_file(environ, "CERTIFICATE_KEY"),
     )
+    if (config.certificate is None) != (config.certificate_key is None):
+        raise ConfigError(
+            "CERTIFICATE and CERTIFICATE_KEY belong together: name the PEM files of both, or neither; then a "
+            "certificate is made where it is needed."
+        )
     if config.port == config.flower_port:
         raise ConfigError(f"PORT and FLOWER_PORT are both {config.port}; give them different numbers.")
     for what, folder in (("DATA_DIR", config.data_dir), ("The folder of the program", ROOT)):
@@ -103,6 +134,18 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
 def in_url(host: str) -> str:
     """An address as a URL has it."""
     return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address `host`."""
+    try:
+        return ipaddress.ip_address(socket.getaddrinfo(host, None)[0][4][0]).is_loopback
+    except OSError:  # no address of anything, which the check of the port says
+        return False
+
+
+def _file(environ: Mapping[str, str], name: str) -> Path | None:
+    return Path(environ[name]).expanduser().resolve() if environ.get(name) else None
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -74,6 +74,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             [
                 *(sys.executable, "-m", "gunicorn", "webapp.config.asgi:application"),
                 *("--config", str(ROOT / "compose" / "gunicorn.conf.py"), "--bind", config.bind),
+                *(_tls(config) if config.secure else ()),
             ],
             priority=30,
             stop_seconds=15,
@@ -93,6 +94,10 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             priority=40,
         ),
     ]
+
+
+def _tls(config: Config) -> list[str]:
+    return [f"--certfile={config.certificate_file}", f"--keyfile={config.key_file}"]
 
 
 def metrics_dir(config: Config) -> Path:

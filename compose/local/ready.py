@@ -2,7 +2,10 @@
 
 import http.client
 import json
+import os
 import re
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -20,8 +23,16 @@ MOST_FAILURES = 3
 #: supervisord's line about a program that ended by itself.
 _ENDED = re.compile(r"exited: (\w+) \((.*); not expected\)")
 
-# The address is this machine's own: no proxy of the environment is asked.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+#: supervisord's lines about a program that it has started, and that is over.
+_SPAWNED = re.compile(r"spawned: '(\w+)' with pid (\d+)")
+_OVER = re.compile(r"(?:exited|stopped): (\w+) \(")
+
+# The address is this machine's own: no proxy of the environment is asked, and the hospital's certificate, which has
+# other names than this one, need not be proved.
+_context = ssl.create_default_context()
+_context.check_hostname = False
+_context.verify_mode = ssl.CERT_NONE
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_context))
 
 
 def probe(url: str) -> str | None:
@@ -52,14 +63,23 @@ class Programs:
         print_line: prints a line.
         ready: whether the service was ready once.
         failed: the program that ended too often to go on, if one did.
+        pids: the process ids of programs, by their names.
     """
 
     config: Config
     print_line: Callable[[str], None]
     ready: bool = False
     failed: str = ""
+    pids: dict[str, int] = field(default_factory=dict)
     _ends: Counter[str] = field(default_factory=Counter)
     _reminded: dict[str, float] = field(default_factory=dict)
+
+    def follow(self, line: str) -> None:
+        """Read from a line of supervisord's log which process a program is."""
+        if found := _SPAWNED.search(line):
+            self.pids[found[1]] = int(found[2])
+        elif found := _OVER.search(line):
+            self.pids.pop(found[1], None)
 
     def note(self, line: str) -> None:
         """Read a line of supervisord's log, and report that a program ended, at most once a minute."""
@@ -95,3 +115,12 @@ def wait(url: str, print_line: Callable[[str], None], stopped: Callable[[], bool
             remind = time.monotonic() + REMIND_SECONDS
         time.sleep(POLL_SECONDS)
     return False
+
+
+def notify(state: str) -> None:
+    """Tell systemd of the service's state, where systemd has started it."""
+    if not (address := os.environ.get("NOTIFY_SOCKET")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.connect(f"\0{address[1:]}" if address.startswith("@") else address)
+        systemd.sendall(state.encode())

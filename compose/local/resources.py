@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import ipaddress
 import os
 import secrets
 import shutil
@@ -58,7 +57,8 @@ def require_port(name: str, port: int, host: str = LOOPBACK) -> None:
 def own_names() -> list[str]:
     """The names and addresses by which other machines may reach this one, as far as they are known."""
     name = socket.gethostname()
-    names = [name, socket.getfqdn()]
+    # The last is how the ward's own network finds it where there is no name server.
+    names = [name, socket.getfqdn(), *([] if "." in name else [f"{name}.local"])]
     with contextlib.suppress(OSError):  # no name server
         names += socket.gethostbyname_ex(name)[2]
     # Addresses for documentation: connecting to them chooses a route, and sends nothing.
@@ -67,12 +67,6 @@ def own_names() -> list[str]:
             probe.connect((elsewhere, 9))
             names.append(in_url(probe.getsockname()[0]))
     return list(dict.fromkeys(names))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address `host`."""
-    address = socket.getaddrinfo(host, None)[0][4][0]
-    return ipaddress.ip_address(address).is_loopback
 
 
 def free_port() -> int:
@@ -108,15 +102,22 @@ def secret(path: Path) -> str:
     except FileNotFoundError:
         pass
     value = secrets.token_urlsafe(32)
-    # Complete or absent, never half: a run cut off here must not leave an empty secret for the next.
+    keep_private(path, value + "\n")
+    return value
+
+
+def keep_private(path: Path, text: str) -> None:
+    """Write a file that its owner only can read: complete or absent, never half.
+
+    A run cut off here must not leave an empty secret for the next.
+    """
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(value + "\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    return value
 
 
 def private_dir(path: Path) -> Path:

@@ -2,8 +2,8 @@
 
 Prepares DATA_DIR, then runs supervisord with all programs until it is stopped. Each program has its log in
 DATA_DIR/logs; this program prints only what a person needs.
-Environment: HOST (127.0.0.1), PORT (8000), FLOWER_PORT (5555), DATA_DIR (./var), ADMIN_PASSWORD, and the settings of
-the web application.
+Environment: HOST (127.0.0.1), PORT (8000), FLOWER_PORT (5555), DATA_DIR (./var), ADMIN_PASSWORD, CERTIFICATE and
+CERTIFICATE_KEY, and the settings of the web application.
 """
 
 import contextlib
@@ -16,12 +16,17 @@ import sys
 import threading
 from typing import IO
 
+from compose.local import announce, certificates, programs, ready, resources
 from compose.local import config as configuration
-from compose.local import programs, ready, resources
-from compose.local.config import EVERY_INTERFACE, ROOT, Config
+from compose.local.config import ROOT, Config
+from compose.local.stopping import Stopping
 
 #: Exit status of the preparation when the last line of its errors is a sentence for people.
 SENTENCE = 2
+#: How often the certificate is looked at, in seconds.
+WATCH_SECONDS = 60.0
+#: A browser that was once here asks for no other address of this machine without TLS, for so long.
+HSTS_SECONDS = 365 * 24 * 3600
 
 
 def main() -> int:
@@ -71,7 +76,7 @@ def prepare(config: Config) -> dict[str, str]:
         "FILE_UPLOAD_TEMP_DIR": str(config.incoming_dir),
         "TMPDIR": str(config.incoming_dir),
         **os.environ,
-        **_allowed_hosts(config),
+        **_addresses(config),
         "DATA_DIR": str(config.data_dir),
         "PORT": str(config.port),
         "FLOWER_PORT": str(config.flower_port),
@@ -96,6 +101,8 @@ def prepare(config: Config) -> dict[str, str]:
     # Each worker's program has its own.
     environment.pop("METRICS_PORT", None)
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    # Only this process tells systemd.
+    environment.pop("NOTIFY_SOCKET", None)
     return environment
 
 
@@ -116,14 +123,31 @@ def _prepare_database(config: Config, environment: dict[str, str]) -> None:
         raise resources.ResourceError(f"{sentence} (the start failed; all that was written is in {log})")
 
 
-def _allowed_hosts(config: Config) -> dict[str, str]:
-    """The setting ALLOWED_HOSTS: what was asked for, or this machine's names where others may reach it."""
-    local = ["localhost", "127.0.0.1", "[::1]"]
-    if given := os.environ.get("ALLOWED_HOSTS"):
-        return {"ALLOWED_HOSTS": ",".join([given, *local])}  # the start asks by a local name whether all is ready
-    if config.host in EVERY_INTERFACE:
-        return {"ALLOWED_HOSTS": ",".join([*local, *resources.own_names()])}
-    return {"ALLOWED_HOSTS": ",".join([*local, configuration.in_url(config.host)])}
+def _addresses(config: Config) -> dict[str, str]:
+    """The settings of the names that the service answers to, and of TLS, for which a certificate is prepared."""
+    asked = [name for name in os.environ.get("ALLOWED_HOSTS", "").split(",") if name]
+    named = asked or announce.names(config)
+    # The start asks by a local name whether all is ready.
+    local = ["localhost", "127.0.0.1", "[::1]", configuration.in_url(config.host)]
+    hosts = list(dict.fromkeys([*named, *local]))
+    settings = {"ALLOWED_HOSTS": ",".join(hosts)}
+    if not config.secure:
+        return settings
+    certificates.prepare(config, hosts)
+    return {
+        "PUBLIC_URL": os.environ.get("PUBLIC_URL") or (config.url_at(named[0]) if named else config.url),
+        "HSTS_SECONDS": os.environ.get("HSTS_SECONDS") or str(_hsts_seconds(config)),
+        **settings,
+        "SECURE_COOKIES": "true",
+        "TLS_CERTIFICATE": str(config.certificate_file),
+    }
+
+
+def _hsts_seconds(config: Config) -> int:
+    """Only where browsers trust the certificate, since they then let nobody pass a warning, and where the service has
+    the machine's own port, since they ask for all other ports with TLS too.
+    """
+    return HSTS_SECONDS if config.certificate and config.port == 443 else 0
 
 
 def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int:
@@ -149,32 +173,26 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
         # A terminal's Ctrl-C comes here only; supervisord gets one SIGTERM from stop().
         start_new_session=True,
     )
-    stopping = threading.Event()
-
-    def stop(*_: object) -> None:
-        if not stopping.is_set():
-            stopping.set()
-            print_line("stopping: running batches are finished first, for at most 30 seconds")
-        supervisord.terminate()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
     watched = ready.Programs(config, print_line)
-    waiting = threading.Thread(target=_announce, args=(config, watched, stopping), daemon=True)
-    waiting.start()
+    stopping = Stopping(supervisord, watched)
+    stopping.listen()
+    threading.Thread(target=announce.when_ready, args=(config, watched, stopping.begun.is_set), daemon=True).start()
+    if config.secure:
+        names = environment["ALLOWED_HOSTS"].split(",")
+        threading.Thread(target=_watch_certificate, args=(config, names, watched, stopping.begun), daemon=True).start()
     for line in supervisord.stdout or ():
-        if not stopping.is_set():
+        watched.follow(line)
+        if not stopping.begun.is_set():
             watched.note(line)
             if watched.failed:
-                stopping.set()
-                supervisord.terminate()
+                stopping.in_order()
     status = supervisord.wait()
     if watched.failed:
         log = programs.log_path(config, watched.failed)
         print(f"{watched.failed} ended {ready.MOST_FAILURES} times; its log {log} ends with", file=sys.stderr)
         print(watched.last_lines(), file=sys.stderr)
         return 1
-    if not stopping.is_set():
+    if not stopping.begun.is_set():
         log = programs.log_path(config, "supervisord")
         print(f"supervisord ended by itself (exit status {status}); see {log}", file=sys.stderr)
         return status or 1
@@ -182,19 +200,17 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
     return status
 
 
-def _announce(config: Config, watched: ready.Programs, stopping: threading.Event) -> None:
-    """Print when the service is ready, and what to do next."""
-    if not ready.wait(f"{config.url}/readyz", print_line, stopping.is_set):
-        return
-    watched.ready = True
-    print_line(f"ready {config.url}")
-    print_line(f"Open {config.url} and drop an X-ray on the page; the user admin sees everything that was sent.")
-    if not resources.is_loopback(config.host):
-        print_line(
-            f"Every machine that reaches port {config.port} of this one can open it, over HTTP without encryption."
-        )
-    print_line(f"What waits and what works on it: {config.url}/queue/")
-    print_line("Ctrl-C stops everything.")
+def _watch_certificate(config: Config, names: list[str], watched: ready.Programs, stopping: threading.Event) -> None:
+    """Renew an own certificate before it ends, and have the web process serve whatever is new, without a restart."""
+    served = certificates.fingerprint(config.certificate_file)
+    while not stopping.wait(WATCH_SECONDS):
+        with contextlib.suppress(OSError, ValueError, resources.ResourceError):  # a file that is just being exchanged
+            certificates.prepare(config, names)
+            now = certificates.fingerprint(config.certificate_file)
+            if now != served and "web" in watched.pids:
+                os.kill(watched.pids["web"], signal.SIGHUP)
+                print_line(f"A new certificate is served, with the SHA-256 fingerprint {now}")
+                served = now
 
 
 def _write_private(path: os.PathLike[str], text: str) -> None:

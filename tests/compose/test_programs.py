@@ -119,6 +119,16 @@ def test_host_opens_the_web_pages_and_nothing_else(config: Config) -> None:
     assert "bind 127.0.0.1" in programs.redis_conf(opened, 1, "x").splitlines()
 
 
+def test_beyond_this_machine_the_web_process_serves_its_certificate(config: Config) -> None:
+    def tls(config: Config) -> list[str]:
+        made = programs.programs(config, Path("redis-server"))
+        return [word for program in made for word in program.command if word.startswith(("--certfile", "--keyfile"))]
+
+    assert tls(config) == []
+    secrets = config.secrets_dir
+    assert tls(replace(config, host="0.0.0.0")) == [f"--certfile={secrets}/tls.crt", f"--keyfile={secrets}/tls.key"]
+
+
 def test_no_secret_is_in_a_command(children: dict[str, Program]) -> None:
     for program in children.values():
         assert not [word for word in program.command if "auth" in word or "password" in word]

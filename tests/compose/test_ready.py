@@ -100,6 +100,13 @@ def test_a_program_that_ends_is_named_with_its_log(watched: ready.Programs, line
     assert not watched.failed
 
 
+def test_the_process_of_each_program_is_known_while_it_runs(watched: ready.Programs) -> None:
+    for line in ("INFO spawned: 'web' with pid 6", "INFO spawned: 'infer' with pid 7", ENDED,
+                 "INFO spawned: 'infer' with pid 8", "INFO stopped: web (exit status 0)"):  # fmt: skip
+        watched.follow(line)
+    assert watched.pids == {"infer": 8}
+
+
 def test_one_that_keeps_ending_before_all_is_ready_ends_the_start(watched: ready.Programs) -> None:
     (watched.config.logs_dir / "infer.log").write_text("loading\nBundleError: the weights are damaged\n")
     for _ in range(ready.MOST_FAILURES):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from compose.local import resources
+from compose.local.config import is_loopback
 from compose.local.resources import LOOPBACK, ResourceError
 
 
@@ -88,7 +89,7 @@ def test_an_address_of_another_machine_is_refused(host: str) -> None:
 @pytest.mark.parametrize(("host", "alone"), [("127.0.0.1", True), ("::1", True), ("localhost", True),
                                              ("0.0.0.0", False), ("::", False), ("192.0.2.1", False)])  # fmt: skip
 def test_which_addresses_only_this_machine_reaches(host: str, alone: bool) -> None:
-    assert resources.is_loopback(host) == alone
+    assert is_loopback(host) == alone
 
 
 def test_a_forbidden_port_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,14 @@
 
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from compose.local import announce, certificates, programs, ready, resources, run, stopping
 from compose.local import config as configuration
-from compose.local import programs, ready, resources, run
 from compose.local.config import ROOT, Config
 
 
@@ -180,12 +183,28 @@ def test_a_place_that_is_no_good_is_refused(name: str, config: Config, tmp_path:
 
 
 def test_on_loopback_the_local_names_are_enough(config: Config, prepared: list[dict[str, str]]) -> None:
-    assert run.prepare(config)["ALLOWED_HOSTS"].split(",") == ["localhost", "127.0.0.1", "[::1]", "127.0.0.1"]
+    environment = run.prepare(config)
+    assert environment["ALLOWED_HOSTS"].split(",") == ["localhost", "127.0.0.1", "[::1]"]
+    assert not {"SECURE_COOKIES", "TLS_CERTIFICATE", "HSTS_SECONDS"} & set(environment) - set(os.environ)
 
 
 def test_for_other_machines_this_ones_names_are_allowed(config: Config, prepared: list[dict[str, str]]) -> None:
-    allowed = run.prepare(replace(config, host="0.0.0.0"))["ALLOWED_HOSTS"].split(",")
-    assert {"localhost", "127.0.0.1", socket.gethostname()} <= set(allowed)
+    opened = replace(config, host="0.0.0.0")
+    environment = run.prepare(opened)
+    assert {"localhost", "127.0.0.1", socket.gethostname()} <= set(environment["ALLOWED_HOSTS"].split(","))
+    assert environment["PUBLIC_URL"] == f"https://{socket.gethostname()}:{config.port}"
+    assert environment["SECURE_COOKIES"] == "true"
+    assert environment["TLS_CERTIFICATE"] == str(opened.certificate_file)
+    assert opened.certificate_file.exists()
+
+
+def test_browsers_hold_on_to_tls_only_where_they_trust_the_certificate(config: Config) -> None:
+    hospitals = {"certificate": config.certificate_file, "certificate_key": config.key_file}
+    seconds = [
+        run._hsts_seconds(replace(config, host="0.0.0.0", **more))
+        for more in ({}, {"port": 443}, hospitals, {**hospitals, "port": 443})
+    ]
+    assert seconds == [0, 0, 0, run.HSTS_SECONDS]
 
 
 def test_addresses_of_ipv6_are_allowed_as_a_url_has_them(
@@ -209,10 +228,10 @@ def test_addresses_of_ipv6_are_allowed_as_a_url_has_them(
         def getsockname(self) -> tuple[str, int]:
             return self.address, 9
 
+    resources.private_dir(config.secrets_dir)
     monkeypatch.setattr(run.resources.socket, "socket", Probe)
-    assert {"192.168.7.1", "[2001:db8:7::1]", "[::1]"} <= set(
-        run._allowed_hosts(replace(config, host="::"))["ALLOWED_HOSTS"].split(",")
-    )
+    allowed = run._addresses(replace(config, host="::"))["ALLOWED_HOSTS"].split(",")
+    assert {"192.168.7.1", "[2001:db8:7::1]", "[::1]"} <= set(allowed)
 
 
 def test_names_that_were_asked_for_do_not_hide_the_service_from_its_start(
@@ -231,9 +250,87 @@ def test_readiness_is_printed_once_with_the_next_steps(
     url = serve((200, "ok"))
     config = Config(data_dir=tmp_path, port=int(url.rsplit(":", 1)[1]), flower_port=5123)
     watched = ready.Programs(config, run.print_line)
-    run._announce(config, watched, threading.Event())
+    announce.when_ready(config, watched, lambda: False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"ready {url}"
     assert url in lines[1]
     assert f"{url}/queue/" in lines[2]
     assert watched.ready
+
+
+def test_others_are_told_where_it_is_and_how_to_know_its_certificate(
+    config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = replace(config, host="0.0.0.0")
+    run.prepare(opened)
+    monkeypatch.setattr(ready, "wait", lambda *_: True)
+    announce.when_ready(opened, ready.Programs(opened, run.print_line), lambda: False)
+    said = capsys.readouterr().out
+    assert f"https://{socket.gethostname()}:{config.port}" in said
+    assert certificates.fingerprint(opened.certificate_file) in said
+    assert len(said.splitlines()) <= 7
+
+
+def test_a_new_certificate_is_served_without_a_restart(
+    config: Config, prepared: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = replace(config, host="0.0.0.0")
+    names = run.prepare(opened)["ALLOWED_HOSTS"].split(",")
+    watched = ready.Programs(opened, run.print_line, pids={"web": 4711})
+    signalled: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: signalled.append((pid, number)))
+    monkeypatch.setattr(run, "WATCH_SECONDS", 0.01)
+    stopping = threading.Event()
+    watching = threading.Thread(target=run._watch_certificate, args=(opened, names, watched, stopping))
+    watching.start()
+    time.sleep(0.1)
+    assert signalled == []
+    opened.certificate_file.unlink()
+    until = time.monotonic() + 20
+    while not signalled and time.monotonic() < until:
+        time.sleep(0.01)
+    stopping.set()
+    watching.join()
+    assert signalled == [(4711, signal.SIGHUP)]
+    assert certificates.fingerprint(opened.certificate_file) in capsys.readouterr().out
+
+
+# --- the end --------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_ctrl_c_ends_what_the_first_one_waits_for(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def started(code: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen([sys.executable, "-c", code], text=True, stdout=subprocess.PIPE, process_group=0)
+
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    supervisord, program = started("import time; time.sleep(60)"), started(stubborn)
+    try:
+        assert program.stdout
+        program.stdout.readline()
+        end = stopping.Stopping(supervisord, ready.Programs(config, run.print_line, pids={"infer": program.pid}))
+        end._signalled(signal.SIGINT, None)
+        assert supervisord.wait(20) == -signal.SIGTERM
+        end._signalled(signal.SIGINT, None)  # the same press, passed on by a wrapper
+        assert capsys.readouterr().out == f"{stopping.IN_ORDER}\n"
+        monkeypatch.setattr(stopping, "SAME_PRESS", 0)
+        end._signalled(signal.SIGTERM, None)
+        assert program.poll() is None
+        end._signalled(signal.SIGINT, None)
+        assert program.wait(20) == -signal.SIGKILL
+        assert capsys.readouterr().out == f"{stopping.AT_ONCE}\n"
+    finally:
+        for process in (supervisord, program):
+            process.kill()
+            process.communicate()
+
+
+def test_systemd_is_told_where_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    ready.notify("READY=1")  # nobody asks
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"{folder}/notify")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"{folder}/notify")
+        ready.notify("READY=1")
+        assert systemd.recv(100) == b"READY=1"

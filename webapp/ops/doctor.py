@@ -246,5 +246,6 @@ def _certificate() -> str:
         raise Wrong(f"{settings.TLS_CERTIFICATE} cannot be read.", "Name a PEM file that this process may read.")
     left = timedelta(seconds=expires - timezone.now().timestamp())
     if left < CERTIFICATE_LEFT:
-        raise Wrong(f"The certificate expires in {max(0, left.days)} days.", "Renew it, and have the proxy load it.")
+        when = f"expires in {left.days} days" if left > timedelta(0) else "has expired"
+        raise Wrong(f"The certificate {when}.", "Renew it, and have a proxy load it; `make run` does that by itself.")
     return f"is valid for {left.days} days"

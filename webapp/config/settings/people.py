@@ -103,6 +103,8 @@ _PREFIX = "__Host-" if SECURE_COOKIES else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
 GUEST_COOKIE = f"{_PREFIX}guest"
+# Only in answers over TLS; where a proxy ends it, the proxy says so itself.
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=0)
 # Without TLS, browsers offer passkeys on localhost only.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SECURE_COOKIES
 if env.bool("BEHIND_TLS_PROXY", default=False):

@@ -1,0 +1,45 @@
+"""What the terminal says: where the service is, how others reach it, and what to do next."""
+
+from collections.abc import Callable
+
+from compose.local import certificates, ready, resources
+from compose.local.config import EVERY_INTERFACE, Config, in_url, is_loopback
+
+
+def when_ready(config: Config, watched: ready.Programs, stopped: Callable[[], bool]) -> None:
+    """Wait until the service is ready, and print it with what to do next."""
+    if not ready.wait(f"{config.url}/readyz", watched.print_line, stopped):
+        return
+    watched.ready = True
+    ready.notify("READY=1")
+    watched.print_line(f"ready {config.url}")
+    watched.print_line(
+        f"Open {config.url} and drop an X-ray on the page; the user admin sees everything that was sent."
+    )
+    if config.secure:
+        if not is_loopback(config.host):
+            places = [config.url_at(name) for name in names(config)]
+            watched.print_line(f"From other machines: {' or '.join(places[:3])}")
+        _about_certificate(config, watched.print_line)
+    watched.print_line(f"What waits and what works on it: {config.url}/queue/")
+    watched.print_line("Ctrl-C stops everything.")
+
+
+def names(config: Config) -> list[str]:
+    """The names and addresses by which other machines reach the service, the best first."""
+    if is_loopback(config.host):
+        return []
+    local = ("localhost", "localhost.localdomain", "[::1]")
+    own = [name for name in resources.own_names() if name not in local and not name.startswith("127.")]
+    return own if config.host in EVERY_INTERFACE else list(dict.fromkeys([in_url(config.host), *own]))
+
+
+def _about_certificate(config: Config, print_line: Callable[[str], None]) -> None:
+    file = config.certificate_file
+    if not config.certificate:
+        print_line(
+            "Browsers warn of its certificate at the first visit. Compare the SHA-256 fingerprint that they show:"
+        )
+        print_line(f"  {certificates.fingerprint(file)}")
+    elif certificates.ends_soon(file):
+        print_line(f"The certificate {file} ends on {certificates.ends(file):%-d %B %Y}. Renew it.")
