@@ -48,7 +48,7 @@ def launched(playwright: Playwright) -> Browser:
 def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
     """A fresh browser session, in the size of a desk and of a phone."""
     width, height = request.param
-    made = browser.new_context(viewport={"width": width, "height": height})
+    made = browser.new_context(viewport={"width": width, "height": height}, service_workers="block")
     made.set_default_timeout(60_000)
     yield made
     made.close()
@@ -81,7 +81,7 @@ def someone(browser: Browser) -> Iterator[Callable[[], Page]]:
     sessions: list[BrowserContext] = []
 
     def open_page() -> Page:
-        sessions.append(browser.new_context(viewport={"width": 1280, "height": 800}))
+        sessions.append(browser.new_context(viewport={"width": 1280, "height": 800}, service_workers="block"))
         sessions[-1].set_default_timeout(60_000)
         return watched(sessions[-1].new_page(), broken)
 

@@ -2,11 +2,26 @@
 
 from django.urls import path
 
-from webapp.dashboard import audit, editing, lists, patients, people, searches, shares, studies, views, worklist
+from webapp.dashboard import (
+    audit,
+    editing,
+    installable,
+    lists,
+    patients,
+    people,
+    searches,
+    shares,
+    studies,
+    views,
+    worklist,
+)
 from webapp.dashboard.report.views import ImageReport, image_report
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("manifest.webmanifest", installable.manifest, name="manifest"),
+    path("service-worker.js", installable.service_worker, name="service-worker"),
+    path("offline/", installable.offline, name="offline"),
     path("accounts/invitations/", people.invitations, name="invitations"),
     path("accounts/invitations/<int:pk>/revoke/", people.revoke_invitation, name="invitation-revoke"),
     path("accounts/delete/", people.delete_account, name="account-delete"),
