@@ -11,6 +11,8 @@ import pytest
 
 from compose.local.resources import free_port
 from tests import proxies
+from tests.service import ROOT
+from webapp.queues import flower
 
 
 @pytest.mark.parametrize("server", ["plain.conf", "tls.conf"])
@@ -58,3 +60,15 @@ def test_a_line_break_in_a_path_plants_no_cookie(proxy: int, place: str, break_:
     answer = ask(proxy, f"/{place}/{break_}Set-Cookie:%20guest=ATTACKER;%20Path=/")
     assert answer.startswith("HTTP/1.1 302")
     assert "\nset-cookie:" not in answer.lower()
+
+
+def test_what_the_proxy_answers_itself_has_a_security_policy(proxy: int) -> None:
+    with socket.create_connection(("127.0.0.1", proxy), 5) as connection:
+        connection.sendall(b"POST /predict HTTP/1.0\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n")
+        answer = connection.recv(65536).decode()
+    assert answer.startswith("HTTP/1.1 413")
+    assert "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n" in answer
+
+
+def test_flower_has_the_same_policy_behind_the_proxy_and_the_web_process() -> None:
+    assert f'Content-Security-Policy "{flower.POLICY}" always' in (ROOT / "compose/nginx/locations.conf").read_text()

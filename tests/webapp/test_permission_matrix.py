@@ -58,6 +58,16 @@ def nameless(path: str) -> str:
 SAME_FOR_ALL = ("/api/schema/", "/metrics")
 
 
+def is_strict(policy: str) -> bool:
+    """Whether a page may load and run nothing but this service's own."""
+    return (
+        {"default-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"}
+        <= set(policy.split("; "))
+        and "unsafe" not in policy
+        and "*" not in policy
+    )
+
+
 @pytest.mark.parametrize(
     "role", [pytest.param(role, marks=[] if role in ("guest", "reader") else pytest.mark.long) for role in ROLES]
 )
@@ -66,9 +76,12 @@ def test_each_role_gets_the_answers_that_the_matrix_says(hospital: Hospital, rol
     for route in walk.routes():
         if route.path in SAME_FOR_ALL and role not in ("guest", "administrator"):
             continue
-        status, documented = str(ask(actor, route).status_code), expected.get((route.path, route.method), {}).get(role)
+        answer = ask(actor, route)
+        status, documented = str(answer.status_code), expected.get((route.path, route.method), {}).get(role)
         if status != documented:
             wrong.append(f"{route}: {status} and not {documented}")
+        if not is_strict(answer["Content-Security-Policy"]):
+            wrong.append(f"{route}: allows {answer['Content-Security-Policy']}")
     assert wrong == []
 
 
@@ -81,6 +94,7 @@ def test_nobody_who_is_not_staff_enters_the_admin_site(hospital: Hospital) -> No
                 continue
             answer = actor.client.get(path)
             assert answer.status_code in (301, 302, 404), (role, path)
+            assert is_strict(answer["Content-Security-Policy"]), path
             if answer.status_code == 302:
                 assert answer["Location"].startswith(("/admin/login/", "/accounts/login/")), (role, path)
 

@@ -24,7 +24,10 @@ from webapp.studies.models import Image
 ROWS = "tasks/datatable"
 SECONDS = 10
 #: Flower's table sets styles by script.
-POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
 #: The address is this machine's own: no proxy of the environment is asked.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
