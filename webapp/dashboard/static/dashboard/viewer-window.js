@@ -37,26 +37,22 @@ export class ToneFilter {
   constructor(inside) {
     const svg = document.createElementNS(SVG, "svg");
     const filter = document.createElementNS(SVG, "filter");
-    const transfer = document.createElementNS(SVG, "feComponentTransfer");
-    this.parts = ["R", "G", "B"].map((colour) => document.createElementNS(SVG, `feFunc${colour}`));
-    for (const part of this.parts) part.setAttribute("type", "linear");
+    this.matrix = document.createElementNS(SVG, "feColorMatrix");
     for (const [name, value] of [["width", "0"], ["height", "0"], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
     svg.style.position = "absolute";
     filter.id = "viewer-tone";
     filter.setAttribute("color-interpolation-filters", "sRGB");
     for (const [name, value] of [["x", "0"], ["y", "0"], ["width", "1"], ["height", "1"]]) filter.setAttribute(name, value);
-    transfer.append(...this.parts);
-    filter.append(transfer);
+    filter.append(this.matrix);
     svg.append(filter);
     inside.append(svg);
   }
 
   apply(tone, canvases) {
     const { slope, intercept } = lineOf(tone);
-    for (const part of this.parts) {
-      part.setAttribute("slope", slope);
-      part.setAttribute("intercept", intercept);
-    }
+    // One step for all colours; a transfer of each would be looked up in a table.
+    const [s, i] = [slope, intercept];
+    this.matrix.setAttribute("values", `${s} 0 0 0 ${i}  0 ${s} 0 0 ${i}  0 0 ${s} 0 ${i}  0 0 0 1 0`);
     const value = isPlain(tone) ? "" : 'url("#viewer-tone")';
     for (const canvas of canvases) if (canvas.style.filter !== value) canvas.style.filter = value;
   }
