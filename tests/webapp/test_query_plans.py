@@ -116,7 +116,7 @@ def test_the_reconciler(plans, make_image, settings):
     done = {}
     assert_none_scans(plans(lambda: done.update(reconciliation.reconcile(workers))))
     none = dict.fromkeys(("archives_released", "archives", "unsent"), 0)
-    assert done == {"released": 1, "prepared_again": 1, "opened": 0, "resent": 5, **none}
+    assert done == {"released": 1, "prepared_again": 1, "opened": 0, "closed": 0, "resent": 5, **none}
 
 
 def test_preparing(plans, make_image):

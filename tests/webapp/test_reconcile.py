@@ -17,7 +17,7 @@ from webapp.studies.services import reconciliation
 
 INGEST, INFER = dispatch.INGEST, dispatch.INFER
 NOTHING = dict.fromkeys(
-    ("released", "prepared_again", "opened", "resent", "archives_released", "archives", "unsent"), 0
+    ("released", "prepared_again", "opened", "closed", "resent", "archives_released", "archives", "unsent"), 0
 )
 WORKERS = reconciliation.Workers(living=[WORKER], bundle=BUNDLE, served=[BUNDLE])
 

@@ -21,7 +21,7 @@ from webapp.studies.services import archives, preparation, reading
 FIELDS = {
     "id", "url", "page_url", "name", "patient", "department", "status", "total", "counts", "eta_seconds", "errors",
     "source", "waits_until",
-    "manifest", "images_url", "results_url", "stat", "created_at",
+    "manifest", "images_url", "results_url", "stat", "created_at", "open",
 }  # fmt: skip
 
 

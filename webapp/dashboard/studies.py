@@ -8,9 +8,9 @@ from uuid import UUID
 from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts import identity as identities
 from webapp.audit.models import Action
@@ -25,7 +25,7 @@ from webapp.studies.api.lists import narrowed, sort_key
 from webapp.studies.choices import Priority, ResultGroup, Status
 from webapp.studies.models import Study
 from webapp.studies.progress import current_progress
-from webapp.studies.services import pauses
+from webapp.studies.services import opening, pauses
 from webapp.studies.states import study_states
 from webapp.studies.waiting import until_changed
 
@@ -58,6 +58,14 @@ def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
         if not state.is_final and str(state.done) == request.GET.get("seen"):
             held = hold(request, partial(until_changed, Study, pk, state))
     return held or render(request, "dashboard/_study.html", _context(request, found))
+
+
+@require_POST
+def study_close(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Expect no more files of an open study."""
+    found = visible_study(viewer(request), pk, permissions.may_add_to)
+    opening.close(viewer(request), found)
+    return redirect(found)
 
 
 def _context(request: HttpRequest, found: Study) -> dict[str, Any]:

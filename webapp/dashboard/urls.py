@@ -43,6 +43,7 @@ urlpatterns = [
     path("studies/<uuid:pk>/", studies.study, name="study"),
     path("studies/<uuid:pk>/progress/", studies.study_progress, name="study-progress"),
     path("studies/<uuid:pk>/cancel/", views.study_cancel, name="study-cancel"),
+    path("studies/<uuid:pk>/close/", studies.study_close, name="study-close"),
     path("studies/<uuid:pk>/delete/", views.study_delete, name="study-delete"),
     path("patients/", patients.listing, name="patients"),
     path("patients/new/", patients.new, name="patient-new"),

@@ -32,6 +32,7 @@ class Progress:
         counts: images by status; those still in a ZIP count as queued.
         eta_seconds: time until the last result at the present rate; None where it is not known.
         errors: of ZIPs that could not be unpacked.
+        open: whether more files are still to come.
         held: images that wait for the night of their department.
         waits_until: when it begins.
     """
@@ -41,6 +42,7 @@ class Progress:
     counts: dict[str, int]
     eta_seconds: float | None
     errors: list[dict[str, str]]
+    open: bool = False
     held: int = 0
     waits_until: datetime | None = None
 
@@ -110,11 +112,11 @@ def _progress(state: StudyState, errors: list[dict[str, str]]) -> Progress:
         status = StudyStatus.CANCELLED
     elif state.is_final:
         status = StudyStatus.FINISHED
-    elif sum(counts[status] for status in WAITING) == total:
+    elif sum(counts[status] for status in WAITING) == total:  # so is one that is open and still empty
         status = StudyStatus.QUEUED
     else:
         status = StudyStatus.RUNNING
-    return Progress(status.value, total, counts, None, errors)
+    return Progress(status.value, total, counts, None, errors, state.open and not state.cancelled)
 
 
 def _eta(study: Study, waiting: int) -> float | None:

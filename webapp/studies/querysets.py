@@ -90,12 +90,13 @@ class StudyQuerySet(OwnedQuerySet):
         else:
             # ZIPs before images, so that a ZIP whose images appear in between is not missed.
             parts = [rows.values_list("study", flat=True) for rows in (self._packed(), self._waiting())]
+            parts.append(self._open().values_list("pk", flat=True))
         # Few ids are asked for first: a subquery would be compared with each study that there is.
         ids = [pk for rows in parts for pk in rows[:MANY]]
         return {pk for pk in ids if pk} if len(ids) < MANY else None
 
     def at_rest(self) -> Self:
-        """Studies none of whose images waits, and none of whose ZIPs is still to be unpacked."""
+        """Studies that are closed, none of whose images waits, and none of whose ZIPs is still to be unpacked."""
         busy = self.candidates(StudyStatus.FINISHED)
         return self.exclude(self._busy() if busy is None else Q(pk__in=busy))
 
@@ -108,9 +109,14 @@ class StudyQuerySet(OwnedQuerySet):
         rows = self._related("archives")
         return rows.filter(state__in=rows.model.PENDING).order_by("state", "dispatched_at")
 
+    def _open(self) -> models.QuerySet[Any]:
+        rows: models.QuerySet[Any] = self.model._base_manager.filter(open_until__isnull=False)
+        return rows.order_by("open_until")
+
     def _busy(self) -> Q:
         named = self._waiting().order_by().filter(study__isnull=False)
-        return Q(pk__in=named.values("study")) | Q(pk__in=self._packed().order_by().values("study"))
+        packed = Q(pk__in=self._packed().order_by().values("study"))
+        return Q(pk__in=named.values("study")) | packed | Q(pk__in=self._open().order_by().values("pk"))
 
     def _related(self, name: str) -> models.QuerySet[Any]:
         model: Any = self.model._meta.get_field(name).related_model

@@ -16,7 +16,7 @@ from webapp.studies.models import Archive, Image, Study
 
 #: Studies that one query is asked for.
 CHUNK = 500
-IMAGES, ARCHIVES, CANCELLED = range(3)
+IMAGES, ARCHIVES, CANCELLED, OPEN = range(4)
 
 
 @dataclass
@@ -28,12 +28,14 @@ class StudyState:
         archives: ZIPs by state.
         packed: files that are still in ZIPs.
         cancelled: whether the study was cancelled.
+        open: whether more files of it are still to come.
     """
 
     images: dict[str, int] = field(default_factory=dict)
     archives: dict[str, int] = field(default_factory=dict)
     packed: int = 0
     cancelled: bool = False
+    open: bool = False
 
     @property
     def done(self) -> int:
@@ -47,7 +49,8 @@ class StudyState:
 
     @property
     def is_final(self) -> bool:
-        return self.cancelled or (not self.is_unpacking and all(status in FINAL for status in self.images))
+        ended = not self.is_unpacking and all(status in FINAL for status in self.images)
+        return self.cancelled or (ended and not self.open)
 
 
 def study_states(ids: Iterable[UUID]) -> dict[UUID, StudyState]:
@@ -62,6 +65,8 @@ def study_states(ids: Iterable[UUID]) -> dict[UUID, StudyState]:
             elif kind == ARCHIVES:
                 state.archives[name] = number
                 state.packed += int(packed) if name in Archive.PENDING else 0
+            elif kind == OPEN:
+                state.open = True
             else:
                 state.cancelled = True
     return states
@@ -71,15 +76,12 @@ def _counts(ids: list[UUID]) -> QuerySet:
     """Rows of a kind, a study's id, a status or state, the number with it, and the number of packed files."""
     images = Image.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("status"))
     archives = Archive.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("state"))
-    cancelled = Study.objects.filter(pk__in=ids, cancelled_at__isnull=False)
+    studies = Study.objects.filter(pk__in=ids).values(study_key=F("pk"), state_name=Value(""))
+    one = {"number": _constant(1), "packed": _constant(0)}
     return _rows(images, IMAGES, number=Count("pk"), packed=_constant(0)).union(
         _rows(archives, ARCHIVES, number=Count("pk"), packed=Sum(F("total") - F("unpacked"))),
-        _rows(
-            cancelled.values(study_key=F("pk"), state_name=Value("")),
-            CANCELLED,
-            number=_constant(1),
-            packed=_constant(0),
-        ),
+        _rows(studies.filter(cancelled_at__isnull=False), CANCELLED, **one),
+        _rows(studies.filter(open_until__isnull=False), OPEN, **one),
         all=True,
     )
 

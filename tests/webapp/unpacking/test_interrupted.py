@@ -137,6 +137,7 @@ def test_messages_that_were_not_sent_are_sent_once_each(archive, unpack_all, mon
     assert reconcile() == {
         "prepared_again": 0,
         "opened": 0,
+        "closed": 0,
         "released": 0, "resent": 0, "archives_released": 0, "archives": 0, "unsent": 1,
     }  # fmt: skip
     everything_is_there_once(archive, sent, settings)

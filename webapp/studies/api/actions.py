@@ -14,7 +14,7 @@ from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api import serializers
 from webapp.studies.api.views import TOKEN
 from webapp.studies.models import Image, Study
-from webapp.studies.services import cancellation, retrying
+from webapp.studies.services import cancellation, opening, retrying
 
 
 def _image(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
@@ -52,6 +52,15 @@ class StudyCancel(APIView):
     @extend_schema(request=None, responses={200: serializers.StudySerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
         cancellation.cancel_study(_study(request, pk, permissions.may_cancel), identities.identify(request))
+        return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
+
+
+class StudyClose(APIView):
+    """Expect no more files of an open study: it finishes with those that have come."""
+
+    @extend_schema(request=None, responses={200: serializers.StudySerializer}, parameters=[TOKEN])
+    def post(self, request: Request, pk: UUID) -> Response:
+        opening.close(identities.identify(request), _study(request, pk, permissions.may_add_to))
         return Response(serializers.StudySerializer(_study(request, pk), context={"request": request}).data)
 
 

@@ -20,6 +20,6 @@ def once(request: Request, identity: Identity, given: dict[str, Any], make: Call
     """The job that a request makes, or has made before with the same Idempotency-Key."""
     # A field that is left out counts for nothing: one that a release adds makes it no other request.
     fields = {name: value for name, value in given.items() if name not in ("file", "files") and value is not None}
-    files = given.get("files") or [given["file"]]
+    files = given.get("files", [given["file"]] if "file" in given else [])
     key = idempotency.key_of(identity, request.headers.get(idempotency.HEADER, ""), request.path, fields, files)
     return idempotency.once(key, partial(make, key=key))

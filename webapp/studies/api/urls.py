@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/v1/studies/<uuid:pk>/results.csv", results.StudyTable.as_view(), name="api-study-results"),
     path("api/v1/studies/<uuid:pk>/results.jsonl", results.StudyLines.as_view(), name="api-study-results-lines"),
     path("api/v1/studies/<uuid:pk>/cancel/", actions.StudyCancel.as_view(), name="api-study-cancel"),
+    path("api/v1/studies/<uuid:pk>/close/", actions.StudyClose.as_view(), name="api-study-close"),
     path("api/v1/studies/<uuid:pk>/retry/", actions.StudyRetry.as_view(), name="api-study-retry"),
     path("api/v1/patients/", patients.Patients.as_view(), name="api-patients"),
     path("api/v1/patients/<uuid:pk>/", patients.PatientDetail.as_view(), name="api-patient"),

@@ -148,7 +148,10 @@ class Studies(FilteredList):
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
-        """Upload many files, ZIPs among them, as a study. A file that is no image is listed with its reason."""
+        """Upload many files, ZIPs among them, as a study. A file that is no image is listed with its reason.
+
+        With ``more_to_come`` there need be no file yet; the study finishes when it is closed.
+        """
         identity = identities.ensure(identities.identify(request))
         upload = serializers.StudyUploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
@@ -157,12 +160,13 @@ class Studies(FilteredList):
         make = partial(
             uploads.create_study,
             identity,
-            given["files"],
+            given.get("files", []),
             name=given["name"],
             patient=given["patient"],
             age=given["age"],
             view=given["view"] or "",
             stat=bool(given["stat"]),
+            more_to_come=bool(given["more_to_come"]),
             department=department,
         )
         study = once(request, identity, given, make)

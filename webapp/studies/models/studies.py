@@ -1,5 +1,6 @@
 """Patients and studies."""
 
+import uuid
 from collections.abc import Sequence
 from datetime import date
 
@@ -78,12 +79,22 @@ class Study(Sent):
     patient = models.ForeignKey(Patient, models.PROTECT, null=True, blank=True, related_name="studies")
     stat = models.BooleanField(default=False, db_default=False, help_text="to be read by people before all others")
     cancelled_at = models.DateTimeField(null=True, blank=True)
+    open_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text="more files come, at the latest until then; it does not finish before",
+    )
     manifest = models.JSONField(
         null=True, blank=True, help_text="what became of the manifests that were sent for it; null where there is none"
     )
 
     #: Names of files that were sent for it and skipped. Only the instance of the upload's request has them.
     skipped: Sequence[str] = ()
+    #: Likewise: files that cannot be read, with name, code and sentence, and those that its owner has sent before, with
+    #: name and earlier image.
+    refused: Sequence[dict[str, str]] = ()
+    duplicates: Sequence[tuple[str, uuid.UUID]] = ()
 
     objects = StudyQuerySet.as_manager()
 

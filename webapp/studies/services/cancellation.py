@@ -49,7 +49,8 @@ def cancel_study(study: Study, by: Identity | None = None) -> int:
     Args:
         by: who does it, for the audit.
     """
-    if not (cancelled := stop(study)):
+    cancelled, was_open = stop(study), study.open_until is not None
+    if not cancelled and not was_open:
         return 0
     record(by, Action.CANCEL, study, images=cancelled)
     logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
@@ -59,7 +60,7 @@ def cancel_study(study: Study, by: Identity | None = None) -> int:
 def stop(study: Study) -> int:
     """Cancel a study's open work inside of another transaction, such as its deletion."""
     waiting = study.images.filter(status__in=WAITING)
-    if not waiting.exists() and not study.archives.filter(state__in=Archive.PENDING).exists():
+    if not (waiting.exists() or study.open_until or study.archives.filter(state__in=Archive.PENDING).exists()):
         return 0
     ending = study.images.filter(status__in=(*WAITING, Status.CANCELLED))
     readings = Reading.objects.filter(image__in=ending.values("pk"))
@@ -67,7 +68,7 @@ def stop(study: Study) -> int:
     _cancel(readings)
     cancelled = finish(study.images.all(), Status.CANCELLED)
     _cancel(readings)
-    Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=timezone.now())
+    Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=timezone.now(), open_until=None)
     # And the images that a ZIP's worker, which locks the study, has just written; it writes the next as cancelled.
     cancelled += finish(study.images.all(), Status.CANCELLED)
     study_progressed([study.pk])

@@ -58,7 +58,7 @@ def announce_images(kind: str, image_ids: Collection[UUID]) -> None:
 
 
 def study_progressed(study_ids: Iterable[UUID]) -> None:
-    """Write the event of each study that has become finished: all images final, and no ZIP left to unpack.
+    """Write the event of each study that has become finished: all images final, no ZIP left to unpack, and closed.
 
     Call this after ending a ZIP or all that a study waits for, in the same transaction. Two transactions that end the
     last two images of a study do not see each other's change. So each locks the study before it looks: the one that
@@ -75,7 +75,8 @@ def study_progressed(study_ids: Iterable[UUID]) -> None:
     waiting = Image.objects.filter(study=OuterRef("pk"), status__in=WAITING)
     packed = Archive.objects.filter(study=OuterRef("pk")).exclude(state__in=ENDED)
     # This looks no further than the first image that waits; the whole study is only counted once none does.
-    for pk in Study.objects.filter(~Exists(waiting), ~Exists(packed), pk__in=there).values_list("pk", flat=True):
+    closed = Study.objects.filter(open_until=None, pk__in=there)
+    for pk in closed.filter(~Exists(waiting), ~Exists(packed)).values_list("pk", flat=True):
         if key := _key(pk):
             outbox.put(STUDY_FINISHED, key, {"study": str(pk)}, subject=pk)
 

@@ -40,11 +40,21 @@ def key_of(
     """
     if not key:
         return None
-    sender = f"user {identity.user.pk}" if identity.user else f"guest {identity.guest}"
     content = [path, dict(fields), [(file.name, content_hash(file)) for file in files]]
     return IdempotencyKey(
-        digest=_hash(f"{sender} {key}"), fingerprint=_hash(json.dumps(content, sort_keys=True, default=str))
+        digest=digest_of(identity, key), fingerprint=_hash(json.dumps(content, sort_keys=True, default=str))
     )
+
+
+def key_named(name: str) -> IdempotencyKey:
+    """The unsaved row of a job that the service itself makes once."""
+    return IdempotencyKey(digest=_hash(name), fingerprint=_hash(name))
+
+
+def digest_of(identity: Identity, key: str) -> str:
+    """What a client's key is kept as. Each identity has its own keys."""
+    sender = f"user {identity.user.pk}" if identity.user else f"guest {identity.guest}"
+    return _hash(f"{sender} {key}")
 
 
 def once(key: IdempotencyKey | None, make: Callable[[], Job]) -> Job:

@@ -80,6 +80,21 @@ def count_upload(identity: Identity, department: Department | None, files: int, 
 
 
 @contextmanager
+def count_announced(identity: Identity, size: int) -> Iterator[None]:
+    """Count a file that is to come in several requests, unless the block raises. It is an upload when it is whole.
+
+    Raises:
+        Refused: ``daily_limit_reached`` where the sender has announced more today than may be uploaded in a day.
+    """
+    if permissions.is_administrator(identity.user):
+        yield
+        return
+    limit = settings.USER_DAILY_BYTES if identity.user else settings.GUEST_DAILY_BYTES
+    with _counted(f"announced:{_uploader(identity)}", size, limit, f"At most {_readable(limit)} can be sent in a day."):
+        yield
+
+
+@contextmanager
 def _counted(name: str, number: int, limit: int, message: str) -> Iterator[None]:
     """Add to a count of this day, unless that makes it too large or the block raises."""
     now = timezone.now()

@@ -14,7 +14,7 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
 from webapp.studies.querysets import overdue
-from webapp.studies.services import pauses, preparation, reading, turns
+from webapp.studies.services import opening, pauses, preparation, reading, turns
 from webapp.studies.services.archive_recovery import reconcile_archives
 from webapp.studies.transactions import atomically
 
@@ -54,6 +54,7 @@ def reconcile(workers: Workers, limit: int = 2000) -> dict[str, int]:
         "released": len(returned),
         "prepared_again": _prepare_again(workers, limit),
         "opened": _open_nights(workers, limit),
+        "closed": opening.close_abandoned(limit),
         "resent": _resend_images(limit) + _resend_readings(workers, limit),
         **reconcile_archives(limit),
     }

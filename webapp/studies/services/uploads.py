@@ -25,7 +25,7 @@ from webapp.studies.files import names, signatures
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import descriptions, idempotency, limits, patients, pauses, storing, turns
+from webapp.studies.services import descriptions, idempotency, limits, opening, patients, pauses, storing, told, turns
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.contents import look_into
 from webapp.studies.transactions import atomically
@@ -90,6 +90,7 @@ def create_study(
     age: float | None = None,
     view: str = "",
     stat: bool = False,
+    more_to_come: bool = False,
     department: Department | None = None,
     key: IdempotencyKey | None = None,
 ) -> Study:
@@ -102,6 +103,7 @@ def create_study(
         patient: the identifier of the images' patient, unless a manifest names another.
         age: and view apply to all images, unless a manifest gives others.
         stat: whether they are to be read before all others.
+        more_to_come: whether it stays open for more files; then there need be none yet.
         department: the one that will own it, in place of the identity.
         key: of the request; see :mod:`webapp.studies.services.idempotency`.
 
@@ -109,6 +111,7 @@ def create_study(
         Refused: where these are ZIPs of which none can be read, or the study breaks a limit.
     """
     study = Study(name=names.clean(name)[:255], stat=stat, **_sender(identity, department))
+    study.open_until = opening.new_end() if more_to_come else None
     common = Particulars(age=age, view=view)
     with _stored(identity, study, files, study.uploaded_by, common) as stored:
         _keep_study(identity, study, stored, patient, key)
@@ -193,6 +196,9 @@ def _keep_more(by: Identity, study: Study, stored: _Stored, key: IdempotencyKey 
     if current.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
     people = patients.named(study, stored.about.people())
+    if current.open_until:
+        study.open_until = opening.new_end()
+        study.save(update_fields=["open_until"])
     if stored.about.report:
         study.manifest = descriptions.joined(current.manifest, stored.about.report_with(people))
         study.save(update_fields=["manifest"])
@@ -208,6 +214,7 @@ def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: 
     Archive.objects.bulk_create(stored.archives)
     Image.objects.bulk_create(stored.images)
     idempotency.keep(key, study)
+    told.tell(study, stored.images)
     queued = [image for image in stored.images if image.status == Status.QUEUED]
     if not queued:
         study_progressed([study.pk])

@@ -99,13 +99,26 @@ class UploadSerializer(FormSerializer):
 
 
 class StudyUploadSerializer(FormSerializer):
-    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1)
+    files = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True),
+        min_length=1,
+        required=False,
+        help_text="one at least, unless more_to_come",
+    )
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     name = serializers.CharField(required=False, max_length=255, default="", allow_blank=True)
     age = AgeField()
     view = ViewField()
     stat = _stat()
+    more_to_come = FlagField(
+        required=False, default=None, help_text="whether it stays open for more files, until it is closed"
+    )
     department = _department()
+
+    def validate(self, given: Any) -> Any:
+        if not given.get("files") and not given["more_to_come"]:
+            raise serializers.ValidationError({"files": ["Please send at least one file."]})
+        return given
 
 
 class MoreFilesSerializer(FormSerializer):

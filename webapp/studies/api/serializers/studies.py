@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from webapp.http.links import LinkField
+from webapp.http.links import LinkField, link
 from webapp.studies.api.serializers.results import ArchiveErrorSerializer
 from webapp.studies.models import Patient, Study
 from webapp.studies.progress import STATUSES, Progress, current_progress, progress_by_study
@@ -58,6 +59,7 @@ class StudySerializer(serializers.ModelSerializer):
     )
     errors: Any = ArchiveErrorSerializer(many=True)
     manifest = ManifestSerializer(read_only=True, allow_null=True)
+    open = serializers.BooleanField(help_text="whether more files are to come; it does not finish before it is closed")
 
     class Meta:
         model = Study
@@ -65,11 +67,12 @@ class StudySerializer(serializers.ModelSerializer):
         fields: tuple[str, ...] = (
             "id", "url", "page_url", "name", "patient", "department", "source", "status", "total", "counts",
             "eta_seconds", "waits_until", "errors", "manifest", "images_url", "results_url", "created_at", "stat",
+            "open",
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:
         progress: Progress = getattr(study, "progress", None) or current_progress(study)
-        for name in ("status", "total", "counts", "eta_seconds", "waits_until", "errors"):
+        for name in ("status", "total", "counts", "eta_seconds", "waits_until", "errors", "open"):
             setattr(study, name, getattr(progress, name))
         return super().to_representation(study)
 
@@ -102,6 +105,14 @@ class AcceptedPatientSerializer(PatientSerializer):
         fields = (*PatientSerializer.Meta.fields, "token")
 
 
+class SentBeforeSerializer(serializers.Serializer):
+    """A file whose content the same owner has sent before."""
+
+    filename = serializers.CharField()
+    url = serializers.URLField(help_text="of the earlier image")
+    page_url = serializers.URLField()
+
+
 class AcceptedStudySerializer(StudySerializer):
     token = serializers.CharField(required=False)
     skipped: Any = serializers.ListField(
@@ -109,10 +120,24 @@ class AcceptedStudySerializer(StudySerializer):
         required=False,
         help_text="names of files that were not taken, if any, since an operating system made them, such as Thumbs.db",
     )
+    refused: Any = ArchiveErrorSerializer(
+        many=True, required=False, help_text="files of this upload, if any, that cannot be read; those in ZIPs apart"
+    )
+    duplicates = serializers.SerializerMethodField(
+        help_text="files of this upload, if any, that were sent before; those in ZIPs apart"
+    )
 
     class Meta(StudySerializer.Meta):
-        fields = (*StudySerializer.Meta.fields, "token", "skipped")
+        fields = (*StudySerializer.Meta.fields, "token", "skipped", "refused", "duplicates")
+
+    @extend_schema_field(SentBeforeSerializer(many=True))
+    def get_duplicates(self, study: Study) -> list[dict[str, str]]:
+        return [
+            {"filename": name, "url": link(self.context, "api-image", pk), "page_url": link(self.context, "image", pk)}
+            for name, pk in study.duplicates
+        ]
 
     def to_representation(self, study: Study) -> dict[str, Any]:
         data = super().to_representation(study)
-        return data if study.skipped else {name: value for name, value in data.items() if name != "skipped"}
+        told = ("skipped", "refused", "duplicates")
+        return {name: value for name, value in data.items() if value or name not in told}

@@ -1,0 +1,81 @@
+"""Studies of which more files are to come."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+
+from tests.webapp.clients import JPEG, PNG, STUDIES
+from webapp.studies.models import Image, Study
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.services import opening, reconciliation
+
+
+@pytest.fixture
+def study(user_client):
+    answer = user_client.post(STUDIES, {"more_to_come": "true", "name": "ward 3", "patient": "P-1"})
+    assert answer.status_code == 202
+    return answer.json()
+
+
+def add(client, study, *names, content=JPEG):
+    return client.post(study["images_url"], {"files": [SimpleUploadedFile(name, content) for name in names]}).json()
+
+
+def finished():
+    return Delivery.objects.filter(kind="study.finished").count()
+
+
+def test_it_needs_no_file_yet_and_does_not_finish_before_it_is_closed(user_client, study, read, problem):
+    assert (study["status"], study["total"], study["open"], study["patient"]) == ("queued", 0, True, "P-1")
+    problem(user_client.post(STUDIES, {"name": "nothing"}), 400, "invalid_request")
+    add(user_client, study, "a.jpg")
+    read(*Image.objects.all())
+    found = user_client.get(study["url"]).json()
+    assert (found["status"], found["total"], found["counts"]["succeeded"]) == ("running", 1, 1)
+    assert finished() == 0
+    assert [one["id"] for one in user_client.get(STUDIES, {"status": "running"}).json()["results"]] == [study["id"]]
+    assert not user_client.get(STUDIES, {"status": "finished"}).json()["results"]
+    assert not Study.objects.at_rest().exists()
+    closed = user_client.post(f"{study['url']}close/").json()
+    assert (closed["status"], closed["open"]) == ("finished", False)
+    assert finished() == 1
+    user_client.post(f"{study['url']}close/")
+    assert finished() == 1
+
+
+def test_it_closes_by_itself_when_nothing_has_come_for_long(user_client, study):
+    Study.objects.update(open_until=timezone.now() + timedelta(seconds=5))
+    add(user_client, study, "a.txt", content=b"text")
+    assert reconciliation.reconcile(reconciliation.Workers())["closed"] == 0, "a file moves the end"
+    Study.objects.update(open_until=timezone.now() - timedelta(seconds=1))
+    assert opening.close_abandoned(10) == 1
+    assert user_client.get(study["url"]).json()["status"] == "finished"
+    assert finished() == 1
+
+
+def test_it_can_be_cancelled_while_it_waits_for_files(user_client, study, problem):
+    cancelled = user_client.post(f"{study['url']}cancel/").json()
+    assert (cancelled["status"], cancelled["open"]) == ("cancelled", False)
+    more = user_client.post(study["images_url"], {"files": [SimpleUploadedFile("a.jpg", JPEG)]})
+    problem(more, 409, "study_cancelled")
+
+
+def test_the_answer_tells_what_was_refused_and_what_was_sent_before(user_client, study):
+    before = user_client.upload(PNG).json()
+    first = add(user_client, study, "a.jpg", "b.jpg")
+    assert [one["filename"] for one in first["duplicates"]] == ["b.jpg"], "the second of two"
+    assert "refused" not in first
+    assert "duplicates" not in add(user_client, study, "c.jpg", content=JPEG + b"x")
+    told = add(user_client, study, "again.png", content=PNG)
+    assert told["duplicates"] == [{"filename": "again.png", "url": before["url"], "page_url": before["page_url"]}]
+    assert add(user_client, study, "notes.txt", content=b"text")["refused"][0]["filename"] == "notes.txt"
+
+
+def test_the_page_closes_it(user, client, user_client, study):
+    client.force_login(user)
+    page = client.get(f"/studies/{study['id']}/").content.decode()
+    assert "More files are still to come" in page
+    assert client.post(f"/studies/{study['id']}/close/").status_code == 302
+    assert "More files are still to come" not in client.get(f"/studies/{study['id']}/").content.decode()

@@ -1,0 +1,55 @@
+"""Studies of which more files are still to come: they do not finish before they are closed."""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.studies.models import Study
+from webapp.studies.services.completion import study_progressed
+from webapp.studies.transactions import atomically
+
+logger = logging.getLogger(__name__)
+
+#: After the last file a study is closed so much later, as where its sender's computer was switched off.
+OPEN_FOR = timedelta(minutes=30)
+
+
+def new_end() -> datetime:
+    """The time until which a study stays open that is opened, or gets a file, now."""
+    return timezone.now() + OPEN_FOR
+
+
+@atomically
+def close(by: Identity, study: Study) -> bool:
+    """Expect no more files of a study, so that it finishes with those that have come. More can still be added.
+
+    Returns:
+        False where it was closed already.
+    """
+    if not Study.objects.filter(pk=study.pk, open_until__isnull=False).update(open_until=None):
+        return False
+    record(by, Action.CHANGE, study, closed=True)
+    study_progressed([study.pk])
+    logger.info("study %s closed", study.pk)
+    return True
+
+
+def close_abandoned(limit: int) -> int:
+    """Close the studies for which no file has come for some time; how many these were."""
+    late = Study.objects.filter(open_until__lte=timezone.now()).order_by("open_until")
+    return sum(_close_abandoned(study) for study in late[:limit])
+
+
+@atomically
+def _close_abandoned(study: Study) -> bool:
+    # A file that has come in between has moved the end.
+    late = Study.objects.filter(pk=study.pk, open_until__lte=timezone.now())
+    if not late.update(open_until=None):
+        return False
+    study_progressed([study.pk])
+    logger.info("study %s closed: no file has come for some time", study.pk)
+    return True
