@@ -36,6 +36,13 @@ def picture() -> bytes:
     return real[0].read_bytes() if real else synthetic.xray_jpeg(3)
 
 
+def whole_by_tus(content: bytes) -> dict[str, str]:
+    """The headers of an upload by tus that is one request."""
+    name = base64.b64encode(b"chest.jpeg").decode()
+    kind = {"Content-Type": "application/offset+octet-stream", "Upload-Metadata": f"filename {name}"}
+    return {**kind, "Tus-Resumable": "1.0.0", "Upload-Length": str(len(content))}
+
+
 def cancelled(by: httpx.Client) -> Any:
     """An image that was cancelled before it was read."""
     for _ in range(20):
@@ -90,6 +97,10 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         with_one = by.post("/api/v1/studies/", files={"files": ("cut off.jpeg", synthetic.truncated_jpeg())}).json()
         clients.wait_final(by, with_one["url"])
         keep("POST /api/v1/studies/{id}/retry/", by.post(f"{with_one['url']}retry/"))
+        keep("POST /api/v1/studies/{id}/close/", by.post(f"{study['url']}close/"))
+        begun = by.post("/api/v1/uploads/", content=chest, headers=whole_by_tus(chest))
+        keep("POST /api/v1/uploads/", begun)
+        keep("GET /api/v1/uploads/{id}/", by.get(begun.json()["url"]))
         keep("POST /api/v1/studies/{id}/cancel/", by.post(f"{study['url']}cancel/"))
 
         patients = keep(

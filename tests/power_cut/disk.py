@@ -94,10 +94,15 @@ class Disk:
         elif operation.kind in ("unlink", "rmdir"):
             self._change(path, None)
             del seen[path]
-        elif operation.kind == "rename":
-            seen[operation.target] = seen[path]
-            self._change(path, operation.target)
-            del seen[path]
+        elif operation.kind in ("link", "rename"):
+            self._name_again(operation)
+
+    def _name_again(self, operation: Operation) -> None:
+        taken = operation.path if operation.kind == "rename" else None
+        self._seen[operation.target] = self._seen[operation.path]
+        self._change(taken, operation.target)
+        if taken:
+            del self._seen[taken]
 
     def _folder(self, path: Path) -> Folder:
         found = self._seen[path.parent]

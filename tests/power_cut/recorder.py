@@ -8,10 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPENS = ("open", "openat", "creat")
-CHANGES_OF_NAMES = ("rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir")
+CHANGES_OF_NAMES = (
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "link",
+    "linkat",
+)
 CHANGES_OF_FILES = ("write", "pwrite64", "ftruncate", "lseek", "fsync", "fdatasync")
 #: Calls that the model has no meaning for; it must not pass over one that matters.
-UNKNOWN = ("writev", "pwritev", "pwritev2", "truncate", "fallocate", "link", "linkat", "sendfile", "copy_file_range")
+UNKNOWN = ("writev", "pwritev", "pwritev2", "truncate", "fallocate", "sendfile", "copy_file_range")
 CALLS = ",".join((*OPENS, *CHANGES_OF_NAMES, *CHANGES_OF_FILES, *UNKNOWN, "mmap"))
 
 LINE = re.compile(r"^(?P<thread>\d+) +(?P<rest>.*)$")
@@ -27,11 +38,12 @@ class Operation:
     """A change of the disk, or a promise that the program wrote.
 
     Attributes:
-        kind: ``create``, ``write``, ``truncate``, ``sync``, ``rename``, ``unlink``, ``mkdir``, ``rmdir``, ``promise``.
+        kind: ``create``, ``write``, ``truncate``, ``sync``, ``rename``, ``link``, ``unlink``, ``mkdir``, ``rmdir``,
+            ``promise``.
         path: within the folder; with ``promise``, empty.
         data: what was written, or promised.
         offset: where it was written, or the length after ``truncate``.
-        target: the new path after ``rename``.
+        target: the new path after ``rename`` and ``link``.
     """
 
     kind: str
@@ -113,7 +125,7 @@ def _names_changed(call: Call, folder: Path) -> Iterator[Operation]:
     if any(_within(path, folder) for path in paths):
         kind = call.name.removesuffix("2").removesuffix("at")
         kind = "rmdir" if "AT_REMOVEDIR" in call.arguments else kind
-        yield Operation(kind, paths[0], target=paths[1] if kind == "rename" else Path())
+        yield Operation(kind, paths[0], target=paths[1] if kind in ("rename", "link") else Path())
 
 
 def _file_changed(call: Call, number: str, path: Path, positions: dict[tuple[str, Path], int]) -> Iterator[Operation]:

@@ -58,6 +58,8 @@ def _kept(promise: dict[str, Any]) -> list[str]:
     images = list(Image.objects.filter(**{"study_id" if promise["kind"] == "study" else "pk": promise["id"]}))
     if promise["kind"] == "result":
         return []
+    if promise["kind"] == "part":
+        return _parts(promise)
     expected = sorted(sha256(bytes.fromhex(content)).hexdigest() for content in promise["contents"])
     stored = []
     for image in images:
@@ -71,6 +73,22 @@ def _kept(promise: dict[str, Any]) -> list[str]:
     return [
         f"image {image.pk} is {image.status} ({image.error_code})" for image in images if image.status != "succeeded"
     ]
+
+
+def _parts(promise: dict[str, Any]) -> list[str]:
+    """What was acknowledged of an upload in parts is there, or all of it."""
+    from webapp.resumable import files
+    from webapp.resumable.models import State, Upload
+
+    upload, sent = Upload.objects.filter(pk=promise["id"]).first(), bytes.fromhex(promise["contents"][0])
+    if upload is None:
+        return [f"upload {promise['id']} is gone"]
+    if upload.state == State.FINISHED:
+        return []
+    if upload.offset < len(sent):
+        return [f"upload {upload.pk} has {upload.offset} bytes where {len(sent)} were acknowledged"]
+    with files.locked(upload.pk) as file:
+        return [] if file.read(len(sent)) == sent else [f"upload {upload.pk} has other bytes"]
 
 
 def _failed() -> list[str]:

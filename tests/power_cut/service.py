@@ -56,6 +56,8 @@ def web(promises: Path) -> None:
     from django.core.files.uploadedfile import SimpleUploadedFile
     from django.test import Client
 
+    from tests.webapp import resumable
+
     client = Client()
 
     def promise(kind: str, **what: Any) -> None:
@@ -66,6 +68,15 @@ def web(promises: Path) -> None:
         assert answer.status_code == 202, answer.content
         promise("image", id=answer.json()["id"], contents=[content.hex()])
         return str(answer.json()["url"])
+
+    def upload_in_parts(content: bytes) -> None:
+        url, third = resumable.begin(client, len(content), filename="parts.png")["Location"], len(content) // 3
+        for start in (0, third):
+            answer = resumable.go_on(client, url, start, content[start : start + third])
+            assert answer.status_code == 204, answer.content
+            promise("part", id=url.split("/")[-2], contents=[content[: start + third].hex()])
+        assert resumable.go_on(client, url, 2 * third, content[2 * third :]).status_code == 204
+        promise("image", id=client.get(url).json()["image_url"].split("/")[-2], contents=[content.hex()])
 
     def upload_study(files: dict[str, bytes], contents: list[bytes]) -> None:
         sent = [SimpleUploadedFile(name, content) for name, content in files.items()]
@@ -79,6 +90,7 @@ def web(promises: Path) -> None:
     assert len(large) > IN_MEMORY
     with promises.open("wb", buffering=0) as stream:
         urls = [upload(content) for content in (pictures[0], large)]
+        upload_in_parts(synthetic.xray_png(51, (120, 90)))
         upload_study({"a.jpg": pictures[1], "b.jpg": pictures[2], "c.png": large}, [*pictures[1:3], large])
         zipped = synthetic.zip_of({f"{number}.jpg": content for number, content in enumerate(pictures[3:9])})
         upload_study({"study.zip": zipped}, pictures[3:9])

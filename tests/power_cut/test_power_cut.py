@@ -61,6 +61,11 @@ OLD = {"old": b"as it was"}
         ("new(sync=True); replace()", OLD, {"old": b"content"}),
         ("new(sync=False); replace()", OLD, {"old": b""}),
         ("new(sync=True); replace(); names()", {"old": b"content"}, {"old": b"content"}),
+        (
+            "new(sync=True); os.link(folder + '/new', folder + '/two')",
+            OLD,
+            {**OLD, "new": b"content", "two": b"content"},
+        ),
         ("sub = folder + '/sub'; os.mkdir(sub); new(True, sub); names(sub)", OLD, {**OLD, "sub/new": b"content"}),
     ],
 )
@@ -120,7 +125,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 @pytest.mark.chaos
 def test_what_was_promised_is_there(recording: Recording, tmp_path: Path) -> None:
     kinds = [promise["kind"] for promise in promised(recording.operations)]
-    assert kinds.count("image") == 4
+    assert kinds.count("image") == 5
+    assert kinds.count("part") == 2
     assert kinds.count("study") == 2
     assert kinds.count("result") == 2
     cuts = list(each_cut(recording))

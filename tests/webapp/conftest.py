@@ -43,6 +43,7 @@ if connections["default"].vendor == "sqlite":
 def own_surroundings(settings: Any, tmp_path: Path) -> Iterator[None]:
     """Files in the test's folder, requests counted in memory, static files without having been collected."""
     settings.DATA_DIR = tmp_path
+    settings.RESUMABLE_DIR = tmp_path / "resumable"
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.MEDIA_ROOT.mkdir()
     settings.STATIC_ROOT = tmp_path / "static"

@@ -24,6 +24,7 @@ from webapp.accounts.identity import Identity
 from webapp.departments import members
 from webapp.notifications.models import Webhook
 from webapp.ops.models import Worker
+from webapp.resumable import services as resumable
 from webapp.searches.models import SavedSearch
 from webapp.sharing import services as sharing
 from webapp.sharing.models import Share
@@ -109,6 +110,8 @@ class Hospital:
             role: SavedSearch.objects.create(user=user, list="images", name="mine", query="status=failed")
             for role, user in users.items()
         }
+        senders = {**{role: Identity(user=user) for role, user in users.items()}, "guest": Identity(guest=self.guest)}
+        self.uploads = {role: resumable.create(by, 9, "", {"filename": "a.jpg"}) for role, by in senders.items()}
         self.tokens = {role: tokens.find(tokens.issue(user, role)) for role, user in users.items()}
         by = Identity(user=self.users["administrator"])
         self.invitation, link = invitations.invite(by)
@@ -146,6 +149,7 @@ class Hospital:
             "webhooks": {"pk": self.webhooks[own].pk},
             "deliveries": {"pk": self.deliveries[own].pk},
             "saved-views": {"pk": self.searches[own].pk},
+            "uploads": {"pk": self.uploads.get(role, self.uploads["guest"]).pk},
             "tokens": {"pk": self.tokens[own].pk},
             "invitations": {"pk": (self.department_invitation if in_department else self.invitation).pk},
             "service-accounts": {"pk": self.account.pk, "token": self.service_token},

@@ -51,6 +51,7 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
             "webhooks": {"pk": webhook.pk},
             "deliveries": {"pk": delivery.pk},
             "saved-views": {"pk": search.pk},
+            "uploads": {"pk": hospital.uploads["other manager"].pk},
             "tokens": {"pk": hospital.tokens["other manager"].pk},
             "invitations": {"pk": invitation.pk},
             "service-accounts": {"pk": account.pk, "token": account.user.api_tokens.get().pk},

@@ -15,6 +15,8 @@ from django.urls.resolvers import RoutePattern
 from django.views.generic import RedirectView
 from django.views.generic.edit import ProcessFormView
 
+from tests.webapp import resumable
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -119,7 +121,10 @@ class Actor:
         cookies = self.client.cookies.copy()
         cache.clear()  # with the counts of requests
         with transaction.atomic():
-            answer = self.client.generic(route.method, path) if body is None else self._send(route, path, body)
+            if path.startswith(resumable.UPLOADS):
+                answer = self.client.generic(route.method, path, b"", resumable.PART, headers=resumable.BEGINNING)
+            else:
+                answer = self.client.generic(route.method, path) if body is None else self._send(route, path, body)
             if answer.streaming:
                 answer.content_of_stream = b"".join(answer.streaming_content)
             transaction.set_rollback(self.rolls_back)

@@ -9,6 +9,7 @@ from django.core.wsgi import get_wsgi_application
 
 from webapp.http.bodies import ReceivedBodies
 from webapp.http.long_polling import LongPolling
+from webapp.http.long_uploads import LongUploads
 from webapp.observability import exporters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
@@ -17,4 +18,4 @@ exporters.start_tracing("web")
 
 # Both types describe WSGI applications.
 django: Any = get_wsgi_application()
-application = LongPolling(ReceivedBodies(WSGIMiddleware(django, workers=settings.WEB_THREADS)))
+application = LongPolling(LongUploads(ReceivedBodies(WSGIMiddleware(django, workers=settings.WEB_THREADS))))

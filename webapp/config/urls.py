@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("webapp.administration.api.urls")),
     path("", include("webapp.ops.urls")),
     path("", include("webapp.studies.api.urls")),
+    path("", include("webapp.resumable.urls")),
     path("", include("webapp.reviews.api.urls")),
     path("", include("webapp.sharing.urls")),
     path("", include("webapp.searches.urls")),

@@ -14,6 +14,7 @@ INSTALLED_APPS = [
     "webapp.reviews",
     "webapp.notifications",
     "webapp.sharing",  # deleting an object deletes its shares
+    "webapp.resumable",  # the purge deletes uploads that were given up
     "webapp.ops",
     "webapp.retention",
     "webapp.queues",  # beat takes samples

@@ -1,5 +1,7 @@
 """Every code that an answer can have."""
 
+from http import HTTPStatus
+
 #: The HTTP status of each code that the domain refuses with.
 STATUSES = {
     "already_finished": 409,
@@ -12,6 +14,7 @@ STATUSES = {
     "archive_split": 400,
     "archive_too_large": 413,
     "authentication_failed": 401,
+    "checksum_mismatch": 460,
     "content_encoding_not_supported": 415,
     "daily_limit_reached": 429,
     "department_not_found": 404,
@@ -63,17 +66,21 @@ STATUSES = {
     "session_changed": 409,
     "signed_out": 409,
     "study_cancelled": 409,
+    "study_gone": 409,
     "study_too_large": 413,
     "svg_not_supported": 415,
     "too_many_files": 413,
     "too_many_searches": 409,
     "too_many_shares": 409,
     "too_many_webhooks": 409,
+    "tus_version_not_supported": 412,
     "unknown_operating_point": 400,
     "unknown_parameter": 400,
+    "upload_busy": 423,
     "user_not_found": 404,
     "webhook_inactive": 409,
     "webhook_url_refused": 400,
+    "wrong_offset": 409,
 }
 #: The statuses of the other codes: REST Framework's, Django's, and this module's own.
 OTHER_STATUSES = {
@@ -99,3 +106,8 @@ FAILURES = (
     "image_too_small", "image_truncated", "input_missing", "internal_error", "model_error", "not_an_image",
     "out_of_memory", "pdf_encrypted", "pdf_without_picture", "several_pictures", "worker_crashed",
 )  # fmt: skip
+
+
+def phrase(status: int) -> str:
+    """A status in words; that of checksums is tus' own."""
+    return "Checksum Mismatch" if status == STATUSES["checksum_mismatch"] else HTTPStatus(status).phrase

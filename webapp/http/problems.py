@@ -2,7 +2,6 @@
 
 import logging
 import math
-from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +12,7 @@ from django.shortcuts import render
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from webapp.http.codes import STATUSES
+from webapp.http.codes import STATUSES, phrase
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 
@@ -58,7 +57,7 @@ def answer(request: HttpRequest, error: Refused | StorageUnavailable | Problem) 
     """A refusal outside of the API's views: a problem document for programs, a page for people."""
     problem = error if isinstance(error, Problem) else problem_of(error)
     if not wants_problem(request):
-        context = {"title": HTTPStatus(problem.status_code).phrase, "detail": problem.detail}
+        context = {"title": phrase(problem.status_code), "detail": problem.detail}
         return render(request, "refused.html", context, status=problem.status_code)
     return _document(problem)
 
@@ -77,7 +76,7 @@ def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any
     """The members of a problem document."""
     return {
         "type": f"urn:pneumoqueue:problem:{code}",
-        "title": HTTPStatus(status_code).phrase,
+        "title": phrase(status_code),
         "status": status_code,
         "detail": detail,
         "code": code,

@@ -3,7 +3,6 @@
 import json
 import re
 from collections import defaultdict
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ from drf_spectacular import openapi
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from webapp.http import problems
-from webapp.http.codes import FAILURES, OTHER_STATUSES, STATUSES
+from webapp.http.codes import FAILURES, OTHER_STATUSES, STATUSES, phrase
 
 #: The concepts of the API: which addresses belong to each, and what it is. Others get their own name as a tag.
 TAGS = {
     "images": (r"/api/v1/images/(?!.*/(reviews|shares)/)", "One X-ray: its upload, its result and its pictures."),
     "studies": (r"/api/v1/studies/(?!.*/shares/)", "Images that were sent together, their progress and their table."),
+    "uploads": (r"/api/v1/uploads/", "Files that go on after an interruption, by tus."),
     "patients": (r"/api/v1/patients/", "Whom images show, by your own identifier."),
     "departments": (r"/api/v1/departments/", "Who works together on the same images."),
     "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "What readers say of an image."),
@@ -199,13 +199,13 @@ def problem_schema() -> dict[str, Any]:
 
 
 def _name(status: int) -> str:
-    return HTTPStatus(status).phrase.replace(" ", "")
+    return phrase(status).replace(" ", "")
 
 
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     headers = ["X-Request-ID", *{401: ["WWW-Authenticate"], 429: ["Retry-After"]}.get(status, [])]
     return {
-        "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
+        "description": f"{phrase(status)}: {', '.join(f'`{code}`' for code in codes)}",
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
         "content": {problems.CONTENT_TYPE: {**_PROBLEM, **EXAMPLES["problems"].get(str(status), {})}},
     }

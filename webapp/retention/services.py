@@ -20,6 +20,7 @@ from webapp.accounts import invitations, tokens
 from webapp.audit import chain
 from webapp.notifications.models import News
 from webapp.ops.models import Worker
+from webapp.resumable import services as resumable
 from webapp.retention import policy, sweep
 from webapp.retention.models import PurgeReport
 from webapp.sharing import services as sharing
@@ -146,6 +147,12 @@ def forget_credentials(run: Run) -> None:
         run.removed["sharing.Share"] += sharing.delete_expired()
 
 
+def forget_unfinished_uploads(run: Run) -> None:
+    """Delete what has come of files whose rest did not, a day after their last part."""
+    if not run.dry:
+        run.removed["resumable.Upload"] += resumable.delete_expired()
+
+
 def forget_dead_workers(run: Run) -> None:
     _delete(run, "ops.Worker", Worker.objects.filter(seen_at__lt=timezone.now() - WORKERS_KEPT))
 
@@ -186,6 +193,7 @@ STEPS: list[Callable[[Run], None]] = [
     delete_expired,
     clear_sessions,
     forget_credentials,
+    forget_unfinished_uploads,
     forget_dead_workers,
     forget_deliveries,
     forget_old_news,

@@ -16,8 +16,8 @@ Source = Callable[[Model], Iterator[list[models.Model]]]
 CHUNK = 500
 #: Rows that migrations create in every installation. They are replaced, so that references to them stay valid.
 MADE_BY_MIGRATIONS = ("contenttypes.contenttype", "auth.permission", "auth.group", "auth.group_permissions")
-#: Rows about a running service, and sessions, whose keys would sign in the reader of a backup.
-PASSING = ("ops.worker", "reviews.opening", "sessions.session", "usersessions.usersession")
+#: Rows about a running service, unfinished uploads, and sessions, whose keys would sign in the reader of a backup.
+PASSING = ("ops.worker", "resumable.upload", "reviews.opening", "sessions.session", "usersessions.usersession")
 
 
 class NotEmpty(Exception):

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from tests import synthetic
@@ -40,6 +41,25 @@ def test_several_files_and_a_zip_become_a_study(browser: Client) -> None:
     assert sorted(study.images.values_list("status", flat=True)) == [Status.FAILED, Status.QUEUED]
     answer = upload(browser, ("ward.zip", synthetic.zip_of({"b.jpeg": synthetic.xray_jpeg(2)})))
     assert answer["Location"] == Archive.objects.get().study.get_absolute_url()
+
+
+def test_patient_name_and_manifest_go_along(browser: Client) -> None:
+    table = SimpleUploadedFile("whose they are.csv", b"file,patient,age\na.jpeg,P-9,2.5\n")
+    files = [SimpleUploadedFile(name, synthetic.xray_jpeg()) for name in ("a.jpeg", "b.jpeg")]
+    sent = {"files": files, "manifest": table, "patient": "P-7", "name": "ward 3"}
+    assert browser.post("/upload/", sent).status_code == 302
+    study = Study.objects.get()
+    assert (study.name, study.patient.identifier, study.manifest["rows"]) == ("ward 3", "P-7", 1)
+    assert dict(study.images.values_list("filename", "patient__identifier")) == {"a.jpeg": "P-9", "b.jpeg": "P-7"}
+    assert browser.post("/upload/", {"files": synthetic_file("c.jpeg"), "patient": "P-7"}).status_code == 302
+    assert Image.objects.get(study=None).patient.identifier == "P-7"
+    assert (
+        browser.post("/upload/", {"files": synthetic_file("d.jpeg"), "other": synthetic_file("e")}).status_code == 400
+    )
+
+
+def synthetic_file(name: str) -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, synthetic.xray_jpeg())
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,15 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(api/|predict)"
 CORS_ALLOW_HEADERS = [
-    "accept", "authorization", "content-type", "idempotency-key", "if-none-match", "range", "x-job-token",
+    "accept", "authorization", "content-type", "idempotency-key", "if-none-match", "range", "tus-resumable",
+    "upload-checksum", "upload-length", "upload-metadata", "upload-offset", "x-http-method-override", "x-job-token",
     "x-request-id",
 ]  # fmt: skip
-CORS_EXPOSE_HEADERS = ["Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After", "X-Request-ID"]
+CORS_EXPOSE_HEADERS = [
+    "Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After", "Tus-Extension", "Tus-Max-Size",
+    "Tus-Resumable", "Tus-Version", "Upload-Expires", "Upload-Length", "Upload-Metadata", "Upload-Offset",
+    "X-Job-Token", "X-Request-ID",
+]  # fmt: skip
 
 INSTALLED_APPS = [
     # Before Django's admin, whose frame it replaces.
@@ -63,6 +68,7 @@ INSTALLED_APPS = [
     "webapp.studies.outbox",
     "webapp.reviews",
     "webapp.notifications",
+    "webapp.resumable",
     "webapp.searches",
     "webapp.sharing",
     "webapp.ops",

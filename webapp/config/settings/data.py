@@ -51,6 +51,9 @@ WHITENOISE_USE_FINDERS = DEBUG
 FILE_UPLOAD_PERMISSIONS = 0o640
 # Uploads grow here. On MEDIA_ROOT's file system, keeping one means renaming it; elsewhere it is copied.
 FILE_UPLOAD_TEMP_DIR = env("FILE_UPLOAD_TEMP_DIR", default=None)
+# Files that come in several requests grow here (webapp/resumable), on the same file system if it can be. All web
+# processes need it.
+RESUMABLE_DIR = DATA_DIR / "resumable"
 FILE_UPLOAD_HANDLERS = ["webapp.http.forms.StrictFormParser"]
 
 #: Hours after which a guest's uploads are deleted, and days after which a person's are; 0 keeps them.

@@ -10,6 +10,8 @@ MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=5000)
 GUEST_DAILY_BYTES = env.int("GUEST_DAILY_BYTES", default=2 * 2**30)
 USER_DAILY_BYTES = env.int("USER_DAILY_BYTES", default=50 * 2**30)
 DATA_UPLOAD_MAX_NUMBER_FILES = MAX_STUDY_FILES
+#: What of a resumable upload is put on the disk at once, so that no interruption loses more.
+PART_BYTES = 16 * 2**20
 #: /predict keeps an image, its base64 and its JSON in memory while it decodes them.
 MAX_PREDICT_BYTES = min(env.int("MAX_PREDICT_BYTES", default=20 * 2**20), MAX_IMAGE_BYTES)
 #: Bytes of a request's body by the pattern of its path, with room for base64 (four bytes for three) and for the
@@ -17,6 +19,8 @@ MAX_PREDICT_BYTES = min(env.int("MAX_PREDICT_BYTES", default=20 * 2**20), MAX_IM
 BODY_LIMITS = {
     "/api/v1/images/?": MAX_IMAGE_BYTES + 2**20,
     "/api/v1/studies(/[^/]+/images)?/?": MAX_STUDY_BYTES + 2**20,
+    # A longer one is handed on in such parts, see webapp/http/long_uploads.py.
+    "/api/v1/uploads(/[^/]+)?/?": PART_BYTES,
     "/upload/?": MAX_STUDY_BYTES + 2**20,
     "/predict/?": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
 }

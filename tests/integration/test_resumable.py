@@ -1,0 +1,142 @@
+"""A large ZIP by a foreign client of tus, through kills of the web process and breaks of the line.
+
+``RESUMABLE_MB=2000`` sends so many megabytes instead of 120.
+"""
+
+import hashlib
+import http.client
+import os
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from tusclient.client import TusClient
+from tusclient.exceptions import TusCommunicationError
+
+from tests import clients, synthetic
+from tests.service import Service
+
+pytestmark = [pytest.mark.integration, pytest.mark.long]
+
+MB = 2**20
+SIZE = int(os.environ.get("RESUMABLE_MB", "120")) * MB
+#: Bytes of each image of the ZIP: a small X-ray, and behind its end what no decoder looks at.
+IMAGE = 40 * MB
+VERSION = {"Tus-Resumable": "1.0.0"}
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> tuple[Path, set[str]]:
+    """A ZIP of images that cannot be compressed, and the hashes of these."""
+    path, hashes = tmp_path / "ward.zip", set()
+    noise = os.urandom(IMAGE)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(SIZE // IMAGE):
+            image = synthetic.xray_jpeg(number) + noise[number:]
+            archive.writestr(f"{number}.jpeg", image)
+            hashes.add(hashlib.sha256(image).hexdigest())
+    return path, hashes
+
+
+def web_workers(service: Service) -> list:
+    return [child for parent in service.named("gunicorn")[:1] for child in parent.children()]
+
+
+def kill_web(service: Service) -> None:
+    for process in web_workers(service):
+        process.kill()
+
+
+def offset(by: httpx.Client, url: str) -> int:
+    """How much has come, as the service says once it answers."""
+    for _ in range(200):
+        try:
+            answer = by.head(url, headers=VERSION)
+            if answer.status_code == 200:
+                return int(answer.headers["Upload-Offset"])
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError(url)
+
+
+def parts(path: Path, start: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        while part := file.read(MB):
+            yield part
+
+
+def send_the_rest(
+    service: Service, headers: dict[str, str], url: str, path: Path, start: int, cut_at: int, cut: Callable[[], None]
+) -> None:
+    """Send all that is missing with one PATCH, and cut it when so many bytes have come."""
+    length = path.stat().st_size - start
+    connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=60)
+    connection.putrequest("PATCH", urlsplit(url).path)
+    own = {"Upload-Offset": start, "Content-Type": "application/offset+octet-stream", "Content-Length": length}
+    for name, value in {**headers, **VERSION, **own}.items():
+        connection.putheader(name, str(value))
+    connection.endheaders()
+    sent = start
+    try:
+        for part in parts(path, start):
+            connection.send(part)
+            sent += len(part)
+            if sent > cut_at:
+                cut()
+                break
+    except OSError:
+        pass
+    finally:
+        connection.close()
+
+
+def test_a_zip_that_is_cut_three_times(service: Service, packed: tuple[Path, set[str]]) -> None:
+    path, hashes = packed
+    size = path.stat().st_size
+    headers = {"Authorization": f"Token {clients.token(service)}"}
+    client = TusClient(f"{service.url}/api/v1/uploads/", headers=headers)
+    uploader = client.uploader(
+        str(path),
+        chunk_size=4 * MB,
+        retries=8,
+        retry_delay=2,
+        metadata={"filename": "ward.zip", "study_name": "ward 3"},
+    )
+    started = time.monotonic()
+    with clients.client(service, headers=headers) as by:
+        # Killed between two parts.
+        uploader.upload(stop_at=size // 5)
+        kill_web(service)
+        assert offset(by, uploader.url) == uploader.offset
+        # Killed in the middle of one request: at most the part in hand is lost.
+        send_the_rest(service, headers, uploader.url, path, uploader.offset, size // 2, lambda: kill_web(service))
+        second = offset(by, uploader.url)
+        assert size // 2 - 40 * MB <= second <= size // 2 + 2 * MB
+        # The client leaves in the middle of one.
+        send_the_rest(service, headers, uploader.url, path, second, size * 4 // 5, lambda: None)
+        time.sleep(1)
+        third = offset(by, uploader.url)
+        assert third > second
+        for _ in range(10):  # the web process may still be writing what has come
+            try:
+                client.uploader(str(path), url=uploader.url, chunk_size=16 * MB).upload()
+                break
+            except TusCommunicationError:
+                time.sleep(1)
+        seconds = time.monotonic() - started
+        found = by.get(uploader.url).json()
+        assert (found["state"], found["offset"]) == ("finished", size)
+        study = by.get(found["study_url"]).json()
+        assert (study["name"], study["total"]) == ("ward 3", len(hashes))
+        clients.wait_final(by, found["study_url"], seconds=600)
+        images = by.get(study["images_url"], params={"page_size": 100}).json()["results"]
+        assert {image["sha256"] for image in images} == hashes
+        by.delete(found["study_url"])
+    assert not list((service.data_dir / "resumable").iterdir())
+    print(f"{size / MB:.0f} MB in {seconds:.0f} s: {size / MB / seconds:.0f} MB/s with three cuts")

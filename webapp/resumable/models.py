@@ -1,0 +1,43 @@
+"""Files on their way here, a part with each request."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class State(models.TextChoices):
+    RECEIVING = "receiving"
+    FINISHED = "finished"
+    REFUSED = "refused"
+
+
+class Upload(models.Model):
+    """One file. What has come of it lies in a file of :mod:`webapp.resumable.files`, until it is whole and the image
+    or study is made.
+
+    Its sender alone goes on with it. A row is deleted a day after the last part, and is in no backup.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+")
+    guest = models.UUIDField(null=True, blank=True, editable=False)
+    key = models.CharField(
+        max_length=64, null=True, blank=True, unique=True, help_text="SHA-256 of its sender and Idempotency-Key"
+    )
+    length = models.BigIntegerField(help_text="bytes of the whole file")
+    offset = models.BigIntegerField(default=0, help_text="bytes that have come and are on the disk")
+    metadata = models.CharField(max_length=4096, blank=True, help_text="as the client sent it")
+    given = models.JSONField(default=dict, help_text="what the metadata says of the file")
+    state = models.CharField(max_length=10, choices=State, default=State.RECEIVING)
+    # No foreign keys: what was made is deleted without a look here.
+    image = models.UUIDField(null=True, blank=True, help_text="that was made of it")
+    study = models.UUIDField(null=True, blank=True, help_text="that was made of it, or that it was added to")
+    told = models.JSONField(default=dict, help_text="what else the sender is told: skipped, refused, duplicates")
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.given.get("filename") or self.pk)

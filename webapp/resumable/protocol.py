@@ -1,0 +1,104 @@
+"""The headers of tus 1.0.0."""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from webapp.http.serializers import FlagField
+from webapp.refusals import Refused
+from webapp.studies.api.serializers.requests import AgeField, ViewField
+from webapp.studies.files import names
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"
+PART_TYPE = "application/offset+octet-stream"
+CHECKSUMS = ("sha1", "sha256", "md5")
+LONGEST_METADATA = 4096
+UNNAMED = "unnamed"
+
+
+class GivenSerializer(serializers.Serializer):
+    """What an upload's metadata says; keys that are not here are ignored, since each client has some of its own."""
+
+    filename = serializers.CharField(required=False, max_length=1024, trim_whitespace=False)
+    study = serializers.UUIDField(required=False)
+    study_name = serializers.CharField(required=False, max_length=255, allow_blank=True)
+    patient = serializers.CharField(required=False, max_length=128, allow_blank=True)
+    comment = serializers.CharField(required=False, max_length=500, allow_blank=True)
+    department = serializers.CharField(required=False, allow_blank=True)
+    age = AgeField()
+    view = ViewField()
+    stat = FlagField(required=False, default=None)
+
+
+def check_version(headers: Any) -> None:
+    if headers.get("Tus-Resumable") != VERSION:
+        raise Refused("tus_version_not_supported", f"Please send Tus-Resumable: {VERSION}, as tus {VERSION} has it.")
+
+
+def length(headers: Any) -> int:
+    """The length of the whole file, which has to be known at once."""
+    found = _number(headers, "Upload-Length")
+    if found > settings.MAX_STUDY_BYTES:
+        most = settings.MAX_STUDY_BYTES / 2**20
+        raise Refused("file_too_large", f"A file of at most {most:.0f} MB can be sent here. Please send it in parts.")
+    return found
+
+
+def offset(headers: Any) -> int:
+    return _number(headers, "Upload-Offset")
+
+
+def _number(headers: Any, name: str) -> int:
+    text = headers.get(name, "")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise Refused("malformed_request", f"The header {name} has to be a number of bytes.")
+    return int(text)
+
+
+def checksum(headers: Any) -> tuple[str, bytes] | None:
+    """The algorithm and the digest of a part, if it has one."""
+    if "Upload-Checksum" not in headers:
+        return None
+    name, _, coded = headers["Upload-Checksum"].strip().partition(" ")
+    if name not in CHECKSUMS:
+        known = ", ".join(CHECKSUMS)
+        raise Refused("malformed_request", f"Upload-Checksum is one of {known}, and the digest in base64.")
+    return name, _decoded(coded.strip(), "Upload-Checksum")
+
+
+def given(metadata: str) -> dict[str, Any]:
+    """What the header Upload-Metadata says.
+
+    Raises:
+        Refused: ``malformed_request``.
+        ValidationError: a value cannot be.
+    """
+    if len(metadata) > LONGEST_METADATA:
+        raise Refused("malformed_request", f"Upload-Metadata has at most {LONGEST_METADATA} characters.")
+    found: dict[str, str] = {}
+    for pair in metadata.split(",") if metadata.strip() else ():
+        key, _, coded = pair.strip().partition(" ")
+        if not key or key in found:
+            raise Refused("malformed_request", "Upload-Metadata has a key twice, or a value without one.")
+        try:
+            found[key] = _decoded(coded.strip(), "Upload-Metadata").decode()
+        except UnicodeDecodeError:
+            raise Refused("malformed_request", f"The value of {key} in Upload-Metadata is not UTF-8.") from None
+    serializer = GivenSerializer(data=found)
+    serializer.is_valid(raise_exception=True)
+    said = {key: value for key, value in serializer.validated_data.items() if value is not None}
+    if "study" in said:
+        said["study"] = str(said["study"])
+    return {**said, "filename": names.filename(said.get("filename") or UNNAMED)}
+
+
+def _decoded(coded: str, header: str) -> bytes:
+    try:
+        return base64.b64decode(coded, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("malformed_request", f"A value in {header} is not base64.") from None
