@@ -4,11 +4,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    CDPSession,
     ConsoleMessage,
     Error,
     Page,
@@ -18,6 +20,9 @@ from playwright.sync_api import (
 )
 
 from tests import synthetic
+
+#: A line without any room.
+LOST = 0
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,37 @@ def someone(browser: Browser) -> Iterator[Callable[[], Page]]:
     for session in sessions:
         session.close()
     assert not broken
+
+
+@pytest.fixture
+def devtools(page: Page) -> CDPSession:
+    return page.context.new_cdp_session(page)
+
+
+@pytest.fixture
+def drop(page: Page, devtools: CDPSession) -> Callable[..., None]:
+    """Drop files, folders or, as ``items``, other things on the page, as the mouse does."""
+
+    def act(*paths: Path, items: list[dict[str, str]] | None = None) -> None:
+        box = page.locator("#upload").bounding_box()
+        assert box
+        data = {"items": items or [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        place: dict[str, Any] = {"x": box["x"] + 20, "y": box["y"] + 20, "data": data}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            devtools.send("Input.dispatchDragEvent", {"type": kind, **place})
+
+    return act
+
+
+@pytest.fixture
+def line(devtools: CDPSession) -> Callable[[int], None]:
+    """Give the page a line with this much room for uploads, in bytes a second."""
+
+    def to(upload: int) -> None:
+        conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": upload or -1}
+        devtools.send("Network.emulateNetworkConditions", {"offline": upload == LOST, **conditions})
+
+    return to
 
 
 @pytest.fixture(scope="session")

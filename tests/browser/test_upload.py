@@ -1,20 +1,21 @@
 """The upload page with what people really choose, drop and paste, and with what happens on the way."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests import synthetic
+from tests.browser.conftest import LOST
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 AT_ONCE = 3
-SLOW, FULL, LOST = 30_000, -1, 0
+SLOW, FULL = 30_000, -1
 
 
 @pytest.fixture
@@ -29,37 +30,6 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
     yield page
     context.close()
     assert not broken
-
-
-@pytest.fixture
-def devtools(page: Page) -> CDPSession:
-    return page.context.new_cdp_session(page)
-
-
-@pytest.fixture
-def drop(page: Page, devtools: CDPSession) -> Callable[..., None]:
-    """Drop files, folders or, as ``items``, other things on the page, as the mouse does."""
-
-    def act(*paths: Path, items: list[dict[str, str]] | None = None) -> None:
-        box = page.locator("#upload").bounding_box()
-        assert box
-        data = {"items": items or [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-        place: dict[str, Any] = {"x": box["x"] + 20, "y": box["y"] + 20, "data": data}
-        for kind in ("dragEnter", "dragOver", "drop"):
-            devtools.send("Input.dispatchDragEvent", {"type": kind, **place})
-
-    return act
-
-
-@pytest.fixture
-def line(devtools: CDPSession) -> Callable[[int], None]:
-    """Give the page a line with this much room for uploads, in bytes a second."""
-
-    def to(upload: int) -> None:
-        conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": upload or -1}
-        devtools.send("Network.emulateNetworkConditions", {"offline": upload == LOST, **conditions})
-
-    return to
 
 
 def write(folder: Path, *names: str, size: tuple[int, int] = (160, 120)) -> list[Path]:
@@ -95,7 +65,8 @@ def test_a_folder_of_more_files_than_a_browser_gives_at_once(page: Page, drop: A
     for number in range(230):
         (folder / f"{number}.txt").write_bytes(b"text")  # refused at once, so that this costs no worker's time
     drop(folder)
-    page.wait_for_url("**/studies/*/")
+    expect(page.get_by_text("Could not be taken: 230")).to_be_visible()
+    page.get_by_role("link", name="See the study").click()
     expect(page.locator(".progress")).to_contain_text("230 of 230")
 
 

@@ -22,6 +22,7 @@ from webapp.audit.services import record
 from webapp.dashboard import priors
 from webapp.dashboard.forms import VerdictForm
 from webapp.dashboard.identity import viewer
+from webapp.dashboard.upload_words import WORDS
 from webapp.departments import permissions
 from webapp.departments.access import department_for
 from webapp.http import problems
@@ -33,7 +34,7 @@ from webapp.storage.folder import StorageUnavailable
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.choices import DOUBTS, ResultGroup
-from webapp.studies.files import signatures
+from webapp.studies.files import manifests, signatures
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.particulars import OLDEST
 from webapp.studies.progress import current_place
@@ -75,6 +76,7 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "page_user": identities.page_user(request),
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
         "result_words": RESULT_WORDS,
+        "upload_words": WORDS,
     }
     if context["recent"] or context["studies"]:
         record(identity, Action.LIST, Image)
@@ -89,9 +91,12 @@ def upload(request: HttpRequest) -> HttpResponse:
     throttle: Any = UploadThrottle()  # made for REST Framework's requests, of which a page's has all that it asks
     if not throttle.allow_request(request, None):
         return _home(request, "Too many uploads in a short time. Please wait a minute.", 429)
-    files = request.FILES.getlist("files")
-    if request.POST.getlist("files") or sum(len(found) for _, found in request.FILES.lists()) > len(files):
-        return _home(request, "Files are only taken in the field 'files', so nothing was uploaded.", 400)
+    files, manifest = request.FILES.getlist("files"), request.FILES.getlist("manifest")
+    sent = sum(len(found) for _, found in request.FILES.lists())
+    if request.POST.getlist("files") or sent > len(files) + len(manifest) or len(manifest) > 1:
+        return _home(
+            request, "Files are only taken in the fields 'files' and 'manifest', so nothing was uploaded.", 400
+        )
     if not files:
         return _home(request, "Please choose an image first.", 400)
     identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
@@ -103,10 +108,14 @@ def upload(request: HttpRequest) -> HttpResponse:
             study = visible_study(identity, _uuid(pk), permissions.may_add_to)
             return redirect(uploads.add_to_study(identity, study, files, age=age))
         department = department_for(identity, request.POST.get("department"))
-        if len(files) == 1 and not signatures.is_zip(files[0]):
-            made = uploads.create_image(identity, files[0], filename=str(files[0].name), age=age, department=department)
+        common: dict[str, Any] = {"age": age, "department": department, "patient": request.POST.get("patient", "")}
+        name = request.POST.get("name", "")
+        if len(files) == 1 and not signatures.is_zip(files[0]) and not name and not manifest:
+            made = uploads.create_image(identity, files[0], filename=str(files[0].name), **common)
         else:
-            made = uploads.create_study(identity, files, age=age, department=department)
+            for file in manifest:
+                file.name = manifests.NAME  # whatever it is called where it comes from
+            made = uploads.create_study(identity, [*files, *manifest], name=name, **common)
     except ValidationError:
         return _home(request, f"The age is a number of years from 0 to {OLDEST}. Nothing was uploaded.", 400)
     except (Refused, StorageUnavailable) as error:

@@ -1,5 +1,7 @@
 // What was chosen, dropped or pasted: files, those in folders, and what is neither.
 
+import { say } from "./upload-words.js";
+
 // One selection: its files, each with the name that it will have, and the folder that they came from, if any.
 export class Selection {
   constructor(folder = "") {
@@ -85,10 +87,9 @@ async function entriesOf(folder) {
 export function hintFor(transfer) {
   const types = [...transfer.types];
   if (types.includes("text/uri-list")) {
-    return "That was a link, not a file. Save the picture on this computer first, then drop the file here.";
+    return say("was_link");
   }
-  if (types.length) return "That was text, not a file. Please drop the X-ray's file here, or choose it.";
-  return "There was no file in it. Please choose the X-ray's file.";
+  return say(types.length ? "was_text" : "was_nothing");
 }
 
 // Whether a file can still be read: a browser refuses one that was changed or moved after it was chosen.

@@ -1,6 +1,8 @@
 // Which files were uploaded before: the recent images on the page, and what this tab has sent, which the browser forgets
 // with the tab.
 
+import { ago } from "./upload-words.js";
+
 const KEY = "uploads";
 const HASHED_BYTES = 64 * 2 ** 20;
 
@@ -55,12 +57,4 @@ export async function knownJob(print) {
   } catch {
     return null;
   }
-}
-
-function ago(time) {
-  const minutes = Math.round((Date.now() - time) / 60000);
-  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-  if (minutes < 1) return "just now";
-  if (minutes < 90) return words.format(-minutes, "minute");
-  return minutes < 36 * 60 ? words.format(-Math.round(minutes / 60), "hour") : words.format(-Math.round(minutes / 1440), "day");
 }

@@ -1,9 +1,10 @@
 // Results as they come, and what they are called.
 
+import { say } from "./upload-words.js";
+
 const FINAL = ["succeeded", "failed", "cancelled"];
 // The names of the groups, and of warnings that make a result unreliable, the first one that applies.
 const { groups: GROUPS, doubts: DOUBTS } = JSON.parse(document.getElementById("result-words").textContent);
-const STEPS = { queued: "Waiting to be prepared", ready: "Waiting for the model", running: "The model is reading it" };
 
 // What a result is called, as the pages do it.
 export function wordsOf({ result_group: group, warnings }) {
@@ -18,11 +19,11 @@ export async function follow(job, row) {
   row.link(job.page_url);
   let pause = 500;
   while (!FINAL.includes(job.status)) {
-    row.state(STEPS[job.status] ?? job.status);
+    row.state(say(`is_${job.status}`));
     try {
       const answer = await fetch(`${job.url}?wait=25`, { headers: { Accept: "application/json" } });
       if (answer.status === 404) {
-        row.fail("It is no longer yours to see, or was deleted.");
+        row.fail(say("gone"));
         return;
       }
       if (!answer.ok) throw new Error(answer.statusText);
@@ -34,5 +35,5 @@ export async function follow(job, row) {
     }
   }
   if (job.status === "succeeded") row.result(job, wordsOf(job));
-  else row.fail(job.error?.detail ?? "Cancelled");
+  else row.fail(job.error?.detail ?? say("is_cancelled"));
 }

@@ -1,5 +1,7 @@
 // The list of uploads below the drop zone: a row for each, with its progress, its result, or what to do about it.
 
+import { say } from "./upload-words.js";
+
 const list = document.getElementById("uploads");
 const news = document.getElementById("news"); // read out by screen readers; percentages of uploads are not
 const template = document.getElementById("upload-row");
@@ -13,13 +15,13 @@ export class Row {
     this.text = this.item.querySelector(".upload-state");
     this.label.textContent = name;
     this.label.title = name;
-    this.bar.setAttribute("aria-label", `Upload of ${name}`);
-    this.state("Waiting to be uploaded", 0);
+    this.bar.setAttribute("aria-label", say("upload_of", { name }));
+    this.state(say("waits"), 0);
     list.append(this.item);
   }
 
   progress(share) {
-    this.state(share < 1 ? `Uploading, ${Math.floor(share * 100)} %` : "Uploaded", share * 100);
+    this.state(share < 1 ? say("uploading", { n: Math.floor(share * 100) }) : say("uploaded"), share * 100);
   }
 
   state(text, value = 100) {

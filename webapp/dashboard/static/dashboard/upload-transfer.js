@@ -1,17 +1,17 @@
-// Sending: again after a break of the line, under the same Idempotency-Key, so that nothing is lost or stored twice.
+// Requests with progress, and forms that are sent again after a break of the line, under the same Idempotency-Key, so that
+// nothing is lost or stored twice.
 
 import { isReadable } from "./upload-files.js";
+import { say } from "./upload-words.js";
 
 const PAUSES = [1000, 3000, 8000];
 const form = document.getElementById("upload");
 
-// An upload that did not arrive: why, and whether it can be sent again.
+// What did not arrive: why, and whether it can be sent again.
 export class NotSent extends Error {
-  constructor(message, { again = false, reload = false, network = false } = {}) {
+  constructor(message, { again = false, reload = false, network = false, status = 0, code = "", wait = 0 } = {}) {
     super(message);
-    this.again = again;
-    this.reload = reload;
-    this.network = network;
+    Object.assign(this, { again, reload, network, status, code, wait });
   }
 }
 
@@ -21,12 +21,13 @@ export function newKey() {
 
 // Send a form until it has arrived, as far as patience goes.
 export async function send(url, body, key, row) {
+  const progress = (sent, total) => row.progress(total ? sent / total : 0);
   for (const pause of [...PAUSES, 0]) {
     try {
-      return await post(url, body, key, row);
+      return (await request("POST", url, { headers: { "Idempotency-Key": key }, body, progress })).response;
     } catch (error) {
       if (!error.network || !pause || !(await allReadable(body))) throw error;
-      row.state("The connection is lost. Trying again …", 0);
+      row.state(say("trying_again"), 0);
       await online(pause);
     }
   }
@@ -41,43 +42,48 @@ async function allReadable(body) {
 }
 
 // Wait some time, or until the browser is online again.
-function online(pause) {
+export function online(pause) {
   return new Promise((resolve) => {
     setTimeout(resolve, pause);
     window.addEventListener("online", () => setTimeout(resolve, 300), { once: true });
   });
 }
 
-// fetch() reports no progress of uploads.
-function post(url, body, key, row) {
+// A request of this page, and its answer where it is a good one. fetch() reports no progress of uploads.
+export function request(method, url, { headers = {}, body = null, progress = null, signal = null } = {}) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", url);
-    request.setRequestHeader("X-CSRFToken", csrfToken());
-    request.setRequestHeader("Idempotency-Key", key);
+    const sent = new XMLHttpRequest();
+    sent.open(method, url);
     const pageUser = form.querySelector("[name=page_user]")?.value;
-    if (pageUser) request.setRequestHeader("X-Page-User", pageUser); // so that nothing is sent as somebody else
-    request.responseType = "json";
-    request.upload.addEventListener("progress", (event) => {
-      if (event.lengthComputable) row.progress(event.loaded / event.total);
+    const own = { Accept: "application/json", "X-CSRFToken": csrfToken(), ...(pageUser && { "X-Page-User": pageUser }) };
+    for (const [name, value] of Object.entries({ ...own, ...headers })) sent.setRequestHeader(name, value);
+    sent.responseType = "json";
+    if (progress) {
+      sent.upload.addEventListener("progress", (event) => progress(event.loaded, event.lengthComputable ? event.total : 0));
+    }
+    sent.addEventListener("load", () => {
+      if (sent.status >= 200 && sent.status < 300) resolve(sent);
+      else reject(refusal(sent));
     });
-    request.addEventListener("load", () => {
-      if (request.status === 202) resolve(request.response);
-      else reject(refusal(request));
-    });
-    request.addEventListener("error", () => {
-      reject(new NotSent("The server cannot be reached. Nothing is lost: try again when the connection is back.", { again: true, network: true }));
-    });
-    request.send(body);
+    sent.addEventListener("error", () => reject(new NotSent(say("not_reached"), { again: true, network: true })));
+    sent.addEventListener("abort", () => reject(new NotSent("", { again: true, code: "paused" })));
+    if (signal?.aborted) {
+      reject(new NotSent("", { again: true, code: "paused" }));
+      return;
+    }
+    signal?.addEventListener("abort", () => sent.abort(), { once: true });
+    sent.send(body);
   });
 }
 
-function refusal(request) {
-  const { status, response } = request;
-  const detail = response?.detail ?? `The server answered ${status}.`;
-  if ([502, 503, 504].includes(status)) return new NotSent(detail, { again: true, network: true });
-  const reload = ["signed_out", "session_changed", "csrf_failed"].includes(response?.code) || status === 403;
-  return new NotSent(detail, { again: status === 429 || status >= 500, reload });
+function refusal(sent) {
+  const { status, response } = sent;
+  const code = response?.code ?? "";
+  const known = { status, code, wait: Number(sent.getResponseHeader("Retry-After")) };
+  const detail = response?.detail ?? say("answered", { status });
+  if ([502, 503, 504].includes(status)) return new NotSent(detail, { again: true, network: true, ...known });
+  const reload = ["signed_out", "session_changed", "csrf_failed"].includes(code) || status === 403;
+  return new NotSent(detail, { again: [423, 429].includes(status) || status >= 500, reload, ...known });
 }
 
 // Signing in, also in another tab, makes a new token: that of the page itself may be out of date.

@@ -1,19 +1,20 @@
 // The drop zone: uploads with progress, several at once, and their results as they come.
 
-import { fromDrop, fromInput, hintFor, isReadable, Selection } from "./upload-files.js";
+import { ageIsRight, bodyWith, takeDescription } from "./upload-about.js";
+import { fromDrop, fromInput, hintFor, isReadable } from "./upload-files.js";
 import { fingerprint, fingerprintOfAll, knownJob, remember } from "./upload-known.js";
 import { follow, wordsOf } from "./upload-results.js";
 import { Row } from "./upload-rows.js";
+import { showKept, uploadBulk } from "./upload-study.js";
 import { newKey, NotSent, send } from "./upload-transfer.js";
+import { say } from "./upload-words.js";
 
 const AT_ONCE = 3;
 const STUDY_FROM = 21; // so many files are a study of their own
-const CHANGED = "This file was changed, moved or deleted after it was chosen. Please choose it again.";
+const MANIFEST = "manifest.csv";
 
 const form = document.getElementById("upload");
 const hint = document.getElementById("upload-hint");
-const department = document.getElementById("department"); // only present if the user may upload to a department
-const age = document.getElementById("age");
 const maxBytes = Number(form.dataset.maxMb) * 2 ** 20;
 const maxFiles = Number(form.dataset.maxFiles);
 
@@ -26,22 +27,22 @@ const unsent = new Set(); // rows whose files are not with the server yet
 
 async function start(selections) {
   hint.hidden = true;
-  if (!age.checkValidity()) {
-    showMessage("The age is a number of years, such as 2 or 3.5. Nothing was uploaded: please correct it, and choose the files again.");
-    age.focus();
+  if (!ageIsRight()) {
+    showMessage(say("wrong_age"));
     return;
   }
+  const about = takeDescription();
   const found = await selections;
-  if (!found.length) showMessage("The browser could not read what was dropped. Please choose the files instead.");
+  if (!found.length) showMessage(say("not_read"));
   for (const selection of found) {
-    for (const name of selection.unreadable) new Row(name).fail("This cannot be read. Please look at it and choose it again.");
+    for (const name of selection.unreadable) new Row(name).fail(say("unreadable"));
     if (!selection.files.length) {
-      if (selection.folder) showMessage(`There are no files in the folder “${selection.folder}”.`);
-    } else if (selection.folder || selection.files.some(isZip) || selection.files.length >= STUDY_FROM) {
-      uploadStudy(selection, new Row(titleOf(selection)));
+      if (selection.folder) showMessage(say("empty_folder", { name: selection.folder }));
+    } else if (isStudy(selection, about)) {
+      uploadStudy(selection, about);
     } else {
       const onlyOne = selection.files.length === 1;
-      for (const file of selection.files) waiting.push([file, waitingRow(file.name), onlyOne]);
+      for (const file of selection.files) waiting.push([file, waitingRow(file.name), onlyOne, about]);
       next();
     }
   }
@@ -52,13 +53,13 @@ function showMessage(text) {
   hint.hidden = false;
 }
 
-function isZip({ name }) {
-  return /\.zip$/i.test(name);
+function isStudy({ folder, files }, { name, manifest }) {
+  return folder || name || manifest || files.length >= STUDY_FROM || files.some(({ name }) => /\.zip$/i.test(name));
 }
 
 function titleOf({ folder, files }) {
-  if (folder) return `${folder} (${files.length} ${files.length === 1 ? "file" : "files"})`;
-  return files.length === 1 ? files[0].name : `${files.length} files`;
+  if (folder) return say("folder_of", { name: folder, n: files.length });
+  return files.length === 1 ? files[0].name : say("files", { n: files.length });
 }
 
 function waitingRow(name) {
@@ -70,30 +71,30 @@ function waitingRow(name) {
 function next() {
   while (active < AT_ONCE && waiting.length) {
     active += 1;
-    const [chosenFile, row, onlyOne] = waiting.shift();
-    uploadImage(chosenFile, row, onlyOne).finally(() => {
+    const [chosenFile, row, onlyOne, about] = waiting.shift();
+    uploadImage(chosenFile, row, onlyOne, about).finally(() => {
       active -= 1;
       next();
     });
   }
 }
 
-async function uploadImage({ file, name }, row, onlyOne, { again = false } = {}) {
+async function uploadImage({ file, name }, row, onlyOne, about, { again = false } = {}) {
   unsent.add(row);
   if (file.size > maxBytes) {
-    giveUp(row, `The file is larger than ${form.dataset.maxMb} MB. Please export a smaller one.`);
+    giveUp(row, say("too_large", { mb: form.dataset.maxMb }));
     return;
   }
   let print;
   try {
     print = await fingerprint(file);
   } catch {
-    giveUp(row, CHANGED);
+    giveUp(row, say("changed"));
     return;
   }
-  const repeat = () => uploadImage({ file, name }, row, onlyOne, { again: true });
+  const repeat = () => uploadImage({ file, name }, row, onlyOne, about, { again: true });
   if (!again && (await isRepeated(print, row, repeat))) return;
-  const body = newBody();
+  const body = bodyWith(about.fields);
   body.append("file", file, name);
   await deliver({ url: form.dataset.images, body, print, row, file }, (job) => {
     if (onlyOne && !unsent.size) window.location.assign(job.page_url);
@@ -101,36 +102,60 @@ async function uploadImage({ file, name }, row, onlyOne, { again = false } = {})
   });
 }
 
-async function uploadStudy(selection, row, { again = false } = {}) {
+async function uploadStudy(selection, about, { again = false } = {}) {
+  const { name: studyName, fields, manifest } = about;
+  const files = manifest ? [...selection.files, { file: manifest, name: MANIFEST }] : selection.files;
+  if (files.length > maxFiles) {
+    giveUp(new Row(titleOf(selection)), say("too_many", { n: files.length, most: maxFiles }));
+    return;
+  }
+  if (files.some(({ name }) => name.split(" – ").at(-1).toLowerCase() === MANIFEST)) {
+    uploadTogether({ selection, files, fields, name: studyName || selection.folder }, new Row(titleOf(selection)));
+    return;
+  }
+  const print = fingerprintOfAll(files);
+  if (!again && (chosen.has(print) || (await knownJob(print)))) {
+    const row = new Row(titleOf(selection));
+    await isRepeated(print, row, () => {
+      row.item.remove();
+      uploadStudy(selection, about, { again: true });
+    });
+    return;
+  }
+  chosen.add(print);
+  const only = selection.files.length === 1 ? selection.files[0].name.replace(/\.zip$/i, "") : "";
+  const title = studyName || selection.folder || only;
+  const upload = { title, files, fields, isAlone: () => !unsent.size && !selection.unreadable.length };
+  unsent.add(upload);
+  const study = await uploadBulk({ ...upload, done: () => unsent.delete(upload) });
+  if (study) remember(print, study);
+  else chosen.delete(print);
+}
+
+// In one request, as a manifest describes the files that come with it.
+async function uploadTogether({ selection, files, fields, name: studyName }, row, { again = false } = {}) {
   unsent.add(row);
   const readable = [];
-  for (const one of selection.files) {
+  for (const one of files) {
     if (await isReadable(one.file)) readable.push(one);
-    else new Row(one.name).fail(CHANGED);
+    else new Row(one.name).fail(say("changed"));
   }
   if (!readable.length) {
-    giveUp(row, "None of these files can be read any more. Please choose them again.");
+    giveUp(row, say("changed"));
     return;
   }
-  if (readable.length > maxFiles) {
-    giveUp(row, `These are ${readable.length} files, and a study may have ${maxFiles}. Please send it in parts.`);
-    return;
-  }
-  const rest = Object.assign(new Selection(selection.folder), { files: readable });
   const print = fingerprintOfAll(readable);
-  if (!again && (await isRepeated(print, row, () => uploadStudy(rest, row, { again: true })))) return;
-  const body = newBody();
+  if (!again && (await isRepeated(print, row, () => uploadTogether({ selection, files, fields, name: studyName }, row, { again: true })))) return;
+  const body = bodyWith({ ...fields, name: studyName });
   for (const { file, name } of readable) body.append("files", file, name);
-  const title = selection.folder || (readable.length === 1 ? readable[0].name.replace(/\.zip$/i, "") : "");
-  if (title) body.append("name", title);
   await deliver({ url: form.dataset.studies, body, print, row }, (job) => {
     // Stay on this page if a file is missing, or other files are still being sent.
-    if (readable.length === selection.files.length && !selection.unreadable.length && !unsent.size) {
+    if (readable.length === files.length && !selection.unreadable.length && !unsent.size) {
       window.location.assign(job.page_url);
       return;
     }
     row.link(job.page_url);
-    row.state("Uploaded");
+    row.state(say("uploaded"));
   });
 }
 
@@ -143,12 +168,12 @@ async function isRepeated(print, row, uploadAgain) {
   unsent.delete(row);
   if (known) {
     row.link(known.job.page_url);
-    if (known.job.status === "succeeded") row.result(known.job, wordsOf(known.job), `Already read, ${known.ago}: `);
-    else row.state(`Already uploaded, ${known.ago}`);
+    if (known.job.status === "succeeded") row.result(known.job, wordsOf(known.job), `${say("already_read", { ago: known.ago })} `);
+    else row.state(say("already_uploaded", { ago: known.ago }));
   } else {
-    row.state("Already chosen: it is in this list", 0);
+    row.state(say("already_chosen"), 0);
   }
-  row.offer("Upload again", uploadAgain);
+  row.offer(say("upload_again"), uploadAgain);
   return true;
 }
 
@@ -166,13 +191,13 @@ async function deliver(upload, goOn) {
     chosen.delete(print);
     if (!(error instanceof NotSent)) throw error;
     if (error.network && file && !(await isReadable(file))) {
-      giveUp(row, CHANGED);
+      giveUp(row, say("changed"));
       return;
     }
     row.fail(error.message);
-    if (error.reload) row.offer("Reload the page", () => window.location.reload());
+    if (error.reload) row.offer(say("reload"), () => window.location.reload());
     // As long as it can be sent again, leaving the page asks first.
-    if (error.again) row.offer("Try again", () => deliver(upload, goOn));
+    if (error.again) row.offer(say("try_again"), () => deliver(upload, goOn));
     else unsent.delete(row);
   }
 }
@@ -182,24 +207,9 @@ function giveUp(row, text) {
   row.fail(text);
 }
 
-function newBody() {
-  const body = new FormData();
-  if (age.value) body.append("age", age.value);
-  if (department) body.append("department", department.value);
-  return body;
-}
-
-// The age stays for the next image, until the tab is closed.
-try {
-  age.value ||= window.sessionStorage.getItem("age") ?? "";
-  age.addEventListener("input", () => window.sessionStorage.setItem("age", age.value));
-} catch {
-  // The browser keeps nothing: then it is asked for again.
-}
-
 const folder = document.getElementById("folder");
 folder.previousElementSibling.hidden = !("webkitdirectory" in folder); // as on iPhones
-for (const input of form.querySelectorAll("input[type=file]")) {
+for (const input of form.querySelectorAll("#files, #folder")) {
   input.addEventListener("change", () => {
     if (input.files.length) start(fromInput(input.files));
     input.value = "";
@@ -223,6 +233,7 @@ document.addEventListener("drop", (event) => {
   else showMessage(hintFor(event.dataTransfer));
 });
 document.addEventListener("paste", (event) => {
+  if (event.target.matches?.("input, textarea")) return;
   const files = event.clipboardData?.files ?? [];
   if (files.length) start(fromInput(files));
   else if (event.clipboardData) showMessage(hintFor(event.clipboardData));
@@ -230,3 +241,4 @@ document.addEventListener("paste", (event) => {
 window.addEventListener("beforeunload", (event) => {
   if (unsent.size) event.preventDefault();
 });
+showKept();
