@@ -165,7 +165,7 @@ def _model() -> str:
 
 
 def _engine() -> str:
-    """What runs the model. Whether it is installed is looked up where the models are."""
+    """What is to run the model. Whether it is installed is looked up where the models are."""
     if settings.ENGINE not in ENGINES:
         raise Wrong(f"ENGINE={settings.ENGINE} is no engine.", f"Use {', '.join(ENGINES)}.")
     package = ENGINES[settings.ENGINE]
@@ -174,8 +174,7 @@ def _engine() -> str:
             f"ENGINE={settings.ENGINE} needs {package}, which is not installed here.",
             "Run `make training`, which installs it, or leave ENGINE out.",
         )
-    engines = set(Worker.objects.seen_recently().exclude(engine="").values_list("engine", flat=True))
-    return f"{settings.ENGINE}; workers report {', '.join(sorted(engines))}" if engines else settings.ENGINE
+    return settings.ENGINE
 
 
 def _reported_model() -> str:
@@ -192,7 +191,8 @@ def _workers() -> str:
             f"No {' and no '.join(missing)} worker is ready. Images are accepted and wait.",
             "Start it; its log says why it ended. A start takes half a minute.",
         )
-    return "one of each role is ready"
+    engines = set(Worker.objects.seen_recently().exclude(engine="").values_list("engine", flat=True))
+    return f"one of each role is ready; engine in use: {', '.join(sorted(engines)) or 'none'}"
 
 
 def _disk() -> str:
