@@ -10,7 +10,7 @@ import pytest
 from tests.service import ROOT, bundle
 
 WEB_ONLY = (
-    "allauth", "argon2", "axes", "django_htmx", "django_prometheus", "drf_spectacular", "drf_spectacular_sidecar",
+    "allauth", "argon2", "axes", "django_htmx", "django_prometheus", "drf_spectacular",
     "flower", "gunicorn", "rest_framework", "uvicorn", "whitenoise",
 )  # fmt: skip
 #: Makes every import of a package above fail, then does what a worker does at its start.
