@@ -7,7 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run training env test coverage test-slow test-all test-matrix lint format lock bench migrate-data backup restore purge audit clean
+.PHONY: help run training env test coverage test-slow test-all test-matrix lint format lock words bench migrate-data backup restore purge audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,13 @@ LOCK := $(BIN)/uv pip compile --no-config --universal --python-version 3.11 --ge
 lock: | $(BIN)/uv ## Renew the hashed locks (ARGS=--upgrade for newer versions)
 	@$(LOCK) --output-file requirements/bootstrap.txt requirements/bootstrap.in
 	@$(LOCK) --output-file requirements/lock.txt requirements/dev.in requirements/gpu.in
+
+words: $(VENV)/dev.stamp ## Collect the words of pages and compile their translations (needs gettext; see docs/words.md)
+	@cd webapp && export PYTHONPATH=.. DJANGO_SETTINGS_MODULE=webapp.config.settings; \
+	for domain in django djangojs; do \
+	  $(abspath $(BIN))/django-admin makemessages -l ne -d $$domain --no-obsolete --no-location --no-wrap -v0; \
+	done; \
+	$(abspath $(BIN))/django-admin compilemessages -l ne -v0
 
 clean: ## Remove the virtual environment and caches; what the service stored in var/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

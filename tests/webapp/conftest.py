@@ -19,7 +19,7 @@ from django.core.files.storage import default_storage
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.test import TestCase
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from tests import synthetic
 from tests.webapp.broker import Sent, record_messages, send_for_real
@@ -105,6 +105,13 @@ def jpeg() -> bytes:
 @pytest.fixture
 def png() -> bytes:
     return PNG
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """A request leaves its language behind, as in Django itself, where the next one chooses its own."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

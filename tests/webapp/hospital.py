@@ -158,7 +158,7 @@ class Hospital:
             "keys": {"pk": 1},
         }.get(kind, {})
         key = self.invitation_key if "/invitations/" in route.path else "no-such-key"
-        found = {"priority": "bulk", "change": "pause", "path": "workers", **found}
+        found = {"priority": "bulk", "change": "pause", "path": "workers", "language": "ne", **found}
         found = {"token": self.link, "key": key, "uidb36": "x", "provider_id": "nobody", **found}
         found |= {"delivery": self.deliveries[own].pk, "other": owned.other_patient.pk}
         found["share"] = owned.shares.get(kind)

@@ -132,11 +132,11 @@ def test_events_that_nobody_chose_are_not_notified(make_study, user, read):
     ("language", "event", "subject", "words"),
     [
         ("en", Event.STUDY_FINISHED, "A study is finished", "1 of them could not be read"),
-        ("de", Event.STUDY_FINISHED, "Eine Studie ist fertig", "1 davon konnten nicht gelesen werden"),
+        ("ne", Event.STUDY_FINISHED, "एउटा अध्ययन सकियो", "1 वटा पढ्न सकिएन"),
         ("en", Event.FAILED, "Images could not be read", "Files of a study could not be read"),
-        ("de", Event.FAILED, "Bilder konnten nicht gelesen werden", "Dateien einer Studie konnten"),
+        ("ne", Event.FAILED, "केही तस्बिर पढ्न सकिएन", "अध्ययनका केही फाइल पढ्न सकिएन"),
         ("en", Event.POSITIVE, "Signs of pneumonia were found", "This is not a diagnosis"),
-        ("de", Event.POSITIVE, "Anzeichen einer Lungenentzündung gefunden", "Das ist keine Diagnose"),
+        ("ne", Event.POSITIVE, "निमोनियाका संकेत देखिए", "यो रोगको निदान होइन"),
     ],
 )
 def test_an_e_mail_has_links_in_its_readers_language_and_nothing_of_a_patient(
@@ -167,7 +167,7 @@ def test_an_e_mail_has_links_in_its_readers_language_and_nothing_of_a_patient(
 def test_a_department_is_notified_at_its_own_address(make_image, make_department, user, carol, read, settings):
     department = make_department(manager=carol)
     services.choose(
-        Identity(user=carol), [(Event.POSITIVE, Channel.EMAIL)], "de", department=department,
+        Identity(user=carol), [(Event.POSITIVE, Channel.EMAIL)], "ne", department=department,
         address="chest@hospital.example",
     )  # fmt: skip
     read(make_image(Status.READY, department=department), pneumonia=0.9)

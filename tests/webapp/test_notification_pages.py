@@ -82,11 +82,11 @@ def test_news_of_what_was_deleted_are_gone(signed_in, user, make_study):
 def test_a_person_chooses(signed_in, user):
     page = seen(signed_in, "notifications")
     assert page.count(" checked") == 2 * len(Event), "news by default, and a new webhook's events"
-    signed_in.post(reverse("notifications"), {"language": "de", "image.positive email": "on"})
+    signed_in.post(reverse("notifications"), {"language": "ne", "image.positive email": "on"})
     assert {(one.event, one.channel) for one in Choice.objects.filter(person=user, wanted=True)} == {
         ("image.positive", "email")
     }
-    assert Reader.objects.get(person=user).language == "de"
+    assert Reader.objects.get(person=user).language == "ne"
     assert seen(signed_in, "notifications").count(" checked") == 1 + len(Event)
     assert Entry.objects.filter(action="settings_change", person="ada").exists()
 

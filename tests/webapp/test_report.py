@@ -6,6 +6,7 @@ from typing import Any
 
 import pypdfium2
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -164,7 +165,7 @@ def test_who_may_see_the_image_gets_its_report_and_nobody_else(
     problem(client.get(api), 404, "not_found")
     assert client.get(page).status_code == 404
     assert not Entry.objects.exists()
-    client.force_login(user)
+    client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[-1])
     answer = client.get(page)
     assert Report(answer).pictures == 2
     assert answer["Content-Disposition"] == 'inline; filename="report chest- 1.jpeg.pdf"'
@@ -205,3 +206,14 @@ def test_a_preview_is_upright_as_browsers_show_it(user_client: Client, make: Any
 
 def test_the_font_comes_with_its_package() -> None:
     assert Path(str(pdf.FONT)).is_file()
+
+
+def test_a_page_gives_its_report_in_its_language_and_the_api_in_english(
+    user_client: Client, client: Any, user: User, make: Any
+) -> None:
+    image = make()
+    client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[-1])
+    nepali = client.get(f"{image.get_absolute_url()}report.pdf", headers={"Accept-Language": "ne"})
+    assert "छातीको एक्स-रेको" in Report(nepali).text
+    answer = user_client.get(f"/api/v1/images/{image.pk}/report.pdf", headers={"Accept-Language": "ne"})
+    assert "report of a chest X-ray" in Report(answer).text

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts import models
 from webapp.accounts.pages import SignOut
@@ -24,13 +25,13 @@ admin.site.unregister(User)
 class PersonAdmin(UserAdmin):
     actions = ("make_password_links",)
 
-    @admin.action(description="Make one-time links to set a new password", permissions=["change"])
+    @admin.action(description=_("Make one-time links to set a new password"), permissions=["change"])
     def make_password_links(self, request: HttpRequest, users: "QuerySet[User]") -> HttpResponse | None:
         if users.filter(is_superuser=True).exists() and not request.user.is_superuser:
-            self.message_user(request, "Only superusers make links for superusers.", messages.ERROR)
+            self.message_user(request, _("Only superusers make links for superusers."), messages.ERROR)
             return None
         links = [(user.get_username(), reset_link(user)) for user in users.filter(is_active=True)]
-        context = {**self.admin_site.each_context(request), "title": "Links to set a new password", "links": links}
+        context = {**self.admin_site.each_context(request), "title": _("Links to set a new password"), "links": links}
         response = render(request, "admin/password_links.html", context)
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -13,6 +13,8 @@ from allauth.usersessions.models import UserSession
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from webapp.accounts import lockout
 
@@ -22,9 +24,9 @@ class LoginForm(AllauthLoginForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].label = "User name or e-mail"
+        self.fields["login"].label = _("User name or e-mail")
         self.fields["login"].widget.attrs["autocomplete"] = "username"
-        self.fields["remember"].label = "Stay signed in on this computer"
+        self.fields["remember"].label = _("Stay signed in on this computer")
 
 
 class ResetPasswordForm(AllauthResetPasswordForm):
@@ -32,7 +34,7 @@ class ResetPasswordForm(AllauthResetPasswordForm):
 
     def clean(self) -> Any:
         if not settings.EMAIL_URL:
-            raise forms.ValidationError("This service sends no mail. Please ask its administrator for a link.")
+            raise forms.ValidationError(_("This service sends no mail. Please ask its administrator for a link."))
         return super().clean()
 
 
@@ -58,7 +60,7 @@ class SessionsForm(ManageUserSessionsForm):
     session = forms.ModelChoiceField(
         UserSession.objects.none(),
         required=False,
-        error_messages={"invalid_choice": "This session has ended already."},
+        error_messages={"invalid_choice": _("This session has ended already.")},
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -76,11 +78,12 @@ class SessionsForm(ManageUserSessionsForm):
 class TokenForm(forms.Form):
     """A new API token."""
 
-    name = forms.CharField(max_length=100, label="Name", help_text="What it is for, such as “scanner in room 3”.")
-    days = forms.TypedChoiceField(coerce=int, label="Valid for")
+    name = forms.CharField(max_length=100, label=_("Name"), help_text=_("What it is for, such as “scanner in room 3”."))
+    days = forms.TypedChoiceField(coerce=int, label=_("Valid for"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         days = sorted({days for days in (7, 30, 90, settings.API_TOKEN_DAYS) if days <= settings.API_TOKEN_DAYS})
-        self.fields["days"].choices = [(number, f"{number} days") for number in days]  # type: ignore[attr-defined]
+        words = [(number, ngettext("%(n)s day", "%(n)s days", number) % {"n": number}) for number in days]
+        self.fields["days"].choices = words  # type: ignore[attr-defined]
         self.fields["days"].initial = min(90, settings.API_TOKEN_DAYS)

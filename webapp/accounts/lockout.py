@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from webapp.accounts.identity import client_address
 from webapp.http import problems
@@ -47,7 +48,7 @@ def require_open(request: HttpRequest, user: User) -> None:
     if not AxesProxyHandler.is_allowed(request, credentials):
         request.axes_locked_out = True  # type: ignore[attr-defined]  # for the middleware of django-axes
         request.axes_credentials = credentials  # type: ignore[attr-defined]
-        raise ValidationError("There were too many wrong passwords or codes.", code="locked_out")
+        raise ValidationError(_("There were too many wrong passwords or codes."), code="locked_out")
 
 
 def count_wrong_code(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
@@ -65,9 +66,12 @@ def answer(request: HttpRequest, response: HttpResponse | None = None, credentia
     ends = timezone.localtime(_ends(request, credentials))
     seconds = max(1, math.ceil((ends - timezone.now()).total_seconds()))
     minutes = math.ceil(seconds / 60)
-    wait = f"{minutes} minutes" if minutes > 1 else "one minute"
+    wait = _("%(n)s minutes") % {"n": minutes} if minutes > 1 else _("one minute")
     until = f"{date_format(ends, 'H:i')} ({settings.TIME_ZONE})"
-    detail = f"There were too many wrong passwords or codes. Please wait {wait}, until {until}."
+    detail = _("There were too many wrong passwords or codes. Please wait %(wait)s, until %(until)s.") % {
+        "wait": wait,
+        "until": until,
+    }
     problem = problems.Problem(429, "locked_out", detail, wait=seconds)
     if problems.wants_problem(request):
         return problems.answer(request, problem)

@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -60,7 +61,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
     found = services.user_tokens(cast("User", request.user)).filter(pk=pk)
     if services.revoke(identities.identify(request), found):
-        messages.success(request, "The token is revoked.")
+        messages.success(request, _("The token is revoked."))
     return redirect("account-tokens")
 
 
@@ -73,7 +74,7 @@ def invitation(request: HttpRequest, key: str) -> HttpResponse:
         return render(request, "accounts/invitation_over.html", status=404)
     if request.method == "POST" and request.user.is_authenticated:
         invitations.accept(key, request.user)
-        messages.success(request, "You have accepted the invitation.")
+        messages.success(request, _("You have accepted the invitation."))
         return redirect("home")
     request.session[invitations.SESSION_KEY] = key
     context = {"invitation": found, "may_register": settings.REGISTRATION != "closed"}

@@ -5,6 +5,8 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Role
@@ -16,40 +18,48 @@ class SettingsForm(forms.ModelForm):
     """A department's settings. The service checks the rules that concern several fields."""
 
     daily_gigabytes = forms.DecimalField(
-        label="Gigabytes a day", required=False, min_value=0, decimal_places=2, max_digits=10,
-        help_text="ZIPs unpacked. Empty for no limit.",
+        label=_("Gigabytes a day"), required=False, min_value=0, decimal_places=2, max_digits=10,
+        help_text=_("ZIPs unpacked. Empty for no limit."),
     )  # fmt: skip
 
     class Meta:
         model = Department
         fields = tuple(name for name in department_settings.FIELDS if name != "daily_bytes")
         labels = {
-            "operating_point": "Operating point",
-            "retention_days": "Days that images are kept",
-            "daily_images": "Images a day",
-            "night_start": "Bulk images are read from",
-            "night_end": "Bulk images are read until",
-            "share": "Share of each batch",
-            "label_outside_training": "Label images of other ages and views",
-            "prevalence": "Pneumonias among 100 children X-rayed here",
-            "second_reading": "Two readers for each image",
-            "least_sensitivity": "Of 100 pneumonias, the model has to find",
+            "operating_point": _("Operating point"),
+            "retention_days": _("Days that images are kept"),
+            "daily_images": _("Images a day"),
+            "night_start": _("Bulk images are read from"),
+            "night_end": _("Bulk images are read until"),
+            "share": _("Share of each batch"),
+            "label_outside_training": _("Label images of other ages and views"),
+            "prevalence": _("Pneumonias among 100 children X-rayed here"),
+            "second_reading": _("Two readers for each image"),
+            "least_sensitivity": _("Of 100 pneumonias, the model has to find"),
         }
         help_texts = {
-            "operating_point": "The threshold from which an image is called pneumonia. Another one counts for results "
-            "from now on; those that are there stay as they are, and so do those of other departments.",
-            "retention_days": "Older ones are deleted with their results. Empty to keep them.",
-            "daily_images": "Empty for no limit.",
+            "operating_point": _(
+                "The threshold from which an image is called pneumonia. Another one counts for results from now on; "
+                "those that are there stay as they are, and so do those of other departments."
+            ),
+            "retention_days": _("Older ones are deleted with their results. Empty to keep them."),
+            "daily_images": _("Empty for no limit."),
             "night_end": "",
-            "label_outside_training": "The model did not learn from these. Their labels are never called reliable.",
-            "prevalence": "For what an answer means here, until readers' verdicts on 100 of the latest images tell it. "
-            "Empty for 20, which is an assumption.",
-            "second_reading": "The second one does not see what the first one says. Where they disagree, a third one "
-            "decides. Counts for verdicts from now on. Once it is switched off, the first verdict stands on what still "
-            "waits for a second.",
-            "least_sensitivity": "Managers are told when it has found fewer of those by your readers in three months. "
-            "Empty for no alert.",
-            "share": "Beside other departments' bulk images, which have 1 unless they say otherwise.",
+            "label_outside_training": _("The model did not learn from these. Their labels are never called reliable."),
+            "prevalence": _(
+                "For what an answer means here, until readers' verdicts on 100 of the latest images tell it. Empty for "
+                "20, which is an assumption."
+            ),
+            "second_reading": _(
+                "The second one does not see what the first one says. Where they disagree, a third one decides. Counts "
+                "for verdicts from now on. Once it is switched off, the first verdict stands on what still waits for a "
+                "second."
+            ),
+            "least_sensitivity": _(
+                "Managers are told when it has found fewer of those by your readers in three months. Empty for no "
+                "alert."
+            ),
+            "share": _("Beside other departments' bulk images, which have 1 unless they say otherwise."),
         }
         widgets = {
             "night_start": forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
@@ -72,12 +82,12 @@ class SettingsForm(forms.ModelForm):
             label=self.fields["operating_point"].label,
             help_text=self.fields["operating_point"].help_text,
             required=False,
-            choices=[("", "the service's own"), *((name, name) for name in names)],
+            choices=[("", _("the service's own")), *((name, name) for name in names)],
         )
-        self.fields["night_start"].help_text = (
-            f"By the clocks of {settings.TIME_ZONE}. Single images are read at any time. Leave both empty to read bulk "
-            "images at any time, too."
-        )
+        self.fields["night_start"].help_text = gettext(
+            "By the clocks of %(zone)s. Single images are read at any time. Leave both empty to read bulk images at "
+            "any time, too."
+        ) % {"zone": settings.TIME_ZONE}
         self.order_fields(self.field_order)
 
     def changes(self) -> dict[str, Any]:
@@ -90,15 +100,15 @@ class SettingsForm(forms.ModelForm):
 
 
 class DepartmentForm(forms.Form):
-    name = forms.CharField(max_length=200)
-    slug = forms.SlugField(max_length=50, label="Short name", help_text="in addresses and for scripts; it stays")
+    name = forms.CharField(max_length=200, label=_("Name"))
+    slug = forms.SlugField(max_length=50, label=_("Short name"), help_text=_("in addresses and for scripts; it stays"))
 
 
 class MemberForm(forms.Form):
     """Has its own prefix for ids, since two forms share a page."""
 
-    who = forms.CharField(max_length=254, label="User name or e-mail address")
-    role = forms.ChoiceField(choices=Role.choices)
+    who = forms.CharField(max_length=254, label=_("User name or e-mail address"))
+    role = forms.ChoiceField(choices=Role.choices, label=_("Role"))
 
     def __init__(self, data: Any = None) -> None:
         super().__init__(data, auto_id="member_%s")
@@ -106,25 +116,27 @@ class MemberForm(forms.Form):
 
 class InvitationForm(forms.Form):
     email = forms.EmailField(
-        required=False, label="E-mail address", help_text="Empty for a link that you pass on yourself."
+        required=False, label=_("E-mail address"), help_text=_("Empty for a link that you pass on yourself.")
     )
-    role = forms.ChoiceField(choices=Role.choices)
+    role = forms.ChoiceField(choices=Role.choices, label=_("Role"))
 
     def __init__(self, data: Any = None) -> None:
         super().__init__(data, auto_id="invitation_%s")
 
 
 class RoleForm(forms.Form):
-    role = forms.ChoiceField(choices=Role.choices)
+    role = forms.ChoiceField(choices=Role.choices, label=_("Role"))
 
 
 class ServiceAccountForm(forms.Form):
-    name = forms.CharField(max_length=80, label="What it is for")
-    role = forms.ChoiceField(choices=[(Role.UPLOADER, "uploads"), (Role.READER, "reads results")], label="What it does")
+    name = forms.CharField(max_length=80, label=_("What it is for"))
+    role = forms.ChoiceField(
+        choices=[(Role.UPLOADER, _("uploads")), (Role.READER, _("reads results"))], label=_("What it does")
+    )
 
     def __init__(self, data: Any = None) -> None:
         super().__init__(data, auto_id="account_%s")
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(max_length=100, label="Where the token will be used")
+    name = forms.CharField(max_length=100, label=_("Where the token will be used"))

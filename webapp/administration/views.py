@@ -17,6 +17,7 @@ from webapp.departments import access, members, permissions
 from webapp.departments import settings as department_settings
 from webapp.departments.models import Department, Role
 from webapp.http.caches import forget_pictures
+from webapp.http.sentences import in_words
 from webapp.ops.services import operating_points
 from webapp.refusals import Refused
 from webapp.studies.services import department_deletion
@@ -42,7 +43,7 @@ def departments(request: HttpRequest) -> HttpResponse:
             try:
                 return redirect(department_settings.create(identity, **form.cleaned_data))
             except Refused as refused:
-                form.add_error(None, refused.detail)
+                form.add_error(None, in_words(refused.code, refused.detail))
     roles = permissions.roles(identity.user) if identity.user else {}
     found = permissions.visible_departments(identity)
     context = {
@@ -89,7 +90,7 @@ def add_member(request: HttpRequest, slug: str) -> HttpResponse:
             members.add_person(identities.identify(request), found, **form.cleaned_data)
             return redirect(found)
         except Refused as refused:
-            form.add_error(None, refused.detail)
+            form.add_error(None, in_words(refused.code, refused.detail))
     return _page(request, found, 400, member_form=form)
 
 
@@ -125,7 +126,7 @@ def change_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     try:
         members.change_role(by, member, form.cleaned_data["role"])
     except Refused as refused:
-        messages.error(request, refused.detail)
+        messages.error(request, in_words(refused.code, refused.detail))
     return redirect(member.department)
 
 
@@ -141,7 +142,7 @@ def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         try:
             members.remove(by, member)
         except Refused as refused:
-            messages.error(request, refused.detail)
+            messages.error(request, in_words(refused.code, refused.detail))
             return redirect(member.department)
         return redirect("departments" if own else member.department)
     context = {"member": member, "department": member.department, "own": own}
@@ -161,7 +162,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
             services.change_settings(identities.identify(request), stored, form.changes())
             return redirect(found)
         except Refused as refused:
-            form.add_error(None, refused.detail)
+            form.add_error(None, in_words(refused.code, refused.detail))
     context = {
         # As stored: the form has assigned the submitted values to the other object.
         "department": Department.objects.get(pk=found.pk),
@@ -200,7 +201,7 @@ def add_service_account(request: HttpRequest, slug: str) -> HttpResponse:
             account = members.make_service_account(identities.identify(request), found, **form.cleaned_data)
             return redirect("service-account", slug, account.pk)
         except Refused as refused:
-            form.add_error(None, refused.detail)
+            form.add_error(None, in_words(refused.code, refused.detail))
     return _page(request, found, 400, account_form=form)
 
 

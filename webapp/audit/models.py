@@ -5,38 +5,40 @@ Nothing refers to other tables: an entry outlives the person, the image and the 
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class Action(models.TextChoices):
     """The actions. The database column has no choices, so that a new action needs no migration."""
 
-    SIGN_IN = "sign_in"
-    SIGN_IN_FAILED = "sign_in_failed"
-    SIGN_OUT = "sign_out"
-    REGISTER = "register"
-    INVITE = "invite"
-    CREDENTIALS_CHANGE = "credentials_change"
-    TOKEN_ISSUE = "token_issue"  # noqa: S105  (no password)
-    TOKEN_REVOKE = "token_revoke"  # noqa: S105
-    ROLE_CHANGE = "role_change"
-    LIST = "list"
-    VIEW = "view"
-    DOWNLOAD = "download"
-    EXPORT = "export"
-    CREATE = "create"
-    CHANGE = "change"
-    DELETE = "delete"
-    CANCEL = "cancel"
-    RETRY = "retry"
-    REVIEW = "review"
-    SHARE = "share"
-    MERGE = "merge"
-    PAUSE = "pause"
-    RESUME = "resume"
-    SETTINGS_CHANGE = "settings_change"
-    ACKNOWLEDGE = "acknowledge"
-    SEND_AGAIN = "send_again"
-    BACKUP = "backup"
+    SIGN_IN = "sign_in", _("Sign in")
+    SIGN_IN_FAILED = "sign_in_failed", _("Sign in failed")
+    SIGN_OUT = "sign_out", _("Sign out")
+    REGISTER = "register", _("Register")
+    INVITE = "invite", _("Invite")
+    CREDENTIALS_CHANGE = "credentials_change", _("Credentials change")
+    TOKEN_ISSUE = "token_issue", _("Token issue")
+    TOKEN_REVOKE = "token_revoke", _("Token revoke")
+    ROLE_CHANGE = "role_change", _("Role change")
+    LIST = "list", _("List")
+    VIEW = "view", pgettext_lazy("action", "View")
+    DOWNLOAD = "download", _("Download")
+    EXPORT = "export", _("Export")
+    CREATE = "create", _("Create")
+    CHANGE = "change", _("Change")
+    DELETE = "delete", _("Delete")
+    CANCEL = "cancel", _("Cancel")
+    RETRY = "retry", _("Retry")
+    REVIEW = "review", _("Review")
+    SHARE = "share", _("Share")
+    MERGE = "merge", _("Merge")
+    PAUSE = "pause", _("Pause")
+    RESUME = "resume", _("Resume")
+    SETTINGS_CHANGE = "settings_change", _("Settings change")
+    ACKNOWLEDGE = "acknowledge", _("Acknowledge")
+    SEND_AGAIN = "send_again", _("Send again")
+    BACKUP = "backup", _("Backup")
 
 
 class Entry(models.Model):

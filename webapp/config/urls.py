@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from webapp.http import problems
 from webapp.http.schema_view import SchemaView
@@ -28,12 +27,6 @@ urlpatterns = [
     path("", include("webapp.notifications.pages.urls")),
     path("api/v1/auth/", include("webapp.accounts.urls")),
     path("api/schema/", SchemaView.as_view(), name="schema"),
-    # It has no template to describe itself with when it is asked for OPTIONS.
-    path(
-        "api/docs/",
-        SpectacularSwaggerSplitView.as_view(template_name="dashboard/api_docs.html", metadata_class=None),
-        name="docs",
-    ),
     path("accounts/", include("webapp.accounts.page_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -25,13 +26,15 @@ from webapp.studies.files.results_csv import inert
 
 
 class Filters(forms.Form):
-    person = forms.CharField(required=False, max_length=150, label="Person", help_text="the whole user name")
+    person = forms.CharField(required=False, max_length=150, label=_("Person"), help_text=_("the whole user name"))
     action = forms.ChoiceField(
-        required=False, choices=[("", "any"), *((one.value, str(one.label).lower()) for one in Action)]
+        required=False, label=_("Action"), choices=[("", _("any")), *((one.value, one.label) for one in Action)]
     )
-    object_id = forms.CharField(required=False, max_length=64, label="Image, study or patient", help_text="its id")
-    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    object_id = forms.CharField(
+        required=False, max_length=64, label=_("Image, study or patient"), help_text=_("its id")
+    )
+    since = forms.DateField(required=False, label=_("Since"), widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(required=False, label=_("Until"), widget=forms.DateInput(attrs={"type": "date"}))
 
     def condition(self) -> Q:
         """The entries that are asked for; days are UTC's, and both are included."""

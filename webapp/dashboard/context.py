@@ -3,12 +3,15 @@
 from django.conf import settings
 from django.http import HttpRequest
 
+from webapp.dashboard import looks
 from webapp.dashboard.identity import viewer
 from webapp.departments import permissions
 
 
 def service(request: HttpRequest) -> dict[str, object]:
     return {
+        "theme": looks.theme(request),
+        "themes": looks.THEMES,
         "flower_url": settings.FLOWER_URL,
         "has_mail": bool(settings.EMAIL_URL),
         "admin_contact": settings.ADMIN_CONTACT,

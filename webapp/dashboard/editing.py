@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from webapp.accounts import identity as identities
 from webapp.departments import permissions
 from webapp.http import problems
+from webapp.http.sentences import in_words
 from webapp.http.serializers import StrictSerializer
 from webapp.refusals import Refused
 from webapp.studies.access import visible_image, visible_study
@@ -79,7 +80,7 @@ def _edit(request: HttpRequest, row: Image | Study, serializer: type[StrictSeria
         except ValidationError as error:
             context["error"] = problems.sentence(error.detail)
         except Refused as refused:
-            context["error"] = refused.detail
+            context["error"] = in_words(refused.code, refused.detail)
         shown |= sent  # what was typed is not lost
     return render(
         request, "dashboard/edit.html", {**context, "shown": shown}, status=400 if "error" in context else 200

@@ -1,12 +1,13 @@
 """The forms of the pages. Those of lists only show what is asked for; :mod:`webapp.studies.api.filters` checks it."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.forms.utils import flatatt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
 from webapp.studies.choices import (
@@ -22,11 +23,14 @@ from webapp.studies.choices import (
     WarningCode,
 )
 
-ANY = ("", "any")
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+ANY = ("", _("any"))
 
 
 class InvitationForm(forms.Form):
-    email = forms.EmailField(required=False, label="E-mail (optional)")
+    email = forms.EmailField(required=False, label=_("E-mail (optional)"))
 
 
 class PlainSelect(forms.Select):
@@ -49,7 +53,7 @@ class VerdictForm(forms.Form):
     """A reader's verdict."""
 
     verdict = forms.ChoiceField(choices=Verdict.choices)
-    kind = forms.ChoiceField(choices=[("", "not said"), *PneumoniaKind.choices], required=False)
+    kind = forms.ChoiceField(choices=[("", _("not said")), *PneumoniaKind.choices], required=False)
     comment = forms.CharField(max_length=1000, required=False)
     seen = forms.ChoiceField(choices=ReviewStage.choices, required=False)
 
@@ -64,12 +68,12 @@ class Choice(forms.ChoiceField):
 
     widget = PlainSelect
 
-    def __init__(self, choices: Iterable[Any], label: str) -> None:
+    def __init__(self, choices: Iterable[Any], label: "StrOrPromise") -> None:
         super().__init__(choices=[ANY, *choices], label=label, required=False)
 
 
 class Day(forms.CharField):
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: "StrOrPromise") -> None:
         super().__init__(label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
 
@@ -79,7 +83,7 @@ class FilterForm(forms.Form):
     #: Filters that are seen at once; the others unfold.
     FIRST: tuple[str, ...]
 
-    department = Choice([], "Department")
+    department = Choice([], _("Department"))
 
     def __init__(self, initial: dict[str, str], departments: Iterable[Department]) -> None:
         # A moment of an address is shown as its day.
@@ -109,13 +113,15 @@ class WorklistFilterForm(FilterForm):
     FIRST = ("stage", "group", "department", "waiting_hours")
 
     stage = forms.ChoiceField(
-        choices=[("", "all that is to be read"), *ReviewStage.choices],
-        label="Reading",
+        choices=[("", _("all that is to be read")), *ReviewStage.choices],
+        label=_("Reading"),
         required=False,
         widget=PlainSelect,
     )
-    group = Choice(ResultGroup.choices, "Result")
-    waiting_hours = Choice([("1", "1 hour"), ("4", "4 hours"), ("24", "a day"), ("72", "3 days")], "Waits at least")
+    group = Choice(ResultGroup.choices, _("Result"))
+    waiting_hours = Choice(
+        [("1", _("1 hour")), ("4", _("4 hours")), ("24", _("a day")), ("72", _("3 days"))], _("Waits at least")
+    )
 
     field_order = FIRST
 
@@ -126,26 +132,26 @@ class StudyFilterForm(FilterForm):
     FIRST = ("group", "status", "reviewed")
 
     search = forms.CharField(
-        label="Search",
+        label=_("Search"),
         required=False,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Beginning of a name or patient, or an id"}),
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Beginning of a name or patient, or an id")}),
     )
-    group = Choice(ResultGroup.choices, "Result")
-    status = Choice([(value, value) for value in StudyStatus.values], "Status")
-    reviewed = Choice([("false", "not yet"), ("true", "yes")], "Reviewed")
-    patient = forms.CharField(label="Patient", required=False)
-    created_after = Day("From")
-    created_before = Day("Before")
+    group = Choice(ResultGroup.choices, _("Result"))
+    status = Choice(StudyStatus.choices, _("Status"))
+    reviewed = Choice([("false", _("not yet")), ("true", _("yes"))], _("Reviewed"))
+    patient = forms.CharField(label=_("Patient"), required=False)
+    created_after = Day(_("From"))
+    created_before = Day(_("Before"))
     ordering = forms.ChoiceField(
-        choices=[("", "newest first"), ("created_at", "oldest first")],
-        label="Sorted",
+        choices=[("", _("newest first")), ("created_at", _("oldest first"))],
+        label=_("Sorted"),
         required=False,
         widget=PlainSelect,
     )
-    label = Choice(Label.choices, "Label")
-    warning = Choice(WarningCode.choices, "Warning")
-    priority = Choice(Priority.choices, "Priority")
-    source = Choice(Source.choices, "Source")
+    label = Choice(Label.choices, _("Label"))
+    warning = Choice(WarningCode.choices, _("Warning"))
+    priority = Choice(Priority.choices, _("Priority"))
+    source = Choice(Source.choices, _("Source"))
 
     field_order = (
         "search", "group", "status", "reviewed", "department", "patient", "created_after", "created_before", "ordering",
@@ -156,4 +162,4 @@ class StudyFilterForm(FilterForm):
 class ImageFilterForm(StudyFilterForm):
     """The filters of images."""
 
-    status = Choice(Status.choices, "Status")
+    status = Choice(Status.choices, _("Status"))

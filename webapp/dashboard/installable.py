@@ -48,7 +48,10 @@ def service_worker(request: HttpRequest) -> HttpResponse:
 
     Its bytes differ in each release, by which browsers notice that there is a new one.
     """
-    kept = [reverse("offline"), static("dashboard/dashboard.css"), static("dashboard/icon.svg")]
+    kept = [
+        reverse("offline"),
+        *(static(f"dashboard/{name}") for name in ("tokens.css", "dashboard.css", "icon.svg")),
+    ]
     script = static("dashboard/offline-worker.js")
     text = f"self.RELEASE = {json.dumps(settings.VERSION)};\nself.KEPT = {json.dumps(kept)};\n"
     return HttpResponse(f"{text}importScripts({json.dumps(script)});\n", content_type="text/javascript")

@@ -22,6 +22,7 @@ from webapp.departments.models import Department
 from webapp.http import problems
 from webapp.http.codes import STATUSES
 from webapp.http.pagination import read_page
+from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.searches import services as searches
 from webapp.searches.models import List
@@ -78,7 +79,7 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
         page = read_page(found, ordering, PAGE, cursor)
         audit.record(identity, Action.LIST, rows.model)
     except Refused as refused:
-        context |= {"error": refused.detail, "status": STATUSES[refused.code]}
+        context |= {"error": in_words(refused.code, refused.detail), "status": STATUSES[refused.code]}
     else:
         places = {"next": page.next, "previous": page.previous}
         links = {

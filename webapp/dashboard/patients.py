@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.request import Request
@@ -20,6 +21,7 @@ from webapp.dashboard import views
 from webapp.departments import permissions
 from webapp.departments.access import department_for
 from webapp.http.pagination import CursorPages, Rows
+from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.studies.access import visible_patient
 from webapp.studies.api.lists import narrowed
@@ -29,16 +31,16 @@ from webapp.studies.services import deletion, patients
 
 
 class PatientForm(forms.ModelForm):
-    sex = forms.ChoiceField(choices=[("", "not known"), *Sex.choices], required=False)
+    sex = forms.ChoiceField(choices=[("", _("not known")), *Sex.choices], label=_("Sex"), required=False)
 
     class Meta:
         model = Patient
         fields = ("identifier", "name", "birth_date", "sex")
         widgets = {"birth_date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
-        labels = {"birth_date": "Date of birth"}
+        labels = {"identifier": _("Identifier"), "name": _("Name"), "birth_date": _("Date of birth")}
         help_texts = {
-            "identifier": "As your department or you name them; no two patients have the same one.",
-            "birth_date": "Gives the age of images that come without one; results follow it when it is corrected.",
+            "identifier": _("As your department or you name them; no two patients have the same one."),
+            "birth_date": _("Gives the age of images that come without one; results follow it when it is corrected."),
         }
 
 
@@ -114,7 +116,7 @@ def _form(request: HttpRequest, made: Patient, by: Identity, **more: Any) -> Htt
         try:
             return redirect(patients.save(made, by, **form.cleaned_data))
         except Refused as refused:
-            form.add_error("identifier", refused.detail)
+            form.add_error("identifier", in_words(refused.code, refused.detail))
     context = {"form": form, "patient": made, "title": title, "page_user": identities.page_user(request), **more}
     return render(request, "dashboard/patient_form.html", context, status=400 if form.errors else 200)
 

@@ -9,6 +9,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -47,7 +49,7 @@ def invitations(request: HttpRequest) -> HttpResponse:
 def revoke_invitation(request: HttpRequest, pk: int) -> HttpResponse:
     _require_may_invite(request)
     if services.revoke(identities.identify(request), services.open_ones().filter(pk=pk)):
-        messages.success(request, "The invitation is revoked.")
+        messages.success(request, _("The invitation is revoked."))
     return redirect("invitations")
 
 
@@ -69,8 +71,8 @@ def delete_account(request: HttpRequest) -> HttpResponse:
             raise Refused("last_administrator", "You are the only administrator of this service, so you stay.")
         person_deletion.delete_person(user, identities.identify(request))
         logout(request)
-        messages.success(request, "Your account is deleted, with everything that was yours.")
+        messages.success(request, _("Your account is deleted, with everything that was yours."))
         return forget_pictures(redirect("home"))
     found = person_deletion.count_of_person(user)
-    counts = {str(model._meta.verbose_name_plural): number for model, number in found.items()}
+    counts = {gettext(str(model._meta.verbose_name_plural)): number for model, number in found.items()}
     return render(request, "dashboard/delete_account.html", {"counts": counts, "is_last": is_last})

@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.dashboard.lists import values
+from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.searches import services
 from webapp.searches.models import List
@@ -57,5 +58,5 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             services.rename(saved, request.POST.get("name", ""))
             return redirect(saved)
         except Refused as refused:
-            error = refused.detail
+            error = in_words(refused.code, refused.detail)
     return render(request, "dashboard/saved.html", {"saved": saved, "error": error}, status=400 if error else 200)

@@ -22,6 +22,7 @@ from webapp.dashboard import priors
 from webapp.departments import permissions
 from webapp.http import keyset, problems
 from webapp.http.pagination import read_page
+from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.sharing import services
 from webapp.sharing.models import Share
@@ -73,7 +74,7 @@ def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
             else:
                 services.share_with(identity, row, request.POST.get("username", ""))
         except Refused as refused:
-            context |= {"error": refused.detail}
+            context |= {"error": in_words(refused.code, refused.detail)}
         except ValueError:
             context |= {"error": "Please choose from the form."}
         if not context.keys() & {"link", "error"}:

@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -32,7 +33,11 @@ from webapp.studies.waiting import until_changed
 PAGE = 50
 #: Parameters that are not of the images' list: the page, and what a page asks that waits for news.
 OWN = ("page", "seen", "wait")
-ORDERS = {"": "as uploaded", "-probability": "highest probability first", "probability": "lowest probability first"}
+ORDERS = {
+    "": gettext_lazy("as uploaded"),
+    "-probability": gettext_lazy("highest probability first"),
+    "probability": gettext_lazy("lowest probability first"),
+}
 
 
 def _study(request: HttpRequest, pk: UUID) -> Study:
@@ -104,7 +109,7 @@ def _groups(found: Study, params: dict[str, str]) -> list[tuple[str, str, int, s
         if name in numbers:
             numbers[name] += number
     links = [(group.value, str(group.label), {"group": group.value, "status": ""}) for group in ResultGroup]
-    links.append(("failed", "Could not be read", {"group": "", "status": "failed"}))
+    links.append(("failed", gettext("Could not be read"), {"group": "", "status": "failed"}))
     chosen = {name: params.get(name, "") for name in ("group", "status")}
     return [
         (tone, words, numbers[tone], _link(params, **filters), filters == chosen)

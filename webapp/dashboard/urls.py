@@ -3,10 +3,12 @@
 from django.urls import path
 
 from webapp.dashboard import (
+    api_docs,
     audit,
     editing,
     installable,
     lists,
+    looks,
     patients,
     people,
     searches,
@@ -22,6 +24,9 @@ urlpatterns = [
     path("manifest.webmanifest", installable.manifest, name="manifest"),
     path("service-worker.js", installable.service_worker, name="service-worker"),
     path("offline/", installable.offline, name="offline"),
+    path("api/docs/", api_docs.docs, name="docs"),
+    path("looks/", looks.choose, name="looks"),
+    path("words/<str:language>.js", looks.javascript_words, name="javascript-words"),
     path("accounts/invitations/", people.invitations, name="invitations"),
     path("accounts/invitations/<int:pk>/revoke/", people.revoke_invitation, name="invitation-revoke"),
     path("accounts/delete/", people.delete_account, name="account-delete"),

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -28,6 +29,7 @@ from webapp.departments.access import department_for
 from webapp.http import problems
 from webapp.http.caches import forget_pictures
 from webapp.http.long_polling import hold
+from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.reviews import services as reviews
 from webapp.storage.folder import StorageUnavailable
@@ -90,15 +92,14 @@ def upload(request: HttpRequest) -> HttpResponse:
     """The drop zone's form, for browsers without JavaScript."""
     throttle: Any = UploadThrottle()  # made for REST Framework's requests, of which a page's has all that it asks
     if not throttle.allow_request(request, None):
-        return _home(request, "Too many uploads in a short time. Please wait a minute.", 429)
+        return _home(request, _("Too many uploads in a short time. Please wait a minute."), 429)
     files, manifest = request.FILES.getlist("files"), request.FILES.getlist("manifest")
-    sent = sum(len(found) for _, found in request.FILES.lists())
+    sent = sum(len(found) for name, found in request.FILES.lists())
     if request.POST.getlist("files") or sent > len(files) + len(manifest) or len(manifest) > 1:
-        return _home(
-            request, "Files are only taken in the fields 'files' and 'manifest', so nothing was uploaded.", 400
-        )
+        text = _("Files are only taken in the fields 'files' and 'manifest', so nothing was uploaded.")
+        return _home(request, text, 400)
     if not files:
-        return _home(request, "Please choose an image first.", 400)
+        return _home(request, _("Please choose an image first."), 400)
     identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
     identity = identities.ensure(identities.identify(request))
     made: Image | Study
@@ -117,10 +118,14 @@ def upload(request: HttpRequest) -> HttpResponse:
                 file.name = manifests.NAME  # whatever it is called where it comes from
             made = uploads.create_study(identity, [*files, *manifest], name=name, **common)
     except ValidationError:
-        return _home(request, f"The age is a number of years from 0 to {OLDEST}. Nothing was uploaded.", 400)
+        return _home(
+            request,
+            _("The age is a number of years from 0 to %(oldest)s. Nothing was uploaded.") % {"oldest": OLDEST},
+            400,
+        )
     except (Refused, StorageUnavailable) as error:
         problem = problems.problem_of(error)
-        return _home(request, str(problem.detail), problem.status_code)
+        return _home(request, in_words(problem.code, str(problem.detail)), problem.status_code)
     response = redirect(made)
     identities.remember(response, identity)
     return response
@@ -224,5 +229,5 @@ def delete(request: HttpRequest, row: Image | Study | Patient, then: Study | str
     if request.method == "POST":
         deletion.DELETE[type(row)](row, viewer(request))
         return forget_pictures(redirect(then))
-    counts = {str(model._meta.verbose_name_plural): number for model, number in deletion.count([row]).items()}
+    counts = {_(str(model._meta.verbose_name_plural)): number for model, number in deletion.count([row]).items()}
     return render(request, "dashboard/delete.html", {"row": row, "counts": counts})

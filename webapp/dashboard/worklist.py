@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -20,6 +21,7 @@ from webapp.dashboard.lists import given, values
 from webapp.dashboard.views import image_context
 from webapp.departments import permissions
 from webapp.http.codes import STATUSES
+from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.reviews import opening, services
 from webapp.reviews.worklist import COUNTED, SECTIONS, Worklist
@@ -56,7 +58,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         opening.note_openings(page.rows, user)
         audit.record(identity, Action.LIST, Image)
     except Refused as refused:
-        context |= {"error": refused.detail, "status": STATUSES[refused.code]}
+        context |= {"error": in_words(refused.code, refused.detail), "status": STATUSES[refused.code]}
     else:
         links = {"before": page.previous, "after": page.next}
         context |= {name: f"?{urlencode({**params, 'cursor': place})}" for name, place in links.items() if place}
@@ -72,11 +74,11 @@ def _numbers(found: Worklist, params: dict[str, str], others: dict[str, str]) ->
     """Links to parts of the worklist with their numbers of images."""
     counts = found.counts()
     links: list[tuple[str, str, dict[str, str]]] = [
-        ("", "All", {}),
+        ("", _("All"), {}),
         ("stat", "STAT", {"stat": "true"}),
         *((group.value, str(group.label), {"group": group.value}) for group in ResultGroup),
-        ("", "Second reading", {"stage": ReviewStage.SECOND.value}),
-        ("", "Readers disagree", {"stage": ReviewStage.DISAGREED.value}),
+        ("", _("Second reading"), {"stage": ReviewStage.SECOND.value}),
+        ("", _("Readers disagree"), {"stage": ReviewStage.DISAGREED.value}),
     ]
     chosen = {name: params[name] for name in CHOSEN if name in params}
     numbers = []
@@ -144,14 +146,16 @@ def worklist_mark(request: HttpRequest) -> HttpResponse:
     action = request.POST.get("action")
     if action == "second":
         done = services.ask_for_second(identity, images)
-        text = "sent to a second reader. The others have no verdict yet, or more than one."
+        text = _("sent to a second reader. The others have no verdict yet, or more than one.")
     elif action in ("stat", "routine"):
         allowed = [image for image in images if permissions.may_mark_stat(identity, image)]
         done = urgency.mark_images(identity, allowed, action == "stat")
-        text = "marked as STAT." if action == "stat" else "not STAT any more."
+        text = _("marked as STAT.") if action == "stat" else _("not STAT any more.")
     else:
         raise Http404
-    messages.success(request, f"{done} of {len(keys)} images: {text}")
+    messages.success(
+        request, _("%(done)s of %(all)s images: %(what)s") % {"done": done, "all": len(keys), "what": text}
+    )
     filters = QueryDict(request.POST.get("query", "")[:1000]).urlencode()
     return redirect(reverse("worklist") + (f"?{filters}" if filters else ""))
 

@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from webapp.departments import windows
 
@@ -75,7 +76,7 @@ class Department(models.Model):
                 condition=Q(night_start__isnull=True, night_end__isnull=True)
                 | Q(night_start__isnull=False, night_end__isnull=False),
                 name="night_has_start_and_end",
-                violation_error_message="Give both the start and the end of the night, or neither.",
+                violation_error_message=_("Give both the start and the end of the night, or neither."),
             ),
             models.CheckConstraint(condition=Q(share__gte=1), name="share_of_at_least_one"),
         ]
@@ -95,9 +96,9 @@ class Department(models.Model):
 class Role(models.TextChoices):
     """A reader sees and reviews, an uploader sees and sends, a manager does everything in the department."""
 
-    READER = "reader"
-    UPLOADER = "uploader"
-    MANAGER = "manager"
+    READER = "reader", _("Reader")
+    UPLOADER = "uploader", _("Uploader")
+    MANAGER = "manager", _("Manager")
 
 
 class Membership(models.Model):

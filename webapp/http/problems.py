@@ -9,10 +9,12 @@ from django.core.exceptions import DisallowedHost, RequestDataTooBig, Suspicious
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
+from django.utils.translation import gettext
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from webapp.http.codes import STATUSES, phrase
+from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 
@@ -57,7 +59,8 @@ def answer(request: HttpRequest, error: Refused | StorageUnavailable | Problem) 
     """A refusal outside of the API's views: a problem document for programs, a page for people."""
     problem = error if isinstance(error, Problem) else problem_of(error)
     if not wants_problem(request):
-        context = {"title": phrase(problem.status_code), "detail": problem.detail}
+        title = gettext(phrase(problem.status_code))
+        context = {"title": title, "detail": in_words(problem.code, str(problem.detail))}
         return render(request, "refused.html", context, status=problem.status_code)
     return _document(problem)
 

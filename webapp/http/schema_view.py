@@ -7,15 +7,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from drf_spectacular.views import SpectacularAPIView
 
+#: drf-spectacular loads its extensions when it first describes the API, without a lock: two who ask at once would fail.
+ONE_AT_A_TIME = Lock()
+
 
 class SchemaView(SpectacularAPIView):
-    """Describe the API, to one client after the other.
-
-    drf-spectacular loads its extensions at the first request and without a lock: two first requests at once would fail.
-    """
-
-    _lock = Lock()
+    """Describe the API, to one client after the other."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with self._lock:
+        with ONE_AT_A_TIME:
             return super().dispatch(request, *args, **kwargs)

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from webapp.accounts.identity import identify
 from webapp.notifications import addresses, sealing, services
@@ -55,5 +56,5 @@ class WebhookAdmin(admin.ModelAdmin):
         if not change:
             secret = sealing.new_secret()
             obj.sealed_secret = sealing.seal(secret)
-            messages.warning(request, f"The secret, which is shown only now: {secret}")
+            messages.warning(request, _("The secret, which is shown only now: %(secret)s") % {"secret": secret})
         super().save_model(request, obj, form, change)

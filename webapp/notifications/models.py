@@ -4,6 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
 from webapp.studies.models import Archive, Image, Study
@@ -12,24 +13,24 @@ from webapp.studies.models import Archive, Image, Study
 class Event(models.TextChoices):
     """What one can be notified of. The values are names that webhooks receive."""
 
-    STUDY_FINISHED = "study.finished", "A study is finished"
-    FAILED = "image.failed", "Something could not be read"
-    POSITIVE = "image.positive", "Signs of pneumonia were found"
-    ALERT = "department.alert", "A model agrees too little with readers, or the images have changed"
+    STUDY_FINISHED = "study.finished", _("A study is finished")
+    FAILED = "image.failed", _("Something could not be read")
+    POSITIVE = "image.positive", _("Signs of pneumonia were found")
+    ALERT = "department.alert", _("A model agrees too little with readers, or the images have changed")
 
 
 class Channel(models.TextChoices):
     """How a person or a department is notified. Webhooks name their events themselves."""
 
-    PAGE = "page", "News"
-    EMAIL = "email", "E-mail"
+    PAGE = "page", _("News")
+    EMAIL = "email", _("E-mail")
 
 
 class Language(models.TextChoices):
-    """The languages that e-mails are written in."""
+    """The languages of pages and e-mails."""
 
     ENGLISH = "en", "English"
-    GERMAN = "de", "Deutsch"
+    NEPALI = "ne", "नेपाली"
 
 
 class Webhook(models.Model):

@@ -4,11 +4,16 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from webapp.queues.models import Sample
 from webapp.studies.choices import Priority
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 SPAN = timedelta(hours=24)
 #: Points of a line.
@@ -34,19 +39,19 @@ class Line:
 class Chart:
     """A drawing; ``top`` is the value at its upper edge, ``begins`` the moment at its left one."""
 
-    title: str
-    unit: str
+    title: "StrOrPromise"
+    unit: "StrOrPromise"
     top: float
     begins: datetime
     lines: list[Line]
 
 
 #: A chart's title and unit, the value of a sample, and how the samples of a point are put together.
-KINDS: tuple[tuple[str, str, Callable[[Sample], float], Callable[[list[float]], float]], ...] = (
-    ("Waiting", "images", lambda sample: sample.queued + sample.ready, max),
-    ("Received", "a minute", lambda sample: sample.received, lambda values: sum(values) / len(values)),
-    ("Finished", "a minute", lambda sample: sample.finished, lambda values: sum(values) / len(values)),
-    ("Oldest", "minutes", lambda sample: sample.oldest_seconds / 60, max),
+KINDS: tuple[tuple["StrOrPromise", "StrOrPromise", Callable[[Sample], float], Callable[[list[float]], float]], ...] = (
+    (_("Waiting"), _("images"), lambda sample: sample.queued + sample.ready, max),
+    (_("Received"), _("a minute"), lambda sample: sample.received, lambda values: sum(values) / len(values)),
+    (_("Finished"), _("a minute"), lambda sample: sample.finished, lambda values: sum(values) / len(values)),
+    (_("Oldest"), _("minutes"), lambda sample: sample.oldest_seconds / 60, max),
 )
 
 

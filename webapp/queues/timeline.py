@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
+
 from webapp.audit.models import Action, Entry
 from webapp.audit.services import READS
+from webapp.http.sentences import in_words
 from webapp.ops.models import Worker
 from webapp.reviews.models import Review
 from webapp.studies.choices import ReadingState, Status
@@ -16,7 +21,11 @@ from webapp.studies.outbox.models import Delivery
 MOST = 100
 #: Actions that the image's own rows tell better.
 TOLD = (*READS, Action.CREATE, Action.REVIEW)
-WORDS: dict[str, str] = {Action.CANCEL: "Cancelled", Action.RETRY: "Sent to be read again", Action.CHANGE: "Changed"}
+WORDS: dict[str, str] = {
+    Action.CANCEL: gettext_noop("Cancelled"),
+    Action.RETRY: gettext_noop("Sent to be read again"),
+    Action.CHANGE: gettext_noop("Changed"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,26 +49,31 @@ def of(image: Image) -> list[Event]:
 
 
 def _image(image: Image) -> Iterator[Event]:
-    by = str(image.uploaded_by or image.owner or "a guest")
-    detail = f"{image.priority}, {image.size} bytes" + (f", from the ZIP {image.archive}" if image.archive else "")
-    yield Event(image.created_at, "Accepted", by, detail)
+    by = str(image.uploaded_by or image.owner or _("a guest"))
+    detail = f"{image.get_priority_display()}, {filesizeformat(image.size)}"
+    if image.archive:
+        detail += ", " + _("from the ZIP %(name)s") % {"name": image.archive}
+    yield Event(image.created_at, _("Accepted"), by, detail)
     if image.ingest_started_at:
-        yield Event(image.ingest_started_at, "Preparing begun", "", _messages(image.dispatches))
+        yield Event(image.ingest_started_at, _("Preparing begun"), "", _messages(image.dispatches))
     if image.finished_at and image.status == Status.FAILED:
-        yield Event(image.finished_at, "Failed", "", f"{image.error_code}: {image.error_detail}")
+        yield Event(
+            image.finished_at, _("Failed"), "", f"{image.error_code}: {in_words(image.error_code, image.error_detail)}"
+        )
 
 
 def _readings(image: Image) -> Iterator[Event]:
     readings = list(image.readings.order_by("shadow", "pk"))
     names = dict(Worker.objects.filter(pk__in=[one.worker for one in readings]).values_list("pk", "name"))
     for one in readings:
-        model = f"{one.bundle}, beside the model that counts" if one.shadow else one.bundle
-        worker = names.get(one.worker, "a worker that is gone") if one.worker else ""
+        model = _("%(model)s, beside the model that counts") % {"model": one.bundle} if one.shadow else one.bundle
+        worker = names.get(one.worker, _("a worker that is gone")) if one.worker else ""
         if one.ready_at:
-            yield Event(one.ready_at, "Prepared", "", f"for {model}")
+            yield Event(one.ready_at, _("Prepared"), "", _("for %(model)s") % {"model": model})
         if one.claimed_at:
-            detail = f"batch {one.claim}, attempt {one.attempts}; {_messages(one.dispatches)}"
-            yield Event(one.claimed_at, "Taken into a batch", worker, detail)
+            place = {"batch": one.claim, "attempt": one.attempts}
+            detail = _("batch %(batch)s, attempt %(attempt)s") % place + "; " + _messages(one.dispatches)
+            yield Event(one.claimed_at, _("Taken into a batch"), worker, detail)
         if one.finished_at:
             yield Event(one.finished_at, *_end(one, worker))
 
@@ -67,20 +81,29 @@ def _readings(image: Image) -> Iterator[Event]:
 def _end(reading: Reading, worker: str) -> tuple[str, str, str]:
     if reading.state == ReadingState.SUCCEEDED:
         size, seconds = reading.batch_size or 1, reading.seconds or 0.0
-        return "Read", worker, f"{reading.get_group_display() or reading.label}; {size} in the batch, {seconds:.2f} s"
+        said = _("%(size)s in the batch, %(seconds)s s") % {"size": size, "seconds": f"{seconds:.2f}"}
+        return _("Read"), worker, f"{reading.get_group_display() or reading.label}; {said}"
     if reading.state == ReadingState.FAILED:
-        return "Reading failed", worker, f"{reading.error_code}: {reading.error_detail}"
-    return "Reading ended", worker, str(reading.state)
+        return (
+            _("Reading failed"),
+            worker,
+            f"{reading.error_code}: {in_words(reading.error_code, reading.error_detail)}",
+        )
+    return _("Reading ended"), worker, reading.get_state_display()
+
+
+def _why(failed: Image | Reading) -> str:
+    return f"{failed.error_code}: {in_words(failed.error_code, failed.error_detail)}"
 
 
 def _messages(number: int) -> str:
-    return f"{number} message{'s' * (number != 1)} sent"
+    return ngettext("%(n)s message sent", "%(n)s messages sent", number) % {"n": number}
 
 
 def _reviews(image: Image) -> Iterator[Event]:
     for review in Review.objects.filter(image=image).select_related("reviewer"):
         yield Event(
-            review.updated_at, "Reviewed", str(review.reviewer or "a former reader"), review.get_verdict_display()
+            review.updated_at, _("Reviewed"), str(review.reviewer or _("a former reader")), review.get_verdict_display()
         )
 
 
@@ -88,16 +111,18 @@ def _deliveries(image: Image) -> Iterator[Event]:
     """What was sent to other systems about the image, or about its study."""
     subjects = [pk for pk in (image.pk, image.study_id) if pk]
     for delivery in Delivery.objects.filter(subject__in=subjects).order_by("created_at")[:MOST]:
-        about = "" if delivery.subject == image.pk else "of its study"
-        yield Event(delivery.created_at, "To be sent", delivery.kind, about)
+        about = "" if delivery.subject == image.pk else _("of its study")
+        yield Event(delivery.created_at, _("To be sent"), delivery.kind, about)
         for attempt in delivery.attempts_made:
-            yield Event(attempt["at"], "Sending tried", delivery.kind, attempt["outcome"])
+            yield Event(attempt["at"], _("Sending tried"), delivery.kind, attempt["outcome"])
 
 
 def _audit(image: Image) -> Iterator[Event]:
     entries = Entry.objects.filter(object_id=str(image.pk)).exclude(action__in=TOLD).order_by("-created_at", "-id")
     for entry in entries[:MOST]:
-        what = WORDS.get(entry.action) or entry.action.replace("_", " ").capitalize()
+        word = WORDS.get(entry.action)
+        label = Action(entry.action).label if entry.action in Action.values else entry.action
+        what = _(word) if word else str(label)
         yield Event(
-            entry.created_at, what, entry.person or ("a guest" if entry.guest else "the service"), entry.details
+            entry.created_at, what, entry.person or (_("a guest") if entry.guest else _("the service")), entry.details
         )

@@ -8,6 +8,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -33,20 +35,33 @@ ASK = ("GET", "HEAD", "POST")
 #: What can be done with a queue or department: the button's word, and what it means.
 CHANGES = {
     "pause": (
-        "Pause",
-        "Nothing more of it is prepared or read until somebody resumes it, also after a restart. New images are still "
-        "accepted and wait, nothing is lost, and what a worker has in hand is finished.",
+        _("Pause"),
+        _(
+            "Nothing more of it is prepared or read until somebody resumes it, also after a restart. New images are "
+            "still accepted and wait, nothing is lost, and what a worker has in hand is finished."
+        ),
     ),
-    "drain": ("Drain", "It takes no new images, and what waits in it is still read. Uploads are refused until somebody "
-                       "resumes it."),
-    "resume": ("Resume", "It takes new images again, and what waits in it is read."),
-}  # fmt: skip
+    "drain": (
+        _("Drain"),
+        _("It takes no new images, and what waits in it is still read. Uploads are refused until somebody resumes it."),
+    ),
+    "resume": (_("Resume"), _("It takes new images again, and what waits in it is read.")),
+}
+DONE = {
+    "pause": _("%(name)s is paused."),
+    "drain": _("%(name)s takes no new images."),
+    "resume": _("%(name)s is resumed."),
+}
+QUESTIONS = {"pause": _("Pause %(name)s?"), "drain": _("Drain %(name)s?"), "resume": _("Resume %(name)s?")}
 KINDS = {"pause": Pause.Kind.PAUSED, "drain": Pause.Kind.DRAINING}
 
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
-        required=False, max_length=200, label="Reason", help_text="for everybody who waits; please name no patient"
+        required=False,
+        max_length=200,
+        label=_("Reason"),
+        help_text=_("for everybody who waits; please name no patient"),
     )
 
 
@@ -77,7 +92,9 @@ def change_queue(request: HttpRequest, priority: str, change: str) -> HttpRespon
         raise Http404
     if not permissions.may_pause(identify(request), None):
         raise Refused("not_allowed", "Only administrators pause a queue. Managers pause their departments.")
-    return _change(request, f"the {priority} queue", change, priority=priority)
+    return _change(
+        request, gettext("the %(queue)s queue") % {"queue": Priority(priority).label.lower()}, change, priority=priority
+    )
 
 
 @require_http_methods(ASK)
@@ -101,11 +118,10 @@ def _change(
         else:
             reason = form.cleaned_data["reason"]
             pauses.pause(by, KINDS[change], priority=priority, department=department, reason=reason)
-        done = {"pause": "is paused", "drain": "takes no new images", "resume": "is resumed"}[change]
-        messages.success(request, f"{name[0].upper()}{name[1:]} {done}.")
+        messages.success(request, DONE[change] % {"name": name[0].upper() + name[1:]})
         return redirect("queue")
     word, meaning = CHANGES[change]
-    context = {"title": f"{word} {name}?", "word": word, "meaning": meaning, "form": form}
+    context = {"title": QUESTIONS[change] % {"name": name}, "word": word, "meaning": meaning, "form": form}
     return render(request, "queues/ask.html", {**context, "form": None if change == "resume" else form})
 
 
@@ -118,16 +134,18 @@ def reconcile(request: HttpRequest) -> HttpResponse:
     if not permissions.is_administrator(by.user):
         raise Refused("not_allowed", "Only administrators have the service look for what was lost.")
     if request.method == "POST":
-        found = {name.replace("_", " "): number for name, number in ops.send_lost_again().items() if number}
+        found = {gettext(name.replace("_", " ")): number for name, number in ops.send_lost_again().items() if number}
         record(by, Action.RETRY, Reconciliation, found=sum(found.values()))
-        said = ", ".join(f"{number} {name}" for name, number in found.items()) or "nothing was lost"
-        messages.success(request, f"Looked for what was lost: {said}.")
+        said = ", ".join(f"{number} {name}" for name, number in found.items()) or gettext("nothing was lost")
+        messages.success(request, gettext("Looked for what was lost: %(said)s.") % {"said": said})
         return redirect("queue")
     context = {
-        "title": "Look for what was lost?",
-        "word": "Look now",
-        "meaning": "Images whose messages or workers are gone are sent again. This happens by itself every few "
-        "seconds; doing it once more harms nothing.",
+        "title": _("Look for what was lost?"),
+        "word": _("Look now"),
+        "meaning": _(
+            "Images whose messages or workers are gone are sent again. This happens by itself every few seconds; doing "
+            "it once more harms nothing."
+        ),
     }
     return render(request, "queues/ask.html", context)
 
@@ -154,13 +172,19 @@ def retry(request: HttpRequest) -> HttpResponse:
     number = retrying.with_code(code, since, owned).count()
     if request.method == "POST":
         sent = retrying.retry_code(by, code, since, owned)
-        messages.success(request, f"{sent} of {number} images that failed with {code} are read again.")
+        done = {"sent": sent, "all": number, "code": code}
+        messages.success(
+            request, gettext("%(sent)s of %(all)s images that failed with %(code)s are read again.") % done
+        )
         return redirect("queue")
     context = {
-        "title": f"Read what failed with {code} again?",
-        "word": "Read again",
-        "meaning": f"{number} images failed with it within a day and may still have their files. At most "
-        f"{retrying.AT_ONCE} are sent at once, the latest first.",
+        "title": gettext("Read what failed with %(code)s again?") % {"code": code},
+        "word": _("Read again"),
+        "meaning": gettext(
+            "%(number)s images failed with it within a day and may still have their files. At most %(most)s are sent "
+            "at once, the latest first."
+        )
+        % {"number": number, "most": retrying.AT_ONCE},
         "code": code,
     }
     return render(request, "queues/ask.html", context)

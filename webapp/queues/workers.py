@@ -3,15 +3,20 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Count, Min
 from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from webapp.ops.models import Worker
 from webapp.studies.choices import ReadingState, Status
 from webapp.studies.models import Image, Reading
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 #: The latest images whose batches are looked at.
 LATEST = 400
@@ -27,11 +32,11 @@ class Batch:
         waited_seconds: how long the first of its images had waited for it.
     """
 
-    worker: str
+    worker: "StrOrPromise"
     model: str
     size: int
     seconds: float
-    why: str
+    why: "StrOrPromise"
     waited_seconds: float | None
     finished_at: datetime
 
@@ -104,7 +109,7 @@ def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float
         waited = (first.claimed_at - min(ready)).total_seconds() if ready and first.claimed_at else None
         batches.append(
             Batch(
-                worker=worker.name if worker else "a worker that is gone", model=first.bundle,
+                worker=worker.name if worker else _("a worker that is gone"), model=first.bundle,
                 size=first.batch_size, seconds=first.seconds, why=_why(first, worker),
                 waited_seconds=waited, finished_at=first.finished_at,
             )
@@ -113,10 +118,10 @@ def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float
     return batches[:BATCHES], {pk: images[pk] / seconds[pk] for pk in images if seconds[pk]}
 
 
-def _why(reading: Reading, worker: Worker | None) -> str:
+def _why(reading: Reading, worker: Worker | None) -> "StrOrPromise":
     """Why a batch had its size: the worker takes what waits when it is free, up to its largest batch."""
     if worker and worker.max_batch and (reading.batch_size or 0) >= worker.max_batch:
-        return f"full: this worker reads {worker.max_batch} at most"
+        return format_lazy(_("full: this worker reads {most} at most"), most=worker.max_batch)
     if reading.batch_size == 1 and reading.attempts > 1:
-        return "read alone: an earlier batch with it did not end"
-    return "all that waited for it"
+        return _("read alone: an earlier batch with it did not end")
+    return _("all that waited for it")

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
 
@@ -11,9 +12,9 @@ from webapp.departments.models import Department
 class List(models.TextChoices):
     """The lists, by the names of their pages."""
 
-    IMAGES = "images", "Images"
-    STUDIES = "studies", "Studies"
-    WORKLIST = "worklist", "Worklist"
+    IMAGES = "images", _("Images")
+    STUDIES = "studies", _("Studies")
+    WORKLIST = "worklist", _("Worklist")
 
 
 class SavedSearch(models.Model):

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
     """The status of an image. It only changes by compare-and-set; see :mod:`webapp.studies.services`."""
 
-    QUEUED = "queued", "received"
-    READY = "ready", "prepared"
-    RUNNING = "running", "being read"
-    SUCCEEDED = "succeeded", "read"
-    FAILED = "failed", "failed"
-    CANCELLED = "cancelled", "cancelled"
+    QUEUED = "queued", _("received")
+    READY = "ready", _("prepared")
+    RUNNING = "running", _("being read")
+    SUCCEEDED = "succeeded", _("read")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
 
 
 WAITING = (Status.QUEUED, Status.READY, Status.RUNNING)
@@ -39,77 +40,77 @@ class ReadingState(models.TextChoices):
 class StudyStatus(models.TextChoices):
     """The status of a study; derived from its images and ZIPs."""
 
-    QUEUED = "queued"
-    RUNNING = "running"
-    FINISHED = "finished"
-    CANCELLED = "cancelled"
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    FINISHED = "finished", _("finished")
+    CANCELLED = "cancelled", _("cancelled")
 
 
 class Priority(models.TextChoices):
     """Interactive images go before bulk ones."""
 
-    INTERACTIVE = "interactive"
-    BULK = "bulk"
+    INTERACTIVE = "interactive", _("Interactive")
+    BULK = "bulk", _("Bulk")
 
 
 class Source(models.TextChoices):
     """How something came here."""
 
-    UPLOAD = "upload", "uploaded"
+    UPLOAD = "upload", _("uploaded")
 
 
 class Label(models.TextChoices):
     """A bundle's label for an image, by its threshold."""
 
-    NORMAL = "NORMAL"
-    PNEUMONIA = "PNEUMONIA"
+    NORMAL = "NORMAL", _("Normal")
+    PNEUMONIA = "PNEUMONIA", _("Pneumonia")
 
 
 class WarningCode(models.TextChoices):
     """The warnings of a result, as ``ml.pictures`` and ``ml.inference`` give them."""
 
-    NOT_CHEST_XRAY = "not_chest_xray", "looks like no chest X-ray"
-    PHOTOGRAPH_OF_FILM = "photograph_of_film", "photograph of a film"
-    AGE_OUTSIDE_TRAINING = "age_outside_training", "age outside one to five"
-    VIEW_NOT_FRONTAL = "view_not_frontal", "not a frontal view"
-    BORDERS_REMOVED = "borders_removed", "borders cut off"
-    MAP_OUTSIDE_CHEST = "map_outside_chest", "score rests on what is outside the chest"
-    METADATA_IGNORED = "metadata_ignored", "metadata is damaged"
-    END_MISSING = "end_missing", "the file's end is missing"
+    NOT_CHEST_XRAY = "not_chest_xray", _("looks like no chest X-ray")
+    PHOTOGRAPH_OF_FILM = "photograph_of_film", _("photograph of a film")
+    AGE_OUTSIDE_TRAINING = "age_outside_training", _("age outside one to five")
+    VIEW_NOT_FRONTAL = "view_not_frontal", _("not a frontal view")
+    BORDERS_REMOVED = "borders_removed", _("borders cut off")
+    MAP_OUTSIDE_CHEST = "map_outside_chest", _("score rests on what is outside the chest")
+    METADATA_IGNORED = "metadata_ignored", _("metadata is damaged")
+    END_MISSING = "end_missing", _("the file's end is missing")
 
 
 class ResultGroup(models.TextChoices):
     """The meaning of a result for the person who acts on it."""
 
-    POSITIVE = "positive", "Signs of pneumonia"
-    UNCLEAR = "unclear", "Unclear: have it read first"
-    NEGATIVE = "negative", "No signs of pneumonia found"
-    UNUSABLE = "unusable", "Probably no usable chest X-ray"
+    POSITIVE = "positive", _("Signs of pneumonia")
+    UNCLEAR = "unclear", _("Unclear: have it read first")
+    NEGATIVE = "negative", _("No signs of pneumonia found")
+    UNUSABLE = "unusable", _("Probably no usable chest X-ray")
 
 
 class Verdict(models.TextChoices):
     """A reader's answer. ``UNSURE`` is a valid verdict: such an image is left out of training."""
 
-    PNEUMONIA = "PNEUMONIA", "Pneumonia"
-    NORMAL = "NORMAL", "Normal"
-    UNUSABLE = "UNUSABLE", "Not usable"
-    UNSURE = "UNSURE", "Not sure"
+    PNEUMONIA = "PNEUMONIA", _("Pneumonia")
+    NORMAL = "NORMAL", _("Normal")
+    UNUSABLE = "UNUSABLE", _("Not usable")
+    UNSURE = "UNSURE", _("Not sure")
 
 
 class PneumoniaKind(models.TextChoices):
     """What kind of pneumonia a reader sees; empty for another one, or where the reader does not say."""
 
-    BACTERIAL = "bacterial", "bacterial"
-    VIRAL = "viral", "viral"
+    BACTERIAL = "bacterial", _("bacterial")
+    VIRAL = "viral", _("viral")
 
 
 class ReviewStage(models.TextChoices):
     """How far people have come with an image. In the stage ``SECOND`` a verdict is shown to its author only."""
 
-    UNREAD = "unread", "to be read"
-    SECOND = "second", "second reading"
-    DISAGREED = "disagreed", "readers disagree"
-    DONE = "done", "reviewed"
+    UNREAD = "unread", _("to be read")
+    SECOND = "second", _("second reading")
+    DISAGREED = "disagreed", _("readers disagree")
+    DONE = "done", _("reviewed")
 
 
 #: The group of an image by the verdict that stands, which comes in place of the model's.
@@ -122,21 +123,21 @@ GROUP_BY_VERDICT = {
 
 
 class Sex(models.TextChoices):
-    FEMALE = "F", "female"
-    MALE = "M", "male"
-    OTHER = "O", "other"
+    FEMALE = "F", _("female")
+    MALE = "M", _("male")
+    OTHER = "O", _("other")
 
 
 class View(models.TextChoices):
     """How the X-ray was taken."""
 
-    PA = "PA", "frontal, from behind (PA)"
-    AP = "AP", "frontal, from the front (AP)"
-    LATERAL = "lateral", "lateral"
+    PA = "PA", _("frontal, from behind (PA)")
+    AP = "AP", _("frontal, from the front (AP)")
+    LATERAL = "lateral", _("lateral")
 
 
 #: The views that an upload may name.
-SENT_VIEWS = (*View.choices, ("unknown", "not known"))
+SENT_VIEWS = (*View.choices, ("unknown", _("not known")))
 
 #: The warnings that make a result meaningless: for an image that looks like no chest X-ray, and of a photograph
 #: of a film or a screen.
@@ -147,10 +148,10 @@ OUTSIDE_TRAINING = frozenset({WarningCode.AGE_OUTSIDE_TRAINING, WarningCode.VIEW
 NOT_RELIABLE = NOT_USABLE | OUTSIDE_TRAINING
 #: The name of a result with such a warning; the first match applies.
 DOUBTS = {
-    WarningCode.NOT_CHEST_XRAY: str(ResultGroup.UNUSABLE.label),
-    WarningCode.PHOTOGRAPH_OF_FILM: str(ResultGroup.UNUSABLE.label),
-    WarningCode.AGE_OUTSIDE_TRAINING: "Outside the model's ages",
-    WarningCode.VIEW_NOT_FRONTAL: "Not a frontal view",
+    WarningCode.NOT_CHEST_XRAY: ResultGroup.UNUSABLE.label,
+    WarningCode.PHOTOGRAPH_OF_FILM: ResultGroup.UNUSABLE.label,
+    WarningCode.AGE_OUTSIDE_TRAINING: _("Outside the model's ages"),
+    WarningCode.VIEW_NOT_FRONTAL: _("Not a frontal view"),
 }
 #: Where a bundle has no operating point "screening", nothing measured says below which probability an image may be
 #: called negative. This is the lowest screening threshold of the bundles released so far.

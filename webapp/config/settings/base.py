@@ -53,7 +53,6 @@ INSTALLED_APPS = [
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "webapp.audit",
     # Before django-allauth, whose templates it replaces.
     "webapp.accounts",
@@ -87,6 +86,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "webapp.http.middleware.content_security_policy",
     "corsheaders.middleware.CorsMiddleware",
+    "webapp.http.languages.LanguageMiddleware",
     "webapp.http.middleware.RefusalMiddleware",
     "webapp.http.middleware.slashes",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -115,6 +115,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
                 "webapp.dashboard.context.service",
             ],
             "builtins": ["webapp.dashboard.templatetags.moments"],
@@ -122,7 +123,12 @@ TEMPLATES = [
     },
 ]
 
+#: What programs get, and who asks for none of these. docs/words.md says how a page is translated.
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("ne", "नेपाली")]
+LOCALE_PATHS = [ROOT / "webapp" / "dashboard" / "locale"]
+FORMAT_MODULE_PATH = ["webapp.config.formats"]
+LANGUAGE_COOKIE_AGE = 365 * 86400
 TIME_ZONE = env("TIME_ZONE", default="UTC")
 USE_TZ = True
 PROMETHEUS_EXPORT_MIGRATIONS = False

@@ -97,7 +97,7 @@ SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS"
 GUEST_TOKEN_DAYS = env.int("GUEST_TOKEN_DAYS", default=30)
 API_TOKEN_DAYS = env.int("API_TOKEN_DAYS", default=365)
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_COOKIES
 # Browsers accept a cookie with this prefix over TLS only and from this host only, so that nobody else can plant one.
 _PREFIX = "__Host-" if SECURE_COOKIES else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 from django.utils import timezone
-from django.utils.dateformat import format as in_words
+from django.utils.formats import date_format
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.identity import Identity
 from webapp.dashboard.templatetags import meaning, results
@@ -11,15 +13,15 @@ from webapp.refusals import Refused
 from webapp.reviews.access import visible_reviews
 from webapp.studies.models import Image, Reading
 
-NOT_A_DIAGNOSIS = (
+NOT_A_DIAGNOSIS = _(
     "This is not a diagnosis. It is a model's answer, for trained staff who judge the image together with the patient."
 )
-PURPOSE = (
+PURPOSE = _(
     "For trained staff, beside their own look at a frontal chest X-ray of a child aged one to five, or to decide what "
     "is read first. Not for adults, babies, side views, photographs of films or other diseases, and not to rule "
     "pneumonia out. It is no diagnosis and no medical device."
 )
-NOT_SHOWN = "The model's answer is not shown, since it would say nothing about an image like this."
+NOT_SHOWN = _("The model's answer is not shown, since it would say nothing about an image like this.")
 #: Verdicts that are printed, the latest first.
 VERDICTS = 3
 #: Characters of a text that somebody has written. The page has all of it.
@@ -67,7 +69,7 @@ def of(image: Image, identity: Identity) -> Contents:
         tone=results.tone(image),
         score="" if image.verdict else _score(result),
         explained=_explained(image, result),
-        warnings=[_short(warning["detail"]) for warning in result.warnings],
+        warnings=[_short(results.explained(warning)) for warning in result.warnings],
         facts=_facts(image, result),
         verdicts=_verdicts(image, identity),
         shows_map=result.is_usable and bool(result.heatmap),
@@ -81,40 +83,49 @@ def _score(result: Reading) -> str:
 
 def _explained(image: Image, result: Reading) -> list[str]:
     if image.verdict:
-        score = f", with a score for pneumonia of {_score(result)}" if result.is_usable else ""
-        return [f"This is what readers say. The model's answer was: {results.model_answer(image)}{score}."]
+        said = {"answer": results.model_answer(image), "score": _score(result)}
+        if not result.is_usable:
+            return [gettext("This is what readers say. The model's answer was: %(answer)s.") % said]
+        words = gettext(
+            "This is what readers say. The model's answer was: %(answer)s, with a score for pneumonia of %(score)s."
+        )
+        return [words % said]
     if not result.is_usable:
-        return [NOT_SHOWN]
+        return [str(NOT_SHOWN)]
     unclear, positive = results.percent(result.unclear_from), results.percent(result.positive_from)
-    said = [
-        f"Below {unclear} no signs were found; from {positive} up there are signs of pneumonia; between them the model "
-        "does not decide, and the image should be read first."
-    ]
+    bounds = gettext(
+        "Below %(unclear)s no signs were found; from %(positive)s up there are signs of pneumonia; between them the "
+        "model does not decide, and the image should be read first."
+    )
+    lines = [bounds % {"unclear": unclear, "positive": positive}]
     if result.group == "negative":
-        said.append("It does not rule pneumonia out.")
+        lines.append(gettext("It does not rule pneumonia out."))
     if about := meaning.meaning(image):
-        place = f" in {about['department'].name}" if about["department"] else ""
-        span = f" ({about['range']})" if about["range"] else ""
-        said.append(f"Of 100 children with this answer{place}, {about['about']} {about['have']} pneumonia{span}.")
-    return said
+        lines.append(about["sentence"])
+    return lines
 
 
 def _facts(image: Image, result: Reading) -> list[tuple[str, str]]:
     patient = image.patient
-    threshold = f", from {results.percent(result.threshold)} up" if result.is_usable and result.threshold else ""
+    threshold = ""
+    if result.is_usable and result.threshold:
+        threshold = ", " + gettext("from %(threshold)s up") % {"threshold": results.percent(result.threshold)}
     found = [
-        ("Patient", " · ".join(part for part in (patient.identifier, patient.name) if part) if patient else ""),
-        ("Born", in_words(patient.birth_date, "j M Y") if patient and patient.birth_date else ""),
-        ("Sex", str(patient.get_sex_display()) if patient and patient.sex else ""),
-        ("Age", results.age_in_words(image.age) if image.age is not None else ""),
-        ("View", str(image.get_view_display()) if image.view else ""),
-        ("Department", image.department.name if image.department else ""),
-        ("File", image.filename),
-        ("Received", _moment(image.created_at)),
-        ("Comment", image.comment or ""),
-        ("Model", result.bundle),
-        ("Operating point", f"{result.operating_point}{threshold}" if result.operating_point else ""),
-        ("Image", str(image.pk)),
+        (
+            gettext("Patient"),
+            " · ".join(part for part in (patient.identifier, patient.name) if part) if patient else "",
+        ),
+        (gettext("Born"), date_format(patient.birth_date) if patient and patient.birth_date else ""),
+        (gettext("Sex"), str(patient.get_sex_display()) if patient and patient.sex else ""),
+        (gettext("Age"), results.age_in_words(image.age) if image.age is not None else ""),
+        (pgettext("X-ray", "View"), str(image.get_view_display()) if image.view else ""),
+        (gettext("Department"), image.department.name if image.department else ""),
+        (gettext("File"), image.filename),
+        (gettext("Received"), _moment(image.created_at)),
+        (gettext("Comment"), image.comment or ""),
+        (gettext("Model"), result.bundle),
+        (gettext("Operating point"), f"{result.operating_point}{threshold}" if result.operating_point else ""),
+        (gettext("Image"), str(image.pk)),
     ]
     return [(name, _short(value)) for name, value in found if value]
 
@@ -122,12 +133,18 @@ def _facts(image: Image, result: Reading) -> list[tuple[str, str]]:
 def _verdicts(image: Image, identity: Identity) -> list[str]:
     reviews = visible_reviews(identity, image).order_by("-updated_at")
     said = [
-        f"{results.verdict_in_words(review)}, by {review.reviewer_name or 'a former reader'}, "
-        + _moment(review.updated_at)
+        gettext("%(verdict)s, by %(reader)s, %(moment)s")
+        % {
+            "verdict": results.verdict_in_words(review),
+            "reader": review.reviewer_name or gettext("a former reader"),
+            "moment": _moment(review.updated_at),
+        }
         + (f": {_short(review.comment)}" if review.comment else "")
         for review in reviews[: VERDICTS + 1]
     ]
-    return said if len(said) <= VERDICTS else [*said[:VERDICTS], "There are more verdicts on the image's page."]
+    return (
+        said if len(said) <= VERDICTS else [*said[:VERDICTS], gettext("There are more verdicts on the image's page.")]
+    )
 
 
 def _short(text: str) -> str:
@@ -136,4 +153,5 @@ def _short(text: str) -> str:
 
 
 def _moment(value: object) -> str:
-    return in_words(timezone.localtime(value), "j M Y, H:i T")  # type: ignore[arg-type]
+    here = timezone.localtime(value)  # type: ignore[arg-type]
+    return f"{date_format(here)}, {here:%H:%M} {here.tzname()}"

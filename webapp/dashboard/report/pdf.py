@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from importlib.resources import as_file
 from typing import TYPE_CHECKING, cast
 
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
+
 from webapp.dashboard.report.contents import NOT_A_DIAGNOSIS, PURPOSE, Contents
 from webapp.paper import FONT, LACKING, printable
 
@@ -21,10 +24,10 @@ WORDS = WIDTH - 2 * MARGIN - PICTURES - GAP
 TOP, BOTTOM = 42.0, HEIGHT - 34.0
 TALLEST = 100.0
 POINT = 0.3528
-#: As dashboard.css has them for paper.
+#: As tokens.css has them for light pages.
 INK, MUTED, LINE = (20, 35, 43), (82, 101, 111), (213, 222, 226)
 TONES = {"positive": (168, 55, 26), "negative": (24, 105, 74), "unclear": (122, 75, 0)}
-MAP = (
+MAP = _(
     "Orange: what raised the model's score most, with a line around the strongest part. Look there first; light "
     "outside the lungs is a reason to distrust the answer."
 )
@@ -55,8 +58,11 @@ def draw(contents: Contents, pictures: Sequence["Picture"]) -> bytes:
     pdf.set_auto_page_break(auto=False)
     with as_file(FONT) as path:
         pdf.add_font("Noto", fname=path)
+        if _has_devanagari(contents):
+            # The letters are joined, and Latin ones pass. Without need it is left out: text is copied better.
+            pdf.set_text_shaping(use_shaping_engine=True, script="deva")
         pdf.set_title(f"{contents.answer} – {contents.filename}")
-        pdf.set_lang("en")
+        pdf.set_lang(get_language() or "en")
         pdf.set_creator("PneumoQueue")
         pdf.add_page()
         pdf.c_margin = 0
@@ -65,23 +71,37 @@ def draw(contents: Contents, pictures: Sequence["Picture"]) -> bytes:
         letters = cast("TTFFont", pdf.fonts["noto"]).cmap
         blocks = [replace(block, text=printable(block.text, letters)) for block in _blocks(contents)]
         if any(LACKING in block.text for block in blocks):
-            blocks.append(Block(f"{LACKING} stands for a letter that is not in this report's font.", 7.5, 3, MUTED))
+            blocks.append(
+                Block(
+                    gettext("%(sign)s stands for a letter that is not in this report's font.") % {"sign": LACKING},
+                    7.5,
+                    3,
+                    MUTED,
+                )
+            )
         _write(pdf, _fitting(pdf, blocks))
         _foot(pdf)
         return bytes(pdf.output())
+
+
+def _has_devanagari(contents: Contents) -> bool:
+    words = [contents.answer, contents.filename, *contents.verdicts, *(value for _, value in contents.facts)]
+    return any("\u0900" <= letter <= "\u097f" for letter in "".join(words))
 
 
 def _blocks(contents: Contents) -> list[Block]:
     colour = TONES.get(contents.tone, INK)
     blocks = [Block(contents.answer, 17, 0, colour, strong=True)]
     if contents.score:
-        blocks.append(Block(f"{contents.score} model's score for pneumonia", 12, 1.5, strong=True))
+        blocks.append(
+            Block(gettext("%(score)s model's score for pneumonia") % {"score": contents.score}, 12, 1.5, strong=True)
+        )
     blocks += [Block(warning, 9.5, 2, TONES["unclear"], strong=True) for warning in contents.warnings]
     blocks += [Block(text, 9, 2) for text in contents.explained]
     if contents.verdicts:
-        blocks.append(Block("What readers say", 9.5, 5, strong=True))
+        blocks.append(Block(gettext("What readers say"), 9.5, 5, strong=True))
         blocks += [Block(text) for text in contents.verdicts]
-    blocks.append(Block("The image", 9.5, 5, strong=True))
+    blocks.append(Block(gettext("The image"), 9.5, 5, strong=True))
     return blocks + [Block(f"{name}: {value}", 9, 1.2) for name, value in contents.facts]
 
 
@@ -121,22 +141,22 @@ def _cell(pdf: "FPDF", block: Block, width: float = WORDS, *, measure: bool = Fa
 
 def _head(pdf: "FPDF", contents: Contents) -> None:
     pdf.set_xy(MARGIN, 11)
-    _cell(pdf, Block("PneumoQueue: report of a chest X-ray", 12, strong=True), 110)
+    _cell(pdf, Block(gettext("PneumoQueue: report of a chest X-ray"), 12, strong=True), 110)
     pdf.set_xy(MARGIN, 17.5)
-    _cell(pdf, Block(f"Made {contents.made}", 8, colour=MUTED), 110)
+    _cell(pdf, Block(gettext("Made %(moment)s") % {"moment": contents.made}, 8, colour=MUTED), 110)
     pdf.set_fill_color(253, 241, 217)
     pdf.rect(MARGIN, 24, WIDTH - 2 * MARGIN, 11, style="F")
     pdf.set_xy(MARGIN + 3, 26.8)
-    _cell(pdf, Block(NOT_A_DIAGNOSIS, 9, colour=TONES["unclear"], strong=True), WIDTH - 2 * MARGIN - 6)
+    _cell(pdf, Block(str(NOT_A_DIAGNOSIS), 9, colour=TONES["unclear"], strong=True), WIDTH - 2 * MARGIN - 6)
 
 
 def _pictures(pdf: "FPDF", pictures: Sequence["Picture"], *, with_map: bool) -> None:
-    words = ["The X-ray as it was sent"]
+    words = [gettext("The X-ray as it was sent")]
     if with_map:
-        words.append(MAP)
+        words.append(str(MAP))
     pdf.set_xy(MARGIN, TOP)
     if not pictures:
-        _cell(pdf, Block("The picture is not there any more.", colour=MUTED), PICTURES)
+        _cell(pdf, Block(gettext("The picture is not there any more."), colour=MUTED), PICTURES)
     for picture, text in zip(pictures, words, strict=False):
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=88)
@@ -154,4 +174,4 @@ def _foot(pdf: "FPDF") -> None:
     pdf.set_line_width(0.2)
     pdf.line(MARGIN, HEIGHT - 29, WIDTH - MARGIN, HEIGHT - 29)
     pdf.set_xy(MARGIN, HEIGHT - 27)
-    _cell(pdf, Block(PURPOSE, 8, colour=MUTED), WIDTH - 2 * MARGIN)
+    _cell(pdf, Block(str(PURPOSE), 8, colour=MUTED), WIDTH - 2 * MARGIN)

@@ -4,11 +4,24 @@ from collections.abc import Mapping
 
 from django import template
 from django.apps import apps
+from django.utils.translation import gettext, gettext_noop
 
 from webapp.audit import people
 from webapp.audit.models import Action, Entry
 
 register = template.Library()
+
+#: The names of models, as their metas have them.
+KINDS = (
+    gettext_noop("image"), gettext_noop("images"), gettext_noop("study"), gettext_noop("studies"),
+    gettext_noop("patient"), gettext_noop("patients"), gettext_noop("department"), gettext_noop("departments"),
+    gettext_noop("reading"), gettext_noop("readings"), gettext_noop("archive"), gettext_noop("archives"),
+    gettext_noop("membership"), gettext_noop("memberships"), gettext_noop("invitation"),
+    gettext_noop("invitations"), gettext_noop("API token"), gettext_noop("API tokens"), gettext_noop("review"),
+    gettext_noop("reviews"), gettext_noop("share"), gettext_noop("shares"), gettext_noop("webhook"),
+    gettext_noop("webhooks"), gettext_noop("entry"), gettext_noop("entries"), gettext_noop("saved search"),
+    gettext_noop("saved searches"), gettext_noop("delivery"), gettext_noop("deliverys"),
+)  # fmt: skip
 
 
 @register.filter
@@ -24,7 +37,7 @@ def kind(entry: Entry) -> str:
         meta = apps.get_model(entry.kind)._meta
     except (LookupError, ValueError):
         return entry.kind
-    return str(meta.verbose_name if entry.object_id else meta.verbose_name_plural)
+    return gettext(str(meta.verbose_name if entry.object_id else meta.verbose_name_plural))
 
 
 @register.filter

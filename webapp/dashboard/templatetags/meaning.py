@@ -3,7 +3,10 @@
 from typing import Any
 
 from django import template
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from webapp.departments.models import Department
 from webapp.reviews import prevalence
 from webapp.studies import meaning as meanings
 from webapp.studies.models import Bundle, Image
@@ -33,16 +36,25 @@ def meaning(image: Image) -> dict[str, Any]:
         "prevalence": here,
         "of_100": round(100 * here.share) or 1,
         "department": image.department,
-        "about": _of_100(found.share),
-        "have": "has" if found.share < 0.015 else "have",
-        "range": f"{low} to {high}" if low < high else "",
+        "sentence": _sentence(found.share, low, high, image.department),
         "sick": about,
         "children": [(number % IN_A_ROW * WIDE, number // IN_A_ROW * HIGH, number < about) for number in range(100)],
     }
 
 
-def _of_100(share: float) -> str:
-    """A share of a hundred, never none nor all."""
+def _sentence(share: float, low: int, high: int, department: Department | None) -> str:
+    """How many of a hundred have pneumonia, never none nor all."""
+    number = round(100 * share)
     if share < 0.005:
-        return "fewer than 1"
-    return "more than 99" if share > 0.995 else f"about {round(100 * share)}"
+        said = _("Of 100 children with this answer%(here)s, fewer than 1 has pneumonia%(range)s.")
+    elif share > 0.995:
+        said = _("Of 100 children with this answer%(here)s, more than 99 have pneumonia%(range)s.")
+    else:
+        said = ngettext(
+            "Of 100 children with this answer%(here)s, about %(number)s has pneumonia%(range)s.",
+            "Of 100 children with this answer%(here)s, about %(number)s have pneumonia%(range)s.",
+            number,
+        )
+    here = _(" in %(department)s") % {"department": department.name} if department else ""
+    span = _(" (%(low)s to %(high)s)") % {"low": low, "high": high} if low < high else ""
+    return said % {"here": here, "number": number, "range": span}

@@ -5,6 +5,7 @@ from datetime import datetime
 from django import template
 from django.utils import timezone
 from django.utils.dateformat import format as in_words
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -23,5 +24,5 @@ def moment(value: datetime | None, exactly: str = "") -> SafeString | str:
         return ""
     here = timezone.localtime(value)
     shape = "H:i:s T" if exactly else "H:i T"
-    text = in_words(here, f"j M Y, {shape}")
+    text = f"{date_format(here)}, {in_words(here, shape)}"
     return format_html('<time class="moment {}" datetime="{}">{}</time>', exactly, here.isoformat(), text)

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from django import template
 from django.utils.timesince import timesince
+from django.utils.translation import gettext, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
-from webapp.studies.choices import DOUBTS, ResultGroup, Status, Verdict
+from webapp.http.sentences import in_words
+from webapp.studies.choices import DOUBTS, PneumoniaKind, ResultGroup, Status, Verdict
 from webapp.studies.models import Image, Reading
 from webapp.studies.progress import Place
 
@@ -15,12 +19,19 @@ register = template.Library()
 #: Width of the scale's drawing, in its own units.
 SCALE = 400
 STEPS = {
-    "queued": "Received, waiting to be prepared",
-    "ready": "Prepared, waiting for the model",
-    "running": "The model is reading it",
-    "succeeded": "Read",
-    "failed": "Could not be read",
-    "cancelled": "Cancelled",
+    "queued": _("Received, waiting to be prepared"),
+    "ready": _("Prepared, waiting for the model"),
+    "running": _("The model is reading it"),
+    "succeeded": _("Read"),
+    "failed": _("Could not be read"),
+    "cancelled": _("Cancelled"),
+}
+#: Groups as the word that follows a count.
+GROUPS = {
+    ResultGroup.POSITIVE: pgettext_lazy("images", "positive"),
+    ResultGroup.UNCLEAR: pgettext_lazy("images", "unclear"),
+    ResultGroup.NEGATIVE: pgettext_lazy("images", "negative"),
+    ResultGroup.UNUSABLE: pgettext_lazy("images", "unusable"),
 }
 
 
@@ -73,14 +84,14 @@ def unclear_width(reading: Reading) -> str:
 def age_in_words(age: float) -> str:
     """An age in years, for people: of small children in months."""
     if age >= 3:
-        return f"{int(age)} years"
+        return ngettext("%(n)s year", "%(n)s years", int(age)) % {"n": int(age)}
     months = int(age * 12 + 1e-6)
-    return f"{months} month{'s' * (months != 1)}"
+    return ngettext("%(n)s month", "%(n)s months", months) % {"n": months}
 
 
 @register.filter
 def step(status: str) -> str:
-    return STEPS[status]
+    return str(STEPS[status])
 
 
 @register.filter
@@ -94,7 +105,7 @@ def verdict_in_words(said: object) -> str:
     """A verdict: an image's that stands, or a reader's."""
     kind = getattr(said, "verdict_kind", "") or getattr(said, "kind", "")
     words = str(Verdict(said.verdict).label)  # type: ignore[attr-defined]
-    return f"{words}, {kind}" if kind else words
+    return f"{words}, {PneumoniaKind(kind).label}" if kind else words
 
 
 @register.filter
@@ -108,19 +119,37 @@ def model_answer(image: Image) -> str:
     """The model's answer in a few words. The reason why it is unreliable comes first."""
     found = image.result
     if found is None:
-        return STEPS[image.status]
+        return str(STEPS[image.status])
     group = str(ResultGroup(found.group).label)
     codes = {warning["code"] for warning in found.warnings}
-    doubt = next((words for code, words in DOUBTS.items() if code in codes), "")
+    doubt = next((str(words) for code, words in DOUBTS.items() if code in codes), "")
     if not doubt:
         return group
     return f"{doubt}: {group}" if found.is_usable else doubt
 
 
 @register.filter
+def in_one_word(group: str) -> str:
+    """A group as the word that follows a count."""
+    return str(GROUPS[ResultGroup(group)])
+
+
+@register.filter
+def explained(problem: Mapping[str, str]) -> str:
+    """What a warning, or an error of a ZIP or manifest, says."""
+    return in_words(problem["code"], problem["detail"])
+
+
+@register.filter
+def failure(failed: Any) -> str:
+    """Why an image or a ZIP could not be read."""
+    return in_words(failed.error_code, failed.error_detail)
+
+
+@register.filter
 def reason(warning: Mapping[str, str], result: Reading) -> str:
     """What a warning says, without its word about the probability where the page does not show that."""
-    detail = warning["detail"]
+    detail = explained(warning)
     return detail if result.is_usable else detail.replace(" Do not rely on the probability.", "")
 
 
@@ -128,8 +157,8 @@ def reason(warning: Mapping[str, str], result: Reading) -> str:
 def sent_before(image: Image, earlier: Image) -> str:
     """How long before an image the earlier one was sent."""
     if image.created_at - earlier.created_at < timedelta(minutes=1):
-        return "just before"
-    return f"{timesince(earlier.created_at, image.created_at)} before"
+        return gettext("just before")
+    return gettext("%(time)s before") % {"time": timesince(earlier.created_at, image.created_at)}
 
 
 @register.filter
@@ -154,7 +183,7 @@ def seconds_between(end: object, start: object) -> str:
 @register.filter
 def seconds(value: float) -> str:
     """A measured time, for people."""
-    return f"{value:.2f} s"
+    return gettext("%(number)s s") % {"number": f"{value:.2f}"}
 
 
 @register.filter
@@ -170,9 +199,10 @@ def waited(image: Image) -> str:
 @register.filter
 def place_in_queue(place: Place) -> str:
     """How many images are before one that waits, and how long that takes."""
-    before = f"{place.before:,} image{'s' * (place.before != 1)} before it" if place.before else "It is next"
+    many = ngettext("%(n)s image before it", "%(n)s images before it", place.before) % {"n": f"{place.before:,}"}
+    before = many if place.before else gettext("It is next")
     if place.seconds is None:
-        return f"{before}. How long it takes is not known yet."
+        return f"{before}. {gettext('How long it takes is not known yet.')}"
     return f"{before}: {duration(place.seconds)}."
 
 
@@ -180,7 +210,7 @@ def place_in_queue(place: Place) -> str:
 def duration(seconds: float | None) -> str:
     """A remaining time, roughly."""
     if seconds is None:
-        return "not known yet"
+        return gettext("not known yet")
     if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {round(seconds / 60)} min"
+        return gettext("about %(n)s s") % {"n": max(1, round(seconds))}
+    return gettext("about %(n)s min") % {"n": round(seconds / 60)}

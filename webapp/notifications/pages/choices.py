@@ -8,22 +8,28 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.identity import Identity, identify
 from webapp.departments import permissions
 from webapp.departments.models import Department
+from webapp.http import languages
 from webapp.notifications import access, announcing, services
 from webapp.notifications.models import Channel, Choice, Event, Language, Mailbox, Reader, Webhook
 
 
 class PersonForm(forms.Form):
-    language = forms.ChoiceField(choices=Language.choices, label="Language of e-mails")
+    language = forms.ChoiceField(choices=Language.choices, label=_("Language of pages and e-mails"))
 
 
 class DepartmentForm(PersonForm):
-    address = forms.EmailField(required=False, label="E-mail address", help_text="of the department; empty for none")
+    language = forms.ChoiceField(choices=Language.choices, label=_("Language of e-mails"))
+    address = forms.EmailField(
+        required=False, label=_("E-mail address"), help_text=_("of the department; empty for none")
+    )
     field_order = ("address", "language")
 
 
@@ -39,7 +45,7 @@ def choices(request: HttpRequest, slug: str = "") -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         wanted = {(event, channel) for event in Event for channel in Channel if f"{event} {channel}" in request.POST}
         services.choose(identity, wanted, department=department, **form.cleaned_data)
-        messages.success(request, "Kept.")
+        messages.success(request, _("Kept."))
     context = {
         "form": form,
         "department": department,
@@ -50,7 +56,10 @@ def choices(request: HttpRequest, slug: str = "") -> HttpResponse:
         "mail": bool(settings.EMAIL_URL),
         "departments": permissions.managed_departments(identity) if not department else (),
     }
-    return render(request, "notifications/choices.html", context)
+    response = render(request, "notifications/choices.html", context)
+    if request.method == "POST" and form.is_valid() and not department:
+        languages.keep(response, form.cleaned_data["language"])
+    return response
 
 
 def _owner(identity: Identity, department: Department | None) -> dict[str, Any]:
@@ -63,7 +72,7 @@ def _initial(identity: Identity, department: Department | None) -> dict[str, str
         if department
         else Reader.objects.filter(person=identity.user).first()
     )
-    return {"address": getattr(kept, "address", ""), "language": kept.language if kept else Language.ENGLISH}
+    return {"address": getattr(kept, "address", ""), "language": kept.language if kept else get_language()}
 
 
 def _rows(identity: Identity, department: Department | None) -> list[tuple[Event, list[tuple[Channel, bool]]]]:

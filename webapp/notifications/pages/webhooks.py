@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.identity import identify
 from webapp.http import keyset
+from webapp.http.sentences import in_words
 from webapp.notifications import access, services
 from webapp.notifications.models import Event
 from webapp.refusals import Refused
@@ -36,7 +37,7 @@ def add(request: HttpRequest, slug: str = "") -> HttpResponse:
     try:
         made, secret = services.create_webhook(identity, request.POST.get("url", "").strip(), events, department)
     except Refused as refusal:
-        messages.error(request, refusal.detail)
+        messages.error(request, in_words(refusal.code, refusal.detail))
         return redirect("department-notifications", slug) if slug else redirect("notifications")
     # In the answer itself: nothing that is kept anywhere may have the secret.
     return render(request, "notifications/webhook.html", {"webhook": made, "secret": secret, "page": None})

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
 from webapp.studies.choices import Priority
@@ -14,8 +15,8 @@ class Pause(models.Model):
     """
 
     class Kind(models.TextChoices):
-        PAUSED = "paused", "paused"
-        DRAINING = "draining", "draining"
+        PAUSED = "paused", _("paused")
+        DRAINING = "draining", _("draining")
 
     scope = models.CharField(primary_key=True, max_length=50, help_text="a priority, or the id of a department")
     priority = models.CharField(max_length=12, choices=Priority, blank=True, help_text="the queue, if it is one")

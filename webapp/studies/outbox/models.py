@@ -5,15 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class State(models.TextChoices):
     """The state of a delivery. It only changes by compare-and-set; see :mod:`webapp.studies.outbox.services`."""
 
-    WAITING = "waiting"
-    SENDING = "sending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
+    WAITING = "waiting", _("Waiting")
+    SENDING = "sending", _("Sending")
+    DELIVERED = "delivered", _("Delivered")
+    DEAD = "dead", _("Dead")
 
 
 class Delivery(models.Model):

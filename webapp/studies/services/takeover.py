@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.utils.translation import ngettext
 
 from webapp.accounts import identity as identities
 from webapp.studies.models import Image, Patient, Study
@@ -26,10 +27,20 @@ def on_sign_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> 
     if guest is None:
         return
     studies, images = take_over(guest, user)
-    if images or studies:
-        what = _number(images, "image", "images") if images else _number(studies, "study", "studies")
-        verb = "is" if (images or studies) == 1 else "are"
-        messages.success(request, f"{what} from before you signed in {verb} now yours.", fail_silently=True)
+    if images:
+        said = ngettext(
+            "%(n)s image from before you signed in is now yours.",
+            "%(n)s images from before you signed in are now yours.",
+            images,
+        )
+        messages.success(request, said % {"n": images}, fail_silently=True)
+    elif studies:
+        said = ngettext(
+            "%(n)s study from before you signed in is now yours.",
+            "%(n)s studies from before you signed in are now yours.",
+            studies,
+        )
+        messages.success(request, said % {"n": studies}, fail_silently=True)
 
 
 @atomically
@@ -54,10 +65,6 @@ def take_over(guest: UUID, user: User) -> tuple[int, int]:
     if any(moved):
         logger.info("user %s takes over %d studies and %d images of a guest", user.pk, *moved)
     return moved
-
-
-def _number(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _move(model: Any, uid: str, guest: UUID, owner: dict[str, Any]) -> int:

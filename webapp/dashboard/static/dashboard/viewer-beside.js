@@ -2,6 +2,8 @@
 
 import { Pane } from "./viewer-pane.js";
 
+const { gettext, interpolate } = window; // the words of the page's language
+
 export class Beside {
   /**
    * @param figure holds the buttons whose data says what they show.
@@ -37,10 +39,13 @@ export class Beside {
     caption.textContent = words;
     const image = new Image();
     image.addEventListener("load", () => {
-      if (kind === "model") caption.textContent = `${words}, ${image.naturalWidth} × ${image.naturalHeight} greys`;
+      const size = { words, width: image.naturalWidth, height: image.naturalHeight };
+      if (kind === "model") caption.textContent = interpolate(gettext("%(words)s, %(width)s × %(height)s greys"), size, true);
       this.onChange();
     });
-    image.addEventListener("error", () => (caption.textContent = `${words}: the picture could not be loaded.`));
+    image.addEventListener("error", () => {
+      caption.textContent = interpolate(gettext("%s: the picture could not be loaded."), [words]);
+    });
     image.src = beside;
     this.panes.append(element);
     const { size } = this.first;

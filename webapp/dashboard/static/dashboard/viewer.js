@@ -8,6 +8,8 @@ import { Pane } from "./viewer-pane.js";
 import { actualZoom, FITTED, kept, movedBy, zoomedAt } from "./viewer-view.js";
 import { dragged, isPlain, PLAIN, ToneFilter } from "./viewer-window.js";
 
+const { gettext, interpolate } = window; // the words of the page's language
+
 const STEP = 1.25; // of the zoom, for a key or button
 const STRIDE = 60; // CSS pixels, for an arrow key
 const QUIET = 300; // milliseconds without a change after which it is drawn at its best, and told
@@ -40,7 +42,7 @@ class Viewer {
     const { canvas } = this.first;
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-roledescription", "X-ray viewer");
+    canvas.setAttribute("aria-roledescription", gettext("X-ray viewer"));
     canvas.setAttribute("aria-label", this.first.image.alt);
     canvas.setAttribute("aria-describedby", "viewer-keys");
   }
@@ -153,14 +155,16 @@ class Viewer {
   }
 
   tell() {
-    const words = [`Zoom ${Math.round(this.first.scaleOf(this.view) * 100)} %`];
+    const percent = (share) => Math.round(share * 100);
+    const words = [interpolate(gettext("Zoom %s %"), [percent(this.first.scaleOf(this.view))])];
     if (this.first.needsMore(this.view)) {
-      const loading = "enlarged from the preview while the file is loaded";
-      words.push({ there: "the file's own pixels", loading, none: "enlarged from the preview" }[this.original.state] ?? loading);
+      const loading = gettext("enlarged from the preview while the file is loaded");
+      const said = { there: gettext("the file's own pixels"), loading, none: gettext("enlarged from the preview") };
+      words.push(said[this.original.state] ?? loading);
     }
     const { width, level, inverted } = this.tone;
-    if (!isPlain({ width, level })) words.push(`window ${Math.round(width * 100)} %, level ${Math.round(level * 100)} %`);
-    if (inverted) words.push("inverted");
+    if (!isPlain({ width, level })) words.push(interpolate(gettext("window %s %, level %s %"), [percent(width), percent(level)]));
+    if (inverted) words.push(gettext("inverted"));
     const text = words.join(" · ");
     if (this.said.textContent !== text) this.said.textContent = text;
   }

@@ -3,6 +3,9 @@
 // The next image's page and pictures are loaded while this one is looked at, and put in its place when they are asked for.
 
 import { isForPage, showKeys } from "./keys.js";
+import { LOCALE } from "./times.js";
+
+const { gettext, interpolate } = window; // the words of the page's language
 
 const RENEW = 30_000;
 const VERDICTS = { 1: "PNEUMONIA", 2: "NORMAL", 3: "UNUSABLE", 4: "UNSURE" };
@@ -82,7 +85,7 @@ async function goBack() {
   const url = been.pop() ?? document.getElementById("previous")?.href;
   sessionStorage.setItem(TRAIL, JSON.stringify(been));
   if (url) await show(url);
-  else tell("This is the first one.");
+  else tell(gettext("This is the first one."));
 }
 
 window.addEventListener("popstate", () => location.reload());
@@ -104,17 +107,19 @@ async function judge(verdict) {
   const answer = await send(form().dataset.api, { method: "PUT", headers: { "Content-Type": "application/json" }, body });
   if (answer?.ok) {
     const words = form().querySelector(`[value="${verdict}"]`).firstChild.textContent.trim();
-    await goOn(`Kept: ${words}${kind ? `, ${kind}` : ""}. k goes back to it.`);
+    const sort = kind && form().querySelector(`[name=kind][value=${kind}]`).nextSibling.textContent.trim();
+    await goOn(interpolate(gettext("Kept: %s. k goes back to it."), [sort ? `${words}, ${sort}` : words]));
     return;
   }
   const problem = await answer?.json().catch(() => null);
   if (problem?.code === "reviewed_meanwhile") {
     ahead = null;
-    const news = `${problem.detail} Yours was not kept; give it once more if it shall count.`;
-    await show(location.href, news, () => {});
+    const found = gettext("Another reader has given a verdict on this image while you had it open.");
+    const news = gettext("Yours was not kept; give it once more if it shall count.");
+    await show(location.href, `${found} ${news}`, () => {});
     return;
   }
-  tell(problem?.detail ?? "The server cannot be reached. The verdict was not kept; please try again.");
+  tell(problem?.detail ?? gettext("The server cannot be reached. The verdict was not kept; please try again."));
 }
 
 async function mark() {
@@ -123,7 +128,7 @@ async function mark() {
   body.append("action", bar().querySelector(".stat") ? "routine" : "stat");
   const answer = await send(bar().dataset.mark, { method: "POST", body, redirect: "manual" });
   if (answer?.type === "opaqueredirect") await show(location.href, "", () => {});
-  else tell("It could not be marked. Please try again.");
+  else tell(gettext("It could not be marked. Please try again."));
 }
 
 document.addEventListener("submit", (event) => {
@@ -145,12 +150,12 @@ async function keepOpen() {
   document.getElementById("opened-by").replaceChildren(
     ...state.readers.map(({ name, since }) => {
       const note = document.createElement("span");
-      const time = new Date(since).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-      note.textContent = `${name} has it open since ${time}. `;
+      const time = new Date(since).toLocaleTimeString(LOCALE, { hour: "2-digit", minute: "2-digit" });
+      note.textContent = `${interpolate(gettext("%(name)s has it open since %(time)s."), { name, time }, true)} `;
       return note;
     }),
   );
-  if (state.stage !== stage) tell("Another reader has given a verdict meanwhile.");
+  if (state.stage !== stage) tell(gettext("Another reader has given a verdict meanwhile."));
 }
 
 // --- the page --------------------------------------------------------------------------------------------------------
