@@ -1,8 +1,9 @@
 """What schemathesis cannot make of a description: pictures, cursors, and URLs of webhooks; see schemathesis.toml."""
 
 import base64
-from datetime import date
+from datetime import UTC, date, datetime
 from urllib.parse import urlencode
+from uuid import UUID
 
 import schemathesis
 from hypothesis import strategies as st
@@ -17,6 +18,11 @@ def _cursor(moment: str, row: str, backwards: bool) -> str:
     return base64.urlsafe_b64encode(urlencode(tokens).encode()).decode()
 
 
+def _worklist_cursor(rank: int, seconds: int, row: UUID, backwards: bool) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{rank}_{moment:%Y%m%dT%H%M%S%f}_{row.hex}{'_r' if backwards else ''}"
+
+
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(PICTURES), aliases=["image/png"])
 schemathesis.openapi.format("image-base64", st.sampled_from([base64.b64encode(one).decode() for one in PICTURES]))
 # A date of birth; other dates are filters, of which any will do.
@@ -28,4 +34,8 @@ schemathesis.openapi.format(
     st.builds(
         _cursor, st.datetimes().map(lambda moment: f"{moment.isoformat()}+00:00"), st.uuids().map(str), st.booleans()
     ),
+)
+schemathesis.openapi.format(
+    "worklist-cursor",
+    st.builds(_worklist_cursor, st.integers(0, 31), st.integers(0, 2**32), st.uuids(), st.booleans()),
 )

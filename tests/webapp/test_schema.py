@@ -8,6 +8,7 @@ import pytest
 
 from webapp.http import codes
 from webapp.http.schema import EXAMPLES, TAGS
+from webapp.searches import services
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -106,6 +107,25 @@ def test_the_page_leads_back_to_the_site_and_says_its_language(client):
     assert 'href="/">Home</a>' in html
 
 
+def test_a_saved_view_is_described_with_the_filters_of_its_list(schema):
+    components = schema["components"]["schemas"]
+    bodies = components["NewSavedViewRequest"]["discriminator"]["mapping"]
+    assert set(bodies) == set(services.FILTERS)
+    for name, filters in services.FILTERS.items():
+        body = components[bodies[name].rpartition("/")[2]]
+        assert components[body["properties"]["list"]["$ref"].rpartition("/")[2]]["enum"] == [name]
+        described = components[str(body["properties"]["filters"]).partition("schemas/")[2].partition("'")[0]]
+        assert set(described["properties"]) == set(filters().fields)
+        assert described["additionalProperties"] is False
+
+
+def test_the_cursors_of_the_worklist_have_a_format_of_their_own(operations):
+    def cursor(name):
+        return next(one["schema"] for one in operations[name]["parameters"] if one["name"] == "cursor")
+
+    assert cursor("GET /api/v1/worklist/")["format"] != cursor("GET /api/v1/images/")["format"]
+
+
 # --- docs/api.md ----------------------------------------------------------------------------------------------------
 
 
@@ -139,7 +159,8 @@ def test_every_field_of_answers_and_requests_is_documented(schema):
     sent = {
         field
         for name, one in schema["components"]["schemas"].items()
-        if name.endswith("Request")
+        # The filters of lists are parameters, which have tables of their own.
+        if name.endswith("Request") and not name.endswith("FiltersRequest")
         for field in fields(one)
     }
     for field in sent:

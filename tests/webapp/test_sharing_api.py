@@ -127,7 +127,8 @@ def test_filters_are_kept_listed_followed_and_deleted(
 
 @pytest.mark.parametrize(
     ("fields", "status", "code"),
-    [({"filters": {"colour": "red"}}, 400, "unknown_parameter"), ({"filters": {"group": "x"}}, 400, "invalid_request"),
+    [({"filters": {"colour": "red"}}, 400, "unknown_parameter"),
+     ({"filters": {"cursor": "x"}}, 400, "unknown_parameter"), ({"filters": {"group": "x"}}, 400, "invalid_request"),
      ({"list": "patients"}, 400, "invalid_request"), ({"name": " "}, 400, "invalid_request"),
      ({"name": "\u202e"}, 400, "name_missing"), ({"department": "nowhere"}, 404, "not_found"),
      ({"filters": {"search": "é" * 200}}, 400, "invalid_parameter")],

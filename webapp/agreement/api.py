@@ -141,8 +141,8 @@ class AgreementView(APIView):
         identity = identify(request)
         # Before the parameters are looked at.
         selection.scope(identity)
-        given = checked(AgreementFilters, request.query_params.dict())
-        months = {name: first_day(given.pop(name, "")) for name in ("since", "until")}
-        found = selection.report_for(identity, **given, **months)
+        given = checked(AgreementFilters, request.query_params.dict(), paging=())
+        given |= {name: first_day(given[name]) for name in ("since", "until") if name in given}
+        found = selection.report_for(identity, **given)
         record(identity, Action.LIST, MonthlyCount)
         return Response(AgreementSerializer(found).data)

@@ -218,7 +218,7 @@ def describe_texts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     texts = [parameter["schema"] for parameter in parameters if parameter["in"] == "query"]
     for name, schema in result["components"]["schemas"].items():
         if name.endswith("Request"):  # see COMPONENT_SPLIT_REQUEST
-            texts += schema["properties"].values()
+            texts += schema.get("properties", {}).values()
     for text in texts:
         if text.get("type") == "string" and not {"format", "enum", "pattern"} & set(text):
             text["pattern"] = _NOT_BLANK if text.get("minLength") else _TEXT

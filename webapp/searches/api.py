@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
 from django.http import Http404
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.pagination import CursorPagination
@@ -20,7 +20,7 @@ from webapp.departments.access import visible_department
 from webapp.http.serializers import StrictSerializer
 from webapp.searches import services
 from webapp.searches.models import List, SavedSearch
-from webapp.studies.api.filters import checked
+from webapp.studies.api.filters import ImageFilters, StudyFilters, WorklistFilters, checked
 from webapp.studies.api.throttles import UploadThrottle
 
 if TYPE_CHECKING:
@@ -36,8 +36,41 @@ class NewSavedViewSerializer(StrictSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        checked(services.FILTERS[List(attrs["list"])], attrs["filters"])
+        checked(services.FILTERS[List(attrs["list"])], attrs["filters"], paging=())
         return attrs
+
+
+class NewViewOfImagesSerializer(NewSavedViewSerializer):
+    """Filters of the list of images, under a name."""
+
+    list = serializers.ChoiceField(choices=[List.IMAGES.value])
+    filters: Any = ImageFilters(help_text="the list's parameters")
+
+
+class NewViewOfStudiesSerializer(NewSavedViewSerializer):
+    """Filters of the list of studies, under a name."""
+
+    list = serializers.ChoiceField(choices=[List.STUDIES.value])
+    filters: Any = StudyFilters(help_text="the list's parameters")
+
+
+class NewViewOfWorklistSerializer(NewSavedViewSerializer):
+    """Filters of the worklist, under a name."""
+
+    list = serializers.ChoiceField(choices=[List.WORKLIST.value])
+    filters: Any = WorklistFilters(help_text="the list's parameters")
+
+
+#: What there is to filter by depends on the list; only the description needs a serializer for each.
+NEW_VIEW = PolymorphicProxySerializer(
+    component_name="NewSavedView",
+    serializers={
+        List.IMAGES.value: NewViewOfImagesSerializer,
+        List.STUDIES.value: NewViewOfStudiesSerializer,
+        List.WORKLIST.value: NewViewOfWorklistSerializer,
+    },
+    resource_type_field_name="list",
+)
 
 
 class SavedViewSerializer(serializers.ModelSerializer):
@@ -82,7 +115,7 @@ class SavedViews(ListAPIView):
     def get_queryset(self) -> Any:
         return services.visible_to(cast("User", self.request.user))
 
-    @extend_schema(request=NewSavedViewSerializer, responses={201: SavedViewSerializer})
+    @extend_schema(request=NEW_VIEW, responses={201: SavedViewSerializer})
     def post(self, request: Request) -> Response:
         """Keep the filters of a list under a name, for yourself or for all members of a department that you manage."""
         wanted = NewSavedViewSerializer(data=request.data)

@@ -42,6 +42,7 @@ SPECTACULAR_SETTINGS = {
         "ResultGroupEnum": "webapp.studies.choices.ResultGroup",
         "ReviewStageEnum": "webapp.studies.choices.ReviewStage",
         "PneumoniaKindEnum": "webapp.studies.choices.PneumoniaKind",
+        "TrueFalseEnum": ["true", "false"],
         "ViewEnum": "webapp.studies.choices.View",
         "QueueStateEnum": "webapp.queues.api.STATES",
         "ComparisonStateEnum": "webapp.agreement.incoming.State",

@@ -42,6 +42,11 @@ class WorklistImageSerializer(ImageSerializer):
 
 
 class WorklistPages(CursorPages):
+    def get_schema_operation_parameters(self, view: Any) -> Any:
+        cursor, page_size = super().get_schema_operation_parameters(view)
+        cursor["schema"] |= {"format": "worklist-cursor"}
+        return [cursor, page_size]
+
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         cursor = request.query_params.get(self.cursor_query_param)
         self.found = queryset.page(self.get_page_size(request), cursor)

@@ -5,12 +5,13 @@ forms would take an empty value for none and list everything, and would not refu
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.utils.dateparse import parse_date
 from rest_framework import serializers
 
+from webapp.http.serializers import StrictSerializer
 from webapp.refusals import Refused
 from webapp.studies.choices import Label, Priority, ResultGroup, ReviewStage, Source, Status, StudyStatus, WarningCode
 
@@ -29,7 +30,7 @@ class _Moment(serializers.DateTimeField):
         return super().to_internal_value(f"{day}T00:00:00" if day else value)
 
 
-class Filters(serializers.Serializer):
+class Filters(StrictSerializer):
     """The filters of a list."""
 
 
@@ -97,24 +98,29 @@ class WorklistFilters(Filters):
     study = serializers.UUIDField(required=False)
 
 
-def checked(filters: type[Filters], params: Mapping[str, str]) -> dict[str, Any]:
+def checked(filters: type[Filters], params: Mapping[str, str], paging: Collection[str] = PAGING) -> dict[str, Any]:
     """A request's parameters as values, those of the pages left out.
+
+    Args:
+        filters: those that there are.
+        params: what was asked for.
+        paging: the parameters of pages; none where the answer has no pages.
 
     Raises:
         Refused: ``unknown_parameter``.
         ValidationError: of REST Framework, for a value that cannot be.
     """
-    known = {*filters().fields, *PAGING}
+    known = {*filters().fields, *paging}
     for name in params:
-        if name == "page":
+        if name == "page" and paging:
             raise Refused(
                 "unknown_parameter",
                 "Pages have no numbers any more: leave out 'page' and follow the link 'next' of each answer.",
             )
         if name not in known:
-            raise Refused("unknown_parameter", f"This list knows no '{name[:50]}', only: {', '.join(sorted(known))}.")
+            raise Refused("unknown_parameter", f"There is no '{name[:50]}' here, only: {', '.join(sorted(known))}.")
     # As a dictionary: in a form, empty fields would count as absent, and a filter would be dropped.
-    given = filters(data={name: params[name] for name in params})
+    given = filters(data={name: params[name] for name in params if name not in paging})
     given.is_valid(raise_exception=True)
     # Names are stored in this form, whichever one they were sent in.
     return {
