@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ml.dataset import data, external
 from ml.evaluation import robustness
-from ml.inference import evidence
+from ml.inference import evidence, heatmaps
 from ml.networks import explain
 from ml.pictures import xray
 from ml.pictures.preprocess import Preprocessing, to_input, to_tensor
@@ -112,7 +112,7 @@ def answers(model: keras.Model, asked: Questions, spec: Preprocessing) -> Answer
         outputs, _, maps = (keras.ops.convert_to_numpy(part) for part in read(batch))
         pneumonia = np.clip(outputs[:, 1].astype(np.float64), 1e-7, 1 - 1e-7)
         scores.append(np.log(pneumonia) - np.log1p(-pneumonia))
-        heat = explain.to_bytes(maps)
+        heat = heatmaps.to_bytes(maps)
         inside.append(evidence.share_inside(heat))
         peaks.append(evidence.peak_inside(heat))
     return Answers(

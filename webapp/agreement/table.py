@@ -62,7 +62,7 @@ def _agreement(part: str, found: Agreement) -> Iterator[Line]:
     for figure in ESTIMATES:
         yield _estimate(part, found.name, figure, getattr(found, figure), None)
     calibration = found.calibration
-    yield _estimate(part, found.name, "pneumonias", calibration and calibration.observed, found.verdicts)
+    yield _estimate(part, found.name, "pneumonias", calibration.observed if calibration else None, found.verdicts)
     if calibration:
         yield part, found.name, "mean_score", calibration.predicted, None, None, found.verdicts
 

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from webapp.agreement import counting
+from webapp.agreement.incoming import latest
 from webapp.agreement.models import MonthlyCount
 from webapp.audit.models import Entry
 from webapp.studies.choices import ReviewStage
@@ -135,7 +136,8 @@ def test_the_page_shows_it_to_managers_and_administrators_only(
     assert "Elsewhere" not in page
     problem(manager_client.get(API, {"department": "elsewhere"}), 404, "department_not_found")
     problem(manager_client.get(API, {"since": "March"}), 400, "invalid_request")
-    problem(manager_client.get(API, {"month": "2026-03"}), 400, "unknown_parameter")
+    for useless in ("month", "cursor", "page_size"):
+        problem(manager_client.get(API, {useless: "1"}), 400, "unknown_parameter")
     assert manager_client.get(PAGE, {"department": "elsewhere"}).status_code == 400
     assert manager_client.get(PAGE, {"since": "2026-13"}).status_code == 400
     reader = new_client()
@@ -218,9 +220,8 @@ def test_what_comes_in_is_measured_beside_the_training_and_the_first_images(
 
 def test_few_images_say_nothing_of_a_change(judged: Any, ward: Any, manager_client: Any) -> None:
     judged(12, "negative", width=2000, height=2000)
-    earlier(ward, 2, side=[0, 150, 150, 0, 0, 0, 0, 0, 0])
-    MonthlyCount.objects.filter(month__gte=timezone.localdate() - timedelta(days=70)).update(
-        month=timezone.localdate().replace(day=1) - timedelta(days=200)
-    )
     counting.count()
+    this_month = timezone.localdate().replace(day=1)
+    earlier(ward, 5, side=[0, 150, 150, 0, 0, 0, 0, 0, 0])
+    MonthlyCount.objects.filter(month__gte=latest(this_month)[-1], month__lt=this_month).delete()
     assert feature(manager_client.get(API).json(), "side")["first"]["state"] == "too_few"

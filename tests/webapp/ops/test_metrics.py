@@ -102,7 +102,7 @@ def test_the_metrics_ask_the_database_little(client, workers, make_image, sent, 
         make_image(Status.READY)
     statements.clear()
     samples(client)
-    assert len(statements) == 14, statements
+    assert len(statements) == 15, statements
 
 
 def test_the_last_hour_is_found_by_its_index(client, make_image):

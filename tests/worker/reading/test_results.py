@@ -49,7 +49,12 @@ def test_results_are_written(prepared: Prepared, engine: Engine) -> None:
 
 
 class Check:
-    """Takes a dark image for no chest X-ray."""
+    """Takes a dark image for no chest X-ray, and brightness for distance."""
+
+    threshold = 100
+
+    def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        return features[:, 0]
 
     def warnings(self, features: NDArray[np.float32], inputs: NDArray[np.uint8]) -> list[list[dict[str, str]]]:
         assert len(features) == len(inputs)
@@ -67,6 +72,7 @@ def test_warnings_and_maps_go_with_their_image(
     assert [result.group for result in (dark, bright, dim)] == ["unusable", "positive", "unusable"]
     assert dark.warnings == [{"code": "not_chest_xray", "detail": "Too dark."}]
     assert bright.warnings == []
+    assert [result.distance for result in (dark, bright, dim)] == pytest.approx([0.03, 2.04, 0.51])
     # The engine's maps are as strong as the image is bright, and weak ones are drawn weak.
     peaks = [set(bytes(result.heatmap)) for result in (dark, bright, dim)]
     assert peaks == [{round(255 * 3 / STRONG)}, {255}, {255}]

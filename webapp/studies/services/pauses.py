@@ -179,7 +179,7 @@ def _wake(priority: str, department: Department | None) -> None:
         _update(held, {department.pk}, "image__department", Q(turn=None), turn=0)
     else:
         held.filter(priority=priority, turn=None).update(turn=0)
-    unsent = {"dispatches": 1, "dispatched_at": timezone.now() - LONG_AGO}
+    unsent: dict[str, Any] = {"dispatches": 1, "dispatched_at": timezone.now() - LONG_AGO}
     packed = Archive.objects.filter(state__in=Archive.PENDING, claim=None)
     images = Image.objects.filter(status=Status.QUEUED, dispatches__gt=0)
     if department:
