@@ -32,7 +32,6 @@ CERTIFICATE_LEFT = timedelta(days=14)
 FREE_PART, FREE_BYTES = 0.03, 2 * 2**30
 #: What ENGINE may be, and the package that it needs where images are read.
 ENGINES = {"auto": "", "keras": "keras", "mnn": "MNN"}
-MODEL_SETTINGS = "MODEL_BUNDLE and OPERATING_POINT name no model"
 
 
 class Wrong(Exception):
@@ -154,14 +153,14 @@ def _model() -> str:
     if not settings.MODELS_DIR.is_dir():
         return _reported_model()
     try:
-        found = model_files.check(settings.MODEL_BUNDLE, settings.OPERATING_POINT)
         for shadow in settings.SHADOW_BUNDLES:
             model_files.check(shadow)
+        return model_files.check(settings.MODEL_BUNDLE, settings.OPERATING_POINT)
     except model_files.NoModelError as error:
         raise Wrong(
-            f"{MODEL_SETTINGS}: {error}.", "Correct MODEL_BUNDLE, OPERATING_POINT or SHADOW_BUNDLES, or add the bundle."
+            f"MODEL_BUNDLE and OPERATING_POINT name no model: {error}.",
+            "Correct MODEL_BUNDLE, OPERATING_POINT or SHADOW_BUNDLES, or add the bundle.",
         ) from None
-    return found
 
 
 def _engine() -> str:

@@ -71,6 +71,16 @@ def test_where_no_models_are_the_workers_say_which_is_used(settings: Any, tmp_pa
     assert "infer worker" in bad()["model"].todo
 
 
+def test_the_workers_say_what_the_model_runs_on() -> None:
+    Worker.objects.filter(role="infer").update(engine="mnn")
+    assert next(one for one in doctor.everything() if one.name == "workers").said.endswith("in use: mnn")
+
+
+def test_the_checks_before_a_start_ask_no_database(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        doctor.before_start()
+
+
 def test_missing_weights_are_found(settings: Any, tmp_path: Path) -> None:
     folder = tmp_path / "chest-1.0.0"
     folder.mkdir()
