@@ -16,8 +16,6 @@ async function keep() {
 async function takeOver() {
   const old = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== NAME);
   await Promise.all(old.map((name) => caches.delete(name)));
-  // Pages are asked for while this worker starts, so that it delays none.
-  await self.registration.navigationPreload?.enable();
   await self.clients.claim();
 }
 
@@ -25,9 +23,9 @@ function kept(url) {
   return caches.match(url, { cacheName: NAME, ignoreVary: true });
 }
 
-async function page({ request, preloadResponse }) {
+async function page(request) {
   try {
-    return (await preloadResponse) ?? (await fetch(request));
+    return await fetch(request);
   } catch {
     return kept(self.KEPT[0]);
   }
@@ -43,7 +41,7 @@ self.addEventListener("activate", (event) => event.waitUntil(takeOver()));
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.mode === "navigate") {
-    if (!isUpload(request)) event.respondWith(page(event));
+    if (!isUpload(request)) event.respondWith(page(request));
   } else if (self.KEPT.includes(new URL(request.url).pathname)) {
     event.respondWith(kept(request.url).then((found) => found ?? fetch(request)));
   }
