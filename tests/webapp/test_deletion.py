@@ -312,4 +312,4 @@ def test_guests_see_when_their_images_will_be_deleted(client, make_image, user, 
     assert "Is deleted" in client.get(page).content.decode()
     settings.GUEST_RETENTION_HOURS = 0
     assert "Is deleted" not in client.get(page).content.decode()
-    assert "deleted after" not in client.get(reverse("home")).content.decode()
+    assert "is deleted after" not in client.get(reverse("home")).content.decode()

@@ -41,7 +41,10 @@ def refusals() -> dict[str, str]:
 
 def test_the_code_of_each_refusal_can_be_read_from_the_source():
     variable = [place for place, call in calls("Refused") if not isinstance(call.args[0], ast.Constant)]
-    assert [place.partition(":")[0] for place in variable] == ["webapp/http/middleware.py"]
+    assert [place.partition(":")[0] for place in variable] == [
+        "webapp/http/middleware.py",
+        "webapp/resumable/services.py",
+    ]
 
 
 @pytest.mark.parametrize("code", sorted(refusals()))

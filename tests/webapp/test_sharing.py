@@ -173,7 +173,7 @@ def test_a_link_shows_the_study_and_its_pictures_and_nothing_else(browser, new_c
     for url in pages:
         html = anybody.get(url).content.decode()
         assert set(re.findall(r'href="(/[^"]*)"', html)) <= {
-            "/", link, pages[1], *re.findall(r'href="(/static/[^"]*)"', html),
+            "/", "/manifest.webmanifest", link, pages[1], *re.findall(r'href="(/static/[^"]*)"', html),
             f"{link}images/{study.images.get(filename='1.jpg').pk}/",
         }  # fmt: skip
         assert "<form" not in html

@@ -108,7 +108,7 @@ def test_an_account_with_the_same_address_is_not_given_away(client: Client, conf
     settings.REGISTRATION = "open"
     User.objects.create_user("admin", "eve@clinic.example")
     sign_in(client, configured)
-    assert b"<summary>" not in client.get("/").content
+    assert b'<details class="menu">' not in client.get("/").content
 
 
 def test_nobody_new_comes_in_where_nobody_can_register(client: Client, configured: str, settings: Any) -> None:

@@ -11,6 +11,7 @@ from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import cache_control
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 from django.views.i18n import JavaScriptCatalog
 
@@ -28,6 +29,7 @@ def theme(request: HttpRequest) -> str:
     return chosen if chosen in dict(THEMES) else THEMES[0][0]
 
 
+@csrf_exempt  # changes nothing but looks; a token would set a cookie on each page, shared ones included
 @require_POST
 def choose(request: HttpRequest) -> HttpResponse:
     """Keep a language or colours: in a cookie, and the language of somebody with an account for all their browsers."""

@@ -33,7 +33,7 @@ def admin(db: None) -> User:
 
 def signed_in(browser: Client) -> str:
     """The name of the signed-in user; empty if nobody is signed in."""
-    found = re.search(r"<summary>(.*?)</summary>", browser.get("/").content.decode())
+    found = re.search(r'<details class="menu">\s*<summary>(.*?)</summary>', browser.get("/").content.decode())
     return found[1] if found else ""
 
 
