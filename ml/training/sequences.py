@@ -14,7 +14,7 @@ from PIL import Image
 from ml.dataset import data, external
 from ml.dataset.data import CLASSES
 from ml.pictures import augment, xray
-from ml.training import lesson
+from ml.training import objective
 from ml.training.recipe import Recipe
 
 
@@ -45,7 +45,7 @@ class TrainingImages(keras.utils.PyDataset):
         self.own = len(by_name)
         self.labels = np.array([label for _, label in by_name] + [chest.sample.label for chest in chests])
         self.causes = np.array([_cause(name, label) for name, label in by_name] + [
-            0 if chest.sample.label == 0 else lesson.NO_CAUSE for chest in chests
+            0 if chest.sample.label == 0 else objective.NO_CAUSE for chest in chests
         ])  # fmt: skip
         self.chances = np.array([_chance(chest, chests) for chest in chests])
         counts = np.bincount(self.labels[: self.own], minlength=len(CLASSES))
@@ -71,11 +71,11 @@ class TrainingImages(keras.utils.PyDataset):
         return math.ceil(len(self.order) / self.recipe.batch)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Inputs ``(n, size, size)`` and their rows of :func:`ml.training.lesson.targets`."""
+        """Inputs ``(n, size, size)`` and their rows of :func:`ml.training.objective.targets`."""
         start = index * self.recipe.batch
         chosen = self.order[start : start + self.recipe.batch]
         images = np.stack([self.image(int(item), place) for place, item in enumerate(chosen, start)])
-        return images, lesson.targets(self.labels[chosen], self.causes[chosen], self.weights[chosen])
+        return images, objective.targets(self.labels[chosen], self.causes[chosen], self.weights[chosen])
 
     def image(self, item: int, place: int) -> NDArray[np.uint8]:
         """An item's image at a place in the epoch's order."""
@@ -92,9 +92,9 @@ class TrainingImages(keras.utils.PyDataset):
 
 
 def _cause(name: str, label: int) -> int:
-    """The place of an image's cause among :data:`ml.training.lesson.CAUSES`."""
+    """The place of an image's cause among :data:`ml.training.objective.CAUSES`."""
     cause = data.cause_of(name)
-    return lesson.CAUSES.index(cause) if label == 0 or cause else lesson.NO_CAUSE
+    return objective.CAUSES.index(cause) if label == 0 or cause else objective.NO_CAUSE
 
 
 def _chance(chest: external.Chest, chests: Sequence[external.Chest]) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from ml.bundles import bundle
 from ml.dataset import data, external
 from ml.networks import architectures
-from ml.training import lesson
+from ml.training import objective
 from ml.training.judges import Judge, PlainJudge
 from ml.training.recipe import Recipe, Stage
 from ml.training.schedule import Cosine
@@ -101,11 +101,11 @@ class Run:
         # XLA's convolutions on a processor are a third as fast as oneDNN's.
         jit: Any = False if keras.backend.backend() == "tensorflow" else "auto"
         model.compile(jit_compile=jit)
-        trained = lesson.around(model, self.recipe, stage.size)
+        trained = objective.around(model, self.recipe, stage.size)
         trained.compile(
             optimizer=self._optimizer(stage, steps, start),
-            loss=lesson.loss(self.recipe),
-            metrics=[lesson.binary_accuracy],
+            loss=objective.loss(self.recipe),
+            metrics=[objective.binary_accuracy],
             jit_compile=jit,
         )
         keeper = Keeper(self, judge, stage, model)

@@ -65,8 +65,8 @@ class UploadSerializer(serializers.ModelSerializer):
     study_url = MadeLink(study="api-study")
     page_url = MadeLink(image="image", study="study")
     error = serializers.SerializerMethodField(help_text="why the whole file was refused")
-    skipped: Any = serializers.ListField(child=serializers.CharField(), source="told.skipped", default=[])
-    refused: Any = ArchiveErrorSerializer(many=True, source="told.refused", default=[])
+    skipped: Any = serializers.ListField(child=serializers.CharField(), source="report.skipped", default=[])
+    refused: Any = ArchiveErrorSerializer(many=True, source="report.refused", default=[])
     duplicates = serializers.SerializerMethodField()
     token = serializers.CharField(required=False, help_text="a guest's, in the answer to the first request")
 
@@ -89,7 +89,7 @@ class UploadSerializer(serializers.ModelSerializer):
                 "url": link(self.context, "api-image", UUID(pk)),
                 "page_url": link(self.context, "image", UUID(pk)),
             }
-            for name, pk in upload.told.get("duplicates", ())
+            for name, pk in upload.report.get("duplicates", ())
         ]
 
 

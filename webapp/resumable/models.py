@@ -33,7 +33,7 @@ class Upload(models.Model):
     # No foreign keys: what was made is deleted without a look here.
     image = models.UUIDField(null=True, blank=True, help_text="that was made of it")
     study = models.UUIDField(null=True, blank=True, help_text="that was made of it, or that it was added to")
-    told = models.JSONField(default=dict, help_text="what else the sender is told: skipped, refused, duplicates")
+    report = models.JSONField(default=dict, help_text="of the files: skipped, refused, duplicates")
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -166,13 +166,13 @@ def _finish(identity: Identity, upload: Upload, make: Callable[[IdempotencyKey],
         raise
     if isinstance(made, Image):
         before = Image.objects.sent_before(made).values_list("pk", flat=True)[:1]
-        told: dict[str, Any] = {"duplicates": [(made.filename, str(pk)) for pk in before]}
+        report: dict[str, Any] = {"duplicates": [(made.filename, str(pk)) for pk in before]}
         where = {"image": made.pk}
     else:
         sent_before = [(name, str(pk)) for name, pk in made.duplicates]
-        told = {"skipped": list(made.skipped), "refused": list(made.refused), "duplicates": sent_before}
+        report = {"skipped": list(made.skipped), "refused": list(made.refused), "duplicates": sent_before}
         where = {"study": made.pk}
-    _acknowledge(upload, upload.length, state=State.FINISHED, told=told, **where)
+    _acknowledge(upload, upload.length, state=State.FINISHED, report=report, **where)
     files.delete(upload.pk)
     logger.info("upload %s is whole", upload.pk)
 

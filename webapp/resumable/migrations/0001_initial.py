@@ -44,10 +44,8 @@ class Migration(migrations.Migration):
                     models.UUIDField(blank=True, help_text="that was made of it, or that it was added to", null=True),
                 ),
                 (
-                    "told",
-                    models.JSONField(
-                        default=dict, help_text="what else the sender is told: skipped, refused, duplicates"
-                    ),
+                    "report",
+                    models.JSONField(default=dict, help_text="of the files: skipped, refused, duplicates"),
                 ),
                 ("error_code", models.CharField(blank=True, max_length=64)),
                 ("error_detail", models.CharField(blank=True, max_length=500)),

@@ -25,7 +25,17 @@ from webapp.studies.files import names, signatures
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
 from webapp.studies.particulars import Particulars
-from webapp.studies.services import descriptions, idempotency, limits, opening, patients, pauses, storing, told, turns
+from webapp.studies.services import (
+    descriptions,
+    idempotency,
+    limits,
+    opening,
+    patients,
+    pauses,
+    storing,
+    turns,
+    upload_report,
+)
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.services.contents import look_into
 from webapp.studies.transactions import atomically
@@ -214,7 +224,7 @@ def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: 
     Archive.objects.bulk_create(stored.archives)
     Image.objects.bulk_create(stored.images)
     idempotency.keep(key, study)
-    told.tell(study, stored.images)
+    upload_report.add_to(study, stored.images)
     queued = [image for image in stored.images if image.status == Status.QUEUED]
     if not queued:
         study_progressed([study.pk])

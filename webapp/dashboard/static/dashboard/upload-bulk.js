@@ -9,7 +9,7 @@ import { sendByTus } from "./upload-tus.js";
 import { say } from "./upload-words.js";
 
 const AT_ONCE = 3;
-const TOLD = 1000; // files of each list that a reload remembers
+const MOST_LISTED = 1000; // files of each list that a reload remembers
 const LONGEST_PAUSE = 30_000;
 const form = document.getElementById("upload");
 
@@ -21,7 +21,7 @@ export class Bulk {
     this.active = new Set();
     this.size = sizeOf(files);
     this.taken = 0; // files with the server
-    this.refused = memory?.refused ?? []; // what was told before a reload
+    this.refused = memory?.refused ?? []; // what was shown before a reload
     this.known = memory?.known ?? [];
     this.failed = [];
     this.isPaused = false;
@@ -112,9 +112,9 @@ export class Bulk {
       this.view.changed();
       const gone = await this.#leaveOutUnreadable(job);
       if (gone.length) this.#refuse(gone.map((one) => ({ filename: one.name, detail: say("changed") })));
-      const told = job.items.length ? await this.#insist(() => this.#send(job), job) : null;
+      const answer = job.items.length ? await this.#insist(() => this.#send(job), job) : null;
       this.active.delete(job);
-      if (told) this.#arrived(job, told);
+      if (answer) this.#arrived(job, answer);
       this.view.changed();
     }
   }
@@ -140,19 +140,19 @@ export class Bulk {
     return (await request("POST", study.images_url, { headers, body, progress, signal })).response;
   }
 
-  #arrived(job, told) {
+  #arrived(job, answer) {
     const { memory } = this;
     delete memory.pending[job.key];
     memory.done.push(...job.items.map((one) => one.print));
     this.taken += job.items.length;
-    this.known.push(...(told.duplicates ?? []).map(({ filename, page_url }) => ({ filename, page_url })));
-    this.#refuse(told.refused ?? []);
-    keep(Object.assign(memory, { refused: this.refused.slice(0, TOLD), known: this.known.slice(0, TOLD) }));
+    this.known.push(...(answer.duplicates ?? []).map(({ filename, page_url }) => ({ filename, page_url })));
+    this.#refuse(answer.refused ?? []);
+    keep(Object.assign(memory, { refused: this.refused.slice(0, MOST_LISTED), known: this.known.slice(0, MOST_LISTED) }));
   }
 
   #refuse(files) {
-    const told = new Set(this.refused.map(({ filename, detail }) => filename + detail));
-    this.refused.push(...files.filter(({ filename, detail }) => !told.has(filename + detail)));
+    const known = new Set(this.refused.map(({ filename, detail }) => filename + detail));
+    this.refused.push(...files.filter(({ filename, detail }) => !known.has(filename + detail)));
   }
 
   async #leaveOutUnreadable(job) {

@@ -139,5 +139,5 @@ class AcceptedStudySerializer(StudySerializer):
 
     def to_representation(self, study: Study) -> dict[str, Any]:
         data = super().to_representation(study)
-        told = ("skipped", "refused", "duplicates")
-        return {name: value for name, value in data.items() if value or name not in told}
+        optional = ("skipped", "refused", "duplicates")
+        return {name: value for name, value in data.items() if value or name not in optional}

@@ -8,7 +8,7 @@ import pytest
 
 from ml.networks import architectures
 from ml.pictures.preprocess import Preprocessing, to_tensor
-from ml.training import lesson
+from ml.training import objective
 from ml.training.recipe import Recipe, Stage
 
 SIZE = 64
@@ -22,25 +22,25 @@ def recipe(**options: Any) -> Recipe:
 def test_a_lesson_reads_as_its_network_does_on_the_same_images() -> None:
     network = architectures.build("cnn", SIZE)
     inputs = np.random.default_rng(1).integers(0, 256, (3, SIZE, SIZE)).astype(np.uint8)
-    around = lesson.around(network, recipe(style=1.0, outside=1.0), SIZE)
+    around = objective.around(network, recipe(style=1.0, outside=1.0), SIZE)
     expected = network.predict_on_batch(to_tensor(inputs))
     assert np.allclose(around.predict_on_batch(inputs), expected, atol=1e-5)
 
 
 def test_the_second_head_is_no_part_of_the_network() -> None:
     network = architectures.build("vgg16", SIZE)
-    around = lesson.around(network, recipe(causes=0.5), SIZE)
+    around = objective.around(network, recipe(causes=0.5), SIZE)
     assert around.output.shape == (None, 5)
     assert around.count_params() == network.count_params() + 512 * 3 + 3
 
 
 def loss(recipe: Recipe, truth: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    each = lesson.loss(recipe)(keras.ops.convert_to_tensor(truth), keras.ops.convert_to_tensor(answers))
+    each = objective.loss(recipe)(keras.ops.convert_to_tensor(truth), keras.ops.convert_to_tensor(answers))
     return np.asarray(keras.ops.convert_to_numpy(each))
 
 
 def test_an_image_without_a_label_only_has_to_agree_with_its_other_view() -> None:
-    truth = lesson.targets(np.array([-1, -1]), np.array([lesson.NO_CAUSE] * 2), np.zeros(2))
+    truth = objective.targets(np.array([-1, -1]), np.array([objective.NO_CAUSE] * 2), np.zeros(2))
     apart = np.array([[0.8, 0.2], [0.2, 0.8]], np.float32)
     alike = np.array([[0.2, 0.8], [0.2, 0.8]], np.float32)
     assert loss(recipe(), truth, apart) == pytest.approx([0, 0])
@@ -49,7 +49,7 @@ def test_an_image_without_a_label_only_has_to_agree_with_its_other_view() -> Non
 
 
 def test_the_loss_is_keras_own_with_smoothed_labels() -> None:
-    truth = lesson.targets(np.array([0, 1]), np.array([0, 2]), np.ones(2))
+    truth = objective.targets(np.array([0, 1]), np.array([0, 2]), np.ones(2))
     answers = np.array([[0.7, 0.1, 0.8, 0.1, 0.1], [0.4, 0.9, 0.2, 0.3, 0.5]], np.float32)
     expected = keras.losses.BinaryCrossentropy(label_smoothing=0.03, reduction=None)(truth[:, :2], answers[:, :2])
     plain = loss(recipe(label_smoothing=0.03), truth, answers)

@@ -1,4 +1,4 @@
-"""What the answer to an upload for a study tells of its files."""
+"""Which files of an upload were refused, and which were sent before."""
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
@@ -10,7 +10,7 @@ from webapp.studies.models import Image, Study
 CHUNK = 500
 
 
-def tell(study: Study, images: Sequence[Image]) -> None:
+def add_to(study: Study, images: Sequence[Image]) -> None:
     """Note on a study which of these images, just stored, were refused, and which its owner has sent before."""
     study.refused = [
         {"filename": image.filename, "code": image.error_code, "detail": image.error_detail}

@@ -48,12 +48,12 @@ def around(network: keras.Model, recipe: Recipe, size: int) -> keras.Model:
         images = TakeOutside(recipe.outside, recipe.seed + 1, name="outside")(images)
     images = Scaling(recipe.preprocessing.scaling, name="scaling")(images)
     if not recipe.causes:
-        return keras.Model(grey, network(images), name="lesson")
+        return keras.Model(grey, network(images), name="objective")
     inner = keras.Model(network.inputs, [network.output, network.layers[-1].input], name="inner")
     probabilities, hidden = inner(images)
     causes = keras.layers.Dense(len(CAUSES), activation="softmax", dtype="float32", name="causes")(hidden)
     outputs = keras.layers.Concatenate(dtype="float32", name="answers")([probabilities, causes])
-    return keras.Model(grey, outputs, name="lesson")
+    return keras.Model(grey, outputs, name="objective")
 
 
 def targets(
