@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from ml import cli
 from ml.bundles.bundle import Bundle
@@ -43,7 +43,8 @@ def test_predict_reads_what_lies_inside_a_border_and_labels_no_photograph(
     )
     assert status == 0
     plain, inside, taken = json.loads(out.read_text())
-    assert (plain["probability"], plain["label"]) == (inside["probability"], inside["label"])
+    assert inside["probability"] == pytest.approx(plain["probability"], abs=1e-5)
+    assert inside["label"] == plain["label"]
     codes = [{warning["code"] for warning in row["warnings"]} for row in (plain, inside, taken)]
     anywhere = {"map_outside_chest"}  # where a random network looks
     assert [found - anywhere for found in codes] == [set(), {"borders_removed"}, {"photograph_of_film"}]
@@ -52,7 +53,8 @@ def test_predict_reads_what_lies_inside_a_border_and_labels_no_photograph(
     with Image.open(plain["heatmap"]) as whole, Image.open(inside["heatmap"]) as part:
         assert part.size == (700, 460)
         alpha = part.getchannel("A")
-        assert alpha.crop((120, 40, 620, 440)).tobytes() == whole.getchannel("A").tobytes()
+        difference = ImageChops.difference(alpha.crop((120, 40, 620, 440)), whole.getchannel("A"))
+        assert difference.getextrema()[1] <= 1, "an engine may round images of a batch differently"
         alpha.paste(0, (120, 40, 620, 440))
         assert alpha.getbbox() is None, "nothing lies on the border"
 
