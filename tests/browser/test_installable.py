@@ -50,7 +50,7 @@ def test_without_connection_nothing_of_an_x_ray_is_there(service: Service, table
     page.reload()  # through the worker
     expect(page.locator(".film img").first).to_be_visible()
     kept = page.evaluate(KEPT)
-    assert len(kept) == 3
+    assert len(kept) == 4
     assert "/offline/" in kept
     assert not [url for url in kept if url != "/offline/" and not url.startswith("/static/dashboard/")]
     assert broken == []

@@ -152,6 +152,8 @@ def test_every_alert_is_evaluated_and_knows_its_series(prometheus: httpx.Client)
     assert {name: rule["health"] for name, rule in loaded.items()} == dict.fromkeys(loaded, "ok")
     names = {name for rule in RULES for name in re.findall(r"\b(?:pneumoqueue|process)_\w+|\bup\b", rule["expr"])}
     assert len(names) > 10
+    # This one has a series for each alert that managers have, and here there is none.
+    names.remove("pneumoqueue_agreement_alerts")
     assert not [name for name in names if not ask(prometheus, f"count({name})")]
     assert {name for name, rule in loaded.items() if rule["state"] == "firing"} <= {"ImagesFail"}
 
