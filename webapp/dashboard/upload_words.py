@@ -53,6 +53,7 @@ WORDS = {
     "waits_for_line": _("The connection is lost. It goes on by itself when it is back; nothing is lost."),
     "some_failed": _("{n} files did not arrive: {reason}"),
     "send_again": _("Send these again"),
+    "cancelling": _("Nothing more is sent. The service is being told to read nothing more …"),
     "cancelled": _("Cancelled. Nothing more is sent or read; results that were there stay."),
     "all_sent": _("All files were sent. What is worth knowing is below."),
     "nothing_taken": _("None of the files could be taken, so there is no study. The reasons are below."),

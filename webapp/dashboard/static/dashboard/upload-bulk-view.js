@@ -51,7 +51,7 @@ export class BulkView {
     this.#showRows();
     this.#showList("refused", bulk.refused, ({ filename, detail }) => `${filename}: ${detail}`);
     this.#showList("known", bulk.known, ({ filename }) => filename, ({ page_url }) => page_url);
-    if (bulk.ended === "cancelled") this.say("cancelled");
+    if (["cancelling", "cancelled"].includes(bulk.ended)) this.say(bulk.ended);
     else if (bulk.isPaused) this.say("paused", { taken: bulk.taken, n: bulk.files.length });
     this.moved();
   }

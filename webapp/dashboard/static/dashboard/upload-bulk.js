@@ -71,10 +71,12 @@ export class Bulk {
   }
 
   async cancel() {
-    this.end("cancelled");
+    this.end(this.memory ? "cancelling" : "cancelled");
     if (!this.memory) return;
-    await this.#insist(() => request("POST", `${this.memory.study.url}cancel/`));
+    // Called cancelled once the service knows: who leaves the page before would read what is not so.
+    if (!(await this.#insist(() => request("POST", `${this.memory.study.url}cancel/`)))) return;
     forget(this.memory);
+    this.end("cancelled");
   }
 
   end(how) {
