@@ -67,9 +67,9 @@ def test_the_answer_tells_what_was_refused_and_what_was_sent_before(user_client,
     first = add(user_client, study, "a.jpg", "b.jpg")
     assert [one["filename"] for one in first["duplicates"]] == ["b.jpg"], "the second of two"
     assert "refused" not in first
-    assert "duplicates" not in add(user_client, study, "c.jpg", content=JPEG + b"x")
-    told = add(user_client, study, "again.png", content=PNG)
-    assert told["duplicates"] == [{"filename": "again.png", "url": before["url"], "page_url": before["page_url"]}]
+    assert add(user_client, study, "c.jpg", content=JPEG + b"x")["duplicates"] == []
+    again = add(user_client, study, "again.png", content=PNG)
+    assert again["duplicates"] == [{"filename": "again.png", "url": before["url"], "page_url": before["page_url"]}]
     assert add(user_client, study, "notes.txt", content=b"text")["refused"][0]["filename"] == "notes.txt"
 
 

@@ -124,7 +124,7 @@ class AcceptedStudySerializer(StudySerializer):
         many=True, required=False, help_text="files of this upload, if any, that cannot be read; those in ZIPs apart"
     )
     duplicates = serializers.SerializerMethodField(
-        help_text="files of this upload, if any, that were sent before; those in ZIPs apart"
+        help_text="files of this upload that were sent before; those in ZIPs apart"
     )
 
     class Meta(StudySerializer.Meta):
@@ -139,5 +139,5 @@ class AcceptedStudySerializer(StudySerializer):
 
     def to_representation(self, study: Study) -> dict[str, Any]:
         data = super().to_representation(study)
-        optional = ("skipped", "refused", "duplicates")
+        optional = ("skipped", "refused")
         return {name: value for name, value in data.items() if value or name not in optional}
