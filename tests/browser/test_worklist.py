@@ -74,6 +74,7 @@ def test_two_readers_read_a_study_by_keyboard_alone(service: Service, ward: dict
     pia.goto(f"{service.url}/worklist/")
     pia.get_by_role("link", name="1 Readers disagree").click()
     pia.locator(".entry a.open").click()
+    pia.wait_for_load_state("networkidle")  # keys are taken once the script is there
     expect(pia.locator("main")).to_contain_text("The readers disagree. Your verdict decides.")
     expect(pia.locator(".said")).to_contain_text("Not usable")
     pia.keyboard.press("b")
