@@ -36,7 +36,7 @@ def test_a_study_is_accepted_with_its_urls_and_a_guests_token(client, sent):
     answer = client.upload_study({"a.jpg": JPEG, "b.png": PNG}, name="ward 3", patient="P-1")
     study = answer.json()
     assert answer.status_code == 202
-    assert set(study) == FIELDS | {"token"}
+    assert set(study) == FIELDS | {"duplicates", "token"}
     url = f"http://testserver/api/v1/studies/{study['id']}/"
     assert answer["Location"] == study["url"] == url
     assert study["page_url"] == f"http://testserver/studies/{study['id']}/"
