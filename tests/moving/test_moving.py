@@ -66,9 +66,9 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def was(clinic: Place) -> dict[str, list[str]]:
-    return clinic.dump()
+    return clinic.dump()  # each time, since a backup is an entry of the audit
 
 
 @pytest.fixture
