@@ -60,7 +60,7 @@ format: $(VENV)/dev.stamp ## Put the code into its one format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp ## Measure images a second, end to end, beside the bare engine
-	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(ARGS)
+	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks tests/browser $(ARGS)
 
 migrate-data: $(VENV)/run.stamp ## Move a DATA_DIR to another database and storage (FROM=folder TO=database's URL)
 	@DATABASE_URL="$(or $(TO),$(error TO=… names the target database))" \

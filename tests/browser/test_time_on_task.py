@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import browser, someone  # noqa: F401  (fixtures)
 from tests.browser.reading import answers, begin, make_ward, press
 from tests.service import Service
 
@@ -40,7 +39,7 @@ def read_all(service: Service, page: Page, keys: str) -> float:
     return time.perf_counter() - started
 
 
-def test_sixty_images_by_keyboard(service: Service, someone: Callable[[], Page]) -> None:  # noqa: F811
+def test_sixty_images_by_keyboard(service: Service, someone: Callable[[], Page]) -> None:
     for name, page in make_ward(service, someone, "sixty", ("rosa", "sami"), IMAGES).items():
         load = os.getloadavg()[0]
         browsed = read_all(service, page, "j")
