@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -85,6 +84,6 @@ def _remember(cache: Path, measured: dict[str, dict[str, float]]) -> None:
     try:
         with tempfile.NamedTemporaryFile("w", dir=cache.parent, delete=False) as file:
             json.dump(measured, file, indent=2)
-        os.replace(file.name, cache)  # noqa: PTH105  (atomic, also onto a file that is there)
+        Path(file.name).replace(cache)
     except OSError as error:
         logger.warning("cannot remember which engine is the fastest, and measure again at the next start: %s", error)

@@ -42,6 +42,7 @@ class Mixing(keras.layers.Layer):
         return keras.random.uniform((count, 1, 1, 1), low, high, seed=self.draws)
 
     def mixed(self, images: Any, others: Any, count: Any) -> Any:
+        """What a kind of mixing makes of ``(n, side, side, 1)`` images and as many others: images of the same shape."""
         raise NotImplementedError
 
 

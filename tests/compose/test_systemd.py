@@ -19,7 +19,7 @@ UNIT = ROOT / "compose" / "systemd" / "pneumoqueue.service"
 @pytest.fixture
 def service() -> dict[str, str]:
     parser = RawConfigParser(strict=False)
-    parser.optionxform = str  # type: ignore[method-assign, assignment]
+    parser.optionxform = str  # keeps capitals
     parser.read(UNIT)
     return dict(parser["Service"])
 

@@ -1,6 +1,6 @@
 """Forms of the pages of accounts. Those of django-allauth are named in the settings."""
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import ResetPasswordForm as AllauthResetPasswordForm
@@ -85,5 +85,5 @@ class TokenForm(forms.Form):
         super().__init__(*args, **kwargs)
         days = sorted({days for days in (7, 30, 90, settings.API_TOKEN_DAYS) if days <= settings.API_TOKEN_DAYS})
         words = [(number, ngettext("%(n)s day", "%(n)s days", number) % {"n": number}) for number in days]
-        self.fields["days"].choices = words  # type: ignore[attr-defined]
+        cast("forms.TypedChoiceField", self.fields["days"]).choices = words
         self.fields["days"].initial = min(90, settings.API_TOKEN_DAYS)

@@ -1,7 +1,7 @@
 """What somebody chooses to see on the page."""
 
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.validators import RegexValidator
@@ -28,11 +28,14 @@ class ChoiceForm(forms.Form):
         super().__init__(data)
         everything = _("the whole service") if permissions.is_administrator(identity.user) else _("all that I manage")
         departments = permissions.managed_departments(identity)
-        self.fields["department"].choices = [("", everything), *((one.slug, one.name) for one in departments)]  # type: ignore[attr-defined]
+        self._offer("department", [("", everything), *((one.slug, one.name) for one in departments)])
         names = selection.models(selection.scope(identity))
-        self.fields["model"].choices = [("", _("all")), *((name, name) for name in names)]  # type: ignore[attr-defined]
+        self._offer("model", [("", _("all")), *((name, name) for name in names)])
         for name in ("since", "until"):
             self.fields[name].widget = forms.DateInput(attrs={"type": "month", "placeholder": "2026-03"})
+
+    def _offer(self, name: str, choices: list[tuple[str, Any]]) -> None:
+        cast("forms.ChoiceField", self.fields[name]).choices = choices
 
     def chosen(self) -> dict[str, Any]:
         """The arguments of :func:`webapp.agreement.selection.report_for`."""

@@ -65,7 +65,7 @@ def together(parts: Sequence[Statement]) -> Statement:
 
 
 def _union(parts: Sequence[Statement]) -> Statement:
-    return " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in parts), _joined(  # noqa: S608
+    return " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in parts), _joined(  # noqa: S608  (Django's own SQL; values are apart)
         params for _, params in parts
     )
 
@@ -93,7 +93,7 @@ def _for_each(sql: str, several: Sequence[Sequence[Any]]) -> Statement:
     given = f"(VALUES {', '.join([row] * len(several))}) AS given ({names})"
     constant = [column[0] for n, column in enumerate(values) if n not in varying]
     params = _joined([params[n] for n in varying] for params in several)
-    return f"SELECT found.* FROM {given} CROSS JOIN LATERAL ({body}) AS found", [*params, *constant]  # noqa: S608
+    return f"SELECT found.* FROM {given} CROSS JOIN LATERAL ({body}) AS found", [*params, *constant]  # noqa: S608  (Django's own SQL; values are apart)
 
 
 def _place(found: str, places: Any, varying: Sequence[int]) -> str:

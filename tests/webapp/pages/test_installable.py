@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from django.contrib.staticfiles import finders
@@ -44,9 +45,9 @@ def test_the_worker_keeps_one_page_with_its_style_and_icon_only(client: Client) 
     assert set(re.findall(r'(?:src|href)="(/static/[^"]+)"', html)) == set(parts)
 
 
-def test_a_new_release_has_another_worker(client: Client, settings: object) -> None:
+def test_a_new_release_has_another_worker(client: Client, settings: Any) -> None:
     before = client.get("/service-worker.js").content
-    settings.VERSION = "9.9.9"  # type: ignore[attr-defined]
+    settings.VERSION = "9.9.9"
     assert client.get("/service-worker.js").content != before
 
 

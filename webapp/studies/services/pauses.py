@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 LONG_AGO = timedelta(days=1)
 #: Rows that are changed by one statement, each named by its key.
 CHUNK = 1000
+#: No condition.
+ANY = Q()
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def hold() -> int:
     return held
 
 
-def _update(rows: Any, departments: Collection[UUID], of: str, only: Q = Q(), **values: Any) -> int:  # noqa: B008
+def _update(rows: Any, departments: Collection[UUID], of: str, only: Q = ANY, **values: Any) -> int:
     """Change those of some waiting rows that belong to departments.
 
     They are picked out here: SQLite, asked for all at once, goes through all that the departments have ever had.
