@@ -112,7 +112,7 @@ $(BIN)/uv: requirements/bootstrap.txt
 # uv checks each package against the hashes in lock.txt, and trusts the certificates that the system trusts. Of what it
 # prints, the list of all packages, its own steps and small downloads are left out.
 INSTALL := UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --python $(BIN)/python -c requirements/lock.txt -r
-LESS := grep --line-buffered -vE '^ [-+~] |^Using|^Resolved|^Prepared|^Installed|^Uninstalled|^ Downloaded|\(([0-9.]+KiB|[0-9](\.[0-9]+)?MiB)\)$$'
+LESS := sed -uE '/^ [-+~] |^(Using|Resolved|Prepared|Installed|Uninstalled| Downloaded)|\(([0-9.]+KiB|[0-9](\.[0-9]+)?MiB)\)$$/d'
 DOWNLOAD_run := 200 MB
 DOWNLOAD_training := another 360 MB
 $(VENV)/%.stamp: requirements/%.in requirements/lock.txt $(wildcard requirements/*.in) | $(BIN)/uv
