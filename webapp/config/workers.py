@@ -19,6 +19,7 @@ INSTALLED_APPS = [
     "webapp.retention",
     "webapp.queues",  # beat takes samples
     "webapp.agreement",  # a worker counts
+    "webapp.dicom",
 ]
 ROOT_URLCONF = ""  # no request comes here
 CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"

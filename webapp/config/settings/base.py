@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "webapp.retention",
     "webapp.queues",
     "webapp.agreement",
+    "webapp.dicom",
 ]
 
 MIDDLEWARE = [
