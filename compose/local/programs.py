@@ -16,7 +16,7 @@ class Program:
     """A process that supervisord keeps running.
 
     Attributes:
-        priority: programs start in this order and stop in the opposite one.
+        priority: programs start in this order.
         stop_seconds: time for an orderly end before the program and its children are killed.
     """
 
@@ -150,6 +150,9 @@ def supervisord_conf(config: Config, programs: list[Program], run_as_root: bool)
     }
     for program in programs:
         parser[f"program:{program.name}"] = _section(program)
+    # supervisord stops one group after the other, and the programs of a group together. Redis is the last.
+    users = [program.name for program in programs if program.name != "redis"]
+    parser["group:service"] = {"programs": ",".join(users), "priority": "20"}
     text = StringIO()
     parser.write(text)
     return text.getvalue()

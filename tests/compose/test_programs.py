@@ -48,10 +48,17 @@ def options(config: Config, children: dict[str, Program], monkeypatch: pytest.Mo
     return parsed
 
 
+def test_all_others_stop_together_and_before_redis(options: ServerOptions, children: dict[str, Program]) -> None:
+    in_order = sorted(options.process_group_configs, reverse=True)  # as supervisord stops them
+    others, redis = ({process.name for process in group.process_configs} for group in in_order)
+    assert redis == {"redis"}
+    assert others == set(children) - redis
+
+
 def test_supervisord_runs_each_program_as_it_was_meant(
     options: ServerOptions, config: Config, children: dict[str, Program]
 ) -> None:
-    read = {group.name: group.process_configs[0] for group in options.process_group_configs}
+    read = {process.name: process for group in options.process_group_configs for process in group.process_configs}
     assert set(read) == set(children)
     for name, program in children.items():
         command = shlex.split(read[name].command)
