@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
 
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, service_workers="block")
     context.set_default_timeout(60_000)
     broken: list[str] = []
     page = watched(context.new_page(), broken)

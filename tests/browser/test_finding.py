@@ -48,7 +48,7 @@ def test_an_image_is_found_by_search_and_filter_and_shared_by_a_link(
     link = page.get_by_label("The link is made").input_value()
     no_sideways_scroll(page)
     shot("share")
-    elsewhere = browser.new_context(viewport=page.viewport_size)
+    elsewhere = browser.new_context(viewport=page.viewport_size, service_workers="block")
     shared = elsewhere.new_page()
     shared.goto(link)
     expect(shared.locator(".answer h1")).to_have_text(VERDICT)

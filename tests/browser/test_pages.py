@@ -201,7 +201,7 @@ def test_a_zip_becomes_a_study(service: Service, page: Page, files: Path, shot) 
 
 
 def test_without_javascript(service: Service, browser: Browser, files: Path) -> None:
-    context = browser.new_context(java_script_enabled=False)
+    context = browser.new_context(java_script_enabled=False, service_workers="block")
     page = context.new_page()
     page.goto(service.url)
     page.set_input_files("#files", files / "2.jpeg")
@@ -215,7 +215,7 @@ def test_another_guest_sees_nothing_of_it(service: Service, browser: Browser, pa
     page.goto(service.url)
     page.set_input_files("#files", files / "3.jpeg")
     page.wait_for_url("**/images/*/")
-    other = browser.new_context()
+    other = browser.new_context(service_workers="block")
     other_page = other.new_page()
     answer = other_page.goto(page.url)
     assert answer

@@ -21,7 +21,7 @@ SLOW, FULL = 30_000, -1
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
     """The page of a new guest. One size is enough: what the page does depends on none."""
-    context = browser.new_context(viewport={"width": 390, "height": 844})
+    context = browser.new_context(viewport={"width": 390, "height": 844}, service_workers="block")
     context.set_default_timeout(60_000)
     page = context.new_page()
     broken: list[str] = []

@@ -208,7 +208,7 @@ def test_a_reader_looks_closely(service: Service, page: Page, tmp_path: Path, sh
 
 @pytest.mark.integration
 def test_without_scripts_the_page_has_its_pictures(service: Service, browser: Browser, files: Path) -> None:
-    session = browser.new_context(java_script_enabled=False)
+    session = browser.new_context(java_script_enabled=False, service_workers="block")
     page = session.new_page()
     page.goto(service.url)
     page.set_input_files("#files", files / "0.jpeg")

@@ -94,7 +94,7 @@ def test_each_page_works_and_offers_only_what_the_role_may_do(
     # Django's database is not for a thread with an event loop, so that the browser starts after all rows are there.
     with sync_playwright() as playwright:
         browser = launched(playwright)
-        context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 800})
+        context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 800}, service_workers="block")
         context.add_cookies(cookies)
         broken: list[str] = []
         walker = Walker(watched(context.new_page(), broken), live_server.url, rows)
