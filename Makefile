@@ -20,20 +20,14 @@ training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and wha
 env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
 
-# Tests of calls run in two processes; those of the whole service take both processors themselves.
+# Two processes run tests of calls, and a third one those of the whole service, which wait for most of their time.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
+PARALLEL := -n 3 --dist loadgroup --no-loadscope-reorder
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
-ifdef ARGS
-	$(BIN)/python -m pytest $(ARGS)
-else
-	@status=0; \
-	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder || status=$$?; \
-	$(BIN)/python -m pytest -q -m "$(QUICK) and integration" || status=$$?; \
-	exit $$status
-endif
+	$(BIN)/python -m pytest $(or $(ARGS),-q -m "$(QUICK)" $(PARALLEL))
 
-coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines and branches they reach
-	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+coverage: $(VENV)/dev.stamp ## Run the same tests, and report which lines and branches they reach
+	$(BIN)/python -m pytest -q -m "$(QUICK)" $(PARALLEL) --cov --cov-report=
 	$(BIN)/coverage report | tail -12
 
 test-slow: $(VENV)/dev.stamp ## Run the tests that `make test` leaves out: kills, trainings, backups, upgrades, speed, containers

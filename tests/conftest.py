@@ -32,11 +32,19 @@ def pytest_configure(config: pytest.Config) -> None:
         guard.start()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Where several processes run tests, one runs all those of the whole service, which then starts once."""
+    service = item.get_closest_marker("integration")
+    item.add_marker(pytest.mark.xdist_group("service" if service else item.location[0]))
+
+
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files with transactional tests last: these empty the tables, of what migrations wrote as well."""
+    """Run the tests of the whole service first, since they take longest; and those that empty the tables last, since
+    they take away what migrations wrote as well.
+    """
     last = {item.path for item in items if (mark := item.get_closest_marker("django_db")) and mark.kwargs}
-    items.sort(key=lambda item: item.path in last)
+    items.sort(key=lambda item: (item.get_closest_marker("integration") is None, item.path in last))
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
