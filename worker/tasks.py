@@ -23,10 +23,11 @@ from worker.process import metrics, presence
 logger = get_task_logger(__name__)
 
 
-@app.task(name="worker.ingest", time_limit=settings.TASK_TIME_LIMITS["worker.ingest"])
-def ingest(image_id: str) -> str:
+@app.task(name="worker.ingest", bind=True, time_limit=settings.TASK_TIME_LIMITS["worker.ingest"])
+def ingest(self: Any, image_id: str) -> str:
     """Prepare one uploaded image."""
-    image = preparation.start_ingest(UUID(image_id))
+    delivery = self.request.delivery_info or {}  # none where it is called as a function
+    image = preparation.start_ingest(UUID(image_id), redelivered=bool(delivery.get("redelivered")))
     if image is None:
         return "nothing to do"
     try:

@@ -107,12 +107,28 @@ def test_an_image_whose_worker_died_is_prepared_by_its_own_message(send, work, s
 
 def test_an_image_that_kills_every_worker_fails_and_others_are_prepared(send, work, sent, settings):
     bad = send(3, guest=uuid4())[0]
-    message = sent.images[0]
-    for _ in range(settings.MAX_ATTEMPTS):
-        assert preparation.start_ingest(message[1]).pk == bad.pk
-    work(3)
+    message = sent.images.pop(0)
+    for attempt in range(settings.MAX_ATTEMPTS):
+        assert preparation.start_ingest(message[1], redelivered=attempt > 0).pk == bad.pk
+    assert preparation.start_ingest(message[1], redelivered=True) is None
+    work(2)
     assert list(Image.objects.filter(status=Status.FAILED)) == [bad]
     assert Image.objects.filter(status=Status.READY).count() == 2
+
+
+def test_each_image_has_a_message_though_workers_take_messages_out_of_order(send, sent):
+    """The first worker gets the message that names the image which the second one is just preparing."""
+    images = send(3, guest=uuid4())
+    first, second, third = (pk for _, pk, _ in sent.images)
+    begun = [preparation.start_ingest(pk) for pk in (second, first, third)]
+    assert begun == images
+
+
+def test_an_image_that_is_sent_again_is_prepared_though_others_are_in_line(send, sent):
+    lost = send(2, guest=uuid4())[0]
+    assert preparation.start_ingest(lost.pk) == lost, "and the worker dies, and its message is gone"
+    Image.objects.filter(pk=lost.pk).update(dispatches=2)
+    assert preparation.start_ingest(lost.pk) == lost
 
 
 def test_what_is_cancelled_leaves_the_line(send, work):

@@ -48,14 +48,17 @@ class Prepared:
 
 
 @atomically
-def start_ingest(image_id: UUID) -> Image | None:
+def start_ingest(image_id: UUID, *, redelivered: bool = False) -> Image | None:
     """Count an attempt to prepare an image: the one that a message names or, of bulk images, the one whose turn it is.
+
+    Args:
+        redelivered: whether the broker has delivered the message before, to a worker that did not finish it.
 
     Returns:
         The image, or None where none needs this preparation (any more), or it is paused.
     """
     paused = pauses.current()
-    image_id = turns.next_to_prepare(image_id, paused)
+    image_id = turns.next_to_prepare(image_id, paused, redelivered=redelivered)
     waiting = Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS)
     if paused:
         waiting = waiting.exclude(paused.images())

@@ -63,16 +63,17 @@ def line_up_archives(owned: Owned, archives: Sequence[Archive]) -> None:
             archive.turn = turn
 
 
-def next_to_prepare(image_id: UUID, paused: Paused) -> UUID:
+def next_to_prepare(image_id: UUID, paused: Paused, *, redelivered: bool = False) -> UUID:
     """The image that a message leads to: of bulk images the one whose turn it is.
 
-    A message names the image that it was sent for. If this is in line, or another message has led to it before, the
-    message is a place for whichever image is next. Everything else is prepared by its own message: an interactive
-    image, and one whose preparation has begun and not ended, so that a message that a worker lost finds it again.
+    A message names the image that it was sent for, and is a place for whichever image is next. Two kinds are prepared
+    by their own message: interactive images, and those whose preparation began and whose message was delivered or sent
+    again, since their worker is gone. Where the message is new, another worker is just preparing its image.
     """
-    named = Image.objects.filter(pk=image_id).only("priority", "status", "turn").first()
-    own = named is None or named.priority != Priority.BULK or (named.status == Status.QUEUED and named.turn is None)
-    if own:
+    named = Image.objects.filter(pk=image_id).only("priority", "status", "turn", "dispatches").first()
+    if named is None or named.priority != Priority.BULK:
+        return image_id
+    if named.status == Status.QUEUED and named.turn is None and (redelivered or named.dispatches > 1):
         return image_id
     in_line = Image.objects.in_line()
     if paused:
