@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 #: Images in the batches that are measured, and for how many seconds.
 BATCH, SECONDS = 4, 2.0
+#: Seconds after which an engine counts as one that cannot read here. Loading TensorFlow takes 20 on a busy machine.
+LIMIT = 180
 
 
 def choose(bundle: Bundle, cache: Path) -> str:
@@ -37,7 +39,9 @@ def choose(bundle: Bundle, cache: Path) -> str:
     measured = _remembered(cache)
     if set(measured.get(key, {})) != set(usable):
         measured[key] = {name: _measure(bundle, name) for name in usable}
-        _remember(cache, measured)
+        # What failed may have failed for want of memory or time, and is tried again at the next start.
+        if all(measured[key].values()):
+            _remember(cache, measured)
     rates = measured[key]
     best = max(usable, key=lambda name: rates[name])
     logger.info("engine %s: %s", best, ", ".join(f"{name} {rate:.1f} images/s" for name, rate in rates.items()))
@@ -61,13 +65,14 @@ def _measure(bundle: Bundle, name: str) -> float:
     """Images a second, with maps and warnings; 0 for an engine that cannot."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        done = subprocess.run(  # noqa: S603  (this very program, with arguments of its own)
-            [sys.executable, "-m", "ml", "benchmark", "--model", str(bundle.path), "--engine", name,
-             "--batch", str(BATCH), "--seconds", str(SECONDS), "--json", str(report)],
-            capture_output=True, text=True, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        if done.returncode:
-            logger.warning("the engine %s cannot read here: %s", name, done.stderr.strip())
+        try:
+            subprocess.run(  # noqa: S603  (this very program, with arguments of its own)
+                [sys.executable, "-m", "ml", "benchmark", "--model", str(bundle.path), "--engine", name,
+                 "--batch", str(BATCH), "--seconds", str(SECONDS), "--json", str(report)],
+                capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=LIMIT, check=True,
+            )  # fmt: skip
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            logger.warning("the engine %s cannot read here: %s %s", name, error, error.stderr)
             return 0.0
         return float(json.loads(report.read_text())["with_maps_and_warnings"][name][str(BATCH)])
 

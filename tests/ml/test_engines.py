@@ -171,11 +171,23 @@ def test_a_gpu_or_one_engine_needs_no_measurement(
     assert measured == []
 
 
+def test_what_failed_is_measured_again_at_the_next_start(
+    random_bundle: Bundle, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = choice._measure
+    monkeypatch.setattr(choice, "_measure", lambda bundle, name: 0.0 if name == "keras" else works(bundle, name))
+    assert choice.choose(random_bundle, tmp_path / "engines.json") == "mnn"
+    monkeypatch.setattr(choice, "_measure", works)
+    assert choice.choose(random_bundle, tmp_path / "engines.json") == "keras"
+
+
 @pytest.mark.long
 def test_an_engine_is_measured_in_a_process_of_its_own(random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "SECONDS", 0.1)
     assert choice._measure(random_bundle, "mnn") > 0
     assert choice._measure(random_bundle, "abacus") == 0, "one that cannot read is never the fastest"
+    monkeypatch.setattr(choice, "LIMIT", 0.1)
+    assert choice._measure(random_bundle, "mnn") == 0, "nor one that comes to no end"
 
 
 def test_the_processor_has_a_name_and_cores(monkeypatch: pytest.MonkeyPatch) -> None:
