@@ -20,7 +20,7 @@ from ml.inference.heatmaps import overlay, to_bytes
 from ml.pictures import decode, dicom, xray
 from ml.pictures.borders import Box
 from ml.pictures.preprocess import Preprocessing, to_input
-from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
+from ml.pictures.warnings import NO_LABEL, outside_training
 
 BATCH = 16
 
@@ -30,10 +30,10 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
 
     Args:
         model: the bundle's folder.
-        files: of any format that :func:`ml.pictures.decode.read` reads, or DICOM. One that cannot be read gets an
-            ``error`` instead of a result; the others go on.
+        files: of any format that :func:`ml.pictures.decode.read` reads. One that cannot be read gets an ``error``
+            instead of a result; the others go on.
         json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``. A photograph of a
-            film has no label.
+            film, and what is no frontal chest by its file, have no label.
         heatmaps: folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
             first file.
 
@@ -70,8 +70,8 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
         for (_, row), probability, said in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
             row["warnings"] = novelty.together(row["warnings"], said)
-            photograph = PHOTOGRAPH_OF_FILM in row["warnings"]
-            row["label"] = None if photograph else bundle.label(row["probability"])
+            doubtful = any(warning["code"] in NO_LABEL for warning in row["warnings"])
+            row["label"] = None if doubtful else bundle.label(row["probability"])
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
             for (number, row), heatmap, place in zip(readable, maps, places, strict=True):
@@ -87,11 +87,11 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
 def _open(file: Path) -> tuple[Image.Image, list[dict[str, str]]]:
     """An X-ray, and the warnings about it from its file."""
     content = file.read_bytes()
+    decoded = decode.read(content)
     if not dicom.is_dicom(content):
-        decoded = decode.read(content)
         return decoded.image, decoded.warnings
-    instance = dicom.read(content)
-    return instance.image, instance.warnings()
+    said = dicom.attributes_of(dicom.parse(content, pixels=False))
+    return decoded.image, [*outside_training(said["age"], said["view_position"]), *decoded.warnings]
 
 
 def _line(row: dict[str, Any]) -> str:

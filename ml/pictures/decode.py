@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ml.errors import ImageError
+from ml.pictures import dicom
 from ml.pictures.depth import STRIP, Samples, to_grey
 from ml.pictures.formats import heif, jpeg, pdf, pillow, png, tiff
 from ml.pictures.formats.contents import Contents, corrupt, truncated
@@ -27,6 +28,7 @@ READERS: dict[str, Callable[[bytes], Contents]] = {
     "jpeg2000": pillow.jpeg2000,
     "heic": heif.read,
     "pdf": pdf.read,
+    "dicom": dicom.read,
 }
 #: About the longer side, in pixels, of the copy that is checked for colours.
 COLOUR_SIDE = 256
@@ -52,7 +54,7 @@ class Decoded:
     Attributes:
         image: mode ``L``, upright, of any size within the limits. ``info["colour"]`` is a small copy of mode ``RGB``,
             None for a grey picture, and ``info["exif"]`` the EXIF block of a file that has one.
-        warnings: ``{code, detail}`` each: ``metadata_ignored`` and ``end_missing``.
+        warnings: ``{code, detail}`` each: ``metadata_ignored``, ``end_missing`` and ``not_frontal_chest``.
         browsers_show: whether a browser shows the file as it was read.
     """
 
@@ -71,11 +73,12 @@ def read(content: bytes) -> Decoded:
     Raises:
         ImageError: with the code ``file_empty``, ``not_an_image``, ``format_not_supported``, ``image_too_small``,
             ``image_too_large``, ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``,
-            ``several_pictures``, ``pdf_encrypted``, ``pdf_without_picture`` or ``out_of_memory``.
+            ``several_pictures``, ``pdf_encrypted``, ``pdf_without_picture``, ``dicom_without_pixels``,
+            ``dicom_not_a_radiograph`` or ``out_of_memory``.
     """
     if not content:
         raise ImageError("file_empty", "The file is empty. Please choose the image again.")
-    reader = READERS.get(kind(content) or "")
+    reader = READERS.get("dicom" if dicom.is_dicom(content) else kind(content) or "")
     if reader is None and (name := unread(content)):
         raise ImageError("format_not_supported", f"{name} is not read here. Please export a PNG or TIFF.")
     if reader is None:

@@ -17,6 +17,20 @@ PHOTOGRAPH_OF_FILM = {
 }
 
 
+#: With one of these there is no label.
+NO_LABEL = ("photograph_of_film", "not_frontal_chest")
+
+
+def not_frontal_chest(what: str) -> dict[str, str]:
+    """The warning that a DICOM file names another body part or view.
+
+    Args:
+        what: it names, as the end of a sentence.
+    """
+    detail = f"The file says that {what}. No label is given; please check what was sent."
+    return {"code": "not_frontal_chest", "detail": detail}
+
+
 def outside_training(age: float | None, view: str) -> list[dict[str, str]]:
     """Warnings that the models did not learn from such a patient, or such a view.
 

@@ -33,7 +33,7 @@ def find(picture: Image.Image) -> Xray:
     """The X-ray in a picture.
 
     Args:
-        picture: mode ``L``, any size, from :func:`ml.pictures.decode.open_image` or a DICOM file.
+        picture: mode ``L``, any size, from :func:`ml.pictures.decode.open_image`.
     """
     box = borders.find(picture)
     whole = Box(0, 0, *picture.size)

@@ -54,7 +54,7 @@ def jpeg2000(content: bytes) -> Contents:
     """Decode a JPEG 2000, in its file format or bare, at its depth."""
     image = header(content, ["JPEG2000"])
     about = _about(image)
-    depths = _jpeg2000_depths(content)
+    depths = jpeg2000_depths(content)
     channels = len(depths)
     # 32 bits a sample are what its decoder works with.
     check_memory(*image.size, deep_bytes(*image.size, max(1, channels), sample=4, copies=2))
@@ -69,10 +69,19 @@ def jpeg2000(content: bytes) -> Contents:
 
 def jpeg2000_bits(content: bytes) -> int:
     """Bits a sample; 0 where there is no codestream."""
-    return max((depth % SIGNED + 1 for depth in _jpeg2000_depths(content)), default=0)
+    return max((depth % SIGNED + 1 for depth in jpeg2000_depths(content)), default=0)
 
 
-def _jpeg2000_depths(content: bytes) -> bytes:
+def jpeg2000_size(content: bytes) -> tuple[int, int]:
+    """Width and height, as the codestream declares them; zeros where there is none."""
+    place = content.find(SIZ)
+    if place < 0 or len(content) < place + 42:
+        return 0, 0
+    right, bottom, left, top = struct.unpack_from(">4I", content, place + 8)
+    return right - left, bottom - top
+
+
+def jpeg2000_depths(content: bytes) -> bytes:
     """For each channel its bits less one, and :data:`SIGNED` where it has a sign."""
     place = content.find(SIZ)
     if place < 0 or len(content) < place + 42:

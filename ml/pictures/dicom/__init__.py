@@ -1,0 +1,7 @@
+"""DICOM files: from their bytes to the greys that a viewer shows, and to the attributes that are kept of them."""
+
+from ml.pictures.dicom.attributes import attributes_of
+from ml.pictures.dicom.files import is_dicom, parse
+from ml.pictures.dicom.reader import read
+
+__all__ = ["attributes_of", "is_dicom", "parse", "read"]

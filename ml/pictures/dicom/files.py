@@ -1,0 +1,70 @@
+"""A DICOM file's bytes as a data set (PS3.10 7), also without its preamble or its file meta information."""
+
+import io
+import struct
+
+import pydicom
+from pydicom import Dataset, config
+
+from ml.pictures.formats.contents import corrupt
+
+# A value that the standard does not allow is not worth a line in a log for each file; what matters is checked here.
+config.settings.reading_validation_mode = config.IGNORE
+
+#: Bytes by which a file is recognised.
+HEAD = 1024
+#: Value representations (PS3.5 6.2), and those with a length of 32 bits (PS3.5 7.1.2).
+SHORT = b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
+LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
+#: The groups that data sets begin with: of the file meta information, and of what identifies it.
+GROUPS = (0x0002, 0x0008)
+
+
+def is_dicom(source: bytes) -> bool:
+    """Whether a file begins as DICOM's file format does, or as a data set without it.
+
+    ``webapp.studies.files.signatures`` has this once more, as neither may import the other; a test compares the two.
+    """
+    return source[128:132] == b"DICM" or any(
+        _begins(source[:HEAD], order, explicit) for order in "<>" for explicit in (True, False)
+    )
+
+
+def _begins(head: bytes, order: str, explicit: bool) -> bool:
+    """Whether two elements of those groups follow each other."""
+    at = previous = 0
+    for _ in range(2):
+        if at + 12 > len(head):
+            return False
+        group, element = struct.unpack_from(f"{order}HH", head, at)
+        tag, representation = group * 2**16 + element, head[at + 4 : at + 6]
+        if group not in GROUPS or tag <= previous:
+            return False
+        previous = tag
+        if not explicit:
+            at += 8 + int(struct.unpack_from(f"{order}I", head, at + 4)[0])
+        elif representation in LONG:
+            at += 12 + int(struct.unpack_from(f"{order}I", head, at + 8)[0])
+        elif representation in SHORT:
+            at += 8 + int(struct.unpack_from(f"{order}H", head, at + 6)[0])
+        else:
+            return False
+    return True
+
+
+def parse(source: bytes, *, pixels: bool = True) -> Dataset:
+    """Parse a file.
+
+    Args:
+        source: of whatever beginning.
+        pixels: whether the pixels are wanted as well as what comes before them.
+
+    Raises:
+        ImageError: with the code ``image_corrupt``.
+    """
+    try:
+        return pydicom.dcmread(io.BytesIO(source), force=True, stop_before_pixels=not pixels)
+    except MemoryError:
+        raise
+    except Exception as error:  # pydicom raises whatever it meets: it is the file's fault
+        raise corrupt() from error

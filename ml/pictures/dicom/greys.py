@@ -1,0 +1,153 @@
+"""From stored values to the greys that a viewer shows (PS3.3 C.11): a table with a grey for each value there can be.
+
+Modality transformation, then VOI transformation, then MONOCHROME1 and the presentation LUT's shape.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from ml.pictures.depth import BESIDE, MOST
+from ml.pictures.dicom import elements
+
+Floats = NDArray[np.float64]
+#: The least share of pixels that a window leaves between black and white. One that leaves fewer was not meant for them.
+SHOWN = 0.01
+
+
+def table(dataset: Dataset, low: int, bits: int, counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The grey of each stored value, from ``low`` on; padding is black.
+
+    Where a file has both a VOI LUT and windows, the LUT is used; of several, the first that can be
+    (PS3.3 C.11.2.1.2: which one is up to the application). Without either, as with one that shows nothing, the
+    greys go from the darkest to the brightest of the picture, but for values far away from all others. Samples of 8
+    bits are shown as they are then.
+
+    Args:
+        dataset: with the attributes of the transformations.
+        low: the lowest value that samples may have.
+        bits: of a sample.
+        counts: how many pixels of the picture's inside have each value; it is changed.
+    """
+    stored = np.arange(low, low + 2**bits)
+    padding = _padding(dataset, stored)
+    counts[padding] = 0
+    values = _modality(dataset, stored.astype(np.float64))
+    shown = _voi(dataset, values, counts)
+    if shown is None:
+        least, most = (0.0, 255.0) if bits <= 8 and np.array_equal(values, stored) else _usual(values, counts)
+        most = 2.0**bits - 1 if bits < 8 and most == 255.0 else most
+        shown = np.clip((values - least) / ((most - least) or 1.0), 0, 1)
+    if _is_inverted(dataset):
+        shown = 1 - shown
+    shown[padding] = 0
+    return np.rint(shown * 255).astype(np.uint8)
+
+
+def _is_inverted(dataset: Dataset) -> bool:
+    """Whether low values are bright. A digital X-ray says so twice, by both attributes (PS3.3 C.8.11.3.1.2)."""
+    photometric, shape = (
+        elements.text(dataset, keyword) for keyword in ("PhotometricInterpretation", "PresentationLUTShape")
+    )
+    return photometric == "MONOCHROME1" or shape == "INVERSE"
+
+
+def _padding(dataset: Dataset, stored: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The values of pixels that were added around the picture (PS3.3 C.7.5.1.1.2)."""
+    value = elements.number(dataset, "PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, bool)
+    limit = elements.number(dataset, "PixelPaddingRangeLimit")
+    ends = sorted((value, value if limit is None else limit))
+    return (stored >= ends[0]) & (stored <= ends[1])
+
+
+def _modality(dataset: Dataset, values: Floats) -> Floats:
+    """Modality LUT, or Rescale Slope and Intercept (PS3.3 C.11.1)."""
+    for item in elements.items(dataset, "ModalityLUTSequence"):
+        if looked_up := _lookup(item, dataset):
+            return looked_up[0](values)
+    slope = elements.number(dataset, "RescaleSlope")
+    return values * (slope or 1.0) + (elements.number(dataset, "RescaleIntercept") or 0.0)
+
+
+def _voi(dataset: Dataset, values: Floats, counts: NDArray[np.int64]) -> Floats | None:
+    """Greys, 0 to 1, by the VOI LUT or a window (PS3.3 C.11.2)."""
+    for item in elements.items(dataset, "VOILUTSequence"):
+        if looked_up := _lookup(item, dataset):
+            shown = looked_up[0](values) / looked_up[1]
+            if _shows(shown, counts):
+                return shown
+    function = _FUNCTIONS.get(elements.text(dataset, "VOILUTFunction").upper(), _linear)
+    centres, widths = (elements.numbers(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth"))
+    for centre, width in zip(centres, widths, strict=False):
+        if width >= 1 or (width > 0 and function is not _linear):
+            shown = function(values, centre, width)
+            if _shows(shown, counts):
+                return shown
+    return None
+
+
+def _shows(shown: Floats, counts: NDArray[np.int64]) -> bool:
+    total = counts.sum()
+    return not total or counts[(shown > 0) & (shown < 1)].sum() >= SHOWN * total
+
+
+def _linear(values: Floats, centre: float, width: float) -> Floats:
+    """PS3.3 C.11.2.1.2.1."""
+    if width == 1:
+        return (values > centre - 0.5).astype(np.float64)
+    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def _linear_exact(values: Floats, centre: float, width: float) -> Floats:
+    """PS3.3 C.11.2.1.3.2."""
+    return np.clip((values - centre) / width + 0.5, 0, 1)
+
+
+def _sigmoid(values: Floats, centre: float, width: float) -> Floats:
+    """PS3.3 C.11.2.1.3.1."""
+    return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -500, 500)))
+
+
+_FUNCTIONS: dict[str, Callable[[Floats, float, float], Floats]] = {
+    "LINEAR": _linear, "LINEAR_EXACT": _linear_exact, "SIGMOID": _sigmoid,
+}  # fmt: skip
+
+
+def _lookup(item: Dataset, dataset: Dataset) -> tuple[Callable[[Floats], Floats], float] | None:
+    """A lookup table (PS3.3 C.11.1.1) as a function, and its highest output; None for one that is damaged."""
+    descriptor, data = elements.numbers(item, "LUTDescriptor"), elements.value(item, "LUTData")
+    if len(descriptor) < 3:
+        return None
+    entries, first, bits = int(descriptor[0]) or 2**16, descriptor[1], int(descriptor[2])
+    if elements.integer(dataset, "PixelRepresentation") and first >= 2**15:
+        first -= 2**16  # a number with a sign, read as one without
+    if isinstance(data, bytes):
+        narrow = bits <= 8 and len(data) in (entries, entries + 1)
+        kind = "u1" if narrow else "<u2" if dataset.original_encoding[1] else ">u2"
+        outputs = np.frombuffer(data, kind, len(data) // np.dtype(kind).itemsize).astype(np.float64)
+    else:
+        outputs = np.array(elements.numbers(item, "LUTData"))
+    if not 0 < entries <= len(outputs):
+        return None
+    outputs = outputs[:entries]
+    # Some tables have more bits than they say.
+    most = max(2.0 ** min(max(bits, 1), 16) - 1, float(outputs.max()), 1.0)
+    return lambda values: outputs[np.clip(values - first, 0, entries - 1).astype(np.intp)], most
+
+
+def _usual(values: Floats, counts: NDArray[np.int64]) -> tuple[float, float]:
+    """The extrema of what is not far away from most of the pixels, as :mod:`ml.pictures.depth` has them."""
+    there = counts > 0
+    if not there.any():
+        return 0.0, 0.0
+    order = np.argsort(values[there])
+    values, upto = values[there][order], np.cumsum(counts[there][order])
+    low, high = (values[np.searchsorted(upto, upto[-1] * percent / 100)] for percent in MOST)
+    if high > low:
+        beside = BESIDE * (high - low)
+        values = values[(values >= low - beside) & (values <= high + beside)]
+    return float(values[0]), float(values[-1])

@@ -1,0 +1,75 @@
+"""What is kept of a DICOM file's attributes."""
+
+from datetime import date, time
+
+import pytest
+from pydicom.dataset import Dataset
+
+from ml.pictures import dicom
+from tests.dicom_files import made
+
+
+def read(**attributes: object) -> dict[str, object]:
+    return dicom.attributes_of(dicom.parse(made(**attributes), pixels=False))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "age"),
+    [
+        ({"PatientAge": "004Y"}, 4),
+        ({"PatientAge": "62"}, 62),
+        ({"PatientAge": "030M"}, 2.5),
+        ({"PatientAge": "010W"}, 0.19),
+        ({"PatientBirthDate": "20200301", "StudyDate": "20240302"}, 4),
+        ({"PatientBirthDate": "2020.03.01", "AcquisitionDate": "20240302"}, 4),
+        ({"PatientBirthDate": "20250301", "StudyDate": "20240302"}, None),
+        ({"PatientBirthDate": "18000101", "StudyDate": "20240302"}, None),
+        ({"PatientBirthDate": "unknown", "StudyDate": "20240302"}, None),
+        ({"PatientAge": "999Y"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_the_age_is_found(attributes: dict[str, str], age: float | None) -> None:
+    assert read(**attributes)["age"] == (age if age is None else pytest.approx(age, abs=0.01))
+
+
+@pytest.mark.parametrize(
+    ("charset", "name", "shown"),
+    [
+        (None, "Doe^Jane^Q^Dr", "Doe, Jane Q"),
+        ("ISO_IR 100", "Müller^Jürgen", "Müller, Jürgen"),
+        ("ISO_IR 144", "Люкceмбypг^Роза", "Люкceмбypг, Роза"),
+        ("ISO_IR 192", "王^小东", "王, 小东"),
+        ("GB18030", "王^小东", "王, 小东"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎", "Yamada, Tarou"),
+        ("ISO_IR 192", "=山田^太郎", "山田, 太郎"),
+        (None, "ANONYMOUS", "ANONYMOUS"),
+    ],
+)
+def test_names_are_read_in_their_character_set(charset: object, name: str, shown: str) -> None:
+    given = {"SpecificCharacterSet": charset} if charset else {}
+    assert read(**given, PatientName=name)["patient_name"] == shown
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_the_rest_is_plain_values() -> None:
+    found = read(
+        StudyDate="20240302", StudyTime="101530.25", SeriesNumber=3, PatientSex="f",
+        PatientID="  P-1\0", AccessionNumber="A1", BodyPartExamined="chest", StudyInstanceUID="1.2.3",
+    )  # fmt: skip
+    assert (found["study_date"], found["study_time"]) == (date(2024, 3, 2), time(10, 15, 30))
+    assert (found["series_number"], found["instance_number"]) == (3, None)
+    damaged = made(SeriesNumber=7777).replace(b"7777", b"none")
+    assert dicom.attributes_of(dicom.parse(damaged, pixels=False))["series_number"] is None
+    assert (found["patient_sex"], found["patient_identifier"]) == ("F", "P-1")
+    assert (found["accession_number"], found["body_part"], found["study_uid"]) == ("A1", "CHEST", "1.2.3")
+    assert found["transfer_syntax"] == "1.2.840.10008.1.2.1"
+    assert set(read(Modality=None)) == set(found), "always the same keys"
+
+
+def test_a_views_code_stands_for_its_position() -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "272479007", "SCT", "Postero-anterior"
+    assert read(ViewCodeSequence=[code])["view_position"] == "PA"
+    assert read(ViewPosition="ap")["view_position"] == "AP"
