@@ -22,6 +22,7 @@ def make() -> None:
 
     from webapp.accounts import tokens
     from webapp.departments.models import Department
+    from webapp.dicom.models import Instance
     from webapp.ops.models import Worker
     from webapp.reviews.models import Review
     from webapp.studies.choices import Status
@@ -60,6 +61,9 @@ def make() -> None:
             image.preview = f"uploads/{image.pk.hex[:2]}/{image.pk}.jpg"
         image.file = default_storage.save(f"uploads/{image.pk.hex[:2]}/{image.pk}.jpg", ContentFile(content))
         image.save(force_insert=True)
+        if number < 3:
+            uids = {"study_uid": "1.2", "series_uid": "1.3", "instance_uid": f"1.2.3.{number}", "class_uid": "1.2.840"}
+            Instance.objects.create(image=image, **uids, transfer_syntax="1.2.840.10008.1.2", modality="CR")
         if image.sha256:
             made = Reading(image=image, bundle="net-1.0.0", state=image.status, priority="bulk", dispatched_at=now)
             made.input = default_storage.save(f"inputs/{image.pk.hex[:2]}/{image.pk}.png", ContentFile(content[::-1]))

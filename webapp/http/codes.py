@@ -18,7 +18,6 @@ STATUSES = {
     "content_encoding_not_supported": 415,
     "daily_limit_reached": 429,
     "department_not_found": 404,
-    "dicom_not_supported": 415,
     "email_not_verified": 403,
     "file_empty": 400,
     "file_gone": 409,
@@ -101,7 +100,8 @@ OTHER_STATUSES = {
 }
 #: The codes of images and ZIPs that failed in a worker; ``/predict`` answers with them. Some are also refusals.
 FAILURES = (
-    "archive_encrypted", "archive_method_not_supported", "archive_not_supported", "encoding_not_supported",
+    "archive_encrypted", "archive_method_not_supported", "archive_not_supported", "dicom_not_a_radiograph",
+    "dicom_without_pixels", "encoding_not_supported",
     "file_damaged", "file_empty", "file_missing", "format_not_supported", "image_corrupt", "image_too_large",
     "image_too_small", "image_truncated", "input_missing", "internal_error", "model_error", "not_an_image",
     "out_of_memory", "pdf_encrypted", "pdf_without_picture", "several_pictures", "worker_crashed",

@@ -36,7 +36,6 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "content_encoding_not_supported": _("The request is compressed, which is not read here."),
     "daily_limit_reached": _("The limit of uploads for a day is reached. Please go on tomorrow."),
     "department_not_found": _("There is no such department, or you may not send to it."),
-    "dicom_not_supported": _("DICOM files are not read here. Please export a PNG or TIFF."),
     "email_not_verified": _("Please verify your e-mail address first."),
     "file_empty": _("The file is empty. Please choose it again."),
     "file_gone": _("The uploaded file is no longer there."),
@@ -116,6 +115,8 @@ REFUSALS: dict[str, "StrOrPromise"] = {
 }
 #: Why images and ZIPs fail, besides the codes above: :data:`webapp.http.codes.FAILURES`.
 FAILURES: dict[str, "StrOrPromise"] = {
+    "dicom_not_a_radiograph": _("The DICOM file holds no radiograph, such as a CT or an ultrasound."),
+    "dicom_without_pixels": _("The DICOM file holds no image, such as a report."),
     "encoding_not_supported": _("The image is encoded in a way that is not read here. Please export a PNG."),
     "file_damaged": _("The stored file is not what was uploaded. Please upload it again."),
     "file_missing": _("The uploaded file is gone. Please upload it again."),
@@ -141,6 +142,14 @@ WARNINGS: dict[str, "StrOrPromise"] = {
     ),
     "age_outside_training": _("The model learnt from children aged one to five only. Its answer is not reliable here."),
     "view_not_frontal": _("The model learnt from frontal views only. Its answer is not reliable here."),
+    "not_frontal_chest": _(
+        "The file names another body part or view than a frontal chest, so no label is given. Please check what was "
+        "sent."
+    ),
+    "birth_date_differs": _(
+        "The file gives another date of birth than is known of this patient. Please check whose image this is."
+    ),
+    "instance_sent_before": _("An image with the same DICOM identifier was sent before."),
     "borders_removed": _(
         "The picture has a border, which was cut off before it was read. Please check that nothing of the X-ray is "
         "missing."

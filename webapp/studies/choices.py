@@ -73,6 +73,9 @@ class WarningCode(models.TextChoices):
     PHOTOGRAPH_OF_FILM = "photograph_of_film", _("photograph of a film")
     AGE_OUTSIDE_TRAINING = "age_outside_training", _("age outside one to five")
     VIEW_NOT_FRONTAL = "view_not_frontal", _("not a frontal view")
+    NOT_FRONTAL_CHEST = "not_frontal_chest", _("no frontal chest by its file")
+    INSTANCE_SENT_BEFORE = "instance_sent_before", _("sent before")
+    BIRTH_DATE_DIFFERS = "birth_date_differs", _("another date of birth in the file")
     BORDERS_REMOVED = "borders_removed", _("borders cut off")
     MAP_OUTSIDE_CHEST = "map_outside_chest", _("score rests on what is outside the chest")
     METADATA_IGNORED = "metadata_ignored", _("metadata is damaged")
@@ -139,9 +142,9 @@ class View(models.TextChoices):
 #: The views that an upload may name.
 SENT_VIEWS = (*View.choices, ("unknown", _("not known")))
 
-#: The warnings that make a result meaningless: for an image that looks like no chest X-ray, and of a photograph
-#: of a film or a screen.
-NOT_USABLE = frozenset({WarningCode.NOT_CHEST_XRAY, WarningCode.PHOTOGRAPH_OF_FILM})
+#: The warnings that make a result meaningless: for an image that looks like no chest X-ray, of a photograph of a film
+#: or a screen, and of what is something else by its own file.
+NOT_USABLE = frozenset({WarningCode.NOT_CHEST_XRAY, WarningCode.PHOTOGRAPH_OF_FILM, WarningCode.NOT_FRONTAL_CHEST})
 #: The warnings of a patient or view outside the training data. A department may want a label all the same.
 OUTSIDE_TRAINING = frozenset({WarningCode.AGE_OUTSIDE_TRAINING, WarningCode.VIEW_NOT_FRONTAL})
 #: The warnings that make a result unreliable.
@@ -150,6 +153,7 @@ NOT_RELIABLE = NOT_USABLE | OUTSIDE_TRAINING
 DOUBTS = {
     WarningCode.NOT_CHEST_XRAY: ResultGroup.UNUSABLE.label,
     WarningCode.PHOTOGRAPH_OF_FILM: ResultGroup.UNUSABLE.label,
+    WarningCode.NOT_FRONTAL_CHEST: ResultGroup.UNUSABLE.label,
     WarningCode.AGE_OUTSIDE_TRAINING: _("Outside the model's ages"),
     WarningCode.VIEW_NOT_FRONTAL: _("Not a frontal view"),
 }

@@ -10,8 +10,9 @@ from django.core.files.storage import default_storage
 from PIL import Image as Picture
 
 from ml.errors import ImageError
-from ml.pictures import decode, xray
+from ml.pictures import decode, dicom, xray
 from ml.pictures.preprocess import Preprocessing, brightness, to_input
+from webapp.dicom.services import uploaded
 from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
 from worker import bundle
@@ -54,6 +55,7 @@ def _prepare(image: Image) -> Prepared:
     sha256 = hashlib.sha256(content).hexdigest()
     if image.sha256 not in ("", sha256):
         raise ImageError("file_damaged", "The stored file is not what was uploaded. Please upload it again.")
+    said = _from_header(image, content) if dicom.is_dicom(content) else []
     decoded = decode.read(content)
     picture = decoded.image
     found = xray.find(picture)
@@ -74,7 +76,7 @@ def _prepare(image: Image) -> Prepared:
             inputs=inputs,
             input_hashes=hashes,
             region=[] if found.image is picture else list(found.box),
-            warnings=found.warnings + decoded.warnings,
+            warnings=found.warnings + decoded.warnings + said,
             brightness=brightness(found.image),
             preview=(
                 str(image.file.name)
@@ -84,6 +86,11 @@ def _prepare(image: Image) -> Prepared:
                 )
             ),
         )
+
+
+def _from_header(image: Image, content: bytes) -> list[dict[str, str]]:
+    """Keep the attributes of a DICOM file, also of one whose pixels cannot be read; the warnings that come of them."""
+    return uploaded.describe(image, dicom.attributes_of(dicom.parse(content, pixels=False)))
 
 
 def _smaller(picture: Picture.Image) -> Picture.Image:

@@ -5,7 +5,7 @@ from webapp.config.settings.base import env
 MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=50 * 2**20)
 #: A request for a study, and all of its files with ZIPs unpacked.
 MAX_STUDY_BYTES = env.int("MAX_STUDY_BYTES", default=2 * 2**30)
-MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=5000)
+MAX_STUDY_FILES = env.int("MAX_STUDY_FILES", default=10_000)
 #: Bytes that one guest's address, and one user, may upload in a day, with ZIPs unpacked. Administrators have no limit.
 GUEST_DAILY_BYTES = env.int("GUEST_DAILY_BYTES", default=2 * 2**30)
 USER_DAILY_BYTES = env.int("USER_DAILY_BYTES", default=50 * 2**30)

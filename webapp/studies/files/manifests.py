@@ -24,7 +24,8 @@ LISTED = 20
 #: Bytes that a guess of the encoding looks at.
 SAMPLE = 2**16
 _SEXES = {"F": Sex.FEMALE, "FEMALE": Sex.FEMALE, "M": Sex.MALE, "MALE": Sex.MALE, "O": Sex.OTHER, "OTHER": Sex.OTHER}
-_VIEWS = {"PA": View.PA, "AP": View.AP, **dict.fromkeys(("LATERAL", "LAT", "LL", "RL"), View.LATERAL)}
+#: Views as people and DICOM (View Position) name them.
+VIEWS = {"PA": View.PA, "AP": View.AP, **dict.fromkeys(("LATERAL", "LAT", "LL", "RL"), View.LATERAL)}
 _UNKNOWN = ("", "U", "UNKNOWN", "?", "-")
 
 
@@ -171,6 +172,6 @@ _READ: dict[str, Callable[[str], str | float | None]] = {
     "patient": _at_most(128),
     "age": _age,
     "sex": _one_of(dict(_SEXES)),
-    "view": _one_of(dict(_VIEWS)),
+    "view": _one_of(dict(VIEWS)),
     "comment": _at_most(500),
 }

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 #: Formatting characters that reverse the text direction, which can disguise a name as another.
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -16,6 +17,22 @@ UNNAMED = "unnamed"
 LITTER = {
     ".ds_store", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "icon%0d", "zone.identifier",
 }  # fmt: skip
+#: What marks the root of a CD with images, in lower case: DICOM's directory (PS3.10 8.6), and what starts its viewer.
+DISC = {"dicomdir", "autorun.inf"}
+#: Endings of viewers and what belongs to them, of which those that a folder of a viewer has at least one.
+PROGRAMS = {"exe", "dll", "ocx", "jar", "class", "msi", "com", "bat", "cmd", "sh", "so", "dylib", "js", "htm", "html",
+            "chm", "hlp", "inf"}  # fmt: skip
+BESIDE_IMAGES = PROGRAMS | {
+    "ini", "cfg", "conf", "xml", "xsl", "xslt", "dtd", "css", "json", "ico", "icns", "cur", "txt", "rtf", "doc", "pdf",
+    "log", "url", "lnk", "md5", "plist", "properties", "jnlp", "manifest", "lic", "cab", "ttf", "woff", "ref",
+    "ver", "version",
+}  # fmt: skip
+#: Names without an ending of what belongs to viewers.
+READ_ME = {"readme", "license", "licence", "copying", "version"}
+#: Endings of DICOM files, beside none at all and numbers.
+DICOM = {"", "dcm", "dicom", "dic", "ima", "img"}
+#: The folder of what a browser shows of a CD, as IHE's profile Portable Data for Imaging has it.
+WEB = "ihe_pdi"
 LITTER_FOLDERS = {
     "__macosx", ".appledouble", ".fseventsd", ".spotlight-v100", ".trashes", "$recycle.bin",
     "system volume information", "@eadir",
@@ -57,3 +74,39 @@ def is_litter(path: str) -> bool:
         or name.startswith(".")
         or name.endswith((":zone.identifier", ".zone.identifier", "_zone.identifier", "\uf03azone.identifier"))
     )
+
+
+def is_directory(path: str) -> bool:
+    """Whether a file is the directory of the DICOM files beside it, which is one itself."""
+    return parts(path.lower())[-1:] == ["dicomdir"]
+
+
+def beside_images(paths: Iterable[str]) -> set[str]:
+    """Of some paths those of a CD's directory, its viewers and what belongs to them; none where there is no CD.
+
+    A viewer's folder may hold pictures of its own, so of what lies in one only DICOM files are left.
+    """
+    split = {path: parts(path.lower()) for path in paths}
+    roots = [found[:-1] for found in split.values() if found and found[-1] in DISC]
+    on_disc = {
+        path: found for path, found in split.items() if found and any(found[: len(root)] == root for root in roots)
+    }
+    viewers = {tuple(found[:-1]) for found in on_disc.values() if ending(found[-1]) in PROGRAMS} - set(
+        map(tuple, roots)
+    )
+    return {path for path, found in on_disc.items() if _is_beside(found, viewers)}
+
+
+def _is_beside(found: list[str], viewers: set[tuple[str, ...]]) -> bool:
+    *folders, name = found
+    of_viewer = WEB in folders or any(tuple(folders[:depth]) in viewers for depth in range(1, len(folders) + 1))
+    return (
+        name in DISC | READ_ME
+        or ending(name) in BESIDE_IMAGES
+        or (of_viewer and ending(name) not in DICOM and ending(name).isalpha())
+    )
+
+
+def ending(name: str) -> str:
+    """The ending of a file's name in lower case, without its point; empty for none."""
+    return name.rpartition(".")[2].lower() if "." in name else ""

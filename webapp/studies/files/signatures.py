@@ -1,5 +1,6 @@
 """The kind of a file, by its first bytes. Names and content types are only a client's claims."""
 
+import struct
 from typing import IO, Any
 
 from django.conf import settings
@@ -12,7 +13,11 @@ SUFFIXES = {
     "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "bmp": ".bmp", "gif": ".gif", "webp": ".webp", "avif": ".avif",
     "heic": ".heic", "jpeg2000": ".jp2", "pdf": ".pdf", "zip": ".zip", "dicom": ".dcm",
 }  # fmt: skip
-IMAGES = frozenset(SUFFIXES) - {"zip", "dicom"}
+IMAGES = frozenset(SUFFIXES) - {"zip"}
+#: DICOM's value representations, those with a length of 32 bits, and the groups that its data sets begin with.
+SHORT = b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
+LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
+GROUPS = (0x0002, 0x0008)
 #: Kinds of files by their first bytes.
 SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -81,8 +86,6 @@ def refusal(file: Any) -> Refused | None:
         return None
     if found == "svg":
         return Refused("svg_not_supported", "SVG is a drawing, not an X-ray. Please upload a JPEG, PNG or TIFF.")
-    if found == "dicom":
-        return Refused("dicom_not_supported", "DICOM files are not read yet. Please export a PNG or TIFF.")
     if found == "zip":
         return Refused("archive_not_here", "A ZIP holds a study. Please send it to /api/v1/studies/.")
     if archive := containers.name(head):
@@ -110,10 +113,10 @@ def _head(file: IO[bytes] | Any) -> bytes:
 
 
 def _kind(head: bytes) -> str | None:
+    if is_dicom(head):
+        return "dicom"
     if found := _starting(head, SIGNATURES):
         return found
-    if head[128:132] == b"DICM":
-        return "dicom"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[4:8] == b"ftyp":
@@ -125,6 +128,38 @@ def _kind(head: bytes) -> str | None:
     if containers.name(head):
         return None  # its first file may be an image
     return next((name for signature, name in MISPLACED if signature in head), None)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file begins as DICOM's file format does (PS3.10 7.1), or as a data set without it.
+
+    ``ml.pictures.dicom.files`` has this once more, as neither may import the other; a test compares the two.
+    """
+    return head[128:132] == b"DICM" or any(
+        _begins(head, order, explicit) for order in "<>" for explicit in (True, False)
+    )
+
+
+def _begins(head: bytes, order: str, explicit: bool) -> bool:
+    """Whether two elements of those groups follow each other."""
+    at = previous = 0
+    for _ in range(2):
+        if at + 12 > len(head):
+            return False
+        group, element = struct.unpack_from(f"{order}HH", head, at)
+        tag, representation = group * 2**16 + element, head[at + 4 : at + 6]
+        if group not in GROUPS or tag <= previous:
+            return False
+        previous = tag
+        if not explicit:
+            at += 8 + int(struct.unpack_from(f"{order}I", head, at + 4)[0])
+        elif representation in LONG:
+            at += 12 + int(struct.unpack_from(f"{order}I", head, at + 8)[0])
+        elif representation in SHORT:
+            at += 8 + int(struct.unpack_from(f"{order}H", head, at + 6)[0])
+        else:
+            return False
+    return True
 
 
 def _starting(head: bytes, signatures: tuple[tuple[bytes, str], ...]) -> str | None:

@@ -64,13 +64,16 @@ class Archive:
     def __init__(self, file: IO[bytes] | Any) -> None:
         self._file = file
         self._records = zip_directory.read(file)
+        beside = names.beside_images(record.path for record in self._records if not record.is_folder)
         files = [
             Entry(record.index, _filename(record), min(record.size, 2**63 - 1), _refusal(record))
             for record in self._records
-            if not record.is_folder and not names.is_litter(record.path)
+            if not record.is_folder and not names.is_litter(record.path) and record.path not in beside
         ]
         #: The manifest, if there is one.
         self.manifest = _manifest(files)
+        #: A CD's directory and viewers, which are skipped.
+        self.beside = sorted(beside)
         #: The files that may be images, without folders and files of operating systems.
         self.entries = [entry for entry in files if entry is not self.manifest]
 

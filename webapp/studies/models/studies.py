@@ -18,10 +18,13 @@ from webapp.studies.querysets import (
     StudyQuerySet,
 )
 
+#: The first date of birth that is taken for one.
+FIRST_BIRTH = date(1900, 1, 1)
+
 
 def check_birth_date(day: date) -> None:
     """A validator."""
-    if not date(1900, 1, 1) <= day <= timezone.localdate():
+    if not FIRST_BIRTH <= day <= timezone.localdate():
         raise ValidationError("A date of birth lies between 1900 and today.")
 
 

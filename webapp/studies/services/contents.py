@@ -10,6 +10,9 @@ from webapp.refusals import Refused
 from webapp.studies.files import manifests, names, signatures, zips
 from webapp.studies.files.manifests import Manifest
 
+#: Files beside a CD's images that are named for each ZIP.
+LISTED = 100
+
 
 @dataclass(frozen=True)
 class FoundManifest:
@@ -35,12 +38,14 @@ class Sent:
         entries: the files in it where it is a ZIP that can be read.
         refused: why it cannot be read.
         manifest: the one in it.
+        skipped: the files beside the images of a CD in it, as far as they are listed.
     """
 
     file: File
     entries: list[zips.Entry] | None = None
     refused: Refused | None = None
     manifest: FoundManifest | None = None
+    skipped: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -59,7 +64,7 @@ class Contents:
 
     Attributes:
         sent: its files.
-        skipped: the names of files that operating systems have left in folders.
+        skipped: the names of files that operating systems have left in folders, and of a CD's directory and viewers.
         manifests: those that were sent beside the files; each ZIP may have its own too.
     """
 
@@ -71,19 +76,22 @@ class Contents:
 def look_into(files: Sequence[File]) -> Contents:
     """Sort the files of an upload by their kind.
 
-    Files of operating systems are skipped, and a manifest is read, unless there are no other files.
+    Files of operating systems and those beside a CD's images are skipped, and a manifest is read, unless there are no
+    other files.
 
     Raises:
         Refused: where a ZIP cannot be read.
     """
     sent = [_look_into(file, alone=len(files) == 1) for file in files]
-    kept = [one for one in sent if not (_is_litter(one) or _is_manifest(one))]
+    litter = _litter(sent)
+    kept = [one for one in sent if one not in litter and not _is_manifest(one)]
     if not kept:
         return Contents(sent)
     found = [
         FoundManifest(names.filename(str(one.file.name)), _read_manifest(one.file)) for one in sent if _is_manifest(one)
     ]
-    return Contents(kept, [str(one.file.name) for one in sent if _is_litter(one)], found)
+    skipped = [str(one.file.name) for one in litter] + [name for one in kept for name in one.skipped]
+    return Contents(kept, skipped, found)
 
 
 def _is_manifest(sent: Sent) -> bool:
@@ -118,7 +126,9 @@ def _look_into(file: File, *, alone: bool) -> Sent:
     try:
         with zips.opened(file) as archive:
             archive.check(file.seek(0, io.SEEK_END))
-            return Sent(file, entries=archive.entries, manifest=_manifest_in(archive, names.filename(str(file.name))))
+            name = names.filename(str(file.name))
+            skipped = tuple(f"{name}/{names.filename(path)}" for path in archive.beside[:LISTED])
+            return Sent(file, entries=archive.entries, manifest=_manifest_in(archive, name), skipped=skipped)
     except Refused as refused:
         if alone:
             raise
@@ -129,8 +139,22 @@ def _look_into(file: File, *, alone: bool) -> Sent:
         raise
 
 
-def _is_litter(sent: Sent) -> bool:
-    """Whether a file is an operating system's. An image is an image, whatever its name."""
+def _litter(sent: Sequence[Sent]) -> list[Sent]:
+    """The files of operating systems and, where DICOM files were sent, those beside them on a CD.
+
+    An image is an image, whatever its name, but for DICOM's directory.
+    """
+    with_dicom = any(one.entries is None and signatures.kind(one.file) == "dicom" for one in sent)
+    return [one for one in sent if _is_litter(one, with_dicom=with_dicom)]
+
+
+def _is_litter(sent: Sent, *, with_dicom: bool) -> bool:
     name = str(sent.file.name)
+    if not sent.refused:
+        return sent.entries is None and names.is_directory(name)
     # The icon of a folder on macOS is called "Icon\r", which a browser sends as "Icon" or "Icon%0D".
-    return bool(sent.refused) and (names.is_litter(name) or (name.lower() == "icon" and not sent.file.size))
+    return (
+        names.is_litter(name)
+        or (name.lower() == "icon" and not sent.file.size)
+        or (with_dicom and names.ending(name) in names.BESIDE_IMAGES)
+    )

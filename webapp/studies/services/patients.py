@@ -6,6 +6,7 @@ from datetime import date
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
@@ -14,6 +15,7 @@ from webapp.departments.models import Department
 from webapp.refusals import Refused
 from webapp.studies.files import names
 from webapp.studies.models import Image, Patient, Study
+from webapp.studies.models.studies import FIRST_BIRTH
 from webapp.studies.ownership import Owned
 from webapp.studies.services.judging import judge_again
 from webapp.studies.transactions import atomically
@@ -145,6 +147,25 @@ def named(owner: Owned, people: Mapping[str, str]) -> dict[str, Patient]:
             learnt.append(found[text])
     Patient.objects.bulk_update(learnt, ["sex"], batch_size=CHUNK)
     return found
+
+
+def learn(patient: Patient, *, name: str, birth_date: date | None) -> None:
+    """Keep what was not known of a patient; what was known stays. Call it in a transaction.
+
+    Args:
+        patient: a saved one.
+        name: empty where it is not given.
+        birth_date: one that cannot be is left out.
+    """
+    before = patient.name, patient.birth_date
+    patient.name = patient.name or names.clean(name)[:255]
+    if birth_date and not patient.birth_date and FIRST_BIRTH <= birth_date <= timezone.localdate():
+        patient.birth_date = birth_date
+    if before == (patient.name, patient.birth_date):
+        return
+    patient.save(update_fields=["name", "birth_date"])
+    if before[1] != patient.birth_date:
+        judge_again(Image.objects.filter(patient=patient, age_years=None))
 
 
 def _existing(owner: Owned, identifiers: Iterable[str]) -> dict[str, Patient]:

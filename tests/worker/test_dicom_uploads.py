@@ -1,0 +1,159 @@
+"""A DICOM upload becomes an image with its instance, patient, age and view, whatever its pixels are."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import CTImageStorage, JPEG2000Lossless, generate_uid
+
+from tests import synthetic
+from tests.dicom_files import made
+from webapp.dicom.models import Instance
+from webapp.dicom.services import instances
+from webapp.studies.choices import Status
+from webapp.studies.models import Image, Patient
+from worker import tasks
+from worker.ingest import preparing
+
+pytestmark = pytest.mark.usefixtures("installed")
+Upload = Callable[..., Image]
+#: A file of a child, from the front.
+CHILD: dict[str, Any] = {
+    "PatientID": "P-1", "PatientName": "Doe^Ada", "PatientBirthDate": "20200301", "PatientSex": "F",
+    "ViewPosition": "PA", "StudyDate": "20240301", "BodyPartExamined": "CHEST", "AccessionNumber": "A-7",
+    "StudyInstanceUID": "1.2.3",
+}  # fmt: skip
+
+
+@pytest.fixture
+def ingest(upload: Upload, django_capture_on_commit_callbacks: Any) -> Callable[..., Image]:
+    """Upload a file and prepare it."""
+
+    def run(content: bytes, **fields: Any) -> Image:
+        sha256 = hashlib.sha256(content).hexdigest()
+        image = upload(content, **{"filename": "IM0001", "sha256": sha256, **fields})
+        with django_capture_on_commit_callbacks(execute=True):
+            tasks.ingest(str(image.pk))
+        image.refresh_from_db()
+        return image
+
+    return run
+
+
+def warned(image: Image) -> list[str]:
+    return [warning["code"] for warning in image.readings.get().warnings]
+
+
+def test_the_file_says_what_nobody_has_said(ingest: Callable[..., Image]) -> None:
+    uid = generate_uid()
+    image = ingest(made(**CHILD, SOPInstanceUID=uid))
+    assert (image.status, image.view, image.instance_uid) == (Status.READY, "PA", uid)
+    assert image.age_years == pytest.approx(4, abs=0.01)
+    assert warned(image) == []
+    patient = image.patient
+    assert (patient.identifier, patient.name, patient.birth_date, patient.sex) == (
+        "P-1", "Doe, Ada", date(2020, 3, 1), "F"
+    )  # fmt: skip
+    assert patient.guest == image.guest, "also a guest's"
+    instance = image.instance
+    assert (instance.study_uid, instance.accession_number, instance.body_part) == ("1.2.3", "A-7", "CHEST")
+    assert (instance.modality, instance.instance_uid, instance.calling_ae) == ("DX", uid, "")
+
+
+def test_what_was_said_with_the_upload_stays(ingest: Callable[..., Image]) -> None:
+    guest = uuid4()
+    patient = Patient.objects.create(guest=guest, identifier="other")
+    image = ingest(made(**CHILD), guest=guest, patient=patient, age_years=2.5, view="AP")
+    assert (image.patient, image.age_years, image.view) == (patient, 2.5, "AP")
+    assert not Patient.objects.filter(identifier="P-1", guest=guest).exists()
+
+
+def test_a_known_patient_is_found_and_keeps_what_is_known(ingest: Callable[..., Image]) -> None:
+    guest = uuid4()
+    known = Patient.objects.create(guest=guest, identifier="P-1", name="Ada Doe")
+    image = ingest(made(**CHILD), guest=guest)
+    known.refresh_from_db()
+    assert (image.patient, known.name, known.birth_date, known.sex) == (known, "Ada Doe", date(2020, 3, 1), "F")
+
+
+def test_another_date_of_birth_than_is_known_is_said(ingest: Callable[..., Image]) -> None:
+    guest = uuid4()
+    known = Patient.objects.create(guest=guest, identifier="P-1", birth_date=date(2019, 1, 1))
+    image = ingest(made(**CHILD), guest=guest)
+    assert (image.patient, warned(image)) == (known, ["birth_date_differs"])
+    known.refresh_from_db()
+    assert known.birth_date == date(2019, 1, 1)
+
+
+@pytest.mark.parametrize("identifier", ["", "ANONYMOUS", "0", "\0"])
+def test_nobody_becomes_a_patient(ingest: Callable[..., Image], identifier: str) -> None:
+    assert ingest(made(**{**CHILD, "PatientID": identifier})).patient is None
+
+
+def test_an_age_outside_the_models_and_a_lateral_view_are_said_first(ingest: Callable[..., Image]) -> None:
+    image = ingest(made(PatientAge="062Y", ViewPosition="LL", BodyPartExamined="KNEE"))
+    assert warned(image) == ["age_outside_training", "view_not_frontal", "not_frontal_chest"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (made(**CHILD, Modality="CT", SOPClassUID=CTImageStorage), "dicom_not_a_radiograph"),
+        (made(**CHILD, NumberOfFrames=2), "several_pictures"),
+        (made(**CHILD, PixelData=None), "dicom_without_pixels"),
+        (made(**CHILD, syntax=JPEG2000Lossless, pixels=encapsulate([b"no such pixels"])), "image_corrupt"),
+    ],
+)
+def test_an_image_that_fails_has_its_attributes_too(ingest: Callable[..., Image], content: bytes, code: str) -> None:
+    image = ingest(content)
+    assert (image.status, image.error_code) == (Status.FAILED, code)
+    assert image.instance.accession_number == "A-7"
+    assert image.patient.identifier == "P-1"
+    assert image.file, "it is kept"
+
+
+def test_a_repeat_and_another_version_of_an_instance_are_recognised(ingest: Callable[..., Image]) -> None:
+    guest, uid = uuid4(), generate_uid()
+    content = made(**CHILD, SOPInstanceUID=uid)
+    first, same, changed = (
+        ingest(one, guest=guest) for one in (content, content, made(SOPInstanceUID=uid, PatientAge="004Y"))
+    )
+    assert (first.instance_uid, same.instance_uid, changed.instance_uid) == (uid, None, None)
+    assert warned(first) == []
+    assert warned(same) == warned(changed) == ["instance_sent_before"]
+    assert "The same file" in same.readings.get().warnings[0]["detail"]
+    assert "other content" in changed.readings.get().warnings[0]["detail"]
+    assert Instance.objects.filter(instance_uid=uid).count() == 3
+    assert warned(ingest(content)) == [], "of another owner"
+
+
+def test_another_attempt_changes_nothing_and_keeps_who_sent_it(upload: Upload) -> None:
+    image = upload(made(**CHILD), filename="IM0001")
+    said = preparing.dicom.attributes_of(preparing.dicom.parse(made(**CHILD, SOPInstanceUID="1.2"), pixels=False))
+    instances.keep(image, said, calling_ae="SCANNER")
+    first = preparing.prepare(image)
+    assert preparing.prepare(image) == first
+    assert Instance.objects.get(image=image).calling_ae == "SCANNER"
+    assert Patient.objects.filter(guest=image.guest).count() == 1
+
+
+def test_texts_of_any_length_and_kind_fit(ingest: Callable[..., Image]) -> None:
+    long = "x" * 300
+    texts = {"StudyDescription": long, "AccessionNumber": long, "PatientID": long, "PatientName": "a\u202eb"}
+    image = ingest(made(SpecificCharacterSet="ISO_IR 192", **texts))
+    assert (len(image.instance.study_description), len(image.patient.identifier)) == (64, 128)
+    assert image.patient.name == "ab"
+
+
+def test_other_files_have_no_instance(ingest: Callable[..., Image]) -> None:
+    assert not Instance.objects.filter(image=ingest(synthetic.xray_png(2, (300, 200)))).exists()
+
+
+def test_it_goes_with_its_image(ingest: Callable[..., Image]) -> None:
+    image = ingest(made(**CHILD))
+    image.delete()
+    assert not Instance.objects.filter(pk=image.pk).exists()

@@ -1,0 +1,33 @@
+"""Keep what the header of an image's DICOM file says."""
+
+from typing import Any
+
+from django.db.models import CharField
+
+from webapp.dicom.models import Instance
+from webapp.studies.files import names
+from webapp.studies.models import Image
+from webapp.studies.transactions import atomically
+
+#: The attributes that an instance has; the others are about its patient.
+FIELDS = [field for field in Instance._meta.concrete_fields if field.name not in ("image", "calling_ae")]
+
+
+@atomically
+def keep(image: Image, attributes: dict[str, Any], calling_ae: str = "") -> Instance:
+    """Write the attributes of an image's file. What is there already is replaced, but for who sent it.
+
+    Args:
+        image: the saved image.
+        attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
+        calling_ae: the AE title that sent it; empty where it was uploaded.
+    """
+    values = {field.name: _fitting(field, attributes[field.name]) for field in FIELDS}
+    instance, _ = Instance.objects.update_or_create(
+        image=image, defaults=values, create_defaults={**values, "calling_ae": names.clean(calling_ae)[:16]}
+    )
+    return instance
+
+
+def _fitting(field: Any, value: Any) -> Any:
+    return names.clean(value)[: field.max_length] if isinstance(field, CharField) else value
