@@ -8,7 +8,7 @@ import collections
 import random
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -31,7 +31,7 @@ ODD = (
 CODES = frozenset({
     "file_empty", "not_an_image", "format_not_supported", "image_too_small", "image_too_large", "image_truncated",
     "image_corrupt", "encoding_not_supported", "several_pictures", "pdf_encrypted", "pdf_without_picture",
-    "out_of_memory",
+    "out_of_memory", "dicom_not_a_radiograph", "dicom_without_pixels",
 })  # fmt: skip
 
 
@@ -49,10 +49,10 @@ def corpus() -> list[bytes]:
     return [build(picture) for build in CONTAINERS.values()] + [make() for make in beside]
 
 
-def case(number: int) -> bytes:
-    """The file of a case."""
-    rng = random.Random(number)
-    content = bytearray(rng.choice(corpus()))
+def case(number: int, files: Sequence[bytes] = ()) -> bytes:
+    """The file of a case: one of some files, damaged."""
+    rng, files = random.Random(number), files or corpus()
+    content = bytearray(rng.choice(files))
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         # Most formats keep what decides at their start.
         at = rng.randrange(min(len(content), rng.choice((64, 512, len(content)))) or 1)
@@ -69,7 +69,7 @@ def case(number: int) -> bytes:
         elif how == 4:
             content = content[: max(1, rng.randrange(len(content) + 1))]
         elif content:
-            other = rng.choice(corpus())
+            other = rng.choice(files)
             content[at : at + 64] = other[at : at + 64]
         if not content:
             break

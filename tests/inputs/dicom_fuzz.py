@@ -1,0 +1,116 @@
+"""Damaged DICOM files: each is read or refused with a code, and its attributes are always the same keys.
+
+``python -m tests.inputs.dicom_fuzz [--cases N] [--seed N]``. A case follows from its number.
+"""
+
+import argparse
+import collections
+import random
+import struct
+import time
+from functools import cache
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from ml.errors import ImageError
+from ml.pictures import dicom
+from tests import synthetic
+from tests.dicom_files import LOSSLESS, LOSSY, coloured, made, stored
+from tests.inputs import fuzz
+
+#: Elements that decide what is read, and values that programs stumble over.
+TAGS = (
+    (0x0008, 0x0005), (0x0008, 0x0016), (0x0010, 0x0010), (0x0010, 0x1010), (0x0028, 0x0002), (0x0028, 0x0004),
+    (0x0028, 0x0008), (0x0028, 0x0010), (0x0028, 0x0011), (0x0028, 0x0100), (0x0028, 0x0101), (0x0028, 0x0102),
+    (0x0028, 0x0103), (0x0028, 0x1050), (0x0028, 0x1051), (0x0028, 0x1052), (0x0028, 0x3010), (0x7FE0, 0x0010),
+)  # fmt: skip
+
+
+@cache
+def corpus() -> list[bytes]:
+    """A small file of each transfer syntax, in grey, colours and with tables."""
+    grey = np.asarray(synthetic.xray(1, (72, 66)))
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", [256, 0, 16])
+    table.add_new("LUTData", "OW", np.arange(0, 65536, 256, dtype="<u2").tobytes())
+    about = {
+        "PatientID": "P-1", "PatientName": "Müller^Jürgen", "SpecificCharacterSet": "ISO_IR 100", "PatientAge": "004Y",
+        "StudyDate": "20240301", "PatientBirthDate": "20200301", "WindowCenter": [128, 90], "WindowWidth": [256, 80],
+        "BodyPartExamined": "CHEST", "ViewPosition": "PA", "SeriesNumber": 1,
+    }  # fmt: skip
+    files = [made(grey, syntax=syntax, bits=8, **about) for syntax in (*LOSSLESS, *LOSSY) if "51" not in syntax[-2:]]
+    files += [made(stored(grey, 12), syntax=syntax, bits=12, **about) for syntax in (*LOSSLESS, LOSSY[1])]
+    files += [made(coloured(grey, "RGB"), bits=8, photometric="RGB", **about)]
+    files += [made(stored(grey, 12), VOILUTSequence=[table], ModalityLUTSequence=[table], PixelPaddingValue=0, **about)]
+    edges = {"ShutterLeftVerticalEdge": 2, "ShutterRightVerticalEdge": 60, "ShutterUpperHorizontalEdge": 2}
+    return [*files, made(stored(grey, 12), ShutterShape="RECTANGULAR", ShutterLowerHorizontalEdge=60, **edges, **about)]
+
+
+def case(number: int) -> bytes:
+    """The file of a case. Every second one has an element whose representation, length or value is another."""
+    content = fuzz.case(number, corpus())
+    rng = random.Random(-number)
+    if number % 2:
+        return content
+    content = rng.choice(corpus())
+    tag = struct.pack("<HH", *rng.choice(TAGS))
+    at = content.find(tag)
+    if at < 0:
+        return fuzz.case(number, corpus())
+    changed = bytearray(content)
+    how = rng.randrange(4)
+    if how == 0:
+        changed[at + 4 : at + 6] = rng.choice((b"UN", b"XX", b"SQ", b"OB", b"FD", b"PN", b"\0\0", b"US", b"DS"))
+    elif how == 1:
+        changed[at + 6 : at + 8] = rng.choice((b"\0\0", b"\1\0", b"\xff\xff", b"\3\0", b"\x80\0"))
+    elif how == 2:
+        odd = rng.choice(fuzz.ODD)
+        changed[at + 8 : at + 8 + len(odd)] = odd
+    else:
+        changed[at : at + 4] = struct.pack("<HH", *rng.choice(TAGS))
+    return bytes(changed)
+
+
+def check(content: bytes) -> str:
+    """What became of a file, as :func:`tests.inputs.fuzz.check` says it."""
+    if dicom.is_dicom(content):
+        code, found = "", {}
+        try:
+            found = dicom.attributes_of(dicom.parse(content, pixels=False))
+        except ImageError as error:
+            code = error.code
+        assert len(found) == 19 or code == "image_corrupt", (code, found)
+    return fuzz.check(content)
+
+
+def run(numbers: range) -> collections.Counter[str]:
+    """How many cases ended in which way.
+
+    Raises:
+        AssertionError: for a case that was neither read nor refused, or took too long.
+    """
+    totals: collections.Counter[str] = collections.Counter()
+    for number in numbers:
+        started = time.perf_counter()
+        try:
+            totals[check(case(number))] += 1
+        except Exception as error:
+            raise AssertionError(f"case {number}: {error!r}") from error
+        took = time.perf_counter() - started
+        assert took < fuzz.SLOW, f"case {number} took {took:.1f} seconds"
+    return totals
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0, help="number of the first case")
+    asked = parser.parse_args()
+    started = time.monotonic()
+    totals = run(range(asked.seed, asked.seed + asked.cases))
+    print(f"{asked.cases} cases in {time.monotonic() - started:.0f} seconds: {dict(totals.most_common())}")
+
+
+if __name__ == "__main__":
+    main()
