@@ -11,7 +11,7 @@ from ml.errors import ImageError
 from ml.pictures import dicom
 from ml.pictures.depth import STRIP, Samples, to_grey
 from ml.pictures.formats import heif, jpeg, pdf, pillow, png, tiff
-from ml.pictures.formats.contents import Contents, corrupt, truncated
+from ml.pictures.formats.contents import Contents, corrupt, truncated, unsupported
 from ml.pictures.formats.kinds import kind, unread
 from ml.pictures.metadata import EXIF
 
@@ -35,6 +35,7 @@ COLOUR_SIDE = 256
 OUT_OF_MEMORY = (
     "Decoding this image takes more memory than one image may use here. Please reduce it and upload it again."
 )
+UNSUPPORTED_HINTS = ("unsupported", "not supported", "not implemented")
 TRUNCATED_HINTS = ("truncated", "premature end", "unexpected end", "end of file")
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -170,5 +171,7 @@ def _over_black(image: Image.Image) -> Image.Image:
 def _broken(error: Exception) -> ImageError:
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return ImageError("out_of_memory", OUT_OF_MEMORY)
+    if any(hint in str(error).lower() for hint in UNSUPPORTED_HINTS):
+        return unsupported("A picture that is stored in this way")
     cut = isinstance(error, EOFError) or any(hint in str(error).lower() for hint in TRUNCATED_HINTS)
     return truncated() if cut else corrupt()

@@ -73,7 +73,7 @@ def sheet(picture: Image.Image) -> Corners | None:
         ``(4, 2)``: x and y in the picture's pixels; top left, top right, bottom right, bottom left. None without one.
     """
     factor = max(picture.size) / SIDE
-    size = round(picture.width / factor), round(picture.height / factor)
+    size = max(1, round(picture.width / factor)), max(1, round(picture.height / factor))
     small = np.asarray(picture.resize(size, reducing_gap=2.0))
     smooth = cv2.bilateralFilter(small, 5, 30, 5)
     edges = cv2.dilate(cv2.Canny(smooth, 20, 60), np.ones((3, 3), np.uint8))

@@ -23,9 +23,14 @@ FILE_NAMES = (
 )  # fmt: skip
 #: What stands in quotation marks, even if it looks like another parameter.
 QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"')
+#: Character sets of fields, some of which decode to no text or raise errors of their own.
+CHARSETS = (
+    b"utf-8", b"latin-1", b"shift_jis", b"utf-7", b"utf-16", b"undefined", b"idna", b"punycode", b"hex", b"a\0b",
+    b"nonsense", b"unicode_escape", b"",
+)  # fmt: skip
 PATHS = {"/api/v1/images/": b"file", "/api/v1/studies/": b"files", "/upload/": b"files"}
 FIELDS = {
-    b"patient": (b"P-1", "Mu\u0308ller".encode(), b"\xff", b"x" * 200, b"a\0b"),
+    b"patient": (b"P-1", b"+2AA-\\ud800", "Mu\u0308ller".encode(), b"\xff", b"x" * 200, b"a\0b"),
     b"name": (b"ward 3", b"", b"y" * 300),
     b"priority": (b"bulk", b"never"),
     b"department": (b"", b"icu"),
@@ -102,7 +107,10 @@ def _file(draw: random.Random, field: bytes) -> bytes:
 
 
 def _field(draw: random.Random, name: bytes) -> bytes:
-    return b'Content-Disposition: form-data; name="%b"\r\n\r\n' % name + draw.choice(FIELDS[name])
+    head = b'Content-Disposition: form-data; name="%b"\r\n' % name
+    if draw.random() < 0.2:
+        head += b"Content-Type: text/plain; charset=%b\r\n" % draw.choice(CHARSETS)
+    return head + b"\r\n" + draw.choice(FIELDS[name])
 
 
 def check(form: Form, status: int, answer: Any) -> str:

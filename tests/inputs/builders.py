@@ -9,7 +9,20 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from tests.inputs.containers import STORED, Pixels, channels, chunk, deep, encoded, exif, in_jpeg, jpeg, png, tiff
+from tests.inputs.containers import (
+    STORED,
+    Pixels,
+    channels,
+    chunk,
+    deep,
+    encoded,
+    exif,
+    in_jpeg,
+    jpeg,
+    png,
+    segment,
+    tiff,
+)
 
 
 def stray(values: np.ndarray, value: int, count: int = 1) -> np.ndarray:
@@ -149,6 +162,22 @@ def wrong_data_checksum(p: Pixels) -> bytes:
     content = png(p)
     end = content.index(b"IEND") - 4
     return content[: end - 4] + b"\0\0\0\1" + content[end:]
+
+
+def repacked(content: bytes, share: float) -> bytes:
+    """A PNG whose compressed data end after a share of their bytes, as if these were all."""
+    at = content.index(b"IDAT") - 4
+    (length,) = struct.unpack_from(">I", content, at)
+    rows = zlib.decompress(content[at + 8 : at + 8 + length])
+    data = zlib.compress(rows[: int(len(rows) * share)])
+    return content[:at] + chunk(b"IDAT", data) + content[at + 12 + length :]
+
+
+def late_height(p: Pixels) -> bytes:
+    """A JPEG whose height stands after its first scan (DNL)."""
+    content = jpeg(p)
+    at = content.index(b"\xff\xc0") + 5
+    return content[:at] + b"\0\0" + content[at + 2 : -2] + segment(0xDC, content[at : at + 2]) + content[-2:]
 
 
 def first_scans(content: bytes) -> bytes:

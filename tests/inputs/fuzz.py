@@ -17,6 +17,7 @@ from ml.errors import ImageError
 from ml.pictures import decode
 from tests import synthetic
 from tests.inputs.builders import scan_pdf
+from tests.inputs.cases_of_formats import FORMATS
 from tests.inputs.containers import CONTAINERS, chunk, exif, in_jpeg, jpeg, png, segment, tiff, xmp
 from tests.inputs.tones import icc, profile
 
@@ -46,7 +47,8 @@ def corpus() -> list[bytes]:
         lambda: tiff(picture, extratags=[(274, 3, 1, 6, True), (34675, 7, 0, profile(1.0), True)]),
         lambda: scan_pdf(picture),
     ]
-    return [build(picture) for build in CONTAINERS.values()] + [make() for make in beside]
+    odd = (case.build for case in FORMATS)
+    return [build(picture) for build in (*CONTAINERS.values(), *odd)] + [make() for make in beside]
 
 
 def case(number: int, files: Sequence[bytes] = ()) -> bytes:

@@ -12,6 +12,7 @@ from ml.pictures import decode, limits
 from ml.pictures.decode import open_image
 from ml.pictures.limits import MAX_DECODED_BYTES, MAX_PIXELS, MIN_SIDE
 from tests import synthetic
+from tests.zips import STORED, File, build
 
 
 def encoded(image: Image.Image, form: str = "PNG", **options) -> bytes:
@@ -31,6 +32,7 @@ def encoded(image: Image.Image, form: str = "PNG", **options) -> bytes:
         (synthetic.bomb_png(), "image_too_large"),
         (b"\xff\xd8\xff\xe0 nothing that follows is a JPEG", "image_truncated"),
         (encoded(Image.new("L", (80, 80)), "PPM"), "format_not_supported"),
+        (build(File(b"a.jpg", synthetic.xray_jpeg(size=(160, 120)), method=STORED)), "not_an_image"),
     ],
 )
 def test_bad_input(content: bytes, code: str) -> None:

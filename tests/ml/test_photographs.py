@@ -95,3 +95,10 @@ def test_a_photograph_needs_no_second_warning() -> None:
     assert novelty.together([PHOTOGRAPH_OF_FILM], [other]) == [PHOTOGRAPH_OF_FILM]
     assert novelty.together([BORDERS_REMOVED], [other]) == [other, BORDERS_REMOVED]
     assert novelty.together([], [other]) == [other]
+
+
+@pytest.mark.parametrize("size", [(64, 60_000), (60_000, 64)])
+def test_a_strip_of_pixels_is_searched_like_any_picture(size: tuple[int, int]) -> None:
+    picture = Image.new("L", size, 90)
+    picture.info = {"colour": None}
+    assert xray.find(picture).image.size == size

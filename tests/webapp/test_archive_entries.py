@@ -127,6 +127,21 @@ def test_a_comment_that_holds_the_signature_of_the_end_is_a_comment(listed, comm
     assert listed(build(File(b"a.jpg", JPEG), comment=comment)) == {"a.jpg": ("", "")}
 
 
+def test_a_zip_that_was_to_be_split_and_was_not_is_read(listed):
+    assert listed(b"PK00" + build(File(b"a.jpg", JPEG))) == {"a.jpg": ("", "")}
+
+
+def test_the_end_record_of_zip64_may_be_longer_than_usual(listed):
+    content = build(File(b"a.jpg", JPEG))
+    at = content.rindex(b"PK\5\6")
+    count, length, offset = struct.unpack_from("<HII", content, at + 10)
+    more = b"a program's own"
+    end = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44 + len(more), 45, 45, 0, 0, count, count, length, offset) + more
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, at, 1)
+    placeholders = b"PK\5\6" + struct.pack("<4HIIH", *[0xFFFF] * 4, 2**32 - 1, 2**32 - 1, 0)
+    assert listed(content[:at] + end + locator + placeholders) == {"a.jpg": ("", "")}
+
+
 def test_bytes_behind_the_zip_are_no_part_of_it(listed):
     assert listed(build(File(b"a.jpg", JPEG)) + b"\r\n") == {"a.jpg": ("", "")}
 

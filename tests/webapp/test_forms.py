@@ -23,6 +23,7 @@ def field(name: str, content: bytes, *headers: bytes) -> bytes:
 
 
 GOOD = file(b"good.jpg")
+CHARSET = b"Content-Type: text/plain; charset="
 
 
 def send(client, body: bytes, url: str = STUDIES, headers: dict[str, str] | None = None):
@@ -41,12 +42,16 @@ def send(client, body: bytes, url: str = STUDIES, headers: dict[str, str] | None
         (b'filename="\x81\x8d.jpg"', "��.jpg"),
         (b"filename*=UTF-8''R%C3%B6ntgen.jpg", "Röntgen.jpg"),
         (b"filename*=ISO-8859-1''R%F6ntgen.jpg", "Röntgen.jpg"),
+        (b"filename*=Shift_JIS''%8B%B9%95%94.jpg", "胸部.jpg"),
         (b"filename*=unheard-of''a.jpg", "a.jpg"),
+        (b"filename*=undefined''a.jpg", "a.jpg"),
+        (b"filename=\"filename*=utf-8''a.jpg\"", "filename*=utf-8''a.jpg"),
         (b"filename=\"old.jpg\"; filename*=UTF-8''new.jpg", "new.jpg"),
         (b'filename="folder/b.jpg"', "b.jpg"),
         (rb'filename="C:\folder\b.jpg"', "b.jpg"),
         (b'filename="say %22aah%22.jpg"', 'say "aah".jpg'),
         (b'filename="a\x00b.jpg"', "ab.jpg"),
+        ('filename="10.00\u202fAM.jpg"'.encode(), "10.00\u202fAM.jpg"),
         (b'filename="a%0D%0Ab.jpg"', "ab.jpg"),
         (b'filename=""', "unnamed"),
         (b'filename="folder/"', "unnamed"),
@@ -76,6 +81,8 @@ REFUSED = {
     "another name": GOOD + part(b'name="image"; filename="b.jpg"') + END,
     "a name with brackets": GOOD + part(b'name="files[]"; filename="b.jpg"') + END,
     "a name that is not UTF-8": GOOD + part(b'name="f\xfc"; filename="b.jpg"') + END,
+    "a field in a character set that is none": GOOD + field("name", b"a", CHARSET + b"undefined") + END,
+    "half a character": GOOD + field("name", b"+2AA-", CHARSET + b"utf-7") + END,
     "a file as a field": GOOD + field("files", JPEG) + END,
     "parts in a part": GOOD + field("files", file(b"b.jpg"), b"Content-Type: multipart/mixed; boundary=y") + END,
     "base64": GOOD + file(b"b.jpg", b"AAAA", b"Content-Transfer-Encoding: base64") + END,

@@ -2,6 +2,7 @@
 
 import io
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
@@ -19,7 +20,9 @@ CHUNK = 2**16
 #: The name of a file that came without one.
 UNNAMED = "unnamed"
 #: A file's name by RFC 5987, as older versions of Python's requests send it.
-_ENCODED_NAME = re.compile(r"filename\*\s*=\s*[\w-]*'[^']*'([^;\s]+)", re.IGNORECASE)
+_ENCODED_NAME = re.compile(r"filename\*\s*=\s*([\w-]*)'[^']*'([^;\s]+)", re.IGNORECASE)
+#: What stands in quotation marks is a value, even if it looks like another parameter.
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 #: How a part may be encoded, which is not at all; RFC 7578 has deprecated everything else.
 _PLAIN = ("", "7bit", "8bit", "binary")
 
@@ -117,11 +120,13 @@ def _new_file(segment: multipart.MultipartSegment, in_memory: bool) -> UploadedF
         raise MultiPartParserError("A part holds parts of its own. Please send each file as a part of the form.")
     if segment.header("Content-Transfer-Encoding", "").strip().lower() not in _PLAIN:
         raise MultiPartParserError("A part has a Content-Transfer-Encoding. Please send the file as it is.")
-    encoded = _ENCODED_NAME.search(segment.header("Content-Disposition", ""))
+    encoded = _ENCODED_NAME.search(_QUOTED.sub('""', segment.header("Content-Disposition", "")))
     if segment.filename is None and not encoded:
         return None
-    sent = unquote_to_bytes(encoded[1]) if encoded else segment.filename.encode("latin-1")
-    name = _file_name(_readable(sent))
+    if encoded:
+        name = _file_name(_readable(unquote_to_bytes(encoded[2]), encoded[1]))
+    else:
+        name = _file_name(_text(segment.filename))
     if in_memory:
         return InMemoryUploadedFile(io.BytesIO(), segment.name, name, kind, 0, segment.charset)
     return TemporaryUploadedFile(name, kind, 0, segment.charset)
@@ -135,8 +140,9 @@ def _check_numbers(files: int, fields: int) -> None:
 
 
 def _file_name(name: str) -> str:
-    """A file's name without folders and without what cannot be shown."""
-    name = "".join(character for character in re.split(r"[/\\]", name)[-1] if character.isprintable())
+    """A file's name without folders and without what cannot be shown. Spaces of all kinds are part of it."""
+    last = re.split(r"[/\\]", name)[-1]
+    name = "".join(one for one in last if one.isprintable() or unicodedata.category(one) == "Zs")
     return name if name.strip(" .") else UNNAMED
 
 
@@ -144,17 +150,19 @@ def _text(latin: str) -> str:
     return _readable(latin.encode("latin-1"))
 
 
-def _readable(sent: bytes) -> str:
+def _readable(sent: bytes, charset: str = "") -> str:
     """A name. Older programs send it in their machine's character set, without declaring which."""
     try:
-        return sent.decode()
-    except UnicodeDecodeError:
+        return sent.decode(charset or "utf-8")
+    except (UnicodeError, LookupError):
         return sent.decode("cp1252", errors="replace")
 
 
 def _field(name: str, content: bytes, charset: str | None) -> str:
     """A field's value. It may name a patient, so that nothing is guessed."""
     try:
-        return content.decode(charset or "utf-8")
-    except (UnicodeDecodeError, LookupError):
+        text = content.decode(charset or "utf-8")
+        text.encode()  # no database and no answer can hold half a character
+    except (ValueError, LookupError):
         raise MultiPartParserError(f"The field '{name[:50]}' is not text in UTF-8.") from None
+    return text

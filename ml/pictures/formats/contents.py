@@ -17,6 +17,12 @@ Image.MAX_IMAGE_PIXELS = None
 #: Bytes that Pillow keeps a pixel in; those of all other modes are 4.
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 
+#: The warning for a file whose pixels are whole.
+END_MISSING = {
+    "code": "end_missing",
+    "detail": "The file lacks its end marker. All of its pixels are there, and were read.",
+}
+
 
 @dataclass
 class Contents:

@@ -11,12 +11,20 @@ from PIL import Image
 
 from ml.pictures import limits
 from ml.pictures.depth import Samples
-from ml.pictures.formats.contents import Contents, corrupt, decoded_bytes, deep_bytes, truncated, unsupported
+from ml.pictures.formats.contents import (
+    END_MISSING,
+    Contents,
+    corrupt,
+    decoded_bytes,
+    deep_bytes,
+    truncated,
+    unsupported,
+)
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
-SOS, APP1, APP2 = 0xDA, 0xE1, 0xE2
+SOS, DNL, APP1, APP2 = 0xDA, 0xDC, 0xE1, 0xE2
 #: The segments that define the colour space: JFIF's and Adobe's.
 COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 #: Quantisation, Huffman and arithmetic tables, restarts, and JPEG-LS' parameters.
@@ -37,6 +45,7 @@ class File:
 
     Attributes:
         needed: all that the decoder needs, without the end marker.
+        height_at: the place of the height in it, which may come after the first scan.
         ended: whether the file has the end marker.
         scans: the number of scans; of the first, its components.
         refined: for each component the coefficients that a progressive file has to their last bit.
@@ -47,6 +56,8 @@ class File:
     precision: int = 0
     width: int = 0
     height: int = 0
+    height_at: int = 0
+    height_came_late: bool = False
     sampling: list[int] = field(default_factory=list)
     ended: bool = False
     scans: int = 0
@@ -61,29 +72,27 @@ def read(content: bytes) -> Contents:
     """Decode a JPEG.
 
     Raises:
-        ImageError: ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``, ``image_too_large`` or
-            ``image_too_small``.
+        ImageError: ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``, or a limit's code.
     """
     start = content.find(b"\xff\xd8\xff")
     file = _parse(content, start)
     if not file.frame or not file.scans:
         raise truncated()
     check_size(file.width, file.height)
-    about, notes = _about(file), []
-    whole = bytes(file.needed) + EOI
-    pixels = _decoded(file, whole)
-    if not file.ended:
-        if not _is_whole(file, pixels):
-            raise truncated()
-        notes.append({
-            "code": "end_missing",
-            "detail": "The file lacks its end marker. All of its pixels are there, and were read.",
-        })  # fmt: skip
-    elif _looks_filled(pixels) and not _is_whole(file, pixels):
+    about = _about(file)
+    pixels = _decoded(file, bytes(file.needed) + EOI)
+    if _is_cut_off(file, pixels):
         raise truncated()
+    notes = [] if file.ended else [END_MISSING]
     plain = isinstance(pixels, Image.Image) and pixels.mode in ("L", "RGB") and file.frame in (0xC0, 0xC1, 0xC2)
-    shown = plain and not start and not notes and not about.from_xmp and about.tone is None and not about.ignored
-    return Contents(pixels, about, notes, browsers_show=shown)
+    odd = start or file.height_came_late or notes or about.from_xmp or about.tone is not None or about.ignored
+    return Contents(pixels, about, notes, browsers_show=plain and not odd)
+
+
+def is_cut_off(content: bytes) -> bool:
+    """Whether a JPEG of any size, such as one in a PDF, lacks pixels."""
+    file = _parse(content, 0)
+    return not file.scans or _is_cut_off(file, _decoded(file, bytes(file.needed) + EOI))
 
 
 def _parse(content: bytes, start: int) -> File:
@@ -93,6 +102,8 @@ def _parse(content: bytes, start: int) -> File:
         if marker == EOI[1]:
             file.ended = True
             break
+        if marker == SOI[1] and file.scans:
+            break  # another picture begins in the middle of this one
         if marker in range(0xD0, 0xD9) or marker == 1:
             continue
         length = int.from_bytes(content[at : at + 2])
@@ -112,12 +123,16 @@ def _parse(content: bytes, start: int) -> File:
 def _take(file: File, marker: int, segment: bytes) -> None:
     if marker in TABLES or (marker in COLOURS and segment.startswith(COLOURS[marker])):
         _keep(file, marker, segment)
+    elif marker == DNL and not file.height and len(segment) == 2:
+        # Decoders look for it in the frame's header.
+        file.height, file.height_came_late = int.from_bytes(segment), True
+        file.needed[file.height_at : file.height_at + 2] = segment
     elif marker == APP1 and segment.startswith(b"Exif\0") and not file.exif:
         file.exif = segment
     elif marker == APP1 and segment.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
         file.xmp += segment
     elif marker == APP2 and segment.startswith(b"ICC_PROFILE\0"):
-        file.profile.append(segment[14:])
+        file.profile.append(segment[12:])
 
 
 def _keep(file: File, marker: int, segment: bytes) -> None:
@@ -129,7 +144,7 @@ def _frame(file: File, marker: int, segment: bytes) -> None:
         raise unsupported("A hierarchical JPEG")
     if len(segment) < 6 or len(segment) < 6 + 3 * segment[5]:
         raise corrupt()
-    file.frame = marker
+    file.frame, file.height_at = marker, len(file.needed) + 5
     file.precision, file.height, file.width = struct.unpack(">BHH", segment[:5])
     file.sampling = [(place >> 4) * (place & 15) for place in segment[7 : 6 + 3 * segment[5] : 3]]
     _keep(file, marker, segment)
@@ -156,7 +171,7 @@ def _about(file: File) -> Metadata:
     about = Metadata()
     about.read_orientation(file.exif, file.xmp)
     if file.profile:
-        about.read_profile(b"".join(file.profile))
+        about.read_profile(b"".join(part[2:] for part in sorted(file.profile)))  # each begins with its number
     return about
 
 
@@ -199,20 +214,35 @@ def _gathered_bytes(file: File) -> int:
     return 2 * file.width * file.height * sum(file.sampling) // max(*file.sampling, 1)
 
 
+def _is_cut_off(file: File, pixels: Image.Image | Samples) -> bool:
+    if file.ended and not _lacks_scans(file) and not _looks_filled(pixels):
+        return False
+    return not _is_whole(file, pixels)
+
+
 def _is_whole(file: File, pixels: Image.Image | Samples) -> bool:
     """Whether all pixels are in the file: then nothing that is appended to it changes one."""
-    if file.frame in PROGRESSIVE and len(file.refined) < 64 * len(file.sampling):
+    if _lacks_scans(file):
         return False
+    if file.frame == JPEG_LS:
+        return True  # whose decoder refuses what lacks pixels, and what has more
     other = _decoded(file, bytes(file.needed) + FILLER + EOI)
     return _bytes(other) == _bytes(pixels)
 
 
+def _lacks_scans(file: File) -> bool:
+    """Whether a progressive file ends before its last scans, without which it is the same picture, but coarser."""
+    return file.frame in PROGRESSIVE and len(file.refined) < 64 * len(file.sampling)
+
+
 def _looks_filled(pixels: Image.Image | Samples) -> bool:
     """Whether the last pixels are the grey that decoders take for missing data."""
-    if isinstance(pixels, Samples) or pixels.mode not in ("L", "RGB"):
-        return False
-    corner = np.asarray(pixels.crop((pixels.width - 8, pixels.height - 1, pixels.width, pixels.height)), dtype=int)
-    return bool(np.abs(corner - 128).max() <= 1)
+    if isinstance(pixels, Samples):
+        corner, grey = pixels.values[-1, -8:], (pixels.white + 1) / 2
+    else:
+        corner = np.asarray(pixels.crop((pixels.width - 8, pixels.height - 1, pixels.width, pixels.height)))
+        grey = 128.0
+    return bool(np.abs(corner.astype(float) - grey).max() <= grey / 100)
 
 
 def _bytes(pixels: Image.Image | Samples) -> bytes:

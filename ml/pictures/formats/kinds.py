@@ -1,5 +1,7 @@
 """The kind of a file, by its first bytes."""
 
+import re
+
 #: Bytes that are looked at.
 HEAD = 1024
 #: Kinds of files by their first bytes.
@@ -19,16 +21,15 @@ OTHERS = (
     (b"\0\0\1\0", "A Windows icon"), (b"AT&TFORM", "A DjVu document"), (b"NRRD", "An NRRD volume"),
     (b"\x5c\x01\0\0", "A NIfTI volume"), (b"SIMPLE  =", "A FITS picture"), (b"P5", "A PGM picture"),
     (b"P6", "A PPM picture"), (b"P4", "A PBM picture"), (b"gimp xcf", "A GIMP picture"),
+    (b"P2\n", "A PGM picture"), (b"P3\n", "A PPM picture"), (b"P1\n", "A PBM picture"), (b"P7\n", "A PAM picture"),
+    (b"\x8aMNG", "An MNG animation"), (b"\x8bJNG", "A JNG picture"),
 )  # fmt: skip
 BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
           b"hevc": "heic", b"hevx": "heic"}  # fmt: skip
-#: Bytes that some programs write before these by mistake, such as line ends and HTTP headers.
-MISPLACED = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"%PDF-", "pdf"),
-    (b"\xff\xd8\xff\xe0", "jpeg"),
-    (b"\xff\xd8\xff\xe1", "jpeg"),
-)
+#: Text that some programs write before these, such as line ends, HTTP headers and printer commands. Other bytes are the
+#: beginning of another kind of file, such as an archive, of which this is a part.
+MISPLACED = re.compile(rb"(?:\xef\xbb\xbf)?[\t\r\n\x1b -~]*?(\x89PNG\r\n\x1a\n|%PDF-|\xff\xd8\xff[\xe0\xe1])")
+NAMES = {b"\x89PNG\r\n\x1a\n": "png", b"%PDF-": "pdf"}
 
 
 def kind(content: bytes) -> str | None:
@@ -42,7 +43,8 @@ def kind(content: bytes) -> str | None:
         length = max(16, int.from_bytes(head[:4]))
         brands = (head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4)))
         return next((BRANDS[brand] for brand in brands if brand in BRANDS), None)
-    return next((name for signature, name in MISPLACED if signature in head), None)
+    late = MISPLACED.match(head)
+    return NAMES.get(late[1], "jpeg") if late else None
 
 
 def unread(content: bytes) -> str | None:

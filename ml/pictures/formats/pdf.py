@@ -2,12 +2,14 @@
 
 import math
 import re
+import zlib
 
 import pypdfium2
 from pypdfium2 import raw
 
 from ml.errors import ImageError
-from ml.pictures.formats.contents import Contents, one_picture, unsupported
+from ml.pictures.formats import jpeg
+from ml.pictures.formats.contents import Contents, one_picture, truncated, unsupported
 from ml.pictures.formats.pillow import jpeg2000_bits
 from ml.pictures.limits import check_memory, check_size
 
@@ -48,11 +50,11 @@ def read(content: bytes) -> Contents:
 def _page(document: pypdfium2.PdfDocument) -> Contents:
     page = document[0]
     images = list(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=5))
-    boxes = [image.get_bounds() for image in images]
+    boxes = [_bounds(image) for image in images]
     left, bottom, right, top = page.get_bbox()
     if sum(_area(box) for box in boxes) < SCANNED * _area((left, bottom, right, top)):
         raise _without_picture()
-    scale = max(map(_scale, images, boxes))
+    scale, stored = max(map(_scale, images, boxes)), [_stored(image) for image in images]
     # A scan may lie on a larger page.
     box = (
         max(left, min(box[0] for box in boxes)), max(bottom, min(box[1] for box in boxes)),
@@ -64,7 +66,18 @@ def _page(document: pypdfium2.PdfDocument) -> Contents:
     width, height = (math.ceil(side * scale) for side in page.get_size())
     check_size(width, height)
     check_memory(width, height, width * height * PIXEL_BYTES)
+    for one in stored:
+        _check_data(*one)
     return Contents(page.render(scale=scale, draw_annots=False, may_draw_forms=False).to_pil().convert("RGB"))
+
+
+def _bounds(image: pypdfium2.PdfImage) -> tuple[float, float, float, float]:
+    """Where a picture lies on the page. One in a form, as many programs put it there, lies in the form's own space."""
+    box: tuple[float, float, float, float] = image.get_bounds()
+    container = image.container
+    while container is not None:
+        box, container = container.get_matrix().on_rect(*box), container.container
+    return box
 
 
 def _area(box: tuple[float, float, float, float]) -> float:
@@ -81,6 +94,25 @@ def _scale(image: pypdfium2.PdfImage, box: tuple[float, float, float, float]) ->
     left, bottom, right, top = box
     # A little less, so that no rounding adds a row.
     return max(columns, rows) / max(right - left, top - bottom, 1e-6) * (1 - 1e-6)
+
+
+def _stored(image: pypdfium2.PdfImage) -> tuple[list[str], bytes, int]:
+    """How a picture is stored, its bytes, and how many its pixels take."""
+    columns, rows = image.get_px_size()
+    return image.get_filters(), bytes(image.get_data()), -(-columns * image.get_metadata().bits_per_pixel // 8) * rows
+
+
+def _check_data(filters: list[str], data: bytes, needed: int) -> None:
+    """Refuse a picture that was cut off: PDFium draws a part of it, without a word."""
+    if filters == ["DCTDecode"] and jpeg.is_cut_off(data):
+        raise truncated()
+    if filters == ["FlateDecode"]:
+        stream, size = zlib.decompressobj(), 0
+        while data and size < needed:
+            size += len(stream.decompress(data, 2**20))
+            data = stream.unconsumed_tail
+        if size < needed:
+            raise truncated()
 
 
 def _without_picture() -> ImageError:

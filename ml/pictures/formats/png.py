@@ -9,7 +9,16 @@ from imagecodecs import PngError, png_decode
 
 from ml.pictures import metadata
 from ml.pictures.depth import Samples
-from ml.pictures.formats.contents import Contents, corrupt, deep_bytes, header, one_picture, truncated
+from ml.pictures.formats.contents import (
+    END_MISSING,
+    Contents,
+    corrupt,
+    deep_bytes,
+    header,
+    one_picture,
+    truncated,
+    unsupported,
+)
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import EXIF, Metadata
 
@@ -20,9 +29,15 @@ XMP = b"XML:com.adobe.xmp\0"
 #: The text chunk in which ImageMagick keeps EXIF.
 RAW_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 #: Chunk names in messages about damage.
-ANCILLARY = {b"iCCP": "the colour profile", b"eXIf": EXIF, b"gAMA": "the gamma", b"iTXt": "a text",
-             b"tEXt": "a text", b"zTXt": "a text"}  # fmt: skip
-PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
+ANCILLARY = {b"PLTE": "a palette", b"tRNS": "the transparency", b"iCCP": "the colour profile", b"gAMA": "the gamma",
+             b"eXIf": EXIF, b"iTXt": "a text", b"tEXt": "a text", b"zTXt": "a text"}  # fmt: skip
+PIXELS = (b"IHDR", b"PLTE", b"IDAT")
+#: First column and row of each pass of an interlaced picture, and the steps to the next.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+#: Bytes of tRNS by colour type: those of a palette have any number, and pixels with an alpha channel none.
+KEY_BYTES = {0: 2, 2: 6}
+#: What Apple's tools put before the header of a PNG whose pixels are stored in a way of their own.
+APPLE = b"CgBI"
 
 
 @dataclass
@@ -45,9 +60,33 @@ def read(content: bytes) -> Contents:
             ``image_too_small``.
     """
     file = _parse(content, content.find(SIGNATURE) + len(SIGNATURE))
+    width, height, depth, colour, interlaced = _head(file)
+    about, notes = _about(file), []
+    if not file.intact:
+        if not _unpacked_size(file.data)[1]:
+            raise corrupt()
+        about.ignore("a checksum")
+    elif not file.ended:
+        notes.append(END_MISSING)
+    if depth == 16:
+        return Contents(_deep(file, width, height, CHANNELS[colour]), about, notes)
+    image = header(_rebuilt(file, depth, colour), ["PNG"])
+    image.load()
+    # Pillow leaves rows black that the data lack, where their stream has an end.
+    if interlaced or not image.crop((0, height - 1, width, height)).getbbox():
+        needed = _data_size(width, height, depth * CHANNELS[colour], ADAM7 if interlaced else ((0, 0, 1, 1),))
+        if _unpacked_size(file.data)[0] < needed:
+            raise truncated()
+    return Contents(image, about, notes)
+
+
+def _head(file: File) -> tuple[int, int, int, int, bool]:
+    """Width, height, depth, colour type, and whether it is interlaced."""
     head = file.chunks.get(b"IHDR", b"")
     if not head:
         raise truncated()
+    if APPLE in file.chunks:
+        raise unsupported("A PNG for iPhones")
     if len(head) != 13 or head[9] not in CHANNELS:
         raise corrupt()
     width, height, depth, colour = struct.unpack(">IIBB", head[:10])
@@ -55,20 +94,10 @@ def read(content: bytes) -> Contents:
     one_picture(int.from_bytes(file.chunks.get(b"acTL", b"")[:4]))
     if not file.data:
         raise truncated()
-    about, notes = _about(file), []
-    if not file.intact:
-        _check_data(file.data)
-        about.ignore("a checksum")
-    elif not file.ended:
-        notes.append({
-            "code": "end_missing",
-            "detail": "The file lacks its end marker. All of its pixels are there, and were read.",
-        })  # fmt: skip
-    if depth == 16:
-        return Contents(_deep(file, width, height, CHANNELS[colour]), about, notes)
-    image = header(_rebuilt(file, depth, colour), ["PNG"])
-    image.load()
-    return Contents(image, about, notes)
+    if b"tRNS" in file.chunks and not _is_sound_key(file.chunks, colour):
+        del file.chunks[b"tRNS"]
+        file.ignored.append(ANCILLARY[b"tRNS"])
+    return width, height, depth, colour, bool(head[12])
 
 
 def _parse(content: bytes, at: int) -> File:
@@ -90,38 +119,46 @@ def _parse(content: bytes, at: int) -> File:
     return file
 
 
+def _is_sound_key(chunks: dict[bytes, bytes], colour: int) -> bool:
+    """Whether what names the transparent grey, colour or places of the palette has the right length."""
+    if colour == 3:
+        return 0 < len(chunks[b"tRNS"]) <= len(chunks.get(b"PLTE", b"")) // 3
+    return len(chunks[b"tRNS"]) == KEY_BYTES.get(colour)
+
+
 def _take(file: File, kind: bytes, data: bytes, sound: bool) -> None:
     if kind == b"IDAT":
         file.data.append(data)
         file.intact = file.intact and sound
     elif not sound:
-        if kind in PIXELS or kind[:1].isupper():
+        if kind[:1].isupper() and not (kind == b"PLTE" and file.chunks.get(b"IHDR", b"")[9:10] != b"\3"):
             raise corrupt()
         file.ignored.append(ANCILLARY.get(kind, "a block"))
     elif kind in (b"tEXt", b"zTXt", b"iTXt"):
         file.texts.append((kind, data))
-    elif kind[:1].isupper() and kind not in PIXELS:
+    elif kind[:1].isupper() and kind not in (*PIXELS, APPLE):
         raise corrupt()  # of a kind that no decoder may pass over
     else:
         file.chunks.setdefault(kind, data)
 
 
-def _check_data(parts: list[bytes]) -> None:
-    """See whether pixels whose chunks have wrong checksums are sound: the compressed stream has one of its own.
-
-    Raises:
-        ImageError: with the code ``image_corrupt``.
-    """
-    stream = zlib.decompressobj()
+def _unpacked_size(parts: list[bytes]) -> tuple[int, bool]:
+    """The bytes that the compressed pixels unpack to, and whether they are sound: their stream has its own checksum."""
+    stream, size = zlib.decompressobj(), 0
     try:
         for part in parts:
             while part:
-                stream.decompress(part, 2**20)
+                size += len(stream.decompress(part, 2**20))
                 part = stream.unconsumed_tail
     except zlib.error:
-        raise corrupt() from None
-    if not stream.eof:
-        raise corrupt()
+        return size, False
+    return size, stream.eof
+
+
+def _data_size(width: int, height: int, bits: int, passes: tuple[tuple[int, int, int, int], ...]) -> int:
+    """The bytes of all rows: in each pass its own, of every so many pixels."""
+    sides = ((-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in passes)
+    return sum(rows * (1 + -(-columns * bits // 8)) for columns, rows in sides if columns > 0 and rows > 0)
 
 
 def _about(file: File) -> Metadata:
@@ -173,7 +210,7 @@ def _rebuilt(file: File, depth: int, colour: int) -> bytes:
         scaled = int.from_bytes(transparent[:2]) * 255 // (2**depth - 1)
         transparent = struct.pack(">H", min(scaled, 65535))
     parts = [SIGNATURE, _chunk(b"IHDR", file.chunks[b"IHDR"])]
-    if palette := file.chunks.get(b"PLTE"):
+    if colour == 3 and (palette := file.chunks.get(b"PLTE")):  # others only suggest one
         parts.append(_chunk(b"PLTE", palette))
     if transparent is not None:
         parts.append(_chunk(b"tRNS", transparent))

@@ -8,7 +8,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from ml.pictures.depth import Samples
@@ -66,8 +66,8 @@ def _page(file: tifffile.TiffFile) -> TiffPage:
             break
         if not int(page.subfiletype) & BESIDE:
             pages.append(page)
-    if not pages:
-        raise corrupt()
+    if not pages:  # but copies and masks of one that lies elsewhere
+        raise unsupported("A TIFF without a picture of its own, such as a camera's raw file,")
     one_picture(len(pages), "pages")
     page = pages[0]
     one_picture(int(page.imagedepth), "pages")
@@ -86,9 +86,11 @@ def _check_data(page: TiffPage, size: int) -> None:
 
 def _about(page: TiffPage) -> Metadata:
     about = Metadata()
-    orientation = _tag(page, "Orientation")
+    orientation, xmp = _tag(page, "Orientation"), _tag(page, "XMP")
     if isinstance(orientation, int) and 1 <= orientation <= 8:
         about.orientation = int(orientation)
+    elif isinstance(xmp, bytes):
+        about.read_orientation(None, xmp)
     profile = _tag(page, "InterColorProfile")
     if isinstance(profile, bytes):
         about.read_profile(profile)
@@ -106,13 +108,16 @@ def _as_rgb(page: TiffPage) -> bool:
 
 
 def _by_pillow(content: bytes) -> Image.Image:
-    image = header(content, ["TIFF"])
+    try:
+        image = header(content, ["TIFF"])
+    except UnidentifiedImageError:
+        raise unsupported("A TIFF in these colours") from None
     size = image.size
     image.load()
     # Pillow turns what it reads, which is done here for all formats alike.
     if image.size != size:
         raise unsupported("A turned TIFF in these colours")
-    return image
+    return image.getchannel("L") if image.mode == "LAB" else image
 
 
 def _channels_last(page: TiffPage, values: NDArray[Any]) -> NDArray[Any]:
@@ -130,8 +135,9 @@ def _pixels(page: TiffPage, values: NDArray[Any]) -> Image.Image | Samples:
         return Image.fromarray(_coloured(page, values))
     colours = 1 if page.photometric in GREY else 3
     if values.ndim == 3:
-        # Samples other than colours and their transparency are left out.
-        alpha = tuple(page.extrasamples[:1]) in ((1,), (2,)) and values.shape[2] > colours
+        # Samples other than colours and their transparency are left out, also one that colours are multiplied by: it
+        # lays them over black.
+        alpha = tuple(page.extrasamples[:1]) == (2,) and values.shape[2] > colours
         values = values[..., 0] if colours == 1 and not alpha else values[..., : colours + alpha]
     bits = page.bitspersample
     if bits > 8:
@@ -155,7 +161,9 @@ def _coloured(page: TiffPage, values: NDArray[Any]) -> NDArray[np.uint8]:
     palette = page.colormap
     if palette is None or values.ndim != 2 or int(values.max()) >= palette.shape[1]:
         raise corrupt()
-    return np.ascontiguousarray((palette >> 8).astype(np.uint8).T[values])
+    # 16 bits by the standard, and 8 by some programs.
+    colours = palette >> 8 if palette.max() > 255 else palette
+    return np.ascontiguousarray(colours.astype(np.uint8).T[values])
 
 
 def _name(compression: int) -> str:

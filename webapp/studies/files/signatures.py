@@ -1,5 +1,6 @@
 """The kind of a file, by its first bytes. Names and content types are only a client's claims."""
 
+import re
 import struct
 from typing import IO, Any
 
@@ -22,7 +23,7 @@ GROUPS = (0x0002, 0x0008)
 SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"),
+    (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"PK00PK\x03\x04", "zip"),
     (b"GIF8", "gif"),
     (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"), (b"\xff\x4f\xff\x51", "jpeg2000"),
@@ -31,13 +32,10 @@ SIGNATURES = (
 #: Brands of ISO's media files that are pictures.
 BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
           b"hevc": "heic", b"hevx": "heic"}  # fmt: skip
-#: Bytes that some programs write before these by mistake, such as line ends and HTTP headers.
-MISPLACED = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"%PDF-", "pdf"),
-    (b"\xff\xd8\xff\xe0", "jpeg"),
-    (b"\xff\xd8\xff\xe1", "jpeg"),
-)
+#: Text that some programs write before these, such as line ends, HTTP headers and printer commands. Other bytes are the
+#: beginning of another kind of file, such as an archive, of which this is a part.
+MISPLACED = re.compile(rb"(?:\xef\xbb\xbf)?[\t\r\n\x1b -~]*?(\x89PNG\r\n\x1a\n|%PDF-|\xff\xd8\xff[\xe0\xe1])")
+NAMES = {b"\x89PNG\r\n\x1a\n": "png", b"%PDF-": "pdf"}
 #: Pictures that are not read.
 OTHER_PICTURES = (
     (b"\xff\x0a", "a JPEG XL picture"), (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
@@ -46,6 +44,8 @@ OTHER_PICTURES = (
     (b"\0\0\1\0", "a Windows icon"), (b"AT&TFORM", "a DjVu document"), (b"NRRD", "an NRRD volume"),
     (b"\x5c\x01\0\0", "a NIfTI volume"), (b"SIMPLE  =", "a FITS picture"), (b"P5", "a PGM picture"),
     (b"P6", "a PPM picture"), (b"P4", "a PBM picture"), (b"gimp xcf", "a GIMP picture"),
+    (b"P2\n", "a PGM picture"), (b"P3\n", "a PPM picture"), (b"P1\n", "a PBM picture"), (b"P7\n", "a PAM picture"),
+    (b"\x8aMNG", "an MNG animation"), (b"\x8bJNG", "a JNG picture"),
 )  # fmt: skip
 OTHERS = (
     (b"\xd0\xcf\x11\xe0", "an Office document"), (b"{\\rtf", "a text document"), (b"MZ", "a Windows program"),
@@ -125,9 +125,8 @@ def _kind(head: bytes) -> str | None:
         return next((BRANDS[brand] for brand in brands if brand in BRANDS), None)
     if b"<svg" in head.lower():
         return "svg"
-    if containers.name(head):
-        return None  # its first file may be an image
-    return next((name for signature, name in MISPLACED if signature in head), None)
+    late = MISPLACED.match(head)
+    return NAMES.get(late[1], "jpeg") if late else None
 
 
 def is_dicom(head: bytes) -> bool:

@@ -94,8 +94,9 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
     if at < 0 or len(tail) - at < END_BYTES:
         raise corrupt()
     disk, _, _, count, length, offset = struct.unpack_from("<HHHHII", tail, at + 4)
-    locator, record = at - LOCATOR64_BYTES, at - LOCATOR64_BYTES - END64_BYTES
-    if record >= 0 and tail.startswith(LOCATOR64, locator) and tail.startswith(END64, record):
+    locator = at - LOCATOR64_BYTES
+    record = _end64(tail, locator)
+    if record >= 0:
         count, length, offset = struct.unpack_from("<QQQ", tail, record + 32)
         at = record
     elif disk not in (0, ELSEWHERE16):
@@ -106,6 +107,16 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
     directory = start + at - length
     # A self-extracting ZIP starts with a program, which the offsets ignore.
     return directory, length, count, directory - offset
+
+
+def _end64(tail: bytes, locator: int) -> int:
+    """The offset of the end record of ZIP64, which a program may have made longer; -1 where there is none."""
+    usual = locator - END64_BYTES
+    if usual < 0 or not tail.startswith(LOCATOR64, locator):
+        return -1
+    at = tail.rfind(END64, 0, usual + len(END64))
+    length = 12 + int.from_bytes(tail[at + 4 : at + 12], "little")
+    return at if at == usual or (at >= 0 and at + length == locator) else -1
 
 
 def _end(tail: bytes) -> int:

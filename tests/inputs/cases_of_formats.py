@@ -1,0 +1,196 @@
+"""Cases of what only one format has: its odd chunks and segments, its ways to be cut off, its rare kinds."""
+
+import io
+import struct
+import tarfile
+import zlib
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image, ImageCms
+
+from tests.inputs import builders, pdfs
+from tests.inputs.bmp import bmp, greys, packed
+from tests.inputs.builders import repacked
+from tests.inputs.case import END, IGNORED, Case, refused, same
+from tests.inputs.containers import (
+    STORED,
+    Pixels,
+    channels,
+    chunk,
+    deep,
+    encoded,
+    exif,
+    heic,
+    in_jpeg,
+    interlaced_png,
+    jpeg,
+    png,
+    segment,
+    tiff,
+    xmp,
+)
+from tests.inputs.tones import srgb
+
+CUT = refused("image_truncated", "image_corrupt")
+KEY = struct.pack(">H", 999)
+GREY_MAP = np.stack([np.arange(256, dtype=np.uint16)] * 3)
+
+PNG = [
+    Case("a PNG's transparency too short", lambda p: png(p, chunk(b"tRNS", b"\0")), same(IGNORED)),
+    Case(
+        "a PNG's transparency with a wrong checksum", lambda p: png(p, chunk(b"tRNS", KEY, checksum=1)), same(IGNORED)
+    ),
+    Case("a PNG's transparency beside alpha", lambda p: png(p, chunk(b"tRNS", bytes(6)), mode="RGBA"), same(IGNORED)),
+    Case(
+        "a PNG's suggested palette with a wrong checksum",
+        lambda p: png(p, chunk(b"PLTE", bytes(30), checksum=3), mode="RGB"),
+        same(IGNORED),
+    ),
+    Case("a PNG's palette in deep grey", lambda p: png(deep(p), chunk(b"PLTE", bytes(30))), same()),
+    Case("a PNG for iPhones", lambda p: png(p, chunk(b"CgBI", bytes(4))), refused("encoding_not_supported"), "phone"),
+    Case("a PNG of half its rows", lambda p: repacked(png(p), 0.5), CUT, "transfer"),
+    Case("an interlaced PNG without its last pass", lambda p: repacked(interlaced_png(p), 0.8), CUT, "transfer"),
+    Case("a PNG whose last row is black", lambda p: png(np.vstack([p[:-1], np.zeros_like(p[:1])])), same()),
+]
+
+JPEG = [
+    Case("a JPEG whose height comes last", builders.late_height, same(), "scanner"),
+    Case(
+        "a progressive JPEG of its first scans, with an end",
+        lambda p: builders.first_scans(jpeg(p, progressive=True)) + b"\xff\xd9",
+        refused("image_truncated"),
+        "transfer",
+    ),
+    Case(
+        "a JPEG cut off, with another behind it",
+        lambda p: builders.truncated(jpeg(p)) + jpeg(255 - p),
+        refused("image_truncated"),
+        "camera",
+    ),
+    Case("a JPEG with another behind it", lambda p: jpeg(p) + jpeg(255 - p), same(), "camera"),
+    Case(
+        "a JPEG's profile in pieces out of order",
+        lambda p: in_jpeg(
+            jpeg(p),
+            segment(0xE2, b"ICC_PROFILE\0\2\2" + srgb()[200:]),
+            segment(0xE2, b"ICC_PROFILE\0\1\2" + srgb()[:200]),
+        ),
+        same(),
+    ),
+    Case(
+        "a 12-bit JPEG cut off, with an end",
+        lambda p: builders.truncated(imagecodecs.jpeg8_encode(deep(p), level=97, bitspersample=12)) + b"\xff\xd9",
+        refused("image_truncated"),
+        "PACS",
+    ),
+    Case(
+        "a CMYK JPEG cut off, with an end",
+        lambda p: builders.truncated(jpeg(p, "CMYK")) + b"\xff\xd9",
+        refused("image_truncated"),
+        "transfer",
+    ),
+    Case("JPEG-LS without its end", lambda p: imagecodecs.jpegls_encode(p)[:-2], same(END), "PACS"),
+    Case("an HTTP answer with its head", lambda p: b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n" + jpeg(p), same(), "web"),
+]
+
+
+def lab(p: Pixels) -> bytes:
+    space = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    picture = ImageCms.profileToProfile(Image.fromarray(p).convert("RGB"), *space, outputMode="LAB")
+    assert picture
+    return encoded(picture, "TIFF")
+
+
+def raw_file(p: Pixels) -> bytes:
+    """A small copy, and the sensor's values in a directory below it, as cameras' DNG has them."""
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        small = np.ascontiguousarray(channels(p, "RGB")[::4, ::4])
+        writer.write(small, photometric="rgb", subifds=1, subfiletype=1, metadata=None)
+        writer.write(deep(p), photometric=32803, metadata=None)
+    return stream.getvalue()
+
+
+TIFF = [
+    Case(
+        "TIFF whose colours are multiplied by alpha",
+        lambda p: tiff(np.dstack([p, p]), extrasamples=["assocalpha"]),
+        same(),
+        "editor",
+    ),
+    Case("TIFF of a palette of 8 bits", lambda p: tiff(p, photometric="palette", colormap=GREY_MAP), same()),
+    Case(
+        "TIFF's XMP orientation",
+        lambda p: tiff(np.ascontiguousarray(STORED[6](p)), extratags=[(700, 1, len(xmp(6)), xmp(6), True)]),
+        same(),
+        "editor",
+    ),
+    Case("TIFF in CIE L*a*b*", lab, same(within=8), "editor"),
+    Case("TIFF of a camera's raw values", raw_file, refused("encoding_not_supported"), "camera"),
+    Case("TIFF float of 16 bits", lambda p: tiff((p / 255).astype(np.float16)), same(), "research"),
+    Case(
+        "TIFF of all at once",
+        lambda p: tiff(
+            np.stack([deep(p)] * 3), photometric="rgb", planarconfig="separate", tile=(64, 64), bigtiff=True,
+            byteorder=">", compression="lzw", predictor=2,
+        ),
+        same(),
+        "research",
+    ),
+]  # fmt: skip
+
+BMP = [
+    *[Case(f"BMP of {bits} bits", lambda p, b=bits: bmp(packed(p, b), p.shape, b, greys(2**b)), same(within=within),
+           "Windows") for bits, within in ((1, 90), (4, 8))],
+    Case("BMP of 16 bits", lambda p: bmp((p >> 3).astype("<u2") * 0x421, p.shape, 16), same(within=4), "Windows"),
+    Case("BMP of 2 bits", lambda p: bmp(packed(p, 2), p.shape, 2, greys(4)), refused("encoding_not_supported")),
+    Case("BMP that holds a JPEG", lambda p: bmp(np.frombuffer(jpeg(p), np.uint8)[np.newaxis], p.shape, 24, way=4),
+         refused("encoding_not_supported")),
+]  # fmt: skip
+
+PHONES = [
+    *[Case(f"HEIC's orientation {way}", lambda p, way=way: heic(np.ascontiguousarray(STORED[way](p)), exif=exif(way)),
+           same(within=2), "phone") for way in (3, 6)],
+    Case("AVIF's orientation 6", lambda p: encoded(Image.fromarray(STORED[6](p)).convert("RGB"), "AVIF", quality=95,
+                                                   speed=9, exif=exif(6)), same(within=2), "phone"),
+]  # fmt: skip
+
+PDF = [
+    Case("a scan for a printer", lambda p: b"\x1b%-12345X@PJL JOB\r\n" + pdfs.on_page(p), same(), "scanner"),
+    Case("a scan in a form", pdfs.in_form, same(), "scanner"),
+    Case("a scan in strips of JPEGs", pdfs.in_strips, same(), "scanner"),
+    Case(
+        "a scan of half its rows", lambda p: pdfs.on_page(p, zlib.compress(p.tobytes()[: p.size // 2])), CUT, "transfer"
+    ),
+    Case(
+        "a scan whose JPEG is cut off",
+        lambda p: pdfs.on_page(p, builders.truncated(jpeg(p)), b"DCTDecode"),
+        CUT,
+        "transfer",
+    ),
+]
+
+
+def tar_of(content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        member = tarfile.TarInfo("a.jpg")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+#: A picture in a file of another kind is a part of that, and never read in its place.
+WITHIN = [
+    Case("a sound with its cover", lambda p: b"ID3\3\0\0\0\0\x20\0APIC\0\0" + jpeg(p), refused("not_an_image")),
+    Case("Photoshop with a small copy", lambda p: b"8BPS\0\1" + bytes(60) + jpeg(p), refused("format_not_supported")),
+    Case("an icon with a PNG", lambda p: encoded(Image.fromarray(p), "ICO", sizes=[(64, 64)]),
+         refused("format_not_supported")),
+    Case("a TAR of a JPEG", lambda p: tar_of(jpeg(p)),
+         refused("archive_not_supported", "not_an_image")),
+    Case("PGM in figures", lambda p: b"P2\n2 2\n255\n1 2 3 4\n", refused("format_not_supported"), "research"),
+]  # fmt: skip
+
+FORMATS = [*PNG, *JPEG, *TIFF, *BMP, *PHONES, *PDF, *WITHIN]
