@@ -10,7 +10,7 @@ from PIL import Image
 from ml.errors import ImageError
 from ml.pictures import dicom
 from ml.pictures.depth import STRIP, Samples, to_grey
-from ml.pictures.formats import heif, jpeg, pdf, pillow, png, tiff
+from ml.pictures.formats import heif, jpeg, jpeg2000, pdf, pillow, png, tiff
 from ml.pictures.formats.contents import Contents, corrupt, truncated, unsupported
 from ml.pictures.formats.kinds import kind, unread
 from ml.pictures.metadata import EXIF
@@ -25,7 +25,7 @@ READERS: dict[str, Callable[[bytes], Contents]] = {
     "gif": pillow.gif,
     "webp": pillow.webp,
     "avif": pillow.avif,
-    "jpeg2000": pillow.jpeg2000,
+    "jpeg2000": jpeg2000.read,
     "heic": heif.read,
     "pdf": pdf.read,
     "dicom": dicom.read,

@@ -107,6 +107,16 @@ def tiff_bomb(side: int = 30_000) -> bytes:
     return stream.getvalue() + bytes(4 + 100)
 
 
+def list_of_widths(p: Pixels, number: int = 108) -> bytes:
+    """A TIFF whose width is a list, and whose height is large."""
+    content = bytearray(tiff(p))
+    with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
+        width, height = (file.pages[0].tags[name].offset for name in ("ImageWidth", "ImageLength"))
+    struct.pack_into("<2I", content, width + 4, number, 0)
+    struct.pack_into("<I", content, height + 8, 13_500_482)
+    return bytes(content)
+
+
 def resized(content: bytes, at: int, form: str, *sides: int) -> bytes:
     """A file whose header claims to be of another size."""
     return content[:at] + struct.pack(form, *sides) + content[at + struct.calcsize(form) :]
@@ -115,6 +125,14 @@ def resized(content: bytes, at: int, form: str, *sides: int) -> bytes:
 def jpeg2000_bomb(p: Pixels) -> bytes:
     content = imagecodecs.jpeg2k_encode(p[:64, :64], level=0, codecformat="j2k")
     return resized(content, content.index(b"\xff\x4f\xff\x51") + 8, ">2I", 30_000, 30_000)
+
+
+def tiled_jpeg2000(p: Pixels) -> bytes:
+    return encoded(Image.fromarray(p), "JPEG2000", tile_size=(128, 128), no_jp2=True)
+
+
+def without_last_tile(content: bytes) -> bytes:
+    return content[: content.rindex(b"\xff\x90\0\x0a")] + b"\xff\xd9"
 
 
 def bad_crc(p: Pixels, kind: bytes, data: bytes) -> bytes:

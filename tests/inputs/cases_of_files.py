@@ -76,6 +76,17 @@ ASIDE = [
     Case("a JPEG without its end", lambda p: jpeg(p)[:-2], same(END), "transfer"),
     Case("a progressive JPEG without its end", lambda p: jpeg(p, progressive=True)[:-2], same(END), "transfer"),
     Case("a 12-bit JPEG without its end", lambda p: CONTAINERS["JPEG 12 bits"](p)[:-2], same(END), "PACS"),
+    *[
+        Case(f"{name} without its end", lambda p, b=CONTAINERS[name]: b(p)[:-2], same(END, within=2.0), "transfer")
+        for name in ("JPEG 2000", "JPEG 2000 bare", "JPEG 2000 12 bits")
+    ],
+    Case("JPEG 2000 of tiles without its end", lambda p: builders.tiled_jpeg2000(p)[:-1], same(END), "transfer"),
+    Case(
+        "JPEG 2000 whose last tile is missing",
+        lambda p: builders.without_last_tile(builders.tiled_jpeg2000(p)),
+        refused("image_truncated"),
+        "transfer",
+    ),
     Case("a PNG without its end", lambda p: png(p)[:-12], same(END), "transfer"),
     *[
         Case(
@@ -95,6 +106,7 @@ ASIDE = [
             "AVIF",
             "HEIC",
             "JPEG 2000",
+            "JPEG 2000 bare",
             "BMP",
             "GIF",
             "PDF",
@@ -165,6 +177,7 @@ REFUSED = [
         refused("image_truncated", "image_too_large"),
         "hostile",
     ),
+    Case("TIFF of many widths", lambda p: builders.list_of_widths(p), refused("image_corrupt"), "hostile"),
     Case(
         "BMP bomb",
         lambda p: builders.resized(encoded(Image.fromarray(p), "BMP"), 18, "<2i", 30_000, 30_000),

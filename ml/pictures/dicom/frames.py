@@ -14,9 +14,8 @@ from pydicom.uid import UID, RLELossless
 from ml.errors import ImageError
 from ml.pictures.depth import Samples
 from ml.pictures.dicom import elements
-from ml.pictures.formats import jpeg
+from ml.pictures.formats import jpeg, jpeg2000
 from ml.pictures.formats.contents import corrupt, deep_bytes, truncated
-from ml.pictures.formats.pillow import SIGNED, jpeg2000_depths, jpeg2000_size
 from ml.pictures.limits import check_memory, check_size
 
 #: Adobe's marker, which says whether a JPEG's colours are RGB (0) or YCbCr (1).
@@ -180,9 +179,10 @@ def _signed(values: NDArray[np.generic], bits: int, layout: Layout) -> tuple[NDA
 
 
 def _jpeg2000(data: bytes, layout: Layout) -> Frame:
-    depths = jpeg2000_depths(data)
-    bits, has_sign = depths[0] % SIGNED + 1 if depths else layout.stored, bool(depths and depths[0] & SIGNED)
-    if jpeg2000_size(data) != (layout.columns, layout.rows):
+    depths = jpeg2000.depths(data)
+    bits = depths[0] % jpeg2000.SIGNED + 1 if depths else layout.stored
+    has_sign = bool(depths and depths[0] & jpeg2000.SIGNED)
+    if jpeg2000.size(data) != (layout.columns, layout.rows):
         raise corrupt()  # before a decoder makes room for what it says
     # 32 bits a sample are what its decoder works with.
     check_memory(layout.columns, layout.rows, deep_bytes(layout.columns, layout.rows, layout.channels, 4, 2))

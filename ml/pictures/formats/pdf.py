@@ -8,9 +8,8 @@ import pypdfium2
 from pypdfium2 import raw
 
 from ml.errors import ImageError
-from ml.pictures.formats import jpeg
+from ml.pictures.formats import jpeg, jpeg2000
 from ml.pictures.formats.contents import Contents, one_picture, truncated, unsupported
-from ml.pictures.formats.pillow import jpeg2000_bits
 from ml.pictures.limits import check_memory, check_size
 
 #: Share of the page that its pictures cover at least.
@@ -89,7 +88,7 @@ def _scale(image: pypdfium2.PdfImage, box: tuple[float, float, float, float]) ->
     """Pixels for each of the page's units; a picture may lie turned on the page."""
     columns, rows = image.get_px_size()
     check_memory(columns, rows, columns * rows * PIXEL_BYTES)
-    if "JPXDecode" in image.get_filters() and jpeg2000_bits(bytes(image.get_data())) > 8:
+    if "JPXDecode" in image.get_filters() and jpeg2000.bits(bytes(image.get_data())) > 8:
         raise unsupported("A PDF with a JPEG 2000 of more than 8 bits")
     left, bottom, right, top = box
     # A little less, so that no rounding adds a row.

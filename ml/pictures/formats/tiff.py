@@ -70,6 +70,9 @@ def _page(file: tifffile.TiffFile) -> TiffPage:
         raise unsupported("A TIFF without a picture of its own, such as a camera's raw file,")
     one_picture(len(pages), "pages")
     page = pages[0]
+    # A tag may hold a list. Lists of sizes, when multiplied, fill the memory.
+    if not all(isinstance(size, int) for size in (page.imagewidth, page.imagelength, page.samplesperpixel)):
+        raise corrupt()
     one_picture(int(page.imagedepth), "pages")
     if page.dtype is None or page.dtype.kind not in KINDS or (page.bitspersample <= 8 and page.dtype.kind in "if"):
         raise unsupported("A TIFF with samples of this kind")

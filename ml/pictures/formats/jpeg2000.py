@@ -1,0 +1,99 @@
+"""JPEG 2000 (ITU-T T.800), in its file format or bare, at its depth."""
+
+import struct
+
+import numpy as np
+from imagecodecs import jpeg2k_decode
+
+from ml.pictures.depth import Samples
+from ml.pictures.formats.contents import END_MISSING, Contents, deep_bytes, header, truncated, unsupported
+from ml.pictures.formats.pillow import about_of
+from ml.pictures.limits import check_memory, check_size
+
+#: A codestream's start, and its first segment, which has the sizes.
+SIZ = b"\xff\x4f\xff\x51"
+#: The start of a part of a tile, and the end of the codestream.
+SOT, EOC = b"\xff\x90", b"\xff\xd9"
+SIGNED = 128
+
+
+def read(content: bytes) -> Contents:
+    """Decode a JPEG 2000.
+
+    Raises:
+        ImageError: ``image_truncated``, ``encoding_not_supported``, ``image_too_large`` or ``image_too_small``.
+    """
+    whole = _with_end(content)
+    image = header(whole, ["JPEG2000"])
+    found = depths(content)
+    channels = len(found)
+    # 32 bits a sample are what its decoder works with.
+    check_memory(*image.size, deep_bytes(*image.size, max(1, channels), sample=4, copies=2))
+    notes = [] if whole == content else [END_MISSING]
+    if bits(content) <= 8 and not any(depth & SIGNED for depth in found):
+        about = about_of(image)
+        image.load()
+        return Contents(image, about, notes)
+    if channels > 4 or len(set(found)) > 1:
+        raise unsupported("A JPEG 2000 with channels of these kinds")
+    depth = bits(content) - bool(found[0] & SIGNED)
+    return Contents(Samples(np.asarray(jpeg2k_decode(whole)), 2.0**depth - 1), about_of(image), notes)
+
+
+def bits(content: bytes) -> int:
+    """Bits a sample; 0 where there is no codestream."""
+    return max((depth % SIGNED + 1 for depth in depths(content)), default=0)
+
+
+def size(content: bytes) -> tuple[int, int]:
+    """Width and height, as the codestream declares them; zeros where there is none."""
+    place = content.find(SIZ)
+    if place < 0 or len(content) < place + 42:
+        return 0, 0
+    right, bottom, left, top = struct.unpack_from(">4I", content, place + 8)
+    return right - left, bottom - top
+
+
+def depths(content: bytes) -> bytes:
+    """For each channel its bits less one, and :data:`SIGNED` where it has a sign."""
+    place = content.find(SIZ)
+    if place < 0 or len(content) < place + 42:
+        return b""
+    (channels,) = struct.unpack(">H", content[place + 40 : place + 42])
+    return content[place + 42 : place + 42 + 3 * channels : 3]
+
+
+def _with_end(content: bytes) -> bytes:
+    """The file, with the end marker where that is all it lacks: each part of a tile says how long it is.
+
+    Raises:
+        ImageError: ``image_truncated`` where pixels are missing; ``image_too_large`` or ``image_too_small``.
+    """
+    start = content.find(SIZ)
+    if start < 0:
+        return content
+    width, height, x, y, tile_width, tile_height, left, top = struct.unpack_from(">8I", content, start + 8)
+    check_size(width - x, height - y)
+    tiles = -(-(width - left) // max(1, tile_width)) * -(-(height - top) // max(1, tile_height))
+    at = start + 2
+    parts: dict[int, int] = {}  # of each tile that has come
+    announced: dict[int, int] = {}
+    while content[at : at + 2] not in (EOC, EOC[:1], b""):
+        if at + 12 > len(content):
+            raise truncated()
+        marker, length = struct.unpack_from(">2sH", content, at)
+        if marker[:1] != EOC[:1]:  # no segment: the decoder says what is wrong
+            return content
+        if marker == SOT:
+            tile, length, _, count = struct.unpack_from(">HIBB", content, at + 4)
+            parts[tile] = parts.get(tile, 0) + 1
+            announced[tile] = max(announced.get(tile, 0), count)
+            # A part without a length ends with the codestream. Its data has no bytes that look like the end.
+            at = at + length if length else content.find(EOC, at)
+            if at < 0:
+                raise truncated()
+        else:
+            at += 2 + length
+    if at > len(content) or len(parts) < tiles or any(announced[tile] > parts[tile] for tile in parts):
+        raise truncated()
+    return content if content[at : at + 2] == EOC else content[:at] + EOC
