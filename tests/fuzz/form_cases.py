@@ -21,6 +21,13 @@ FILE_NAMES = (
     b"x" * 300 + b".jpg",
     b"a\\\"b.jpg", b"a%22b.jpg", "photo\u202egpj.exe".encode(), b"\xff\xfe.jpg", b"e;f.jpg", b".", b"..",
 )  # fmt: skip
+TYPE = b"multipart/form-data; boundary=" + BOUNDARY
+TYPES = (
+    TYPE.replace(BOUNDARY, b'"xBoundaryx"'), TYPE + b"\xff", TYPE[:-10], b"multipart/form-data", b"", b";", b"*/*",
+    TYPE.replace(b"multipart/form-data; boundary", b"MULTIPART/Form-Data ;BOUNDARY"), TYPE + b"x" * 300,
+    TYPE + b"; charset=utf-16", TYPE + b"; charset=hex", TYPE + b"; x*=unheard-of''y", TYPE + b"; boundary=y",
+    b"application/json; charset=hex", b"application/x-www-form-urlencoded", b"multipart/mixed; boundary=" + BOUNDARY,
+)  # fmt: skip
 #: What stands in quotation marks, even if it looks like another parameter.
 QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"')
 #: Character sets of fields, some of which decode to no text or raise errors of their own.
@@ -88,11 +95,7 @@ def case(number: int) -> Form:
     draw.shuffle(parts)
     body = b"".join(b"--" + BOUNDARY + b"\r\n" + part + b"\r\n" for part in parts)
     body += b"--" + BOUNDARY + (b"--\r\n" if draw.random() < 0.9 else draw.choice((b"", b"\r\n", b"--")))
-    kind = b"multipart/form-data; boundary=" + BOUNDARY
-    if draw.random() < 0.1:
-        kind = draw.choice(
-            (kind.replace(BOUNDARY, b'"xBoundaryx"'), kind + b"\xff", kind[:-10], b"multipart/form-data")
-        )
+    kind = draw.choice(TYPES) if draw.random() < 0.1 else TYPE
     return Form(path, kind, mutated(body, draw, TOKENS) if draw.random() < 0.5 else body)
 
 

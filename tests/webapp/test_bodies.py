@@ -147,6 +147,47 @@ def test_a_query_of_any_bytes_is_answered():
     assert client.ask().status == 200
 
 
+def form(boundary: str) -> bytes:
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    return head.encode() + JPEG + f"\r\n--{boundary}--\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "boundary"),
+    [
+        ("MULTIPART/FORM-DATA; BOUNDARY=x", "x"),
+        (" Multipart/form-data ;  Boundary = x ;", "x"),
+        ('multipart/form-data; boundary="a \\"b;c\\\\"; charset=UTF-16', 'a "b;c\\'),
+        ("multipart/form-data; boundary*=utf-8''x", "x"),
+        ("multipart/form-data; x=" + "y" * 500 + "; boundary=x", "x"),
+        ("multipart/form-data; boundary=" + "a" * 200, "a" * 200),
+    ],
+)
+def test_a_form_is_read_however_its_type_is_written(content_type, boundary):
+    answer = browse(
+        lambda by: by.post("/api/v1/images/", content=form(boundary), headers={"Content-Type": content_type})
+    )
+    assert answer.status_code == 202, answer.content
+    assert Image.objects.get().file.read() == JPEG
+
+
+@pytest.mark.parametrize("path", ["/api/v1/images/", "/upload/", "/predict"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data; boundary=" + "a" * 300,
+        "multipart/form-data; boundary*=unheard-of''x",
+        "application/x-www-form-urlencoded; charset=hex",
+        "application/json; charset=undefined",
+    ],
+)
+def test_a_type_that_cannot_be_understood_has_a_code(path, content_type):
+    headers = {"Content-Type": content_type, "Accept": "application/json"}
+    answer = browse(lambda by: by.post(path, content=form("a" * 300), headers=headers))
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+    assert "Content-Type" in answer.json()["detail"]
+
+
 def test_a_slow_upload_holds_no_thread(settings):
     async def slow():
         yield b"--x\r\n"

@@ -9,9 +9,11 @@ from typing import IO, Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from webapp.http import content_types
+
 #: The key in the ASGI scope's extensions for the reason why a body was not received.
 EXTENSION = "pneumoqueue.body"
-TOO_LARGE, NO_SPACE = "file_too_large", "storage_unavailable"
+TOO_LARGE, NO_SPACE, MALFORMED = "file_too_large", "storage_unavailable", "malformed_request"
 CHUNK = 2**20
 _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
@@ -34,8 +36,8 @@ class ReceivedBodies:
     """ASGI middleware that receives each body completely before it calls the application, and sets its length.
 
     A slow client thus holds no thread, and WSGI, which knows no body without a length, gets one. Where a body is too
-    large, by its ``Content-Length`` or by what has come of it, the application gets an empty one and the reason, see
-    :func:`refusal`. The server reads and drops what the client still sends.
+    large, by its ``Content-Length`` or by what has come of it, or its type is malformed, the application gets an empty
+    one and the reason, see :func:`refusal`. The server reads and drops what the client still sends.
     """
 
     def __init__(self, app: Any) -> None:
@@ -45,7 +47,11 @@ class ReceivedBodies:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope = _as_wsgi_takes_it(scope)
+        try:
+            scope = _as_wsgi_takes_it(scope)
+        except ValueError:
+            await self.app(_refused(scope, MALFORMED), _empty, send)
+            return
         if not _has_body(scope["headers"]):
             await self.app(scope, receive, send)
             return
@@ -77,10 +83,16 @@ def _as_wsgi_takes_it(scope: Any) -> Any:
     """A request without what WSGI cannot express.
 
     Headers with an underscore would pass for those with a hyphen there, which proxies set and clients must not.
+
+    Raises:
+        ValueError: its type cannot be understood.
     """
+    headers = [header for header in scope["headers"] if b"_" not in header[0]]
     return {
         **scope,
-        "headers": [header for header in scope["headers"] if b"_" not in header[0]],
+        "headers": [
+            (name, content_types.plain(value) if name == b"content-type" else value) for name, value in headers
+        ],
         "query_string": _NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], scope["query_string"]),
     }
 
@@ -143,9 +155,14 @@ def _declared_length(headers: Headers) -> int:
 
 
 def _with_length(scope: Any, length: int) -> Any:
-    kept = [header for header in scope["headers"] if header[0] not in (b"content-length", b"transfer-encoding")]
-    return {**scope, "headers": [*kept, (b"content-length", str(length).encode())]}
+    scope = _without(scope, b"content-length", b"transfer-encoding")
+    return {**scope, "headers": [*scope["headers"], (b"content-length", str(length).encode())]}
+
+
+def _without(scope: Any, *names: bytes) -> Any:
+    return {**scope, "headers": [header for header in scope["headers"] if header[0] not in names]}
 
 
 def _refused(scope: Any, code: str) -> Any:
-    return {**_with_length(scope, 0), "extensions": {**(scope.get("extensions") or {}), EXTENSION: code}}
+    scope = _with_length(_without(scope, b"content-type"), 0)
+    return {**scope, "extensions": {**(scope.get("extensions") or {}), EXTENSION: code}}

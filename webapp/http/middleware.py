@@ -76,6 +76,15 @@ class RefusalMiddleware:
         if code == bodies.TOO_LARGE:
             most = bodies.limit(request.path_info) / 2**20
             return problems.answer(request, Refused(code, f"A request of at most {most:.0f} MB can be sent here."))
+        if code == bodies.MALFORMED:
+            return problems.answer(
+                request,
+                Refused(
+                    code,
+                    "The header Content-Type cannot be understood. A form's boundary may have 70 characters; text is "
+                    "best sent in UTF-8.",
+                ),
+            )
         if code:
             return problems.answer(request, StorageUnavailable("no space for a request's body"))
         if refused := self._unusable(request):
