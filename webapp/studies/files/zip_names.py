@@ -16,6 +16,9 @@ UNICODE_PATH = 0x7075
 ENCODINGS = {
     "cp850": 1.75, "cp437": 1.7, "cp1252": 1.75, "gb18030": 1.6, "cp932": 1.2, "cp949": 1.0, "big5hkscs": 1.0,
     "cp852": 1.0, "cp1250": 1.0, "cp866": 1.0, "cp1251": 1.0,
+    # Rarer ones, with which no name of those above is read otherwise: Greek, Turkish, Hebrew, Arabic, Thai; Unix.
+    "cp737": 0.5, "cp1253": 0.5, "cp857": 0.5, "cp862": 0.5, "cp1256": 0.5, "cp874": 0.5, "koi8-r": 0.5, "koi8-u": 0.5,
+    "euc_jis_2004": 0.5,
 }  # fmt: skip
 #: It has a character for each byte, so that it can stand for any name.
 ANY = "cp437"
