@@ -154,6 +154,19 @@ def test_a_manager_keeps_views_for_all_members(
     assert SavedSearch.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("search", 7), ("study", 5), ("created_after", 2024), ("created_after", True), ("patient", None)],
+)
+def test_a_filter_that_is_a_text_is_no_number(user_client: Any, problem: Any, name: str, value: Any) -> None:
+    problem(post(user_client, VIEWS, {**VIEW, "filters": {name: value}}), 400, "invalid_request")
+
+
+def test_a_number_of_hours_is_kept(user_client: Any) -> None:
+    made = post(user_client, VIEWS, {"list": "worklist", "name": "Late", "filters": {"waiting_hours": 4}})
+    assert (made.status_code, made.json()["filters"]) == (201, {"waiting_hours": "4"})
+
+
 def test_guests_keep_none(client: Any, problem: Any) -> None:
     problem(client.get(VIEWS), 401, "not_authenticated")
     problem(post(client, VIEWS, VIEW), 401, "not_authenticated")

@@ -19,11 +19,15 @@ class FlagField(serializers.BooleanField):
         return data in (True, "true")
 
 
+#: What JSON has as a text.
+TEXTS = (serializers.CharField, serializers.UUIDField, serializers.DateField, serializers.DateTimeField)
+
+
 class TypedSerializer(serializers.Serializer):
     """Accepts only strings: REST Framework would also accept the number 7, which may have been ``007``."""
 
     def errors_of(self, data: Mapping[Any, Any]) -> dict[str, list[str]]:
-        texts = {name for name, field in self.fields.items() if isinstance(field, serializers.CharField)}
+        texts = {name for name, field in self.fields.items() if isinstance(field, TEXTS)}
         return {
             name: ["This is a text; please put it into quotation marks."]
             for name, value in data.items()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class NewSavedViewSerializer(StrictSerializer):
     list = serializers.ChoiceField(choices=List.choices)
     name = serializers.CharField(max_length=100, help_text="one that there is already is replaced")
-    filters = serializers.DictField(child=serializers.CharField(), help_text="the list's parameters, such as `status`")
+    filters = serializers.DictField(help_text="the list's parameters, such as `status`")
     department = serializers.CharField(
         required=False, help_text="the slug of a department that you manage, for all of its members"
     )

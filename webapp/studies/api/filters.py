@@ -25,7 +25,7 @@ class _Moment(serializers.DateTimeField):
     def to_internal_value(self, value: Any) -> Any:
         try:
             day = parse_date(value)
-        except ValueError:
+        except (TypeError, ValueError):
             day = None
         return super().to_internal_value(f"{day}T00:00:00" if day else value)
 
