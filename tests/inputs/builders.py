@@ -112,7 +112,7 @@ def list_of_widths(p: Pixels, number: int = 108) -> bytes:
     content = bytearray(tiff(p))
     with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
         width, height = (file.pages[0].tags[name].offset for name in ("ImageWidth", "ImageLength"))
-    struct.pack_into("<2I", content, width + 4, number, 0)
+    struct.pack_into("<2I", content, width + 4, number, 8)
     struct.pack_into("<I", content, height + 8, 13_500_482)
     return bytes(content)
 

@@ -145,6 +145,9 @@ BMP = [
     *[Case(f"BMP of {bits} bits", lambda p, b=bits: bmp(packed(p, b), p.shape, b, greys(2**b)), same(within=within),
            "Windows") for bits, within in ((1, 90), (4, 8))],
     Case("BMP of 16 bits", lambda p: bmp((p >> 3).astype("<u2") * 0x421, p.shape, 16), same(within=4), "Windows"),
+    # A row ends with two bytes that no pixel has.
+    Case("BMP without its last pixel", lambda p: bmp(p, p.shape, 8, greys(256))[:-3], CUT, "transfer"),
+    Case("BMP without its last padding", lambda p: bmp(p, p.shape, 8, greys(256))[:-2], same(), "transfer"),
     Case("BMP of 2 bits", lambda p: bmp(packed(p, 2), p.shape, 2, greys(4)), refused("encoding_not_supported")),
     Case("BMP that holds a JPEG", lambda p: bmp(np.frombuffer(jpeg(p), np.uint8)[np.newaxis], p.shape, 24, way=4),
          refused("encoding_not_supported")),
@@ -155,6 +158,11 @@ PHONES = [
            same(within=2), "phone") for way in (3, 6)],
     Case("AVIF's orientation 6", lambda p: encoded(Image.fromarray(STORED[6](p)).convert("RGB"), "AVIF", quality=95,
                                                    speed=9, exif=exif(6)), same(within=2), "phone"),
+]  # fmt: skip
+
+WEBP = [
+    Case("a WebP without its last bytes", lambda p: encoded(Image.fromarray(p).convert("RGB"), "WEBP")[:-9],
+         refused("image_truncated"), "transfer"),
 ]  # fmt: skip
 
 PDF = [
@@ -193,4 +201,15 @@ WITHIN = [
     Case("PGM in figures", lambda p: b"P2\n2 2\n255\n1 2 3 4\n", refused("format_not_supported"), "research"),
 ]  # fmt: skip
 
-FORMATS = [*PNG, *JPEG, *TIFF, *BMP, *PHONES, *PDF, *WITHIN]
+AS_TEXT = [
+    Case(f"a {name} as text, {how}", lambda p, b=build, c=change: c(b(p)), refused("format_not_supported"), "transfer")
+    for name, build, how, change in (
+        ("PNG", png, "with LF", lambda content: content.replace(b"\r\n", b"\n")),
+        ("PNG", png, "with CR and LF", lambda content: content.replace(b"\n", b"\r\n")),
+        ("PNG", png, "in UTF-8", lambda content: content.decode("latin-1").encode()),
+        ("JPEG", jpeg, "in UTF-8", lambda content: content.decode("latin-1").encode()),
+        ("JPEG", jpeg, "replaced", lambda content: content.decode(errors="replace").encode()),
+    )
+]
+
+FORMATS = [*PNG, *JPEG, *TIFF, *BMP, *WEBP, *PHONES, *PDF, *WITHIN, *AS_TEXT]

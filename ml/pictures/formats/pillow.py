@@ -1,11 +1,13 @@
 """Formats that Pillow reads: BMP, GIF, WebP, and AVIF of 8 bits. A deeper AVIF keeps its depth."""
 
+import struct
+
 import numpy as np
 from imagecodecs import avif_decode
 from PIL import Image
 
 from ml.pictures.depth import Samples
-from ml.pictures.formats.contents import Contents, deep_bytes, header, one_picture
+from ml.pictures.formats.contents import Contents, deep_bytes, header, one_picture, truncated
 from ml.pictures.limits import check_memory
 from ml.pictures.metadata import Metadata
 
@@ -13,10 +15,23 @@ from ml.pictures.metadata import Metadata
 def bmp(content: bytes) -> Contents:
     """Decode a BMP. An alpha channel that is zero throughout is a byte that its writer left unused."""
     image = header(content, ["BMP"])
+    if len(content) < _bmp_end(content, *image.size):
+        raise truncated()
     image.load()
     if image.mode == "RGBA" and not image.getchannel("A").getbbox():
         image = image.convert("RGB")
     return Contents(image, about_of(image))
+
+
+def _bmp_end(content: bytes, width: int, height: int) -> int:
+    """Where the last pixel of an uncompressed BMP ends; 0 for another one."""
+    if len(content) < 34:
+        return 0
+    start, head, bits, way = struct.unpack_from("<I", content, 10) + struct.unpack_from("<I10xHI", content, 14)
+    if head < 40 or way not in (0, 3):  # of OS/2, or compressed
+        return 0
+    row = width * bits
+    return int(start + (height - 1) * ((row + 31) // 32 * 4) + (row + 7) // 8)
 
 
 def gif(content: bytes) -> Contents:
@@ -26,6 +41,8 @@ def gif(content: bytes) -> Contents:
 
 def webp(content: bytes) -> Contents:
     """Decode a WebP of one frame."""
+    if len(content) < int.from_bytes(content[4:8], "little") + 8:
+        raise truncated()
     return _still(content, "WEBP", "frames")
 
 
