@@ -10,10 +10,11 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from webapp.http import content_types
+from webapp.refusals import Refused
+from webapp.storage.folder import StorageUnavailable
 
 #: The key in the ASGI scope's extensions for the reason why a body was not received.
 EXTENSION = "pneumoqueue.body"
-TOO_LARGE, NO_SPACE, MALFORMED = "file_too_large", "storage_unavailable", "malformed_request"
 CHUNK = 2**20
 _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
@@ -26,10 +27,11 @@ def limit(path: str) -> int:
     return int(next(limits, settings.BODY_LIMIT))
 
 
-def refusal(request: HttpRequest) -> str:
-    """Why the body of a request was not received: one of this module's codes, or nothing."""
+def refusal(request: HttpRequest) -> Refused | StorageUnavailable | None:
+    """Why the body of a request was not received, if it was not."""
     scope: dict[str, Any] = request.META.get("asgi.scope", {})
-    return str(scope.get("extensions", {}).get(EXTENSION, ""))
+    found: Refused | StorageUnavailable | None = (scope.get("extensions") or {}).get(EXTENSION)
+    return found
 
 
 class ReceivedBodies:
@@ -47,17 +49,17 @@ class ReceivedBodies:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if _offers_another_protocol(scope["headers"]):
+            send = _closing(send)
+        most = limit(scope["path"])
+        scope = _as_wsgi_takes_it(scope)
         try:
-            scope = _as_wsgi_takes_it(scope)
-        except ValueError:
-            await self.app(_refused(scope, MALFORMED), _empty, send)
+            scope = _checked(scope, most)
+        except Refused as reason:
+            await self.app(_refused(scope, reason), _empty, send)
             return
         if not _has_body(scope["headers"]):
             await self.app(scope, receive, send)
-            return
-        most = limit(scope["path"])
-        if _declared_length(scope["headers"]) > most:
-            await self.app(_refused(scope, TOO_LARGE), _empty, send)
             return
         with SpooledTemporaryFile(
             max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
@@ -65,12 +67,12 @@ class ReceivedBodies:
             try:
                 length = await _spool(receive, file, most)
             except OSError:
-                await self.app(_refused(scope, NO_SPACE), _empty, send)
+                await self.app(_refused(scope, StorageUnavailable("no space for a request's body")), _empty, send)
                 return
             if length is None:
                 return
             if length > most:
-                await self.app(_refused(scope, TOO_LARGE), _empty, send)
+                await self.app(_refused(scope, _too_large(most)), _empty, send)
                 return
             if not length:  # as of a form that was chunked and empty
                 await self.app(_with_length(scope, 0), _empty, send)
@@ -83,18 +85,40 @@ def _as_wsgi_takes_it(scope: Any) -> Any:
     """A request without what WSGI cannot express.
 
     Headers with an underscore would pass for those with a hyphen there, which proxies set and clients must not.
-
-    Raises:
-        ValueError: its type cannot be understood.
     """
-    headers = [header for header in scope["headers"] if b"_" not in header[0]]
     return {
         **scope,
-        "headers": [
-            (name, content_types.plain(value) if name == b"content-type" else value) for name, value in headers
-        ],
+        "headers": [header for header in scope["headers"] if b"_" not in header[0]],
         "query_string": _NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], scope["query_string"]),
     }
+
+
+def _checked(scope: Any, most: int) -> Any:
+    """A request with its type as Django takes it.
+
+    Raises:
+        Refused: the type cannot be understood; the body will not come, or is announced as larger than it may be.
+    """
+    if _has_body(scope["headers"]) and _offers_another_protocol(scope["headers"]):
+        raise Refused(
+            "malformed_request",
+            "No body is read after an offer of HTTP/2. Please send this by HTTP/1.1, without the header Upgrade.",
+        )
+    if _declared_length(scope["headers"]) > most:
+        raise _too_large(most)
+    headers = [
+        (name, content_types.plain(value) if name == b"content-type" else value) for name, value in scope["headers"]
+    ]
+    return {**scope, "headers": headers}
+
+
+def _too_large(most: int) -> Refused:
+    return Refused("file_too_large", f"A request of at most {most / 2**20:.0f} MB can be sent here.")
+
+
+def _offers_another_protocol(headers: Headers) -> bool:
+    """Whether a client offers HTTP/2, as Java's does: the server's parser takes whatever follows for that protocol."""
+    return any(name == b"upgrade" for name, _ in headers)
 
 
 async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
@@ -163,6 +187,17 @@ def _without(scope: Any, *names: bytes) -> Any:
     return {**scope, "headers": [header for header in scope["headers"] if header[0] not in names]}
 
 
-def _refused(scope: Any, code: str) -> Any:
+def _closing(send: Any) -> Any:
+    """ASGI's ``send``, which ends the connection after the answer."""
+
+    async def close(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return close
+
+
+def _refused(scope: Any, reason: Refused | StorageUnavailable) -> Any:
     scope = _with_length(_without(scope, b"content-type"), 0)
-    return {**scope, "extensions": {**(scope.get("extensions") or {}), EXTENSION: code}}
+    return {**scope, "extensions": {**(scope.get("extensions") or {}), EXTENSION: reason}}

@@ -72,21 +72,8 @@ class RefusalMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        code = bodies.refusal(request)
-        if code == bodies.TOO_LARGE:
-            most = bodies.limit(request.path_info) / 2**20
-            return problems.answer(request, Refused(code, f"A request of at most {most:.0f} MB can be sent here."))
-        if code == bodies.MALFORMED:
-            return problems.answer(
-                request,
-                Refused(
-                    code,
-                    "The header Content-Type cannot be understood. A form's boundary may have 70 characters; text is "
-                    "best sent in UTF-8.",
-                ),
-            )
-        if code:
-            return problems.answer(request, StorageUnavailable("no space for a request's body"))
+        if reason := bodies.refusal(request):
+            return problems.answer(request, reason)
         if refused := self._unusable(request):
             return problems.answer(request, refused)
         return self.get_response(request)
