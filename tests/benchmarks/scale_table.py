@@ -80,7 +80,7 @@ ROWS: dict[str, list[str]] = {
     ],
     "claim 16 images and give them back": ["claim 16 and give them back"],
     "reconcile, 2,000 images waiting": ["reconcile, 2,000 waiting"],
-    "purge with nothing to do; delete 20 images": ["purge, nothing to do", "delete 20 images"],
+    "purge with nothing to do; delete 10 images": ["purge, nothing to do", "a step of a deletion"],
     "metrics": ["metrics"],
 }  # fmt: skip
 
