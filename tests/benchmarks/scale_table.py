@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.benchmarks.scale import Figures
 
+NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 ADMIN, MEMBER, MANAGER, READER = "administrator", "member of several", "manager", "reader"
 
 
@@ -94,10 +95,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    databases = {
-        file.stem: {name.strip(): Figures(*figures) for name, figures in json.loads(file.read_text()).items()}
-        for file in sorted(folder.glob("*.json"), reverse=True)
-    }
+    databases = {}
+    for file in sorted(folder.glob("*.json"), reverse=True):
+        measured = json.loads(file.read_text())
+        databases[NAMES[file.stem]] = {name.strip(): Figures(*figures) for name, figures in measured.items()}
     print(f"| operation | {' | '.join(f'{name}: median, 95 % (database)' for name in databases)} |")
     print("|---|" + "---|" * len(databases))
     for label, names in ROWS.items():

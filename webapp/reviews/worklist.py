@@ -180,7 +180,9 @@ class Worklist:
     def _of_study(self, number: int, place: Place | None, *, backwards: bool) -> list[Place]:
         """The same of a study, whose images an index has together, but in no order of this list."""
         ranks = [When(**section, then=rank) for rank, section in self.sections.items()]
-        rows = self._rows_of_study().annotate(section_rank=Case(*ranks)).filter(section_rank__isnull=False)
+        # The sections are every combination of some values.
+        within = {f"{name}__in": {section[name] for section in self.sections.values()} for name in SECTIONS[0]}
+        rows = self._rows_of_study().filter(**within).annotate(section_rank=Case(*ranks))
         if place:
             further = Q(**{f"section_rank__{'lt' if backwards else 'gt'}": place.rank})
             rows = rows.filter(further | Q(place.beyond(backwards=backwards), section_rank=place.rank))
@@ -189,7 +191,8 @@ class Worklist:
 
     def _rows_of_study(self) -> "QuerySet[Image]":
         visible = Q(*self.owners, _connector=Q.OR) if self.owners else Q(pk__in=[])
-        return self.rows.filter(visible).exclude(Exists(self.own), stage__in=BEGUN).exclude(group="").order_by()
+        # The stage first: few images have one of these, and only their verdicts are looked for.
+        return self.rows.filter(visible).exclude(Q(stage__in=BEGUN), Exists(self.own)).exclude(group="").order_by()
 
     def _parts(self, ranks: Iterable[int], number: int, place: Place | None, sign: str) -> list[tuple[str, list[Any]]]:
         """The statements that find the first rows of some sections of each owner, with their parameters.
