@@ -3,6 +3,8 @@
 Fills a fresh SQLite database and, where PostgreSQL is installed, a fresh PostgreSQL (``--on`` chooses one), and
 measures each operation as a client, a worker or beat has it, answers included. With ``--url`` it measures a database
 that it has filled before with ``--fill``. The first line is a query for nothing, by which a busy machine is known.
+``--results FOLDER`` keeps what was measured, one file for each database, of which
+``python -m tests.benchmarks.scale_table FOLDER`` makes the table in docs/operations.md.
 """
 
 import argparse
@@ -131,25 +133,29 @@ def fill(url: str, images: int, people: int, departments: int) -> None:
         subprocess.run(command, cwd=ROOT, env=environment(url), check=True)
 
 
-def report(url: str, rounds: int, only: str) -> None:
+def report(url: str, rounds: int, only: str, results: Path | None) -> None:
     """Measure a database that is filled, in a process of its own."""
+    database = url.split(":")[0]
     command = [sys.executable, "-m", "tests.benchmarks.scale", "--measure", f"--rounds={rounds}", f"--only={only}"]
     columns = ("median", "95 %", "computed", "database")
-    print(f"\n{url.split(':')[0]:90}{''.join(f'{column:>12}' for column in columns)}  queries")
-    measured = slow = 0
+    print(f"\n{database:90}{''.join(f'{column:>12}' for column in columns)}  queries")
+    found: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as data:
         (Path(data) / "media" / "uploads").mkdir(parents=True)
-        found = environment(url, data)
-        with subprocess.Popen(command, cwd=ROOT, env=found, stdout=subprocess.PIPE, text=True) as process:
+        env = environment(url, data)
+        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
             for line in cast("IO[str]", process.stdout):
                 name, figures = json.loads(line)
-                one = Figures(*figures)
+                found[name] = one = Figures(*figures)
                 times = "".join(f"{value:9.1f} ms" for value in one[:4])
                 print(f"{name:90}{times} {one.queries:8}{'  SLOW' if one.is_slow else ''}", flush=True)
-                measured, slow = measured + 1, slow + one.is_slow
     if process.returncode:
         raise SystemExit(process.returncode)
-    print(f"{slow} of {measured} above {MEDIAN} ms at the median or {LATE} ms at the 95th percentile")
+    slow = sum(one.is_slow for one in found.values())
+    print(f"{slow} of {len(found)} above {MEDIAN} ms at the median or {LATE} ms at the 95th percentile")
+    if results:
+        results.mkdir(parents=True, exist_ok=True)
+        (results / f"{database}.json").write_text(json.dumps(found, indent=0))
 
 
 def set_up() -> None:
@@ -176,11 +182,13 @@ def main() -> None:
     parser.add_argument("--only", default="", help="operations whose name this regular expression finds")
     parser.add_argument("--on", choices=("sqlite", "postgresql"), help="only this database")
     parser.add_argument("--url", help="a database that is filled already; 100 images a round are deleted from it")
+    parser.add_argument("--results", type=Path, help="folder for what was measured")
     parser.add_argument("--fill", action="store_true", help="fill the empty database of --url first")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     size = (given.images, given.people, given.departments)
+    measuring = (given.rounds, given.only, given.results)
     if given.rows:
         set_up()
         from tests.benchmarks import scale_rows
@@ -193,17 +201,17 @@ def main() -> None:
     elif given.url:
         if given.fill:
             fill(given.url, *size)
-        report(given.url, given.rounds, given.only)
+        report(given.url, *measuring)
     else:
         if given.on != "postgresql":
             with tempfile.TemporaryDirectory(prefix="pneumoqueue-scale-") as folder:
                 url = f"sqlite:///{Path(folder) / 'db.sqlite3'}"
                 fill(url, *size)
-                report(url, given.rounds, given.only)
+                report(url, *measuring)
         if given.on != "sqlite" and servers.postgresql_programs():
             with servers.local_postgresql() as url:
                 fill(url, *size)
-                report(url, given.rounds, given.only)
+                report(url, *measuring)
 
 
 if __name__ == "__main__":

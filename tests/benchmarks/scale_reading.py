@@ -1,5 +1,6 @@
 """Rows of the reading room and of the queue page: readers and what they have said, and what waits, works and failed."""
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -10,6 +11,7 @@ from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
+from webapp.agreement import counting
 from webapp.audit.models import Action, Entry
 from webapp.departments.models import Department, Membership, Role
 from webapp.ops.models import Reconciliation, Worker
@@ -61,6 +63,7 @@ def fill(draw: random.Random) -> None:
         Entry(action=Action.BACKUP, created_at=now - timedelta(days=30 * n), position=last + 1 + n, hash="0" * 64)
         for n in range(12)
     )
+    counting.count(math.inf)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

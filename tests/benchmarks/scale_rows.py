@@ -45,7 +45,7 @@ def fill(draw: random.Random) -> None:
     Membership.objects.bulk_create(
         Membership(user=manager, department=department, role=Role.MANAGER) for department in managed
     )
-    _audit(draw, images, people, departments, largest)
+    audit(draw, images, people, departments, largest)
     _verdicts(people[0])
     _news(draw, people, studies)
     _shares(draw, people, studies, images // 20)
@@ -80,7 +80,7 @@ def _insert(table: Table, rows: Any) -> None:
     table.insert(some)
 
 
-def _audit(draw: random.Random, number: int, people: Any, departments: Any, largest: Department) -> None:
+def audit(draw: random.Random, number: int, people: Any, departments: Any, largest: Department) -> None:
     """As many entries as there are images, over a year; the first person and the largest department have many."""
     entries = Table(
         Entry(kind="studies.image", hash="0" * 64, address="127.0.0.1"),

@@ -50,7 +50,7 @@ def operations(rounds: int) -> dict[str, Callable[[], Any]]:
         "claim 16 by turns and give them back": claim_by_turns,
         "reconcile, 2,000 waiting": lambda: reconciliation.reconcile(workers),
         "purge, nothing to do": lambda: [step(retention.Run(report, time.monotonic() + 60)) for step in steps],
-        f"delete {size} images": delete,
+        "a step of a deletion": delete,
         "sample of the queues": sampling.take,
         "metrics": metrics.exposition,
     }

@@ -95,6 +95,10 @@ def _queues(client: Client) -> dict[str, Callable[[], Any]]:
     pause = post(client, "/departments/seed/queue/pause/", {"reason": ""}, status=302)
     resume = post(client, "/departments/seed/queue/resume/", {}, status=302)
     return {
+        "agreement with readers": get("/agreement/", client),
+        "agreement with readers, of a department": get("/agreement/?department=seed", client),
+        "agreement with readers (API)": get("/api/v1/agreement/", client),
+        "agreement with readers (table)": get("/agreement/table.csv", client),
         "queue page": get("/queue/", client),
         "queue page's figures": get("/queue/figures/", client),
         "queues (API)": get("/api/v1/queues/", client),

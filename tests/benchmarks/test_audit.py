@@ -1,5 +1,6 @@
 """What the record of a read costs: the same answers with it, without it, and where it was written minutes ago."""
 
+import random
 import statistics
 import time
 from uuid import uuid4
@@ -7,16 +8,21 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 
+from tests.benchmarks import scale_rows
 from webapp.accounts import tokens
 from webapp.audit import chain
-from webapp.audit.models import Entry
+from webapp.audit.models import Action, Entry
+from webapp.departments.models import Department
 from webapp.studies.models import Image, Study
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
 
 READS = 300
+#: The indexes by which the audit's page finds what is rare of those who have done much.
+RARE = ("audit_department_action", "audit_person_action")
 
 
 @pytest.fixture
@@ -64,6 +70,39 @@ def test_a_read_with_and_without_its_record(reads, monkeypatch):
     report("with its record", with_record)
     report("again within five minutes", again)
     report("without a record", without)
+
+
+def test_an_entry_with_and_without_the_indexes_for_what_is_rare(reads):
+    departments = Department.objects.bulk_create(Department(slug=f"d{n}", name=f"Department {n}") for n in range(20))
+    people = User.objects.bulk_create(User(username=f"person-{n}") for n in range(200))
+    scale_rows.audit(random.Random(1), 200_000, people, departments, departments[0])
+    indexes = [index for index in Entry._meta.indexes if index.name in RARE]
+
+    def write():
+        spent = []
+        for _ in range(READS):
+            person, department = random.choice(people), random.choice(departments)
+            entry = Entry(
+                action=Action.VIEW, person_id=person.pk, person=person.username, kind="studies.image",
+                object_id=str(uuid4()), department_id=str(department.pk), address="192.0.2.1",
+            )  # fmt: skip
+            begun = time.perf_counter()
+            entry.save(force_insert=True)
+            spent.append(1000 * (time.perf_counter() - begun))
+        return spent
+
+    with_them, without = [], []
+    for _ in range(3):
+        with_them += write()
+        with connection.schema_editor() as editor:
+            for index in indexes:
+                editor.remove_index(Entry, index)
+        without += write()
+        with connection.schema_editor() as editor:
+            for index in indexes:
+                editor.add_index(Entry, index)
+    report("an entry with the two indexes, beside 200,000", with_them)
+    report("an entry without them", without)
 
 
 def test_sealing_and_verifying():

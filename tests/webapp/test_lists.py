@@ -176,19 +176,20 @@ def test_a_value_that_cannot_be_is_an_error(client, problem, query):
         ({"status": "succeeded", "search": "alpha"}, {0}),
     ],
 )
-@pytest.mark.parametrize(("few", "first"), [(1000, 1000), (1, 1000), (1, 1)])
-def test_images_are_narrowed(user_client, owned, params, found, few, first, monkeypatch):
+@pytest.mark.parametrize(("few", "most"), [(1000, 1000), (1, 1000), (1, 0)])
+def test_images_are_narrowed(user_client, owned, params, found, few, most, monkeypatch):
     monkeypatch.setattr("webapp.studies.search.FEW", few)
-    monkeypatch.setattr("webapp.http.candidates.First.limit", first)
+    monkeypatch.setattr("webapp.studies.found.MOST", most)
     assert set(ids(user_client, "/api/v1/images/", **params)) == {str(owned[n].pk) for n in found}
 
 
-@pytest.mark.parametrize("first", [1, 3, 100])
+@pytest.mark.parametrize(("most", "first"), [(10_000, 100), (0, 1), (0, 3), (0, 100)])
 @pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
 def test_many_matches_of_several_owners_come_in_the_order_of_time(
-    user_client, user, make_image, make_department, first, ordering, monkeypatch
+    user_client, user, make_image, make_department, most, first, ordering, monkeypatch
 ):
     monkeypatch.setattr("webapp.studies.search.FEW", 1)
+    monkeypatch.setattr("webapp.studies.found.MOST", most)
     monkeypatch.setattr("webapp.http.candidates.First.limit", first)
     owners = {"owner": user}, {"department": make_department(reader=user)}
     # Some do not match, and one owner's come in a row, so that the first rows of each owner are not those of the list.
@@ -197,11 +198,37 @@ def test_many_matches_of_several_owners_come_in_the_order_of_time(
     ]
     found = [str(image.pk) for n, image in enumerate(made) if n % 4 != 1]
     url, seen = f"/api/v1/images/?search=chest&page_size=2&ordering={ordering}", []
+    back, earlier = None, []
     while url:
         page = user_client.get(url).json()
         seen += [row["id"] for row in page["results"]]
         url = page["next"]
+        if page["results"] or url:
+            back, earlier = page["previous"], [row["id"] for row in page["results"]]
     assert seen == (found if ordering == "created_at" else found[::-1])
+    while back:
+        page = user_client.get(back).json()
+        earlier = [row["id"] for row in page["results"]] + earlier
+        back = page["previous"]
+    assert earlier == seen
+
+
+def test_a_page_says_that_it_has_looked_at_a_part_of_the_list(client, user, make_image, monkeypatch):
+    monkeypatch.setattr("webapp.studies.search.FEW", 1)
+    monkeypatch.setattr("webapp.studies.found.MOST", 1)
+    monkeypatch.setattr("webapp.http.candidates.First.limit", 2)
+    for name in ("chest.png", "chest.png", "other.png", "other.png"):
+        make_image(owner=user, filename=name)
+    client.force_login(user)
+    page = client.get("/images/?search=chest")
+    assert "this one as far as" in page.content.decode()
+    assert "No image suits" not in page.content.decode()
+    assert page.context["rows"] == []
+    page = client.get(page.context["older"])
+    assert [image.filename for image in page.context["rows"]] == ["chest.png", "chest.png"]
+    page = client.get("/images/?search=nothing")
+    assert "No image suits" in page.content.decode()
+    assert "this one as far as" not in page.content.decode()
 
 
 def test_images_are_found_by_ids(user_client, owned):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from webapp.agreement import alerts
 from webapp.agreement.counts import Counts, said
-from webapp.agreement.models import MonthlyCount
+from webapp.agreement.models import MonthlyCount, MonthlyTotal
 from webapp.departments.models import Department
 from webapp.studies.choices import ReadingState
 from webapp.studies.models import Image, Patient
@@ -40,11 +40,15 @@ def count(seconds: float = BUDGET) -> int:
         How many months were counted.
     """
     until, done = time.monotonic() + seconds, 0
+    counted = set()
     for department, month in _due():
         if time.monotonic() > until:
             break
         _count(department, month)
+        counted.add(month)
         done += 1
+    for month in sorted(counted | _without_right_total()):
+        _add_up(month)
     alerts.look()
     return done
 
@@ -111,6 +115,34 @@ def _store(department: UUID | None, month: date, found: list[MonthlyCount]) -> N
     """Put the counts of a month in the place of those before. It is a transaction of its own: counting takes longer."""
     MonthlyCount.objects.filter(department=department, month=month).delete()
     MonthlyCount.objects.bulk_create(found)
+
+
+def _without_right_total() -> set[date]:
+    """Months that have no total, as of the release before, and those of which only a total is left."""
+    counts, totals = (
+        {*rows.order_by().values_list("month", flat=True).distinct()}
+        for rows in (MonthlyCount.objects.all(), MonthlyTotal.objects.all())
+    )
+    return counts ^ totals
+
+
+@atomically
+def _add_up(month: date) -> None:
+    """Put what was counted of all departments together."""
+    MonthlyTotal.objects.filter(month=month).delete()
+    of_models: dict[tuple[str, bool], list[MonthlyCount]] = {}
+    for row in MonthlyCount.objects.filter(month=month):
+        of_models.setdefault((row.bundle, row.shadow), []).append(row)
+    MonthlyTotal.objects.bulk_create(
+        MonthlyTotal(
+            month=month,
+            bundle=bundle,
+            shadow=shadow,
+            figures=Counts.total(row.figures for row in rows).to_json(),
+            counted_at=min(row.counted_at for row in rows),
+        )
+        for (bundle, shadow), rows in of_models.items()
+    )
 
 
 def _counted(department: UUID | None, month: date) -> dict[tuple[str, bool], Counts]:

@@ -8,7 +8,7 @@ from typing import Any
 from webapp.agreement.counts import AWAITED, COMPARED, DISAGREED, UNREAD, Counts
 from webapp.agreement.features import ANSWERS
 from webapp.agreement.incoming import Incoming, incoming
-from webapp.agreement.models import Alert, MonthlyCount
+from webapp.agreement.models import Alert, Month
 from webapp.departments.models import Department
 from webapp.statistics import Estimate, kappa, share
 from webapp.studies.choices import ResultGroup, Verdict
@@ -145,8 +145,8 @@ class Report:
 
 
 def report(
-    rows: Sequence[MonthlyCount],
-    every: Sequence[MonthlyCount],
+    rows: Sequence[Month],
+    every: Sequence[Month],
     departments: list[Department] | None,
     alerts: list[Alert],
 ) -> Report:
@@ -173,7 +173,7 @@ def report(
     )
 
 
-def _each(rows: Iterable[MonthlyCount], name: Callable[[MonthlyCount], str]) -> list[Agreement]:
+def _each(rows: Iterable[Month], name: Callable[[Month], str]) -> list[Agreement]:
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(name(row), []).append(row.figures)

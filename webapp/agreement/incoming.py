@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.agreement.counts import Counts
 from webapp.agreement.features import ANSWERS, FEATURES, Feature
-from webapp.agreement.models import MonthlyCount
+from webapp.agreement.models import Month
 from webapp.statistics import Estimate, Shift, share, shift
 from webapp.studies.models import Bundle
 
@@ -98,7 +98,7 @@ def latest(month: date) -> list[date]:
     return months
 
 
-def incoming(rows: Sequence[MonthlyCount], earlier: Sequence[MonthlyCount]) -> Incoming | None:
+def incoming(rows: Sequence[Month], earlier: Sequence[Month]) -> Incoming | None:
     """What comes in lately; None where nothing does.
 
     Args:
@@ -151,7 +151,7 @@ def _state(found: Shift | None) -> State:
     return State.SOMEWHAT if found.index < CHANGED else State.DIFFERENT
 
 
-def _first(rows: Sequence[MonthlyCount], parts: Callable[[Counts], list[int]]) -> tuple[list[int], list[date]]:
+def _first(rows: Sequence[Month], parts: Callable[[Counts], list[int]]) -> tuple[list[int], list[date]]:
     """The first months that together have enough images of which something is known; nothing where there are none."""
     figures: list[dict[str, Any]] = []
     months: list[date] = []

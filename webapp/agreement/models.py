@@ -7,15 +7,12 @@ from django.db import models
 from webapp.departments.models import Department
 
 
-class MonthlyCount(models.Model):
-    """One model's answers to the images that a department received in a month, beside what readers say.
+class Month(models.Model):
+    """One model's answers to the images of a month, beside what readers say.
 
     Pages add these rows up, so that they cost the same however many images there are.
     """
 
-    department = models.ForeignKey(
-        Department, models.CASCADE, null=True, blank=True, related_name="+", help_text="empty for persons and guests"
-    )
     month = models.DateField(help_text="its first day, by the service's clock")
     bundle = models.CharField(max_length=100)
     shadow = models.BooleanField(default=False, help_text="of a second model, beside the one that counts")
@@ -23,10 +20,25 @@ class MonthlyCount(models.Model):
     counted_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["department", "month"], name="agreement_month")]
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.bundle} in {self.month:%Y-%m}"
+
+
+class MonthlyCount(Month):
+    """Those of the images that a department received."""
+
+    department = models.ForeignKey(
+        Department, models.CASCADE, null=True, blank=True, related_name="+", help_text="empty for persons and guests"
+    )
+
+    class Meta:
+        indexes = [models.Index(fields=["department", "month"], name="agreement_month")]
+
+
+class MonthlyTotal(Month):
+    """Those of everybody's images, so that the service's page costs the same however many departments there are."""
 
 
 class Alert(models.Model):

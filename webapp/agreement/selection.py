@@ -1,10 +1,13 @@
 """Which months, whose images and which model somebody looks at."""
 
 from datetime import date
+from typing import Any
+
+from django.db.models import QuerySet
 
 from webapp.accounts.identity import Identity
 from webapp.agreement.figures import Report, report
-from webapp.agreement.models import Alert, MonthlyCount
+from webapp.agreement.models import Alert, MonthlyCount, MonthlyTotal
 from webapp.departments import permissions
 from webapp.departments.models import Department
 from webapp.refusals import Refused
@@ -43,9 +46,7 @@ def report_for(
         Refused: as of :func:`scope`.
     """
     departments = scope(identity, department)
-    counted = MonthlyCount.objects.order_by("month", "bundle")
-    if departments is not None:
-        counted = counted.filter(department__in=departments)
+    counted = _months(departments).order_by("month", "bundle")
     every = list(counted.filter(bundle=model) if model else counted)
     rows = [row for row in every if (not since or row.month >= since) and (not until or row.month <= until)]
     alerts = Alert.objects.select_related("department").order_by("since")
@@ -56,7 +57,11 @@ def report_for(
 
 def models(departments: list[Department] | None) -> list[str]:
     """The models that have read images of some departments."""
-    rows = MonthlyCount.objects.order_by("bundle")
-    if departments is not None:
-        rows = rows.filter(department__in=departments)
-    return list(rows.values_list("bundle", flat=True).distinct())
+    return list(_months(departments).order_by("bundle").values_list("bundle", flat=True).distinct())
+
+
+def _months(departments: list[Department] | None) -> "QuerySet[Any]":
+    """What was counted of each month of some departments; None for everybody's."""
+    if departments is None:
+        return MonthlyTotal.objects.all()
+    return MonthlyCount.objects.filter(department__in=departments)

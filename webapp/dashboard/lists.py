@@ -88,7 +88,7 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
             if place
         }
         newer, older = ("previous", "next") if ordering == NEWEST else ("next", "previous")
-        context |= {"rows": page.rows, "newer": links.get(newer), "older": links.get(older)}
+        context |= {"rows": page.rows, "end": page.end, "newer": links.get(newer), "older": links.get(older)}
         if kind == List.STUDIES:
             _count_results(page.rows)
     departments = _departments(identity)

@@ -54,7 +54,7 @@ def _page(request: HttpRequest, rows: Rows, ordering: str) -> dict[str, Any]:
     found = pages.paginate_queryset(rows, Request(request), SimpleNamespace(ordering=ordering))
     links = pages.get_next_link(), pages.get_previous_link()
     older, newer = links if ordering.startswith("-") else links[::-1]
-    return {"rows": found, "older": older, "newer": newer}
+    return {"rows": found, "end": pages.found.end, "older": older, "newer": newer}
 
 
 @require_safe

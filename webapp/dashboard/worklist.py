@@ -54,7 +54,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         found = Worklist(identity, values(WorklistFilters, params))
         page = found.page(PAGE, cursor)
         others = {name: value for name, value in params.items() if name not in CHOSEN}
-        everything = Worklist(identity, values(WorklistFilters, others))
+        everything = found if others == params else Worklist(identity, values(WorklistFilters, others))
         opening.note_openings(page.rows, user)
         audit.record(identity, Action.LIST, Image)
     except Refused as refused:

@@ -74,7 +74,7 @@ class Candidates:
 
 
 class First(Candidates):
-    """The same among the first rows of a list."""
+    """The same among the first rows of a list. A page of it ends where these do, so the next one goes on from there."""
 
     limit = 2000
 
@@ -95,22 +95,24 @@ class First(Candidates):
         rows = self.rows.filter(*conditions, **fields)
         return type(self)(self.queryset.filter(*conditions, **fields), rows, self.columns or ())
 
-    def are_all(self) -> bool:
-        """Whether the parts have no other rows than these."""
-        union, given = together(self.rows.parts(self.limit, "id"))
+    def end(self) -> Any:
+        """The last row that is looked at, with its time; None where the list has no further ones."""
+        union, given = together(self.rows.parts(self.limit, TIME, "id"))
         if not union:
-            return True
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT COUNT(*) FROM ({union}) AS counted", given)  # noqa: S608
-            return bool(cursor.fetchone()[0] < self.limit)
+            return None
+        sql = f"SELECT {TIME}, id FROM ({union}) AS merged {self._order()} LIMIT 1 OFFSET {self.limit - 1}"  # noqa: S608
+        return next(iter(self.queryset.model._base_manager.raw(sql, given)), None)
 
     def _union(self) -> Statement:
         parts = self.rows.parts(self.limit, *self.columns or ())
         union, given = together(parts)
         if len(parts) > 1:
-            sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
-            union = f"SELECT * FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT {self.limit}"  # noqa: S608
+            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT {self.limit}"  # noqa: S608
         return union, given
+
+    def _order(self) -> str:
+        sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
+        return f"ORDER BY {TIME} {sign}, id {sign}"
 
 
 @dataclass(frozen=True)
@@ -136,4 +138,4 @@ class Either:
     def keys(self, number: int) -> list[Any]:
         """The keys of the first rows."""
         near = self.first.keys(number)
-        return near if len(near) == number or self.first.are_all() else first_keys(self.every, number)
+        return near if len(near) == number or self.first.end() is None else first_keys(self.every, number)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from webapp.refusals import Refused
 
-SIZE = 50
+SIZE = 30
 PARAMETER = "before"
 
 

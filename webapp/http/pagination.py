@@ -135,11 +135,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a list, and the places from which those before and after them are read, where there are any."""
+    """Some rows of a list, and the places from which those before and after them are read, where there are any.
+
+    Attributes:
+        end: the last row that was looked at, where there are others that were not, although the page has room for
+            more; see :class:`webapp.http.candidates.First`.
+    """
 
     rows: list[Any]
     next: Place | None
     previous: Place | None
+    end: Any = None
 
 
 def read_page(rows: Rows, ordering: str, size: int, cursor: str | None) -> Page:
@@ -166,14 +172,17 @@ def read_page(rows: Rows, ordering: str, size: int, cursor: str | None) -> Page:
     if place:
         ordered = ordered.filter(place.beyond(column, descending=descending))
     found = list(ordered[: size + 1])
-    kept, more = found[:size], len(found) > size
-    if backwards:
-        kept.reverse()
-    after, before = (True, more) if backwards else (more, place is not None)
+    more = len(found) > size
+    end = None if more or not hasattr(ordered, "end") else ordered.end()
+    # The rows that the pages further on and back begin after, in the direction of this one.
+    further = found[size - 1] if more else end
+    back = (found[0] if found else end) if place else None
+    after, before = (back, further) if backwards else (further, back)
     return Page(
-        kept,
-        Place(getattr(kept[-1], column), kept[-1].pk) if kept and after else None,
-        Place(getattr(kept[0], column), kept[0].pk, backwards=True) if kept and before else None,
+        found[:size][::-1] if backwards else found[:size],
+        Place(getattr(after, column), after.pk) if after else None,
+        Place(getattr(before, column), before.pk, backwards=True) if before else None,
+        end,
     )
 
 

@@ -22,6 +22,9 @@ from webapp.refusals import Refused
 from webapp.retention.models import PurgeReport
 from webapp.studies.outbox.models import Delivery, State
 
+#: As many departments are shown on the page; the API has all.
+FOREMOST = 20
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -40,6 +43,16 @@ class Overview:
     outbox: dict[str, Any] = field(default_factory=dict)
     storage: dict[str, int | None] = field(default_factory=dict)
     last: dict[str, datetime | None] = field(default_factory=dict)
+
+    @property
+    def foremost(self) -> list[figures.DepartmentShare]:
+        """The departments that are stopped, and then those that have most waiting."""
+        return sorted(self.departments, key=lambda one: one.state == figures.RUNNING)[:FOREMOST]
+
+    @property
+    def others(self) -> int:
+        """How many departments are not among these."""
+        return max(0, len(self.departments) - FOREMOST)
 
 
 def scope(identity: Identity) -> list[Department] | None:

@@ -2,20 +2,18 @@
 
 It is divided into sections by what people have to do, urgency and group; in a section the oldest image comes first. An
 index has each section of an owner in that order, so that a page is read by as many short walks as there are sections
-and owners, in one statement.
+and owners, some sections in a statement until the page is full.
 """
 
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet
+from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
@@ -42,7 +40,9 @@ SECTIONS: list[dict[str, Any]] = [
     for stage in stages
 ]
 #: As many images of a section are counted; beyond, the number is only said to be larger.
-COUNTED = 500
+COUNTED = 100
+#: As many sections are looked at in one statement; a page mostly has enough of the first ones.
+AT_ONCE = 6
 
 
 @dataclass(frozen=True, order=True)
@@ -151,7 +151,7 @@ class Worklist:
             ranked = {self.ranks.get(tuple(section)): number for *section, number in found}
             return Counter({rank: number for rank, number in ranked.items() if rank is not None})
         sections: Counter[int] = Counter()
-        for sql, params in united(self._parts(COUNTED + 1, None, "")):
+        for sql, params in united(self._parts(self.sections, COUNTED + 1, None, "")):
             with connection.cursor() as cursor:
                 cursor.execute(f"SELECT section_rank, COUNT(*) FROM ({sql}) AS merged GROUP BY section_rank", params)  # noqa: S608
                 sections.update(dict(cursor.fetchall()))
@@ -160,46 +160,50 @@ class Worklist:
     def _places(self, number: int, place: Place | None, *, backwards: bool = False) -> list[Place]:
         """The first places after one, or the last ones before it, which then come in the opposite order."""
         if self.study:
-            places = self._of_study
-            if backwards and place:
-                return places[: bisect_left(places, place)][::-1][:number]
-            return places[bisect_right(places, place) if place else 0 :][:number]
+            return self._of_study(number, place, backwards=backwards)
         sign, way = ("-", "DESC") if backwards else ("", "ASC")
         order = f"ORDER BY section_rank {way}, created_at {way}, id {way} LIMIT %s"
-        first = []
-        for sql, params in united(self._parts(number, place, sign)):
-            rows: Any = Image._base_manager.raw(
-                f"SELECT id, created_at, section_rank FROM ({sql}) AS merged {order}",  # noqa: S608
-                [*params, number],
-            )
-            first += [Place(row.section_rank, row.created_at, row.pk) for row in rows]
+        ranks = sorted(self.sections, reverse=backwards)
+        if place:
+            ranks = [rank for rank in ranks if (rank <= place.rank if backwards else rank >= place.rank)]
+        first: list[Place] = []
+        while ranks and len(first) < number:
+            some, ranks = ranks[:AT_ONCE], ranks[AT_ONCE:]
+            for sql, params in united(self._parts(some, number, place, sign)):
+                rows: Any = Image._base_manager.raw(
+                    f"SELECT id, created_at, section_rank FROM ({sql}) AS merged {order}",  # noqa: S608
+                    [*params, number],
+                )
+                first += [Place(row.section_rank, row.created_at, row.pk) for row in rows]
         return sorted(first, reverse=backwards)[:number]
 
-    @cached_property
-    def _of_study(self) -> list[Place]:
-        """All of a study, whose images an index has together, but in no order of this list."""
-        rows = self._rows_of_study().values_list("stage", "stat", "group", "created_at", "pk")
-        return sorted(
-            Place(self.ranks[section], moment, pk)
-            for *values, moment, pk in rows
-            if (section := tuple(values)) in self.ranks
-        )
+    def _of_study(self, number: int, place: Place | None, *, backwards: bool) -> list[Place]:
+        """The same of a study, whose images an index has together, but in no order of this list."""
+        ranks = [When(**section, then=rank) for rank, section in self.sections.items()]
+        # The sections are every combination of some values.
+        within = {f"{name}__in": {section[name] for section in self.sections.values()} for name in SECTIONS[0]}
+        rows = self._rows_of_study().filter(**within).annotate(section_rank=Case(*ranks))
+        if place:
+            further = Q(**{f"section_rank__{'lt' if backwards else 'gt'}": place.rank})
+            rows = rows.filter(further | Q(place.beyond(backwards=backwards), section_rank=place.rank))
+        order = [f"{'-' if backwards else ''}{name}" for name in ("section_rank", "created_at", "pk")]
+        return [Place(*row) for row in rows.order_by(*order).values_list("section_rank", "created_at", "pk")[:number]]
 
     def _rows_of_study(self) -> "QuerySet[Image]":
         visible = Q(*self.owners, _connector=Q.OR) if self.owners else Q(pk__in=[])
-        return self.rows.filter(visible).exclude(Exists(self.own), stage__in=BEGUN).exclude(group="").order_by()
+        # The stage first: few images have one of these, and only their verdicts are looked for.
+        return self.rows.filter(visible).exclude(Q(stage__in=BEGUN), Exists(self.own)).exclude(group="").order_by()
 
-    def _parts(self, number: int, place: Place | None, sign: str) -> list[tuple[str, list[Any]]]:
-        """The statements that find the first rows of each section of each owner, with their parameters.
+    def _parts(self, ranks: Iterable[int], number: int, place: Place | None, sign: str) -> list[tuple[str, list[Any]]]:
+        """The statements that find the first rows of some sections of each owner, with their parameters.
 
         Django builds one for each kind, since building all of them takes it longer than running them.
         """
         parts = []
         for owner, several in by_kind(self.owners, Image):
             kinds: dict[tuple[bool, bool], tuple[str, tuple[Any, ...]]] = {}
-            for rank, section in self.sections.items():
-                if place and (rank > place.rank if sign else rank < place.rank):
-                    continue
+            for rank in ranks:
+                section = self.sections[rank]
                 kind = section["stage"] in BEGUN, place is not None and rank == place.rank
                 if kind not in kinds:
                     rows = self.to_read if kind[0] else self.rows

@@ -35,7 +35,6 @@ class BoundedPaginator(Paginator):
 class ReadOnly(admin.ModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
-    list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -55,7 +54,7 @@ class Deletable(ReadOnly):
     deletions_are_recorded = True
     # Any other column would have the database sort the whole table.
     sortable_by = ("created_at",)
-    search_help_text = "An id, or the beginning of a name or of a patient's identifier"
+    search_help_text = "An id, or the beginning of a name or of a patient's identifier; the latest are shown"
     # Only shows the search field; get_search_results does the search.
     search_fields = ("id",)
 

@@ -6,16 +6,21 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from webapp.http.candidates import Candidates, Either, First
+from webapp.http.candidates import Candidates, First
 from webapp.http.pagination import Merged
 from webapp.studies import search
 from webapp.studies.choices import FACETS, combinations
 
 #: As many rows as a search shows where it has no pages.
 LATEST = 250
+#: As many matches are found wherever they are, and sorted by time. Of more, a page has those that are among the next
+#: rows of its list.
+MOST = 10_000
 
 
-def many_found(found: search.Matches, rows: Any, owners: list[Q], columns: dict[str, Any], read: set[str]) -> Either:
+def many_found(
+    found: search.Matches, rows: Any, owners: list[Q], columns: dict[str, Any], read: set[str]
+) -> Candidates:
     """Those of some rows that a search finds, by which fields so many match that not all of them are named.
 
     Args:
@@ -25,11 +30,11 @@ def many_found(found: search.Matches, rows: Any, owners: list[Q], columns: dict[
         columns: values by which they are narrowed.
         read: the columns that are compared.
     """
-    every: Any = Candidates(rows.filter(reduce(or_, owners)), found.parts(), sorted(read))
-    near, read = found.within(rows), read | found.columns
-    if facets := {name: value for name, value in columns.items() if name in FACETS}:
-        every = Either(first_rows(near, owners, read, combinations(facets)), every)
-    return Either(first_rows(near, owners, read), every)
+    if not found.are_more_than(MOST):
+        return Candidates(rows.filter(reduce(or_, owners)), found.parts(), sorted(read))
+    facets = {name: value for name, value in columns.items() if name in FACETS}
+    parts = combinations(facets) if facets else ({},)
+    return first_rows(found.within(rows), owners, read | found.columns, parts)
 
 
 def first_rows(rows: Any, owners: list[Q], read: set[str], combinations: Any = ({},)) -> First:

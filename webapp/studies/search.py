@@ -31,6 +31,11 @@ class Matches:
     ids: set[UUID] = field(default_factory=set)
     fields: list[str] = field(default_factory=list)
 
+    def are_more_than(self, number: int) -> bool:
+        """Whether more rows than that match by one of the fields."""
+        rows = self.model._base_manager.order_by()
+        return any(rows.filter(begins_with(name, self.text))[: number + 1].count() > number for name in self.fields)
+
     def within(self, rows: Any) -> Any:
         """Those of some rows that match. No index serves that: the rows are few, or in the order of a list."""
         if not self.fields:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from webapp.agreement import counting
 from webapp.agreement.incoming import latest
-from webapp.agreement.models import MonthlyCount
+from webapp.agreement.models import MonthlyCount, MonthlyTotal
 from webapp.audit.models import Entry
 from webapp.studies.choices import ReviewStage
 from webapp.studies.models import Bundle, Image, Patient
@@ -121,6 +121,29 @@ def test_counting_again_follows_changed_verdicts_and_deleted_images(
     MonthlyCount.objects.update(counted_at=timezone.now() - timedelta(days=2))
     counting.count()
     assert not MonthlyCount.objects.exists()
+    assert not MonthlyTotal.objects.exists()
+
+
+def test_everybodys_months_are_the_sums_of_all_departments(
+    judged: Any, ward: Any, make_department: Any, staff_client: Any
+) -> None:
+    other = make_department("other")
+    judged(12, "positive", "PNEUMONIA", at=MARCH)
+    judged(30, "positive", "NORMAL", at=MARCH, department=other)
+    counting.count()
+    [total] = MonthlyTotal.objects.all()
+    assert total.figures["answers"] == {"positive/PNEUMONIA": 12, "positive/NORMAL": 30}
+    assert staff_client.get(API).json()["together"]["verdicts"] == 42
+    MonthlyTotal.objects.all().delete()  # as after an upgrade
+    counting.count()
+    assert MonthlyTotal.objects.get().figures == total.figures
+    for image in Image.objects.filter(department=other):
+        image.readings.all().delete()
+        image.delete()
+    other.delete()
+    MonthlyCount.objects.update(counted_at=timezone.now() - timedelta(days=2))
+    counting.count()
+    assert staff_client.get(API).json()["together"]["images"] == 12
 
 
 def test_the_page_shows_it_to_managers_and_administrators_only(

@@ -1,5 +1,6 @@
 """The queue page and its API: what waits, what works on it, what failed, and what is done about it."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from django.utils import timezone
 from tests.webapp.broker import Sent
 from tests.webapp.rows import BUNDLE, MODEL, WORKER, claim, result
 from webapp.audit.models import Action, Entry
+from webapp.departments.models import Department
 from webapp.ops.models import Worker
 from webapp.queues import charts, sampling
 from webapp.queues.models import Sample
@@ -119,6 +121,22 @@ def test_managers_see_their_departments_only(
     assert client.post("/departments/other/queue/pause/").status_code == 404
     assert client.post("/departments/mine/queue/pause/", {"reason": "night"}).status_code == 302
     assert Pause.objects.get(department=mine).reason == "night"
+
+
+def test_of_many_departments_the_page_shows_those_that_are_stopped_or_have_most_waiting(
+    boss_client: Any, make_image: Callable[..., Image], make_department: Callable[..., Any]
+) -> None:
+    before = Department.objects.count()
+    departments = [make_department(f"d{n}") for n in range(25)]
+    make_image(department=departments[24])
+    boss_client.post("/departments/d23/queue/pause/", {"reason": ""})
+    shown = re.findall(r'href="/departments/(\w+)/"', boss_client.get("/queue/figures/").content.decode())
+    assert shown[:2] == ["d23", "d24"]
+    assert len(shown) == 20
+    assert f"{before + 5} more departments" in boss_client.get("/queue/figures/").content.decode()
+    assert len(boss_client.get(API).json()["departments"]) == before + 25
+    page = boss_client.get("/departments/d0/").content.decode()
+    assert "/departments/d0/queue/pause/" in page, "one that is not shown is stopped on its own page"
 
 
 def test_each_action_is_asked_once(boss_client: Any) -> None:

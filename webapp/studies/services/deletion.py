@@ -30,8 +30,8 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: Images deleted in one transaction: with a million images, SQLite's write lock is held for some 100 ms.
-CHUNK = 20
+#: Images deleted in one transaction: with a million images, SQLite's write lock is held for less than 100 ms.
+CHUNK = 10
 ATTEMPTS = 5
 
 
