@@ -1,5 +1,6 @@
 """Steps that several journeys have in common."""
 
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -90,3 +91,8 @@ def as_if_usable(service: Service, page: Page) -> None:
 
 def no_sideways_scroll(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def slower() -> float:
+    """How many times longer an answer takes where more programs want a processor than there are."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

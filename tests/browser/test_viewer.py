@@ -88,6 +88,40 @@ def test_a_window_spreads_its_greys(modules: Page) -> None:
     assert (ends["width"], ends["level"]) == (0.02, 0)
 
 
+#: Greys of a canvas, as they are shown while a window is dragged.
+QUICK = """async ([greys, tone]) => {
+  const { QuickWindow } = await import("/viewer-window.js");
+  const canvas = document.createElement("canvas");
+  document.createElement("div").append(canvas);
+  [canvas.width, canvas.height] = [greys.length, 1];
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(greys.length, 1);
+  greys.forEach((grey, place) => pixels.data.set([grey, grey, grey, 255], 4 * place));
+  context.putImageData(pixels, 0, 0);
+  const quick = new QuickWindow(canvas);
+  const shown = [{ ...tone, inverted: true }, tone].map((one) => {
+    quick.show(one);
+    const { data } = quick.copy.getContext("2d").getImageData(0, 0, greys.length, 1);
+    return greys.map((_, place) => [...data.slice(4 * place, 4 * place + 4)]);
+  });
+  return shown;
+}"""
+
+
+def test_a_window_that_is_dragged_shows_the_same_greys(modules: Page) -> None:
+    tone = {"width": 0.5, "level": 0.4, "inverted": False}
+    greys = [0, 38, 70, 102, 134, 166, 255]
+    inverted, shown = modules.evaluate(QUICK, [greys, tone])
+    for colours, line in (
+        (inverted, called(modules, "window", "lineOf", {**tone, "inverted": True})),
+        (shown, called(modules, "window", "lineOf", tone)),
+    ):
+        for grey, (red, green, blue, alpha) in zip(greys, colours, strict=True):
+            assert red == green == blue
+            assert red == pytest.approx(min(max(line["slope"] * grey + 255 * line["intercept"], 0), 255), abs=0.51)
+            assert alpha == 255
+
+
 # --- on the page ----------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +207,7 @@ def test_a_reader_looks_closely(service: Service, page: Page, tmp_path: Path, sh
     page.mouse.move(box["x"] + 60, box["y"] + 130, steps=4)
     page.mouse.up(button="right")
     expect(said(page)).to_contain_text("window 88 %, level 73 %")
+    expect(page.locator(".quick-canvas")).to_be_hidden()
     assert colour(page, 0.5, 0.5) < before
     page.get_by_role("button", name="Reset").click()
     expect(said(page)).to_have_text(fitted)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.webapp.clients import JPEG, PASSWORD, PNG, Client
+from tests.webapp.resumable import begin, go_on, head
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.services import takeover
 
@@ -98,3 +99,18 @@ def test_a_forged_or_revoked_cookie_takes_nothing_over(client, user, settings):
     assert Client().delete("/api/v1/auth/token/", headers={"X-Job-Token": job["token"]}).status_code == 204
     assert client.post("/accounts/login/", LOGIN).status_code == 302
     assert Image.objects.get().owner is None
+
+
+def test_what_a_guest_was_sending_goes_on_after_signing_in(client, new_client, user):
+    key = {"Idempotency-Key": "ward 3/a.jpg"}
+    job = client.upload().json()
+    begun = begin(client, len(PNG), PNG[:50], key, filename="a.png")
+    others = begin(new_client(), len(PNG), headers=key, filename="a.png")
+    client.post("/accounts/login/", LOGIN)
+    again = begin(client, len(PNG), headers=key, filename="a.png")
+    assert (again["Location"], again["Upload-Offset"]) == (begun["Location"], "50")
+    assert go_on(client, again["Location"], 50, PNG[50:]).status_code == 204
+    assert set(Image.objects.values_list("owner", flat=True)) == {user.pk}
+    assert Image.objects.exclude(pk=job["id"]).get().filename == "a.png"
+    assert head(client, others["Location"]).status_code == 404
+    assert begin(client, len(PNG), headers={"Idempotency-Key": "b"}, filename="b.png").status_code == 201

@@ -23,6 +23,7 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
+    readonly_fields = ("last_login", "date_joined")
     actions = ("make_password_links",)
 
     @admin.action(description=_("Make one-time links to set a new password"), permissions=["change"])

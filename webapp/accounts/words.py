@@ -1,4 +1,4 @@
-"""Words of django-allauth's pages and e-mails, which it has no Nepali for: here, so that `make words` collects them."""
+"""Words of django-allauth and Django, which these have no Nepali for: here, so that `make words` collects them."""
 
 from django.utils.translation import gettext_noop, ngettext_lazy
 
@@ -156,3 +156,23 @@ COUNTED = (
         "There are %(unused_count)s out of %(total_count)s recovery codes available.",
     ),
 )
+#: Between the parts of a duration. Django's Nepali has no space there.
+COMMA = gettext_noop(", ")
+#: How long ago something was, as Django's filter "timesince" says it.
+DURATIONS = (
+    ngettext_lazy("%(num)d year", "%(num)d years"),
+    ngettext_lazy("%(num)d month", "%(num)d months"),
+    ngettext_lazy("%(num)d week", "%(num)d weeks"),
+    ngettext_lazy("%(num)d day", "%(num)d days"),
+    ngettext_lazy("%(num)d hour", "%(num)d hours"),
+    ngettext_lazy("%(num)d minute", "%(num)d minutes"),
+)
+#: The admin site's lists, by the names of models and apps.
+LISTS = (
+    gettext_noop("Axes"), gettext_noop("access attempts"), gettext_noop("access failures"),
+    gettext_noop("access logs"), gettext_noop("Accounts"), gettext_noop("email addresses"), gettext_noop("MFA"),
+    gettext_noop("authenticators"), gettext_noop("Social Accounts"), gettext_noop("social accounts"),
+    gettext_noop("social applications"), gettext_noop("social application tokens"), gettext_noop("User Sessions"),
+    gettext_noop("user sessions"), gettext_noop("outbox"), gettext_noop("notifications"), gettext_noop("Retention"),
+    gettext_noop("purge reports"),
+)  # fmt: skip

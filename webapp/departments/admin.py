@@ -11,7 +11,7 @@ from webapp.departments import models
 class MembershipInline(admin.TabularInline):
     model = models.Membership
     fields = ("user", "role")
-    autocomplete_fields = ("user",)
+    raw_id_fields = ("user",)
     extra = 1
 
 
@@ -21,7 +21,6 @@ class DepartmentAdmin(admin.ModelAdmin):
     search_fields = ("name", "slug")
     # Managers change these settings on the department's own page, which knows the current model.
     fields = ("name", "slug")
-    prepopulated_fields = {"slug": ("name",)}
     inlines = (MembershipInline,)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class ResumableConfig(AppConfig):
     name = "webapp.resumable"
+
+    def ready(self) -> None:
+        from webapp.resumable import services
+        from webapp.studies.services import takeover
+
+        takeover.taken_over.connect(services.on_sign_in)

@@ -21,6 +21,7 @@ class Upload(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+")
+    # Stays where a guest has signed in meanwhile, beside the user that they are now.
     guest = models.UUIDField(null=True, blank=True, editable=False)
     key = models.CharField(
         max_length=64, null=True, blank=True, unique=True, help_text="SHA-256 of its sender and Idempotency-Key"

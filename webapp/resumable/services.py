@@ -8,6 +8,7 @@ from functools import partial
 from typing import IO, Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.utils import timezone
@@ -56,8 +57,7 @@ def create(identity: Identity, length: int, metadata: str, given: dict[str, Any]
         Refused: ``idempotency_key_reused``, ``daily_limit_reached``, or where the sender may not send it there.
         Http404: the study does not exist for them.
     """
-    digest = idempotency.digest_of(identity, f"resumable {key}") if key else None
-    if digest and (begun := _begun(digest, length, metadata)):
+    if key and (begun := _begun(identity, key, length, metadata)):
         return begun
     if study := given.get("study"):
         visible_study(identity, UUID(study), permissions.may_add_to)
@@ -65,8 +65,8 @@ def create(identity: Identity, length: int, metadata: str, given: dict[str, Any]
         department = department_for(identity, given.get("department"))
         given = {**given, "department": department.slug if department else ""}
     upload = Upload(
-        user=identity.user, guest=None if identity.user else identity.guest, key=digest, length=length,
-        metadata=metadata, given=given, expires_at=timezone.now() + KEPT,
+        user=identity.user, guest=None if identity.user else identity.guest, length=length, metadata=metadata,
+        key=_digest(identity, key) if key else None, given=given, expires_at=timezone.now() + KEPT,
     )  # fmt: skip
     with limits.count_announced(identity, length):
         files.make(upload.pk)
@@ -75,20 +75,36 @@ def create(identity: Identity, length: int, metadata: str, given: dict[str, Any]
                 upload.save(force_insert=True)
         except IntegrityError:
             files.delete(upload.pk)
-            if digest and (begun := _begun(digest, length, metadata)):
+            if key and (begun := _begun(identity, key, length, metadata)):
                 return begun
             raise
     logger.info("upload %s of %d bytes begins", upload.pk, length)
     return upload
 
 
-def _begun(digest: str, length: int, metadata: str) -> Upload | None:
-    found = Upload.objects.filter(key=digest, expires_at__gt=timezone.now()).first()
-    if found is None:
-        Upload.objects.filter(key=digest).delete()
-    elif (found.length, found.metadata) != (length, metadata):
+def _digest(identity: Identity, key: str) -> str:
+    return idempotency.digest_of(identity, f"resumable {key}")
+
+
+def _begun(identity: Identity, key: str, length: int, metadata: str) -> Upload | None:
+    senders = [identity]
+    if identity.user:
+        before = Upload.objects.filter(user=identity.user).exclude(guest=None)
+        senders += [Identity(guest=guest) for guest in before.values_list("guest", flat=True).distinct()]
+    same = Upload.objects.filter(key__in=[_digest(sender, key) for sender in senders])
+    same.filter(expires_at__lte=timezone.now()).delete()
+    found = same.first()
+    if found and (found.length, found.metadata) != (length, metadata):
         raise Refused("idempotency_key_reused", "Another upload has this Idempotency-Key. Use a new one.")
     return found
+
+
+def on_sign_in(sender: Any, guest: UUID, user: User, **kwargs: Any) -> None:
+    """Receiver of :data:`webapp.studies.services.takeover.taken_over`: what the guest was sending is the user's.
+
+    The rows keep the guest, under whom the client's keys were kept: it goes on by the same ones.
+    """
+    Upload.objects.filter(user=None, guest=guest).update(user=user)
 
 
 def find(identity: Identity, upload_id: UUID) -> Upload:

@@ -20,7 +20,7 @@ KINDS = (
     gettext_noop("invitations"), gettext_noop("API token"), gettext_noop("API tokens"), gettext_noop("review"),
     gettext_noop("reviews"), gettext_noop("share"), gettext_noop("shares"), gettext_noop("webhook"),
     gettext_noop("webhooks"), gettext_noop("entry"), gettext_noop("entries"), gettext_noop("saved search"),
-    gettext_noop("saved searches"), gettext_noop("delivery"), gettext_noop("deliverys"),
+    gettext_noop("saved searches"), gettext_noop("delivery"), gettext_noop("deliveries"),
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
+from django.dispatch import Signal
 from django.http import HttpRequest
 from django.utils.translation import ngettext
 
@@ -17,6 +18,8 @@ from webapp.studies.services.judging import judge_again
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
+#: Sent with ``guest`` and ``user``, in the same transaction.
+taken_over = Signal()
 
 
 def on_sign_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
@@ -61,6 +64,7 @@ def take_over(guest: UUID, user: User) -> tuple[int, int]:
         patient.delete()
         judge_again(Image.objects.filter(patient=same, age_years=None))
     moved = _move(Study, "study_uid", guest, owner), _move(Image, "instance_uid", guest, owner)
+    taken_over.send(None, guest=guest, user=user)
     identities.revoke(guest)
     if any(moved):
         logger.info("user %s takes over %d studies and %d images of a guest", user.pk, *moved)

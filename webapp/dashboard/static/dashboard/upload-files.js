@@ -11,8 +11,13 @@ export class Selection {
   }
 
   add(file, path = file.name) {
-    this.files.push({ file, name: nameOf(path) });
+    this.files.push(itemOf(file, nameOf(path)));
   }
+}
+
+// A file and the name that it will have. Its size and time are asked for once: the browser looks at the disk each time.
+export function itemOf(file, name) {
+  return { file, name, size: file.size, modified: file.lastModified };
 }
 
 // These distinguish files of the same name in several folders. The top folder names the study.

@@ -15,9 +15,9 @@ export async function fingerprint(file) {
 
 // What the files of a study are recognised by together.
 export function fingerprintOfAll(files) {
-  const size = files.reduce((sum, { file }) => sum + file.size, 0);
-  const newest = files.reduce((latest, { file }) => Math.max(latest, file.lastModified), 0);
-  return [files.length, size, newest, files[0].name, files.at(-1).name].join("|");
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const newest = files.reduce((latest, { modified }) => Math.max(latest, modified), 0);
+  return [files.length, bytes, newest, files[0].name, files.at(-1).name].join("|");
 }
 
 function looks(file) {

@@ -23,11 +23,11 @@ export function plan(study, files, memory) {
     some = [];
   };
   for (const one of by.values()) {
-    if (one.file.size > SMALL) {
+    if (one.size > SMALL) {
       jobs.push(newJob([one], keyOf(study, [one])));
       continue;
     }
-    if (some.length === TOGETHER || sizeOf(some) + one.file.size > SMALL) flush();
+    if (some.length === TOGETHER || sizeOf(some) + one.size > SMALL) flush();
     some.push(one);
   }
   flush();
@@ -35,7 +35,7 @@ export function plan(study, files, memory) {
 }
 
 export function newJob(items, key) {
-  return { items, key, size: sizeOf(items), sent: 0, byTus: items.length === 1 && items[0].file.size > SMALL };
+  return { items, key, size: sizeOf(items), sent: 0, byTus: items.length === 1 && items[0].size > SMALL };
 }
 
 export function keyOf(study, items) {
@@ -43,5 +43,5 @@ export function keyOf(study, items) {
 }
 
 export function sizeOf(items) {
-  return items.reduce((sum, { file }) => sum + file.size, 0);
+  return items.reduce((sum, { size }) => sum + size, 0);
 }

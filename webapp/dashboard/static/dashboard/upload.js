@@ -1,7 +1,7 @@
 // The drop zone: uploads with progress, several at once, and their results as they come.
 
 import { ageIsRight, bodyWith, takeDescription } from "./upload-about.js";
-import { fromDrop, fromInput, hintFor, isReadable } from "./upload-files.js";
+import { fromDrop, fromInput, hintFor, isReadable, itemOf } from "./upload-files.js";
 import { fingerprint, fingerprintOfAll, knownJob, remember } from "./upload-known.js";
 import { follow, wordsOf } from "./upload-results.js";
 import { Row } from "./upload-rows.js";
@@ -104,7 +104,7 @@ async function uploadImage({ file, name }, row, onlyOne, about, { again = false 
 
 async function uploadStudy(selection, about, { again = false } = {}) {
   const { name: studyName, fields, manifest } = about;
-  const files = manifest ? [...selection.files, { file: manifest, name: MANIFEST }] : selection.files;
+  const files = manifest ? [...selection.files, itemOf(manifest, MANIFEST)] : selection.files;
   if (files.length > maxFiles) {
     giveUp(new Row(titleOf(selection)), say("too_many", { n: files.length, most: maxFiles }));
     return;

@@ -1,6 +1,7 @@
 // A pane: one picture, and perhaps its map, drawn on canvases that cover an element.
 
 import { place } from "./viewer-view.js";
+import { QuickWindow } from "./viewer-window.js";
 
 const CRISP = 4; // from so many screen pixels a pixel on, each pixel is shown as a square
 
@@ -27,6 +28,7 @@ export class Pane {
     const cover = document.createElement("div");
     cover.className = "canvases";
     cover.append(this.canvas, this.mapCanvas);
+    this.quick = new QuickWindow(this.canvas);
     element.append(cover);
     this.observer = new ResizeObserver(() => {
       this.measure();

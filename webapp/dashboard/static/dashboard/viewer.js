@@ -53,7 +53,7 @@ class Viewer {
       paneOf: (event) => this.beside.all.find((pane) => pane.element.contains(event.target)),
       pan: (pane, dx, dy) => this.look(movedBy(this.view, dx, dy, pane.size, pane.box)),
       zoom: (pane, factor, point) => this.look(zoomedAt(this.view, factor, point, pane.size, pane.box)),
-      window: (dx, dy) => this.setTone(dragged(this.tone, dx, dy)),
+      window: (dx, dy) => this.dragTone(dx, dy),
       windows: () => this.windowing,
       oneFinger: () => this.windowing || this.isFull,
     });
@@ -104,7 +104,22 @@ class Viewer {
 
   setTone(tone) {
     this.tone = tone;
-    this.filter.apply(tone, this.beside.all.map((pane) => pane.canvas));
+    this.applyTone();
+    this.showStates();
+  }
+
+  applyTone() {
+    for (const pane of this.beside.all) pane.quick.hide();
+    this.filter.apply(this.tone, this.beside.all.map((pane) => pane.canvas));
+  }
+
+  dragTone(dx, dy) {
+    this.tone = dragged(this.tone, dx, dy);
+    this.toning ||= requestAnimationFrame(() => {
+      this.toning = 0;
+      for (const pane of this.beside.all) pane.quick.show(this.tone);
+      this.filter.apply(PLAIN, this.beside.all.map((pane) => pane.canvas)); // they are covered
+    });
     this.showStates();
   }
 
@@ -123,7 +138,7 @@ class Viewer {
     this.asked ||= requestAnimationFrame(() => {
       this.asked = 0;
       this.draw("low");
-      this.filter.apply(this.tone, this.beside.all.map((pane) => pane.canvas));
+      this.applyTone();
       if (this.first.needsMore(this.view)) this.original.load((sharp) => this.sharpen(sharp));
       this.showStates();
     });
@@ -151,6 +166,7 @@ class Viewer {
 
   settle() {
     this.draw("medium");
+    this.applyTone();
     this.tell();
   }
 
