@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp $(if $(filter keras,$(ENGINE)),$(VENV)/training.stamp) ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DATA_DIR, ADMIN_PASSWORD, ENGINE)
+run: $(VENV)/run.stamp $(if $(filter keras,$(ENGINE)),$(VENV)/training.stamp) ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DICOM_PORT, DATA_DIR, ADMIN_PASSWORD, ENGINE)
 	@exec $(BIN)/python -m compose.local.run
 
 training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and what else `python -m ml` needs to train and to measure

@@ -1,5 +1,6 @@
 """What the terminal says: where the service is, how others reach it, and what to do next."""
 
+import time
 from collections.abc import Callable
 
 from compose.local import certificates, ready, resources
@@ -8,7 +9,7 @@ from compose.local.config import EVERY_INTERFACE, Config, in_url, is_loopback
 
 def when_ready(config: Config, watched: ready.Programs, stopped: Callable[[], bool]) -> None:
     """Wait until the service is ready, and print it with what to do next."""
-    if not ready.wait(f"{config.url}/readyz", watched.print_line, stopped):
+    if not ready.wait(f"{config.url}/readyz", watched.print_line, stopped) or not _listens(config, stopped):
         return
     watched.ready = True
     ready.notify("READY=1")
@@ -21,8 +22,19 @@ def when_ready(config: Config, watched: ready.Programs, stopped: Callable[[], bo
             places = [config.url_at(name) for name in names(config)]
             watched.print_line(f"From other machines: {' or '.join(places[:3])}")
         _about_certificate(config, watched.print_line)
+    if config.dicom_port:
+        watched.print_line(f"Scanners and PACS send to port {config.dicom_port}, once an administrator has named them.")
     watched.print_line(f"What waits and what works on it: {config.url}/queue/")
     watched.print_line("Ctrl-C stops everything.")
+
+
+def _listens(config: Config, stopped: Callable[[], bool]) -> bool:
+    """Wait until the listener for DICOM, if there is one, takes connections; False where everything has stopped."""
+    while config.dicom_port and not resources.is_taken(config.dicom_port, config.host):
+        if stopped():
+            return False
+        time.sleep(ready.POLL_SECONDS)
+    return True
 
 
 def names(config: Config) -> list[str]:

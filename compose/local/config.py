@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 #: Addresses that stand for every interface of the machine, and the loopback address of each.
@@ -31,6 +32,7 @@ class Config:
         flower_port: TCP port of Flower.
         metrics_port: TCP port of the ingest worker's own metrics, followed by those of the infer worker and of the one
             that delivers; None to have the web process show them all.
+        dicom_port: TCP port that scanners send to by DICOM, at the same address as the pages; None to have no listener.
         certificate: the hospital's own certificate, with its chain; None to have one made where one is needed.
         certificate_key: the key of that one.
     """
@@ -40,6 +42,7 @@ class Config:
     flower_port: int
     host: str = "127.0.0.1"
     metrics_port: int | None = None
+    dicom_port: int | None = None
     certificate: Path | None = None
     certificate_key: Path | None = None
 
@@ -106,7 +109,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
     """The installation that `environ` describes.
 
     Raises:
-        ConfigError: a port is no port number, both ports are the same, a folder's name cannot be used, or a certificate
+        ConfigError: a port is no port number, two ports are the same, a folder's name cannot be used, or a certificate
             is named without its key.
     """
     config = Config(
@@ -115,6 +118,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
         port=_port(environ, "PORT", 8000),
         flower_port=_port(environ, "FLOWER_PORT", 5555),
         metrics_port=_port(environ, "METRICS_PORT", 0) if environ.get("METRICS_PORT") else None,
+        dicom_port=_port(environ, "DICOM_PORT", 0) if environ.get("DICOM_PORT") else None,
         certificate=_file(environ, "CERTIFICATE"),
         certificate_key=_file(environ, "CERTIFICATE_KEY"),
     )
@@ -123,8 +127,10 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
             "CERTIFICATE and CERTIFICATE_KEY belong together: name the PEM files of both, or neither; then a "
             "certificate is made where it is needed."
         )
-    if config.port == config.flower_port:
-        raise ConfigError(f"PORT and FLOWER_PORT are both {config.port}; give them different numbers.")
+    ports = {"PORT": config.port, "FLOWER_PORT": config.flower_port, "DICOM_PORT": config.dicom_port}
+    for one, other in combinations(ports, 2):
+        if ports[one] == ports[other]:
+            raise ConfigError(f"{one} and {other} are both {ports[one]}; give them different numbers.")
     for what, folder in (("DATA_DIR", config.data_dir), ("The folder of the program", ROOT)):
         if odd := [character for character in str(folder) if character in UNUSABLE]:
             raise ConfigError(f"{what} is {folder}; choose one without {' and '.join(dict.fromkeys(odd))} in its path.")

@@ -1,5 +1,6 @@
 """The programs of a local installation, and supervisord's and Redis' configuration of them."""
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -61,6 +62,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "infer", **_metrics(config, 1)},
         ),
+        *(_listener(config) if config.dicom_port else ()),
         # By itself, so that a slow receiver does not delay images.
         Program(
             "deliver",
@@ -94,6 +96,16 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             priority=40,
         ),
     ]
+
+
+def _listener(config: Config) -> list[Program]:
+    """What scanners and PACS send images to."""
+    environment = {
+        "PNEUMOQUEUE_ROLE": "dicom",
+        "DICOM_HOST": os.environ.get("DICOM_HOST") or config.host,
+        **_metrics(config, 4),
+    }
+    return [Program("dicom", [sys.executable, "-m", "worker.dicom"], priority=30, environment=environment)]
 
 
 def _tls(config: Config) -> list[str]:

@@ -2,8 +2,8 @@
 
 Prepares DATA_DIR, then runs supervisord with all programs until it is stopped. Each program has its log in
 DATA_DIR/logs; this program prints only what a person needs.
-Environment: HOST (127.0.0.1), PORT (8000), FLOWER_PORT (5555), DATA_DIR (./var), ADMIN_PASSWORD, CERTIFICATE and
-CERTIFICATE_KEY, and the settings of the web application.
+Environment: HOST (127.0.0.1), PORT (8000), FLOWER_PORT (5555), DICOM_PORT (none), DATA_DIR (./var), ADMIN_PASSWORD,
+CERTIFICATE and CERTIFICATE_KEY, and the settings of the web application.
 """
 
 import contextlib
@@ -38,6 +38,8 @@ def main() -> int:
         with resources.lock(config.run_dir / "lock") as lock:
             resources.require_port("PORT", config.port, config.host)
             resources.require_port("FLOWER_PORT", config.flower_port)
+            if config.dicom_port:
+                resources.require_port("DICOM_PORT", config.dicom_port, config.host)
             print_line(f"PneumoQueue starts, its logs are in {config.logs_dir}")
             environment = prepare(config)
             return supervise(config, environment, lock)

@@ -63,6 +63,13 @@ def test_the_first_and_the_last_port(text: str) -> None:
 def test_one_port_cannot_serve_both() -> None:
     with pytest.raises(ConfigError, match="PORT and FLOWER_PORT are both 5555"):
         configuration.read({"PORT": "5555"})
+    with pytest.raises(ConfigError, match="FLOWER_PORT and DICOM_PORT are both 5555"):
+        configuration.read({"DICOM_PORT": "5555"})
+
+
+def test_without_a_port_there_is_no_listener_for_dicom() -> None:
+    assert configuration.read({"DICOM_PORT": ""}).dicom_port is None
+    assert configuration.read({"DICOM_PORT": "11112"}).dicom_port == 11112
 
 
 @pytest.mark.parametrize("folder", ["/data/#1", "/data/a;b", '/data/"new"'])

@@ -126,6 +126,13 @@ def test_host_opens_the_web_pages_and_nothing_else(config: Config) -> None:
     assert "bind 127.0.0.1" in programs.redis_conf(opened, 1, "x").splitlines()
 
 
+def test_scanners_send_to_the_address_of_the_pages(config: Config) -> None:
+    made = programs.programs(replace(config, dicom_port=11112, host="0.0.0.0"), Path("redis-server"))
+    [listener] = [program for program in made if program.name == "dicom"]
+    assert listener.command[1:] == ["-m", "worker.dicom"]
+    assert listener.environment["DICOM_HOST"] == "0.0.0.0"
+
+
 def test_beyond_this_machine_the_web_process_serves_its_certificate(config: Config) -> None:
     def tls(config: Config) -> list[str]:
         made = programs.programs(config, Path("redis-server"))

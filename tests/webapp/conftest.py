@@ -1,8 +1,5 @@
 """The web application alone: no broker, no worker, and nothing outside of the test's own folder."""
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -16,12 +13,11 @@ from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.test import TestCase
 from django.utils import timezone, translation
 
-from tests import synthetic
+from tests import database, synthetic
 from tests.webapp.broker import Sent, record_messages, send_for_real
 from tests.webapp.clients import JPEG, PASSWORD, PNG, Client, checked_problem, token_headers
 from tests.webapp.rows import MODEL, READING, WORKER, claim, make_reading, owned, result
@@ -31,12 +27,7 @@ from webapp.studies.choices import OUTSIDE_TRAINING, Status
 from webapp.studies.models import Image, Reading, Study
 from webapp.studies.services import archives, reading
 
-# SQLite in memory, which is what tests get otherwise, locks whole tables between threads; a file does not, and is what
-# the service runs on. It has to be decided before the first test asks for the database.
-_folder = Path(tempfile.mkdtemp(prefix="pneumoqueue-tests-"))
-atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-if connections["default"].vendor == "sqlite":
-    connections["default"].settings_dict["TEST"]["NAME"] = str(_folder / "db.sqlite3")
+database.on_disk()
 
 
 @pytest.fixture(autouse=True)

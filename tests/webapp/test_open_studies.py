@@ -79,3 +79,13 @@ def test_the_page_closes_it(user, client, user_client, study):
     assert "More files are still to come" in page
     assert client.post(f"/studies/{study['id']}/close/").status_code == 302
     assert "More files are still to come" not in client.get(f"/studies/{study['id']}/").content.decode()
+
+
+def test_a_study_that_is_sent_by_dicom_says_that_it_is_still_arriving(client, user, study):
+    client.force_login(user)
+    page = f"/studies/{study['id']}/"
+    assert "half an hour" in client.get(page).text
+    Study.objects.update(source="dicom")
+    page = client.get(page).text
+    assert "Images are still arriving" in page
+    assert "Close now" in page

@@ -82,7 +82,7 @@ def child(number):
     metrics.batch(number, 0.5)
     os.kill(os.getpid(), signal.SIGKILL)
 
-exposition._serve()
+exposition.serve()
 metrics.batches_lost.inc()
 for number in (3, 4):
     process = Process(target=child, args=(number,))
@@ -126,7 +126,7 @@ def test_a_taken_port_does_not_stop_a_worker(monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setenv("METRICS_PORT", "9101")
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setattr(exposition, "start_http_server", taken)
-    exposition._serve()
+    exposition.serve()
     assert "metrics cannot be served at METRICS_PORT=9101: address already in use" in caplog.text
 
 
@@ -135,7 +135,7 @@ def test_without_a_port_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.delenv("METRICS_PORT", raising=False)
     monkeypatch.setattr(exposition, "start_http_server", lambda *_, **__: pytest.fail("it was"))
-    exposition._serve()
+    exposition.serve()
 
 
 def test_a_child_gives_up_the_parents_port(monkeypatch: pytest.MonkeyPatch) -> None:

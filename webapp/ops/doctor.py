@@ -6,7 +6,6 @@ starts anything.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +21,8 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from webapp.ops import certificate, checks, clocks, model_files
+from webapp.ops import certificate, checks, clocks, listener, model_files
+from webapp.ops.findings import Finding, Wrong
 from webapp.ops.models import Worker
 
 #: Clocks of hosts may differ by so much: what is compared across hosts is measured in seconds at least.
@@ -32,29 +32,6 @@ CERTIFICATE_LEFT = timedelta(days=14)
 FREE_PART, FREE_BYTES = 0.03, 2 * 2**30
 #: What ENGINE may be, and the package that it needs where images are read.
 ENGINES = {"auto": "", "keras": "keras", "mnn": "MNN"}
-
-
-class Wrong(Exception):
-    """What a check found, and what to do about it, as sentences."""
-
-    def __init__(self, found: str, todo: str) -> None:
-        super().__init__(found)
-        self.found, self.todo = found, todo
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of a check.
-
-    Attributes:
-        said: what was found.
-        todo: what to do; empty where all is well.
-    """
-
-    name: str
-    ok: bool
-    said: str
-    todo: str = ""
 
 
 def before_start() -> list[Finding]:
@@ -68,8 +45,8 @@ def before_start() -> list[Finding]:
 def everything() -> list[Finding]:
     """All checks, of a service that runs."""
     return _run(
-        (_settings, _database, _migrations, _broker, _storage, _model, _engine, _workers, _disk, _clock, _mail,
-         _certificate)
+        (_settings, _database, _migrations, _broker, _storage, _model, _engine, _workers, _dicom, _disk, _clock,
+         _mail, _certificate)
     )  # fmt: skip
 
 
@@ -192,6 +169,10 @@ def _workers() -> str:
         )
     engines = set(Worker.objects.seen_recently().exclude(engine="").values_list("engine", flat=True))
     return f"one of each role is ready; engine in use: {', '.join(sorted(engines)) or 'none'}"
+
+
+def _dicom() -> str:
+    return listener.check()
 
 
 def _disk() -> str:

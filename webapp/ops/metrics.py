@@ -109,7 +109,7 @@ class DatabaseCollector(Collector):
     def _workers(self) -> Iterator[Metric]:
         ready = list(Worker.objects.ready())
         workers = GaugeMetricFamily("pneumoqueue_workers", "Workers able to work at once", labels=["role"])
-        for role in ("ingest", "bulk", "infer", "deliver"):
+        for role in ("ingest", "bulk", "infer", "deliver", *(["dicom"] if settings.DICOM_PORT else [])):
             workers.add_metric([role], sum(worker.role == role for worker in ready))
         models = InfoMetricFamily("pneumoqueue_model", "The model, engine and device of each worker that reads")
         batches = GaugeMetricFamily(

@@ -57,6 +57,7 @@ class Source(models.TextChoices):
     """How something came here."""
 
     UPLOAD = "upload", _("uploaded")
+    DICOM = "dicom", "DICOM"
 
 
 class Label(models.TextChoices):

@@ -53,7 +53,8 @@ def _in_child(**_: Any) -> None:
 
 
 @signals.worker_init.connect
-def _serve(**_: Any) -> None:
+def serve(**_: Any) -> None:
+    """Answer Prometheus at METRICS_PORT, if that is set."""
     global _server
     if not (port := os.environ.get(PORT)):
         return

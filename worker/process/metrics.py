@@ -24,6 +24,8 @@ model_seconds = Histogram("pneumoqueue_model_seconds", "Time of a batch in the m
 batches_lost = Counter("pneumoqueue_batches_lost", "Batches whose process died with them")
 starts = Counter("pneumoqueue_worker_starts", "Starts of processes that do a worker's work", ["role"])
 deliveries = Counter("pneumoqueue_outbox_deliveries", "Attempts to deliver what is in the outbox", ["kind", "outcome"])
+dicom_associations = Counter("pneumoqueue_dicom_associations", "Associations that senders asked for", ["outcome"])
+dicom_instances = Counter("pneumoqueue_dicom_instances", "Images that were sent by DICOM", ["outcome"])
 
 purged = Counter("pneumoqueue_purged", "What the purge deleted, and rows that it found without files", ["what"])
 purges = Counter("pneumoqueue_purges", "Runs of the purge, and whether they got to their end", ["complete"])

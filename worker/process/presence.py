@@ -39,7 +39,7 @@ def _start(sender: str, **_: Any) -> None:
     global _node
     _node = sender
     liveness.mark(healthy=False)  # one that was killed in this container has left it
-    _try(services.replace_worker, WORKER, _node)
+    attempt(services.replace_worker, WORKER, _node)
     if ROLE == "infer":
         _report(ready=False)
 
@@ -82,20 +82,20 @@ def _heartbeat(**_: Any) -> None:
     if time.monotonic() - _last > EVERY:
         _last = time.monotonic()
         liveness.renew()
-        _try(services.renew_worker, WORKER, _node, ROLE, ready=ROLE != "infer", memory=memory.resident())
+        attempt(services.renew_worker, WORKER, _node, ROLE, ready=ROLE != "infer", memory=memory.resident())
 
 
 def child_is_gone() -> None:
     """The parent lost the process with the model; its successor will say when it is ready."""
     _child.value = 0
     liveness.mark(healthy=False)
-    _try(services.worker_is_not_ready, WORKER)
+    attempt(services.worker_is_not_ready, WORKER)
 
 
 @signals.worker_shutdown.connect
 def _leave(**_: Any) -> None:
     liveness.mark(healthy=False)
-    _try(services.forget_worker, WORKER)
+    attempt(services.forget_worker, WORKER)
 
 
 def _runs(pid: int) -> bool:
@@ -108,10 +108,10 @@ def _runs(pid: int) -> bool:
 
 def _report(*, ready: bool, **facts: Any) -> bool:
     liveness.mark(healthy=ready)
-    return _try(services.report_worker, WORKER, _node, ROLE, ready=ready, **facts)
+    return attempt(services.report_worker, WORKER, _node, ROLE, ready=ready, **facts)
 
 
-def _try(report: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+def attempt(report: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
     """Whether a report could be written. One that cannot is missed by readiness, not by the work."""
     # The worker's parent runs no tasks, after which Celery would replace a connection that broke.
     close_old_connections()

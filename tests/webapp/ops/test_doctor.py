@@ -1,6 +1,7 @@
 """The doctor finds what is wrong, and says what to do."""
 
 import io
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from webapp.ops import checks, clocks, doctor, model_files
+from webapp.ops.findings import Finding
 from webapp.ops.models import Worker
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +28,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
         Worker.objects.create(name=role, role=role, model="net-1", ready=True, seen_at=timezone.now() + timedelta(1))
 
 
-def bad() -> dict[str, doctor.Finding]:
+def bad() -> dict[str, Finding]:
     return {finding.name: finding for finding in doctor.everything() if not finding.ok}
 
 
@@ -34,8 +36,17 @@ def test_all_is_well() -> None:
     assert bad() == {}
     out = io.StringIO()
     call_command("doctor", stdout=out)
-    assert out.getvalue().count("ok  ") == 12
+    assert out.getvalue().count("ok  ") == 13
     assert list(Path(default_storage.location).rglob("doctor/*")) == [], "its file is deleted"
+
+
+def test_the_listener_for_dicom_is_missed_where_it_has_a_port(settings: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings.DICOM_PORT = other.getsockname()[1]
+        assert "Another program listens at port" in bad()["dicom"].said
+    assert "Nothing listens for DICOM" in bad()["dicom"].said
+    Worker.objects.create(name="dicom", role="dicom", ready=True, seen_at=timezone.now())
+    assert "dicom" not in bad()
 
 
 def test_a_wrong_operating_point_is_a_sentence_and_exit_2(settings: Any) -> None:
@@ -144,5 +155,5 @@ def test_the_page_shows_the_same(staff_client: Any, client: Any, django_user_mod
     assert "All is well." in client.get("/queue/doctor/").content.decode()
     settings.OPERATING_POINT = "sideways"
     page = client.get("/queue/doctor/").content.decode()
-    assert "1 of 12 checks found something to do." in page
+    assert "1 of 13 checks found something to do." in page
     assert "sideways" in page

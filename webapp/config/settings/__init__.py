@@ -4,6 +4,7 @@ from webapp.config import production
 from webapp.config.settings.api import *
 from webapp.config.settings.base import *
 from webapp.config.settings.data import *
+from webapp.config.settings.dicom import *
 from webapp.config.settings.limits import *
 from webapp.config.settings.mail import *
 from webapp.config.settings.people import *

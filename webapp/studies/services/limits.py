@@ -65,9 +65,19 @@ def count_upload(identity: Identity, department: Department | None, files: int, 
         yield
         return
     limit = settings.USER_DAILY_BYTES if identity.user else settings.GUEST_DAILY_BYTES
+    message = f"At most {_readable(limit)} can be uploaded in a day."
+    with _counted(f"bytes:{_uploader(identity)}", size, limit, message), count_sent_to(department, files, size):
+        yield
+
+
+@contextmanager
+def count_sent_to(department: Department | None, files: int, size: int) -> Iterator[None]:
+    """Count what is sent to a department, unless the block that stores it raises.
+
+    Raises:
+        Refused: ``daily_limit_reached``.
+    """
     with ExitStack() as counted:
-        message = f"At most {_readable(limit)} can be uploaded in a day."
-        counted.enter_context(_counted(f"bytes:{_uploader(identity)}", size, limit, message))
         if department and department.daily_bytes is not None:
             message = f"At most {_readable(department.daily_bytes)} can be sent to {department} in a day."
             key = f"bytes:department:{department.pk}"

@@ -1,0 +1,166 @@
+"""Who is admitted, and peers that misbehave."""
+
+import logging
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage
+
+from tests import modality
+from webapp.dicom.models import Peer
+from webapp.studies.models import Image
+
+pytestmark = modality.committed_rows
+Listen = Callable[..., int]
+
+
+def echo(port: int) -> int:
+    with modality.connected(port) as association:
+        return int(association.send_c_echo().Status) if association.is_established else -1
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 5) -> bool:
+    until = time.monotonic() + seconds
+    while not happened() and time.monotonic() < until:
+        time.sleep(0.02)
+    return happened()
+
+
+def no_associations() -> bool:
+    return not any("AcceptorThread" in thread.name for thread in threading.enumerate())
+
+
+def test_a_peer_is_told_that_the_listener_is_there(port: int) -> None:
+    assert echo(port) == 0
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [
+        ({"ae_title": "STRANGER"}, (1, 1, 3)),
+        ({"ae_title": "scanner"}, (1, 1, 3)),
+        ({"called": "ANY-SCP"}, (1, 1, 7)),
+    ],
+)
+def test_strangers_are_rejected(port: int, who: dict[str, str], reason: tuple[int, int, int]) -> None:
+    with modality.connected(port, **who) as association:
+        assert association.is_rejected
+        answer = association.acceptor.primitive
+        assert (answer.result, answer.result_source, answer.diagnostic) == reason
+
+
+def test_a_peer_is_admitted_from_its_network_while_it_is_active(port: int, peer: Peer) -> None:
+    for changes, status in [
+        ({"network": "10.0.0.0/8"}, -1),
+        ({"network": "127.0.0.0/8"}, 0),
+        ({"active": False}, -1),
+    ]:
+        Peer.objects.filter(pk=peer.pk).update(**changes)
+        assert echo(port) == status
+
+
+def test_other_classes_are_not_accepted(port: int) -> None:
+    with modality.connected(port, classes=[CTImageStorage]) as association:
+        assert not association.is_established
+
+
+def test_too_many_associations_are_rejected_for_the_moment(listen: Listen) -> None:
+    port = listen(DICOM_ASSOCIATIONS=2)
+    with modality.connected(port), modality.connected(port), modality.connected(port) as third:
+        assert third.is_rejected
+        answer = third.acceptor.primitive
+        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+    assert wait_until(lambda: echo(port) == 0)
+
+
+def test_a_silent_peer_holds_nothing(listen: Listen) -> None:
+    port = listen(DICOM_ASSOCIATIONS=1, DICOM_GREETING_SECONDS=0.5)
+    with socket.create_connection(("127.0.0.1", port)) as silent:
+        assert echo(port) == 0
+        silent.settimeout(5)
+        assert silent.recv(1) == b""
+    assert wait_until(no_associations)
+
+
+def test_a_peer_that_stops_in_a_message_is_disconnected(listen: Listen) -> None:
+    port = listen(DICOM_SILENT_SECONDS=0.3)
+    with modality.connected(port) as association:
+        # The beginning of a P-DATA-TF of 100 bytes.
+        raw = association.dul.socket.socket
+        raw.sendall(b"\x04\x00\x00\x00\x00\x64half")
+        assert wait_until(no_associations)
+    assert not Image.objects.exists()
+
+
+def test_a_peer_that_announces_too_much_is_disconnected(listen: Listen) -> None:
+    port = listen(DICOM_GREETING_SECONDS=0.3)
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        peer.sendall(b"\x01\x00\xff\xff\xff\xff")
+        peer.settimeout(5)
+        assert peer.recv(1) == b""
+
+
+def test_an_association_that_is_aborted_in_an_image_leaves_nothing(port: int) -> None:
+    with modality.connected(port) as association:
+        association.dimse_timeout = 1
+        # A C-STORE request, and the connection is gone before its data set.
+        send = association.dul.socket.send
+        parts: list[bytes] = []
+
+        def cut(content: bytes) -> None:
+            parts.append(content)
+            if len(parts) > 1:
+                association.dul.socket.socket.close()
+            else:
+                send(content)
+
+        association.dul.socket.send = cut
+        association.send_c_store(modality.image(side=256))
+    assert wait_until(no_associations)
+    assert not Image.objects.exists()
+    assert echo(port) == 0
+
+
+def test_what_is_logged_says_nothing_about_patients(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "worker")
+    caplog.set_level(logging.DEBUG, "webapp")
+    marked = modality.image(PatientName="Marked^Name", PatientID="marked-id", AccessionNumber="marked-number")
+    broken = modality.image(StudyInstanceUID="", PatientName="Marked^Name")
+    odd = modality.image(PatientBirthDate="marked-date", PatientSex="marked-sex")
+    assert modality.send(port, marked, broken, odd, marked)[0] == 0
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("SCANNER" in line for line in lines)
+    assert not [line for line in lines if "marked" in line.lower()]
+
+
+def test_with_tls_a_peer_needs_a_certificate(listen: Listen, tmp_path: Path) -> None:
+    authority, server, client = (certificate(tmp_path, name) for name in ("authority", "server", "client"))
+    port = listen(
+        DICOM_TLS_CERTIFICATE=str(server[0]), DICOM_TLS_KEY=str(server[1]), DICOM_TLS_CLIENTS=str(client[0]),
+        DICOM_GREETING_SECONDS=1,
+    )  # fmt: skip
+    with socket.create_connection(("127.0.0.1", port)):  # says nothing, and holds nobody up
+        for (given, key), expected in [(client, True), (authority, False)]:
+            context = ssl.create_default_context(cafile=str(server[0]))
+            context.check_hostname = False
+            context.load_cert_chain(given, key)
+            with modality.connected(port, tls=context) as association:
+                assert association.is_established == expected
+    assert echo(port) == -1
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """One that signs itself, and its key."""
+    file, key = folder / f"{name}.crt", folder / f"{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(file)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return file, key

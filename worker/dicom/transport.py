@@ -1,0 +1,94 @@
+"""Connections that end in time, and hold no more memory than an image.
+
+pynetdicom waits without end for the rest of a message that a peer began, and for its TLS handshake, with the port's own
+thread; and it takes messages of any length. Here each of them has a limit.
+"""
+
+import logging
+import ssl
+import sys
+import time
+from typing import Any
+
+from django.conf import settings
+from pynetdicom.association import Association
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+logger = logging.getLogger(__name__)
+
+#: The longest PDU that is taken, and the one that peers are told: fewer of these are faster.
+LONGEST_PDU, PDU = 2**20, 2**17
+#: Connections beyond DICOM_ASSOCIATIONS that may be open to be told that these are too many.
+TO_BE_REJECTED = 32
+
+
+class Socket(AssociationSocket):
+    def recv(self, nr_bytes: int) -> bytearray:
+        """As of the base class, within a time for all of it.
+
+        Raises:
+            OSError: the peer is silent, too slow, or announces too much. The connection is then closed.
+        """
+        if nr_bytes > LONGEST_PDU:
+            raise OSError(f"a PDU of {nr_bytes} bytes was announced")
+        content = bytearray(nr_bytes)
+        rest = memoryview(content)
+        deadline = time.monotonic() + settings.DICOM_SILENT_SECONDS
+        while rest and self.socket:
+            self.socket.settimeout(max(0.01, deadline - time.monotonic()))
+            if not (number := self.socket.recv_into(rest)):
+                break
+            rest = rest[number:]
+        return content[: nr_bytes - len(rest)] if rest else content
+
+
+class Handler(RequestHandler):
+    """The beginning of a connection, in a thread of its own."""
+
+    def setup(self) -> None:
+        self.request.settimeout(settings.DICOM_GREETING_SECONDS)
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        # It makes its socket itself, and takes no other class for it.
+        made: Any = association.dul.socket
+        made.__class__ = Socket
+        return association
+
+
+class Server(ThreadedAssociationServer):
+    """Takes connections, and leaves the handshake of each to its own thread."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def get_request(self) -> Any:
+        connection, address = self.socket.accept()  # type: ignore[union-attr]  # it is open
+        if self.ssl_context:
+            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return len(self.active_associations) < settings.DICOM_ASSOCIATIONS + TO_BE_REJECTED
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        logger.warning("the connection from %s was not established: %s", client_address[0], sys.exc_info()[1])
+
+
+def tls() -> ssl.SSLContext | None:
+    """How connections are encrypted; None where they are not.
+
+    Raises:
+        OSError: a file cannot be read, or is no certificate, or no key.
+    """
+    if not settings.DICOM_TLS_CERTIFICATE:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.DICOM_TLS_CERTIFICATE, settings.DICOM_TLS_KEY or None)
+    if settings.DICOM_TLS_CLIENTS:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(settings.DICOM_TLS_CLIENTS)
+    return context
