@@ -1,7 +1,14 @@
-"""What is kept of DICOM files in the database: no more than is needed to find them and to refer to them."""
+"""What is kept of DICOM files in the database: no more than is needed to find them and to refer to them; what of
+results was told to other systems, and to which.
+"""
 
+import uuid
+
+from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
+from webapp.studies.choices import GROUP_BY_VERDICT, PneumoniaKind, ResultGroup, Verdict
 from webapp.studies.models import Image
 
 
@@ -40,3 +47,43 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return self.instance_uid
+
+
+def service_version() -> str:
+    return str(settings.VERSION)
+
+
+class Revision(models.Model):
+    """A result as it was told to other systems: the first of an image, and each one that supersedes it.
+
+    It is never changed, so that what is made of it under the same UIDs is always the same.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    image = models.ForeignKey(
+        Image, models.CASCADE, related_name="revisions", db_index=False
+    )  # the constraint's serves
+    number = models.PositiveSmallIntegerField(help_text="1 for the first")
+    made_at = models.DateTimeField(default=timezone.now)
+    version = models.CharField(max_length=40, default=service_version, help_text="the service's")
+    bundle = models.CharField(max_length=100)
+    probability = models.FloatField(null=True, blank=True)
+    threshold = models.FloatField(null=True, blank=True)
+    operating_point = models.CharField(max_length=100, blank=True)
+    group = models.CharField(max_length=10, choices=ResultGroup, help_text="the model's")
+    warnings = models.JSONField(default=list, blank=True, help_text="their codes")
+    verdict = models.CharField(
+        max_length=10, choices=Verdict, blank=True, help_text="of a reader, where it overrules the model"
+    )
+    verdict_kind = models.CharField(max_length=10, choices=PneumoniaKind, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["image", "number"], name="dicom_one_revision_a_number")]
+
+    def __str__(self) -> str:
+        return f"{self.image_id}, revision {self.number}"
+
+    @property
+    def told_group(self) -> str:
+        """What it says in the end: by the verdict, else by the model."""
+        return str(GROUP_BY_VERDICT[Verdict(self.verdict)] if self.verdict else self.group)
