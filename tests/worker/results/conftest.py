@@ -1,19 +1,22 @@
 """Images that came as DICOM files and have been read."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from pydicom import dcmread
 
 from tests import synthetic
-from tests.worker.results import source_files
-from webapp.departments.models import Department
-from webapp.dicom.models import Instance, Revision
+from tests.worker.results import pacs, source_files
+from webapp.accounts.identity import Identity
+from webapp.departments.models import Department, Membership
+from webapp.dicom.models import Destination, Instance, Revision
+from webapp.dicom.services import destinations
 from webapp.studies.choices import ReadingState, Status
 from webapp.studies.models import Image, Reading
 
@@ -67,3 +70,29 @@ def revised() -> Callable[..., Revision]:
         return Revision.objects.create(image=image, number=number, **{**defaults, **fields})
 
     return write
+
+
+# --- destinations ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def archive() -> Iterator[pacs.Pacs]:
+    with pacs.running() as running:
+        yield running
+
+
+@pytest.fixture
+def destination(department: Department) -> Callable[..., Destination]:
+    """Add a destination of the department."""
+
+    def add(port: int, **values: Any) -> Destination:
+        values = {"name": "PACS", "host": "127.0.0.1", "port": port, "called_ae": "PACS", **values}
+        return destinations.create(Identity(), department, **values)
+
+    return add
+
+
+@pytest.fixture
+def reader(department: Department, owner: User) -> Identity:
+    Membership.objects.create(department=department, user=owner, role="manager")
+    return Identity(user=owner)
