@@ -164,6 +164,20 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         key = {"name": "console"}
         keep(f"POST {path}{{id}}/tokens/", by.post(f"{at}{account['id']}/tokens/", json=key), key)
         keep(f"GET {path}{{id}}/tokens/", by.get(f"{at}{account['id']}/tokens/"))
+        pacs = {"name": "PACS", "host": "127.0.0.1", "port": 9, "called_ae": "ARCHIVE"}
+        path = "/api/v1/departments/{slug}/destinations/"
+        goal = keep(f"POST {path}", by.post(f"{made['url']}destinations/", json=pacs), pacs)
+        keep(f"GET {path}", by.get(f"{made['url']}destinations/"))
+        path, at = "/api/v1/destinations/{id}/", f"/api/v1/destinations/{goal['id']}/"
+        keep(f"GET {path}", by.get(at))
+        port = {"port": 7}
+        keep(f"PATCH {path}", by.patch(at, json=port), port)
+        by.post(f"{at}test/")
+        for _ in range(100):
+            if (sent_to := by.get(f"{at}deliveries/")).json()["results"][0]["attempts"]:
+                break
+            time.sleep(0.1)
+        keep(f"GET {path}deliveries/", sent_to)
         by.delete(made["url"])
 
         coded = {"image": base64.b64encode(chest).decode()}

@@ -22,6 +22,7 @@ from webapp.accounts import identity as identities
 from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity
 from webapp.departments import members
+from webapp.dicom.models import Destination
 from webapp.notifications.models import Webhook
 from webapp.ops.models import Worker
 from webapp.resumable import services as resumable
@@ -106,6 +107,13 @@ class Hospital:
             )
             for role, webhook in self.webhooks.items()
         }
+        self.destination = Destination.objects.create(
+            department=self.department, name="PACS", host="pacs.example.org", called_ae="PACS"
+        )
+        self.sent = Delivery.objects.create(
+            kind="dicom", key="sent", payload={"event": "dicom.echo"}, state=State.DEAD,
+            destination=str(self.destination.pk), next_attempt_at=now, expires_at=now,
+        )  # fmt: skip
         self.searches = {
             role: SavedSearch.objects.create(user=user, list="images", name="mine", query="status=failed")
             for role, user in users.items()
@@ -147,6 +155,7 @@ class Hospital:
             "patients": {"pk": owned.patient.pk},
             "archives": {"pk": owned.archive.pk},
             "webhooks": {"pk": self.webhooks[own].pk},
+            "destinations": {"pk": self.destination.pk},
             "deliveries": {"pk": self.deliveries[own].pk},
             "saved-views": {"pk": self.searches[own].pk},
             "uploads": {"pk": self.uploads.get(role, self.uploads["guest"]).pk},
@@ -160,7 +169,8 @@ class Hospital:
         key = self.invitation_key if "/invitations/" in route.path else "no-such-key"
         found = {"priority": "bulk", "change": "pause", "path": "workers", "language": "ne", **found}
         found = {"token": self.link, "key": key, "uidb36": "x", "provider_id": "nobody", **found}
-        found |= {"delivery": self.deliveries[own].pk, "other": owned.other_patient.pk}
+        sent = self.sent if kind == "destinations" else self.deliveries[own]
+        found |= {"delivery": sent.pk, "other": owned.other_patient.pk}
         found["share"] = owned.shares.get(kind)
         return {"slug": self.department.slug, "signed": predict._signer.sign(str(owned.image.pk)), **found}
 
@@ -182,6 +192,13 @@ def jpeg() -> SimpleUploadedFile:
     return SimpleUploadedFile("chest.jpg", JPEG)
 
 
+def destination() -> dict[str, Any]:
+    return {
+        "name": "Viewer", "host": "viewer.example.org", "port": 104, "called_ae": "VIEWER", "calling_ae": "US",
+        "sends": "both",
+    }  # fmt: skip
+
+
 #: The body for each address; others get none.
 BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /api/v1/images/": lambda: {"file": jpeg()},
@@ -192,6 +209,10 @@ BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /api/v1/auth/token/": lambda: {"username": "person", "password": PASSWORD},
     "POST /api/v1/webhooks/": lambda: {"url": "https://example.org/hook"},
     "POST /notifications/webhooks/": lambda: {"url": "https://example.org/hook"},
+    "POST /api/v1/departments/{slug}/destinations/": destination,
+    "POST /departments/{slug}/destinations/": destination,
+    "POST /destinations/{pk}/": destination,
+    "PATCH /api/v1/destinations/{pk}/": lambda: {"port": 11112},
     "POST /departments/{slug}/webhooks/": lambda: {"url": "https://example.org/hook"},
     "POST /notifications/": lambda: {"language": "en"},
     "POST /departments/{slug}/notifications/": lambda: {"language": "en"},

@@ -11,6 +11,7 @@ from tests.webapp.hospital import Hospital, OwnedObjects, ask, image_for, kind_o
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.departments import members
+from webapp.dicom.models import Destination
 from webapp.notifications.models import Webhook
 from webapp.searches.models import SavedSearch
 from webapp.studies.models import Image, Patient, Study
@@ -34,6 +35,9 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
     ids = [owned.patient.pk, owned.study.pk, owned.image.pk, owned.waiting.pk, hospital.other.pk]
     words = ["secret", "beta", "Beta", "tube", "other manager", *map(str, ids)]
     webhook = Webhook.objects.create(department=hospital.other, url="https://secret.example.org/")
+    destination = Destination.objects.create(
+        department=hospital.other, name="secret", host="secret", called_ae="SECRET"
+    )
     now = timezone.now()
     delivery = Delivery.objects.create(
         kind="webhook", key="beta", payload={}, destination=str(webhook.pk), state=State.DEAD, next_attempt_at=now,
@@ -49,6 +53,7 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
             "patients": {"pk": owned.patient.pk},
             "archives": {"pk": owned.archive.pk},
             "webhooks": {"pk": webhook.pk},
+            "destinations": {"pk": destination.pk},
             "deliveries": {"pk": delivery.pk},
             "saved-views": {"pk": search.pk},
             "uploads": {"pk": hospital.uploads["other manager"].pk},
@@ -120,7 +125,7 @@ def test_what_was_asked_for_is_all_still_there(hospital: Hospital, secrets: dict
     """Nothing that a manager of one department sends to the addresses of another changes anything."""
 
     def everything() -> list[Any]:
-        owned = (Image, Study, Patient, Webhook, SavedSearch)
+        owned = (Image, Study, Patient, Webhook, Destination, SavedSearch)
         rows = [list(model._base_manager.filter(department=hospital.other).order_by("pk").values()) for model in owned]
         return [*rows, list(hospital.other.memberships.order_by("pk").values()), list(Delivery.objects.values())]
 

@@ -9,7 +9,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from webapp.studies.outbox import services as outbox
-from webapp.studies.outbox.models import Delivery, State
+from webapp.studies.outbox.models import Delivery, Silence, State
 from webapp.studies.outbox.services import NotDeliveredError
 
 HOUR = timedelta(hours=1)
@@ -150,10 +150,37 @@ def test_one_delivery_asks_for_all_whether_the_receiver_is_back(db):
     first, *others = (put(str(number), destination="down") for number in range(4))
     elsewhere = put("elsewhere", destination="up")
     outbox.failed(outbox.claim("a"), NotDeliveredError("no answer", unreachable=True))
-    waits_until = Delivery.objects.get(pk=first.pk).next_attempt_at
-    assert all(Delivery.objects.get(pk=other.pk).next_attempt_at > waits_until for other in others)
+    # Nor is it asked for what comes meanwhile.
+    others.append(put("new", destination="down"))
+    until = Silence.objects.get().until
+    rest = Delivery.objects.filter(destination="down")
+    assert set(rest.values_list("next_attempt_at", flat=True)) == {until}
     assert outbox.claim("a").pk == elsewhere.pk
     assert outbox.claim("a") is None
+    # It is asked once more, and does not answer.
+    rest.update(next_attempt_at=timezone.now())
+    outbox.failed(outbox.claim("a"), NotDeliveredError("no answer", unreachable=True))
+    assert outbox.claim("a") is None
+    assert Silence.objects.get().until > until
+    # Once it answers to one, which somebody sends by hand, everything is due.
+    outbox.send_again([others[-1].pk], states=(State.WAITING,))
+    taken = []
+    while delivery := outbox.claim("a"):
+        taken.append(delivery.pk)
+        outbox.delivered(delivery)
+    assert taken[0] == others[-1].pk
+    assert sorted(taken) == sorted(one.pk for one in (first, *others))
+    assert not Silence.objects.exists()
+
+
+def test_a_receiver_that_is_down_is_asked_every_quarter_of_an_hour(db):
+    delivery, waits = put(destination="down"), []
+    for _ in range(7):
+        make_due(delivery)
+        outbox.failed(outbox.claim("a"), NotDeliveredError("no answer", unreachable=True))
+        waits.append((Silence.objects.get().until - timezone.now()).total_seconds())
+    expected = [min(10 * 3**number, 15 * 60) for number in range(7)]
+    assert all(0.7 * due <= took <= 1.3 * due for took, due in zip(waits, expected, strict=True)), waits
 
 
 def test_a_bad_answer_holds_up_no_other_delivery(db):

@@ -1,14 +1,20 @@
-"""What is kept of DICOM files in the database, no more than is needed to find them and to refer to them; and who may
-send them.
+"""What is kept of DICOM files in the database, no more than is needed to find them and to refer to them; who may send
+them; what of results was told to other systems, and to which.
 """
 
+import uuid
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
+from webapp.studies.choices import GROUP_BY_VERDICT, PneumoniaKind, ResultGroup, Verdict
 from webapp.studies.models import Image
 
 
@@ -49,6 +55,13 @@ class Instance(models.Model):
         return self.instance_uid
 
 
+#: What PS3.5 allows in an AE title, without blanks at its ends.
+AE_TITLE: Any = {
+    "max_length": 16,
+    "validators": [RegexValidator(r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$", _("Only ASCII, without a backslash."))],
+}
+
+
 def check_network(text: str) -> None:
     """A validator."""
     try:
@@ -61,9 +74,8 @@ class Peer(models.Model):
     """A scanner or PACS that may send images by DICOM, and the department that owns what it sends."""
 
     ae_title = models.CharField(
-        max_length=16,
+        **AE_TITLE,
         unique=True,
-        validators=[RegexValidator(r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$", "Only ASCII, without a backslash.")],
         verbose_name="AE title",
         help_text="as the sender calls itself, in the same upper and lower case",
     )
@@ -92,3 +104,79 @@ class Peer(models.Model):
         if isinstance(found, IPv6Address) and found.ipv4_mapped:
             found = found.ipv4_mapped
         return not self.network or found in ip_network(self.network, strict=False)
+
+
+def service_version() -> str:
+    return str(settings.VERSION)
+
+
+class Revision(models.Model):
+    """A result as it was told to other systems: the first of an image, and each one that supersedes it.
+
+    It is never changed, so that what is made of it under the same UIDs is always the same.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    image = models.ForeignKey(
+        Image, models.CASCADE, related_name="revisions", db_index=False
+    )  # the constraint's serves
+    number = models.PositiveSmallIntegerField(help_text="1 for the first")
+    made_at = models.DateTimeField(default=timezone.now)
+    version = models.CharField(max_length=40, default=service_version, help_text="the service's")
+    bundle = models.CharField(max_length=100)
+    probability = models.FloatField(null=True, blank=True)
+    threshold = models.FloatField(null=True, blank=True)
+    operating_point = models.CharField(max_length=100, blank=True)
+    group = models.CharField(max_length=10, choices=ResultGroup, help_text="the model's")
+    warnings = models.JSONField(default=list, blank=True, help_text="their codes")
+    verdict = models.CharField(
+        max_length=10, choices=Verdict, blank=True, help_text="of a reader, where it overrules the model"
+    )
+    verdict_kind = models.CharField(max_length=10, choices=PneumoniaKind, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["image", "number"], name="dicom_one_revision_a_number")]
+
+    def __str__(self) -> str:
+        return f"{self.image_id}, revision {self.number}"
+
+    @property
+    def told_group(self) -> str:
+        """What it says in the end: by the verdict, else by the model."""
+        return str(GROUP_BY_VERDICT[Verdict(self.verdict)] if self.verdict else self.group)
+
+
+class Sends(models.TextChoices):
+    """What a destination gets of each result. What rejects former objects goes along with either."""
+
+    BOTH = "both", _("Report and picture")
+    REPORT = "report", _("Report")
+    PICTURE = "picture", _("Picture")
+
+
+class Destination(models.Model):
+    """A PACS or viewer that gets the results of a department's DICOM images."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    department = models.ForeignKey(Department, models.CASCADE, related_name="destinations")
+    name = models.CharField(max_length=100)
+    # PACS have private addresses: other than a webhook's, this one is not restricted to public ones.
+    host = models.CharField(
+        max_length=255,
+        validators=[RegexValidator(r"^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", _("A name or an IP address."))],
+    )
+    port = models.PositiveIntegerField(default=104, validators=[MinValueValidator(1), MaxValueValidator(65535)])
+    called_ae = models.CharField(**AE_TITLE, help_text="AE title that the destination is called by")
+    calling_ae = models.CharField(**AE_TITLE, default="PNEUMOQUEUE", help_text="AE title that we call ourselves")
+    tls = models.BooleanField(default=False)
+    sends = models.CharField(max_length=10, choices=Sends, default=Sends.BOTH)
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_attempt_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_outcome = models.CharField(max_length=200, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["created_at", "id"]
+
+    def __str__(self) -> str:
+        return self.name

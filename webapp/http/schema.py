@@ -19,6 +19,7 @@ TAGS = {
     "studies": (r"/api/v1/studies/(?!.*/shares/)", "Images that were sent together, their progress and their table."),
     "uploads": (r"/api/v1/uploads/", "Files that go on after an interruption, by tus."),
     "patients": (r"/api/v1/patients/", "Whom images show, by your own identifier."),
+    "destinations": (r"/api/v1/(departments/[^/]+/)?destinations/", "PACS that get the results of a department."),
     "departments": (r"/api/v1/departments/", "Who works together on the same images."),
     "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "What readers say of an image."),
     "worklist": (r"/api/v1/worklist/", "What you are to read, the most urgent first."),

@@ -79,6 +79,9 @@ def config(form: str, level: str) -> dict[str, Any]:
             "axes": {"level": "WARNING"},
             # At lower levels it logs patients' details from files.
             "PIL": {"level": "INFO"},
+            # A dozen lines for each object, and what went over the network for each association.
+            "highdicom": {"level": "WARNING"},
+            "pynetdicom": {"level": "CRITICAL"},
             # They log the letters of a report, and a hundred lines for each.
             "fontTools": {"level": "WARNING"},
             "fpdf": {"level": "WARNING"},

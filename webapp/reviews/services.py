@@ -12,6 +12,7 @@ from webapp.refusals import Refused
 from webapp.reviews.models import EarlierReview, Review
 from webapp.studies.choices import GROUP_BY_VERDICT, ReviewStage, Status, Verdict
 from webapp.studies.models import Image
+from webapp.studies.services.completion import announce_results
 from webapp.studies.transactions import atomically
 
 
@@ -124,3 +125,4 @@ def _write(image: Image, found: Outcome, **more: bool) -> None:
     group = GROUP_BY_VERDICT[Verdict(found.verdict)] if found.verdict else image.result and image.result.group
     columns = {"stage": found.stage, "verdict": found.verdict, "verdict_kind": found.kind, "group": group or ""}
     Image.objects.filter(pk=image.pk).update(reviewed=True, **columns, **more)
+    announce_results(Image.objects.filter(pk=image.pk))

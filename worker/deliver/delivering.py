@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 
 from django.db import Error
 
+from webapp.dicom.services import destinations, telling
 from webapp.notifications import announcing, mail, sending
 from webapp.notifications import services as notifications
 from webapp.notifications.models import Event
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.services import completion
+from worker.deliver.dicom import sending as pacs
 from worker.process import metrics
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ HANDLERS: Mapping[str, Callable[[Delivery], str | None]] = {
     Event.ALERT: announcing.announce_alert,
     notifications.WEBHOOK: sending.send,
     announcing.EMAIL: mail.send,
+    completion.RESULT_CHANGED: telling.tell,
+    destinations.DICOM: pacs.send,
 }
 #: A task takes nothing more after so many seconds: far from its time limit, also where the last receiver is slow.
 BUDGET_SECONDS = 20.0

@@ -36,6 +36,7 @@ SPECTACULAR_SETTINGS = {
         "webapp.http.schema.describe_texts",
     ],
     "ENUM_NAME_OVERRIDES": {
+        "DeliveryStateEnum": "webapp.studies.outbox.models.State",
         "RoleEnum": "webapp.departments.models.Role",
         "ImageStatusEnum": "webapp.studies.choices.Status",
         "StudyStatusEnum": "webapp.studies.progress.STATUSES",

@@ -1,1 +1,1 @@
-"""What changes the rows of DICOM files."""
+"""What changes the rows of DICOM files, and of what is sent."""

@@ -17,6 +17,17 @@ class State(models.TextChoices):
     DEAD = "dead", _("Dead")
 
 
+class Silence(models.Model):
+    """A receiver that does not answer, to which nothing is sent until then."""
+
+    destination = models.CharField(primary_key=True, max_length=64)
+    failures = models.PositiveSmallIntegerField(default=0, help_text="attempts without an answer, one after the other")
+    until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.destination} until {self.until:%Y-%m-%d %H:%M:%S}"
+
+
 class Delivery(models.Model):
     """One message to deliver at least once. The payload has only ids: the message is built when it is sent."""
 

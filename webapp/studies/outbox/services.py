@@ -13,7 +13,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from webapp.studies import dispatch
-from webapp.studies.outbox.models import Delivery, State
+from webapp.studies.outbox.models import Delivery, Silence, State
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 #: The delay after the first failed attempt; each further one is three times as long, up to the maximum.
 FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(hours=6)
+#: The same for a receiver that does not answer at all: one delivery asks for all of them whether it is back.
+LONGEST_SILENCE = timedelta(minutes=15)
 #: How long a receiver may be down before its deliveries are given up.
 MAX_AGE = timedelta(days=3)
 #: The hard time limit of the task that delivers.
@@ -38,7 +40,7 @@ class NotDeliveredError(Exception):
 
     Attributes:
         permanent: another attempt would be useless.
-        unreachable: the receiver did not answer at all, so its other deliveries can wait too.
+        unreachable: the receiver did not answer at all, so that its other deliveries wait, too.
     """
 
     def __init__(self, reason: str, *, permanent: bool = False, unreachable: bool = False) -> None:
@@ -73,7 +75,7 @@ def put(kind: str, key: str, payload: dict[str, Any], *, subject: UUID | None = 
         subject=subject,
         payload=payload,
         destination=destination,
-        next_attempt_at=now,
+        next_attempt_at=_asked_again(destination) or now,
         expires_at=now + MAX_AGE,
     )
     Delivery.objects.bulk_create([delivery], ignore_conflicts=True)
@@ -122,6 +124,7 @@ def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
     Returns:
         False if its claim has expired; then it is sent again.
     """
+    _answers(delivery)
     return bool(
         _held(delivery).update(
             state=State.DELIVERED,
@@ -137,7 +140,11 @@ def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
 @atomically
 def failed(delivery: Delivery, error: NotDeliveredError) -> None:
     """Record that an attempt failed: it is made again later, or the delivery is dead."""
-    again = timezone.now() + wait(delivery.attempts)
+    if error.unreachable and delivery.destination:
+        again = _silent(delivery.destination)
+    else:
+        again = timezone.now() + wait(delivery.attempts)
+        _answers(delivery)
     dead = error.permanent or again > delivery.expires_at
     changed = _held(delivery).update(
         state=State.DEAD if dead else State.WAITING,
@@ -149,10 +156,6 @@ def failed(delivery: Delivery, error: NotDeliveredError) -> None:
     )
     if not changed:
         return
-    if error.unreachable and not dead and delivery.destination:
-        # This delivery asks for all of them whether the receiver is back.
-        others = Delivery.objects.filter(state=State.WAITING, next_attempt_at__lt=again)
-        others.filter(destination=delivery.destination).update(next_attempt_at=again + timedelta(seconds=1))
     level = logging.ERROR if dead else logging.WARNING
     outcome = "given up" if dead else f"tried again at {again:%Y-%m-%d %H:%M:%S}"
     logger.log(level, "delivery %s (%s) failed: %s; %s", delivery.pk, delivery.kind, error, outcome)
@@ -166,16 +169,16 @@ def discard(delivery: Delivery, reason: ObsoleteError) -> None:
 
 
 def release_abandoned() -> int:
-    """Release the deliveries of processes that died; each counts as a failed attempt."""
+    """Release the deliveries of processes that died, maybe since a receiver held them up: these attempts failed."""
     abandoned = list(Delivery.objects.filter(state=State.SENDING, next_attempt_at__lte=timezone.now())[:CANDIDATES])
     for delivery in abandoned:
-        failed(delivery, NotDeliveredError("the process that was sending it died"))
+        failed(delivery, NotDeliveredError("the process that was sending it died", unreachable=True))
     return len(abandoned)
 
 
 @atomically
 def send_again(deliveries: Iterable[UUID], states: Collection[str] = (State.DEAD,)) -> int:
-    """Give deliveries in some states, dead ones without more, as many attempts as new ones have."""
+    """Give deliveries in some states, dead ones without more, as many attempts as new ones have, the first at once."""
     now = timezone.now()
     revived = Delivery.objects.filter(pk__in=list(deliveries), state__in=states).update(
         state=State.WAITING, attempts=0, next_attempt_at=now, expires_at=now + MAX_AGE, delivered_at=None
@@ -201,10 +204,37 @@ def purge(days: int, chunk: int = 1000) -> int:
     return purged
 
 
-def wait(attempts: int) -> timedelta:
+def wait(attempts: int, longest: timedelta = LONGEST_WAIT) -> timedelta:
     """The time from a failed attempt to the next; random by a fifth, so that receivers are not asked in step."""
     exponential = FIRST_WAIT.total_seconds() * 3 ** (min(attempts, 10) - 1)
-    return timedelta(seconds=min(exponential, LONGEST_WAIT.total_seconds()) * random.uniform(0.8, 1.2))
+    return timedelta(seconds=min(exponential, longest.total_seconds()) * random.uniform(0.8, 1.2))
+
+
+def _silent(destination: str) -> datetime:
+    """Note that a receiver did not answer: everything for it waits until it is asked again, which is returned."""
+    kept = Silence.objects.select_for_update().filter(pk=destination).first() or Silence(pk=destination)
+    kept.failures = min(kept.failures + 1, 10)
+    kept.until = timezone.now() + wait(kept.failures, LONGEST_SILENCE)
+    kept.save()
+    _waiting_for(destination).filter(next_attempt_at__lt=kept.until).update(next_attempt_at=kept.until)
+    return kept.until
+
+
+def _asked_again(destination: str) -> datetime | None:
+    """When a receiver that did not answer is asked again; None for others."""
+    silence = Silence.objects.filter(pk=destination).first() if destination else None
+    return silence.until if silence and silence.until > timezone.now() else None
+
+
+def _answers(delivery: Delivery) -> None:
+    """Note that a receiver answers: what waited for that is due."""
+    if delivery.destination and (silence := Silence.objects.filter(pk=delivery.destination).first()):
+        silence.delete()
+        _waiting_for(delivery.destination).filter(next_attempt_at=silence.until).update(next_attempt_at=timezone.now())
+
+
+def _waiting_for(destination: str) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(state=State.WAITING, destination=destination)
 
 
 def _log(delivery: Delivery, outcome: str) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ from webapp.studies.querysets import ImageQuerySet
 #: The kinds of the deliveries that announce something: a study that is finished, which their payload names; images
 #: outside of studies that have failed, and images in which signs of pneumonia were found, of which it names several.
 STUDY_FINISHED, IMAGES_FAILED, IMAGES_POSITIVE = "study.finished", "image.failed", "image.positive"
+#: The result of images that came as DICOM is new or has changed: by a model, a correction or a reader.
+RESULT_CHANGED = "image.result"
 #: The states of a ZIP from which no more images come.
 ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
 
@@ -55,6 +57,13 @@ def announce_images(kind: str, image_ids: Collection[UUID]) -> None:
     """Write an event for each of some images with owners who can be notified: guests are not."""
     for pk in image_ids:
         outbox.put(kind, f"{kind}:{pk}:{uuid4()}", {"images": [str(pk)]}, subject=pk)
+
+
+def announce_results(images: ImageQuerySet) -> None:
+    """Write one event for those of some images whose results a department's PACS may get: they came as DICOM."""
+    came = images.filter(instance__isnull=False, department__isnull=False)
+    if found := [str(pk) for pk in came.values_list("pk", flat=True)]:
+        outbox.put(RESULT_CHANGED, f"{RESULT_CHANGED}:{uuid4()}", {"images": found})
 
 
 def study_progressed(study_ids: Iterable[UUID]) -> None:

@@ -19,7 +19,7 @@ from webapp.studies.choices import (
 )
 from webapp.studies.models import Image, Reading
 from webapp.studies.querysets import ImageQuerySet
-from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images
+from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images, announce_results
 from webapp.studies.services.list_columns import list_columns
 from webapp.studies.services.results import Result
 
@@ -122,6 +122,7 @@ def _judge(image_ids: Sequence[UUID]) -> int:
     if results:
         groups = {one.image_id: one.group for one in changed if not one.shadow}
         Image.objects.filter(pk__in=list(groups)).update(**list_columns(results, groups))
+        announce_results(Image.objects.filter(pk__in=list(groups)))
         superseded = [pk for pk in groups if images[pk].verdict]
         Image.objects.filter(pk__in=superseded).update(group=GROUP_BY_STANDING_VERDICT)
         _announce({pk: group for pk, group in groups.items() if pk not in superseded}, images)

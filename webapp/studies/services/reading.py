@@ -15,7 +15,7 @@ from webapp.studies.choices import ReadingState, ResultGroup, Status, group_of
 from webapp.studies.expressions import ByImage
 from webapp.studies.models import Image, Reading
 from webapp.studies.services import pauses, turns
-from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images, finish
+from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images, announce_results, finish
 from webapp.studies.services.failures import CRASHED, log_each
 from webapp.studies.services.judging import labelled_outside_training, with_current_warnings
 from webapp.studies.services.list_columns import list_columns
@@ -119,6 +119,7 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
     if written:
         ended = _ended(token, ids, ReadingState.SUCCEEDED)
         finish(_images_of(ended, ids), Status.SUCCEEDED, **list_columns(results, columns["group"]))
+        announce_results(_images_of(ended, ids))
         _announce_positives(ended, [pk for pk, group in columns["group"].items() if group == ResultGroup.POSITIVE])
     return written
 

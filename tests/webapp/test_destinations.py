@@ -1,0 +1,152 @@
+"""Destinations of a department's results: its managers add, change, test and delete them, by page and API."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Entry
+from webapp.dicom.models import Destination
+from webapp.dicom.services import destinations
+from webapp.studies.outbox.models import Delivery, Silence, State
+
+pytestmark = pytest.mark.django_db
+
+GIVEN = {"name": "Archive", "host": "10.20.0.7", "port": 11112, "called_ae": "ARCHIVE"}
+FORM = {**GIVEN, "calling_ae": "PNEUMOQUEUE", "sends": "report", "enabled": "on"}
+
+
+@pytest.fixture
+def department(make_department, user):
+    return make_department(manager=user)
+
+
+@pytest.fixture
+def signed_in(client, user):
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def destination(department, user):
+    return destinations.create(Identity(user=user), department, **GIVEN)
+
+
+@pytest.fixture
+def api(user_client, department):
+    def ask(method, path, **body):
+        return getattr(user_client, method)(path, body or None, content_type="application/json")
+
+    return ask
+
+
+def delivery(destination, state, **fields):
+    return Delivery.objects.create(
+        kind="dicom", key=f"{state}", destination=str(destination.pk), state=state, next_attempt_at=timezone.now(),
+        expires_at=timezone.now(), payload={"event": "dicom.echo"}, **fields,
+    )  # fmt: skip
+
+
+def test_a_manager_adds_changes_and_deletes_one_by_the_api(api):
+    added = api("post", "/api/v1/departments/radiology/destinations/", **GIVEN)
+    assert added.status_code == 201, added.content
+    kept = added.json()
+    assert (kept["department"], kept["sends"], kept["tls"], kept["enabled"]) == ("radiology", "both", False, True)
+    one = f"/api/v1/destinations/{kept['id']}/"
+    assert api("patch", one, sends="picture", enabled=False).json()["sends"] == "picture"
+    assert api("post", f"{one}test/").json()["code"] == "destination_disabled"
+    assert [row["id"] for row in api("get", "/api/v1/departments/radiology/destinations/").json()["results"]] == [
+        kept["id"]
+    ]
+    assert api("delete", one).status_code == 204
+    assert not Destination.objects.exists()
+    assert [entry.action for entry in Entry.objects.filter(kind="dicom.destination").order_by("pk")] == [
+        "create", "change", "delete",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"port": 0}, {"port": 70_000}, {"called_ae": "A\\B"}, {"called_ae": "longer than sixteen"}, {"host": "a b"},
+     {"sends": "everything"}, {"tls": "yes"}, {"hsot": "pacs"}],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(api, wrong):
+    answer = api("post", "/api/v1/departments/radiology/destinations/", **{**GIVEN, **wrong})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert not Destination.objects.exists()
+
+
+def test_a_department_has_so_many_and_no_more(api, monkeypatch, destination):
+    monkeypatch.setattr(destinations, "MAX_DESTINATIONS", 1)
+    answer = api("post", "/api/v1/departments/radiology/destinations/", **GIVEN)
+    assert (answer.status_code, answer.json()["code"]) == (409, "too_many_destinations")
+
+
+def test_the_deliveries_of_one_are_listed(api, destination):
+    delivery(destination, State.DEAD)
+    other = Delivery.objects.create(
+        kind="webhook", key="other", destination="other", payload={}, next_attempt_at=timezone.now(),
+        expires_at=timezone.now(),
+    )  # fmt: skip
+    [row] = api("get", f"/api/v1/destinations/{destination.pk}/deliveries/").json()["results"]
+    assert (row["event"], row["image"], row["state"]) == ("dicom.echo", None, "dead")
+    assert row["id"] != str(other.pk)
+
+
+def test_the_page_adds_one_and_says_how_it_is(signed_in, department):
+    address = reverse("destinations", args=["radiology"])
+    assert address in signed_in.get(department.get_absolute_url()).content.decode()
+    assert "A name or an IP address." in signed_in.post(address, {**FORM, "host": "a b"}).content.decode()
+    made = signed_in.post(address, FORM)
+    destination = Destination.objects.get()
+    assert made.headers["Location"] == reverse("destination", args=[destination.pk])
+    delivery(destination, State.WAITING)
+    delivery(destination, State.DEAD)
+    page = signed_in.get(address).content.decode()
+    assert "1 waits" in page
+    assert "1 given up" in page
+    Silence.objects.create(pk=str(destination.pk), until=timezone.now() + timedelta(minutes=5))
+    page = signed_in.get(made.headers["Location"]).content.decode()
+    assert "ARCHIVE@10.20.0.7:11112" in page
+    assert "It does not answer." in page
+    assert page.count("Send again</button>") == 2
+
+
+def test_the_page_changes_tests_and_deletes_one(signed_in, destination):
+    address = reverse("destination", args=[destination.pk])
+    signed_in.post(address, {**FORM, "port": 105})
+    destination.refresh_from_db()
+    assert (destination.port, destination.sends) == (105, "report")
+    signed_in.post(reverse("destination-test", args=[destination.pk]))
+    assert Delivery.objects.get().payload == {"event": "dicom.echo"}
+    signed_in.post(address, {key: value for key, value in FORM.items() if key != "enabled"})
+    answer = signed_in.post(reverse("destination-test", args=[destination.pk]), follow=True)
+    assert "This destination is switched off." in answer.content.decode()
+    signed_in.post(reverse("destination-delete", args=[destination.pk]))
+    assert not Destination.objects.exists()
+
+
+def test_what_was_given_up_is_sent_again_by_hand_and_at_once(signed_in, destination):
+    dead = delivery(destination, State.DEAD)
+    Silence.objects.create(pk=str(destination.pk), until=timezone.now() + timedelta(minutes=5))
+    signed_in.post(reverse("destination-send-again", args=[destination.pk, dead.pk]))
+    dead.refresh_from_db()
+    assert dead.state == State.WAITING
+    assert dead.next_attempt_at <= timezone.now()
+
+
+def test_the_pages_of_destinations_cost_the_same_however_much_was_sent(signed_in, destination, statements):
+    counts = []
+    for number in range(2):
+        for state in (State.DELIVERED, State.DEAD):
+            Delivery.objects.bulk_create(
+                Delivery(kind="dicom", key=f"{number} {state} {row}", destination=str(destination.pk), state=state,
+                         next_attempt_at=timezone.now(), expires_at=timezone.now(), payload={"event": "dicom.echo"})
+                for row in range(5)
+            )  # fmt: skip
+        statements.clear()
+        signed_in.get(reverse("destination", args=[destination.pk]))
+        counts.append(len(statements))
+    assert counts[0] == counts[1]

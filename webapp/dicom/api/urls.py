@@ -1,0 +1,14 @@
+"""The URLs of the API of destinations."""
+
+from django.urls import path
+
+from webapp.dicom.api import views
+
+ONE = "api/v1/destinations/<uuid:pk>/"
+
+urlpatterns = [
+    path("api/v1/departments/<slug:slug>/destinations/", views.Destinations.as_view(), name="api-destinations"),
+    path(ONE, views.DestinationDetail.as_view(), name="api-destination"),
+    path(f"{ONE}test/", views.DestinationTest.as_view(), name="api-destination-test"),
+    path(f"{ONE}deliveries/", views.DestinationDeliveries.as_view(), name="api-destination-deliveries"),
+]

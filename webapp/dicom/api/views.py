@@ -1,0 +1,105 @@
+"""The API of destinations, for the managers of their department."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from webapp.accounts.identity import identify
+from webapp.departments import permissions
+from webapp.departments.access import visible_department
+from webapp.departments.models import Department
+from webapp.dicom import access
+from webapp.dicom.api.serializers import (
+    DestinationDeliverySerializer,
+    DestinationSerializer,
+    NewDestinationSerializer,
+)
+from webapp.dicom.models import Destination
+from webapp.dicom.services import destinations
+from webapp.studies.api.throttles import UploadThrottle
+from webapp.studies.outbox.models import Delivery
+
+
+class Destinations(ListAPIView):
+    """Where the results of a department's DICOM images go."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+    serializer_class = DestinationSerializer
+    queryset = Destination.objects.none()
+    ordering = "created_at"
+
+    def _department(self) -> Department:
+        return visible_department(identify(self.request), self.kwargs["slug"], permissions.may_manage)
+
+    def get_queryset(self) -> Any:
+        return Destination.objects.filter(department=self._department()).select_related("department")
+
+    @extend_schema(request=NewDestinationSerializer, responses={201: DestinationSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Add a destination. It gets the results that are new from now on."""
+        department = self._department()
+        given = NewDestinationSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        made = destinations.create(identify(request), department, **given.validated_data)
+        return Response(DestinationSerializer(made).data, status=201)
+
+
+class DestinationDetail(APIView):
+    """One destination."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(responses=DestinationSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        """A destination with the outcome of the last attempt."""
+        return Response(DestinationSerializer(access.destination(identify(request), pk)).data)
+
+    @extend_schema(request=NewDestinationSerializer, responses=DestinationSerializer)
+    def patch(self, request: Request, pk: UUID) -> Response:
+        """Change a destination. What waits goes to where it is now."""
+        by = identify(request)
+        found = access.destination(by, pk)
+        given = NewDestinationSerializer(data=request.data, partial=True)
+        given.is_valid(raise_exception=True)
+        destinations.change(by, found, dict(given.validated_data))
+        return Response(DestinationSerializer(found).data)
+
+    @extend_schema(responses={204: OpenApiResponse(description="deleted")})
+    def delete(self, request: Request, pk: UUID) -> Response:
+        """Delete a destination. What is still to be sent to it is dropped."""
+        by = identify(request)
+        destinations.delete(by, access.destination(by, pk))
+        return Response(status=204)
+
+
+class DestinationTest(APIView):
+    """Whether a destination is there."""
+
+    permission_classes = (IsAuthenticated,)
+    throttle_classes = (UploadThrottle,)
+
+    @extend_schema(request=None, responses={202: OpenApiResponse(description="asked")})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Ask a destination whether it is there, by a C-ECHO. The answer is among its deliveries."""
+        destinations.test(access.destination(identify(request), pk))
+        return Response(status=202)
+
+
+class DestinationDeliveries(ListAPIView):
+    """What was sent to a destination, the latest first, with each attempt."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = DestinationDeliverySerializer
+    queryset = Delivery.objects.none()
+    ordering = "-created_at"
+
+    def get_queryset(self) -> Any:
+        found = access.destination(identify(self.request), self.kwargs["pk"])
+        return Delivery.objects.filter(destination=str(found.pk))

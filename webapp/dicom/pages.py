@@ -1,0 +1,121 @@
+"""The pages of destinations: where a department's results go, and how far each has come."""
+
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from webapp.accounts.identity import identify
+from webapp.departments import permissions
+from webapp.departments.access import visible_department
+from webapp.dicom import access
+from webapp.dicom.models import Destination
+from webapp.dicom.services import destinations as services
+from webapp.http import keyset
+from webapp.http.sentences import in_words
+from webapp.refusals import Refused
+from webapp.studies.outbox.models import Delivery, Silence, State
+
+
+class DestinationForm(forms.ModelForm):
+    class Meta:
+        model = Destination
+        fields = services.FIELDS
+        labels = {
+            "name": _("Name"),
+            "host": _("Host name or IP address"),
+            "port": _("Port"),
+            "called_ae": _("Its AE title"),
+            "calling_ae": _("Our AE title"),
+            "tls": _("Encrypted (TLS)"),
+            "sends": _("What is sent"),
+            "enabled": _("Switched on"),
+        }
+        help_texts = {
+            "called_ae": _("The name that the destination is called by."),
+            "calling_ae": _("The destination has to know us by it."),
+        }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def destinations(request: HttpRequest, slug: str) -> HttpResponse:
+    """A department's destinations, how much waits for each or was given up, and a form for a new one."""
+    by = identify(request)
+    department = visible_department(by, slug, permissions.may_manage)
+    form = DestinationForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            return redirect("destination", services.create(by, department, **form.cleaned_data).pk)
+        except Refused as refused:
+            form.add_error(None, in_words(refused.code, refused.detail))
+    rows = [(one, _count(one, State.WAITING), _count(one, State.DEAD)) for one in department.destinations.all()]
+    context = {"department": department, "rows": rows, "form": form}
+    return render(request, "dicom/destinations.html", context, status=400 if form.errors else 200)
+
+
+def _count(destination: Destination, state: str) -> int:
+    return Delivery.objects.filter(state=state, destination=str(destination.pk)).count()
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def destination(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A destination with what was sent to it; change it."""
+    by = identify(request)
+    found = access.destination(by, pk)
+    form = DestinationForm(request.POST or None, instance=access.destination(by, pk))
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.change(by, found, {name: form.cleaned_data[name] for name in form.changed_data})
+            return redirect("destination", found.pk)
+        except Refused as refused:
+            form.add_error(None, in_words(refused.code, refused.detail))
+    page = keyset.page(Delivery.objects.filter(destination=str(found.pk)), request)
+    silence = Silence.objects.filter(pk=str(found.pk), until__gt=timezone.now()).first()
+    context = {"destination": found, "department": found.department, "form": form, "page": page, "silence": silence}
+    return render(request, "dicom/destination.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def test(request: HttpRequest, pk: UUID) -> HttpResponse:
+    found = access.destination(identify(request), pk)
+    try:
+        services.test(found)
+    except Refused as refused:
+        messages.error(request, in_words(refused.code, refused.detail))
+    return redirect("destination", found.pk)
+
+
+@require_POST
+@login_required
+def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    by = identify(request)
+    found = access.destination(by, pk)
+    services.delete(by, found)
+    return redirect("destinations", found.department.slug)
+
+
+@require_POST
+@login_required
+def send_again(request: HttpRequest, pk: UUID, delivery: UUID) -> HttpResponse:
+    by = identify(request)
+    found = access.destination(by, pk)
+    sent = Delivery.objects.filter(destination=str(found.pk), pk=delivery).first()
+    if sent is None:
+        raise Http404
+    try:
+        services.send_again(by, found, sent)
+    except Refused as refused:
+        messages.error(request, in_words(refused.code, refused.detail))
+    return redirect("destination", found.pk)

@@ -1,0 +1,71 @@
+"""Tell a department's destinations of a result that is new, or has changed: put it into the outbox for each.
+
+It may run again with the same delivery: what has not changed since is told once.
+"""
+
+from typing import Any
+
+from webapp.dicom.models import Destination, Revision
+from webapp.dicom.services.destinations import DICOM, RESULT
+from webapp.studies.choices import GROUP_BY_VERDICT, ReviewStage, Verdict
+from webapp.studies.models import Image
+from webapp.studies.outbox import services as outbox
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.transactions import atomically
+
+#: As long as another reader is awaited, what was told before stands.
+AWAITED = (ReviewStage.SECOND, ReviewStage.DISAGREED)
+
+
+@atomically
+def tell(delivery: Delivery) -> None:
+    """Write a revision for each image whose result differs from what was told last, and put it into the outbox for each
+    destination.
+    """
+    keys = delivery.payload["images"]
+    destinations: dict[Any, list[Destination]] = {}
+    departments = Image.objects.filter(pk__in=keys).values("department")
+    for one in Destination.objects.filter(enabled=True, department__in=departments):
+        destinations.setdefault(one.department_id, []).append(one)
+    if not destinations:
+        return
+    # Locked, so that revisions of an image are written one after the other.
+    images = Image.objects.select_for_update().filter(pk__in=keys, department__in=list(destinations)).order_by("pk")
+    for image in images.prefetch_related("readings"):
+        if revision := _revise(image):
+            for destination in destinations[image.department_id]:
+                _put(revision, destination)
+
+
+def _revise(image: Image) -> Revision | None:
+    """The revision that says what an image's result is now; None where that was told already."""
+    said = _said(image)
+    if said is None:
+        return None
+    last = Revision.objects.filter(image=image).order_by("-number").first()
+    if last and all(getattr(last, name) == value for name, value in said.items()):
+        return None
+    return Revision.objects.create(image=image, number=last.number + 1 if last else 1, **said)
+
+
+def _said(image: Image) -> dict[str, Any] | None:
+    reading = image.result
+    if reading is None or image.stage in AWAITED:
+        return None
+    overruled = bool(image.verdict) and GROUP_BY_VERDICT[Verdict(image.verdict)] != reading.group
+    return {
+        "bundle": reading.bundle,
+        "probability": reading.probability,
+        "threshold": reading.threshold,
+        "operating_point": reading.operating_point,
+        "group": reading.group,
+        "warnings": [warning["code"] for warning in reading.warnings],
+        "verdict": image.verdict if overruled else "",
+        "verdict_kind": image.verdict_kind if overruled else "",
+    }
+
+
+def _put(revision: Revision, destination: Destination) -> None:
+    payload = {"event": RESULT, "image": str(revision.image_id), "revision": str(revision.pk)}
+    key = f"{DICOM}:{destination.pk}:{revision.pk}"
+    outbox.put(DICOM, key, payload, subject=revision.image_id, destination=str(destination.pk))

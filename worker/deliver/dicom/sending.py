@@ -1,0 +1,148 @@
+"""Send the objects of a result to one destination, by C-STORE."""
+
+import ssl
+import time
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from django.utils import timezone
+from pydicom import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from webapp.dicom.models import Destination, Revision, Sends
+from webapp.dicom.services.destinations import ECHO
+from webapp.studies.outbox.models import Delivery
+from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
+from worker.deliver.dicom import making, picture, rejection, report
+
+#: Seconds to connect, to agree on what is sent, and until each answer.
+CONNECT_SECONDS, AGREE_SECONDS, ANSWER_SECONDS = 5, 10, 12
+#: After so many nothing more is sent, far from the limit of the task.
+TOTAL_SECONDS = 25
+#: The class of a C-ECHO.
+VERIFICATION = UID("1.2.840.10008.1.1")
+CLASSES = (report.CLASS, picture.CLASS, rejection.CLASS)
+#: Implicit VR is what every DICOM application takes; the library converts to it.
+SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+SUCCESS, OUT_OF_RESOURCES, NOT_SUPPORTED, WARNINGS = 0x0000, 0xA7, 0x0122, (0xB000, 0xB006, 0xB007)
+
+
+def send(delivery: Delivery) -> str:
+    """Send a result's objects to a destination, or ask whether it is there, and note how that went.
+
+    Returns:
+        What the destination answered.
+
+    Raises:
+        NotDeliveredError: it did not arrive.
+        ObsoleteError: the destination or the image was deleted.
+    """
+    destination = Destination.objects.filter(pk=delivery.destination).first()
+    if destination is None:
+        raise ObsoleteError("its destination was deleted")
+    if not destination.enabled:
+        raise NotDeliveredError("the destination is switched off", permanent=True)
+    objects = [] if delivery.payload["event"] == ECHO else _objects(delivery, destination)
+    try:
+        answer = transfer(destination, objects)
+    except NotDeliveredError as error:
+        _note(destination, str(error))
+        raise
+    _note(destination, answer)
+    return answer
+
+
+def _objects(delivery: Delivery, destination: Destination) -> list[Dataset]:
+    revision = Revision.objects.select_related("image__instance").filter(pk=delivery.payload["revision"]).first()
+    if revision is None:
+        raise ObsoleteError("its image was deleted")
+    sends = destination.sends
+    objects = making.make(revision, reports=sends != Sends.PICTURE, pictures=sends != Sends.REPORT)
+    if not objects:
+        raise ObsoleteError("there is no picture of this result, and nothing else is wanted")
+    return objects
+
+
+def transfer(destination: Destination, objects: Sequence[Dataset]) -> str:
+    """Store objects at a destination, in one association; without objects, only ask whether it is there.
+
+    Returns:
+        What it answered.
+
+    Raises:
+        NotDeliveredError: not everything was stored. What was is recognised by its UID when it is sent again.
+    """
+    began = time.monotonic()
+    association = _associate(destination)
+    try:
+        if not objects:
+            _check(association.send_c_echo(), "the test")
+            return "answered the test"
+        for one in objects:
+            if time.monotonic() - began > TOTAL_SECONDS:
+                raise NotDeliveredError("the destination is too slow", unreachable=True)
+            _store(association, one)
+    finally:
+        if association.is_established:
+            association.release()
+    return f"stored {', '.join(one.Modality for one in objects)}"
+
+
+def _associate(destination: Destination) -> Association:
+    """Raises NotDeliveredError where there is no association; then the destination is asked for nothing else."""
+    entity = AE(ae_title=destination.calling_ae)
+    entity.connection_timeout, entity.acse_timeout = CONNECT_SECONDS, AGREE_SECONDS
+    entity.dimse_timeout = entity.network_timeout = ANSWER_SECONDS
+    entity.add_requested_context(VERIFICATION)
+    for class_uid in CLASSES:
+        entity.add_requested_context(class_uid, SYNTAXES)
+    tls: Any = (_tls(), destination.host) if destination.tls else None
+    try:
+        made = entity.associate(destination.host, destination.port, ae_title=destination.called_ae, tls_args=tls)
+    except OSError as error:
+        reason = f"the destination cannot be reached ({type(error).__name__})"
+        raise NotDeliveredError(reason, unreachable=True) from None
+    if made.is_established:
+        return made
+    if made.is_rejected:
+        answer = made.acceptor.primitive
+        reason = f"the destination refuses the association ({answer.reason_str})" if answer else "refused"
+    else:
+        reason = "the destination cannot be reached, or ends the association"
+    raise NotDeliveredError(reason, unreachable=True)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Certificates as the system has them, or the file that ``SSL_CERT_FILE`` names, such as a hospital's own."""
+    return ssl.create_default_context()
+
+
+def _store(association: Association, one: Dataset) -> None:
+    name = one.SOPClassUID.name
+    try:
+        answer = association.send_c_store(one)
+    except ValueError:
+        raise NotDeliveredError(f"the destination does not take {name}", permanent=True) from None
+    except RuntimeError:
+        raise NotDeliveredError("the destination has ended the association", unreachable=True) from None
+    _check(answer, name)
+
+
+def _check(answer: Dataset, what: str) -> None:
+    if "Status" not in answer:
+        raise NotDeliveredError(f"no answer to {what}", unreachable=True)
+    status = int(answer.Status)
+    if status == SUCCESS or status in WARNINGS:
+        return
+    full = status >> 8 == OUT_OF_RESOURCES
+    reason = f"the destination has no room for {what}" if full else f"the destination refuses {what}"
+    raise NotDeliveredError(f"{reason} (status {status:04X})", permanent=status == NOT_SUPPORTED, unreachable=full)
+
+
+def _note(destination: Destination, outcome: str) -> None:
+    """Show the department how it went."""
+    Destination.objects.filter(pk=destination.pk).update(last_attempt_at=timezone.now(), last_outcome=outcome[:200])
