@@ -22,7 +22,7 @@ env: ## Write a .env with random secrets for docker-compose
 
 # Two processes run tests of calls, and a third one those of the whole service, which wait for most of their time.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
-PARALLEL := -n 3 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
 	$(BIN)/python -m pytest $(or $(ARGS),-q -m "$(QUICK)" $(PARALLEL))
 

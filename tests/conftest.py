@@ -4,8 +4,10 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests import guard
 from tests.service import Service, running
@@ -24,6 +26,8 @@ SLOW = {
     "docker": "make test-slow",
     "matrix": "make test-matrix",
 }
+#: The files with tests of the whole service.
+SERVICE = ("tests/integration/", "tests/browser/", "tests/client/test_service.py")
 _left_out: Counter[str] = Counter()
 
 
@@ -32,10 +36,15 @@ def pytest_configure(config: pytest.Config) -> None:
         guard.start()
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Where several processes run tests, one runs all those of the whole service, which then starts once."""
-    service = item.get_closest_marker("integration")
-    item.add_marker(pytest.mark.xdist_group("service" if service else item.location[0]))
+class Files(LoadFileScheduling):
+    """Gives each process whole files, and one process all those of the whole service, which then starts once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "service" if nodeid.startswith(SERVICE) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Files:
+    return Files(config, log)
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
