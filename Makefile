@@ -7,7 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run training env test coverage test-slow test-all test-matrix lint format lock words bench migrate-data backup restore purge audit clean
+.PHONY: help run training env test test-service test-calls coverage test-slow test-all test-matrix lint format lock words bench migrate-data backup restore purge audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,14 +20,24 @@ training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and wha
 env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
 
-# Two processes run tests of calls, and a third one those of the whole service, which wait for most of their time.
+# The tests of the service and the model wait for half of their time, and run beside the others. Only they load TensorFlow.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+SERVICE := tests/integration tests/browser tests/client/test_service.py tests/ml tests/worker/reading
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
-	$(BIN)/python -m pytest $(or $(ARGS),-q -m "$(QUICK)" $(PARALLEL))
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line test-service test-calls
+endif
 
-coverage: $(VENV)/dev.stamp ## Run the same tests, and report which lines and branches they reach
-	$(BIN)/python -m pytest -q -m "$(QUICK)" $(PARALLEL) --cov --cov-report=
+test-service:
+	COVERAGE_FILE=.coverage.service $(BIN)/python -m pytest -q -m "$(QUICK)" $(SERVICE)
+
+test-calls:
+	COVERAGE_FILE=.coverage.calls $(BIN)/python -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile --no-loadscope-reorder $(SERVICE:%=--ignore %)
+
+coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines and branches they reach
+	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report | tail -12
 
 test-slow: $(VENV)/dev.stamp ## Run the tests that `make test` leaves out: kills, trainings, backups, upgrades, speed, containers

@@ -4,10 +4,8 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 from tests import guard
 from tests.service import Service, running
@@ -26,8 +24,6 @@ SLOW = {
     "docker": "make test-slow",
     "matrix": "make test-matrix",
 }
-#: The files with tests of the whole service.
-SERVICE = ("tests/integration/", "tests/browser/", "tests/client/test_service.py")
 _left_out: Counter[str] = Counter()
 
 
@@ -36,24 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
         guard.start()
 
 
-class Files(LoadFileScheduling):
-    """Gives each process whole files, and one process all those of the whole service, which then starts once."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "service" if nodeid.startswith(SERVICE) else super()._split_scope(nodeid)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Files:
-    return Files(config, log)
-
-
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of the whole service first, since they take longest; and those that empty the tables last, since
-    they take away what migrations wrote as well.
-    """
+    """Run the files with transactional tests last: these empty the tables, of what migrations wrote as well."""
     last = {item.path for item in items if (mark := item.get_closest_marker("django_db")) and mark.kwargs}
-    items.sort(key=lambda item: (item.get_closest_marker("integration") is None, item.path in last))
+    items.sort(key=lambda item: item.path in last)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -76,6 +76,7 @@ def alpha_over_the_image(page: Page) -> dict[str, float]:
     )
 
 
+@pytest.mark.long
 def test_the_keyboard_lays_the_map_over_the_image(service: Service, page: Page, files: Path, shot) -> None:
     page.goto(service.url)
     page.set_input_files("#files", files / "0.jpeg")
@@ -143,6 +144,7 @@ def transfer(page: Page, file: Path) -> JSHandle:
     )
 
 
+@pytest.mark.long
 def test_dropping_a_file(service: Service, page: Page, files: Path) -> None:
     page.goto(service.url)
     page.dispatch_event("#upload", "drop", {"dataTransfer": transfer(page, files / "1.jpeg")})
@@ -161,6 +163,7 @@ def test_pasting_a_file(service: Service, page: Page, files: Path) -> None:
     expect(page.locator(".file")).to_contain_text("2.jpeg")
 
 
+@pytest.mark.long
 def test_the_keyboard_reaches_the_drop_zone_and_shows_where_it_is(service: Service, page: Page) -> None:
     page.on("filechooser", lambda chooser: None)  # makes Chromium report choosers from now on, before the key press
     page.goto(service.url)
@@ -176,6 +179,7 @@ def test_the_keyboard_reaches_the_drop_zone_and_shows_where_it_is(service: Servi
         page.keyboard.press("Enter")
 
 
+@pytest.mark.long
 def test_a_file_that_is_no_image_says_so(service: Service, page: Page, files: Path) -> None:
     page.goto(service.url)
     page.set_input_files("#files", files / "notes.jpg")
@@ -211,6 +215,7 @@ def test_without_javascript(service: Service, browser: Browser, files: Path) -> 
     context.close()
 
 
+@pytest.mark.long
 def test_another_guest_sees_nothing_of_it(service: Service, browser: Browser, page: Page, files: Path) -> None:
     page.goto(service.url)
     page.set_input_files("#files", files / "3.jpeg")

@@ -45,6 +45,7 @@ def row(page: Page, name: str, number: int = 0) -> Any:
     return page.locator(".upload", has_text=name).nth(number)
 
 
+@pytest.mark.long
 def test_a_dropped_folder_becomes_a_study_with_all_of_its_folders(page: Page, drop: Any, tmp_path: Path) -> None:
     ward = tmp_path / "ward 3"
     write(ward, "p1/IM1.jpeg", "p2/IM1.jpeg", "p2/deep/IM2.jpeg")
@@ -78,6 +79,7 @@ def test_choosing_a_folder(page: Page, tmp_path: Path) -> None:
     expect(page.locator(".entry-name > a")).to_have_count(2)
 
 
+@pytest.mark.long
 def test_what_is_no_file_says_what_to_do(page: Page, drop: Any, service: Service, tmp_path: Path) -> None:
     hint = page.get_by_role("alert")
     drop(items=[{"mimeType": "text/uri-list", "data": "https://example.org/x.jpg"}])
@@ -106,6 +108,7 @@ def test_a_file_that_vanishes_or_changes_is_named_and_the_others_go_on(page: Pag
         expect(row(page, path.name).get_by_role("link")).to_be_visible()
 
 
+@pytest.mark.long
 def test_leaving_in_the_middle_of_an_upload_asks_first(page: Page, line: Any, tmp_path: Path) -> None:
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
@@ -164,6 +167,7 @@ def test_an_upload_that_broke_off_is_sent_again_and_stored_once(page: Page, line
     expect(page.locator(".thumb")).to_have_count(1)
 
 
+@pytest.mark.long
 def test_what_does_not_arrive_can_be_sent_again_later(page: Page, line: Any, tmp_path: Path) -> None:
     page.clock.install()
     line(LOST)
@@ -178,6 +182,7 @@ def test_what_does_not_arrive_can_be_sent_again_later(page: Page, line: Any, tmp
     page.wait_for_url("**/images/*/")
 
 
+@pytest.mark.long
 def test_a_page_whose_session_has_changed_offers_to_reload(page: Page, tmp_path: Path) -> None:
     problem = {"code": "signed_out", "detail": "You are no longer signed in, so nothing was done."}
     page.route(re.compile("/api/v1/images/$"), lambda route: route.fulfill(status=409, json=problem))
