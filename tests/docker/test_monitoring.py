@@ -61,9 +61,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
          "90", "-subj", "/CN=xray.example", "-keyout", folder / "key.pem", "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
-    first = free_ports(1)[0]
-    with running(folder / "data", METRICS_PORT=str(first), TLS_CERTIFICATE=str(certificate)) as service:
-        service.metrics_ports = tuple(range(first, first + 4))
+    first, dicom = free_ports(2)
+    settings = {"METRICS_PORT": str(first), "DICOM_PORT": str(dicom), "TLS_CERTIFICATE": str(certificate)}
+    with running(folder / "data", **settings) as service:
+        service.metrics_ports = tuple(range(first, first + 5))
         yield service
 
 
@@ -75,10 +76,11 @@ def prometheus(binaries: Path, watched: Service, tmp_path_factory: pytest.TempPa
     shutil.copytree(PROMETHEUS / "rules", folder / "rules")
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    ingest, infer, deliver, bulk = watched.metrics_ports
+    ingest, infer, deliver, bulk, dicom = watched.metrics_ports
     here = {"web": watched.url, "worker-ingest": f"//127.0.0.1:{ingest}", "worker-infer": f"//127.0.0.1:{infer}",
             "worker-deliver": f"//127.0.0.1:{deliver}", "worker-bulk": f"//127.0.0.1:{bulk}",
-            "flower": watched.flower_url, "prometheus": f"//127.0.0.1:{port}"}  # fmt: skip
+            "worker-dicom": f"//127.0.0.1:{dicom}", "flower": watched.flower_url,
+            "prometheus": f"//127.0.0.1:{port}"}  # fmt: skip
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
         job["static_configs"] = [{"targets": [here.pop(job["job_name"]).rpartition("/")[2]]}]
