@@ -27,14 +27,16 @@ test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line test-service test-calls
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-service test-calls
 endif
 
+# Printed when it ends, so that the other part's progress can be read.
 test-service:
-	COVERAGE_FILE=.coverage.service $(BIN)/python -m pytest -q -m "$(QUICK)" $(SERVICE)
+	@status=0; COVERAGE_FILE=.coverage.service $(BIN)/python -m pytest -q -m "$(QUICK)" $(SERVICE) \
+	  > $(VENV)/test-service.log 2>&1 || status=$$?; cat $(VENV)/test-service.log; exit $$status
 
 test-calls:
-	COVERAGE_FILE=.coverage.calls $(BIN)/python -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile --no-loadscope-reorder $(SERVICE:%=--ignore %)
+	@COVERAGE_FILE=.coverage.calls $(BIN)/python -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile --no-loadscope-reorder $(SERVICE:%=--ignore %)
 
 coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines and branches they reach
 	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
