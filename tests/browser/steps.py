@@ -90,6 +90,7 @@ def as_if_usable(service: Service, page: Page) -> None:
 
 
 def no_sideways_scroll(page: Page) -> None:
+    page.wait_for_load_state("domcontentloaded")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 

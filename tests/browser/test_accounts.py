@@ -8,14 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.authenticator import code_of
-from tests.browser.steps import PASSWORD, choose, link_mailed_to, register, sign_in
+from tests.browser.steps import PASSWORD, choose, link_mailed_to, no_sideways_scroll, register, sign_in
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
-
-
-def no_sideways_scroll(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def plug_in_authenticator(page: Page) -> None:
