@@ -130,7 +130,11 @@ def test_promtool_accepts_configuration_and_rules_and_their_tests_pass(binaries:
 
 def test_prometheus_gets_an_answer_from_every_process(prometheus: httpx.Client) -> None:
     assert {series["metric"]["job"]: series["value"][1] for series in ask(prometheus, "up")} == dict.fromkeys(
-        ("web", "worker-ingest", "worker-bulk", "worker-infer", "worker-deliver", "flower", "prometheus"), "1"
+        (
+            *("web", "worker-ingest", "worker-bulk", "worker-infer", "worker-deliver", "worker-dicom"),
+            *("flower", "prometheus"),
+        ),
+        "1",
     )
 
 
