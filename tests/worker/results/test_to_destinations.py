@@ -131,8 +131,8 @@ def test_a_destination_that_says_nothing_holds_up_others_for_moments_only(came, 
         tell(came(1), came(2))
         began = time.monotonic()
         outcome = deliver()
-        assert time.monotonic() - began < 6
-    assert outcome == {"delivered": 3, "failed": 1}
+        assert time.monotonic() - began < 20, "more than a busy machine needs"
+    assert outcome == {"delivered": 3, "failed": 1}, "it is asked once, though two results are for it"
     assert len(archive.stored) == 4
 
 
