@@ -6,6 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from ml.pictures import dicom
+from ml.pictures.dicom import elements
 from tests.dicom_files import made
 
 
@@ -73,3 +74,14 @@ def test_a_views_code_stands_for_its_position() -> None:
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "272479007", "SCT", "Postero-anterior"
     assert read(ViewCodeSequence=[code])["view_position"] == "PA"
     assert read(ViewPosition="ap")["view_position"] == "AP"
+
+
+def test_want_of_memory_is_no_damage_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An element that seems to be missing would change the picture, or the patient."""
+
+    def get(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Dataset, "get", get)
+    with pytest.raises(MemoryError):
+        elements.value(Dataset(), "WindowCenter")

@@ -106,7 +106,9 @@ def _name(dataset: Dataset) -> str:
         return elements.text(dataset, "PatientName").replace("^", " ").strip()
     try:
         groups = [elements.CONTROLS.sub(" ", group) for group in str(found).split("=")]
-    except Exception:  # noqa: BLE001  (pydicom decodes a name when it is asked for)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  (pydicom decodes a name when it is asked for, and raises any exception then)
         return ""
     family, _, given = next((group for group in groups if group.strip("^ ")), "").partition("^")
     # Prefix and suffix, which come last, are no part of what a patient is called here.

@@ -10,7 +10,7 @@ from datetime import date, time
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -23,19 +23,22 @@ def value(dataset: Dataset, keyword: str) -> Any:
     """
     try:
         found = dataset.get(keyword)
+    except MemoryError:
+        raise  # not the element's fault
     except Exception:  # noqa: BLE001  (pydicom raises any exception for a damaged element)
         found = _by_dictionary(dataset, keyword)
     return None if found == "" else found
 
 
 def _by_dictionary(dataset: Dataset, keyword: str) -> Any:
-    tag = tag_for_keyword(keyword)
     try:
-        raw = dataset.get_item(tag)  # type: ignore[arg-type]  # every keyword here is of the dictionary
+        raw = dataset.get_item(keyword)
         if not isinstance(raw, RawDataElement):
             return None
         return convert_raw_data_element(raw._replace(VR=dictionary_VR(raw.tag)), ds=dataset).value
-    except Exception:  # noqa: BLE001  (as above)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  (pydicom raises any exception for a damaged element)
         return None
 
 
@@ -67,9 +70,9 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
     return [known for one in several if (known := as_number(one)) is not None]
 
 
-def as_number(found: object) -> float | None:
+def as_number(found: Any) -> float | None:
     try:
-        known = float(found)  # type: ignore[arg-type]  # whatever cannot be converted raises
+        known = float(found)
     except (TypeError, ValueError, OverflowError):
         return None
     return known if abs(known) < float("inf") else None
