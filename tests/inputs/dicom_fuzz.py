@@ -3,11 +3,9 @@
 ``python -m tests.inputs.dicom_fuzz [--cases N] [--seed N]``. A case follows from its number.
 """
 
-import argparse
 import collections
 import random
 import struct
-import time
 from functools import cache
 
 import numpy as np
@@ -85,32 +83,9 @@ def check(content: bytes) -> str:
 
 
 def run(numbers: range) -> collections.Counter[str]:
-    """How many cases ended in which way.
-
-    Raises:
-        AssertionError: for a case that was neither read nor refused, or took too long.
-    """
-    totals: collections.Counter[str] = collections.Counter()
-    for number in numbers:
-        started = time.perf_counter()
-        try:
-            totals[check(case(number))] += 1
-        except Exception as error:
-            raise AssertionError(f"case {number}: {error!r}") from error
-        took = time.perf_counter() - started
-        assert took < fuzz.SLOW, f"case {number} took {took:.1f} seconds"
-    return totals
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0, help="number of the first case")
-    asked = parser.parse_args()
-    started = time.monotonic()
-    totals = run(range(asked.seed, asked.seed + asked.cases))
-    print(f"{asked.cases} cases in {time.monotonic() - started:.0f} seconds: {dict(totals.most_common())}")
+    """As :func:`tests.inputs.fuzz.run`."""
+    return fuzz.run(numbers, case, check)
 
 
 if __name__ == "__main__":
-    main()
+    fuzz.main(run, 20_000)

@@ -96,8 +96,14 @@ def check(content: bytes) -> str:
     return code
 
 
-def run(numbers: range) -> collections.Counter[str]:
+def run(
+    numbers: range, case: Callable[[int], bytes] = case, check: Callable[[bytes], str] = check
+) -> collections.Counter[str]:
     """How many cases ended in which way.
+
+    Args:
+        case: makes the file of a number.
+        check: says what became of a file.
 
     Raises:
         AssertionError: for a case that was neither read nor refused, or took too long.
@@ -114,9 +120,9 @@ def run(numbers: range) -> collections.Counter[str]:
     return totals
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=100_000)
+def main(run: Callable[[range], collections.Counter[str]] = run, cases: int = 100_000) -> None:
+    parser = argparse.ArgumentParser(description="Read damaged files.")
+    parser.add_argument("--cases", type=int, default=cases)
     parser.add_argument("--seed", type=int, default=0, help="number of the first case")
     asked = parser.parse_args()
     started = time.monotonic()
