@@ -100,14 +100,14 @@ class First(Candidates):
         union, given = together(self.rows.parts(self.limit, TIME, "id"))
         if not union:
             return None
-        sql = f"SELECT {TIME}, id FROM ({union}) AS merged {self._order()} LIMIT 1 OFFSET {self.limit - 1}"  # noqa: S608
+        sql = f"SELECT {TIME}, id FROM ({union}) AS merged {self._order()} LIMIT 1 OFFSET {self.limit - 1}"  # noqa: S608  (Django's own SQL; values are apart)
         return next(iter(self.queryset.model._base_manager.raw(sql, given)), None)
 
     def _union(self) -> Statement:
         parts = self.rows.parts(self.limit, *self.columns or ())
         union, given = together(parts)
         if len(parts) > 1:
-            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT {self.limit}"  # noqa: S608
+            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT {self.limit}"  # noqa: S608  (Django's own SQL; values are apart)
         return union, given
 
     def _order(self) -> str:

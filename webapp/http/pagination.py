@@ -61,7 +61,7 @@ class Merged:
         sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
         first: list[tuple[datetime, UUID]] = []
         for union, params in united(self.parts(number)):
-            sql = f"SELECT id, {TIME} FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608
+            sql = f"SELECT id, {TIME} FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608  (Django's own SQL; values are apart)
             rows = self.queryset.model._base_manager.raw(sql, [*params, number])
             first += [(getattr(row, TIME), row.pk) for row in rows]
         return [pk for _, pk in sorted(first, reverse=sign == "DESC")[:number]]

@@ -153,7 +153,7 @@ class Worklist:
         sections: Counter[int] = Counter()
         for sql, params in united(self._parts(self.sections, COUNTED + 1, None, "")):
             with connection.cursor() as cursor:
-                cursor.execute(f"SELECT section_rank, COUNT(*) FROM ({sql}) AS merged GROUP BY section_rank", params)  # noqa: S608
+                cursor.execute(f"SELECT section_rank, COUNT(*) FROM ({sql}) AS merged GROUP BY section_rank", params)  # noqa: S608  (Django's own SQL; values are apart)
                 sections.update(dict(cursor.fetchall()))
         return sections
 
@@ -171,7 +171,7 @@ class Worklist:
             some, ranks = ranks[:AT_ONCE], ranks[AT_ONCE:]
             for sql, params in united(self._parts(some, number, place, sign)):
                 rows: Any = Image._base_manager.raw(
-                    f"SELECT id, created_at, section_rank FROM ({sql}) AS merged {order}",  # noqa: S608
+                    f"SELECT id, created_at, section_rank FROM ({sql}) AS merged {order}",  # noqa: S608  (Django's own SQL; values are apart)
                     [*params, number],
                 )
                 first += [Place(row.section_rank, row.created_at, row.pk) for row in rows]
