@@ -52,7 +52,7 @@ class Listener:
             request_handler=transport.Handler,
             ssl_context=transport.tls(),
         )
-        # As pynetdicom's start_server does, which takes no classes of ours: a server takes itself off this list at its end.
+        # As start_server of pynetdicom does, which takes no classes of ours: shutdown() takes the server off this list.
         self.entity._servers.append(self._server)
         serve = partial(self._server.serve_forever, POLL_SECONDS)
         threading.Thread(target=serve, name="listener", daemon=True).start()
