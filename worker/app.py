@@ -8,6 +8,7 @@ to other systems).
 import os
 
 import django
+from django.conf import settings
 
 from worker.process import exposition
 
@@ -23,3 +24,9 @@ from worker.ingest import memory  # noqa: E402  (needs the setup above, too)
 from worker.process import connections, logs, presence, tracing  # noqa: E402  (needs the setup above, too)
 
 __all__ = ["app", "connections", "exposition", "logs", "memory", "presence", "startup", "tasks", "tracing"]
+
+if settings.WORKER_ROLE in ("ingest", "bulk"):
+    # Before it forks, so that its processes share the decoders.
+    from worker.ingest import preparing
+
+    __all__ += ["preparing"]

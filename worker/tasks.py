@@ -17,7 +17,6 @@ from webapp.studies.services import archives, failures, preparation
 from worker.deliver import delivering
 from worker.infer import capacity, lost, reader
 from worker.infer.batching import AdaptiveBatches, is_bulk
-from worker.ingest import preparing
 from worker.process import metrics, presence
 
 logger = get_task_logger(__name__)
@@ -26,6 +25,9 @@ logger = get_task_logger(__name__)
 @app.task(name="worker.ingest", bind=True, time_limit=settings.TASK_TIME_LIMITS["worker.ingest"])
 def ingest(self: Any, image_id: str) -> str:
     """Prepare one uploaded image."""
+    # The decoders take 100 MB and three seconds, and most workers never prepare an image.
+    from worker.ingest import preparing
+
     delivery = self.request.delivery_info or {}  # none where it is called as a function
     image = preparation.start_ingest(UUID(image_id), redelivered=bool(delivery.get("redelivered")))
     if image is None:

@@ -30,9 +30,12 @@ class Program:
 
 def programs(config: Config, redis_server: Path) -> list[Program]:
     """All programs, in the order of their start."""
-    celery = [sys.executable, "-m", "celery", "-A", "worker.app", "--quiet"]
+    celery = [sys.executable, "-m", "celery", "--quiet", "-A"]
+    # Beat and Flower know tasks by name, and need the domain only.
+    names_only = [*celery, "webapp.config.celery"]
+    domain_only = {"DJANGO_SETTINGS_MODULE": "webapp.config.workers"}
     # Workers of different roles have nothing to gossip about, and events (-E) are what Flower shows.
-    worker = [*celery, "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
+    worker = [*celery, "worker.app", "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
     # Interactive uploads have preparing processes of their own, however much is sent in bulk.
     bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
@@ -84,16 +87,18 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
         ),
         Program(
             "beat",
-            [*celery, "beat", "--loglevel=WARNING", f"--schedule={config.run_dir / 'beat-schedule'}"],
+            [*names_only, "beat", "--loglevel=WARNING", f"--schedule={config.run_dir / 'beat-schedule'}"],
             priority=40,
+            environment=domain_only,
         ),
         Program(
             "flower",
             [
-                *(*celery, "flower", "--address=127.0.0.1", f"--port={config.flower_port}"),
+                *(*names_only, "flower", "--address=127.0.0.1", f"--port={config.flower_port}"),
                 f"--conf={ROOT / 'compose' / 'flowerconfig.py'}",
             ],
             priority=40,
+            environment=domain_only,
         ),
     ]
 

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from standardwebhooks.webhooks import Webhook as Standard
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -110,6 +111,7 @@ def test_every_kind_has_its_code(webhook, finished):
     finished()
     services.send_test(webhook)
     assert set(Delivery.objects.values_list("kind", flat=True)) <= set(delivering.HANDLERS)
+    assert all(callable(import_string(name)) for name in delivering.HANDLERS.values())
 
 
 # --- receivers that are unreachable, slow, or broken ----------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""The workers run without the packages that only the web process needs, and without TensorFlow."""
+"""The workers run without the packages that only the web process needs, without TensorFlow, and without decoders where
+they prepare no images.
+"""
 
 import os
 import subprocess
@@ -30,7 +32,8 @@ import sys
 import worker.app
 from worker.infer import reader, startup
 startup.check_bundle()
-print(reader.load().engine.name, [name for name in ("tensorflow", "keras", "scipy", "sklearn") if name in sys.modules])
+needless = ("tensorflow", "keras", "scipy", "sklearn", "tifffile", "pydicom", "pynetdicom", "highdicom")
+print(reader.load().engine.name, [name for name in needless if name in sys.modules])
 """
 
 
@@ -43,7 +46,7 @@ def test_a_worker_starts_without_the_web_packages(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_worker_reads_without_tensorflow(tmp_path: Path) -> None:
+def test_a_worker_reads_without_tensorflow_and_decoders(tmp_path: Path) -> None:
     environment = {
         "PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "PNEUMOQUEUE_ROLE": "infer", "ENGINE": "mnn",
         "MODEL_BUNDLE": str(bundle()),
