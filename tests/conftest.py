@@ -1,11 +1,13 @@
 """What all tests share."""
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db.models.signals import post_migrate
 
 from tests import guard
 from tests.service import Service, running
@@ -37,6 +39,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with transactional tests last: these empty the tables, of what migrations wrote as well."""
     last = {item.path for item in items if (mark := item.get_closest_marker("django_db")) and mark.kwargs}
     items.sort(key=lambda item: item.path in last)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what has been imported out of garbage collection, which goes through all of it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """Make no permissions whenever a transactional test has emptied the tables: it takes longer than most tests."""
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -20,7 +20,7 @@ from django.utils import timezone, translation
 from tests import database, synthetic
 from tests.webapp.broker import Sent, record_messages, send_for_real
 from tests.webapp.clients import JPEG, PASSWORD, PNG, Client, checked_problem, token_headers
-from tests.webapp.rows import MODEL, READING, WORKER, claim, make_reading, owned, result
+from tests.webapp.rows import MODEL, READING, WORKER, administer, claim, make_reading, owned, result
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.studies.choices import OUTSIDE_TRAINING, Status
@@ -120,7 +120,7 @@ def user_client(user: User) -> Client:
 def staff_client(db: None) -> Client:
     """A program of an administrator."""
     boss = User.objects.create_user("boss", password=PASSWORD)
-    boss.user_permissions.add(Permission.objects.get(content_type__app_label="departments", codename="administer"))
+    boss.user_permissions.add(administer())
     return Client(headers=token_headers(boss))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from tests.webapp import walk
 from tests.webapp.clients import JPEG, PASSWORD
-from tests.webapp.rows import BUNDLE, MODEL, claim, make_reading, result
+from tests.webapp.rows import BUNDLE, MODEL, administer, claim, make_reading, result
 from webapp.accounts import identity as identities
 from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity
@@ -81,8 +81,7 @@ class Hospital:
     def __init__(self, make_department: Callable[..., Any], make_image: Callable[..., Image]) -> None:
         names = ("person", "reader", "uploader", "manager", "other manager", "administrator", "colleague")
         self.users = {name: User.objects.create_user(name, f"{name[:5]}@example.org", PASSWORD) for name in names}
-        administer = Permission.objects.get(content_type__app_label="departments", codename="administer")
-        self.users["administrator"].user_permissions.add(administer)
+        self.users["administrator"].user_permissions.add(administer())
         roles = {name: self.users[name] for name in ("reader", "uploader", "manager")}
         self.department = make_department("alpha", **roles)
         self.other = make_department("beta", manager=self.users["other manager"])

@@ -4,8 +4,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
 from django.utils import timezone
 
+from webapp.departments.models import Department
+from webapp.reviews.models import Review
 from webapp.studies.choices import ReadingState
 from webapp.studies.models import Image, Reading
 from webapp.studies.services import reading
@@ -36,10 +40,21 @@ def claim(*images: Image, bundle: str = BUNDLE, worker: UUID = WORKER) -> tuple[
     return token, reading.claim(token, worker, bundle, [getattr(image, "pk", image) for image in images])
 
 
+def permission(model: type[Model], codename: str) -> Permission:
+    """A permission, also after a transactional test has emptied the tables."""
+    kind = ContentType.objects.get_for_model(model)
+    return Permission.objects.get_or_create(content_type=kind, codename=codename)[0]
+
+
+def administer() -> Permission:
+    """What makes a user an administrator."""
+    return permission(Department, "administer")
+
+
 def radiologists() -> Group:
-    """The group that a migration makes, and that tests with transactions of their own empty the tables of."""
+    """The group that a migration makes, also after a transactional test has emptied the tables."""
     group, _ = Group.objects.get_or_create(name="Radiologists")
-    group.permissions.add(Permission.objects.get(content_type__app_label="reviews", codename="add_review"))
+    group.permissions.add(permission(Review, "add_review"))
     return group
 
 

@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from tests.webapp.rows import administer
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.notifications import announcing, services
@@ -75,7 +76,7 @@ def test_the_last_attempts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def boss() -> User:
     made = User.objects.create_user("boss")
-    made.user_permissions.add(Permission.objects.get(content_type__app_label="departments", codename="administer"))
+    made.user_permissions.add(administer())
     return made
 
 

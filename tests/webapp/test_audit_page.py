@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from tests.webapp.clients import PASSWORD
+from tests.webapp.rows import administer
 from webapp.accounts.identity import Identity
 from webapp.audit import chain
 from webapp.audit.models import Action, Entry
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def boss(client):
     boss = User.objects.create_user("boss", password=PASSWORD)
-    boss.user_permissions.add(Permission.objects.get(content_type__app_label="departments", codename="administer"))
+    boss.user_permissions.add(administer())
     client.force_login(boss)
     Entry.objects.all().delete()
     return boss

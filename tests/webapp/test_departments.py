@@ -5,13 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from tests.webapp.clients import JPEG, PASSWORD, Client
-from tests.webapp.rows import radiologists
+from tests.webapp.rows import administer, radiologists
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.access import department_for
@@ -81,8 +81,7 @@ class Hospital:
         }
         self.users["staff"] = User.objects.create_user("staff", is_staff=True)
         self.users["superuser"] = User.objects.create_superuser("superuser")
-        administer = Permission.objects.get(content_type__app_label="departments", codename="administer")
-        self.users["administrator"].user_permissions.add(administer)
+        self.users["administrator"].user_permissions.add(administer())
         members = {role: self.users[role] for role in ("reader", "uploader", "manager")}
         self.department = make_department("radiology", **members)
         self.other = make_department("surgery", manager=self.users["outsider"])

@@ -1,10 +1,11 @@
 """The pages of news, choices, webhooks with their deliveries, and failures: who sees and changes what."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.webapp.rows import administer
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry
 from webapp.notifications import services
@@ -32,7 +33,7 @@ def other(db):
 @pytest.fixture
 def boss(db):
     boss = User.objects.create_user("boss")
-    boss.user_permissions.add(Permission.objects.get(content_type__app_label="departments", codename="administer"))
+    boss.user_permissions.add(administer())
     return boss
 
 

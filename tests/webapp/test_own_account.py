@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from tests.webapp.clients import JPEG, PASSWORD, Client
-from tests.webapp.rows import radiologists
+from tests.webapp.rows import administer, radiologists
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.accounts.models import Token
@@ -159,7 +159,7 @@ def test_verdicts_stay_without_the_reader_s_name(
 
 
 def test_the_last_administrator_stays(browser: Client, user: User) -> None:
-    user.user_permissions.add(Permission.objects.get(codename="administer"))
+    user.user_permissions.add(administer())
     page = browser.get(DELETE).content.decode()
     assert "only administrator" in page
     assert "Delete my account" not in page

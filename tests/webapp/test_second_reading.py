@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 
+from tests.webapp.rows import permission
 from webapp.accounts.identity import Identity
 from webapp.administration import services as administration
 from webapp.departments.models import Department
@@ -283,7 +284,7 @@ def test_the_share_of_pneumonias_goes_by_the_models_answers_and_the_decisions(im
 
 def test_whom_an_image_is_shared_with_sees_no_verdicts(image, readers):
     other = User.objects.create_user("out")
-    other.user_permissions.add(Permission.objects.get(codename="add_review"))
+    other.user_permissions.add(permission(Review, "add_review"))
     sharing.share_with(readers["annika"], image, "out")
     judge(image, readers["annika"], "NORMAL", comment=SECRET)
     page = signed_in(Identity(user=other))

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from tests.webapp.clients import PASSWORD, Client
 from tests.webapp.registration.conftest import LOGIN, NEW, OTHER, RESET, SIGNUP, link_in, path_of, signed_in
+from tests.webapp.rows import permission
 
 
 @pytest.mark.usefixtures("open_to_all", "with_mail")
@@ -148,9 +149,7 @@ def test_an_admin_makes_a_link_for_a_new_password(client: Client, admin: User, u
 
 
 def test_who_is_no_superuser_makes_no_link_for_one(client: Client, admin: User, user: User) -> None:
-    from django.contrib.auth.models import Permission
-
-    user.user_permissions.add(*Permission.objects.filter(codename__in=("view_user", "change_user")))
+    user.user_permissions.add(permission(User, "view_user"), permission(User, "change_user"))
     User.objects.filter(pk=user.pk).update(is_staff=True)
     client.force_login(User.objects.get(pk=user.pk))
     chosen = {"action": "make_password_links", "_selected_action": [admin.pk, user.pk]}
