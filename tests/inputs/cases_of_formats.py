@@ -171,6 +171,8 @@ PHONES = [
     *[Case(f"HEIC in grey of {bits} bits that declares {declared}",
            lambda p, b=build, d=declared: builders.with_depth(b(p), d), refused("image_corrupt"), "hostile")
       for bits, build, declared in ((8, grey_heic, 10), (8, grey_heic, 12), (10, CONTAINERS["HEIC grey 10 bits"], 8))],
+    Case("HEIC with an item of a kind that is no text",
+         lambda p: heic(p, exif=exif(1)).replace(b"Exif\0\0\0", b"Exi\xda\0\0\0"), refused("image_corrupt"), "hostile"),
     Case("HEIC of two pictures", two_heic, refused("several_pictures"), "phone"),
     Case("AVIF's orientation 6", lambda p: encoded(Image.fromarray(STORED[6](p)).convert("RGB"), "AVIF", quality=95,
                                                    speed=9, exif=exif(6)), same(within=2), "phone"),

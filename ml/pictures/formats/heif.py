@@ -1,5 +1,7 @@
 """HEIF with HEVC (HEIC), as phones take it."""
 
+import re
+
 import numpy as np
 import pi_heif
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from ml.pictures.formats.contents import Contents, corrupt, deep_bytes, one_pict
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
+#: An item of the file's list: its box's length and, from the version on, its fields.
+ITEM = re.compile(rb"(?P<length>.{4})infe(?P<fields>[\2\3])", re.DOTALL)
 CHANNELS = {"L": 1, "I": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 
 
@@ -19,7 +23,9 @@ def read(content: bytes) -> Contents:
     Raises:
         ImageError: ``several_pictures``, ``image_corrupt``, ``image_too_large`` or ``image_too_small``.
     """
+    _check_items(content)
     pi_heif.options.DECODE_THREADS = 1
+    pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
     # As the decoder keeps it. pi_heif would change greys in place, in the depth that the header declares, and write
     # beyond them where they have less.
     file = pi_heif.open_heif(content, convert_hdr_to_8bit=False, hdr_to_16bit=False, remove_stride=False)
@@ -37,6 +43,27 @@ def read(content: bytes) -> Contents:
     values = _values(file, width * channels, sample)
     values = values if channels == 1 else values.reshape(height, width, channels)
     return Contents(Samples(values, 2.0 ** int(bits) - 1) if bits else Image.fromarray(values), about)
+
+
+def _check_items(content: bytes) -> None:
+    """Refuse a file with an item whose type or name is no text: pi_heif ends the process then.
+
+    Raises:
+        ImageError: ``image_corrupt``.
+    """
+    for found in ITEM.finditer(content):
+        fields = content[found.start("fields") : found.start() + int.from_bytes(found["length"])]
+        at = 8 if fields[:1] == b"\2" else 10
+        if not fields[at : at + 4].isascii() or not _is_text(fields[at + 4 :]):
+            raise corrupt()
+
+
+def _is_text(names: bytes) -> bool:
+    try:
+        names.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _values(file: pi_heif.HeifFile, length: int, sample: int) -> NDArray[np.generic]:
