@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from ml.bundles.bundle import Bundle
@@ -17,10 +16,10 @@ from ml.errors import ImageError
 from ml.inference import engines, evidence, novelty
 from ml.inference.engines import Engine, Readings
 from ml.inference.heatmaps import overlay, to_bytes
-from ml.pictures import decode, dicom, xray
-from ml.pictures.borders import Box
+from ml.inference.opening import Opened, opened
+from ml.pictures import xray
 from ml.pictures.preprocess import Preprocessing, to_input
-from ml.pictures.warnings import NO_LABEL, outside_training
+from ml.pictures.warnings import NO_LABEL
 
 BATCH = 16
 
@@ -30,8 +29,8 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
 
     Args:
         model: the bundle's folder.
-        files: of any format that :func:`ml.pictures.decode.read` reads. One that cannot be read gets an ``error``
-            instead of a result; the others go on.
+        files: of any format that :func:`ml.pictures.decode.read` reads. One that cannot be read, also one that crashes
+            its decoder, gets an ``error`` instead of a result; the others go on.
         json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``. A photograph of a
             film, and what is no frontal chest by its file, have no label.
         heatmaps: folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
@@ -46,22 +45,19 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     bundle = Bundle.read(model)
     engine, check = engines.load(model), novelty.load(bundle)
     rows: list[dict[str, Any]] = []
-    inputs: list[NDArray[np.uint8]] = []
-    places: list[tuple[tuple[int, int], Box]] = []
-    for file in files:
+    read: list[Opened] = []
+    for file, found in zip(files, opened(files, bundle.preprocessing), strict=True):
         row: dict[str, Any] = {"file": str(file), "probability": None, "label": None, "warnings": []}
         rows.append(row)
-        try:
-            picture, doubts = _open(file)
-            found = xray.find(picture)
-            row["warnings"] = found.warnings + doubts
-            inputs.append(to_input(found.image, bundle.preprocessing))
-            places.append((picture.size, found.box))
-        except ImageError as error:
-            row["error"] = {"code": error.code, "detail": error.detail}
-        except OSError as error:
-            row["error"] = {"code": "file_unreadable", "detail": str(error)}
+        if isinstance(found, Opened):
+            row["warnings"] = found.warnings
+            read.append(found)
+        elif isinstance(found, ImageError):
+            row["error"] = {"code": found.code, "detail": found.detail}
+        else:
+            row["error"] = {"code": "file_unreadable", "detail": str(found)}
     readable = [(number, row) for number, row in enumerate(rows, 1) if "error" not in row]
+    inputs = [one.input for one in read]
     batch = readings(engine, inputs)
     if batch:
         maps = to_bytes(batch.maps)
@@ -74,24 +70,14 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
             row["label"] = None if doubtful else bundle.label(row["probability"])
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
-            for (number, row), heatmap, place in zip(readable, maps, places, strict=True):
+            for (number, row), heatmap, one in zip(readable, maps, read, strict=True):
                 row["heatmap"] = str(heatmaps / f"{number:04d}-{Path(row['file']).stem}.png")
-                overlay(heatmap, *place).save(row["heatmap"])
+                overlay(heatmap, one.size, one.box).save(row["heatmap"])
     for row in rows:
         print(f"{row['file']}: {_line(row)}")
     if json_file:
         json_file.write_text(json.dumps(rows, indent=2) + "\n")
     return 0 if len(readable) == len(rows) else 1
-
-
-def _open(file: Path) -> tuple[Image.Image, list[dict[str, str]]]:
-    """An X-ray, and the warnings about it from its file."""
-    content = file.read_bytes()
-    decoded = decode.read(content)
-    if not dicom.is_dicom(content):
-        return decoded.image, decoded.warnings
-    said = dicom.attributes_of(dicom.parse(content, pixels=False))
-    return decoded.image, [*outside_training(said["age"], said["view_position"]), *decoded.warnings]
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -213,6 +213,20 @@ def lossless_bomb(p: Pixels) -> bytes:
     return resized(content, content.index(b"\xff\xc3") + 5, ">2H", 9_900, 9_900)
 
 
+def with_depth(content: bytes, bits: int) -> bytes:
+    """An HEIC that declares another depth than its pixels have."""
+    return resized(content, content.index(b"hvcC") + 4 + 17, "BB", 0xF8 | bits - 8, 0xF8 | bits - 8)
+
+
+def restarting_jpeg(p: Pixels, without: int | None = None) -> bytes:
+    """A JPEG with restart markers, of which one may be left out."""
+    content = encoded(Image.fromarray(p), "JPEG", quality=97, restart_marker_rows=2)
+    if without is None:
+        return content
+    at = content.index(b"\xff" + bytes([0xD0 + without]))
+    return content[:at] + content[at + 2 :]
+
+
 def with_compression(pixels: Pixels, number: int) -> bytes:
     """A TIFF that names another compression than it has."""
     content = bytearray(tiff(pixels))

@@ -15,14 +15,13 @@ from tests.inputs.bmp import bmp, greys, packed
 from tests.inputs.builders import repacked
 from tests.inputs.case import END, IGNORED, Case, refused, same
 from tests.inputs.containers import (
+    CONTAINERS,
     STORED,
     Pixels,
     channels,
     chunk,
     deep,
     encoded,
-    exif,
-    heic,
     in_jpeg,
     interlaced_png,
     jpeg,
@@ -91,6 +90,13 @@ JPEG = [
         refused("image_truncated"),
         "transfer",
     ),
+    Case("a JPEG with restart markers", builders.restarting_jpeg, same(), "camera"),
+    Case(
+        "a JPEG without one of its restart markers",
+        lambda p: builders.restarting_jpeg(p, without=5),
+        refused("image_corrupt"),
+        "transfer",
+    ),
     Case("JPEG-LS without its end", lambda p: imagecodecs.jpegls_encode(p)[:-2], same(END), "PACS"),
     Case("an HTTP answer with its head", lambda p: b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n" + jpeg(p), same(), "web"),
 ]
@@ -153,12 +159,6 @@ BMP = [
          refused("encoding_not_supported")),
 ]  # fmt: skip
 
-PHONES = [
-    *[Case(f"HEIC's orientation {way}", lambda p, way=way: heic(np.ascontiguousarray(STORED[way](p)), exif=exif(way)),
-           same(within=2), "phone") for way in (3, 6)],
-    Case("AVIF's orientation 6", lambda p: encoded(Image.fromarray(STORED[6](p)).convert("RGB"), "AVIF", quality=95,
-                                                   speed=9, exif=exif(6)), same(within=2), "phone"),
-]  # fmt: skip
 
 WEBP = [
     Case("a WebP without its last bytes", lambda p: encoded(Image.fromarray(p).convert("RGB"), "WEBP")[:-9],
@@ -167,6 +167,13 @@ WEBP = [
 
 PDF = [
     Case("a scan for a printer", lambda p: b"\x1b%-12345X@PJL JOB\r\n" + pdfs.on_page(p), same(), "scanner"),
+    Case("a scan in JPEG 2000", lambda p: pdfs.on_page(p, CONTAINERS["JPEG 2000"](p), b"JPXDecode"), same(), "scanner"),
+    Case(
+        "a scan whose JPEG 2000 is cut off",
+        lambda p: pdfs.on_page(p, builders.truncated(CONTAINERS["JPEG 2000"](p)), b"JPXDecode"),
+        CUT,
+        "transfer",
+    ),
     Case("a scan in a form", pdfs.in_form, same(), "scanner"),
     Case("a scan in strips of JPEGs", pdfs.in_strips, same(), "scanner"),
     Case(
@@ -178,6 +185,11 @@ PDF = [
         CUT,
         "transfer",
     ),
+]
+
+
+GIF = [
+    Case("a GIF without its end", lambda p: CONTAINERS["GIF"](p)[:-1], same(), "transfer"),
 ]
 
 
@@ -212,4 +224,4 @@ AS_TEXT = [
     )
 ]
 
-FORMATS = [*PNG, *JPEG, *TIFF, *BMP, *WEBP, *PHONES, *PDF, *WITHIN, *AS_TEXT]
+FORMATS = [*PNG, *JPEG, *TIFF, *BMP, *GIF, *WEBP, *PDF, *WITHIN, *AS_TEXT]

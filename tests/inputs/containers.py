@@ -123,11 +123,18 @@ def heic(pixels: Pixels, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def heic10(pixels: Pixels) -> bytes:
+def deep_heic(pixels: Pixels, mode: str = "RGB") -> bytes:
+    """An HEIC of 10 bits: ``RGB``, or ``I`` for greys."""
     height, width = pixels.shape
-    values = np.ascontiguousarray(channels(deep(pixels, 16), "RGB"))
+    values = np.ascontiguousarray(channels(deep(pixels, 16), "RGB" if mode == "RGB" else "L"))
     stream = io.BytesIO()
-    pillow_heif.from_bytes("RGB;16", (width, height), values.tobytes()).save(stream, quality=95, chroma=444)
+    pillow_heif.from_bytes(f"{mode};16", (width, height), values.tobytes()).save(stream, quality=95, chroma=444)
+    return stream.getvalue()
+
+
+def grey_heic(pixels: Pixels) -> bytes:
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(stream, quality=95)
     return stream.getvalue()
 
 
@@ -197,7 +204,9 @@ LOSSY: dict[str, Builder] = {
     "AVIF 10 bits": lambda p: imagecodecs.avif_encode(
         channels(deep(p, 10), "RGB"), level=98, bitspersample=10, speed=8),
     "HEIC": heic,
-    "HEIC 10 bits": heic10,
+    "HEIC grey": grey_heic,
+    "HEIC 10 bits": deep_heic,
+    "HEIC grey 10 bits": lambda p: deep_heic(p, "I"),
     "JPEG 2000 lossy": lambda p: encoded(Image.fromarray(p), "JPEG2000", quality_mode="dB", quality_layers=[50]),
     "TIFF JPEG": lambda p: tiff(p, compression="jpeg", compressionargs={"level": 97}),
     "TIFF JPEG RGB": lambda p: tiff(channels(p, "RGB"), photometric="rgb", compression="jpeg",

@@ -18,6 +18,7 @@ from ml.pictures import decode
 from tests import synthetic
 from tests.inputs.builders import scan_pdf
 from tests.inputs.cases_of_formats import FORMATS
+from tests.inputs.cases_of_phones import PHONES
 from tests.inputs.containers import CONTAINERS, chunk, exif, in_jpeg, jpeg, png, segment, tiff, xmp
 from tests.inputs.tones import icc, profile
 
@@ -47,7 +48,7 @@ def corpus() -> list[bytes]:
         lambda: tiff(picture, extratags=[(274, 3, 1, 6, True), (34675, 7, 0, profile(1.0), True)]),
         lambda: scan_pdf(picture),
     ]
-    odd = (case.build for case in FORMATS)
+    odd = (case.build for case in [*FORMATS, *PHONES])
     return [build(picture) for build in (*CONTAINERS.values(), *odd)] + [make() for make in beside]
 
 

@@ -45,6 +45,17 @@ SPOKEN = [
     ("cp862", ["צילום חזה.jpg"]),
     ("cp1256", ["أشعة الصدر.jpg"]),
     ("cp874", ["เอกซเรย์ทรวงอก.jpg"]),
+    ("cp869", ["ακτινογραφία.jpg"]),
+    ("cp1254", ["akciğer grafisi.jpg", "Yılmaz Şükrü.jpg", "Göğüs röntgeni Işık.jpg"]),
+    ("cp1255", ["צילום חזה.jpg", "רנטגן.jpg"]),
+    ("cp860", ["Radiografia do tórax João.jpg", "pulmão esquerdo.jpg", "Conceição.jpg"]),
+    ("cp775", ["krūtinės ląstos.jpg"]),
+    ("cp1257", ["krūtinės ląstos.jpg", "Šešėlis Žąsis.jpg"]),
+    ("iso8859-2", ["Zdjęcie_płuc.jpg", "Šárka Nováková hrudník.jpg", "Łódź szpital Ślązak.jpg"]),
+    ("iso8859-5", ["Снимок грудной клетки.jpg"]),
+    ("cp855", ["Снимок грудной клетки.jpg"]),
+    ("mac-cyrillic", ["Снимок грудной клетки.jpg"]),
+    ("mac-roman", ["Röntgen Müller.jpg", "Größe.jpg", "Été poumon.jpg", "João Conceição.jpg"]),
 ]
 
 

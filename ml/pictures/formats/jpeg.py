@@ -20,7 +20,6 @@ from ml.pictures.formats.contents import (
     truncated,
     unsupported,
 )
-from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
@@ -78,7 +77,7 @@ def read(content: bytes) -> Contents:
     file = _parse(content, start)
     if not file.frame or not file.scans:
         raise truncated()
-    check_size(file.width, file.height)
+    limits.check_size(file.width, file.height)
     about = _about(file)
     pixels = _decoded(file, bytes(file.needed) + EOI)
     if _is_cut_off(file, pixels):
@@ -154,11 +153,13 @@ def _scan(file: File, content: bytes, segment: bytes, at: int) -> int:
     """Keep a scan; where its data ends is returned."""
     found = (AFTER_JPEG_LS_DATA if file.frame == JPEG_LS else AFTER_DATA).search(content, at)
     end = found.start() if found else len(content)
+    restarts = [marker[1] & 7 for marker in re.findall(rb"\xff[\xd0-\xd7]", content[at:end])]
+    if restarts != [place % 8 for place in range(len(restarts))]:
+        raise corrupt()  # a part is missing, or there twice: decoders pass over that without a word
     _keep(file, SOS, segment)
     file.needed += content[at:end]
     components = segment[0] if segment else 0
-    file.scans += 1
-    file.first_scan = file.first_scan or components
+    file.scans, file.first_scan = file.scans + 1, file.first_scan or components
     if len(segment) >= 4 + 2 * components:
         first, last, approximation = segment[1 + 2 * components : 4 + 2 * components]
         if not approximation & 15:
@@ -183,7 +184,7 @@ def _decoded(file: File, content: bytes) -> Image.Image | Samples:
         raise unsupported("This kind of JPEG")
     # 16 bits a sample, and what a decoder that needs all coefficients at once gathers.
     copies = 2 if file.frame == 0xC2 or file.scans > 1 else 1
-    check_memory(file.width, file.height, deep_bytes(file.width, file.height, channels, copies=copies))
+    limits.check_memory(file.width, file.height, deep_bytes(file.width, file.height, channels, copies=copies))
     decode = jpegls_decode if file.frame == JPEG_LS else jpeg8_decode
     try:
         values = np.asarray(decode(content))
@@ -202,7 +203,7 @@ def _eight_bits(file: File, content: bytes) -> Image.Image:
     # A large JPEG in colour is read as the grey that it holds.
     if image.mode == "RGB" and decoded_bytes(image) + gathered > limits.MAX_DECODED_BYTES:
         image.draft("L", image.size)
-    check_memory(*image.size, decoded_bytes(image) + gathered)
+    limits.check_memory(*image.size, decoded_bytes(image) + gathered)
     image.load()
     return image
 
@@ -215,9 +216,8 @@ def _gathered_bytes(file: File) -> int:
 
 
 def _is_cut_off(file: File, pixels: Image.Image | Samples) -> bool:
-    if file.ended and not _lacks_scans(file) and not _looks_filled(pixels):
-        return False
-    return not _is_whole(file, pixels)
+    looks_whole = file.ended and not _lacks_scans(file) and not _looks_filled(pixels)
+    return not looks_whole and not _is_whole(file, pixels)
 
 
 def _is_whole(file: File, pixels: Image.Image | Samples) -> bool:

@@ -23,7 +23,7 @@ def read(content: bytes) -> Contents:
     Raises:
         ImageError: ``image_truncated``, ``encoding_not_supported``, ``image_too_large`` or ``image_too_small``.
     """
-    whole = _with_end(content)
+    whole = with_end(content)
     image = header(whole, ["JPEG2000"])
     found = depths(content)
     channels = len(found)
@@ -63,7 +63,7 @@ def depths(content: bytes) -> bytes:
     return content[place + 42 : place + 42 + 3 * channels : 3]
 
 
-def _with_end(content: bytes) -> bytes:
+def with_end(content: bytes) -> bytes:
     """The file, with the end marker where that is all it lacks: each part of a tile says how long it is.
 
     Raises:

@@ -105,6 +105,8 @@ def _check_data(filters: list[str], data: bytes, needed: int) -> None:
     """Refuse a picture that was cut off: PDFium draws a part of it, without a word."""
     if filters == ["DCTDecode"] and jpeg.is_cut_off(data):
         raise truncated()
+    if filters == ["JPXDecode"]:
+        jpeg2000.with_end(data)
     if filters == ["FlateDecode"]:
         stream, size = zlib.decompressobj(), 0
         while data and size < needed:

@@ -16,9 +16,11 @@ UNICODE_PATH = 0x7075
 ENCODINGS = {
     "cp850": 1.75, "cp437": 1.7, "cp1252": 1.75, "gb18030": 1.6, "cp932": 1.2, "cp949": 1.0, "big5hkscs": 1.0,
     "cp852": 1.0, "cp1250": 1.0, "cp866": 1.0, "cp1251": 1.0,
-    # Rarer ones, with which no name of those above is read otherwise: Greek, Turkish, Hebrew, Arabic, Thai; Unix.
+    # Rarer ones, with which no name of those above is read otherwise: Greek, Turkish, Hebrew, Arabic, Thai, Portuguese,
+    # Baltic, Central European, Cyrillic; Unix and older Macs.
     "cp737": 0.5, "cp1253": 0.5, "cp857": 0.5, "cp862": 0.5, "cp1256": 0.5, "cp874": 0.5, "koi8-r": 0.5, "koi8-u": 0.5,
-    "euc_jis_2004": 0.5,
+    "euc_jis_2004": 0.5, "cp869": 0.5, "cp1254": 1.2, "cp1255": 0.9, "cp860": 1.1, "cp775": 0.7, "cp1257": 0.7,
+    "iso8859-2": 0.5, "iso8859-5": 0.5, "cp855": 0.5, "mac-roman": 1.0, "mac-cyrillic": 0.6,
 }  # fmt: skip
 #: It has a character for each byte, so that it can stand for any name.
 ANY = "cp437"

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 CRASHED = (
     "worker_crashed",
-    f"Reading this image stopped the worker {settings.MAX_ATTEMPTS} times, so it was set aside. "
-    "Please report it to the administrator; other images are not affected.",
+    f"Reading this image stopped the worker {settings.MAX_ATTEMPTS} times, so it was set aside; other images are not "
+    "affected. Please export it again, as DICOM or PNG, and report it to the administrator.",
 )
 
 

@@ -1,0 +1,35 @@
+"""Files are opened in a process of its own, which a decoder may end."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ml.errors import ImageError
+from ml.inference import opening
+from ml.pictures.preprocess import Preprocessing
+from tests import synthetic
+
+read = opening._open
+
+
+def ending(file: Path, spec: Preprocessing) -> opening.Opened:
+    """As a decoder whose memory is damaged."""
+    if file.name == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(file, spec)
+
+
+@pytest.mark.long
+def test_a_file_that_crashes_its_decoder_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_open", ending)
+    files = [tmp_path / name for name in ("first", "crash", "last")]
+    for file in files:
+        file.write_bytes(synthetic.xray_png(1, (72, 66)))
+    first, crash, last = opening.opened(files, Preprocessing())
+    assert isinstance(first, opening.Opened)
+    assert isinstance(last, opening.Opened)
+    assert (first.size, first.input.tolist()) == (last.size, last.input.tolist())
+    assert isinstance(crash, ImageError)
+    assert crash.code == "image_corrupt"
