@@ -19,8 +19,8 @@ from worker.process import metrics
 logger = logging.getLogger(__name__)
 
 #: The function that delivers each kind; it returns what the receiver answered, if there is one. It raises an error of
-#: :mod:`webapp.studies.outbox.services` on failure. It is imported when the first of its kind is delivered: every worker
-#: imports this module, and the DICOM libraries take 110 MB and two seconds.
+#: :mod:`webapp.studies.outbox.services` on failure. It is imported when the first of its kind is delivered, since every
+#: worker imports this module, and the DICOM libraries take 110 MB and two seconds.
 HANDLERS: Mapping[str, str] = {
     completion.STUDY_FINISHED: "webapp.notifications.announcing.announce_study",
     completion.IMAGES_FAILED: "webapp.notifications.announcing.announce_images",
