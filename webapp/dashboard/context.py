@@ -1,5 +1,7 @@
 """The context of every page."""
 
+from functools import cache
+
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -9,6 +11,7 @@ from webapp.departments import permissions
 
 
 def service(request: HttpRequest) -> dict[str, object]:
+    identity = cache(lambda: viewer(request))
     return {
         "theme": looks.theme(request),
         "themes": looks.THEMES,
@@ -18,8 +21,8 @@ def service(request: HttpRequest) -> dict[str, object]:
         "registration": settings.REGISTRATION,
         "has_sso": bool(settings.OIDC_SERVER_URL),
         # Asked for by pages that have the menu only.
-        "has_worklist": lambda: bool(permissions.reviewable_by_owner(viewer(request))),
-        "may_read_audit": lambda: permissions.may_read_audit(viewer(request)),
-        "may_see_agreement": lambda: permissions.may_see_agreement(viewer(request)),
-        "may_see_queues": lambda: permissions.may_see_queues(viewer(request)),
+        "has_worklist": lambda: bool(permissions.reviewable_by_owner(identity())),
+        "may_read_audit": lambda: permissions.may_read_audit(identity()),
+        "may_see_agreement": lambda: permissions.may_see_agreement(identity()),
+        "may_see_queues": lambda: permissions.may_see_queues(identity()),
     }

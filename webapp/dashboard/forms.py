@@ -43,7 +43,7 @@ class PlainSelect(forms.Select):
         options = format_html_join(
             "",
             '<option value="{}"{}>{}</option>',
-            ((key, flatatt({"selected": str(key) == chosen}), label) for key, label in choices),
+            ((key, flatatt({"selected": True}) if str(key) == chosen else "", label) for key, label in choices),
         )
         given = self.build_attrs(self.attrs, attrs)
         return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), options)

@@ -12,13 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
-from webapp.accounts.identity import Identity
 from webapp.audit import services as audit
 from webapp.audit.models import Action
 from webapp.dashboard.forms import ImageFilterForm, StudyFilterForm
 from webapp.dashboard.identity import viewer
+from webapp.dashboard.rows import NAMES, shown
 from webapp.departments import permissions
-from webapp.departments.models import Department
 from webapp.http import problems
 from webapp.http.codes import STATUSES
 from webapp.http.pagination import read_page
@@ -56,14 +55,16 @@ def values(filters: type[Filters], params: Mapping[str, str]) -> dict[str, Any]:
 @require_safe
 @never_cache
 def images(request: HttpRequest) -> HttpResponse:
-    rows = Image.objects.select_related("patient", "department", "study").prefetch_related("readings")
+    rows = shown(Image.objects, *NAMES)
     return _list(request, List.IMAGES, rows, ImageFilters, ImageFilterForm)
 
 
 @require_safe
 @never_cache
 def studies(request: HttpRequest) -> HttpResponse:
-    rows = Study.objects.select_related("patient", "department")
+    rows = Study.objects.select_related("patient", "department").only(
+        "name", "created_at", "patient__identifier", "department__name"
+    )
     return _list(request, List.STUDIES, rows, StudyFilters, StudyFilterForm)
 
 
@@ -91,22 +92,12 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
         context |= {"rows": page.rows, "end": page.end, "newer": links.get(newer), "older": links.get(older)}
         if kind == List.STUDIES:
             _count_results(page.rows)
-    departments = _departments(identity)
+    departments = list(permissions.visible_departments(identity).only("slug", "name"))
     context |= {"form": form(params, departments), "query": urlencode(params)}
     if identity.user:
-        context["saved"] = searches.visible_to(identity.user).filter(list=kind)
-        every = permissions.is_administrator(identity.user)
-        context["managed"] = [one for one in departments if every or permissions.may_manage(identity, one)]
+        context["saved"] = searches.of_list(identity.user, kind)
+        context["managed"] = permissions.managed_departments(identity).only("name")  # asked for by the form only
     return render(request, f"dashboard/{kind}.html", context, status=context["status"])
-
-
-def _departments(identity: Identity) -> list[Department]:
-    """The departments whose images the identity may see, by name."""
-    if identity.user is None:
-        return []
-    if permissions.is_administrator(identity.user):
-        return list(Department.objects.all())
-    return list(Department.objects.filter(pk__in=permissions.roles(identity.user)))
 
 
 def _count_results(rows: list[Study]) -> None:

@@ -18,6 +18,7 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.dashboard.identity import viewer
 from webapp.dashboard.lists import given, values
+from webapp.dashboard.rows import shown
 from webapp.departments import permissions
 from webapp.http.long_polling import hold, may_wait
 from webapp.studies.access import visible_study
@@ -78,8 +79,7 @@ def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
     params = {name: value for name, value in given(request).items() if name not in OWN}
     wanted = values(StudyImageFilters, params)
     ordering = wanted.pop("ordering", "created_at")
-    rows = found.images.select_related("patient").prefetch_related("readings")
-    images = narrowed(rows, identity, wanted, one_owner=True, ordering=ordering)
+    images = narrowed(shown(found.images, "patient"), identity, wanted, one_owner=True, ordering=ordering)
     ordered: Any = images.order_by(sort_key(ordering), "-pk" if ordering.startswith("-") else "pk")
     return {
         "study": found,

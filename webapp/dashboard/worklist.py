@@ -18,6 +18,7 @@ from webapp.audit.models import Action
 from webapp.dashboard.forms import WorklistFilterForm
 from webapp.dashboard.identity import viewer
 from webapp.dashboard.lists import given, values
+from webapp.dashboard.rows import NAMES, shown
 from webapp.dashboard.views import image_context
 from webapp.departments import permissions
 from webapp.http.codes import STATUSES
@@ -52,7 +53,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"kind": List.WORKLIST.value, "params": params, "url": reverse("worklist"), "status": 200}
     try:
         found = Worklist(identity, values(WorklistFilters, params))
-        page = found.page(PAGE, cursor)
+        page = found.page(PAGE, cursor, shown(Image.objects, *NAMES))
         others = {name: value for name, value in params.items() if name not in CHOSEN}
         everything = found if others == params else Worklist(identity, values(WorklistFilters, others))
         opening.note_openings(page.rows, user)
@@ -63,10 +64,10 @@ def worklist(request: HttpRequest) -> HttpResponse:
         links = {"before": page.previous, "after": page.next}
         context |= {name: f"?{urlencode({**params, 'cursor': place})}" for name, place in links.items() if place}
         context |= {"rows": page.rows, "numbers": _numbers(everything, params, others), "reviews": bool(found.owners)}
-    departments = list(permissions.visible_departments(identity))
+    departments = list(permissions.visible_departments(identity).only("slug", "name"))
     context |= {"form": WorklistFilterForm(params, departments), "query": urlencode(params)}
-    context["saved"] = searches.visible_to(user).filter(list=List.WORKLIST)
-    context["managed"] = [one for one in departments if permissions.may_manage(identity, one)]
+    context["saved"] = searches.of_list(user, List.WORKLIST)
+    context["managed"] = permissions.managed_departments(identity).only("name")  # asked for by the form only
     return render(request, "dashboard/worklist.html", context, status=context["status"])
 
 

@@ -24,6 +24,7 @@ from webapp.refusals import Refused
 from webapp.reviews.models import Review
 from webapp.studies.choices import ResultGroup, ReviewStage
 from webapp.studies.models import Image
+from webapp.studies.querysets import ImageQuerySet
 
 #: What is to be done comes in this order, where urgency and group are the same.
 OPEN = (ReviewStage.UNREAD, ReviewStage.SECOND, ReviewStage.DISAGREED)
@@ -115,8 +116,17 @@ class Worklist:
         # What someone has read waits for others, and not for them.
         self.to_read = self.rows.filter(~Exists(self.own))
 
-    def page(self, size: int, cursor: str | None = None) -> Page:
-        """A page of the list; raises Refused: ``invalid_cursor``."""
+    def page(self, size: int, cursor: str | None = None, rows: ImageQuerySet | None = None) -> Page:
+        """A page of the list.
+
+        Args:
+            size: images at most.
+            cursor: where it begins; None for the first page.
+            rows: what is read of its images; None for everything.
+
+        Raises:
+            Refused: ``invalid_cursor``.
+        """
         place, backwards = Place.decoded(cursor) if cursor else (None, False)
         found = self._places(size + 1, place, backwards=backwards)
         kept, more = found[:size], len(found) > size
@@ -124,7 +134,7 @@ class Worklist:
             kept.reverse()
         after, before = (True, more) if backwards else (more, place is not None)
         return Page(
-            in_order(place.pk for place in kept),
+            _in_order([place.pk for place in kept], rows),
             kept[-1].encoded() if kept and after else "",
             kept[0].encoded(backwards=True) if kept and before else "",
         )
@@ -223,9 +233,9 @@ def _statement(rows: "QuerySet[Image]", number: int, sign: str) -> tuple[str, tu
     return found
 
 
-def in_order(keys: Iterable[UUID]) -> list[Image]:
-    """Images in the order of their keys, with what the pages show of them."""
-    wanted = list(keys)
-    rows = Image.objects.select_related("patient", "department", "study").prefetch_related("readings")
-    found = rows.in_bulk(wanted)
-    return [found[key] for key in wanted if key in found]
+def _in_order(keys: list[UUID], rows: ImageQuerySet | None) -> list[Image]:
+    """Images in the order of their keys."""
+    if rows is None:
+        rows = Image.objects.select_related("patient", "department", "study").prefetch_related("readings")
+    found = rows.in_bulk(keys)
+    return [found[key] for key in keys if key in found]

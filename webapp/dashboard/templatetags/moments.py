@@ -3,9 +3,8 @@
 from datetime import datetime
 
 from django import template
-from django.utils import timezone
-from django.utils.dateformat import format as in_words
-from django.utils.formats import date_format
+from django.utils import dateformat, timezone
+from django.utils.formats import get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -23,6 +22,6 @@ def moment(value: datetime | None, exactly: str = "") -> SafeString | str:
     if value is None:
         return ""
     here = timezone.localtime(value)
-    shape = "H:i:s T" if exactly else "H:i T"
-    text = f"{date_format(here)}, {in_words(here, shape)}"
+    shape = f"{get_format('DATE_FORMAT')}, {'H:i:s T' if exactly else 'H:i T'}"
+    text = dateformat.format(here, shape)
     return format_html('<time class="moment {}" datetime="{}">{}</time>', exactly, here.isoformat(), text)
