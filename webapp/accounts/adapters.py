@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.conf import settings
@@ -28,6 +29,12 @@ class AccountAdapter(DefaultAccountAdapter):
             if settings.REGISTRATION == "invite" or invitations.pending(request):
                 invitations.accept_pending(request, saved)
         return saved
+
+    def clean_email(self, email: str) -> str:
+        """Refuse an address that is too long: django-allauth would cut it, and then have nothing to verify."""
+        cleaned: str = super().clean_email(email)
+        EmailAddress._meta.get_field("email").run_validators(cleaned)
+        return cleaned
 
     def get_login_stages(self) -> list[str]:
         own = {"allauth.account.stages.EmailVerificationStage": "webapp.accounts.stages.VerifyFirst"}

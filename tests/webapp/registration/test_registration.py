@@ -49,6 +49,15 @@ def test_an_unverified_address_gets_no_token_for_its_password(client: Client, pr
     problem(client.post("/api/v1/auth/token/", {"username": "eve", "password": PASSWORD}), 403, "email_not_verified")
 
 
+@pytest.mark.usefixtures("open_to_all", "with_mail")
+def test_an_address_that_is_too_long_to_be_verified_is_refused(client: Client, user: User) -> None:
+    address = f"{'x' * 300}@clinic.example"
+    assert b"at most 254 characters" in client.post(SIGNUP, NEW | {"email": address}).content
+    assert User.objects.get() == user
+    client.force_login(user)
+    assert b"at most 254 characters" in client.post("/accounts/email/", {"email": address, "action_add": ""}).content
+
+
 @pytest.mark.usefixtures("open_to_all")
 def test_without_mail_who_registers_is_signed_in_at_once(client: Client) -> None:
     assert b"You can sign in at once" in client.get(SIGNUP).content
