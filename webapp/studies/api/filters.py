@@ -105,10 +105,12 @@ def given_once(params: QueryDict) -> dict[str, str]:
     Raises:
         Refused: ``invalid_parameter``.
     """
+    given = {}
     for name, values in params.lists():
         if len(values) > 1:
             raise Refused("invalid_parameter", f"'{name[:50]}' is given {len(values)} times. Please give it once.")
-    return dict(params.items())
+        given[name] = str(values[0])
+    return given
 
 
 def checked(filters: type[Filters], params: Mapping[str, str], paging: Collection[str] = PAGING) -> dict[str, Any]:
