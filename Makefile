@@ -82,7 +82,7 @@ purge: $(VENV)/run.stamp ## Delete what has expired and files that no row names 
 	@$(BIN)/python manage.py purge $(ARGS)
 
 audit: $(VENV)/run.stamp ## Verify the audit (ARGS=export writes it out)
-	@SECRET_KEY_FILE="$${SECRET_KEY_FILE:-$${DATA_DIR:-var}/secrets/django}" $(BIN)/python manage.py audit $(or $(ARGS),verify)
+	@$(BIN)/python manage.py audit $(or $(ARGS),verify)
 
 # One lock holds every package of every list, so that the environments never differ in a version.
 LOCK := $(BIN)/uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -79,8 +79,8 @@ def upload_files(options: argparse.Namespace, report: Report) -> ExitCode:
     name, place = (options.study, "") if options.study else _name(paths)
     field_texts = [f"{field}={value}" for field, value in sorted(fields.items()) if field not in upload.OF_FILES]
     server = _server(options, report, user)
-    for row in manifest.without_file(everything) if manifest else ():
-        report.message(f"The manifest names {row}, which is not among the files.")
+    for problem in manifest.match(everything) if manifest else ():
+        report.message(problem)
     with closing(Journal("upload", user.key, name, place, *field_texts)) as journal, report:
         if options.new:
             journal.forget()

@@ -46,9 +46,9 @@ def status(server: Server, pk: str | None, *, as_json: bool) -> None:
         return
     console = Console(soft_wrap=True, highlight=False)
     if pk is None:
-        table = Table(Column("id", no_wrap=True), "name", "status", "images", "created", box=None)
+        table = Table(Column("id", no_wrap=True), "name", "status", "images", Column("created", no_wrap=True), box=None)
         for study in found:
-            table.add_row(study["id"], escape(study["name"]), study["status"], _counts(study), study["created_at"][:16])
+            table.add_row(study["id"], escape(study["name"]), study["status"], _counts(study), study["created_at"][:10])
         console.print(table)
     elif "counts" in found:
         console.print(f"study {found['id']}  {escape(found['name'])}\n{found['status']}: {_counts(found)}")

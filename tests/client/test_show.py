@@ -38,6 +38,7 @@ def test_status(capsys):
     assert main(["status", STUDY]) == main(["status", IMAGE]) == main(["status"]) == 0
     printed = capsys.readouterr().out
     assert "ward [3]" in printed
+    assert "2026-11-26" in printed, "in a window of 80 columns"
     assert "finished: 2 (1 succeeded, 1 failed)" in printed
     assert "succeeded: positive, probability of pneumonia 0.971" in printed
 

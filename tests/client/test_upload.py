@@ -224,19 +224,43 @@ def test_two_cannot_send_the_same_at_once(pretended, folder):
     Journal("one").close()
 
 
+def manifests(pretended):
+    """The tables that were sent, each with the number of files of its request."""
+    found = {}
+    for body in pretended.bodies:
+        for table in re.findall(rb'filename="manifest.csv".*?\r\n\r\n(.*?)\r\n--', body, re.DOTALL):
+            found[tuple(table.decode().splitlines())] = body.count(b"filename=")
+    return found
+
+
 def test_a_manifest_goes_with_the_files_that_it_names(pretended, folder, capsys):
     (folder / "manifest.csv").write_text("\ufefffile;patient\n1.jpg;P1\nbelow\\0.jpg;P0\nnone.jpg;P9\n", "utf-8")
     assert send(folder) == 0
-    sent = {}
-    for body in pretended.bodies:
-        for table in re.findall(rb'filename="manifest.csv".*?\r\n\r\n(.*?)\r\n--', body, re.DOTALL):
-            sent[tuple(table.decode().splitlines())] = body.count(b"filename=")
-    assert sent == {("file,patient", "1.jpg,P1"): 3, ("file,patient", "0.jpg,P0"): 2}
+    assert manifests(pretended) == {("file,patient", "1.jpg,P1"): 3, ("file,patient", "0.jpg,P0"): 2}
     assert "The manifest names none.jpg, which is not among the files." in capsys.readouterr().err
 
 
-def test_a_manifest_that_cannot_be_read_is_wrong_usage(pretended, folder):
-    (folder / "manifest.csv").write_text("name,patient\n")
+def test_a_row_that_may_mean_several_files_is_of_none(pretended, folder, capsys):
+    (folder / "other").mkdir()
+    for name in ("below/x.jpg", "other/x.jpg"):
+        (folder / name).write_bytes(name.encode())
+    (folder / "manifest.csv").write_text("file,patient\nx.jpg,P1\n0.jpg,P2\n")
+    assert send(folder) == 0
+    assert list(manifests(pretended)) == [("file,patient", "0.jpg,P2")]
+    assert "The manifest names x.jpg, which 2 files are called; none gets this row." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-16"])
+def test_a_manifest_is_read_as_a_spreadsheet_wrote_it(pretended, folder, encoding):
+    text = "sep=;\nFile;Patient;Comment\n1.JPG;Müller;Husten, für Übung größer\n"
+    (folder / "manifest.csv").write_bytes(text.encode(encoding))
+    assert send(folder) == 0
+    assert list(manifests(pretended)) == [("file,patient,comment", '1.jpg,Müller,"Husten, für Übung größer"')]
+
+
+@pytest.mark.parametrize("text", ["name,patient\n", "", 'file,patient\n"1.jpg,P1\n'])
+def test_a_manifest_that_cannot_be_read_is_wrong_usage(pretended, folder, text):
+    (folder / "manifest.csv").write_text(text)
     assert send(folder) == 2
 
 

@@ -145,6 +145,11 @@ def test_a_value_that_there_is_not_is_an_error(user_client, problem, query):
     problem(user_client.get(f"{IMAGES}?{query}"), 400, "invalid_request")
 
 
+@pytest.mark.parametrize("url", [IMAGES, STUDIES, "/api/v1/patients/", "/api/v1/worklist/", "/api/v1/agreement/"])
+def test_a_parameter_that_is_there_twice_is_an_error(staff_client, problem, url):
+    problem(staff_client.get(f"{url}?department=a&department=b"), 400, "invalid_parameter")
+
+
 @pytest.fixture
 def in_studies(various, user, members):
     """The same images, two in each study, as many as have one owner."""

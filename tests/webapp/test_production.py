@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from compose.local.resources import secret
 from webapp.config import production
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +94,18 @@ def test_a_secret_may_be_in_a_file(tmp_path):
     (tmp_path / "key").write_text(KEY)
     without = {name: value for name, value in SAFE.items() if name != "SECRET_KEY"}
     assert start(**without, SECRET_KEY_FILE=str(tmp_path / "key")) == ""
+
+
+def test_commands_have_the_key_that_make_run_keeps(tmp_path):
+    (tmp_path / "secrets").mkdir()
+    key = secret(tmp_path / "secrets" / "django")
+    shown = subprocess.check_output(
+        [sys.executable, "-c", "from webapp.config.settings import SECRET_KEY; print(SECRET_KEY)"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)},
+        text=True,
+    )
+    assert shown.strip() == key
 
 
 def test_an_unknown_environment_is_refused_and_not_taken_for_development():

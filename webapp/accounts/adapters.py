@@ -1,8 +1,11 @@
 """django-allauth adapters: who may register, the checks before it, and how secrets are stored."""
 
+import logging
+from contextlib import suppress
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.conf import settings
@@ -13,6 +16,8 @@ from webapp import sealing
 from webapp.accounts import invitations
 from webapp.accounts.identity import client_address
 from webapp.refusals import Refused
+
+logger = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -28,6 +33,27 @@ class AccountAdapter(DefaultAccountAdapter):
             if settings.REGISTRATION == "invite" or invitations.pending(request):
                 invitations.accept_pending(request, saved)
         return saved
+
+    def clean_email(self, email: str) -> str:
+        """Refuse an address that is too long: django-allauth would cut it, and then have nothing to verify."""
+        cleaned: str = super().clean_email(email)
+        EmailAddress._meta.get_field("email").run_validators(cleaned)
+        return cleaned
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        try:
+            super().send_mail(template_prefix, email, context)
+        except OSError as error:  # as those of smtplib are
+            logger.error("a mail could not be sent: %s", type(error).__name__)
+            raise Refused(
+                "mail_unavailable",
+                "The mail could not be sent. Please check the address, and try again in a few minutes.",
+            ) from None
+
+    def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
+        """Mail what was changed. It stays changed where the mail cannot be sent."""
+        with suppress(Refused):
+            super().send_notification_mail(*args, **kwargs)
 
     def get_login_stages(self) -> list[str]:
         own = {"allauth.account.stages.EmailVerificationStage": "webapp.accounts.stages.VerifyFirst"}

@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from webapp.accounts.identity import Identity
 from webapp.accounts.models import Invitation
@@ -67,7 +68,9 @@ def invite(
     link = settings.PUBLIC_URL + reverse("invitation", args=[key])
     if email and settings.EMAIL_URL:
         text = render_to_string("accounts/email/invitation.txt", {"invitation": invitation, "link": link})
-        transaction.on_commit(lambda: send_mail("[PneumoQueue] Your invitation", text, None, [email]))
+        subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{gettext('Your invitation')}"
+        # Whoever invites sees the link, also where the mail cannot be sent.
+        transaction.on_commit(lambda: send_mail(subject, text, None, [email]), robust=True)
     return invitation, link
 
 

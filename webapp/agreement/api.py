@@ -16,7 +16,7 @@ from webapp.agreement.incoming import State
 from webapp.agreement.models import MonthlyCount
 from webapp.audit.models import Action
 from webapp.audit.services import record
-from webapp.studies.api.filters import Filters, checked
+from webapp.studies.api.filters import Filters, checked, given_once
 from webapp.studies.choices import ResultGroup
 
 
@@ -141,7 +141,7 @@ class AgreementView(APIView):
         identity = identify(request)
         # Before the parameters are looked at.
         selection.scope(identity)
-        given = checked(AgreementFilters, request.query_params.dict(), paging=())
+        given = checked(AgreementFilters, given_once(request.query_params), paging=())
         given |= {name: first_day(given[name]) for name in ("since", "until") if name in given}
         found = selection.report_for(identity, **given)
         record(identity, Action.LIST, MonthlyCount)

@@ -40,6 +40,7 @@ STATUSES = {
     "is_service_account": 403,
     "last_administrator": 409,
     "last_manager": 409,
+    "mail_unavailable": 503,
     "malformed_request": 400,
     "manifest_too_large": 413,
     "manifest_unreadable": 400,

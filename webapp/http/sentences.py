@@ -58,6 +58,7 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "is_service_account": _("This is not for a service account."),
     "last_administrator": _("You are the only administrator of this service, so you stay."),
     "last_manager": _("A department needs a manager. Please make somebody else a manager first."),
+    "mail_unavailable": _("The mail could not be sent. Please check the address, and try again in a few minutes."),
     "malformed_request": _("The request cannot be read. Please try again."),
     "manifest_too_large": _("The manifest is too large."),
     "manifest_unreadable": _("The manifest cannot be read. Please save it again as CSV in UTF-8."),

@@ -50,6 +50,37 @@ def test_an_unverified_address_gets_no_token_for_its_password(client: Client, pr
     problem(client.post("/api/v1/auth/token/", {"username": "eve", "password": PASSWORD}), 403, "email_not_verified")
 
 
+@pytest.mark.usefixtures("open_to_all", "with_mail")
+def test_an_address_that_is_too_long_to_be_verified_is_refused(client: Client, user: User) -> None:
+    address = f"{'x' * 300}@clinic.example"
+    assert b"at most 254 characters" in client.post(SIGNUP, NEW | {"email": address}).content
+    assert User.objects.get() == user
+    client.force_login(user)
+    assert b"at most 254 characters" in client.post("/accounts/email/", {"email": address, "action_add": ""}).content
+
+
+@pytest.mark.usefixtures("open_to_all", "with_mail")
+def test_a_mail_server_that_does_not_answer_is_named_and_ends_nothing(
+    client: Client, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = User.objects.create_user("kim", "kim@clinic.example", PASSWORD)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+
+    def refuse(*_: Any) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", refuse)
+    for page, form in ((SIGNUP, NEW), (RESET, {"email": user.email})):
+        answer = client.post(page, form)
+        assert (answer.status_code, b"The mail could not be sent." in answer.content) == (503, True)
+    client.force_login(user)
+    changed = {"oldpassword": PASSWORD, "password1": OTHER, "password2": OTHER}
+    assert client.post("/accounts/password/change/", changed).status_code == 302
+    assert User.objects.get(pk=user.pk).check_password(OTHER)
+    client.force_login(admin)
+    assert b"/accounts/invitations/" in client.post("/accounts/invitations/", {"email": "a@clinic.example"}).content
+
+
 @pytest.mark.usefixtures("open_to_all")
 def test_without_mail_who_registers_is_signed_in_at_once(client: Client) -> None:
     assert b"You can sign in at once" in client.get(SIGNUP).content

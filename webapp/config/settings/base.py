@@ -1,6 +1,7 @@
 """Django's own settings: apps, middleware, templates, language, logs."""
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import environ
@@ -16,9 +17,18 @@ DATA_DIR = Path(env("DATA_DIR", default=str(ROOT / "var"))).resolve()
 #: ``production`` refuses to start without secrets of its own; see :mod:`webapp.config.production`.
 ENVIRONMENT = env("ENVIRONMENT", default="development")
 DEBUG = env.bool("DEBUG", default=False)
-# A key of its own for each process would sign guests' tokens that no other process accepts, so every launcher passes
-# one; a random key only lets management commands and tests run without.
-SECRET_KEY = env("SECRET_KEY", default=secrets.token_urlsafe(50))
+
+
+def _kept_key() -> str:
+    """The key that ``make run`` keeps, so that management commands beside it have the same; without one a random key,
+    which only tests can do with: what one process signs no other accepts.
+    """
+    with suppress(FileNotFoundError):
+        return (DATA_DIR / "secrets" / "django").read_text().strip()
+    return secrets.token_urlsafe(50)
+
+
+SECRET_KEY = env("SECRET_KEY", default=_kept_key())
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])

@@ -15,7 +15,7 @@ from webapp.audit.services import record
 from webapp.http.pagination import CursorPages
 from webapp.reviews.opening import note_openings
 from webapp.reviews.worklist import Worklist
-from webapp.studies.api.filters import WorklistFilters, checked
+from webapp.studies.api.filters import WorklistFilters, checked, given_once
 from webapp.studies.api.serializers import ImageSerializer
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.models import Image
@@ -68,7 +68,7 @@ class WorklistView(ListAPIView):
     queryset = Image.objects.none()
 
     def filter_queryset(self, queryset: Any) -> Any:
-        wanted = checked(WorklistFilters, self.request.query_params.dict())
+        wanted = checked(WorklistFilters, given_once(self.request.query_params))
         return Worklist(identities.identify(self.request), wanted)
 
     def paginate_queryset(self, queryset: Any) -> Any:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.http import QueryDict
 from django.utils.dateparse import parse_date
 from rest_framework import serializers
 
@@ -96,6 +97,20 @@ class WorklistFilters(Filters):
         required=False, min_value=0, max_value=100_000, help_text="received at least so many hours ago"
     )
     study = serializers.UUIDField(required=False)
+
+
+def given_once(params: QueryDict) -> dict[str, str]:
+    """A request's parameters, each of which may be there once: of two values one would be ignored.
+
+    Raises:
+        Refused: ``invalid_parameter``.
+    """
+    given = {}
+    for name, values in params.lists():
+        if len(values) > 1:
+            raise Refused("invalid_parameter", f"'{name[:50]}' is given {len(values)} times. Please give it once.")
+        given[name] = str(values[0])
+    return given
 
 
 def checked(filters: type[Filters], params: Mapping[str, str], paging: Collection[str] = PAGING) -> dict[str, Any]:

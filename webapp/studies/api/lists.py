@@ -20,7 +20,7 @@ from webapp.departments.access import in_department
 from webapp.http.candidates import Candidates, Either
 from webapp.http.pagination import Merged, Rows, first_keys
 from webapp.studies import search
-from webapp.studies.api.filters import PAGING, PatientFilters, checked
+from webapp.studies.api.filters import PAGING, PatientFilters, checked, given_once
 from webapp.studies.choices import FACETS, Status, StudyStatus, combinations
 from webapp.studies.found import first_rows, many_found
 from webapp.studies.models import Image, Patient, Study
@@ -47,7 +47,7 @@ class FilteredList(ListAPIView):
     one_owner = False
 
     def filter_queryset(self, queryset: Any) -> Any:
-        wanted = checked(self.filters, self.request.query_params.dict())
+        wanted = checked(self.filters, given_once(self.request.query_params))
         ordering = wanted.pop("ordering", self.ordering)
         identity = identities.identify(self.request)
         rows = narrowed(queryset, identity, wanted, one_owner=self.one_owner, ordering=ordering)
