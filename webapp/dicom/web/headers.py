@@ -4,6 +4,7 @@ pydicom is imported when it is first needed: it doubles the memory of a web proc
 """
 
 import io
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def _parsed(beginning: bytes) -> Header:
     source = io.BytesIO(beginning)
     source.seek(PREAMBLE + len(MAGIC))
     meta = read_dataset(source, False, True, stop_when=lambda tag, *_: tag.group != 2)
-    syntax = str(meta.get("TransferSyntaxUID") or "")
+    syntax = re.sub(r"[^0-9.]", "", str(meta.get("TransferSyntaxUID") or ""))  # it goes into headers of answers
     if syntax == DEFLATED:  # pydicom would inflate all of it, however much that is
         inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning[source.tell() :], HEADER_BYTES)
         dataset = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
