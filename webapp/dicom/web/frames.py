@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import IO, Any
+from typing import Any
+
+from django.core.files import File
 
 from webapp.dicom.web.headers import BIG_ENDIAN, DEFLATED, IMPLICIT, Header
 from webapp.refusals import Refused
@@ -49,7 +51,7 @@ def numbers(text: str, header: Header) -> list[int]:
     return found
 
 
-def read(file: IO[bytes] | Any, header: Header, wanted: Sequence[int]) -> Iterator[Iterator[bytes]]:
+def read(file: File, header: Header, wanted: Sequence[int]) -> Iterator[Iterator[bytes]]:
     """The bytes of frames, each in parts.
 
     Raises:
@@ -57,9 +59,10 @@ def read(file: IO[bytes] | Any, header: Header, wanted: Sequence[int]) -> Iterat
     """
     if header.pixels_at is None:
         raise missing(header)
+    begin = header.pixels_at + (IMPLICIT_HEAD if header.syntax == IMPLICIT else EXPLICIT_HEAD)
     if is_compressed(header.syntax):
-        first = _compressed(file, header, wanted[0])  # so that an error can still be answered
-        others = (iter([_compressed(file, header, number)]) for number in wanted[1:])
+        first = _compressed(file, header, begin, wanted[0])  # so that an error can still be answered
+        others = (iter([_compressed(file, header, begin, number)]) for number in wanted[1:])
         return chain([iter([first])], others)
     if header.syntax == BIG_ENDIAN:
         raise Refused(
@@ -67,7 +70,6 @@ def read(file: IO[bytes] | Any, header: Header, wanted: Sequence[int]) -> Iterat
             "This instance is stored with big-endian numbers, which frames cannot have. Please retrieve the instance.",
         )
     size = _frame_size(header)
-    begin = header.pixels_at + (IMPLICIT_HEAD if header.syntax == IMPLICIT else EXPLICIT_HEAD)
     if begin + max(wanted) * size > file.size:
         raise damaged()
     return (slice_of(file, begin + (number - 1) * size, size) for number in wanted)
@@ -81,10 +83,10 @@ def _frame_size(header: Header) -> int:
     return bits // 8
 
 
-def _compressed(file: IO[bytes] | Any, header: Header, number: int) -> bytes:
+def _compressed(file: Any, header: Header, begin: int, number: int) -> bytes:
     from pydicom.encaps import get_frame
 
-    file.seek(header.pixels_at + EXPLICIT_HEAD)
+    file.seek(begin)
     try:
         return get_frame(file, number - 1, number_of_frames=max(1, header.number("NumberOfFrames", 1)))
     except (MemoryError, OSError):
@@ -93,7 +95,7 @@ def _compressed(file: IO[bytes] | Any, header: Header, number: int) -> bytes:
         raise damaged() from error
 
 
-def slice_of(file: IO[bytes] | Any, begin: int, size: int) -> Iterator[bytes]:
+def slice_of(file: File, begin: int, size: int) -> Iterator[bytes]:
     """A part of a file, a block at a time."""
     while size > 0:
         file.seek(begin)

@@ -2,7 +2,7 @@
 
 import re
 from calendar import monthrange
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import date, time
 from typing import Any
@@ -175,7 +175,7 @@ def _name(path: str, value: str) -> Q:
     return _text(path, f"{family}, {given.replace('^', ' ')}" if caret else family, "i")
 
 
-COMPARED: Any = {
+COMPARED: dict[str, Callable[[str, str], Q]] = {
     "UI": _uids,
     "IS": _integer,
     "DA": lambda path, value: _range(path, value, _day),

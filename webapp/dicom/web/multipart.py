@@ -65,7 +65,7 @@ def read(content_type: str, stream: IO[bytes]) -> Iterator[Part]:
 def _parts(stream: IO[bytes], boundary: bytes) -> Iterator[Part]:
     parser = _Parser(boundary, header_charset="latin-1")
     number = 0
-    content: IO[bytes] | None = None
+    content: Any = None
     for event in events(parser, stream, boundary):
         if isinstance(event, multipart.MultipartSegment):
             number += 1
