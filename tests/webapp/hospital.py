@@ -14,7 +14,9 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
+from pydicom.uid import ExplicitVRLittleEndian
 
+from tests import dicomweb, modality
 from tests.webapp import walk
 from tests.webapp.clients import JPEG, PASSWORD
 from tests.webapp.rows import BUNDLE, MODEL, administer, claim, make_reading, result
@@ -22,7 +24,7 @@ from webapp.accounts import identity as identities
 from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity
 from webapp.departments import members
-from webapp.dicom.models import Destination
+from webapp.dicom.models import Destination, Instance
 from webapp.notifications.models import Webhook
 from webapp.ops.models import Worker
 from webapp.resumable import services as resumable
@@ -39,6 +41,8 @@ ROLES = (
     "guest", "other guest", "person", "reader", "uploader", "manager", "other manager", "service account",
     "administrator",
 )  # fmt: skip
+#: Of the DICOM image.
+UIDS = {"study": modality.STUDY, "series": f"{modality.STUDY}.1", "instance": f"{modality.STUDY}.1.1"}
 
 
 class OwnedObjects:
@@ -73,6 +77,16 @@ class OwnedObjects:
         token, _ = claim(self.image)
         found = result(self.image.pk, heatmap=bytes(range(196)))
         assert reading.succeed(token, [found], MODEL, seconds=0.1) == 1
+        self._make_dicom()
+
+    def _make_dicom(self) -> None:
+        """Give the read image a DICOM file. Its UIDs are the same with each owner."""
+        name = default_storage.save(
+            f"uploads/{self.image.pk}.dcm", ContentFile(dicomweb.file(modality.image(SOPInstanceUID=UIDS["instance"])))
+        )
+        Image.objects.filter(pk=self.image.pk).update(file=name, instance_uid=UIDS["instance"])
+        uids = {f"{level}_uid": uid for level, uid in UIDS.items()}
+        Instance.objects.create(image=self.image, transfer_syntax=ExplicitVRLittleEndian, **uids)
 
 
 class Hospital:
@@ -171,6 +185,7 @@ class Hospital:
         sent = self.sent if kind == "destinations" else self.deliveries[own]
         found |= {"delivery": sent.pk, "other": owned.other_patient.pk}
         found["share"] = owned.shares.get(kind)
+        found |= {**UIDS, "numbers": 1, "tag": "7FE00010"}
         return {"slug": self.department.slug, "signed": predict._signer.sign(str(owned.image.pk)), **found}
 
 

@@ -15,6 +15,7 @@ from django.urls.resolvers import RoutePattern
 from django.views.generic import RedirectView
 from django.views.generic.edit import ProcessFormView
 
+from tests import dicomweb, modality
 from tests.webapp import resumable
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -123,6 +124,9 @@ class Actor:
         with transaction.atomic():
             if path.startswith(resumable.UPLOADS):
                 answer = self.client.generic(route.method, path, b"", resumable.PART, headers=resumable.BEGINNING)
+            elif path.startswith("/dicomweb/") and route.method == "POST":
+                instance = dicomweb.file(modality.image())
+                answer = self.client.generic(route.method, path, dicomweb.body(instance), dicomweb.TYPE)
             else:
                 answer = self.client.generic(route.method, path) if body is None else self._send(route, path, body)
             if answer.streaming:

@@ -27,6 +27,7 @@ urlpatterns = [
     path("", include("webapp.notifications.pages.urls")),
     path("", include("webapp.dicom.api.urls")),
     path("", include("webapp.dicom.urls")),
+    path("dicomweb/", include("webapp.dicom.web.urls")),
     path("api/v1/auth/", include("webapp.accounts.urls")),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("accounts/", include("webapp.accounts.page_urls")),

@@ -62,6 +62,7 @@ STATUSES = {
     "patient_without_identifier": 400,
     "patients_not_mergeable": 409,
     "registration_closed": 403,
+    "representation_not_available": 406,
     "reviewed_meanwhile": 409,
     "second_factor_required": 403,
     "second_factor_unreadable": 409,

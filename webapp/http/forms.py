@@ -67,7 +67,7 @@ def _parts(
     content: Any = None
     files = fields = text_size = 0
     try:
-        for event in _events(parser, stream, boundary):
+        for event in events(parser, stream, boundary):
             if isinstance(event, multipart.MultipartSegment):
                 segment = event
                 file = _new_file(segment, in_memory)
@@ -96,7 +96,7 @@ def _parts(
         raise
 
 
-def _events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
+def events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
     """The parser's events, and an error for a part after the end, which the parser ignores."""
     delimiter = b"\r\n--" + boundary
     segments = delimiters = 0

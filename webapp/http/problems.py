@@ -166,7 +166,7 @@ def sentence(detail: Any) -> str:
 
 
 def wants_problem(request: HttpRequest) -> bool:
-    return request.path.startswith(("/api/", "/predict")) or not request.accepts("text/html")
+    return request.path.startswith(("/api/", "/dicomweb/", "/predict")) or not request.accepts("text/html")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

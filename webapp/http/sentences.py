@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 #: The titles of pages that refuse, as :class:`http.HTTPStatus` has them.
 TITLES = (
     gettext_noop("Bad Request"), gettext_noop("Unauthorized"), gettext_noop("Forbidden"), gettext_noop("Not Found"),
-    gettext_noop("Method Not Allowed"), gettext_noop("Conflict"), gettext_noop("Request Entity Too Large"),
-    gettext_noop("Content Too Large"), gettext_noop("Unsupported Media Type"), gettext_noop("Too Many Requests"),
-    gettext_noop("Service Unavailable"),
+    gettext_noop("Method Not Allowed"), gettext_noop("Not Acceptable"), gettext_noop("Conflict"),
+    gettext_noop("Request Entity Too Large"), gettext_noop("Content Too Large"), gettext_noop("Unsupported Media Type"),
+    gettext_noop("Too Many Requests"), gettext_noop("Service Unavailable"),
 )  # fmt: skip
 #: What the domain refuses with: the keys of :data:`webapp.http.codes.STATUSES`.
 REFUSALS: dict[str, "StrOrPromise"] = {
@@ -80,6 +80,7 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "patient_without_identifier": _("Please give the patient an identifier."),
     "patients_not_mergeable": _("These two patients cannot be merged."),
     "registration_closed": _("Nobody can register here without an invitation."),
+    "representation_not_available": _("This is not available in the form that was asked for."),
     "reviewed_meanwhile": _("Another reader has given a verdict on this image while you had it open."),
     "second_factor_required": _("Please sign in with your second factor."),
     "second_factor_unreadable": _("Your second factor can no longer be read. An administrator can remove it."),

@@ -34,7 +34,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 #: Other websites whose pages may use the API, with a token: no cookie of a browser goes along.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
-CORS_URLS_REGEX = r"^/(api/|predict)"
+CORS_URLS_REGEX = r"^/(api/|dicomweb/|predict)"
 CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "if-none-match", "range", "tus-resumable",
     "upload-checksum", "upload-length", "upload-metadata", "upload-offset", "x-http-method-override", "x-job-token",

@@ -21,6 +21,7 @@ BODY_LIMITS = {
     "/api/v1/studies(/[^/]+/images)?/?": MAX_STUDY_BYTES + 2**20,
     # A longer one is handed on in such parts, see webapp/http/long_uploads.py.
     "/api/v1/uploads(/[^/]+)?/?": PART_BYTES,
+    "/dicomweb/studies(/[^/]+)?/?": MAX_STUDY_BYTES + 2**20,
     "/upload/?": MAX_STUDY_BYTES + 2**20,
     "/predict/?": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
 }

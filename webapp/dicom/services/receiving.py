@@ -42,7 +42,9 @@ class Outcome(StrEnum):
     CHANGED = "changed"
 
 
-def receive(peer: Peer, file: File, attributes: dict[str, Any], *, urgent: bool = False) -> Outcome:
+def receive(
+    peer: Peer, file: File, attributes: dict[str, Any], *, urgent: bool = False, by: Identity | None = None
+) -> Outcome:
     """Keep an image, and have it read. It may be acknowledged when this returns.
 
     It belongs to its department's study with its Study Instance UID, which stays open for DICOM_QUIET_SECONDS.
@@ -52,6 +54,7 @@ def receive(peer: Peer, file: File, attributes: dict[str, Any], *, urgent: bool 
         file: the data set as it came, with file meta information before it.
         attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
         urgent: whether it is to be read before all others.
+        by: who sends it over the web, with limits of their own.
 
     Raises:
         Refused: the department takes no images now, one of its limits or the study's is reached, or the study was
@@ -64,19 +67,23 @@ def receive(peer: Peer, file: File, attributes: dict[str, Any], *, urgent: bool 
     image = Image(
         department=peer.department,
         source=Source.DICOM,
+        uploaded_by=by.user if by else None,
         sha256=hashes.content_hash(file),
         **storing.fields(f"{attributes['instance_uid']}.dcm", file.size, priority),
     )
     if _is_kept(image, attributes):
         return Outcome.REPEATED
     pauses.refuse_if_drained(priority, peer.department)
-    with limits.count_sent_to(peer.department, 1, file.size), storing.removed_on_refusal([image]):
+    count = partial(limits.count_upload, by) if by else limits.count_sent_to
+    with count(peer.department, 1, file.size), storing.removed_on_refusal([image]):
         storing.store(image, file)
-        outcome = _keep(image, peer, attributes, urgent)
+        outcome = _keep(image, peer, attributes, urgent, by or Identity(token=peer.ae_title))
     if outcome == Outcome.REPEATED:  # the other one was sent at the same time
         default_storage.delete(str(image.file.name))
         return outcome
-    logger.info("image %s came from %s: %s", image.pk, peer.ae_title, outcome, extra=correlation.log_fields(image))
+    logger.info(
+        "image %s came from %s: %s", image.pk, peer.ae_title or "DICOMweb", outcome, extra=correlation.log_fields(image)
+    )
     return outcome
 
 
@@ -86,8 +93,8 @@ def _is_kept(image: Image, attributes: dict[str, Any]) -> bool:
 
 
 @atomically
-def _keep(image: Image, peer: Peer, attributes: dict[str, Any], urgent: bool) -> Outcome:
-    study = _open_study(peer, attributes, urgent)
+def _keep(image: Image, peer: Peer, attributes: dict[str, Any], urgent: bool, by: Identity) -> Outcome:
+    study = _open_study(peer, attributes, urgent, by)
     # Whoever sends the same image at the same moment waits for the study.
     if _is_kept(image, attributes):
         return Outcome.REPEATED
@@ -103,7 +110,7 @@ def _keep(image: Image, peer: Peer, attributes: dict[str, Any], urgent: bool) ->
     return Outcome.CHANGED if changed else Outcome.STORED
 
 
-def _open_study(peer: Peer, attributes: dict[str, Any], urgent: bool) -> Study:
+def _open_study(peer: Peer, attributes: dict[str, Any], urgent: bool, by: Identity) -> Study:
     """The department's study of an image, which is made where there is none: locked, and open for some time.
 
     Raises:
@@ -114,7 +121,7 @@ def _open_study(peer: Peer, attributes: dict[str, Any], urgent: bool) -> Study:
         department=peer.department, study_uid=attributes["study_uid"], defaults=given
     )
     if is_new:
-        record(Identity(token=peer.ae_title), Action.CREATE, made)
+        record(by, Action.CREATE, made)
     weaker = connection.features.has_select_for_no_key_update
     study: Study = Study.objects.select_for_update(no_key=weaker).get(pk=made.pk)
     if study.cancelled_at:

@@ -1,0 +1,256 @@
+"""How fast DICOM images are taken, beside DCMTK's storescp and Orthanc with the same files in one run.
+
+``pytest -m benchmark -s tests/benchmarks/test_dicom.py --basetemp=FOLDER``; the folder's disk counts, since this
+service answers only when an image is on it. Preparing and reading stand still meanwhile. storescp and Orthanc sync
+nothing by default. PNEUMOQUEUE_BENCH_IMAGES says how many images (100) each way gets, and
+PNEUMOQUEUE_BENCH_INSTANCES how many small ones (10,000) one study has.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from pydicom.uid import generate_uid
+
+from tests import dicomweb, modality
+from tests.service import Service, free_ports, running
+
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+pytestmark = [
+    pytest.mark.benchmark,
+    pytest.mark.skipif(
+        not (shutil.which("storescu") and shutil.which("Orthanc") and PLUGIN.exists()),
+        reason="DCMTK or Orthanc is not installed: apt-get install dcmtk orthanc orthanc-dicomweb",
+    ),
+]
+INSTANCES = int(os.environ.get("PNEUMOQUEUE_BENCH_INSTANCES", "10000"))
+#: Bytes that the web processes may grow by, whatever the number of instances.
+GROWTH = 150 * 2**20
+IMAGES = int(os.environ.get("PNEUMOQUEUE_BENCH_IMAGES", "100"))
+#: Half a megabyte each.
+SIDE = 512
+ASSOCIATIONS = (1, 4, 8)
+STOW_CLIENTS, IN_A_REQUEST = 4, 25
+DEPARTMENT = """
+from django.contrib.auth.models import User
+from webapp.accounts import tokens
+from webapp.departments.models import Department, Membership
+from webapp.dicom.models import Peer
+ward = Department.objects.create(name="Ward", slug="ward")
+Peer.objects.create(ae_title="SCANNER", department=ward)
+user = User.objects.create_user("scanner")
+Membership.objects.create(user=user, department=ward, role="uploader")
+print("token", tokens.issue(user, "benchmark"))
+"""
+
+
+@dataclass
+class Receiver:
+    """What takes images: by C-STORE at a port, and by HTTP where it has that."""
+
+    name: str
+    port: int
+    stow: str = ""
+    archive: Callable[[Path], None] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    web: list[psutil.Process] = field(default_factory=list)
+
+
+def write_set(folder: Path) -> list[Path]:
+    """A study."""
+    one, study = modality.image(1, side=SIDE, StudyInstanceUID=generate_uid()), []
+    folder.mkdir()
+    for number in range(IMAGES):
+        one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        study.append(folder / f"{number}.dcm")
+        one.save_as(study[-1], enforce_file_format=True)
+    return study
+
+
+def c_store(receiver: Receiver, files: list[Path], associations: int) -> None:
+    """Send files by some associations at once."""
+    peers = ["-aet", "SCANNER", "-aec", "PNEUMOQUEUE", "127.0.0.1", str(receiver.port)]
+    senders = [
+        subprocess.Popen(["storescu", *peers, *map(str, files[number::associations])]) for number in range(associations)
+    ]
+    assert [sender.wait(120) for sender in senders] == [0] * associations
+
+
+def stow(receiver: Receiver, files: list[Path]) -> None:
+    def post(some: list[Path]) -> None:
+        headers = {"Content-Type": dicomweb.TYPE, "Accept": "application/dicom+json", **receiver.headers}
+        body = dicomweb.body(*(one.read_bytes() for one in some))
+        answer = httpx.post(receiver.stow, content=body, headers=headers, timeout=120)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["00081199"]["Value"]) == len(some)
+
+    with ThreadPoolExecutor(STOW_CLIENTS) as clients:
+        list(clients.map(post, (files[at : at + IN_A_REQUEST] for at in range(0, len(files), IN_A_REQUEST))))
+
+
+@contextmanager
+def storescp(folder: Path) -> Iterator[Receiver]:
+    folder.mkdir()
+    [port] = free_ports(1)
+    with _process("storescp", "--fork", "-od", str(folder), str(port)):
+        _wait_for_port(port)
+        yield Receiver("storescp", port)
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[Receiver]:
+    folder.mkdir()
+    http, dicom = free_ports(2)
+    configuration = {
+        "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": http, "DicomPort": dicom,
+        "DicomCheckCalledAet": False, "AuthenticationEnabled": False, "Plugins": [str(PLUGIN)],
+    }  # fmt: skip
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps(configuration))
+    url = f"http://127.0.0.1:{http}"
+
+    def archive(file: Path) -> None:
+        httpx.post(f"{url}/instances", content=file.read_bytes(), timeout=120).raise_for_status()
+
+    with _process("Orthanc", str(path)):
+        _wait_for_port(http)
+        yield Receiver("Orthanc", dicom, f"{url}/dicom-web/studies", archive)
+
+
+@contextmanager
+def ours(folder: Path) -> Iterator[Receiver]:
+    [port] = free_ports(1)
+    with running(folder, DICOM_PORT=str(port), USER_RATE="100000/min") as service:
+        said = subprocess.run(
+            ["python", "manage.py", "shell", "-c", DEPARTMENT],
+            capture_output=True, text=True, check=True, env=_environment(service),
+        )  # fmt: skip
+        token = said.stdout.split("token ")[-1].strip()
+        headers = {"Authorization": f"Bearer {token}"}
+
+        def archive(file: Path) -> None:
+            with file.open("rb") as stream:
+                url = f"{service.url}/api/v1/studies/"
+                answer = httpx.post(url, files={"files": (file.name, stream)}, headers=headers, timeout=120)
+            assert answer.status_code == 202, answer.text
+
+        workers = service.named(r"celery.* worker")
+        for one in workers:
+            one.suspend()
+        web = service.named("gunicorn")
+        yield Receiver("PneumoQueue", port, f"{service.url}/dicomweb/studies", archive, headers, web)
+        for one in workers:
+            one.resume()
+
+
+def _environment(service: Service) -> dict[str, str]:
+    return {**os.environ, "DATA_DIR": str(service.data_dir), "DJANGO_SETTINGS_MODULE": "webapp.config.settings"}
+
+
+@contextmanager
+def _process(*command: str) -> Iterator[None]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for_port(port: int) -> None:
+    for _ in range(200):
+        if subprocess.run(["echoscu", "127.0.0.1", str(port)], capture_output=True).returncode != 0:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/", timeout=2)
+            except httpx.ConnectError:
+                time.sleep(0.1)
+                continue
+            except httpx.HTTPError:
+                return
+        return
+    raise AssertionError(f"nothing listens at {port}")
+
+
+def test_throughput_beside_others(tmp_path: Path) -> None:
+    rates: dict[str, dict[str, float]] = {}
+    with ExitStack() as stack:
+        receivers = [stack.enter_context(one(tmp_path / one.__name__)) for one in (storescp, orthanc, ours)]
+        for number, way in enumerate([*(f"C-STORE, {count}" for count in ASSOCIATIONS), "STOW-RS", "ZIP accepted"]):
+            files = write_set(tmp_path / f"set{number}")
+            packed = tmp_path / f"set{number}.zip"
+            if way == "ZIP accepted":
+                with zipfile.ZipFile(packed, "w") as written:
+                    for one in files:
+                        written.write(one, one.name)
+            for receiver in receivers:
+                started = time.perf_counter()
+                if way.startswith("C-STORE"):
+                    c_store(receiver, files, int(way.rpartition(" ")[2]))
+                elif way == "STOW-RS" and receiver.stow:
+                    stow(receiver, files)
+                elif way == "ZIP accepted" and receiver.archive:
+                    receiver.archive(packed)
+                else:
+                    continue
+                rates.setdefault(way, {})[receiver.name] = IMAGES / (time.perf_counter() - started)
+            shutil.rmtree(tmp_path / f"set{number}")
+    print(
+        "\n| images a second | storescp | Orthanc | PneumoQueue | of storescp | of Orthanc |\n|---|---|---|---|---|---|"
+    )
+    for way, of in rates.items():
+        own, scp, other = of["PneumoQueue"], of.get("storescp"), of["Orthanc"]
+        first = f"{scp:.0f} | {other:.0f} | {own:.0f} | {own / scp:.2f}" if scp else f"| {other:.0f} | {own:.0f} |"
+        print(f"| {way} | {first} | {own / other:.2f} |")
+    assert all(of["PneumoQueue"] > 0 for of in rates.values())
+
+
+def test_a_study_of_very_many_instances_takes_no_more_memory(tmp_path: Path) -> None:
+    one = modality.image(1, side=16, StudyInstanceUID=generate_uid())
+    with ours(tmp_path / "ours") as receiver, httpx.Client(headers=receiver.headers, timeout=300) as client:
+        started = time.perf_counter()
+        used = []
+        for at in range(0, INSTANCES, 500):
+            files = []
+            for _ in range(min(500, INSTANCES - at)):
+                one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+                files.append(dicomweb.file(one))
+            headers = {"Content-Type": dicomweb.TYPE}
+            answer = client.post(receiver.stow, content=dicomweb.body(*files), headers=headers)
+            assert answer.status_code == 200, answer.text
+            used.append(_resident(receiver))
+        stored = time.perf_counter() - started
+        found = set()
+        for offset in range(0, INSTANCES, 1000):
+            query = f"limit=1000&offset={offset}"
+            page = client.get(f"{receiver.stow}/{one.StudyInstanceUID}/instances?{query}")
+            found |= {row["00080018"]["Value"][0] for row in page.json()}
+            used.append(_resident(receiver))
+        searched = time.perf_counter() - started - stored
+        size = 0
+        with client.stream("GET", f"{receiver.stow}/{one.StudyInstanceUID}") as answer:
+            for number, block in enumerate(answer.iter_bytes()):
+                size += len(block)
+                if number % 100 == 0:
+                    used.append(_resident(receiver))
+        print(
+            f"\n{INSTANCES} instances: stored in {stored:.0f} s, listed in {searched:.1f} s, {size / 2**20:.0f} MB "
+            f"retrieved; web processes: {used[0] / 2**20:.0f} MB at first, {max(used) / 2**20:.0f} MB at most"
+        )
+        assert len(found) == INSTANCES
+        assert size > INSTANCES * 16 * 16 * 2
+        assert max(used) - used[0] < GROWTH
+
+
+def _resident(receiver: Receiver) -> int:
+    return sum(process.memory_info().rss for process in receiver.web)

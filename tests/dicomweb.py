@@ -1,0 +1,45 @@
+"""What is sent by STOW-RS, and images as they are after a worker has kept what their files say."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from pydicom import Dataset
+
+from ml.pictures import dicom
+from webapp.dicom.services import uploaded
+from webapp.studies.models import Image
+
+BOUNDARY = "a boundary: it's quoted"
+TYPE = f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'
+
+
+def file(dataset: Dataset) -> bytes:
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def body(*files: bytes, kind: str = "application/dicom") -> bytes:
+    parts = (f"--{BOUNDARY}\r\nContent-Type: {kind}\r\n\r\n".encode() + content + b"\r\n" for content in files)
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+def store(client: Any, content: bytes, path: str = "/dicomweb/studies", kind: str = TYPE, **headers: str) -> Any:
+    return client.post(path, content, content_type=kind, headers={"Accept": "application/dicom+json", **headers})
+
+
+def describe(images: Sequence[Image]) -> None:
+    """Do what preparing does before it decodes."""
+    for image in images:
+        with image.file.open("rb") as stored:
+            uploaded.describe(image, dicom.attributes_of(dicom.parse(stored.read(), pixels=False)))
+
+
+def uids(answer: Any, tag: str = "00081199") -> list[str]:
+    """The instances of a sequence of a Store Instances Response."""
+    return [item["00081155"]["Value"][0] for item in answer.json().get(tag, {}).get("Value", [])]
+
+
+def reasons(answer: Any, tag: str = "00081198") -> list[int]:
+    return [item["00081197"]["Value"][0] for item in answer.json().get(tag, {}).get("Value", [])]

@@ -1,0 +1,128 @@
+"""STOW-RS keeps each instance as it came, or says why not."""
+
+import io
+
+import pytest
+from django.core.files.storage import default_storage
+from django.db import OperationalError
+from pydicom.uid import MPEG2MPML, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from tests import dicomweb, modality
+from webapp.audit.models import Entry
+from webapp.dicom.accepted import CLASSES, SYNTAXES
+from webapp.dicom.models import Instance
+from webapp.dicom.services import receiving
+from webapp.dicom.web import multipart
+from webapp.studies.choices import Source
+from webapp.studies.models import Image, Study
+from worker.dicom import contexts
+
+pytestmark = pytest.mark.django_db
+OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND, CLASS, SYNTAX = 0xA700, 0xA900, 0xC000, 0x0122, 0xC122
+
+
+def test_instances_are_kept_as_they_came_and_have_one_study(scanner, department, user, sent):
+    files = [dicomweb.file(modality.image(number)) for number in range(2)]
+    answer = dicomweb.store(scanner, b"preamble\r\n" + dicomweb.body(*files) + b"epilogue")
+    assert answer.status_code == 200, answer.content
+    assert answer["Content-Type"] == "application/dicom+json"
+    study = Study.objects.get()
+    assert (study.department, study.study_uid, study.images.count()) == (department, modality.STUDY, 2)
+    stored = {default_storage.open(image.file.name).read() for image in study.images.all()}
+    assert stored == set(files)
+    assert set(study.images.values_list("source", "uploaded_by")) == {(Source.DICOM, user.pk)}
+    assert sorted(dicomweb.uids(answer)) == sorted(study.images.values_list("instance_uid", flat=True))
+    assert answer.json()["00081190"]["Value"] == [f"http://testserver/dicomweb/studies/{modality.STUDY}"]
+    assert sorted(sent.ids("worker.ingest")) == sorted(study.images.values_list("pk", flat=True))
+    assert Entry.objects.filter(action="create", kind="studies.study", person="ada").count() == 1
+
+
+def test_the_same_is_stored_once_and_another_version_beside_it(scanner):
+    one = modality.image()
+    for number in (1, 1, 2):
+        dataset = one if number == 1 else modality.image(7, SOPInstanceUID=one.SOPInstanceUID)
+        assert dicomweb.store(scanner, dicomweb.body(dicomweb.file(dataset))).status_code == 200
+    assert sorted(Image.objects.values_list("instance_uid", flat=True), key=bool) == [None, one.SOPInstanceUID]
+
+
+def test_what_cannot_be_taken_is_listed_with_its_reason(scanner, settings):
+    good, large = dicomweb.file(modality.image()), dicomweb.file(modality.image(1, side=256))
+    settings.MAX_IMAGE_BYTES = len(large) - 1
+    others = [
+        dicomweb.file(modality.image(2, SOPClassUID=CTImageStorage)),
+        dicomweb.file(modality.image(3, syntax=MPEG2MPML, PixelData=modality.encapsulated(b"1234"))),
+        dicomweb.file(modality.image(4, StudyInstanceUID=generate_uid())),
+        dicomweb.file(modality.image(5, SeriesInstanceUID="no UID")),
+    ]
+    answer = dicomweb.store(
+        scanner, dicomweb.body(good, *others, large, b"no DICOM"), f"/dicomweb/studies/{modality.STUDY}"
+    )
+    assert answer.status_code == 202
+    assert dicomweb.reasons(answer) == [CLASS, SYNTAX, MISMATCH, CANNOT_UNDERSTAND]
+    assert dicomweb.reasons(answer, "0008119A") == [CANNOT_UNDERSTAND, CANNOT_UNDERSTAND]
+    assert Image.objects.count() == len(dicomweb.uids(answer)) == 1
+
+
+@pytest.mark.parametrize("error", [OSError("full"), OperationalError("locked")])
+def test_nothing_is_said_to_be_stored_that_is_not(scanner, monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(receiving.storing, "store", fail)
+    answer = dicomweb.store(scanner, dicomweb.body(dicomweb.file(modality.image())))
+    assert (answer.status_code, dicomweb.reasons(answer)) == (409, [OUT_OF_RESOURCES])
+    assert not Image.objects.exists()
+
+
+def test_a_body_that_was_cut_off_is_refused_and_can_be_sent_again(scanner, problem):
+    whole = dicomweb.body(*(dicomweb.file(modality.image(number)) for number in range(3)))
+    problem(dicomweb.store(scanner, whole[:-100]), 400, "malformed_request")
+    assert dicomweb.store(scanner, whole).status_code == 200
+    assert Image.objects.count() == Instance.objects.count() == 3
+
+
+def test_requests_that_are_no_instances_are_refused(scanner, problem, settings):
+    whole = dicomweb.body(dicomweb.file(modality.image()))
+    for kind in ("application/dicom", 'multipart/related; type="application/dicom+json"; boundary=x', "text/plain"):
+        problem(dicomweb.store(scanner, whole, kind=kind), 415, "unsupported_request_format")
+    problem(dicomweb.store(scanner, dicomweb.body()), 400, "malformed_request")
+    answer = dicomweb.store(scanner, whole, Accept="application/dicom+xml")
+    problem(answer, 406, "representation_not_available")
+    settings.MAX_STUDY_FILES = 2
+    problem(dicomweb.store(scanner, dicomweb.body(*[b"x"] * 3)), 413, "too_many_files")
+    assert not Image.objects.exists()
+
+
+def test_only_uploaders_of_a_department_store(client, scanner, make_department, user, new_client, problem):
+    whole = dicomweb.body(dicomweb.file(modality.image()))
+    problem(dicomweb.store(client, whole), 401, "not_authenticated")
+    second = make_department("surgery", reader=user)
+    answer = dicomweb.store(scanner, whole, f"/dicomweb/studies?department={second.slug}")
+    problem(answer, 403, "not_an_uploader")
+    make_department("cardiology", uploader=user)
+    problem(dicomweb.store(scanner, whole), 403, "not_an_uploader")
+    assert dicomweb.store(scanner, whole, "/dicomweb/studies?department=cardiology").status_code == 200
+    assert Image.objects.get().department.slug == "cardiology"
+
+
+def test_a_part_takes_no_more_memory_than_an_image_may_have(monkeypatch, settings):
+    """Of a part that is too large nothing is kept."""
+    settings.MAX_IMAGE_BYTES = 1000
+    kept = []
+    real = multipart.SpooledTemporaryFile
+    monkeypatch.setattr(multipart, "SpooledTemporaryFile", lambda **how: kept.append(real(**how)) or kept[-1])
+    body = dicomweb.body(b"x" * 3_000_000, b"y" * 1000)
+    sizes = [None if part.file is None else part.file.size for part in multipart.read(dicomweb.TYPE, io.BytesIO(body))]
+    assert sizes == [None, 1000]
+    assert all(file.closed for file in kept)
+
+
+def test_the_listener_and_stow_take_the_same():
+    class Entity(list):
+        def add_supported_context(self, *given):
+            self.append(given)
+
+    entity = Entity()
+    contexts.add_to(entity)
+    assert {given[0] for given in entity} - {contexts.VERIFICATION} == set(CLASSES)
+    assert ExplicitVRLittleEndian in SYNTAXES

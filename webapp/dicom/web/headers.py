@@ -1,0 +1,128 @@
+"""The header of a stored DICOM file: what comes before its pixels, within limits, since this process has no others.
+
+pydicom is imported when it is first needed: it doubles the memory of a web process.
+"""
+
+import io
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from webapp.refusals import Refused
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+#: Bytes of a file that are parsed. What a header holds beside its texts, as tables of greys, is far below.
+HEADER_BYTES = 2 * 2**20
+PREAMBLE, MAGIC = 128, b"DICM"
+DEFLATED, IMPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+#: A header's beginning: Pixel Data (7FE0,0010), as a tag of either order of bytes.
+PIXEL_DATA = {"<": struct.pack("<HH", 0x7FE0, 0x0010), ">": struct.pack(">HH", 0x7FE0, 0x0010)}
+
+
+class Unreadable(Exception):
+    """A file is no DICOM file, or is damaged, or its header is longer than what is read of it."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says before its pixels.
+
+    Attributes:
+        syntax: its transfer syntax.
+        pixels_at: the place of the element Pixel Data in the file; None where there is none, or where it is deflated.
+    """
+
+    dataset: "Dataset"
+    syntax: str
+    pixels_at: int | None
+
+    @property
+    def order(self) -> str:
+        return ">" if self.syntax == BIG_ENDIAN else "<"
+
+    def text(self, keyword: str) -> str:
+        """The value of an element as a text; empty where it is missing or damaged."""
+        return str(_value(self.dataset, keyword) or "").strip("\0 ")
+
+    def number(self, keyword: str, otherwise: int = 0) -> int:
+        try:
+            return int(_value(self.dataset, keyword))
+        except (TypeError, ValueError, OverflowError):
+            return otherwise
+
+    def binary(self, tag: int) -> bytes | None:
+        """A value of bytes; None where there is none."""
+        found = _value(self.dataset, tag)
+        value = getattr(found, "value", None)
+        return value if isinstance(value, bytes) else None
+
+
+def _value(dataset: "Dataset", name: str | int) -> Any:
+    try:
+        return dataset.get(name)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  (pydicom raises any exception for a damaged element)
+        return None
+
+
+def read(file: IO[bytes] | Any) -> Header:
+    """Parse the header of a file.
+
+    Raises:
+        Unreadable: it cannot be parsed.
+    """
+    file.seek(0)
+    beginning = file.read(HEADER_BYTES)
+    if beginning[PREAMBLE : PREAMBLE + len(MAGIC)] != MAGIC:
+        raise Unreadable
+    try:
+        return _parsed(beginning)
+    except (MemoryError, Unreadable):
+        raise
+    except Exception as error:  # pydicom raises whatever it meets: it is the file's fault
+        raise Unreadable from error
+
+
+def _parsed(beginning: bytes) -> Header:
+    from pydicom import config, dcmread
+    from pydicom.filereader import read_dataset
+
+    config.settings.reading_validation_mode = config.IGNORE
+    source = io.BytesIO(beginning)
+    source.seek(PREAMBLE + len(MAGIC))
+    meta = read_dataset(source, False, True, stop_when=lambda tag, *_: tag.group != 2)
+    syntax = re.sub(r"[^0-9.]", "", str(meta.get("TransferSyntaxUID") or ""))  # it goes into headers of answers
+    if syntax == DEFLATED:  # pydicom would inflate all of it, however much that is
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning[source.tell() :], HEADER_BYTES)
+        dataset = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
+        return Header(dataset, syntax, None)
+    source.seek(0)
+    found = dcmread(source, stop_before_pixels=True)
+    at = source.tell()
+    header = Header(found, syntax, at)
+    if beginning[at : at + 4] == PIXEL_DATA[header.order]:
+        return header
+    if at >= HEADER_BYTES:
+        raise Unreadable  # there may be more
+    return Header(found, syntax, None)
+
+
+def _is_pixels(tag: Any, *_: Any) -> bool:
+    return bool(tag >= 0x7FE00008)
+
+
+def of_image(file: IO[bytes] | Any) -> Header:
+    """As :func:`read`, of a file that a client asks for.
+
+    Raises:
+        Refused: ``image_corrupt``.
+    """
+    try:
+        return read(file)
+    except Unreadable:
+        raise Refused("image_corrupt", "The header of this instance cannot be read.") from None

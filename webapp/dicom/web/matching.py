@@ -1,0 +1,184 @@
+"""The query of a search (PS3.18 8.3.4) as conditions for images."""
+
+import re
+from calendar import monthrange
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import date, time
+from typing import Any
+
+from django.db.models import Q
+from django.http import QueryDict
+
+from webapp.dicom.web.attributes import ATTRIBUTES, BY_NAME, LEVELS, Attribute
+from webapp.refusals import Refused
+
+#: Results of one answer: as many as are given where the client says nothing, and at most.
+USUAL_RESULTS, MOST_RESULTS = 100, 1000
+#: Results that can be passed over: finding the next ones takes longer with each.
+MOST_OFFSET = 100_000
+#: UIDs in a list, and characters of a value that is compared.
+MOST_UIDS, LONGEST = 100, 100
+UID = r"[0-9][0-9.]{0,63}"
+
+
+@dataclass
+class Search:
+    """A search that is understood.
+
+    Attributes:
+        included: attributes that were asked for in addition.
+        fuzzy: whether fuzzy matching was asked for, which there is not.
+    """
+
+    condition: Q = field(default_factory=Q)
+    included: set[Attribute] = field(default_factory=set)
+    limit: int = USUAL_RESULTS
+    offset: int = 0
+    fuzzy: bool = False
+
+
+def understood(query: QueryDict, level: str) -> Search:
+    """The search that a query asks for.
+
+    Args:
+        query: of the request.
+        level: what is searched for; only its own attributes and those of what it belongs to can be compared.
+
+    Raises:
+        Refused: ``unknown_parameter`` or ``invalid_parameter``.
+    """
+    found = Search()
+    comparable = LEVELS[: LEVELS.index(level) + 1]
+    for name, values in query.lists():
+        match name:
+            case "limit":
+                # A larger one is no error: the answer says that there is more.
+                found.limit = min(_number(name, values), MOST_RESULTS)
+            case "offset":
+                found.offset = _number(name, values)
+                if found.offset > MOST_OFFSET:
+                    raise Refused("invalid_parameter", f"At most {MOST_OFFSET} results can be passed over.")
+            case "fuzzymatching":
+                found.fuzzy = values[-1].lower() == "true"
+            case "includefield":
+                found.included |= {one for one in _included(values) if one.level in comparable}
+            case _:
+                attribute = _attribute(name, comparable)
+                for value in values:
+                    found.condition &= _condition(attribute, value)
+    return found
+
+
+def _number(name: str, values: list[str]) -> int:
+    if len(values) != 1 or not re.fullmatch(r"[0-9]{1,9}", values[0]):
+        raise Refused("invalid_parameter", f"{name} is a whole number.")
+    return int(values[0])
+
+
+def _included(values: list[str]) -> set[Attribute]:
+    names = [name.strip() for value in values for name in value.split(",")]
+    if "all" in names:
+        return set(ATTRIBUTES)
+    # Attributes that are kept nowhere but in the file cannot be included, which is no error (PS3.18 8.3.4.3).
+    return {BY_NAME[name] for name in names if name in BY_NAME}
+
+
+def _attribute(name: str, levels: Collection[str]) -> Attribute:
+    attribute = BY_NAME.get(name if name in BY_NAME else name.upper())
+    if attribute is None or attribute.level not in levels:
+        known = ", ".join(one.keyword for one in ATTRIBUTES if one.level in levels)
+        raise Refused("unknown_parameter", f"{name[:LONGEST]} cannot be searched for here. These can: {known}.")
+    return attribute
+
+
+def _condition(attribute: Attribute, value: str) -> Q:
+    if len(value) > LONGEST and attribute.vr != "UI":
+        raise _invalid(attribute)
+    if not value.strip():
+        return Q()  # it matches everything
+    try:
+        return COMPARED.get(attribute.vr, _text)(attribute.path, value.strip())
+    except ValueError:
+        raise _invalid(attribute) from None
+
+
+def _invalid(attribute: Attribute) -> Refused:
+    expected = {
+        "UI": f"one UID, or at most {MOST_UIDS} with commas between them",
+        "DA": "a date, such as 20240131, or two with a hyphen between them, one of which may be missing",
+        "TM": "a time, such as 1430, or two with a hyphen between them, one of which may be missing",
+        "IS": "a whole number",
+    }.get(attribute.vr, f"a text of at most {LONGEST} characters")
+    return Refused("invalid_parameter", f"{attribute.keyword} is {expected}.")
+
+
+def _uids(path: str, value: str) -> Q:
+    uids = re.split(r"[,\\]", value)
+    if len(uids) > MOST_UIDS or not all(re.fullmatch(UID, uid) for uid in uids):
+        raise ValueError
+    return Q(**{f"{path}__in": uids})
+
+
+def _integer(path: str, value: str) -> Q:
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", value):
+        raise ValueError
+    return Q(**{path: int(value)})
+
+
+def _range(path: str, value: str, read: Any) -> Q:
+    """The condition of one value, or of a range with a hyphen, open where a side is empty."""
+    first, hyphen, last = value.partition("-")
+    found = Q()
+    if first:
+        found &= Q(**{f"{path}__gte": read(first)[0]})
+    if last or not hyphen:
+        found &= Q(**{f"{path}__lte": read(last or first)[1]})
+    if not (first or last):
+        raise ValueError
+    return found
+
+
+def _day(text: str) -> tuple[date, date]:
+    """The first and the last day of a date, which may be a month or a year."""
+    if not (found := re.fullmatch(r"(\d{4})(?:(\d{2})(\d{2})?)?", text)):
+        raise ValueError
+    year, month, day = (int(part) if part else 0 for part in found.groups())
+    last_month = month or 12
+    end = day or monthrange(year, last_month)[1]
+    return date(year, month or 1, day or 1), date(year, last_month, end)
+
+
+def _clock(text: str) -> tuple[time, time]:
+    """The first and the last second of a time, which may be a minute or an hour; times are kept in whole seconds."""
+    if not (found := re.fullmatch(r"(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,6})?)?)?", text)):
+        raise ValueError
+    hour, minute, second = found.groups()
+    begin = time(int(hour), int(minute or 0), int(second or 0))
+    return begin, time(int(hour), int(minute or 59), int(second or 59))
+
+
+def _text(path: str, value: str, ignores_case: str = "") -> Q:
+    """A text in which ``*`` stands for any characters and ``?`` for one."""
+    beginning = value.removesuffix("*")
+    if not re.search(r"[*?]", beginning):
+        how = f"{ignores_case}exact" if beginning == value else f"{ignores_case}startswith"
+        return Q(**{f"{path}__{how}": beginning})
+    wildcards = {"*": ".*", "?": "."}
+    pattern = "".join(wildcards.get(part) or re.escape(part) for part in re.split(r"([*?])", value))
+    return Q(**{f"{path}__{ignores_case}regex": f"^{pattern}$"})
+
+
+def _name(path: str, value: str) -> Q:
+    """A person's name, whose parts the database has as ``family, given middle``."""
+    family, caret, given = value.rstrip("^").partition("^")
+    return _text(path, f"{family}, {given.replace('^', ' ')}" if caret else family, "i")
+
+
+COMPARED: dict[str, Callable[[str, str], Q]] = {
+    "UI": _uids,
+    "IS": _integer,
+    "DA": lambda path, value: _range(path, value, _day),
+    "TM": lambda path, value: _range(path, value, _clock),
+    "PN": _name,
+}

@@ -1,0 +1,119 @@
+"""Bodies of several parts (multipart/related, RFC 2387): read as a stream, and written as one."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+from uuid import uuid4
+
+import multipart
+from django.conf import settings
+from django.core.files import File
+from django.http import StreamingHttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import UnsupportedMediaType
+
+from webapp.http.forms import events
+from webapp.refusals import Refused
+
+DICOM = "application/dicom"
+
+
+class _Parser(multipart.PushMultipartParser):
+    """The library's parser for parts that are no fields of a form: it documents this method as the one to replace."""
+
+    def _create_segment(self, headerlist: list[tuple[str, str]]) -> multipart.MultipartSegment:
+        return multipart.MultipartSegment(headerlist)
+
+
+@dataclass
+class Part:
+    """A part of a request.
+
+    Attributes:
+        kind: its media type in small letters; empty where it says none.
+        file: its content, which is only there until the next part; None where it is larger than an image may be.
+    """
+
+    kind: str
+    file: File | None
+
+
+def read(content_type: str, stream: IO[bytes]) -> Iterator[Part]:
+    """The parts of a request's body.
+
+    Raises:
+        UnsupportedMediaType: it is another type of body.
+        Refused: ``malformed_request`` or ``too_many_files``. Whoever sent it learns of no part that was kept before,
+            and sends all again.
+    """
+    try:
+        kind, parameters = parse_header_parameters(content_type)
+        boundary = parameters.get("boundary", "").encode("latin-1")
+    except ValueError:  # of a parameter in a character set that is not known
+        kind, parameters, boundary = "", {}, b""
+    if kind != "multipart/related" or parameters.get("type", DICOM).lower() != DICOM or not boundary:
+        detail = f'Please send instances as multipart/related; type="{DICOM}"; boundary=…, each as a part.'
+        raise UnsupportedMediaType(kind, detail)
+    try:
+        yield from _parts(stream, boundary)
+    except (multipart.MultipartError, MultiPartParserError) as error:
+        raise Refused("malformed_request", f"The parts of the request cannot be read: {error}.") from error
+
+
+def _parts(stream: IO[bytes], boundary: bytes) -> Iterator[Part]:
+    parser = _Parser(boundary, header_charset="latin-1")
+    number = 0
+    content: Any = None
+    for event in events(parser, stream, boundary):
+        if isinstance(event, multipart.MultipartSegment):
+            number += 1
+            if number > settings.MAX_STUDY_FILES:
+                raise Refused("too_many_files", f"At most {settings.MAX_STUDY_FILES} instances can be sent at once.")
+            segment = event
+            content = SpooledTemporaryFile(  # noqa: SIM115  (closed with its part)
+                max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
+            )
+        elif event is not None:
+            if segment.bytes_received <= settings.MAX_IMAGE_BYTES:
+                content.write(event)
+        else:
+            with content:
+                content.seek(0)
+                fits = segment.size <= settings.MAX_IMAGE_BYTES
+                yield Part((segment.content_type or "").lower(), _file(content, segment.size) if fits else None)
+
+
+def _file(content: Any, size: int) -> File:
+    file = File(content)
+    file.size = size
+    return file
+
+
+@dataclass
+class Sent:
+    """A part of an answer: its headers, and its content a block at a time."""
+
+    content_type: str
+    content: Iterable[bytes]
+    location: str = ""
+
+
+def related(parts: Iterable[Sent], kind: str) -> StreamingHttpResponse:
+    """An answer whose parts are made while it is sent. One that cannot be made ends the connection."""
+    boundary = uuid4().hex
+    return StreamingHttpResponse(
+        _written(parts, boundary.encode()), content_type=f'multipart/related; type="{kind}"; boundary={boundary}'
+    )
+
+
+def _written(parts: Iterable[Sent], boundary: bytes) -> Iterator[bytes]:
+    for part in parts:
+        head = f"Content-Type: {part.content_type}\r\n"
+        if part.location:
+            head += f"Content-Location: {part.location}\r\n"
+        yield b"--" + boundary + b"\r\n" + head.encode() + b"\r\n"
+        yield from part.content
+        yield b"\r\n"
+    yield b"--" + boundary + b"--\r\n"

@@ -1,0 +1,96 @@
+"""Searching (QIDO-RS) and storing (STOW-RS) over HTTP."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from webapp.accounts.identity import identify
+from webapp.audit.models import Action
+from webapp.audit.services import record
+from webapp.departments.access import department_for
+from webapp.dicom.models import Instance
+from webapp.dicom.web import accepting, matching, multipart, searching, storing
+from webapp.dicom.web.attributes import LEVELS, STUDY, element, of_levels
+from webapp.dicom.web.base import DicomWebView
+from webapp.dicom.web.retrieving import Retrieve
+from webapp.refusals import Refused
+from webapp.studies.api.throttles import UploadThrottle
+
+#: Tags of answers.
+RETRIEVE_URL, CLASS, UID, REASON = "00081190", "00081150", "00081155", "00081197"
+FAILED, REFERENCED, OTHER_FAILURES = "00081198", "00081199", "0008119A"
+NO_FUZZY = '299 pneumoqueue "There is no fuzzy matching. Values were compared as they are."'
+MORE = '299 pneumoqueue "There are more results. Please ask for the next ones with offset."'
+
+
+class Search(DicomWebView):
+    """QIDO-RS."""
+
+    level = STUDY
+
+    def get(self, request: Request, **uids: str) -> Response:
+        accepting.require_json(request)
+        wanted = matching.understood(request.query_params, self.level)
+        # What the address names already is only said where it is asked for.
+        attributes = of_levels(LEVELS[len(uids) : LEVELS.index(self.level) + 1], wanted.included)
+        found = searching.search(self.images(), self.level, wanted)
+        record(identify(request), Action.LIST, Instance)
+        rows = [
+            {**said, RETRIEVE_URL: element("UR", self.url_of(image, self.level))}
+            for image, said in searching.as_json(found, self.level, attributes)
+        ]
+        warned = [text for text, is_so in ((NO_FUZZY, wanted.fuzzy), (MORE, found.more)) if is_so]
+        headers = {"Warning": ", ".join(warned)} if warned else None
+        return Response(rows, headers=headers, content_type=accepting.JSON)
+
+
+class Stores(DicomWebView):
+    """STOW-RS."""
+
+    throttle_classes = (UploadThrottle,)
+
+    def post(self, request: Request, study: str = "") -> Response:
+        accepting.require_json(request)
+        by = identify(request)
+        department = department_for(by, request.query_params.get("department"))
+        if department is None:
+            raise Refused(
+                "not_an_uploader",
+                "Instances are stored for a department. Please name one in which you may upload: ?department=…",
+            )
+        body: Any = request  # reads from Django's request, as it comes
+        kind = request.headers.get("Content-Type", "")
+        stored = [storing.store(by, department, part, study) for part in multipart.read(kind, body)]
+        if not stored:
+            raise Refused("malformed_request", "The request has no instance in it.")
+        failed = sum(bool(one.failure) for one in stored)
+        status = 409 if failed == len(stored) else 202 if failed else 200
+        return Response(self._said(stored), status=status, content_type=accepting.JSON)
+
+    def _said(self, stored: list[storing.Stored]) -> dict[str, Any]:
+        """The Store Instances Response (PS3.18 10.5.3.2)."""
+        answer: dict[str, Any] = {}
+        for one in stored:
+            known = one.attributes
+            item = (
+                {CLASS: element("UI", known["class_uid"]), UID: element("UI", known["instance_uid"])} if known else {}
+            )
+            if one.failure:
+                item[REASON] = element("US", one.failure)
+            else:
+                item[RETRIEVE_URL] = element("UR", self.url(*(known[f"{name}_uid"] for name in LEVELS)))
+            place = REFERENCED if not one.failure else FAILED if known else OTHER_FAILURES
+            answer.setdefault(place, {"vr": "SQ", "Value": []})["Value"].append(item)
+        studies = {one.attributes["study_uid"] for one in stored if not one.failure}
+        if len(studies) == 1:
+            answer[RETRIEVE_URL] = element("UR", self.url(studies.pop()))
+        return answer
+
+
+class Studies(Search, Stores):
+    """Search for studies, and store instances of any."""
+
+
+class Study(Retrieve, Stores):
+    """Retrieve a study, and store instances of it."""
