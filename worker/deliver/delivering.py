@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from django.db import Error
 
-from webapp.dicom.services import destinations, telling
+from webapp.dicom.services import destinations, searching, telling
 from webapp.notifications import announcing, mail, sending
 from webapp.notifications import services as notifications
 from webapp.notifications.models import Event
@@ -14,9 +14,12 @@ from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.services import completion
 from worker.deliver.dicom import sending as pacs
+from worker.dicom import retrieving
+from worker.dicom import searching as pacs_searching
 from worker.process import metrics
 
 logger = logging.getLogger(__name__)
+
 
 #: The function that delivers each kind; it returns what the receiver answered, if there is one. It raises an error of
 #: :mod:`webapp.studies.outbox.services` on failure.
@@ -29,6 +32,8 @@ HANDLERS: Mapping[str, Callable[[Delivery], str | None]] = {
     announcing.EMAIL: mail.send,
     completion.RESULT_CHANGED: telling.tell,
     destinations.DICOM: pacs.send,
+    searching.SEARCH: pacs_searching.search,
+    searching.RETRIEVE: retrieving.retrieve,
 }
 #: A task takes nothing more after so many seconds: far from its time limit, also where the last receiver is slow.
 BUDGET_SECONDS = 20.0

@@ -20,6 +20,8 @@ CLASSES = (
     uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
 )
+#: Of these a department's PACS is asked for what it has.
+RADIOGRAPHS = CLASSES[:3]
 #: Of those that a sender offers for an image the first of these is taken.
 SYNTAXES = (
     uid.ExplicitVRLittleEndian,

@@ -22,8 +22,6 @@ VIEWS = (
     (re.compile(r"oblique", re.IGNORECASE), "OBLIQUE"),
     (re.compile(r"lateral", re.IGNORECASE), "LATERAL"),
 )
-
-
 def attributes_of(dataset: Dataset) -> dict[str, Any]:
     """The attributes of a data set; the transfer syntax is that of its file meta information.
 
@@ -52,7 +50,7 @@ def attributes_of(dataset: Dataset) -> dict[str, Any]:
         "series_number": _whole(dataset, "SeriesNumber"),
         "instance_number": _whole(dataset, "InstanceNumber"),
         "patient_identifier": elements.text(dataset, "PatientID"),
-        "patient_name": _name(dataset),
+        "patient_name": patient_name(dataset),
         "patient_birth_date": elements.day(dataset, "PatientBirthDate"),
         "patient_sex": sex if sex in ("F", "M", "O") else "",
         "age": age_of(dataset),
@@ -99,7 +97,7 @@ def _whole(dataset: Dataset, keyword: str) -> int | None:
     return int(found) if found is not None and abs(found) < LARGEST else None
 
 
-def _name(dataset: Dataset) -> str:
+def patient_name(dataset: Dataset) -> str:
     """A person's name (PS3.5 6.2.1) with the family name first: as letters, or else as the first group there is."""
     found = elements.first(dataset, "PatientName")
     if not isinstance(found, PersonName):
