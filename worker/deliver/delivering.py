@@ -3,10 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from uuid import UUID
 
 from django.db import Error
 
-from webapp.dicom.services import destinations, searching, telling
+from webapp.dicom.services import destinations, searching, telling, uploaded
 from webapp.notifications import announcing, mail, sending
 from webapp.notifications import services as notifications
 from webapp.notifications.models import Event
@@ -21,10 +22,16 @@ from worker.process import metrics
 logger = logging.getLogger(__name__)
 
 
+def study_finished(delivery: Delivery) -> None:
+    """Keep what the files of a finished study say of all of it, and let people know."""
+    uploaded.keep_study_uid(UUID(delivery.payload["study"]))
+    announcing.announce_study(delivery)
+
+
 #: The function that delivers each kind; it returns what the receiver answered, if there is one. It raises an error of
 #: :mod:`webapp.studies.outbox.services` on failure.
 HANDLERS: Mapping[str, Callable[[Delivery], str | None]] = {
-    completion.STUDY_FINISHED: announcing.announce_study,
+    completion.STUDY_FINISHED: study_finished,
     completion.IMAGES_FAILED: announcing.announce_images,
     completion.IMAGES_POSITIVE: announcing.announce_images,
     Event.ALERT: announcing.announce_alert,

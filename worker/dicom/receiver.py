@@ -17,6 +17,7 @@ from pynetdicom.association import Association
 
 from webapp.dicom.models import Peer
 from webapp.dicom.peers import admitted
+from webapp.dicom.services.peers import heard
 from webapp.dicom.services.receiving import receive
 from webapp.observability import correlation
 from worker.dicom import storing
@@ -103,7 +104,7 @@ class Receiver:
                 return "too_many", TOO_MANY
             self._peers[association] = None
         try:
-            peer = self._in_database(admitted, calling, address)
+            peer = self._in_database(self._admitted, calling, address)
         except Error as error:
             logger.error("the peers cannot be read: %s", type(error).__name__)
             return "no_database", CONGESTION
@@ -112,6 +113,12 @@ class Receiver:
         with self._lock:
             self._peers[association] = peer
         return None
+
+    @staticmethod
+    def _admitted(calling: str, address: str) -> Peer | None:
+        if peer := admitted(calling, address):
+            heard(peer)
+        return peer
 
     def ended(self, event: evt.Event, how: str) -> None:
         logger.info("association %s", how)

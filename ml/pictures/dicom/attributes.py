@@ -22,6 +22,16 @@ VIEWS = (
     (re.compile(r"oblique", re.IGNORECASE), "OBLIQUE"),
     (re.compile(r"lateral", re.IGNORECASE), "LATERAL"),
 )
+#: What a department's rules may ask for; nothing of it is kept.
+FOR_RULES = (
+    "AccessionNumber", "BodyPartExamined", "CurrentPatientLocation", "DeviceSerialNumber", "ImageType",
+    "InstitutionName", "InstitutionalDepartmentName", "Manufacturer", "ManufacturerModelName", "Modality",
+    "PatientAge", "PatientID", "PatientSex", "PerformedProcedureStepDescription", "PresentationIntentType",
+    "ProtocolName", "ReferringPhysicianName", "RequestedProcedureDescription", "RequestedProcedurePriority",
+    "RequestingService", "SeriesDescription", "StationName", "StudyDate", "StudyDescription", "ViewPosition",
+)  # fmt: skip
+
+
 def attributes_of(dataset: Dataset) -> dict[str, Any]:
     """The attributes of a data set; the transfer syntax is that of its file meta information.
 
@@ -30,7 +40,8 @@ def attributes_of(dataset: Dataset) -> dict[str, Any]:
         ``series_uid``, ``instance_uid``, ``class_uid``, ``transfer_syntax``, ``modality``, ``body_part``,
         ``view_position``, ``study_date``, ``study_time``, ``study_description``, ``accession_number``,
         ``series_number``, ``instance_number``, ``patient_identifier``, ``patient_name``, ``patient_birth_date``,
-        ``patient_sex`` (``F``, ``M`` or ``O``), and ``age``, the patient's in years when the X-ray was taken.
+        ``patient_sex`` (``F``, ``M`` or ``O``), ``age``, the patient's in years when the X-ray was taken, and
+        ``for_rules``, the texts of those attributes in :data:`FOR_RULES` that it has.
     """
     meta = getattr(dataset, "file_meta", None) or Dataset()
     sex = elements.text(dataset, "PatientSex").upper()
@@ -54,6 +65,7 @@ def attributes_of(dataset: Dataset) -> dict[str, Any]:
         "patient_birth_date": elements.day(dataset, "PatientBirthDate"),
         "patient_sex": sex if sex in ("F", "M", "O") else "",
         "age": age_of(dataset),
+        "for_rules": {keyword: text for keyword in FOR_RULES if (text := elements.text(dataset, keyword))},
     }
 
 
