@@ -77,9 +77,9 @@ def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, 
     assert "no attribute Modalty" in signed_in.post(address, {**given, "conditions": "Modalty is DX"}).content.decode()
     assert signed_in.post(address, given).status_code == 302
     [rule] = department.dicom_rules.all()
-    page = signed_in.get(address, {"said": "Modality = DX", "calling_ae": ""}).content.decode()
+    page = signed_in.post(address, {"try": "1", "said": "Modality = DX"}).content.decode()
     assert "This rule counts:" in page
-    assert "No rule fits" in signed_in.get(address, {"said": "Modality = CR", "calling_ae": ""}).content.decode()
+    assert "No rule fits" in signed_in.post(address, {"try": "1", "said": "Modality = CR"}).content.decode()
     one = reverse("rule", args=[rule.pk])
     assert signed_in.post(one, {**given, "unread": "on"}).status_code == 302
     assert Rule.objects.get().unread

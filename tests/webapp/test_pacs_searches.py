@@ -10,6 +10,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry
 from webapp.dicom.models import Destination, Progress, Retrieval, Search
 from webapp.dicom.services import searching
+from webapp.studies.models import Patient
 from webapp.studies.outbox.models import Delivery
 
 pytestmark = pytest.mark.django_db
@@ -137,3 +138,12 @@ def test_a_page_of_what_was_found_costs_the_same_however_much_it_is(client, user
         client.get(search.get_absolute_url())
         counts.append(len(statements))
     assert counts[0] == counts[1]
+
+
+def test_a_patients_page_leads_to_a_search_for_them(client, user, department, pacs):
+    client.force_login(user)
+    patient = Patient.objects.create(department=department, identifier="P-4711")
+    address = f"{reverse('pacs', args=['radiology'])}?patient={patient.pk}"
+    assert address in client.get(patient.get_absolute_url()).content.decode()
+    assert 'value="P-4711"' in client.get(address).content.decode()
+    assert client.get(address + "0").status_code == 200

@@ -16,11 +16,13 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.departments.access import visible_department
+from webapp.departments.models import Department
 from webapp.dicom import access
 from webapp.dicom.models import Progress, Search
 from webapp.dicom.services import searching
 from webapp.http.sentences import in_words
 from webapp.refusals import Refused
+from webapp.studies.models import Patient
 
 #: The searches that a page lists.
 LISTED = 20
@@ -62,11 +64,10 @@ class SearchForm(forms.Form):
 @login_required
 @never_cache
 def pacs(request: HttpRequest, slug: str) -> HttpResponse:
-    """Search a department's PACS; the latest searches."""
+    """Search a department's PACS, maybe for a patient of it; the latest searches."""
     by = identify(request)
     department = visible_department(by, slug, permissions.may_search_pacs)
-    given = {name: request.GET[name] for name in searching.CRITERIA if name in request.GET}
-    form = SearchForm(access.searched(department), request.POST or None, initial=given)
+    form = SearchForm(access.searched(department), request.POST or None, initial=_of_patient(request, department))
     if request.method == "POST" and form.is_valid():
         try:
             return redirect(searching.search(by, form.cleaned_data.pop("pacs"), form.cleaned_data))
@@ -75,6 +76,16 @@ def pacs(request: HttpRequest, slug: str) -> HttpResponse:
     searches = Search.objects.filter(department=department).select_related("destination").order_by("-created_at")
     context = {"department": department, "form": form, "searches": searches.defer("found")[:LISTED]}
     return render(request, "dicom/pacs.html", context, status=400 if form.errors else 200)
+
+
+def _of_patient(request: HttpRequest, department: Department) -> dict[str, str]:
+    """What is searched for on the way from a patient's page: an address, which logs hold, has their key only."""
+    try:
+        key = UUID(request.GET.get("patient", ""))
+    except ValueError:
+        return {}
+    found = Patient.objects.filter(pk=key, department=department).first()
+    return {"patient_id": found.identifier} if found else {}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -140,13 +140,13 @@ def delete_sender(request: HttpRequest, pk: int) -> HttpResponse:
 def department_rules(request: HttpRequest, slug: str) -> HttpResponse:
     """A department's rules, a form for another one, and one to try them all."""
     department = _managed(request, slug)
-    form = RuleForm(request.POST or None, instance=Rule(department=department))
+    tried = "try" in request.POST
+    form = RuleForm(None if tried else request.POST or None, instance=Rule(department=department))
     if request.method == "POST" and form.is_valid() and _save(request, form):
         return redirect("rules", slug)
-    tried = "calling_ae" in request.GET
-    trial = TrialForm(request.GET if tried else None)
+    trial = TrialForm(request.POST if tried else None)
     hit = None
-    if tried and trial.is_valid():
+    if trial.is_valid():
         said = rules.from_lines(trial.cleaned_data["said"])
         hit = rules.decide(department, said, trial.cleaned_data["calling_ae"])
     found = department.dicom_rules.select_related("results_to")
