@@ -1,5 +1,6 @@
 """The pages on which managers say who may send images to their department, and what is done with them."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from webapp.accounts.identity import identify
+from webapp.accounts.identity import Identity, identify
 from webapp.departments import permissions
 from webapp.departments.access import visible_department
 from webapp.departments.models import Department
@@ -97,8 +98,7 @@ def senders(request: HttpRequest, slug: str) -> HttpResponse:
     """Who may send to a department, and a form for another one."""
     department = _managed(request, slug)
     form = PeerForm(request.POST or None, instance=Peer(department=department))
-    if request.method == "POST" and form.is_valid():
-        peers.save(identify(request), form.save(commit=False))
+    if request.method == "POST" and _save(request, form, peers.save):
         return redirect("senders", slug)
     context = {
         "department": department,
@@ -114,11 +114,9 @@ def senders(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 def sender(request: HttpRequest, pk: int) -> HttpResponse:
     """Change who may send."""
-    by = identify(request)
-    found = access.peer(by, pk)
+    found = access.peer(identify(request), pk)
     form = PeerForm(request.POST or None, instance=found)
-    if request.method == "POST" and form.is_valid():
-        peers.save(by, form.save(commit=False))
+    if request.method == "POST" and _save(request, form, peers.save):
         return redirect("senders", found.department.slug)
     context = {"department": found.department, "form": form, "title": found.ae_title, "delete": "sender-delete",
                "pk": found.pk, "back": "senders"}  # fmt: skip
@@ -142,7 +140,7 @@ def department_rules(request: HttpRequest, slug: str) -> HttpResponse:
     department = _managed(request, slug)
     tried = "try" in request.POST
     form = RuleForm(None if tried else request.POST or None, instance=Rule(department=department))
-    if request.method == "POST" and form.is_valid() and _save(request, form):
+    if request.method == "POST" and _save(request, form, rules.save):
         return redirect("rules", slug)
     trial = TrialForm(request.POST if tried else None)
     hit = None
@@ -161,7 +159,7 @@ def rule(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Change a rule."""
     found = access.rule(identify(request), pk)
     form = RuleForm(request.POST or None, instance=found)
-    if request.method == "POST" and form.is_valid() and _save(request, form):
+    if request.method == "POST" and _save(request, form, rules.save):
         return redirect("rules", found.department.slug)
     context = {"department": found.department, "form": form, "title": _("Rule"), "delete": "rule-delete",
                "pk": found.pk, "back": "rules"}  # fmt: skip
@@ -177,9 +175,12 @@ def delete_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("rules", found.department.slug)
 
 
-def _save(request: HttpRequest, form: RuleForm) -> bool:
+def _save(request: HttpRequest, form: forms.ModelForm, save: Callable[[Identity, Any], Any]) -> bool:
+    """Save what a form says; whether it could be."""
+    if not form.is_valid():
+        return False
     try:
-        rules.save(identify(request), form.save(commit=False))
+        save(identify(request), form.save(commit=False))
     except Refused as refused:
         form.add_error(None, in_words(refused.code, refused.detail))
         return False

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -9,6 +10,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.dicom.models import Peer
+from webapp.refusals import Refused
 from webapp.studies.transactions import atomically
 
 #: What a manager says of a sender.
@@ -19,9 +21,17 @@ NOTED_EVERY = timedelta(minutes=1)
 
 @atomically
 def save(by: Identity, peer: Peer) -> Peer:
-    """Add a sender, or change one."""
+    """Add a sender, or change one.
+
+    Raises:
+        Refused: ``name_taken`` where another one has got the AE title a moment ago.
+    """
     is_new = peer._state.adding
-    peer.save()
+    try:
+        with transaction.atomic():
+            peer.save()
+    except IntegrityError:
+        raise Refused("name_taken", "There is a sender of this AE title already.") from None
     record(by, Action.CREATE if is_new else Action.CHANGE, peer)
     return peer
 

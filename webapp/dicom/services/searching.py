@@ -62,7 +62,8 @@ def search(by: Identity, destination: Destination, criteria: dict[str, Any]) -> 
         destination=destination, department=destination.department, asked_by=by.user, criteria=given
     )
     record(by, Action.LIST, made, criteria=sorted(given))
-    outbox.put(SEARCH, f"{SEARCH}:{made.pk}", {"search": str(made.pk)}, destination=_line(destination))
+    # To no receiver of the outbox: whoever looks for something does not wait for one that was silent a while ago.
+    outbox.put(SEARCH, f"{SEARCH}:{made.pk}", {"search": str(made.pk)})
     return made
 
 
@@ -95,8 +96,9 @@ def retrieve(by: Identity, found: Search, study_uids: Collection[str]) -> list[R
 
 def go_on(retrieval: Retrieval) -> None:
     """Have some more seconds spent on a retrieval, in the caller's transaction."""
-    key = f"{RETRIEVE}:{retrieval.pk}:{uuid4()}"
-    outbox.put(RETRIEVE, key, {"retrieval": str(retrieval.pk)}, destination=_line(retrieval.search.destination))
+    key, payload = f"{RETRIEVE}:{retrieval.pk}:{uuid4()}", {"retrieval": str(retrieval.pk)}
+    # One at a time from each PACS. Results on their way to it are another line.
+    outbox.put(RETRIEVE, key, payload, destination=f"retrieve:{retrieval.search.destination_id}")
 
 
 @atomically
@@ -129,8 +131,3 @@ def delete_old() -> int:
     """Delete searches of more than a day ago, with their retrievals; how many these were."""
     _rows, by_model = Search.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
     return by_model.get("dicom.Search", 0)
-
-
-def _line(destination: Destination) -> str:
-    """The receiver by which the outbox knows a PACS that is searched: results on their way to it are another line."""
-    return f"search:{destination.pk}"
