@@ -48,7 +48,7 @@ class SearchForm(forms.Form):
     modality = forms.ChoiceField(
         label=_("Modality"),
         required=False,
-        choices=[("", _("CR and DX")), *zip(*[searching.MODALITIES] * 2, strict=True)],
+        choices=[("", _("CR and DX")), *((one, one) for one in searching.MODALITIES)],
     )
     accession_number = forms.CharField(
         label=_("Accession number"), max_length=16, required=False, validators=[searching.no_wildcards]

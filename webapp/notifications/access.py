@@ -46,7 +46,7 @@ def deliveries(identity: Identity) -> "QuerySet[Delivery]":
     """
     if permissions.is_administrator(identity.user):
         return Delivery.objects.all()
-    receivers = [*webhooks(identity).values_list("pk", flat=True)]
+    receivers: list[UUID | None] = [*webhooks(identity).values_list("pk", flat=True)]
     receivers += permissions.managed_departments(identity).values_list("destinations", flat=True)
     return Delivery.objects.filter(destination__in=[str(pk) for pk in receivers if pk])
 
