@@ -31,7 +31,7 @@ LISTED = 20
 class SearchForm(forms.Form):
     """What is searched for, by the names of :data:`webapp.dicom.services.searching.CRITERIA`."""
 
-    pacs = forms.ModelChoiceField(None, label="PACS", empty_label=None)
+    pacs: Any = forms.ModelChoiceField(None, label="PACS", empty_label=None)
     patient_id = forms.CharField(
         label=_("Patient ID"), max_length=64, required=False, validators=[searching.no_wildcards]
     )

@@ -66,11 +66,12 @@ def decide(department: Department, texts: Mapping[str, str], calling_ae: str = "
 
 def fits(conditions: str, said: Mapping[str, str]) -> bool:
     """Whether all conditions are met. What a file does not say meets none."""
-    lines = [line for line in conditions.splitlines() if line.strip()]
-    return all(_is_met(*CONDITION.fullmatch(line.strip()).groups(), said) for line in lines)  # type: ignore[union-attr]  # they were checked
+    found = (CONDITION.fullmatch(line.strip()) for line in conditions.splitlines() if line.strip())
+    return all(condition is not None and _is_met(condition, said) for condition in found)
 
 
-def _is_met(attribute: str, comparison: str, value: str, said: Mapping[str, str]) -> bool:
+def _is_met(condition: re.Match[str], said: Mapping[str, str]) -> bool:
+    attribute, comparison, value = condition.groups()
     text, value = said.get(attribute, "").strip().casefold(), value.strip().casefold()
     if comparison in ("over", "under"):
         number, bound = _number(text), _number(value)

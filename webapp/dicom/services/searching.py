@@ -84,7 +84,7 @@ def retrieve(by: Identity, found: Search, study_uids: Collection[str]) -> list[R
     for uid in dict.fromkeys(study_uids):
         one = Retrieval.objects.filter(search=found, study_uid=uid).first()
         if one is None or one.state != Progress.WAITING:
-            again = {"state": Progress.WAITING, "error": "", "refused": [], "finished_at": None}
+            again: dict[str, Any] = {"state": Progress.WAITING, "error": "", "refused": [], "finished_at": None}
             one, _new = Retrieval.objects.update_or_create(
                 search=found, study_uid=uid, defaults={"department": found.department, **again}
             )
