@@ -12,6 +12,7 @@ from django.utils import timezone
 from ml.errors import BundleError, ImageError
 from webapp.agreement import counting
 from webapp.config.celery import app
+from webapp.dicom.services.uploaded import NotToBeRead
 from webapp.retention import services as retention
 from webapp.studies.services import archives, failures, preparation
 from worker.deliver import delivering
@@ -37,6 +38,8 @@ def ingest(self: Any, image_id: str) -> str:
             return "overtaken"
         metrics.prepared(image.priority, image.created_at, timezone.now())
         return "ready"
+    except NotToBeRead:
+        return "not to be read"
     except ImageError as error:
         failures.fail(image.pk, error.code, error.detail)
         return error.code

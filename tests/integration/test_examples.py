@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,9 +18,10 @@ import httpx
 import jsonschema
 import pytest
 
-from tests import clients, synthetic
+from tests import clients, modality, synthetic
 from tests.conftest import DATA
 from tests.service import ROOT, Service
+from tests.worker.dicom import archive
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
@@ -178,6 +179,8 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
                 break
             time.sleep(0.1)
         keep(f"GET {path}deliveries/", sent_to)
+        with archive.running(modality.image(PatientName="Doe^Ada", PatientID="P-1042")) as pacs:
+            search_pacs(by, keep, made["url"], at, pacs.port)
         by.delete(made["url"])
 
         coded = {"image": base64.b64encode(chest).decode()}
@@ -185,6 +188,22 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         keep("GET /healthz", guest.get("/healthz"))
         keep("GET /readyz", guest.get("/readyz"))
     return found
+
+
+def search_pacs(by: httpx.Client, keep: Callable[..., Any], department: str, destination: str, port: int) -> None:
+    by.patch(destination, json={"port": port, "retrieves": "get"})
+    path, at = "/api/v1/departments/{slug}/pacs/", f"{department}pacs/"
+    keep(f"GET {path}", by.get(at))
+    patient = {"patient_id": "P-1042"}
+    search = keep(f"POST {path}searches/", by.post(f"{at}searches/", json=patient), patient)
+    path, at = "/api/v1/pacs-searches/{id}/", f"/api/v1/pacs-searches/{search['id']}/"
+    for _ in range(300):
+        if (found := by.get(at)).json()["state"] != "waiting":
+            break
+        time.sleep(0.1)
+    keep(f"GET {path}", found)
+    chosen = {"studies": [found.json()["studies"][0]["study_uid"]]}
+    keep(f"POST {path}retrievals/", by.post(f"{at}retrievals/", json=chosen), chosen)
 
 
 def refusals(service: Service) -> Iterator[httpx.Response]:

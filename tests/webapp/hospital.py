@@ -24,7 +24,7 @@ from webapp.accounts import identity as identities
 from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity
 from webapp.departments import members
-from webapp.dicom.models import Destination, Instance
+from webapp.dicom.models import Destination, Instance, Peer, Retrieval, Rule, Search
 from webapp.notifications.models import Webhook
 from webapp.ops.models import Worker
 from webapp.resumable import services as resumable
@@ -121,8 +121,14 @@ class Hospital:
             for role, webhook in self.webhooks.items()
         }
         self.destination = Destination.objects.create(
-            department=self.department, name="PACS", host="pacs.example.org", called_ae="PACS"
+            department=self.department, name="PACS", host="pacs.example.org", called_ae="PACS", retrieves="get"
         )
+        self.search = Search.objects.create(
+            department=self.department, destination=self.destination, criteria={}, found=[{"study_uid": "1.2.3"}]
+        )
+        self.retrieval = Retrieval.objects.create(department=self.department, search=self.search, study_uid="1.2.4")
+        self.peer = Peer.objects.create(department=self.department, ae_title="SCANNER")
+        self.rule = Rule.objects.create(department=self.department)
         self.sent = Delivery.objects.create(
             kind="dicom", key="sent", payload={"event": "dicom.echo"}, state=State.DEAD,
             destination=str(self.destination.pk), next_attempt_at=now, expires_at=now,
@@ -169,6 +175,10 @@ class Hospital:
             "archives": {"pk": owned.archive.pk},
             "webhooks": {"pk": self.webhooks[own].pk},
             "destinations": {"pk": self.destination.pk},
+            "pacs-searches": {"pk": self.search.pk},
+            "retrievals": {"pk": self.retrieval.pk},
+            "senders": {"pk": self.peer.pk},
+            "rules": {"pk": self.rule.pk},
             "deliveries": {"pk": self.deliveries[own].pk},
             "saved-views": {"pk": self.searches[own].pk},
             "uploads": {"pk": self.uploads.get(role, self.uploads["guest"]).pk},
@@ -183,7 +193,7 @@ class Hospital:
         found = {"priority": "bulk", "change": "pause", "path": "workers", "language": "ne", **found}
         found = {"token": self.link, "key": key, "uidb36": "x", "provider_id": "nobody", **found}
         sent = self.sent if kind == "destinations" else self.deliveries[own]
-        found |= {"delivery": sent.pk, "other": owned.other_patient.pk}
+        found |= {"pacs": self.destination.pk, "delivery": sent.pk, "other": owned.other_patient.pk}
         found["share"] = owned.shares.get(kind)
         found |= {**UIDS, "numbers": 1, "tag": "7FE00010"}
         return {"slug": self.department.slug, "signed": predict._signer.sign(str(owned.image.pk)), **found}
@@ -209,7 +219,7 @@ def jpeg() -> SimpleUploadedFile:
 def destination() -> dict[str, Any]:
     return {
         "name": "Viewer", "host": "viewer.example.org", "port": 104, "called_ae": "VIEWER", "calling_ae": "US",
-        "sends": "both",
+        "sends": "both", "retrieves": "no",
     }  # fmt: skip
 
 
@@ -227,6 +237,14 @@ BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /departments/{slug}/destinations/": destination,
     "POST /destinations/{pk}/": destination,
     "PATCH /api/v1/destinations/{pk}/": lambda: {"port": 11112},
+    "POST /api/v1/departments/{slug}/pacs/searches/": lambda: {"patient_id": "4711"},
+    "POST /api/v1/pacs-searches/{pk}/retrievals/": lambda: {"studies": ["1.2.3"]},
+    "POST /departments/{slug}/pacs/": lambda: {"pacs": "{pacs}", "patient_id": "4711"},
+    "POST /pacs-searches/{pk}/": lambda: {"study": "1.2.3"},
+    "POST /departments/{slug}/senders/": lambda: {"ae_title": "NEW"},
+    "POST /senders/{pk}/": lambda: {"ae_title": "NEW"},
+    "POST /departments/{slug}/rules/": lambda: {"position": "1", "conditions": "Modality is DX"},
+    "POST /rules/{pk}/": lambda: {"position": "2"},
     "POST /departments/{slug}/webhooks/": lambda: {"url": "https://example.org/hook"},
     "POST /notifications/": lambda: {"language": "en"},
     "POST /departments/{slug}/notifications/": lambda: {"language": "en"},

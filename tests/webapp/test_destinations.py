@@ -15,7 +15,7 @@ from webapp.studies.outbox.models import Delivery, Silence, State
 pytestmark = pytest.mark.django_db
 
 GIVEN = {"name": "Archive", "host": "10.20.0.7", "port": 11112, "called_ae": "ARCHIVE"}
-FORM = {**GIVEN, "calling_ae": "PNEUMOQUEUE", "sends": "report", "enabled": "on"}
+FORM = {**GIVEN, "calling_ae": "PNEUMOQUEUE", "sends": "report", "retrieves": "no", "enabled": "on"}
 
 
 @pytest.fixture
@@ -150,3 +150,16 @@ def test_the_pages_of_destinations_cost_the_same_however_much_was_sent(signed_in
         signed_in.get(reverse("destination", args=[destination.pk]))
         counts.append(len(statements))
     assert counts[0] == counts[1]
+
+
+def test_a_manager_sees_among_failures_what_did_not_arrive(signed_in, destination, make_department):
+    dead = delivery(destination, State.DEAD)
+    other = Destination.objects.create(department=make_department("other"), name="B", host="b", called_ae="B")
+    hidden = Delivery.objects.create(
+        kind="dicom", key="other", destination=str(other.pk), state=State.DEAD, payload={},
+        next_attempt_at=timezone.now(), expires_at=timezone.now(),
+    )  # fmt: skip
+    page = signed_in.get(reverse("failures")).content.decode()
+    assert reverse("failure-delivery", args=[dead.pk]) in page
+    assert reverse("failure-delivery", args=[hidden.pk]) not in page
+    assert signed_in.post(reverse("failure-delivery", args=[hidden.pk]), {"do": "again"}).status_code == 404

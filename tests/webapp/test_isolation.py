@@ -11,7 +11,7 @@ from tests.webapp.hospital import Hospital, OwnedObjects, ask, image_for, kind_o
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
 from webapp.departments import members
-from webapp.dicom.models import Destination
+from webapp.dicom.models import Destination, Peer, Retrieval, Rule, Search
 from webapp.notifications.models import Webhook
 from webapp.searches.models import SavedSearch
 from webapp.studies.models import Image, Patient, Study
@@ -38,6 +38,11 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
     destination = Destination.objects.create(
         department=hospital.other, name="secret", host="secret", called_ae="SECRET"
     )
+    of_pacs = {"department": hospital.other, "destination": destination, "criteria": {}}
+    found_there = Search.objects.create(**of_pacs, found=[{"study_uid": "9.9", "patient_name": "secret"}])
+    fetched = Retrieval.objects.create(department=hospital.other, search=found_there, study_uid="9.9")
+    peer = Peer.objects.create(department=hospital.other, ae_title="SECRET")
+    rule = Rule.objects.create(department=hospital.other, name_prefix="secret")
     now = timezone.now()
     delivery = Delivery.objects.create(
         kind="webhook", key="beta", payload={}, destination=str(webhook.pk), state=State.DEAD, next_attempt_at=now,
@@ -54,6 +59,10 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
             "archives": {"pk": owned.archive.pk},
             "webhooks": {"pk": webhook.pk},
             "destinations": {"pk": destination.pk},
+            "pacs-searches": {"pk": found_there.pk},
+            "retrievals": {"pk": fetched.pk},
+            "senders": {"pk": peer.pk},
+            "rules": {"pk": rule.pk},
             "deliveries": {"pk": delivery.pk},
             "saved-views": {"pk": search.pk},
             "uploads": {"pk": hospital.uploads["other manager"].pk},
@@ -63,7 +72,13 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
             "members": {"pk": hospital.other.memberships.get(role="manager").pk},
         }
         share = owned.shares.get(kind_of(route))
-        more = {"share": share, "slug": hospital.other.slug, "delivery": delivery.pk, "other": owned.other_patient.pk}
+        more = {
+            "pacs": destination.pk,
+            "share": share,
+            "slug": hospital.other.slug,
+            "delivery": delivery.pk,
+            "other": owned.other_patient.pk,
+        }
         return {**more, **found[kind_of(route)]} if "pk" in route.names else more
 
     return {"owned": owned, "words": [word.encode() for word in words], "theirs": theirs}
@@ -125,7 +140,7 @@ def test_what_was_asked_for_is_all_still_there(hospital: Hospital, secrets: dict
     """Nothing that a manager of one department sends to the addresses of another changes anything."""
 
     def everything() -> list[Any]:
-        owned = (Image, Study, Patient, Webhook, Destination, SavedSearch)
+        owned = (Image, Study, Patient, Webhook, Destination, Peer, Rule, Search, Retrieval, SavedSearch)
         rows = [list(model._base_manager.filter(department=hospital.other).order_by("pk").values()) for model in owned]
         return [*rows, list(hospital.other.memberships.order_by("pk").values()), list(Delivery.objects.values())]
 

@@ -118,7 +118,8 @@ class Actor:
         """The answer to a request."""
         path, values = self.path(route), self.values(route)
         if body:  # its placeholders are those of addresses
-            body = {name: str(values["other"]) if value == "{other}" else value for name, value in body.items()}
+            named = {f"{{{name}}}": str(value) for name, value in values.items()}
+            body = {name: named.get(value, value) if isinstance(value, str) else value for name, value in body.items()}
         cookies = self.client.cookies.copy()
         cache.clear()  # with the counts of requests
         with transaction.atomic():
@@ -137,7 +138,8 @@ class Actor:
 
     def _send(self, route: Route, path: str, body: Any) -> Any:
         send = getattr(self.client, route.method.lower())
-        if any(hasattr(value, "read") or isinstance(value, list) for value in body.values()):
+        first = (value[0] if isinstance(value, list) else value for value in body.values())
+        if any(hasattr(value, "read") for value in first):
             return send(path, body)
         if path.startswith(("/api/", "/predict")):
             return send(path, body, content_type="application/json")

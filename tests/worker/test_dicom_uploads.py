@@ -12,10 +12,11 @@ from pydicom.uid import CTImageStorage, JPEG2000Lossless, generate_uid
 
 from tests import synthetic
 from tests.dicom_files import made
-from webapp.dicom.models import Instance
-from webapp.dicom.services import instances
-from webapp.studies.choices import Status
-from webapp.studies.models import Image, Patient
+from webapp.departments.models import Department
+from webapp.dicom.models import Destination, Instance, Rule
+from webapp.dicom.services import instances, uploaded
+from webapp.studies.choices import Priority, Status
+from webapp.studies.models import Image, Patient, Study
 from worker import tasks
 from worker.ingest import preparing
 
@@ -157,3 +158,43 @@ def test_it_goes_with_its_image(ingest: Callable[..., Image]) -> None:
     image = ingest(made(**CHILD))
     image.delete()
     assert not Instance.objects.filter(pk=image.pk).exists()
+
+
+def test_a_rule_hurries_an_upload_and_names_where_its_result_goes(ingest: Callable[..., Image]) -> None:
+    department = Department.objects.create(name="Radiology", slug="radiology")
+    pacs = Destination.objects.create(department=department, name="A", host="a", called_ae="A")
+    Rule.objects.create(department=department, conditions="PatientID is P-1", stat=True, results_to=pacs)
+    image = ingest(made(**CHILD), guest=None, department=department, priority=Priority.BULK)
+    assert (image.status, image.stat, image.priority) == (Status.READY, True, Priority.INTERACTIVE)
+    assert (image.instance.results_to, image.readings.get().priority) == (pacs, Priority.INTERACTIVE)
+
+
+def test_what_is_not_to_be_read_is_kept_and_cancelled(ingest: Callable[..., Image]) -> None:
+    department = Department.objects.create(name="Radiology", slug="radiology")
+    Rule.objects.create(department=department, conditions="BodyPartExamined is chest", unread=True)
+    image = ingest(made(**CHILD), guest=None, department=department)
+    assert (image.status, image.instance.accession_number) == (Status.CANCELLED, "A-7")
+    assert not image.readings.exists()
+
+
+def test_raw_data_of_a_detector_is_said_to_be_that(ingest: Callable[..., Image]) -> None:
+    assert "for_processing" in warned(ingest(made(**CHILD, SOPClassUID=uploaded.FOR_PROCESSING)))
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_study_has_the_uid_and_patient_that_all_its_files_have(ingest: Callable[..., Image], other: bool) -> None:
+    guest = uuid4()
+    study = Study.objects.create(guest=guest)
+    for number in range(2):
+        differs = {"StudyInstanceUID": "9.9", "PatientID": "P-2"} if other and number else {}
+        ingest(made(**{**CHILD, **differs}), guest=guest, study=study)
+    uploaded.keep_study_uid(study.pk)
+    study.refresh_from_db()
+    assert (study.study_uid, study.patient and study.patient.identifier) == (
+        (None, None) if other else ("1.2.3", "P-1")
+    )
+    again = Study.objects.create(guest=guest)
+    ingest(made(**CHILD), guest=guest, study=again)
+    uploaded.keep_study_uid(again.pk)
+    again.refresh_from_db()
+    assert again.study_uid == ("1.2.3" if other else None), "of two of the same UID the first one has it"

@@ -70,6 +70,7 @@ def _page(request: HttpRequest, found: Department, status: int = 200, **filled: 
         "invitations": members.invited(found) if may_manage else [],
         "accounts": members.service_accounts(found) if may_manage else [],
         "may_manage": may_manage,
+        "may_search_pacs": permissions.may_search_pacs(identity, found),
         "may_delete": permissions.may_delete_department(identity, found),
         "roles": Role.choices,
         "member_form": forms.MemberForm(),

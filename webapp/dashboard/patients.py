@@ -81,6 +81,7 @@ def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
         "patient": found,
         "may_change": permissions.may_change(identity, found),
         "may_delete": permissions.may_delete(identity, found),
+        "may_search_pacs": found.department and permissions.may_search_pacs(identity, found.department),
     }
     record(identity, Action.VIEW, found)
     for image in context["rows"]:

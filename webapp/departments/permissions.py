@@ -204,6 +204,13 @@ def may_review(identity: Identity, owned: Owned) -> bool:
     return identity.user.has_perm(REVIEW) and may_see(identity, owned)
 
 
+def may_search_pacs(identity: Identity, department: Department) -> bool:
+    """Who may search a department's PACS and fetch from it: its readers and managers, and administrators."""
+    if identity.user is None:
+        return False
+    return roles(identity.user).get(department.pk) in REVIEWERS or is_administrator(identity.user)
+
+
 def reviewable_by_owner(identity: Identity) -> list[Q]:
     """The condition of :func:`may_review` in parts, as :func:`visible_by_owner` has that of :func:`may_see`."""
     if identity.user is None or service_department(identity.user):

@@ -36,11 +36,16 @@ class DestinationForm(forms.ModelForm):
             "calling_ae": _("Our AE title"),
             "tls": _("Encrypted (TLS)"),
             "sends": _("What is sent"),
+            "retrieves": _("May be searched"),
             "enabled": _("Switched on"),
         }
         help_texts = {
             "called_ae": _("The name that the destination is called by."),
             "calling_ae": _("The destination has to know us by it."),
+            "retrieves": _(
+                "Readers look for earlier X-rays in it. With C-MOVE it sends them to the listener, and has to be "
+                "among the senders of this department."
+            ),
         }
 
 

@@ -20,6 +20,10 @@ TAGS = {
     "uploads": (r"/api/v1/uploads/", "Files that go on after an interruption, by tus."),
     "patients": (r"/api/v1/patients/", "Whom images show, by your own identifier."),
     "destinations": (r"/api/v1/(departments/[^/]+/)?destinations/", "PACS that get the results of a department."),
+    "pacs": (
+        r"/api/v1/(departments/[^/]+/pacs|pacs-searches|retrievals)/",
+        "What a department's PACS has, and fetching it from there.",
+    ),
     "departments": (r"/api/v1/departments/", "Who works together on the same images."),
     "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "What readers say of an image."),
     "worklist": (r"/api/v1/worklist/", "What you are to read, the most urgent first."),

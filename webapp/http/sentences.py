@@ -90,8 +90,13 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "study_cancelled": _("This study was cancelled."),
     "study_too_large": _("The study is too large. Please send it in parts."),
     "svg_not_supported": _("SVG is a drawing and no X-ray."),
+    "no_such_pacs": _("Please name one of the department's PACS that may be searched."),
+    "no_such_study": _("Please choose studies that this search has found."),
+    "pacs_busy": _("This department asks its PACS for a lot already. Please wait a moment."),
+    "search_too_wide": _("Please say for whom or for which days you search."),
     "too_many_destinations": _("A department has no more than 20 destinations."),
     "too_many_files": _("These are too many files at once. Please send the rest apart."),
+    "too_many_rules": _("A department has no more than 50 rules."),
     "too_many_searches": _("There are too many saved views. Please delete one first."),
     "too_many_shares": _("This is shared too often. Please end one of the shares first."),
     "too_many_webhooks": _("There are too many webhooks. Please delete one first."),
@@ -150,6 +155,9 @@ WARNINGS: dict[str, "StrOrPromise"] = {
     "not_frontal_chest": _(
         "The file names another body part or view than a frontal chest, so no label is given. Please check what was "
         "sent."
+    ),
+    "for_processing": _(
+        "The file is raw data of the detector (for processing). The model has learned from pictures for people."
     ),
     "birth_date_differs": _(
         "The file gives another date of birth than is known of this patient. Please check whose image this is."

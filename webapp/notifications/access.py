@@ -12,7 +12,6 @@ from webapp.departments import permissions
 from webapp.departments.models import Department
 from webapp.notifications.announcing import EMAIL, MAIL_SERVER
 from webapp.notifications.models import Webhook
-from webapp.notifications.services import WEBHOOK
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.search import begins_with
 
@@ -42,11 +41,14 @@ def managed_department(identity: Identity, slug: str) -> Department:
 
 
 def deliveries(identity: Identity) -> "QuerySet[Delivery]":
-    """The deliveries to someone's webhooks; of administrators, everything in the outbox."""
+    """The deliveries to someone's webhooks and to the PACS of the departments that they manage; of administrators,
+    everything in the outbox.
+    """
     if permissions.is_administrator(identity.user):
         return Delivery.objects.all()
-    receivers = [str(pk) for pk in webhooks(identity).values_list("pk", flat=True)]
-    return Delivery.objects.filter(kind=WEBHOOK, destination__in=receivers)
+    receivers: list[UUID | None] = [*webhooks(identity).values_list("pk", flat=True)]
+    receivers += permissions.managed_departments(identity).values_list("destinations", flat=True)
+    return Delivery.objects.filter(destination__in=[str(pk) for pk in receivers if pk])
 
 
 def emails(identity: Identity) -> "QuerySet[Delivery]":

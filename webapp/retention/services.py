@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from webapp.accounts import invitations, tokens
 from webapp.audit import chain
+from webapp.dicom.services import searching
 from webapp.notifications.models import News
 from webapp.ops.models import Worker
 from webapp.resumable import services as resumable
@@ -147,6 +148,12 @@ def forget_credentials(run: Run) -> None:
         run.removed["sharing.Share"] += sharing.delete_expired()
 
 
+def forget_searches(run: Run) -> None:
+    """Delete what was found in the departments' PACS."""
+    if not run.dry:
+        run.removed["dicom.Search"] += searching.delete_old()
+
+
 def forget_unfinished_uploads(run: Run) -> None:
     """Delete what has come of files whose rest did not, a day after their last part."""
     if not run.dry:
@@ -193,6 +200,7 @@ STEPS: list[Callable[[Run], None]] = [
     delete_expired,
     clear_sessions,
     forget_credentials,
+    forget_searches,
     forget_unfinished_uploads,
     forget_dead_workers,
     forget_deliveries,

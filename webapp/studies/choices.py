@@ -76,6 +76,7 @@ class WarningCode(models.TextChoices):
     VIEW_NOT_FRONTAL = "view_not_frontal", _("not a frontal view")
     NOT_FRONTAL_CHEST = "not_frontal_chest", _("no frontal chest by its file")
     INSTANCE_SENT_BEFORE = "instance_sent_before", _("sent before")
+    FOR_PROCESSING = "for_processing", _("raw data of the detector")
     BIRTH_DATE_DIFFERS = "birth_date_differs", _("another date of birth in the file")
     BORDERS_REMOVED = "borders_removed", _("borders cut off")
     MAP_OUTSIDE_CHEST = "map_outside_chest", _("score rests on what is outside the chest")

@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from uuid import UUID
 
 from django.db import Error
 from django.utils.module_loading import import_string
 
-from webapp.dicom.services import destinations
+from webapp.dicom.services import destinations, searching, uploaded
 from webapp.notifications import announcing
 from webapp.notifications import services as notifications
 from webapp.notifications.models import Event
@@ -18,11 +19,18 @@ from worker.process import metrics
 
 logger = logging.getLogger(__name__)
 
+
+def study_finished(delivery: Delivery) -> None:
+    """Keep what the files of a finished study say of all of it, and let people know."""
+    uploaded.keep_study_uid(UUID(delivery.payload["study"]))
+    announcing.announce_study(delivery)
+
+
 #: The function that delivers each kind; it returns what the receiver answered, if there is one. It raises an error of
 #: :mod:`webapp.studies.outbox.services` on failure. It is imported when the first of its kind is delivered, since every
 #: worker imports this module, and the DICOM libraries take 110 MB and two seconds.
 HANDLERS: Mapping[str, str] = {
-    completion.STUDY_FINISHED: "webapp.notifications.announcing.announce_study",
+    completion.STUDY_FINISHED: "worker.deliver.delivering.study_finished",
     completion.IMAGES_FAILED: "webapp.notifications.announcing.announce_images",
     completion.IMAGES_POSITIVE: "webapp.notifications.announcing.announce_images",
     Event.ALERT: "webapp.notifications.announcing.announce_alert",
@@ -30,6 +38,8 @@ HANDLERS: Mapping[str, str] = {
     announcing.EMAIL: "webapp.notifications.mail.send",
     completion.RESULT_CHANGED: "webapp.dicom.services.telling.tell",
     destinations.DICOM: "worker.deliver.dicom.sending.send",
+    searching.SEARCH: "worker.dicom.searching.search",
+    searching.RETRIEVE: "worker.dicom.retrieving.retrieve",
 }
 #: A task takes nothing more after so many seconds: far from its time limit, also where the last receiver is slow.
 BUDGET_SECONDS = 20.0

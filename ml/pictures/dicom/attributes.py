@@ -22,6 +22,14 @@ VIEWS = (
     (re.compile(r"oblique", re.IGNORECASE), "OBLIQUE"),
     (re.compile(r"lateral", re.IGNORECASE), "LATERAL"),
 )
+#: What a department's rules may ask for; nothing of it is kept.
+FOR_RULES = (
+    "AccessionNumber", "BodyPartExamined", "CurrentPatientLocation", "DeviceSerialNumber", "ImageType",
+    "InstitutionName", "InstitutionalDepartmentName", "Manufacturer", "ManufacturerModelName", "Modality",
+    "PatientAge", "PatientID", "PatientSex", "PerformedProcedureStepDescription", "PresentationIntentType",
+    "ProtocolName", "ReferringPhysicianName", "RequestedProcedureDescription", "RequestedProcedurePriority",
+    "RequestingService", "SeriesDescription", "StationName", "StudyDate", "StudyDescription", "ViewPosition",
+)  # fmt: skip
 
 
 def attributes_of(dataset: Dataset) -> dict[str, Any]:
@@ -32,7 +40,8 @@ def attributes_of(dataset: Dataset) -> dict[str, Any]:
         ``series_uid``, ``instance_uid``, ``class_uid``, ``transfer_syntax``, ``modality``, ``body_part``,
         ``view_position``, ``study_date``, ``study_time``, ``study_description``, ``accession_number``,
         ``series_number``, ``instance_number``, ``patient_identifier``, ``patient_name``, ``patient_birth_date``,
-        ``patient_sex`` (``F``, ``M`` or ``O``), and ``age``, the patient's in years when the X-ray was taken.
+        ``patient_sex`` (``F``, ``M`` or ``O``), ``age``, the patient's in years when the X-ray was taken, and
+        ``for_rules``, the texts of those attributes in :data:`FOR_RULES` that it has.
     """
     meta = getattr(dataset, "file_meta", None) or Dataset()
     sex = elements.text(dataset, "PatientSex").upper()
@@ -52,10 +61,11 @@ def attributes_of(dataset: Dataset) -> dict[str, Any]:
         "series_number": _whole(dataset, "SeriesNumber"),
         "instance_number": _whole(dataset, "InstanceNumber"),
         "patient_identifier": elements.text(dataset, "PatientID"),
-        "patient_name": _name(dataset),
+        "patient_name": patient_name(dataset),
         "patient_birth_date": elements.day(dataset, "PatientBirthDate"),
         "patient_sex": sex if sex in ("F", "M", "O") else "",
         "age": age_of(dataset),
+        "for_rules": {keyword: text for keyword in FOR_RULES if (text := elements.text(dataset, keyword))},
     }
 
 
@@ -99,7 +109,7 @@ def _whole(dataset: Dataset, keyword: str) -> int | None:
     return int(found) if found is not None and abs(found) < LARGEST else None
 
 
-def _name(dataset: Dataset) -> str:
+def patient_name(dataset: Dataset) -> str:
     """A person's name (PS3.5 6.2.1) with the family name first: as letters, or else as the first group there is."""
     found = elements.first(dataset, "PatientName")
     if not isinstance(found, PersonName):

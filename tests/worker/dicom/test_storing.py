@@ -14,7 +14,7 @@ from pydicom.uid import JPEGBaseline8Bit, generate_uid
 
 from tests import modality
 from webapp.departments.models import Department
-from webapp.dicom.models import Instance, Peer
+from webapp.dicom.models import Instance, Peer, Rule
 from webapp.dicom.services import receiving
 from webapp.studies.choices import Priority, Source, Status
 from webapp.studies.models import Image, Pause, Study
@@ -154,3 +154,14 @@ def test_compressed_images_stay_as_they_are(port: int) -> None:
     with default_storage.open(Image.objects.get().file.name) as file:
         assert jpeg in file.read()
     assert Instance.objects.get().transfer_syntax == JPEGBaseline8Bit
+
+
+def test_the_rule_that_fits_hurries_an_image_and_names_its_study(port: int, department: Department) -> None:
+    Rule.objects.create(department=department, conditions="CallingAE is SCANNER\nStationName is ER", stat=True,
+                        name_prefix="ER")  # fmt: skip
+    modality.send(port, modality.image(1, StudyDescription="Thorax", StationName="er"))
+    modality.send(port, modality.image(2, StudyInstanceUID=generate_uid(), StudyDescription="Thorax"))
+    assert set(Image.objects.values_list("stat", "priority", "study__name")) == {
+        (True, Priority.INTERACTIVE, "ER Thorax"), (False, Priority.BULK, "Thorax"),
+    }  # fmt: skip
+    assert Peer.objects.get().last_heard_at is not None

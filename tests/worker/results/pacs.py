@@ -8,7 +8,8 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
-from worker.deliver.dicom.sending import CLASSES, VERIFICATION
+from worker.deliver.dicom.sending import CLASSES
+from worker.dicom.contexts import VERIFICATION
 
 
 @dataclass

@@ -21,7 +21,8 @@ from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.services import reading
 from webapp.studies.services.results import Model, Result
 from worker.deliver import delivering
-from worker.deliver.dicom import picture, sending
+from worker.deliver.dicom import picture
+from worker.dicom import associating
 
 NOBODY = Identity()
 
@@ -124,7 +125,7 @@ def test_a_destination_that_was_away_gets_everything_and_delays_no_other(came, d
 
 
 def test_a_destination_that_says_nothing_holds_up_others_for_moments_only(came, destination, archive, monkeypatch):
-    monkeypatch.setattr(sending, "AGREE_SECONDS", 1)
+    monkeypatch.setattr(associating, "AGREE_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         destination(silent.getsockname()[1], name="Silent")
         destination(archive.port)

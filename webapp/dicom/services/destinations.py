@@ -19,7 +19,7 @@ from webapp.studies.transactions import atomically
 DICOM = "dicom"
 RESULT, ECHO = "dicom.result", "dicom.echo"
 #: What a manager says of a destination.
-FIELDS = ("name", "host", "port", "called_ae", "calling_ae", "tls", "sends", "enabled")
+FIELDS = ("name", "host", "port", "called_ae", "calling_ae", "tls", "sends", "retrieves", "enabled")
 MAX_DESTINATIONS = 20
 
 

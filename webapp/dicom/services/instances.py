@@ -9,8 +9,8 @@ from webapp.studies.files import names
 from webapp.studies.models import Image
 from webapp.studies.transactions import atomically
 
-#: The attributes that an instance has; the others are about its patient.
-FIELDS = [field for field in Instance._meta.concrete_fields if field.name not in ("image", "calling_ae")]
+#: The attributes that an instance has of its file; what else that says is about its patient.
+FIELDS = [field for field in Instance._meta.concrete_fields if field.name not in ("image", "calling_ae", "results_to")]
 
 
 @atomically

@@ -18,8 +18,8 @@ from django.utils import timezone
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
-from webapp.dicom.models import Instance, Peer
-from webapp.dicom.services import instances
+from webapp.dicom.models import Instance, Peer, Rule
+from webapp.dicom.services import instances, rules
 from webapp.observability import correlation
 from webapp.refusals import Refused
 from webapp.studies import dispatch
@@ -62,7 +62,8 @@ def receive(
         OSError: the storage cannot keep it.
         django.db.Error: the database cannot.
     """
-    urgent = urgent or peer.stat
+    rule = rules.decide(peer.department, attributes["for_rules"], peer.ae_title)
+    urgent = urgent or peer.stat or (rule is not None and rule.stat)
     priority = Priority.INTERACTIVE if urgent else Priority.BULK
     image = Image(
         department=peer.department,
@@ -77,7 +78,7 @@ def receive(
     count = partial(limits.count_upload, by) if by else limits.count_sent_to
     with count(peer.department, 1, file.size), storing.removed_on_refusal([image]):
         storing.store(image, file)
-        outcome = _keep(image, peer, attributes, urgent, by or Identity(token=peer.ae_title))
+        outcome = _keep(image, peer, attributes, urgent, rule, by or Identity(token=peer.ae_title))
     if outcome == Outcome.REPEATED:  # the other one was sent at the same time
         default_storage.delete(str(image.file.name))
         return outcome
@@ -93,8 +94,10 @@ def _is_kept(image: Image, attributes: dict[str, Any]) -> bool:
 
 
 @atomically
-def _keep(image: Image, peer: Peer, attributes: dict[str, Any], urgent: bool, by: Identity) -> Outcome:
-    study = _open_study(peer, attributes, urgent, by)
+def _keep(
+    image: Image, peer: Peer, attributes: dict[str, Any], urgent: bool, rule: Rule | None, by: Identity
+) -> Outcome:
+    study = _open_study(peer, attributes, urgent, rule.name_prefix if rule else "", by)
     # Whoever sends the same image at the same moment waits for the study.
     if _is_kept(image, attributes):
         return Outcome.REPEATED
@@ -110,13 +113,14 @@ def _keep(image: Image, peer: Peer, attributes: dict[str, Any], urgent: bool, by
     return Outcome.CHANGED if changed else Outcome.STORED
 
 
-def _open_study(peer: Peer, attributes: dict[str, Any], urgent: bool, by: Identity) -> Study:
+def _open_study(peer: Peer, attributes: dict[str, Any], urgent: bool, prefix: str, by: Identity) -> Study:
     """The department's study of an image, which is made where there is none: locked, and open for some time.
 
     Raises:
         Refused: ``study_cancelled``.
     """
-    given = {"name": names.clean(attributes["study_description"])[:255], "source": Source.DICOM}
+    name = f"{prefix} {names.clean(attributes['study_description'])}".strip()
+    given = {"name": name[:255], "source": Source.DICOM}
     made, is_new = Study.objects.get_or_create(
         department=peer.department, study_uid=attributes["study_uid"], defaults=given
     )

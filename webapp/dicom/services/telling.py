@@ -5,7 +5,7 @@ It may run again with the same delivery: what has not changed since is told once
 
 from typing import Any
 
-from webapp.dicom.models import Destination, Revision
+from webapp.dicom.models import Destination, Revision, Sends
 from webapp.dicom.services.destinations import DICOM, RESULT
 from webapp.studies.choices import GROUP_BY_VERDICT, ReviewStage, Verdict
 from webapp.studies.models import Image
@@ -25,16 +25,19 @@ def tell(delivery: Delivery) -> None:
     keys = delivery.payload["images"]
     destinations: dict[Any, list[Destination]] = {}
     departments = Image.objects.filter(pk__in=keys).values("department")
-    for one in Destination.objects.filter(enabled=True, department__in=departments):
+    wanting = Destination.objects.exclude(sends=Sends.NOTHING).filter(enabled=True, department__in=departments)
+    for one in wanting:
         destinations.setdefault(one.department_id, []).append(one)
     if not destinations:
         return
     # Locked, so that revisions of an image are written one after the other.
     images = Image.objects.select_for_update().filter(pk__in=keys, department__in=list(destinations)).order_by("pk")
-    for image in images.prefetch_related("readings"):
+    for image in images.prefetch_related("readings", "instance"):
         if revision := _revise(image):
+            only = image.instance.results_to_id
             for destination in destinations[image.department_id]:
-                _put(revision, destination)
+                if only in (None, destination.pk):
+                    _put(revision, destination)
 
 
 def _revise(image: Image) -> Revision | None:

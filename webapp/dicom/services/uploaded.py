@@ -2,37 +2,54 @@
 
 import logging
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from webapp.dicom.models import Instance
-from webapp.dicom.services import instances
-from webapp.studies.choices import Status, WarningCode
+from webapp.dicom.models import Instance, Rule
+from webapp.dicom.services import instances, rules
+from webapp.studies.choices import Priority, Source, Status, WarningCode
 from webapp.studies.files.manifests import VIEWS
-from webapp.studies.models import Image
-from webapp.studies.services import patients
+from webapp.studies.models import Image, Study
+from webapp.studies.services import cancellation, patients
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
+#: The SOP class of digital X-rays that are not meant to be looked at.
+FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 #: Identifiers that stand for none, so that those who have one are not taken for one person.
 NOBODY = {"0", "NA", "N/A", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "NOID"}
 
 
-@atomically
+class NotToBeRead(Exception):
+    """A rule of the department says that an image is kept, and not read. It is cancelled."""
+
+
 def describe(image: Image, attributes: dict[str, Any]) -> list[dict[str, str]]:
     """Keep the attributes of an image's file: of the instance, and where they were not given the image's age and view
-    and its patient, who is made where there is none.
+    and its patient, who is made where there is none. And do what the department's rules say of it.
 
     Args:
         image: one that is being prepared; another time changes nothing.
         attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
 
     Returns:
-        ``{code, detail}`` each: where the patient's date of birth is another one than is known, and where the same
-        instance was sent before.
+        ``{code, detail}`` each: where the patient's date of birth is another one than is known, where the same instance
+        was sent before, and where the image is not meant for people to look at.
+
+    Raises:
+        NotToBeRead: by a rule.
     """
+    found = _describe(image, attributes)
+    if found is None:
+        raise NotToBeRead
+    return found
+
+
+@atomically
+def _describe(image: Image, attributes: dict[str, Any]) -> list[dict[str, str]] | None:
     # The patient may be deleted, or the image given another one, at this moment.
     current = Image.objects.select_for_update().filter(pk=image.pk).first()
     if current is None:
@@ -44,12 +61,59 @@ def describe(image: Image, attributes: dict[str, Any]) -> list[dict[str, str]]:
         current.view = VIEWS.get(attributes["view_position"])
     if current.patient_id is None:
         _name_patient(current, attributes)
-    current.save(update_fields=["age_years", "view", "patient"])
-    found = _other_birth(current, attributes)
+    rule = _apply_rule(current, instance, attributes)
+    current.save(update_fields=["age_years", "view", "patient", "stat", "priority"])
+    found = _other_birth(current, attributes) + _for_processing(instance)
     if instance.instance_uid:
         _take_uid(current, instance.instance_uid)
         found += _repeated(current, instance.instance_uid)
+    if rule and rule.unread:
+        cancellation.cancel_image(current)
+        return None
     return found
+
+
+def _apply_rule(image: Image, instance: Instance, attributes: dict[str, Any]) -> Rule | None:
+    """Note in an image what the rule that counts for it says; how a study is named it has said before."""
+    if image.department is None:
+        return None
+    rule = rules.decide(image.department, attributes["for_rules"], instance.calling_ae)
+    if rule and rule.stat:
+        image.stat, image.priority = True, Priority.INTERACTIVE
+    if rule and rule.results_to_id:
+        Instance.objects.filter(pk=instance.pk).update(results_to=rule.results_to_id)
+    return rule
+
+
+def _for_processing(instance: Instance) -> list[dict[str, str]]:
+    """A warning where an image holds what the detector measured, before it was made into a picture for people."""
+    if instance.class_uid != FOR_PROCESSING:
+        return []
+    detail = "The file is raw data of the detector (for processing). The model has learned from pictures for people."
+    return [{"code": str(WarningCode.FOR_PROCESSING), "detail": detail}]
+
+
+@atomically
+def keep_study_uid(study: UUID) -> None:
+    """Give a study that was uploaded its files' Study Instance UID and patient, where all of them have the same one.
+
+    A study whose UID another study of the owner has stays without.
+    """
+    found = Study.objects.select_for_update().filter(pk=study, source=Source.UPLOAD).first()
+    if found is None:
+        return
+    if found.patient_id is None:
+        patients_of = list(found.images.values_list("patient", flat=True).order_by().distinct()[:2])
+        if len(patients_of) == 1 and patients_of[0]:
+            found.patient_id = patients_of[0]
+            found.save(update_fields=["patient"])
+    uids = list(Instance.objects.filter(image__study=study).values_list("study_uid", flat=True).distinct()[:2])
+    if len(uids) == 1 and uids[0] and not found.study_uid:
+        try:
+            with transaction.atomic():
+                Study.objects.filter(pk=study).update(study_uid=uids[0])
+        except IntegrityError:
+            logger.info("study %s has the Study Instance UID of another study", study)
 
 
 def _name_patient(image: Image, attributes: dict[str, Any]) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+#: The kind of deliveries that somebody waits for at their screen: these go before all others.
+AWAITED = "dicom.search"
+
 
 class State(models.TextChoices):
     """The state of a delivery. It only changes by compare-and-set; see :mod:`webapp.studies.outbox.services`."""

@@ -13,7 +13,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from webapp.studies import dispatch
-from webapp.studies.outbox.models import Delivery, Silence, State
+from webapp.studies.outbox.models import AWAITED, Delivery, Silence, State
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -83,16 +83,18 @@ def put(kind: str, key: str, payload: dict[str, Any], *, subject: UUID | None = 
 
 
 def claim(worker: str) -> Delivery | None:
-    """Take the delivery that has been due the longest and count the attempt; None where nothing is due.
+    """Take a delivery that is due and count the attempt; None where nothing is due. What somebody waits for goes first,
+    then what has been due the longest.
 
     A receiver to which something is being sent gets nothing else meanwhile, so that a slow one holds up one process.
     """
     now = timezone.now()
     busy = Delivery.objects.filter(state=State.SENDING).exclude(destination="").values_list("destination", flat=True)
     due = _due(now).exclude(destination__in=list(busy)).order_by("next_attempt_at")
-    for pk in due.values_list("pk", flat=True)[:CANDIDATES]:
-        if taken := _take(pk, worker, now):
-            return taken
+    for candidates in (due.filter(kind=AWAITED), due):
+        for pk in candidates.values_list("pk", flat=True)[:CANDIDATES]:
+            if taken := _take(pk, worker, now):
+                return taken
     return None
 
 

@@ -1,15 +1,11 @@
 """Send the objects of a result to one destination, by C-STORE."""
 
-import ssl
 import time
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 from django.utils import timezone
 from pydicom import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 
 from webapp.dicom.models import Destination, Revision, Sends
@@ -17,13 +13,10 @@ from webapp.dicom.services.destinations import ECHO
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.deliver.dicom import making, picture, rejection, report
+from worker.dicom import associating
 
-#: Seconds to connect, to agree on what is sent, and until each answer.
-CONNECT_SECONDS, AGREE_SECONDS, ANSWER_SECONDS = 5, 10, 12
 #: After so many nothing more is sent, far from the limit of the task.
 TOTAL_SECONDS = 25
-#: The class of a C-ECHO.
-VERIFICATION = UID("1.2.840.10008.1.1")
 CLASSES = (report.CLASS, picture.CLASS, rejection.CLASS)
 #: Implicit VR is what every DICOM application takes; the library converts to it.
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
@@ -76,7 +69,7 @@ def transfer(destination: Destination, objects: Sequence[Dataset]) -> str:
         NotDeliveredError: not everything was stored. What was is recognised by its UID when it is sent again.
     """
     began = time.monotonic()
-    association = _associate(destination)
+    association = associating.associate(destination, dict.fromkeys(CLASSES, SYNTAXES))
     try:
         if not objects:
             _check(association.send_c_echo(), "the test")
@@ -89,36 +82,6 @@ def transfer(destination: Destination, objects: Sequence[Dataset]) -> str:
         if association.is_established:
             association.release()
     return f"stored {', '.join(one.Modality for one in objects)}"
-
-
-def _associate(destination: Destination) -> Association:
-    """Raises NotDeliveredError where there is no association; then the destination is asked for nothing else."""
-    entity = AE(ae_title=destination.calling_ae)
-    entity.connection_timeout, entity.acse_timeout = CONNECT_SECONDS, AGREE_SECONDS
-    entity.dimse_timeout = entity.network_timeout = ANSWER_SECONDS
-    entity.add_requested_context(VERIFICATION)
-    for class_uid in CLASSES:
-        entity.add_requested_context(class_uid, SYNTAXES)
-    tls: Any = (_tls(), destination.host) if destination.tls else None
-    try:
-        made = entity.associate(destination.host, destination.port, ae_title=destination.called_ae, tls_args=tls)
-    except OSError as error:
-        reason = f"the destination cannot be reached ({type(error).__name__})"
-        raise NotDeliveredError(reason, unreachable=True) from None
-    if made.is_established:
-        return made
-    if made.is_rejected:
-        answer = made.acceptor.primitive
-        reason = f"the destination refuses the association ({answer.reason_str})" if answer else "refused"
-    else:
-        reason = "the destination cannot be reached, or ends the association"
-    raise NotDeliveredError(reason, unreachable=True)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Certificates as the system has them, or the file that ``SSL_CERT_FILE`` names, such as a hospital's own."""
-    return ssl.create_default_context()
 
 
 def _store(association: Association, one: Dataset) -> None:

@@ -14,8 +14,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
+from webapp.dicom.models.rules import Rule
+from webapp.dicom.models.searches import Progress, Retrieval, Search
 from webapp.studies.choices import GROUP_BY_VERDICT, PneumoniaKind, ResultGroup, Verdict
 from webapp.studies.models import Image
+
+__all__ = [
+    "Destination", "Instance", "Peer", "Progress", "Retrieval", "Retrieves", "Revision", "Rule", "Search", "Sends",
+]  # fmt: skip
 
 
 class Instance(models.Model):
@@ -41,6 +47,14 @@ class Instance(models.Model):
     instance_number = models.IntegerField(null=True, blank=True)
     calling_ae = models.CharField(
         max_length=16, blank=True, help_text="AE title that sent it; empty where it was uploaded"
+    )
+    results_to = models.ForeignKey(
+        "dicom.Destination",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="the only destination of its result, by a rule; without one, each of the department's",
     )
 
     class Meta:
@@ -91,6 +105,7 @@ class Peer(models.Model):
     )
     active = models.BooleanField(default=True, help_text="whether it may send")
     created_at = models.DateTimeField(auto_now_add=True)
+    last_heard_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["ae_title"]
@@ -152,10 +167,19 @@ class Sends(models.TextChoices):
     BOTH = "both", _("Report and picture")
     REPORT = "report", _("Report")
     PICTURE = "picture", _("Picture")
+    NOTHING = "nothing", _("Nothing")
+
+
+class Retrieves(models.TextChoices):
+    """Whether a PACS is searched, and how it sends the images that are chosen."""
+
+    NO = "no", _("No")
+    GET = "get", _("Yes, images by C-GET")
+    MOVE = "move", _("Yes, images by C-MOVE")
 
 
 class Destination(models.Model):
-    """A PACS or viewer that gets the results of a department's DICOM images."""
+    """A PACS or viewer that gets the results of a department's DICOM images, or is searched for earlier ones."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     department = models.ForeignKey(Department, models.CASCADE, related_name="destinations")
@@ -170,6 +194,7 @@ class Destination(models.Model):
     calling_ae = models.CharField(**AE_TITLE, default="PNEUMOQUEUE", help_text="AE title that we call ourselves")
     tls = models.BooleanField(default=False)
     sends = models.CharField(max_length=10, choices=Sends, default=Sends.BOTH)
+    retrieves = models.CharField(max_length=10, choices=Retrieves, default=Retrieves.NO, db_default=Retrieves.NO)
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_attempt_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -1,0 +1,129 @@
+"""A department's rules for DICOM files, and who may send them."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.urls import reverse
+from django.utils import timezone
+
+from ml.pictures.dicom.attributes import FOR_RULES
+from webapp.audit.models import Entry
+from webapp.dicom.models import Destination, Peer, Rule
+from webapp.dicom.services import peers, rules
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def department(make_department, user):
+    return make_department(manager=user)
+
+
+@pytest.fixture
+def signed_in(client, user, department):
+    client.force_login(user)
+    return client
+
+
+def test_the_reader_of_files_gives_what_rules_ask_for():
+    assert set(FOR_RULES) | {rules.CALLING_AE} == rules.ATTRIBUTES
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ("", True),
+        ("Modality is dx", True),
+        ("Modality is D", False),
+        ("InstitutionName contains HOSP\nPatientAge over 59", True),
+        ("InstitutionName contains HOSP\nPatientAge over 60", False),
+        ("PatientAge under 60.5", True),
+        ("StationName contains x", False),
+        ("StationName under 3", False),
+        ("CallingAE starts with ER", True),
+    ],
+)
+def test_an_image_fits_where_all_conditions_are_met(conditions, expected):
+    rules.check_conditions(conditions)
+    said = {"Modality": "DX", "InstitutionName": "City Hospital", "PatientAge": "060Y", "CallingAE": "ER_1"}
+    assert rules.fits(conditions, said) is expected
+
+
+@pytest.mark.parametrize(
+    ("conditions", "why"),
+    [
+        ("Modality = DX", "is no condition"),
+        ("Modalty is DX", "no attribute Modalty"),
+        ("PatientAge over many", "needs a number"),
+        ("Modality is DX\n" * 11, "no more than 10"),
+    ],
+)
+def test_what_is_no_condition_is_refused(conditions, why):
+    with pytest.raises(ValidationError, match=why):
+        rules.check_conditions(conditions)
+
+
+def test_the_first_rule_that_fits_counts(department):
+    Rule.objects.create(department=department, position=2, conditions="")
+    first = Rule.objects.create(department=department, position=1, conditions="Modality is DX")
+    assert rules.decide(department, {"Modality": "DX"}) == first
+    assert rules.decide(department, {"Modality": "CR"}).position == 2
+
+
+def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, monkeypatch):
+    address = reverse("rules", args=["radiology"])
+    given = {"position": 1, "conditions": "Modality is DX", "stat": "on", "results_to": ""}
+    assert "no attribute Modalty" in signed_in.post(address, {**given, "conditions": "Modalty is DX"}).content.decode()
+    assert signed_in.post(address, given).status_code == 302
+    [rule] = department.dicom_rules.all()
+    page = signed_in.post(address, {"try": "1", "said": "Modality = DX"}).content.decode()
+    assert "This rule counts:" in page
+    assert "No rule fits" in signed_in.post(address, {"try": "1", "said": "Modality = CR"}).content.decode()
+    one = reverse("rule", args=[rule.pk])
+    assert signed_in.post(one, {**given, "unread": "on"}).status_code == 302
+    assert Rule.objects.get().unread
+    monkeypatch.setattr(rules, "MOST_RULES", 1)
+    assert "at most 1 rules" in signed_in.post(address, given).content.decode()
+    signed_in.post(reverse("rule-delete", args=[rule.pk]))
+    assert not Rule.objects.exists()
+    assert [entry.action for entry in Entry.objects.filter(kind="dicom.rule").order_by("pk")] == [
+        "create", "change", "delete",
+    ]  # fmt: skip
+
+
+def test_a_rule_names_only_a_destination_of_its_department(signed_in, make_department):
+    other = Destination.objects.create(department=make_department("other"), name="A", host="a", called_ae="A")
+    given = {"position": 1, "conditions": "", "results_to": str(other.pk)}
+    assert signed_in.post(reverse("rules", args=["radiology"]), given).status_code == 400
+
+
+def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
+    address = reverse("senders", args=["radiology"])
+    given = {"ae_title": "SCANNER", "network": "10.1.2.0/24", "active": "on"}
+    assert signed_in.post(address, {**given, "network": "10.1.2"}).status_code == 400
+    assert signed_in.post(address, given).status_code == 302
+    peer = Peer.objects.get()
+    assert (peer.department, peer.network, peer.active, peer.stat) == (department, "10.1.2.0/24", True, False)
+    assert "not heard yet" in signed_in.get(address).content.decode()
+    peers.heard(peer)
+    assert "last heard" in signed_in.get(address).content.decode()
+    assert signed_in.post(address, given).status_code == 400  # the name is taken
+    signed_in.post(reverse("sender", args=[peer.pk]), {**given, "stat": "on"})
+    assert Peer.objects.get().stat
+    signed_in.post(reverse("sender-delete", args=[peer.pk]))
+    assert not Peer.objects.exists()
+    assert [entry.action for entry in Entry.objects.filter(kind="dicom.peer").order_by("pk")] == [
+        "create", "change", "delete",
+    ]  # fmt: skip
+
+
+def test_a_sender_that_connects_often_is_noted_once_a_minute(department):
+    peer = Peer.objects.create(ae_title="SCANNER", department=department)
+    peers.heard(peer)
+    first = Peer.objects.get().last_heard_at
+    peers.heard(peer)
+    assert Peer.objects.get().last_heard_at == first
+    Peer.objects.update(last_heard_at=timezone.now() - timedelta(minutes=2))
+    peers.heard(peer)
+    assert Peer.objects.get().last_heard_at > first

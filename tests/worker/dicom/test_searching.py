@@ -1,0 +1,167 @@
+"""A department's PACS is searched, and studies are fetched from it."""
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from pydicom.uid import UID
+
+from tests.modality import STUDY, committed_rows, image
+from tests.worker.dicom import archive
+from webapp.accounts.identity import Identity
+from webapp.dicom.models import Destination, Instance, Peer, Progress
+from webapp.dicom.services import searching
+from webapp.refusals import Refused
+from webapp.studies.models import Study
+from webapp.studies.outbox.models import Delivery, State
+from worker.deliver import delivering
+from worker.dicom import retrieving
+
+pytestmark = committed_rows
+EARLIER = UID("2.25.77001")
+
+
+@pytest.fixture
+def pacs():
+    earlier = {"StudyInstanceUID": EARLIER, "SeriesInstanceUID": f"{EARLIER}.1", "StudyDate": "20250301"}
+    with archive.running(
+        image(1, StudyDate="20260102", StudyDescription="Chest"), image(2, **earlier), image(3, **earlier),
+        image(4, StudyInstanceUID="2.25.5", SeriesInstanceUID="2.25.5.1", Modality="CT"),
+        image(5, StudyInstanceUID="2.25.6", SeriesInstanceUID="2.25.6.1", PatientID="8", PatientName="Other^One"),
+    ) as running:  # fmt: skip
+        yield running
+
+
+@pytest.fixture
+def destination(department, pacs):
+    values = {"name": "PACS", "host": "127.0.0.1", "called_ae": "ARCHIVE", "retrieves": "get", "sends": "nothing"}
+    return Destination.objects.create(department=department, port=pacs.port, **values)
+
+
+def deliver():
+    outcomes = delivering.deliver_due("test")
+    return {name: number for name, number in outcomes.items() if number}
+
+
+def found(destination, **criteria):
+    made = searching.search(Identity(), destination, criteria)
+    deliver()
+    made.refresh_from_db()
+    return made
+
+
+def test_a_search_shows_the_radiographs_of_a_patient_the_latest_first(destination):
+    made = found(destination, patient_id="4711")
+    assert (made.state, made.more) == (Progress.DONE, False)
+    assert [(row["date"], row["study_uid"]) for row in made.found] == [("2026-01-02", STUDY), ("2025-03-01", EARLIER)]
+    assert made.found[0] == {
+        "study_uid": STUDY, "patient_id": "4711", "patient_name": "Marked, Name", "birth_date": "",
+        "date": "2026-01-02", "modalities": ["DX"], "description": "Chest", "accession_number": "", "images": "",
+    }  # fmt: skip
+    [named] = found(destination, patient_name="Oth").found
+    assert named["patient_id"] == "8"
+
+
+def test_a_search_takes_no_more_than_people_look_through(destination, monkeypatch):
+    monkeypatch.setattr(searching, "MOST_FOUND", 1)
+    made = found(destination, patient_id="4711")
+    assert (made.state, made.more, len(made.found)) == (Progress.DONE, True, 1)
+
+
+def test_a_pacs_that_is_away_is_said_and_asked_once(destination):
+    Destination.objects.update(port=1)
+    made = found(destination, patient_id="4711")
+    assert (made.state, made.error) == (Progress.FAILED, "the destination cannot be reached, or ends the association")
+    assert Delivery.objects.get().state == State.DELIVERED
+
+
+def test_what_somebody_waits_for_goes_before_what_waits_longer(destination):
+    with transaction.atomic():
+        searching.outbox.put("webhook", "older", {}, destination="other")
+    made = searching.search(Identity(), destination, {"patient_id": "4711"})
+    assert searching.outbox.claim("test").payload == {"search": str(made.pk)}
+
+
+@pytest.mark.parametrize("criteria", [{}, {"modality": "DX"}])
+def test_a_search_for_everything_is_refused(destination, criteria):
+    with pytest.raises(Refused, match="for whom"):
+        searching.search(Identity(), destination, criteria)
+
+
+def test_studies_are_fetched_by_c_get_and_images_that_are_here_are_not(destination, department, pacs):
+    made = found(destination, patient_id="4711")
+    first, second = searching.retrieve(Identity(), made, [STUDY, EARLIER])
+    deliver()
+    for one, images in ((first, 1), (second, 2)):
+        one.refresh_from_db()
+        assert (one.state, one.expected, one.arrived, one.error) == (Progress.DONE, images, images, "")
+    assert set(Study.objects.values_list("department__slug", "study_uid")) == {
+        (department.slug, STUDY), (department.slug, EARLIER),
+    }  # fmt: skip
+    assert set(Instance.objects.values_list("calling_ae", flat=True)) == {"ARCHIVE"}
+    assert searching.here(made) == {STUDY, EARLIER}
+    searching.retrieve(Identity(), made, [EARLIER])
+    deliver()
+    assert len(pacs.sent) == 3
+
+
+def test_a_retrieval_goes_on_in_another_run_and_ends_when_it_is_cancelled(destination, pacs, monkeypatch):
+    monkeypatch.setattr(retrieving, "FETCH_SECONDS", 0)
+    made = searching.search(Identity(), destination, {"patient_id": "4711"})
+    made.found = [{"study_uid": EARLIER}]
+    made.save()
+    [one] = searching.retrieve(Identity(), made, [EARLIER])
+    Delivery.objects.filter(kind=searching.SEARCH).delete()
+
+    def run():
+        delivering.deliver(searching.outbox.claim("test"))
+        one.refresh_from_db()
+
+    run()
+    assert (one.state, one.expected, Instance.objects.count()) == (Progress.WAITING, 2, 1)
+    assert searching.cancel(Identity(), one)
+    run_again = Delivery.objects.filter(kind=searching.RETRIEVE, state=State.WAITING)
+    assert run_again.count() == 1
+    run()
+    assert (one.state, Instance.objects.count(), run_again.count()) == (Progress.CANCELLED, 1, 0)
+    searching.retrieve(Identity(), made, [EARLIER])
+    run()
+    assert (one.state, one.arrived, len(pacs.sent)) == (Progress.DONE, 2, 2)
+
+
+def test_what_does_not_arrive_is_named_and_the_rest_is_kept(destination, pacs):
+    pacs.withheld.add(pacs.images[1].SOPInstanceUID)
+    made = found(destination, patient_id="4711")
+    [one] = searching.retrieve(Identity(), made, [EARLIER])
+    deliver()
+    one.refresh_from_db()
+    assert (one.state, one.arrived, one.refused) == (Progress.FAILED, 1, [pacs.images[1].SOPInstanceUID])
+    assert one.error.startswith("1 images did not arrive.")
+
+
+def test_a_pacs_that_is_away_for_a_moment_is_asked_again(destination, pacs):
+    made = found(destination, patient_id="4711")
+    Destination.objects.update(port=1)
+    [one] = searching.retrieve(Identity(), made, [STUDY])
+    assert deliver() == {"failed": 1}
+    one.refresh_from_db()
+    assert (one.state, one.error) == (Progress.WAITING, "the destination cannot be reached, or ends the association")
+    Destination.objects.update(port=pacs.port)
+    Delivery.objects.filter(state=State.WAITING).update(next_attempt_at=timezone.now())
+    deliver()
+    one.refresh_from_db()
+    assert (one.state, one.error) == (Progress.DONE, "")
+
+
+def test_c_move_sends_to_the_listener_which_has_to_know_the_pacs(destination, department, pacs, port):
+    pacs.listener = port
+    Destination.objects.update(retrieves="move")
+    made = found(destination, patient_id="4711")
+    [one] = searching.retrieve(Identity(), made, [EARLIER])
+    deliver()
+    one.refresh_from_db()
+    assert (one.state, one.arrived) == (Progress.FAILED, 0)
+    Peer.objects.create(ae_title="ARCHIVE", department=department)
+    searching.retrieve(Identity(), made, [EARLIER])
+    deliver()
+    one.refresh_from_db()
+    assert (one.state, one.arrived, one.error) == (Progress.DONE, 2, "")

@@ -1,0 +1,191 @@
+"""The pages on which managers say who may send images to their department, and what is done with them."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from webapp.accounts.identity import Identity, identify
+from webapp.departments import permissions
+from webapp.departments.access import visible_department
+from webapp.departments.models import Department
+from webapp.dicom import access
+from webapp.dicom.models import Peer, Rule
+from webapp.dicom.services import peers, rules
+from webapp.http.sentences import in_words
+from webapp.refusals import Refused
+
+
+class PeerForm(forms.ModelForm):
+    class Meta:
+        model = Peer
+        fields = peers.FIELDS
+        labels = {
+            "ae_title": _("AE title"),
+            "network": _("Address or network"),
+            "stat": _("All that it sends is read before everything else"),
+            "active": _("May send"),
+        }
+        help_texts = {
+            "ae_title": _("As the sender calls itself, in the same upper and lower case."),
+            "network": _("The address or network that it sends from, such as 10.1.2.0/24; blank for any."),
+            "stat": "",
+            "active": "",
+        }
+
+
+class RuleForm(forms.ModelForm):
+    class Meta:
+        model = Rule
+        fields = ("position", "conditions", "stat", "unread", "name_prefix", "results_to")
+        labels = {
+            "position": _("Number"),
+            "conditions": _("Conditions"),
+            "stat": _("Read before all others"),
+            "unread": _("Not read by the model"),
+            "name_prefix": _("Put before the study's name"),
+            "results_to": _("Results go only to"),
+        }
+        help_texts = {
+            "position": _("The rule with the lowest number is tried first; the first one that fits counts."),
+            "conditions": _(
+                "One in each line, such as: InstitutionName starts with City – Modality is DX – PatientAge over 60 – "
+                "StudyDescription contains portable – CallingAE is SCANNER. All have to be met."
+            ),
+            "stat": "",
+            "unread": "",
+            "name_prefix": "",
+            "results_to": "",
+        }
+        widgets = {"conditions": forms.Textarea({"rows": 4})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        destinations = self.instance.department.destinations.all()
+        self.fields["results_to"].queryset = destinations  # type: ignore[attr-defined]
+        self.fields["results_to"].empty_label = _("each destination")  # type: ignore[attr-defined]
+
+    def clean_conditions(self) -> str:
+        rules.check_conditions(self.cleaned_data["conditions"])
+        return str(self.cleaned_data["conditions"])
+
+
+class TrialForm(forms.Form):
+    """An image by which rules are tried."""
+
+    said = forms.CharField(
+        label=_("What the image's file says"),
+        help_text=_("One attribute in each line, such as: InstitutionName = City Hospital"),
+        max_length=5000,
+        required=False,
+        widget=forms.Textarea({"rows": 5}),
+    )
+    calling_ae = forms.CharField(label=_("AE title of the sender"), max_length=16, required=False)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def senders(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who may send to a department, and a form for another one."""
+    department = _managed(request, slug)
+    form = PeerForm(request.POST or None, instance=Peer(department=department))
+    if request.method == "POST" and _save(request, form, peers.save):
+        return redirect("senders", slug)
+    context = {
+        "department": department,
+        "peers": department.dicom_peers.all(),
+        "form": form,
+        "ae_title": settings.DICOM_AE_TITLE,
+    }
+    return render(request, "dicom/senders.html", context, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def sender(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change who may send."""
+    found = access.peer(identify(request), pk)
+    form = PeerForm(request.POST or None, instance=found)
+    if request.method == "POST" and _save(request, form, peers.save):
+        return redirect("senders", found.department.slug)
+    context = {"department": found.department, "form": form, "title": found.ae_title, "delete": "sender-delete",
+               "pk": found.pk, "back": "senders"}  # fmt: skip
+    return render(request, "dicom/change.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def delete_sender(request: HttpRequest, pk: int) -> HttpResponse:
+    by = identify(request)
+    found = access.peer(by, pk)
+    peers.delete(by, found)
+    return redirect("senders", found.department.slug)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def department_rules(request: HttpRequest, slug: str) -> HttpResponse:
+    """A department's rules, a form for another one, and one to try them all."""
+    department = _managed(request, slug)
+    tried = "try" in request.POST
+    form = RuleForm(None if tried else request.POST or None, instance=Rule(department=department))
+    if request.method == "POST" and _save(request, form, rules.save):
+        return redirect("rules", slug)
+    trial = TrialForm(request.POST if tried else None)
+    hit = None
+    if trial.is_valid():
+        said = rules.from_lines(trial.cleaned_data["said"])
+        hit = rules.decide(department, said, trial.cleaned_data["calling_ae"])
+    found = department.dicom_rules.select_related("results_to")
+    context = {"department": department, "rules": found, "form": form, "trial": trial, "tried": tried, "hit": hit}
+    return render(request, "dicom/rules.html", context, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def rule(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Change a rule."""
+    found = access.rule(identify(request), pk)
+    form = RuleForm(request.POST or None, instance=found)
+    if request.method == "POST" and _save(request, form, rules.save):
+        return redirect("rules", found.department.slug)
+    context = {"department": found.department, "form": form, "title": _("Rule"), "delete": "rule-delete",
+               "pk": found.pk, "back": "rules"}  # fmt: skip
+    return render(request, "dicom/change.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def delete_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
+    by = identify(request)
+    found = access.rule(by, pk)
+    rules.delete(by, found)
+    return redirect("rules", found.department.slug)
+
+
+def _save(request: HttpRequest, form: forms.ModelForm, save: Callable[[Identity, Any], Any]) -> bool:
+    """Save what a form says; whether it could be."""
+    if not form.is_valid():
+        return False
+    try:
+        save(identify(request), form.save(commit=False))
+    except Refused as refused:
+        form.add_error(None, in_words(refused.code, refused.detail))
+        return False
+    return True
+
+
+def _managed(request: HttpRequest, slug: str) -> Department:
+    return visible_department(identify(request), slug, permissions.may_manage)

@@ -1,0 +1,127 @@
+"""Keep an image that comes by C-STORE, and answer only then."""
+
+import io
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.db import Error
+from pydicom import Dataset
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.dsutils import encode_file_meta
+
+from ml.errors import ImageError
+from ml.pictures.dicom import elements, files
+from ml.pictures.dicom.attributes import attributes_of
+from webapp.dicom.models import Peer
+from webapp.dicom.services.receiving import receive
+from webapp.refusals import Refused
+from worker.process import metrics
+
+logger = logging.getLogger(__name__)
+
+#: Stands in the files that are kept; the library's own names its release, and the same image would get another hash.
+IMPLEMENTATION = UID("2.25.205147752131757983257679496568114581247")
+URGENT = ("STAT", "HIGH")
+
+# Statuses of C-STORE (PS3.4 B.2.3, PS3.7 C).
+SUCCESS, NOT_AUTHORIZED = 0x0000, 0x0124
+OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
+
+
+class NotStored(Exception):
+    """Why an image is not acknowledged: a status, and a comment that holds nothing of the image."""
+
+    def __init__(self, status: int, comment: str) -> None:
+        super().__init__(comment)
+        self.status, self.comment = status, comment
+
+
+class Dropped(io.BytesIO):
+    """Takes the rest of a data set that is too large, and keeps none of it."""
+
+    def write(self, content: Any, /) -> int:
+        return len(content)
+
+
+def arriving(event: evt.Event) -> None:
+    """Keep no more of a data set in memory than an image may have."""
+    message: Any = event.assoc.dimse.message
+    if message is not None and message.data_set.tell() > settings.MAX_IMAGE_BYTES:
+        message.data_set = Dropped()
+
+
+def answer(event: evt.Event, peer: Peer | None, keep: Callable[..., str] = receive) -> Dataset:
+    """Keep the image of a request; the answer to whoever sent it.
+
+    Args:
+        peer: who sends it; None for one that is not admitted.
+        keep: :func:`webapp.dicom.services.receiving.receive`, or what has another thread do that.
+    """
+    status, comment = SUCCESS, ""
+    try:
+        outcome = _store(event, peer, keep)
+    except NotStored as error:
+        status, comment, outcome = error.status, error.comment, "refused"
+    except (OSError, Error) as error:
+        status, comment, outcome = OUT_OF_RESOURCES, "It cannot be stored at the moment.", "failed"
+        logger.error("an image cannot be stored: %s", type(error).__name__)
+    except Exception as error:
+        metrics.dicom_instances.labels("failed").inc()
+        # Without the error's text, which may quote what the image says of its patient.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("storing an image failed: %s\n%s", type(error).__name__, where)
+        raise  # pynetdicom answers with a status of its own
+    metrics.dicom_instances.labels(outcome).inc()
+    if status != SUCCESS:
+        logger.warning("an image was not acknowledged, with the status %04X: %s", status, comment)
+    said = Dataset()
+    said.Status = status
+    if comment:
+        said.ErrorComment = comment[:64]
+    return said
+
+
+def _store(event: evt.Event, peer: Peer | None, keep: Callable[..., str]) -> str:
+    if peer is None:
+        raise NotStored(NOT_AUTHORIZED, "This association is not admitted.")
+    file, header = _received(event)
+    attributes = attributes_of(header)
+    if not attributes["study_uid"]:
+        raise NotStored(CANNOT_UNDERSTAND, "It has no Study Instance UID.")
+    request: Any = event.request
+    if (attributes["class_uid"], attributes["instance_uid"]) != (
+        request.AffectedSOPClassUID,
+        request.AffectedSOPInstanceUID,
+    ):
+        raise NotStored(MISMATCH, "The data set has another SOP class or instance than the request.")
+    urgent = elements.text(header, "RequestedProcedurePriority").upper() in URGENT
+    try:
+        return keep(peer, file, attributes, urgent=urgent)
+    except Refused as refused:
+        status = NOT_AUTHORIZED if refused.code == "study_cancelled" else OUT_OF_RESOURCES
+        raise NotStored(status, refused.detail) from None
+
+
+def _received(event: evt.Event) -> tuple[ContentFile, Dataset]:
+    """The file of a request, its data set as it came, and its header.
+
+    Raises:
+        NotStored: it is too large, or cannot be read.
+    """
+    request: Any = event.request
+    content = request.DataSet
+    if isinstance(content, Dropped) or len(content.getbuffer()) > settings.MAX_IMAGE_BYTES:
+        raise NotStored(CANNOT_UNDERSTAND, f"It is larger than {settings.MAX_IMAGE_BYTES // 2**20} MB.")
+    meta = event.file_meta
+    meta.ImplementationClassUID = IMPLEMENTATION
+    del meta.ImplementationVersionName
+    stored = b"".join([b"\0" * 128, b"DICM", encode_file_meta(meta), content.getvalue()])
+    try:
+        return ContentFile(stored), files.parse(stored, pixels=False)
+    except ImageError:
+        raise NotStored(CANNOT_UNDERSTAND, "The data set cannot be read.") from None
