@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom import Dataset
 
-from deidentify.files import NotCleanedError
+from deidentify.errors import NotCleanedError
 
 #: What an area may be for, and the attribute that has to say the same, in whatever upper and lower case.
 MATCHED = {"manufacturer": "Manufacturer", "model": "ManufacturerModelName", "station": "StationName"}

@@ -10,12 +10,10 @@ from uuid import UUID
 
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
 from deidentify import table
 from deidentify.areas import Area, blank
-from deidentify.files import NotCleanedError
+from deidentify.errors import NotCleanedError
 from deidentify.table import Action
 
 #: Values that stand for others (PS3.15 E.3.1 leaves them to whoever removes), by value representation.
@@ -26,7 +24,12 @@ DUMMIES = {
 }  # fmt: skip
 #: Dates become earlier by up to so many days, the same for all of a patient.
 MOST_DAYS = 3650
-PROFILE = codes.DCM.BasicApplicationConfidentialityProfile
+#: The profile and its options as PS3.16 CID 7050 codes them.
+PROFILE = ("113100", "Basic Application Confidentiality Profile")
+PIXELS = ("113101", "Clean Pixel Data Option")
+DATES = ("113107", "Retain Longitudinal Temporal Information Modified Dates Option")
+CHARACTERISTICS = ("113108", "Retain Patient Characteristics Option")
+DEVICE = ("113109", "Retain Device Identity Option")
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,9 @@ class Options:
     areas: Sequence[Area] = ()
 
     @property
-    def codes(self) -> list[Code]:
-        """The profile and its options (PS3.16 CID 7050), without what is done to the pixels."""
-        kept = (
-            (self.dates, codes.DCM.RetainLongitudinalTemporalInformationModifiedDatesOption),
-            (self.characteristics, codes.DCM.RetainPatientCharacteristicsOption),
-            (self.device, codes.DCM.RetainDeviceIdentityOption),
-        )
+    def codes(self) -> list[tuple[str, str]]:
+        """The profile and its options, without what is done to the pixels."""
+        kept = ((self.dates, DATES), (self.characteristics, CHARACTERISTICS), (self.device, DEVICE))
         return [PROFILE, *(code for wanted, code in kept if wanted)]
 
     def keeps(self, tag: int) -> bool:
@@ -67,6 +66,12 @@ def pseudonym(key: bytes, kind: str, value: str) -> bytes:
 def new_uid(key: bytes, uid: str) -> str:
     """The UID that stands for another."""
     return f"2.25.{UUID(bytes=pseudonym(key, 'uid', uid)[:16], version=4).int}"
+
+
+def patient_name(dataset: Dataset, key: bytes) -> str:
+    """The name that stands for a data set's patient, or for its study where it names none."""
+    patient = dataset.get("PatientID") or dataset.get("StudyInstanceUID") or dataset.get("SOPInstanceUID")
+    return pseudonym(key, "patient", str(patient)).hex()[:16].upper()
 
 
 def clean(dataset: Dataset, key: bytes, options: Options, decode: Callable[[Dataset], None] | None = None) -> None:
@@ -90,26 +95,27 @@ def clean(dataset: Dataset, key: bytes, options: Options, decode: Callable[[Data
     says_text = str(dataset.get("BurnedInAnnotation", "")).strip().upper() == "YES"
     if says_text and not rectangles:
         raise NotCleanedError("burned_in_text", "The file says that text is part of its picture, and no area is known.")
-    patient = str(dataset.get("PatientID") or dataset.get("StudyInstanceUID") or dataset.SOPInstanceUID)
-    named = pseudonym(key, "patient", patient)
-    _Cleaner(key, options, timedelta(days=1 + int.from_bytes(named[:4]) % MOST_DAYS)).clean(dataset)
-    dataset.PatientID = dataset.PatientName = named.hex()[:16].upper()
+    named = patient_name(dataset, key)
+    days = int.from_bytes(pseudonym(key, "days", named)[:4]) % MOST_DAYS
+    _Cleaner(key, options, timedelta(days=1 + days)).clean(dataset)
+    dataset.PatientID = dataset.PatientName = named
     done = options.codes
     if rectangles:
         if decode:
             decode(dataset)
         blank(dataset, rectangles)
         dataset.BurnedInAnnotation = "NO"
-        done.append(codes.DCM.CleanPixelDataOption)
+        done.append(PIXELS)
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = "PS3.15 table E.1-1, 2026c"
     dataset.DeidentificationMethodCodeSequence = [_item(code) for code in done]
     dataset.LongitudinalTemporalInformationModified = "MODIFIED" if options.dates else "REMOVED"
 
 
-def _item(code: Code) -> Dataset:
+def _item(code: tuple[str, str]) -> Dataset:
     item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    item.CodeValue, item.CodeMeaning = code
+    item.CodingSchemeDesignator = "DCM"
     return item
 
 

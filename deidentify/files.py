@@ -5,13 +5,13 @@ from typing import Any
 import pydicom
 from pydicom import Dataset, config
 from pydicom.dataset import FileMetaDataset
-from pydicom.filereader import read_dataset, read_preamble
 from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+
+from deidentify.errors import NotCleanedError
 
 # A value that the standard does not allow is cleaned like any other, and a warning would show it.
 config.settings.reading_validation_mode = config.IGNORE
@@ -19,52 +19,24 @@ config.settings.reading_validation_mode = config.IGNORE
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
-class NotCleanedError(Exception):
-    """A file from which not everything could be removed, so that nothing of it is written.
-
-    Attributes:
-        code: for programs.
-        detail: a sentence that says why. It holds nothing of the file.
-    """
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-
-
-def read(stream: Any, *, pixels: bool = True, deflated: bool = False) -> Dataset:
-    """Parse an image's file.
+def read(stream: Any) -> Dataset:
+    """Parse an image's file. A deflated one may need a thousand times its size in memory.
 
     Args:
         stream: a binary file that can seek.
-        pixels: whether the pixels are wanted as well as what comes before them.
-        deflated: whether a deflated file may be read. It may need a thousand times its size in memory, so it is for
-            processes with a limit.
 
     Raises:
-        NotCleanedError: ``dicom_damaged``, ``dicom_deflated`` or ``dicom_without_pixels``.
+        NotCleanedError: ``dicom_damaged`` or ``dicom_without_pixels``.
     """
     try:
-        if not deflated and _meta(stream).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            raise NotCleanedError("dicom_deflated", "The file is deflated. The command line reads such files.")
-        stream.seek(0)
-        dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels)
-    except (MemoryError, NotCleanedError):
+        dataset = pydicom.dcmread(stream, force=True)
+    except MemoryError:
         raise
     except Exception as error:  # pydicom raises whatever it meets: it is the file's fault
         raise NotCleanedError("dicom_damaged", "The file cannot be read as DICOM.") from error
-    if pixels and not any(keyword in dataset for keyword in PIXELS):
+    if not any(keyword in dataset for keyword in PIXELS):
         raise NotCleanedError("dicom_without_pixels", "The file holds no image. Reports and documents are left out.")
     return dataset
-
-
-def _meta(stream: Any) -> Dataset:
-    """What a file says of itself before its data set, which is never compressed."""
-    stream.seek(0)
-    if read_preamble(stream, force=True) is None:
-        return Dataset()
-    return read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, *_: tag.group != 2)
 
 
 def write(dataset: Dataset, stream: Any) -> None:
