@@ -141,6 +141,13 @@ def may_follow(identity: Identity, owned: Owned) -> bool:
     return _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
 
 
+def may_export_originals(identity: Identity, owned: Owned) -> bool:
+    """Who gets many files as they came, without what identifies their patients: managers of the owning department, and
+    administrators.
+    """
+    return may_follow(identity, owned)
+
+
 def may_create_departments(identity: Identity) -> bool:
     return is_administrator(identity.user)
 
