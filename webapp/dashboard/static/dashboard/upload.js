@@ -1,7 +1,7 @@
 // The drop zone: uploads with progress, several at once, and their results as they come.
 
 import { ageIsRight, bodyWith, takeDescription } from "./upload-about.js";
-import { fromDrop, fromInput, hintFor, isReadable, itemOf } from "./upload-files.js";
+import { fromDrop, fromInput, hintFor, isReadable, itemOf, stripped } from "./upload-files.js";
 import { fingerprint, fingerprintOfAll, knownJob, remember } from "./upload-known.js";
 import { follow, wordsOf } from "./upload-results.js";
 import { Row } from "./upload-rows.js";
@@ -32,12 +32,15 @@ async function start(selections) {
     return;
   }
   const about = takeDescription();
-  const found = await selections;
+  const chosenFiles = await selections;
+  const found = about.withoutPatients ? await stripped(chosenFiles, showStripping) : chosenFiles;
+  if (about.withoutPatients) hint.hidden = true;
   if (!found.length) showMessage(say("not_read"));
   for (const selection of found) {
     for (const name of selection.unreadable) new Row(name).fail(say("unreadable"));
+    for (const name of selection.refused) new Row(name).fail(say("not_stripped"));
     if (!selection.files.length) {
-      if (selection.folder) showMessage(say("empty_folder", { name: selection.folder }));
+      if (selection.folder && !selection.refused.length) showMessage(say("empty_folder", { name: selection.folder }));
     } else if (isStudy(selection, about)) {
       uploadStudy(selection, about);
     } else {
@@ -46,6 +49,10 @@ async function start(selections) {
       next();
     }
   }
+}
+
+function showStripping(n, all) {
+  showMessage(say("stripping", { n, all }));
 }
 
 function showMessage(text) {
