@@ -88,6 +88,11 @@ def may_see(identity: Identity, owned: Owned) -> bool:
     return owns(identity, owned) or _role(identity, owned) is not None or is_administrator(identity.user)
 
 
+def may_see_original(identity: Identity, owned: Owned) -> bool:
+    """Who gets a file as it came, which may name its patient: whoever sees it, but for those it is only shared with."""
+    return may_see(identity, owned)
+
+
 def visible_departments(identity: Identity) -> "QuerySet[Department]":
     """The departments that an identity is a member of; of administrators, all."""
     if is_administrator(identity.user):

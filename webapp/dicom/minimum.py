@@ -1,5 +1,6 @@
-"""What is kept of a DICOM file's attributes in the database, and why; ``docs/privacy.md`` has the same table, and a test
-compares both with the models. Everything else stays in the file.
+"""What is kept of a DICOM file's attributes in the database, and why. Everything else stays in the file.
+
+``docs/privacy.md`` has the same table, and a test compares both with the models.
 """
 
 #: Of the instance: the fields of :class:`webapp.dicom.models.Instance` that come from the file.
