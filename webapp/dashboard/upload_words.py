@@ -32,6 +32,9 @@ WORDS = {
     "stripping": _("Removing patient details: {n} of {all}"),
     "stripped_folder": _("without patient details"),
     # what went wrong
+    "stripped_manifest": _(
+        "Nothing was sent: a manifest names files and patients. Please choose no manifest, or keep patient details."
+    ),
     "not_stripped": _(
         "Not sent: patient details cannot be removed from this file here. They can from DICOM files only, also in a "
         "folder, and not from every kind."

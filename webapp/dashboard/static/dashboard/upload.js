@@ -33,6 +33,10 @@ async function start(selections) {
   }
   const about = takeDescription();
   const chosenFiles = await selections;
+  if (about.withoutPatients && about.manifest) {
+    showMessage(say("stripped_manifest"));
+    return;
+  }
   const found = about.withoutPatients ? await stripped(chosenFiles, showStripping) : chosenFiles;
   if (about.withoutPatients) hint.hidden = true;
   if (!found.length) showMessage(say("not_read"));
