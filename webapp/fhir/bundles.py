@@ -89,7 +89,7 @@ def _report(
     name = "study" if version == "5.0" else "imagingStudy"  # R5's may be of genomes, too
     positive = [image for image in images if image.group == ResultGroup.POSITIVE]
     kinds = {image.verdict_kind for image in positive}
-    conclusion = codes.KINDS.get(*kinds, codes.PNEUMONIA) if len(kinds) == 1 else codes.PNEUMONIA
+    named = [concept for kind, concept in codes.KINDS.items() if kinds == {kind}]
     return {
         "resourceType": "DiagnosticReport",
         "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{study.pk}"}],
@@ -102,7 +102,7 @@ def _report(
         **({name: [{"reference": imaging}]} if imaging else {}),
         "conclusion": f"{len(positive)} of {len(images)} images show signs of pneumonia. {NOT_FOR_DIAGNOSIS}",
         # That nothing was found is no conclusion: it does not rule a pneumonia out.
-        **({"conclusionCode": [conclusion]} if positive else {}),
+        **({"conclusionCode": named or [codes.PNEUMONIA]} if positive else {}),
     }
 
 

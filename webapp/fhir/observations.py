@@ -23,7 +23,7 @@ def urn(of: UUID, kind: str) -> str:
 def is_overruled(image: Image) -> bool:
     """Whether a verdict stands that says something else than the model."""
     result = image.result
-    return bool(image.verdict and result) and GROUP_BY_VERDICT[Verdict(image.verdict)] != result.group
+    return result is not None and image.verdict != "" and GROUP_BY_VERDICT[Verdict(image.verdict)] != result.group
 
 
 def status_of(image: Image) -> str:
