@@ -142,15 +142,10 @@ def may_pause(identity: Identity, department: Department | None) -> bool:
 
 
 def may_follow(identity: Identity, owned: Owned) -> bool:
-    """Who sees an image's whole way through the service: managers of the owning department, and administrators."""
-    return _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
-
-
-def may_export_originals(identity: Identity, owned: Owned) -> bool:
-    """Who gets many files as they came, without what identifies their patients: managers of the owning department, and
-    administrators.
+    """Who sees an image's whole way through the service, and exports a study's files without patients: managers of the
+    owning department, and administrators.
     """
-    return may_follow(identity, owned)
+    return _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
 
 
 def may_create_departments(identity: Identity) -> bool:

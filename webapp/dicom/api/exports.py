@@ -32,7 +32,7 @@ class Deidentified(APIView):
     @extend_schema(parameters=[KeptSerializer, TOKEN], responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         identity = identify(request)
-        study = visible_study(identity, pk, permissions.may_export_originals)
+        study = visible_study(identity, pk, permissions.may_follow)
         wanted = KeptSerializer(data=request.query_params.dict())
         wanted.is_valid(raise_exception=True)
         kept = sorted(name for name, value in wanted.validated_data.items() if value)

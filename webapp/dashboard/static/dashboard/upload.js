@@ -26,19 +26,18 @@ const chosen = new Set(); // fingerprints of what this page has taken and not gi
 const unsent = new Set(); // rows whose files are not with the server yet
 
 async function start(selections) {
-  hint.hidden = true;
   if (!ageIsRight()) {
     showMessage(say("wrong_age"));
     return;
   }
   const about = takeDescription();
-  const chosenFiles = await selections;
   if (about.withoutPatients && about.manifest) {
     showMessage(say("stripped_manifest"));
     return;
   }
-  const found = about.withoutPatients ? await stripped(chosenFiles, showStripping) : chosenFiles;
-  if (about.withoutPatients) hint.hidden = true;
+  const showStripping = (n, all) => showMessage(say("stripping", { n, all }));
+  const found = about.withoutPatients ? await stripped(await selections, showStripping) : await selections;
+  hint.hidden = true;
   if (!found.length) showMessage(say("not_read"));
   for (const selection of found) {
     for (const name of selection.unreadable) new Row(name).fail(say("unreadable"));
@@ -53,10 +52,6 @@ async function start(selections) {
       next();
     }
   }
-}
-
-function showStripping(n, all) {
-  showMessage(say("stripping", { n, all }));
 }
 
 function showMessage(text) {
