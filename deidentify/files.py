@@ -6,6 +6,7 @@ import pydicom
 from pydicom import Dataset, config
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
+    UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -47,7 +48,8 @@ def write(dataset: Dataset, stream: Any) -> None:
     """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID") or _syntax(dataset)
+    named = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
+    meta.TransferSyntaxUID = UID(named) if named else _syntax(dataset)
     dataset.file_meta, dataset.preamble = meta, None
     try:
         dataset.save_as(stream, enforce_file_format=True)
@@ -57,7 +59,7 @@ def write(dataset: Dataset, stream: Any) -> None:
         raise NotCleanedError("dicom_damaged", "The file cannot be written: one of its values is damaged.") from error
 
 
-def _syntax(dataset: Dataset) -> str:
+def _syntax(dataset: Dataset) -> UID:
     """The transfer syntax of a data set that came without file meta information."""
     implicit, little = dataset.original_encoding
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian

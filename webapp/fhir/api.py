@@ -42,7 +42,7 @@ class StudyFHIR(APIView):
 
 def _version(request: Request) -> dict[str, Any]:
     """The query's parameters; without one for the version, that of the header Accept."""
-    given = dict(request.query_params.items())
+    given: dict[str, Any] = dict(request.query_params.items())
     accepted = next((one for one in request._request.accepted_types if str(one).startswith(MEDIA_TYPE)), None)
     if "fhirVersion" not in given and accepted and "fhirversion" in accepted.params:
         given["fhirVersion"] = accepted.params["fhirversion"]

@@ -51,8 +51,8 @@ def observations(image: Image, subject: Resource, study: str | None, device: str
         **({"derivedFrom": [{"reference": study}]} if study else {}),
     }
     overruled = is_overruled(image)
-    by_model = {"device": {"reference": device}} if device and not overruled else {}
-    by = by_model or {"performer": [{"display": "A reader"}]} if image.result else {}
+    by_model: Resource = {"device": {"reference": device}} if device and not overruled else {}
+    by: Resource = by_model or {"performer": [{"display": "A reader"}]} if image.result else {}
     members = [(urn(image.pk, "presence"), common | by | _presence(image))]
     if by_model and _is_told(image):
         members.append((urn(image.pk, "certainty"), common | by | _certainty(image)))
