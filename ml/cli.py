@@ -10,10 +10,11 @@ from ml.dataset import data
 from ml.errors import BundleError, EngineError, ExportError, ImageError
 from ml.evaluation import pictures_commands
 from ml.experiments import experiment_commands
+from ml.pictures import deidentify_command
 from ml.training import recipe as recipes
 
 #: The packages of requirements/training.in, without which the service reads.
-FOR_TRAINING = ("keras", "tensorflow", "matplotlib", "scipy", "sklearn")
+FOR_TRAINING = ("keras", "tensorflow", "matplotlib", "pytesseract", "scipy", "sklearn")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     inputs.set_defaults(run=_inputs)
 
     pictures_commands.add(commands)
+    deidentify_command.add(commands)
     experiment_commands.add(commands)
 
     export = commands.add_parser("export", help="write a bundle's network for other runtimes")

@@ -69,8 +69,7 @@ def addresses(study):
         f"/studies/{study.pk}/", f"/api/v1/studies/{study.pk}/", f"/api/v1/studies/{study.pk}/images/",
         f"/api/v1/studies/{study.pk}/results.csv", f"/images/{image.pk}/", f"/api/v1/images/{image.pk}/",
         f"/api/v1/images/{image.pk}/preview/", f"/api/v1/images/{image.pk}/heatmap.png",
-        f"/api/v1/images/{image.pk}/original/", f"/api/v1/images/{image.pk}/report.pdf",
-        f"/images/{image.pk}/report.pdf",
+        f"/api/v1/images/{image.pk}/report.pdf", f"/images/{image.pk}/report.pdf",
     ]  # fmt: skip
 
 
@@ -81,6 +80,11 @@ def test_a_colleague_sees_a_shared_study_and_its_images_and_does_nothing_with_th
     assert {new_client().get(url).status_code for url in addresses(study)} == {404}
     assert "ward 3" in theirs.get("/shared/").content.decode()
     image = image_of(study)
+    original = f"/api/v1/images/{image.pk}/original/"  # which may name its patient
+    assert (theirs.get(original).status_code, original in theirs.get(f"/images/{image.pk}/").content.decode()) == (
+        403,
+        False,
+    )
     for row in (f"/studies/{study.pk}/", f"/images/{image.pk}/"):
         page = theirs.get(row).content.decode()
         for word in ("delete", "edit", "share", "cancel", "retry"):

@@ -25,6 +25,7 @@ urlpatterns = [
     path("", include("webapp.searches.urls")),
     path("", include("webapp.notifications.api.urls")),
     path("", include("webapp.notifications.pages.urls")),
+    path("", include("webapp.fhir.urls")),
     path("", include("webapp.dicom.api.urls")),
     path("", include("webapp.dicom.urls")),
     path("dicomweb/", include("webapp.dicom.web.urls")),

@@ -88,6 +88,7 @@ def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
         "may_cancel": permissions.may_cancel(identity, found),
         "may_change": permissions.may_change(identity, found),
         "may_delete": permissions.may_delete(identity, found),
+        "may_export": permissions.may_follow(identity, found),
         "may_review": permissions.may_review(identity, found),
         "may_add": permissions.may_add_to(identity, found) and not found.cancelled_at,
         "final": progress.is_final,

@@ -29,7 +29,16 @@ WORDS = {
     "upload_again": _("Upload again"),
     "try_again": _("Try again"),
     "reload": _("Reload the page"),
+    "stripping": _("Removing patient details: {n} of {all}"),
+    "stripped_folder": _("without patient details"),
     # what went wrong
+    "stripped_manifest": _(
+        "Nothing was sent: a manifest names files and patients. Please choose no manifest, or keep patient details."
+    ),
+    "not_stripped": _(
+        "Not sent: patient details cannot be removed from this file here. They can from DICOM files only, also in a "
+        "folder, and not from every kind."
+    ),
     "trying_again": _("The connection is lost. Trying again …"),
     "not_reached": _("The server cannot be reached. Nothing is lost: try again when the connection is back."),
     "answered": _("The server answered {status}."),

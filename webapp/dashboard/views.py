@@ -159,6 +159,7 @@ def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
         "may_change": permissions.may_change(identity, found),
         "may_delete": permissions.may_delete(identity, found),
         "may_follow": permissions.may_follow(identity, found),
+        "may_see_original": permissions.may_see_original(identity, found),
         # Someone with whom one image is shared does not see the others.
         "sees_study": permissions.may_see(identity, found)
         or Study.objects.shared_with(identity).filter(pk=found.study_id).exists(),

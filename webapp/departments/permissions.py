@@ -88,6 +88,11 @@ def may_see(identity: Identity, owned: Owned) -> bool:
     return owns(identity, owned) or _role(identity, owned) is not None or is_administrator(identity.user)
 
 
+def may_see_original(identity: Identity, owned: Owned) -> bool:
+    """Who gets a file as it came, which may name its patient: whoever sees it, but for those it is only shared with."""
+    return may_see(identity, owned)
+
+
 def visible_departments(identity: Identity) -> "QuerySet[Department]":
     """The departments that an identity is a member of; of administrators, all."""
     if is_administrator(identity.user):
@@ -137,7 +142,9 @@ def may_pause(identity: Identity, department: Department | None) -> bool:
 
 
 def may_follow(identity: Identity, owned: Owned) -> bool:
-    """Who sees an image's whole way through the service: managers of the owning department, and administrators."""
+    """Who sees an image's whole way through the service, and exports a study's files without patients: managers of the
+    owning department, and administrators.
+    """
     return _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
 
 

@@ -149,7 +149,9 @@ def _give_example(name: str, operation: dict[str, Any]) -> None:
     if "request" in example:
         operation["requestBody"]["content"]["application/json"]["example"] = example["request"]
     if example:
-        operation["responses"][str(example["status"])]["content"]["application/json"]["example"] = example["answer"]
+        content = operation["responses"][str(example["status"])]["content"]
+        kind = "application/json" if "application/json" in content else next(iter(content))
+        content[kind]["example"] = example["answer"]
 
 
 HEADERS = {

@@ -33,6 +33,14 @@ class Language(models.TextChoices):
     NEPALI = "ne", "नेपाली"
 
 
+class Payload(models.TextChoices):
+    """What a webhook is told of a finished study."""
+
+    IDS = "ids", _("Numbers and addresses, without findings")
+    FHIR_R5 = "fhir-5.0", _("Also the findings and the patient's identifier, as FHIR R5")
+    FHIR_R4 = "fhir-4.0", _("Also the findings and the patient's identifier, as FHIR R4")
+
+
 class Webhook(models.Model):
     """An address that receives events: of what its user has sent, or of all that its department has."""
 
@@ -41,6 +49,7 @@ class Webhook(models.Model):
     department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="webhooks")
     url = models.CharField(max_length=500)
     events = models.JSONField(default=list, help_text="which events it gets")
+    payload = models.CharField(max_length=10, choices=Payload, default=Payload.IDS, db_default=Payload.IDS)
     sealed_secret = models.CharField(max_length=255, editable=False)
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)

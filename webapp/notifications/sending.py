@@ -13,8 +13,10 @@ from django.utils import timezone
 from standardwebhooks.webhooks import Webhook as Signer
 
 from webapp.departments.models import Department
+from webapp.fhir.bundles import bundle
 from webapp.notifications import addresses, sealing
-from webapp.notifications.models import Webhook
+from webapp.notifications.models import Payload, Webhook
+from webapp.refusals import Refused
 from webapp.studies import progress
 from webapp.studies.models import Image, Study
 from webapp.studies.outbox.models import Delivery
@@ -37,7 +39,7 @@ def send(delivery: Delivery) -> str:
     webhook = Webhook.objects.filter(pk=delivery.destination).first()
     if webhook is None:
         raise ObsoleteError("its webhook was deleted")
-    body = json.dumps(_body(delivery.payload), ensure_ascii=False).encode()
+    body = json.dumps(_body(delivery.payload, webhook.payload), ensure_ascii=False).encode()
     if not webhook.active:
         raise NotDeliveredError("the webhook is inactive", permanent=True)
     try:
@@ -51,16 +53,31 @@ def send(delivery: Delivery) -> str:
     return answer
 
 
-def _body(payload: dict[str, Any]) -> dict[str, Any]:
-    """What is sent: no patient, no finding; who wants those asks for the study with a token of their own."""
+def _body(payload: dict[str, Any], content: str) -> dict[str, Any]:
+    """What is sent: no patient and no finding, unless the webhook is to be told of them as FHIR. Others who want those
+    ask for the study with a token of their own.
+    """
     body = {"event": payload["event"], "id": payload["event_id"], "created_at": payload["created_at"]}
     if "study" in payload:
         body["study"] = _study(UUID(payload["study"]))
+        if content != Payload.IDS:
+            body["fhir"] = _fhir(UUID(payload["study"]), content)
     if "image" in payload:
         body["image"] = _image(UUID(payload["image"]))
     if "alert_in" in payload:
         body["department"] = {**_department(UUID(payload["alert_in"])), "about": payload["about"]}
     return body
+
+
+def _fhir(pk: UUID, content: str) -> dict[str, Any] | None:
+    """The study's results as they are now; None where it has too many for one message."""
+    study = Study.objects.select_related("patient", "department").filter(pk=pk).first()
+    if study is None:
+        raise ObsoleteError("its study was deleted")
+    try:
+        return bundle(study, content.removeprefix("fhir-"))
+    except Refused:
+        return None
 
 
 def _department(pk: UUID) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department
 from webapp.notifications import addresses, sealing
-from webapp.notifications.models import Acknowledgement, Channel, Choice, Event, Mailbox, News, Reader, Webhook
+from webapp.notifications.models import Acknowledgement, Channel, Choice, Event, Mailbox, News, Payload, Reader, Webhook
 from webapp.refusals import Refused
 from webapp.studies.models import Archive, Image
 from webapp.studies.outbox import services as outbox
@@ -27,13 +27,18 @@ MAX_WEBHOOKS = 20
 
 @atomically
 def create_webhook(
-    by: Identity, url: str, events: Sequence[str] = (), department: Department | None = None
+    by: Identity,
+    url: str,
+    events: Sequence[str] = (),
+    department: Department | None = None,
+    payload: str = Payload.IDS,
 ) -> tuple[Webhook, str]:
     """Add a webhook of a user or of a department.
 
     Args:
         by: who adds it, and owns it unless a department does.
         department: the one that will own it.
+        payload: one of :class:`webapp.notifications.models.Payload`.
 
     Returns:
         The webhook, and its secret, which cannot be seen again.
@@ -46,10 +51,10 @@ def create_webhook(
     if Webhook.objects.filter(**owner).count() >= MAX_WEBHOOKS:
         raise Refused("too_many_webhooks", f"At most {MAX_WEBHOOKS} webhooks can be added. Delete one first.")
     secret = sealing.new_secret()
-    webhook = Webhook(**owner, url=url, events=list(events) or [Event.STUDY_FINISHED.value])
+    webhook = Webhook(**owner, url=url, events=list(events) or [Event.STUDY_FINISHED.value], payload=payload)
     webhook.sealed_secret = sealing.seal(secret)
     webhook.save(force_insert=True)
-    record(by, Action.CREATE, webhook, events=webhook.events)
+    record(by, Action.CREATE, webhook, events=webhook.events, payload=webhook.payload)
     return webhook, secret
 
 

@@ -1,46 +1,23 @@
 """Reviewed images as a ZIP that ``python -m ml train --extra`` takes, once it is unpacked."""
 
 import csv
-import hashlib
 import io
-import logging
-import zipfile
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from django.core.files.storage import default_storage
 from django.db.models import Prefetch
 from django.utils.crypto import salted_hmac
 
 from webapp.reviews.models import Review
 from webapp.studies.choices import ReviewStage, Verdict
+from webapp.studies.files import originals
+from webapp.studies.files.originals import ZipStream
 from webapp.studies.models import Image
-
-logger = logging.getLogger(__name__)
 
 COLUMNS = ("file", "verdict", "patient", "readers", "model", "probability", "label", "reviewed_at")
 DISAGREED = "DISAGREED"
-#: Rows that are read at once, and bytes of a file that are sent at once.
-CHUNK, PART = 200, 64 * 2**10
-
-
-class _Sink:
-    """A file for :mod:`zipfile` that hands over what was written since it was last asked."""
-
-    def __init__(self) -> None:
-        self._written: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._written.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing waits here."""
-
-    def take(self) -> bytes:
-        taken = b"".join(self._written)
-        self._written.clear()
-        return taken
+#: Rows that are read at once.
+CHUNK = 200
 
 
 def stream() -> Iterator[bytes]:
@@ -54,20 +31,15 @@ def stream() -> Iterator[bytes]:
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(COLUMNS)
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]  # it needs no more
-        for image in _reviewed():
-            content = _original(image)
-            if content is None:
-                continue
-            name = f"images/{image.pk}{PurePath(str(image.file.name)).suffix}"
-            with archive.open(name, "w", force_zip64=True) as target:
-                for start in range(0, len(content), PART):
-                    target.write(content[start : start + PART])
-                    yield sink.take()
-            writer.writerow(_row(image, name))
-        archive.writestr("reviews.csv", table.getvalue())
-    yield sink.take()
+    archive = ZipStream()
+    for image in _reviewed():
+        content = originals.read(image)
+        if content is None:
+            continue
+        name = f"images/{image.pk}{PurePath(str(image.file.name)).suffix}"
+        yield from archive.add(name, content)
+        writer.writerow(_row(image, name))
+    yield archive.end("reviews.csv", table.getvalue())
 
 
 def _reviewed() -> Iterator[Image]:
@@ -79,19 +51,6 @@ def _reviewed() -> Iterator[Image]:
     for start in range(0, len(keys), CHUNK):
         found = Image.objects.select_related("patient").prefetch_related(reviews, "readings")
         yield from found.filter(pk__in=keys[start : start + CHUNK]).order_by("pk")
-
-
-def _original(image: Image) -> bytes | None:
-    try:
-        with default_storage.open(str(image.file.name)) as source:
-            content: bytes = source.read()
-    except FileNotFoundError:
-        logger.warning("the upload of %s is missing; the export goes on without it", image.pk)
-        return None
-    if image.sha256 not in ("", hashlib.sha256(content).hexdigest()):
-        logger.error("the upload of %s is damaged; the export goes on without it", image.pk)
-        return None
-    return content
 
 
 def _row(image: Image, name: str) -> list[str]:

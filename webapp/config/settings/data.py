@@ -47,6 +47,8 @@ if S3_BUCKET := env("S3_BUCKET", default=""):
             "secret_key": env("S3_SECRET_ACCESS_KEY", default="") or None,
         },
     }
+#: A TOML file: where text is burned into the pixels of a station's images. Exports without patients have it blanked.
+DEIDENTIFY_AREAS = env("DEIDENTIFY_AREAS", default="")
 WHITENOISE_USE_FINDERS = DEBUG
 FILE_UPLOAD_PERMISSIONS = 0o640
 # Uploads grow here. On MEDIA_ROOT's file system, keeping one means renaming it; elsewhere it is copied.

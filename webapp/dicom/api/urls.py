@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from webapp.dicom.api import searches, views
+from webapp.dicom.api import exports, searches, views
 
 ONE = "api/v1/destinations/<uuid:pk>/"
 
 urlpatterns = [
+    path("api/v1/studies/<uuid:pk>/deidentified.zip", exports.Deidentified.as_view(), name="api-study-deidentified"),
     path("api/v1/departments/<slug:slug>/destinations/", views.Destinations.as_view(), name="api-destinations"),
     path(ONE, views.DestinationDetail.as_view(), name="api-destination"),
     path(f"{ONE}test/", views.DestinationTest.as_view(), name="api-destination-test"),

@@ -12,7 +12,7 @@ from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.dicom.accepted import CLASSES, SYNTAXES
 from webapp.dicom.models import Peer
-from webapp.dicom.services import instances
+from webapp.dicom.services import instances, rules
 from webapp.dicom.services.receiving import receive
 from webapp.dicom.web import headers, multipart
 from webapp.dicom.web.attributes import LEVELS
@@ -72,6 +72,7 @@ def _attributes(header: headers.Header) -> dict[str, Any]:
     ):
         found[name] = header.text(keyword)
     found["transfer_syntax"] = header.syntax
+    found["for_rules"] = {keyword: text for keyword in rules.ATTRIBUTES if (text := header.text(keyword))}
     return found
 
 

@@ -28,7 +28,7 @@ class WebhookSerializer(TypedSerializer, serializers.ModelSerializer):
     class Meta:
         model = Webhook
         fields: tuple[str, ...] = (
-            "id", "url", "events", "active", "created_at", "last_attempt_at", "last_outcome",
+            "id", "url", "events", "payload", "active", "created_at", "last_attempt_at", "last_outcome",
         )  # fmt: skip
         read_only_fields = ("id", "active", "created_at", "last_attempt_at", "last_outcome")
 

@@ -13,7 +13,7 @@ from webapp.accounts.identity import identify
 from webapp.http import keyset
 from webapp.http.sentences import in_words
 from webapp.notifications import access, services
-from webapp.notifications.models import Event
+from webapp.notifications.models import Event, Payload
 from webapp.refusals import Refused
 from webapp.studies.outbox.models import Delivery
 
@@ -34,8 +34,11 @@ def add(request: HttpRequest, slug: str = "") -> HttpResponse:
     identity = identify(request)
     department = access.managed_department(identity, slug) if slug else None
     events = [event for event in request.POST.getlist("events") if event in Event.values]
+    payload = next((one for one in Payload.values if one == request.POST.get("payload")), Payload.IDS)
     try:
-        made, secret = services.create_webhook(identity, request.POST.get("url", "").strip(), events, department)
+        made, secret = services.create_webhook(
+            identity, request.POST.get("url", "").strip(), events, department, payload
+        )
     except Refused as refusal:
         messages.error(request, in_words(refusal.code, refusal.detail))
         return redirect("department-notifications", slug) if slug else redirect("notifications")

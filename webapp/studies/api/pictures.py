@@ -49,7 +49,7 @@ class ImageOriginal(APIView):
         parameters=[TOKEN],
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        image = _image(request, pk)
+        image = _image(request, pk, permissions.may_see_original)
         record(identities.identify(request), Action.DOWNLOAD, image, file="original")
         response = responses.picture(request, str(image.file.name or ""), image.sha256)
         response.headers["Content-Disposition"] = str(content_disposition_header(True, image.filename))

@@ -4,6 +4,7 @@ const age = document.getElementById("age");
 const patient = document.getElementById("patient");
 const studyName = document.getElementById("study-name");
 const manifest = document.getElementById("manifest");
+const withoutPatients = document.getElementById("without-patients");
 const department = document.getElementById("department"); // only present if the user may upload to a department
 
 // Whether the age is empty or a number; otherwise one is led to it.
@@ -22,7 +23,7 @@ export function bodyWith(fields) {
 // What the form says of the files that were just chosen. Patient, name and manifest are not kept for the next ones.
 export function takeDescription() {
   const fields = { age: age.value, patient: patient.value, ...(department && { department: department.value }) };
-  const about = { fields, name: studyName.value, manifest: manifest.files[0] };
+  const about = { fields, name: studyName.value, manifest: manifest.files[0], withoutPatients: withoutPatients.checked };
   for (const field of [patient, studyName, manifest]) field.value = "";
   return about;
 }

@@ -1,5 +1,6 @@
 // What was chosen, dropped or pasted: files, those in folders, and what is neither.
 
+import { strip } from "./upload-strip.js";
 import { say } from "./upload-words.js";
 
 // One selection: its files, each with the name that it will have, and the folder that they came from, if any.
@@ -8,6 +9,7 @@ export class Selection {
     this.folder = folder;
     this.files = [];
     this.unreadable = []; // names
+    this.refused = []; // names of what patients could not be removed from
   }
 
   add(file, path = file.name) {
@@ -86,6 +88,26 @@ async function entriesOf(folder) {
     if (!some.length) return entries;
     entries.push(...some);
   }
+}
+
+// The same selections with copies of their files that name no patient, neither within nor by their names. What cannot be
+// taken apart is not among them, but listed as refused.
+export async function stripped(selections, shown) {
+  const made = [];
+  for (const { folder, files, unreadable } of selections) {
+    const selection = new Selection(folder && say("stripped_folder"));
+    selection.unreadable = [...unreadable];
+    for (const [index, { file, name }] of files.entries()) {
+      shown(index + 1, files.length);
+      try {
+        selection.add(await strip(file, `${index + 1}.dcm`));
+      } catch {
+        selection.refused.push(name);
+      }
+    }
+    made.push(selection);
+  }
+  return made;
 }
 
 // The hint for a drop or paste that contains no file.

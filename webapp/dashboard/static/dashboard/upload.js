@@ -1,7 +1,7 @@
 // The drop zone: uploads with progress, several at once, and their results as they come.
 
 import { ageIsRight, bodyWith, takeDescription } from "./upload-about.js";
-import { fromDrop, fromInput, hintFor, isReadable, itemOf } from "./upload-files.js";
+import { fromDrop, fromInput, hintFor, isReadable, itemOf, stripped } from "./upload-files.js";
 import { fingerprint, fingerprintOfAll, knownJob, remember } from "./upload-known.js";
 import { follow, wordsOf } from "./upload-results.js";
 import { Row } from "./upload-rows.js";
@@ -26,18 +26,24 @@ const chosen = new Set(); // fingerprints of what this page has taken and not gi
 const unsent = new Set(); // rows whose files are not with the server yet
 
 async function start(selections) {
-  hint.hidden = true;
   if (!ageIsRight()) {
     showMessage(say("wrong_age"));
     return;
   }
   const about = takeDescription();
-  const found = await selections;
+  if (about.withoutPatients && about.manifest) {
+    showMessage(say("stripped_manifest"));
+    return;
+  }
+  const showStripping = (n, all) => showMessage(say("stripping", { n, all }));
+  const found = about.withoutPatients ? await stripped(await selections, showStripping) : await selections;
+  hint.hidden = true;
   if (!found.length) showMessage(say("not_read"));
   for (const selection of found) {
     for (const name of selection.unreadable) new Row(name).fail(say("unreadable"));
+    for (const name of selection.refused) new Row(name).fail(say("not_stripped"));
     if (!selection.files.length) {
-      if (selection.folder) showMessage(say("empty_folder", { name: selection.folder }));
+      if (selection.folder && !selection.refused.length) showMessage(say("empty_folder", { name: selection.folder }));
     } else if (isStudy(selection, about)) {
       uploadStudy(selection, about);
     } else {

@@ -1,0 +1,169 @@
+"""Results as FHIR: every kind of result is valid in both versions, and says what it is."""
+
+from uuid import uuid4
+
+import pytest
+from fhir.resources.bundle import Bundle
+from fhir.resources.R4B.bundle import Bundle as BundleR4
+
+from tests.webapp.rows import MODEL, claim, make_reading, result
+from webapp.accounts.identity import Identity
+from webapp.audit.models import Entry
+from webapp.dicom.models import Instance
+from webapp.notifications import sending, services
+from webapp.notifications.models import Webhook
+from webapp.studies.choices import ReviewStage, Status
+from webapp.studies.models import Image, Patient, Reading, Study
+from webapp.studies.services import reading
+
+pytestmark = pytest.mark.django_db
+
+UNRELIABLE = [{"code": "age_outside_training", "detail": ""}]
+
+
+@pytest.fixture
+def study(make_department, user):
+    department = make_department(manager=user)
+    patient = Patient.objects.create(department=department, identifier="4711")
+    return Study.objects.create(department=department, patient=patient)
+
+
+@pytest.fixture
+def add(make_image, study):
+    def make(pneumonia=None, warnings=(), dicom=True, **fields):
+        """An image that was read, or that failed."""
+        if pneumonia is None:
+            image = make_image(Status.FAILED, study=study, department=study.department, error_code="image_corrupt")
+        else:
+            image = make_image(study=study, department=study.department)
+            Image.objects.filter(pk=image.pk).update(status=Status.READY)
+            make_reading(image)
+            token, _ = claim(image)
+            assert reading.succeed(token, [result(image.pk, pneumonia)], MODEL, seconds=0.1)
+        if warnings:
+            Reading.objects.filter(image=image).update(warnings=list(warnings), group="unusable")
+            fields["group"] = "unusable"
+        Image.objects.filter(pk=image.pk).update(**fields)
+        if dicom:
+            Instance.objects.create(
+                image=image, study_uid="1.2.3", series_uid="1.2.3.4", instance_uid=f"1.2.3.4.{uuid4().int % 9999}",
+                class_uid="1.2.840.10008.5.1.4.1.1.1", transfer_syntax="1.2.840.10008.1.2.1", modality="CR",
+                study_date="2026-01-05",
+            )  # fmt: skip
+        return image
+
+    return make
+
+
+@pytest.fixture
+def told(user_client, study):
+    def ask(version="5.0"):
+        answer = user_client.get(f"/api/v1/studies/{study.pk}/fhir/?fhirVersion={version}")
+        assert answer.status_code == 200, answer.content
+        assert answer["Content-Type"] == f"application/fhir+json; fhirVersion={version}"
+        (Bundle if version == "5.0" else BundleR4).model_validate(answer.json())
+        found = {}
+        for entry in answer.json()["entry"]:
+            found.setdefault(entry["resource"]["resourceType"], []).append(entry["resource"])
+        return found
+
+    return ask
+
+
+def reviewed(verdict, group, kind=""):
+    return {"verdict": verdict, "verdict_kind": kind, "group": group, "stage": ReviewStage.DONE, "reviewed": True}
+
+
+@pytest.mark.parametrize("version", ["5.0", "4.0"])
+def test_every_kind_of_result_is_valid(add, told, version):
+    add(0.9)
+    add(0.3)
+    add(0.05, dicom=False)
+    add(0.9, UNRELIABLE)
+    add(None)
+    add(0.1, **reviewed("PNEUMONIA", "positive", "viral"))
+    found = told(version)
+    assert len(found["Observation"]) == 6 * 2 + 3  # a probability only where it is the model's and reliable
+    statuses = [one["status"] for one in found["Observation"] if "hasMember" in one]
+    assert sorted(statuses) == ["cancelled", "corrected", *["preliminary"] * 4]
+    (report,), (imaging,), (device,) = (found[name] for name in ("DiagnosticReport", "ImagingStudy", "Device"))
+    assert report["status"] == "preliminary"
+    assert report["subject"]["identifier"]["value"] == "4711"
+    assert imaging["identifier"][0]["value"] == "urn:oid:1.2.3"
+    assert (imaging["numberOfInstances"], len(imaging["series"])) == (5, 1)
+    assert device["modelNumber"] == MODEL.bundle
+
+
+def members(found):
+    return {one["code"]["text"]: one for one in found["Observation"] if "text" in one["code"]}
+
+
+def test_an_unread_answer_is_preliminary_and_has_the_probability(add, told):
+    add(0.9)
+    found = told()
+    both = members(found)
+    assert both["Presence of pneumonia"]["valueCodeableConcept"]["coding"][0]["display"] == "Present"
+    assert both["Probability of pneumonia by the model"]["valueQuantity"]["value"] == 90
+    assert {one["status"] for one in found["Observation"]} == {"preliminary"}
+    assert found["DiagnosticReport"][0]["conclusionCode"][0]["coding"][0]["code"] == "233604007"
+    assert "Not for diagnosis" in found["DiagnosticReport"][0]["conclusion"]
+
+
+def test_what_is_not_reliable_has_no_value(add, told):
+    add(0.9, UNRELIABLE)
+    both = members(told())
+    assert set(both) == {"Presence of pneumonia"}
+    assert "valueCodeableConcept" not in both["Presence of pneumonia"]
+    assert both["Presence of pneumonia"]["dataAbsentReason"]["coding"][0]["code"] == "unsupported"
+
+
+def test_a_verdict_confirms_or_corrects(add, told):
+    add(0.9, **reviewed("PNEUMONIA", "positive", "bacterial"))
+    found = told()
+    assert found["DiagnosticReport"][0]["status"] == "final"
+    assert found["DiagnosticReport"][0]["conclusionCode"][0]["coding"][0]["code"] == "53084003"
+    add(0.9, **reviewed("NORMAL", "negative"))
+    found = told()
+    assert found["DiagnosticReport"][0]["status"] == "corrected"
+    corrected = [one for one in found["Observation"] if one["status"] == "corrected"]
+    assert [one.get("valueCodeableConcept", {}).get("coding", [{}])[0].get("display") for one in corrected] == [
+        None, "Absent",
+    ]  # fmt: skip
+    assert all("device" not in one for one in corrected)
+
+
+def test_a_study_that_is_being_read_is_partial(add, told, make_image, study):
+    add(0.9)
+    make_image(Status.READY, study=study, department=study.department)
+    assert told()["DiagnosticReport"][0]["status"] == "partial"
+
+
+def test_the_version_by_accept_and_one_that_there_is_not(add, user_client, study):
+    add(0.9)
+    url = f"/api/v1/studies/{study.pk}/fhir/"
+    answer = user_client.get(url, headers={"Accept": "application/fhir+json; fhirVersion=4.0"})
+    assert answer["Content-Type"].endswith("fhirVersion=4.0")
+    assert "imagingStudy" in answer.json()["entry"][0]["resource"]
+    assert user_client.get(f"{url}?fhirVersion=3.0").json()["code"] == "invalid_request"
+    assert Entry.objects.filter(action="export", object_id=str(study.pk)).count() >= 1
+
+
+def test_too_many_images(add, user_client, study, monkeypatch):
+    monkeypatch.setattr("webapp.fhir.bundles.MAX_IMAGES", 1)
+    add(0.9), add(0.9)
+    answer = user_client.get(f"/api/v1/studies/{study.pk}/fhir/")
+    assert (answer.status_code, answer.json()["code"]) == (413, "study_too_large")
+
+
+@pytest.mark.parametrize(("payload", "kind"), [("ids", None), ("fhir-5.0", Bundle), ("fhir-4.0", BundleR4)])
+def test_a_webhook_is_told_findings_only_where_it_is_to_be(add, study, user, monkeypatch, payload, kind):
+    monkeypatch.setattr("webapp.notifications.addresses.check_url", lambda url: None)
+    add(0.9)
+    made, _ = services.create_webhook(Identity(user=user), "https://example.org/", payload=payload)
+    body = sending._body(
+        {"event": "study.finished", "event_id": "x", "created_at": "y", "study": str(study.pk)},
+        Webhook.objects.get(pk=made.pk).payload,
+    )
+    assert ("4711" in str(body)) == ("fhir" in body) == (kind is not None)
+    if kind:
+        kind.model_validate(body["fhir"])

@@ -1,0 +1,27 @@
+"""The attributes that are kept of DICOM files are those that are named, and no others."""
+
+import io
+import re
+from pathlib import Path
+
+import pydicom
+
+from ml.pictures.dicom import attributes_of
+from tests.dicom_files import made
+from webapp.dicom.minimum import OF_INSTANCES, OF_PATIENTS
+from webapp.dicom.services.instances import FIELDS
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "privacy.md"
+
+
+def test_what_is_read_is_what_is_named() -> None:
+    assert set(attributes_of(pydicom.dcmread(io.BytesIO(made())))) == set(OF_INSTANCES | OF_PATIENTS)
+
+
+def test_what_is_kept_is_what_is_named() -> None:
+    assert {field.name for field in FIELDS} == set(OF_INSTANCES)
+
+
+def test_the_page_gives_the_same_reasons() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE))
+    assert rows == OF_INSTANCES | OF_PATIENTS

@@ -1,0 +1,1 @@
+"""Results as FHIR, for systems that read no DICOM."""

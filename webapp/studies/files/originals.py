@@ -1,0 +1,69 @@
+"""Uploads as they came, and a ZIP of many that is made while it is sent."""
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Iterator
+
+from django.core.files.storage import default_storage
+
+from webapp.studies.models import Image
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of a file that are sent at once.
+PART = 64 * 2**10
+
+
+def read(image: Image) -> bytes | None:
+    """An image's upload; None, with a line in the log, where it is missing or not what was uploaded."""
+    try:
+        with default_storage.open(str(image.file.name)) as source:
+            content: bytes = source.read()
+    except FileNotFoundError:
+        logger.warning("the upload of %s is missing; the export goes on without it", image.pk)
+        return None
+    if image.sha256 not in ("", hashlib.sha256(content).hexdigest()):
+        logger.error("the upload of %s is damaged; the export goes on without it", image.pk)
+        return None
+    return content
+
+
+class _Sink:
+    """A file for :mod:`zipfile` that hands over what was written since it was last asked."""
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._written.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def take(self) -> bytes:
+        taken = b"".join(self._written)
+        self._written.clear()
+        return taken
+
+
+class ZipStream:
+    """A ZIP that takes no more memory than the file that is being added."""
+
+    def __init__(self) -> None:
+        self._sink = _Sink()
+        self._archive = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_STORED)  # type: ignore[call-overload]  # it needs no more
+
+    def add(self, name: str, content: bytes) -> Iterator[bytes]:
+        """Add a file; its bytes in parts."""
+        with self._archive.open(name, "w", force_zip64=True) as target:
+            for start in range(0, len(content), PART):
+                target.write(content[start : start + PART])
+                yield self._sink.take()
+
+    def end(self, name: str, text: str) -> bytes:
+        """Add a last file; the ZIP's last bytes."""
+        self._archive.writestr(name, text)
+        self._archive.close()
+        return self._sink.take()
