@@ -20,7 +20,7 @@ CONNECT_SECONDS, AGREE_SECONDS, ANSWER_SECONDS = 5, 10, 12
 def associate(
     destination: Destination,
     asked: Mapping[UID, Sequence[UID]],
-    offered: Iterable[tuple[UID, UID]] = (),
+    offered: Iterable[tuple[str, str]] = (),
     handlers: Sequence[Any] = (),
 ) -> Association:
     """An association, in which C-ECHO is possible too.

@@ -12,6 +12,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 
 from ml.pictures.dicom import elements
+from webapp.dicom import accepted
 from webapp.dicom.models import Instance, Peer, Progress, Retrieval, Retrieves
 from webapp.dicom.services import searching
 from webapp.studies.outbox.models import Delivery
@@ -68,7 +69,7 @@ def _fetch(asked: Retrieval) -> bool:
     began, destination = time.monotonic(), asked.search.destination
     peer = Peer(ae_title=destination.called_ae, department=asked.department)  # a peer that no row names
     gets = destination.retrieves == Retrieves.GET
-    offered = [(uid, syntax) for uid in contexts.RADIOGRAPHS for syntax in contexts.SYNTAXES] if gets else []
+    offered = [(uid, syntax) for uid in contexts.RADIOGRAPHS for syntax in accepted.SYNTAXES] if gets else []
     handlers = [
         (evt.EVT_PDU_RECV, storing.arriving),
         (evt.EVT_C_STORE, lambda event: storing.answer(event, peer)),
