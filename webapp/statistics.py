@@ -8,6 +8,8 @@ from dataclasses import dataclass
 Z = 1.96
 #: Fewer observations say nothing worth a number.
 FEWEST = 10
+#: Probabilities nearer to 0 or 1 count as this near, so that their log-odds are finite.
+EDGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -115,3 +117,81 @@ def _chi_squared(freedom: int) -> float:
         return 0.0
     spread = 2 / (9 * freedom)
     return float(freedom * (1 - spread + 1.645 * math.sqrt(spread)) ** 3)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Platt scaling: a line through the log-odds of a probability.
+
+    Source: Platt, "Probabilistic outputs for support vector machines", 1999.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def apply(self, probability: float) -> float:
+        return _probability(self.slope * log_odds(probability) + self.intercept)
+
+    def undo(self, probability: float) -> float:
+        """The probability that :meth:`apply` made this one of."""
+        return _probability((log_odds(probability) - self.intercept) / self.slope)
+
+
+def log_odds(probability: float) -> float:
+    clipped = min(max(probability, EDGE), 1 - EDGE)
+    return math.log(clipped / (1 - clipped))
+
+
+def _probability(odds: float) -> float:
+    return 1 / (1 + math.exp(-max(-700.0, min(700.0, odds))))
+
+
+def fit_line(probabilities: Sequence[float], truth: Sequence[bool]) -> Line:
+    """Fit Platt scaling by Newton's method, as :func:`ml.statistics.calibration.fit` does with scikit-learn.
+
+    Args:
+        probabilities: before calibration.
+        truth: what each one should have been; both values occur.
+    """
+    odds = [log_odds(one) for one in probabilities]
+    line = Line()
+    loss = _loss(line, odds, truth)
+    for _ in range(100):
+        step = _step(line, odds, truth)
+        # Newton's step goes too far where one answer is as good as certain.
+        for shorter in range(30):
+            tried = Line(line.slope - step[0] / 2**shorter, line.intercept - step[1] / 2**shorter)
+            if (found := _loss(tried, odds, truth)) < loss:
+                break
+        else:
+            return line
+        line, loss = tried, found
+    return line
+
+
+#: A weak penalty of the slope keeps it finite where the classes are perfectly separable.
+PENALTY = 0.01
+
+
+def _loss(line: Line, odds: Sequence[float], truth: Sequence[bool]) -> float:
+    found = PENALTY * line.slope**2 / 2
+    for one, sick in zip(odds, truth, strict=True):
+        against = (line.slope * one + line.intercept) * (-1 if sick else 1)
+        found += max(against, 0.0) + math.log1p(math.exp(-abs(against)))
+    return found
+
+
+def _step(line: Line, odds: Sequence[float], truth: Sequence[bool]) -> tuple[float, float]:
+    """Newton's step for the slope and the intercept."""
+    by_slope, by_intercept = PENALTY * line.slope, 0.0
+    slopes, mixed, intercepts = PENALTY, 0.0, EDGE
+    for one, sick in zip(odds, truth, strict=True):
+        found = _probability(line.slope * one + line.intercept)
+        error, weight = found - sick, found * (1 - found)
+        by_slope, by_intercept = by_slope + error * one, by_intercept + error
+        slopes, mixed, intercepts = slopes + weight * one * one, mixed + weight * one, intercepts + weight
+    determinant = slopes * intercepts - mixed * mixed
+    return (
+        (intercepts * by_slope - mixed * by_intercept) / determinant,
+        (slopes * by_intercept - mixed * by_slope) / determinant,
+    )

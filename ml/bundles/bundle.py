@@ -6,6 +6,7 @@ is checked whenever a bundle is loaded. Reading it needs no deep-learning framew
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,15 @@ class Bundle:
             raise BundleError(f"{self.id} has no operating point {point!r}; it has {', '.join(self.thresholds)}")
         meta = {**self.meta, "operating_point": point}
         return replace(self, threshold=self.thresholds[point], meta=meta)
+
+    def with_thresholds(self, thresholds: Mapping[str, float], point: str) -> "Bundle":
+        """The same bundle with other operating points, at one of them.
+
+        Raises:
+            BundleError: where there is none of that name.
+        """
+        points = {name: {"threshold": threshold} for name, threshold in thresholds.items()}
+        return replace(self, meta={**self.meta, "operating_points": points}).at(point)
 
     @property
     def id(self) -> str:

@@ -23,7 +23,7 @@ from tests.webapp.rows import BUNDLE, MODEL, administer, claim, make_reading, re
 from webapp.accounts import identity as identities
 from webapp.accounts import invitations, tokens
 from webapp.accounts.identity import Identity
-from webapp.departments import members
+from webapp.departments import calibrations, members
 from webapp.dicom.models import Destination, Instance, Peer, Retrieval, Rule, Search
 from webapp.notifications.models import Webhook
 from webapp.ops.models import Worker
@@ -37,6 +37,8 @@ from webapp.studies.models import Archive, Image, Patient, Study
 from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.services import reading
 
+#: How often each answer is given, as a calibration has it.
+ANSWERS = {kind: {"images": 60, "positive": 0.5, "unclear": 0.2, "negative": 0.3} for kind in ("pneumonia", "normal")}
 ROLES = (
     "guest", "other guest", "person", "reader", "uploader", "manager", "other manager", "service account",
     "administrator",
@@ -144,6 +146,8 @@ class Hospital:
         self.invitation, link = invitations.invite(by)
         self.invitation_key = link.rstrip("/").rsplit("/", 1)[-1]
         self.department_invitation, _ = members.invite(by, self.department, "", "reader")
+        chosen = {"slope": 1.0, "intercept": 0.0, "unclear_from": 0.2, "positive_from": 0.5, "answers": ANSWERS}
+        self.calibration = calibrations.apply(by, self.department, BUNDLE, **chosen)
         _, self.link = sharing.share_by_link(by, department_objects.study, 1)
         self.linked = department_objects.image
         soon = timezone.now() + timedelta(hours=1)  # workers stay alive however long the tests take
@@ -186,6 +190,7 @@ class Hospital:
             "invitations": {"pk": (self.department_invitation if in_department else self.invitation).pk},
             "service-accounts": {"pk": self.account.pk, "token": self.service_token},
             "members": {"pk": self.department.memberships.get(user=self.users["reader"]).pk},
+            "calibration": {"pk": self.calibration.pk},
             # Nobody here has a passkey.
             "keys": {"pk": 1},
         }.get(kind, {})

@@ -113,12 +113,14 @@ def test_ids_are_not_guessed(hospital: Hospital) -> None:
 
 #: Pages of accounts and of links, whose content depends on the link.
 ELSEWHERE = ("/accounts/", "/shared/")
+#: Those whose keys are numbers.
+NUMBERED = ("members", "service-accounts", "invitations", "calibration")
 #: Objects that never belong to one user alone.
-SHARED = ("images", "studies", "patients", "archives", "members", "service-accounts", "invitations")
+SHARED = ("images", "studies", "patients", "archives", *NUMBERED)
 
 
 def missing(route: walk.Route) -> dict[str, Any]:
-    return {"pk": 999_999 if kind_of(route) in ("members", "service-accounts", "invitations") else uuid4()}
+    return {"pk": 999_999 if kind_of(route) in NUMBERED else uuid4()}
 
 
 def without_moving_parts(answer: Any) -> bytes:

@@ -40,7 +40,8 @@ class SettingsForm(forms.ModelForm):
         help_texts = {
             "operating_point": _(
                 "The threshold from which an image is called pneumonia. Another one counts for results from now on; "
-                "those that are there stay as they are, and so do those of other departments."
+                "those that are there stay as they are, and so do those of other departments. A calibration of its own "
+                "comes first."
             ),
             "retention_days": _("Older ones are deleted with their results. Empty to keep them."),
             "daily_images": _("Empty for no limit."),

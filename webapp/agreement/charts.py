@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from webapp.agreement.figures import Agreement, Calibration
+from webapp.agreement.figures import Agreement, Tenth
 from webapp.agreement.incoming import Comparison, Drift
 from webapp.statistics import Estimate
 
@@ -53,13 +53,18 @@ def by_month(months: Sequence[Agreement], figure: str) -> list[Point]:
     ]
 
 
-def reliability(calibration: Calibration) -> list[Point]:
+def reliability(tenths: Sequence[Tenth]) -> list[Point]:
     """The share of pneumonias by the readers over the mean score, of each tenth of the scale with enough images."""
     return [
         _point(tenth.predicted * SIDE, tenth.observed, SIDE, f"{tenth.predicted:.0%}")
-        for tenth in calibration.tenths
+        for tenth in tenths
         if tenth.observed
     ]
+
+
+def curve(points: Sequence[tuple[float, float]]) -> str:
+    """The corners of a line through points of a square."""
+    return " ".join(f"{x * SIDE:.1f},{(1 - y) * SIDE:.1f}" for x, y in points)
 
 
 def _point(x: float, estimate: Estimate, height: float, name: str) -> Point:

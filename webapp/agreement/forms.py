@@ -7,7 +7,7 @@ from django import forms
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-from webapp.agreement import selection
+from webapp.agreement import local, selection
 from webapp.departments import permissions
 
 MONTH = RegexValidator(r"^[12][0-9]{3}-(0[1-9]|1[0-2])\Z", "Write a month as 2026-03.")
@@ -41,3 +41,30 @@ class ChoiceForm(forms.Form):
         """The arguments of :func:`webapp.agreement.selection.report_for`."""
         given = self.cleaned_data
         return {**given, "since": first_day(given["since"]), "until": first_day(given["until"])}
+
+
+class CalibrationForm(forms.Form):
+    """Which of a department's images choose its calibration, and what is asked of it."""
+
+    since = forms.DateField(required=False, label=_("Images received from"))
+    until = forms.DateField(required=False, label=_("until"))
+    signs = forms.TypedChoiceField(
+        coerce=int, label=_("Pneumonias that should be found"),
+        choices=[(value, f"{value} %") for value in local.SIGNS],
+    )  # fmt: skip
+    no_signs = forms.TypedChoiceField(
+        coerce=int, label=_("Pneumonias that should not be missed"),
+        choices=[(value, f"{value} %") for value in local.NO_SIGNS],
+    )  # fmt: skip
+    seen = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any) -> None:
+        super().__init__({"signs": local.SIGNS[-2], "no_signs": local.NO_SIGNS[-1], **data.dict()})
+        for name in ("since", "until"):
+            self.fields[name].widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        if {"signs", "no_signs"} <= set(found) and found["no_signs"] < found["signs"]:
+            raise forms.ValidationError(_("As many pneumonias as should be found must not be missed, or more."))
+        return found

@@ -30,7 +30,7 @@ def agreement(request: HttpRequest) -> HttpResponse:
         context |= {
             "sensitivity": charts.by_month(report.months, "sensitivity"),
             "specificity": charts.by_month(report.months, "specificity"),
-            "reliability": charts.reliability(calibration) if calibration else [],
+            "reliability": charts.reliability(calibration.tenths) if calibration else [],
             "drifts": [(drift, charts.bars(drift)) for drift in report.incoming.features] if report.incoming else [],
         }
     return render(request, "agreement/agreement.html", context, status=200 if report else 400)

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from webapp.departments import windows
+from webapp.statistics import Line
 
 
 class Department(models.Model):
@@ -116,3 +118,50 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}, {self.role} of {self.department}"
+
+
+#: The name of the operating point that a department has chosen on its own images.
+LOCAL = "local"
+
+
+class Calibration(models.Model):
+    """What a department has chosen on its own images for a model: how its scores are read, and two thresholds.
+
+    The newest one that is not undone is in force. Rows never change but for their undoing.
+    """
+
+    department = models.ForeignKey(Department, models.CASCADE, related_name="calibrations")
+    bundle = models.CharField(max_length=100, help_text="the model's name and version")
+    slope = models.FloatField(help_text="of the log-odds of the model's score")
+    intercept = models.FloatField(help_text="added to them")
+    unclear_from = models.FloatField(help_text="probability, calibrated, below which no signs are found")
+    positive_from = models.FloatField(help_text="probability, calibrated, from which there are signs of pneumonia")
+    answers = models.JSONField(help_text="how often each answer is given, as of webapp.studies.models.Bundle")
+    chosen_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    chosen_at = models.DateTimeField(auto_now_add=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-chosen_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.department} for {self.bundle}"
+
+    @property
+    def line(self) -> Line:
+        return Line(self.slope, self.intercept)
+
+    @property
+    def operating_points(self) -> dict[str, float]:
+        """The thresholds by their names, as readings keep them."""
+        return {"screening": self.unclear_from, "balanced": self.positive_from, LOCAL: self.positive_from}
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What is kept with each result."""
+        return {
+            "slope": self.slope,
+            "intercept": self.intercept,
+            "chosen_at": self.chosen_at.isoformat(),
+            "answers": self.answers,
+        }

@@ -32,6 +32,8 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "archive_split": _("The ZIP is split into several files. Please make a single one."),
     "archive_too_large": _("The ZIP holds too much. Please send it in parts."),
     "authentication_failed": _("The user name, password or token is wrong."),
+    "calibration_changed": _("The verdicts have changed since this page was shown. Please look at it again."),
+    "calibration_not_in_force": _("This calibration is not in force any more. Please look at the page again."),
     "checksum_mismatch": _("A part of the file arrived damaged. Please send it again."),
     "content_encoding_not_supported": _("The request is compressed, which is not read here."),
     "daily_limit_reached": _("The limit of uploads for a day is reached. Please go on tomorrow."),
@@ -82,6 +84,9 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "registration_closed": _("Nobody can register here without an invitation."),
     "representation_not_available": _("This is not available in the form that was asked for."),
     "reviewed_meanwhile": _("Another reader has given a verdict on this image while you had it open."),
+    "scores_against_verdicts": _(
+        "The model’s scores do not rise with what your readers say. Nothing can be chosen on these images."
+    ),
     "second_factor_required": _("Please sign in with your second factor."),
     "second_factor_unreadable": _("Your second factor can no longer be read. An administrator can remove it."),
     "session_changed": _("You have signed in or out since this page was opened. Please reload it."),
@@ -94,6 +99,7 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "no_such_study": _("Please choose studies that this search has found."),
     "pacs_busy": _("This department asks its PACS for a lot already. Please wait a moment."),
     "search_too_wide": _("Please say for whom or for which days you search."),
+    "too_few_verdicts": _("Too few children of each kind have a verdict. Nothing can be chosen on so few."),
     "too_many_destinations": _("A department has no more than 20 destinations."),
     "too_many_files": _("These are too many files at once. Please send the rest apart."),
     "too_many_rules": _("A department has no more than 50 rules."),

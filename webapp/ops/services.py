@@ -53,9 +53,21 @@ def forget_worker(worker: UUID) -> None:
 
 def operating_points() -> list[str]:
     """The operating points of the present model, as those workers know them that prepare images for it."""
-    preparing = Worker.objects.living().filter(role__in=("ingest", "bulk")).exclude(model="")
-    newest = preparing.order_by("-seen_at").first()
+    newest = _preparing()
     return list(newest.operating_points) if newest else []
+
+
+def present_model() -> str:
+    """The model that images are prepared for now; empty where no worker says it."""
+    newest = _preparing()
+    return str(newest.model) if newest else ""
+
+
+def _preparing() -> Worker | None:
+    found: Worker | None = (
+        Worker.objects.living().filter(role__in=("ingest", "bulk")).exclude(model="").order_by("-seen_at").first()
+    )
+    return found
 
 
 def reconcile() -> dict[str, int]:

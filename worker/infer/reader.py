@@ -15,6 +15,8 @@ from django.conf import settings
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from webapp.departments import calibrations
+from webapp.departments.models import LOCAL
 from webapp.observability import correlation
 from webapp.studies import dispatch
 from webapp.studies.services import reading
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from ml.bundles.bundle import Bundle
     from ml.inference.engines import Engine
     from ml.inference.novelty import Check
-    from webapp.departments.models import Department
+    from webapp.departments.models import Calibration, Department
     from webapp.studies.models import Reading
 
 logger = logging.getLogger(__name__)
@@ -136,10 +138,12 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     answers = _read(reader, token, inputs)
     seconds = time.perf_counter() - started
     reading_by_image = {one.image_id: one for one in held}
+    own = calibrations.in_force(reader.bundle.id, [one.image.department_id for one in held])
     results = []
     for pk, answer in answers.items():
         if all(math.isfinite(probability) for probability in answer.probabilities):
-            results.append(_result(reader, reading_by_image[pk], answer))
+            found = reading_by_image[pk]
+            results.append(_result(reader, found, answer, own.get(found.image.department_id)))
         else:
             reading.fail(token, pk, "model_error", "The model gave no number for this image. Please report it.")
     written = reading.succeed(token, results, reader.model, seconds=seconds)
@@ -151,12 +155,15 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     return written
 
 
-def _result(reader: Reader, held: "Reading", answer: Answer) -> reading.Result:
+def _result(reader: Reader, held: "Reading", answer: Answer, own: "Calibration | None") -> reading.Result:
     from ml.inference import novelty
 
-    named = dict(zip(reader.bundle.classes, answer.probabilities, strict=True))
-    pneumonia = answer.probabilities[-1]
-    used = reader.bundle_for(held.image.department)
+    pneumonia, used = answer.probabilities[-1], reader.bundle_for(held.image.department)
+    probabilities: Sequence[float] = answer.probabilities
+    if own:
+        pneumonia, used = own.line.apply(pneumonia), reader.bundle.with_thresholds(own.operating_points, LOCAL)
+        probabilities = (1 - pneumonia, pneumonia)
+    named = dict(zip(reader.bundle.classes, probabilities, strict=True))
     return reading.Result(
         held.image_id,
         named,
@@ -166,6 +173,8 @@ def _result(reader: Reader, held: "Reading", answer: Answer) -> reading.Result:
         heatmap=answer.heatmap,
         distance=answer.distance,
         operating_point=used.operating_point,
+        calibration=own.stated if own else None,
+        operating_points=used.thresholds if own else {},
     )
 
 

@@ -1,6 +1,7 @@
 """Batches: results with their warnings and maps, and which readings a batch takes."""
 
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
 from tests.worker.conftest import write_bundle
 from tests.worker.reading.conftest import SUCCEEDED, Engine, Prepared, messages, reread, states
+from webapp.accounts.identity import Identity
+from webapp.departments import calibrations
 from webapp.departments.models import Department
 from webapp.studies.choices import Status
 from webapp.studies.files import heatmaps
@@ -180,6 +183,27 @@ def test_a_departments_results_have_its_operating_point(
         ("NORMAL", "balanced", 0.6),
     ]
     assert {result.group for result in results if result} == {"unclear"}, "the group does not depend on it"
+
+
+def test_a_departments_own_calibration_makes_its_results(prepared: Prepared, engine: Engine) -> None:
+    ward, other = (Department.objects.create(name=slug, slug=slug, operating_point="default") for slug in "ab")
+    chosen = {"slope": 1.0, "intercept": -2.0, "unclear_from": 0.1, "positive_from": 0.3, "answers": {"normal": {}}}
+    made = calibrations.apply(Identity(), ward, "chest-1.2.0", **chosen)
+    calibrations.apply(Identity(), other, "chest-0.9.0", **chosen)  # for another model
+    images = [prepared(204, department=of, guest=None) for of in (ward, other)]
+    reader.read_batch([image.pk for image in images])
+    mine, theirs = (image.result for image in reread(*images))
+    assert (mine.operating_point, mine.threshold, mine.label, mine.group) == ("local", 0.3, "PNEUMONIA", "positive")
+    # The odds of 4 to 1 that the engine gives become 4 to e².
+    assert mine.probability == mine.probabilities["PNEUMONIA"] == pytest.approx(4 / (4 + math.exp(2)), abs=1e-3)
+    assert (mine.unclear_from, mine.positive_from) == (0.1, 0.3)
+    assert mine.calibration == made.stated
+    assert (theirs.operating_point, theirs.probability, theirs.calibration) == ("default", pytest.approx(0.8), None)
+    calibrations.undo(Identity(), ward, made.pk)
+    later = prepared(204, department=ward, guest=None)
+    reader.read_batch([later.pk])
+    before, after = (image.result for image in reread(images[0], later))
+    assert (before.calibration, after.calibration) == (made.stated, None), "what is there stays"
 
 
 def test_only_what_was_written_is_counted_and_logged(

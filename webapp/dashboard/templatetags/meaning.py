@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 from webapp.departments.models import Department
 from webapp.reviews import prevalence
 from webapp.studies import meaning as meanings
-from webapp.studies.models import Bundle, Image
+from webapp.studies.models import Bundle, Image, Reading
 
 register = template.Library()
 
@@ -25,9 +25,8 @@ def meaning(image: Image) -> dict[str, Any]:
     result = image.result
     if image.verdict or result is None or not result.is_reliable:
         return {}
-    bundle = Bundle.objects.filter(name=result.bundle).first()
     here = prevalence.of(image.department)
-    found = meanings.of_answer(bundle.answers, result.group, here.share) if bundle else None
+    found = meanings.of_answer(_answers(result), result.group, here.share)
     if found is None:
         return {}
     about, low, high = (round(100 * share) for share in (found.share, found.low, found.high))
@@ -36,10 +35,19 @@ def meaning(image: Image) -> dict[str, Any]:
         "prevalence": here,
         "of_100": round(100 * here.share) or 1,
         "department": image.department,
+        "calibrated": bool(result.calibration),
         "sentence": _sentence(found.share, low, high, image.department),
         "sick": about,
         "children": [(number % IN_A_ROW * WIDE, number // IN_A_ROW * HIGH, number < about) for number in range(100)],
     }
+
+
+def _answers(result: Reading) -> dict[str, Any]:
+    """How often each answer is given: on the department's own images where these have calibrated the result."""
+    if result.calibration:
+        return dict(result.calibration["answers"])
+    bundle = Bundle.objects.filter(name=result.bundle).first()
+    return bundle.answers if bundle else {}
 
 
 def _sentence(share: float, low: int, high: int, department: Department | None) -> str:

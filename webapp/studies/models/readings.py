@@ -56,6 +56,9 @@ class Reading(models.Model):
     threshold = models.FloatField(null=True, blank=True)
     operating_point = models.CharField(max_length=100, blank=True, help_text="the threshold's name in the bundle")
     operating_points = models.JSONField(default=dict, blank=True, help_text="the bundle's thresholds by name")
+    calibration = models.JSONField(
+        null=True, blank=True, help_text="of its department, by which the result was made; empty for the model's own"
+    )
     # The warnings of preparing; with a result, also those of reading.
     warnings = models.JSONField(default=list, blank=True)
     distance = models.FloatField(

@@ -79,13 +79,15 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
     """
     if not results:
         return 0
-    points = dict(model.operating_points)
     results = with_current_warnings(token, results)
     labelled = labelled_outside_training(results)
     used = {result.image_id: result.operating_point or model.operating_point for result in results}
-    thresholds = {image: points.get(point, model.threshold) for image, point in used.items()}
+    points = {result.image_id: dict(result.operating_points or model.operating_points) for result in results}
+    thresholds = {image: points[image].get(point, model.threshold) for image, point in used.items()}
     columns: dict[str, dict[UUID, Any]] = {
         "operating_point": used,
+        "operating_points": points,
+        "calibration": {result.image_id: result.calibration for result in results},
         "threshold": thresholds,
         "probabilities": {result.image_id: dict(result.probabilities) for result in results},
         "probability": {result.image_id: result.probability for result in results},
@@ -95,7 +97,7 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
                 group_of(
                     result.probability,
                     thresholds[result.image_id],
-                    points,
+                    points[result.image_id],
                     result.warnings,
                     label_outside_training=result.image_id in labelled,
                 )
@@ -111,7 +113,6 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
     written = Reading.objects.held(token, ids).update(
         state=ReadingState.SUCCEEDED,
         finished_at=timezone.now(),
-        operating_points=points,
         batch_size=len(results),
         seconds=seconds,
         **{name: ByImage(Reading, name, values) for name, values in columns.items()},

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 
@@ -34,6 +35,8 @@ class Result:
         heatmap: as :attr:`webapp.studies.models.Reading.heatmap`.
         operating_point: the name of the threshold that made the label; the model's own without it.
         distance: as :attr:`webapp.studies.models.Reading.distance`.
+        calibration: as :attr:`webapp.studies.models.Reading.calibration`.
+        operating_points: the thresholds of that calibration by name; the model's own without it.
     """
 
     image_id: UUID
@@ -44,3 +47,5 @@ class Result:
     heatmap: bytes = b""
     operating_point: str = ""
     distance: float | None = None
+    calibration: Mapping[str, Any] | None = None
+    operating_points: Mapping[str, float] = field(default_factory=dict)

@@ -3,6 +3,8 @@
 import { strip } from "./upload-strip.js";
 import { say } from "./upload-words.js";
 
+const TURN = 30; // milliseconds after which the page may move again
+
 // One selection: its files, each with the name that it will have, and the folder that they came from, if any.
 export class Selection {
   constructor(folder = "") {
@@ -28,10 +30,19 @@ function nameOf(path) {
   return parts.length > 2 ? parts.slice(1).join(" – ") : parts.at(-1);
 }
 
-export function fromInput(files) {
-  const folder = files[0]?.webkitRelativePath.split("/")[0] ?? "";
+export async function fromInput(files) {
+  const all = [...files]; // the input forgets its own
+  const folder = all[0]?.webkitRelativePath.split("/")[0] ?? "";
   const selection = new Selection(folder);
-  for (const file of files) selection.add(file, file.webkitRelativePath || file.name);
+  let since = performance.now();
+  for (const file of all) {
+    selection.add(file, file.webkitRelativePath || file.name);
+    // The page stands still while the browser looks at the disk.
+    if (performance.now() - since > TURN) {
+      await new Promise((resolve) => setTimeout(resolve));
+      since = performance.now();
+    }
+  }
   return [selection];
 }
 

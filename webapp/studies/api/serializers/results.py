@@ -34,6 +34,7 @@ class ReadingSerializer(serializers.Serializer):
     threshold = serializers.FloatField(allow_null=True)
     operating_point = serializers.CharField(allow_null=True)
     operating_points = serializers.DictField(child=serializers.FloatField())
+    calibration = serializers.DictField(allow_null=True, help_text="of its department; null for the model's own")
     result_group = serializers.ChoiceField(choices=ResultGroup.choices, allow_null=True)
     reliable = serializers.BooleanField(allow_null=True)
     warnings = ErrorSerializer(many=True)
@@ -55,6 +56,7 @@ def reading_fields(reading: Reading) -> dict[str, Any]:
         **result_fields(reading if done else None),
         "probabilities": reading.probabilities,
         "operating_points": reading.operating_points,
+        "calibration": reading.calibration,
         "error": {"code": reading.error_code, "detail": reading.error_detail} if reading.error_code else None,
         "attempts": reading.attempts,
         "finished_at": moment(reading.finished_at),
