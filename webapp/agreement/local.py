@@ -7,6 +7,7 @@ into five parts, and judging each of them by what the other four chose.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from django.utils import timezone
@@ -112,12 +113,16 @@ def at_sensitivity(found: Sequence[Judged], wanted: int) -> float:
     return (kept + max(below)) / 2 if below else kept
 
 
+def _reached(wanted: int, others: Sequence[Judged]) -> Callable[[float], bool]:
+    return at_sensitivity(others, wanted).__le__
+
+
 def candidates(found: Sequence[Judged], choice: Choice) -> list[Candidate]:
     """A threshold for each sensitivity that can be asked for."""
     calibration = Line(choice.slope, choice.intercept)
     made = []
     for wanted in sorted({*SIGNS, *NO_SIGNS}):
-        called = _crossed(found, lambda others, wanted=wanted: at_sensitivity(others, wanted).__le__)
+        called = _crossed(found, partial(_reached, wanted))
         sick, well = (
             [yes for yes, one in zip(called, found, strict=True) if one.sick == kind] for kind in (True, False)
         )

@@ -143,7 +143,8 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     for pk, answer in answers.items():
         if all(math.isfinite(probability) for probability in answer.probabilities):
             found = reading_by_image[pk]
-            results.append(_result(reader, found, answer, own.get(found.image.department_id)))
+            department = found.image.department_id
+            results.append(_result(reader, found, answer, own.get(department) if department else None))
         else:
             reading.fail(token, pk, "model_error", "The model gave no number for this image. Please report it.")
     written = reading.succeed(token, results, reader.model, seconds=seconds)
