@@ -85,7 +85,7 @@ def shared(identity: Identity, through: str = "shares") -> Q:
 
 def may_see(identity: Identity, owned: Owned) -> bool:
     """The owner, each member of the owning department, and administrators."""
-    return owns(identity, owned) or _role(identity, owned) is not None or is_administrator(identity.user)
+    return owns(identity, owned) or _role(identity, owned.department_id) is not None or is_administrator(identity.user)
 
 
 def may_see_original(identity: Identity, owned: Owned) -> bool:
@@ -107,9 +107,7 @@ def may_see_department(identity: Identity, department: Department) -> bool:
 
 def may_manage(identity: Identity, department: Department) -> bool:
     """Who may change a department, its members and its service accounts: its managers, and administrators."""
-    if identity.user is None:
-        return False
-    return roles(identity.user).get(department.pk) == Role.MANAGER or is_administrator(identity.user)
+    return _role(identity, department.pk) == Role.MANAGER or is_administrator(identity.user)
 
 
 def managed_departments(identity: Identity) -> "QuerySet[Department]":
@@ -142,10 +140,8 @@ def may_pause(identity: Identity, department: Department | None) -> bool:
 
 
 def may_follow(identity: Identity, owned: Owned) -> bool:
-    """Who sees an image's whole way through the service, and exports a study's files without patients: managers of the
-    owning department, and administrators.
-    """
-    return _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
+    """Who sees an image's way through the service, and exports files without patients: managers, and administrators."""
+    return _role(identity, owned.department_id) == Role.MANAGER or is_administrator(identity.user)
 
 
 def may_create_departments(identity: Identity) -> bool:
@@ -170,9 +166,7 @@ def service_department(user: User) -> UUID | None:
 
 def may_upload_to(identity: Identity, department: Department) -> bool:
     """Uploaders and managers of the department, and administrators."""
-    if identity.user is None:
-        return False
-    return roles(identity.user).get(department.pk) in SENDERS or is_administrator(identity.user)
+    return _role(identity, department.pk) in SENDERS or is_administrator(identity.user)
 
 
 def departments_to_upload_to(identity: Identity) -> list[Department]:
@@ -183,12 +177,12 @@ def departments_to_upload_to(identity: Identity) -> list[Department]:
 
 def may_add_to(identity: Identity, owned: Owned) -> bool:
     """Who may add images to a study: the owner, uploaders and managers, and administrators."""
-    return owns(identity, owned) or _role(identity, owned) in SENDERS or is_administrator(identity.user)
+    return owns(identity, owned) or _role(identity, owned.department_id) in SENDERS or is_administrator(identity.user)
 
 
 def may_cancel(identity: Identity, owned: Owned) -> bool:
     """The owner, uploaders for what they sent themselves, managers, and administrators."""
-    role = _role(identity, owned)
+    role = _role(identity, owned.department_id)
     sent_it = identity.user is not None and getattr(owned, "uploaded_by_id", None) == identity.user.pk
     allowed = role == Role.MANAGER or (role == Role.UPLOADER and sent_it)
     return owns(identity, owned) or allowed or is_administrator(identity.user)
@@ -206,16 +200,14 @@ def may_review(identity: Identity, owned: Owned) -> bool:
     """
     if identity.user is None:
         return False
-    if _role(identity, owned) in REVIEWERS:
+    if _role(identity, owned.department_id) in REVIEWERS:
         return not service_department(identity.user)
     return identity.user.has_perm(REVIEW) and may_see(identity, owned)
 
 
 def may_search_pacs(identity: Identity, department: Department) -> bool:
     """Who may search a department's PACS and fetch from it: its readers and managers, and administrators."""
-    if identity.user is None:
-        return False
-    return roles(identity.user).get(department.pk) in REVIEWERS or is_administrator(identity.user)
+    return _role(identity, department.pk) in REVIEWERS or is_administrator(identity.user)
 
 
 def reviewable_by_owner(identity: Identity) -> list[Q]:
@@ -240,7 +232,9 @@ def may_see_verdicts(identity: Identity, owned: Owned) -> bool:
 
 def may_delete(identity: Identity, owned: Owned) -> bool:
     """The owner, managers of the owning department, and administrators; so it is for merging, which deletes one."""
-    return owns(identity, owned) or _role(identity, owned) == Role.MANAGER or is_administrator(identity.user)
+    return (
+        owns(identity, owned) or _role(identity, owned.department_id) == Role.MANAGER or is_administrator(identity.user)
+    )
 
 
 def owns(identity: Identity, owned: Owned) -> bool:
@@ -250,8 +244,6 @@ def owns(identity: Identity, owned: Owned) -> bool:
     return identity.guest is not None and owned.guest == identity.guest
 
 
-def _role(identity: Identity, owned: Owned) -> str | None:
-    """The identity's role in the owning department, if a department owns it and the identity is a member."""
-    if identity.user is None or owned.department_id is None:
-        return None
-    return roles(identity.user).get(owned.department_id)
+def _role(identity: Identity, department: UUID | None) -> str | None:
+    """The identity's role in a department, if it is a member."""
+    return roles(identity.user).get(department) if identity.user and department else None

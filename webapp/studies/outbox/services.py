@@ -29,10 +29,8 @@ MAX_AGE = timedelta(days=3)
 TASK_SECONDS = settings.TASK_TIME_LIMITS["worker.deliver"]
 #: Longer than that, so that a claim only ends when the process that held it is gone.
 CLAIM = timedelta(seconds=TASK_SECONDS + 20)
-#: The attempts that a delivery remembers.
-REMEMBERED = 50
-#: How many due deliveries a worker looks at for one that no other worker takes first.
-CANDIDATES = 20
+REMEMBERED = 50  # attempts of a delivery
+CANDIDATES = 20  # due deliveries that a worker looks at for one that no other worker takes first
 
 
 class NotDeliveredError(Exception):
