@@ -1,10 +1,13 @@
 """What is kept of a DICOM file's attributes."""
 
+import zlib
 from datetime import date, time
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from ml.errors import ImageError
 from ml.pictures import dicom
 from ml.pictures.dicom import elements
 from tests.dicom_files import made
@@ -85,3 +88,13 @@ def test_want_of_memory_is_no_damage_of_the_file(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Dataset, "get", get)
     with pytest.raises(MemoryError):
         elements.value(Dataset(), "WindowCenter")
+
+
+def test_a_deflated_file_is_not_inflated_beyond_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = made(syntax=DeflatedExplicitVRLittleEndian, PatientID="P-1", PixelData=bytes(2**23))
+    monkeypatch.setattr(zlib, "decompress", None)  # without a limit
+    assert dicom.attributes_of(dicom.parse(sent, pixels=False))["patient_identifier"] == "P-1"
+    monkeypatch.setattr("ml.pictures.dicom.files.MAX_DECODED_BYTES", 2**22)
+    with pytest.raises(ImageError) as refused:
+        dicom.parse(sent)
+    assert refused.value.code == "image_too_large"

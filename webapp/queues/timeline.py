@@ -20,7 +20,7 @@ from webapp.studies.outbox.models import Delivery
 #: Entries of the audit and deliveries that are shown at most.
 MOST = 100
 #: Actions that the image's own rows tell better.
-TOLD = (*READS, Action.CREATE, Action.REVIEW)
+SHOWN = (*READS, Action.CREATE, Action.REVIEW)
 WORDS: dict[str, str] = {
     Action.CANCEL: gettext_noop("Cancelled"),
     Action.RETRY: gettext_noop("Sent to be read again"),
@@ -118,7 +118,7 @@ def _deliveries(image: Image) -> Iterator[Event]:
 
 
 def _audit(image: Image) -> Iterator[Event]:
-    entries = Entry.objects.filter(object_id=str(image.pk)).exclude(action__in=TOLD).order_by("-created_at", "-id")
+    entries = Entry.objects.filter(object_id=str(image.pk)).exclude(action__in=SHOWN).order_by("-created_at", "-id")
     for entry in entries[:MOST]:
         word = WORDS.get(entry.action)
         label = Action(entry.action).label if entry.action in Action.values else entry.action

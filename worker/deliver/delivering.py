@@ -36,7 +36,7 @@ HANDLERS: Mapping[str, str] = {
     Event.ALERT: "webapp.notifications.announcing.announce_alert",
     notifications.WEBHOOK: "webapp.notifications.sending.send",
     announcing.EMAIL: "webapp.notifications.mail.send",
-    completion.RESULT_CHANGED: "webapp.dicom.services.telling.tell",
+    completion.RESULT_CHANGED: "webapp.dicom.services.revisions.publish",
     destinations.DICOM: "worker.deliver.dicom.sending.send",
     searching.SEARCH: "worker.dicom.searching.search",
     searching.RETRIEVE: "worker.dicom.retrieving.retrieve",

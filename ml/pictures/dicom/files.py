@@ -2,17 +2,25 @@
 
 import io
 import struct
+import zlib
 
 import pydicom
 from pydicom import Dataset, config
+from pydicom.dataset import FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from ml.errors import ImageError
 from ml.pictures.formats.contents import corrupt
+from ml.pictures.limits import MAX_DECODED_BYTES
 
 # A value that the standard does not allow is not worth a line in a log for each file; what matters is checked here.
 config.settings.reading_validation_mode = config.IGNORE
 
 #: Bytes by which a file is recognised.
 HEAD = 1024
+#: What is inflated of a deflated data set for the elements before its pixels.
+HEADER_BYTES = 2**22
 #: Value representations (PS3.5 6.2), and those with a length of 32 bits (PS3.5 7.1.2).
 SHORT = b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
 LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
@@ -60,11 +68,35 @@ def parse(source: bytes, *, pixels: bool = True) -> Dataset:
         pixels: whether the pixels are wanted as well as what comes before them.
 
     Raises:
-        ImageError: with the code ``image_corrupt``.
+        ImageError: with the code ``image_corrupt`` or, for deflated data without end, ``image_too_large``.
     """
     try:
+        if source[128:132] == b"DICM" and (found := _deflated(source, pixels)):
+            return found
         return pydicom.dcmread(io.BytesIO(source), force=True, stop_before_pixels=not pixels)
-    except MemoryError:
+    except (MemoryError, ImageError):
         raise
     except Exception as error:  # pydicom raises whatever it meets: it is the file's fault
         raise corrupt() from error
+
+
+def _deflated(source: bytes, pixels: bool) -> Dataset | None:
+    """The beginning of a deflated data set, where no more is wanted: pydicom would inflate all of it.
+
+    Raises:
+        ImageError: ``image_too_large`` where all of it is wanted, and is more than an image may have.
+    """
+    stream = io.BytesIO(source)
+    stream.seek(132)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag.group != 2)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return None
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(source[stream.tell() :], MAX_DECODED_BYTES if pixels else HEADER_BYTES)
+    if pixels:
+        if inflater.unconsumed_tail:
+            raise ImageError("image_too_large", f"The file inflates to more than {MAX_DECODED_BYTES // 2**20} MB.")
+        return None
+    found = read_dataset(io.BytesIO(inflated), False, True, stop_when=lambda tag, *_: tag >= 0x7FE00008)
+    found.file_meta = FileMetaDataset(meta)
+    return found

@@ -1,6 +1,6 @@
-"""Tell a department's destinations of a result that is new, or has changed: put it into the outbox for each.
+"""Write a revision of each result that is new or has changed, and put it into the outbox for each destination.
 
-It may run again with the same delivery: what has not changed since is told once.
+It may run again with the same delivery: a result that has not changed since gets no other revision.
 """
 
 from typing import Any
@@ -13,15 +13,13 @@ from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.transactions import atomically
 
-#: As long as another reader is awaited, what was told before stands.
+#: As long as another reader is awaited, the last revision stands.
 AWAITED = (ReviewStage.SECOND, ReviewStage.DISAGREED)
 
 
 @atomically
-def tell(delivery: Delivery) -> None:
-    """Write a revision for each image whose result differs from what was told last, and put it into the outbox for each
-    destination.
-    """
+def publish(delivery: Delivery) -> None:
+    """Write a revision for each image whose result differs from its last one, and put it into the outbox."""
     keys = delivery.payload["images"]
     destinations: dict[Any, list[Destination]] = {}
     departments = Image.objects.filter(pk__in=keys).values("department")
@@ -41,17 +39,17 @@ def tell(delivery: Delivery) -> None:
 
 
 def _revise(image: Image) -> Revision | None:
-    """The revision that says what an image's result is now; None where that was told already."""
-    said = _said(image)
-    if said is None:
+    """A revision of an image's result as it is now; None where the last one says the same."""
+    result = _result(image)
+    if result is None:
         return None
     last = Revision.objects.filter(image=image).order_by("-number").first()
-    if last and all(getattr(last, name) == value for name, value in said.items()):
+    if last and all(getattr(last, name) == value for name, value in result.items()):
         return None
-    return Revision.objects.create(image=image, number=last.number + 1 if last else 1, **said)
+    return Revision.objects.create(image=image, number=last.number + 1 if last else 1, **result)
 
 
-def _said(image: Image) -> dict[str, Any] | None:
+def _result(image: Image) -> dict[str, Any] | None:
     reading = image.result
     if reading is None or image.stage in AWAITED:
         return None
