@@ -1,5 +1,6 @@
 """A department's calibration on its own images: what is chosen, how it is measured, applied and undone."""
 
+import math
 import random
 import re
 from typing import Any
@@ -47,7 +48,7 @@ def follow_verdicts() -> None:
 def sample(sick: int, well: int, apart: float = 2.0) -> list[Judged]:
     draw = random.Random(4)
     kinds = [1] * sick + [0] * well
-    return [Judged(Line().apply(draw.gauss(apart * kind, 1)), bool(kind)) for kind in kinds]
+    return [Judged(1 / (1 + math.exp(-draw.gauss(apart * kind, 1))), bool(kind)) for kind in kinds]
 
 
 @pytest.mark.parametrize("apart", [0.5, 2.0, 40.0])
@@ -58,6 +59,10 @@ def test_the_line_is_that_of_the_model_s_own_calibration(apart: float) -> None:
     assert [line.apply(one) for one in (0.1, 0.5, 0.9)] == pytest.approx(
         list(expected.apply(np.array([0.1, 0.5, 0.9]))), abs=2e-3
     )
+
+
+def test_the_model_s_own_score_can_be_had_again() -> None:
+    line = Line(1.7, -0.4)
     assert line.undo(line.apply(0.3)) == pytest.approx(0.3)
 
 
