@@ -91,7 +91,7 @@ def test_want_of_memory_is_no_damage_of_the_file(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_deflated_file_is_not_inflated_beyond_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent = made(syntax=DeflatedExplicitVRLittleEndian, PatientID="P-1", PixelData=bytes(2**23))
+    sent = made(syntax=DeflatedExplicitVRLittleEndian, pixels=bytes(2**23), PatientID="P-1")
     monkeypatch.setattr(zlib, "decompress", None)  # without a limit
     assert dicom.attributes_of(dicom.parse(sent, pixels=False))["patient_identifier"] == "P-1"
     monkeypatch.setattr("ml.pictures.dicom.files.MAX_DECODED_BYTES", 2**22)
