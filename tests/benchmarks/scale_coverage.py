@@ -9,13 +9,15 @@ from django.urls import resolve
 from tests.webapp import walk
 
 #: Addresses that list nothing: signing in, one's password and second factor, files and pictures, pages about one thing,
-#: forms that only ask, what monitors and other programs ask, what browsers install, and the export of pictures, which
-#: are not there.
+#: forms that only ask, what monitors and other programs ask, what browsers install, and the export of pictures and
+#: DICOMweb: there are no pictures and no DICOM files.
 LISTS_NOTHING = re.compile(
     r"(account|mfa|socialaccount|openid_connect)_.*|invitation|docs|schema|healthz|readyz|internal-staff|flower.*"
     r"|manifest|offline|service-worker|javascript-words|agreement-pdf|api-upload|predict-answer"
     r"|api-image-(heatmap|input|original|preview|report)|image-report|shared-link-image"
-    r"|shared-link-(heatmap|preview)|queue-change|queue-reconcile|service-account-delete|api-reviews-export|"
+    r"|shared-link-(heatmap|preview)|queue-change|queue-reconcile|service-account-delete|api-reviews-export"
+    r"|api-study-deidentified|dicomweb-.*"
+    r"|(api-)?pacs-search|rule|sender|"
 )
 
 

@@ -9,6 +9,7 @@ from django.test import Client
 from tests.benchmarks.scale_requests import Roles, get
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Membership, Role
+from webapp.dicom.models import Destination, Retrieves
 from webapp.notifications.models import Webhook
 from webapp.searches.models import SavedSearch
 from webapp.sharing.models import Share
@@ -28,6 +29,9 @@ def operations(roles: Roles) -> dict[str, Callable[[], Any]]:
     service = f"service-accounts/{member.department.memberships.get(user=scanner).pk}"
     Share.objects.filter(study=large, user=None).delete()
     _, token = share_by_link(Identity(user=scanner), large, 1)
+    pacs, _ = Destination.objects.get_or_create(
+        department=member.department, name="bench", host="pacs.example.org", called_ae="PACS", retrieves=Retrieves.GET
+    )
     view = SavedSearch.objects.filter(user__username="seed-0")[0]
     by_manager = [
         "/api/v1/departments/seed/", "/api/v1/departments/seed/invitations/",
@@ -42,7 +46,11 @@ def operations(roles: Roles) -> dict[str, Callable[[], Any]]:
         f"/studies/{image.study_id}/edit/", f"/studies/{image.study_id}/progress/",
         f"/studies/{image.study_id}/share/",
         f"/departments/seed/{service}/",
-        f"/api/v1/departments/seed/{service}/tokens/",
+        f"/api/v1/departments/seed/{service}/tokens/", "/departments/seed/calibration/",
+        f"/api/v1/studies/{image.study_id}/fhir/", "/departments/seed/destinations/", "/departments/seed/senders/",
+        "/departments/seed/rules/", "/departments/seed/pacs/", f"/destinations/{pacs.pk}/",
+        "/api/v1/departments/seed/destinations/", "/api/v1/departments/seed/pacs/",
+        f"/api/v1/destinations/{pacs.pk}/", f"/api/v1/destinations/{pacs.pk}/deliveries/",
     ]  # fmt: skip
     by_member = [
         "/api/v1/auth/tokens/", "/api/v1/saved-views/", "/api/v1/webhooks/", "/accounts/sessions/", "/accounts/tokens/",
