@@ -203,7 +203,7 @@ def test_a_name_without_an_address_is_a_failure(owner, finished):
 
 
 def test_a_fault_of_our_own_is_tried_again(webhook, finished, monkeypatch):
-    monkeypatch.setattr(sending, "_body", lambda payload: 1 / 0)
+    monkeypatch.setattr(sending, "_body", lambda payload, content: 1 / 0)
     finished()
     assert deliver() == {"delivered": 1, "failed": 1}
     row = Delivery.objects.get(kind="webhook")

@@ -37,6 +37,7 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "DeliveryStateEnum": "webapp.studies.outbox.models.State",
+        "SearchStateEnum": "webapp.dicom.models.Progress",
         "RoleEnum": "webapp.departments.models.Role",
         "ImageStatusEnum": "webapp.studies.choices.Status",
         "StudyStatusEnum": "webapp.studies.progress.STATUSES",
