@@ -92,6 +92,7 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
         clients.wait_final(by, study["url"])
         keep("GET /api/v1/studies/{id}/", by.get(study["url"]))
         keep("GET /api/v1/studies/{id}/images/", by.get(study["images_url"], params={"page_size": 1}))
+        keep("GET /api/v1/studies/{id}/fhir/", by.get(f"{study['url']}fhir/"))
         keep("GET /api/v1/studies/", by.get("/api/v1/studies/", params={"page_size": 1, "search": study["id"]}))
         name = {"name": "ward 3, Monday"}
         keep("PATCH /api/v1/studies/{id}/", by.patch(study["url"], json=name), name)
