@@ -62,8 +62,13 @@ def test_an_upload_keeps_its_request_id_and_logs_it(client, lines):
 
 
 def test_what_is_refused_has_its_id_in_the_line_too(client, lines):
-    client.get("/api/v1/images/nothing/", headers={"X-Request-ID": GIVEN})
-    assert any(request_id == GIVEN for message, request_id, _ in lines() if message.startswith("Not Found"))
+    client.post("/api/v1/images/", headers={"X-Request-ID": GIVEN})
+    assert any(request_id == GIVEN for message, request_id, _ in lines() if message.startswith("Bad Request"))
+
+
+def test_an_address_that_is_not_there_is_not_logged(client, lines):
+    assert client.get("/jane-doe/").status_code == 404
+    assert not any("jane" in message for message, _, _ in lines())
 
 
 def test_the_images_of_a_zip_keep_its_requests_id(client, commit, zipped, lines):

@@ -58,8 +58,7 @@ def config(form: str, level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {
             "correlated": {"()": Correlated},
-            # Readiness is asked twice a second until it is there; "not yet" is an answer, not an error.
-            "no_503": {"()": _No503},
+            "no_quiet_answers": {"()": _NoQuietAnswers},
         },
         "formatters": {
             "plain": {"()": WithoutValues, "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
@@ -75,7 +74,7 @@ def config(form: str, level: str) -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["correlated"]}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
-            "django.request": {"filters": ["no_503"]},
+            "django.request": {"filters": ["no_quiet_answers"]},
             "axes": {"level": "WARNING"},
             # At lower levels it logs patients' details from files.
             "PIL": {"level": "INFO"},
@@ -98,6 +97,10 @@ def _process() -> str:
     return os.environ.get("PNEUMOQUEUE_ROLE") or next(commands, "web")
 
 
-class _No503(logging.Filter):
+class _NoQuietAnswers(logging.Filter):
+    """Readiness is asked twice a second until it is there: 503 is an answer then, not an error. An address that is not
+    there (404) may hold whatever somebody typed, a patient's name too.
+    """
+
     def filter(self, record: logging.LogRecord) -> bool:
-        return getattr(record, "status_code", None) != 503
+        return getattr(record, "status_code", None) not in (404, 503)

@@ -46,7 +46,7 @@ def needs(program: str) -> pytest.MarkDecorator:
 def command(program: str, folder: Path, port: int, listener: int) -> list[str]:
     if program == "dcmqrscp":
         (folder / "dcmqrscp.cfg").write_text(QUEUE.format(port=port, listener=listener, folder=folder))
-        return ["dcmqrscp", "--config", str(folder / "dcmqrscp.cfg")]
+        return ["dcmqrscp", "+xv", "-xv", "--config", str(folder / "dcmqrscp.cfg")]
     settings: dict[str, Any] = {
         "DicomAet": "ARCHIVE", "DicomPort": port, "HttpServerEnabled": False, "StorageDirectory": str(folder / "db"),
         "DicomModalities": {"us": ["PNEUMOQUEUE", "127.0.0.1", listener]}, "DicomAlwaysAllowFind": True,
