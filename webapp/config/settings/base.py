@@ -23,7 +23,7 @@ def _kept_key() -> str:
     """The key that ``make run`` keeps, so that management commands beside it have the same; without one a random key,
     which only tests can do with: what one process signs no other accepts.
     """
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         return (DATA_DIR / "secrets" / "django").read_text().strip()
     return secrets.token_urlsafe(50)
 
