@@ -58,11 +58,17 @@ def read_areas(file: Path) -> list[Area]:
 def _area(one: dict[str, Any]) -> Area:
     if unknown := set(one) - {*MATCHED, "rectangles", "size"}:
         raise ValueError(f"unknown name {sorted(unknown)[0]!r}")
-    rectangles = tuple(_whole(rectangle, 4) for rectangle in one.get("rectangles", []))
+    rectangles = []
+    for rectangle in one.get("rectangles", []):
+        left, top, right, bottom = _whole(rectangle, 4)
+        rectangles.append((left, top, right, bottom))
     if not rectangles or any(left >= right or top >= bottom for left, top, right, bottom in rectangles):
         raise ValueError("rectangles are [left, top, right, bottom] with left < right and top < bottom")
-    size = _whole(one["size"], 2) if "size" in one else None
-    return Area(tuple((name, str(one[name])) for name in MATCHED if name in one), rectangles, size)  # type: ignore[arg-type]  # _whole counts
+    size = None
+    if "size" in one:
+        columns, rows = _whole(one["size"], 2)
+        size = (columns, rows)
+    return Area(tuple((name, str(one[name])) for name in MATCHED if name in one), tuple(rectangles), size)
 
 
 def _whole(numbers: Any, count: int) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
 
 M = TypeVar("M", bound=Model)
+S = TypeVar("S", Search, Retrieval)
 
 
 def destination(identity: Identity, pk: UUID) -> Destination:
@@ -66,10 +67,10 @@ def _managed(identity: Identity, rows: "QuerySet[M]", pk: object) -> M:
     return _one(rows.select_related("department").filter(department__in=managed), pk)
 
 
-def _searched(identity: Identity, rows: "QuerySet[M]", pk: object) -> M:
+def _searched(identity: Identity, rows: "QuerySet[S]", pk: object) -> S:
     visible = permissions.visible_departments(identity)
     found = _one(rows.select_related("department").filter(department__in=visible), pk)
-    if not permissions.may_search_pacs(identity, found.department):  # type: ignore[attr-defined]
+    if not permissions.may_search_pacs(identity, found.department):
         raise Http404
     return found
 

@@ -1,6 +1,6 @@
 """The pages on which readers search their department's PACS, and fetch what they need from it."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -56,7 +56,7 @@ class SearchForm(forms.Form):
 
     def __init__(self, pacs: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["pacs"].queryset = pacs  # type: ignore[attr-defined]
+        cast(forms.ModelChoiceField, self.fields["pacs"]).queryset = pacs
         self.fields["pacs"].initial = pacs.first()
 
 

@@ -1,7 +1,7 @@
 """The pages on which managers say who may send images to their department, and what is done with them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -70,8 +70,9 @@ class RuleForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         destinations = self.instance.department.destinations.all()
-        self.fields["results_to"].queryset = destinations  # type: ignore[attr-defined]
-        self.fields["results_to"].empty_label = _("each destination")  # type: ignore[attr-defined]
+        results_to = cast(forms.ModelChoiceField, self.fields["results_to"])
+        results_to.queryset = destinations
+        results_to.empty_label = _("each destination")
 
     def clean_conditions(self) -> str:
         rules.check_conditions(self.cleaned_data["conditions"])
@@ -116,11 +117,7 @@ def sender(request: HttpRequest, pk: int) -> HttpResponse:
     """Change who may send."""
     found = access.peer(identify(request), pk)
     form = PeerForm(request.POST or None, instance=found)
-    if request.method == "POST" and _save(request, form, peers.save):
-        return redirect("senders", found.department.slug)
-    context = {"department": found.department, "form": form, "title": found.ae_title, "delete": "sender-delete",
-               "pk": found.pk, "back": "senders"}  # fmt: skip
-    return render(request, "dicom/change.html", context, status=400 if form.errors else 200)
+    return _change(request, form, peers.save, title=found.ae_title, delete="sender-delete", back="senders")
 
 
 @require_POST
@@ -159,11 +156,7 @@ def rule(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Change a rule."""
     found = access.rule(identify(request), pk)
     form = RuleForm(request.POST or None, instance=found)
-    if request.method == "POST" and _save(request, form, rules.save):
-        return redirect("rules", found.department.slug)
-    context = {"department": found.department, "form": form, "title": _("Rule"), "delete": "rule-delete",
-               "pk": found.pk, "back": "rules"}  # fmt: skip
-    return render(request, "dicom/change.html", context, status=400 if form.errors else 200)
+    return _change(request, form, rules.save, title=_("Rule"), delete="rule-delete", back="rules")
 
 
 @require_POST
@@ -173,6 +166,17 @@ def delete_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = access.rule(by, pk)
     rules.delete(by, found)
     return redirect("rules", found.department.slug)
+
+
+def _change(
+    request: HttpRequest, form: forms.ModelForm, save: Callable[[Identity, Any], Any], *, back: str, **shown: Any
+) -> HttpResponse:
+    """Save a changed sender or rule and go back to the department's, or show its form."""
+    department, pk = form.instance.department, form.instance.pk
+    if request.method == "POST" and _save(request, form, save):
+        return redirect(back, department.slug)
+    context = {"department": department, "form": form, "pk": pk, "back": back, **shown}
+    return render(request, "dicom/change.html", context, status=400 if form.errors else 200)
 
 
 def _save(request: HttpRequest, form: forms.ModelForm, save: Callable[[Identity, Any], Any]) -> bool:
