@@ -5,11 +5,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 from django.db.models.signals import post_migrate
 
-from tests import guard
+from tests import databases, guard
 from tests.service import Service, running
 
 #: The data set, which is not in the repository; tests that need it skip without it.
@@ -48,8 +51,22 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> None:
-    """Make no permissions whenever a transactional test has emptied the tables: it takes longer than most tests."""
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Have SQLite's tables made without migrations; they are copied below."""
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["MIGRATE"] = False
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Copy a database to which migrations were applied.
+
+    No permissions are made whenever a transactional test has emptied the tables: it takes longer than most tests.
+    """
+    if connection.vendor == "sqlite":
+        with django_db_blocker.unblock():
+            databases.copy(connection.connection)
+        ContentType.objects.clear_cache()
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
 
 

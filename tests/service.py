@@ -4,16 +4,19 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from tests import databases
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS = int(os.environ.get("READY_SECONDS") or 240)  # more on a busy machine
@@ -102,7 +105,15 @@ def running(data_dir: Path, **environment: str) -> Iterator[Service]:
 
 @contextmanager
 def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
-    """Start the service without waiting, and stop it at the end."""
+    """Start the service without waiting, and stop it at the end.
+
+    A folder without a database gets one to which migrations were applied.
+    """
+    file = data_dir / "db.sqlite3"
+    if not file.exists() and "DATABASE_URL" not in {*os.environ, *environment}:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(file)) as database:
+            databases.copy(database)
     port, flower_port = free_ports(2)
     password = "an-admin-for-tests"
     process = subprocess.Popen(
