@@ -12,7 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models.signals import post_migrate
 
-from tests import databases, guard
+from tests import database, guard
 from tests.service import Service, running
 
 #: The data set, which is not in the repository; tests that need it skip without it.
@@ -65,7 +65,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """
     if connection.vendor == "sqlite":
         with django_db_blocker.unblock():
-            databases.copy(connection.connection)
+            database.copy(connection.connection)
         ContentType.objects.clear_cache()
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
 

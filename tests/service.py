@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from tests import databases
+from tests import database
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS = int(os.environ.get("READY_SECONDS") or 240)  # more on a busy machine
@@ -112,8 +112,8 @@ def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
     file = data_dir / "db.sqlite3"
     if not file.exists() and "DATABASE_URL" not in {*os.environ, *environment}:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(file)) as database:
-            databases.copy(database)
+        with closing(sqlite3.connect(file)) as made:
+            database.copy(made)
     port, flower_port = free_ports(2)
     password = "an-admin-for-tests"
     process = subprocess.Popen(
