@@ -23,8 +23,8 @@ KEPT = ROOT / ".pytest_cache" / "d"
 def on_disk() -> None:
     """Have the tests use a file, where the database is SQLite.
 
-    In memory, which is what tests get otherwise, it locks whole tables between threads; a file does not, and is what the
-    service runs on. It has to be decided before the first test asks for the database.
+    In memory, which is what tests get otherwise, it locks whole tables between threads; a file does not, and is what
+    the service runs on. It has to be decided before the first test asks for the database.
     """
     test = connections["default"].settings_dict["TEST"]
     if connections["default"].vendor == "sqlite" and not test["NAME"]:
@@ -34,7 +34,7 @@ def on_disk() -> None:
 
 
 def migrated() -> Path:
-    """An SQLite file with all migrations applied, which takes ten seconds of processor time: runs and processes share it."""
+    """An SQLite file with all migrations applied. Runs share it, since to make it takes ten seconds of processor time."""
     digest = hashlib.sha256(f"{version('django')} {version('django-allauth')}".encode())
     for file in sorted(ROOT.glob("webapp/*/migrations/*.py")):
         digest.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
