@@ -34,7 +34,7 @@ def on_disk() -> None:
 
 
 def migrated() -> Path:
-    """An SQLite file with all migrations applied. Runs share it, since to make it takes ten seconds of processor time."""
+    """An SQLite file with all migrations applied, which runs share: to make it takes ten seconds of processor time."""
     digest = hashlib.sha256(f"{version('django')} {version('django-allauth')}".encode())
     for file in sorted(ROOT.glob("webapp/*/migrations/*.py")):
         digest.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())

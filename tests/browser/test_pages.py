@@ -188,6 +188,7 @@ def test_a_file_that_is_no_image_says_so(service: Service, page: Page, files: Pa
     assert page.url.rstrip("/") == service.url
 
 
+@pytest.mark.long
 def test_a_zip_becomes_a_study(service: Service, page: Page, files: Path, shot) -> None:
     page.goto(service.url)
     page.set_input_files("#files", files / "ward.zip")
@@ -231,6 +232,7 @@ def test_another_guest_sees_nothing_of_it(service: Service, browser: Browser, pa
     other.close()
 
 
+@pytest.mark.long
 def test_signing_in_and_out(service: Service, page: Page, shot) -> None:
     page.goto(service.url)
     page.get_by_role("link", name="Sign in").click()

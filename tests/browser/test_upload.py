@@ -146,6 +146,7 @@ def test_the_same_files_chosen_again_are_recognised(page: Page, service: Service
     expect(page.locator(".thumb")).to_have_count(4)
 
 
+@pytest.mark.long
 def test_an_upload_that_broke_off_is_sent_again_and_stored_once(page: Page, line: Any, tmp_path: Path) -> None:
     """Its first answer is lost on the way, so that the server has it already."""
     sent: list[str] = []

@@ -16,19 +16,25 @@ from webapp.studies.files import signatures
 
 pytestmark = pytest.mark.django_db
 BY_NAME = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+#: Of the cases, every sixth goes through the API in the quick tests.
+QUICK = CASES[::6]
 #: Warnings of the check for other pictures, which are none of decoding's.
 DECODING = ("metadata_ignored", "end_missing")
 #: Probability that the answer may differ by, where the picture is the same to this many grey levels.
 SAME, ALIKE = 0.02, 2.0
 
 
-@BY_NAME
 @pytest.mark.parametrize(
-    "door",
+    ("door", "case"),
     [
-        "through_api",
-        pytest.param("through_page", marks=pytest.mark.long),
-        pytest.param("through_predict", marks=pytest.mark.long),
+        pytest.param(
+            door,
+            case,
+            id=f"{door}-{case.name}",
+            marks=() if door == "through_api" and case in QUICK else pytest.mark.long,
+        )
+        for door in ("through_api", "through_page", "through_predict")
+        for case in CASES
     ],
 )
 def test_case(case: Case, door: str, files: dict[str, bytes], request: pytest.FixtureRequest) -> None:

@@ -37,7 +37,7 @@ def far(box: borders.Box, left: int, top: int) -> int:
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("size", [(224, 224), SIZE, (1300, 1000)])
+@pytest.mark.parametrize("size", [(224, 224), SIZE, pytest.param((1300, 1000), marks=pytest.mark.long)])
 def test_an_xray_without_borders_is_left_alone(seed: int, size: tuple[int, int]) -> None:
     for picture in (synthetic.xray(seed, size), as_jpeg(synthetic.xray(seed, size))):
         found = xray.find(picture)

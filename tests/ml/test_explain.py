@@ -70,7 +70,12 @@ def maps(model: keras.Model, images: NDArray[np.float32]) -> tuple[NDArray[np.fl
     return probabilities[:, 1], found
 
 
-@pytest.mark.parametrize("head", [pooled, thinned_out, one_output])
+HEADS = pytest.mark.parametrize(
+    "head", [pooled, *(pytest.param(head, marks=pytest.mark.long) for head in (thinned_out, one_output))]
+)
+
+
+@HEADS
 def test_planted_evidence_is_found_where_it_is(head: Callable[..., keras.KerasTensor]) -> None:
     model = finder(head)
     image = planted(9.0)
@@ -83,7 +88,7 @@ def test_planted_evidence_is_found_where_it_is(head: Callable[..., keras.KerasTe
     assert found[PLANTED].sum() > 0.6 * found.sum() > 0
 
 
-@pytest.mark.parametrize("head", [pooled, thinned_out, one_output])
+@HEADS
 def test_what_speaks_against_pneumonia_is_not_in_the_map(head: Callable[..., keras.KerasTensor]) -> None:
     probability, [found] = maps(finder(head), planted(-9.0))
     assert probability[0] < 0.5

@@ -29,6 +29,7 @@ delivering.deliver_due("the one that is killed")
 """
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_a_delivery_whose_process_is_killed_is_sent_again_with_the_same_id(user, settings):
     settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]

@@ -29,6 +29,8 @@ pytestmark = [
     pytest.mark.skipif(connection.vendor == "mysql", reason="its plans have another form"),
 ]
 
+LONG = pytest.mark.long
+
 
 @pytest.fixture
 def rows(user, make_image):
@@ -85,7 +87,9 @@ def member_client(user, user_client, make_department, make_image):
     return user_client
 
 
-@pytest.mark.parametrize("who", ["staff_client", "member_client", "user_client", "client"])
+@pytest.mark.parametrize(
+    "who", ["member_client", "client", *(pytest.param(who, marks=LONG) for who in ("staff_client", "user_client"))]
+)
 @pytest.mark.parametrize(("kind", "params"), LISTS)
 def test_each_list_is_read_by_an_index(request, rows, who, kind, params):
     client = request.getfixturevalue(who)
@@ -187,7 +191,7 @@ WORKLISTS = ["", "?stat=true", "?group=unclear", "?stage=disagreed", "?stage=don
              "?department=radiology"]  # fmt: skip
 
 
-@pytest.mark.parametrize("role", ["reader", "radiologist", "root"])
+@pytest.mark.parametrize("role", ["radiologist", *(pytest.param(role, marks=LONG) for role in ("reader", "root"))])
 @pytest.mark.parametrize("params", WORKLISTS)
 def test_a_worklist_is_read_in_the_order_of_its_index(user, client, make_department, make_image, read, role, params):
     department = make_department(reader=user)

@@ -73,6 +73,7 @@ def addresses(study):
     ]  # fmt: skip
 
 
+@pytest.mark.long  # it draws reports
 def test_a_colleague_sees_a_shared_study_and_its_images_and_does_nothing_with_them(browser, theirs, study, new_client):
     assert {theirs.get(url).status_code for url in addresses(study)} == {404}
     assert browser.post(f"/studies/{study.pk}/share/", {"username": "grace"}).status_code == 302

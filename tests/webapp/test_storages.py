@@ -32,7 +32,7 @@ def bucket(store: dict[str, str]) -> S3Storage:
     return S3Storage(bucket_name=store["S3_BUCKET"], endpoint_url=store["S3_ENDPOINT_URL"], **KEY)
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.long)])
 def storage(request: pytest.FixtureRequest) -> Any:
     return storages["default"] if request.param == "folder" else request.getfixturevalue("bucket")
 
