@@ -93,7 +93,7 @@ JPEG = [
     Case("a JPEG with restart markers", builders.restarting_jpeg, same(), "camera"),
     Case(
         "a JPEG without one of its restart markers",
-        lambda p: builders.restarting_jpeg(p, without=5),
+        lambda p: builders.restarting_jpeg(p, without=1),
         refused("image_corrupt"),
         "transfer",
     ),
