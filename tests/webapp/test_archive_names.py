@@ -61,13 +61,13 @@ SPOKEN = [
 
 @pytest.mark.parametrize(("encoding", "spoken"), SPOKEN, ids=[encoding for encoding, _ in SPOKEN])
 def test_the_names_of_a_zip_are_read_in_the_encoding_of_the_computer_that_made_it(encoding, spoken):
-    assert zip_names.decode([(name.encode(encoding), False, b"") for name in spoken]) == spoken
+    assert zip_names.decode([(name.encode(encoding), b"") for name in spoken]) == spoken
 
 
 @pytest.mark.parametrize("name", ["Müller.jpg", "Größe.jpg", "胸部.jpg", "é.jpg"])
 def test_one_short_name_is_enough(name):
     encoding = "gbk" if ord(name[0]) > 0x3000 else "cp850"
-    assert zip_names.decode([(name.encode(encoding), False, b"")]) == [name]
+    assert zip_names.decode([(name.encode(encoding), b"")]) == [name]
 
 
 def test_names_of_finder_are_utf8_without_being_marked_and_decomposed(found):

@@ -13,7 +13,7 @@ from typing import IO, Any
 from django.conf import settings
 
 from webapp.refusals import Refused
-from webapp.studies.files.zip_names import UTF8, decode, extra_fields
+from webapp.studies.files.zip_names import decode, extra_fields
 
 #: The directory also has folders and the files that operating systems add (macOS: one for each file).
 DIRECTORY_ENTRIES_PER_FILE = 3
@@ -143,7 +143,7 @@ def _records(directory: bytes, start: int, shift: int) -> list[Record]:
         if at > len(directory):
             raise corrupt()
         found.append((fields, extra))
-        names.append((name, bool(fields[2] & UTF8), extra))
+        names.append((name, extra))
     paths = decode(names)
     return [
         _record(index, path, fields, _numbers(fields, extra, start, shift))
