@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
@@ -37,6 +37,8 @@ OUT_OF_MEMORY = (
 )
 UNSUPPORTED_HINTS = ("unsupported", "not supported", "not implemented")
 TRUNCATED_HINTS = ("truncated", "premature end", "unexpected end", "end of file")
+#: Some programs leave a channel for transparency empty.
+HIDDEN = "a transparency that hides all of the picture"
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -118,15 +120,21 @@ def open_image(content: bytes) -> Image.Image:
 
 def _grey(contents: Contents) -> Image.Image:
     tone = contents.about.tone
-    if isinstance(contents.pixels, Samples):
-        return to_grey(contents.pixels, tone)
     image = contents.pixels
+    if isinstance(image, Samples):
+        if image.is_hidden():
+            contents.about.ignore(HIDDEN)
+            image = replace(image, values=image.values[..., :-1])
+        return to_grey(image, tone)
     if image.mode.startswith("I") or image.mode == "F":
         return to_grey(Samples(np.asarray(image), 65535.0), tone)
     if image.has_transparency_data:
         grey = Image.new("L", image.size)
         for top, strip in _strips(image):
             grey.paste(_over_black(strip), (0, top))
+        if grey.getbbox() is None and (whole := image.convert("L")).getbbox():
+            contents.about.ignore(HIDDEN)
+            grey = whole
     else:
         grey = image.convert("L")
     if tone is None:

@@ -34,6 +34,10 @@ class Samples:
     white_is_zero: bool = False
     transparent: tuple[int, ...] | None = None
 
+    def is_hidden(self) -> bool:
+        """Whether every pixel is transparent."""
+        return self.values.ndim == 3 and self.values.shape[2] in (2, 4) and not self.values[..., -1].any()
+
 
 def to_grey(samples: Samples, tone: NDArray[np.float32] | None = None) -> Image.Image:
     """Scale the range that the picture lies in to 0 to 255. Transparency is laid over black.

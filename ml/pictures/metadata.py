@@ -17,6 +17,8 @@ MAX_BYTES = 2**23
 #: A tone curve that changes no grey by more than this share of the range is not applied. The training images were
 #: read without theirs, and the strongest of these (Apple's Generic Gray Profile, gamma 1.8) changes up to 0.075.
 SLIGHT = 0.125
+#: A tone curve that leaves less than this share of the range between a quarter and three quarters of it is damaged.
+FLAT = 0.1
 ORIENTATION = 0x0112
 IN_XMP = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
 EXIF = "the EXIF block"
@@ -92,18 +94,17 @@ class Metadata:
             self.ignore("the colour profile")
             return False
         if shown is not None:
-            self._use(np.asarray(shown.convert("L"), dtype=np.float32)[0] / 255)
+            self._use(np.asarray(shown.convert("L"), dtype=np.float32)[0] / 255, "the colour profile")
         return True
 
     def read_gamma(self, gamma: int) -> None:
         """Take the tone curve from PNG's gAMA, in hundred-thousandths."""
-        if gamma:
-            self._use(np.linspace(0, 1, 65536, dtype=np.float32) ** np.float32(SRGB_GAMMA / gamma))
-        else:
-            self.ignore("the gamma")
+        self._use(np.linspace(0, 1, 65536, dtype=np.float32) ** np.float32(SRGB_GAMMA / max(gamma, 1)), "the gamma")
 
-    def _use(self, tone: NDArray[np.float32]) -> None:
-        if np.abs(tone - np.linspace(0, 1, len(tone))).max() > SLIGHT:
+    def _use(self, tone: NDArray[np.float32], what: str) -> None:
+        if np.ptp(tone[len(tone) // 4 : len(tone) * 3 // 4]) < FLAT:
+            self.ignore(what)
+        elif np.abs(tone - np.linspace(0, 1, len(tone))).max() > SLIGHT:
             self.tone = tone
 
 

@@ -46,6 +46,11 @@ def webp(p: Pixels, way: int) -> bytes:
     return encoded(Image.fromarray(STORED[way](p)).convert("RGB"), "WEBP", lossless=True, exif=exif(way))
 
 
+def hidden(p: Pixels) -> Image.Image:
+    """Grey with an alpha channel that nobody has set."""
+    return Image.merge("LA", (Image.fromarray(p), Image.new("L", p.shape[::-1], 0)))
+
+
 def animated(p: Pixels, form: str) -> bytes:
     first = Image.fromarray(p).convert("RGB")
     return encoded(first, form, save_all=True, append_images=[Image.fromarray(255 - p).convert("RGB")], duration=100)

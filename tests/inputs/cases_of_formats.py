@@ -1,5 +1,6 @@
 """Cases of what only one format has: its odd chunks and segments, its ways to be cut off, its rare kinds."""
 
+import base64
 import io
 import struct
 import tarfile
@@ -48,6 +49,9 @@ PNG = [
         same(IGNORED),
     ),
     Case("a PNG's palette in deep grey", lambda p: png(deep(p), chunk(b"PLTE", bytes(30))), same()),
+    Case(
+        "a PNG with a block of its own", lambda p: png(p, chunk(b"PXLS", bytes(4))), refused("encoding_not_supported")
+    ),
     Case("a PNG for iPhones", lambda p: png(p, chunk(b"CgBI", bytes(4))), refused("encoding_not_supported"), "phone"),
     Case("a PNG of half its rows", lambda p: repacked(png(p), 0.5), CUT, "transfer"),
     Case("an interlaced PNG without its last pass", lambda p: repacked(interlaced_png(p), 0.8), CUT, "transfer"),
@@ -93,7 +97,7 @@ JPEG = [
     Case("a JPEG with restart markers", builders.restarting_jpeg, same(), "camera"),
     Case(
         "a JPEG without one of its restart markers",
-        lambda p: builders.restarting_jpeg(p, without=5),
+        lambda p: builders.restarting_jpeg(p, without=1),
         refused("image_corrupt"),
         "transfer",
     ),
@@ -220,6 +224,8 @@ AS_TEXT = [
         ("PNG", png, "with CR and LF", lambda content: content.replace(b"\n", b"\r\n")),
         ("PNG", png, "in UTF-8", lambda content: content.decode("latin-1").encode()),
         ("JPEG", jpeg, "in UTF-8", lambda content: content.decode("latin-1").encode()),
+        *((name, build, "in base64", base64.b64encode) for name, build in (("PNG", png), ("JPEG", jpeg))),
+        ("PNG", png, "in a data URL", lambda content: b"data:image/png;base64," + base64.b64encode(content)),
         ("JPEG", jpeg, "replaced", lambda content: content.decode(errors="replace").encode()),
     )
 ]

@@ -2,11 +2,12 @@
 
 import struct
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
 from tests.inputs import builders
-from tests.inputs.case import Case, same
+from tests.inputs.case import IGNORED, Case, same
 from tests.inputs.containers import (
     CONTAINERS,
     STORED,
@@ -85,6 +86,30 @@ MEANING = [
         lambda p: png(np.rint((p / 255) ** 2.2 * 65535).astype(np.uint16), chunk(b"gAMA", struct.pack(">I", 100_000))),
         same(),
         "renderer",
+    ),
+    *[
+        Case(f"a gamma of {gamma}", lambda p, g=gamma: png(p, chunk(b"gAMA", struct.pack(">I", g))), same(IGNORED))
+        for gamma in (0, 1, 2**31 - 1)
+    ],
+    Case("a profile that leaves no greys", lambda p: png(p, icc(profile(60.0))), same(IGNORED)),
+    Case("all of it transparent", lambda p: encoded(builders.hidden(p), "PNG"), same(IGNORED), KEY),
+    Case(
+        "all of it transparent, in colours",
+        lambda p: encoded(builders.hidden(p).convert("RGBA"), "WEBP", lossless=True, exact=True),
+        same(IGNORED),
+        KEY,
+    ),
+    Case(
+        "all of it transparent, 16 bits",
+        lambda p: imagecodecs.png_encode(np.dstack([deep(p, 16), np.zeros_like(deep(p))])),
+        same(IGNORED),
+        KEY,
+    ),
+    Case(
+        "all of it transparent, TIFF",
+        lambda p: tiff(np.dstack([p, np.zeros_like(p)]), extrasamples=["unassalpha"]),
+        same(IGNORED),
+        KEY,
     ),
     Case("gamma of sRGB", lambda p: png(p, chunk(b"gAMA", struct.pack(">I", 45455))), same(), "export"),
     Case(

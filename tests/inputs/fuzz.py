@@ -1,11 +1,15 @@
 """Damaged pictures of every format: each is decoded or refused with a code.
 
-``python -m tests.inputs.fuzz [--cases N] [--seed N]``. A case follows from its number.
+``python -m tests.inputs.fuzz [--cases N] [--seed N]``. A case follows from its number, which is written to standard
+error before the case runs, so that it is known where a decoder ends the process.
 """
 
 import argparse
 import collections
+import json
 import random
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -111,6 +115,7 @@ def run(
     """
     totals: collections.Counter[str] = collections.Counter()
     for number in numbers:
+        print(f"\rcase {number}", end="", file=sys.stderr, flush=True)
         started = time.perf_counter()
         try:
             totals[check(case(number))] += 1
@@ -128,7 +133,27 @@ def main(run: Callable[[range], collections.Counter[str]] = run, cases: int = 10
     asked = parser.parse_args()
     started = time.monotonic()
     totals = run(range(asked.seed, asked.seed + asked.cases))
-    print(f"{asked.cases} cases in {time.monotonic() - started:.0f} seconds: {dict(totals.most_common())}")
+    print(f"\r{asked.cases} cases in {time.monotonic() - started:.0f} seconds", file=sys.stderr)
+    print(json.dumps(dict(totals.most_common())))
+
+
+def apart(module: str, cases: int, seed: int = 0) -> dict[str, int]:
+    """How many cases ended in which way, in a process of their own, which a decoder that crashes ends.
+
+    Args:
+        module: whose :func:`main` runs them.
+        cases: how many.
+        seed: number of the first.
+
+    Raises:
+        AssertionError: with what the process wrote last.
+    """
+    command = [sys.executable, "-m", module, "--cases", str(cases), "--seed", str(seed)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, f"ended with {ended.returncode}: {ended.stderr[-2000:]}"
+    totals: dict[str, int] = json.loads(ended.stdout)
+    print(f"\n{totals}")
+    return totals
 
 
 if __name__ == "__main__":

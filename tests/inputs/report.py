@@ -16,7 +16,7 @@ from ml.errors import ImageError
 from ml.inference import engines, predict
 from ml.pictures import decode, xray
 from ml.pictures.preprocess import to_input
-from tests.conftest import DATA
+from tests.conftest import DATA, NO_DATA
 from tests.inputs import builders
 from tests.inputs.containers import CONTAINERS, EXACT, deep, png, tiff
 from tests.service import bundle
@@ -35,6 +35,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     files = sorted(DATA.glob("originals/*/*.jpeg"))
+    if not files:
+        parser.error(NO_DATA)
     if asked.originals:
         files = [files[round(place)] for place in np.linspace(0, len(files) - 1, asked.originals)]
     rows = compare(files, asked.model)

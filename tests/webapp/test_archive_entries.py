@@ -211,6 +211,10 @@ OTHERS = {
     "CAB": b"MSCF\0\0\0\0" + bytes(100),
     "LHA": b"\x20\x00-lh5-" + bytes(100),
     "split": b"PK\x07\x08" + bytes(100),
+    "ARJ": b"\x60\xea" + bytes(100),
+    "ACE": bytes(7) + b"**ACE**" + bytes(100),
+    "EGG": b"EGGA" + bytes(100),
+    "cpio": b"070701" + bytes(100),
 }
 
 

@@ -61,13 +61,13 @@ SPOKEN = [
 
 @pytest.mark.parametrize(("encoding", "spoken"), SPOKEN, ids=[encoding for encoding, _ in SPOKEN])
 def test_the_names_of_a_zip_are_read_in_the_encoding_of_the_computer_that_made_it(encoding, spoken):
-    assert zip_names.decode([(name.encode(encoding), False, b"") for name in spoken]) == spoken
+    assert zip_names.decode([(name.encode(encoding), b"") for name in spoken]) == spoken
 
 
 @pytest.mark.parametrize("name", ["Müller.jpg", "Größe.jpg", "胸部.jpg", "é.jpg"])
 def test_one_short_name_is_enough(name):
     encoding = "gbk" if ord(name[0]) > 0x3000 else "cp850"
-    assert zip_names.decode([(name.encode(encoding), False, b"")]) == [name]
+    assert zip_names.decode([(name.encode(encoding), b"")]) == [name]
 
 
 def test_names_of_finder_are_utf8_without_being_marked_and_decomposed(found):
@@ -129,6 +129,7 @@ def test_the_end_of_a_long_name_is_kept(found):
 
 def test_folders_are_no_images_however_they_are_marked(found):
     folders = [File(b"a/", method=0), File(b"b\\", method=0), File(b"c", method=0, attributes=0x10)]
+    folders += [File(b"e", method=0, attributes=0o40755 << 16, system=3)]
     assert found(*folders, File(b"d.jpg/", JPEG)) == {"d.jpg": ""}
 
 
@@ -143,6 +144,8 @@ LITTER = [
     b"Thumbs.db", b"THUMBS.DB", b"x/thumbs.db", b"Desktop.ini", b"desktop.ini", b"Icon\r", b"a/Icon\r", b"._a.jpg",
     b"__MACOSX/._a.jpg", b"__macosx/a.jpg", b".DS_Store", b"a\\.ds_store", b"a.jpg:Zone.Identifier",
     b"a.jpg_Zone.Identifier", b"ehthumbs.db", b"$RECYCLE.BIN/a.jpg", b"System Volume Information/x", b"@eaDir/a.jpg",
+    b".Trash-1000/files/a.jpg", b"#recycle/a.jpg", b".@__thumb/a.jpg", b"RECYCLER/S-1-5/a.jpg",
+    b"Network Trash Folder/a.jpg", b"Thumbs.db:encryptable", b"a.jpg:Zone.Identifier:$DATA", b"~$letter.docx",
 ]  # fmt: skip
 
 
@@ -151,7 +154,21 @@ def test_litter_is_no_image(found, name):
     assert found(File(name, b"litter"), File(b"a.jpg", JPEG)) == {"a.jpg": ""}
 
 
-@pytest.mark.parametrize("name", ["Thumbs.jpg", "desktop.init.png", "icon.png", "Icon", "zone.jpg", "a/b__MACOSX.jpg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Thumbs.jpg",
+        "desktop.init.png",
+        "icon.png",
+        "Icon",
+        "Trash-1/a.jpg",
+        "recycle/a.jpg",
+        "~a.jpg",
+        "a:b.jpg",
+        "zone.jpg",
+        "a/b__MACOSX.jpg",
+    ],
+)
 def test_what_only_looks_like_litter_is_read(name):
     assert not names.is_litter(name)
 

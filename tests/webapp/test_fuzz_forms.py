@@ -18,8 +18,6 @@ from webapp.studies.models import Archive, Image, Patient, Study
 pytestmark = pytest.mark.django_db(transaction=True)
 
 QUICK, LONG = 300, 30_000
-#: Cases that were answered wrongly once.
-FOUND: list[int] = []
 #: A page's cookie, and what its script sends along.
 CSRF = b"a" * 32
 #: Rows are deleted after so many cases, lest the database becomes what is measured.
@@ -79,7 +77,7 @@ def run(numbers: list[int]) -> Counter[str]:
 
 @pytest.mark.long
 def test_each_form_is_taken_whole_or_refused_with_a_code():
-    totals = run([*FOUND, *range(QUICK)])
+    totals = run(list(range(QUICK)))
     assert totals["202"] > QUICK / 20, "enough cases must be taken"
     assert len(totals) > 4
 

@@ -268,6 +268,12 @@ FORMULAS = [
 ]  # fmt: skip
 
 
+def test_no_part_of_a_cell_is_a_formula_where_semicolons_end_cells(client):
+    study = client.upload_study({"a.jpg": JPEG}).json()
+    Image.objects.update(filename="a;=1+1;b; ＠c;d.jpg")
+    assert table(client, study)[0]["filename"] == "a;'=1+1;b;' ＠c;d.jpg"
+
+
 @pytest.mark.parametrize("start", FORMULAS)
 def test_no_cell_is_a_formula(client, make_study, start):
     study = client.upload_study({"a.jpg": JPEG}, patient="=1+1").json()

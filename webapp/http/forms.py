@@ -16,6 +16,8 @@ from django.http import QueryDict
 from django.http.multipartparser import MultiPartParserError
 from django.utils.datastructures import MultiValueDict
 
+from webapp import encodings
+
 CHUNK = 2**16
 #: The name of a file that came without one.
 UNNAMED = "unnamed"
@@ -41,11 +43,13 @@ class StrictFormParser(FileUploadHandler):
         """
         in_memory = content_length <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE
         fields, files = QueryDict(mutable=True), MultiValueDict[str, UploadedFile]()
+        sent: list[tuple[UploadedFile, bytes]] = []
         try:
             for segment, content in _parts(input_data, boundary, in_memory):
-                name = _text(segment.name)
+                name = segment.name.encode("latin-1").decode(errors="replace")
                 if isinstance(content, UploadedFile):
                     files.appendlist(name, content)
+                    sent.append((content, _sent_name(segment) or b""))
                 else:
                     fields.appendlist(name, _field(name, content, segment.charset))
         except BaseException as error:
@@ -54,6 +58,8 @@ class StrictFormParser(FileUploadHandler):
             if isinstance(error, multipart.MultipartError):
                 raise MultiPartParserError(f"{error}. Nothing of it was kept; please send it again.") from error
             raise
+        for (file, _), text in zip(sent, encodings.decode([name for _, name in sent], encodings.WINDOWS), strict=True):
+            file.name = _file_name(text)
         fields._mutable = False
         return fields, files
 
@@ -120,16 +126,23 @@ def _new_file(segment: multipart.MultipartSegment, in_memory: bool) -> UploadedF
         raise MultiPartParserError("A part holds parts of its own. Please send each file as a part of the form.")
     if segment.header("Content-Transfer-Encoding", "").strip().lower() not in _PLAIN:
         raise MultiPartParserError("A part has a Content-Transfer-Encoding. Please send the file as it is.")
-    encoded = _ENCODED_NAME.search(_QUOTED.sub('""', segment.header("Content-Disposition", "")))
-    if segment.filename is None and not encoded:
+    if _sent_name(segment) is None:
         return None
-    if encoded:
-        name = _file_name(_readable(unquote_to_bytes(encoded[2]), encoded[1]))
-    else:
-        name = _file_name(_text(segment.filename))
     if in_memory:
-        return InMemoryUploadedFile(io.BytesIO(), segment.name, name, kind, 0, segment.charset)
-    return TemporaryUploadedFile(name, kind, 0, segment.charset)
+        return InMemoryUploadedFile(io.BytesIO(), segment.name, UNNAMED, kind, 0, segment.charset)
+    return TemporaryUploadedFile(UNNAMED, kind, 0, segment.charset)
+
+
+def _sent_name(segment: multipart.MultipartSegment) -> bytes | None:
+    """A file's name as it was sent, and in UTF-8 where its encoding is declared; None for a field."""
+    encoded = _ENCODED_NAME.search(_QUOTED.sub('""', segment.header("Content-Disposition", "")))
+    if encoded is None:
+        return None if segment.filename is None else segment.filename.encode("latin-1")
+    name = unquote_to_bytes(encoded[2])
+    try:
+        return name.decode(encoded[1] or "utf-8").encode()
+    except (UnicodeError, LookupError):
+        return name
 
 
 def _check_numbers(files: int, fields: int) -> None:
@@ -144,18 +157,6 @@ def _file_name(name: str) -> str:
     last = re.split(r"[/\\]", name)[-1]
     name = "".join(one for one in last if one.isprintable() or unicodedata.category(one) == "Zs")
     return name if name.strip(" .") else UNNAMED
-
-
-def _text(latin: str) -> str:
-    return _readable(latin.encode("latin-1"))
-
-
-def _readable(sent: bytes, charset: str = "") -> str:
-    """A name. Older programs send it in their machine's character set, without declaring which."""
-    try:
-        return sent.decode(charset or "utf-8")
-    except (UnicodeError, LookupError):
-        return sent.decode("cp1252", errors="replace")
 
 
 def _field(name: str, content: bytes, charset: str | None) -> str:

@@ -23,10 +23,10 @@ OTHERS = (
     (b"P6", "A PPM picture"), (b"P4", "A PBM picture"), (b"gimp xcf", "A GIMP picture"),
     (b"P2\n", "A PGM picture"), (b"P3\n", "A PPM picture"), (b"P1\n", "A PBM picture"), (b"P7\n", "A PAM picture"),
     (b"\x8aMNG", "An MNG animation"), (b"\x8bJNG", "A JNG picture"),
-    # Line ends that a transfer changed, and bytes that a program took for characters.
+    # Line ends that a transfer changed, bytes that a program took for characters, and base64.
     *((start, "A picture that was sent as text instead of bytes") for start in (
         b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n", b"\xef\xbf\xbdPNG", b"\xc2\x89PNG", b"\xef\xbf\xbd" * 3,
-        b"\xc3\xbf\xc3\x98\xc3\xbf",
+        b"\xc3\xbf\xc3\x98\xc3\xbf", b"data:image/", b"/9j/", b"iVBORw0KGgo",
     )),
 )  # fmt: skip
 BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",

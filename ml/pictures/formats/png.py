@@ -56,8 +56,8 @@ def read(content: bytes) -> Contents:
     """Decode a PNG.
 
     Raises:
-        ImageError: ``image_truncated``, ``image_corrupt``, ``several_pictures``, ``image_too_large`` or
-            ``image_too_small``.
+        ImageError: ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``, ``several_pictures``,
+            ``image_too_large`` or ``image_too_small``.
     """
     file = _parse(content, content.find(SIGNATURE) + len(SIGNATURE))
     width, height, depth, colour, interlaced = _head(file)
@@ -137,7 +137,7 @@ def _take(file: File, kind: bytes, data: bytes, sound: bool) -> None:
     elif kind in (b"tEXt", b"zTXt", b"iTXt"):
         file.texts.append((kind, data))
     elif kind[:1].isupper() and kind not in (*PIXELS, APPLE):
-        raise corrupt()  # of a kind that no decoder may pass over
+        raise unsupported("A PNG with pixels that are stored in a way of their own")
     else:
         file.chunks.setdefault(kind, data)
 

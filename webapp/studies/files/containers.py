@@ -9,15 +9,26 @@ STARTS = (
     (b"\xfd7zXZ\x00", "an XZ file"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
     (b"MSCF\0\0\0\0", "a CAB archive"),
+    (b"\x1f\x9d", "a compress file"),
+    (b"LZIP", "an lzip file"),
+    (b"\x04\x22\x4d\x18", "an LZ4 file"),
+    (b"\x60\xea", "an ARJ archive"),
+    (b"070701", "a cpio archive"),
+    (b"070707", "a cpio archive"),
+    (b"!<arch>\n", "an ar archive"),
+    (b"xar!", "an XAR archive"),
+    (b"ALZ\x01", "an ALZ archive"),
+    (b"EGGA", "an EGG archive"),
+    (b"MSWIM\0\0\0", "a WIM archive"),
     (b"PK\x07\x08", "one part of a ZIP that was split"),
 )
-TAR_AT, TAR = 257, b"ustar"
+#: Formats whose name stands further inside.
+WITHIN = ((7, b"**ACE**", "an ACE archive"), (257, b"ustar", "a TAR archive"))
 
 
 def name(head: bytes) -> str:
     """The name of an archive's format, by its first 512 bytes; empty for other files."""
-    if head[TAR_AT:].startswith(TAR):
-        return "a TAR archive"
     if head[2:5] in (b"-lh", b"-lz") and head[6:7] == b"-":
         return "an LHA archive"
-    return next((kind for start, kind in STARTS if head.startswith(start)), "")
+    places = (*((0, start, kind) for start, kind in STARTS), *WITHIN)
+    return next((kind for at, mark, kind in places if head.startswith(mark, at)), "")

@@ -35,8 +35,13 @@ DICOM = {"", "dcm", "dicom", "dic", "ima", "img"}
 WEB = "ihe_pdi"
 LITTER_FOLDERS = {
     "__macosx", ".appledouble", ".fseventsd", ".spotlight-v100", ".trashes", "$recycle.bin",
-    "system volume information", "@eadir",
+    "system volume information", "@eadir", ".trash", "recycler", "recycled", "#recycle", ".@__thumb", ".@__qini",
+    "network trash folder", "temporary items", ".temporaryitems", ".documentrevisions-v100",
 }  # fmt: skip
+#: The folder of deleted files on a stick, with a user's number.
+TRASH = re.compile(r"\.trash-\d+")
+#: Hidden files, marks of open documents, and second contents of files on a Windows disk.
+LITTER_NAMES = re.compile(r"\..*|~\$.*|thumbs\.db:.*|.*[:._\uf03a]zone\.identifier(:\$data)?", re.DOTALL)
 
 
 def clean(text: str) -> str:
@@ -68,12 +73,9 @@ def is_litter(path: str) -> bool:
     if not lower:
         return True
     *folders, name = lower
-    return (
-        not LITTER_FOLDERS.isdisjoint(folders)
-        or name in LITTER
-        or name.startswith(".")
-        or name.endswith((":zone.identifier", ".zone.identifier", "_zone.identifier", "\uf03azone.identifier"))
-    )
+    if any(folder in LITTER_FOLDERS or TRASH.fullmatch(folder) for folder in folders):
+        return True
+    return name in LITTER or LITTER_NAMES.fullmatch(name) is not None
 
 
 def is_directory(path: str) -> bool:

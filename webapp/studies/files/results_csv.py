@@ -55,6 +55,14 @@ def _cell(name: str, value: Any) -> str:
 def inert(value: str) -> str:
     """A cell that starts like a formula must not become one in a spreadsheet.
 
+    Where the decimal sign is a comma, Excel takes a semicolon for the end of a cell, so that what follows one counts.
+    """
+    return ";".join(_inert(part) for part in value.split(";"))
+
+
+def _inert(value: str) -> str:
+    """A cell or a part of one.
+
     Programs skip blanks and characters that cannot be seen, and take the wide forms of a sign for the sign itself. The
     library defusedcsv looks at the very first character only, and knows neither.
     """

@@ -46,10 +46,10 @@ OTHER_PICTURES = (
     (b"P6", "a PPM picture"), (b"P4", "a PBM picture"), (b"gimp xcf", "a GIMP picture"),
     (b"P2\n", "a PGM picture"), (b"P3\n", "a PPM picture"), (b"P1\n", "a PBM picture"), (b"P7\n", "a PAM picture"),
     (b"\x8aMNG", "an MNG animation"), (b"\x8bJNG", "a JNG picture"),
-    # Line ends that a transfer changed, and bytes that a program took for characters.
+    # Line ends that a transfer changed, bytes that a program took for characters, and base64.
     *((start, "a picture that was sent as text instead of bytes") for start in (
         b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n", b"\xef\xbf\xbdPNG", b"\xc2\x89PNG", b"\xef\xbf\xbd" * 3,
-        b"\xc3\xbf\xc3\x98\xc3\xbf",
+        b"\xc3\xbf\xc3\x98\xc3\xbf", b"data:image/", b"/9j/", b"iVBORw0KGgo",
     )),
 )  # fmt: skip
 OTHERS = (

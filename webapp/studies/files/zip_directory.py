@@ -13,7 +13,7 @@ from typing import IO, Any
 from django.conf import settings
 
 from webapp.refusals import Refused
-from webapp.studies.files.zip_names import UTF8, decode, extra_fields
+from webapp.studies.files.zip_names import decode, extra_fields
 
 #: The directory also has folders and the files that operating systems add (macOS: one for each file).
 DIRECTORY_ENTRIES_PER_FILE = 3
@@ -27,7 +27,8 @@ LOCAL_BYTES = 30
 #: The placeholder of a number that is in the extra field ZIP64.
 ELSEWHERE32, ELSEWHERE16, ZIP64 = 2**32 - 1, 2**16 - 1, 1
 #: The highest byte of the attributes has a Unix file's kind.
-LINK, KINDS = 0o120000, 0o170000
+LINK, FOLDER, KINDS = 0o120000, 0o040000, 0o170000
+UNIX = 3
 DOS_FOLDER = 0x10
 
 
@@ -143,7 +144,7 @@ def _records(directory: bytes, start: int, shift: int) -> list[Record]:
         if at > len(directory):
             raise corrupt()
         found.append((fields, extra))
-        names.append((name, bool(fields[2] & UTF8), extra))
+        names.append((name, extra))
     paths = decode(names)
     return [
         _record(index, path, fields, _numbers(fields, extra, start, shift))
@@ -154,7 +155,7 @@ def _records(directory: bytes, start: int, shift: int) -> list[Record]:
 def _record(index: int, path: str, fields: tuple[int, ...], numbers: tuple[int, int, int]) -> Record:
     made_by, _, flags, method, _, _, crc, _, _, _, _, _, _, _, attributes, _ = fields
     size, compressed, offset = numbers
-    kind = attributes >> 16 & KINDS
+    kind = attributes >> 16 & KINDS if made_by >> 8 == UNIX else 0
     ends_as_folder = path.replace("\\", "/").endswith("/")
     return Record(
         index=index,
@@ -165,8 +166,8 @@ def _record(index: int, path: str, fields: tuple[int, ...], numbers: tuple[int, 
         compressed=compressed,
         size=size,
         offset=offset,
-        is_folder=not size and (ends_as_folder or bool(attributes & DOS_FOLDER)),
-        is_link=kind == LINK and made_by >> 8 == 3,
+        is_folder=not size and (ends_as_folder or kind == FOLDER or bool(attributes & DOS_FOLDER)),
+        is_link=kind == LINK,
     )
 
 
