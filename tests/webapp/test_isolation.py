@@ -7,10 +7,12 @@ import pytest
 from django.utils import timezone
 
 from tests.webapp import walk
-from tests.webapp.hospital import Hospital, OwnedObjects, ask, image_for, kind_of
+from tests.webapp.hospital import CHOSEN, Hospital, OwnedObjects, ask, image_for, kind_of
+from tests.webapp.rows import BUNDLE
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
-from webapp.departments import members
+from webapp.departments import calibrations, members
+from webapp.departments.models import Calibration
 from webapp.dicom.models import Destination, Peer, Retrieval, Rule, Search
 from webapp.notifications.models import Webhook
 from webapp.searches.models import SavedSearch
@@ -43,6 +45,7 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
     fetched = Retrieval.objects.create(department=hospital.other, search=found_there, study_uid="9.9")
     peer = Peer.objects.create(department=hospital.other, ae_title="SECRET")
     rule = Rule.objects.create(department=hospital.other, name_prefix="secret")
+    calibration = calibrations.apply(Identity(), hospital.other, BUNDLE, **CHOSEN)
     now = timezone.now()
     delivery = Delivery.objects.create(
         kind="webhook", key="beta", payload={}, destination=str(webhook.pk), state=State.DEAD, next_attempt_at=now,
@@ -63,6 +66,7 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
             "retrievals": {"pk": fetched.pk},
             "senders": {"pk": peer.pk},
             "rules": {"pk": rule.pk},
+            "calibration": {"pk": calibration.pk},
             "deliveries": {"pk": delivery.pk},
             "saved-views": {"pk": search.pk},
             "uploads": {"pk": hospital.uploads["other manager"].pk},
@@ -140,7 +144,9 @@ def test_what_was_asked_for_is_all_still_there(hospital: Hospital, secrets: dict
     """Nothing that a manager of one department sends to the addresses of another changes anything."""
 
     def everything() -> list[Any]:
-        owned = (Image, Study, Patient, Webhook, Destination, Peer, Rule, Search, Retrieval, SavedSearch)
+        owned = (
+            Image, Study, Patient, Webhook, Destination, Peer, Rule, Search, Retrieval, SavedSearch, Calibration,
+        )  # fmt: skip
         rows = [list(model._base_manager.filter(department=hospital.other).order_by("pk").values()) for model in owned]
         return [*rows, list(hospital.other.memberships.order_by("pk").values()), list(Delivery.objects.values())]
 
