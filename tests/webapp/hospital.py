@@ -39,6 +39,10 @@ from webapp.studies.services import reading
 
 #: How often each answer is given, as a calibration has it.
 ANSWERS = {kind: {"images": 60, "positive": 0.5, "unclear": 0.2, "negative": 0.3} for kind in ("pneumonia", "normal")}
+#: What a department may have chosen on its own images.
+CHOSEN: dict[str, Any] = {
+    "slope": 1.0, "intercept": 0.0, "unclear_from": 0.2, "positive_from": 0.5, "answers": ANSWERS,
+}  # fmt: skip
 ROLES = (
     "guest", "other guest", "person", "reader", "uploader", "manager", "other manager", "service account",
     "administrator",
@@ -146,8 +150,7 @@ class Hospital:
         self.invitation, link = invitations.invite(by)
         self.invitation_key = link.rstrip("/").rsplit("/", 1)[-1]
         self.department_invitation, _ = members.invite(by, self.department, "", "reader")
-        chosen = {"slope": 1.0, "intercept": 0.0, "unclear_from": 0.2, "positive_from": 0.5, "answers": ANSWERS}
-        self.calibration = calibrations.apply(by, self.department, BUNDLE, **chosen)
+        self.calibration = calibrations.apply(by, self.department, BUNDLE, **CHOSEN)
         _, self.link = sharing.share_by_link(by, department_objects.study, 1)
         self.linked = department_objects.image
         soon = timezone.now() + timedelta(hours=1)  # workers stay alive however long the tests take

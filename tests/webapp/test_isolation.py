@@ -7,10 +7,12 @@ import pytest
 from django.utils import timezone
 
 from tests.webapp import walk
-from tests.webapp.hospital import Hospital, OwnedObjects, ask, image_for, kind_of
+from tests.webapp.hospital import BODIES, CHOSEN, Hospital, OwnedObjects, ask, image_for, kind_of
+from tests.webapp.rows import BUNDLE
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
-from webapp.departments import members
+from webapp.departments import calibrations, members
+from webapp.departments.models import Calibration
 from webapp.dicom.models import Destination, Peer, Retrieval, Rule, Search
 from webapp.notifications.models import Webhook
 from webapp.searches.models import SavedSearch
@@ -43,6 +45,7 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
     fetched = Retrieval.objects.create(department=hospital.other, search=found_there, study_uid="9.9")
     peer = Peer.objects.create(department=hospital.other, ae_title="SECRET")
     rule = Rule.objects.create(department=hospital.other, name_prefix="secret")
+    calibration = calibrations.apply(Identity(), hospital.other, BUNDLE, **CHOSEN)
     now = timezone.now()
     delivery = Delivery.objects.create(
         kind="webhook", key="beta", payload={}, destination=str(webhook.pk), state=State.DEAD, next_attempt_at=now,
@@ -63,6 +66,7 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
             "retrievals": {"pk": fetched.pk},
             "senders": {"pk": peer.pk},
             "rules": {"pk": rule.pk},
+            "calibration": {"pk": calibration.pk},
             "deliveries": {"pk": delivery.pk},
             "saved-views": {"pk": search.pk},
             "uploads": {"pk": hospital.uploads["other manager"].pk},
@@ -84,6 +88,8 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
     return {"owned": owned, "words": [word.encode() for word in words], "theirs": theirs}
 
 
+#: The answer where a calibration is none in force, and where a PACS is none that can be chosen in a form.
+NOT_THERE = {("calibration", "pk"): 409, ("", "pacs"): 400}
 INSIDERS = ("reader", "manager", "service account", "person", "other guest")
 
 
@@ -101,6 +107,28 @@ def test_nobody_sees_guesses_counts_or_deletes_what_another_department_has(
             to_sign_in = answer.status_code == 302 and answer["Location"].startswith(SIGN_IN)
             assert answer.status_code in (401, 404) or to_sign_in, (role, route, answer.status_code)
             assert not known(answer, secrets), (role, route)
+
+
+def test_ones_own_object_leads_to_nothing_of_another_department(hospital: Hospital, secrets: dict[str, Any]) -> None:
+    """In an address or a form with several ids, each of them in turn is another department's."""
+    asked, wrong = 0, []
+    for name in ("pk", "slug", "share", "delivery", "token", "other", "pacs"):
+        actor = hospital.actor("manager", lambda route, name=name: one_of_theirs(route, name, secrets["theirs"]))
+        for route in walk.routes():
+            in_body = f"{{{name}}}" in str(BODIES.get(str(route), dict)().values())
+            if in_body or (name in route.names and len(route.names) > 1 and name in secrets["theirs"](route)):
+                answer = ask(actor, route)
+                asked += 1
+                if answer.status_code != NOT_THERE.get((kind_of(route), name), 404):
+                    wrong.append((name, str(route), answer.status_code))
+                assert not known(answer, secrets), (name, route)
+    assert asked > 30
+    assert wrong == []
+
+
+def one_of_theirs(route: walk.Route, name: str, theirs: Callable[[walk.Route], dict[str, Any]]) -> dict[str, Any]:
+    found = theirs(route)
+    return {name: found[name]} if name in found else {}
 
 
 def known(answer: Any, secrets: dict[str, Any]) -> list[bytes]:
@@ -140,7 +168,9 @@ def test_what_was_asked_for_is_all_still_there(hospital: Hospital, secrets: dict
     """Nothing that a manager of one department sends to the addresses of another changes anything."""
 
     def everything() -> list[Any]:
-        owned = (Image, Study, Patient, Webhook, Destination, Peer, Rule, Search, Retrieval, SavedSearch)
+        owned = (
+            Image, Study, Patient, Webhook, Destination, Peer, Rule, Search, Retrieval, SavedSearch, Calibration,
+        )  # fmt: skip
         rows = [list(model._base_manager.filter(department=hospital.other).order_by("pk").values()) for model in owned]
         return [*rows, list(hospital.other.memberships.order_by("pk").values()), list(Delivery.objects.values())]
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.django_db(trans
 ROLES = ("guest", "reader", "uploader", "service account", "administrator")
 #: What is asked for by programs, or answers with a file.
 NO_PAGE = re.compile(
-    r"/(api/(?!docs)|predict|healthz|readyz|metrics|internal)|\.(csv|png|jsonl|js)$|/(preview|download)/$"
+    r"/(api/(?!docs)|dicomweb|predict|healthz|readyz|metrics|internal)|\.(csv|png|jsonl|js)$|/(preview|download)/$"
 )
 REFUSED = {"401", "403", "404"}
 #: Every link, form and request of a page, but what says that it leads to the sign-in: method and address.
