@@ -64,6 +64,17 @@ def warnings_of(
         probabilities: ``(n,)`` of pneumonia.
         bundle: what read the images.
     """
-    least = min(bundle.thresholds.values())
-    outside = is_outside(heatmaps) & (probabilities >= least)
-    return [found or [OUTSIDE_CHEST] * bool(off) for found, off in zip(doubts, outside, strict=True)]
+    given = zip(doubts, is_outside(heatmaps), probabilities, strict=True)
+    return [with_doubt(found, bool(outside), float(probability), bundle) for found, outside, probability in given]
+
+
+def with_doubt(found: Warnings, outside: bool, probability: float, bundle: Bundle) -> Warnings:
+    """One reading's warnings, with what its map adds.
+
+    Args:
+        found: its warnings so far.
+        outside: whether its map is, see :func:`is_outside`.
+        probability: of pneumonia; of a calibrated one with a bundle that has the thresholds for it.
+        bundle: what read the image.
+    """
+    return found or [OUTSIDE_CHEST] * (outside and probability >= min(bundle.thresholds.values()))

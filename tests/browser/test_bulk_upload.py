@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import synthetic
 from tests.browser.conftest import watched
+from tests.browser.steps import api
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
@@ -90,3 +91,20 @@ def test_cancelling_asks_and_says_what_that_means(page: Page, drop: Any, line: A
     line(-1)
     bulk.get_by_role("link").click()
     expect(page.locator(".progress")).to_contain_text("This study was cancelled")
+
+
+def test_the_manifest_of_a_dropped_folder_is_used(page: Page, service: Service, drop: Any, ward: Path) -> None:
+    """Also for what comes in several requests, and in a ZIP by tus."""
+    rows = ["file,patient,age", *(f"{number}.jpeg,P-{number},2" for number in range(40)), "in a zip.jpeg,P-99,3"]
+    (ward / "manifest.csv").write_text("\n".join(rows))
+    drop(ward)
+    page.locator(".bulk").get_by_role("link", name="See the study").click(timeout=120_000)
+    manifest = page.locator(".manifest")
+    expect(manifest).to_contain_text("41 rows, used for 41 images")
+    expect(manifest).to_contain_text("80 files without a row")
+    expect(page.locator(".progress")).to_contain_text("121 of 121 images done", timeout=120_000)
+    study = page.url.rstrip("/").rsplit("/", 1)[-1]
+    images = api(page, f"{service.url}/api/v1/studies/{study}/images/?page_size=500")["results"]
+    patients = {one["filename"].rsplit(" \u2013 ")[-1]: one["patient"] for one in images}
+    assert {patients[f"{number}.jpeg"] for number in range(40)} == {f"P-{number}" for number in range(40)}
+    assert patients["in a zip.jpeg"] == "P-99"

@@ -223,6 +223,12 @@ def test_the_file_in_the_fewest_folders_is_the_one_that_is_named(client):
     assert found == {"a.jpg": "P-1"}
 
 
+def test_a_folder_has_a_manifest_of_its_own(client):
+    tables = {f"{ward} \u2013 manifest.csv": f"file,patient\na.jpg,P-{ward}\n".encode() for ward in "12"}
+    client.upload_study({"1 \u2013 a.jpg": JPEG, "2 \u2013 a.jpg": JPEG, **tables})
+    assert {name: row[0] for name, row in descriptions().items()} == {"1 \u2013 a.jpg": "P-1", "2 \u2013 a.jpg": "P-2"}
+
+
 def test_a_row_twice_is_a_row(client):
     found, report = sent_as(client, "a.jpg,P-1\na.jpg,P-1\n", ["a.jpg"])
     assert (found, report["warnings"]) == ({"a.jpg": "P-1"}, [])

@@ -87,6 +87,10 @@ def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
         "pause": None if progress.is_final else pauses.awaited_by(Priority.BULK, found.department_id),
         "may_cancel": permissions.may_cancel(identity, found),
         "may_change": permissions.may_change(identity, found),
+        "may_retry": permissions.may_change(identity, found)
+        and not found.cancelled_at
+        and progress.counts[Status.FAILED] > 0
+        and found.images.filter(status=Status.FAILED).exclude(file="").exists(),
         "may_delete": permissions.may_delete(identity, found),
         "may_export": permissions.may_follow(identity, found),
         "may_review": permissions.may_review(identity, found),

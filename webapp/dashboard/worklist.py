@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -120,8 +121,12 @@ def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
         "then": addresses["after"] or reverse("worklist") + query,
         "query": query,
         "opened_by": opening.by_others([found], cast("User", request.user)),
+        # The script puts the main part of the next image in place of this one's.
+        "base": "dashboard/bare.html" if request.htmx else None,
     }
-    return render(request, "dashboard/worklist_image.html", {**image_context(request, found), **context})
+    response = render(request, "dashboard/worklist_image.html", {**image_context(request, found), **context})
+    patch_vary_headers(response, ["HX-Request"])
+    return response
 
 
 @require_POST

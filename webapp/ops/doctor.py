@@ -20,6 +20,8 @@ from django.core.mail import get_connection
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from webapp.ops import certificate, checks, clocks, listener, model_files
 from webapp.ops.findings import Finding, Wrong
@@ -45,7 +47,7 @@ def before_start() -> list[Finding]:
 def everything() -> list[Finding]:
     """All checks, of a service that runs."""
     return _run(
-        (_settings, _database, _migrations, _broker, _storage, _model, _engine, _workers, _dicom, _disk, _clock,
+        (_settings, _database, _migrations, _broker, _storage, _model, _engine, _workers, listener.dicom, _disk, _clock,
          _mail, _certificate)
     )  # fmt: skip
 
@@ -65,20 +67,20 @@ def _settings() -> str:
     """Django's own checks of the settings; those that are wrong in themselves stop every command before this one."""
     for message in django_checks.run_checks():
         if message.is_serious() and not message.is_silenced():
-            raise Wrong(str(message.msg), str(message.hint or "Correct this setting and start again."))
-    return f"for {settings.ENVIRONMENT}"
+            raise Wrong(str(message.msg), str(message.hint or _("Correct this setting and start again.")))
+    return _("for %(environment)s") % {"environment": settings.ENVIRONMENT}
 
 
 def _database() -> str:
     if not checks.database():
         raise Wrong(
-            f"The database ({connection.vendor}) does not answer.",
-            "Start it, and check DATABASE_URL: host, port, name, user and password.",
+            _("The database (%(name)s) does not answer.") % {"name": connection.vendor},
+            _("Start it, and check DATABASE_URL: host, port, name, user and password."),
         )
     for message in django_checks.run_checks(tags=["database"], databases=["default"]):
         if message.is_serious():
             raise Wrong(str(message.msg), str(message.hint or ""))
-    return f"{connection.vendor} answers"
+    return _("%(name)s answers") % {"name": connection.vendor}
 
 
 def _migrations() -> str:
@@ -86,28 +88,30 @@ def _migrations() -> str:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except Error as error:
-        raise Wrong(f"The migrations cannot be read: {error}", "See the check of the database.") from None
+        said = _("The migrations cannot be read: %(error)s") % {"error": error}
+        raise Wrong(said, _("See the check of the database.")) from None
     if missing:
         raise Wrong(
-            f"The database lacks {len(missing)} migrations, the first is {missing[0][0]}.",
-            "Stop the workers, then run: python manage.py migrate",
+            _("The database lacks %(n)s migrations, the first is %(name)s.")
+            % {"n": len(missing), "name": missing[0][0]},
+            _("Stop the workers, then run: python manage.py migrate"),
         )
-    return "all are applied"
+    return _("all are applied")
 
 
 def _broker() -> str:
     if not checks.broker():
         raise Wrong(
-            "The broker does not answer. Uploads are accepted and wait.",
-            "Start Redis (or RabbitMQ), and check REDIS_URL or BROKER_URL: host, port and password.",
+            _("The broker does not answer. Uploads are accepted and wait."),
+            _("Start Redis (or RabbitMQ), and check REDIS_URL or BROKER_URL: host, port and password."),
         )
-    return "answers"
+    return _("answers")
 
 
 def _storage() -> str:
     """Write, read and delete a file."""
     name, content = f"doctor/{uuid4()}", b"a test of the storage"
-    where = f"bucket {settings.S3_BUCKET}" if settings.S3_BUCKET else str(settings.MEDIA_ROOT)
+    where = {"place": f"S3 {settings.S3_BUCKET}" if settings.S3_BUCKET else str(settings.MEDIA_ROOT)}
     try:
         if not settings.S3_BUCKET:
             Path(settings.MEDIA_ROOT).mkdir(parents=True, exist_ok=True)
@@ -117,12 +121,13 @@ def _storage() -> str:
         default_storage.delete(stored)
     except OSError as error:
         raise Wrong(
-            f"The storage ({where}) cannot be used: {error}",
-            "Make its folder writable for the service's user, or check S3_ENDPOINT_URL, S3_BUCKET and its keys.",
+            _("The storage (%(place)s) cannot be used: %(error)s") % {**where, "error": error},
+            _("Make its folder writable for the service's user, or check S3_ENDPOINT_URL, S3_BUCKET and its keys."),
         ) from None
     if not same:
-        raise Wrong(f"The storage ({where}) gives back something else than was stored.", "Check the disk at once.")
-    return f"{where} can be written, read and emptied"
+        said = _("The storage (%(place)s) gives back something else than was stored.") % where
+        raise Wrong(said, _("Check the disk at once."))
+    return _("%(place)s can be written, read and emptied") % where
 
 
 def _model() -> str:
@@ -135,20 +140,22 @@ def _model() -> str:
         return model_files.check(settings.MODEL_BUNDLE, settings.OPERATING_POINT)
     except model_files.NoModelError as error:
         raise Wrong(
-            f"MODEL_BUNDLE and OPERATING_POINT name no model: {error}.",
-            "Correct MODEL_BUNDLE, OPERATING_POINT or SHADOW_BUNDLES, or add the bundle.",
+            _("MODEL_BUNDLE and OPERATING_POINT name no model: %(error)s.") % {"error": error},
+            _("Correct MODEL_BUNDLE, OPERATING_POINT or SHADOW_BUNDLES, or add the bundle."),
         ) from None
 
 
 def _engine() -> str:
     """What is to run the model. Whether it is installed is looked up where the models are."""
     if settings.ENGINE not in ENGINES:
-        raise Wrong(f"ENGINE={settings.ENGINE} is no engine.", f"Use {', '.join(ENGINES)}.")
+        said = _("ENGINE=%(engine)s is no engine.") % {"engine": settings.ENGINE}
+        raise Wrong(said, _("Use one of: %(engines)s.") % {"engines": ", ".join(ENGINES)})
     package = ENGINES[settings.ENGINE]
     if package and settings.MODELS_DIR.is_dir() and not find_spec(package):
         raise Wrong(
-            f"ENGINE={settings.ENGINE} needs {package}, which is not installed here.",
-            "Run `make training`, which installs it, or leave ENGINE out.",
+            _("ENGINE=%(engine)s needs %(package)s, which is not installed here.")
+            % {"engine": settings.ENGINE, "package": package},
+            _("Run `make training`, which installs it, or leave ENGINE out."),
         )
     return settings.ENGINE
 
@@ -156,40 +163,41 @@ def _engine() -> str:
 def _reported_model() -> str:
     models = set(Worker.objects.seen_recently().exclude(model="").values_list("model", flat=True))
     if not models:
-        raise Wrong("No worker has reported a model.", "Look at the log of the infer worker, which says why.")
-    return f"workers report {', '.join(sorted(models))}"
+        raise Wrong(_("No worker has reported a model."), _("Look at the log of the infer worker, which says why."))
+    return _("workers report %(models)s") % {"models": ", ".join(sorted(models))}
 
 
 def _workers() -> str:
     missing = [role for role in ("ingest", "bulk", "infer", "deliver") if not checks.worker(role)]
     if missing:
         raise Wrong(
-            f"No {' and no '.join(missing)} worker is ready. Images are accepted and wait.",
-            "Start it; its log says why it ended. A start takes half a minute.",
+            _("These workers are not ready: %(roles)s. Images are accepted and wait.") % {"roles": ", ".join(missing)},
+            _("Start them; their logs say why they ended. A start takes half a minute."),
         )
     engines = set(Worker.objects.seen_recently().exclude(engine="").values_list("engine", flat=True))
-    return f"one of each role is ready; engine in use: {', '.join(sorted(engines)) or 'none'}"
-
-
-def _dicom() -> str:
-    return listener.check()
+    named = ", ".join(sorted(engines)) or _("none")
+    return _("one of each role is ready; engine in use: %(engines)s") % {"engines": named}
 
 
 def _disk() -> str:
     try:
         usage = disk_usage(settings.DATA_DIR)
     except OSError as error:
-        raise Wrong(f"DATA_DIR={settings.DATA_DIR} cannot be looked at: {error}", "Choose another DATA_DIR.") from None
-    free = f"{usage.free / 2**30:.1f} GB of {usage.total / 2**30:.1f} GB are free on the disk with DATA_DIR"
+        said = _("DATA_DIR=%(folder)s cannot be looked at: %(error)s") % {"folder": settings.DATA_DIR, "error": error}
+        raise Wrong(said, _("Choose another DATA_DIR.")) from None
+    sizes = {"free": f"{usage.free / 2**30:.1f}", "all": f"{usage.total / 2**30:.1f}"}
     if usage.free < min(FREE_BYTES, FREE_PART * usage.total):
-        raise Wrong(f"Only {free}.", "Make room, or shorten how long uploads are kept; see Retention in the manual.")
-    return free
+        raise Wrong(
+            _("Only %(free)s GB of %(all)s GB are free on the disk with DATA_DIR.") % sizes,
+            _("Make room, or shorten how long uploads are kept; see Retention in the manual."),
+        )
+    return _("%(free)s GB of %(all)s GB are free on the disk with DATA_DIR") % sizes
 
 
 def _clock() -> str:
     """This host's clock against those of the database and of Redis."""
     compared = []
-    for name, ask in (("database", clocks.of_database), ("Redis", clocks.of_redis)):
+    for name, ask in ((_("database"), clocks.of_database), ("Redis", clocks.of_redis)):
         before = time.time()
         theirs = ask()
         if theirs is None:
@@ -197,35 +205,42 @@ def _clock() -> str:
         ahead = (before + time.time()) / 2 - theirs
         if abs(ahead) > CLOCK_SECONDS:
             raise Wrong(
-                f"This host's clock differs from that of the {name} by {abs(ahead):.0f} s.",
-                "Have all hosts set their clocks by NTP (chrony or systemd-timesyncd).",
+                _("This host's clock differs from another by %(seconds)s s: %(name)s.")
+                % {"name": name, "seconds": f"{abs(ahead):.0f}"},
+                _("Have all hosts set their clocks by NTP (chrony or systemd-timesyncd)."),
             )
         compared.append(name)
-    return f"agrees with {' and '.join(compared)}" if compared else "no other host to compare it with"
+    said = _("agrees with: %(names)s") if compared else _("no other host to compare it with")
+    return said % {"names": ", ".join(compared)}
 
 
 def _mail() -> str:
     if not settings.EMAIL_URL:
-        return "EMAIL_URL is not set, so no e-mail is sent"
+        return _("EMAIL_URL is not set, so no e-mail is sent")
     try:
         server = get_connection()
         server.open()
         server.close()
     except OSError as error:
         raise Wrong(
-            f"The mail server cannot be used: {error}", "Check EMAIL_URL: host, port, user, password."
+            _("The mail server cannot be used: %(error)s") % {"error": error},
+            _("Check EMAIL_URL: host, port, user, password."),
         ) from None
-    return "the mail server answers"
+    return _("the mail server answers")
 
 
 def _certificate() -> str:
     if not settings.TLS_CERTIFICATE:
-        return "TLS_CERTIFICATE is not set; whoever ends TLS watches it"
+        return _("TLS_CERTIFICATE is not set; whoever ends TLS watches it")
     expires = certificate.expires_at(settings.TLS_CERTIFICATE)
     if expires is None:
-        raise Wrong(f"{settings.TLS_CERTIFICATE} cannot be read.", "Name a PEM file that this process may read.")
+        said = _("%(file)s cannot be read.") % {"file": settings.TLS_CERTIFICATE}
+        raise Wrong(said, _("Name a PEM file that this process may read."))
     left = timedelta(seconds=expires - timezone.now().timestamp())
     if left < CERTIFICATE_LEFT:
-        when = f"expires in {left.days} days" if left > timedelta(0) else "has expired"
-        raise Wrong(f"The certificate {when}.", "Renew it, and have a proxy load it; `make run` does that by itself.")
-    return f"is valid for {left.days} days"
+        soon = ngettext("The certificate expires in %(n)s day.", "The certificate expires in %(n)s days.", left.days)
+        raise Wrong(
+            soon % {"n": left.days} if left > timedelta(0) else _("The certificate has expired."),
+            _("Renew it, and have a proxy load it; `make run` does that by itself."),
+        )
+    return ngettext("is valid for %(n)s day", "is valid for %(n)s days", left.days) % {"n": left.days}

@@ -4,12 +4,13 @@ import errno
 import socket
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from webapp.ops import checks
 from webapp.ops.findings import Wrong
 
 
-def check() -> str:
+def dicom() -> str:
     """For the doctor.
 
     Raises:
@@ -17,12 +18,18 @@ def check() -> str:
     """
     port = settings.DICOM_PORT
     if not port:
-        return "DICOM_PORT is not set, so nothing listens for DICOM"
+        return _("DICOM_PORT is not set, so nothing listens for DICOM")
     if checks.worker("dicom"):
-        return f"{settings.DICOM_AE_TITLE} listens at port {port}"
+        return _("%(name)s listens at port %(port)s") % {"name": settings.DICOM_AE_TITLE, "port": port}
     if _is_taken(settings.DICOM_HOST, port):
-        raise Wrong(f"Another program listens at port {port}.", "Choose another DICOM_PORT, or stop that program.")
-    raise Wrong(f"Nothing listens for DICOM at port {port}.", "Start the listener; its log says why it ended.")
+        raise Wrong(
+            _("Another program listens at port %(port)s.") % {"port": port},
+            _("Choose another DICOM_PORT, or stop that program."),
+        )
+    raise Wrong(
+        _("Nothing listens for DICOM at port %(port)s.") % {"port": port},
+        _("Start the listener; its log says why it ended."),
+    )
 
 
 def _is_taken(host: str, port: int) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 DESCRIPTION = "bundle.json"
 
@@ -65,7 +66,8 @@ def check(name: str, point: str = "") -> str:
     weights = path / str(meta.get("weights", {}).get("file", "weights.npz"))
     if not weights.is_file() or not weights.stat().st_size:
         raise NoModelError(f"{weights} is missing")
-    return f"model {title}, operating point {point or meta.get('operating_point', 'default')}"
+    chosen = point or meta.get("operating_point", "default")
+    return _("model %(name)s, operating point %(point)s") % {"name": title, "point": chosen}
 
 
 def _release(path: Path, version: str) -> tuple[int, ...]:

@@ -23,10 +23,11 @@ from webapp.studies.models import Image
 #: The one address of Flower's pages that is asked by POST: the rows of its table, which changes nothing.
 ROWS = "tasks/datatable"
 SECONDS = 10
-#: Flower's table sets styles by script.
+#: Flower's table sets styles by script, and a page of it has a line of script that says how often it is renewed.
 POLICY = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; script-src 'self' 'sha256-A0YIP5A+DKoseGAUTHRoMPDkKPK5cKzfYH3mjcCKtj8='; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 #: The address is this machine's own: no proxy of the environment is asked.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -6,16 +6,20 @@ from datetime import datetime
 
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from webapp.audit.models import Action, Entry
 from webapp.audit.services import READS
+from webapp.dicom.services.destinations import DICOM
 from webapp.http.sentences import in_words
+from webapp.notifications.announcing import EMAIL
+from webapp.notifications.models import Event as News
+from webapp.notifications.services import WEBHOOK
 from webapp.ops.models import Worker
 from webapp.reviews.models import Review
 from webapp.studies.choices import ReadingState, Status
 from webapp.studies.models import Image, Reading
-from webapp.studies.outbox.models import Delivery
+from webapp.studies.outbox.models import Delivery, State
 
 #: Entries of the audit and deliveries that are shown at most.
 MOST = 100
@@ -26,6 +30,11 @@ WORDS: dict[str, str] = {
     Action.RETRY: gettext_noop("Sent to be read again"),
     Action.CHANGE: gettext_noop("Changed"),
 }
+#: What is sent, by the kind of its delivery.
+SENT: dict[str, object] = {
+    **dict(News.choices), EMAIL: gettext_lazy("E-mail"), WEBHOOK: gettext_lazy("Webhook"), DICOM: "DICOM",
+}  # fmt: skip
+OUTCOMES = {"delivered": State.DELIVERED.label}
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Event:
     """Something that happened to an image.
 
     Attributes:
-        by: the worker, person or receiver.
+        by: the worker or person.
     """
 
     at: datetime
@@ -111,10 +120,12 @@ def _deliveries(image: Image) -> Iterator[Event]:
     """What was sent to other systems about the image, or about its study."""
     subjects = [pk for pk in (image.pk, image.study_id) if pk]
     for delivery in Delivery.objects.filter(subject__in=subjects).order_by("created_at")[:MOST]:
-        about = "" if delivery.subject == image.pk else _("of its study")
-        yield Event(delivery.created_at, _("To be sent"), delivery.kind, about)
+        sent = str(SENT.get(delivery.kind, delivery.kind))
+        about = "" if delivery.subject == image.pk else ", " + _("of its study")
+        yield Event(delivery.created_at, _("To be sent"), "", sent + about)
         for attempt in delivery.attempts_made:
-            yield Event(attempt["at"], _("Sending tried"), delivery.kind, attempt["outcome"])
+            outcome = OUTCOMES.get(attempt["outcome"], attempt["outcome"])
+            yield Event(attempt["at"], _("Sending tried"), "", f"{sent}: {outcome}")
 
 
 def _audit(image: Image) -> Iterator[Event]:

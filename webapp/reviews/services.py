@@ -45,7 +45,8 @@ def review(
     if not permissions.may_review(reader, image):
         raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give one.")
     # Verdicts that are given at the same time are judged one after the other.
-    locked = Image.objects.select_for_update().filter(pk=image.pk, status=Status.SUCCEEDED).first()
+    read = Image.objects.select_for_update().filter(pk=image.pk, status=Status.SUCCEEDED)
+    locked = read.prefetch_related("readings").first()
     if locked is None:
         raise Refused("not_read_yet", "A verdict can be given once the model has read the image.")
     kept = Review.objects.filter(image=locked, reviewer=reader.user).first()

@@ -65,12 +65,14 @@ class Answer:
         probabilities: in the order of the bundle's classes.
         warnings: as :class:`webapp.studies.models.Reading` has them.
         heatmap: its map, a byte for each place.
+        outside: whether the map's strongest places are outside the chest.
         distance: as :attr:`webapp.studies.models.Reading.distance`.
     """
 
     probabilities: tuple[float, ...]
     warnings: list[dict[str, str]]
     heatmap: bytes
+    outside: bool = False
     distance: float | None = None
 
 
@@ -157,7 +159,7 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
 
 
 def _result(reader: Reader, held: "Reading", answer: Answer, own: "Calibration | None") -> reading.Result:
-    from ml.inference import novelty
+    from ml.inference import evidence, novelty
 
     pneumonia, used = answer.probabilities[-1], reader.bundle_for(held.image.department)
     probabilities: Sequence[float] = answer.probabilities
@@ -165,12 +167,13 @@ def _result(reader: Reader, held: "Reading", answer: Answer, own: "Calibration |
         pneumonia, used = own.line.apply(pneumonia), reader.bundle.with_thresholds(own.operating_points, LOCAL)
         probabilities = (1 - pneumonia, pneumonia)
     named = dict(zip(reader.bundle.classes, probabilities, strict=True))
+    warnings = evidence.with_doubt(answer.warnings, answer.outside, pneumonia, used)
     return reading.Result(
         held.image_id,
         named,
         pneumonia,
         used.label(pneumonia),
-        warnings=novelty.together(held.warnings, answer.warnings),
+        warnings=novelty.together(held.warnings, warnings),
         heatmap=answer.heatmap,
         distance=answer.distance,
         operating_point=used.operating_point,
@@ -225,11 +228,10 @@ def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
     readings = reader.engine.read(batch)
     maps = heatmaps.to_bytes(readings.maps)
     doubts = novelty.warnings_of(reader.check, readings.features, batch)
-    warnings = evidence.warnings_of(doubts, maps, readings.probabilities[:, -1], reader.bundle)
     distances = novelty.distances_of(reader.check, readings.features)
     return [
-        Answer(tuple(map(float, probabilities)), found, heatmap.tobytes(), distance)
-        for probabilities, found, heatmap, distance in zip(
-            readings.probabilities, warnings, maps, distances, strict=True
+        Answer(tuple(map(float, probabilities)), found, heatmap.tobytes(), bool(outside), distance)
+        for probabilities, found, heatmap, outside, distance in zip(
+            readings.probabilities, doubts, maps, evidence.is_outside(maps), distances, strict=True
         )
     ]

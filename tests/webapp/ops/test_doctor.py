@@ -111,7 +111,7 @@ def test_a_broker_that_is_away_and_missing_workers_are_found(monkeypatch: pytest
     Worker.objects.filter(role__in=("infer", "bulk")).delete()
     found = bad()
     assert "REDIS_URL" in found["broker"].todo
-    assert "No bulk and no infer worker" in found["workers"].said
+    assert "not ready: bulk, infer." in found["workers"].said
 
 
 def test_a_storage_that_cannot_be_written_is_found(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_a_storage_that_cannot_be_written_is_found(settings: Any, monkeypatch: p
 
 def test_a_clock_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clocks, "of_redis", lambda: timezone.now().timestamp() - 90)
-    assert "Redis by 90 s" in bad()["clock"].said
+    assert "by 90 s: Redis." in bad()["clock"].said
 
 
 def test_what_needs_care_soon_keeps_nothing_from_starting(settings: Any, django_assert_num_queries: Any) -> None:
@@ -157,3 +157,12 @@ def test_the_page_shows_the_same(staff_client: Any, client: Any, django_user_mod
     page = client.get("/queue/doctor/").content.decode()
     assert "1 of 13 checks found something to do." in page
     assert "sideways" in page
+
+
+def test_the_page_says_it_in_nepali(client: Any, django_user_model: Any, settings: Any) -> None:
+    chief = django_user_model.objects.create_superuser("chief")
+    client.force_login(chief, backend=settings.AUTHENTICATION_BACKENDS[-1])
+    settings.OPERATING_POINT = "sideways"
+    page = client.get("/queue/doctor/", headers={"accept-language": "ne"}).content.decode()
+    for english in ("Migrations", "answers", "Correct MODEL_BUNDLE", "is not set", "are free"):
+        assert english not in page, english

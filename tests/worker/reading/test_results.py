@@ -13,6 +13,7 @@ from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
+from ml.inference import evidence
 from ml.inference.heatmaps import STRONG, overlay
 from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
 from tests import synthetic
@@ -204,6 +205,22 @@ def test_a_departments_own_calibration_makes_its_results(prepared: Prepared, eng
     reader.read_batch([later.pk])
     before, after = (image.result for image in reread(images[0], later))
     assert (before.calibration, after.calibration) == (made.stated, None), "what is there stays"
+
+
+def test_where_a_map_is_outside_the_chest_the_departments_own_bounds_say_whether_that_matters(
+    prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer of 0.2, which the model's own bounds call negative, and one of 0.8 that the department's call so."""
+    monkeypatch.setattr(evidence, "is_outside", lambda maps: np.ones(len(maps), bool))
+    low, high = (Department.objects.create(name=slug, slug=slug, operating_point="default") for slug in "ab")
+    for of, unclear in ((low, 0.1), (high, 0.9)):
+        chosen = {"slope": 1.0, "intercept": 0.0, "unclear_from": unclear, "positive_from": 0.95, "answers": {}}
+        calibrations.apply(Identity(), of, "chest-1.2.0", **chosen)
+    shades = ((51, low), (51, None), (204, high), (204, None))
+    images = [prepared(shade, department=of, **({"guest": None} if of else {})) for shade, of in shades]
+    reader.read_batch([image.pk for image in images])
+    codes = [[one["code"] for one in image.result.warnings] for image in reread(*images) if image.result]
+    assert codes == [["map_outside_chest"], [], [], ["map_outside_chest"]]
 
 
 def test_only_what_was_written_is_counted_and_logged(

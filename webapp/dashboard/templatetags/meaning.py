@@ -38,7 +38,10 @@ def meaning(image: Image) -> dict[str, Any]:
         "calibrated": bool(result.calibration),
         "sentence": _sentence(found.share, low, high, image.department),
         "sick": about,
-        "children": [(number % IN_A_ROW * WIDE, number // IN_A_ROW * HIGH, number < about) for number in range(100)],
+        # Where the sick ones end: in the row from y to below, at x.
+        "x": about % IN_A_ROW * WIDE,
+        "y": about // IN_A_ROW * HIGH,
+        "below": (about // IN_A_ROW + 1) * HIGH,
     }
 
 

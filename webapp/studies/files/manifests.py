@@ -47,7 +47,13 @@ class Manifest:
 
 def is_manifest(name: str) -> bool:
     """Whether a file is a manifest of the files beside it, by its name."""
-    return name.lower() == NAME
+    return folder_and_name(name)[1].lower() == NAME
+
+
+def folder_and_name(name: str) -> tuple[str, str]:
+    """A name that the page has sent, as the path of its folder, with a slash at its end or empty, and the rest."""
+    folder, _, rest = name.rpartition(names.IN_FOLDER)
+    return (folder.replace(names.IN_FOLDER, "/") + "/" if folder else ""), rest
 
 
 def too_large() -> Refused:

@@ -11,6 +11,8 @@ CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 SURROGATES = re.compile("[\ud800-\udfff]")
 #: Characters that some system does not take in the name of a file.
 FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
+#: The separator of folders in the file names that the page sends.
+IN_FOLDER = " \u2013 "
 LONGEST = 255
 UNNAMED = "unnamed"
 #: Files that operating systems, browsers and storage devices leave in folders, in lower case.

@@ -123,15 +123,9 @@ def _image(archive: Archive, unzipped: zips.Archive, entry: zips.Entry) -> Image
         content, refused = _content(unzipped, entry)
     pk = uuid5(archive.pk, str(entry.index))
     image = study_image(archive.study, content, entry.filename, refused, archive.uploaded_by, pk=pk)
-    descriptions.describe(image, _described(archive, entry.index))
     image.size = entry.size
     image.archive, image.archive_index = archive, entry.index
     return image
-
-
-def _described(archive: Archive, index: int | None) -> Particulars:
-    """The details of one image of a ZIP."""
-    return Particulars.from_json((archive.particulars or {}).get(str(index)))
 
 
 def _content(unzipped: zips.Archive, entry: zips.Entry) -> tuple[ContentFile, Refused | None]:
@@ -171,6 +165,7 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
     """
     # A request that cancels the study waits for these images, or they are cancelled here.
     study = Study.objects.select_for_update().get(pk=archive.study_id)
+    archive.refresh_from_db(fields=["particulars"])  # a manifest may have come since the chunk was begun
     now = timezone.now()
     if not finished:
         turns.line_up_archives(study, [archive])
@@ -187,10 +182,12 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
     )
     if not held:
         return False
-    identifiers = [_described(archive, image.archive_index).patient for image in images]
-    people = patients.named(study, {identifier: "" for identifier in identifiers if identifier})
-    for image, identifier in zip(images, identifiers, strict=True):
-        image.patient = people.get(identifier, archive.study.patient)
+    rows = archive.particulars or {}
+    described = [Particulars.from_json(rows.get(str(image.archive_index))) for image in images]
+    people = patients.named(study, {one.patient: "" for one in described if one.patient})
+    for image, one in zip(images, described, strict=True):
+        descriptions.describe(image, one)
+        image.patient = people.get(one.patient, archive.study.patient)
         if study.cancelled_at and image.status == Status.QUEUED:
             image.status, image.finished_at = Status.CANCELLED, now
         # Messages are counted as they are sent; images that need none count as sent.

@@ -87,11 +87,21 @@ def look_into(files: Sequence[File]) -> Contents:
     kept = [one for one in sent if one not in litter and not _is_manifest(one)]
     if not kept:
         return Contents(sent)
-    found = [
-        FoundManifest(names.filename(str(one.file.name)), _read_manifest(one.file)) for one in sent if _is_manifest(one)
-    ]
+    found = [_manifest_of(one.file) for one in sent if _is_manifest(one)]
     skipped = [str(one.file.name) for one in litter] + [name for one in kept for name in one.skipped]
     return Contents(kept, skipped, found)
+
+
+def lone_manifest(files: Sequence[File]) -> FoundManifest | None:
+    """A manifest that was sent without anything else."""
+    if len(files) != 1 or not _is_manifest(Sent(files[0], refused=signatures.refusal(files[0]))):
+        return None
+    return _manifest_of(files[0])
+
+
+def _manifest_of(file: File) -> FoundManifest:
+    name = names.filename(str(file.name))
+    return FoundManifest(name, _read_manifest(file), manifests.folder_and_name(name)[0])
 
 
 def _is_manifest(sent: Sent) -> bool:

@@ -1,21 +1,21 @@
 """The details of each image of an upload, from the form's fields and from manifests."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from webapp.refusals import Refused
 from webapp.studies.files import names
 from webapp.studies.files.manifests import LISTED, Manifest, listed
+from webapp.studies.files.zips import Entry
 from webapp.studies.models import Image, Patient
 from webapp.studies.particulars import Particulars
 from webapp.studies.services.contents import Contents, FoundManifest
 
-#: The separator of folders in the file names that the page sends.
-IN_FOLDER = " \u2013 "
-#: An image's place in an upload: the number of its file, and its index if that file is a ZIP.
-Place = tuple[int, int | None]
+#: An image's place: its file's number in an upload or id, and its index if that file is a ZIP.
+Place = tuple[int | UUID, int | None]
 
 
 @dataclass
@@ -66,12 +66,30 @@ def describe(image: Image, given: Particulars) -> None:
 
 def read(contents: Contents, common: Particulars) -> Descriptions:
     """Collect the details of each image. A ZIP's own manifest takes precedence over the others."""
-    scopes = [(one.manifest, {number}) for number, one in enumerate(contents.sent) if one.manifest]
+    scopes: list[tuple[FoundManifest, set[int | UUID]]] = [
+        (one.manifest, {number}) for number, one in enumerate(contents.sent) if one.manifest
+    ]
     scopes += [(manifest, set(range(len(contents.sent)))) for manifest in contents.manifests]
+    return match(scopes, dict(_paths(contents)), common)
+
+
+def match(
+    scopes: Sequence[tuple[FoundManifest, set[int | UUID]]],
+    paths: dict[Place, list[str]],
+    common: Particulars,
+    named: Collection[Place] = (),
+) -> Descriptions:
+    """Find the row of each image.
+
+    Args:
+        scopes: manifests, the first of which takes precedence, each with the files that it is about.
+        paths: the parts of each image's path.
+        common: the details that rows complete.
+        named: images that need no row, since it was said before whose they are.
+    """
     found = Descriptions(common)
     if not scopes:
         return found
-    paths = dict(_paths(contents))
     found.report = report = empty_report()
     for manifest, numbers in scopes:
         if isinstance(manifest.read, Refused):
@@ -79,7 +97,7 @@ def read(contents: Contents, common: Particulars) -> Descriptions:
             report["errors"].append(error)
             continue
         files = {place: path for place, path in paths.items() if place[0] in numbers}
-        rows, without_file, doubts = _match(manifest.read, _Files(files, manifest))
+        rows, without_file, doubts = _rows(manifest.read, _Files(files, manifest))
         for place, row in rows.items():
             found.each.setdefault(place, row.over(common))
         report["rows"] += len(manifest.read.rows)
@@ -87,7 +105,8 @@ def read(contents: Contents, common: Particulars) -> Descriptions:
         doubts = manifest.read.warnings + doubts
         report["warnings"] += [{"filename": manifest.filename, **doubt} for doubt in doubts]
     report["files"] = len(found.each)
-    _add(report["files_without_row"], ["/".join(path) for place, path in paths.items() if place not in found.each])
+    known = {*found.each, *named}
+    _add(report["files_without_row"], ["/".join(path) for place, path in paths.items() if place not in known])
     return found
 
 
@@ -123,13 +142,19 @@ def _paths(contents: Contents) -> Iterator[tuple[Place, list[str]]]:
         name = names.filename(str(one.file.name))
         if one.entries is None:
             yield (number, None), [name]
-        for entry in one.entries or ():
-            yield (number, entry.index), [name, *entry.filename.split("/")]
+        else:
+            yield from paths_in_zip(number, name, one.entries)
+
+
+def paths_in_zip(key: int | UUID, name: str, entries: Sequence[Entry]) -> Iterator[tuple[Place, list[str]]]:
+    """The places and paths of a ZIP's images."""
+    for entry in entries:
+        yield (key, entry.index), [name, *entry.filename.split("/")]
 
 
 def _key(path: str) -> tuple[str, ...]:
     """A path's parts, as they are compared. The page sends a file of a folder with a dash."""
-    return tuple(names.parts(names.clean(path).replace(IN_FOLDER, "/").casefold()))
+    return tuple(names.parts(names.clean(path).replace(names.IN_FOLDER, "/").casefold()))
 
 
 class _Files:
@@ -157,7 +182,7 @@ class _Files:
         return next((self._whole[parts[start:]] for start in range(1, len(parts)) if parts[start:] in self._whole), [])
 
 
-def _match(manifest: Manifest, files: _Files) -> tuple[dict[Place, Particulars], list[str], list[dict[str, str]]]:
+def _rows(manifest: Manifest, files: _Files) -> tuple[dict[Place, Particulars], list[str], list[dict[str, str]]]:
     """The row of each file, the rows without a file, and what is not clear. Of that nothing is used: a result must not
     come to the wrong patient."""
     rows: dict[Place, list[Particulars]] = defaultdict(list)

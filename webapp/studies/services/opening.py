@@ -8,6 +8,7 @@ from django.utils import timezone
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.refusals import Refused
 from webapp.studies.models import Study
 from webapp.studies.services.completion import study_progressed
 from webapp.studies.transactions import atomically
@@ -21,6 +22,21 @@ OPEN_FOR = timedelta(minutes=30)
 def new_end() -> datetime:
     """The time until which a study stays open that is opened, or gets a file, now."""
     return timezone.now() + OPEN_FOR
+
+
+def prolonged(study: Study) -> Study:
+    """A study as it is now, and stays until the transaction ends. If it is open, it is open longer.
+
+    Raises:
+        Refused: ``study_cancelled``.
+    """
+    current: Study = Study.objects.select_for_update().get(pk=study.pk)
+    if current.cancelled_at:
+        raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
+    if current.open_until:
+        study.open_until = current.open_until = new_end()
+        current.save(update_fields=["open_until"])
+    return current
 
 
 @atomically

@@ -18,7 +18,6 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department
 from webapp.observability import correlation
-from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import names, signatures
@@ -26,6 +25,7 @@ from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.ownership import Sent
 from webapp.studies.particulars import Particulars
 from webapp.studies.services import (
+    describing,
     descriptions,
     idempotency,
     limits,
@@ -37,7 +37,7 @@ from webapp.studies.services import (
     upload_report,
 )
 from webapp.studies.services.completion import study_progressed
-from webapp.studies.services.contents import look_into
+from webapp.studies.services.contents import lone_manifest, look_into
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
@@ -138,11 +138,14 @@ def add_to_study(
     view: str = "",
     key: IdempotencyKey | None = None,
 ) -> Study:
-    """Store more files of a study and have them read. A manifest among them is about them only.
+    """Store more files of a study and have them read. A manifest among them is about them only; one that comes by
+    itself is about all images of the study.
 
     Raises:
         Refused: ``study_cancelled``, or as :func:`create_study` does.
     """
+    if manifest := lone_manifest(files):
+        return describing.describe_study(identity, study, manifest, key=key)
     sender = identity.user if study.department_id else None
     with _stored(identity, study, files, sender, Particulars(age=age, view=view)) as stored:
         _keep_more(identity, study, stored, key)
@@ -202,13 +205,8 @@ def _keep_study(by: Identity, study: Study, stored: _Stored, patient: str, key: 
 
 @atomically
 def _keep_more(by: Identity, study: Study, stored: _Stored, key: IdempotencyKey | None) -> None:
-    current = Study.objects.select_for_update().get(pk=study.pk)
-    if current.cancelled_at:
-        raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
+    current = opening.prolonged(study)
     people = patients.named(study, stored.about.people())
-    if current.open_until:
-        study.open_until = opening.new_end()
-        study.save(update_fields=["open_until"])
     if stored.about.report:
         study.manifest = descriptions.joined(current.manifest, stored.about.report_with(people))
         study.save(update_fields=["manifest"])

@@ -2,7 +2,7 @@
 // sent again, neither after a break of the line nor after the page was closed and the same files chosen again.
 
 import { isReadable } from "./upload-files.js";
-import { forget, keep, newMemory } from "./upload-kept.js";
+import { forget, keep, newMemory, printOf } from "./upload-kept.js";
 import { keyOf, newJob, plan, sizeOf } from "./upload-plan.js";
 import { newKey, online, request } from "./upload-transfer.js";
 import { sendByTus } from "./upload-tus.js";
@@ -14,9 +14,9 @@ const LONGEST_PAUSE = 30_000;
 const form = document.getElementById("upload");
 
 export class Bulk {
-  // title: the study's name. fields: of the study, as the form has them. view: shows what happens.
-  constructor({ title, files, fields, memory, view }) {
-    Object.assign(this, { title, files, fields, memory, view });
+  // title: the study's name. manifests: say whose the files are. fields: of the form. view: shows what happens.
+  constructor({ title, files, manifests, fields, memory, view }) {
+    Object.assign(this, { title, files, manifests, fields, memory, view });
     this.key = newKey();
     this.active = new Set();
     this.size = sizeOf(files);
@@ -219,10 +219,26 @@ export class Bulk {
     }
   }
 
+  // Manifests go last: only then does the service know every file that they may name, those in ZIPs included.
+  async #describe() {
+    for (const one of this.manifests) {
+      if (!(await isReadable(one.file))) {
+        this.#refuse([{ filename: one.name, detail: say("changed") }]);
+        continue;
+      }
+      const body = new FormData();
+      body.append("files", one.file, one.name);
+      const headers = { "Idempotency-Key": keyOf(this.memory.study, [{ print: printOf(one) }]) };
+      await this.#insist(() => request("POST", this.memory.study.images_url, { headers, body }));
+    }
+  }
+
   async #close() {
     const { study } = this.memory;
+    const isEmpty = !this.taken && !this.memory.done.length;
+    if (!isEmpty) await this.#describe();
     forget(this.memory);
-    if (!this.taken && !this.memory.done.length) {
+    if (isEmpty) {
       // Nothing of it could be taken: no empty study is left behind, where the sender may delete one.
       await request("DELETE", study.url).catch(() => request("POST", `${study.url}close/`).catch(() => null));
       return false;

@@ -9,7 +9,7 @@ import { ago, say } from "./upload-words.js";
 const kept = document.getElementById("kept");
 
 // Upload files as a study, or go on where a page before has stopped. Returns the study when all were sent.
-export async function uploadBulk({ title, files, fields, isAlone, done }) {
+export async function uploadBulk({ title, files, manifests, fields, isAlone, done }) {
   const memory = memoryOf(files);
   if (memory) document.getElementById(`kept-${memory.study.id}`)?.remove();
   const view = new BulkView(memory?.title ?? title, async () => {
@@ -17,7 +17,7 @@ export async function uploadBulk({ title, files, fields, isAlone, done }) {
     done();
     window.location.assign(bulk.memory.study.page_url);
   });
-  const bulk = new Bulk({ title: memory?.title ?? title, files, fields, memory, view });
+  const bulk = new Bulk({ title: memory?.title ?? title, files, manifests, fields, memory, view });
   const whole = await bulk.run();
   done();
   if (bulk.ended) return null;

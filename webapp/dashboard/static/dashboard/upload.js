@@ -108,15 +108,18 @@ async function uploadImage({ file, name }, row, onlyOne, about, { again = false 
   });
 }
 
+// The files, and the manifests that say whose they are. One without other files is a file.
+function withoutManifests(files) {
+  const isManifest = ({ name }) => name.split(" – ").at(-1).toLowerCase() === MANIFEST;
+  const others = files.filter((one) => !isManifest(one));
+  return others.length ? { files: others, manifests: files.filter(isManifest) } : { files, manifests: [] };
+}
+
 async function uploadStudy(selection, about, { again = false } = {}) {
   const { name: studyName, fields, manifest } = about;
   const files = manifest ? [...selection.files, itemOf(manifest, MANIFEST)] : selection.files;
   if (files.length > maxFiles) {
     giveUp(new Row(titleOf(selection)), say("too_many", { n: files.length, most: maxFiles }));
-    return;
-  }
-  if (files.some(({ name }) => name.split(" – ").at(-1).toLowerCase() === MANIFEST)) {
-    uploadTogether({ selection, files, fields, name: studyName || selection.folder }, new Row(titleOf(selection)));
     return;
   }
   const print = fingerprintOfAll(files);
@@ -131,38 +134,11 @@ async function uploadStudy(selection, about, { again = false } = {}) {
   chosen.add(print);
   const only = selection.files.length === 1 ? selection.files[0].name.replace(/\.zip$/i, "") : "";
   const title = studyName || selection.folder || only;
-  const upload = { title, files, fields, isAlone: () => !unsent.size && !selection.unreadable.length };
+  const upload = { title, ...withoutManifests(files), fields, isAlone: () => !unsent.size && !selection.unreadable.length };
   unsent.add(upload);
   const study = await uploadBulk({ ...upload, done: () => unsent.delete(upload) });
   if (study) remember(print, study);
   else chosen.delete(print);
-}
-
-// In one request, as a manifest describes the files that come with it.
-async function uploadTogether({ selection, files, fields, name: studyName }, row, { again = false } = {}) {
-  unsent.add(row);
-  const readable = [];
-  for (const one of files) {
-    if (await isReadable(one.file)) readable.push(one);
-    else new Row(one.name).fail(say("changed"));
-  }
-  if (!readable.length) {
-    giveUp(row, say("changed"));
-    return;
-  }
-  const print = fingerprintOfAll(readable);
-  if (!again && (await isRepeated(print, row, () => uploadTogether({ selection, files, fields, name: studyName }, row, { again: true })))) return;
-  const body = bodyWith({ ...fields, name: studyName });
-  for (const { file, name } of readable) body.append("files", file, name);
-  await deliver({ url: form.dataset.studies, body, print, row }, (job) => {
-    // Stay on this page if a file is missing, or other files are still being sent.
-    if (readable.length === files.length && !selection.unreadable.length && !unsent.size) {
-      window.location.assign(job.page_url);
-      return;
-    }
-    row.link(job.page_url);
-    row.state(say("uploaded"));
-  });
 }
 
 // Whether the same file was chosen or uploaded before. If so, the row offers to upload it anyway.

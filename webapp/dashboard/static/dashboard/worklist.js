@@ -29,7 +29,7 @@ function tell(text) {
 
 function load(url) {
   const one = { url, pictures: [] };
-  one.page = fetch(url).then(async (answer) => {
+  one.page = fetch(url, { headers: { "HX-Request": "true" } }).then(async (answer) => {
     if (!answer.ok || answer.redirected) return null;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const { src } of page.querySelectorAll("#main .film img")) {
