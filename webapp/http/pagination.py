@@ -60,7 +60,8 @@ class Merged:
     def keys(self, number: int) -> list[Any]:
         """The keys of the first rows."""
         sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
-        union, params = Walks(self.queryset, self.owners, dict(enumerate(self.combinations))).first(number)
+        walks = Walks(self.queryset, self.owners, next(iter(self.combinations), ()))
+        union, params = walks.first(number, dict(enumerate(self.combinations)))
         if not union:
             return []
         sql = f"SELECT id FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608  (Django's own SQL; values are apart)

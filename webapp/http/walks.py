@@ -1,8 +1,9 @@
 """Statements that find the first rows of each of many parts of a table, by a short walk along an index for each."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -12,6 +13,8 @@ from django.db.models import IntegerField, Q, QuerySet
 
 from webapp.http.parts import Slot, Statement, by_kind, filled, together
 
+#: Parts of a table by their numbers, as values by column.
+Parts = Mapping[int, Mapping[str, Any]]
 #: The slot for a part's number.
 PART = "part"
 #: How a database repeats a statement for each row of the tables before it. MariaDB cannot.
@@ -33,72 +36,78 @@ class Walks:
     text, sending and planning it takes longer than running it.
     """
 
-    def __init__(self, rows: "QuerySet[Any]", owners: Sequence[Q], parts: Mapping[int, Mapping[str, Any]]) -> None:
+    def __init__(self, rows: "QuerySet[Any]", owners: Sequence[Q], columns: Iterable[str]) -> None:
         """
         Args:
             rows: those of all parts, in the order of the walks.
             owners: conditions that no row has in common.
-            parts: for each part's number its values by column, the same columns for all.
+            columns: by whose values the parts differ.
         """
         self.rows = rows
         self.owners = owners
-        self.parts = parts
+        self.columns = list(columns)
 
-    def first(self, number: int) -> Statement:
+    def first(self, number: int, parts: Parts) -> Statement:
         """The statement that finds ``part``, ``created_at`` and ``id`` of the first rows of each part and owner; empty
         where there are none.
         """
         if connection.vendor in REPEATED:
-            return together([_repeated(REPEATED[connection.vendor], *one) for one in self._tables(number)])
+            return together(self._repeated(REPEATED[connection.vendor], number, parts))
         return together([
-            (sql, filled(params, {PART: part, **owner, **values}))
-            for sql, params, several in self._walks(number)
+            (f"{sql} LIMIT {number}", filled(params, {PART: part, **owner, **values}))
+            for sql, params, several in self._walks
             for owner in several
-            for part, values in self.parts.items()
+            for part, values in parts.items()
         ])  # fmt: skip
 
-    def counted(self, number: int) -> Statement:
+    def counted(self, number: int, parts: Parts) -> Statement:
         """The statement that counts each part's rows, of each owner at most so many; empty where there are none."""
         if connection.vendor in REPEATED:
-            return together([_repeated(COUNTED, *one) for one in self._tables(number)])
-        sql, params = self.first(number)
+            return together(self._repeated(COUNTED, number, parts))
+        sql, params = self.first(number, parts)
         return sql and f"SELECT part, COUNT(*) FROM ({sql}) AS walk GROUP BY part", params  # noqa: S608  (Django's own SQL; values are apart)
 
-    def _walks(self, number: int) -> Iterator[tuple[str, tuple[Any, ...], list[dict[str, Any]]]]:
+    @cached_property
+    def _walks(self) -> list[tuple[str, tuple[Any, ...], list[dict[str, Any]]]]:
         """For each kind of owner one walk with slots, its parameters, and the values for the owner's slot."""
-        slots = {name: Slot(name) for values in list(self.parts.values())[:1] for name in values}
+        slots = {name: Slot(name) for name in self.columns}
         numbered = self.rows.annotate(part=Slot(PART, output_field=IntegerField()))
-        for owner, several in by_kind(self.owners, self.rows.model) if self.parts else ():
+        found = []
+        for owner, several in by_kind(self.owners, self.rows.model):
             with suppress(EmptyResultSet):
-                walk = numbered.filter(owner, **slots).values_list("part", "created_at", "id")[:number]
-                yield *walk.query.sql_with_params(), several
+                walk = numbered.filter(owner, **slots).values_list("part", "created_at", "id")
+                found.append((*walk.query.sql_with_params(), several))
+        return found
 
-    def _tables(self, number: int) -> Iterator[tuple[str, list[Any], list[Sequence[Any]], list[Sequence[Any]]]]:
-        """For each kind of owner one walk whose slots are columns, its parameters, the parts and the owners."""
-        columns = [PART, *next(iter(self.parts.values()), ())]
-        parts = [(part, *values.values()) for part, values in self.parts.items()]
-        for sql, params, several in self._walks(number):
-            places = {name: f"part.column{n}" for n, name in enumerate(columns, 1)}
+    def _repeated(self, form: str, number: int, parts: Parts) -> list[Statement]:
+        """The statements that repeat each walk, with columns of two tables in place of its slots."""
+        found: list[Statement] = []
+        for sql, params, several in self._walks if parts else ():
+            places = {name: f"part.column{n}" for n, name in enumerate((PART, *self.columns), 1)}
             places |= dict.fromkeys(several[0], "owner.column1")
-            slots = iter(params)
-            walk = re.sub("%[s%]", lambda found: _place(found[0], slots, places), sql)  # noqa: B023  (called at once)
+            walk = f"{_placed(sql, params, places)} LIMIT {number}"
+            rows = [(part, *(values[name] for name in self.columns)) for part, values in parts.items()]
             # An owner of everything has no value, and a table has a row at least.
             owners = [tuple(one.values()) or (None,) for one in several]
-            yield walk, [one for one in params if not isinstance(one, Slot)], parts, owners
-
-
-def _place(found: str, params: Iterator[Any], places: Mapping[str, str]) -> str:
-    if found == "%%":
+            given = f"({_values(rows)}) AS part CROSS JOIN ({_values(owners)}) AS owner"
+            tables = [*chain.from_iterable(rows), *chain.from_iterable(owners)]
+            others = [one for one in params if not isinstance(one, Slot)]
+            given_first = form.index("{given}") < form.index("{walk}")
+            found.append((form.format(given=given, walk=walk), tables + others if given_first else others + tables))
         return found
-    one = next(params)
-    return places[one.value] if isinstance(one, Slot) else found
 
 
-def _repeated(form: str, walk: str, params: Sequence[Any], *tables: Sequence[Sequence[Any]]) -> Statement:
-    given = " CROSS JOIN ".join(
-        f"(VALUES {', '.join(['(' + ', '.join(['%s'] * len(rows[0])) + ')'] * len(rows))}) AS {name}"
-        for name, rows in zip(("part", "owner"), tables, strict=True)
-    )
-    values = list(chain.from_iterable(chain.from_iterable(tables)))
-    sql = form.format(walk=walk, given=given)
-    return sql, [*values, *params] if sql.index(given) < sql.index(walk) else [*params, *values]
+def _placed(sql: str, params: Iterable[Any], places: Mapping[str, str]) -> str:
+    """A statement with columns in place of its slots."""
+    given = iter(params)
+
+    def place(found: "re.Match[str]") -> str:
+        one = None if found[0] == "%%" else next(given)
+        return places[one.value] if isinstance(one, Slot) else found[0]
+
+    return re.sub("%[s%]", place, sql)
+
+
+def _values(rows: Sequence[Sequence[Any]]) -> str:
+    row = f"({', '.join(['%s'] * len(rows[0]))})"
+    return f"VALUES {', '.join([row] * len(rows))}"

@@ -6,7 +6,7 @@ and owners, some sections in a statement until the page is full.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -114,6 +114,8 @@ class Worklist:
         if "waiting_hours" in wanted:
             since = timezone.now() - timedelta(hours=wanted["waiting_hours"])
             self.rows = self.rows.filter(created_at__lte=since)
+        #: Walks by their kind: Django takes longer to write one than a database takes to run it.
+        self.made: dict[tuple[bool, Place | None, bool], Walks] = {}
         self.own = Review.objects.filter(image=OuterRef("pk"), reviewer=identity.user)
 
     def page(self, size: int, cursor: str | None = None, rows: ImageQuerySet | None = None) -> Page:
@@ -165,7 +167,7 @@ class Worklist:
         if not self.owners:
             return sections
         open_ = (rank for rank, section in enumerate(SECTIONS) if section["stage"] in OPEN)
-        sql, params = together([walks.counted(COUNTED + 1) for walks in self._walks(open_, None)])
+        sql, params = together([walks.counted(COUNTED + 1, parts) for walks, parts in self._walks(open_, None)])
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             for rank, number in cursor.fetchall():
@@ -183,7 +185,8 @@ class Worklist:
         first: list[Place] = []
         while ranks and len(first) < number:
             some, ranks = ranks[:AT_ONCE], ranks[AT_ONCE:]
-            sql, params = together([walks.first(number) for walks in self._walks(some, place, backwards=backwards)])
+            found = self._walks(some, place, backwards=backwards)
+            sql, params = together([walks.first(number, parts) for walks, parts in found])
             rows: Any = Image._base_manager.raw(
                 f"SELECT id, created_at, part AS section_rank FROM ({sql}) AS merged "  # noqa: S608  (Django's own SQL; values are apart)
                 f"ORDER BY part {way}, created_at {way}, id {way} LIMIT %s",
@@ -209,21 +212,26 @@ class Worklist:
         # The stage first: few images have one of these, and only their verdicts are looked for.
         return self.rows.filter(visible).exclude(Q(stage__in=BEGUN), Exists(self.own)).exclude(group="").order_by()
 
-    def _walks(self, ranks: Iterable[int], place: Place | None, *, backwards: bool = False) -> list[Walks]:
+    def _walks(
+        self, ranks: Iterable[int], place: Place | None, *, backwards: bool = False
+    ) -> Iterator[tuple[Walks, dict[int, dict[str, Any]]]]:
         """The walks through some sections: one's own verdicts, and a place, matter in some of them only."""
-        kinds: dict[tuple[bool, bool], dict[int, dict[str, Any]]] = {}
+        kinds: dict[tuple[bool, Place | None, bool], dict[int, dict[str, Any]]] = {}
         for rank in ranks:
-            kind = SECTIONS[rank]["stage"] in BEGUN, place is not None and rank == place.rank
-            kinds.setdefault(kind, {})[rank] = SECTIONS[rank]
+            here = place if place and place.rank == rank else None
+            kinds.setdefault((SECTIONS[rank]["stage"] in BEGUN, here, backwards), {})[rank] = SECTIONS[rank]
+        for kind, sections in kinds.items():
+            if kind not in self.made:
+                self.made[kind] = Walks(self._rows_of(*kind), self.owners, SECTIONS[0])
+            yield self.made[kind], sections
+
+    def _rows_of(self, begun: bool, here: Place | None, backwards: bool) -> "QuerySet[Image]":
+        # What someone has read waits for others, and not for them.
+        rows = self.rows.filter(~Exists(self.own)) if begun else self.rows
+        if here:
+            rows = rows.filter(here.beyond(backwards=backwards))
         sign = "-" if backwards else ""
-        found = []
-        for (begun, here), sections in kinds.items():
-            # What someone has read waits for others, and not for them.
-            rows = self.rows.filter(~Exists(self.own)) if begun else self.rows
-            if place and here:
-                rows = rows.filter(place.beyond(backwards=backwards))
-            found.append(Walks(rows.order_by(f"{sign}created_at", f"{sign}id"), self.owners, sections))
-        return found
+        return rows.order_by(f"{sign}created_at", f"{sign}id")
 
 
 def _in_order(keys: list[UUID], rows: ImageQuerySet | None) -> list[Image]:
