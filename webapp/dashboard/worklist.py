@@ -56,7 +56,6 @@ def worklist(request: HttpRequest) -> HttpResponse:
         found = Worklist(identity, values(WorklistFilters, params))
         page = found.page(PAGE, cursor, shown(Image.objects, *NAMES))
         others = {name: value for name, value in params.items() if name not in CHOSEN}
-        everything = found if others == params else Worklist(identity, values(WorklistFilters, others))
         opening.note_openings(page.rows, user)
         audit.record(identity, Action.LIST, Image)
     except Refused as refused:
@@ -64,7 +63,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
     else:
         links = {"before": page.previous, "after": page.next}
         context |= {name: f"?{urlencode({**params, 'cursor': place})}" for name, place in links.items() if place}
-        context |= {"rows": page.rows, "numbers": _numbers(everything, params, others), "reviews": bool(found.owners)}
+        context |= {"rows": page.rows, "numbers": _numbers(found, params, others), "reviews": bool(found.owners)}
     departments = list(permissions.visible_departments(identity).only("slug", "name"))
     context |= {"form": WorklistFilterForm(params, departments), "query": urlencode(params)}
     context["saved"] = searches.of_list(user, List.WORKLIST)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from webapp.refusals import Refused
 
-SIZE = 30
+SIZE = 25
 PARAMETER = "before"
 
 

@@ -16,7 +16,8 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
-from webapp.http.parts import Slot, by_kind, filled, united
+from webapp.http.parts import Slot, by_kind, filled
+from webapp.http.walks import Walks
 from webapp.refusals import Refused
 
 #: The column that lists are sorted by where nothing else is asked for.
@@ -59,12 +60,12 @@ class Merged:
     def keys(self, number: int) -> list[Any]:
         """The keys of the first rows."""
         sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
-        first: list[tuple[datetime, UUID]] = []
-        for union, params in united(self.parts(number)):
-            sql = f"SELECT id, {TIME} FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608  (Django's own SQL; values are apart)
-            rows = self.queryset.model._base_manager.raw(sql, [*params, number])
-            first += [(getattr(row, TIME), row.pk) for row in rows]
-        return [pk for _, pk in sorted(first, reverse=sign == "DESC")[:number]]
+        walks = Walks(self.queryset, self.owners, next(iter(self.combinations), ()))
+        union, params = walks.first(number, dict(enumerate(self.combinations)))
+        if not union:
+            return []
+        sql = f"SELECT id FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608  (Django's own SQL; values are apart)
+        return [row.pk for row in self.queryset.model._base_manager.raw(sql, [*params, number])]
 
     def parts(self, number: int, *columns: str) -> list[tuple[str, list[Any]]]:
         """The statements that find some columns of the first rows of each part, with their parameters.

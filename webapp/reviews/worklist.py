@@ -6,20 +6,21 @@ and owners, some sections in a statement until the page is full.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, QuerySet, When
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.access import in_department
-from webapp.http.parts import Slot, by_kind, filled, united
+from webapp.http.parts import together
+from webapp.http.walks import Walks
 from webapp.refusals import Refused
 from webapp.reviews.models import Review
 from webapp.studies.choices import ResultGroup, ReviewStage
@@ -40,6 +41,7 @@ SECTIONS: list[dict[str, Any]] = [
     for group in GROUPS
     for stage in stages
 ]
+RANKS = {tuple(section.values()): rank for rank, section in enumerate(SECTIONS)}
 #: As many images of a section are counted; beyond, the number is only said to be larger.
 COUNTED = 100
 #: As many sections are looked at in one statement; a page mostly has enough of the first ones.
@@ -102,19 +104,19 @@ class Worklist:
         self.sections = {
             rank: section
             for rank, section in enumerate(SECTIONS)
-            if section["stage"] in stages
+            if self.owners
+            and section["stage"] in stages
             and section["group"] == wanted.get("group", section["group"])
             and section["stat"] == (wanted["stat"] == "true" if "stat" in wanted else section["stat"])
         }
-        self.ranks = {tuple(section.values()): rank for rank, section in self.sections.items()}
         self.study: UUID | None = wanted.get("study")
         self.rows = Image.objects.filter(study=self.study) if self.study else Image.objects.all()
         if "waiting_hours" in wanted:
             since = timezone.now() - timedelta(hours=wanted["waiting_hours"])
             self.rows = self.rows.filter(created_at__lte=since)
+        #: Walks by their kind: Django takes longer to write one than a database takes to run it.
+        self.made: dict[tuple[bool, Place | None, bool], Walks] = {}
         self.own = Review.objects.filter(image=OuterRef("pk"), reviewer=identity.user)
-        # What someone has read waits for others, and not for them.
-        self.to_read = self.rows.filter(~Exists(self.own))
 
     def page(self, size: int, cursor: str | None = None, rows: ImageQuerySet | None = None) -> Page:
         """A page of the list.
@@ -155,37 +157,43 @@ class Worklist:
         return Place(SECTIONS.index(section), image.created_at, image.pk)
 
     def counts(self) -> Counter[int]:
-        """Images by the rank of their section, at most one more than :data:`COUNTED` of each."""
+        """Images that are to be read, whatever their stage, urgency and group, by the rank of their section; of each
+        section and owner at most one more than :data:`COUNTED`.
+        """
         if self.study:
             found = self._rows_of_study().values_list("stage", "stat", "group").annotate(Count("pk"))
-            ranked = {self.ranks.get(tuple(section)): number for *section, number in found}
-            return Counter({rank: number for rank, number in ranked.items() if rank is not None})
+            return Counter({RANKS[tuple(section)]: number for *section, number in found if section[0] in OPEN})
         sections: Counter[int] = Counter()
-        for sql, params in united(self._parts(self.sections, COUNTED + 1, None, "")):
-            with connection.cursor() as cursor:
-                cursor.execute(f"SELECT section_rank, COUNT(*) FROM ({sql}) AS merged GROUP BY section_rank", params)  # noqa: S608  (Django's own SQL; values are apart)
-                sections.update(dict(cursor.fetchall()))
+        if not self.owners:
+            return sections
+        open_ = (rank for rank, section in enumerate(SECTIONS) if section["stage"] in OPEN)
+        sql, params = together([walks.counted(COUNTED + 1, parts) for walks, parts in self._walks(open_, None)])
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            for rank, number in cursor.fetchall():
+                sections[rank] += int(number)
         return sections
 
     def _places(self, number: int, place: Place | None, *, backwards: bool = False) -> list[Place]:
         """The first places after one, or the last ones before it, which then come in the opposite order."""
         if self.study:
             return self._of_study(number, place, backwards=backwards)
-        sign, way = ("-", "DESC") if backwards else ("", "ASC")
-        order = f"ORDER BY section_rank {way}, created_at {way}, id {way} LIMIT %s"
+        way = "DESC" if backwards else "ASC"
         ranks = sorted(self.sections, reverse=backwards)
         if place:
             ranks = [rank for rank in ranks if (rank <= place.rank if backwards else rank >= place.rank)]
         first: list[Place] = []
         while ranks and len(first) < number:
             some, ranks = ranks[:AT_ONCE], ranks[AT_ONCE:]
-            for sql, params in united(self._parts(some, number, place, sign)):
-                rows: Any = Image._base_manager.raw(
-                    f"SELECT id, created_at, section_rank FROM ({sql}) AS merged {order}",  # noqa: S608  (Django's own SQL; values are apart)
-                    [*params, number],
-                )
-                first += [Place(row.section_rank, row.created_at, row.pk) for row in rows]
-        return sorted(first, reverse=backwards)[:number]
+            found = self._walks(some, place, backwards=backwards)
+            sql, params = together([walks.first(number, parts) for walks, parts in found])
+            rows: Any = Image._base_manager.raw(
+                f"SELECT id, created_at, part AS section_rank FROM ({sql}) AS merged "  # noqa: S608  (Django's own SQL; values are apart)
+                f"ORDER BY part {way}, created_at {way}, id {way} LIMIT %s",
+                [*params, number],
+            )
+            first += [Place(row.section_rank, row.created_at, row.pk) for row in rows]
+        return first[:number]
 
     def _of_study(self, number: int, place: Place | None, *, backwards: bool) -> list[Place]:
         """The same of a study, whose images an index has together, but in no order of this list."""
@@ -204,33 +212,26 @@ class Worklist:
         # The stage first: few images have one of these, and only their verdicts are looked for.
         return self.rows.filter(visible).exclude(Q(stage__in=BEGUN), Exists(self.own)).exclude(group="").order_by()
 
-    def _parts(self, ranks: Iterable[int], number: int, place: Place | None, sign: str) -> list[tuple[str, list[Any]]]:
-        """The statements that find the first rows of some sections of each owner, with their parameters.
+    def _walks(
+        self, ranks: Iterable[int], place: Place | None, *, backwards: bool = False
+    ) -> Iterator[tuple[Walks, dict[int, dict[str, Any]]]]:
+        """The walks through some sections: one's own verdicts, and a place, matter in some of them only."""
+        kinds: dict[tuple[bool, Place | None, bool], dict[int, dict[str, Any]]] = {}
+        for rank in ranks:
+            here = place if place and place.rank == rank else None
+            kinds.setdefault((SECTIONS[rank]["stage"] in BEGUN, here, backwards), {})[rank] = SECTIONS[rank]
+        for kind, sections in kinds.items():
+            if kind not in self.made:
+                self.made[kind] = Walks(self._rows_of(*kind), self.owners, SECTIONS[0])
+            yield self.made[kind], sections
 
-        Django builds one for each kind, since building all of them takes it longer than running them.
-        """
-        parts = []
-        for owner, several in by_kind(self.owners, Image):
-            kinds: dict[tuple[bool, bool], tuple[str, tuple[Any, ...]]] = {}
-            for rank in ranks:
-                section = self.sections[rank]
-                kind = section["stage"] in BEGUN, place is not None and rank == place.rank
-                if kind not in kinds:
-                    rows = self.to_read if kind[0] else self.rows
-                    if place and kind[1]:
-                        rows = rows.filter(place.beyond(backwards=bool(sign)))
-                    kinds[kind] = _statement(rows.filter(owner), number, sign)
-                sql, params = kinds[kind]
-                parts += [(sql, filled(params, {**section, "rank": rank, **one})) for one in several]
-        return parts
-
-
-def _statement(rows: "QuerySet[Image]", number: int, sign: str) -> tuple[str, tuple[Any, ...]]:
-    section = {name: Slot(name) for name in SECTIONS[0]}
-    ranked = rows.filter(**section).annotate(section_rank=Slot("rank", output_field=IntegerField()))
-    keys = ranked.order_by(f"{sign}created_at", f"{sign}id").values("section_rank", "created_at", "id")[:number]
-    found: tuple[str, tuple[Any, ...]] = keys.query.sql_with_params()
-    return found
+    def _rows_of(self, begun: bool, here: Place | None, backwards: bool) -> "QuerySet[Image]":
+        # What someone has read waits for others, and not for them.
+        rows = self.rows.filter(~Exists(self.own)) if begun else self.rows
+        if here:
+            rows = rows.filter(here.beyond(backwards=backwards))
+        sign = "-" if backwards else ""
+        return rows.order_by(f"{sign}created_at", f"{sign}id")
 
 
 def _in_order(keys: list[UUID], rows: ImageQuerySet | None) -> list[Image]:

@@ -1,0 +1,113 @@
+"""Statements that find the first rows of each of many parts of a table, by a short walk along an index for each."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import IntegerField, Q, QuerySet
+
+from webapp.http.parts import Slot, Statement, by_kind, filled, together
+
+#: Parts of a table by their numbers, as values by column.
+Parts = Mapping[int, Mapping[str, Any]]
+#: The slot for a part's number.
+PART = "part"
+#: How a database repeats a statement for each row of the tables before it. MariaDB cannot.
+REPEATED = {
+    "postgresql": "SELECT found.* FROM {given} CROSS JOIN LATERAL ({walk}) AS found",
+    "sqlite": (
+        "SELECT part.column1 AS part, json_extract(found.value, '$[0]') AS created_at, "
+        "json_extract(found.value, '$[1]') AS id FROM {given} CROSS JOIN "
+        "json_each((SELECT json_group_array(json_array(created_at, id)) FROM ({walk}))) AS found"
+    ),
+}
+COUNTED = "SELECT part.column1 AS part, SUM((SELECT COUNT(*) FROM ({walk}) AS walk)) FROM {given} GROUP BY part.column1"
+
+
+class Walks:
+    """The parts of a table: one for each owner and each of some combinations of values.
+
+    A statement has one walk, which the database repeats for each owner and combination: with hundreds of walks in its
+    text, sending and planning it takes longer than running it.
+    """
+
+    def __init__(self, rows: "QuerySet[Any]", owners: Sequence[Q], columns: Iterable[str]) -> None:
+        """
+        Args:
+            rows: those of all parts, in the order of the walks.
+            owners: conditions that no row has in common.
+            columns: by whose values the parts differ.
+        """
+        self.rows = rows
+        self.owners = owners
+        self.columns = list(columns)
+
+    def first(self, number: int, parts: Parts) -> Statement:
+        """The statement that finds ``part``, ``created_at`` and ``id`` of the first rows of each part and owner; empty
+        where there are none.
+        """
+        if connection.vendor in REPEATED:
+            return together(self._repeated(REPEATED[connection.vendor], number, parts))
+        return together([
+            (f"{sql} LIMIT {number}", filled(params, {PART: part, **owner, **values}))
+            for sql, params, several in self._walks
+            for owner in several
+            for part, values in parts.items()
+        ])  # fmt: skip
+
+    def counted(self, number: int, parts: Parts) -> Statement:
+        """The statement that counts each part's rows, of each owner at most so many; empty where there are none."""
+        if connection.vendor in REPEATED:
+            return together(self._repeated(COUNTED, number, parts))
+        sql, params = self.first(number, parts)
+        return sql and f"SELECT part, COUNT(*) FROM ({sql}) AS walk GROUP BY part", params  # noqa: S608  (Django's own SQL; values are apart)
+
+    @cached_property
+    def _walks(self) -> list[tuple[str, tuple[Any, ...], list[dict[str, Any]]]]:
+        """For each kind of owner one walk with slots, its parameters, and the values for the owner's slot."""
+        slots = {name: Slot(name) for name in self.columns}
+        numbered = self.rows.annotate(part=Slot(PART, output_field=IntegerField()))
+        found = []
+        for owner, several in by_kind(self.owners, self.rows.model):
+            with suppress(EmptyResultSet):
+                walk = numbered.filter(owner, **slots).values_list("part", "created_at", "id")
+                found.append((*walk.query.sql_with_params(), several))
+        return found
+
+    def _repeated(self, form: str, number: int, parts: Parts) -> list[Statement]:
+        """The statements that repeat each walk, with columns of two tables in place of its slots."""
+        found: list[Statement] = []
+        for sql, params, several in self._walks if parts else ():
+            places = {name: f"part.column{n}" for n, name in enumerate((PART, *self.columns), 1)}
+            places |= dict.fromkeys(several[0], "owner.column1")
+            walk = f"{_placed(sql, params, places)} LIMIT {number}"
+            rows = [(part, *(values[name] for name in self.columns)) for part, values in parts.items()]
+            # An owner of everything has no value, and a table has a row at least.
+            owners = [tuple(one.values()) or (None,) for one in several]
+            given = f"({_values(rows)}) AS part CROSS JOIN ({_values(owners)}) AS owner"
+            tables = [*chain.from_iterable(rows), *chain.from_iterable(owners)]
+            others = [one for one in params if not isinstance(one, Slot)]
+            given_first = form.index("{given}") < form.index("{walk}")
+            found.append((form.format(given=given, walk=walk), tables + others if given_first else others + tables))
+        return found
+
+
+def _placed(sql: str, params: Iterable[Any], places: Mapping[str, str]) -> str:
+    """A statement with columns in place of its slots."""
+    given = iter(params)
+
+    def place(found: "re.Match[str]") -> str:
+        one = None if found[0] == "%%" else next(given)
+        return places[one.value] if isinstance(one, Slot) else found[0]
+
+    return re.sub("%[s%]", place, sql)
+
+
+def _values(rows: Sequence[Sequence[Any]]) -> str:
+    row = f"({', '.join(['%s'] * len(rows[0]))})"
+    return f"VALUES {', '.join([row] * len(rows))}"
