@@ -73,7 +73,9 @@ def run(port: int, numbers: range, monkeypatch: pytest.MonkeyPatch) -> Counter[s
                     totals["greeting"] += 1
                     continue
                 one = random.Random(number).choice(kept)
-                content = fuzz.case(number, [modality.encoded(one)])
+                content = (
+                    fuzz.case(number, [modality.encoded(one)]) or b"\0"
+                )  # without any, the request is never complete
                 # What goes over the network in place of the data set.
                 monkeypatch.setattr(associations, "encode", lambda *_, content=content: content)
                 status = association.send_c_store(one).get("Status")
