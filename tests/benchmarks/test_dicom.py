@@ -6,10 +6,10 @@ nothing by default. PNEUMOQUEUE_BENCH_IMAGES says how many images (100) each way
 PNEUMOQUEUE_BENCH_INSTANCES how many small ones (10,000) one study has.
 """
 
-import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,15 +24,17 @@ import pytest
 from pydicom.uid import generate_uid
 
 from tests import dicomweb, modality
+from tests import orthanc as orthancs
 from tests.service import Service, free_ports, running
 
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+#: Where DCMTK's programs are: pynetdicom installs others of the same names beside Python.
+HERE = Path(sys.prefix, "bin").resolve()
+FOLDERS = [one for one in os.environ["PATH"].split(os.pathsep) if Path(one).resolve() != HERE]
+DCMTK = {name: shutil.which(name, path=os.pathsep.join(FOLDERS)) or "" for name in ("storescu", "storescp", "echoscu")}
 pytestmark = [
     pytest.mark.benchmark,
-    pytest.mark.skipif(
-        not (shutil.which("storescu") and shutil.which("Orthanc") and PLUGIN.exists()),
-        reason="DCMTK or Orthanc is not installed: apt-get install dcmtk orthanc orthanc-dicomweb",
-    ),
+    orthancs.needed,
+    pytest.mark.skipif(not all(DCMTK.values()), reason="DCMTK is not installed: apt-get install dcmtk"),
 ]
 INSTANCES = int(os.environ.get("PNEUMOQUEUE_BENCH_INSTANCES", "10000"))
 #: Bytes that the web processes may grow by, whatever the number of instances.
@@ -82,7 +84,8 @@ def c_store(receiver: Receiver, files: list[Path], associations: int) -> None:
     """Send files by some associations at once."""
     peers = ["-aet", "SCANNER", "-aec", "PNEUMOQUEUE", "127.0.0.1", str(receiver.port)]
     senders = [
-        subprocess.Popen(["storescu", *peers, *map(str, files[number::associations])]) for number in range(associations)
+        subprocess.Popen([DCMTK["storescu"], *peers, *map(str, files[number::associations])])
+        for number in range(associations)
     ]
     assert [sender.wait(120) for sender in senders] == [0] * associations
 
@@ -103,7 +106,7 @@ def stow(receiver: Receiver, files: list[Path]) -> None:
 def storescp(folder: Path) -> Iterator[Receiver]:
     folder.mkdir()
     [port] = free_ports(1)
-    with _process("storescp", "--fork", "-od", str(folder), str(port)):
+    with _process(DCMTK["storescp"], "--fork", "-od", str(folder), str(port)):
         _wait_for_port(port)
         yield Receiver("storescp", port)
 
@@ -111,21 +114,12 @@ def storescp(folder: Path) -> Iterator[Receiver]:
 @contextmanager
 def orthanc(folder: Path) -> Iterator[Receiver]:
     folder.mkdir()
-    http, dicom = free_ports(2)
-    configuration = {
-        "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": http, "DicomPort": dicom,
-        "DicomCheckCalledAet": False, "AuthenticationEnabled": False, "Plugins": [str(PLUGIN)],
-    }  # fmt: skip
-    path = folder / "orthanc.json"
-    path.write_text(json.dumps(configuration))
-    url = f"http://127.0.0.1:{http}"
+    with orthancs.running(folder) as running:
 
-    def archive(file: Path) -> None:
-        httpx.post(f"{url}/instances", content=file.read_bytes(), timeout=120).raise_for_status()
+        def archive(file: Path) -> None:
+            running.client.post("/instances", content=file.read_bytes(), timeout=120).raise_for_status()
 
-    with _process("Orthanc", str(path)):
-        _wait_for_port(http)
-        yield Receiver("Orthanc", dicom, f"{url}/dicom-web/studies", archive)
+        yield Receiver("Orthanc", running.port, f"{running.client.base_url}/dicom-web/studies", archive)
 
 
 @contextmanager
@@ -133,7 +127,7 @@ def ours(folder: Path) -> Iterator[Receiver]:
     [port] = free_ports(1)
     with running(folder, DICOM_PORT=str(port), USER_RATE="100000/min") as service:
         said = subprocess.run(
-            ["python", "manage.py", "shell", "-c", DEPARTMENT],
+            [sys.executable, "manage.py", "shell", "-c", DEPARTMENT],
             capture_output=True, text=True, check=True, env=_environment(service),
         )  # fmt: skip
         token = said.stdout.split("token ")[-1].strip()
@@ -169,16 +163,10 @@ def _process(*command: str) -> Iterator[None]:
 
 
 def _wait_for_port(port: int) -> None:
-    for _ in range(200):
-        if subprocess.run(["echoscu", "127.0.0.1", str(port)], capture_output=True).returncode != 0:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/", timeout=2)
-            except httpx.ConnectError:
-                time.sleep(0.1)
-                continue
-            except httpx.HTTPError:
-                return
-        return
+    for _ in range(100):
+        if subprocess.run([DCMTK["echoscu"], "127.0.0.1", str(port)], capture_output=True).returncode == 0:
+            return
+        time.sleep(0.1)
     raise AssertionError(f"nothing listens at {port}")
 
 

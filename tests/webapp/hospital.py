@@ -227,7 +227,7 @@ def jpeg() -> SimpleUploadedFile:
 def destination() -> dict[str, Any]:
     return {
         "name": "Viewer", "host": "viewer.example.org", "port": 104, "called_ae": "VIEWER", "calling_ae": "US",
-        "sends": "both", "retrieves": "no",
+        "sends": "both", "retrieves": "no", "protocol": "dimse", "sign_in": "none",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from webapp import sealing
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry
 from webapp.dicom.models import Destination
@@ -15,7 +16,11 @@ from webapp.studies.outbox.models import Delivery, Silence, State
 pytestmark = pytest.mark.django_db
 
 GIVEN = {"name": "Archive", "host": "10.20.0.7", "port": 11112, "called_ae": "ARCHIVE"}
-FORM = {**GIVEN, "calling_ae": "PNEUMOQUEUE", "sends": "report", "retrieves": "no", "enabled": "on"}
+FORM = {
+    **GIVEN, "protocol": "dimse", "calling_ae": "PNEUMOQUEUE", "sign_in": "none", "sends": "report", "retrieves": "no",
+    "enabled": "on",
+}  # fmt: skip
+WEB = {"name": "Web", "protocol": "stow", "url": "https://pacs.example/dicom-web"}
 
 
 @pytest.fixture
@@ -76,6 +81,36 @@ def test_what_cannot_be_is_refused(api, wrong):
     answer = api("post", "/api/v1/departments/radiology/destinations/", **{**GIVEN, **wrong})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert not Destination.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"url": ""}, "url"), ({"url": "http://pacs.example/"}, "url"), ({"url": "https://10.0.0.1/"}, "url"),
+     ({"retrieves": "get"}, "retrieves"), ({"commitment": True}, "commitment"),
+     ({"sign_in": "basic", "secret": "s"}, "sign_in_name"), ({"sign_in": "bearer"}, "secret"),
+     ({"sign_in": "bearer", "secret": "a\nb"}, "secret"), ({"protocol": "dimse"}, "host")],
+)  # fmt: skip
+def test_what_a_destination_of_one_kind_cannot_be_is_refused(api, wrong, field):
+    answer = api("post", "/api/v1/departments/radiology/destinations/", **{**WEB, **wrong})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_destination")
+    assert f"{field}: " in answer.json()["detail"]
+    assert not Destination.objects.exists()
+
+
+def test_a_secret_is_kept_sealed_and_only_for_its_address(api):
+    given = {**WEB, "sign_in": "bearer", "secret": "a-token"}
+    kept = api("post", "/api/v1/departments/radiology/destinations/", **given).json()
+    assert "secret" not in kept
+    sealed = Destination.objects.get().sealed_secret
+    assert sealing.unseal(sealed, destinations.SECRETS) == "a-token"
+    one = f"/api/v1/destinations/{kept['id']}/"
+    assert api("patch", one, name="Renamed").status_code == 200
+    assert Destination.objects.get().sealed_secret == sealed
+    elsewhere = api("patch", one, url="https://elsewhere.example/")
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "invalid_destination")
+    assert Destination.objects.get().url == WEB["url"]
+    assert api("patch", one, url="https://elsewhere.example/", secret="another").status_code == 200
+    assert sealing.unseal(Destination.objects.get().sealed_secret, destinations.SECRETS) == "another"
 
 
 def test_a_department_has_so_many_and_no_more(api, monkeypatch, destination):

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
 from ml.pictures.dicom.attributes import FOR_RULES
+from tests import dicomweb, modality
 from webapp.audit.models import Entry
 from webapp.dicom.models import Destination, Peer, Rule
 from webapp.dicom.services import peers, rules
@@ -90,6 +92,20 @@ def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, 
     assert [entry.action for entry in Entry.objects.filter(kind="dicom.rule").order_by("pk")] == [
         "create", "change", "delete",
     ]  # fmt: skip
+
+
+def test_rules_are_tried_with_a_file(signed_in, department):
+    Rule.objects.create(department=department, position=1, conditions="Modality is DX\nViewPosition is PA")
+    address = reverse("rules", args=["radiology"])
+
+    def tried(content, said=""):
+        file = SimpleUploadedFile("IM1", content)
+        return signed_in.post(address, {"try": "1", "said": said, "file": file}).content.decode()
+
+    image = dicomweb.file(modality.image())
+    assert "This rule counts:" in tried(image)
+    assert "No rule fits" in tried(image, "ViewPosition = AP")
+    assert "no DICOM file that can be read" in tried(b"GIF89a")
 
 
 def test_a_rule_names_only_a_destination_of_its_department(signed_in, make_department):

@@ -5,15 +5,16 @@ who may search its PACS the searches, and administrators everything. Find the DI
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import Http404
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.models import Department
-from webapp.dicom.models import Destination, Peer, Retrieval, Retrieves, Rule, Search
+from webapp.dicom.models import Commitment, Destination, Peer, Retrieval, Retrieves, Rule, Search
 from webapp.refusals import Refused
 from webapp.studies.models import Image
+from webapp.studies.outbox.models import Delivery
 from webapp.studies.querysets import ImageQuerySet
 
 M = TypeVar("M", bound=Model)
@@ -80,6 +81,12 @@ def _one(rows: "QuerySet[M]", pk: object) -> M:
     if found is None:
         raise Http404
     return found
+
+
+def deliveries(destination: Destination) -> "QuerySet[Delivery]":
+    """What goes to a destination. ``committed`` says whether it keeps that; None as long as it has not said so."""
+    last = Commitment.objects.filter(delivery=OuterRef("pk")).order_by("-asked_at").values("committed")
+    return Delivery.objects.filter(destination=str(destination.pk)).annotate(committed=Subquery(last[:1]))
 
 
 def dicom_images(identity: Identity) -> ImageQuerySet:

@@ -25,21 +25,37 @@ from webapp.studies.outbox.models import Delivery, Silence, State
 
 
 class DestinationForm(forms.ModelForm):
+    secret = forms.CharField(
+        label=_("Password, token or value of the header"),
+        help_text=_("It is not shown again. Blank keeps it, unless the address changes."),
+        max_length=1000,
+        required=False,
+        widget=forms.PasswordInput({"autocomplete": "off"}),
+    )
+
     class Meta:
         model = Destination
         fields = services.FIELDS
         labels = {
             "name": _("Name"),
+            "protocol": _("Reached by"),
             "host": _("Host name or IP address"),
             "port": _("Port"),
             "called_ae": _("Its AE title"),
             "calling_ae": _("Our AE title"),
             "tls": _("Encrypted (TLS)"),
+            "commitment": _("Asked to keep what it got (storage commitment)"),
+            "url": _("URL of its DICOMweb"),
+            "sign_in": _("Signed in to"),
+            "sign_in_name": _("Name of the user or of the header"),
             "sends": _("What is sent"),
             "retrieves": _("May be searched"),
             "enabled": _("Switched on"),
         }
         help_texts = {
+            "host": _("By DICOM only, as all down to storage commitment."),
+            "commitment": _("It answers to the listener, and has to know its address."),
+            "url": _("By DICOMweb only, such as https://pacs.example.org/dicom-web"),
             "called_ae": _("The name that the destination is called by."),
             "calling_ae": _("The destination has to know us by it."),
             "retrieves": _(
@@ -85,7 +101,7 @@ def destination(request: HttpRequest, pk: UUID) -> HttpResponse:
             return redirect("destination", found.pk)
         except Refused as refused:
             form.add_error(None, in_words(refused.code, refused.detail))
-    page = keyset.page(Delivery.objects.filter(destination=str(found.pk)), request)
+    page = keyset.page(access.deliveries(found), request)
     silence = Silence.objects.filter(pk=str(found.pk), until__gt=timezone.now()).first()
     context = {"destination": found, "department": found.department, "form": form, "page": page, "silence": silence}
     return render(request, "dicom/destination.html", context, status=400 if form.errors else 200)

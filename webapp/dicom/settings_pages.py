@@ -7,6 +7,7 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
@@ -20,6 +21,7 @@ from webapp.departments.models import Department
 from webapp.dicom import access
 from webapp.dicom.models import Peer, Rule
 from webapp.dicom.services import peers, rules
+from webapp.dicom.web import headers
 from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 
@@ -31,12 +33,14 @@ class PeerForm(forms.ModelForm):
         labels = {
             "ae_title": _("AE title"),
             "network": _("Address or network"),
+            "certificate_name": _("Name in its certificate"),
             "stat": _("All that it sends is read before everything else"),
             "active": _("May send"),
         }
         help_texts = {
             "ae_title": _("As the sender calls itself, in the same upper and lower case."),
             "network": _("The address or network that it sends from, such as 10.1.2.0/24; blank for any."),
+            "certificate_name": _("It then has to connect by TLS with a certificate of this name; blank for none."),
             "stat": "",
             "active": "",
         }
@@ -80,8 +84,9 @@ class RuleForm(forms.ModelForm):
 
 
 class TrialForm(forms.Form):
-    """An image by which rules are tried."""
+    """An image by which rules are tried: a file, which is not kept, and lines, which count before it."""
 
+    file = forms.FileField(label=_("A DICOM file"), required=False)
     said = forms.CharField(
         label=_("What the image's file says"),
         help_text=_("One attribute in each line, such as: InstitutionName = City Hospital"),
@@ -90,6 +95,18 @@ class TrialForm(forms.Form):
         widget=forms.Textarea({"rows": 5}),
     )
     calling_ae = forms.CharField(label=_("AE title of the sender"), max_length=16, required=False)
+
+    def clean_file(self) -> dict[str, str]:
+        """What the file says, by keyword."""
+        if not (file := self.cleaned_data["file"]):
+            return {}
+        try:
+            return headers.read(file).texts(rules.ATTRIBUTES)
+        except headers.Unreadable:
+            raise ValidationError(_("This is no DICOM file that can be read.")) from None
+
+    def image(self) -> dict[str, str]:
+        return {**self.cleaned_data["file"], **rules.from_lines(self.cleaned_data["said"])}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -139,14 +156,11 @@ def department_rules(request: HttpRequest, slug: str) -> HttpResponse:
     form = RuleForm(None if tried else request.POST or None, instance=Rule(department=department))
     if request.method == "POST" and _save(request, form, rules.save):
         return redirect("rules", slug)
-    trial = TrialForm(request.POST if tried else None)
-    hit = None
-    if trial.is_valid():
-        said = rules.from_lines(trial.cleaned_data["said"])
-        hit = rules.decide(department, said, trial.cleaned_data["calling_ae"])
+    trial = TrialForm(request.POST if tried else None, request.FILES if tried else None)
+    hit = rules.decide(department, trial.image(), trial.cleaned_data["calling_ae"]) if trial.is_valid() else None
     found = department.dicom_rules.select_related("results_to")
     context = {"department": department, "rules": found, "form": form, "trial": trial, "tried": tried, "hit": hit}
-    return render(request, "dicom/rules.html", context, status=400 if form.errors else 200)
+    return render(request, "dicom/rules.html", context, status=400 if form.errors or trial.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

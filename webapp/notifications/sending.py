@@ -1,9 +1,6 @@
 """Send one event to one webhook."""
 
-import asyncio
 import json
-from functools import cache
-from ssl import SSLContext
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +11,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from webapp.departments.models import Department
 from webapp.fhir.bundles import bundle
-from webapp.notifications import addresses, sealing
+from webapp.notifications import outgoing, sealing
 from webapp.notifications.models import Payload, Webhook
 from webapp.refusals import Refused
 from webapp.studies import progress
@@ -22,7 +19,7 @@ from webapp.studies.models import Image, Study
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 
-#: For everything: the name's resolution, the connection, and the head of the answer.
+#: For everything; of the answer only the head is read.
 TIMEOUT_SECONDS = 10
 
 
@@ -132,50 +129,7 @@ def _post(webhook: Webhook, event_id: str, body: bytes) -> int:
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": signature,
     }
-    try:
-        return asyncio.run(_request(httpx.URL(webhook.url), headers, body))
-    except addresses.ForbiddenAddressError:
-        reason = "the receiver's name stands for no address that is allowed; see WEBHOOK_ALLOWED_NETWORKS"
-    except TimeoutError:
-        reason = f"no answer within {TIMEOUT_SECONDS} seconds"
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        reason = f"the receiver cannot be reached ({type(error).__name__})"
-    raise NotDeliveredError(reason, unreachable=True)
-
-
-async def _request(url: httpx.URL, headers: dict[str, str], body: bytes) -> int:
-    """Post to an address that was looked at: the name is resolved once, and may not stand for another one meanwhile."""
-    # Per read, as the client's own limits are, a receiver could go on for ever.
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        plain = url.scheme == "http"
-        hosts = await addresses.resolve(url.host, url.port or (80 if plain else 443), plain=plain)
-        # Without the environment's proxy, which would resolve the name again.
-        async with httpx.AsyncClient(verify=_tls(), trust_env=False, timeout=TIMEOUT_SECONDS) as client:
-            for host in hosts:
-                request = client.build_request(
-                    "POST",
-                    url.copy_with(host=host),
-                    content=body,
-                    headers={**headers, "Host": url.netloc.decode()},
-                    # The certificate must be that of the name.
-                    extensions={"sni_hostname": url.host},
-                )
-                try:
-                    # Neither is a redirect followed, nor the answer's body read.
-                    answer = await client.send(request, stream=True, follow_redirects=False)
-                except httpx.ConnectError:
-                    if host == hosts[-1]:
-                        raise
-                    continue
-                await answer.aclose()
-                return answer.status_code
-    raise AssertionError("resolve() gives an address or raises")
-
-
-@cache
-def _tls() -> SSLContext:
-    """Certificates as certifi has them, or the file that ``SSL_CERT_FILE`` names, such as a hospital's own."""
-    return httpx.create_ssl_context()
+    return outgoing.ask("POST", webhook.url, headers, body, seconds=TIMEOUT_SECONDS).status
 
 
 def _check(status: int) -> None:

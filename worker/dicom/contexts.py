@@ -4,6 +4,7 @@ from pydicom import uid
 from pynetdicom import AE
 
 from webapp.dicom.accepted import CLASSES, SYNTAXES
+from worker.dicom import committing
 
 #: C-ECHO's class.
 VERIFICATION = uid.UID("1.2.840.10008.1.1")
@@ -13,5 +14,7 @@ RADIOGRAPHS = CLASSES[:3]
 
 def add_to(entity: AE) -> None:
     entity.add_supported_context(VERIFICATION)
+    # A PACS reports as the provider of this class, and connects for that.
+    entity.add_supported_context(committing.CLASS, scu_role=True, scp_role=True)
     for each in CLASSES:
         entity.add_supported_context(each, list(SYNTAXES))

@@ -16,11 +16,12 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 
 from webapp.dicom.models import Peer
-from webapp.dicom.peers import admitted
+from webapp.dicom.peers import admitted, may_report
+from webapp.dicom.services import commitments
 from webapp.dicom.services.peers import heard
 from webapp.dicom.services.receiving import receive
 from webapp.observability import correlation
-from worker.dicom import storing
+from worker.dicom import committing, storing, transport
 from worker.process import metrics
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_PDU_RECV, storing.arriving),
             (evt.EVT_C_STORE, self.store),
+            (evt.EVT_N_EVENT_REPORT, self.report),
             (evt.EVT_RELEASED, self.ended, ["released"]),
             (evt.EVT_ABORTED, self.ended, ["aborted"]),
         ]
@@ -104,21 +106,22 @@ class Receiver:
                 return "too_many", TOO_MANY
             self._peers[association] = None
         try:
-            peer = self._in_database(self._admitted, calling, address)
+            peer, reports = self._in_database(self._admitted, calling, address, transport.names(association))
         except Error as error:
             logger.error("the peers cannot be read: %s", type(error).__name__)
             return "no_database", CONGESTION
-        if peer is None:
+        if peer is None and not reports:
             return "unknown_calling_ae", UNKNOWN_CALLING
         with self._lock:
             self._peers[association] = peer
         return None
 
     @staticmethod
-    def _admitted(calling: str, address: str) -> Peer | None:
-        if peer := admitted(calling, address):
+    def _admitted(calling: str, address: str, names: set[str]) -> tuple[Peer | None, bool]:
+        """The peer that connects; and whether it is a destination that may report what it keeps."""
+        if peer := admitted(calling, address, names):
             heard(peer)
-        return peer
+        return peer, may_report(calling)
 
     def ended(self, event: evt.Event, how: str) -> None:
         logger.info("association %s", how)
@@ -130,3 +133,13 @@ class Receiver:
         with self._lock:
             peer = self._peers.get(event.assoc)
         return storing.answer(event, peer, partial(self._in_database, receive))
+
+    # --- storage commitment ---
+
+    def report(self, event: evt.Event) -> tuple[int, None]:
+        """Answer N-EVENT-REPORT of a destination."""
+        calling = event.assoc.requestor.ae_title.strip()
+        transaction_uid, reason = committing.told(event)
+        known = self._in_database(commitments.answered, transaction_uid, reason, calling)
+        logger.info("%s reported what it keeps of %s: %s", calling, transaction_uid, "known" if known else "unknown")
+        return committing.SUCCESS if known else committing.INVALID_ARGUMENT, None

@@ -77,6 +77,17 @@ class Server(ThreadedAssociationServer):
         logger.warning("the connection from %s was not established: %s", client_address[0], sys.exc_info()[1])
 
 
+def names(association: Association) -> set[str]:
+    """The names in the certificate that a peer has shown, in small letters; none without TLS."""
+    connection: Any = association.dul.socket
+    if connection is None or not isinstance(connection.socket, ssl.SSLSocket):
+        return set()
+    shown: Any = connection.socket.getpeercert() or {}
+    common = {value for part in shown.get("subject", ()) for kind, value in part if kind == "commonName"}
+    others = {value for kind, value in shown.get("subjectAltName", ()) if kind in ("DNS", "IP Address")}
+    return {str(name).lower() for name in common | others}
+
+
 def tls() -> ssl.SSLContext | None:
     """How connections are encrypted; None where they are not.
 

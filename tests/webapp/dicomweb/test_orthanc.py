@@ -1,9 +1,6 @@
 """Orthanc's DICOMweb plugin as a client: it sends, searches and retrieves."""
 
 import json
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,51 +10,18 @@ import pytest
 from pydicom.uid import JPEGLSLossless
 
 from tests import dicomweb, modality
-from tests.service import free_ports
+from tests import orthanc as orthancs
 from webapp.studies.models import Image
 
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.long,
-    pytest.mark.skipif(
-        not (shutil.which("Orthanc") and PLUGIN.exists()),
-        reason="Orthanc is not installed: apt-get install orthanc orthanc-dicomweb",
-    ),
-]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long, orthancs.needed]
 
 
 @pytest.fixture
 def orthanc(served: str, token: str, tmp_path: Path) -> Iterator[httpx.Client]:
     """An Orthanc that knows this service."""
-    http, dicom = free_ports(2)
     us = {"Url": f"{served}/dicomweb/", "HttpHeaders": {"Authorization": token}}
-    configuration = {
-        "StorageDirectory": str(tmp_path / "orthanc"), "IndexDirectory": str(tmp_path / "orthanc"), "HttpPort": http,
-        "DicomPort": dicom, "AuthenticationEnabled": False, "RemoteAccessAllowed": False, "Plugins": [str(PLUGIN)],
-        "DicomWeb": {"Enable": True, "Servers": {"us": us}},
-    }  # fmt: skip
-    path = tmp_path / "orthanc.json"
-    path.write_text(json.dumps(configuration))
-    with (tmp_path / "orthanc.log").open("w") as log:
-        process = subprocess.Popen(["Orthanc", str(path)], stdout=log, stderr=log)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{http}", timeout=60) as client:
-            _wait_for(client)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_for(client: httpx.Client) -> None:
-    for _ in range(300):
-        try:
-            if client.get("/system").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise AssertionError("Orthanc does not answer")
+    with orthancs.running(tmp_path, DicomWeb={"Enable": True, "Servers": {"us": us}}) as running:
+        yield running.client
 
 
 def asked(client: httpx.Client, path: str, **body: Any) -> Any:

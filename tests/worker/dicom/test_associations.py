@@ -155,6 +155,23 @@ def test_with_tls_a_peer_needs_a_certificate(listen: Listen, tmp_path: Path) -> 
     assert echo(port) == -1
 
 
+def test_a_peer_needs_the_certificate_that_it_was_registered_with(listen: Listen, peer: Peer, tmp_path: Path) -> None:
+    server, client = certificate(tmp_path, "server"), certificate(tmp_path, "Scanner 1")
+    port = listen(DICOM_TLS_CERTIFICATE=str(server[0]), DICOM_TLS_KEY=str(server[1]), DICOM_TLS_CLIENTS=str(client[0]))
+    context = ssl.create_default_context(cafile=str(server[0]))
+    context.check_hostname = False
+    context.load_cert_chain(*client)
+    for name, admitted in [("scanner 1", True), ("scanner 2", False), ("", True)]:
+        Peer.objects.filter(pk=peer.pk).update(certificate_name=name)
+        with modality.connected(port, tls=context) as association:
+            assert association.is_established == admitted, name
+
+
+def test_without_tls_a_peer_that_needs_a_certificate_is_not_admitted(port: int, peer: Peer) -> None:
+    Peer.objects.filter(pk=peer.pk).update(certificate_name="scanner")
+    assert echo(port) == -1
+
+
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:
     """One that signs itself, and its key."""
     file, key = folder / f"{name}.crt", folder / f"{name}.key"

@@ -1,5 +1,6 @@
 """A PACS for tests: it stores what comes, or does not."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
 from worker.deliver.dicom.sending import CLASSES
+from worker.dicom import committing
 from worker.dicom.contexts import VERIFICATION
 
 
@@ -20,6 +22,9 @@ class Pacs:
     status: int = 0x0000
     stored: dict[str, Dataset] = field(default_factory=dict)
     received: int = 0
+    #: Those of what it was asked to keep that it does not.
+    lost: set[str] = field(default_factory=set)
+    silent: bool = False
 
     def store(self, event: evt.Event) -> int:
         self.received += 1
@@ -27,6 +32,22 @@ class Pacs:
             data = event.dataset
             self.stored[data.SOPInstanceUID] = data
         return self.status
+
+    def commit(self, event: evt.Event) -> tuple[int, None]:
+        """Answer in the same association, as small archives do."""
+        asked, said = event.action_information, Dataset()
+        said.TransactionUID = asked.TransactionUID
+        uids = [one.ReferencedSOPInstanceUID for one in asked.ReferencedSOPSequence]
+        failed = self.lost.intersection(uids) | set(uids).difference(self.stored)
+        said.ReferencedSOPSequence = [committing.reference(CLASSES[0], uid) for uid in set(uids) - failed]
+        if failed:
+            said.FailedSOPSequence = [committing.reference(CLASSES[0], uid) for uid in failed]
+            for one in said.FailedSOPSequence:
+                one.FailureReason = 0x0112
+        report = (said, 2 if failed else 1, committing.CLASS, committing.INSTANCE)
+        if not self.silent:
+            threading.Timer(0.1, event.assoc.send_n_event_report, report).start()
+        return 0x0000, None
 
     def modalities(self) -> list[str]:
         return [data.Modality for data in self.stored.values()]
@@ -38,15 +59,18 @@ def running(
     ae_title: str = "PACS",
     classes: tuple[str, ...] = CLASSES,
     syntax: str = ExplicitVRLittleEndian,
+    commits: bool = False,
 ) -> Iterator[Pacs]:
     """Run one that takes some classes in one transfer syntax."""
     entity = AE(ae_title=ae_title)
     entity.require_called_aet = True
     entity.add_supported_context(VERIFICATION, [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+    if commits:
+        entity.add_supported_context(committing.CLASS)
     for class_uid in classes:
         entity.add_supported_context(class_uid, syntax)
     made = Pacs()
-    handlers = [(evt.EVT_C_STORE, made.store)]
+    handlers = [(evt.EVT_C_STORE, made.store), (evt.EVT_N_ACTION, made.commit)]
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
     made.port = server.socket.getsockname()[1]
     try:

@@ -23,6 +23,7 @@ BODY_LIMITS = {
     "/api/v1/uploads(/[^/]+)?/?": PART_BYTES,
     "/dicomweb/studies(/[^/]+)?/?": MAX_STUDY_BYTES + 2**20,
     "/upload/?": MAX_STUDY_BYTES + 2**20,
+    "/departments/[^/]+/rules/?": MAX_IMAGE_BYTES + 2**20,  # rules are tried with a file
     "/predict/?": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
 }
 BODY_LIMIT = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20

@@ -20,21 +20,39 @@ class DestinationSerializer(serializers.ModelSerializer):
 
 
 class NewDestinationSerializer(StrictSerializer, serializers.ModelSerializer):
-    """What is said of a destination; all but the first three have a default."""
+    """What is said of a destination. By DICOM it needs a host and its AE title, by DICOMweb a URL."""
 
+    secret = serializers.CharField(
+        required=False, allow_blank=True, max_length=1000, write_only=True,
+        help_text="the password, token or value of the header; it has to be given again with another URL",
+    )  # fmt: skip
+    commitment = FlagField(default=False, help_text="whether it is asked to commit itself to keep what it got")
     tls = FlagField(default=False, help_text="whether the connection is encrypted; plain DICOM without it")
     enabled = FlagField(default=True, help_text="whether it gets anything")
 
     class Meta:
         model = Destination
-        fields = FIELDS
+        fields = (*FIELDS, "secret")
 
 
 class DestinationDeliverySerializer(DeliverySerializer):
     """A result, or a test, on its way to a destination."""
 
     image = serializers.UUIDField(source="payload.image", allow_null=True, default=None, help_text="null for a test")
+    committed = serializers.BooleanField(
+        allow_null=True, read_only=True, help_text="whether the destination keeps it; null where it has not said so"
+    )
 
     class Meta:
         model = Delivery
-        fields = ("id", "event", "image", "state", "attempts", "next_attempt_at", "created_at", "delivered_at")
+        fields = (
+            "id",
+            "event",
+            "image",
+            "state",
+            "committed",
+            "attempts",
+            "next_attempt_at",
+            "created_at",
+            "delivered_at",
+        )

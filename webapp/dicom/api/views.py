@@ -87,7 +87,7 @@ class DestinationTest(APIView):
 
     @extend_schema(request=None, responses={202: OpenApiResponse(description="asked")})
     def post(self, request: Request, pk: UUID) -> Response:
-        """Ask a destination whether it is there, by a C-ECHO. The answer is among its deliveries."""
+        """Ask a destination whether it is there, by a C-ECHO or a search. The answer is among its deliveries."""
         destinations.test(access.destination(identify(request), pk))
         return Response(status=202)
 
@@ -101,5 +101,4 @@ class DestinationDeliveries(ListAPIView):
     ordering = "-created_at"
 
     def get_queryset(self) -> Any:
-        found = access.destination(identify(self.request), self.kwargs["pk"])
-        return Delivery.objects.filter(destination=str(found.pk))
+        return access.deliveries(access.destination(identify(self.request), self.kwargs["pk"]))

@@ -4,23 +4,22 @@ them; what of results was told to other systems, and to which.
 
 import uuid
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
+from webapp.dicom.models.destinations import AE_TITLE, Commitment, Destination, Protocol, Retrieves, Sends, SignIn
 from webapp.dicom.models.rules import Rule
 from webapp.dicom.models.searches import Progress, Retrieval, Search
 from webapp.studies.choices import GROUP_BY_VERDICT, PneumoniaKind, ResultGroup, Verdict
 from webapp.studies.models import Image
 
 __all__ = [
-    "Destination", "Instance", "Peer", "Progress", "Retrieval", "Retrieves", "Revision", "Rule", "Search", "Sends",
+    "Commitment", "Destination", "Instance", "Peer", "Progress", "Protocol", "Retrieval", "Retrieves", "Revision",
+    "Rule", "Search", "Sends", "SignIn",
 ]  # fmt: skip
 
 
@@ -69,13 +68,6 @@ class Instance(models.Model):
         return self.instance_uid
 
 
-#: What PS3.5 allows in an AE title, without blanks at its ends.
-AE_TITLE: Any = {
-    "max_length": 16,
-    "validators": [RegexValidator(r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$", _("Only ASCII, without a backslash."))],
-}
-
-
 def check_network(text: str) -> None:
     """A validator."""
     try:
@@ -98,6 +90,13 @@ class Peer(models.Model):
         blank=True,
         validators=[check_network],
         help_text="the address or network that it sends from; blank for any",
+    )
+    certificate_name = models.CharField(
+        max_length=255,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="the name that its TLS certificate has to have; blank where it needs none",
     )
     department = models.ForeignKey(Department, models.CASCADE, related_name="dicom_peers")
     stat = models.BooleanField(
@@ -159,49 +158,3 @@ class Revision(models.Model):
     def told_group(self) -> str:
         """What it says in the end: by the verdict, else by the model."""
         return str(GROUP_BY_VERDICT[Verdict(self.verdict)] if self.verdict else self.group)
-
-
-class Sends(models.TextChoices):
-    """What a destination gets of each result. What rejects former objects goes along with either."""
-
-    BOTH = "both", _("Report and picture")
-    REPORT = "report", _("Report")
-    PICTURE = "picture", _("Picture")
-    NOTHING = "nothing", _("Nothing")
-
-
-class Retrieves(models.TextChoices):
-    """Whether a PACS is searched, and how it sends the images that are chosen."""
-
-    NO = "no", _("No")
-    GET = "get", _("Yes, images by C-GET")
-    MOVE = "move", _("Yes, images by C-MOVE")
-
-
-class Destination(models.Model):
-    """A PACS or viewer that gets the results of a department's DICOM images, or is searched for earlier ones."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    department = models.ForeignKey(Department, models.CASCADE, related_name="destinations")
-    name = models.CharField(max_length=100)
-    # PACS have private addresses: other than a webhook's, this one is not restricted to public ones.
-    host = models.CharField(
-        max_length=255,
-        validators=[RegexValidator(r"^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", _("A name or an IP address."))],
-    )
-    port = models.PositiveIntegerField(default=104, validators=[MinValueValidator(1), MaxValueValidator(65535)])
-    called_ae = models.CharField(**AE_TITLE, help_text="AE title that the destination is called by")
-    calling_ae = models.CharField(**AE_TITLE, default="PNEUMOQUEUE", help_text="AE title that we call ourselves")
-    tls = models.BooleanField(default=False)
-    sends = models.CharField(max_length=10, choices=Sends, default=Sends.BOTH)
-    retrieves = models.CharField(max_length=10, choices=Retrieves, default=Retrieves.NO, db_default=Retrieves.NO)
-    enabled = models.BooleanField(default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_attempt_at = models.DateTimeField(null=True, blank=True, editable=False)
-    last_outcome = models.CharField(max_length=200, blank=True, editable=False)
-
-    class Meta:
-        ordering = ["created_at", "id"]
-
-    def __str__(self) -> str:
-        return self.name

@@ -5,11 +5,12 @@ from uuid import uuid4
 
 from django.core.exceptions import ValidationError
 
+from webapp import sealing
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department
-from webapp.dicom.models import Destination
+from webapp.dicom.models import Destination, SignIn
 from webapp.refusals import Refused
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery, State
@@ -17,15 +18,23 @@ from webapp.studies.transactions import atomically
 
 #: The kind of deliveries that go to one destination, and what they are about: a result, or a test of the connection.
 DICOM = "dicom"
-RESULT, ECHO = "dicom.result", "dicom.echo"
+RESULT, ECHO, COMMITMENT = "dicom.result", "dicom.echo", "dicom.commitment"
+#: What secrets are sealed for.
+SECRETS = "destinations"
 #: What a manager says of a destination.
-FIELDS = ("name", "host", "port", "called_ae", "calling_ae", "tls", "sends", "retrieves", "enabled")
+FIELDS = (
+    "name", "protocol", "host", "port", "called_ae", "calling_ae", "tls", "commitment", "url", "sign_in",
+    "sign_in_name", "sends", "retrieves", "enabled",
+)  # fmt: skip
 MAX_DESTINATIONS = 20
 
 
 @atomically
-def create(by: Identity, department: Department, **values: Any) -> Destination:
+def create(by: Identity, department: Department, secret: str = "", **values: Any) -> Destination:
     """Add a destination. It gets the results that are new from now on.
+
+    Args:
+        secret: the password, token or header's value by which we sign in.
 
     Raises:
         Refused: ``invalid_destination`` or ``too_many_destinations``.
@@ -33,6 +42,7 @@ def create(by: Identity, department: Department, **values: Any) -> Destination:
     if Destination.objects.filter(department=department).count() >= MAX_DESTINATIONS:
         raise Refused("too_many_destinations", f"A department has at most {MAX_DESTINATIONS} destinations.")
     destination = Destination(department=department, **values)
+    _seal(destination, secret)
     _check(destination)
     destination.save(force_insert=True)
     record(by, Action.CREATE, destination)
@@ -43,13 +53,18 @@ def create(by: Identity, department: Department, **values: Any) -> Destination:
 def change(by: Identity, destination: Destination, changes: dict[str, Any]) -> None:
     """Change a destination. What waits goes to where it is now.
 
+    A secret is only sent to the address that it was given for: with another one it has to be given again.
+
     Raises:
         Refused: ``invalid_destination``.
     """
-    for name, value in changes.items():
+    values = {name: value for name, value in changes.items() if name != "secret"}
+    if changes.get("secret") or changes.get("url", destination.url) != destination.url:
+        _seal(destination, changes.get("secret", ""))
+    for name, value in values.items():
         setattr(destination, name, value)
     _check(destination)
-    destination.save(update_fields=list(changes))
+    destination.save(update_fields=[*values, "sealed_secret"])
     record(by, Action.CHANGE, destination, fields=sorted(changes))
 
 
@@ -62,7 +77,7 @@ def delete(by: Identity, destination: Destination) -> None:
 
 @atomically
 def test(destination: Destination) -> None:
-    """Ask a destination whether it is there, by a C-ECHO; the answer is among its deliveries.
+    """Ask a destination whether it is there, by a C-ECHO or a search; the answer is among its deliveries.
 
     Raises:
         Refused: ``destination_disabled``.
@@ -83,7 +98,15 @@ def send_again(by: Identity, destination: Destination, delivery: Delivery) -> No
     record(by, Action.SEND_AGAIN, destination, delivery=delivery.pk)
 
 
+def _seal(destination: Destination, secret: str) -> None:
+    if not (secret.isascii() and secret.isprintable()):
+        raise Refused("invalid_destination", "secret: Only ASCII characters, in one line.")
+    destination.sealed_secret = sealing.seal(secret, SECRETS) if secret else ""
+
+
 def _check(destination: Destination) -> None:
+    if destination.sign_in != SignIn.NONE and not destination.sealed_secret:
+        raise Refused("invalid_destination", "secret: Please give it; one for another address is not used.")
     try:
         destination.full_clean()
     except ValidationError as error:

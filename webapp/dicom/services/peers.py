@@ -14,7 +14,7 @@ from webapp.refusals import Refused
 from webapp.studies.transactions import atomically
 
 #: What a manager says of a sender.
-FIELDS = ("ae_title", "network", "stat", "active")
+FIELDS = ("ae_title", "network", "certificate_name", "stat", "active")
 #: A sender that connects for each image is noted once in so long.
 NOTED_EVERY = timedelta(minutes=1)
 

@@ -7,6 +7,7 @@ import io
 import re
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -47,6 +48,10 @@ class Header:
     def text(self, keyword: str) -> str:
         """The value of an element as a text; empty where it is missing or damaged."""
         return str(_value(self.dataset, keyword) or "").strip("\0 ")
+
+    def texts(self, keywords: Iterable[str]) -> dict[str, str]:
+        """Those of some elements that say something."""
+        return {keyword: text for keyword in keywords if (text := self.text(keyword))}
 
     def number(self, keyword: str, otherwise: int = 0) -> int:
         try:

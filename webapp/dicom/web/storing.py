@@ -72,7 +72,7 @@ def _attributes(header: headers.Header) -> dict[str, Any]:
     ):
         found[name] = header.text(keyword)
     found["transfer_syntax"] = header.syntax
-    found["for_rules"] = {keyword: text for keyword in rules.ATTRIBUTES if (text := header.text(keyword))}
+    found["for_rules"] = header.texts(rules.ATTRIBUTES)
     return found
 
 

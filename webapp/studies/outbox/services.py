@@ -162,6 +162,25 @@ def failed(delivery: Delivery, error: NotDeliveredError) -> None:
 
 
 @atomically
+def take_back(delivery: Delivery, reason: str) -> bool:
+    """A receiver does not keep what was delivered: send it again as after a failed attempt, or give it up.
+
+    Returns:
+        False if it is not delivered any more, as where it is being sent again.
+    """
+    again = timezone.now() + wait(delivery.attempts)
+    dead = again > delivery.expires_at
+    return bool(
+        Delivery.objects.filter(pk=delivery.pk, state=State.DELIVERED).update(
+            state=State.DEAD if dead else State.WAITING,
+            next_attempt_at=again,
+            delivered_at=None,
+            last_error=reason[:500],
+        )
+    )
+
+
+@atomically
 def discard(delivery: Delivery, reason: ObsoleteError) -> None:
     """Delete a delivery that has become pointless."""
     _held(delivery).delete()

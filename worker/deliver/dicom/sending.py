@@ -1,4 +1,4 @@
-"""Send the objects of a result to one destination, by C-STORE."""
+"""Send the objects of a result to one destination, by C-STORE or STOW-RS."""
 
 import time
 from collections.abc import Sequence
@@ -8,11 +8,13 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 
-from webapp.dicom.models import Destination, Revision, Sends
-from webapp.dicom.services.destinations import ECHO
+from webapp.dicom.models import Destination, Protocol, Revision, Sends
+from webapp.dicom.services import commitments
+from webapp.dicom.services.destinations import COMMITMENT, ECHO
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
-from worker.deliver.dicom import making, picture, rejection, report
+from worker.deliver.dicom import commitment, making, picture, rejection, report, stow
+from worker.deliver.dicom.answers import refusal
 from worker.dicom import associating
 
 #: After so many nothing more is sent, far from the limit of the task.
@@ -20,11 +22,11 @@ TOTAL_SECONDS = 25
 CLASSES = (report.CLASS, picture.CLASS, rejection.CLASS)
 #: Implicit VR is what every DICOM application takes; the library converts to it.
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
-SUCCESS, OUT_OF_RESOURCES, NOT_SUPPORTED, WARNINGS = 0x0000, 0xA7, 0x0122, (0xB000, 0xB006, 0xB007)
+SUCCESS, WARNINGS = 0x0000, (0xB000, 0xB006, 0xB007)
 
 
 def send(delivery: Delivery) -> str:
-    """Send a result's objects to a destination, or ask whether it is there, and note how that went.
+    """Send a result's objects to a destination, or ask whether it is there or keeps them; note how that went.
 
     Returns:
         What the destination answered.
@@ -38,13 +40,25 @@ def send(delivery: Delivery) -> str:
         raise ObsoleteError("its destination was deleted")
     if not destination.enabled:
         raise NotDeliveredError("the destination is switched off", permanent=True)
-    objects = [] if delivery.payload["event"] == ECHO else _objects(delivery, destination)
     try:
-        answer = transfer(destination, objects)
+        answer = _sent(delivery, destination)
     except NotDeliveredError as error:
         _note(destination, str(error))
         raise
     _note(destination, answer)
+    return answer
+
+
+def _sent(delivery: Delivery, destination: Destination) -> str:
+    event = delivery.payload["event"]
+    if event == COMMITMENT:
+        return commitment.ask(delivery, destination)
+    objects = [] if event == ECHO else _objects(delivery, destination)
+    if destination.protocol == Protocol.STOW:
+        return stow.transfer(destination, objects)
+    answer = transfer(destination, objects)
+    if objects and destination.commitment:
+        commitments.ask_for(delivery, [(one.SOPClassUID, one.SOPInstanceUID) for one in objects])
     return answer
 
 
@@ -101,9 +115,7 @@ def _check(answer: Dataset, what: str) -> None:
     status = int(answer.Status)
     if status == SUCCESS or status in WARNINGS:
         return
-    full = status >> 8 == OUT_OF_RESOURCES
-    reason = f"the destination has no room for {what}" if full else f"the destination refuses {what}"
-    raise NotDeliveredError(f"{reason} (status {status:04X})", permanent=status == NOT_SUPPORTED, unreachable=full)
+    raise refusal(what, status)
 
 
 def _note(destination: Destination, outcome: str) -> None:

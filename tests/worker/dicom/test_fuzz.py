@@ -1,0 +1,101 @@
+"""Many damaged data sets and greetings: each is stored or refused with a status, and memory does not grow."""
+
+import gc
+import logging
+import os
+import random
+import socket
+from collections import Counter
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+from pynetdicom import association as associations
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+
+from tests import modality
+from tests.inputs import fuzz
+from webapp.studies.models import Image, Study
+from worker.dicom import storing
+
+pytestmark = modality.committed_rows
+QUICK, LONG = 200, 5_000
+#: Cases of one association, after which rows are deleted, lest the database becomes what is measured.
+BETWEEN = 200
+#: One in so many cases is a damaged request for an association.
+GREETINGS = 20
+STATUSES = {
+    storing.SUCCESS, storing.NOT_AUTHORIZED, storing.OUT_OF_RESOURCES, storing.MISMATCH, storing.CANNOT_UNDERSTAND,
+}  # fmt: skip
+#: Bytes by which memory may grow after the first cases.
+GROWTH = 48 * 2**20
+
+
+def originals() -> list[Dataset]:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "399208008", "SCT", "Chest X-ray"
+    deep = Dataset()
+    deep.ProcedureCodeSequence = Sequence([item])
+    return [
+        modality.image(1, side=16, SOPInstanceUID="1.2.1"),
+        modality.image(2, side=16, SOPInstanceUID="1.2.2", ProcedureCodeSequence=Sequence([item, item])),
+        modality.image(3, side=16, SOPInstanceUID="1.2.3", RequestAttributesSequence=Sequence([deep])),
+    ]
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def greet(port: int, number: int) -> None:
+    """Send a damaged request for an association, and leave."""
+    with modality.connected(port) as sound:
+        request = A_ASSOCIATE_RQ()
+        request.from_primitive(sound.requestor.primitive)
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+        peer.sendall(fuzz.case(number, [request.encode()]))
+
+
+def run(port: int, numbers: range, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    totals: Counter[str] = Counter()
+    kept, first = originals(), 0
+    for start in range(numbers.start, numbers.stop, BETWEEN):
+        with modality.connected(port) as association:
+            association.dimse_timeout = association.network_timeout = 120  # on a busy machine
+            for number in range(start, min(start + BETWEEN, numbers.stop)):
+                if number % GREETINGS == 0:
+                    greet(port, number)
+                    totals["greeting"] += 1
+                    continue
+                one = random.Random(number).choice(kept)
+                # Without any byte the request would never be complete.
+                content = fuzz.case(number, [modality.encoded(one)]) or b"\0"
+                # What goes over the network in place of the data set.
+                monkeypatch.setattr(associations, "encode", lambda *_, content=content: content)
+                status = association.send_c_store(one).get("Status")
+                assert status in STATUSES, (number, status)
+                totals[f"{status:04X}"] += 1
+        Image.objects.all().delete()
+        Study.objects.all().delete()
+        gc.collect()
+        first = first or psutil.Process().memory_info().rss
+    grown = psutil.Process().memory_info().rss - first
+    print(f"\n{len(numbers)} cases: {dict(totals.most_common())}, memory grew by {grown / 2**20:.0f} MB")
+    assert grown < GROWTH
+    return totals
+
+
+@pytest.mark.long
+def test_each_damaged_data_set_has_a_status(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(run(port, range(QUICK), monkeypatch)) >= 4
+
+
+@pytest.mark.fuzz
+def test_each_of_very_many_damaged_data_sets_has_a_status(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(port, range(QUICK, QUICK + LONG), monkeypatch)
