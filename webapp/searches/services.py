@@ -33,7 +33,7 @@ def visible_to(user: User) -> "QuerySet[SavedSearch]":
     return SavedSearch.objects.filter(mine).select_related("department").order_by("name", "pk")
 
 
-def of_list(user: User, list_: str) -> "QuerySet[SavedSearch, dict[str, Any]]":
+def of_list(user: User, list_: str) -> "QuerySet[SavedSearch, Any]":
     """What a list's page shows of its saved searches: there can be hundreds."""
     return visible_to(user).filter(list=list_).values("pk", "name", "query", "department__name")
 
