@@ -25,7 +25,8 @@ Operations = dict[str, Callable[[], Any]]
 IMAGE_FILTERS = (
     "", "ordering=created_at", "status=failed", "status=ready", "group=positive", "group=unusable", "label=PNEUMONIA",
     "warning=end_missing", "warning=metadata_ignored", "reviewed=true", "reviewed=false", "priority=interactive",
-    "source=upload", "created_after=2026-03-01&created_before=2026-03-02", "search=IM-", "search=IM-01",
+    "source=upload", "source=dicom", "source=dicom&group=positive",
+    "created_after=2026-03-01&created_before=2026-03-02", "search=IM-", "search=IM-01",
     "search=PAT-001", "search=nothing", "group=unclear&label=NORMAL", "group=unclear&label=PNEUMONIA",
     "search=IM-&group=negative",
     "status=failed&priority=interactive", "status=succeeded&reviewed=false&priority=bulk&ordering=created_at",
@@ -34,7 +35,8 @@ IMAGE_FILTERS = (
 )  # fmt: skip
 STUDY_FILTERS = (
     "", "ordering=created_at", "status=queued", "status=running", "status=finished", "status=cancelled",
-    "source=upload", "search=study", "search=study 1", "search=PAT-00012", "search=PAT-00", "search=nothing",
+    "source=upload", "source=dicom", "search=study", "search=study 1", "search=PAT-00012", "search=PAT-00",
+    "search=nothing",
     "status=running&search=study", "status=finished&search=study 1",
     "created_after=2026-03-01&created_before=2026-03-02", "group=positive", "group=unclear&reviewed=false",
     "warning=end_missing", "label=PNEUMONIA&priority=interactive",

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tests.webapp.rows import radiologists
 from webapp.accounts.identity import Identity
-from webapp.http import parts
+from webapp.http import parts, walks
 from webapp.reviews.worklist import Worklist
 from webapp.studies.choices import Status
 from webapp.studies.models import Image
@@ -28,7 +28,11 @@ def spread(user, make_department, make_image, read):
     return [image.pk for image in reversed(images)]
 
 
-def test_a_worklist_of_many_sections_has_the_images_of_each(spread, user, django_assert_max_num_queries):
+@pytest.mark.parametrize("repeated", [walks.REPEATED, {}], ids=["repeated", "united, as in MariaDB"])
+def test_a_worklist_of_many_sections_has_the_images_of_each(
+    spread, user, django_assert_max_num_queries, repeated, monkeypatch
+):
+    monkeypatch.setattr(walks, "REPEATED", repeated)
     found = Worklist(Identity(user=User.objects.get(pk=user.pk)), {})
     with django_assert_max_num_queries(9):
         page = found.page(20)

@@ -10,14 +10,16 @@ from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from django.db.models import Q
 from django.utils import timezone
 
 from webapp.agreement.features import ANSWERS
 from webapp.agreement.figures import Tenth
 from webapp.departments.models import Department
+from webapp.http.pagination import Merged
 from webapp.refusals import Refused
 from webapp.statistics import Estimate, Line, fit_line, log_odds, share
-from webapp.studies.choices import GROUP_BY_VERDICT, ReadingState, ResultGroup, Status, Verdict
+from webapp.studies.choices import GROUP_BY_VERDICT, ReadingState, ResultGroup, Status, Verdict, combinations
 from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
 
@@ -81,21 +83,25 @@ def judged(department: Department, bundle: str, since: date | None = None, until
         images = images.filter(created_at__gte=_midnight(since))
     if until:
         images = images.filter(created_at__lt=_midnight(until + timedelta(days=1)))
-    return [one for verdict in VERDICTS for one in _latest(images, bundle, verdict)]
+    return [one for verdict in VERDICTS for one in _latest(department, images, bundle, verdict)]
 
 
 def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time()))
 
 
-def _latest(images: ImageQuerySet, bundle: str, verdict: Verdict) -> list[Judged]:
+def _latest(department: Department, images: ImageQuerySet, bundle: str, verdict: Verdict) -> list[Judged]:
     read = images.filter(
         group=GROUP_BY_VERDICT[verdict], verdict=verdict, readings__bundle=bundle, readings__shadow=False,
         readings__state=ReadingState.SUCCEEDED, readings__group__in=ANSWERS,
     )  # fmt: skip
+    # Each combination has an index in the order of time; all together would be sorted.
+    walks = combinations({"status": Status.SUCCEEDED, "group": GROUP_BY_VERDICT[verdict], "reviewed": True})
+    latest = Merged(read, [Q(department=department)], walks).order_by("-created_at", "-id").keys(2 * MOST)
     columns = ("pk", "patient", "readings__probability", "readings__calibration")
     found: dict[Any, Judged] = {}
-    for key, patient, probability, calibration in read.order_by("-created_at", "-pk").values_list(*columns)[: 2 * MOST]:
+    rows = read.filter(pk__in=latest).order_by("-created_at", "-pk").values_list(*columns)
+    for key, patient, probability, calibration in rows:
         own = Line(calibration["slope"], calibration["intercept"]) if calibration else Line()
         found.setdefault(patient or key, Judged(own.undo(probability), verdict == Verdict.PNEUMONIA))
     return list(found.values())[:MOST]

@@ -1,6 +1,6 @@
 """The forms of the pages. Those of lists only show what is asked for; :mod:`webapp.studies.api.filters` checks it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
@@ -9,7 +9,6 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from webapp.departments.models import Department
 from webapp.studies.choices import (
     Label,
     PneumoniaKind,
@@ -85,14 +84,14 @@ class FilterForm(forms.Form):
 
     department = Choice([], _("Department"))
 
-    def __init__(self, initial: dict[str, str], departments: Iterable[Department]) -> None:
+    def __init__(self, initial: dict[str, str], departments: Sequence[tuple[str, str]]) -> None:
+        """``departments`` are those to choose from: their slugs and names."""
         # A moment of an address is shown as its day.
         shown = {name: text[:10] if name.startswith("created_") else text for name, text in initial.items()}
         super().__init__(initial=shown, auto_id="filter-%s")
         self.use_required_attribute = False
-        found = [(department.slug, department.name) for department in departments]
-        if found:
-            self.fields["department"].choices = [ANY, *found]  # type: ignore[attr-defined]
+        if departments:
+            self.fields["department"].choices = [ANY, *departments]  # type: ignore[attr-defined]
         else:
             del self.fields["department"]
 

@@ -31,7 +31,7 @@ from webapp.studies.choices import ResultGroup
 from webapp.studies.models import Image, Study
 from webapp.studies.progress import progress_by_study
 
-PAGE = 30
+PAGE = 25
 NEWEST = "-created_at"
 
 
@@ -92,11 +92,13 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
         context |= {"rows": page.rows, "end": page.end, "newer": links.get(newer), "older": links.get(older)}
         if kind == List.STUDIES:
             _count_results(page.rows)
-    departments = list(permissions.visible_departments(identity).only("slug", "name"))
+    departments = list(permissions.visible_departments(identity).values_list("slug", "name"))
     context |= {"form": form(params, departments), "query": urlencode(params)}
     if identity.user:
         context["saved"] = searches.of_list(identity.user, kind)
-        context["managed"] = permissions.managed_departments(identity).only("name")  # asked for by the form only
+        context["managed"] = permissions.managed_departments(identity).values_list(
+            "pk", "name"
+        )  # asked for by the form only
     return render(request, f"dashboard/{kind}.html", context, status=context["status"])
 
 

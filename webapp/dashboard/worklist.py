@@ -38,7 +38,7 @@ from webapp.studies.services import urgency
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-PAGE = 30
+PAGE = 25
 #: Filters that the links with the counts choose among; the others apply to these, too.
 CHOSEN = ("stage", "stat", "group")
 
@@ -64,10 +64,12 @@ def worklist(request: HttpRequest) -> HttpResponse:
         links = {"before": page.previous, "after": page.next}
         context |= {name: f"?{urlencode({**params, 'cursor': place})}" for name, place in links.items() if place}
         context |= {"rows": page.rows, "numbers": _numbers(found, params, others), "reviews": bool(found.owners)}
-    departments = list(permissions.visible_departments(identity).only("slug", "name"))
+    departments = list(permissions.visible_departments(identity).values_list("slug", "name"))
     context |= {"form": WorklistFilterForm(params, departments), "query": urlencode(params)}
     context["saved"] = searches.of_list(user, List.WORKLIST)
-    context["managed"] = permissions.managed_departments(identity).only("name")  # asked for by the form only
+    context["managed"] = permissions.managed_departments(identity).values_list(
+        "pk", "name"
+    )  # asked for by the form only
     return render(request, "dashboard/worklist.html", context, status=context["status"])
 
 

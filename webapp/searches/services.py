@@ -33,9 +33,9 @@ def visible_to(user: User) -> "QuerySet[SavedSearch]":
     return SavedSearch.objects.filter(mine).select_related("department").order_by("name", "pk")
 
 
-def of_list(user: User, list_: str) -> "QuerySet[SavedSearch]":
-    """Those of a list, with what its page shows of them: there can be hundreds."""
-    return visible_to(user).filter(list=list_).only("name", "query", "department__name")
+def of_list(user: User, list_: str) -> "QuerySet[SavedSearch, Any]":
+    """What a list's page shows of its saved searches: there can be hundreds."""
+    return visible_to(user).filter(list=list_).values("pk", "name", "query", "department__name")
 
 
 def save(user: User, list_: str, name: str, filters: Mapping[str, str], department: UUID | None = None) -> SavedSearch:

@@ -212,16 +212,17 @@ def packed_codes(warnings: Iterable[Mapping[str, str]]) -> str:
 
 
 #: The columns by which lists of images are indexed, besides the owner and the time.
-FACETS = ("status", "group", "label", "priority", "reviewed")
+FACETS = ("status", "group", "label", "priority", "reviewed", "source")
 #: Every combination that can occur: only an image that was read has a group, a label or a verdict, and only what
 #: is usable has a label.
-COMBINATIONS = [
-    {"status": status, "group": group, "label": label, "priority": priority, "reviewed": reviewed}
-    for status, group, label, priority, reviewed in product(
-        Status.values, ("", *ResultGroup.values), ("", *Label.values), Priority.values, (False, True)
+COMBINATIONS: list[dict[str, object]] = [
+    one
+    for values in product(
+        Status.values, ("", *ResultGroup.values), ("", *Label.values), Priority.values, (False, True), Source.values
     )
-    if status == Status.SUCCEEDED or not (group or label or reviewed)
-    if not label or group not in ("", ResultGroup.UNUSABLE)
+    if (one := dict(zip(FACETS, values, strict=True)))
+    if one["status"] == Status.SUCCEEDED or not (one["group"] or one["label"] or one["reviewed"])
+    if not one["label"] or one["group"] not in ("", ResultGroup.UNUSABLE)
 ]
 
 

@@ -105,11 +105,16 @@ class Study(Sent):
         verbose_name_plural = "studies"
         constraints = [*Sent.Meta.constraints, *once_for_each_owner("study_uid")]
         indexes = [
-            models.Index(fields=["owner", "-created_at"]),
+            # With the id an owner's list needs no sort, so that no planner takes another index for it.
+            models.Index(fields=["owner", "-created_at", "-id"], name="studies_study_owner_list"),
             models.Index(fields=["guest", "-created_at"]),
-            models.Index(fields=["department", "-created_at"]),
+            models.Index(fields=["department", "-created_at", "-id"], name="studies_study_depa_list"),
             models.Index(fields=["uploaded_by", "-created_at"]),
             *lists_by("name", "studies_study", "cancelled_at"),
+            # For lists of what came in one way only.
+            models.Index(fields=["owner", "source", "-created_at", "-id"], name="studies_study_owner_source"),
+            models.Index(fields=["department", "source", "-created_at", "-id"], name="studies_study_depa_source"),
+            models.Index(fields=["source", "-created_at", "-id"], name="studies_study_source"),
             models.Index(
                 fields=["-created_at", "-id"], condition=Q(cancelled_at__isnull=False), name="studies_study_cancelled"
             ),
