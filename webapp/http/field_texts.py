@@ -1,5 +1,6 @@
 """What fields mean that several answers have, for the OpenAPI document, where their serializers do not say it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.plumbing import get_lib_doc_excludes
@@ -174,4 +175,5 @@ def describe_fields(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def classes_without_texts() -> list[type]:
     """Base classes whose docstrings are about their code, and describe none of their subclasses to a client."""
-    return [*get_lib_doc_excludes(), FormSerializer, TypedSerializer, StrictSerializer]
+    known: Callable[[], list[type]] = get_lib_doc_excludes
+    return [*known(), FormSerializer, TypedSerializer, StrictSerializer]
