@@ -184,8 +184,9 @@ def ask(service: Service) -> dict[str, tuple[Any, httpx.Response]]:
             search_pacs(by, keep, made["url"], at, pacs.port)
         by.delete(made["url"])
 
-        coded = {"image": base64.b64encode(chest).decode()}
-        keep("POST /predict", by.post("/predict", json=coded))  # a picture in base64 is no example to be read
+        coded = {"image": base64.b64encode(chest).decode(), "age": 3.5, "view": "PA"}
+        shortened = {**coded, "image": f"{coded['image'][:12]}…"}  # a picture in base64 is no example to be read
+        keep("POST /predict", by.post("/predict", json=coded), shortened)
         keep("GET /healthz", guest.get("/healthz"))
         keep("GET /readyz", guest.get("/readyz"))
     return found

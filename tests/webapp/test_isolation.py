@@ -1,13 +1,15 @@
 """What a department has does not exist for anybody who is no member, at any address."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from tests.webapp import walk
-from tests.webapp.hospital import BODIES, CHOSEN, Hospital, OwnedObjects, ask, image_for, kind_of
+from tests.webapp import resumable, walk
+from tests.webapp.hospital import BODIES, CHOSEN, Hospital, OwnedObjects, ask, image_for, jpeg, kind_of
 from tests.webapp.rows import BUNDLE
 from webapp.accounts import tokens
 from webapp.accounts.identity import Identity
@@ -90,6 +92,7 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
 
 #: The answer where a calibration is none in force, and where a PACS is none that can be chosen in a form.
 NOT_THERE = {("calibration", "pk"): 409, ("", "pacs"): 400}
+VIEW = {"list": "images", "name": "mine", "filters": {"status": "failed"}}
 INSIDERS = ("reader", "manager", "service account", "person", "other guest")
 
 
@@ -129,6 +132,32 @@ def test_ones_own_object_leads_to_nothing_of_another_department(hospital: Hospit
 def one_of_theirs(route: walk.Route, name: str, theirs: Callable[[walk.Route], dict[str, Any]]) -> dict[str, Any]:
     found = theirs(route)
     return {name: found[name]} if name in found else {}
+
+
+def test_what_a_body_names_is_looked_for_among_ones_own(hospital: Hospital, secrets: dict[str, Any]) -> None:
+    theirs, mine = secrets["owned"], hospital.owned["manager"]
+    client, beta = hospital.actor("manager").client, hospital.other.slug
+    study = {**resumable.BEGINNING, "Upload-Metadata": f"study {b64encode(str(theirs.study.pk).encode()).decode()}"}
+    refused = [
+        client.generic("POST", resumable.UPLOADS, b"", resumable.PART, headers=study),
+        client.post("/upload/", {"files": [jpeg()], "study": str(theirs.study.pk)}),
+        client.post("/upload/", {"files": [jpeg()], "department": beta}),
+        client.post("/api/v1/images/", {"file": jpeg(), "department": beta}),
+        client.post("/api/v1/studies/", {"files": [jpeg()], "department": beta}),
+        client.post("/api/v1/patients/", {"identifier": "P", "department": beta}, "application/json"),
+        client.post("/api/v1/saved-views/", {**VIEW, "department": beta}, "application/json"),
+    ]
+    assert [answer.status_code for answer in refused] == [404] * len(refused)
+
+    manifest = SimpleUploadedFile("manifest.csv", b"file,patient\nchest.jpg,PAT-secret\n")
+    client.post("/api/v1/studies/", {"files": [jpeg(), manifest], "department": hospital.department.slug})
+    client.patch(f"/api/v1/images/{mine.image.pk}/", {"patient": "PAT-secret"}, "application/json")
+    client.post("/worklist/mark/", {"action": "stat", "images": [str(theirs.image.pk)]})
+    named = Patient.objects.filter(identifier="PAT-secret")
+    assert set(named.values_list("department__slug", flat=True)) == {"alpha", "beta"}
+    assert list(named.filter(department=hospital.other)) == [theirs.patient]
+    assert Image.objects.filter(patient__in=named, department=hospital.department).count() == 2
+    assert not Image.objects.get(pk=theirs.image.pk).stat
 
 
 def known(answer: Any, secrets: dict[str, Any]) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The API's description is complete, and docs/api.md agrees with it."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.webapp import openapi
 from webapp.http import codes
 from webapp.http.schema import EXAMPLES, TAGS
+from webapp.http.serializers import FormSerializer, StrictSerializer, TypedSerializer
 from webapp.searches import services
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -100,6 +102,21 @@ def test_every_answer_in_json_has_an_example(operations):
                     "RECORD_EXAMPLES=1"
                 )
     assert set(EXAMPLES) - {"problems"} <= set(operations), "examples of addresses that are gone"
+
+
+def test_every_field_and_parameter_says_what_it_is(schema, operations):
+    told = "in its help_text, or in webapp/http/field_texts.py"
+    for name, one in schema["components"]["schemas"].items():
+        for field, about in one.get("properties", {}).items():
+            assert "$ref" in about or about.get("description"), f"{name}.{field}: say {told} what it is"
+    for name, operation in operations.items():
+        for one in operation.get("parameters", ()):
+            assert one.get("description"), f"{name}: say {told} what {one['name']} is"
+
+
+def test_texts_for_developers_stay_out_of_it(schema):
+    described = {one.get("description") for one in schema["components"]["schemas"].values()}
+    assert not described & {inspect.getdoc(one) for one in (FormSerializer, StrictSerializer, TypedSerializer)}
 
 
 def test_the_page_leads_back_to_the_site_and_says_its_language(client):

@@ -202,6 +202,15 @@ def test_a_night_follows_the_clocks_of_the_services_time_zone(settings):
     )
 
 
+def test_a_night_over_midnight_where_clocks_are_hours_and_minutes_ahead(settings):
+    settings.TIME_ZONE = "Asia/Kathmandu"
+    night = time(20), time(6)
+    for within in ("10T14:15", "10T18:15", "11T00:14"):
+        assert windows.opens_at(*night, datetime.fromisoformat(f"2026-03-{within}+00:00")) is None
+    evening = datetime(2026, 3, 11, 14, 15, tzinfo=UTC)
+    assert windows.opens_at(*night, datetime(2026, 3, 11, 0, 15, tzinfo=UTC)) == evening
+
+
 def at_night(department, **night):
     for name, value in {**NIGHT, **night}.items():
         setattr(department, name, value)

@@ -138,7 +138,7 @@ class Actor:
 
     def _send(self, route: Route, path: str, body: Any) -> Any:
         send = getattr(self.client, route.method.lower())
-        first = (value[0] if isinstance(value, list) else value for value in body.values())
+        first = (value[0] if isinstance(value, list) and value else value for value in body.values())
         if any(hasattr(value, "read") for value in first):
             return send(path, body)
         if path.startswith(("/api/", "/predict")):

@@ -39,6 +39,8 @@ TAGS = {
 }
 #: True answers, by method and path. ``tests/integration/test_examples.py`` records and compares them.
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))
+#: Failures of some addresses, besides those that follow from their kind.
+MORE_FAILURES = {"/api/v1/images/{id}/report.pdf": {409}, "/api/v1/studies/{id}/fhir/": {413}}
 JOB_TOKEN = "X-Job-Token"  # noqa: S105  # a header's name
 #: The texts that REST Framework accepts: no null characters, and a visible character if blanks are not allowed.
 _TEXT = r"^[^\u0000]*$"
@@ -91,6 +93,9 @@ def describe_operations(result: dict[str, Any], request: Any = None, **_: Any) -
         "name": JOB_TOKEN,
         "description": "A guest's, from the answer to an upload: it gives access to what that guest has uploaded.",
     }
+    components["securitySchemes"]["cookieAuth"]["description"] = (
+        "A browser that is signed in. What changes something needs the header `X-CSRFToken` too."
+    )
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             _allow_guests(operation)
@@ -123,6 +128,9 @@ def _add_failures(path: str, method: str, operation: dict[str, Any]) -> None:
         may_be |= {413, 415}
     if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ())):
         may_be.add(422)
+    may_be |= MORE_FAILURES.get(path, set())
+    if any(one["name"] == "Tus-Resumable" for one in operation.get("parameters", ())):
+        may_be |= {412, 423, 460}
     answers = operation["responses"]
     for status in sorted(may_be):
         answers.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
@@ -190,11 +198,11 @@ def problem_schema() -> dict[str, Any]:
         "type": "object",
         "description": "RFC 9457; `code` is for programs, `detail` for people.",
         "properties": {
-            "type": {"type": "string", "format": "uri"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "code": {"type": "string", "enum": codes},
+            "type": {"type": "string", "format": "uri", "description": "`urn:pneumoqueue:problem:` and the code"},
+            "title": {"type": "string", "description": "the status in words"},
+            "status": {"type": "integer", "description": "of HTTP"},
+            "detail": {"type": "string", "description": "a sentence for people"},
+            "code": {"type": "string", "enum": codes, "description": "for programs"},
             "errors": {
                 "type": "object",
                 "additionalProperties": {"type": "string"},

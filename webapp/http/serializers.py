@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -47,6 +48,25 @@ class StrictSerializer(TypedSerializer):
         known = ", ".join(self.fields)
         unknown = (str(name)[:50] for name in data if name not in self.fields)
         return super().errors_of(data) | {name: [f"There is no such field; there are: {known}."] for name in unknown}
+
+
+class FormSerializer(serializers.Serializer):
+    """A form of which nothing is left out: a second value of a field, or a file that no field takes, is an error."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors = {}
+        for name, values in data.lists() if hasattr(data, "lists") else ():
+            field = self.fields.get(name)
+            if field is None:
+                if any(isinstance(value, UploadedFile) for value in values):
+                    taken = "files" if "files" in self.fields else "file"
+                    errors[name] = [f"No file is taken under this name. Please send it as '{taken}'."]
+            elif len(values) > 1 and not isinstance(field, serializers.ListField):
+                more = " Please send several files to /api/v1/studies/." if name == "file" else ""
+                errors[name] = [f"This was sent {len(values)} times, and only one can be taken.{more}"]
+        if errors:
+            raise serializers.ValidationError(errors)
+        return super().to_internal_value(data)
 
 
 class StrictSerializerExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]

@@ -12,9 +12,13 @@ from rest_framework.views import APIView
 from webapp.departments.api import IsAdministrator
 from webapp.ops import checks, metrics
 
-HEALTH = inline_serializer("Health", {"status": serializers.CharField()})
+HEALTH = inline_serializer("Health", {"status": serializers.CharField(help_text="`ok`")})
 READINESS = inline_serializer(
-    "Readiness", {"status": serializers.CharField(), "parts": serializers.DictField(child=serializers.BooleanField())}
+    "Readiness",
+    {
+        "status": serializers.CharField(help_text="`ready` or `not ready`"),
+        "parts": serializers.DictField(child=serializers.BooleanField()),
+    },
 )
 
 

@@ -34,7 +34,7 @@ class QueueSerializer(serializers.Serializer):
 
 class PackedSerializer(serializers.Serializer):
     archives = serializers.IntegerField()
-    files = serializers.IntegerField()
+    files = serializers.IntegerField(help_text="in these ZIPs")
 
 
 class DepartmentShareSerializer(serializers.Serializer):
@@ -53,7 +53,7 @@ class FailureSerializer(serializers.Serializer):
 
 class WorkerSerializer(serializers.Serializer):
     name = serializers.CharField()
-    role = serializers.CharField()
+    role = serializers.CharField(help_text="`ingest`, `bulk` or `infer`")
     ready = serializers.BooleanField()
     living = serializers.BooleanField()
     model = serializers.CharField()
@@ -108,7 +108,7 @@ class DepartmentsQueuesSerializer(serializers.Serializer):
 
 
 class QueuesSerializer(DepartmentsQueuesSerializer):
-    """What an administrator sees; a manager's answer ends with ``retries``."""
+    """What waits and what works on it; a manager's answer ends with `retries`."""
 
     workers: Any = WorkerSerializer(many=True, required=False)
     batches: Any = BatchSerializer(many=True, required=False)

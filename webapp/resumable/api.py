@@ -159,7 +159,7 @@ class UploadDetail(TusView):
 
     @extend_schema(responses={200: UploadSerializer}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> Response:
-        """How far it is, and what was made of it."""
+        """How far an upload is, and what was made of it. ``HEAD`` answers with ``Upload-Offset``, where to go on."""
         upload = services.find(identities.identify(request), pk)
         return Response(UploadSerializer(upload, context={"request": request}).data)
 
@@ -177,7 +177,7 @@ class UploadDetail(TusView):
         parameters=[VERSION, OFFSET, CHECKSUM, TOKEN],
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Send the next part. With the last one, what becomes of the whole file is decided."""
+        """Send the next part of an upload. With the last one, what becomes of the whole file is decided."""
         protocol.check_version(request.headers)
         part = _part(request, protocol.offset(request.headers))
         upload = services.receive(identities.identify(request), pk, part)
@@ -185,7 +185,7 @@ class UploadDetail(TusView):
 
     @extend_schema(responses={204: None}, parameters=[VERSION, TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
-        """Give it up. What was made of one that is finished stays."""
+        """Give an upload up. What was made of one that is finished stays."""
         protocol.check_version(request.headers)
         services.terminate(identities.identify(request), pk)
         return Response(status=204)

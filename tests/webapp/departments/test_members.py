@@ -5,10 +5,12 @@ from django.contrib.auth.models import User
 
 from tests.webapp.clients import JPEG, Client
 from tests.webapp.departments.conftest import ALPHA, API, member, send, signed_in
+from tests.webapp.hospital import CHOSEN
+from tests.webapp.rows import BUNDLE
 from webapp.accounts.identity import Identity
 from webapp.accounts.models import Token
-from webapp.departments import members
-from webapp.departments.models import Department, Membership
+from webapp.departments import calibrations, members
+from webapp.departments.models import Calibration, Department, Membership
 from webapp.refusals import Refused
 from webapp.studies.models import Image, Patient, Study
 
@@ -157,17 +159,20 @@ def test_administrators_make_and_delete_departments(staff_client, manager, depar
     read(*Image.objects.filter(study=job["id"]))
     image = make_image(department=department)
     key = issued(members.make_service_account(Identity(), department, "scanner", "uploader"))
+    calibrations.apply(Identity(), department, BUNDLE, **CHOSEN)
     files = [Image.objects.get(pk=image.pk).file]
     problem(manager.delete(ALPHA), 403, "not_allowed")
     assert staff_client.delete(ALPHA).status_code == 204
-    for model in (Image, Study, Patient, Membership, Token):
+    for model in OF:
         assert not model.objects.exclude(pk__in=[]).filter(**{OF[model]: "alpha"}).exists(), model
     assert not files[0].storage.exists(files[0].name)
     assert Client(headers={"Authorization": f"Token {key}"}).get(API).status_code == 401
     assert User.objects.filter(username="manager").exists(), "people stay"
 
 
-OF = {Token: "user__username__startswith"} | dict.fromkeys((Image, Study, Patient, Membership), "department__slug")
+OF = {Token: "user__username__startswith"} | dict.fromkeys(
+    (Image, Study, Patient, Membership, Calibration), "department__slug"
+)
 
 
 def test_the_page_of_a_deletion_says_what_goes(department, make_image):

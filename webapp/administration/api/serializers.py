@@ -53,11 +53,11 @@ class MemberSerializer(serializers.ModelSerializer):
 
 class NewMemberSerializer(StrictSerializer):
     who = serializers.CharField(max_length=254, help_text="a user name or an e-mail address")
-    role = serializers.ChoiceField(choices=Role.choices, default=Role.READER)
+    role = serializers.ChoiceField(choices=Role.choices, default=Role.READER, help_text="what they may do in it")
 
 
 class RoleSerializer(StrictSerializer):
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = serializers.ChoiceField(choices=Role.choices, help_text="what they may do in it")
 
 
 class InvitationSerializer(serializers.ModelSerializer):
@@ -70,7 +70,7 @@ class InvitationSerializer(serializers.ModelSerializer):
 
 class NewInvitationSerializer(StrictSerializer):
     email = serializers.EmailField(allow_blank=True, default="", help_text="empty for a link that you pass on yourself")
-    role = serializers.ChoiceField(choices=Role.choices, default=Role.READER)
+    role = serializers.ChoiceField(choices=Role.choices, default=Role.READER, help_text="what they may do in it")
 
 
 class MadeInvitationSerializer(InvitationSerializer):
@@ -93,7 +93,11 @@ class ServiceAccountSerializer(serializers.ModelSerializer):
 
 class NewServiceAccountSerializer(StrictSerializer):
     name = serializers.CharField(max_length=80, help_text="what it is for")
-    role: Any = serializers.ChoiceField(choices=[Role.UPLOADER.value, Role.READER.value], default=Role.UPLOADER.value)
+    role: Any = serializers.ChoiceField(
+        choices=[Role.UPLOADER.value, Role.READER.value],
+        default=Role.UPLOADER.value,
+        help_text="what it may do in the department",
+    )
 
 
 class ServiceTokenSerializer(serializers.ModelSerializer):

@@ -25,13 +25,23 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "PneumoQueue",
-    "DESCRIPTION": "Reads chest X-rays for pneumonia, asynchronously. Not a diagnosis.",
+    "DESCRIPTION": (
+        "Reads chest X-rays for pneumonia. Not a diagnosis.\n\n"
+        "`POST /api/v1/images/` takes an X-ray and answers at once with the address of the image; `GET` that address "
+        "with `?wait=60` until `status` is `succeeded`, `failed` or `cancelled`. `result_group` is what to go by. "
+        "`POST /api/v1/studies/` takes many files and ZIPs.\n\n"
+        "Who has an account sends a token (`POST /api/v1/auth/token/`) in the header `Authorization`. A guest sends "
+        "the `token` of the answer to their upload in the header `X-Job-Token`.\n\n"
+        "Errors are problem documents (RFC 9457) with a `code`. Lists come in pages: follow `next`."
+    ),
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",  # which the names of operations leave out
     "COMPONENT_SPLIT_REQUEST": True,
+    "GET_LIB_DOC_EXCLUDES": "webapp.http.field_texts.classes_without_texts",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "webapp.http.field_texts.describe_fields",
         "webapp.http.schema.describe_operations",
         "webapp.http.schema.describe_texts",
     ],

@@ -72,7 +72,7 @@ class FoundStudySerializer(serializers.Serializer):
 
 class SearchSerializer(serializers.ModelSerializer):
     pacs = serializers.UUIDField(source="destination_id")
-    studies = serializers.SerializerMethodField()
+    studies = serializers.SerializerMethodField(help_text="what was found")
     retrievals = RetrievalSerializer(many=True)
 
     class Meta:
@@ -89,7 +89,10 @@ class ChosenSerializer(StrictSerializer):
     """Studies that a search has found."""
 
     studies = serializers.ListField(
-        child=serializers.CharField(max_length=64), min_length=1, max_length=searching.MOST_FOUND
+        child=serializers.CharField(max_length=64),
+        min_length=1,
+        max_length=searching.MOST_FOUND,
+        help_text="their Study Instance UIDs",
     )
 
 

@@ -3,35 +3,15 @@
 import math
 from typing import Any
 
-from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from webapp.http.serializers import FlagField, StrictSerializer, TypedSerializer
+from webapp.http.serializers import FlagField, FormSerializer, StrictSerializer, TypedSerializer
 from webapp.studies.choices import SENT_VIEWS, Priority
 from webapp.studies.models import Patient
 from webapp.studies.particulars import OLDEST
 
 STAT = "whether it is to be read before all others, by the model and by people"
-
-
-class FormSerializer(serializers.Serializer):
-    """A form of which nothing is left out: a second value of a field, or a file that no field takes, is an error."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        errors = {}
-        for name, values in data.lists() if hasattr(data, "lists") else ():
-            field = self.fields.get(name)
-            if field is None:
-                if any(isinstance(value, UploadedFile) for value in values):
-                    taken = "files" if "files" in self.fields else "file"
-                    errors[name] = [f"No file is taken under this name. Please send it as '{taken}'."]
-            elif len(values) > 1 and not isinstance(field, serializers.ListField):
-                more = " Please send several files to /api/v1/studies/." if name == "file" else ""
-                errors[name] = [f"This was sent {len(values)} times, and only one can be taken.{more}"]
-        if errors:
-            raise serializers.ValidationError(errors)
-        return super().to_internal_value(data)
 
 
 def _department() -> serializers.CharField:
@@ -122,7 +102,9 @@ class StudyUploadSerializer(FormSerializer):
 
 
 class MoreFilesSerializer(FormSerializer):
-    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), min_length=1)
+    files = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True), min_length=1, help_text="images, and ZIPs of images"
+    )
     age = AgeField()
     view = ViewField()
 
