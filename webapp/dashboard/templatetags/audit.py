@@ -20,7 +20,11 @@ KINDS = (
     gettext_noop("invitations"), gettext_noop("API token"), gettext_noop("API tokens"), gettext_noop("review"),
     gettext_noop("reviews"), gettext_noop("share"), gettext_noop("shares"), gettext_noop("webhook"),
     gettext_noop("webhooks"), gettext_noop("entry"), gettext_noop("entries"), gettext_noop("saved search"),
-    gettext_noop("saved searches"), gettext_noop("delivery"), gettext_noop("deliveries"),
+    gettext_noop("saved searches"), gettext_noop("delivery"), gettext_noop("deliveries"), gettext_noop("sample"),
+    gettext_noop("samples"), gettext_noop("monthly count"), gettext_noop("monthly counts"), gettext_noop("destination"),
+    gettext_noop("destinations"), gettext_noop("peer"), gettext_noop("peers"), gettext_noop("rule"),
+    gettext_noop("rules"), gettext_noop("search"), gettext_noop("searches"), gettext_noop("retrieval"),
+    gettext_noop("retrievals"), gettext_noop("reconciliation"), gettext_noop("pause"), gettext_noop("pauses"),
 )  # fmt: skip
 
 
