@@ -49,6 +49,27 @@ def film(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return _noisy(outer, rng, 0.7)
 
 
+def collimated(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Black outside of a rectangle that is turned by 1 to 3 degrees."""
+    angle = np.radians(rng.uniform(1, 3) * rng.choice([-1, 1]))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    half = np.array(image.size) / 2
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half * 0.92
+    inside = Image.new("L", image.size)
+    ImageDraw.Draw(inside).polygon([tuple(corner) for corner in corners @ turn.T + half], fill=255)
+    return Image.composite(image, Image.new("L", image.size), inside)
+
+
+def lettered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A strip above it with a line of text, as printers and frame grabbers put it there."""
+    wide, level = round(image.height * rng.uniform(0.03, 0.08)), int(rng.choice([0, 255]))
+    framed = Image.new("L", (image.width, image.height + wide), level)
+    framed.paste(image, (0, wide))
+    font = ImageFont.load_default(0.6 * wide)
+    ImageDraw.Draw(framed).text((wide, 0.1 * wide), "DOE JANE 1234567 CHEST PA", fill=255 - level, font=font)
+    return framed
+
+
 def screenshot(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """A viewer's window with its bars on a desktop, beside a window with text."""
     scale = rng.uniform(500, 800) / image.height
@@ -116,5 +137,7 @@ KINDS: dict[str, Bordered] = {
         for title, ratio in (("4:3", 4 / 3), ("16:9", 16 / 9), ("1:1", 1.0), ("3:4", 3 / 4))
     },
     "film edge": film,
+    "black collimation, turned by 1° to 3°": collimated,
+    "strip with text, above": lettered,
     "screenshot": screenshot,
 }
