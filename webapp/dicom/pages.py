@@ -33,6 +33,12 @@ class DestinationForm(forms.ModelForm):
         widget=forms.PasswordInput({"autocomplete": "off"}),
     )
 
+    #: The others follow.
+    field_order = (
+        "name", "protocol", "host", "port", "called_ae", "calling_ae", "tls", "commitment", "url", "sign_in",
+        "sign_in_name", "secret",
+    )  # fmt: skip
+
     class Meta:
         model = Destination
         fields = services.FIELDS
@@ -56,6 +62,7 @@ class DestinationForm(forms.ModelForm):
             "host": _("By DICOM only, as all down to storage commitment."),
             "commitment": _("It answers to the listener, and has to know its address."),
             "url": _("By DICOMweb only, such as https://pacs.example.org/dicom-web"),
+            "sign_in_name": "",
             "called_ae": _("The name that the destination is called by."),
             "calling_ae": _("The destination has to know us by it."),
             "retrieves": _(

@@ -15,7 +15,7 @@ from webapp.dicom.services import receiving
 from webapp.dicom.web import multipart
 from webapp.studies.choices import Source
 from webapp.studies.models import Image, Study
-from worker.dicom import contexts
+from worker.dicom import committing, contexts
 
 pytestmark = pytest.mark.django_db
 OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND, CLASS, SYNTAX = 0xA700, 0xA900, 0xC000, 0x0122, 0xC122
@@ -119,10 +119,10 @@ def test_a_part_takes_no_more_memory_than_an_image_may_have(monkeypatch, setting
 
 def test_the_listener_and_stow_take_the_same():
     class Entity(list):
-        def add_supported_context(self, *given):
+        def add_supported_context(self, *given, **roles):
             self.append(given)
 
     entity = Entity()
     contexts.add_to(entity)
-    assert {given[0] for given in entity} - {contexts.VERIFICATION} == set(CLASSES)
+    assert {given[0] for given in entity} - {contexts.VERIFICATION, committing.CLASS} == set(CLASSES)
     assert ExplicitVRLittleEndian in SYNTAXES
