@@ -79,8 +79,11 @@ def test_sixteen_bits_keep_their_contrast() -> None:
 
 
 def test_transparency_is_laid_over_black() -> None:
-    image = Image.new("RGBA", (80, 80), (255, 255, 255, 0))
-    assert np.asarray(open_image(encoded(image))).max() == 0
+    image = Image.new("RGBA", (80, 80), (255, 255, 255, 255))
+    image.paste((255, 255, 255, 0), (0, 0, 80, 40))
+    pixels = np.asarray(open_image(encoded(image)))
+    assert pixels[:40].max() == 0
+    assert pixels[40:].min() == 255
 
 
 def test_the_cameras_orientation_is_applied() -> None:
