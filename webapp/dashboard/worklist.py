@@ -122,7 +122,7 @@ def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
         "query": query,
         "opened_by": opening.by_others([found], cast("User", request.user)),
         # The script puts the main part of the next image in place of this one's.
-        "base": "dashboard/bare.html" if request.htmx else None,
+        "base": "dashboard/bare.html" if "HX-Request" in request.headers else None,
     }
     response = render(request, "dashboard/worklist_image.html", {**image_context(request, found), **context})
     patch_vary_headers(response, ["HX-Request"])
