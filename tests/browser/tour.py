@@ -131,6 +131,8 @@ def take(service: Service, browser: Browser) -> None:
     shot(desk, "reading")
     desk.goto(f"{service.url}/queue/")
     shot(desk, "queue")
+    desk.goto(f"{service.url}/queue/doctor/")
+    shot(desk, "doctor")
     desk.goto(f"{service.url}/departments/paediatrics/")
     shot(desk, "department")
     desk.goto(f"{service.url}/images/{image}/timeline/")

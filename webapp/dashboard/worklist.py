@@ -13,7 +13,6 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.middleware import HtmxDetails
 
 from webapp.audit import services as audit
 from webapp.audit.models import Action
@@ -124,7 +123,7 @@ def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
         "query": query,
         "opened_by": opening.by_others([found], cast("User", request.user)),
         # The script puts the main part of the next image in place of this one's.
-        "base": "dashboard/bare.html" if HtmxDetails(request) else None,
+        "base": "dashboard/bare.html" if "HX-Request" in request.headers else None,
     }
     response = render(request, "dashboard/worklist_image.html", {**image_context(request, found), **context})
     patch_vary_headers(response, ["HX-Request"])
