@@ -169,7 +169,7 @@ def test_the_keyboard_reaches_the_drop_zone_and_shows_where_it_is(service: Servi
     page.goto(service.url)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
-    for _ in range(10):
+    for _ in range(15):
         page.keyboard.press("Tab")
         if page.locator("#files").evaluate("input => input === document.activeElement"):
             break

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests import clients, synthetic
+from tests import clients, dicomweb, modality, synthetic
 from tests.conftest import DATA
 from tests.service import ROOT, Service
 
@@ -40,13 +40,17 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "one.png").write_bytes(synthetic.xray_png(size=(120, 100)))
     tiny = [synthetic.xray_jpeg(seed, (80, 80)) for seed in range(5)]
     (tmp_path / "study.zip").write_bytes(synthetic.zip_of({f"{n}.jpg": tiny[n % 5] for n in range(12)}))
+    instance = dicomweb.file(modality.image())
+    (tmp_path / "body").write_bytes(b"--x\r\nContent-Type: application/dicom\r\n\r\n" + instance + b"\r\n--x--\r\n")
     return tmp_path
 
 
 def test_the_commands_are_answered_as_docs_say(service: Service, folder: Path) -> None:
+    token = clients.token(service)
     known = {
         ADDRESS: service.url,
-        "Authorization: Token …": f"Authorization: Token {clients.token(service)}",
+        "Authorization: Token …": f"Authorization: Token {token}",
+        "Authorization: Bearer …": f"Authorization: Bearer {token}",
         '"username": "kim", "password": "…"': f'"username": "admin", "password": "{service.admin_password}"',
     }
     ran = 0
