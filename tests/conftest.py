@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models.signals import post_migrate
 
@@ -63,6 +62,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
     No permissions are made whenever a transactional test has emptied the tables: it takes longer than most tests.
     """
+    from django.contrib.contenttypes.models import ContentType  # models need the settings
+
     if connection.vendor == "sqlite":
         with django_db_blocker.unblock():
             database.copy(connection.connection)
