@@ -91,7 +91,7 @@ class FilterForm(forms.Form):
         super().__init__(initial=shown, auto_id="filter-%s")
         self.use_required_attribute = False
         if departments:
-            self.fields["department"].choices = [ANY, *departments]  # type: ignore[attr-defined]
+            cast("forms.ChoiceField", self.fields["department"]).choices = [ANY, *departments]
         else:
             del self.fields["department"]
 
