@@ -1,7 +1,6 @@
 """Put deliveries into the outbox, claim due ones, and record the outcome."""
 
 import logging
-import random
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,16 +12,12 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from webapp.studies import dispatch
-from webapp.studies.outbox.models import AWAITED, Delivery, Silence, State
+from webapp.studies.outbox import waiting
+from webapp.studies.outbox.models import AWAITED, Delivery, State
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: The delay after the first failed attempt; each further one is three times as long, up to the maximum.
-FIRST_WAIT = timedelta(seconds=10)
-LONGEST_WAIT = timedelta(hours=6)
-#: The same for a receiver that does not answer at all: one delivery asks for all of them whether it is back.
-LONGEST_SILENCE = timedelta(minutes=15)
 #: How long a receiver may be down before its deliveries are given up.
 MAX_AGE = timedelta(days=3)
 #: The hard time limit of the task that delivers.
@@ -73,7 +68,7 @@ def put(kind: str, key: str, payload: dict[str, Any], *, subject: UUID | None = 
         subject=subject,
         payload=payload,
         destination=destination,
-        next_attempt_at=_asked_again(destination) or now,
+        next_attempt_at=waiting.asked_again(destination) or now,
         expires_at=now + MAX_AGE,
     )
     Delivery.objects.bulk_create([delivery], ignore_conflicts=True)
@@ -124,7 +119,7 @@ def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
     Returns:
         False if its claim has expired; then it is sent again.
     """
-    _answers(delivery)
+    waiting.answers(delivery)
     return bool(
         _held(delivery).update(
             state=State.DELIVERED,
@@ -141,10 +136,10 @@ def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
 def failed(delivery: Delivery, error: NotDeliveredError) -> None:
     """Record that an attempt failed: it is made again later, or the delivery is dead."""
     if error.unreachable and delivery.destination:
-        again = _silent(delivery.destination)
+        again = waiting.silent(delivery.destination)
     else:
-        again = timezone.now() + wait(delivery.attempts)
-        _answers(delivery)
+        again = timezone.now() + waiting.wait(delivery.attempts)
+        waiting.answers(delivery)
     dead = error.permanent or again > delivery.expires_at
     changed = _held(delivery).update(
         state=State.DEAD if dead else State.WAITING,
@@ -168,7 +163,7 @@ def take_back(delivery: Delivery, reason: str) -> bool:
     Returns:
         False if it is not delivered any more, as where it is being sent again.
     """
-    again = timezone.now() + wait(delivery.attempts)
+    again = timezone.now() + waiting.wait(delivery.attempts)
     dead = again > delivery.expires_at
     return bool(
         Delivery.objects.filter(pk=delivery.pk, state=State.DELIVERED).update(
@@ -221,39 +216,6 @@ def purge(days: int, chunk: int = 1000) -> int:
     while pks := list(old.values_list("pk", flat=True)[:chunk]):
         purged += Delivery.objects.filter(pk__in=pks).delete()[0]
     return purged
-
-
-def wait(attempts: int, longest: timedelta = LONGEST_WAIT) -> timedelta:
-    """The time from a failed attempt to the next; random by a fifth, so that receivers are not asked in step."""
-    exponential = FIRST_WAIT.total_seconds() * 3 ** (min(attempts, 10) - 1)
-    return timedelta(seconds=min(exponential, longest.total_seconds()) * random.uniform(0.8, 1.2))
-
-
-def _silent(destination: str) -> datetime:
-    """Note that a receiver did not answer: everything for it waits until it is asked again, which is returned."""
-    kept = Silence.objects.select_for_update().filter(pk=destination).first() or Silence(pk=destination)
-    kept.failures = min(kept.failures + 1, 10)
-    kept.until = timezone.now() + wait(kept.failures, LONGEST_SILENCE)
-    kept.save()
-    _waiting_for(destination).filter(next_attempt_at__lt=kept.until).update(next_attempt_at=kept.until)
-    return kept.until
-
-
-def _asked_again(destination: str) -> datetime | None:
-    """When a receiver that did not answer is asked again; None for others."""
-    silence = Silence.objects.filter(pk=destination).first() if destination else None
-    return silence.until if silence and silence.until > timezone.now() else None
-
-
-def _answers(delivery: Delivery) -> None:
-    """Note that a receiver answers: what waited for that is due."""
-    if delivery.destination and (silence := Silence.objects.filter(pk=delivery.destination).first()):
-        silence.delete()
-        _waiting_for(delivery.destination).filter(next_attempt_at=silence.until).update(next_attempt_at=timezone.now())
-
-
-def _waiting_for(destination: str) -> QuerySet[Delivery]:
-    return Delivery.objects.filter(state=State.WAITING, destination=destination)
 
 
 def _log(delivery: Delivery, outcome: str) -> list[dict[str, Any]]:
