@@ -128,15 +128,15 @@ def _grey(contents: Contents) -> Image.Image:
         return to_grey(image, tone)
     if image.mode.startswith("I") or image.mode == "F":
         return to_grey(Samples(np.asarray(image), 65535.0), tone)
-    if image.has_transparency_data:
+    # Never two grey copies of the whole at once: a large picture takes what memory there is.
+    if image.has_transparency_data and any(_over_black(strip).getbbox() for _, strip in _strips(image)):
         grey = Image.new("L", image.size)
         for top, strip in _strips(image):
             grey.paste(_over_black(strip), (0, top))
-        if grey.getbbox() is None and (whole := image.convert("L")).getbbox():
-            contents.about.ignore(HIDDEN)
-            grey = whole
     else:
         grey = image.convert("L")
+        if image.has_transparency_data and grey.getbbox():
+            contents.about.ignore(HIDDEN)
     if tone is None:
         return grey
     shown = np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(tone)), tone)
