@@ -7,6 +7,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# Where it is set, as in many containers, each of the many processes would compile all of its packages anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run training env test test-service test-calls coverage test-slow test-all test-matrix lint format lock words bench migrate-data backup restore purge audit clean
 
 help: ## List the targets
