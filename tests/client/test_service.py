@@ -135,6 +135,7 @@ def _until_it_writes(journals: Path) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.long
 def test_a_watched_folder_sends_each_file_once(service: Service, surroundings: dict[str, str], tmp_path: Path) -> None:
     inbox, patient = tmp_path / "inbox", f"watched-{time.time_ns()}"
     names = many(inbox, 12)

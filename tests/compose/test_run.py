@@ -148,7 +148,7 @@ def test_only_the_sentence_of_a_failed_preparation_is_printed(
     ("setting", "sentence"),
     [
         ({"OPERATING_POINT": "sideways"}, r"has no operating point 'sideways'; it has .*screening"),
-        ({"MODEL_BUNDLE": "no-such-bundle"}, r"no model bundle 'no-such-bundle'"),
+        pytest.param({"MODEL_BUNDLE": "no-such-bundle"}, r"no model bundle 'no-such-bundle'", marks=pytest.mark.long),
         ({"MAX_BATCH": "many"}, r"invalid literal for int"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -30,6 +30,7 @@ def test_freezing_leaves_the_later_blocks_and_the_head(vgg16: keras.Model) -> No
     assert free == {"block4", "block5", "hidden", "probab"}
 
 
+@pytest.mark.long
 def test_imagenet_weights_reach_every_convolution(vgg16: keras.Model, tmp_path) -> None:
     source = keras.applications.VGG16(include_top=False, weights=None)
     file = tmp_path / "base.weights.h5"

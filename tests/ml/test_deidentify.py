@@ -96,6 +96,7 @@ def test_a_list_of_areas_that_says_something_else(folders, areas, capsys):
     assert "areas.toml is no list of areas" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_text_in_the_pixels_is_found(folders):
     pytest.importorskip("pytesseract")
     picture = Image.fromarray(np.asarray(synthetic.xray(3, (900, 800)), np.uint8))

@@ -145,6 +145,7 @@ def test_deliveries_about_other_things_stay(sent: Any) -> None:
     assert Delivery.objects.filter(payload__event="webhook.test").count() == 1
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_an_upgrade_knows_what_earlier_deliveries_are_about() -> None:
     one, two, three = uuid4(), uuid4(), uuid4()

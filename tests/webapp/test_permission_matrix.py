@@ -67,9 +67,8 @@ def is_strict(policy: str) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    "role", [pytest.param(role, marks=[] if role == "guest" else pytest.mark.long) for role in ROLES]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("role", ROLES)
 def test_each_role_gets_the_answers_that_the_matrix_says(hospital: Hospital, role: str) -> None:
     expected, actor, wrong = table(), hospital.actor(role), []
     for route in walk.routes():
