@@ -25,7 +25,10 @@ def calls(*names: str) -> Iterator[tuple[str, ast.Call]]:
     """Each call of a function or class of these names in the project, and where it is."""
     for folder in ("webapp", "worker", "ml"):
         for file in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text())):
+            text = file.read_text()
+            if not any(f"{name}(" in text for name in names):
+                continue
+            for node in ast.walk(ast.parse(text)):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in names:
                     yield f"{file.relative_to(ROOT)}:{node.lineno}", node
 
@@ -44,14 +47,14 @@ def test_the_code_of_each_refusal_can_be_read_from_the_source():
     assert [place.partition(":")[0] for place in variable] == ["webapp/resumable/services.py"]
 
 
-@pytest.mark.parametrize("code", sorted(refusals()))
+@pytest.mark.parametrize("code", sorted(codes.STATUSES))
 def test_each_refusal_has_a_status_and_is_documented(code):
     # Only what is closed, or does not answer, for a while is asked for later.
     assert 400 <= codes.STATUSES[code] < 500 or code in ("not_accepting", "mail_unavailable")
-    assert code in DOCUMENTED, refusals()[code]
+    assert code in DOCUMENTED
 
 
-def test_no_status_is_left_of_a_refusal_that_is_gone():
+def test_what_the_domain_refuses_with_has_a_status_and_no_status_is_left_of_what_is_gone():
     assert set(codes.STATUSES) == set(refusals())
 
 
