@@ -12,14 +12,15 @@ from django.utils import timezone
 
 from webapp.departments.models import Department
 from webapp.dicom.models.destinations import AE_TITLE, Commitment, Destination, Protocol, Retrieves, Sends, SignIn
+from webapp.dicom.models.results import ResultObject
 from webapp.dicom.models.rules import Rule
 from webapp.dicom.models.searches import Progress, Retrieval, Search
 from webapp.studies.choices import GROUP_BY_VERDICT, PneumoniaKind, ResultGroup, Verdict
 from webapp.studies.models import Image
 
 __all__ = [
-    "Commitment", "Destination", "Instance", "Peer", "Progress", "Protocol", "Retrieval", "Retrieves", "Revision",
-    "Rule", "Search", "Sends", "SignIn",
+    "Commitment", "Destination", "Instance", "Peer", "Progress", "Protocol", "ResultObject", "Retrieval", "Retrieves",
+    "Revision", "Rule", "Search", "Sends", "SignIn",
 ]  # fmt: skip
 
 
