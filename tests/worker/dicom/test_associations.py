@@ -14,7 +14,7 @@ import pytest
 from pydicom.uid import CTImageStorage
 
 from tests import modality
-from webapp.dicom.models import Peer
+from webapp.dicom.models import Peer, Refusal
 from webapp.studies.models import Image
 
 pytestmark = modality.committed_rows
@@ -64,6 +64,20 @@ def test_a_peer_is_admitted_from_its_network_while_it_is_active(port: int, peer:
     ]:
         Peer.objects.filter(pk=peer.pk).update(**changes)
         assert echo(port) == status
+
+
+def test_the_department_learns_why_a_sender_was_refused(listen: Listen, peer: Peer) -> None:
+    port = listen()
+    for changes, why in [
+        ({"network": "10.0.0.0/8"}, Refusal.NETWORK),
+        ({"network": "", "certificate_name": "ct1"}, Refusal.CERTIFICATE),
+        ({"active": False}, Refusal.OFF),
+    ]:
+        Peer.objects.filter(pk=peer.pk).update(**changes, last_refused_at=None)
+        assert echo(port) == -1
+        peer.refresh_from_db()
+        assert peer.last_refused_at
+        assert peer.last_refusal == why
 
 
 def test_other_classes_are_not_accepted(port: int) -> None:

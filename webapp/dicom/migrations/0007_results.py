@@ -45,4 +45,25 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddField(
+            model_name="peer",
+            name="last_refusal",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("off", "it is switched off"),
+                    ("network", "it came from another address"),
+                    ("certificate", "it showed no certificate of its name"),
+                ],
+                db_default="",
+                default="",
+                editable=False,
+                max_length=11,
+            ),
+        ),
+        migrations.AddField(
+            model_name="peer",
+            name="last_refused_at",
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
     ]
