@@ -1,5 +1,6 @@
 """Retrieving over HTTP (WADO-RS)."""
 
+import io
 import mimetypes
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -146,9 +147,9 @@ class Rendered(DicomWebView):
             header = headers.of_image(file)
             [content] = (b"".join(parts) for parts in frames.read(file, header, [1]))
         shown = Picture.frombytes("RGB", (header.number("Columns"), header.number("Rows")), content)
-        answer = HttpResponse(content_type=JPEG)
+        answer = io.BytesIO()
         shown.save(answer, "JPEG", quality=90)
-        return answer
+        return HttpResponse(answer.getvalue(), content_type=JPEG)
 
 
 def _require(request: Request, kind: str) -> None:
