@@ -1,17 +1,35 @@
 """What is sent by STOW-RS, and images as they are after a worker has kept what their files say."""
 
 import io
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import uvicorn
 from pydicom import Dataset
 
 from ml.pictures import dicom
+from webapp.config.asgi import application
 from webapp.dicom.services import uploaded
 from webapp.studies.models import Image
 
 BOUNDARY = "a boundary: it's quoted"
 TYPE = f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The web application at a port of this machine, by the server that the service has; its URL."""
+    server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
 
 
 def file(dataset: Dataset) -> bytes:

@@ -13,6 +13,7 @@ from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRL
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
+from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from tests import synthetic
 
@@ -76,6 +77,14 @@ def connected(
     finally:
         if association.is_established:
             association.release()
+
+
+def greeting(port: int) -> bytes:
+    """A request for an association, as a scanner sends it to a listener."""
+    with connected(port) as sound:
+        request = A_ASSOCIATE_RQ()
+        request.from_primitive(sound.requestor.primitive)
+    return bytes(request.encode())
 
 
 def send(port: int, *images: Dataset, **how: Any) -> list[int]:

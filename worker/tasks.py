@@ -107,6 +107,15 @@ def deliver(self: Any) -> dict[str, int]:
     return delivering.deliver_due(self.request.hostname or "")
 
 
+@app.task(name="worker.make", ignore_result=True, time_limit=settings.TASK_TIME_LIMITS["worker.make"])
+def make(revision: str) -> int:
+    """Make the DICOM objects of a result."""
+    # Late, as above: the library takes 100 MB.
+    from worker.deliver.dicom import making
+
+    return making.keep(UUID(revision))
+
+
 @app.task(name="worker.count", ignore_result=True, send_events=False, time_limit=600)
 def count() -> str:
     """Count how the models agree with readers."""

@@ -11,7 +11,7 @@ from django.http import Http404
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.models import Department
-from webapp.dicom.models import Commitment, Destination, Peer, Retrieval, Retrieves, Rule, Search
+from webapp.dicom.models import Commitment, Destination, Peer, ResultObject, Retrieval, Retrieves, Rule, Search
 from webapp.refusals import Refused
 from webapp.studies.models import Image
 from webapp.studies.outbox.models import Delivery
@@ -94,3 +94,8 @@ def dicom_images(identity: Identity) -> ImageQuerySet:
     return (
         Image.objects.visible_to(identity).filter(instance__isnull=False, instance_uid__isnull=False).exclude(file="")
     )
+
+
+def result_objects(identity: Identity) -> "QuerySet[ResultObject]":
+    """What is made of the results of these."""
+    return ResultObject.objects.filter(image__in=dicom_images(identity))

@@ -2,22 +2,31 @@
 
 from collections.abc import Collection
 
-from webapp.dicom.models import Destination, Peer
+from webapp.dicom.models import Destination, Peer, Refusal
 
 
-def admitted(ae_title: str, address: str, names: Collection[str] = ()) -> Peer | None:
-    """The peer with an AE title, if it may send from an address now.
+def known(ae_title: str) -> Peer | None:
+    """The peer with an AE title, which is only a claim."""
+    found = Peer.objects.filter(ae_title=ae_title).select_related("department").first()
+    # Some databases take letters of either case for the same.
+    return found if found and found.ae_title == ae_title else None
 
-    An AE title is only a claim: what confines it is the peer's network, and the name in its certificate.
+
+def refusal(peer: Peer, address: str, names: Collection[str] = ()) -> str:
+    """Why a peer may not send from an address now; empty where it may.
+
+    What confines it is its network, and the name in its certificate.
 
     Args:
         names: those of the certificate that it has shown, in small letters.
     """
-    found = Peer.objects.filter(ae_title=ae_title, active=True).select_related("department").first()
-    # Some databases take letters of either case for the same.
-    if found is None or found.ae_title != ae_title or not found.sends_from(address):
-        return None
-    return found if not found.certificate_name or found.certificate_name.lower() in names else None
+    if not peer.active:
+        return Refusal.OFF
+    if not peer.sends_from(address):
+        return Refusal.NETWORK
+    if peer.certificate_name and peer.certificate_name.lower() not in names:
+        return Refusal.CERTIFICATE
+    return ""
 
 
 def may_report(ae_title: str) -> bool:

@@ -59,6 +59,7 @@ STATUSES = {
     "not_an_image": 415,
     "not_an_uploader": 403,
     "not_failed": 409,
+    "not_made_yet": 409,
     "not_read_yet": 409,
     "not_waiting": 409,
     "pacs_busy": 409,

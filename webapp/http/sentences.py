@@ -75,6 +75,7 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "not_an_image": _("This is no image."),
     "not_an_uploader": _("You may not send images to this department."),
     "not_failed": _("Only what has failed can be read again."),
+    "not_made_yet": _("This object has not been made yet. Please ask again in a moment."),
     "not_read_yet": _("The model has not read this image yet."),
     "not_waiting": _("This no longer waits, so it cannot be changed."),
     "patient_exists": _("There is a patient with this identifier already."),

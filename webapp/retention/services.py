@@ -154,6 +154,11 @@ def forget_searches(run: Run) -> None:
         run.removed["dicom.Search"] += searching.delete_old()
 
 
+def forget_result_files(run: Run) -> None:
+    """Delete the DICOM objects that were made for somebody who asked for them."""
+    sweep.delete_result_files(run)
+
+
 def forget_unfinished_uploads(run: Run) -> None:
     """Delete what has come of files whose rest did not, a day after their last part."""
     if not run.dry:
@@ -201,6 +206,7 @@ STEPS: list[Callable[[Run], None]] = [
     clear_sessions,
     forget_credentials,
     forget_searches,
+    forget_result_files,
     forget_unfinished_uploads,
     forget_dead_workers,
     forget_deliveries,

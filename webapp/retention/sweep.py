@@ -18,6 +18,7 @@ from django.core.files.storage import default_storage
 from django.db.models import Prefetch
 from django.utils import timezone
 
+from webapp.dicom import results
 from webapp.storage.folder import StorageUnavailable
 from webapp.studies.models import Archive, Image, Reading
 from webapp.transfer.files import row_files
@@ -75,6 +76,15 @@ def delete_orphans(run: "Run") -> None:
             run.removed["orphan_bytes"] += sum(size for name, size in found.items() if name not in left)
             position = files[-1].name
     _remember(run, "orphans", None)
+
+
+def delete_result_files(run: "Run") -> None:
+    """Delete the files of objects that somebody has asked for: they are made again."""
+    latest = time.time() - results.FILES_KEPT.total_seconds()
+    for files in _chunks(default_storage.walk(results.FOLDER)):  # type: ignore[attr-defined]
+        old = [file.name for file in files if file.modified < latest]
+        if not run.dry and run.has_time():
+            run.removed["result files"] += len(old) - len(default_storage.delete_many(old))  # type: ignore[attr-defined]
 
 
 def _named(names: list[str]) -> set[str]:

@@ -23,6 +23,7 @@ INGEST = "worker.ingest"
 INFER = "worker.infer"
 UNPACK = "worker.unpack"
 DELIVER = "worker.deliver"
+MAKE = "worker.make"
 UNPACK_QUEUE = queues.UNPACK
 #: The first attempt may meet a connection that a restart broke; where the second fails too, the broker is unreachable.
 #: A message that RabbitMQ does not confirm, as when its disk is full, must not hold up an upload.
@@ -94,6 +95,14 @@ def wake_deliver() -> None:
         app.send_task(DELIVER, queue="deliver", expires=60, **SENDING)
     except broker_errors() as error:
         logger.warning("broker is unreachable (%s); beat will send another", error)
+
+
+def send_make(revision: UUID) -> None:
+    """Have a worker make the DICOM objects of a result, for someone who waits for them."""
+    try:
+        app.send_task(MAKE, args=(str(revision),), queue=queue_of(INGEST, "interactive"), expires=30, **SENDING)
+    except broker_errors() as error:
+        logger.warning("broker is unreachable (%s); whoever waits for an object has to ask again", error)
 
 
 def messages_waiting(queue: str) -> int:

@@ -16,9 +16,9 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 
 from webapp.dicom.models import Peer
-from webapp.dicom.peers import admitted, may_report
+from webapp.dicom.peers import known, may_report, refusal
 from webapp.dicom.services import commitments
-from webapp.dicom.services.peers import heard
+from webapp.dicom.services.peers import heard, refused
 from webapp.dicom.services.receiving import receive
 from webapp.observability import correlation
 from worker.dicom import committing, storing, transport
@@ -119,7 +119,12 @@ class Receiver:
     @staticmethod
     def _admitted(calling: str, address: str, names: set[str]) -> tuple[Peer | None, bool]:
         """The peer that connects; and whether it is a destination that may report what it keeps."""
-        if peer := admitted(calling, address, names):
+        peer = known(calling)
+        why = refusal(peer, address, names) if peer else ""
+        if peer and why:
+            refused(peer, why)
+            peer = None
+        elif peer:
             heard(peer)
         return peer, may_report(calling)
 

@@ -42,6 +42,20 @@ class Socket(AssociationSocket):
         return content[: nr_bytes - len(rest)] if rest else content
 
 
+class Ending(Association):
+    """pynetdicom's, whose other thread would go on for ever where its peer asks for something that cannot be."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            logger.warning("an association cannot be negotiated: %s", type(error).__name__)
+        finally:
+            self.dul.kill_dul()
+            connection: Any = self.dul.socket
+            connection.close()
+
+
 class Handler(RequestHandler):
     """The beginning of a connection, in a thread of its own."""
 
@@ -52,9 +66,9 @@ class Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        # It makes its socket itself, and takes no other class for it.
+        # Both are made there, and no other class is taken for them.
         made: Any = association.dul.socket
-        made.__class__ = Socket
+        made.__class__, association.__class__ = Socket, Ending
         return association
 
 

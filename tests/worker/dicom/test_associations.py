@@ -7,13 +7,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from pydicom.uid import CTImageStorage
 
 from tests import modality
-from webapp.dicom.models import Peer
+from webapp.dicom.models import Peer, Refusal
 from webapp.studies.models import Image
 
 pytestmark = modality.committed_rows
@@ -65,6 +66,20 @@ def test_a_peer_is_admitted_from_its_network_while_it_is_active(port: int, peer:
         assert echo(port) == status
 
 
+def test_the_department_learns_why_a_sender_was_refused(listen: Listen, peer: Peer) -> None:
+    port = listen()
+    for changes, why in [
+        ({"network": "10.0.0.0/8"}, Refusal.NETWORK),
+        ({"network": "", "certificate_name": "ct1"}, Refusal.CERTIFICATE),
+        ({"active": False}, Refusal.OFF),
+    ]:
+        Peer.objects.filter(pk=peer.pk).update(**changes, last_refused_at=None)
+        assert echo(port) == -1
+        peer.refresh_from_db()
+        assert peer.last_refused_at
+        assert peer.last_refusal == why
+
+
 def test_other_classes_are_not_accepted(port: int) -> None:
     with modality.connected(port, classes=[CTImageStorage]) as association:
         assert not association.is_established
@@ -96,6 +111,40 @@ def test_a_peer_that_stops_in_a_message_is_disconnected(listen: Listen) -> None:
         raw.sendall(b"\x04\x00\x00\x00\x00\x64half")
         assert wait_until(no_associations)
     assert not Image.objects.exists()
+
+
+def test_a_peer_that_sends_a_byte_now_and_then_is_disconnected(listen: Listen) -> None:
+    port = listen(DICOM_SILENT_SECONDS=0.5)
+    with modality.connected(port) as association:
+        raw = association.dul.socket.socket
+        raw.sendall(b"\x04\x00\x00\x00\x00\x64")
+
+        def sent_one() -> bool:
+            with suppress(OSError):
+                raw.sendall(b"x")
+            return no_associations()
+
+        assert wait_until(sent_one, 1.5)
+    assert not Image.objects.exists()
+
+
+def test_a_peer_that_never_releases_is_disconnected(listen: Listen) -> None:
+    port = listen(DICOM_SILENT_SECONDS=0.3)
+    with modality.connected(port) as association:
+        assert association.is_established
+        assert wait_until(no_associations)
+
+
+def test_a_request_that_names_no_class_leaves_nothing(port: int) -> None:
+    request = bytearray(modality.greeting(port))
+    # The class of the first presentation context becomes a transfer syntax.
+    request[request.index(b"\x30\x00\x00")] = 0x40
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        peer.sendall(request)
+        peer.settimeout(5)
+        assert peer.recv(1) == b""
+        assert wait_until(lambda: not any("run_reactor" in thread.name for thread in threading.enumerate()))
+    assert echo(port) == 0
 
 
 def test_a_peer_that_announces_too_much_is_disconnected(listen: Listen) -> None:

@@ -12,6 +12,7 @@ from tests.worker.results.outbox import deliver, free_port, make_due, tell
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
 from webapp.dicom.models import Destination, Revision
+from webapp.dicom.results import PICTURE
 from webapp.dicom.services import destinations
 from webapp.reviews.services import ask_for_second, review
 from webapp.studies.choices import Status
@@ -21,7 +22,6 @@ from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.services import reading
 from webapp.studies.services.results import Model, Result
 from worker.deliver import delivering
-from worker.deliver.dicom import picture
 from worker.dicom import associating
 
 NOBODY = Identity()
@@ -78,18 +78,18 @@ def test_a_reader_who_overrules_is_told_and_one_who_agrees_is_not(came, destinat
     assert kept(image) == [(1, "positive", ""), (2, "positive", "NORMAL"), (3, "positive", "")]
 
 
-def test_nothing_is_made_of_other_images_or_without_a_destination(came, upload, department, destination, archive):
+def test_nothing_is_sent_of_other_images_or_without_a_destination(came, upload, department, destination, archive):
     image = came()
     tell(image)
     assert deliver() == {"delivered": 1}
-    assert kept(image) == []
+    assert kept(image) == [(1, "positive", "")]
     elsewhere = Department.objects.create(name="Other", slug="other")
     Image.objects.filter(pk=image.pk).update(department=elsewhere)
     destination(archive.port)
     picture_file = upload(guest=None, department=department, status=Status.SUCCEEDED)
     tell(image, picture_file)
     assert deliver() == {"delivered": 1}
-    assert not Revision.objects.exists()
+    assert Revision.objects.count() == 1
     assert archive.received == 0
 
 
@@ -143,7 +143,7 @@ def test_a_destination_that_says_nothing_holds_up_others_for_moments_only(came, 
         ({"status": 0xC000}, State.WAITING, "refuses"),
         ({"status": 0xA700}, State.WAITING, "no room"),
         ({"status": 0x0122}, State.DEAD, "refuses"),
-        ({"classes": (picture.CLASS,)}, State.DEAD, "does not take Comprehensive 3D SR"),
+        ({"classes": (PICTURE.class_uid,)}, State.DEAD, "does not take Comprehensive 3D SR"),
         ({"ae_title": "ANOTHER"}, State.WAITING, "refuses the association"),
     ],
 )

@@ -33,6 +33,7 @@ TASK_TIME_LIMITS = {
     "worker.ingest": BATCH_TIME_LIMIT,
     "worker.unpack": UNPACK_TIME_LIMIT,
     "worker.deliver": 80,
+    "worker.make": 60,
 }
 #: Seconds without a sign of progress after which a message is looked for, and sent again if it is gone.
 RESEND_AFTER_SECONDS = env.int("RESEND_AFTER_SECONDS", default=15)

@@ -9,17 +9,19 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
 from webapp.dicom.models.destinations import AE_TITLE, Commitment, Destination, Protocol, Retrieves, Sends, SignIn
+from webapp.dicom.models.results import ResultObject
 from webapp.dicom.models.rules import Rule
 from webapp.dicom.models.searches import Progress, Retrieval, Search
 from webapp.studies.choices import GROUP_BY_VERDICT, PneumoniaKind, ResultGroup, Verdict
 from webapp.studies.models import Image
 
 __all__ = [
-    "Commitment", "Destination", "Instance", "Peer", "Progress", "Protocol", "Retrieval", "Retrieves", "Revision",
-    "Rule", "Search", "Sends", "SignIn",
+    "Commitment", "Destination", "Instance", "Peer", "Progress", "Protocol", "Refusal", "ResultObject", "Retrieval",
+    "Retrieves", "Revision", "Rule", "Search", "Sends", "SignIn",
 ]  # fmt: skip
 
 
@@ -76,6 +78,14 @@ def check_network(text: str) -> None:
         raise ValidationError("This is no address and no network, such as 10.1.2.3 or 10.1.2.0/24.") from None
 
 
+class Refusal(models.TextChoices):
+    """Why a sender with a known AE title may not send now."""
+
+    OFF = "off", _("it is switched off")
+    NETWORK = "network", _("it came from another address")
+    CERTIFICATE = "certificate", _("it showed no certificate of its name")
+
+
 class Peer(models.Model):
     """A scanner or PACS that may send images by DICOM, and the department that owns what it sends."""
 
@@ -105,6 +115,10 @@ class Peer(models.Model):
     active = models.BooleanField(default=True, help_text="whether it may send")
     created_at = models.DateTimeField(auto_now_add=True)
     last_heard_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_refused_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_refusal = models.CharField(
+        max_length=11, choices=Refusal, blank=True, default="", db_default="", editable=False
+    )
 
     class Meta:
         ordering = ["ae_title"]

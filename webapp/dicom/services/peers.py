@@ -45,6 +45,19 @@ def delete(by: Identity, peer: Peer) -> None:
 
 def heard(peer: Peer) -> None:
     """Note that a sender has connected."""
+    _note(peer, "last_heard_at")
+
+
+def refused(peer: Peer, why: str) -> None:
+    """Note for the department that a sender was not admitted.
+
+    Args:
+        why: of :class:`webapp.dicom.models.Refusal`.
+    """
+    _note(peer, "last_refused_at", last_refusal=why)
+
+
+def _note(peer: Peer, field: str, **values: str) -> None:
     now = timezone.now()
-    old = Q(last_heard_at=None) | Q(last_heard_at__lt=now - NOTED_EVERY)
-    Peer.objects.filter(old, pk=peer.pk).update(last_heard_at=now)
+    old = Q(**{field: None}) | Q(**{f"{field}__lt": now - NOTED_EVERY})
+    Peer.objects.filter(old, pk=peer.pk).update(**{field: now}, **values)

@@ -5,7 +5,8 @@ It may run again with the same delivery: a result that has not changed since get
 
 from typing import Any
 
-from webapp.dicom.models import Destination, Revision, Sends
+from webapp.dicom import results
+from webapp.dicom.models import Destination, ResultObject, Revision, Sends
 from webapp.dicom.services.destinations import DICOM, RESULT
 from webapp.studies.choices import GROUP_BY_VERDICT, ReviewStage, Verdict
 from webapp.studies.models import Image
@@ -26,14 +27,13 @@ def publish(delivery: Delivery) -> None:
     wanting = Destination.objects.exclude(sends=Sends.NOTHING).filter(enabled=True, department__in=departments)
     for one in wanting:
         destinations.setdefault(one.department_id, []).append(one)
-    if not destinations:
-        return
     # Locked, so that revisions of an image are written one after the other.
-    images = Image.objects.select_for_update().filter(pk__in=keys, department__in=list(destinations)).order_by("pk")
+    came = Image.objects.filter(pk__in=keys, department__isnull=False, instance__isnull=False)
+    images = came.select_for_update(of=("self",)).order_by("pk")
     for image in images.prefetch_related("readings", "instance"):
         if revision := _revise(image):
             only = image.instance.results_to_id
-            for destination in destinations[image.department_id]:
+            for destination in destinations.get(image.department_id, ()):
                 if only in (None, destination.pk):
                     _put(revision, destination)
 
@@ -46,7 +46,9 @@ def _revise(image: Image) -> Revision | None:
     last = Revision.objects.filter(image=image).order_by("-number").first()
     if last and all(getattr(last, name) == value for name, value in result.items()):
         return None
-    return Revision.objects.create(image=image, number=last.number + 1 if last else 1, **result)
+    made = Revision.objects.create(image=image, number=last.number + 1 if last else 1, **result)
+    ResultObject.objects.bulk_create(results.objects_of(made, last))
+    return made
 
 
 def _result(image: Image) -> dict[str, Any] | None:

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from datetime import date, time
 from typing import Any
 
+from webapp.dicom.models import ResultObject
 from webapp.studies.models import Image
+
+#: What is found: an image, or an object that is made of its result.
+Row = Image | ResultObject
+#: The UIDs of :data:`KEYS`.
+Key = tuple[str, ...]
 
 STUDY, SERIES, INSTANCE = "study", "series", "instance"
 LEVELS = (STUDY, SERIES, INSTANCE)
@@ -17,6 +23,7 @@ class Attribute:
 
     Attributes:
         path: where it is kept, from an image on.
+        of_result: where it is kept, from an object on that is made of a result; empty where such an object has none.
         level: the highest at which it can be searched for.
         on_request: whether it is answered only where ``includefield`` asks for it.
     """
@@ -27,6 +34,10 @@ class Attribute:
     path: str
     level: str
     on_request: bool = False
+
+    @property
+    def of_result(self) -> str:
+        return OF_RESULTS.get(self.path, "") if self.level != STUDY else f"image__{self.path}"
 
 
 ATTRIBUTES = (
@@ -49,13 +60,19 @@ ATTRIBUTES = (
     Attribute("SeriesNumber", "00200011", "IS", "instance__series_number", SERIES),
     Attribute("InstanceNumber", "00200013", "IS", "instance__instance_number", INSTANCE),
 )
+#: Where objects that are made of results have what differs from their image.
+OF_RESULTS = {
+    "instance__class_uid": "class_uid",
+    "instance__instance_uid": "instance_uid",
+    "instance__modality": "modality",
+    "instance__series_uid": "series_uid",
+    "instance__series_number": "series_number",
+    "instance__instance_number": "revision__number",
+}
 BY_NAME = {name: one for one in ATTRIBUTES for name in (one.keyword, one.tag)}
 #: What a study, a series and an instance are told apart by.
-KEYS = {
-    STUDY: ["instance__study_uid"],
-    SERIES: ["instance__study_uid", "instance__series_uid"],
-    INSTANCE: ["instance__study_uid", "instance__series_uid", "instance__instance_uid"],
-}
+UIDS = ("study_uid", "series_uid", "instance_uid")
+KEYS = {level: UIDS[: number + 1] for number, level in enumerate(LEVELS)}
 
 
 def of_levels(levels: Iterable[str], included: Iterable[Attribute] = ()) -> list[Attribute]:
@@ -65,14 +82,22 @@ def of_levels(levels: Iterable[str], included: Iterable[Attribute] = ()) -> list
     return sorted(of_one, key=lambda one: one.tag)
 
 
-def described(image: Image, attributes: Iterable[Attribute]) -> dict[str, Any]:
-    """Attributes of an image as JSON; what is not known is empty."""
-    return {one.tag: element(one.vr, _value(image, one.path)) for one in attributes}
+def described(row: Row, attributes: Iterable[Attribute]) -> dict[str, Any]:
+    """Attributes as JSON; what is not known is empty."""
+    made = isinstance(row, ResultObject)
+    return {one.tag: element(one.vr, _value(row, one.of_result if made else one.path)) for one in attributes}
 
 
-def _value(image: Image, path: str) -> Any:
-    relation, field = path.split("__")
-    return getattr(getattr(image, relation), field, None)
+def _value(row: Any, path: str) -> Any:
+    for name in path.split("__"):
+        row = getattr(row, name, None) if name else None
+    return row
+
+
+def key(row: Row, level: str) -> Key:
+    """What tells a row from others of its level."""
+    one = row if isinstance(row, ResultObject) else row.instance
+    return tuple(getattr(one, name) for name in KEYS[level])
 
 
 def element(vr: str, *values: Any) -> dict[str, Any]:

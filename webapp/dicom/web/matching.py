@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Q
 from django.http import QueryDict
 
+from webapp.dicom.models import ResultObject
 from webapp.dicom.web.attributes import ATTRIBUTES, BY_NAME, LEVELS, Attribute
 from webapp.refusals import Refused
 
@@ -27,11 +28,14 @@ class Search:
     """A search that is understood.
 
     Attributes:
+        condition: for images.
+        of_results: for objects that are made of their results.
         included: attributes that were asked for in addition.
         fuzzy: whether fuzzy matching was asked for, which there is not.
     """
 
     condition: Q = field(default_factory=Q)
+    of_results: Q = field(default_factory=Q)
     included: set[Attribute] = field(default_factory=set)
     limit: int = USUAL_RESULTS
     offset: int = 0
@@ -66,7 +70,9 @@ def understood(query: QueryDict, level: str) -> Search:
             case _:
                 attribute = _attribute(name, comparable)
                 for value in values:
-                    found.condition &= _condition(attribute, value)
+                    condition, of_results = _conditions(attribute, value)
+                    found.condition &= condition
+                    found.of_results &= of_results
     return found
 
 
@@ -92,15 +98,22 @@ def _attribute(name: str, levels: Collection[str]) -> Attribute:
     return attribute
 
 
-def _condition(attribute: Attribute, value: str) -> Q:
+def _conditions(attribute: Attribute, value: str) -> tuple[Q, Q]:
+    """The condition of an attribute for images, and the one for objects that are made of their results."""
     if len(value) > LONGEST and attribute.vr != "UI":
         raise _invalid(attribute)
     if not value.strip():
-        return Q()  # it matches everything
+        return Q(), Q()  # it matches everything
+    compared = COMPARED.get(attribute.vr, _text)
     try:
-        return COMPARED.get(attribute.vr, _text)(attribute.path, value.strip())
+        of_image = compared(attribute.path, value.strip())
     except ValueError:
         raise _invalid(attribute) from None
+    of_result = compared(attribute.of_result, value.strip()) if attribute.of_result else Q(pk__in=[])
+    if attribute.keyword == "ModalitiesInStudy":  # either has it of both
+        made = compared("modality", value.strip())
+        return of_image | Q(pk__in=ResultObject.objects.filter(made).values("image")), of_result | made
+    return of_image, of_result
 
 
 def _invalid(attribute: Attribute) -> Refused:

@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from django.core.files.storage import default_storage
+from django.core.files import File
 
 from webapp.dicom.web import headers
-from webapp.dicom.web.attributes import ATTRIBUTES, described
-from webapp.studies.models import Image
+from webapp.dicom.web.attributes import ATTRIBUTES, Row, described
 
 #: Bytes of a binary value from which on its address stands in its place.
 BULK = 1024
@@ -16,17 +15,19 @@ PIXELS = 0x7FE00000
 UTF_8 = {"vr": "CS", "Value": ["ISO_IR 192"]}
 
 
-def of(image: Image, bulk: str) -> str:
-    """The metadata of an image's file; what is kept of it in the database where it cannot be parsed, or is gone.
+def of(row: Row, file: File | None, bulk: str) -> str:
+    """The metadata of an instance; what the database has of it where its file cannot be parsed, or is not there.
 
     Args:
         bulk: the address of binary values, before their tags.
     """
     try:
-        with default_storage.open(str(image.file.name)) as file:
+        if file is None:
+            raise headers.Unreadable
+        with file:
             header = headers.read(file)
-    except (headers.Unreadable, FileNotFoundError):
-        return json.dumps(described(image, (one for one in ATTRIBUTES if one.path.startswith("instance"))))
+    except headers.Unreadable:
+        return json.dumps(described(row, (one for one in ATTRIBUTES if one.path.startswith("instance"))))
     elements = [f'"{tag:08X}":{text}' for tag in header.dataset.keys() if (text := _element(header, tag, bulk))]  # noqa: SIM118  (a data set iterates over its elements, damaged ones too)
     if header.pixels_at is not None:
         elements.append(f'"7FE00010":{json.dumps({"vr": "OW", "BulkDataURI": f"{bulk}7FE00010"})}')

@@ -1,41 +1,51 @@
 """Retrieving over HTTP (WADO-RS)."""
 
+import io
 import mimetypes
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from django.core.files import File
-from django.core.files.storage import default_storage
-from django.http import Http404, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from webapp.audit.models import Action
 from webapp.dicom.web import accepting, frames, headers, metadata, multipart
-from webapp.dicom.web.base import DicomWebView
+from webapp.dicom.web.base import DicomWebView, Found, files
 from webapp.refusals import Refused
 from webapp.studies.files import responses
-from webapp.studies.models import Image
+
+JPEG = "image/jpeg"
 
 
 class Retrieve(DicomWebView):
     """WADO-RS of instances, as they are stored."""
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
-        images = self.found()
-        for image in images:
-            if not accepting.related(request, multipart.DICOM, image.instance.transfer_syntax):
+        found = self.found()
+        for one in found:
+            # What is made of results has the syntax that everybody takes.
+            if not (one.is_made or accepting.related(request, multipart.DICOM, one.syntax)):
                 raise Refused(
                     "representation_not_available",
                     'Instances are available as multipart/related; type="application/dicom", in the transfer syntax '
                     "in which they are stored. Please ask for transfer-syntax=*.",
                 )
-        self.recorded(images, Action.DOWNLOAD)
-        opened(images[0]).close()
-        return multipart.related((self._part(image) for image in images), multipart.DICOM)
+        self.recorded(found, Action.DOWNLOAD)
+        parts = self._parts(found)
+        first = next(parts, None)  # so that an error can still be answered
+        if first is None:
+            raise found[0].missing()
+        return multipart.related(chain([first], parts), multipart.DICOM)
 
-    def _part(self, image: Image) -> multipart.Sent:
-        kind = f"{multipart.DICOM}; transfer-syntax={image.instance.transfer_syntax}"
-        return multipart.Sent(kind, _blocks(image), self.url_of(image))
+    def _parts(self, found: list[Found]) -> Iterator[multipart.Sent]:
+        for one, file in files(found):
+            if file:
+                kind = f"{multipart.DICOM}; transfer-syntax={one.syntax}"
+                yield multipart.Sent(kind, _blocks(file), self.url(*one.uids))
+            elif not one.is_made:  # what cannot be made is left out
+                raise one.missing()
 
 
 class Instance(Retrieve):
@@ -44,10 +54,8 @@ class Instance(Retrieve):
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
         if not accepting.plainly(request, multipart.DICOM):
             return super().get(request, **uids)
-        image = self.found()[0]
-        self.recorded([image], Action.DOWNLOAD)
-        opened(image).close()
-        return StreamingHttpResponse(_blocks(image), content_type=multipart.DICOM)
+        _, file = self.opened(Action.DOWNLOAD)
+        return StreamingHttpResponse(_blocks(file), content_type=multipart.DICOM)
 
 
 class Metadata(DicomWebView):
@@ -55,26 +63,20 @@ class Metadata(DicomWebView):
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
         accepting.require_json(request)
-        images = self.found()
-        self.recorded(images, Action.VIEW)
-        return StreamingHttpResponse(self._array(images), content_type=accepting.JSON)
+        found = self.found()
+        self.recorded(found, Action.VIEW)
+        return StreamingHttpResponse(self._array(found), content_type=accepting.JSON)
 
-    def _array(self, images: list[Image]) -> Iterator[str]:
+    def _array(self, found: list[Found]) -> Iterator[str]:
         between = "["
-        for image in images:
-            yield between + metadata.of(image, f"{self.url_of(image)}/bulkdata/")
+        for one, file in files(found):
+            yield between + metadata.of(one.row, file, f"{self.url(*one.uids)}/bulkdata/")
             between = ","
         yield "]"
 
 
 class Pixels(DicomWebView):
     """What a single instance has."""
-
-    def opened(self) -> File:
-        """Raises Http404 where there is no such instance, and Refused where its file is gone: ``file_gone``."""
-        image = self.found()[0]
-        self.recorded([image], Action.DOWNLOAD)
-        return opened(image)
 
     def frames(self, request: Request, file: File, header: headers.Header, wanted: list[int]) -> HttpResponseBase:
         kind, is_compressed = frames.media_type(header.syntax), frames.is_compressed(header.syntax)
@@ -96,7 +98,7 @@ class Frames(Pixels):
     """WADO-RS of frames, as they are stored."""
 
     def get(self, request: Request, numbers: str, **uids: str) -> HttpResponseBase:
-        file = self.opened()
+        _, file = self.opened(Action.DOWNLOAD)
         header = headers.of_image(file)
         return self.frames(request, file, header, frames.numbers(numbers, header))
 
@@ -105,7 +107,7 @@ class BulkData(Pixels):
     """WADO-RS of long values, at the addresses that metadata have in their place."""
 
     def get(self, request: Request, tag: str, **uids: str) -> HttpResponseBase:
-        file = self.opened()
+        _, file = self.opened(Action.DOWNLOAD)
         header = headers.of_image(file)
         if tag.upper() == "7FE00010":
             most = min(max(1, header.number("NumberOfFrames", 1)), frames.MOST_FRAMES)
@@ -118,32 +120,45 @@ class BulkData(Pixels):
 
 
 class Rendered(DicomWebView):
-    """WADO-RS of an instance as a picture for browsers: the preview that was made when it was prepared."""
+    """WADO-RS of an instance as a picture for browsers: of an image the preview that was made when it was prepared."""
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
-        image = self.found()[0]
+        found = self.found()[0]
         if request.query_params:
             raise Refused("unknown_parameter", "The picture is shown as the instance's own window has it, as a whole.")
+        if found.is_made:
+            return self._made(request)
+        image = found.image
         name = str(image.preview.name or "")
         if not name:
             raise Refused("not_read_yet", "There is no picture of this instance yet, or none could be made.")
         kind = mimetypes.guess_type(name)[0] or ""
-        if not any(one.match(kind) for one in request.accepted_types):
-            raise Refused("representation_not_available", f"The picture of this instance is available as {kind}.")
-        self.recorded([image], Action.VIEW)
+        _require(request, kind)
+        self.recorded([found], Action.VIEW)
         return responses.picture(request, name, image.sha256)
 
+    def _made(self, request: Request) -> HttpResponseBase:
+        """The picture that was made of a result."""
+        from PIL import Image as Picture
 
-def opened(image: Image) -> File:
-    """The file of an image; raises Refused where it is gone: ``file_gone``."""
-    try:
-        return default_storage.open(str(image.file.name))
-    except FileNotFoundError:
-        raise Refused("file_gone", "The file of this instance is no longer there.") from None
+        _require(request, JPEG)
+        _, file = self.opened(Action.VIEW)
+        with file:
+            header = headers.of_image(file)
+            [content] = (b"".join(parts) for parts in frames.read(file, header, [1]))
+        shown = Picture.frombytes("RGB", (header.number("Columns"), header.number("Rows")), content)
+        answer = io.BytesIO()
+        shown.save(answer, "JPEG", quality=90)
+        return HttpResponse(answer.getvalue(), content_type=JPEG)
 
 
-def _blocks(image: Image) -> Iterator[bytes]:
-    with opened(image) as file:
+def _require(request: Request, kind: str) -> None:
+    if not any(one.match(kind) for one in request.accepted_types):
+        raise Refused("representation_not_available", f"The picture of this instance is available as {kind}.")
+
+
+def _blocks(file: File) -> Iterator[bytes]:
+    with file:
         while block := file.read(responses.BLOCK):
             yield block
 

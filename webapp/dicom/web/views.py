@@ -34,11 +34,11 @@ class Search(DicomWebView):
         wanted = matching.understood(request.query_params, self.level)
         # What the address names already is only said where it is asked for.
         attributes = of_levels(LEVELS[len(uids) : LEVELS.index(self.level) + 1], wanted.included)
-        found = searching.search(self.images(), self.level, wanted)
+        found = searching.search(self.images(), self.results(), self.level, wanted)
         record(identify(request), Action.LIST, Instance)
         rows = [
-            {**said, RETRIEVE_URL: element("UR", self.url_of(image, self.level))}
-            for image, said in searching.as_json(found, self.level, attributes)
+            {**said, RETRIEVE_URL: element("UR", self.url(*one))}
+            for one, said in searching.as_json(found, self.level, attributes)
         ]
         warned = [text for text, is_so in ((NO_FUZZY, wanted.fuzzy), (MORE, found.more)) if is_so]
         headers = {"Warning": ", ".join(warned)} if warned else None

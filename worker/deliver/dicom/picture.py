@@ -11,26 +11,18 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import ExplicitVRLittleEndian
 
 from webapp.dicom.models import Revision
-from webapp.studies.choices import ResultGroup
+from webapp.dicom.results import PICTURE
 from webapp.studies.files import heatmaps
 from webapp.studies.models import Reading
 from worker.deliver.dicom.report import comments
 from worker.deliver.dicom.source import NOT_FOR_DIAGNOSIS, finish, place
 
-#: The kind that the picture's UIDs are made with.
-PICTURE = "picture"
-CLASS = SecondaryCaptureImageStorage
 MAP = "Coloured: what the result rests on."
 #: The band of words, and its letters.
 DARK, LIGHT = (20, 24, 26), (255, 255, 255)
-
-
-def exists(revision: Revision) -> bool:
-    """Whether a revision has a picture: a reader's verdict rests on no map, nor does a result without a label."""
-    return not revision.verdict and revision.group != ResultGroup.UNUSABLE
 
 
 def make(source: Dataset, revision: Revision, preview: bytes, reading: Reading) -> SCImage:
@@ -50,7 +42,7 @@ def make(source: Dataset, revision: Revision, preview: bytes, reading: Reading) 
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        **place(revision, PICTURE, 9002),
+        **place(revision, PICTURE),
     )
     # As the X-ray has them; they may be unknown.
     made.PatientOrientation = source.get("PatientOrientation")

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from webapp.dicom.models import Revision
+from webapp.dicom.results import REJECTION, rejection_of
 from worker.deliver.dicom.report import observer
 from worker.deliver.dicom.source import NOT_FOR_DIAGNOSIS, finish, place
-
-CLASS = KeyObjectSelectionDocumentStorage
 
 
 def make(source: Dataset, revision: Revision, rejected: Sequence[Dataset]) -> KeyObjectSelectionDocument:
@@ -31,9 +29,8 @@ def make(source: Dataset, revision: Revision, rejected: Sequence[Dataset]) -> Ke
         observer_device_context=observer(revision),
         description=f"Superseded: the result has changed. {NOT_FOR_DIAGNOSIS}.",
     )
-    # Destinations that get different things are told of different ones.
-    kind = " ".join(["rejection of", *(one.SOPClassUID for one in rejected)])
-    made = KeyObjectSelectionDocument(evidence=rejected, content=content, **place(revision, kind, 9003))
+    name = rejection_of([one.SOPClassUID for one in rejected])
+    made = KeyObjectSelectionDocument(evidence=rejected, content=content, **place(revision, REJECTION, name))
     made.copy_patient_and_study_information(source)
-    finish(made, revision, "rejection")
+    finish(made, revision, REJECTION)
     return made

@@ -7,15 +7,12 @@ from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import Comprehensive3DSRStorage
 
 from webapp.dicom.models import Revision
+from webapp.dicom.results import REPORT, uid
 from webapp.studies.choices import PneumoniaKind, ResultGroup, Verdict, WarningCode
-from worker.deliver.dicom.source import MANUFACTURER, NOT_FOR_DIAGNOSIS, finish, place, reference, uid
+from worker.deliver.dicom.source import MANUFACTURER, NOT_FOR_DIAGNOSIS, finish, place, reference
 
-#: The kind that the report's UIDs are made with.
-REPORT = "report"
-CLASS = Comprehensive3DSRStorage
 #: SNOMED CT's own code; none of PS3.16's context groups has a pneumonia.
 PNEUMONIA = Code("233604007", "SCT", "Pneumonia")
 #: What each group says of the pneumonia's presence.
@@ -73,8 +70,8 @@ def make(source: Dataset, revision: Revision, predecessor: Revision | None = Non
         evidence=[source],
         content=content,
         is_complete=True,
-        previous_versions=[reference(source, predecessor, REPORT, CLASS)] if predecessor else None,
-        **place(revision, REPORT, 9001),
+        previous_versions=[reference(source, predecessor, REPORT)] if predecessor else None,
+        **place(revision, REPORT),
     )
     finish(made, revision, REPORT)
     return made

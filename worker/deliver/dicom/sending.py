@@ -5,21 +5,22 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 
 from webapp.dicom.models import Destination, Protocol, Revision, Sends
+from webapp.dicom.results import PICTURE, REJECTION, REPORT
 from webapp.dicom.services import commitments
 from webapp.dicom.services.destinations import COMMITMENT, ECHO
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
-from worker.deliver.dicom import commitment, making, picture, rejection, report, stow
+from worker.deliver.dicom import commitment, making, stow
 from worker.deliver.dicom.answers import refusal
 from worker.dicom import associating
 
 #: After so many nothing more is sent, far from the limit of the task.
 TOTAL_SECONDS = 25
-CLASSES = (report.CLASS, picture.CLASS, rejection.CLASS)
+CLASSES = tuple(UID(kind.class_uid) for kind in (REPORT, PICTURE, REJECTION))
 #: Implicit VR is what every DICOM application takes; the library converts to it.
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 SUCCESS, WARNINGS = 0x0000, (0xB000, 0xB006, 0xB007)

@@ -4,13 +4,13 @@ The file is read whenever they are made: the database holds nothing of it but wh
 """
 
 from typing import Any
-from uuid import UUID, uuid5
 
 from django.utils import timezone
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from webapp.dicom.models import Revision
+from webapp.dicom.results import Kind, uid
 from webapp.studies.outbox.services import NotDeliveredError
 
 #: What each object has of patient and study, if only empty.
@@ -51,21 +51,17 @@ def read(stream: Any) -> Dataset:
     return source
 
 
-def uid(revision: Revision, kind: str) -> str:
-    """The UID of what is made of a revision: always the same, so that one result is never two."""
-    image = revision.image
-    # Another department may have other thresholds for the same file.
-    owner = image.department_id or UUID(int=0)
-    named = (image.instance.instance_uid, image.sha256, revision.bundle, kind, str(revision.number))
-    return f"2.25.{uuid5(owner, ' '.join(named)).int}"
+def place(revision: Revision, kind: Kind, name: str = "") -> dict[str, Any]:
+    """Where an object stands: in a series of its own.
 
-
-def place(revision: Revision, kind: str, number: int) -> dict[str, Any]:
-    """Where an object stands: in a series of its own, whose number follows those of the scanner's."""
+    Args:
+        name: what its UIDs are made with, where that is not the kind's.
+    """
+    name = name or kind.name
     return {
-        "sop_instance_uid": uid(revision, kind),
-        "series_instance_uid": uid(revision, f"{kind} series"),
-        "series_number": number,
+        "sop_instance_uid": uid(revision, name),
+        "series_instance_uid": uid(revision, f"{name} series"),
+        "series_number": kind.series,
         "instance_number": revision.number,
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": revision.bundle,
@@ -74,7 +70,7 @@ def place(revision: Revision, kind: str, number: int) -> dict[str, Any]:
     }
 
 
-def finish(made: Dataset, revision: Revision, description: str) -> None:
+def finish(made: Dataset, revision: Revision, kind: Kind) -> None:
     """Give an object the time of its revision, in place of the time at which it was made, and its description."""
     moment = timezone.localtime(revision.made_at)
     date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f")
@@ -85,17 +81,17 @@ def finish(made: Dataset, revision: Revision, description: str) -> None:
         if "ContributionDateTime" in item:
             item.ContributionDateTime = date + time
     made.TimezoneOffsetFromUTC = moment.strftime("%z")
-    made.SeriesDescription = f"PneumoQueue {description}, {NOT_FOR_DIAGNOSIS.lower()}"
+    made.SeriesDescription = f"PneumoQueue {kind.name}, {NOT_FOR_DIAGNOSIS.lower()}"
 
 
-def reference(source: Dataset, revision: Revision, kind: str, class_uid: str, *, image: bool = False) -> Dataset:
+def reference(source: Dataset, revision: Revision, kind: Kind, *, image: bool = False) -> Dataset:
     """What another object says of one that was made of a revision: patient, study and its UIDs."""
     made = Dataset()
     for name in ("StudyInstanceUID", "SpecificCharacterSet", *EXPECTED):
         setattr(made, name, source.get(name))
-    made.SOPClassUID = class_uid
-    made.SOPInstanceUID = uid(revision, kind)
-    made.SeriesInstanceUID = uid(revision, f"{kind} series")
+    made.SOPClassUID = kind.class_uid
+    made.SOPInstanceUID = uid(revision, kind.name)
+    made.SeriesInstanceUID = uid(revision, f"{kind.name} series")
     if image:
         made.Rows = made.Columns = 0  # by these highdicom knows an image
     return made
