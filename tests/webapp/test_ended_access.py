@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -11,14 +12,16 @@ from django.utils import timezone
 
 from tests.asgi import browse
 from tests.webapp import walk
-from tests.webapp.clients import IMAGES, Client, token_headers
+from tests.webapp.clients import IMAGES, JPEG, Client, token_headers
 from tests.webapp.hospital import Hospital, ask, kind_of
+from tests.webapp.rows import administer
 from webapp.accounts import invitations
 from webapp.accounts.identity import Identity
 from webapp.departments import members
 from webapp.departments.models import Department
 from webapp.notifications import sending, services
 from webapp.refusals import Refused
+from webapp.resumable import services as resumable
 from webapp.sharing import services as sharing
 from webapp.sharing.models import Share
 from webapp.studies.choices import Status
@@ -106,6 +109,31 @@ def test_a_request_that_is_repeated_under_its_key_shows_nothing_to_who_has_left(
     leave(department, user)
     assert user_client.upload(headers=key).status_code == 404
     assert Image.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_an_upload_in_parts_to_a_department_ends_with_the_membership(
+    make_department: Callable[..., Department], user: User
+) -> None:
+    department = make_department("icu", uploader=user)
+    begun = resumable.create(Identity(user=user), len(JPEG), "", {"filename": "a.jpg", "department": "icu"})
+    leave(department, user)
+    now = Identity(user=User.objects.get(pk=user.pk))
+    with pytest.raises(Refused) as refused:
+        resumable.receive(now, begun.pk, resumable.Part(0, BytesIO(JPEG), len(JPEG)))
+    assert refused.value.code == "department_not_found"
+    assert not Image.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("end", [disable, lambda user: user.user_permissions.clear()])
+def test_flower_and_what_proxies_guard_close_at_once(client: Client, user: User, end: Callable[[User], None]) -> None:
+    user.user_permissions.add(administer())
+    client.force_login(user)
+    assert client.get("/internal/staff").status_code == 204
+    end(user)
+    assert client.get("/internal/staff").status_code in (401, 403)
+    assert client.get("/flower/").status_code in (302, 403)
 
 
 @pytest.mark.django_db
