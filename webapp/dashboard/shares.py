@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.throttling import SimpleRateThrottle
@@ -68,7 +69,7 @@ def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
             if "end" in request.POST:
                 services.revoke(identity, row, UUID(request.POST["end"]))
             elif "days" in request.POST:
-                _, token = services.share_by_link(identity, row, int(request.POST["days"]))
+                token = services.share_by_link(identity, row, int(request.POST["days"]))[1]
                 # Shown only once: the database stores a hash.
                 context["link"] = request.build_absolute_uri(reverse("shared-link", args=[token]))
             else:
@@ -76,7 +77,7 @@ def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
         except Refused as refused:
             context |= {"error": in_words(refused.code, refused.detail)}
         except ValueError:
-            context |= {"error": "Please choose from the form."}
+            context |= {"error": _("Please choose from the form.")}
         if not context.keys() & {"link", "error"}:
             return redirect(request.path)
     context["shares"] = services.shares_of(row)
