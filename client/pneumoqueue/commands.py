@@ -70,9 +70,9 @@ def logout(options: argparse.Namespace, report: Report) -> ExitCode:
 
 
 def upload_files(options: argparse.Namespace, report: Report) -> ExitCode:
-    user = account.current()
     paths: list[Path] = options.paths
     everything, manifest = _files(paths, options.manifest)
+    user = account.current()
     fields = _fields(options)
     # Folders of the same name are different studies; a name that was given means one, whatever is added to it. Files of
     # several ages and views may be added.
@@ -140,9 +140,9 @@ def results(options: argparse.Namespace, report: Report) -> ExitCode:
 
 
 def watch(options: argparse.Namespace, report: Report) -> ExitCode:
-    user = account.current()
     if not options.folder.is_dir():
         raise UsageError(f"There is no folder {options.folder}.")
+    user = account.current()
     with closing(Journal("watch", user.key, str(options.folder.resolve()))) as journal:
         watcher = Watch(_server(options, report, user), journal, report, options.folder, fields=_fields(options),
                         settle=options.settle, keep=options.keep)  # fmt: skip

@@ -82,3 +82,8 @@ def test_what_is_no_address(given):
 def test_without_signing_in_nothing_is_asked(command, pretended):
     assert main(command) == 3
     assert not pretended.requests
+
+
+@pytest.mark.parametrize("command", ["upload", "watch"])
+def test_what_is_not_there_is_wrong_usage_signed_in_or_not(command, pretended, tmp_path):
+    assert main([command, str(tmp_path / "nothing")]) == 2

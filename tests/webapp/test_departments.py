@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -213,6 +214,13 @@ def test_a_study_and_predict_go_to_departments_too(hospital: Hospital, zipped: b
     mine = by.upload_study({"a.jpg": JPEG}, department="").json()
     assert mine["department"] is None
     assert Study.objects.get(pk=mine["id"]).owner == hospital.users["manager"]
+
+
+def test_a_department_with_a_null_character_is_looked_for_nowhere(client, statements):
+    upload = {"files": [SimpleUploadedFile("a.jpg", JPEG)]}
+    for url, form in (("/upload/", upload), ("/patients/new/", {"identifier": "P"})):
+        assert client.post(url, {**form, "department": "a\0b"}).status_code == 404
+    assert not any("FROM departments_department" in one.replace('"', "").replace("`", "") for one in statements)
 
 
 def test_one_cannot_send_to_a_department_of_others(hospital: Hospital, problem: Any) -> None:

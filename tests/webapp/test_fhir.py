@@ -162,7 +162,7 @@ def test_a_webhook_is_told_findings_only_where_it_is_to_be(add, study, user, mon
     made, _ = services.create_webhook(Identity(user=user), "https://example.org/", payload=payload)
     body = sending._body(
         {"event": "study.finished", "event_id": "x", "created_at": "y", "study": str(study.pk)},
-        Webhook.objects.get(pk=made.pk).payload,
+        Webhook.objects.get(pk=made.pk),
     )
     assert ("4711" in str(body)) == ("fhir" in body) == (kind is not None)
     if kind:

@@ -54,7 +54,9 @@ def secrets(hospital: Hospital, make_image: Callable[..., Image]) -> dict[str, A
         expires_at=now,
     )  # fmt: skip
     search = SavedSearch.objects.create(department=hospital.other, list="images", name="secret view", query="")
-    invitation, _ = members.invite(Identity(), hospital.other, "secret@example.org", "reader")
+    invitation, _ = members.invite(
+        Identity(user=hospital.users["other manager"]), hospital.other, "secret@example.org", "reader"
+    )
 
     def theirs(route: walk.Route) -> dict[str, Any]:
         found = {

@@ -57,6 +57,7 @@ def test_a_recovery_code_works_once(client: Client, user: User, secret: str) -> 
     codes = Authenticator.objects.get(type="recovery_codes").wrap().get_unused_codes()
     for expected in (True, False):
         client.post(LOGIN, RIGHT)
+        assert b"one of your recovery codes" in client.get("/accounts/2fa/authenticate/").content
         client.post("/accounts/2fa/authenticate/", {"code": codes[0]})
         assert is_signed_in(client) is expected
         client.post("/accounts/logout/")

@@ -142,6 +142,13 @@ def test_one_shares_with_another_active_account(browser, study, colleague, name)
     assert not Share.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["a\0b", "x" * 151])
+def test_no_account_has_such_a_name(browser, study, name):
+    answer = browser.post(f"/studies/{study.pk}/share/", {"username": name})
+    assert answer.status_code == 400
+    assert "Please choose from the form." in answer.content.decode()
+
+
 def test_only_who_may_change_it_shares_it(theirs, colleague, make_department, make_study, study):
     department = make_department(reader=colleague)
     read_only = make_study(department=department)

@@ -6,6 +6,7 @@ from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import ResetPasswordForm as AllauthResetPasswordForm
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
+from allauth.mfa.base.forms import BaseAuthenticateForm
 from allauth.mfa.base.forms import ReauthenticateForm as AllauthReauthenticateForm
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.forms import ManageUserSessionsForm
@@ -38,20 +39,24 @@ class ResetPasswordForm(AllauthResetPasswordForm):
         return super().clean()
 
 
-class AuthenticateForm(AllauthAuthenticateForm):
+class CodeForm(BaseAuthenticateForm):
     """The code of the second factor, under the same lockout as passwords."""
 
-    def clean_code(self) -> Any:
-        lockout.require_open(context.request, self.user)
-        return super().clean_code()
-
-
-class ReauthenticateForm(AllauthReauthenticateForm):
-    """Refuses the form of a signed-in user in the same way."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].help_text = _("From your authenticator app. Without it, one of your recovery codes.")
 
     def clean_code(self) -> Any:
         lockout.require_open(context.request, self.user)
         return super().clean_code()
+
+
+class AuthenticateForm(CodeForm, AllauthAuthenticateForm):
+    """The code of who signs in."""
+
+
+class ReauthenticateForm(CodeForm, AllauthReauthenticateForm):
+    """The code of who is signed in and confirms a change."""
 
 
 class SessionsForm(ManageUserSessionsForm):

@@ -75,8 +75,8 @@ def invite(
 
 
 def open_ones() -> "QuerySet[Invitation]":
-    """Invitations that can still be accepted, the newest first."""
-    found = Invitation.objects.filter(accepted_at=None, expires_at__gt=timezone.now())
+    """Invitations that can still be accepted, the newest first: they end with the account of whoever invited."""
+    found = Invitation.objects.filter(accepted_at=None, expires_at__gt=timezone.now(), invited_by__is_active=True)
     return found.select_related("invited_by").order_by("-created_at")
 
 
@@ -100,7 +100,8 @@ def accept(key: str, user: User) -> Invitation:
     """Use an invitation up, and let the user join what it is to.
 
     Raises:
-        Refused: ``invitation_not_valid``: there is none, it has expired, was revoked or has been used.
+        Refused: ``invitation_not_valid``: there is none, it has expired, was revoked or has been used, or whoever
+            invited may not do so any more.
     """
     invitation = find(key)
     now, unused = timezone.now(), Invitation.objects.filter(digest=digest(key), accepted_at=None)

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.forms import CharField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.throttling import SimpleRateThrottle
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 PAGE = 30
+#: Checked, since PostgreSQL cannot look for a name with a null character.
+USERNAME = CharField(max_length=150, required=False)
 #: Links are secret: keep them from search engines, other websites and caches.
 HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
@@ -68,15 +73,15 @@ def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
             if "end" in request.POST:
                 services.revoke(identity, row, UUID(request.POST["end"]))
             elif "days" in request.POST:
-                _, token = services.share_by_link(identity, row, int(request.POST["days"]))
+                token = services.share_by_link(identity, row, int(request.POST["days"]))[1]
                 # Shown only once: the database stores a hash.
                 context["link"] = request.build_absolute_uri(reverse("shared-link", args=[token]))
             else:
-                services.share_with(identity, row, request.POST.get("username", ""))
+                services.share_with(identity, row, USERNAME.clean(request.POST.get("username")))
         except Refused as refused:
             context |= {"error": in_words(refused.code, refused.detail)}
-        except ValueError:
-            context |= {"error": "Please choose from the form."}
+        except (ValueError, ValidationError):
+            context |= {"error": _("Please choose from the form.")}
         if not context.keys() & {"link", "error"}:
             return redirect(request.path)
     context["shares"] = services.shares_of(row)

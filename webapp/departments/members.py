@@ -108,9 +108,9 @@ def remove(by: Identity, member: Membership) -> None:
 
 def _require_another_manager(member: Membership) -> None:
     # Another request that removes a manager waits here, and then counts again.
-    Department.objects.select_for_update().get(pk=member.department_id)
-    others = Membership.objects.filter(department=member.department_id, role=Role.MANAGER).exclude(pk=member.pk)
-    if member.role == Role.MANAGER and not others.exists():
+    list(Department.objects.select_for_update().filter(pk=member.department_id))
+    managers = Membership.objects.filter(department=member.department_id, role=Role.MANAGER)
+    if list(managers.values_list("pk", flat=True)[:2]) == [member.pk]:
         raise Refused("last_manager", LAST_MANAGER)
 
 
@@ -128,7 +128,7 @@ def make_service_account(by: Identity, department: Department, name: str, role: 
     """
     if role not in (Role.READER, Role.UPLOADER):
         raise Refused("invalid_role", "A service account is a reader or an uploader.")
-    if not (short := slugify(name)[:80]):
+    if not (short := slugify(name, allow_unicode=True)[:80]):
         raise Refused("invalid_name", "Please name what it is for, with letters or digits.")
     try:
         with transaction.atomic():

@@ -11,11 +11,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Q
 
-from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.models import Department, Membership, Role
 from webapp.notifications.models import Channel, Choice, Event, Mailbox, News, Webhook
 from webapp.notifications.services import put_for_webhook
+from webapp.notifications.subjects import may_know
 from webapp.studies.choices import Status
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.outbox import services as outbox
@@ -129,7 +129,7 @@ def listening_to(row: Study | Image, event: str) -> list[Webhook]:
 
 def _sender(row: Study | Image) -> User | None:
     sender = row.owner or row.uploaded_by
-    return sender if sender is not None and permissions.may_see(Identity(user=sender), row) else None
+    return sender if sender is not None and may_know(sender, row) else None
 
 
 def _people(event: Event, row: Study | Image) -> dict[str, set[int]]:

@@ -9,17 +9,14 @@ from django.contrib.auth.models import User
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
-from webapp.accounts.identity import Identity
-from webapp.departments import permissions
 from webapp.departments.models import Department
 from webapp.notifications.models import Event, Language, Mailbox, Reader
+from webapp.notifications.subjects import Subject, may_know, subject_of
 from webapp.studies import progress
-from webapp.studies.models import Image, Study
+from webapp.studies.models import Study
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 
-#: What an e-mail can be about.
-Row = Study | Image | Department
 TEMPLATES = {
     Event.STUDY_FINISHED: "study_finished",
     Event.FAILED: "failed",
@@ -45,7 +42,7 @@ def send(delivery: Delivery) -> str:
         NotDeliveredError: it did not leave.
         ObsoleteError: there is nothing to tell any more, or nobody who may know it.
     """
-    row = _row(delivery.payload)
+    row = subject_of(delivery.payload)
     receiver = _receiver(delivery.payload, row)
     subject, text = _written(delivery.payload["event"], row, receiver)
     message = EmailMultiAlternatives(
@@ -70,20 +67,7 @@ def send(delivery: Delivery) -> str:
     return "taken by the mail server"
 
 
-def _row(payload: dict[str, Any]) -> Row:
-    row: Row | None
-    if "alert_in" in payload:
-        row = Department.objects.filter(pk=payload["alert_in"]).first()
-    elif "study" in payload:
-        row = Study.objects.filter(pk=payload["study"]).first()
-    else:
-        row = Image.objects.filter(pk=payload["image"]).first()
-    if row is None:
-        raise ObsoleteError("what it is about was deleted")
-    return row
-
-
-def _receiver(payload: dict[str, Any], row: Row) -> Receiver:
+def _receiver(payload: dict[str, Any], row: Subject) -> Receiver:
     """Who gets it, as things are now."""
     if "department" in payload:
         mailbox = Mailbox.objects.select_related("department").filter(department=payload["department"]).first()
@@ -92,8 +76,8 @@ def _receiver(payload: dict[str, Any], row: Row) -> Receiver:
             raise ObsoleteError("the department has no address any more")
         url = f"{settings.PUBLIC_URL}/departments/{mailbox.department.slug}/notifications/"
         return Receiver(mailbox.address, mailbox.language, url)
-    person = User.objects.filter(pk=payload["person"], is_active=True).exclude(email="").first()
-    if person is None or not _may_know(Identity(user=person), row):
+    person = User.objects.filter(pk=payload["person"]).exclude(email="").first()
+    if person is None or not may_know(person, row):
         raise ObsoleteError("the person has no address, or may not see it any more")
     reader = Reader.objects.filter(person=person).first()
     return Receiver(
@@ -101,11 +85,7 @@ def _receiver(payload: dict[str, Any], row: Row) -> Receiver:
     )
 
 
-def _may_know(person: Identity, row: Row) -> bool:
-    return permissions.may_manage(person, row) if isinstance(row, Department) else permissions.may_see(person, row)
-
-
-def _written(event: str, row: Row, receiver: Receiver) -> tuple[str, str]:
+def _written(event: str, row: Subject, receiver: Receiver) -> tuple[str, str]:
     """The subject, which is the template's first line, and the text."""
     # Not by reverse(): a worker loads no views.
     if isinstance(row, Department):

@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 import httpx
 from django.conf import settings
@@ -13,6 +12,8 @@ from webapp.departments.models import Department
 from webapp.fhir.bundles import bundle
 from webapp.notifications import outgoing, sealing
 from webapp.notifications.models import Payload, Webhook
+from webapp.notifications.services import TEST
+from webapp.notifications.subjects import may_know, subject_of
 from webapp.refusals import Refused
 from webapp.studies import progress
 from webapp.studies.models import Image, Study
@@ -31,12 +32,12 @@ def send(delivery: Delivery) -> str:
 
     Raises:
         NotDeliveredError: it did not arrive.
-        ObsoleteError: the webhook or the study was deleted.
+        ObsoleteError: the webhook or the study was deleted, or the webhook's owner may not see it any more.
     """
-    webhook = Webhook.objects.filter(pk=delivery.destination).first()
+    webhook = Webhook.objects.select_related("user").filter(pk=delivery.destination).first()
     if webhook is None:
         raise ObsoleteError("its webhook was deleted")
-    body = json.dumps(_body(delivery.payload, webhook.payload), ensure_ascii=False).encode()
+    body = json.dumps(_body(delivery.payload, webhook), ensure_ascii=False).encode()
     if not webhook.active:
         raise NotDeliveredError("the webhook is inactive", permanent=True)
     try:
@@ -50,59 +51,54 @@ def send(delivery: Delivery) -> str:
     return answer
 
 
-def _body(payload: dict[str, Any], content: str) -> dict[str, Any]:
+def _body(payload: dict[str, Any], webhook: Webhook) -> dict[str, Any]:
     """What is sent: no patient and no finding, unless the webhook is to be told of them as FHIR. Others who want those
     ask for the study with a token of their own.
+
+    Raises:
+        ObsoleteError: what it is about was deleted, or the webhook's owner may not see it any more.
     """
     body = {"event": payload["event"], "id": payload["event_id"], "created_at": payload["created_at"]}
-    if "study" in payload:
-        body["study"] = _study(UUID(payload["study"]))
-        if content != Payload.IDS:
-            body["fhir"] = _fhir(UUID(payload["study"]), content)
-    if "image" in payload:
-        body["image"] = _image(UUID(payload["image"]))
-    if "alert_in" in payload:
-        body["department"] = {**_department(UUID(payload["alert_in"])), "about": payload["about"]}
+    if payload["event"] == TEST:
+        return body
+    subject = subject_of(payload)
+    if webhook.user and not may_know(webhook.user, subject):
+        raise ObsoleteError("the webhook's owner may not see it any more")
+    if isinstance(subject, Department):
+        return {**body, "department": {**_department(subject), "about": payload["about"]}}
+    if isinstance(subject, Image):
+        return {**body, "image": _image(subject)}
+    body["study"] = _study(subject)
+    if webhook.payload != Payload.IDS:
+        body["fhir"] = _fhir(subject, webhook.payload)
     return body
 
 
-def _fhir(pk: UUID, content: str) -> dict[str, Any] | None:
+def _fhir(study: Study, content: str) -> dict[str, Any] | None:
     """The study's results as they are now; None where it has too many for one message."""
-    study = Study.objects.select_related("patient", "department").filter(pk=pk).first()
-    if study is None:
-        raise ObsoleteError("its study was deleted")
     try:
         return bundle(study, content.removeprefix("fhir-"))
     except Refused:
         return None
 
 
-def _department(pk: UUID) -> dict[str, Any]:
-    department = Department.objects.filter(pk=pk).first()
-    if department is None:
-        raise ObsoleteError("its department was deleted")
+def _department(department: Department) -> dict[str, Any]:
     url = f"{settings.PUBLIC_URL}/api/v1/agreement/?department={department.slug}"
     return {"slug": department.slug, "url": url}
 
 
-def _image(pk: UUID) -> dict[str, Any]:
-    image = Image.objects.filter(pk=pk).first()
-    if image is None:
-        raise ObsoleteError("its image was deleted")
+def _image(image: Image) -> dict[str, Any]:
     study = f"{settings.PUBLIC_URL}/api/v1/studies/{image.study_id}/" if image.study_id else None
-    url = f"{settings.PUBLIC_URL}/api/v1/images/{pk}/"
-    return {"id": str(pk), "url": url, "status": image.status, "study_url": study}
+    url = f"{settings.PUBLIC_URL}/api/v1/images/{image.pk}/"
+    return {"id": str(image.pk), "url": url, "status": image.status, "study_url": study}
 
 
-def _study(pk: UUID) -> dict[str, Any]:
-    study = Study.objects.filter(pk=pk).first()
-    if study is None:
-        raise ObsoleteError("its study was deleted")
+def _study(study: Study) -> dict[str, Any]:
     now = progress.current_progress(study)
     return {
-        "id": str(pk),
+        "id": str(study.pk),
         # Not by reverse(): a worker loads no views.
-        "url": f"{settings.PUBLIC_URL}/api/v1/studies/{pk}/",
+        "url": f"{settings.PUBLIC_URL}/api/v1/studies/{study.pk}/",
         "name": study.name,
         "status": now.status,
         "total": now.total,

@@ -2,16 +2,18 @@
 
 import secrets
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.accounts.tokens import digest
 from webapp.audit import services as audit
 from webapp.audit.models import Action
+from webapp.departments.models import Membership
 from webapp.refusals import Refused
 from webapp.sharing.models import Share
 from webapp.studies.models import Image, Study
@@ -73,8 +75,9 @@ def share_by_link(identity: Identity, row: Study | Image, days: int) -> tuple[Sh
 
 
 def find(token: str) -> Share | None:
-    """What a link shows; None where there is no such link, or no longer."""
-    share = Share.objects.filter(token_hash=digest(token)).select_related("study__patient", "image").first()
+    """What a link shows; None where there is no such link, or no longer, or whoever made it has a disabled account."""
+    links = Share.objects.filter(token_hash=digest(token)).exclude(created_by__is_active=False)
+    share = links.select_related("study__patient", "image").first()
     return None if share is None or share.has_expired else share
 
 
@@ -89,6 +92,16 @@ def revoke(identity: Identity, row: Study | Image, share_id: UUID) -> bool:
     if deleted:
         audit.record(identity, Action.SHARE, row, share=share_id, revoked=True)
     return bool(deleted)
+
+
+@atomically
+def on_membership_end(sender: Any, instance: Membership, **kwargs: Any) -> None:
+    """Receiver of Django's ``pre_delete``: a member's links to what the department has end with the membership."""
+    links = Share.objects.filter(created_by=instance.user_id, user=None)
+    ending = links.filter(Q(study__department=instance.department_id) | Q(image__department=instance.department_id))
+    for share in ending.select_related("study", "image"):
+        audit.record(Identity(), Action.SHARE, share.shared, share=share.pk, revoked=True)
+        share.delete()
 
 
 def delete_expired() -> int:

@@ -137,7 +137,14 @@ class Receiver:
         """Answer C-STORE."""
         with self._lock:
             peer = self._peers.get(event.assoc)
-        return storing.answer(event, peer, partial(self._in_database, receive))
+        return storing.answer(event, peer, partial(self._in_database, self._keep))
+
+    @staticmethod
+    def _keep(peer: Peer, *args: Any, **kwargs: Any) -> str:
+        """Keep an image, unless its sender was switched off or deleted since its association began."""
+        if not Peer.objects.filter(pk=peer.pk, active=True).exists():
+            raise storing.NotStored(storing.NOT_AUTHORIZED, "This sender is not admitted any more.")
+        return receive(peer, *args, **kwargs)
 
     # --- storage commitment ---
 

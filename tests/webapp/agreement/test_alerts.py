@@ -93,6 +93,6 @@ def test_images_that_have_changed_are_told(ward: Any, judged: Any, manager: Any,
     )  # fmt: skip
     from webapp.notifications import sending
 
-    assert sending._body(sent.payload, webhook.payload)["department"] == {
+    assert sending._body(sent.payload, webhook)["department"] == {
         "slug": "ward", "url": "https://xray.example/api/v1/agreement/?department=ward", "about": "side",
     }  # fmt: skip

@@ -176,6 +176,16 @@ def test_an_association_that_is_aborted_in_an_image_leaves_nothing(port: int) ->
     assert echo(port) == 0
 
 
+def test_a_sender_that_is_switched_off_stores_nothing_more_by_the_association_that_it_has(
+    port: int, peer: Peer
+) -> None:
+    with modality.connected(port) as association:
+        assert association.send_c_store(modality.image()).Status == 0
+        Peer.objects.filter(pk=peer.pk).update(active=False)
+        assert association.send_c_store(modality.image(1)).Status == 0x0124
+    assert Image.objects.count() == 1
+
+
 def test_what_is_logged_says_nothing_about_patients(port: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "worker")
     caplog.set_level(logging.DEBUG, "webapp")
