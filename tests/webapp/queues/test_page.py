@@ -155,7 +155,8 @@ def test_all_failures_of_a_code_are_read_again(boss_client: Any, make_image: Cal
     failed = [make_image(Status.FAILED, error_code="model_error", finished_at=timezone.now()) for _ in range(2)]
     other = make_image(Status.FAILED, error_code="file_missing", finished_at=timezone.now())
     old = make_image(Status.FAILED, error_code="model_error", finished_at=timezone.now() - timedelta(days=3))
-    make_image(Status.FAILED, error_code="not_an_image", file="", finished_at=timezone.now())
+    refused = make_image(Status.FAILED, error_code="not_an_image", finished_at=timezone.now())
+    Image.objects.filter(pk=refused.pk).update(file="")
     page = boss_client.get("/queue/").content.decode()
     assert 'id="retry-model_error"' in page
     assert 'id="failed-not_an_image"' in page
