@@ -96,11 +96,11 @@ def send(service: Service) -> str:
 def weeks_of_work(service: Service) -> str:
     """Make the rows of :mod:`tests.browser.tour_rows`; the address of a search at a PACS."""
     settings = {
-        "DJANGO_SETTINGS_MODULE": "webapp.config.settings",
         "DATA_DIR": str(service.data_dir),
         "SECRET_KEY": (service.data_dir / "secrets" / "django").read_text().strip(),
     }
-    command = [sys.executable, "-m", "tests.browser.tour_rows", "paediatrics", bundle().name]
+    code = f"from tests.browser import tour_rows; print(tour_rows.make('paediatrics', {bundle().name!r}))"
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=True)
     return done.stdout.split()[-1]
 

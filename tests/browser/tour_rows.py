@@ -1,24 +1,19 @@
 """What the tour shows of weeks of work: verdicts on hundreds of images, and what a PACS has of invented patients.
 
-`python -m tests.browser.tour_rows SLUG BUNDLE`, with the settings of the service; it prints the address of the search.
+It runs in `manage.py shell`, with the settings of the service.
 """
 
 import random
-import sys
 from datetime import datetime, timedelta
 
-import django
+from django.contrib.auth.models import User
+from django.utils import timezone
 
-django.setup()
-
-from django.contrib.auth.models import User  # noqa: E402  (only now there are settings)
-from django.utils import timezone  # noqa: E402
-
-from webapp.agreement import counting  # noqa: E402
-from webapp.departments.models import Department  # noqa: E402
-from webapp.dicom.models import Destination, Search  # noqa: E402
-from webapp.dicom.models.searches import Progress  # noqa: E402
-from webapp.studies.choices import (  # noqa: E402
+from webapp.agreement import counting
+from webapp.departments.models import Department
+from webapp.dicom.models import Destination, Search
+from webapp.dicom.models.searches import Progress
+from webapp.studies.choices import (
     GROUP_BY_VERDICT,
     ReadingState,
     ResultGroup,
@@ -26,7 +21,7 @@ from webapp.studies.choices import (  # noqa: E402
     Status,
     Verdict,
 )
-from webapp.studies.models import Image, Reading  # noqa: E402
+from webapp.studies.models import Image, Reading
 
 #: Images with each verdict, and the share of them that the model finds suspicious.
 JUDGED = {Verdict.PNEUMONIA: (140, 0.9), Verdict.NORMAL: (150, 0.2)}
@@ -79,8 +74,8 @@ def search(department: Department) -> Search:
     )  # fmt: skip
 
 
-if __name__ == "__main__":
-    slug, bundle = sys.argv[1:]
-    ward = Department.objects.get(slug=slug)
-    judge(ward, bundle)
-    print(search(ward).get_absolute_url())
+def make(slug: str, bundle: str) -> str:
+    """Make all of it for a department, whose model is that of a bundle; the address of the search."""
+    department = Department.objects.get(slug=slug)
+    judge(department, bundle)
+    return search(department).get_absolute_url()
