@@ -5,7 +5,9 @@ With ``--icons`` it draws the icons of the installed page from icon.svg instead.
 """
 
 import io
+import os
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from contextlib import closing
@@ -19,7 +21,7 @@ from tests import clients, synthetic
 from tests.browser.conftest import launched
 from tests.browser.harness import STATIC
 from tests.browser.steps import VERDICT, sign_in
-from tests.service import ROOT, Service, running
+from tests.service import ROOT, Service, bundle, running
 
 PICTURES = ROOT / "docs" / "images"
 DESK, PHONE = (1280, 800), (390, 844)
@@ -91,6 +93,18 @@ def send(service: Service) -> str:
         return str(sent["id"])
 
 
+def weeks_of_work(service: Service) -> str:
+    """Make the rows of :mod:`tests.browser.tour_rows`; the address of a search at a PACS."""
+    settings = {
+        "DATA_DIR": str(service.data_dir),
+        "SECRET_KEY": (service.data_dir / "secrets" / "django").read_text().strip(),
+    }
+    code = f"from tests.browser import tour_rows; print(tour_rows.make('paediatrics', {bundle().name!r}))"
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=True)
+    return done.stdout.split()[-1]
+
+
 def opened(browser: Browser, size: tuple[int, int], scheme: str = "light") -> Page:
     width, height = size
     page = browser.new_page(
@@ -137,6 +151,14 @@ def take(service: Service, browser: Browser) -> None:
     shot(desk, "department")
     desk.goto(f"{service.url}/images/{image}/timeline/")
     shot(desk, "timeline", 900)
+
+    search = weeks_of_work(service)
+    desk.goto(f"{service.url}/agreement/?department=paediatrics")
+    shot(desk, "agreement", 1250)
+    desk.goto(f"{service.url}/departments/paediatrics/calibration/")
+    shot(desk, "calibration", 1250)
+    desk.goto(f"{service.url}{search}")
+    shot(desk, "pacs", 900)
 
     phone = sign_in(service, opened(browser, PHONE, "dark"), "admin", service.admin_password)
     phone.goto(result)

@@ -32,13 +32,13 @@ def _described() -> dict[str, Any]:
         for method, details in methods.items()
     ]
     return {
-        "about": document["info"]["description"],
+        "about": with_code(document["info"]["description"]),
         "ways": [
-            (name, way.get("description") or f"the {way['in']} {way['name']}")
+            (name, with_code(way.get("description") or f"the {way['in']} {way['name']}"))
             for name, way in document["components"]["securitySchemes"].items()
         ],
         "groups": [
-            (tag["name"], tag["description"], [one for one in operations if one["group"] == tag["name"]])
+            (tag["name"], with_code(tag["description"]), [one for one in operations if one["group"] == tag["name"]])
             for tag in document["tags"]
         ],
         "schemas": [
@@ -61,15 +61,23 @@ def _operation(path: str, method: str, details: dict[str, Any]) -> dict[str, Any
         "method": method.upper(),
         "path": path,
         "summary": details.get("summary", ""),
-        "description": details.get("description", "").replace("``", ""),
+        "description": with_code(details.get("description", "").replace("``", "`")),
         "parameters": [
-            {**one, "kind": kind(one["schema"]), "in_words": one.get("description", "").split("\n\n*")[0]}
+            {**one, "kind": kind(one["schema"]), "in_words": with_code(one.get("description", "").split("\n\n*")[0])}
             for one in details.get("parameters", ())
         ],
         "bodies": list(_contents(details.get("requestBody", {}))),
         "answers": [(status, list(_contents(answer))) for status, answer in answers.items() if status < "3"],
         "problems": [status for status in answers if status >= "3"],
     }
+
+
+def with_code(text: str) -> SafeString:
+    """A description with what stands between backticks as code."""
+    parts = text.split("`")
+    return format_html_join("", "{}", (
+        (format_html("<code>{}</code>", part) if number % 2 else part,) for number, part in enumerate(parts)
+    ))  # fmt: skip
 
 
 def _contents(part: dict[str, Any]) -> Iterator[tuple[str, SafeString]]:
@@ -80,7 +88,12 @@ def _contents(part: dict[str, Any]) -> Iterator[tuple[str, SafeString]]:
 def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
     required = schema.get("required", ())
     return [
-        {"name": name, "kind": kind(field), "required": name in required, "description": field.get("description", "")}
+        {
+            "name": name,
+            "kind": kind(field),
+            "required": name in required,
+            "description": with_code(field.get("description", "")),
+        }
         for name, field in schema.get("properties", {}).items()
     ]
 

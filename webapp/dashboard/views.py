@@ -32,6 +32,7 @@ from webapp.http.long_polling import hold
 from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.reviews import services as reviews
+from webapp.reviews.models import Opening
 from webapp.storage.folder import StorageUnavailable
 from webapp.studies.access import visible_image, visible_study
 from webapp.studies.api.throttles import UploadThrottle
@@ -230,5 +231,10 @@ def delete(request: HttpRequest, row: Image | Study | Patient, then: Study | str
     if request.method == "POST":
         deletion.DELETE[type(row)](row, viewer(request))
         return forget_pictures(redirect(then))
-    counts = {_(str(model._meta.verbose_name_plural)): number for model, number in deletion.count([row]).items()}
+    # Who has it open is no content.
+    counts = {
+        _(str(model._meta.verbose_name_plural)): number
+        for model, number in deletion.count([row]).items()
+        if model is not Opening
+    }
     return render(request, "dashboard/delete.html", {"row": row, "counts": counts})

@@ -15,6 +15,7 @@ from webapp.queues.models import Sample
 from webapp.studies import dispatch
 from webapp.studies.choices import FINAL, Priority, ReadingState, Status
 from webapp.studies.models import Archive, Image, Pause, Reading
+from webapp.studies.services import retrying
 
 #: Rates are measured over this span.
 WINDOW = timedelta(minutes=5)
@@ -208,10 +209,15 @@ def packed(departments: Sequence[Any] | None) -> dict[str, int]:
 
 
 def failures(departments: Sequence[Any] | None) -> list[dict[str, Any]]:
-    """Images that failed within a day, by code, the most frequent first."""
-    failed = Image.objects.filter(status=Status.FAILED, finished_at__gt=timezone.now() - DAY)
+    """Images that failed within a day, by code, the most frequent first; ``again`` if some can be read again."""
+    since = timezone.now() - DAY
+    failed = Image.objects.filter(status=Status.FAILED, finished_at__gt=since)
     rows = counted(failed, departments, "error_code", first="finished_at")
-    found = [{"code": code, "images": number, "since": since} for (code,), (number, since) in rows.items()]
+    readable = counted(retrying.failed_since(since), departments, "error_code", first="finished_at")
+    found = [
+        {"code": code, "images": number, "since": first, "again": (code,) in readable}
+        for (code,), (number, first) in rows.items()
+    ]
     return sorted(found, key=lambda row: (-row["images"], row["code"]))
 
 

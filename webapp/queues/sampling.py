@@ -36,7 +36,7 @@ def sample() -> None:
 def take() -> None:
     now = timezone.now()
     counted = figures.count(None, now - MINUTE)
-    counted_lately = Sample.objects.filter(at__gt=now - COUNT_BYTES, stored_bytes__isnull=False).exists()
+    counted_lately = Sample.objects.filter(at__gt=now - COUNT_BYTES, stored_bytes__gt=0).exists()
     stored = None if counted_lately else Image.objects.aggregate(size=Sum("size", default=0))["size"]
     samples = []
     for priority in Priority:

@@ -183,8 +183,10 @@ class Worklist:
         if place:
             ranks = [rank for rank in ranks if (rank <= place.rank if backwards else rank >= place.rank)]
         first: list[Place] = []
+        # The one image after another is mostly of the same section, and each kind of walk takes its time to write.
+        at_once = 1 if place and number == 1 else AT_ONCE
         while ranks and len(first) < number:
-            some, ranks = ranks[:AT_ONCE], ranks[AT_ONCE:]
+            some, ranks, at_once = ranks[:at_once], ranks[at_once:], AT_ONCE
             found = self._walks(some, place, backwards=backwards)
             sql, params = together([walks.first(number, parts) for walks, parts in found])
             rows: Any = Image._base_manager.raw(

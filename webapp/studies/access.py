@@ -39,10 +39,11 @@ def visible_patient(identity: Identity, pk: UUID, may: permissions.Predicate = p
 
 
 def _visible(identity: Identity, rows: OwnedQuerySet, pk: UUID, may: permissions.Predicate) -> Any:
-    if found := rows.visible_to(identity).filter(pk=pk).first():
+    found = rows.filter(pk=pk).first()
+    if found and permissions.may_see(identity, found):
         return _allowed(found, may(identity, found))
-    if shared := rows.shared_with(identity).filter(pk=pk).first():
-        return _allowed(shared, may is permissions.may_see)
+    if found and rows.shared_with(identity).filter(pk=pk).exists():
+        return _allowed(found, may is permissions.may_see)
     raise Http404
 
 

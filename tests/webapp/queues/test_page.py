@@ -155,6 +155,12 @@ def test_all_failures_of_a_code_are_read_again(boss_client: Any, make_image: Cal
     failed = [make_image(Status.FAILED, error_code="model_error", finished_at=timezone.now()) for _ in range(2)]
     other = make_image(Status.FAILED, error_code="file_missing", finished_at=timezone.now())
     old = make_image(Status.FAILED, error_code="model_error", finished_at=timezone.now() - timedelta(days=3))
+    refused = make_image(Status.FAILED, error_code="not_an_image", finished_at=timezone.now())
+    Image.objects.filter(pk=refused.pk).update(file="")
+    page = boss_client.get("/queue/").content.decode()
+    assert 'id="retry-model_error"' in page
+    assert 'id="failed-not_an_image"' in page
+    assert 'id="retry-not_an_image"' not in page, "its file was never stored"
     assert "2 images failed" in boss_client.get("/queue/retry/?code=model_error").content.decode()
     boss_client.post("/queue/retry/", {"code": "model_error"})
     assert set(sent.ids(dispatch.INGEST)) == {image.pk for image in failed}
@@ -210,6 +216,15 @@ def test_the_page_asks_as_many_questions_for_many_rows(
 
 
 # --- history --------------------------------------------------------------------------------------------------------
+
+
+def test_bytes_are_counted_again_at_once_while_there_are_none(make_image: Callable[..., Image]) -> None:
+    sampling.take()
+    make_image(size=1000)
+    sampling.take()
+    sampling.take()
+    counted = Sample.objects.filter(stored_bytes__isnull=False).order_by("at", "pk")
+    assert list(counted.values_list("stored_bytes", flat=True)) == [0, 1000]
 
 
 def test_a_sample_is_drawn_and_forgotten(boss_client: Any, make_image: Callable[..., Image]) -> None:

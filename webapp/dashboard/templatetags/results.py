@@ -177,7 +177,7 @@ def seconds_between(end: object, start: object) -> str:
     """Time between two moments, for people."""
     if not start or not end:
         return "–"
-    return seconds((end - start).total_seconds())  # type: ignore[operator]
+    return seconds(max(0.0, (end - start).total_seconds()))  # type: ignore[operator]
 
 
 @register.filter

@@ -63,11 +63,16 @@ def retry_study(identity: Identity, study: Study) -> int:
     return sum(_send_back(identity, failed[start : start + CHUNK]) for start in range(0, len(failed), CHUNK))
 
 
-def with_code(code: str, since: datetime, owned: Q) -> ImageQuerySet:
-    """The images that failed with a code since a moment and can be read again, the latest first."""
-    failed = Image.objects.filter(owned, status=Status.FAILED, error_code=code, finished_at__gt=since)
+def failed_since(since: datetime) -> ImageQuerySet:
+    """The images that failed since a moment and can be read again."""
+    failed = Image.objects.filter(status=Status.FAILED, finished_at__gt=since)
     # A file that was refused at once was never stored.
-    return failed.filter(study__cancelled_at=None).exclude(file="").order_by("-finished_at")
+    return failed.filter(study__cancelled_at=None).exclude(file="")
+
+
+def with_code(code: str, since: datetime, owned: Q) -> ImageQuerySet:
+    """Those of a code, the latest first."""
+    return failed_since(since).filter(owned, error_code=code).order_by("-finished_at")
 
 
 def retry_code(identity: Identity, code: str, since: datetime, owned: Q) -> int:

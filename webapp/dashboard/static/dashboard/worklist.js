@@ -13,7 +13,7 @@ const KINDS = { b: "bacterial", v: "viral" };
 const TRAIL = "worklist-trail";
 
 let ahead = null; // the page that is loaded already
-let left = ""; // the image that was open before
+let noted = ""; // the image that the server was last told is open here
 let busy = false;
 
 const main = document.getElementById("main");
@@ -57,7 +57,6 @@ async function show(url, news = "", note = () => history.pushState(null, "", url
     location.assign(url);
     return;
   }
-  left = bar().dataset.pk;
   ahead = null;
   note();
   document.title = page.title;
@@ -143,7 +142,8 @@ async function keepOpen() {
   if (document.hidden) return;
   const { pk, open, stage } = bar().dataset;
   const body = new FormData();
-  if (left && left !== pk) body.append("left", left);
+  if (noted && noted !== pk) body.append("left", noted);
+  noted = pk;
   const answer = await send(open, { method: "POST", body });
   const state = answer?.ok && !answer.redirected ? await answer.json() : null;
   if (!state || bar().dataset.pk !== pk) return;
@@ -174,8 +174,9 @@ async function once(work) {
 function begin(news = "", pictures = []) {
   begin.pictures = pictures;
   if (news) tell(news);
-  keepOpen();
   loadNext();
+  // After the next page, which the reader may be waiting for.
+  Promise.allSettled([ahead?.page]).then(keepOpen);
 }
 
 document.addEventListener("keydown", (event) => {
