@@ -46,16 +46,19 @@ def test_an_xray_without_borders_is_left_alone(seed: int, size: tuple[int, int])
         assert found.warnings == []
 
 
-def test_air_beside_a_body_is_no_border() -> None:
-    """A round body, black air on its sides that is near-constant along whole edges."""
+def round_body() -> Image.Image:
+    """A round body with black air on its sides, at least 60 of 600 pixels, that is near-constant along whole edges."""
     picture = Image.new("L", (600, 500))
     pen = ImageDraw.Draw(picture)
     pen.ellipse((60, -150, 540, 900), fill=120)
     pen.ellipse((140, 60, 290, 460), fill=50)
     pen.ellipse((310, 60, 460, 460), fill=50)
     values = np.asarray(picture, dtype=float) + np.random.default_rng(0).normal(0, 1.5, (500, 600))
-    air = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    assert borders.find(air) == (0, 0, 600, 500)
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def test_air_beside_a_body_is_no_border() -> None:
+    assert borders.find(round_body()) == (0, 0, 600, 500)
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])
@@ -117,6 +120,17 @@ def test_black_air_is_not_cut_with_a_white_border() -> None:
     inside = borders.find(framed)
     assert (inside.top, inside.bottom) == (40, 420)
     assert (inside.left, inside.right) == borders.find(chest)[::2]
+
+
+def test_of_an_xray_on_a_screen_black_air_goes_with_the_bars() -> None:
+    framed = bordered.letterbox(16 / 9, 0)(round_body(), np.random.default_rng(0))
+    body = (framed.width - 600) // 2 + 60
+    left, top, right, bottom = borders.find(framed)
+    assert (top, bottom) == (0, 500)
+    assert 0 <= left - body <= 12
+    assert 0 <= framed.width - body - right <= 12
+    narrower = framed.crop((9, 0, framed.width, 500))
+    assert borders.find(narrower) == (0, 0, *narrower.size), "no screen has this shape"
 
 
 def test_a_large_picture_is_cut_to_a_few_pixels() -> None:
