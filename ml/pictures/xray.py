@@ -51,7 +51,7 @@ def without_borders(picture: Image.Image) -> tuple[Image.Image, Box]:
         corners = collimation.find(image)
     if corners is None:
         return image, box
-    turned = corners + np.float32([box.left, box.top])
+    turned = corners + np.array([box.left, box.top], np.float32)
     (left, top), (right, bottom) = turned.min(axis=0).round(), turned.max(axis=0).round()
     place = Box(
         max(int(left), box.left), max(int(top), box.top), min(int(right), box.right), min(int(bottom), box.bottom)
