@@ -14,7 +14,7 @@ from ml.evaluation import bordered, sources
 from ml.evaluation.robustness import CHANGES
 from ml.inference import engines, novelty
 from ml.inference.predict import readings
-from ml.pictures import borders
+from ml.pictures import xray
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import to_input
 
@@ -78,13 +78,13 @@ def report(
             print(sources.row(f"  {name}", about[name]), flush=True)
     few = [s.path for label in (0, 1) for s in [s for s in samples if s.label == label][:bordered_limit]]
     pictures = [open_image(path.read_bytes()) for path in few]
-    plain, _ = reader.read([picture.crop(borders.find(picture)) for picture in pictures])
+    plain, _ = reader.read([xray.without_borders(picture)[0] for picture in pictures])
     for number, (kind, add) in enumerate(bordered.KINDS.items()):
         rngs = (np.random.default_rng([number, place]) for place in range(len(pictures)))
         framed = [_as_jpeg(add(picture, rng)) for picture, rng in zip(pictures, rngs, strict=True)]
         found["bordered"][kind] = about = {
             **_moved(reader, "without", plain, reader.read(framed)[0]),
-            **_moved(reader, "with", plain, reader.read([one.crop(borders.find(one)) for one in framed])[0]),
+            **_moved(reader, "with", plain, reader.read([xray.without_borders(one)[0] for one in framed])[0]),
         }
         print(sources.row(kind, about), flush=True)
     if json_file:
@@ -94,7 +94,7 @@ def report(
 
 def _plain(reader: Reader, source: sources.Source) -> dict[str, Any]:
     pictures = [open_image(path.read_bytes()) for path in source.files]
-    inside = [picture.crop(borders.find(picture)) for picture in pictures]
+    inside = [xray.without_borders(picture)[0] for picture in pictures]
     areas = np.array([1 - a.width * a.height / (b.width * b.height) for a, b in zip(inside, pictures, strict=True)])
     cut = areas > 0
     (before, flagged), (after, still_flagged) = reader.read(pictures), reader.read(inside)

@@ -11,7 +11,7 @@ from PIL import Image
 from ml.evaluation import bordered, sources
 from ml.evaluation.borders_report import Reader
 from ml.evaluation.photographed import Photograph, photograph
-from ml.pictures import borders, photographs, xray
+from ml.pictures import photographs, xray
 from ml.pictures.decode import open_image
 from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
@@ -98,8 +98,7 @@ def _rectified(picture: Image.Image) -> Image.Image:
     corners = photographs.sheet(picture)
     if corners is None:
         return picture
-    front = photographs.rectified(picture, corners)
-    return front.crop(borders.find(front))
+    return xray.without_borders(photographs.rectified(picture, corners))[0]
 
 
 def _known(picture: Image.Image, taken: Photograph) -> Image.Image:

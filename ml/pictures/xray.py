@@ -6,9 +6,10 @@ lies inside. Callers that open a file use :func:`find`.
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from PIL import Image
 
-from ml.pictures import borders, photographs
+from ml.pictures import borders, collimation, photographs
 from ml.pictures.borders import Box
 from ml.pictures.decode import open_image
 from ml.pictures.warnings import BORDERS_REMOVED, PHOTOGRAPH_OF_FILM
@@ -19,8 +20,8 @@ class Xray:
     """An X-ray and where it was found.
 
     Attributes:
-        image: the X-ray alone, mode ``L``.
-        box: its place in the picture.
+        image: the X-ray alone, upright, mode ``L``.
+        box: its place in the picture. One that was turned lies in its middle.
         warnings: ``{code, detail}`` each, for the person who acts on the reading.
     """
 
@@ -35,13 +36,27 @@ def find(picture: Image.Image) -> Xray:
     Args:
         picture: mode ``L``, any size, from :func:`ml.pictures.decode.open_image`.
     """
-    box = borders.find(picture)
-    whole = Box(0, 0, *picture.size)
-    if photographs.is_photograph(picture, bordered=box != whole):
-        return Xray(picture, whole, [PHOTOGRAPH_OF_FILM])
-    if box == whole:
-        return Xray(picture, box)
-    return Xray(picture.crop(box), box, [BORDERS_REMOVED])
+    image, box = without_borders(picture)
+    if photographs.is_photograph(picture, bordered=image is not picture):
+        return Xray(picture, Box(0, 0, *picture.size), [PHOTOGRAPH_OF_FILM])
+    return Xray(image, box, [] if image is picture else [BORDERS_REMOVED])
+
+
+def without_borders(picture: Image.Image) -> tuple[Image.Image, Box]:
+    """What lies inside of all borders, upright, and its place; the very same picture where there is none."""
+    box, image = Box(0, 0, *picture.size), picture
+    corners = collimation.find(picture)
+    if corners is None and (found := borders.find(picture)) != box:
+        box, image = found, picture.crop(found)
+        corners = collimation.find(image)
+    if corners is None:
+        return image, box
+    turned = corners + np.array([box.left, box.top], np.float32)
+    (left, top), (right, bottom) = turned.min(axis=0).round(), turned.max(axis=0).round()
+    place = Box(
+        max(int(left), box.left), max(int(top), box.top), min(int(right), box.right), min(int(bottom), box.bottom)
+    )
+    return photographs.rectified(image, corners), place
 
 
 def load(source: bytes) -> Image.Image:
@@ -50,5 +65,4 @@ def load(source: bytes) -> Image.Image:
     Raises:
         ImageError: as :func:`ml.pictures.decode.open_image`.
     """
-    picture = open_image(source)
-    return picture.crop(borders.find(picture))
+    return without_borders(open_image(source))[0]

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
@@ -187,13 +188,21 @@ def wrong_data_checksum(p: Pixels) -> bytes:
     return content[: end - 4] + b"\0\0\0\1" + content[end:]
 
 
-def repacked(content: bytes, share: float) -> bytes:
-    """A PNG whose compressed data end after a share of their bytes, as if these were all."""
+def with_stream(content: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A PNG with other compressed data, in a chunk whose own checksum is right."""
     at = content.index(b"IDAT") - 4
     (length,) = struct.unpack_from(">I", content, at)
-    rows = zlib.decompress(content[at + 8 : at + 8 + length])
-    data = zlib.compress(rows[: int(len(rows) * share)])
-    return content[:at] + chunk(b"IDAT", data) + content[at + 12 + length :]
+    return content[:at] + chunk(b"IDAT", change(content[at + 8 : at + 8 + length])) + content[at + 12 + length :]
+
+
+def repacked(content: bytes, share: float) -> bytes:
+    """A PNG whose compressed data end after a share of their bytes, as if these were all."""
+
+    def first(data: bytes) -> bytes:
+        rows = zlib.decompress(data)
+        return zlib.compress(rows[: int(len(rows) * share)])
+
+    return with_stream(content, first)
 
 
 def late_height(p: Pixels) -> bytes:

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from tests.inputs import builders, pdfs
 from tests.inputs.bmp import bmp, greys, packed
-from tests.inputs.builders import repacked
+from tests.inputs.builders import repacked, with_stream
 from tests.inputs.case import END, IGNORED, Case, refused, same
 from tests.inputs.containers import (
     CONTAINERS,
@@ -55,8 +55,20 @@ PNG = [
     Case("a PNG for iPhones", lambda p: png(p, chunk(b"CgBI", bytes(4))), refused("encoding_not_supported"), "phone"),
     Case("a PNG of half its rows", lambda p: repacked(png(p), 0.5), CUT, "transfer"),
     Case("an interlaced PNG without its last pass", lambda p: repacked(interlaced_png(p), 0.8), CUT, "transfer"),
+    *[
+        Case(f"{name} whose pixels have {wrong}", lambda p, b=build, e=end: with_stream(b(p), lambda d: d[:-4] + e),
+             same(*warnings), "transfer")
+        for name, build, wrong, end, warnings in (
+            ("a PNG", png, "a wrong checksum", b"\1\2\3\4", (IGNORED,)),
+            ("a deep PNG", lambda p: png(deep(p, 16)), "a wrong checksum", b"\1\2\3\4", (IGNORED,)),
+            ("an interlaced PNG", interlaced_png, "a wrong checksum", b"\1\2\3\4", (IGNORED,)),
+            ("a deep PNG", lambda p: png(deep(p, 16)), "no checksum", b"", (IGNORED,)),
+        )
+    ],
+    Case("a PNG of half its rows with a wrong checksum",
+         lambda p: with_stream(repacked(png(p), 0.5), lambda d: d[:-4] + bytes(4)), CUT, "transfer"),
     Case("a PNG whose last row is black", lambda p: png(np.vstack([p[:-1], np.zeros_like(p[:1])])), same()),
-]
+]  # fmt: skip
 
 JPEG = [
     Case("a JPEG whose height comes last", builders.late_height, same(), "scanner"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from ml.evaluation import bordered
 from ml.pictures import borders, xray
@@ -46,16 +46,19 @@ def test_an_xray_without_borders_is_left_alone(seed: int, size: tuple[int, int])
         assert found.warnings == []
 
 
-def test_air_beside_a_body_is_no_border() -> None:
-    """A round body, black air on its sides that is near-constant along whole edges."""
+def round_body() -> Image.Image:
+    """A round body with black air on its sides, at least 60 of 600 pixels, that is near-constant along whole edges."""
     picture = Image.new("L", (600, 500))
     pen = ImageDraw.Draw(picture)
     pen.ellipse((60, -150, 540, 900), fill=120)
     pen.ellipse((140, 60, 290, 460), fill=50)
     pen.ellipse((310, 60, 460, 460), fill=50)
     values = np.asarray(picture, dtype=float) + np.random.default_rng(0).normal(0, 1.5, (500, 600))
-    air = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    assert borders.find(air) == (0, 0, 600, 500)
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def test_air_beside_a_body_is_no_border() -> None:
+    assert borders.find(round_body()) == (0, 0, 600, 500)
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])
@@ -117,6 +120,40 @@ def test_black_air_is_not_cut_with_a_white_border() -> None:
     inside = borders.find(framed)
     assert (inside.top, inside.bottom) == (40, 420)
     assert (inside.left, inside.right) == borders.find(chest)[::2]
+
+
+@pytest.mark.parametrize("degrees", [-6, -3, -1, 0.5, 2, 8])
+@pytest.mark.parametrize("level", [0, 255])
+def test_an_xray_that_is_turned_in_its_picture_is_found_and_turned_upright(degrees: float, level: int) -> None:
+    """Its sides lie as they did, to a few pixels, and nothing of what lay around it is left."""
+    picture = synthetic.xray(2, (900, 700))
+    turned = as_jpeg(picture.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=level))
+    found = xray.find(turned)
+    assert np.abs(np.subtract(found.image.size, picture.size)).max() <= 8
+    assert found.warnings == [BORDERS_REMOVED]
+    assert np.abs(np.subtract(found.box, (0, 0, *turned.size))).max() <= 8
+    upright = np.asarray(found.image.resize((90, 70)), float)
+    assert np.abs(upright - np.asarray(picture.resize((90, 70)), float)).mean() < 3
+    assert borders.find(found.image) == (0, 0, *found.image.size)
+
+
+def test_a_body_beside_air_has_no_straight_sides() -> None:
+    body = Image.new("L", (600, 600))
+    ImageDraw.Draw(body).polygon(
+        [(300, 60), (480, 160), (540, 320), (420, 520), (200, 540), (80, 380), (120, 150)], 140
+    )
+    assert xray.find(body.filter(ImageFilter.GaussianBlur(3))).box == (0, 0, 600, 600)
+
+
+def test_of_an_xray_on_a_screen_black_air_goes_with_the_bars() -> None:
+    framed = bordered.letterbox(16 / 9, 0)(round_body(), np.random.default_rng(0))
+    body = (framed.width - 600) // 2 + 60
+    left, top, right, bottom = borders.find(framed)
+    assert (top, bottom) == (0, 500)
+    assert 0 <= left - body <= 12
+    assert 0 <= framed.width - body - right <= 12
+    narrower = framed.crop((9, 0, framed.width, 500))
+    assert borders.find(narrower) == (0, 0, *narrower.size), "no screen has this shape"
 
 
 def test_a_large_picture_is_cut_to_a_few_pixels() -> None:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from imagecodecs import PngError, png_decode
+from PIL import Image
 
+from ml.errors import ImageError
 from ml.pictures import metadata
 from ml.pictures.depth import Samples
+from ml.pictures.formats import png_stream
 from ml.pictures.formats.contents import (
     END_MISSING,
     Contents,
@@ -32,8 +35,6 @@ RAW_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 ANCILLARY = {b"PLTE": "a palette", b"tRNS": "the transparency", b"iCCP": "the colour profile", b"gAMA": "the gamma",
              b"eXIf": EXIF, b"iTXt": "a text", b"tEXt": "a text", b"zTXt": "a text"}  # fmt: skip
 PIXELS = (b"IHDR", b"PLTE", b"IDAT")
-#: First column and row of each pass of an interlaced picture, and the steps to the next.
-ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 #: Bytes of tRNS by colour type: those of a palette have any number, and pixels with an alpha channel none.
 KEY_BYTES = {0: 2, 2: 6}
 #: What Apple's tools put before the header of a PNG whose pixels are stored in a way of their own.
@@ -63,21 +64,35 @@ def read(content: bytes) -> Contents:
     width, height, depth, colour, interlaced = _head(file)
     about, notes = _about(file), []
     if not file.intact:
-        if not _unpacked_size(file.data)[1]:
+        if not png_stream.unpacked_size(file.data)[1]:
             raise corrupt()
         about.ignore("a checksum")
     elif not file.ended:
         notes.append(END_MISSING)
+    needed = png_stream.size(width, height, depth * CHANNELS[colour], interlaced)
+    try:
+        pixels = _pixels(file, depth, colour, needed)
+    except (ImageError, OSError, PngError):
+        # Where the chunks' own checksums are right, the pixels are as they were written.
+        mended = png_stream.with_checksum(file.data, needed) if file.intact else None
+        if mended is None:
+            raise
+        file.data = mended
+        about.ignore("a checksum")
+        pixels = _pixels(file, depth, colour, needed)
+    return Contents(pixels, about, notes)
+
+
+def _pixels(file: File, depth: int, colour: int, needed: int) -> Image.Image | Samples:
     if depth == 16:
-        return Contents(_deep(file, width, height, CHANNELS[colour]), about, notes)
+        return _deep(file, CHANNELS[colour])
     image = header(_rebuilt(file, depth, colour), ["PNG"])
     image.load()
-    # Pillow leaves rows black that the data lack, where their stream has an end.
-    if interlaced or not image.crop((0, height - 1, width, height)).getbbox():
-        needed = _data_size(width, height, depth * CHANNELS[colour], ADAM7 if interlaced else ((0, 0, 1, 1),))
-        if _unpacked_size(file.data)[0] < needed:
-            raise truncated()
-    return Contents(image, about, notes)
+    # Pillow leaves rows black that the data lack, where their stream has an end. Of interlaced ones any may be missing.
+    doubtful = file.chunks[b"IHDR"][12] or not image.crop((0, image.height - 1, *image.size)).getbbox()
+    if doubtful and png_stream.unpacked_size(file.data)[0] < needed:
+        raise truncated()
+    return image
 
 
 def _head(file: File) -> tuple[int, int, int, int, bool]:
@@ -142,25 +157,6 @@ def _take(file: File, kind: bytes, data: bytes, sound: bool) -> None:
         file.chunks.setdefault(kind, data)
 
 
-def _unpacked_size(parts: list[bytes]) -> tuple[int, bool]:
-    """The bytes that the compressed pixels unpack to, and whether they are sound: their stream has its own checksum."""
-    stream, size = zlib.decompressobj(), 0
-    try:
-        for part in parts:
-            while part:
-                size += len(stream.decompress(part, 2**20))
-                part = stream.unconsumed_tail
-    except zlib.error:
-        return size, False
-    return size, stream.eof
-
-
-def _data_size(width: int, height: int, bits: int, passes: tuple[tuple[int, int, int, int], ...]) -> int:
-    """The bytes of all rows: in each pass its own, of every so many pixels."""
-    sides = ((-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in passes)
-    return sum(rows * (1 + -(-columns * bits // 8)) for columns, rows in sides if columns > 0 and rows > 0)
-
-
 def _about(file: File) -> Metadata:
     about = Metadata(ignored=list(dict.fromkeys(file.ignored)))
     exif, xmp = file.chunks.get(b"eXIf"), None
@@ -221,7 +217,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
-def _deep(file: File, width: int, height: int, channels: int) -> Samples:
+def _deep(file: File, channels: int) -> Samples:
+    width, height = struct.unpack(">II", file.chunks[b"IHDR"][:8])
     check_memory(width, height, deep_bytes(width, height, channels))
     try:
         values = np.asarray(png_decode(_rebuilt(file, 16, 0)))
