@@ -36,6 +36,16 @@ def token(service: Service) -> str:
     return str(answer.json()["token"])
 
 
+def scanners_token(service: Service, slug: str) -> str:
+    """The token of a new department's service account."""
+    accounts = f"/api/v1/departments/{slug}/service-accounts/"
+    with admin(service) as by:
+        by.post("/api/v1/departments/", json={"name": slug, "slug": slug}).raise_for_status()
+        account = by.post(accounts, json={"name": "scanner", "role": "uploader"}).raise_for_status().json()
+        issued = by.post(f"{accounts}{account['id']}/tokens/", json={"name": "scanner"}).raise_for_status().json()
+    return str(issued["token"])
+
+
 def upload(by: httpx.Client, content: bytes, filename: str = "chest.jpeg", **fields: str) -> httpx.Response:
     return by.post("/api/v1/images/", files={"file": (filename, content)}, data=fields)
 

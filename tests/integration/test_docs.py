@@ -45,21 +45,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def of_a_scanner(service: Service) -> str:
-    """The token of a department's service account."""
-    accounts = "/api/v1/departments/chest-clinic/service-accounts/"
-    with clients.admin(service) as by:
-        by.post("/api/v1/departments/", json={"name": "Chest clinic", "slug": "chest-clinic"}).raise_for_status()
-        account = by.post(accounts, json={"name": "scanner", "role": "uploader"}).raise_for_status().json()
-        issued = by.post(f"{accounts}{account['id']}/tokens/", json={"name": "scanner"}).raise_for_status().json()
-    return str(issued["token"])
-
-
 def test_the_commands_are_answered_as_docs_say(service: Service, folder: Path) -> None:
     known = {
         ADDRESS: service.url,
         "Authorization: Token …": f"Authorization: Token {clients.token(service)}",
-        "Authorization: Bearer …": f"Authorization: Bearer {of_a_scanner(service)}",
+        "Authorization: Bearer …": f"Authorization: Bearer {clients.scanners_token(service, 'chest-clinic')}",
         '"username": "kim", "password": "…"': f'"username": "admin", "password": "{service.admin_password}"',
     }
     ran = 0
