@@ -38,7 +38,7 @@ def test_attempts_during_a_lockout_do_not_fill_it(client: Client, user: User, se
 
 
 def test_registering_by_an_invitation(client: Client, user: User, make_department: Any) -> None:
-    department = make_department("icu")
+    department = make_department("icu", manager=user)
     by = Identity(user=user)
     _, link = invitations.invite(by, department_id=department.pk, role="reader")
     client.get(link.removeprefix("http://127.0.0.1:8000"))

@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from webapp.notifications import sending
+from webapp.notifications.subjects import subject_of
 from webapp.studies import waiting
 from webapp.studies.models import Archive, Study
 from webapp.studies.progress import current_progress, progress_by_study
@@ -50,7 +51,7 @@ def unpack():
     [
         current_progress,
         lambda study: progress_by_study([study])[study.pk],
-        lambda study: type("Sent", (), {**sending._study(study.pk), "is_final": False}),
+        lambda study: type("Sent", (), {**sending._study(subject_of({"study": str(study.pk)})), "is_final": False}),
     ],
     ids=["study", "list", "webhook"],
 )
