@@ -10,6 +10,7 @@ from pypdfium2 import raw
 from ml.errors import ImageError
 from ml.pictures.formats import jpeg, jpeg2000
 from ml.pictures.formats.contents import Contents, one_picture, truncated, unsupported
+from ml.pictures.formats.inflating import pieces
 from ml.pictures.limits import check_memory, check_size
 
 #: Share of the page that its pictures cover at least.
@@ -108,12 +109,12 @@ def _check_data(filters: list[str], data: bytes, needed: int) -> None:
     if filters == ["JPXDecode"]:
         jpeg2000.with_end(data)
     if filters == ["FlateDecode"]:
-        stream, size = zlib.decompressobj(), 0
-        while data and size < needed:
-            size += len(stream.decompress(data, 2**20))
-            data = stream.unconsumed_tail
-        if size < needed:
-            raise truncated()
+        size = 0
+        for piece in pieces(data, zlib.decompressobj()):
+            size += len(piece)
+            if size >= needed:
+                return
+        raise truncated()
 
 
 def _without_picture() -> ImageError:

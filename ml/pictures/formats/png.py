@@ -72,7 +72,9 @@ def read(content: bytes) -> Contents:
     needed = png_stream.size(width, height, depth * CHANNELS[colour], interlaced)
     try:
         pixels = _pixels(file, depth, colour, needed)
-    except (ImageError, OSError, PngError):
+    except (ImageError, OSError, PngError) as error:
+        if isinstance(error, ImageError) and error.code == "image_too_large":
+            raise
         # Where the chunks' own checksums are right, the pixels are as they were written.
         mended = png_stream.with_checksum(file.data, needed) if file.intact else None
         if mended is None:

@@ -2,6 +2,8 @@
 
 import zlib
 
+from ml.pictures.formats.inflating import pieces
+
 #: First column and row of each pass of an interlaced picture, and the steps to the next.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
@@ -18,9 +20,8 @@ def unpacked_size(parts: list[bytes]) -> tuple[int, bool]:
     stream, unpacked = zlib.decompressobj(), 0
     try:
         for part in parts:
-            while part:
-                unpacked += len(stream.decompress(part, 2**20))
-                part = stream.unconsumed_tail
+            for piece in pieces(part, stream):
+                unpacked += len(piece)
     except zlib.error:
         return unpacked, False
     return unpacked, stream.eof
@@ -34,11 +35,12 @@ def with_checksum(parts: list[bytes], needed: int) -> list[bytes] | None:
         needed: the bytes that it has to unpack to, at least.
     """
     packed = b"".join(parts)
-    stream, checksum, unpacked, part = zlib.decompressobj(-zlib.MAX_WBITS), 1, 0, packed[2:]
+    stream, checksum, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), 1, 0
     try:
-        while part and unpacked <= needed:
-            rows = stream.decompress(part, 2**20)
-            checksum, unpacked, part = zlib.adler32(rows, checksum), unpacked + len(rows), stream.unconsumed_tail
+        for rows in pieces(packed[2:], stream):
+            checksum, unpacked = zlib.adler32(rows, checksum), unpacked + len(rows)
+            if unpacked > needed:
+                break
     except zlib.error:
         return None
     if not stream.eof or unpacked < needed:
