@@ -91,6 +91,12 @@ def parser() -> argparse.ArgumentParser:
     inputs.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
     inputs.set_defaults(run=_inputs)
 
+    lungs = commands.add_parser("lungs", help="measure what finds the lungs, on chests outlined by hand, and train it")
+    lungs.add_argument("--data", type=Path, required=True, help="the training data: NORMAL/ and PNEUMONIA/")
+    lungs.add_argument("--external", type=Path, required=True, help="other hospitals' chests; each folder is a source")
+    lungs.add_argument("--write", action="store_true", help="train on all of them, for the readings of every bundle")
+    lungs.set_defaults(run=_lungs)
+
     pictures_commands.add(commands)
     deidentify_command.add(commands)
     experiment_commands.add(commands)
@@ -180,6 +186,12 @@ def _novelty(arguments: argparse.Namespace) -> None:
     from ml.evaluation.novelty_report import report
 
     report(arguments.model, arguments.data, also=arguments.also, others=arguments.others, write=arguments.write)
+
+
+def _lungs(arguments: argparse.Namespace) -> None:
+    from ml.training import lungs
+
+    lungs.report(arguments.data, arguments.external, write=arguments.write)
 
 
 def _inputs(arguments: argparse.Namespace) -> None:
