@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from ml.bundles.bundle import Bundle
+from ml.evaluation import card_elsewhere
 from ml.evaluation.assess import EVERYTHING
 
 FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc")
@@ -40,6 +41,7 @@ def text(bundle: Bundle) -> str:
         "## Calibration",
         _calibration(meta["calibration"], held_out["calibration"]),
         _novelty(meta.get("novelty")),
+        *card_elsewhere.text(meta.get("elsewhere")),
         "## Failure modes",
         FAILURES,
         "## Files",

@@ -28,6 +28,12 @@ def add(commands: Any) -> None:
     laterals.add_argument("--output", type=Path, required=True, help="a folder")
     laterals.set_defaults(run=_laterals)
 
+    elsewhere = commands.add_parser(
+        "elsewhere", parents=[measured], help="write into a bundle how it reads other hospitals' chests"
+    )
+    elsewhere.add_argument("--external", type=Path, required=True, help="other hospitals' chests, with an index.csv")
+    elsewhere.set_defaults(run=_elsewhere)
+
 
 def _novelty(arguments: argparse.Namespace) -> None:
     from ml.evaluation.novelty_report import Pictures, report
@@ -42,3 +48,9 @@ def _laterals(arguments: argparse.Namespace) -> None:
     from ml.evaluation.made_laterals import write
 
     write(arguments.ct, arguments.output)
+
+
+def _elsewhere(arguments: argparse.Namespace) -> None:
+    from ml.evaluation.elsewhere_report import report
+
+    report(arguments.model, arguments.data, arguments.external, also=arguments.also)
