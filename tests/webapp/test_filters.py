@@ -135,7 +135,9 @@ def test_every_combination_of_what_lists_are_indexed_by_is_known(various):
 def test_every_warning_of_the_model_can_be_asked_for():
     given = [value["code"] for value in vars(picture_warnings).values() if isinstance(value, dict) and "code" in value]
     assert len(given) >= 2
-    assert {novelty.CODE, novelty.TURNED_CODE, novelty.LATERAL_CODE, evidence.OUTSIDE_LUNGS["code"], *given} <= set(WarningCode.values)
+    assert {novelty.CODE, novelty.TURNED_CODE, novelty.LATERAL_CODE, evidence.OUTSIDE_LUNGS["code"], *given} <= set(
+        WarningCode.values
+    )
 
 
 @pytest.mark.parametrize(
