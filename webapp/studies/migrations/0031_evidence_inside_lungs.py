@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
             name="evidence_inside_lungs",
             field=models.FloatField(
                 blank=True,
-                help_text="the share of its map on the lungs, 0 to 1; empty where no lungs were found",
+                help_text="the share of its map on or beside the lungs; empty where none were found",
                 null=True,
             ),
         ),

@@ -65,7 +65,7 @@ class Reading(models.Model):
         null=True, blank=True, help_text="from the X-rays that the model learnt from; beyond 1 it is flagged"
     )
     evidence_inside_lungs = models.FloatField(
-        null=True, blank=True, help_text="the share of its map on the lungs, 0 to 1; empty where no lungs were found"
+        null=True, blank=True, help_text="the share of its map on or beside the lungs; empty where none were found"
     )
     heatmap = models.BinaryField(
         default=b"", help_text="what the reading rests on: a square of bytes, row by row, the strongest place 255"
