@@ -218,11 +218,12 @@ def _novelty(figures: dict[str, Any] | None) -> str:
     for kind, k in figures["kinds"].items():
         unlearnt = f"{k['unlearnt']:.1%}" if "unlearnt" in k else ""
         lines.append(f"| {kind} | {k['n']} | {k['flagged']:.1%} | {unlearnt} | {k['median']:.2f} |")
-    unlearnt = any("unlearnt" in k for k in figures["kinds"].values())
     learnt = (
         " The regressions learnt from other images of the turned chests and of the drawings, and from no photograph; "
         "`if not learnt from` is what a check flags that has learnt from the other drawings only."
-    ) * unlearnt
+        if any("unlearnt" in k for k in figures["kinds"].values())
+        else ""
+    )
     return "\n\n".join(
         (
             "## Images that are no chest X-ray",
@@ -240,10 +241,10 @@ def _thresholds(figures: dict[str, Any]) -> str:
             "The threshold of the distance was chosen on the held-out chests of the first two rows; with the one from "
             f"the other half of their patients, {figures['flagged_held_out_by_other_half']:.1%} of them are flagged."
         )
-    if not figures["elsewhere"]:
-        return "The thresholds were chosen on the held-out chests of the first two rows."
-    return (
-        "The thresholds were chosen on the held-out chests of the first two rows and on other hospitals'. Each row of "
-        "another hospital's chests is what a check flags that has never seen that hospital; real pictures of other "
-        "things are measured by checks that learnt from others of them."
+    more = (
+        " and on other hospitals'. Each row of another hospital's chests is what a check flags that has never seen that "
+        "hospital; real pictures of other things are measured by checks that learnt from others of them."
+    )
+    return "The thresholds were chosen on the held-out chests of the first two rows" + (
+        more if figures["elsewhere"] else "."
     )

@@ -36,7 +36,8 @@ def add(commands: Any) -> None:
 
 
 def _novelty(arguments: argparse.Namespace) -> None:
-    from ml.evaluation.novelty_report import Pictures, report
+    from ml.evaluation.novelty_pictures import Pictures
+    from ml.evaluation.novelty_report import report
 
     pictures = Pictures(
         arguments.external, arguments.not_chests, arguments.made, arguments.others, arguments.features

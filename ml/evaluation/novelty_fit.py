@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Lessons:
     def learnt(self) -> Check:
         """A check with its regressions, without thresholds."""
         space, right = self.space(), self.chests()
-        weights = {kind: _weights(space, right, sides[0]) for kind, sides in self.wrong.items()}
+        weights: dict[str, Any] = {kind: _weights(space, right, sides[0]) for kind, sides in self.wrong.items()}
         return replace(space, **weights)
 
 

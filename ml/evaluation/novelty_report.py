@@ -76,7 +76,8 @@ def report(
     drawn_before = {kind: read.of(found) for kind, found in out_of_domain.drawn(spec, shown.DRAWN, seed + 1).items()}
     real, refused = shown.not_chests(pictures.not_chests, spec)
     real_features = read.of(real) if len(real) else np.empty((0, chests["held out"].shape[1]), np.float32)
-    laterals = read.of(found) if (found := shown.made(pictures.made, made_laterals.LATERAL, spec)) is not None else None
+    sideways = shown.made(pictures.made, made_laterals.LATERAL, spec)
+    laterals = None if sideways is None else read.of(sideways)
 
     def other(part: NDArray[np.bool_], but: str | None = None) -> novelty_fit.Sides:
         """Drawings and real pictures to learn from, and to choose the threshold with."""

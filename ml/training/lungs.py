@@ -118,7 +118,7 @@ def _copy(chest: Outlined, rng: np.random.Generator) -> tuple[NDArray[np.float32
 
 def save(layers: Sequence[tuple[NDArray[Any], NDArray[Any]]], file: Path = lungs.FILE) -> None:
     """Store what :func:`fit` gives where :mod:`ml.inference.lungs` reads it."""
-    named = {}
+    named: dict[str, NDArray[Any]] = {}
     for number, (kernel, bias) in enumerate(layers):
         named |= {f"kernel{number}": kernel.astype(np.float16), f"bias{number}": bias.astype(np.float16)}
     with file.open("wb") as stream:
