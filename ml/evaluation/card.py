@@ -242,9 +242,8 @@ def _thresholds(figures: dict[str, Any]) -> str:
             f"the other half of their patients, {figures['flagged_held_out_by_other_half']:.1%} of them are flagged."
         )
     more = (
-        " and on other hospitals'. Each row of another hospital's chests is what a check flags that has never seen that "
-        "hospital; real pictures of other things are measured by checks that learnt from others of them."
+        " and on other hospitals'. Each row of a hospital's chests is what a check flags that has never seen that one; "
+        "real pictures of other things are measured by checks that learnt from others of them."
     )
-    return "The thresholds were chosen on the held-out chests of the first two rows" + (
-        more if figures["elsewhere"] else "."
-    )
+    chosen = "The thresholds were chosen on the held-out chests of the first two rows"
+    return chosen + (more if figures["elsewhere"] else ".")

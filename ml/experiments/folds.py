@@ -45,7 +45,7 @@ class Answers:
         patient: its identifier.
         name: the file's name.
         score: the log-odds of pneumonia.
-        inside: the share of its map that lies on the lungs.
+        inside: the share of its map that lies on or beside the lungs; 1 where that is not known.
         peak_inside: whether the map's strongest place does.
     """
 
@@ -113,7 +113,7 @@ def answers(model: keras.Model, asked: Questions, spec: Preprocessing) -> Answer
         pneumonia = np.clip(outputs[:, 1].astype(np.float64), 1e-7, 1 - 1e-7)
         scores.append(np.log(pneumonia) - np.log1p(-pneumonia))
         heat, found = heatmaps.to_bytes(maps), lungs.masks(asked.inputs[start : start + BATCH])
-        inside.append(evidence.share_inside(heat, found))
+        inside.append(np.nan_to_num(evidence.share_inside(heat, found), nan=1.0))
         peaks.append(evidence.peak_inside(heat, evidence.near(found) >= 0.5))
     return Answers(
         **asked.columns, score=np.concatenate(scores), inside=np.concatenate(inside), peak_inside=np.concatenate(peaks)
