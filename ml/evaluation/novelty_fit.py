@@ -104,12 +104,16 @@ def _with_room(check: Check, lessons: Lessons, found: dict[str, float]) -> dict[
 def _space(chests: Features) -> Check:
     known = level(chests)
     mean = known.mean(axis=0)
-    _, singular, axes = np.linalg.svd(known - mean, full_matrices=False)
+    apart = known - mean
+    # By the products of each two images, of which there are fewer than features: a few times as fast as an SVD.
+    squares, vectors = np.linalg.eigh(apart @ apart.T)
+    singular = np.sqrt(np.maximum(squares[::-1], 0))[: known.shape[1]]
     scales = singular / np.sqrt(len(known))
     # A sixth of the images at most: a variance that a few images decide would be estimated too small.
     count = min(COMPONENTS, max(1, len(known) // 6), len(scales) - 1)
     # In the precision in which they are stored, so that the check is the same after loading.
-    stored = (axes[:count] / scales[:count, np.newaxis]).astype(np.float16).astype(np.float32)
+    axes = vectors[:, ::-1][:, :count].T @ apart / singular[:count, np.newaxis]
+    stored = (axes / scales[:count, np.newaxis]).astype(np.float16).astype(np.float32)
     rest = float(np.sqrt((scales[count:] ** 2).sum() / (known.shape[1] - count)))
     blind = np.zeros(count, np.float32)
     return Check(
