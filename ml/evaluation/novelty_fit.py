@@ -62,7 +62,8 @@ class Lessons:
 
     def learnt(self) -> Check:
         """A check with its regressions, without thresholds."""
-        space, right = self.space(), self.chests()
+        space = self.space()
+        right = space.components(self.chests())[1]
         weights: dict[str, Any] = {kind: _weights(space, right, sides[0]) for kind, sides in self.wrong.items()}
         return replace(space, **weights)
 
@@ -122,11 +123,11 @@ def _space(chests: Features) -> Check:
     )  # fmt: skip
 
 
-def _weights(space: Check, chests: Features, wrong: Features) -> NDArray[np.float32]:
-    """Weights of the components, ``(k,)``, that separate chests from other pictures."""
+def _weights(space: Check, right: NDArray[np.float64], wrong: Features) -> NDArray[np.float32]:
+    """Weights of the components, ``(k,)``, that separate chests' components from other pictures."""
     from sklearn.linear_model import LogisticRegression
 
-    right, others = space.components(chests)[1], space.components(wrong)[1]
+    others = space.components(wrong)[1]
     regression = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=1000)
     regression.fit(np.concatenate([right, others]), np.repeat([0, 1], [len(right), len(others)]))
     return np.asarray(regression.coef_[0], dtype=np.float32)
