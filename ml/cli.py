@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml.dataset import data
 from ml.errors import BundleError, EngineError, ExportError, ImageError
-from ml.evaluation import pictures_commands
+from ml.evaluation import elsewhere_commands, pictures_commands
 from ml.experiments import experiment_commands
 from ml.pictures import deidentify_command
 from ml.training import recipe as recipes
@@ -77,21 +77,20 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("files", type=Path, nargs="+", metavar="FILE")
     predict.set_defaults(run=_predict)
 
-    novelty = commands.add_parser("novelty", help="fit and measure a bundle's check for what is no chest X-ray")
-    novelty.add_argument("--model", type=Path, required=True, help="the bundle")
-    novelty.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
-    novelty.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
-    novelty.add_argument("--others", type=Path, help="more pictures to measure on; each folder in it is a kind")
-    novelty.add_argument("--write", action="store_true", help="put the check into the bundle")
-    novelty.set_defaults(run=_novelty)
-
     inputs = commands.add_parser("inputs", help="write into a bundle what its training X-rays look like")
     inputs.add_argument("--model", type=Path, required=True, help="the bundle")
     inputs.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
     inputs.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
     inputs.set_defaults(run=_inputs)
 
+    lungs = commands.add_parser("lungs", help="measure what finds the lungs, on chests outlined by hand, and train it")
+    lungs.add_argument("--data", type=Path, required=True, help="the training data: NORMAL/ and PNEUMONIA/")
+    lungs.add_argument("--external", type=Path, required=True, help="other hospitals' chests; each folder is a source")
+    lungs.add_argument("--write", action="store_true", help="train on all of them, for the readings of every bundle")
+    lungs.set_defaults(run=_lungs)
+
     pictures_commands.add(commands)
+    elsewhere_commands.add(commands)
     deidentify_command.add(commands)
     experiment_commands.add(commands)
 
@@ -176,10 +175,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     return predict(arguments.model, arguments.files, json_file=arguments.json, heatmaps=arguments.heatmaps)
 
 
-def _novelty(arguments: argparse.Namespace) -> None:
-    from ml.evaluation.novelty_report import report
+def _lungs(arguments: argparse.Namespace) -> None:
+    from ml.training import lungs
 
-    report(arguments.model, arguments.data, also=arguments.also, others=arguments.others, write=arguments.write)
+    lungs.report(arguments.data, arguments.external, write=arguments.write)
 
 
 def _inputs(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ml.dataset import data, external
 from ml.evaluation import robustness
-from ml.inference import evidence, heatmaps
+from ml.inference import evidence, heatmaps, lungs
 from ml.networks import explain
 from ml.pictures import xray
 from ml.pictures.preprocess import Preprocessing, to_input, to_tensor
@@ -45,7 +45,7 @@ class Answers:
         patient: its identifier.
         name: the file's name.
         score: the log-odds of pneumonia.
-        inside: the share of its map that lies in the box around the thorax.
+        inside: the share of its map that lies on or beside the lungs; 1 where that is not known.
         peak_inside: whether the map's strongest place does.
     """
 
@@ -112,9 +112,9 @@ def answers(model: keras.Model, asked: Questions, spec: Preprocessing) -> Answer
         outputs, _, maps = (keras.ops.convert_to_numpy(part) for part in read(batch))
         pneumonia = np.clip(outputs[:, 1].astype(np.float64), 1e-7, 1 - 1e-7)
         scores.append(np.log(pneumonia) - np.log1p(-pneumonia))
-        heat = heatmaps.to_bytes(maps)
-        inside.append(evidence.share_inside(heat))
-        peaks.append(evidence.peak_inside(heat))
+        heat, found = heatmaps.to_bytes(maps), lungs.masks(asked.inputs[start : start + BATCH])
+        inside.append(np.nan_to_num(evidence.share_inside(heat, found), nan=1.0))
+        peaks.append(evidence.peak_inside(heat, evidence.near(found) >= 0.5))
     return Answers(
         **asked.columns, score=np.concatenate(scores), inside=np.concatenate(inside), peak_inside=np.concatenate(peaks)
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ml.bundles.bundle import Bundle
-from ml.inference import evidence, novelty, predict
+from ml.inference import evidence, lungs, novelty, predict
 from ml.inference.engines import Engine, Readings
 from ml.inference.heatmaps import to_bytes
 
@@ -71,7 +71,8 @@ def _warnings(
     bundle: Bundle, check: novelty.Check | None, read: Readings, inputs: Sequence[np.ndarray]
 ) -> list[novelty.Warnings]:
     doubts = novelty.warnings_of(check, read.features, np.stack(inputs))
-    return evidence.warnings_of(doubts, to_bytes(read.maps), read.probabilities[:, -1], bundle)
+    outside = evidence.is_outside(to_bytes(read.maps), lungs.masks(np.stack(inputs)))
+    return evidence.warnings_of(doubts, outside, read.probabilities[:, -1], bundle)
 
 
 def _least_correlation(one: Readings, other: Readings) -> float:

@@ -1,71 +1,105 @@
-"""Whether an answer rests on the chest: where its map's strongest place is, and how much of it is around the thorax."""
+"""Whether an answer rests on the lungs: where its map's strongest place is, and how much of the map is on them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.bundles.bundle import Bundle
+from ml.inference.lungs import Floats
 from ml.inference.novelty import Warnings
 
-#: The width and height of a generous box around the thorax, in the middle of the image, as parts of it.
-CHEST = (0.72, 0.66)
-#: A map with less than this of it in that box is no better than one that is spread evenly, which has 0.475 there.
-INSIDE = 0.47
-OUTSIDE_CHEST = {
-    "code": "map_outside_chest",
-    "detail": "What raised the model's score most lies outside the chest, such as at a corner or an arm. That is a "
-    "reason to distrust this answer: please have the image read.",
+#: Lungs that cover less of the picture than this were not found, and nothing is said of where the evidence lies.
+FOUND = 0.04
+OUTSIDE_LUNGS = {
+    "code": "evidence_outside_lungs",
+    "detail": "What raised the model's score most lies outside the lungs and what is between them, such as at an arm. "
+    "That is a reason to distrust this answer: please have the image read.",
 }
 
 
-def share_inside(heatmaps: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The share of each map that lies in the box around the thorax; 1 where a map is empty.
+def near(lungs: Floats) -> NDArray[np.float64]:
+    """How much of each place is lung or touches it, since outlines and maps are coarse, ``(n, 14, 14)``: the largest of
+    each place and of the eight beside it."""
+    height, width = lungs.shape[1:]
+    padded = np.pad(lungs.astype(np.float64), ((0, 0), (1, 1), (1, 1)))
+    return np.asarray(np.max([padded[:, r : r + height, c : c + width] for r in range(3) for c in range(3)], axis=0))
+
+
+def between(lungs: Floats) -> NDArray[np.bool_]:
+    """The places on or near the lungs and what lies between two of these in a row or in a column: the heart, and opaque
+    parts of a lung that were not found, but neither arms nor what is below, ``(n, 14, 14)``."""
+    inside = near(lungs) >= 0.5
+    for axis in (2, 1):
+        before = np.logical_or.accumulate(inside, axis=axis)
+        after = np.flip(np.logical_or.accumulate(np.flip(inside, axis), axis=axis), axis)
+        inside = before & after
+    return np.asarray(inside)
+
+
+def share_inside(heatmaps: NDArray[np.uint8], lungs: Floats) -> NDArray[np.float64]:
+    """The share of each map that lies on the lungs or beside them; NaN where the map is empty or no lungs were found.
 
     Args:
         heatmaps: ``(n, h, w)`` from :func:`ml.inference.heatmaps.to_bytes`.
+        lungs: ``(n, 14, 14)`` from :func:`ml.inference.lungs.masks`.
     """
-    _, height, width = heatmaps.shape
-    across, down = _covered(width, CHEST[0]), _covered(height, CHEST[1])
+    return _share(heatmaps, near(lungs), lungs)
+
+
+def peak_inside(heatmaps: NDArray[np.uint8], places: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether a map's strongest place is one of these.
+
+    Args:
+        heatmaps: ``(n, h, w)`` from :func:`ml.inference.heatmaps.to_bytes`.
+        places: ``(n, 14, 14)``.
+    """
+    there = np.where(_as_large(places, heatmaps.shape[1:]), heatmaps, 0)
+    return np.asarray(there.max(axis=(1, 2)) >= heatmaps.max(axis=(1, 2)))
+
+
+def is_outside(heatmaps: NDArray[np.uint8], lungs: Floats) -> NDArray[np.bool_]:
+    """Whether a map's strongest place is neither on the lungs nor between them, or less of the map there than of one
+    that is spread evenly; never where no lungs were found. Arguments as for :func:`share_inside`."""
+    places = between(lungs)
+    share = _share(heatmaps, places, lungs)
+    return ~np.isnan(share) & (~peak_inside(heatmaps, places) | (share < places.mean(axis=(1, 2))))
+
+
+def _share(heatmaps: NDArray[np.uint8], places: NDArray[Any], lungs: Floats) -> NDArray[np.float64]:
     total = heatmaps.sum(axis=(1, 2), dtype=np.float64)
-    inside = np.einsum("nhw,h,w->n", heatmaps.astype(np.float64), down, across)
-    return np.divide(inside, total, out=np.ones_like(total), where=total > 0)
+    inside = (heatmaps * _as_large(places, heatmaps.shape[1:])).sum(axis=(1, 2), dtype=np.float64)
+    return np.divide(inside, total, out=np.full_like(total, np.nan), where=(total > 0) & _found(lungs))
 
 
-def peak_inside(heatmaps: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether a map's strongest place lies in the box around the thorax. A place is where its middle is."""
-    _, height, width = heatmaps.shape
-    inside = np.outer(_covered(height, CHEST[1]) > 0.5, _covered(width, CHEST[0]) > 0.5)
-    strongest: NDArray[np.bool_] = np.where(inside, heatmaps, 0).max(axis=(1, 2)) >= heatmaps.max(axis=(1, 2))
-    return strongest
+def _as_large(places: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Places ``(n, 14, 14)`` in the size of a map."""
+    rows, columns = (
+        ((np.arange(side) + 0.5) * of // side).astype(int) for side, of in zip(shape, places.shape[1:], strict=True)
+    )
+    return places[:, rows][:, :, columns]
 
 
-def is_outside(heatmaps: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether a map's strongest place lies outside the box around the thorax, or too little of the map inside of it."""
-    return ~peak_inside(heatmaps) | (share_inside(heatmaps) < INSIDE)
-
-
-def _covered(places: int, part: float) -> NDArray[np.float64]:
-    """How much of each of a side's places lies in the middle part of that side."""
-    edges = np.arange(places + 1) / places
-    low, high = (1 - part) / 2, (1 + part) / 2
-    return np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None) * places
+def _found(lungs: Floats) -> NDArray[np.bool_]:
+    return np.asarray((lungs >= 0.5).mean(axis=(1, 2)) >= FOUND)
 
 
 def warnings_of(
-    doubts: Sequence[Warnings], heatmaps: NDArray[np.uint8], probabilities: NDArray[np.float32], bundle: Bundle
-) -> list[Warnings]:
-    """The warnings of readings, with one where an answer that is not negative rests on what is outside the chest.
+    doubts: Sequence[Warnings], outside: Sequence[bool] | NDArray[np.bool_], probabilities: NDArray[np.float32],
+    bundle: Bundle,
+) -> list[Warnings]:  # fmt: skip
+    """The warnings of readings, with one where an answer that is not negative rests on what is outside the lungs.
 
     Args:
         doubts: of each image, from :func:`ml.inference.novelty.warnings_of`. Where there is one, it is no chest X-ray,
             and its map says nothing.
-        heatmaps: ``(n, h, w)`` from :func:`ml.inference.heatmaps.to_bytes`.
+        outside: of each image, from :func:`is_outside`.
         probabilities: ``(n,)`` of pneumonia.
         bundle: what read the images.
     """
-    given = zip(doubts, is_outside(heatmaps), probabilities, strict=True)
-    return [with_doubt(found, bool(outside), float(probability), bundle) for found, outside, probability in given]
+    given = zip(doubts, outside, probabilities, strict=True)
+    return [with_doubt(found, bool(away), float(probability), bundle) for found, away, probability in given]
 
 
 def with_doubt(found: Warnings, outside: bool, probability: float, bundle: Bundle) -> Warnings:
@@ -77,4 +111,4 @@ def with_doubt(found: Warnings, outside: bool, probability: float, bundle: Bundl
         probability: of pneumonia; of a calibrated one with a bundle that has the thresholds for it.
         bundle: what read the image.
     """
-    return found or [OUTSIDE_CHEST] * (outside and probability >= min(bundle.thresholds.values()))
+    return found or [OUTSIDE_LUNGS] * (outside and probability >= min(bundle.thresholds.values()))

@@ -4,9 +4,9 @@ A network gives every picture a probability. The check asks instead how far a pi
 chest X-rays that the network learnt from: the Mahalanobis distance (Lee et al., "A Simple Unified Framework for
 Detecting Out-of-Distribution Samples and Adversarial Attacks", 2018) under probabilistic principal components (Tipping
 & Bishop, 1999) of the last feature map, averaged over each quarter of the image. That learns from chest X-rays only, so
-all other pictures are far away. Two kinds of pictures may be nearer, and a logistic regression on the
-same components detects each of them: inverted and turned chests, and noise, patterns and other drawings, in which a
-network that learnt from chests may find little that is strange.
+all other pictures are far away. Some kinds of pictures may be nearer, and a logistic regression on the same components
+detects each of them: inverted and turned chests; chests from the side; and drawings, documents, scans and other
+pictures, in which a network that learnt from chests may find little that is strange.
 """
 
 import json
@@ -24,9 +24,11 @@ from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
 FILE = "novelty.npz"
 CODE = "not_chest_xray"
+#: Codes that come beside it and say which.
+TURNED_CODE, LATERAL_CODE = "chest_turned", "chest_from_the_side"
 METHOD = (
-    "mahalanobis distance, and logistic regressions of turned chests and of drawings, in components of the last map's "
-    "quarters"
+    "mahalanobis distance, and logistic regressions of turned chests, of chests from the side and of other pictures, "
+    "in components of the last map's quarters"
 )
 #: Grey levels between the 1st and the 99th percentile, below which preprocessing takes an image for blank.
 CONTRAST = 8
@@ -39,6 +41,10 @@ DETAIL = (
 TURNED = (
     "This looks like a chest X-ray that is inverted, lies on its side or hangs upside down. "
     "Upload it upright, with air dark and bone bright. Do not rely on the probability."
+)
+LATERAL = (
+    "This looks like a chest X-ray from the side; the model learnt from frontal ones only. "
+    "Do not rely on the probability."
 )
 BLANK = "This image is blank: it shows next to no contrast. Do not rely on the probability."
 
@@ -59,8 +65,11 @@ class Check:
         threshold: the distance from which an image is flagged.
         turned: ``(k,)`` float32: the weight of each component in the regression of turned chests.
         upright: what their sum must exceed for an image to be flagged as turned or inverted.
-        drawn: ``(k,)`` float32: the weights in the regression of drawings; all 0 in bundles before 1.2.
+        drawn: ``(k,)`` float32: the weights in the regression of drawings and other pictures; all 0 in bundles before
+            1.2.
         familiar: what their sum must exceed for an image to be flagged as no chest X-ray.
+        lateral: ``(k,)`` float32: the weights in the regression of chests from the side; all 0 in bundles before 1.3.
+        frontal: what their sum must exceed for an image to be flagged as one.
     """
 
     mean: Features
@@ -72,6 +81,8 @@ class Check:
     upright: float
     drawn: Features
     familiar: float
+    lateral: Features
+    frontal: float
 
     def distances(self, features: Features) -> NDArray[np.float64]:
         """How far each image is from the chest X-rays that the check was fitted on, in standard deviations.
@@ -81,18 +92,35 @@ class Check:
         """
         return self._far(*self.components(features))
 
-    def flags(self, features: Features) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which images are no chest X-ray, by their distance or as drawings are, and which look turned or inverted.
+    def scores(self, features: Features) -> NDArray[np.float64]:
+        """Of each image its distance, and how much it looks like another picture, turned, and from the side.
 
         Args:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
 
         Returns:
-            Both ``(n,)``.
+            ``(n, 4)``, to be compared with :attr:`thresholds`.
         """
         apart, within = self.components(features)
-        other = (self._far(apart, within) > self.threshold) | (within @ self.drawn > self.familiar)
-        return other, within @ self.turned > self.upright
+        return np.column_stack([
+            self._far(apart, within), within @ self.drawn, within @ self.turned, within @ self.lateral
+        ])  # fmt: skip
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Beyond which each of the :meth:`scores` has an image flagged."""
+        return np.array([self.threshold, self.familiar, self.upright, self.frontal])
+
+    def flags(self, features: Features) -> NDArray[np.bool_]:
+        """Which images are far, look like another picture, turned, and from the side.
+
+        Args:
+            features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
+
+        Returns:
+            ``(n, 4)``.
+        """
+        return self.scores(features) > self.thresholds
 
     def warnings(self, features: Features, inputs: Inputs) -> list[Warnings]:
         """The warnings of each image; an empty list where there are none.
@@ -102,11 +130,8 @@ class Check:
             inputs: ``(n, size, size)``, the batch that was read.
         """
         low, high = np.percentile(inputs.reshape(len(inputs), -1), (1, 99), axis=1)
-        reasons = zip(high - low < CONTRAST, *self.flags(features), strict=True)
-        details = [
-            BLANK if blank else DETAIL if other else TURNED if turned else "" for blank, other, turned in reasons
-        ]
-        return [[{"code": CODE, "detail": detail}] if detail else [] for detail in details]
+        blank = high - low < CONTRAST
+        return [_said(bool(empty), *found) for empty, found in zip(blank, self.flags(features).tolist(), strict=True)]
 
     def components(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The difference from the mean, ``(n, d)``, and each component in standard deviations, ``(n, k)``."""
@@ -117,6 +142,16 @@ class Check:
     def _far(self, apart: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:
         outside = np.maximum((apart**2).sum(axis=1) - ((within * self.scales) ** 2).sum(axis=1), 0)
         return np.sqrt((within**2).sum(axis=1) + outside / self.rest**2)
+
+
+def _said(blank: bool, far: bool, other: bool, turned: bool, lateral: bool) -> Warnings:
+    """The warnings of an image: that it is no frontal chest, and where the picture tells, which other it is."""
+    if blank:
+        return [{"code": CODE, "detail": BLANK}]
+    if other or not (turned or lateral):
+        return [{"code": CODE, "detail": DETAIL}] * (other or far)
+    code, detail = (TURNED_CODE, TURNED) if turned else (LATERAL_CODE, LATERAL)
+    return [{"code": CODE, "detail": DETAIL}, {"code": code, "detail": detail}]
 
 
 def features_of(engine: Engine, inputs: Inputs) -> Features:
@@ -168,8 +203,9 @@ def load(bundle: Bundle) -> Check | None:
             found: dict[str, Any] = {field.name: arrays[field.name] for field in fields(Check) if field.name in arrays}
         for name, value in found.items():
             found[name] = value.astype(np.float32) if value.ndim else float(value)
-        # Bundles before 1.2 have no regression of drawings.
-        return Check(**{"drawn": np.zeros(len(found["axes"]), np.float32), "familiar": np.inf, **found})
+        # Bundles before 1.2 have no regression of drawings, those before 1.3 none of chests from the side.
+        none = np.zeros(len(found["axes"]), np.float32)
+        return Check(**{"drawn": none, "familiar": np.inf, "lateral": none, "frontal": np.inf, **found})
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{file} is no check that this version reads: {error}") from error
 

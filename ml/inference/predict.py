@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ml.bundles.bundle import Bundle
 from ml.errors import ImageError
-from ml.inference import engines, evidence, novelty
+from ml.inference import engines, evidence, lungs, novelty
 from ml.inference.engines import Engine, Readings
 from ml.inference.heatmaps import overlay, to_bytes
 from ml.inference.opening import Opened, opened
@@ -62,7 +62,8 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
     if batch:
         maps = to_bytes(batch.maps)
         unlike = novelty.warnings_of(check, batch.features, np.stack(inputs))
-        warnings = evidence.warnings_of(unlike, maps, batch.probabilities[:, 1], bundle)
+        outside = evidence.is_outside(maps, lungs.masks(np.stack(inputs)))
+        warnings = evidence.warnings_of(unlike, outside, batch.probabilities[:, 1], bundle)
         for (_, row), probability, said in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
             row["warnings"] = novelty.together(row["warnings"], said)

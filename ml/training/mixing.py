@@ -9,7 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from ml.inference.evidence import CHEST
+#: The width and height of a generous box around the thorax, in the middle of the image, as parts of it.
+CHEST = (0.72, 0.66)
 
 #: How much of a side the coarse brightness is made of: so many places.
 COARSE = 4

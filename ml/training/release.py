@@ -110,9 +110,7 @@ def members(run: Average, found: "Judged") -> dict[str, dict[str, Any]]:
     return result
 
 
-def add_check(
-    made: bundle.Bundle, run: Run | Average, directory: Path, also: Sequence[Path], others: Path | None = None
-) -> bundle.Bundle:
+def add_check(made: bundle.Bundle, run: Run | Average, directory: Path, also: Sequence[Path]) -> bundle.Bundle:
     """Give a new bundle its check for what is no chest X-ray (:mod:`ml.inference.novelty`) and what its training X-rays
     look like (:mod:`ml.evaluation.inputs`), unless there are too few images.
 
@@ -121,12 +119,11 @@ def add_check(
         run: its training.
         directory: the training data.
         also: folders with other renditions.
-        others: more pictures to measure the check on, each folder in it being a kind.
     """
     if min(len(run.training), len(run.held_out)) < novelty_fit.FEWEST:
         print(f"fewer than {novelty_fit.FEWEST} images on a side: no check for what is no chest X-ray")
         return made
-    novelty_report.report(made.path, directory, also=also, others=others, write=True)
+    novelty_report.report(made.path, directory, also=also, write=True)
     return inputs.write(made.path, directory, also)
 
 

@@ -15,7 +15,7 @@ def meta(version: str) -> dict:
     return json.loads((MODELS / f"vgg16-pneumonia-{version}" / "bundle.json").read_text())
 
 
-@pytest.mark.parametrize("version", ["1.1.0", "1.2.0"])
+@pytest.mark.parametrize("version", ["1.1.0", "1.2.0", "1.3.0"])
 def test_the_shares_are_those_that_the_bundle_measured(version):
     found, points = answers.measured(meta(version)), meta(version)["held_out"]["points"]
     sick, well = found["pneumonia"], found["normal"]

@@ -65,7 +65,7 @@ def test_predict_reads_what_it_can(random_bundle: Bundle, xrays: Path, tmp_path:
     assert rows[1]["probability"] == pytest.approx(float(expected), abs=1e-5)
     assert rows[1]["label"] == random_bundle.label(float(expected))
     # A random network looks anywhere.
-    assert {warning["code"] for warning in rows[1]["warnings"]} <= {"map_outside_chest"}
+    assert {warning["code"] for warning in rows[1]["warnings"]} <= {"evidence_outside_lungs"}
 
 
 def test_a_missing_bundle_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Whether an answer rests on the chest."""
+"""Whether an answer rests on the lungs."""
 
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from ml.inference import evidence
 
 BUNDLE = Bundle.read(Path(__file__).resolve().parents[2] / "models" / "vgg16-pneumonia-1.2.0")
 DOUBT = [{"code": "not_chest_xray", "detail": "A pagoda."}]
+#: Two lungs of three columns each.
+LUNGS = np.zeros((1, 14, 14), np.float32)
+LUNGS[:, 3:11, 2:5] = LUNGS[:, 3:11, 9:12] = 1
 
 
 def lit(*places: tuple[int, int], side: int = 14) -> np.ndarray:
@@ -20,58 +23,73 @@ def lit(*places: tuple[int, int], side: int = 14) -> np.ndarray:
     return heatmap
 
 
-def share(heatmap: np.ndarray) -> float:
-    return float(evidence.share_inside(heatmap[None])[0])
+def share(heatmap: np.ndarray, lungs: np.ndarray = LUNGS) -> float:
+    return float(evidence.share_inside(heatmap[None], lungs)[0])
 
 
-def test_the_box_is_in_the_middle_and_as_large_as_it_says():
-    assert share(np.full((14, 14), 9, np.uint8)) == pytest.approx(0.72 * 0.66)
-    assert share(np.full((7, 10), 9, np.uint8)) == pytest.approx(0.72 * 0.66), "of any shape"
-    assert share(lit((7, 7))) == pytest.approx(1)
-    assert share(lit((6, 12), (7, 13))) == pytest.approx(0.02, abs=0.02), "an arm"
+def test_what_lies_on_the_lungs_or_beside_them_is_inside() -> None:
+    assert share(lit((7, 3))) == 1
+    assert share(lit((2, 1))) == 1, "diagonally beside a lung"
+    assert share(lit((1, 1))) == 0
     assert [share(lit(corner)) for corner in ((0, 0), (0, 13), (13, 0), (13, 13))] == [0, 0, 0, 0]
-    assert share(lit((7, 7), (0, 0), (0, 1), (1, 0))) == pytest.approx(0.25)
+    assert share(lit((7, 3), (0, 0), (0, 1), (13, 7))) == pytest.approx(0.25)
 
 
-def test_wider_than_high():
-    """Beside the middle there is more room than above it."""
-    assert share(lit((50, 15), side=100)) == pytest.approx(1)
-    assert share(lit((15, 50), side=100)) == 0
+def test_the_heart_between_the_lungs_is_no_lung_and_no_reason_to_warn() -> None:
+    heart = lit(*((row, column) for row in (6, 7) for column in (6, 7)))
+    assert share(heart) == 0
+    assert not evidence.is_outside(heart[None], LUNGS)[0]
+    assert evidence.is_outside(lit((7, 0))[None], LUNGS)[0], "an arm"
 
 
-def test_an_empty_map_is_nowhere_outside():
-    assert share(lit()) == 1
-    assert not evidence.is_outside(lit()[None])[0]
+def test_a_part_of_a_lung_that_was_not_found_is_between_what_was() -> None:
+    opaque = LUNGS.copy()
+    opaque[:, 5:9, 9:12] = 0
+    assert not evidence.is_outside(lit((7, 10))[None], opaque)[0]
 
 
-def test_a_map_is_outside_by_its_strongest_place_or_by_most_of_it():
-    corner = np.full((14, 14), 0, np.uint8)
-    corner[5:9, 5:9], corner[0, 0] = 200, 201
+def test_maps_of_another_size_are_judged_by_the_same_places() -> None:
+    assert share(lit((3, 1), side=7)) == 1
+    assert share(lit((0, 0), side=7)) == 0
+    assert share(lit((50, 25), side=100)) == 1
+    assert share(lit((5, 50), side=100)) == 0
+
+
+def test_of_an_empty_map_and_where_no_lungs_were_found_nothing_is_said() -> None:
+    none = np.zeros((1, 14, 14), np.float32)
+    none[0, 5, 4:9] = 1
+    for heatmap, lungs in ((lit(), LUNGS), (lit((0, 0)), none)):
+        assert np.isnan(share(heatmap, lungs))
+        assert not evidence.is_outside(heatmap[None], lungs)[0]
+
+
+def test_a_map_is_outside_by_its_strongest_place_or_by_most_of_it() -> None:
+    corner = lit()
+    corner[4:10, 3:5], corner[0, 0] = 200, 201
+    below = np.zeros((14, 14), np.uint8)
+    below[12:], below[7, 3] = 60, 255
+    inside = below.copy()
+    inside[5:9, 2:6] = 255
     assert share(corner) > 0.9
-    around = np.full((14, 14), 100, np.uint8)
-    even = around.copy()
-    around[4:10, 4:10], around[7, 7] = 60, 255
-    assert share(around) < evidence.INSIDE < share(even)
-    assert list(evidence.is_outside(np.stack([corner, around, even]))) == [True, True, False]
+    found = evidence.is_outside(np.stack([corner, below, inside]), np.repeat(LUNGS, 3, axis=0))
+    assert list(found) == [True, True, False]
 
 
 @pytest.mark.parametrize(
-    ("heatmap", "probability", "doubts", "codes"),
+    ("outside", "probability", "doubts", "codes"),
     [
-        (lit((0, 0)), 0.9, [], ["map_outside_chest"]),
-        (lit((0, 0)), 0.3, [], ["map_outside_chest"]),
-        (lit((0, 0)), 0.2, [], []),
-        (lit((7, 7)), 0.9, [], []),
-        (lit(), 0.9, [], []),
-        (lit((0, 0)), 0.9, DOUBT, ["not_chest_xray"]),
+        (True, 0.9, [], ["evidence_outside_lungs"]),
+        (True, 0.3, [], ["evidence_outside_lungs"]),
+        (True, 0.2, [], []),
+        (False, 0.9, [], []),
+        (True, 0.9, DOUBT, ["not_chest_xray"]),
     ],
 )
-def test_answers_that_are_not_negative_have_a_warning(heatmap, probability, doubts, codes):
-    [found] = evidence.warnings_of([doubts], heatmap[None], np.array([probability], np.float32), BUNDLE)
+def test_answers_that_are_not_negative_have_a_warning(outside, probability, doubts, codes):
+    [found] = evidence.warnings_of([doubts], [outside], np.array([probability], np.float32), BUNDLE)
     assert [warning["code"] for warning in found] == codes
 
 
 def test_each_image_has_its_own():
-    heatmaps, probabilities = np.stack([lit((0, 0)), lit((7, 7))]), np.array([0.9, 0.9], np.float32)
-    found = evidence.warnings_of([[], []], heatmaps, probabilities, BUNDLE)
+    found = evidence.warnings_of([[], []], [True, False], np.array([0.9, 0.9], np.float32), BUNDLE)
     assert [len(warnings) for warnings in found] == [1, 0]

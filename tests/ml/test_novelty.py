@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from PIL import Image
 from ml import cli
 from ml.bundles.bundle import Bundle, sha256
 from ml.errors import BundleError
-from ml.evaluation import novelty_fit, novelty_report
+from ml.evaluation import made_laterals, novelty_fit, novelty_pictures
+from ml.evaluation.features import Kept
+from ml.evaluation.novelty_fit import Lessons
 from ml.inference import engines, novelty
 from ml.inference.novelty import Check
 from ml.inference.predict import load_input
@@ -44,11 +47,24 @@ def drawn(count: int, seed: int) -> NDArray[np.float32]:
     return (known(count, seed) + 1.1 * np.resize([1, -1], 16) @ DIRECTIONS).astype(np.float32)
 
 
+def aside(count: int, seed: int) -> NDArray[np.float32]:
+    """As near, on a third side."""
+    return (known(count, seed) + 1.1 * np.resize([1, 1, -1, -1], 16) @ DIRECTIONS).astype(np.float32)
+
+
+def elsewhere(count: int, seed: int, direction: int = 3) -> NDArray[np.float32]:
+    """Another hospital's chests: all a little to one side."""
+    return (known(count, seed) + 8 * DIRECTIONS[direction]).astype(np.float32)
+
+
+def lessons(**wrong: novelty_fit.Sides) -> Lessons:
+    sides = {"turned": (turned(80, 11), turned(80, 12)), "drawn": (drawn(80, 21), drawn(80, 22)), **wrong}
+    return Lessons(known(600, 1), known(400, 2), sides)
+
+
 @pytest.fixture(scope="module")
 def check() -> Check:
-    return novelty_fit.fit(
-        known(600, 1), known(400, 2), (turned(80, 11), turned(80, 12)), (drawn(80, 21), drawn(80, 22))
-    )
+    return novelty_fit.fit(lessons())
 
 
 def contrasty(count: int) -> NDArray[np.uint8]:
@@ -72,18 +88,20 @@ def test_what_lies_far_is_flagged_and_what_is_known_is_not(check: Check) -> None
 
 def test_turned_chests_are_flagged_although_they_are_near(check: Check) -> None:
     features = np.concatenate([turned(200, 13), known(200, 14)])
-    far, sideways = check.flags(features)
+    far, _, sideways, _ = check.flags(features).T
     assert far[:200].mean() < 0.5, "nothing else notices them"
     assert sideways[:200].mean() > 0.8
     assert sideways[200:].mean() < 0.03
     near = features[:200][sideways[:200] & ~far[:200]]
-    assert all("inverted" in warnings[0]["detail"] for warnings in check.warnings(near, contrasty(len(near))))
+    warnings = codes(check.warnings(near, contrasty(len(near))))
+    assert ["not_chest_xray", "chest_turned"] in warnings
+    assert all(found[0] == "not_chest_xray" for found in warnings)
 
 
 def test_drawings_are_flagged_although_they_are_near(check: Check) -> None:
     features = np.concatenate([drawn(200, 23), known(200, 24)])
     assert (check.distances(features[:200]) > check.threshold).mean() < 0.5, "the distance alone misses them"
-    other = check.flags(features)[0]
+    other = check.flags(features)[:, 1]
     assert other[:200].mean() > 0.8
     assert other[200:].mean() < 0.03
     assert all(
@@ -95,10 +113,39 @@ def test_drawings_are_flagged_although_they_are_near(check: Check) -> None:
 @pytest.mark.long
 def test_half_of_the_room_up_to_turned_chests_is_left_to_chests_from_elsewhere() -> None:
     wrong = [(known(80, seed) + 9 * DIRECTIONS[0]).astype(np.float32) for seed in (1, 2)]
-    roomy = novelty_fit.fit(known(600, 1), known(400, 2), (wrong[0], wrong[1]), (drawn(80, 21), drawn(80, 22)))
-    elsewhere = (known(200, 3) + 2.5 * DIRECTIONS[0]).astype(np.float32)
-    assert roomy.flags(elsewhere)[1].mean() < 0.1
-    assert roomy.flags(wrong[1])[1].mean() > 0.95
+    roomy = novelty_fit.fit(lessons(turned=(wrong[0], wrong[1])))
+    there = (known(200, 3) + 2.5 * DIRECTIONS[0]).astype(np.float32)
+    assert roomy.flags(there)[:, 2].mean() < 0.1
+    assert roomy.flags(wrong[1])[:, 2].mean() > 0.95
+
+
+def test_a_hospital_that_is_known_is_left_alone_and_what_is_wrong_is_flagged_as_before(check: Check) -> None:
+    theirs = elsewhere(200, 31)
+    assert check.flags(theirs).any(axis=1).mean() > 0.5
+    hospitals = {"a": elsewhere(150, 32), "b": elsewhere(150, 33)}
+    wider = novelty_fit.fit(replace(lessons(), elsewhere=hospitals))
+    assert wider.flags(theirs).any(axis=1).mean() < 0.05
+    assert wider.flags(known(400, 34)).any(axis=1).mean() < 0.05
+    assert wider.flags(turned(200, 13)).any(axis=1).mean() > 0.8
+    assert wider.flags(drawn(200, 23)).any(axis=1).mean() > 0.8
+
+
+def test_a_hospital_that_is_left_out_is_not_learnt_from() -> None:
+    both = replace(lessons(), elsewhere={"a": elsewhere(150, 32), "b": elsewhere(150, 33, direction=5)})
+    alone = novelty_fit.fit(both.without("b"))
+    expected = novelty_fit.fit(replace(lessons(), elsewhere={"a": elsewhere(150, 32)}))
+    np.testing.assert_allclose(alone.thresholds, expected.thresholds)
+    features = elsewhere(50, 35, direction=5)
+    assert (alone.distances(features) > 1.2 * novelty_fit.fit(both).distances(features)).mean() > 0.9
+
+
+def test_chests_from_the_side_have_a_code_of_their_own(check: Check) -> None:
+    sideways = novelty_fit.fit(lessons(lateral=(aside(80, 41), aside(80, 42))))
+    features = aside(200, 43)
+    found = codes(sideways.warnings(features, contrasty(200)))
+    assert found.count(["not_chest_xray", "chest_from_the_side"]) > 120
+    assert not check.flags(features)[:, 3].any(), "unless no lesson had them"
+    assert sideways.flags(known(400, 44)).any(axis=1).mean() < 0.03
 
 
 def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check: Check) -> None:
@@ -106,7 +153,7 @@ def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check:
     assert (distances > check.threshold / novelty_fit.ROOM).mean() == pytest.approx(
         1 - novelty_fit.ACCEPTED, abs=0.0026
     )
-    assert check.flags(known(400, 2))[1].mean() <= 1 - novelty_fit.ACCEPTED + 0.0026
+    assert check.flags(known(400, 2))[:, 2].mean() <= 1 - novelty_fit.ACCEPTED + 0.0026
     assert (check.distances(known(2000, 9)) > check.threshold).mean() < 0.03
 
 
@@ -126,7 +173,44 @@ def test_a_blank_image_is_flagged_whatever_its_features(check: Check) -> None:
 
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 8"):
-        novelty_fit.fit(known(7, 1), known(400, 2), (turned(80, 11), turned(80, 12)), (drawn(80, 21), drawn(80, 22)))
+        novelty_fit.fit(replace(lessons(), training=known(7, 1)))
+
+
+def test_features_are_kept_and_read_once(tmp_path: Path) -> None:
+    class Engine:
+        asked = 0
+
+        def read(self, batch: NDArray[np.uint8]) -> engines.Readings:
+            self.asked += len(batch)
+            values = batch.reshape(len(batch), -1)[:, :8].astype(np.float32)
+            return engines.Readings(values[:, :2], values, values[:, :4].reshape(-1, 2, 2))
+
+    engine, file = Engine(), tmp_path / "features.npz"
+    images = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
+    first = Kept(engine, file).of(images[:3])
+    again = Kept(engine, file).of(images[[3, 1, 1]])
+    np.testing.assert_array_equal(again[1:], first[[1, 1]])
+    np.testing.assert_array_equal(again[0], images[3].ravel()[:8])
+    assert engine.asked == 4
+
+
+def test_chests_from_the_side_are_made_of_a_ct() -> None:
+    """Of a body that is wider than deep, with its spine at the back."""
+    volume = np.zeros((40, 64, 64), np.float32)
+    volume[:, 16:48, 4:60] = 1000
+    volume[:, 42:47, 29:35] = 2000
+    made = list(made_laterals.made(volume, 2.0))
+    kinds = [kind for kind, _ in made]
+    assert (kinds.count("lateral"), kinds.count("frontal")) == (made_laterals.LATERALS, made_laterals.FRONTALS)
+    assert len({picture.tobytes() for _, picture in made}) == len(made)
+
+    def spine(picture: Image.Image) -> float:
+        """How far from the middle the brightest column is, as a part of the width."""
+        columns = np.asarray(picture, float)[60:240, 40:260].mean(axis=0)
+        return abs(float(columns.argmax()) / len(columns) - 0.5)
+
+    frontal, lateral = ([spine(picture) for one, picture in made if one == kind] for kind in ("frontal", "lateral"))
+    assert np.median(frontal) < 0.15 < np.median(lateral)
 
 
 # --- in the bundle --------------------------------------------------------------------------------------------------
@@ -178,11 +262,14 @@ def holding(bundle: Bundle, **arrays: Any) -> Bundle:
 
 
 def test_a_check_from_before_1_2_is_read_and_knows_no_drawings(with_check: Bundle, check: Check) -> None:
-    known_then = {name: value for name, value in vars(check).items() if name not in ("drawn", "familiar")}
+    known_then = {
+        name: value for name, value in vars(check).items() if name not in ("drawn", "familiar", "lateral", "frontal")
+    }
     older = novelty.load(holding(with_check, **known_then))
     assert older
     features = drawn(50, 23)
-    np.testing.assert_array_equal(older.flags(features)[0], check.distances(features) > check.threshold)
+    far = check.distances(features) > check.threshold
+    np.testing.assert_array_equal(older.flags(features)[:, :2], np.column_stack([far, np.zeros(50, bool)]))
 
 
 def test_a_changed_check_is_refused(with_check: Bundle) -> None:
@@ -211,7 +298,7 @@ def test_a_check_of_another_kind_is_refused(with_check: Bundle, check: Check) ->
 def test_the_command_fits_measures_and_stores(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(novelty_report, "DRAWN", 3)
+    monkeypatch.setattr(novelty_pictures, "DRAWN", 3)
     monkeypatch.setattr(novelty_fit, "MOST_TURNED", 3)
     path = Path(shutil.copytree(random_bundle.path, tmp_path / "bundle"))
     for number in range(80):

@@ -46,7 +46,7 @@ def test_predict_reads_what_lies_inside_a_border_and_labels_no_photograph(
     assert inside["probability"] == pytest.approx(plain["probability"], abs=1e-5)
     assert inside["label"] == plain["label"]
     codes = [{warning["code"] for warning in row["warnings"]} for row in (plain, inside, taken)]
-    anywhere = {"map_outside_chest"}  # where a random network looks
+    anywhere = {"evidence_outside_lungs"}  # where a random network looks
     assert [found - anywhere for found in codes] == [set(), {"borders_removed"}, {"photograph_of_film"}]
     assert taken["label"] is None
     assert "no label  photograph_of_film" in capsys.readouterr().out

@@ -84,7 +84,8 @@ def test_each_filter_and_each_two_of_them_find_what_suits_them(user_client, vari
     assert len(whole) == len(various)
     for name, suits in FILTERS.items():
         if name not in ("warning=photograph_of_film", "warning=age_outside_training", "warning=view_not_frontal",
-                        "warning=borders_removed", "warning=map_outside_chest", "warning=not_frontal_chest",
+                        "warning=borders_removed", "warning=evidence_outside_lungs", "warning=not_frontal_chest",
+                        "warning=map_outside_chest", "warning=chest_turned", "warning=chest_from_the_side",
                         "warning=instance_sent_before", "warning=birth_date_differs", "warning=for_processing",
                         "status=running"):  # fmt: skip
             assert any(map(suits, whole)), name
@@ -134,7 +135,9 @@ def test_every_combination_of_what_lists_are_indexed_by_is_known(various):
 def test_every_warning_of_the_model_can_be_asked_for():
     given = [value["code"] for value in vars(picture_warnings).values() if isinstance(value, dict) and "code" in value]
     assert len(given) >= 2
-    assert {novelty.CODE, evidence.OUTSIDE_CHEST["code"], *given} <= set(WarningCode.values)
+    assert {novelty.CODE, novelty.TURNED_CODE, novelty.LATERAL_CODE, evidence.OUTSIDE_LUNGS["code"], *given} <= set(
+        WarningCode.values
+    )
 
 
 @pytest.mark.parametrize(

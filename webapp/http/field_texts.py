@@ -43,6 +43,7 @@ TEXTS = {
     "error": "why it failed; null where it did not",
     "errors": "ZIPs of which not all files became images, and why",
     "event": "what it tells of",
+    "evidence_inside_lungs": "the share of the map on the lungs or beside them, 0 to 1; null where no lungs were found",
     "expires_at": "until when it is valid; null for no end",
     "features": "by feature of the images",
     "file": "the image",

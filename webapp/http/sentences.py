@@ -153,6 +153,8 @@ WARNINGS: dict[str, "StrOrPromise"] = {
     "not_chest_xray": _(
         "This does not look like an upright frontal chest X-ray. Please send it upright, with air dark and bone bright."
     ),
+    "chest_turned": _("It looks like a chest X-ray that is inverted, lies on its side or hangs upside down."),
+    "chest_from_the_side": _("It looks like a chest X-ray from the side. The model learnt from frontal views only."),
     "photograph_of_film": _(
         "This looks like a photograph of a film or of a screen, so no label is given. Please export the X-ray as a "
         "picture file, or scan the film."
@@ -173,6 +175,9 @@ WARNINGS: dict[str, "StrOrPromise"] = {
     "borders_removed": _(
         "The picture has a border, which was cut off before it was read. Please check that nothing of the X-ray is "
         "missing."
+    ),
+    "evidence_outside_lungs": _(
+        "What raised the model's score most lies outside the lungs. That is a reason to distrust the answer."
     ),
     "map_outside_chest": _(
         "What raised the model's score most lies outside the chest. That is a reason to distrust the answer."

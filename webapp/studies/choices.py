@@ -71,6 +71,8 @@ class WarningCode(models.TextChoices):
     """The warnings of a result, as ``ml.pictures`` and ``ml.inference`` give them."""
 
     NOT_CHEST_XRAY = "not_chest_xray", _("looks like no chest X-ray")
+    CHEST_TURNED = "chest_turned", _("turned or inverted")
+    CHEST_FROM_THE_SIDE = "chest_from_the_side", _("looks like a chest from the side")
     PHOTOGRAPH_OF_FILM = "photograph_of_film", _("photograph of a film")
     AGE_OUTSIDE_TRAINING = "age_outside_training", _("age outside one to five")
     VIEW_NOT_FRONTAL = "view_not_frontal", _("not a frontal view")
@@ -79,6 +81,8 @@ class WarningCode(models.TextChoices):
     FOR_PROCESSING = "for_processing", _("raw data of the detector")
     BIRTH_DATE_DIFFERS = "birth_date_differs", _("another date of birth in the file")
     BORDERS_REMOVED = "borders_removed", _("borders cut off")
+    EVIDENCE_OUTSIDE_LUNGS = "evidence_outside_lungs", _("score rests on what is outside the lungs")
+    # Of results before evidence_outside_lungs came in its place.
     MAP_OUTSIDE_CHEST = "map_outside_chest", _("score rests on what is outside the chest")
     METADATA_IGNORED = "metadata_ignored", _("metadata is damaged")
     END_MISSING = "end_missing", _("the file's end is missing")

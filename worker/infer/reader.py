@@ -65,7 +65,8 @@ class Answer:
         probabilities: in the order of the bundle's classes.
         warnings: as :class:`webapp.studies.models.Reading` has them.
         heatmap: its map, a byte for each place.
-        outside: whether the map's strongest places are outside the chest.
+        outside: whether the map's strongest places are outside the lungs.
+        inside: as :attr:`webapp.studies.models.Reading.evidence_inside_lungs`.
         distance: as :attr:`webapp.studies.models.Reading.distance`.
     """
 
@@ -73,6 +74,7 @@ class Answer:
     warnings: list[dict[str, str]]
     heatmap: bytes
     outside: bool = False
+    inside: float | None = None
     distance: float | None = None
 
 
@@ -176,6 +178,7 @@ def _result(reader: Reader, held: "Reading", answer: Answer, own: "Calibration |
         warnings=novelty.together(held.warnings, warnings),
         heatmap=answer.heatmap,
         distance=answer.distance,
+        evidence_inside_lungs=answer.inside,
         operating_point=used.operating_point,
         calibration=own.stated if own else None,
         operating_points=used.thresholds if own else {},
@@ -223,15 +226,16 @@ def _read(reader: Reader, token: UUID, inputs: dict[UUID, NDArray[np.uint8]]) ->
 
 
 def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
-    from ml.inference import evidence, heatmaps, novelty
+    from ml.inference import evidence, heatmaps, lungs, novelty
 
     readings = reader.engine.read(batch)
-    maps = heatmaps.to_bytes(readings.maps)
+    maps, found = heatmaps.to_bytes(readings.maps), lungs.masks(batch)
     doubts = novelty.warnings_of(reader.check, readings.features, batch)
     distances = novelty.distances_of(reader.check, readings.features)
+    shares = [None if math.isnan(share) else share for share in evidence.share_inside(maps, found).tolist()]
+    outside = evidence.is_outside(maps, found).tolist()
+    answered = zip(readings.probabilities.tolist(), doubts, maps, outside, shares, distances, strict=True)
     return [
-        Answer(tuple(map(float, probabilities)), found, heatmap.tobytes(), bool(outside), distance)
-        for probabilities, found, heatmap, outside, distance in zip(
-            readings.probabilities, doubts, maps, evidence.is_outside(maps), distances, strict=True
-        )
+        Answer(tuple(probabilities), doubt, heatmap.tobytes(), away, share, distance)
+        for probabilities, doubt, heatmap, away, share, distance in answered
     ]

@@ -20,13 +20,14 @@ def last_map(image: Floats, weights: Mapping[str, Floats]) -> Floats:
     values = image
     for block, layers in enumerate(BLOCKS):
         if block:
-            values = _halved(values)
+            values = halved(values)
         for layer in layers:
-            values = np.maximum(_convolved(values, weights[f"{layer}/kernel"]) + weights[f"{layer}/bias"], 0)
+            values = np.maximum(convolved(values, weights[f"{layer}/kernel"]) + weights[f"{layer}/bias"], 0)
     return values
 
 
-def _convolved(values: Floats, kernel: Floats) -> Floats:
+def convolved(values: Floats, kernel: Floats) -> Floats:
+    """A map ``(h, w, c)`` convolved with a kernel ``(3, 3, c, c')``, with zeros around it."""
     height, width, _ = values.shape
     padded = np.pad(values, ((1, 1), (1, 1), (0, 0)))
     total = np.zeros((height, width, kernel.shape[-1]), np.float32)
@@ -36,6 +37,7 @@ def _convolved(values: Floats, kernel: Floats) -> Floats:
     return total
 
 
-def _halved(values: Floats) -> Floats:
+def halved(values: Floats) -> Floats:
+    """The largest value of each two by two places of a map ``(h, w, c)``; a last odd row or column is left out."""
     height, width, channels = values.shape[0] // 2, values.shape[1] // 2, values.shape[2]
     return values[: 2 * height, : 2 * width].reshape(height, 2, width, 2, channels).max(axis=(1, 3))

@@ -45,7 +45,11 @@ def read(guest: UUID | None, probability: float = 0.913, threshold: float = 0.4,
     now = timezone.now()
     points = {"balanced": threshold, "screening": 0.2}
     warnings = [{"code": "unusual_shape", "detail": "The image is much wider than a chest X-ray."}]
-    own = {name: fields.pop(name) for name in ("heatmap", "warnings", "attempts") if name in fields}
+    own = {
+        name: fields.pop(name)
+        for name in ("heatmap", "warnings", "attempts", "evidence_inside_lungs")
+        if name in fields
+    }
     made = image(
         guest,
         Status.SUCCEEDED,

@@ -42,6 +42,16 @@ def test_a_map_with_little_in_it_says_so(browser: Client, guest: UUID) -> None:
     assert "Next to nothing here raised the model's score" in html
 
 
+@pytest.mark.parametrize(("share", "shown"), [(0.734, "73 %"), (0.0, "0 %"), (None, "")])
+def test_a_map_says_how_much_of_it_lies_on_the_lungs(
+    browser: Client, guest: UUID, share: float | None, shown: str
+) -> None:
+    made = explained(guest, values=bytes([0, 255, 9, 0]), evidence_inside_lungs=share)
+    html = browser.get(made.get_absolute_url()).content.decode()
+    assert ("of it lies on or beside the lungs" in html) == bool(shown)
+    assert not shown or f"{shown} of it lies on or beside the lungs" in html
+
+
 def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> None:
     html = browser.get(explained(guest).get_absolute_url()).content.decode()
     assert "heatmap.png" not in html

@@ -207,11 +207,11 @@ def test_a_departments_own_calibration_makes_its_results(prepared: Prepared, eng
     assert (before.calibration, after.calibration) == (made.stated, None), "what is there stays"
 
 
-def test_where_a_map_is_outside_the_chest_the_departments_own_bounds_say_whether_that_matters(
+def test_where_a_map_is_outside_the_lungs_the_departments_own_bounds_say_whether_that_matters(
     prepared: Prepared, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer of 0.2, which the model's own bounds call negative, and one of 0.8 that the department's call so."""
-    monkeypatch.setattr(evidence, "is_outside", lambda maps: np.ones(len(maps), bool))
+    monkeypatch.setattr(evidence, "is_outside", lambda maps, _: np.ones(len(maps), bool))
     low, high = (Department.objects.create(name=slug, slug=slug, operating_point="default") for slug in "ab")
     for of, unclear in ((low, 0.1), (high, 0.9)):
         chosen = {"slope": 1.0, "intercept": 0.0, "unclear_from": unclear, "positive_from": 0.95, "answers": {}}
@@ -220,7 +220,7 @@ def test_where_a_map_is_outside_the_chest_the_departments_own_bounds_say_whether
     images = [prepared(shade, department=of, **({"guest": None} if of else {})) for shade, of in shades]
     reader.read_batch([image.pk for image in images])
     codes = [[one["code"] for one in image.result.warnings] for image in reread(*images) if image.result]
-    assert codes == [["map_outside_chest"], [], [], ["map_outside_chest"]]
+    assert codes == [["evidence_outside_lungs"], [], [], ["evidence_outside_lungs"]]
 
 
 def test_only_what_was_written_is_counted_and_logged(

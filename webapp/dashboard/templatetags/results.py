@@ -57,6 +57,12 @@ def percent(probability: float) -> str:
 
 
 @register.filter
+def whole_percent(share: float) -> str:
+    """A share in whole percent."""
+    return f"{share:.0%}".replace("%", " %")
+
+
+@register.filter
 def on_scale(probability: float) -> str:
     """A probability's place on the scale."""
     return f"{probability * SCALE:.1f}"

@@ -64,6 +64,9 @@ class Reading(models.Model):
     distance = models.FloatField(
         null=True, blank=True, help_text="from the X-rays that the model learnt from; beyond 1 it is flagged"
     )
+    evidence_inside_lungs = models.FloatField(
+        null=True, blank=True, help_text="the share of its map on or beside the lungs; empty where none were found"
+    )
     heatmap = models.BinaryField(
         default=b"", help_text="what the reading rests on: a square of bytes, row by row, the strongest place 255"
     )

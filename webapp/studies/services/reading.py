@@ -107,6 +107,7 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
         "warnings": {result.image_id: list(result.warnings) for result in results},
         "heatmap": {result.image_id: result.heatmap for result in results},
         "distance": {result.image_id: result.distance for result in results},
+        "evidence_inside_lungs": {result.image_id: result.evidence_inside_lungs for result in results},
     }
     ids = [result.image_id for result in results]
     # The condition and the results are one statement, so that nothing can come between them.

@@ -35,6 +35,7 @@ class Result:
         heatmap: as :attr:`webapp.studies.models.Reading.heatmap`.
         operating_point: the name of the threshold that made the label; the model's own without it.
         distance: as :attr:`webapp.studies.models.Reading.distance`.
+        evidence_inside_lungs: as :attr:`webapp.studies.models.Reading.evidence_inside_lungs`.
         calibration: as :attr:`webapp.studies.models.Reading.calibration`.
         operating_points: the thresholds of that calibration by name; the model's own without it.
     """
@@ -47,5 +48,6 @@ class Result:
     heatmap: bytes = b""
     operating_point: str = ""
     distance: float | None = None
+    evidence_inside_lungs: float | None = None
     calibration: Mapping[str, Any] | None = None
     operating_points: Mapping[str, float] = field(default_factory=dict)

@@ -38,10 +38,13 @@ VERDICTS = {
 KINDS = {PneumoniaKind.BACTERIAL: "bacterial", PneumoniaKind.VIRAL: "viral"}
 WARNINGS = {
     WarningCode.NOT_CHEST_XRAY: "looks like no chest X-ray",
+    WarningCode.CHEST_TURNED: "turned or inverted",
+    WarningCode.CHEST_FROM_THE_SIDE: "looks like a chest from the side",
     WarningCode.PHOTOGRAPH_OF_FILM: "photograph of a film",
     WarningCode.AGE_OUTSIDE_TRAINING: "the age is outside of one to five",
     WarningCode.VIEW_NOT_FRONTAL: "not a frontal view",
     WarningCode.BORDERS_REMOVED: "borders cut off",
+    WarningCode.EVIDENCE_OUTSIDE_LUNGS: "the score rests on what is outside of the lungs",
     WarningCode.MAP_OUTSIDE_CHEST: "the score rests on what is outside of the chest",
     WarningCode.METADATA_IGNORED: "metadata is damaged",
     WarningCode.END_MISSING: "the file's end is missing",

@@ -37,6 +37,7 @@ class ReadingSerializer(serializers.Serializer):
     calibration = serializers.DictField(allow_null=True, help_text="of its department; null for the model's own")
     result_group = serializers.ChoiceField(choices=ResultGroup.choices, allow_null=True)
     reliable = serializers.BooleanField(allow_null=True)
+    evidence_inside_lungs = serializers.FloatField(allow_null=True)
     warnings = ErrorSerializer(many=True)
     error = ErrorSerializer(allow_null=True)
     attempts = serializers.IntegerField()
@@ -57,6 +58,7 @@ def reading_fields(reading: Reading) -> dict[str, Any]:
         "probabilities": reading.probabilities,
         "operating_points": reading.operating_points,
         "calibration": reading.calibration,
+        "evidence_inside_lungs": reading.evidence_inside_lungs,
         "error": {"code": reading.error_code, "detail": reading.error_detail} if reading.error_code else None,
         "attempts": reading.attempts,
         "finished_at": moment(reading.finished_at),

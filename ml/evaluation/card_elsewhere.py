@@ -1,0 +1,77 @@
+"""The part of a model card about other hospitals, from what ``bundle.json`` has as ``elsewhere``."""
+
+from typing import Any
+
+
+def text(figures: dict[str, Any] | None) -> list[str]:
+    """The card's paragraphs and tables; none where nothing was measured."""
+    if not figures:
+        return []
+    return [
+        "## Other hospitals",
+        f"At `{figures['at']}`. A sensitivity or specificity stands alone where only one of them is labelled, and none "
+        "where no label can be relied on; series of COVID-19 are labelled by case, and a single image of one may look "
+        "clear. Evidence: of the images that are called pneumonia, in how many the map's strongest place is on the "
+        "lungs or beside them, and how much of the map is at the median.",
+        _origins(figures["origins"]),
+        "**Answers that are left out.** Errors among those of the images that are the most certain, by each measure of "
+        "certainty, and by how much the area under this curve is below that of the probability alone (95 % interval; "
+        "above 0 a measure helps):",
+        _coverage(figures["coverage"]),
+        *_calibrated(figures.get("calibrated", {})),
+    ]
+
+
+def _origins(origins: dict[str, Any]) -> str:
+    lines = [
+        "| images | n | labelled | called | sensitivity | specificity | ROC AUC | peak on lungs | map there |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, both in origins.items():
+        found, evidence = both["answers"], both["evidence"]
+        cells = [_measured(found, key) for key in ("recall", "specificity", "roc_auc")]
+        lies = [f"{evidence[key]:.2f}" if key in evidence else "–" for key in ("peak_inside", "median_inside")]
+        row = [name, str(found["n"]), str(found["labelled"]), f"{found['called']:.3f}", *cells, *lies]
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def _measured(found: dict[str, Any], key: str) -> str:
+    if key not in found:
+        return "–"
+    low, high = found.get("intervals", {}).get(key, (None, None))
+    return f"{found[key]:.3f}" + (f" ({low:.3f}–{high:.3f})" if low is not None else "")
+
+
+def _coverage(origins: dict[str, Any]) -> str:
+    shares = list(next(iter(next(iter(origins.values())).values()))["errors"]) if origins else []
+    lines = [
+        f"| images | certainty | {' | '.join(f'{float(share):.0%}' for share in shares)} | gain |",
+        f"|---|---|{'---|' * len(shares)}---|",
+    ]
+    for name, kinds in origins.items():
+        for kind, found in kinds.items():
+            low, high = found["gain"]
+            gain = "" if kind == "probability" else f"{low:+.4f} to {high:+.4f}"
+            errors = " | ".join(f"{found['errors'][share]:.3f}" for share in shares)
+            lines.append(f"| {name} | {kind} | {errors} | {gain} |")
+    return "\n".join(lines)
+
+
+def _calibrated(origins: dict[str, Any]) -> list[str]:
+    parts = []
+    for name, rows in origins.items():
+        lines = [
+            "| images | calibration error | Brier score | sensitivity | specificity |",
+            "|---|---|---|---|---|",
+        ]
+        for size, found in rows.items():
+            cells = ["{:.3f} ({:.3f}–{:.3f})".format(*found[key]) for key in ("ece", "brier", "recall", "specificity")]
+            lines.append(f"| {'none' if size == 'released' else size} | {' | '.join(cells)} |")
+        parts += [
+            f"**Calibrated on some of `{name}`** (`python -m ml calibrate`, or a department's page), measured on its "
+            "other patients: the mean over draws of patients and the middle 95 % of them. The threshold is the highest "
+            "that keeps a sensitivity of 0.85 on the drawn ones.",
+            "\n".join(lines),
+        ]
+    return parts

@@ -1,0 +1,184 @@
+"""A bundle on other hospitals' chests, beside its own held-out patients: answers, evidence, doubts, calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.statistics import bootstrap, calibration
+from ml.statistics.operating import at_sensitivity
+
+#: Images of another hospital on which a bundle is calibrated, and how often they are drawn.
+SIZES, DRAWS = (50, 100, 200), 500
+#: The sensitivity for which a threshold is chosen on them.
+SENSITIVITY = 0.85
+#: Shares of the images that are answered, the most certain ones first.
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+SEED = 7
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Chests:
+    """Chests of one origin and what a bundle says of them.
+
+    Attributes:
+        truth: ``(n,)`` of 0 and 1, -1 where no label can be relied on.
+        probability: ``(n,)`` of pneumonia, calibrated.
+        patient: ``(n,)`` identifiers.
+        distance: ``(n,)`` from the X-rays that the network learnt from, 1 being the limit.
+        spread: ``(n,)`` standard deviation of the log-odds when the picture is framed a little otherwise.
+        inside: ``(n,)`` share of the map on the lungs; NaN where it is not known.
+        peak: ``(n,)`` whether the map's strongest place is there.
+    """
+
+    truth: NDArray[np.int64]
+    probability: Floats
+    patient: NDArray[np.str_]
+    distance: Floats
+    spread: Floats
+    inside: Floats
+    peak: NDArray[np.bool_]
+
+
+def answers(chests: Chests, threshold: float) -> dict[str, Any]:
+    """How a threshold labels chests of one origin.
+
+    Returns:
+        ``n``; the share ``called`` pneumonia; where both classes are labelled ``roc_auc``, ``recall``, ``specificity``
+        and their ``intervals`` over patients; where one is, ``recall`` or ``specificity``.
+    """
+    known = chests.truth >= 0
+    truth, probability, patient = chests.truth[known], chests.probability[known], chests.patient[known]
+    found: dict[str, Any] = {
+        "n": len(chests.truth),
+        "labelled": int(known.sum()),
+        "called": float((chests.probability >= threshold).mean()),
+    }
+    measured = bootstrap.figures(truth, probability, threshold) if len(truth) else {}
+    positives = int((truth == 1).sum())
+    both = 0 < positives < len(truth)
+    wanted = (
+        ("roc_auc", "recall", "specificity")
+        if both
+        else ("recall",)
+        if positives
+        else ("specificity",) * bool(len(truth))
+    )
+    found |= {name: float(measured[name]) for name in wanted}
+    if both:
+        drawn = bootstrap.intervals(truth, probability, threshold, patient)
+        found["intervals"] = {name: list(drawn[name]) for name in wanted}
+    return found
+
+
+def evidence(chests: Chests, threshold: float) -> dict[str, float]:
+    """Where the evidence of images that are called pneumonia lies, of those whose lungs were found.
+
+    Returns:
+        ``n``, the share of them whose strongest place is on the lungs, and the median share of the map there.
+    """
+    called = (chests.probability >= threshold) & ~np.isnan(chests.inside)
+    if not called.any():
+        return {"n": 0}
+    return {
+        "n": int(called.sum()),
+        "peak_inside": float(chests.peak[called].mean()),
+        "median_inside": float(np.median(chests.inside[called])),
+    }
+
+
+def certainties(chests: Chests, threshold: float) -> dict[str, Floats]:
+    """How certain an answer is, by what is known of the image; larger is more certain.
+
+    ``probability`` is how far the log-odds are from the threshold's; ``shifts`` the same less twice their spread when
+    the picture is framed otherwise; by ``distance`` what is near to the X-rays that were learnt from is the more
+    certain; ``ranks`` is the mean of the three orders.
+    """
+    far = np.abs(calibration.logit(chests.probability) - calibration.logit(np.array(threshold)))
+    found = {"probability": far, "shifts": far - 2 * chests.spread, "distance": -chests.distance}
+    orders = [values.argsort().argsort() for values in found.values()]
+    return {**found, "ranks": np.mean(orders, axis=0)}
+
+
+def errors(wrong: NDArray[np.bool_], certainty: Floats) -> Floats:
+    """The share of wrong answers among the so many most certain ones, from one to all of them, ``(n,)``."""
+    ordered = wrong[np.argsort(-certainty, kind="stable")]
+    return np.asarray(np.cumsum(ordered) / np.arange(1, len(ordered) + 1))
+
+
+def coverage(chests: Chests, threshold: float) -> dict[str, dict[str, Any]]:
+    """How many answers are wrong where only the more certain images are answered.
+
+    Source of the area under this curve: Geifman et al., "Bias-reduced uncertainty estimation for deep neural
+    classifiers", 2019.
+
+    Returns:
+        By the kind of :func:`certainties`: ``area`` under the curve, ``errors`` at each of :data:`COVERAGES`, and
+        ``gain``: the 95 % interval, over patients, of by how much the area is below that of the probability alone.
+    """
+    known = chests.truth >= 0
+    truth, patient = chests.truth[known], chests.patient[known]
+    wrong = (chests.probability[known] >= threshold) != (truth == 1)
+    kinds = {kind: values[known] for kind, values in certainties(chests, threshold).items()}
+    drawn = list(bootstrap.draws(truth, patient, bootstrap.ROUNDS // 4, SEED))
+    found: dict[str, dict[str, Any]] = {}
+    for kind, values in kinds.items():
+        curve = errors(wrong, values)
+        gains = [
+            float(errors(wrong[d], kinds["probability"][d]).mean() - errors(wrong[d], values[d]).mean()) for d in drawn
+        ]
+        found[kind] = {
+            "area": float(curve.mean()),
+            "errors": {str(share): float(curve[max(1, round(share * len(curve))) - 1]) for share in COVERAGES},
+            "gain": list(bootstrap.interval(gains)),
+        }
+    return found
+
+
+def calibrated(chests: Chests, threshold: float, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
+    """What comes back where a bundle is calibrated on some of another hospital's images, measured on the others.
+
+    Platt scaling and the highest threshold that keeps a sensitivity of :data:`SENSITIVITY` are chosen on images of
+    patients drawn at random, and measured on all other patients'. ``released`` is the bundle as it is, on the same
+    others.
+
+    Returns:
+        By ``released`` and each size, each figure's mean over the draws and the range of the middle 95 % of them:
+        ``ece``, ``brier``, ``recall``, ``specificity``.
+    """
+    known = chests.truth >= 0
+    truth, probability, patient = chests.truth[known], chests.probability[known], chests.patient[known]
+    rng = np.random.default_rng(SEED)
+    rows: dict[str, list[dict[str, float]]] = {}
+    for size in sizes:
+        for _ in range(DRAWS):
+            order = rng.permutation(np.unique(patient))
+            counts = np.cumsum([np.sum(patient == name) for name in order])
+            chosen = np.isin(patient, order[: int(np.searchsorted(counts, size)) + 1])
+            if min(len(np.unique(truth[chosen])), len(np.unique(truth[~chosen]))) < 2:
+                continue
+            line = calibration.fit(truth[chosen], probability[chosen])
+            local = line.apply(probability)
+            own = at_sensitivity(truth[chosen], local[chosen], SENSITIVITY)
+            rows.setdefault(str(size), []).append(_measured(truth[~chosen], local[~chosen], own))
+            rows.setdefault("released", []).append(_measured(truth[~chosen], probability[~chosen], threshold))
+    return {name: _summary(found) for name, found in rows.items()}
+
+
+def _measured(truth: NDArray[np.int64], probability: Floats, threshold: float) -> dict[str, float]:
+    found = bootstrap.figures(truth, probability, threshold)
+    return {
+        "ece": calibration.expected_calibration_error(truth, probability),
+        "brier": calibration.brier(truth, probability),
+        "recall": float(found["recall"]),
+        "specificity": float(found["specificity"]),
+    }
+
+
+def _summary(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return {name: [float(np.mean(values)), *bootstrap.interval(values)] for name, values in columns.items()}
