@@ -17,7 +17,7 @@ MOST_TURNED = 30
 COMPONENTS = 256
 #: This share of the chests that a threshold is chosen on stays below it: beyond one of the four together are about one
 #: in a hundred of other hospitals' chests.
-ACCEPTED = 0.996
+ACCEPTED = 0.993
 #: Factor on the threshold of the distance where there are no chests of other hospitals to choose it on.
 ROOM = 1.2
 #: The regressions' ``C``: they have few pictures for their many components.
