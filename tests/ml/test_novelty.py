@@ -145,7 +145,7 @@ def test_chests_from_the_side_have_a_code_of_their_own(check: Check) -> None:
     found = codes(sideways.warnings(features, contrasty(200)))
     assert found.count(["not_chest_xray", "chest_from_the_side"]) > 120
     assert not check.flags(features)[:, 3].any(), "unless no lesson had them"
-    assert sideways.flags(known(400, 44)).any(axis=1).mean() < 0.03
+    assert sideways.flags(known(400, 44)).any(axis=1).mean() < 4 * (1 - novelty_fit.ACCEPTED) + 0.02
 
 
 def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check: Check) -> None:
