@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # Where it is set, as in many containers, each of the many processes would compile all of its packages anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run training env test test-service test-calls coverage test-slow test-all test-matrix lint format lock words bench migrate-data backup restore purge audit clean
+.PHONY: help run training env test test-first test-second coverage test-slow test-all test-matrix lint format lock words bench migrate-data backup restore purge audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,23 +23,25 @@ training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and wha
 env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
 
-# The tests of the service and the model wait for half of their time, and run beside the others. Only they load TensorFlow.
+# Two processes, one for each core, with about as much to do. Only one of them loads TensorFlow.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
-SERVICE := tests/integration tests/browser tests/client/test_service.py tests/ml tests/worker/reading
+PARTS := agreement dicomweb ops queues registration unpacking waiting
+FIRST := $(filter-out tests/webapp tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
+  $(PARTS:%=tests/webapp/%)
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-service test-calls
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-first test-second
 endif
 
-# Printed when it ends, so that the other part's progress can be read.
-test-service:
-	@status=0; COVERAGE_FILE=.coverage.service $(BIN)/python -m pytest -q -m "$(QUICK)" $(SERVICE) \
-	  > $(VENV)/test-service.log 2>&1 || status=$$?; cat $(VENV)/test-service.log; exit $$status
+# Printed when it ends, so that the second part's progress can be read.
+test-first:
+	@status=0; COVERAGE_FILE=.coverage.first $(BIN)/python -m pytest -q -m "$(QUICK)" $(FIRST) \
+	  > $(VENV)/test-first.log 2>&1 || status=$$?; cat $(VENV)/test-first.log; exit $$status
 
-test-calls:
-	@COVERAGE_FILE=.coverage.calls $(BIN)/python -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile --no-loadscope-reorder $(SERVICE:%=--ignore %)
+test-second:
+	@COVERAGE_FILE=.coverage.second $(BIN)/python -m pytest -q -m "$(QUICK)" tests/webapp $(PARTS:%=--ignore tests/webapp/%)
 
 coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines and branches they reach
 	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=

@@ -52,12 +52,12 @@ def test_all_missing_settings_are_reported_at_once():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SECRET_KEY", ""),
+        pytest.param("SECRET_KEY", "", marks=pytest.mark.long),
         ("SECRET_KEY", "django-insecure-change-me"),
-        ("SECRET_KEY", "0" * 60),
-        ("DATABASE_URL", "postgres://postgres:postgres@db/service"),
+        pytest.param("SECRET_KEY", "0" * 60, marks=pytest.mark.long),
+        pytest.param("DATABASE_URL", "postgres://postgres:postgres@db/service", marks=pytest.mark.long),
         ("DATABASE_URL", "mysql://service@db/service"),
-        ("REDIS_URL", "redis://redis:6379/0"),
+        pytest.param("REDIS_URL", "redis://redis:6379/0", marks=pytest.mark.long),
         ("REDIS_URL", "redis://:change-me-123456@redis:6379/0"),
         ("ADMIN_PASSWORD", "admin"),
         ("DEBUG", "true"),
@@ -73,8 +73,8 @@ def test_one_that_is_missing_or_a_default_is_enough_to_refuse(name, value):
 @pytest.mark.parametrize(
     ("more", "starts"),
     [
-        ({"ALLOWED_HOSTS": "localhost,web"}, True),
-        ({"ALLOWED_HOSTS": "localhost,xray.clinic.example"}, False),
+        pytest.param({"ALLOWED_HOSTS": "localhost,web"}, True, marks=pytest.mark.long),
+        pytest.param({"ALLOWED_HOSTS": "localhost,xray.clinic.example"}, False, marks=pytest.mark.long),
         ({"ALLOWED_HOSTS": "*"}, False),
         ({"ALLOWED_HOSTS": "xray.clinic.example", "SECURE_COOKIES": "true"}, True),
         ({"ALLOWED_HOSTS": "xray.clinic.example", "ALLOW_PLAIN_HTTP": "true"}, True),

@@ -69,7 +69,7 @@ def report(client: Client, image: Image) -> Report:
 @pytest.mark.parametrize(
     ("pneumonia", "words", "number"),
     [
-        (0.9, "Signs of pneumonia", "90.0 %"),
+        pytest.param(0.9, "Signs of pneumonia", "90.0 %", marks=pytest.mark.long),
         (0.3, "Unclear: have it read first", "30.0 %"),
         (0.05, "No signs of pneumonia found", "5.0 %"),
     ],

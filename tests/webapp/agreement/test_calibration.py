@@ -51,7 +51,7 @@ def sample(sick: int, well: int, apart: float = 2.0) -> list[Judged]:
     return [Judged(1 / (1 + math.exp(-draw.gauss(apart * kind, 1))), bool(kind)) for kind in kinds]
 
 
-@pytest.mark.parametrize("apart", [0.5, 2.0, 40.0])
+@pytest.mark.parametrize("apart", [2.0, *(pytest.param(apart, marks=pytest.mark.long) for apart in (0.5, 40.0))])
 def test_the_line_is_that_of_the_model_s_own_calibration(apart: float) -> None:
     found = sample(70, 90, apart)
     scores, truth = [one.score for one in found], [one.sick for one in found]
