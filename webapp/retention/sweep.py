@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+#: Both storages of ours walk, and delete many files at once; Django's type knows neither.
+storage: Any = default_storage
 
 #: The folders of the storage that hold nothing but files of rows.
 KINDS = ("archives", "inputs", "previews", "uploads")
@@ -60,7 +62,7 @@ def delete_orphans(run: "Run") -> None:
     for kind in KINDS:
         if position and kind < position.split("/")[0]:
             continue
-        for files in _chunks(default_storage.walk(kind, after=position)):  # type: ignore[attr-defined]
+        for files in _chunks(storage.walk(kind, after=position)):
             if not run.has_time():
                 _remember(run, "orphans", position)
                 return
@@ -71,7 +73,7 @@ def delete_orphans(run: "Run") -> None:
                 raise TooManyOrphans(
                     f"{orphans} of {seen} files have no row. If the database is the right one, use --force"
                 )
-            left = [] if run.dry else default_storage.delete_many(list(found))  # type: ignore[attr-defined]
+            left = [] if run.dry else storage.delete_many(list(found))
             run.removed["orphans"] += len(found) - len(left)
             run.removed["orphan_bytes"] += sum(size for name, size in found.items() if name not in left)
             position = files[-1].name
@@ -81,10 +83,10 @@ def delete_orphans(run: "Run") -> None:
 def delete_result_files(run: "Run") -> None:
     """Delete the files of objects that somebody has asked for: they are made again."""
     latest = time.time() - results.FILES_KEPT.total_seconds()
-    for files in _chunks(default_storage.walk(results.FOLDER)):  # type: ignore[attr-defined]
+    for files in _chunks(storage.walk(results.FOLDER)):
         old = [file.name for file in files if file.modified < latest]
         if not run.dry and run.has_time():
-            run.removed["result files"] += len(old) - len(default_storage.delete_many(old))  # type: ignore[attr-defined]
+            run.removed["result files"] += len(old) - len(storage.delete_many(old))
 
 
 def _named(names: list[str]) -> set[str]:
@@ -106,7 +108,7 @@ def find_missing(run: "Run") -> None:
     position = _position(run, "missing")
     if position is None:
         return
-    if not default_storage.is_there():  # type: ignore[attr-defined]
+    if not storage.is_there():
         raise StorageUnavailable("the storage does not answer")
     inputs = Prefetch("readings", Reading.objects.only("image", "input"))
     images = Image.objects.order_by("pk").only("file", "preview", "sha256").prefetch_related(inputs)
@@ -117,7 +119,7 @@ def find_missing(run: "Run") -> None:
                 return
             rows = [(image, row) for image in found for row in (image, *image.readings.all())]
             wanted = [(image, one.name) for image, row in rows for one in row_files(row)]
-            there = threads.map(default_storage.exists, [name for _, name in wanted])
+            there = threads.map(storage.exists, [name for _, name in wanted])
             gone = {image.pk for (image, _), exists in zip(wanted, there, strict=True) if not exists}
             # Some may have been deleted since they were listed.
             for pk in Image.objects.filter(pk__in=gone).values_list("pk", flat=True):
