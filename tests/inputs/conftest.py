@@ -1,5 +1,6 @@
 """The doors that a file comes in by: the API, the page, and `python -m ml predict`."""
 
+import functools
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from PIL import Image as Picture
 
 from ml.inference import engines, predict
 from tests import synthetic
+from tests.inputs.case import Case
 from tests.inputs.cases import CASES
 from tests.service import bundle
 from webapp.studies import dispatch
@@ -128,9 +130,9 @@ def prepared(browser: Client) -> Outcome:
 
 
 @pytest.fixture(scope="session")
-def files() -> dict[str, bytes]:
-    """Each case's file by the case's name."""
-    return {case.name: case.build(PICTURE) for case in CASES}
+def file_of() -> Callable[[Case], bytes]:
+    """The file of a case, built once."""
+    return functools.cache(lambda case: case.build(PICTURE))
 
 
 class Once:
@@ -151,25 +153,25 @@ class Once:
 
 
 @pytest.fixture(scope="session")
-def predicted(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+def predicted(file_of: Callable[[Case], bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """The results of `python -m ml predict` for all files, in one run."""
     folder = tmp_path_factory.mktemp("inputs")
-    paths = [folder / f"{number:04d}" for number in range(len(files))]
-    for path, content in zip(paths, files.values(), strict=True):
-        path.write_bytes(content)
+    paths = [folder / f"{number:04d}" for number in range(len(CASES))]
+    for path, case in zip(paths, CASES, strict=True):
+        path.write_bytes(file_of(case))
     engine = Once(engines.load(bundle()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "load", lambda _: engine)
         predict.predict(bundle(), paths, json_file=folder / "answers.json")
-    print(f"{len(files)} files, {len(engine.known)} inputs")
+    print(f"{len(CASES)} files, {len(engine.known)} inputs")
     rows = json.loads((folder / "answers.json").read_text())
     return {
-        name: Outcome(
+        case.name: Outcome(
             row["error"]["code"] if "error" in row else None,
             tuple(found["code"] for found in row["warnings"]),
             row["probability"],
         )
-        for name, row in zip(files, rows, strict=True)
+        for case, row in zip(CASES, rows, strict=True)
     }
 
 

@@ -1,5 +1,7 @@
 """The table of cases, through every door: the API, the page and `python -m ml predict`."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -15,8 +17,8 @@ from tests.service import bundle
 from webapp.studies.files import signatures
 
 pytestmark = pytest.mark.django_db
-BY_NAME = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-#: Of the cases, every sixth goes through the API in the quick tests.
+FileOf = Callable[[Case], bytes]
+#: Of the cases, every sixth is one of the quick tests.
 QUICK = CASES[::6]
 #: Warnings of the check for other pictures, which are none of decoding's.
 DECODING = ("metadata_ignored", "end_missing")
@@ -37,9 +39,9 @@ SAME, ALIKE = 0.02, 2.0
         for case in CASES
     ],
 )
-def test_case(case: Case, door: str, files: dict[str, bytes], request: pytest.FixtureRequest) -> None:
+def test_case(case: Case, door: str, file_of: FileOf, request: pytest.FixtureRequest) -> None:
     send: Door = request.getfixturevalue(door)
-    outcome = send(case.name, files[case.name])
+    outcome = send(case.name, file_of(case))
     if case.expected.codes:
         assert outcome.code in case.expected.codes
         return
@@ -49,7 +51,7 @@ def test_case(case: Case, door: str, files: dict[str, bytes], request: pytest.Fi
         plain = request.getfixturevalue("predicted")["PNG"].probability
         assert case.expected.within > ALIKE or abs(outcome.probability - plain) <= SAME
     if outcome.input is not None:
-        check_prepared(case, files[case.name], outcome)
+        check_prepared(case, file_of(case), outcome)
 
 
 def check_prepared(case: Case, content: bytes, outcome: Outcome) -> None:
@@ -66,11 +68,16 @@ def check_prepared(case: Case, content: bytes, outcome: Outcome) -> None:
     assert np.abs(np.asarray(upright, float) - np.asarray(decoded, float)).mean() < 3
 
 
-@BY_NAME
-def test_the_web_process_and_the_decoders_agree_on_what_a_file_is(case: Case, files: dict[str, bytes]) -> None:
-    found = kind(files[case.name])
-    assert (signatures._kind(files[case.name]) in signatures.IMAGES) == (found is not None)
-    assert found in (None, signatures._kind(files[case.name]))
+@pytest.mark.parametrize(
+    "case",
+    [case if case in QUICK else pytest.param(case, marks=pytest.mark.long) for case in CASES],
+    ids=lambda case: case.name,
+)
+def test_the_web_process_and_the_decoders_agree_on_what_a_file_is(case: Case, file_of: FileOf) -> None:
+    content = file_of(case)
+    found = kind(content)
+    assert (signatures._kind(content) in signatures.IMAGES) == (found is not None)
+    assert found in (None, signatures._kind(content))
 
 
 def test_no_two_cases_have_the_same_name() -> None:

@@ -39,6 +39,7 @@ def run(folders, *more):
     return status, [json.loads(line) for line in report.read_text().splitlines()]
 
 
+@pytest.mark.long
 def test_a_folder_and_once_more(folders):
     status, rows = run(folders)
     assert (status, [row["outcome"] for row in rows]) == (1, ["written"] * 3 + ["left out"])

@@ -74,6 +74,7 @@ def test_calibrating_takes_back_a_shift_and_more_images_do_so_more_surely(monkey
     assert width("200") < width("50")
 
 
+@pytest.mark.long
 def test_the_card_has_a_row_for_each_origin_and_none_without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "DRAWS", 5)
     own, other = chests(), chests(seed=2, blurred=2.0)

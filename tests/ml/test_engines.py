@@ -68,6 +68,7 @@ def test_the_head_gives_what_automatic_differentiation_gives(shape: tuple[int, i
     assert_same(Head(weights, PLATT).read(maps.transpose(0, 3, 1, 2)), Readings(*expected))
 
 
+@pytest.mark.long
 def test_what_mnn_does_not_compute_as_the_weights_say_is_refused(
     random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

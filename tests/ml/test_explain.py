@@ -148,6 +148,7 @@ def test_an_odd_maps_quarters_share_its_middle() -> None:
     np.testing.assert_allclose(keras.ops.convert_to_numpy(features)[0], [1, 1, 1, 1], rtol=1e-6)
 
 
+@pytest.mark.long
 def test_a_batch_is_read_as_each_image_alone(random_bundle: Bundle) -> None:
     engine = engines.load(random_bundle.path)
     engine.warm_up(4)

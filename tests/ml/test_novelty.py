@@ -194,6 +194,7 @@ def test_features_are_kept_and_read_once(tmp_path: Path) -> None:
     assert engine.asked == 4
 
 
+@pytest.mark.long
 def test_chests_from_the_side_are_made_of_a_ct() -> None:
     """Of a body that is wider than deep, with its spine at the back."""
     volume = np.zeros((40, 64, 64), np.float32)

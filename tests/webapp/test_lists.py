@@ -176,14 +176,17 @@ def test_a_value_that_cannot_be_is_an_error(client, problem, query):
         ({"status": "succeeded", "search": "alpha"}, {0}),
     ],
 )
-@pytest.mark.parametrize(("few", "most"), [(1000, 1000), (1, 1000), (1, 0)])
+@pytest.mark.parametrize(("few", "most"), [(1000, 1000), pytest.param(1, 1000, marks=pytest.mark.long), (1, 0)])
 def test_images_are_narrowed(user_client, owned, params, found, few, most, monkeypatch):
     monkeypatch.setattr("webapp.studies.search.FEW", few)
     monkeypatch.setattr("webapp.studies.found.MOST", most)
     assert set(ids(user_client, "/api/v1/images/", **params)) == {str(owned[n].pk) for n in found}
 
 
-@pytest.mark.parametrize(("most", "first"), [(10_000, 100), (0, 1), (0, 3), (0, 100)])
+@pytest.mark.parametrize(
+    ("most", "first"),
+    [(0, 1), *(pytest.param(*pair, marks=pytest.mark.long) for pair in ((10_000, 100), (0, 3), (0, 100)))],
+)
 @pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
 def test_many_matches_of_several_owners_come_in_the_order_of_time(
     user_client, user, make_image, make_department, most, first, ordering, monkeypatch

@@ -126,6 +126,7 @@ def test_verdicts_are_for_those_with_an_account(user_client: Client, make: Any, 
     assert "Clear lungs." not in report(by_guest, theirs).text
 
 
+@pytest.mark.long
 def test_any_script_is_printed_or_marked_and_nothing_of_it_is_logged(
     user_client: Client, make: Any, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,6 +141,7 @@ def test_any_script_is_printed_or_marked_and_nothing_of_it_is_logged(
     assert "stands for a letter" not in report(user_client, make()).text
 
 
+@pytest.mark.long
 def test_long_texts_stay_on_the_page(user_client: Client, make: Any, user: User) -> None:
     patient = Patient.objects.create(owner=user, identifier="P" * 128, name="N" * 255)
     warnings = [{"code": f"code_{number}", "detail": "There is much to be said. " * 20} for number in range(4)]
@@ -178,6 +180,7 @@ def test_who_may_see_the_image_gets_its_report_and_nobody_else(
     assert "report.pdf" not in client.get(waiting.get_absolute_url()).content.decode()
 
 
+@pytest.mark.long
 def test_a_picture_that_is_gone_is_missing_and_the_rest_is_there(user_client: Client, make: Any) -> None:
     image = make()
     default_storage.delete(str(image.file.name))
@@ -187,6 +190,7 @@ def test_a_picture_that_is_gone_is_missing_and_the_rest_is_there(user_client: Cl
     assert "90.0 %" in found.text
 
 
+@pytest.mark.long
 def test_a_preview_is_upright_as_browsers_show_it(user_client: Client, make: Any) -> None:
     """A file with an orientation can be its own preview."""
     from io import BytesIO
@@ -208,6 +212,7 @@ def test_the_font_comes_with_its_package() -> None:
     assert Path(str(pdf.FONT)).is_file()
 
 
+@pytest.mark.long
 def test_a_page_gives_its_report_in_its_language_and_the_api_in_english(
     user_client: Client, client: Any, user: User, make: Any
 ) -> None:

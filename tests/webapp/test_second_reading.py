@@ -155,6 +155,7 @@ def body_of(answer: Any) -> str:
     return content.decode()
 
 
+@pytest.mark.long
 def test_the_second_reader_sees_nothing_of_the_first_verdict_at_any_address(image, blind, readers):
     pages = {name: signed_in(one) for name, one in readers.items()}
     before = {path: body_of(pages["ben"].get(path)) for path in addresses(image)}
