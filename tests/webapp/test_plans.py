@@ -90,7 +90,7 @@ def member_client(user, user_client, make_department, make_image):
 
 
 @pytest.mark.parametrize(
-    "who", ["member_client", "client", *(pytest.param(who, marks=LONG) for who in ("staff_client", "user_client"))]
+    "who", ["member_client", *(pytest.param(who, marks=LONG) for who in ("client", "staff_client", "user_client"))]
 )
 @pytest.mark.parametrize(("kind", "params"), LISTS)
 def test_each_list_is_read_by_an_index(request, rows, who, kind, params):
@@ -294,6 +294,7 @@ def test_the_purge_reads_by_an_index(rows, settings):
 def test_a_deletion_reads_by_an_index(rows, user):
     with recorded() as queries:
         deletion.count([rows[0].study])
+        deletion.count([rows[0].patient])
         deletion.delete_image(rows[0])
         deletion.delete_study(rows[1].study)
         deletion.delete_patient(rows[1].patient)

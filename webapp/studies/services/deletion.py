@@ -64,7 +64,8 @@ def count(rows: Sequence[Owned]) -> dict[type[Model], int]:
         found = {Study: Study.objects.filter(pk__in=ids), Image: Image.objects.filter(study__in=ids)}
     else:
         studies = Study.objects.filter(patient__in=ids)
-        images = Image.objects.filter(Q(patient__in=ids) | Q(study__in=studies))
+        # By their ids: for a subquery in this condition PostgreSQL would read all images.
+        images = Image.objects.filter(Q(patient__in=ids) | Q(study__in=list(studies.values_list("pk", flat=True))))
         found = {Patient: Patient.objects.filter(pk__in=ids), Study: studies, Image: images}
     for related in Image._meta.related_objects:
         model: Any = related.related_model
