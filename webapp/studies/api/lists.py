@@ -76,10 +76,10 @@ def narrowed(
     """The rows of a list that suit its filters, to be read in pages.
 
     Args:
-        rows: all that the identity may see.
-        identity: who asks.
+        rows: those of the list, of all owners.
+        identity: who asks, and gets what they may see.
         wanted: values by filter, as :func:`webapp.studies.api.filters.checked` gives them, without ``ordering``.
-        one_owner: whether all rows have the same owner, as those of a study have.
+        one_owner: whether all rows have the same owner, as those of a study have, which the identity may see.
         ordering: how they will be sorted, by :func:`sort_key`.
 
     Raises:

@@ -64,11 +64,7 @@ class Images(FilteredList):
     parser_classes = (MultiPartParser, FormParser)
     serializer_class = serializers.ImageSerializer
     filters = ImageFilters
-    queryset = Image.objects.none()
-
-    def get_queryset(self) -> Any:
-        own = Image.objects.visible_to(identities.identify(self.request))
-        return own.select_related("patient", "department").prefetch_related("readings")
+    queryset = Image.objects.select_related("patient", "department").prefetch_related("readings")
 
     @extend_schema(
         request={"multipart/form-data": OpenApiRequest(serializers.UploadSerializer, encoding=IMAGE)},
@@ -136,11 +132,7 @@ class Studies(FilteredList):
     parser_classes = (MultiPartParser,)
     serializer_class = serializers.StudySerializer
     filters = StudyFilters
-    queryset = Study.objects.none()
-
-    def get_queryset(self) -> Any:
-        own = Study.objects.visible_to(identities.identify(self.request))
-        return own.select_related("patient", "department")
+    queryset = Study.objects.select_related("patient", "department")
 
     @extend_schema(
         request={"multipart/form-data": serializers.StudyUploadSerializer},
