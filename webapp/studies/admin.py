@@ -23,7 +23,7 @@ from webapp.studies.services import deletion
 class BoundedPaginator(Paginator):
     """Pages without counting a million rows."""
 
-    LIMIT = 10_000
+    LIMIT = 2_500
 
     @cached_property
     def count(self) -> int:
