@@ -17,6 +17,7 @@ from webapp.reviews.opening import note_openings
 from webapp.reviews.worklist import Worklist
 from webapp.studies.api.filters import WorklistFilters, checked, given_once
 from webapp.studies.api.serializers import ImageSerializer
+from webapp.studies.api.serializers.results import moment
 from webapp.studies.api.throttles import UploadThrottle
 from webapp.studies.models import Image
 
@@ -37,8 +38,9 @@ class WorklistImageSerializer(ImageSerializer):
         fields = (*ImageSerializer.Meta.fields, "opened_by")
 
     def to_representation(self, image: Image) -> dict[str, Any]:
-        opened = [{"reader": one.user.get_username(), "since": one.opened_at} for one in cast("Any", image).opened_by]
-        return {**super().to_representation(image), "opened_by": OpeningSerializer(opened, many=True).data}
+        opened = cast("Any", image).opened_by
+        by = [{"reader": one.user.get_username(), "since": moment(one.opened_at)} for one in opened]
+        return {**super().to_representation(image), "opened_by": by}
 
 
 class WorklistPages(CursorPages):
