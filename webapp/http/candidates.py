@@ -76,7 +76,7 @@ class Candidates:
 class First(Candidates):
     """The same among the first rows of a list. A page of it ends where these do, so the next one goes on from there."""
 
-    limit = 2000
+    limit = 1000
 
     def __init__(self, queryset: "QuerySet[Any]", rows: Merged, columns: Sequence[str]) -> None:
         """
