@@ -20,6 +20,8 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 Builder = Callable[[Pixels], bytes]
 ORIENTATION = 0x0112
+#: Takes a sixth of the usual time, for hardly larger files.
+QUICK_HEIC: dict[str, Any] = {"quality": 95, "enc_params": {"preset": "ultrafast"}}
 #: What a camera that was turned stores, by the orientation that it writes.
 STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
@@ -119,7 +121,7 @@ def pdf(pixels: Pixels, pages: int = 1, **options: Any) -> bytes:
 
 def heic(pixels: Pixels, **options: Any) -> bytes:
     stream = io.BytesIO()
-    pillow_heif.from_pillow(Image.fromarray(pixels).convert("RGB")).save(stream, quality=95, chroma=444, **options)
+    pillow_heif.from_pillow(Image.fromarray(pixels).convert("RGB")).save(stream, chroma=444, **QUICK_HEIC, **options)
     return stream.getvalue()
 
 
@@ -128,13 +130,13 @@ def deep_heic(pixels: Pixels, mode: str = "RGB") -> bytes:
     height, width = pixels.shape
     values = np.ascontiguousarray(channels(deep(pixels, 16), "RGB" if mode == "RGB" else "L"))
     stream = io.BytesIO()
-    pillow_heif.from_bytes(f"{mode};16", (width, height), values.tobytes()).save(stream, quality=95, chroma=444)
+    pillow_heif.from_bytes(f"{mode};16", (width, height), values.tobytes()).save(stream, chroma=444, **QUICK_HEIC)
     return stream.getvalue()
 
 
 def grey_heic(pixels: Pixels) -> bytes:
     stream = io.BytesIO()
-    pillow_heif.from_pillow(Image.fromarray(pixels)).save(stream, quality=95)
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(stream, **QUICK_HEIC)
     return stream.getvalue()
 
 
@@ -177,7 +179,7 @@ EXACT: dict[str, Builder] = {
     "BMP RGB": lambda p: encoded(Image.fromarray(p).convert("RGB"), "BMP"),
     "BMP top-down": lambda p: top_down(encoded(Image.fromarray(p[::-1]).convert("RGB"), "BMP")),
     "GIF": lambda p: encoded(Image.fromarray(p), "GIF"),
-    "WebP lossless": lambda p: encoded(Image.fromarray(p).convert("RGB"), "WEBP", lossless=True),
+    "WebP lossless": lambda p: encoded(Image.fromarray(p).convert("RGB"), "WEBP", lossless=True, method=0),
     "JPEG lossless": lambda p: imagecodecs.jpeg8_encode(p, lossless=True),
     "JPEG lossless 12 bits": lambda p: imagecodecs.jpeg8_encode(deep(p), lossless=True, bitspersample=12),
     "JPEG lossless 16 bits": lambda p: imagecodecs.jpeg8_encode(deep(p, 16), lossless=True, bitspersample=16),

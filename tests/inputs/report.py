@@ -1,15 +1,19 @@
-"""What containers do to the answers: `python -m tests.inputs.report [--originals N] [--model BUNDLE] [--json FILE]`.
+"""What containers do to the answers: `python -m tests.inputs.report [--originals N] [--model BUNDLE] [--answers FILE]`.
 
 Each of the data set's originals goes into every container, and each file through the decoder and the model. It
 prints for each container the largest difference of the probability to the plain 8-bit PNG's, and the labels it changes.
+`FILE` gets a line for each original as soon as it is read; a run that finds it goes on from there.
 """
 
 import argparse
 import json
+import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.bundles.bundle import Bundle
 from ml.errors import ImageError
@@ -26,53 +30,86 @@ STRAY = {
     f"12 bits with a dead pixel, {mode}": lambda p, mode=mode: png(builders.stray(deep(p), 65535), mode=mode)
     for mode in ("L", "LA", "RGB", "RGBA")
 } | {"12 bits with a dead pixel, TIFF": lambda p: tiff(builders.stray(deep(p), 65535))}
+BUILT = CONTAINERS | STRAY
+#: What the others are compared with.
+PLAIN = "PNG"
+#: Processes that build and decode files.
+PROCESSES = 2
+
+Input = NDArray[np.uint8]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--originals", type=int, default=0, metavar="N", help="so many, evenly chosen; all by default")
     parser.add_argument("--model", type=Path, default=bundle())
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--answers", type=Path, help="each original's, a line for each")
     asked = parser.parse_args()
     files = sorted(DATA.glob("originals/*/*.jpeg"))
     if not files:
         parser.error(NO_DATA)
     if asked.originals:
         files = [files[round(place)] for place in np.linspace(0, len(files) - 1, asked.originals)]
-    rows = compare(files, asked.model)
-    for row in sorted(rows, key=lambda row: -row["largest"]):
-        print(f"{row['container']:40} {row['largest']:.5f}  labels changed {row['changed']}  refused {row['refused']}")
-    largest = max(row["largest"] for row in rows)
-    exact = max(row["largest"] for row in rows if row["container"] in EXACT or row["container"] in STRAY)
-    changed, refused = (sum(row[name] for row in rows) for name in ("changed", "refused"))
-    print(f"{len(files)} originals in {len(rows)} containers: largest difference {largest:.5f} ({exact:.5f} where no "
-          f"pixel is lost), labels changed {changed}, refused {refused}")  # fmt: skip
-    if asked.json:
-        asked.json.write_text(json.dumps({"originals": len(files), "containers": rows}, indent=2) + "\n")
+    used = Bundle.read(asked.model)
+    known = asked.answers.read_text().splitlines() if asked.answers and asked.answers.exists() else []
+    rows = [row for row in map(json.loads, known) if row["model"] == used.id]
+    left = [file for file in files if file.stem not in {row["original"] for row in rows}]
+    for row in answers(left, asked.model, used):
+        rows.append(row)
+        print(f"{len(rows)} of {len(files)}: {row['original']}", flush=True)
+        if asked.answers:
+            with asked.answers.open("a") as stream:
+                stream.write(json.dumps(row) + "\n")
+    print_table(rows, used)
 
 
-def compare(files: list[Path], model: Path) -> list[dict[str, Any]]:
-    """For each container the largest difference, the labels changed and the files refused."""
-    used = Bundle.read(model)
-    engine = engines.load(model)
-    built = CONTAINERS | STRAY
-    rows = {name: {"container": name, "largest": 0.0, "changed": 0, "refused": 0} for name in built}
-    for file in files:
-        picture = np.asarray(decode.open_image(file.read_bytes()))
-        names, inputs = ["PNG"], [to_input(xray.load(png(picture)), used.preprocessing)]
-        for name, build in built.items():
-            try:
-                inputs.append(to_input(xray.load(build(picture)), used.preprocessing))
-                names.append(name)
-            except ImageError:
-                rows[name]["refused"] += 1
-        different = list({one.tobytes(): one for one in inputs}.values())  # most containers give the plain picture's
-        read = dict(zip(map(bytes, different), predict.probabilities(engine, different), strict=True))
-        answers = [float(read[bytes(one)]) for one in inputs]
-        for name, answer in zip(names, answers, strict=True):
-            rows[name]["largest"] = max(rows[name]["largest"], abs(answer - answers[0]))
-            rows[name]["changed"] += used.label(answer) != used.label(answers[0])
-    return list(rows.values())
+def answers(files: list[Path], model: Path, used: Bundle) -> Iterator[dict[str, Any]]:
+    """Of each original the model, and by container the probability or the code of the refusal."""
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        found = pool.imap_unordered(prepared, [(file, used) for file in files])
+        engine = engines.load(model)
+        for name, inputs in found:
+            different = {one.tobytes(): one for one in inputs.values() if not isinstance(one, str)}
+            read = dict(zip(different, predict.probabilities(engine, list(different.values())), strict=True))
+            given = {n: one if isinstance(one, str) else float(read[one.tobytes()]) for n, one in inputs.items()}
+            yield {"original": name, "model": used.id, "containers": given}
+
+
+def prepared(task: tuple[Path, Bundle]) -> tuple[str, dict[str, Input | str]]:
+    """An original's name, and by container the model's input or the code of the refusal."""
+    file, used = task
+    picture = np.asarray(decode.open_image(file.read_bytes()))
+    inputs: dict[str, Input | str] = {}
+    known: dict[bytes, Input] = {}  # most containers give the very same pixels
+    for name, build in BUILT.items():
+        try:
+            decoded = decode.open_image(build(picture))
+        except ImageError as error:
+            inputs[name] = error.code
+            continue
+        pixels = decoded.tobytes()
+        if pixels not in known:
+            known[pixels] = to_input(xray.without_borders(decoded)[0], used.preprocessing)
+        inputs[name] = known[pixels]
+    return file.stem, inputs
+
+
+def print_table(rows: list[dict[str, Any]], used: Bundle) -> None:
+    table = []
+    for name in BUILT:
+        pairs = [(row["containers"][name], row["containers"][PLAIN]) for row in rows]
+        read = [(given, plain) for given, plain in pairs if not isinstance(given, str)]
+        largest = max((abs(given - plain) for given, plain in read), default=0.0)
+        changed = sum(used.label(given) != used.label(plain) for given, plain in read)
+        table.append((largest, name, changed, len(pairs) - len(read)))
+    for largest, name, changed, refused in sorted(table, reverse=True):
+        print(f"{name:40} {largest:.5f}  labels changed {changed}  refused {refused}")
+    exact = max(largest for largest, name, _, _ in table if name in EXACT or name in STRAY)
+    changed, refused = (sum(row[place] for row in table) for place in (2, 3))
+    print(
+        f"{len(rows)} originals in {len(table)} containers: largest difference {max(table)[0]:.5f} ({exact:.5f} where "
+        f"no pixel is lost), labels changed {changed}, refused {refused}"
+    )
 
 
 if __name__ == "__main__":
