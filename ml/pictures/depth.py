@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ml.errors import ImageError
+
 #: Pixels that are turned into greyscale at a time.
 STRIP = 2_000_000
 #: Pixels that the range is chosen by.
@@ -14,6 +16,9 @@ SAMPLED = 1_000_000
 #: Percentiles between which most of a picture lies, and how many times their distance the rest may lie beside them.
 #: Values further away are not part of the X-ray: dead pixels, a marker of 65535 in 12-bit data.
 MOST, BESIDE = (2.0, 98.0), 2.0
+#: Of the range's parts those in which most values lie close together, and those that are empty on either side of them;
+#: and the share of the values that may lie apart.
+PARTS, CLOSE, EMPTY, APART = 64, 16, 8, 0.25
 #: Weights of red, green and blue, as Pillow has them.
 LUMA = np.array([19595, 38470, 7471], dtype=np.float32) / 65536
 
@@ -61,15 +66,30 @@ def to_grey(samples: Samples, tone: NDArray[np.float32] | None = None) -> Image.
 
 
 def _range(values: NDArray[np.float32]) -> tuple[float, float]:
-    """The extrema of what is not far away from most of the values."""
+    """The extrema of what is not far away from most of the values.
+
+    Raises:
+        ImageError: ``image_corrupt`` where no value is a number.
+    """
     values = values[np.isfinite(values)]
     if not values.size:
-        return 0.0, 0.0
+        raise ImageError("image_corrupt", "The image holds no numbers that can be shown. Please export it again.")
     low, high = np.percentile(values, MOST)
     if high > low:
         beside = BESIDE * (high - low)
         values = values[(values >= low - beside) & (values <= high + beside)]
+    values = _without_apart(values)
     return float(values.min()), float(values.max())
+
+
+def _without_apart(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The values without padding and letters, where most lie close together and far from these."""
+    counts, edges = np.histogram(values, PARTS)
+    used = np.flatnonzero(counts)
+    most = max(np.split(used, np.flatnonzero(np.diff(used) > EMPTY) + 1), key=lambda group: counts[group].sum())
+    if most[-1] - most[0] >= CLOSE or counts[most].sum() < (1 - APART) * len(values):
+        return values
+    return values[(values >= edges[most[0]]) & (values <= edges[most[-1] + 1])]
 
 
 def _strips(samples: Samples, tone: NDArray[np.float32] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
