@@ -20,7 +20,7 @@ SLIGHT = 0.125
 #: A tone curve that leaves less than this share of the range between a quarter and three quarters of it is damaged.
 FLAT = 0.1
 ORIENTATION = 0x0112
-IN_XMP = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
+IN_XMP = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])(?!\d)""")
 EXIF = "the EXIF block"
 #: PNG's gAMA of sRGB, in hundred-thousandths: the exponent that a display undoes.
 SRGB_GAMMA = 45455

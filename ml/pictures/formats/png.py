@@ -39,6 +39,8 @@ PIXELS = (b"IHDR", b"PLTE", b"IDAT")
 KEY_BYTES = {0: 2, 2: 6}
 #: What Apple's tools put before the header of a PNG whose pixels are stored in a way of their own.
 APPLE = b"CgBI"
+#: cICP's number for values that are proportional to light, and those of high dynamic range (ITU-T H.273).
+LINEAR, HIGH_RANGE = 8, (16, 18)
 
 
 @dataclass
@@ -94,6 +96,8 @@ def _pixels(file: File, depth: int, colour: int, needed: int) -> Image.Image | S
     doubtful = file.chunks[b"IHDR"][12] or not image.crop((0, image.height - 1, *image.size)).getbbox()
     if doubtful and png_stream.unpacked_size(file.data)[0] < needed:
         raise truncated()
+    if colour == 3 and any(image.histogram()[len(file.chunks[b"PLTE"]) // 3 :]):
+        raise corrupt()  # Pillow shows colours that the palette lacks as black
     return image
 
 
@@ -171,6 +175,12 @@ def _about(file: File) -> Metadata:
         elif data.startswith(RAW_EXIF) and not exif:
             exif = _raw_exif(_unpacked(text[1:], about, "a text") if kind == b"zTXt" else text, about)
     about.read_orientation(exif, xmp)
+    coding = file.chunks.get(b"cICP", b"")
+    if len(coding) == 4 and coding[1] in HIGH_RANGE:
+        raise unsupported("A PNG of high dynamic range")
+    if len(coding) == 4 and coding[1] == LINEAR:
+        about.read_gamma(100_000)
+        return about
     profile = file.chunks.get(b"iCCP")
     unpacked = profile and _unpacked(profile.partition(b"\0")[2][1:], about, ANCILLARY[b"iCCP"])
     if not (unpacked and about.read_profile(unpacked)) and b"sRGB" not in file.chunks and b"gAMA" in file.chunks:
