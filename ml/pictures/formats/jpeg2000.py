@@ -15,6 +15,8 @@ SIZ = b"\xff\x4f\xff\x51"
 #: The start of a part of a tile, and the end of the codestream.
 SOT, EOC = b"\xff\x90", b"\xff\xd9"
 SIGNED = 128
+#: The box of the colours that has a profile; two more numbers come before that.
+PROFILE = b"colr\2"
 
 
 def read(content: bytes) -> Contents:
@@ -30,14 +32,22 @@ def read(content: bytes) -> Contents:
     # 32 bits a sample are what its decoder works with.
     check_memory(*image.size, deep_bytes(*image.size, max(1, channels), sample=4, copies=2))
     notes = [] if whole == content else [END_MISSING]
+    about = about_of(image)
+    if profile := _profile(content):
+        about.read_profile(profile)
     if bits(content) <= 8 and not any(depth & SIGNED for depth in found):
-        about = about_of(image)
         image.load()
         return Contents(image, about, notes)
     if channels > 4 or len(set(found)) > 1:
         raise unsupported("A JPEG 2000 with channels of these kinds")
     depth = bits(content) - bool(found[0] & SIGNED)
-    return Contents(Samples(np.asarray(jpeg2k_decode(whole)), 2.0**depth - 1), about_of(image), notes)
+    return Contents(Samples(np.asarray(jpeg2k_decode(whole)), 2.0**depth - 1), about, notes)
+
+
+def _profile(content: bytes) -> bytes:
+    """The colour profile of the file format's header; empty without one."""
+    at = content.find(PROFILE, 0, max(0, content.find(SIZ)))
+    return content[at + len(PROFILE) + 2 : at - 4 + int.from_bytes(content[at - 4 : at])] if at >= 4 else b""
 
 
 def bits(content: bytes) -> int:

@@ -50,7 +50,7 @@ def avif(content: bytes) -> Contents:
     """Decode an AVIF of one picture, at its depth."""
     image = header(content, ["AVIF"])
     one_picture(getattr(image, "n_frames", 1))
-    about = about_of(image)
+    about = about_of(image, with_xmp=False)  # its own properties turn the picture, and nothing else does
     place = content.find(b"av1C")
     flags = content[place + 6] if 0 <= place < len(content) - 6 else 0
     if not flags & 0x40:
@@ -68,10 +68,10 @@ def _still(content: bytes, form: str, what: str) -> Contents:
     return Contents(image, about)
 
 
-def about_of(image: Image.Image) -> Metadata:
+def about_of(image: Image.Image, with_xmp: bool = True) -> Metadata:
     """What Pillow found beside the pixels."""
     about = Metadata()
-    xmp = image.info.get("xmp")
+    xmp = image.info.get("xmp") if with_xmp else None
     about.read_orientation(image.info.get("exif"), xmp if isinstance(xmp, bytes) else None)
     if profile := image.info.get("icc_profile"):
         about.read_profile(profile)
