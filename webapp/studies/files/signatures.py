@@ -31,7 +31,7 @@ SIGNATURES = (
 )  # fmt: skip
 #: Brands of ISO's media files that are pictures.
 BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
-          b"hevc": "heic", b"hevx": "heic"}  # fmt: skip
+          b"hevc": "heic", b"hevx": "heic", b"mif1": "heic"}  # fmt: skip
 #: Text that some programs write before these, such as line ends, HTTP headers and printer commands. Other bytes are the
 #: beginning of another kind of file, such as an archive, of which this is a part.
 MISPLACED = re.compile(rb"(?:\xef\xbb\xbf)?[\t\r\n\x1b -~]*?(\x89PNG\r\n\x1a\n|%PDF-|\xff\xd8\xff[\xe0\xe1])")
@@ -46,10 +46,16 @@ OTHER_PICTURES = (
     (b"P6", "a PPM picture"), (b"P4", "a PBM picture"), (b"gimp xcf", "a GIMP picture"),
     (b"P2\n", "a PGM picture"), (b"P3\n", "a PPM picture"), (b"P1\n", "a PBM picture"), (b"P7\n", "a PAM picture"),
     (b"\x8aMNG", "an MNG animation"), (b"\x8bJNG", "a JNG picture"),
-    # Line ends that a transfer changed, bytes that a program took for characters, and base64.
+    (b"\x89HDF\r\n", "an HDF5 file"), (b"\x93NUMPY", "a NumPy array"), (b"MATLAB ", "a MATLAB file"),
+    (b"ObjectType", "a MetaImage volume"), (b"Pf\n", "a PFM picture"), (b"PF\n", "a PFM picture"),
+    (b"IIRO", "a camera's raw picture"), (b"IIU\0", "a camera's raw picture"), (b"icns", "a Mac icon"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"), (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
+    (b"BPG\xfb", "a BPG picture"), (b"FLIF", "a FLIF picture"), (b"DDS ", "a DDS picture"),
+    # Line ends that a transfer changed, bytes that a program took for characters, and other ways of text.
     *((start, "a picture that was sent as text instead of bytes") for start in (
         b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n", b"\xef\xbf\xbdPNG", b"\xc2\x89PNG", b"\xef\xbf\xbd" * 3,
         b"\xc3\xbf\xc3\x98\xc3\xbf", b"data:image/", b"/9j/", b"iVBORw0KGgo",
+        b"=89PNG", b"ffd8ff", b"FFD8FF", b"89504e47", b"89504E47", b"begin 644 ",
     )),
 )  # fmt: skip
 OTHERS = (
@@ -127,7 +133,8 @@ def _kind(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         length = max(16, int.from_bytes(head[:4]))
         brands = (head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4)))
-        return next((BRANDS[brand] for brand in brands if brand in BRANDS), None)
+        # The brand mif1 is any picture's; an AVIF has its own beside it.
+        return min((BRANDS[brand] for brand in brands if brand in BRANDS), default=None)
     if b"<svg" in head.lower():
         return "svg"
     late = MISPLACED.match(head)
