@@ -2,6 +2,7 @@
 
 import io
 import logging
+from itertools import islice
 from typing import Any
 
 import imagecodecs
@@ -12,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from ml.pictures.depth import Samples
+from ml.pictures.formats import jpeg, jpeg_file
 from ml.pictures.formats.contents import Contents, corrupt, header, one_picture, truncated, unsupported
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
@@ -29,6 +31,9 @@ for _codec in CODECS:
 #: NewSubfileType of what is no picture of its own: a smaller copy, a mask.
 BESIDE = 1 | 4
 GREY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
+FAX = (COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6)
+#: Bytes of a file's header, where no pixels are.
+HEADER = 8
 #: Pages that are looked at.
 MAX_PAGES = 64
 #: Bits, integers with and without a sign, floating point.
@@ -46,9 +51,9 @@ def read(content: bytes) -> Contents:
         page = _page(file)
         check_size(page.imagewidth, page.imagelength)
         about = _about(page)
-        _check_data(page, len(content))
+        _check_data(page, content)
         # Pillow's TIFF decoder handles CMYK and YCbCr best.
-        if page.photometric not in (*GREY, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and not _as_rgb(page):
+        if _meaning(page) not in (*GREY, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and not _as_rgb(page):
             return Contents(_by_pillow(content), about)
         check_memory(page.imagewidth, page.imagelength, 2 * page.nbytes + page.imagewidth * page.imagelength)
         try:
@@ -60,12 +65,11 @@ def read(content: bytes) -> Contents:
 
 
 def _page(file: tifffile.TiffFile) -> TiffPage:
-    pages = []
-    for number, page in enumerate(file.pages):
-        if number >= MAX_PAGES or not isinstance(page, TiffPage):
-            break
-        if not int(page.subfiletype) & BESIDE:
-            pages.append(page)
+    # By their places, as a damaged list of pages may lead back to itself.
+    found = {page.offset: page for page in islice(file.pages, MAX_PAGES) if isinstance(page, TiffPage)}
+    if not found:
+        raise truncated()
+    pages = [page for page in found.values() if not int(page.subfiletype) & BESIDE]
     if not pages:  # but copies and masks of one that lies elsewhere
         raise unsupported("A TIFF without a picture of its own, such as a camera's raw file,")
     one_picture(len(pages), "pages")
@@ -79,12 +83,22 @@ def _page(file: tifffile.TiffFile) -> TiffPage:
     return page
 
 
-def _check_data(page: TiffPage, size: int) -> None:
+def _check_data(page: TiffPage, content: bytes) -> None:
     """See that all strips or tiles are in the file."""
-    if not page.dataoffsets or len(page.dataoffsets) != len(page.databytecounts):
+    if not page.dataoffsets or len(page.dataoffsets) != len(page.databytecounts) or min(page.dataoffsets) < HEADER:
         raise corrupt()
-    if any(start + count > size for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)):
+    places = [slice(start, start + count) for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if any(place.stop > len(content) for place in places):
         raise truncated()
+    # The decoder shows missing pixels of a JPEG in grey.
+    if page.compression == COMPRESSION.JPEG and any(_lacks_pixels(page, content[place]) for place in places):
+        raise truncated()
+
+
+def _lacks_pixels(page: TiffPage, data: bytes) -> bool:
+    tables = page.jpegtables or jpeg_file.SOI
+    ends = data.rstrip(b"\0").endswith(jpeg_file.EOI)
+    return not ends and jpeg.is_cut_off(tables.removesuffix(jpeg_file.EOI) + data.removeprefix(jpeg_file.SOI))
 
 
 def _about(page: TiffPage) -> Metadata:
@@ -103,6 +117,15 @@ def _about(page: TiffPage) -> Metadata:
 def _tag(page: TiffPage, name: str) -> Any:
     tag = page.tags.get(name)
     return tag.value if tag else None
+
+
+def _meaning(page: TiffPage) -> int:
+    """What samples mean; where the file does not say it, what libtiff assumes."""
+    if _tag(page, "PhotometricInterpretation") is not None:
+        return int(page.photometric)
+    if page.samplesperpixel >= 3:
+        return PHOTOMETRIC.RGB
+    return PHOTOMETRIC.MINISWHITE if page.compression in FAX else PHOTOMETRIC.MINISBLACK
 
 
 def _as_rgb(page: TiffPage) -> bool:
@@ -133,10 +156,11 @@ def _channels_last(page: TiffPage, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _pixels(page: TiffPage, values: NDArray[Any]) -> Image.Image | Samples:
-    inverted = page.photometric == PHOTOMETRIC.MINISWHITE
-    if page.photometric == PHOTOMETRIC.PALETTE:
+    meaning = _meaning(page)
+    inverted = meaning == PHOTOMETRIC.MINISWHITE
+    if meaning == PHOTOMETRIC.PALETTE:
         return Image.fromarray(_coloured(page, values))
-    colours = 1 if page.photometric in GREY else 3
+    colours = 1 if meaning in GREY else 3
     if values.ndim == 3:
         # Samples other than colours and their transparency are left out, also one that colours are multiplied by: it
         # lays them over black.
