@@ -16,9 +16,15 @@ from ml.pictures.limits import check_memory, check_size
 #: Share of the page that its pictures cover at least.
 SCANNED = 0.5
 #: PDFium reads no more than 8 bits. A picture's dictionary is never compressed, so that this is found.
-DEEP = re.compile(rb"/BitsPerComponent\s+16\b")
+BITS = re.compile(rb"/BitsPerComponent\s+(\d+)\b")
+#: Ways of storing that are decoders' of their own; PDFium undoes all others before these.
+DCT, JPX = "DCTDecode", "JPXDecode"
 #: Bytes of a pixel as it is stored and as it is drawn.
 PIXEL_BYTES = 8
+#: The share of the largest picture from which another one counts, and the share of its width that is a gap.
+LARGE, GAP = 0.5, 0.002
+#: Left, bottom, right and top.
+Box = tuple[float, float, float, float]
 
 
 def read(content: bytes) -> Contents:
@@ -38,23 +44,27 @@ def read(content: bytes) -> Contents:
         raise ImageError("image_corrupt", "The PDF is damaged or cut off. Please export it again.") from error
     try:
         one_picture(len(document), "pages")
-        if DEEP.search(content):
+        depths = {int(bits) for bits in BITS.findall(content)}
+        if 16 in depths:
             raise unsupported("A PDF with a picture of 16 bits")
         if not len(document):
             raise _without_picture()
-        return _page(document)
+        return _page(document, min(depths, default=8))
     finally:
         document.close()
 
 
-def _page(document: pypdfium2.PdfDocument) -> Contents:
+def _page(document: pypdfium2.PdfDocument, least_depth: int) -> Contents:
     page = document[0]
     images = list(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=5))
     boxes = [_bounds(image) for image in images]
     left, bottom, right, top = page.get_bbox()
     if sum(_area(box) for box in boxes) < SCANNED * _area((left, bottom, right, top)):
         raise _without_picture()
-    scale, stored = max(map(_scale, images, boxes)), [_stored(image) for image in images]
+    one_picture(1 + _are_apart(boxes))
+    # A logo beside the scan may have many more pixels on its place.
+    scale = max(zip(map(_area, boxes), map(_scale, images, boxes), strict=True))[1]
+    stored = [_stored(image, least_depth) for image in images]
     # A scan may lie on a larger page.
     box = (
         max(left, min(box[0] for box in boxes)), max(bottom, min(box[1] for box in boxes)),
@@ -68,46 +78,76 @@ def _page(document: pypdfium2.PdfDocument) -> Contents:
     check_memory(width, height, width * height * PIXEL_BYTES)
     for one in stored:
         _check_data(*one)
-    return Contents(page.render(scale=scale, draw_annots=False, may_draw_forms=False).to_pil().convert("RGB"))
+    picture = page.render(scale=scale, draw_annots=False, may_draw_forms=False).to_pil().convert("RGB")
+    if all(low == high for low, high in picture.getextrema()):  # what PDFium cannot decode it leaves out
+        raise unsupported("A PDF with a picture of this kind")
+    return Contents(picture)
 
 
-def _bounds(image: pypdfium2.PdfImage) -> tuple[float, float, float, float]:
+def _bounds(image: pypdfium2.PdfImage) -> Box:
     """Where a picture lies on the page. One in a form, as many programs put it there, lies in the form's own space."""
-    box: tuple[float, float, float, float] = image.get_bounds()
+    box: Box = image.get_bounds()
     container = image.container
     while container is not None:
         box, container = container.get_matrix().on_rect(*box), container.container
     return box
 
 
-def _area(box: tuple[float, float, float, float]) -> float:
+def _area(box: Box) -> float:
     left, bottom, right, top = box
     return max(0.0, right - left) * max(0.0, top - bottom)
+
+
+def _are_apart(boxes: list[Box]) -> bool:
+    """Whether large pictures lie apart from each other, as two scans do. Strips of one scan touch."""
+    least = LARGE * max(map(_area, boxes))
+    left = [box for box in boxes if _area(box) >= least]
+    whole, gap = left.pop(), GAP * max(box[2] - box[0] for box in boxes)
+    while near := [box for box in left if _touch(whole, box, gap)]:
+        left = [box for box in left if box not in near]
+        sides = list(zip(whole, *near, strict=True))
+        whole = min(sides[0]), min(sides[1]), max(sides[2]), max(sides[3])
+    return bool(left)
+
+
+def _touch(a: Box, b: Box, gap: float) -> bool:
+    across, down = max(a[0], b[0]) - min(a[2], b[2]), max(a[1], b[1]) - min(a[3], b[3])
+    return across <= gap and down <= gap
 
 
 def _scale(image: pypdfium2.PdfImage, box: tuple[float, float, float, float]) -> float:
     """Pixels for each of the page's units; a picture may lie turned on the page."""
     columns, rows = image.get_px_size()
     check_memory(columns, rows, columns * rows * PIXEL_BYTES)
-    if "JPXDecode" in image.get_filters() and jpeg2000.bits(bytes(image.get_data())) > 8:
+    if JPX in image.get_filters() and jpeg2000.bits(bytes(image.get_data())) > 8:
         raise unsupported("A PDF with a JPEG 2000 of more than 8 bits")
     left, bottom, right, top = box
     # A little less, so that no rounding adds a row.
     return max(columns, rows) / max(right - left, top - bottom, 1e-6) * (1 - 1e-6)
 
 
-def _stored(image: pypdfium2.PdfImage) -> tuple[list[str], bytes, int]:
-    """How a picture is stored, its bytes, and how many its pixels take."""
+def _stored(image: pypdfium2.PdfImage, least_depth: int) -> tuple[list[str], bytes, int]:
+    """How a picture is stored, its bytes, and how many its pixels take at least.
+
+    PDFium says how many bits pixels have once they are decoded, which are 8 of those that are stored in fewer.
+    """
     columns, rows = image.get_px_size()
-    return image.get_filters(), bytes(image.get_data()), -(-columns * image.get_metadata().bits_per_pixel // 8) * rows
+    bits = image.get_metadata().bits_per_pixel
+    needed = -(-columns * (bits * least_depth // 8 if bits >= 8 else bits) // 8) * rows
+    filters = image.get_filters()
+    if filters == ["FlateDecode"]:  # whose data may be far larger than its pixels
+        return filters, bytes(image.get_data()), needed
+    return image.get_filters(skip_simple=True), bytes(image.get_data(decode_simple=True)), needed
 
 
 def _check_data(filters: list[str], data: bytes, needed: int) -> None:
     """Refuse a picture that was cut off: PDFium draws a part of it, without a word."""
-    if filters == ["DCTDecode"] and jpeg.is_cut_off(data):
+    if filters == [DCT] and jpeg.is_cut_off(data):
         raise truncated()
-    if filters == ["JPXDecode"]:
+    if filters == [JPX]:
         jpeg2000.with_end(data)
+    if not filters and len(data) < needed:
+        raise truncated()
     if filters == ["FlateDecode"]:
         size = 0
         for piece in pieces(data, zlib.decompressobj()):
