@@ -102,6 +102,11 @@ def test_what_is_odd_and_readable_is_read(listed, file):
     assert listed(build(file, File(b"c.png", PNG))) == {"a.jpg": ("", ""), "c.png": ("", "")}
 
 
+@pytest.mark.parametrize("name", [b"", b"///", b".."])
+def test_a_file_without_a_name_is_listed(listed, name):
+    assert listed(build(File(name, JPEG), File(b"c.png", PNG))) == {"unnamed": ("", ""), "c.png": ("", "")}
+
+
 def test_an_entry_whose_size_is_absurd_is_listed(listed):
     size = struct.pack("<HHQ", 1, 8, 2**64 - 1)
     found = listed(build(File(b"a.jpg", JPEG), File(b"bad.jpg", JPEG, size=2**32 - 1, extra=size)))
@@ -152,6 +157,7 @@ REFUSED = {
     "no directory": (build(File(b"a.jpg", JPEG))[:-60], 400, "archive_corrupt"),
     "only the start": (build(File(b"a.jpg", JPEG))[:500], 400, "archive_corrupt"),
     "fewer entries than declared": (build(File(b"a.jpg", JPEG), count=2), 400, "archive_corrupt"),
+    "two ZIPs": (build(File(b"a.jpg", JPEG)) + build(File(b"b.jpg", JPEG)), 400, "archive_corrupt"),
     "a part of a split ZIP": (build(File(b"a.jpg", JPEG), disk=3), 400, "archive_split"),
     "all encrypted": (
         build(File(b"a.jpg", JPEG, ENCRYPTED), File(b"b.jpg", JPEG, ENCRYPTED)),

@@ -146,6 +146,7 @@ LITTER = [
     b"a.jpg_Zone.Identifier", b"ehthumbs.db", b"$RECYCLE.BIN/a.jpg", b"System Volume Information/x", b"@eaDir/a.jpg",
     b".Trash-1000/files/a.jpg", b"#recycle/a.jpg", b".@__thumb/a.jpg", b"RECYCLER/S-1-5/a.jpg",
     b"Network Trash Folder/a.jpg", b"Thumbs.db:encryptable", b"a.jpg:Zone.Identifier:$DATA", b"~$letter.docx",
+    b"a.jpg%3AZone.Identifier", "Icon\uf00d".encode(),
 ]  # fmt: skip
 
 
@@ -166,6 +167,8 @@ def test_litter_is_no_image(found, name):
         "~a.jpg",
         "a:b.jpg",
         "zone.jpg",
+        ".jpg",
+        ".hidden.dcm",
         "a/b__MACOSX.jpg",
     ],
 )

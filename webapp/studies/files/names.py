@@ -17,7 +17,8 @@ LONGEST = 255
 UNNAMED = "unnamed"
 #: Files that operating systems, browsers and storage devices leave in folders, in lower case.
 LITTER = {
-    ".ds_store", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "icon%0d", "zone.identifier",
+    ".ds_store", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "icon%0d",
+    "icon\uf00d", "zone.identifier",
 }  # fmt: skip
 #: What marks the root of a CD with images, in lower case: DICOM's directory (PS3.10 8.6), and what starts its viewer.
 DISC = {"dicomdir", "autorun.inf"}
@@ -42,8 +43,12 @@ LITTER_FOLDERS = {
 }  # fmt: skip
 #: The folder of deleted files on a stick, with a user's number.
 TRASH = re.compile(r"\.trash-\d+")
-#: Hidden files, marks of open documents, and second contents of files on a Windows disk.
-LITTER_NAMES = re.compile(r"\..*|~\$.*|thumbs\.db:.*|.*[:._\uf03a]zone\.identifier(:\$data)?", re.DOTALL)
+#: Hidden files, marks of open documents, and second contents of files on a Windows disk. What begins with a point and
+#: ends as a picture, such as ".jpg", is none of them.
+PICTURES = r"(?:.*\.)?(?:jpe?g|png|tiff?|bmp|gif|webp|avif|hei[cf]|jp2|j2k|pdf|dcm|dicom)"
+LITTER_NAMES = re.compile(
+    rf"\.(?!{PICTURES}$).*|\._.*|~\$.*|thumbs\.db:.*|.*(?:[:._\uf03a]|%3a)zone\.identifier(:\$data)?", re.DOTALL
+)
 
 
 def clean(text: str) -> str:
@@ -72,8 +77,8 @@ def parts(path: str) -> list[str]:
 def is_litter(path: str) -> bool:
     """Whether an operating system made a file beside those that people see."""
     lower = [part.lower() for part in parts(path)]
-    if not lower:
-        return True
+    if not lower:  # a file without a name is a file
+        return False
     *folders, name = lower
     if any(folder in LITTER_FOLDERS or TRASH.fullmatch(folder) for folder in folders):
         return True

@@ -106,8 +106,22 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
             "This is one part of a ZIP that was split. Please send the whole as one ZIP, or in several.",
         )
     directory = start + at - length
+    if _is_behind_another(file, directory - offset):
+        raise Refused(
+            "archive_corrupt", "This file holds several ZIPs, one behind the other. Please send each as its own file."
+        )
     # A self-extracting ZIP starts with a program, which the offsets ignore.
     return directory, length, count, directory - offset
+
+
+def _is_behind_another(file: IO[bytes] | Any, shift: int) -> bool:
+    """Whether another ZIP ends in the bytes before this one, whose files nobody would see."""
+    if shift <= 0:
+        return False
+    file.seek(0)
+    begins = file.read(len(LOCAL)) == LOCAL
+    file.seek(max(0, shift - END_BYTES - COMMENT_BYTES))
+    return begins and END in file.read(shift - file.tell())
 
 
 def _end64(tail: bytes, locator: int) -> int:
