@@ -1,13 +1,13 @@
 """Files of some one peculiarity, for the table of cases."""
 
-import io
+import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import imagecodecs
 import numpy as np
-import tifffile
 from PIL import Image
 
 from tests.inputs.containers import (
@@ -22,8 +22,8 @@ from tests.inputs.containers import (
     jpeg,
     png,
     segment,
-    tiff,
 )
+from tests.inputs.tones import linear, profile
 
 
 def stray(values: np.ndarray, value: int, count: int = 1) -> np.ndarray:
@@ -100,29 +100,6 @@ def scan_pdf(p: Pixels, *, rotate: int = 0, decode: bytes = b"", margin: int = 0
     )
 
 
-def tiff_bomb(side: int = 30_000) -> bytes:
-    """A header that declares a picture of ``side`` squared, and one strip."""
-    stream = io.BytesIO()
-    tags = [
-        (256, 4, side), (257, 4, side), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, side),
-        (279, 4, side * side % 2**32),
-    ]  # fmt: skip
-    stream.write(b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)))
-    for tag, kind, value in tags:
-        stream.write(struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", value))
-    return stream.getvalue() + bytes(4 + 100)
-
-
-def list_of_widths(p: Pixels, number: int = 108) -> bytes:
-    """A TIFF whose width is a list, and whose height is large."""
-    content = bytearray(tiff(p))
-    with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
-        width, height = (file.pages[0].tags[name].offset for name in ("ImageWidth", "ImageLength"))
-    struct.pack_into("<2I", content, width + 4, number, 8)
-    struct.pack_into("<I", content, height + 8, 13_500_482)
-    return bytes(content)
-
-
 def resized(content: bytes, at: int, form: str, *sides: int) -> bytes:
     """A file whose header claims to be of another size."""
     return content[:at] + struct.pack(form, *sides) + content[at + struct.calcsize(form) :]
@@ -143,20 +120,6 @@ def without_last_tile(content: bytes) -> bytes:
 
 def bad_crc(p: Pixels, kind: bytes, data: bytes) -> bytes:
     return png(p, chunk(kind, data, checksum=1))
-
-
-def packed_tiff(p: Pixels) -> bytes:
-    """A TIFF whose samples are of 12 bits, two in three bytes."""
-    height, width = p.shape
-    data = imagecodecs.packints_encode(deep(p), 12, runlen=width)
-    tags = [(256, 4, width), (257, 4, height), (258, 3, 12), (259, 3, 1), (262, 3, 1), (273, 4, 134), (277, 3, 1),
-            (278, 4, height), (279, 4, len(data))]  # fmt: skip
-    head = b"MM\0*" + struct.pack(">IH", 8, len(tags))
-    for tag, kind, value in tags:
-        head += struct.pack(">HHI", tag, kind, 1) + (
-            struct.pack(">HH", value, 0) if kind == 3 else struct.pack(">I", value)
-        )
-    return (head + bytes(4)).ljust(134, b"\0") + data
 
 
 def png_alpha(p: Pixels) -> bytes:
@@ -232,19 +195,35 @@ def with_depth(content: bytes, bits: int) -> bytes:
     return resized(content, content.index(b"hvcC") + 4 + 17, "BB", 0xF8 | bits - 8, 0xF8 | bits - 8)
 
 
-def restarting_jpeg(p: Pixels, without: int | None = None) -> bytes:
-    """A JPEG with restart markers, of which one may be left out."""
+def restarting_jpeg(p: Pixels, without: Iterable[int] = ()) -> bytes:
+    """A JPEG with restart markers, without some of them and what follows each."""
     content = encoded(Image.fromarray(p), "JPEG", quality=97, restart_marker_rows=2)
-    if without is None:
-        return content
-    at = content.index(b"\xff" + bytes([0xD0 + without]))
-    return content[:at] + content[at + 2 :]
+    places = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", content)] + [len(content) - 2]
+    left = [content[at:end] for number, (at, end) in enumerate(pairwise(places)) if number not in without]
+    return content[: places[0]] + b"".join(left) + content[-2:]
 
 
-def with_compression(pixels: Pixels, number: int) -> bytes:
-    """A TIFF that names another compression than it has."""
-    content = bytearray(tiff(pixels))
-    with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
-        at = file.pages[0].tags["Compression"].valueoffset
-    content[at : at + 2] = number.to_bytes(2, "little")
-    return bytes(content)
+def of_palette(p: Pixels, colours: int) -> bytes:
+    """A PNG of places in a palette, which has so many colours only."""
+    palette = b"".join(bytes([place] * 3) for place in range(colours))
+    content = png(p, chunk(b"PLTE", palette))
+    head = content[16:24] + b"\x08\x03\0\0\0"
+    return content.replace(content[8:33], chunk(b"IHDR", head), 1)
+
+
+def two_components(p: Pixels) -> bytes:
+    """A JPEG that declares two components."""
+    content = jpeg(p)
+    at = content.index(b"\xff\xc0")
+    return content[:at] + segment(0xC0, content[at + 4 : at + 9] + b"\2\1\x11\0\2\x11\0") + content[at + 13 :]
+
+
+def profiled_jpeg2000(p: Pixels) -> bytes:
+    """A JPEG 2000 of values that are proportional to light, with a profile in place of its number for grey."""
+    content = imagecodecs.jpeg2k_encode(linear(p), level=0, reversible=True, codecformat="jp2")
+    header, at = content.index(b"jp2h") - 4, content.index(b"colr") - 4
+    length, end = (int.from_bytes(content[place : place + 4]) for place in (header, at))
+    colours = b"colr\2\0\0" + profile(1.0)
+    box = struct.pack(">I", 4 + len(colours)) + colours
+    longer = struct.pack(">I", length - end + len(box))
+    return content[:header] + longer + content[header + 4 : at] + box + content[at + end :]

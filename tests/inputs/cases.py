@@ -8,9 +8,11 @@ is the class of places where such files come from.
 from tests.inputs.case import Case, same
 from tests.inputs.cases_of_files import ASIDE, REFUSED, SEVERAL
 from tests.inputs.cases_of_formats import FORMATS
+from tests.inputs.cases_of_pdfs import PDF
 from tests.inputs.cases_of_phones import PHONES
 from tests.inputs.cases_of_pixels import DEPTH, MEANING, ORIENTATION
+from tests.inputs.cases_of_tiffs import TIFF
 from tests.inputs.containers import CONTAINERS
 
 CONTAINER_CASES = [Case(name, build, same(within=2.0), "container") for name, build in CONTAINERS.items()]
-CASES = [*CONTAINER_CASES, *DEPTH, *MEANING, *ASIDE, *ORIENTATION, *SEVERAL, *REFUSED, *FORMATS, *PHONES]
+CASES = [*CONTAINER_CASES, *DEPTH, *MEANING, *ASIDE, *ORIENTATION, *SEVERAL, *REFUSED, *FORMATS, *TIFF, *PDF, *PHONES]

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tests import synthetic
-from tests.inputs import builders
+from tests.inputs import builders, tiffs
 from tests.inputs.case import END, IGNORED, Case, refused, same
 from tests.inputs.containers import CONTAINERS, chunk, encoded, exif, in_jpeg, jpeg, pdf, png, segment, tiff
 from tests.inputs.tones import icc, srgb
@@ -144,7 +144,7 @@ SEVERAL = [
     *[
         Case(
             f"TIFF of {name}",
-            lambda p, n=number: builders.with_compression(p, n),
+            lambda p, n=number: tiffs.with_compression(p, n),
             refused("encoding_not_supported"),
             "scanner",
         )
@@ -170,14 +170,14 @@ REFUSED = [
     Case("only a signature, PNG", lambda p: png(p)[:8], refused("image_truncated"), "transfer"),
     Case("only a signature, JPEG", lambda p: b"\xff\xd8\xff\xe0", refused("image_truncated"), "transfer"),
     Case("PNG bomb", lambda p: synthetic.bomb_png(), refused("image_too_large"), "hostile"),
-    Case("TIFF bomb", lambda p: builders.tiff_bomb(), refused("image_too_large"), "hostile"),
+    Case("TIFF bomb", lambda p: tiffs.tiff_bomb(), refused("image_too_large"), "hostile"),
     Case(
         "TIFF bomb within the pixels",
-        lambda p: builders.tiff_bomb(9_990),
+        lambda p: tiffs.tiff_bomb(9_990),
         refused("image_truncated", "image_too_large"),
         "hostile",
     ),
-    Case("TIFF of many widths", lambda p: builders.list_of_widths(p), refused("image_corrupt"), "hostile"),
+    Case("TIFF of many widths", lambda p: tiffs.list_of_widths(p), refused("image_corrupt"), "hostile"),
     Case(
         "BMP bomb",
         lambda p: builders.resized(encoded(Image.fromarray(p), "BMP"), 18, "<2i", 30_000, 30_000),

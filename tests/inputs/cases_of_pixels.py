@@ -6,7 +6,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from tests.inputs import builders
+from tests.inputs import builders, tiffs
 from tests.inputs.case import IGNORED, Case, same
 from tests.inputs.containers import (
     CONTAINERS,
@@ -47,6 +47,18 @@ DEPTH = [
         "modality",
     ),
     Case(
+        "12 bits with a large marker burnt in",
+        lambda p: png(builders.stray(deep(p), 65535, p.size // 33)),
+        same(within=12),
+        "modality",
+    ),
+    Case(
+        "12 bits with padding below and markers above",
+        lambda p: png(builders.stray(np.pad(deep(p)[8:-8] + np.uint16(30_000), ((8, 8), (0, 0))), 65535, p.size // 50)),
+        same(within=12),
+        "modality",
+    ),
+    Case(
         "12 bits with dark dead pixels",
         lambda p: png(builders.stray(deep(p) + np.uint16(30000), 0, 16)),
         same(),
@@ -66,7 +78,7 @@ DEPTH = [
         same(),
         "PACS",
     ),
-    Case("TIFF of 12 bits packed", builders.packed_tiff, same(), "PACS"),
+    Case("TIFF of 12 bits packed", tiffs.packed_tiff, same(), "PACS"),
     Case("DICOM's 12-bit JPEG", CONTAINERS["JPEG 12 bits"], same(), "PACS"),
     *[
         Case(f"grey PNG of {bits} bits", lambda p, bits=bits: packed_png(p, bits), same(within=within), "drawing")
@@ -197,6 +209,7 @@ ORIENTATION = [
         )
         for way in (3, 6, 8)
     ],
+    Case("XMP of an odd orientation", lambda p: in_jpeg(jpeg(p), segment(0xE1, XMP_HEAD + xmp(66))), same(), "editor"),
     *[
         Case(
             f"PNG's orientation {way}",

@@ -2,6 +2,8 @@
 
 import zlib
 
+import numpy as np
+
 from tests.inputs.builders import pdf_of
 from tests.inputs.containers import Pixels, jpeg
 
@@ -12,19 +14,35 @@ def stream(head: bytes, data: bytes) -> bytes:
     return b"<< %s /Length %d >>\nstream\n" % (head, len(data)) + data + b"\nendstream"
 
 
-def picture(p: Pixels, data: bytes | None = None, way: bytes = b"FlateDecode") -> bytes:
+def picture(p: Pixels, data: bytes | None = None, way: bytes = b"/FlateDecode", bits: int = 8) -> bytes:
     height, width = p.shape
     head = (
-        b"/Type /XObject /Subtype /Image /ColorSpace /DeviceGray /BitsPerComponent 8 /Width %d /Height %d /Filter /%s"
+        b"/Type /XObject /Subtype /Image /ColorSpace /DeviceGray /BitsPerComponent %d /Width %d /Height %d /Filter %s"
     )
-    return stream(head % (width, height, way), zlib.compress(p.tobytes()) if data is None else data)
+    return stream(head % (bits, width, height, way), zlib.compress(p.tobytes()) if data is None else data)
 
 
-def on_page(p: Pixels, data: bytes | None = None, way: bytes = b"FlateDecode") -> bytes:
+def on_page(p: Pixels, data: bytes | None = None, way: bytes = b"/FlateDecode", bits: int = 8) -> bytes:
     """A picture on a page, perhaps with other data than its own."""
     height, width = p.shape
     draw = b"q %d 0 0 %d 0 0 cm /Im0 Do Q" % (width, height)
-    return pdf_of(PAGE % (width, height, b"/Im0 5 0 R"), stream(b"", draw), picture(p, data, way))
+    return pdf_of(PAGE % (width, height, b"/Im0 5 0 R"), stream(b"", draw), picture(p, data, way, bits))
+
+
+def with_logo(p: Pixels) -> bytes:
+    """A picture, and in its corner a small one of more pixels to the inch."""
+    height, width = p.shape
+    draw = b"q %d 0 0 %d 0 0 cm /Im0 Do Q q 4 0 0 4 2 2 cm /Im1 Do Q" % (width, height)
+    logo = picture(np.full((400, 400), p[-4, 4], np.uint8))
+    return pdf_of(PAGE % (width, height, b"/Im0 5 0 R /Im1 6 0 R"), stream(b"", draw), picture(p), logo)
+
+
+def two_pictures(p: Pixels) -> bytes:
+    """Two pictures beside each other."""
+    height, width = p.shape
+    draw = b"q %d 0 0 %d 0 0 cm /Im0 Do Q q %d 0 0 %d %d 0 cm /Im1 Do Q" % (width, height, width, height, width + 20)
+    names = b"/Im0 5 0 R /Im1 6 0 R"
+    return pdf_of(PAGE % (2 * width + 20, height, names), stream(b"", draw), picture(p), picture(p[:, ::-1]))
 
 
 def in_form(p: Pixels) -> bytes:
@@ -48,5 +66,5 @@ def in_strips(p: Pixels, rows: int = 40) -> bytes:
         b"q %d 0 0 %d 0 %d cm /Im%d Do Q" % (width, len(strip), height - number * rows - len(strip), number)
         for number, strip in enumerate(strips)
     )
-    pictures = (picture(strip, jpeg(strip), b"DCTDecode") for strip in strips)
+    pictures = (picture(strip, jpeg(strip), b"/DCTDecode") for strip in strips)
     return pdf_of(PAGE % (width, height, names), stream(b"", draw), *pictures)
