@@ -28,6 +28,13 @@ from tests.inputs.tones import icc, linear, profile, srgb
 KEY = "transparent"
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 
+
+def padded(values: np.ndarray) -> np.ndarray:
+    """A corner without pixels, as where a detector ends."""
+    values[-60:, -60:] = 0
+    return values
+
+
 DEPTH = [
     Case("12 bits with a dead pixel", lambda p: png(builders.stray(deep(p), 65535)), same(), "modality"),
     Case(
@@ -53,8 +60,8 @@ DEPTH = [
         "modality",
     ),
     Case(
-        "12 bits with padding below and markers above",
-        lambda p: png(builders.stray(np.pad(deep(p)[8:-8] + np.uint16(30_000), ((8, 8), (0, 0))), 65535, p.size // 50)),
+        "12 bits with padding below and a marker above",
+        lambda p: png(builders.stray(padded(deep(p) + np.uint16(30_000)), 65535, p.size // 50)),
         same(within=12),
         "modality",
     ),
@@ -209,7 +216,6 @@ ORIENTATION = [
         )
         for way in (3, 6, 8)
     ],
-    Case("XMP of an odd orientation", lambda p: in_jpeg(jpeg(p), segment(0xE1, XMP_HEAD + xmp(66))), same(), "editor"),
     *[
         Case(
             f"PNG's orientation {way}",

@@ -11,7 +11,9 @@ from ml.errors import ImageError
 from ml.pictures import decode, limits
 from ml.pictures.decode import open_image
 from ml.pictures.limits import MAX_DECODED_BYTES, MAX_PIXELS, MIN_SIDE
+from ml.pictures.metadata import Metadata
 from tests import synthetic
+from tests.inputs.containers import xmp
 from tests.zips import STORED, File, build
 
 
@@ -177,3 +179,10 @@ def test_the_greys_of_a_large_jpeg_are_those_of_its_colours(monkeypatch: pytest.
 def test_large_radiographs_are_within_the_limit() -> None:
     assert MAX_DECODED_BYTES > 9_000 * 9_000 * 3, "16 bits"
     assert MAX_DECODED_BYTES > 7_000 * 7_000 * 5, "in colour"
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 16, 66])
+def test_an_orientation_that_there_is_not_turns_nothing(orientation: int) -> None:
+    about = Metadata()
+    about.read_orientation(None, xmp(orientation))
+    assert about.orientation == 1
