@@ -12,6 +12,7 @@ from webapp.accounts.models import Invitation
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department, Membership, Role
+from webapp.encodings import clean
 from webapp.refusals import Refused
 
 LAST_MANAGER = "A department needs a manager. Please make somebody else a manager first."
@@ -133,7 +134,7 @@ def make_service_account(by: Identity, department: Department, name: str, role: 
     try:
         with transaction.atomic():
             # As create_user() does without a password: an unusable one.
-            user = User.objects.create_user(f"{department.slug}.{short}", first_name=name[:150])
+            user = User.objects.create_user(f"{department.slug}.{short}", first_name=clean(name)[:150])
             made = Membership.objects.create(department=department, user=user, role=role, service=True)
             record(by, Action.ROLE_CHANGE, department, person=user.pk, role=role, service=True)
             return made
