@@ -2,7 +2,7 @@
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils.text import slugify
 
@@ -22,6 +22,13 @@ def people(department: Department) -> "QuerySet[Membership]":
     """A department's members who are persons, by name."""
     found = department.memberships.filter(service=False).select_related("user", "department")
     return found.order_by("user__username")
+
+
+def managed_alone(user: User) -> "QuerySet[Department]":
+    """The departments that have no other manager than a user."""
+    managers = Membership.objects.filter(role=Role.MANAGER)
+    others = managers.filter(department=OuterRef("pk")).exclude(user=user)
+    return Department.objects.filter(~Exists(others), memberships__in=managers.filter(user=user))
 
 
 def service_accounts(department: Department) -> "QuerySet[Membership]":
