@@ -98,10 +98,12 @@ class Walks:
         """The walk through the rows of one kind of owner; empty where these can have none."""
         slots = {name: Slot(name) for name in self.columns}
         numbered = self.rows().annotate(part=Slot(PART, output_field=IntegerField()))
+        walk = numbered.filter(owner, **slots).values_list("part", "created_at", "id")
         try:
-            return numbered.filter(owner, **slots).values_list("part", "created_at", "id").query.sql_with_params()
+            written: Statement = walk.query.sql_with_params()
         except EmptyResultSet:
-            return "", ()
+            written = "", ()
+        return written
 
     def _repeated(self, form: str, number: int, parts: Parts) -> list[Statement]:
         """The statements that repeat each walk, with columns of two tables in place of its slots."""

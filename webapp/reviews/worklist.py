@@ -34,7 +34,7 @@ COUNTED = 100
 AT_ONCE = 6
 #: What a walk is told beside its section: after which image it begins, until when images came, and who reads.
 SLOTS = ("moment", "key", "until", "reader")
-COLUMNS = [Image._meta.get_field(name) for name in ("created_at", "id", "created_at")]
+COLUMNS: list[Any] = [Image._meta.get_field(name) for name in ("created_at", "id", "created_at")]
 #: The statements of walks on and back.
 WRITTEN: dict[bool, dict[Any, Statement]] = {False: {}, True: {}}
 
