@@ -1,7 +1,7 @@
-"""Texts whose encoding nobody declared: names of files, in ZIPs and in forms.
+"""Names as people and other systems send them, and how they are read where nobody declared their encoding.
 
-A name that is not UTF-8 is in whatever encoding its computer uses, and has to be guessed, from all names that came
-together.
+In ZIPs and forms, a name that is not UTF-8 is in whatever encoding its computer uses, and has to be guessed, from all
+names that came together.
 """
 
 import re
@@ -30,6 +30,17 @@ TYPED = "–’°©"
 MIXED = re.compile("[a-zA-Z][Ͱ-ۿ]|[Ͱ-ۿ][a-zA-Z]")
 #: Bytes of names that a guess looks at; more of them make it no better.
 SAMPLE = 8192
+#: Formatting characters that reverse the text direction, which can disguise a name as another.
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+#: Control characters and halves of characters (surrogates), which no database takes.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """A name as it is stored: in the form NFC, without control characters and characters that reverse the direction."""
+    visible = BIDI.sub("", CONTROLS.sub(" ", text))
+    return unicodedata.normalize("NFC", SURROGATES.sub("\ufffd", visible)).strip()
 
 
 def decode(names: Sequence[bytes], weights: Mapping[str, float]) -> list[str]:

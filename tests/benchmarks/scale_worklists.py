@@ -12,7 +12,7 @@ from django.utils import timezone
 from tests.benchmarks.scale_reading import RADIOLOGIST, READER
 from tests.benchmarks.scale_requests import get, post
 from tests.benchmarks.scale_rows import ADMINISTRATOR, MANAGER
-from webapp.reviews.worklist import SECTIONS, Place
+from webapp.reviews.sections import SECTIONS, Place
 from webapp.studies.choices import ResultGroup, ReviewStage, Status, Verdict
 from webapp.studies.models import Image, Study
 

@@ -14,7 +14,7 @@ from tests.service import Service
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.browser]
 
-IMAGES, LISTED = 60, 30
+IMAGES, LISTED = 60, 25
 #: Milliseconds that a reader looks at an image before the verdict; nobody judges sooner.
 LOOK = 300
 #: Milliseconds on a machine of one's own: most of the next image at the median, and of an answer of the server at the

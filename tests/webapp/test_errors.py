@@ -59,6 +59,15 @@ def test_a_wrong_method_gets_the_allowed_ones(client, problem, method, path):
     assert method.upper() not in answer["Allow"]
 
 
+def test_an_address_for_forms_only_has_a_page_that_says_so(client, problem):
+    page = client.get("/saved-views/", headers={"Accept": "text/html"})
+    assert page.status_code == 405
+    assert page["Allow"] == "POST"
+    assert b"<h1>This could not be done</h1>" in page.content
+    assert b"it only takes what a form sends" in page.content
+    problem(client.get("/saved-views/", headers={"Accept": "application/json"}), 405, "method_not_allowed")
+
+
 @pytest.mark.parametrize("url", ["/api/v1/images/", "/api/v1/studies/"])
 def test_uploads_are_forms_and_not_json(client, problem, url):
     problem(client.post(url, {"file": "abc"}, content_type="application/json"), 415, "unsupported_request_format")

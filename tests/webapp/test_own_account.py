@@ -172,6 +172,24 @@ def test_the_last_administrator_stays(browser: Client, user: User) -> None:
     assert not User.objects.filter(pk=user.pk).exists()
 
 
+def test_the_only_manager_of_a_department_stays(
+    browser: Client, user: User, make_department: Any, make_image: Any
+) -> None:
+    department = make_department("icu", manager=user)
+    make_department("ward", reader=user)
+    image = make_image(owner=user)
+    page = browser.get(DELETE).content.decode()
+    assert f'<a href="{department.get_absolute_url()}">Icu</a>' in page
+    assert "Ward" not in page
+    assert "Delete my account" not in page
+    assert browser.post(DELETE).status_code == 409
+    assert Image.objects.filter(pk=image.pk).exists()
+    assert user.memberships.count() == 2
+    department.memberships.create(user=User.objects.create_user("bob"), role="manager")
+    assert browser.post(DELETE).status_code == 302
+    assert not User.objects.filter(pk=user.pk).exists()
+
+
 def test_what_arrives_while_an_account_is_deleted_goes_with_it(
     user: User, make_image: Any, monkeypatch, commit
 ) -> None:

@@ -1,7 +1,7 @@
 """What an image's page gives to its viewer: the file's own pixels, what the model saw, and earlier images."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from tests.plans import recorded
 from tests.webapp.clients import JPEG, PASSWORD, PNG, Client
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Entry
+from webapp.dicom.models import Instance
 from webapp.sharing import services as sharing
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Patient
@@ -63,6 +64,28 @@ def page(browser: Client, url: str) -> str:
     answer = browser.get(url)
     assert answer.status_code == 200
     return str(answer.content.decode())
+
+
+# --- what its file says ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_dicom_file_says_is_shown_to_those_who_may_have_the_file(
+    browser: Client, new_client: type[Client], make: Any, user: User
+) -> None:
+    image = make()
+    Image.objects.filter(pk=image.pk).update(file="uploads/chest.dcm")
+    uids = dict.fromkeys(("study_uid", "series_uid", "instance_uid", "class_uid"), "1.2.3")
+    says = {"study_date": date(2026, 11, 2), "study_description": "Thorax <a.p.>", "body_part": "CHEST"}
+    Instance.objects.create(image=image, **uids, **says, calling_ae="ROOM3")
+    html = page(browser, image.get_absolute_url())
+    assert re.findall(r"<dt>(?:Examination|Body part|Sent by|Day of the examination)</dt><dd>(.*?)</dd>", html) == [
+        "2 Nov 2026", "Thorax &lt;a.p.&gt;", "CHEST", "ROOM3",
+    ]  # fmt: skip
+    assert "Modality" not in html
+    grace = new_client()
+    grace.force_login(User.objects.create_user("grace", password=PASSWORD))
+    sharing.share_with(Identity(user=user), image, "grace")
+    assert "Thorax" not in page(grace, image.get_absolute_url())
 
 
 # --- earlier images -------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from django.utils import timezone
 from tests.webapp.rows import radiologists
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department
+from webapp.http.walks import Walks
 from webapp.reviews import opening, services
 from webapp.reviews.models import Opening, Review
 from webapp.reviews.worklist import Worklist
@@ -136,6 +137,18 @@ def test_who_may_not_review_has_an_empty_list(add, make_department, make_image, 
     page = Client()
     page.force_login(uploader)
     assert b"You review no images" in page.get("/worklist/").content
+
+
+def test_the_statement_of_a_walk_is_written_once_for_all(add, reader, make_department, monkeypatch):
+    first, second = add("older", hours=3), add("newer", hours=1)
+    assert Worklist(reader, {}).neighbours(first) == (None, second.pk)
+    monkeypatch.setattr(Walks, "_write", lambda *_: pytest.fail("it is written again"))
+    other = User.objects.create_user("bob")
+    second.department.memberships.create(user=other, role="reader")
+    make_department("another", reader=other)
+    assert Worklist(Identity(user=other), {}).neighbours(second) == (first.pk, None)
+    assert Worklist(Identity(user=other), {"waiting_hours": 2}).neighbours(second) == (first.pk, None)
+    assert Worklist(Identity(user=other), {"waiting_hours": 2}).neighbours(first) == (None, None)
 
 
 def test_the_api_gives_the_same_order_pages_and_filters(user_client, add, problem):

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from webapp.accounts import identity as identities
 from webapp.accounts import invitations as services
 from webapp.dashboard.forms import InvitationForm
-from webapp.departments import permissions
+from webapp.departments import members, permissions
 from webapp.http.caches import forget_pictures
 from webapp.refusals import Refused
 from webapp.studies.services import person_deletion
@@ -75,4 +75,5 @@ def delete_account(request: HttpRequest) -> HttpResponse:
         return forget_pictures(redirect("home"))
     found = person_deletion.count_of_person(user)
     counts = {gettext(str(model._meta.verbose_name_plural)): number for model, number in found.items()}
-    return render(request, "dashboard/delete_account.html", {"counts": counts, "is_last": is_last})
+    context = {"counts": counts, "is_last": is_last, "managed_alone": members.managed_alone(user)}
+    return render(request, "dashboard/delete_account.html", context)

@@ -24,6 +24,8 @@ class Prior:
 
 def visible_to(identity: Identity, image: Image) -> list[Prior]:
     """Those that someone may see who may see the image. Who has it shared with them sees what else is shared."""
+    if image.patient_id is None:
+        return []
     earlier = Image.objects.of_patient_before(image)
     # A patient's images have one owner, so that whoever may see one for that owner's sake may see all.
     owned = permissions.may_see(identity, image)

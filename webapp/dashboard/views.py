@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.accounts import identity as identities
 from webapp.audit.models import Action
 from webapp.audit.services import record
-from webapp.dashboard import priors
+from webapp.dashboard import attributes, priors
 from webapp.dashboard.forms import VerdictForm
 from webapp.dashboard.identity import viewer
 from webapp.dashboard.upload_words import WORDS
@@ -152,6 +152,7 @@ def image(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
     identity = viewer(request)
+    sees_original = permissions.may_see_original(identity, found)
     return {
         "image": found,
         "waiting": None if found.is_final else current_place(found),
@@ -160,7 +161,9 @@ def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
         "may_change": permissions.may_change(identity, found),
         "may_delete": permissions.may_delete(identity, found),
         "may_follow": permissions.may_follow(identity, found),
-        "may_see_original": permissions.may_see_original(identity, found),
+        "may_see_original": sees_original,
+        # They may name the patient, as the file may.
+        "attributes": attributes.of_file(found) if sees_original else [],
         # Someone with whom one image is shared does not see the others.
         "sees_study": permissions.may_see(identity, found)
         or Study.objects.shared_with(identity).filter(pk=found.study_id).exists(),

@@ -26,7 +26,8 @@ from webapp.http.codes import STATUSES
 from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.reviews import opening, services
-from webapp.reviews.worklist import COUNTED, SECTIONS, Worklist
+from webapp.reviews.sections import SECTIONS
+from webapp.reviews.worklist import COUNTED, Worklist
 from webapp.searches import services as searches
 from webapp.searches.models import List
 from webapp.studies.access import visible_image

@@ -2,7 +2,7 @@
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils.text import slugify
 
@@ -12,6 +12,7 @@ from webapp.accounts.models import Invitation
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department, Membership, Role
+from webapp.encodings import clean
 from webapp.refusals import Refused
 
 LAST_MANAGER = "A department needs a manager. Please make somebody else a manager first."
@@ -21,6 +22,13 @@ def people(department: Department) -> "QuerySet[Membership]":
     """A department's members who are persons, by name."""
     found = department.memberships.filter(service=False).select_related("user", "department")
     return found.order_by("user__username")
+
+
+def managed_alone(user: User) -> "QuerySet[Department]":
+    """The departments that have no other manager than a user."""
+    managers = Membership.objects.filter(role=Role.MANAGER)
+    others = managers.filter(department=OuterRef("pk")).exclude(user=user)
+    return Department.objects.filter(~Exists(others), memberships__in=managers.filter(user=user))
 
 
 def service_accounts(department: Department) -> "QuerySet[Membership]":
@@ -133,7 +141,7 @@ def make_service_account(by: Identity, department: Department, name: str, role: 
     try:
         with transaction.atomic():
             # As create_user() does without a password: an unusable one.
-            user = User.objects.create_user(f"{department.slug}.{short}", first_name=name[:150])
+            user = User.objects.create_user(f"{department.slug}.{short}", first_name=clean(name)[:150])
             made = Membership.objects.create(department=department, user=user, role=role, service=True)
             record(by, Action.ROLE_CHANGE, department, person=user.pk, role=role, service=True)
             return made

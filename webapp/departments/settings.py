@@ -10,6 +10,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department
+from webapp.encodings import clean
 from webapp.refusals import Refused
 
 #: The fields that a manager may change.
@@ -37,7 +38,7 @@ def change(by: Identity, department: Department, changes: dict[str, Any], offere
         there = ", ".join(sorted(offered)) or "none that is known, since no worker runs"
         raise Refused("unknown_operating_point", f"The model has no operating point {point!r}; it has {there}.")
     for name, value in changes.items():
-        setattr(department, name, value)
+        setattr(department, name, clean(value) if name == "name" else value)
     try:
         department.full_clean()
     except ValidationError as error:
@@ -54,7 +55,7 @@ def create(by: Identity, name: str, slug: str) -> Department:
     Raises:
         Refused: ``invalid_setting`` or ``name_taken``.
     """
-    department = Department(name=name, slug=slug)
+    department = Department(name=clean(name), slug=slug)
     try:
         department.full_clean(validate_unique=False)
         with transaction.atomic():

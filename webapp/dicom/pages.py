@@ -59,9 +59,8 @@ class DestinationForm(forms.ModelForm):
             "enabled": _("Switched on"),
         }
         help_texts = {
-            "host": _("By DICOM only, as all down to storage commitment."),
             "commitment": _("It answers to the listener, and has to know its address."),
-            "url": _("By DICOMweb only, such as https://pacs.example.org/dicom-web"),
+            "url": _("Such as https://pacs.example.org/dicom-web"),
             "sign_in_name": "",
             "called_ae": _("The name that the destination is called by."),
             "calling_ae": _("The destination has to know us by it."),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import is_valid_path
 
 from webapp.http import bodies, problems
@@ -62,6 +62,14 @@ def slashes(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def _not_allowed(request: HttpRequest, bare: HttpResponseNotAllowed) -> HttpResponse:
+    """Django's own answer has no words: it is seen by whoever signs in after a form's session has ended."""
+    detail = "Nothing is shown at this address: it only takes what a form sends. Please go back to the form."
+    response = problems.answer(request, problems.Problem(405, "method_not_allowed", detail))
+    response.headers["Allow"] = bare.headers["Allow"]
+    return response
+
+
 class RefusalMiddleware:
     """Answer with what the domain refuses, and with bodies that were not received, in every view of Django's.
 
@@ -76,7 +84,8 @@ class RefusalMiddleware:
             return problems.answer(request, reason)
         if refused := self._unusable(request):
             return problems.answer(request, refused)
-        return self.get_response(request)
+        response = self.get_response(request)
+        return _not_allowed(request, response) if isinstance(response, HttpResponseNotAllowed) else response
 
     @staticmethod
     def _unusable(request: HttpRequest) -> Refused | None:

@@ -60,7 +60,8 @@ class Merged:
     def keys(self, number: int) -> list[Any]:
         """The keys of the first rows."""
         sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
-        walks = Walks(self.queryset, self.owners, next(iter(self.combinations), ()))
+        columns = next(iter(self.combinations), ())
+        walks = Walks(self.queryset.model, lambda: self.queryset, self.owners, columns)
         union, params = walks.first(number, dict(enumerate(self.combinations)))
         if not union:
             return []

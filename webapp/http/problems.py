@@ -9,7 +9,6 @@ from django.core.exceptions import DisallowedHost, RequestDataTooBig, Suspicious
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
-from django.utils.translation import gettext
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -59,8 +58,7 @@ def answer(request: HttpRequest, error: Refused | StorageUnavailable | Problem) 
     """A refusal outside of the API's views: a problem document for programs, a page for people."""
     problem = error if isinstance(error, Problem) else problem_of(error)
     if not wants_problem(request):
-        title = gettext(phrase(problem.status_code))
-        context = {"title": title, "detail": in_words(problem.code, str(problem.detail))}
+        context = {"detail": in_words(problem.code, str(problem.detail))}
         return render(request, "refused.html", context, status=problem.status_code)
     return _document(problem)
 

@@ -7,19 +7,12 @@ sizes, names and limits. These say the same without them, so that they can be tr
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-#: The titles of pages that refuse, as :class:`http.HTTPStatus` has them.
-TITLES = (
-    gettext_noop("Bad Request"), gettext_noop("Unauthorized"), gettext_noop("Forbidden"), gettext_noop("Not Found"),
-    gettext_noop("Method Not Allowed"), gettext_noop("Not Acceptable"), gettext_noop("Conflict"),
-    gettext_noop("Request Entity Too Large"), gettext_noop("Content Too Large"), gettext_noop("Unsupported Media Type"),
-    gettext_noop("Too Many Requests"), gettext_noop("Service Unavailable"),
-)  # fmt: skip
 #: What the domain refuses with: the keys of :data:`webapp.http.codes.STATUSES`.
 REFUSALS: dict[str, "StrOrPromise"] = {
     "already_finished": _("This is finished already."),

@@ -1,15 +1,14 @@
 """Statements that find the first rows of each of many parts of a table, by a short walk along an index for each."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import IntegerField, Q, QuerySet
+from django.db.models import IntegerField, Model, Q, QuerySet
 
 from webapp.http.parts import Slot, Statement, by_kind, filled, together
 
@@ -36,16 +35,31 @@ class Walks:
     text, sending and planning it takes longer than running it.
     """
 
-    def __init__(self, rows: "QuerySet[Any]", owners: Sequence[Q], columns: Iterable[str]) -> None:
+    def __init__(
+        self,
+        model: type[Model],
+        rows: "Callable[[], QuerySet[Any]]",
+        owners: Sequence[Q],
+        columns: Iterable[str],
+        slots: Iterable[str] = (),
+        written: MutableMapping[Any, Statement] | None = None,
+    ) -> None:
         """
         Args:
-            rows: those of all parts, in the order of the walks.
+            model: the table's.
+            rows: makes those of all parts, in the order of the walks.
             owners: conditions that no row has in common.
             columns: by whose values the parts differ.
+            slots: the names of slots in the rows; each part has a value for them, as the database takes it.
+            written: statements of these rows by kind of owner, which are written once: Django takes longer to write one
+                than a database to run it.
         """
+        self.model = model
         self.rows = rows
         self.owners = owners
         self.columns = list(columns)
+        self.slots = [*self.columns, *slots]
+        self.written = {} if written is None else written
 
     def first(self, number: int, parts: Parts) -> Statement:
         """The statement that finds ``part``, ``created_at`` and ``id`` of the first rows of each part and owner; empty
@@ -68,25 +82,37 @@ class Walks:
         return sql and f"SELECT part, COUNT(*) FROM ({sql}) AS walk GROUP BY part", params  # noqa: S608  (Django's own SQL; values are apart)
 
     @cached_property
-    def _walks(self) -> list[tuple[str, tuple[Any, ...], list[dict[str, Any]]]]:
+    def _walks(self) -> list[tuple[str, Sequence[Any], list[dict[str, Any]]]]:
         """For each kind of owner one walk with slots, its parameters, and the values for the owner's slot."""
-        slots = {name: Slot(name) for name in self.columns}
-        numbered = self.rows.annotate(part=Slot(PART, output_field=IntegerField()))
         found = []
-        for owner, several in by_kind(self.owners, self.rows.model):
-            with suppress(EmptyResultSet):
-                walk = numbered.filter(owner, **slots).values_list("part", "created_at", "id")
-                found.append((*walk.query.sql_with_params(), several))
+        for owner, several in by_kind(self.owners, self.model):
+            kind = tuple(several[0]) or owner
+            if kind not in self.written:
+                self.written[kind] = self._write(owner)
+            sql, params = self.written[kind]
+            if sql:
+                found.append((sql, params, several))
         return found
+
+    def _write(self, owner: Q) -> Statement:
+        """The walk through the rows of one kind of owner; empty where these can have none."""
+        slots = {name: Slot(name) for name in self.columns}
+        numbered = self.rows().annotate(part=Slot(PART, output_field=IntegerField()))
+        walk = numbered.filter(owner, **slots).values_list("part", "created_at", "id")
+        try:
+            written: Statement = walk.query.sql_with_params()
+        except EmptyResultSet:
+            written = "", ()
+        return written
 
     def _repeated(self, form: str, number: int, parts: Parts) -> list[Statement]:
         """The statements that repeat each walk, with columns of two tables in place of its slots."""
         found: list[Statement] = []
         for sql, params, several in self._walks if parts else ():
-            places = {name: f"part.column{n}" for n, name in enumerate((PART, *self.columns), 1)}
+            places = {name: f"part.column{n}" for n, name in enumerate((PART, *self.slots), 1)}
             places |= dict.fromkeys(several[0], "owner.column1")
             walk = f"{_placed(sql, params, places)} LIMIT {number}"
-            rows = [(part, *(values[name] for name in self.columns)) for part, values in parts.items()]
+            rows = [(part, *(values[name] for name in self.slots)) for part, values in parts.items()]
             # An owner of everything has no value, and a table has a row at least.
             owners = [tuple(one.values()) or (None,) for one in several]
             given = f"({_values(rows)}) AS part CROSS JOIN ({_values(owners)}) AS owner"

@@ -6,10 +6,11 @@ and owners, some sections in a statement until the page is full.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -19,67 +20,23 @@ from django.utils import timezone
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.access import in_department
-from webapp.http.parts import together
+from webapp.http.parts import Slot, Statement
 from webapp.http.walks import Walks
-from webapp.refusals import Refused
 from webapp.reviews.models import Review
-from webapp.studies.choices import ResultGroup, ReviewStage
+from webapp.reviews.sections import BEGUN, FIRST, LAST, OPEN, RANKS, SECTIONS, Place
+from webapp.studies.choices import ReviewStage
 from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
 
-#: What is to be done comes in this order, where urgency and group are the same.
-OPEN = (ReviewStage.UNREAD, ReviewStage.SECOND, ReviewStage.DISAGREED)
-#: Those of them that have verdicts, one of which may be one's own.
-BEGUN = (ReviewStage.SECOND, ReviewStage.DISAGREED)
-#: The most suspicious first. What the model could not use comes before what it found nothing in.
-GROUPS = (ResultGroup.POSITIVE, ResultGroup.UNCLEAR, ResultGroup.UNUSABLE, ResultGroup.NEGATIVE)
-#: The sections in the order of the list; what is reviewed comes last.
-SECTIONS: list[dict[str, Any]] = [
-    {"stage": stage.value, "stat": stat, "group": group.value}
-    for stages in (OPEN, (ReviewStage.DONE,))
-    for stat in (True, False)
-    for group in GROUPS
-    for stage in stages
-]
-RANKS = {tuple(section.values()): rank for rank, section in enumerate(SECTIONS)}
 #: As many images of a section are counted; beyond, the number is only said to be larger.
 COUNTED = 100
 #: As many sections are looked at in one statement; a page mostly has enough of the first ones.
 AT_ONCE = 6
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """The place of an image in the list."""
-
-    rank: int
-    moment: datetime
-    pk: UUID
-
-    def encoded(self, *, backwards: bool = False) -> str:
-        return f"{self.rank}_{self.moment.astimezone(UTC):%Y%m%dT%H%M%S%f}_{self.pk.hex}{'_r' if backwards else ''}"
-
-    @classmethod
-    def decoded(cls, text: str) -> tuple[Self, bool]:
-        """A place, and whether the page before it is meant.
-
-        Raises:
-            Refused: ``invalid_cursor``.
-        """
-        try:
-            rank, moment, key, *rest = text.split("_")
-            if rest not in ([], ["r"]) or not 0 <= int(rank) < len(SECTIONS):
-                raise ValueError(text)
-            at = datetime.strptime(moment, "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
-            return cls(int(rank), at, UUID(key)), bool(rest)
-        except ValueError:
-            raise Refused("invalid_cursor", "The cursor is none of the worklist's. Please begin at its top.") from None
-
-    def beyond(self, *, backwards: bool) -> Q:
-        """The condition for rows of the same section after this one, or before it."""
-        sign = "lt" if backwards else "gt"
-        further = Q(**{f"created_at__{sign}": self.moment}) | Q(**{f"pk__{sign}": self.pk})
-        return Q(**{f"created_at__{sign}e": self.moment}) & further
+#: What a walk is told beside its section: after which image it begins, until when images came, and who reads.
+SLOTS = ("moment", "key", "until", "reader")
+COLUMNS: list[Any] = [Image._meta.get_field(name) for name in ("created_at", "id", "created_at")]
+#: The statements of walks on and back.
+WRITTEN: dict[bool, dict[Any, Statement]] = {False: {}, True: {}}
 
 
 @dataclass(frozen=True)
@@ -110,13 +67,9 @@ class Worklist:
             and section["stat"] == (wanted["stat"] == "true" if "stat" in wanted else section["stat"])
         }
         self.study: UUID | None = wanted.get("study")
-        self.rows = Image.objects.filter(study=self.study) if self.study else Image.objects.all()
-        if "waiting_hours" in wanted:
-            since = timezone.now() - timedelta(hours=wanted["waiting_hours"])
-            self.rows = self.rows.filter(created_at__lte=since)
-        #: Walks by their kind: Django takes longer to write one than a database takes to run it.
-        self.made: dict[tuple[bool, Place | None, bool], Walks] = {}
-        self.own = Review.objects.filter(image=OuterRef("pk"), reviewer=identity.user)
+        self.user = identity.user
+        hours = wanted.get("waiting_hours")
+        self.until = LAST.moment if hours is None else timezone.now() - timedelta(hours=hours)
 
     def page(self, size: int, cursor: str | None = None, rows: ImageQuerySet | None = None) -> Page:
         """A page of the list.
@@ -167,7 +120,7 @@ class Worklist:
         if not self.owners:
             return sections
         open_ = (rank for rank, section in enumerate(SECTIONS) if section["stage"] in OPEN)
-        sql, params = together([walks.counted(COUNTED + 1, parts) for walks, parts in self._walks(open_, None)])
+        sql, params = self._walks().counted(COUNTED + 1, self._parts(open_))
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             for rank, number in cursor.fetchall():
@@ -183,12 +136,12 @@ class Worklist:
         if place:
             ranks = [rank for rank in ranks if (rank <= place.rank if backwards else rank >= place.rank)]
         first: list[Place] = []
-        # The one image after another is mostly of the same section, and each kind of walk takes its time to write.
+        # The one image after another is mostly of the same section.
         at_once = 1 if place and number == 1 else AT_ONCE
+        walks = self._walks(backwards=backwards)
         while ranks and len(first) < number:
             some, ranks, at_once = ranks[:at_once], ranks[at_once:], AT_ONCE
-            found = self._walks(some, place, backwards=backwards)
-            sql, params = together([walks.first(number, parts) for walks, parts in found])
+            sql, params = walks.first(number, self._parts(some, place, backwards=backwards))
             rows: Any = Image._base_manager.raw(
                 f"SELECT id, created_at, part AS section_rank FROM ({sql}) AS merged "  # noqa: S608  (Django's own SQL; values are apart)
                 f"ORDER BY part {way}, created_at {way}, id {way} LIMIT %s",
@@ -205,35 +158,52 @@ class Worklist:
         rows = self._rows_of_study().filter(**within).annotate(section_rank=Case(*ranks))
         if place:
             further = Q(**{f"section_rank__{'lt' if backwards else 'gt'}": place.rank})
-            rows = rows.filter(further | Q(place.beyond(backwards=backwards), section_rank=place.rank))
+            beyond = _beyond(place.moment, place.pk, backwards=backwards)
+            rows = rows.filter(further | Q(beyond, section_rank=place.rank))
         order = [f"{'-' if backwards else ''}{name}" for name in ("section_rank", "created_at", "pk")]
         return [Place(*row) for row in rows.order_by(*order).values_list("section_rank", "created_at", "pk")[:number]]
 
     def _rows_of_study(self) -> "QuerySet[Image]":
         visible = Q(*self.owners, _connector=Q.OR) if self.owners else Q(pk__in=[])
-        # The stage first: few images have one of these, and only their verdicts are looked for.
-        return self.rows.filter(visible).exclude(Q(stage__in=BEGUN), Exists(self.own)).exclude(group="").order_by()
+        rows = _to_read(self.user, self.until).filter(visible, study=self.study)
+        return rows.exclude(group="").order_by()
 
-    def _walks(
-        self, ranks: Iterable[int], place: Place | None, *, backwards: bool = False
-    ) -> Iterator[tuple[Walks, dict[int, dict[str, Any]]]]:
-        """The walks through some sections: one's own verdicts, and a place, matter in some of them only."""
-        kinds: dict[tuple[bool, Place | None, bool], dict[int, dict[str, Any]]] = {}
+    def _walks(self, *, backwards: bool = False) -> Walks:
+        """The walks through sections, which begin where :meth:`_parts` says."""
+        return Walks(Image, partial(_in_walk, backwards), self.owners, SECTIONS[0], SLOTS, WRITTEN[backwards])
+
+    def _parts(
+        self, ranks: Iterable[int], place: Place | None = None, *, backwards: bool = False
+    ) -> dict[int, dict[str, Any]]:
+        """Sections with the values of all slots. The walk through a place's own section begins there."""
+        parts = {}
         for rank in ranks:
-            here = place if place and place.rank == rank else None
-            kinds.setdefault((SECTIONS[rank]["stage"] in BEGUN, here, backwards), {})[rank] = SECTIONS[rank]
-        for kind, sections in kinds.items():
-            if kind not in self.made:
-                self.made[kind] = Walks(self._rows_of(*kind), self.owners, SECTIONS[0])
-            yield self.made[kind], sections
+            begin = place if place and place.rank == rank else LAST if backwards else FIRST
+            given = (begin.moment, begin.pk, self.until)
+            prepared = (field.get_db_prep_value(value, connection) for field, value in zip(COLUMNS, given, strict=True))
+            parts[rank] = SECTIONS[rank] | dict(zip(SLOTS, (*prepared, self.user and self.user.pk), strict=True))
+        return parts
 
-    def _rows_of(self, begun: bool, here: Place | None, backwards: bool) -> "QuerySet[Image]":
-        # What someone has read waits for others, and not for them.
-        rows = self.rows.filter(~Exists(self.own)) if begun else self.rows
-        if here:
-            rows = rows.filter(here.beyond(backwards=backwards))
-        sign = "-" if backwards else ""
-        return rows.order_by(f"{sign}created_at", f"{sign}id")
+
+def _to_read(user: Any, until: Any) -> "QuerySet[Image]":
+    """Images that came until then. What someone has read waits for others, and not for them."""
+    own = Review.objects.filter(image=OuterRef("pk"), reviewer=user)
+    # The stage first: few images have one of these, and only their verdicts are looked for.
+    return Image.objects.filter(created_at__lte=until).exclude(Q(stage__in=BEGUN), Exists(own))
+
+
+def _in_walk(backwards: bool) -> "QuerySet[Image]":
+    moment, key, until, reader = map(Slot, SLOTS)
+    sign = "-" if backwards else ""
+    rows = _to_read(reader, until).filter(_beyond(moment, key, backwards=backwards))
+    return rows.order_by(f"{sign}created_at", f"{sign}id")
+
+
+def _beyond(moment: Any, pk: Any, *, backwards: bool) -> Q:
+    """The condition for rows of a section after a place, or before it."""
+    sign = "lt" if backwards else "gt"
+    further = Q(**{f"created_at__{sign}": moment}) | Q(**{f"pk__{sign}": pk})
+    return Q(**{f"created_at__{sign}e": moment}) & further
 
 
 def _in_order(keys: list[UUID], rows: ImageQuerySet | None) -> list[Image]:

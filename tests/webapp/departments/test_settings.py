@@ -5,7 +5,7 @@ from datetime import time
 import pytest
 
 from tests.webapp.clients import JPEG
-from tests.webapp.departments.conftest import ALPHA, send, signed_in
+from tests.webapp.departments.conftest import ALPHA, API, send, signed_in
 from tests.webapp.rows import result
 from webapp.departments.models import Department
 from webapp.ops import services as ops
@@ -38,6 +38,14 @@ def test_settings_that_cannot_be(manager, worker, department, problem):
     problem(send(manager, "patch", ALPHA, share=0), 400, "invalid_request")
     department.refresh_from_db()
     assert (department.operating_point, department.night_start, department.share) == ("", None, 1)
+
+
+def test_names_have_no_line_breaks_and_no_marks_that_turn_text(manager, staff_client, department):
+    shown, given = "Ward B", "Ward\n\u202eB"
+    assert send(staff_client, "post", API, name=given, slug="b").json()["name"] == shown
+    assert send(manager, "patch", ALPHA, name=given).json()["name"] == shown
+    account = send(manager, "post", f"{ALPHA}service-accounts/", name=given, role="uploader").json()
+    assert account["name"] == shown
 
 
 def test_a_point_that_the_model_no_longer_has_can_be_kept(manager, department, problem):

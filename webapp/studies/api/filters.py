@@ -125,7 +125,9 @@ def checked(filters: type[Filters], params: Mapping[str, str], paging: Collectio
         Refused: ``unknown_parameter``.
         ValidationError: of REST Framework, for a value that cannot be.
     """
-    known = {*filters().fields, *paging}
+    # As a dictionary: in a form, empty fields would count as absent, and a filter would be dropped.
+    given = filters(data={name: params[name] for name in params if name not in paging})
+    known = {*given.fields, *paging}
     for name in params:
         if name == "page" and paging:
             raise Refused(
@@ -134,8 +136,6 @@ def checked(filters: type[Filters], params: Mapping[str, str], paging: Collectio
             )
         if name not in known:
             raise Refused("unknown_parameter", f"There is no '{name[:50]}' here, only: {', '.join(sorted(known))}.")
-    # As a dictionary: in a form, empty fields would count as absent, and a filter would be dropped.
-    given = filters(data={name: params[name] for name in params if name not in paging})
     given.is_valid(raise_exception=True)
     # Names are stored in this form, whichever one they were sent in.
     return {

@@ -1,14 +1,10 @@
 """Names as people and other systems send them: of files, studies and patients."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
-#: Formatting characters that reverse the text direction, which can disguise a name as another.
-BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-#: Control characters and halves of characters (surrogates), which no database takes.
-CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
-SURROGATES = re.compile("[\ud800-\udfff]")
+from webapp.encodings import clean as clean
+
 #: Characters that some system does not take in the name of a file.
 FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
 #: The separator of folders in the file names that the page sends.
@@ -49,12 +45,6 @@ PICTURES = r"(?:.*\.)?(?:jpe?g|png|tiff?|bmp|gif|webp|avif|hei[cf]|jp2|j2k|pdf|d
 LITTER_NAMES = re.compile(
     rf"\.(?!{PICTURES}$).*|\._.*|~\$.*|thumbs\.db:.*|.*(?:[:._\uf03a]|%3a)zone\.identifier(:\$data)?", re.DOTALL
 )
-
-
-def clean(text: str) -> str:
-    """A name as it is stored: in the form NFC, without control characters and characters that reverse the direction."""
-    visible = BIDI.sub("", CONTROLS.sub(" ", text))
-    return unicodedata.normalize("NFC", SURROGATES.sub("\ufffd", visible)).strip()
 
 
 def download(name: str, ending: str) -> str:

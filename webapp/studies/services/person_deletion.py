@@ -8,6 +8,7 @@ from django.db.models import Model, ProtectedError, Q
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
+from webapp.departments import members
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.services.deletion import ATTEMPTS, Deleted, delete_all_of, delete_rows, lock, logged
 from webapp.studies.transactions import atomically
@@ -27,7 +28,11 @@ def delete_person(user: User, by: Identity) -> Deleted:
 
     Args:
         by: who does it, for the audit.
+
+    Raises:
+        Refused: ``last_manager`` of a department; then nothing is deleted.
     """
+    _leave_departments(user, by)
     deleted = Deleted()
     for attempt in range(1, ATTEMPTS + 1):
         delete_all_of(Q(owner=user), deleted)
@@ -39,6 +44,12 @@ def delete_person(user: User, by: Identity) -> Deleted:
             if attempt == ATTEMPTS:
                 raise
     return logged(f"user {user.pk}", deleted)
+
+
+@atomically
+def _leave_departments(user: User, by: Identity) -> None:
+    for member in user.memberships.select_related("department"):
+        members.remove(by, member)
 
 
 @atomically

@@ -1,0 +1,58 @@
+"""The sections of the worklist, and the places of images in it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+from uuid import UUID
+
+from webapp.refusals import Refused
+from webapp.studies.choices import ResultGroup, ReviewStage
+
+#: What is to be done, in this order where urgency and group are the same.
+OPEN = (ReviewStage.UNREAD, ReviewStage.SECOND, ReviewStage.DISAGREED)
+#: Those of them that have verdicts, one of which may be one's own.
+BEGUN = (ReviewStage.SECOND, ReviewStage.DISAGREED)
+#: The most suspicious first. What the model could not use comes before what it found nothing in.
+GROUPS = (ResultGroup.POSITIVE, ResultGroup.UNCLEAR, ResultGroup.UNUSABLE, ResultGroup.NEGATIVE)
+#: The sections in the order of the list; what is reviewed comes last.
+SECTIONS: list[dict[str, Any]] = [
+    {"stage": stage.value, "stat": stat, "group": group.value}
+    for stages in (OPEN, (ReviewStage.DONE,))
+    for stat in (True, False)
+    for group in GROUPS
+    for stage in stages
+]
+RANKS = {tuple(section.values()): rank for rank, section in enumerate(SECTIONS)}
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """The place of an image in the list."""
+
+    rank: int
+    moment: datetime
+    pk: UUID
+
+    def encoded(self, *, backwards: bool = False) -> str:
+        return f"{self.rank}_{self.moment.astimezone(UTC):%Y%m%dT%H%M%S%f}_{self.pk.hex}{'_r' if backwards else ''}"
+
+    @classmethod
+    def decoded(cls, text: str) -> tuple[Self, bool]:
+        """A place, and whether the page before it is meant.
+
+        Raises:
+            Refused: ``invalid_cursor``.
+        """
+        try:
+            rank, moment, key, *rest = text.split("_")
+            if rest not in ([], ["r"]) or not 0 <= int(rank) < len(SECTIONS):
+                raise ValueError(text)
+            at = datetime.strptime(moment, "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+            return cls(int(rank), at, UUID(key)), bool(rest)
+        except ValueError:
+            raise Refused("invalid_cursor", "The cursor is none of the worklist's. Please begin at its top.") from None
+
+
+#: Before and after all images of a section.
+FIRST = Place(0, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+LAST = Place(0, datetime(9999, 1, 1, tzinfo=UTC), UUID(int=0))
