@@ -79,8 +79,9 @@ def test_litter_and_folders_are_not_images(unpacked):
             }
         )
     )
-    assert found() == {"ward/a.jpg": "", "b.png": ""}
-    assert study["total"] == 2
+    # What ends as a picture is listed, whatever its name begins with.
+    assert found() == {"ward/a.jpg": "", "ward/.hidden.jpg": "", "b.png": ""}
+    assert study["total"] == 3
 
 
 def test_each_entry_fails_alone(unpacked, settings):
@@ -207,9 +208,9 @@ def test_an_entry_cannot_choose_its_place(unpacked, settings, name):
 
 
 @pytest.mark.parametrize("name", [".", "..", "/", "./", "//"])
-def test_an_entry_without_a_name_is_skipped(unpacked, name):
+def test_an_entry_without_a_name_is_listed(unpacked, name):
     unpacked(synthetic.zip_of({name: JPEG, "a.jpg": JPEG}))
-    assert found() == {"a.jpg": ""}
+    assert found() == {"unnamed": "", "a.jpg": ""}
 
 
 def nameless():
@@ -222,9 +223,9 @@ def nameless():
     return bytes(content)
 
 
-def test_an_entry_with_an_empty_name_is_skipped(unpacked):
+def test_an_entry_with_an_empty_name_is_listed(unpacked):
     unpacked(nameless())
-    assert found() == {"a.jpg": ""}
+    assert found() == {"unnamed": "", "a.jpg": ""}
 
 
 def test_two_entries_of_one_name_are_two_images(unpacked):
