@@ -1,16 +1,12 @@
 """Who may connect and send."""
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from functools import partial
-from threading import Barrier, Lock
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import Error, close_old_connections, connections
+from django.db import Error
 from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
@@ -19,18 +15,16 @@ from webapp.dicom.models import Peer
 from webapp.dicom.peers import known, may_report, refusal
 from webapp.dicom.services import commitments
 from webapp.dicom.services.peers import heard, refused
-from webapp.dicom.services.receiving import receive
 from webapp.observability import correlation
 from worker.dicom import committing, storing, transport
+from worker.dicom.database import Threads
+from worker.dicom.keeping import Keeper
 from worker.process import metrics
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
-#: Threads that use the database, each with a connection of its own, however many senders there are.
-THREADS = 4
-#: Seconds in which images that are being stored come to their end, when the process is stopped.
-STOP_SECONDS = 5
+#: Threads that use the database for everything but images.
+THREADS = 2
 
 # A-ASSOCIATE-RJ: result, source and reason (PS3.8 9.3.4).
 UNKNOWN_CALLING, UNKNOWN_CALLED = (1, 1, 3), (1, 1, 7)
@@ -43,7 +37,8 @@ class Receiver:
     def __init__(self) -> None:
         self._lock = Lock()
         self._peers: dict[Association, Peer | None] = {}
-        self._database = ThreadPoolExecutor(THREADS, "database")
+        self._database = Threads(THREADS)
+        self._keeper = Keeper()
 
     def handlers(self) -> list[Any]:
         return [
@@ -57,24 +52,8 @@ class Receiver:
 
     def close(self) -> None:
         """Let what is being stored come to its end, and close the connections to the database."""
-        all_free = Barrier(THREADS, timeout=STOP_SECONDS)
-
-        def disconnect() -> None:
-            all_free.wait()
-            connections.close_all()
-
-        for _ in range(THREADS):
-            self._database.submit(disconnect)
-        self._database.shutdown()
-
-    def _in_database(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Have a thread with a connection do something; its lines are about the same association."""
-
-        def run() -> T:
-            close_old_connections()  # one that broke
-            return work(*args, **kwargs)
-
-        return self._database.submit(copy_context().run, run).result()
+        self._keeper.close()
+        self._database.close()
 
     # --- associations ---
 
@@ -106,7 +85,8 @@ class Receiver:
                 return "too_many", TOO_MANY
             self._peers[association] = None
         try:
-            peer, reports = self._in_database(self._admitted, calling, address, transport.names(association))
+            names = transport.names(association)
+            peer, reports = self._database.begin(self._admitted, calling, address, names).result()
         except Error as error:
             logger.error("the peers cannot be read: %s", type(error).__name__)
             return "no_database", CONGESTION
@@ -137,14 +117,7 @@ class Receiver:
         """Answer C-STORE."""
         with self._lock:
             peer = self._peers.get(event.assoc)
-        return storing.answer(event, peer, partial(self._in_database, self._keep))
-
-    @staticmethod
-    def _keep(peer: Peer, *args: Any, **kwargs: Any) -> str:
-        """Keep an image, unless its sender was switched off or deleted since its association began."""
-        if not Peer.objects.filter(pk=peer.pk, active=True).exists():
-            raise storing.NotStored(storing.NOT_AUTHORIZED, "This sender is not admitted any more.")
-        return receive(peer, *args, **kwargs)
+        return storing.answer(event, peer, self._keeper.keep)
 
     # --- storage commitment ---
 
@@ -152,6 +125,6 @@ class Receiver:
         """Answer N-EVENT-REPORT of a destination."""
         calling = event.assoc.requestor.ae_title.strip()
         transaction_uid, reason = committing.told(event)
-        known = self._in_database(commitments.answered, transaction_uid, reason, calling)
+        known = self._database.begin(commitments.answered, transaction_uid, reason, calling).result()
         logger.info("%s reported what it keeps of %s: %s", calling, transaction_uid, "known" if known else "unknown")
         return committing.SUCCESS if known else committing.INVALID_ARGUMENT, None

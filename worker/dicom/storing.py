@@ -3,7 +3,7 @@
 import io
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from ml.errors import ImageError
 from ml.pictures.dicom import elements, files
 from ml.pictures.dicom.attributes import attributes_of
 from webapp.dicom.models import Peer
+from webapp.dicom.services.arrivals import Arrival, Failure, Outcome
 from webapp.dicom.services.receiving import receive
 from webapp.refusals import Refused
 from worker.process import metrics
@@ -41,6 +42,10 @@ class NotStored(Exception):
         self.status, self.comment = status, comment
 
 
+#: Keeps images: :func:`webapp.dicom.services.receiving.receive`, or what has another thread do that.
+Keep = Callable[[Sequence[Arrival]], Sequence[Outcome | Failure | NotStored]]
+
+
 class Dropped(io.BytesIO):
     """Takes the rest of a data set that is too large, and keeps none of it."""
 
@@ -55,12 +60,11 @@ def arriving(event: evt.Event) -> None:
         message.data_set = Dropped()
 
 
-def answer(event: evt.Event, peer: Peer | None, keep: Callable[..., str] = receive) -> Dataset:
+def answer(event: evt.Event, peer: Peer | None, keep: Keep = receive) -> Dataset:
     """Keep the image of a request; the answer to whoever sent it.
 
     Args:
         peer: who sends it; None for one that is not admitted.
-        keep: :func:`webapp.dicom.services.receiving.receive`, or what has another thread do that.
     """
     status, comment = SUCCESS, ""
     try:
@@ -86,7 +90,7 @@ def answer(event: evt.Event, peer: Peer | None, keep: Callable[..., str] = recei
     return said
 
 
-def _store(event: evt.Event, peer: Peer | None, keep: Callable[..., str]) -> str:
+def _store(event: evt.Event, peer: Peer | None, keep: Keep) -> str:
     if peer is None:
         raise NotStored(NOT_AUTHORIZED, "This association is not admitted.")
     file, header = _received(event)
@@ -100,11 +104,13 @@ def _store(event: evt.Event, peer: Peer | None, keep: Callable[..., str]) -> str
     ):
         raise NotStored(MISMATCH, "The data set has another SOP class or instance than the request.")
     urgent = elements.text(header, "RequestedProcedurePriority").upper() in URGENT
-    try:
-        return keep(peer, file, attributes, urgent=urgent)
-    except Refused as refused:
-        status = NOT_AUTHORIZED if refused.code == "study_cancelled" else OUT_OF_RESOURCES
-        raise NotStored(status, refused.detail) from None
+    [outcome] = keep([Arrival(peer, file, attributes, urgent)])
+    if isinstance(outcome, Refused):
+        status = NOT_AUTHORIZED if outcome.code == "study_cancelled" else OUT_OF_RESOURCES
+        raise NotStored(status, outcome.detail)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _received(event: evt.Event) -> tuple[ContentFile, Dataset]:

@@ -83,7 +83,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(
 ) -> None:
     one = modality.image()
     failing = receiving.instances if isinstance(error, OperationalError) else receiving.storing
-    name = "keep" if failing is receiving.instances else "store"
+    name = "of" if failing is receiving.instances else "store"
     with monkeypatch.context() as patch:
 
         def fail(*_: Any) -> None:
