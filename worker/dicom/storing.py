@@ -2,6 +2,7 @@
 
 import io
 import logging
+import struct
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,6 @@ from django.db import Error
 from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
-from pynetdicom.dsutils import encode_file_meta
 
 from ml.errors import ImageError
 from ml.pictures.dicom import elements, files
@@ -120,14 +120,24 @@ def _received(event: evt.Event) -> tuple[ContentFile, Dataset]:
         NotStored: it is too large, or cannot be read.
     """
     request: Any = event.request
+    context: Any = event.context
     content = request.DataSet
     if isinstance(content, Dropped) or len(content.getbuffer()) > settings.MAX_IMAGE_BYTES:
         raise NotStored(CANNOT_UNDERSTAND, f"It is larger than {settings.MAX_IMAGE_BYTES // 2**20} MB.")
-    meta = event.file_meta
-    meta.ImplementationClassUID = IMPLEMENTATION
-    del meta.ImplementationVersionName
-    stored = b"".join([b"\0" * 128, b"DICM", encode_file_meta(meta), content.getvalue()])
+    meta = _file_meta(request.AffectedSOPClassUID, request.AffectedSOPInstanceUID, context.transfer_syntax)
+    stored = b"".join([b"\0" * 128, b"DICM", meta, content.getvalue()])
     try:
         return ContentFile(stored), files.parse(stored, pixels=False)
     except ImageError:
         raise NotStored(CANNOT_UNDERSTAND, "The data set cannot be read.") from None
+
+
+def _file_meta(class_uid: str, instance_uid: str, syntax: str) -> bytes:
+    """The file meta information (PS3.10 7.1). pydicom takes as long to write it as to read the data set's header."""
+    uids = [(0x0002, class_uid), (0x0003, instance_uid), (0x0010, syntax), (0x0012, IMPLEMENTATION)]
+    parts = [struct.pack("<HH2sHI2s", 0x0002, 0x0001, b"OB", 0, 2, b"\0\1")]
+    for number, uid in uids:
+        text = uid.encode("iso8859") + b"\0" * (len(uid) % 2)
+        parts.append(struct.pack("<HH2sH", 0x0002, number, b"UI", len(text)) + text)
+    group = b"".join(parts)
+    return struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(group)) + group
