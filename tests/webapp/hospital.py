@@ -133,7 +133,7 @@ class Hospital:
             department=self.department, destination=self.destination, criteria={}, found=[{"study_uid": "1.2.3"}]
         )
         self.retrieval = Retrieval.objects.create(department=self.department, search=self.search, study_uid="1.2.4")
-        self.peer = Peer.objects.create(department=self.department, ae_title="SCANNER")
+        self.peer = Peer.objects.create(department=self.department, ae_title="SCANNER", host="scanner", port=104)
         self.rule = Rule.objects.create(department=self.department)
         self.sent = Delivery.objects.create(
             kind="dicom", key="sent", payload={"event": "dicom.echo"}, state=State.DEAD,

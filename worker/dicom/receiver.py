@@ -1,7 +1,7 @@
 """Who may connect and send."""
 
 import logging
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from pynetdicom.association import Association
 
 from webapp.dicom.models import Peer
 from webapp.dicom.peers import known, may_report, refusal
-from webapp.dicom.services import commitments
+from webapp.dicom.services import commitments, peers
 from webapp.dicom.services.peers import heard, refused
 from webapp.observability import correlation
 from worker.dicom import committing, storing, transport
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Threads that use the database for everything but images.
 THREADS = 2
+#: A report of what is kept follows the answer to the request by so long.
+REPORT_SECONDS = 0.2
 
 # A-ASSOCIATE-RJ: result, source and reason (PS3.8 9.3.4).
 UNKNOWN_CALLING, UNKNOWN_CALLED = (1, 1, 3), (1, 1, 7)
@@ -45,6 +47,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_PDU_RECV, storing.arriving),
             (evt.EVT_C_STORE, self.store),
+            (evt.EVT_N_ACTION, self.commit),
             (evt.EVT_N_EVENT_REPORT, self.report),
             (evt.EVT_RELEASED, self.ended, ["released"]),
             (evt.EVT_ABORTED, self.ended, ["aborted"]),
@@ -120,6 +123,40 @@ class Receiver:
         return storing.answer(event, peer, self._keeper.keep)
 
     # --- storage commitment ---
+
+    def commit(self, event: evt.Event) -> tuple[int, None]:
+        """Answer N-ACTION of a sender that asks what is kept. What is kept it is told afterwards."""
+        with self._lock:
+            peer = self._peers.get(event.assoc)
+        if peer is None:
+            return committing.NOT_AUTHORIZED, None
+        asked = committing.asked(event)
+        if asked is None:
+            return committing.INVALID_ARGUMENT, None
+        if len(asked.objects) > settings.MAX_STUDY_FILES:
+            return committing.TOO_MANY, None
+        if peer.host:
+            try:
+                self._database.begin(peers.report, peer, asked.transaction_uid, asked.objects).result()
+            except Error as error:
+                logger.error("a request for storage commitment cannot be kept: %s", type(error).__name__)
+                return committing.FAILURE, None
+        else:
+            Timer(REPORT_SECONDS, self._report, [event.assoc, peer, asked]).start()
+        logger.info("%s asked whether %d images are kept", peer.ae_title, len(asked.objects))
+        return committing.SUCCESS, None
+
+    def _report(self, association: Association, peer: Peer, asked: committing.Asked) -> None:
+        """Tell a sender by its own association; without an address there is no other way."""
+        try:
+            reasons = self._database.begin(commitments.reasons, peer.department, asked.objects).result()
+            answer = committing.report(association, asked, reasons)
+        except (Error, RuntimeError, ValueError) as error:
+            logger.warning(
+                "%s was not told what is kept (%s), and has to ask again", peer.ae_title, type(error).__name__
+            )
+        else:
+            logger.info("%s was told what is kept: %s", peer.ae_title, answer.get("Status", "no answer"))
 
     def report(self, event: evt.Event) -> tuple[int, None]:
         """Answer N-EVENT-REPORT of a destination."""
