@@ -58,15 +58,15 @@ def report(association: Association, request: Asked, reasons: Sequence[int]) -> 
     said.TransactionUID = request.transaction_uid
     if kept := [reference(*uids) for uids, why in pairs if not why]:
         said.ReferencedSOPSequence = kept
-    if failed := [_failure(*uids, why) for uids, why in pairs if why]:
+    if failed := [_failure(uids, why) for uids, why in pairs if why]:
         said.FailedSOPSequence = failed
     kind = SOMETHING_FAILED if failed else EVERYTHING_KEPT
     answer, _ = association.send_n_event_report(said, kind, CLASS, INSTANCE)
     return answer
 
 
-def _failure(class_uid: str, instance_uid: str, reason: int) -> Dataset:
-    made = reference(class_uid, instance_uid)
+def _failure(uids: Sequence[str], reason: int) -> Dataset:
+    made = reference(*uids)
     made.FailureReason = reason
     return made
 

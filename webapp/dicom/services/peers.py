@@ -76,11 +76,11 @@ def _put(peer: Peer, **payload: Any) -> None:
     outbox.put(SENDER, key, {**payload, "peer": peer.pk}, destination=f"sender:{peer.pk}")
 
 
-def came_lately(department: Department) -> list[dict[str, Any]]:
+def came_lately(department: Department) -> Any:
     """How many images came from each AE title in the last days: ``calling_ae``, ``images``, ``studies``, ``last``."""
     came = Instance.objects.filter(image__department=department, image__created_at__gt=timezone.now() - LATELY)
     counts = {"images": Count("pk"), "studies": Count("image__study", distinct=True), "last": Max("image__created_at")}
-    return list(came.exclude(calling_ae="").values("calling_ae").annotate(**counts).order_by("calling_ae"))
+    return came.exclude(calling_ae="").values("calling_ae").annotate(**counts).order_by("calling_ae")
 
 
 def heard(peer: Peer) -> None:
