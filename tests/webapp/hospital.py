@@ -133,7 +133,7 @@ class Hospital:
             department=self.department, destination=self.destination, criteria={}, found=[{"study_uid": "1.2.3"}]
         )
         self.retrieval = Retrieval.objects.create(department=self.department, search=self.search, study_uid="1.2.4")
-        self.peer = Peer.objects.create(department=self.department, ae_title="SCANNER")
+        self.peer = Peer.objects.create(department=self.department, ae_title="SCANNER", host="scanner", port=104)
         self.rule = Rule.objects.create(department=self.department)
         self.sent = Delivery.objects.create(
             kind="dicom", key="sent", payload={"event": "dicom.echo"}, state=State.DEAD,
@@ -250,7 +250,7 @@ BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "POST /departments/{slug}/pacs/": lambda: {"pacs": "{pacs}", "patient_id": "4711"},
     "POST /pacs-searches/{pk}/": lambda: {"study": "1.2.3"},
     "POST /departments/{slug}/senders/": lambda: {"ae_title": "NEW"},
-    "POST /senders/{pk}/": lambda: {"ae_title": "NEW"},
+    "POST /senders/{pk}/": lambda: {"ae_title": "NEW", "host": "scanner", "port": "104"},
     "POST /departments/{slug}/rules/": lambda: {"position": "1", "conditions": "Modality is DX"},
     "POST /rules/{pk}/": lambda: {"position": "2"},
     "POST /departments/{slug}/webhooks/": lambda: {"url": "https://example.org/hook"},

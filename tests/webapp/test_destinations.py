@@ -156,6 +156,7 @@ def test_the_page_changes_tests_and_deletes_one(signed_in, destination):
     assert (destination.port, destination.sends) == (105, "report")
     signed_in.post(reverse("destination-test", args=[destination.pk]))
     assert Delivery.objects.get().payload == {"event": "dicom.echo"}
+    assert Entry.objects.filter(action="test", object_id=str(destination.pk)).count() == 1
     signed_in.post(address, {key: value for key, value in FORM.items() if key != "enabled"})
     answer = signed_in.post(reverse("destination-test", args=[destination.pk]), follow=True)
     assert "This destination is switched off." in answer.content.decode()

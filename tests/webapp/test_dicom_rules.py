@@ -11,8 +11,10 @@ from django.utils import timezone
 from ml.pictures.dicom.attributes import FOR_RULES
 from tests import dicomweb, modality
 from webapp.audit.models import Entry
-from webapp.dicom.models import Destination, Peer, Rule
+from webapp.dicom.models import Destination, Instance, Peer, Rule
 from webapp.dicom.services import peers, rules
+from webapp.studies.models import Image
+from webapp.studies.outbox.models import Delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +134,36 @@ def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
     assert [entry.action for entry in Entry.objects.filter(kind="dicom.peer").order_by("pk")] == [
         "create", "change", "delete",
     ]  # fmt: skip
+
+
+def test_a_sender_with_an_address_is_tested(signed_in, department):
+    address = reverse("senders", args=["radiology"])
+    given = {"ae_title": "SCANNER", "host": "10.1.2.3", "active": "on"}
+    assert "Please say this." in signed_in.post(address, given).content.decode()
+    assert signed_in.post(address, {**given, "port": "11112"}).status_code == 302
+    peer = Peer.objects.get()
+    assert "Test SCANNER" in signed_in.get(address).content.decode()
+    assert signed_in.post(reverse("sender-test", args=[peer.pk])).status_code == 302
+    assert Delivery.objects.get().payload == {"event": "sender.echo", "peer": peer.pk}
+    assert Entry.objects.filter(kind="dicom.peer", object_id=str(peer.pk), action="test").count() == 1
+    Peer.objects.update(host="", port=None)
+    assert "Test SCANNER" not in signed_in.get(address).content.decode()
+    assert signed_in.post(reverse("sender-test", args=[peer.pk])).status_code == 404
+
+
+def test_the_page_says_what_came_lately(signed_in, department, make_department, make_image):
+    instance = {"study_uid": "1.2", "series_uid": "1.3", "class_uid": "1.4", "transfer_syntax": "1.5"}
+    for number, (ae_title, owner) in enumerate(
+        [("SCANNER", department), ("SCANNER", department), ("OTHER", make_department("other")), ("OLD", department)]
+    ):
+        image = make_image(guest=None, department=owner)
+        Instance.objects.create(image=image, instance_uid=f"1.6.{number}", calling_ae=ae_title, **instance)
+    Image.objects.filter(instance__calling_ae="OLD").update(created_at=timezone.now() - timedelta(days=8))
+    [row] = peers.came_lately(department)
+    assert (row["calling_ae"], row["images"]) == ("SCANNER", 2)
+    page = signed_in.get(reverse("senders", args=["radiology"])).content.decode()
+    assert "<td>SCANNER</td><td>2</td>" in page
+    assert "OTHER" not in page
 
 
 def test_a_sender_that_connects_often_is_noted_once_a_minute(department):

@@ -38,6 +38,7 @@ class Action(models.TextChoices):
     SETTINGS_CHANGE = "settings_change", _("Settings change")
     ACKNOWLEDGE = "acknowledge", _("Acknowledge")
     SEND_AGAIN = "send_again", _("Send again")
+    TEST = "test", _("Test")
     BACKUP = "backup", _("Backup")
 
 

@@ -116,9 +116,10 @@ def destination(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def test(request: HttpRequest, pk: UUID) -> HttpResponse:
-    found = access.destination(identify(request), pk)
+    by = identify(request)
+    found = access.destination(by, pk)
     try:
-        services.test(found)
+        services.test(by, found)
     except Refused as refused:
         messages.error(request, in_words(refused.code, refused.detail))
     return redirect("destination", found.pk)

@@ -8,7 +8,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -34,6 +34,9 @@ class PeerForm(forms.ModelForm):
             "ae_title": _("AE title"),
             "network": _("Address or network"),
             "certificate_name": _("Name in its certificate"),
+            "host": _("Host name or IP address at which it can be reached"),
+            "port": _("Its port"),
+            "tls": _("Encrypted (TLS)"),
             "stat": _("All that it sends is read before everything else"),
             "active": _("May send"),
         }
@@ -41,6 +44,11 @@ class PeerForm(forms.ModelForm):
             "ae_title": _("As the sender calls itself, in the same upper and lower case."),
             "network": _("The address or network that it sends from, such as 10.1.2.0/24; blank for any."),
             "certificate_name": _("It then has to connect by TLS with a certificate of this name; blank for none."),
+            "host": _(
+                "Blank if it takes no connections. It is tested there, and told what is kept of what it has sent."
+            ),
+            "port": "",
+            "tls": "",
             "stat": "",
             "active": "",
         }
@@ -121,6 +129,7 @@ def senders(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "department": department,
         "peers": department.dicom_peers.all(),
+        "came": peers.came_lately(department),
         "form": form,
         "ae_title": settings.DICOM_AE_TITLE,
     }
@@ -135,6 +144,18 @@ def sender(request: HttpRequest, pk: int) -> HttpResponse:
     found = access.peer(identify(request), pk)
     form = PeerForm(request.POST or None, instance=found)
     return _change(request, form, peers.save, title=found.ae_title, delete="sender-delete", back="senders")
+
+
+@require_POST
+@login_required
+def test_sender(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask a sender whether it is there."""
+    by = identify(request)
+    found = access.peer(by, pk)
+    if not found.host:
+        raise Http404
+    peers.test(by, found)
+    return redirect("senders", found.department.slug)
 
 
 @require_POST

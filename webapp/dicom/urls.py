@@ -14,6 +14,7 @@ urlpatterns = [
     path(f"{ONE}deliveries/<uuid:delivery>/", pages.send_again, name="destination-send-again"),
     path("departments/<slug:slug>/senders/", settings_pages.senders, name="senders"),
     path("senders/<int:pk>/", settings_pages.sender, name="sender"),
+    path("senders/<int:pk>/test/", settings_pages.test_sender, name="sender-test"),
     path("senders/<int:pk>/delete/", settings_pages.delete_sender, name="sender-delete"),
     path("departments/<slug:slug>/rules/", settings_pages.department_rules, name="rules"),
     path("rules/<uuid:pk>/", settings_pages.rule, name="rule"),

@@ -80,9 +80,11 @@ class LocalStorage(FileSystemStorage):
 
     def _save(self, name: str, content: File) -> str:
         unfinished = f"{name}.{token_hex(4)}{UNFINISHED}"
+        # A folder that somebody has deleted, and which is made anew, is not durable any more.
         folder = Path(self.path(name)).parent
-        if not folder.is_dir():
+        while not folder.is_dir():
             self._durable_folders.discard(str(folder))
+            folder = folder.parent
         try:
             super()._save(unfinished, content)  # type: ignore[misc]  # the stubs lack it
         except BaseException:
@@ -109,17 +111,17 @@ class LocalStorage(FileSystemStorage):
             Path(unfinished).replace(path)
         folders = {str(Path(path).parent) for _, path in files}
         # Another process may have made a folder and not synced its name yet, so each process does so once.
-        unknown = folders - self._durable_folders
-        _sync_all(folders | {parent for folder in unknown for parent in self._parents(folder)})
+        unknown = {new for folder in folders for new in self._unknown(folder)}
+        _sync_all(folders | {str(Path(new).parent) for new in unknown})
         self._durable_folders |= unknown
 
-    def _parents(self, folder: str) -> Iterator[str]:
-        """The folders that hold the names of a folder and those above it, up to the storage's own name."""
+    def _unknown(self, folder: str) -> Iterator[str]:
+        """Those of a folder, those above it, and the storage's own whose names may not be on the disk yet."""
         root = Path(self.location)
-        for parent in Path(folder).parents:
-            yield str(parent)
-            if parent == root.parent:
+        for one in (Path(folder), *Path(folder).parents):
+            if one == root.parent or str(one) in self._durable_folders:
                 return
+            yield str(one)
 
     def _open(self, name: str, mode: str = "rb") -> File:
         try:

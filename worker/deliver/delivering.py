@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import Error
 from django.utils.module_loading import import_string
 
-from webapp.dicom.services import destinations, searching, uploaded
+from webapp.dicom.services import destinations, peers, searching, uploaded
 from webapp.notifications import announcing
 from webapp.notifications import services as notifications
 from webapp.notifications.models import Event
@@ -38,6 +38,7 @@ HANDLERS: Mapping[str, str] = {
     announcing.EMAIL: "webapp.notifications.mail.send",
     completion.RESULT_CHANGED: "webapp.dicom.services.revisions.publish",
     destinations.DICOM: "worker.deliver.dicom.sending.send",
+    peers.SENDER: "worker.deliver.dicom.senders.send",
     searching.SEARCH: "worker.dicom.searching.search",
     searching.RETRIEVE: "worker.dicom.retrieving.retrieve",
 }

@@ -16,7 +16,8 @@ from pynetdicom import AE
 
 from webapp.ops import liveness, services
 from worker.dicom import contexts, transport
-from worker.dicom.receiver import STOP_SECONDS, Receiver
+from worker.dicom.database import STOP_SECONDS
+from worker.dicom.receiver import Receiver
 from worker.process import exposition, memory, presence
 
 logger = logging.getLogger(__name__)

@@ -1,36 +1,32 @@
 """Who may connect and send."""
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from functools import partial
-from threading import Barrier, Lock
-from typing import Any, TypeVar
+from threading import Lock, Timer
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import Error, close_old_connections, connections
+from django.db import Error
 from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
 
 from webapp.dicom.models import Peer
 from webapp.dicom.peers import known, may_report, refusal
-from webapp.dicom.services import commitments
+from webapp.dicom.services import commitments, peers
 from webapp.dicom.services.peers import heard, refused
-from webapp.dicom.services.receiving import receive
 from webapp.observability import correlation
 from worker.dicom import committing, storing, transport
+from worker.dicom.database import Threads
+from worker.dicom.keeping import Keeper
 from worker.process import metrics
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
-#: Threads that use the database, each with a connection of its own, however many senders there are.
-THREADS = 4
-#: Seconds in which images that are being stored come to their end, when the process is stopped.
-STOP_SECONDS = 5
+#: Threads that use the database for everything but images.
+THREADS = 2
+#: A report of what is kept follows the answer to the request by so long.
+REPORT_SECONDS = 0.2
 
 # A-ASSOCIATE-RJ: result, source and reason (PS3.8 9.3.4).
 UNKNOWN_CALLING, UNKNOWN_CALLED = (1, 1, 3), (1, 1, 7)
@@ -43,13 +39,15 @@ class Receiver:
     def __init__(self) -> None:
         self._lock = Lock()
         self._peers: dict[Association, Peer | None] = {}
-        self._database = ThreadPoolExecutor(THREADS, "database")
+        self._database = Threads(THREADS)
+        self._keeper = Keeper()
 
     def handlers(self) -> list[Any]:
         return [
             (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_PDU_RECV, storing.arriving),
             (evt.EVT_C_STORE, self.store),
+            (evt.EVT_N_ACTION, self.commit),
             (evt.EVT_N_EVENT_REPORT, self.report),
             (evt.EVT_RELEASED, self.ended, ["released"]),
             (evt.EVT_ABORTED, self.ended, ["aborted"]),
@@ -57,24 +55,8 @@ class Receiver:
 
     def close(self) -> None:
         """Let what is being stored come to its end, and close the connections to the database."""
-        all_free = Barrier(THREADS, timeout=STOP_SECONDS)
-
-        def disconnect() -> None:
-            all_free.wait()
-            connections.close_all()
-
-        for _ in range(THREADS):
-            self._database.submit(disconnect)
-        self._database.shutdown()
-
-    def _in_database(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Have a thread with a connection do something; its lines are about the same association."""
-
-        def run() -> T:
-            close_old_connections()  # one that broke
-            return work(*args, **kwargs)
-
-        return self._database.submit(copy_context().run, run).result()
+        self._keeper.close()
+        self._database.close()
 
     # --- associations ---
 
@@ -106,7 +88,8 @@ class Receiver:
                 return "too_many", TOO_MANY
             self._peers[association] = None
         try:
-            peer, reports = self._in_database(self._admitted, calling, address, transport.names(association))
+            names = transport.names(association)
+            peer, reports = self._database.begin(self._admitted, calling, address, names).result()
         except Error as error:
             logger.error("the peers cannot be read: %s", type(error).__name__)
             return "no_database", CONGESTION
@@ -137,21 +120,48 @@ class Receiver:
         """Answer C-STORE."""
         with self._lock:
             peer = self._peers.get(event.assoc)
-        return storing.answer(event, peer, partial(self._in_database, self._keep))
-
-    @staticmethod
-    def _keep(peer: Peer, *args: Any, **kwargs: Any) -> str:
-        """Keep an image, unless its sender was switched off or deleted since its association began."""
-        if not Peer.objects.filter(pk=peer.pk, active=True).exists():
-            raise storing.NotStored(storing.NOT_AUTHORIZED, "This sender is not admitted any more.")
-        return receive(peer, *args, **kwargs)
+        return storing.answer(event, peer, self._keeper.keep)
 
     # --- storage commitment ---
+
+    def commit(self, event: evt.Event) -> tuple[int, None]:
+        """Answer N-ACTION of a sender that asks what is kept. What is kept it is told afterwards."""
+        with self._lock:
+            peer = self._peers.get(event.assoc)
+        if peer is None:
+            return committing.NOT_AUTHORIZED, None
+        asked = committing.asked(event)
+        if asked is None:
+            return committing.INVALID_ARGUMENT, None
+        if len(asked.objects) > settings.MAX_STUDY_FILES:
+            return committing.TOO_MANY, None
+        if peer.host:
+            try:
+                self._database.begin(peers.report, peer, asked.transaction_uid, asked.objects).result()
+            except Error as error:
+                logger.error("a request for storage commitment cannot be kept: %s", type(error).__name__)
+                return committing.FAILURE, None
+        else:
+            Timer(REPORT_SECONDS, self._report, [event.assoc, peer, asked]).start()
+        logger.info("%s asked whether %d images are kept", peer.ae_title, len(asked.objects))
+        return committing.SUCCESS, None
+
+    def _report(self, association: Association, peer: Peer, asked: committing.Asked) -> None:
+        """Tell a sender by its own association; without an address there is no other way."""
+        try:
+            reasons = self._database.begin(commitments.reasons, peer.department, asked.objects).result()
+            answer = committing.report(association, asked, reasons)
+        except (Error, RuntimeError, ValueError) as error:
+            logger.warning(
+                "%s was not told what is kept (%s), and has to ask again", peer.ae_title, type(error).__name__
+            )
+        else:
+            logger.info("%s was told what is kept: %s", peer.ae_title, answer.get("Status", "no answer"))
 
     def report(self, event: evt.Event) -> tuple[int, None]:
         """Answer N-EVENT-REPORT of a destination."""
         calling = event.assoc.requestor.ae_title.strip()
         transaction_uid, reason = committing.told(event)
-        known = self._in_database(commitments.answered, transaction_uid, reason, calling)
+        known = self._database.begin(commitments.answered, transaction_uid, reason, calling).result()
         logger.info("%s reported what it keeps of %s: %s", calling, transaction_uid, "known" if known else "unknown")
         return committing.SUCCESS if known else committing.INVALID_ARGUMENT, None

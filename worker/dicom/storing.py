@@ -2,8 +2,9 @@
 
 import io
 import logging
+import struct
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -12,12 +13,12 @@ from django.db import Error
 from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
-from pynetdicom.dsutils import encode_file_meta
 
 from ml.errors import ImageError
 from ml.pictures.dicom import elements, files
 from ml.pictures.dicom.attributes import attributes_of
 from webapp.dicom.models import Peer
+from webapp.dicom.services.arrivals import Arrival, Failure, Outcome
 from webapp.dicom.services.receiving import receive
 from webapp.refusals import Refused
 from worker.process import metrics
@@ -41,6 +42,10 @@ class NotStored(Exception):
         self.status, self.comment = status, comment
 
 
+#: Keeps images: :func:`webapp.dicom.services.receiving.receive`, or what has another thread do that.
+Keep = Callable[[Sequence[Arrival]], Sequence[Outcome | Failure | NotStored]]
+
+
 class Dropped(io.BytesIO):
     """Takes the rest of a data set that is too large, and keeps none of it."""
 
@@ -55,12 +60,11 @@ def arriving(event: evt.Event) -> None:
         message.data_set = Dropped()
 
 
-def answer(event: evt.Event, peer: Peer | None, keep: Callable[..., str] = receive) -> Dataset:
+def answer(event: evt.Event, peer: Peer | None, keep: Keep = receive) -> Dataset:
     """Keep the image of a request; the answer to whoever sent it.
 
     Args:
         peer: who sends it; None for one that is not admitted.
-        keep: :func:`webapp.dicom.services.receiving.receive`, or what has another thread do that.
     """
     status, comment = SUCCESS, ""
     try:
@@ -86,7 +90,7 @@ def answer(event: evt.Event, peer: Peer | None, keep: Callable[..., str] = recei
     return said
 
 
-def _store(event: evt.Event, peer: Peer | None, keep: Callable[..., str]) -> str:
+def _store(event: evt.Event, peer: Peer | None, keep: Keep) -> str:
     if peer is None:
         raise NotStored(NOT_AUTHORIZED, "This association is not admitted.")
     file, header = _received(event)
@@ -100,11 +104,13 @@ def _store(event: evt.Event, peer: Peer | None, keep: Callable[..., str]) -> str
     ):
         raise NotStored(MISMATCH, "The data set has another SOP class or instance than the request.")
     urgent = elements.text(header, "RequestedProcedurePriority").upper() in URGENT
-    try:
-        return keep(peer, file, attributes, urgent=urgent)
-    except Refused as refused:
-        status = NOT_AUTHORIZED if refused.code == "study_cancelled" else OUT_OF_RESOURCES
-        raise NotStored(status, refused.detail) from None
+    [outcome] = keep([Arrival(peer, file, attributes, urgent)])
+    if isinstance(outcome, Refused):
+        status = NOT_AUTHORIZED if outcome.code == "study_cancelled" else OUT_OF_RESOURCES
+        raise NotStored(status, outcome.detail)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _received(event: evt.Event) -> tuple[ContentFile, Dataset]:
@@ -114,14 +120,24 @@ def _received(event: evt.Event) -> tuple[ContentFile, Dataset]:
         NotStored: it is too large, or cannot be read.
     """
     request: Any = event.request
+    context: Any = event.context
     content = request.DataSet
     if isinstance(content, Dropped) or len(content.getbuffer()) > settings.MAX_IMAGE_BYTES:
         raise NotStored(CANNOT_UNDERSTAND, f"It is larger than {settings.MAX_IMAGE_BYTES // 2**20} MB.")
-    meta = event.file_meta
-    meta.ImplementationClassUID = IMPLEMENTATION
-    del meta.ImplementationVersionName
-    stored = b"".join([b"\0" * 128, b"DICM", encode_file_meta(meta), content.getvalue()])
+    meta = _file_meta(request.AffectedSOPClassUID, request.AffectedSOPInstanceUID, context.transfer_syntax)
+    stored = b"".join([b"\0" * 128, b"DICM", meta, content.getvalue()])
     try:
         return ContentFile(stored), files.parse(stored, pixels=False)
     except ImageError:
         raise NotStored(CANNOT_UNDERSTAND, "The data set cannot be read.") from None
+
+
+def _file_meta(class_uid: str, instance_uid: str, syntax: str) -> bytes:
+    """The file meta information (PS3.10 7.1). pydicom takes as long to write it as to read the data set's header."""
+    uids = [(0x0002, class_uid), (0x0003, instance_uid), (0x0010, syntax), (0x0012, IMPLEMENTATION)]
+    parts = [struct.pack("<HH2sHI2s", 0x0002, 0x0001, b"OB", 0, 2, b"\0\1")]
+    for number, uid in uids:
+        text = uid.encode("iso8859") + b"\0" * (len(uid) % 2)
+        parts.append(struct.pack("<HH2sH", 0x0002, number, b"UI", len(text)) + text)
+    group = b"".join(parts)
+    return struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(group)) + group

@@ -1,16 +1,23 @@
 """Connections that end in time, and hold no more memory than an image.
 
 pynetdicom waits without end for the rest of a message that a peer began, and for its TLS handshake, with the port's own
-thread; and it takes messages of any length. Here each of them has a limit.
+thread; and it takes messages of any length. Here each of them has a limit. It also looks a thousand times a second
+whether there is something to do, by two threads for each association; here they are woken.
 """
 
 import logging
+import queue
+import select
+import socket
 import ssl
 import sys
+import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
@@ -20,9 +27,61 @@ logger = logging.getLogger(__name__)
 LONGEST_PDU, PDU = 2**20, 2**17
 #: Connections beyond DICOM_ASSOCIATIONS that may be open to be told that these are too many.
 TO_BE_REJECTED = 32
+#: How long an association waits to be woken before it looks at its timers.
+IDLE_SECONDS = 0.1
+
+
+class Outgoing(queue.Queue[Any]):
+    """What is to be sent to a peer. It wakes the thread that waits for the peer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wakes, self._woken = socket.socketpair()
+        self._wakes.setblocking(False)
+        self._woken.setblocking(False)
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        with suppress(OSError):  # it is awake, or has ended
+            self._wakes.send(b"\0")
+
+    def wait(self, connection: Any) -> None:
+        """Wait for something to send or to receive."""
+        with suppress(OSError, ValueError):  # the connection has ended
+            select.select([connection, self._woken], [], [], IDLE_SECONDS)
+            self._woken.recv(1024)
+
+    def close(self) -> None:
+        self._wakes.close()
+        self._woken.close()
+
+
+class Checkpoint(threading.Event):
+    """Where an association waits for its turn, and here for something to do as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set()
+        self._happened = threading.Event()
+
+    def happened(self, _: evt.Event) -> None:
+        self._happened.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._happened.wait(IDLE_SECONDS)
+        self._happened.clear()
+        return super().wait(timeout)
 
 
 class Socket(AssociationSocket):
+    @property
+    def ready(self) -> bool:
+        """As of the base class, after some time for something to come."""
+        if not super().ready and self.socket:
+            outgoing: Any = self.assoc.dul.to_provider_queue
+            outgoing.wait(self.socket)
+        return super().ready
+
     def recv(self, nr_bytes: int) -> bytearray:
         """As of the base class, within a time for all of it.
 
@@ -54,6 +113,8 @@ class Ending(Association):
             self.dul.kill_dul()
             connection: Any = self.dul.socket
             connection.close()
+            outgoing: Any = self.dul.to_provider_queue
+            outgoing.close()
 
 
 class Handler(RequestHandler):
@@ -69,6 +130,9 @@ class Handler(RequestHandler):
         # Both are made there, and no other class is taken for them.
         made: Any = association.dul.socket
         made.__class__, association.__class__ = Socket, Ending
+        association.dul.to_provider_queue = Outgoing()
+        checkpoint = association._reactor_checkpoint = Checkpoint()
+        association.bind(evt.EVT_FSM_TRANSITION, checkpoint.happened)
         return association
 
 

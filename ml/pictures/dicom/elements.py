@@ -10,7 +10,7 @@ from datetime import date, time
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -21,8 +21,11 @@ def value(dataset: Dataset, keyword: str) -> Any:
 
     An element whose value representation is unknown or wrong is read as the one of the data dictionary (PS3.6).
     """
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in dataset:
+        return None
     try:
-        found = dataset.get(keyword)
+        found = dataset[tag].value
     except MemoryError:
         raise  # not the element's fault
     except Exception:  # noqa: BLE001  (pydicom raises any exception for a damaged element)

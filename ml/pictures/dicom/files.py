@@ -71,7 +71,9 @@ def parse(source: bytes, *, pixels: bool = True) -> Dataset:
         ImageError: with the code ``image_corrupt`` or, for deflated data without end, ``image_too_large``.
     """
     try:
-        if source[128:132] == b"DICM" and (found := _deflated(source, pixels)):
+        # Reading the file meta information beforehand takes as long as all other elements of most files.
+        may_be_deflated = source[128:132] == b"DICM" and DeflatedExplicitVRLittleEndian.encode() in source
+        if may_be_deflated and (found := _deflated(source, pixels)):
             return found
         return pydicom.dcmread(io.BytesIO(source), force=True, stop_before_pixels=not pixels)
     except (MemoryError, ImageError):

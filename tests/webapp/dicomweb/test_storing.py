@@ -1,6 +1,7 @@
 """STOW-RS keeps each instance as it came, or says why not."""
 
 import io
+from itertools import chain
 
 import pytest
 from django.core.files.storage import default_storage
@@ -43,6 +44,27 @@ def test_the_same_is_stored_once_and_another_version_beside_it(scanner):
         dataset = one if number == 1 else modality.image(7, SOPInstanceUID=one.SOPInstanceUID)
         assert dicomweb.store(scanner, dicomweb.body(dicomweb.file(dataset))).status_code == 200
     assert sorted(Image.objects.values_list("instance_uid", flat=True), key=bool) == [None, one.SOPInstanceUID]
+
+
+def test_of_instances_that_come_together_each_counts_by_itself(scanner, department):
+    department.daily_images = 3
+    department.save()
+    first, *others = (modality.image(number) for number in range(4))
+    changed = modality.image(7, SOPInstanceUID=first.SOPInstanceUID)
+    files = [dicomweb.file(one) for one in (first, first, changed, *others)]
+    answer = dicomweb.store(scanner, dicomweb.body(*files))
+    assert (answer.status_code, dicomweb.reasons(answer)) == (202, [OUT_OF_RESOURCES] * 2)
+    assert Image.objects.count() == 3
+    assert Image.objects.filter(instance_uid=None).count() == 1
+    assert len(list(default_storage.walk("uploads"))) == 3
+
+
+def test_instances_that_come_together_share_their_statements(scanner, django_assert_max_num_queries):
+    dicomweb.store(scanner, dicomweb.body(dicomweb.file(modality.image(0))))
+    files = [dicomweb.file(modality.image(number)) for number in range(1, 16)]
+    with django_assert_max_num_queries(30):
+        assert dicomweb.store(scanner, dicomweb.body(*files)).status_code == 200
+    assert Image.objects.count() == Study.objects.get().images.count() == 16
 
 
 def test_what_cannot_be_taken_is_listed_with_its_reason(scanner, settings):
@@ -112,7 +134,8 @@ def test_a_part_takes_no_more_memory_than_an_image_may_have(monkeypatch, setting
     real = multipart.SpooledTemporaryFile
     monkeypatch.setattr(multipart, "SpooledTemporaryFile", lambda **how: kept.append(real(**how)) or kept[-1])
     body = dicomweb.body(b"x" * 3_000_000, b"y" * 1000)
-    sizes = [None if part.file is None else part.file.size for part in multipart.read(dicomweb.TYPE, io.BytesIO(body))]
+    parts = chain.from_iterable(multipart.read(dicomweb.TYPE, io.BytesIO(body)))
+    sizes = [None if part.file is None else part.file.size for part in parts]
     assert sizes == [None, 1000]
     assert all(file.closed for file in kept)
 

@@ -1,5 +1,6 @@
 """What is sent is kept as it came, once, and acknowledged only then."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from django.core.files.storage import default_storage
 from django.db import OperationalError
 from django.utils import timezone
 from pydicom import dcmread
-from pydicom.uid import JPEGBaseline8Bit, generate_uid
+from pydicom.uid import CTImageStorage, JPEGBaseline8Bit, generate_uid
 
 from tests import modality
 from webapp.departments.models import Department
@@ -19,6 +20,7 @@ from webapp.dicom.services import receiving
 from webapp.studies.choices import Priority, Source, Status
 from webapp.studies.models import Image, Pause, Study
 from webapp.studies.services import opening
+from worker.dicom import storing
 
 pytestmark = modality.committed_rows
 SUCCESS, NOT_AUTHORIZED, OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND = 0x0000, 0x0124, 0xA700, 0xA900, 0xC000
@@ -39,6 +41,18 @@ def test_an_image_is_kept_as_it_came(port: int, department: Department, sent: li
     assert sent == [("worker.ingest", image.pk)]
     study = Study.objects.get()
     assert (study.study_uid, study.name, study.department) == (modality.STUDY, "Thorax", department)
+
+
+@pytest.mark.parametrize("uid", ["1.2.34", "1.2.345"])
+def test_the_file_meta_information_names_no_release_of_a_library(uid: str) -> None:
+    """The same image has to have the same hash after an upgrade."""
+    written = storing._file_meta(CTImageStorage, uid, JPEGBaseline8Bit)
+    read = dcmread(io.BytesIO(b"\0" * 128 + b"DICM" + written), force=True).file_meta
+    assert {one.keyword: one.value for one in read} == {
+        "FileMetaInformationGroupLength": len(written) - 12, "FileMetaInformationVersion": b"\0\1",
+        "MediaStorageSOPClassUID": CTImageStorage, "MediaStorageSOPInstanceUID": uid,
+        "TransferSyntaxUID": JPEGBaseline8Bit, "ImplementationClassUID": storing.IMPLEMENTATION,
+    }  # fmt: skip
 
 
 def test_a_study_is_closed_when_no_more_images_come(port: int) -> None:
@@ -83,7 +97,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(
 ) -> None:
     one = modality.image()
     failing = receiving.instances if isinstance(error, OperationalError) else receiving.storing
-    name = "keep" if failing is receiving.instances else "store"
+    name = "of" if failing is receiving.instances else "store"
     with monkeypatch.context() as patch:
 
         def fail(*_: Any) -> None:

@@ -172,7 +172,7 @@ def test_a_destination_that_takes_implicit_vr_only_gets_it(came, destination):
 
 
 def test_a_test_asks_whether_it_is_there(destination, archive):
-    destinations.test(destination(archive.port))
+    destinations.test(NOBODY, destination(archive.port))
     assert deliver() == {"delivered": 1}
     assert archive.received == 0
     [attempt] = Delivery.objects.get().attempts_made

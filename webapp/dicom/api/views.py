@@ -88,7 +88,8 @@ class DestinationTest(APIView):
     @extend_schema(request=None, responses={202: OpenApiResponse(description="asked")})
     def post(self, request: Request, pk: UUID) -> Response:
         """Ask a destination whether it is there, by a C-ECHO or a search. The answer is among its deliveries."""
-        destinations.test(access.destination(identify(request), pk))
+        by = identify(request)
+        destinations.test(by, access.destination(by, pk))
         return Response(status=202)
 
 

@@ -12,7 +12,17 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from webapp.departments.models import Department
-from webapp.dicom.models.destinations import AE_TITLE, Commitment, Destination, Protocol, Retrieves, Sends, SignIn
+from webapp.dicom.models.destinations import (
+    AE_TITLE,
+    HOST,
+    PORTS,
+    Commitment,
+    Destination,
+    Protocol,
+    Retrieves,
+    Sends,
+    SignIn,
+)
 from webapp.dicom.models.results import ResultObject
 from webapp.dicom.models.rules import Rule
 from webapp.dicom.models.searches import Progress, Retrieval, Search
@@ -108,6 +118,11 @@ class Peer(models.Model):
         db_default="",
         help_text="the name that its TLS certificate has to have; blank where it needs none",
     )
+    host = models.CharField(**HOST, default="", db_default="", help_text="where it takes connections itself")
+    port = models.PositiveIntegerField(null=True, blank=True, validators=PORTS)
+    tls = models.BooleanField(
+        default=False, db_default=False, verbose_name="TLS", help_text="whether it wants TLS there"
+    )
     department = models.ForeignKey(Department, models.CASCADE, related_name="dicom_peers")
     stat = models.BooleanField(
         default=False, verbose_name="STAT", help_text="have all that it sends read before everything else"
@@ -120,11 +135,21 @@ class Peer(models.Model):
         max_length=11, choices=Refusal, blank=True, default="", db_default="", editable=False
     )
 
+    last_attempt_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_outcome = models.CharField(
+        max_length=200, blank=True, default="", db_default="", editable=False, help_text="of what was sent to it"
+    )
+
     class Meta:
         ordering = ["ae_title"]
 
     def __str__(self) -> str:
         return self.ae_title
+
+    def clean(self) -> None:
+        """Raises ValidationError where of its host and port only one is known."""
+        if bool(self.host) != bool(self.port):
+            raise ValidationError({"port" if self.host else "host": _("Please say this.")})
 
     def sends_from(self, address: str) -> bool:
         """Whether it may send from an address."""

@@ -18,6 +18,13 @@ AE_TITLE: Any = {
     "max_length": 16,
     "validators": [RegexValidator(r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$", _("Only ASCII, without a backslash."))],
 }
+#: A host's name or address. PACS have private ones: other than a webhook's, these are not restricted to public ones.
+HOST: Any = {
+    "max_length": 255,
+    "blank": True,
+    "validators": [RegexValidator(r"^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", _("A name or an IP address."))],
+}
+PORTS: Any = (MinValueValidator(1), MaxValueValidator(65535))
 
 
 class Sends(models.TextChoices):
@@ -60,13 +67,8 @@ class Destination(models.Model):
     department = models.ForeignKey(Department, models.CASCADE, related_name="destinations")
     name = models.CharField(max_length=100)
     protocol = models.CharField(max_length=10, choices=Protocol, default=Protocol.DIMSE, db_default=Protocol.DIMSE)
-    # PACS have private addresses: other than a webhook's and a URL's, this one is not restricted to public ones.
-    host = models.CharField(
-        max_length=255,
-        blank=True,
-        validators=[RegexValidator(r"^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", _("A name or an IP address."))],
-    )
-    port = models.PositiveIntegerField(default=104, validators=[MinValueValidator(1), MaxValueValidator(65535)])
+    host = models.CharField(**HOST)
+    port = models.PositiveIntegerField(default=104, validators=PORTS)
     called_ae = models.CharField(**AE_TITLE, blank=True, help_text="AE title that the destination is called by")
     calling_ae = models.CharField(**AE_TITLE, default="PNEUMOQUEUE", help_text="AE title that we call ourselves")
     tls = models.BooleanField(default=False)

@@ -76,13 +76,14 @@ def delete(by: Identity, destination: Destination) -> None:
 
 
 @atomically
-def test(destination: Destination) -> None:
+def test(by: Identity, destination: Destination) -> None:
     """Ask a destination whether it is there, by a C-ECHO or a search; the answer is among its deliveries.
 
     Raises:
         Refused: ``destination_disabled``.
     """
     _check_enabled(destination)
+    record(by, Action.TEST, destination)
     outbox.put(DICOM, f"{ECHO}:{destination.pk}:{uuid4()}", {"event": ECHO}, destination=str(destination.pk))
 
 

@@ -14,19 +14,28 @@ FIELDS = [field for field in Instance._meta.concrete_fields if field.name not in
 
 
 @atomically
-def keep(image: Image, attributes: dict[str, Any], calling_ae: str = "") -> Instance:
+def keep(image: Image, attributes: dict[str, Any]) -> Instance:
     """Write the attributes of an image's file. What is there already is replaced, but for who sent it.
 
     Args:
         image: the saved image.
         attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
-        calling_ae: the AE title that sent it; empty where it was uploaded.
     """
-    values = {field.name: _fitting(field, attributes[field.name]) for field in FIELDS}
-    instance, _ = Instance.objects.update_or_create(
-        image=image, defaults=values, create_defaults={**values, "calling_ae": names.clean(calling_ae)[:16]}
-    )
+    instance, _ = Instance.objects.update_or_create(image=image, defaults=_values(attributes))
     return instance
+
+
+def of(image: Image, attributes: dict[str, Any], calling_ae: str) -> Instance:
+    """The same of an image that is new, not yet saved.
+
+    Args:
+        calling_ae: the AE title that has sent it; empty where it came over the web.
+    """
+    return Instance(image=image, calling_ae=names.clean(calling_ae)[:16], **_values(attributes))
+
+
+def _values(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: _fitting(field, attributes[field.name]) for field in FIELDS}
 
 
 def _fitting(field: Any, value: Any) -> Any:

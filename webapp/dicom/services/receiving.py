@@ -1,30 +1,32 @@
 """Keep images that scanners and PACS send by DICOM.
 
-A sender deletes what was acknowledged. So nothing is, before its file is on the disk and its row is committed.
+A sender deletes what was acknowledged. So nothing is, before its file is on the disk and its row is committed. Images
+that arrive together are kept together: one transaction costs about as much for twenty images as for one.
 """
 
 import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
-from enum import StrEnum
 from functools import partial
-from typing import Any
+from uuid import UUID
 
 from django.conf import settings
-from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
-from webapp.dicom.models import Instance, Peer, Rule
+from webapp.dicom.models import Instance
 from webapp.dicom.services import instances, rules
+from webapp.dicom.services.arrivals import Arrival, Failure, Outcome, grouped
 from webapp.observability import correlation
 from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Source
-from webapp.studies.files import hashes, names
+from webapp.studies.files import names
 from webapp.studies.models import Image, Study
 from webapp.studies.services import limits, pauses, storing, turns, urgency
 from webapp.studies.transactions import atomically
@@ -32,107 +34,150 @@ from webapp.studies.transactions import atomically
 logger = logging.getLogger(__name__)
 
 
-class Outcome(StrEnum):
-    """What became of an image that was sent."""
+def receive(arrivals: Sequence[Arrival]) -> list[Outcome | Failure]:
+    """Keep images, and have them read. Those that have an outcome may be acknowledged when this returns.
 
-    STORED = "stored"
-    #: The same bytes were kept before; they are not stored twice.
-    REPEATED = "repeated"
-    #: Another content was kept under the same SOP Instance UID. Both stay.
-    CHANGED = "changed"
+    An image belongs to its department's study with its Study Instance UID, which stays open for DICOM_QUIET_SECONDS.
 
-
-def receive(
-    peer: Peer, file: File, attributes: dict[str, Any], *, urgent: bool = False, by: Identity | None = None
-) -> Outcome:
-    """Keep an image, and have it read. It may be acknowledged when this returns.
-
-    It belongs to its department's study with its Study Instance UID, which stays open for DICOM_QUIET_SECONDS.
-
-    Args:
-        peer: who sends it.
-        file: the data set as it came, with file meta information before it.
-        attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
-        urgent: whether it is to be read before all others.
-        by: who sends it over the web, with limits of their own.
+    Returns:
+        What became of each, or why it is not kept: ``Refused`` where the department takes no images now, one of its
+        limits or the study's is reached, or the study was cancelled.
 
     Raises:
-        Refused: the department takes no images now, one of its limits or the study's is reached, or the study was
-            cancelled.
-        OSError: the storage cannot keep it.
-        django.db.Error: the database cannot.
+        OSError: the storage cannot keep them. None of them may be acknowledged then, though some may be there.
+        django.db.Error: the same of the database.
     """
-    rule = rules.decide(peer.department, attributes["for_rules"], peer.ae_title)
-    urgent = urgent or peer.stat or (rule is not None and rule.stat)
-    priority = Priority.INTERACTIVE if urgent else Priority.BULK
-    image = Image(
-        department=peer.department,
-        source=Source.DICOM,
-        uploaded_by=by.user if by else None,
-        sha256=hashes.content_hash(file),
-        **storing.fields(f"{attributes['instance_uid']}.dcm", file.size, priority),
-    )
-    if _is_kept(image, attributes):
-        return Outcome.REPEATED
-    pauses.refuse_if_drained(priority, peer.department)
-    count = partial(limits.count_upload, by) if by else limits.count_sent_to
-    with count(peer.department, 1, file.size), storing.removed_on_refusal([image]):
-        storing.store(image, file)
-        outcome = _keep(image, peer, attributes, urgent, rule, by or Identity(token=peer.ae_title))
-    if outcome == Outcome.REPEATED:  # the other one was sent at the same time
-        default_storage.delete(str(image.file.name))
-        return outcome
-    logger.info(
-        "image %s came from %s: %s", image.pk, peer.ae_title or "DICOMweb", outcome, extra=correlation.log_fields(image)
-    )
-    return outcome
+    try:
+        return list(_received(arrivals))
+    except (Refused, DataError, IntegrityError) as error:
+        if len(arrivals) == 1:
+            return [error]
+    # One of them is at fault, or not all of them fit into a limit.
+    return [outcome for one in arrivals for outcome in receive([one])]
 
 
-def _is_kept(image: Image, attributes: dict[str, Any]) -> bool:
-    same = Instance.objects.filter(instance_uid=attributes["instance_uid"], image__sha256=image.sha256)
-    return same.filter(image__department=image.department).exists()
+def _received(arrivals: Sequence[Arrival]) -> list[Outcome]:
+    contents, _ = _kept(arrivals)
+    new = [one for one in arrivals if (one.instance, one.image.sha256) not in contents]
+    if not new:
+        return [Outcome.REPEATED] * len(arrivals)
+    _look_at_rules(new)
+    for priority, department in {(one.image.priority, one.peer.department) for one in new}:
+        pauses.refuse_if_drained(priority, department)
+    images = [one.image for one in new]
+    with _counted(new), storing.removed_on_refusal(images):
+        with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+            for one in new:
+                storing.store(one.image, one.file)
+        outcomes = dict(zip(new, _keep(new), strict=True))
+    for one, outcome in outcomes.items():
+        if outcome == Outcome.REPEATED:  # the other one was sent at the same time
+            default_storage.delete(str(one.image.file.name))
+        else:
+            sender, about = one.peer.ae_title or "DICOMweb", correlation.log_fields(one.image)
+            logger.info("image %s came from %s: %s", one.image.pk, sender, outcome, extra=about)
+    return [outcomes.get(one, Outcome.REPEATED) for one in arrivals]
+
+
+def _kept(arrivals: Sequence[Arrival]) -> tuple[set[tuple[tuple[UUID, str], str]], set[tuple[UUID, str]]]:
+    """What is kept already of some instances: their contents' hashes, and which of them an image has the UID of."""
+    uids = {one.attributes["instance_uid"] for one in arrivals}
+    departments = {one.peer.department.pk for one in arrivals}
+    rows = Instance.objects.filter(instance_uid__in=uids, image__department__in=departments).values_list(
+        "image__department", "instance_uid", "image__sha256", "image__instance_uid"
+    )
+    contents, named = set(), set()
+    for department, uid, content, name in rows:
+        contents.add(((department, uid), content))
+        if name == uid:
+            named.add((department, uid))
+    return contents, named
+
+
+def _look_at_rules(new: Sequence[Arrival]) -> None:
+    """Note which rule counts for each image, and how urgent it is."""
+    for department, some in grouped(new, lambda one: one.peer.department).items():
+        known = list(department.dicom_rules.all())
+        for one in some:
+            one.rule = rules.first_that_fits(known, one.attributes["for_rules"], one.peer.ae_title)
+            one.urgent = one.urgent or one.peer.stat or (one.rule is not None and one.rule.stat)
+            one.image.priority = Priority.INTERACTIVE if one.urgent else Priority.BULK
+
+
+def _counted(new: Sequence[Arrival]) -> ExitStack:
+    """Count images for the limits of a day, unless the block that keeps them raises."""
+    with ExitStack() as counted:
+        for (by, department), some in grouped(new, lambda one: (one.by, one.peer.department)).items():
+            count = partial(limits.count_upload, by) if by else limits.count_sent_to
+            counted.enter_context(count(department, len(some), sum(one.file.size for one in some)))
+        return counted.pop_all()
 
 
 @atomically
-def _keep(
-    image: Image, peer: Peer, attributes: dict[str, Any], urgent: bool, rule: Rule | None, by: Identity
-) -> Outcome:
-    study = _open_study(peer, attributes, urgent, rule.name_prefix if rule else "", by)
-    # Whoever sends the same image at the same moment waits for the study.
-    if _is_kept(image, attributes):
-        return Outcome.REPEATED
-    limits.check_study(study, 1, image.size)
-    changed = Image.objects.filter(department=peer.department, instance_uid=attributes["instance_uid"]).exists()
-    image.instance_uid = None if changed else attributes["instance_uid"]
-    image.study, image.patient, image.stat = study, study.patient, study.stat
+def _keep(new: Sequence[Arrival]) -> list[Outcome]:
+    # In the same order everywhere, lest two transactions wait for each other's studies.
+    by_study = sorted(grouped(new, lambda one: one.study).items())
+    studies = {key: _open_study(some) for key, some in by_study}
+    # Whoever sends the same image at the same moment has waited for the study.
+    contents, named = _kept(new)
+    outcomes, added = {}, []
+    for one in new:
+        if (one.instance, one.image.sha256) in contents:
+            outcomes[one] = Outcome.REPEATED
+            continue
+        outcomes[one] = Outcome.CHANGED if one.instance in named else Outcome.STORED
+        one.image.instance_uid = None if one.instance in named else one.attributes["instance_uid"]
+        contents.add((one.instance, one.image.sha256))
+        named.add(one.instance)
+        added.append(one)
+    for key, some in grouped(added, lambda one: one.study).items():
+        limits.check_study(studies[key], len(some), sum(one.image.size for one in some))
+        for one in some:
+            _put_into(studies[key], one.image)
+    for _, owned in sorted(grouped(added, lambda one: one.peer.department.pk).items()):
+        turns.line_up([one.image for one in owned])
+    images = Image.objects.bulk_create(one.image for one in added)
+    Instance.objects.bulk_create(instances.of(one.image, one.attributes, one.peer.ae_title) for one in added)
+    transaction.on_commit(partial(dispatch.send, dispatch.INGEST, images))
+    return list(outcomes.values())
+
+
+def _put_into(study: Study, image: Image) -> None:
+    image.study, image.patient_id, image.stat = study, study.patient_id, study.stat
     image.priority = Priority.INTERACTIVE if study.stat else Priority.BULK
-    turns.line_up([image])
-    image.save(force_insert=True)
-    instances.keep(image, attributes, peer.ae_title)
-    transaction.on_commit(partial(dispatch.send, dispatch.INGEST, [image]))
-    return Outcome.CHANGED if changed else Outcome.STORED
 
 
-def _open_study(peer: Peer, attributes: dict[str, Any], urgent: bool, prefix: str, by: Identity) -> Study:
-    """The department's study of an image, which is made where there is none: locked, and open for some time.
+def _open_study(some: Sequence[Arrival]) -> Study:
+    """The department's study of some images, which is made where there is none: locked, and open for some time.
 
     Raises:
         Refused: ``study_cancelled``.
     """
-    name = f"{prefix} {names.clean(attributes['study_description'])}".strip()
-    given = {"name": name[:255], "source": Source.DICOM}
-    made, is_new = Study.objects.get_or_create(
-        department=peer.department, study_uid=attributes["study_uid"], defaults=given
-    )
-    if is_new:
-        record(by, Action.CREATE, made)
+    first = some[0]
+    department, study_uid = first.study
     weaker = connection.features.has_select_for_no_key_update
-    study: Study = Study.objects.select_for_update(no_key=weaker).get(pk=made.pk)
+    locked = Study.objects.select_for_update(no_key=weaker).filter(department=department, study_uid=study_uid)
+    study: Study | None = locked.first()
+    if study is None:
+        _make_study(first)
+        study = locked.get()
     if study.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
-    if urgent and not study.stat:
+    if any(one.urgent for one in some) and not study.stat:
         urgency.mark_study(study, stat=True)
         study.stat = True
     study.open_until = timezone.now() + timedelta(seconds=settings.DICOM_QUIET_SECONDS)
     study.save(update_fields=["open_until"])
     return study
+
+
+def _make_study(first: Arrival) -> None:
+    """Make the study of an image, unless somebody else makes it at this moment."""
+    prefix = first.rule.name_prefix if first.rule else ""
+    name = f"{prefix} {names.clean(first.attributes['study_description'])}".strip()
+    department, study_uid = first.study
+    given = {"name": name[:255], "source": Source.DICOM}
+    made, is_new = Study.objects.get_or_create(department_id=department, study_uid=study_uid, defaults=given)
+    if is_new:
+        correlation.add(request_id=first.image.request_id)  # the images beside it may have come by other associations
+        record(first.by or Identity(token=first.peer.ae_title), Action.CREATE, made)

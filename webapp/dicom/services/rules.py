@@ -1,7 +1,7 @@
 """What a department does with images that come as DICOM files, by what their files say."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -60,8 +60,13 @@ def decide(department: Department, texts: Mapping[str, str], calling_ae: str = "
         texts: what its file says, by keyword.
         calling_ae: the AE title that has sent it; empty where it was uploaded.
     """
+    return first_that_fits(department.dicom_rules.all(), texts, calling_ae)
+
+
+def first_that_fits(known: Iterable[Rule], texts: Mapping[str, str], calling_ae: str) -> Rule | None:
+    """The same of rules that are read already, for many images."""
     said = {**texts, CALLING_AE: calling_ae}
-    return next((rule for rule in department.dicom_rules.all() if fits(rule.conditions, said)), None)
+    return next((rule for rule in known if fits(rule.conditions, said)), None)
 
 
 def fits(conditions: str, said: Mapping[str, str]) -> bool:

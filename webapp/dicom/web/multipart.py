@@ -1,6 +1,7 @@
 """Bodies of several parts (multipart/related, RFC 2387): read as a stream, and written as one."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -14,6 +15,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import UnsupportedMediaType
 
+from webapp.dicom.services.arrivals import AT_ONCE, BYTES_AT_ONCE
 from webapp.http.forms import events
 from webapp.refusals import Refused
 
@@ -33,15 +35,15 @@ class Part:
 
     Attributes:
         kind: its media type in small letters; empty where it says none.
-        file: its content, which is only there until the next part; None where it is larger than an image may be.
+        file: its content, which is only there until the next parts; None where it is larger than an image may be.
     """
 
     kind: str
     file: File | None
 
 
-def read(content_type: str, stream: IO[bytes]) -> Iterator[Part]:
-    """The parts of a request's body.
+def read(content_type: str, stream: IO[bytes]) -> Iterator[list[Part]]:
+    """The parts of a request's body, in groups of no more than are kept together.
 
     Raises:
         UnsupportedMediaType: it is another type of body.
@@ -62,33 +64,46 @@ def read(content_type: str, stream: IO[bytes]) -> Iterator[Part]:
         raise Refused("malformed_request", f"The parts of the request cannot be read: {error}.") from error
 
 
-def _parts(stream: IO[bytes], boundary: bytes) -> Iterator[Part]:
+def _parts(stream: IO[bytes], boundary: bytes) -> Iterator[list[Part]]:
     parser = _Parser(boundary, header_charset="latin-1")
-    number = 0
-    content: Any = None
-    for event in events(parser, stream, boundary):
-        if isinstance(event, multipart.MultipartSegment):
-            number += 1
-            if number > settings.MAX_STUDY_FILES:
-                raise Refused("too_many_files", f"At most {settings.MAX_STUDY_FILES} instances can be sent at once.")
-            segment = event
-            content = SpooledTemporaryFile(  # noqa: SIM115  (closed with its part)
-                max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
-            )
-        elif event is not None:
-            if segment.bytes_received <= settings.MAX_IMAGE_BYTES:
-                content.write(event)
-        else:
-            with content:
-                content.seek(0)
-                fits = segment.size <= settings.MAX_IMAGE_BYTES
-                yield Part((segment.content_type or "").lower(), _file(content, segment.size) if fits else None)
+    with ExitStack() as opened:
+        number = size = 0
+        group: list[Part] = []
+        content: Any = None
+        for event in events(parser, stream, boundary):
+            if isinstance(event, multipart.MultipartSegment):
+                number += 1
+                if number > settings.MAX_STUDY_FILES:
+                    most = settings.MAX_STUDY_FILES
+                    raise Refused("too_many_files", f"At most {most} instances can be sent at once.")
+                segment = event
+                content = opened.enter_context(
+                    SpooledTemporaryFile(
+                        max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
+                    )
+                )
+            elif event is not None:
+                if segment.bytes_received <= settings.MAX_IMAGE_BYTES:
+                    content.write(event)
+            else:
+                group.append(_part(segment, content))
+                size += segment.size
+                if len(group) == AT_ONCE or size >= BYTES_AT_ONCE:
+                    yield group
+                    opened.close()
+                    group, size = [], 0
+        if group:
+            yield group
 
 
-def _file(content: Any, size: int) -> File:
+def _part(segment: multipart.MultipartSegment, content: Any) -> Part:
+    kind = (segment.content_type or "").lower()
+    if segment.size > settings.MAX_IMAGE_BYTES:
+        return Part(kind, None)
+    content.seek(0)
     file = File(content)
-    file.size = size
-    return file
+    file.size = segment.size
+    return Part(kind, file)
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 import logging
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.files import File
 from django.db import Error
 
 from webapp.accounts.identity import Identity
@@ -13,6 +13,7 @@ from webapp.departments.models import Department
 from webapp.dicom.accepted import CLASSES, SYNTAXES
 from webapp.dicom.models import Peer
 from webapp.dicom.services import instances, rules
+from webapp.dicom.services.arrivals import Arrival, Outcome
 from webapp.dicom.services.receiving import receive
 from webapp.dicom.web import headers, multipart
 from webapp.dicom.web.attributes import LEVELS
@@ -33,18 +34,31 @@ class Stored:
 
     Attributes:
         attributes: the UIDs of its file, as far as they are known.
+        arrival: what is to be kept.
     """
 
     attributes: dict[str, Any]
     failure: int = 0
+    arrival: Arrival | None = None
 
 
-def store(by: Identity, department: Department, part: multipart.Part, study: str) -> Stored:
-    """Keep one instance. What this says is stored is on the disk and in the database.
+def store(by: Identity, department: Department, parts: Sequence[multipart.Part], study: str) -> Iterator[Stored]:
+    """Keep instances. What this says is stored is on the disk and in the database.
 
     Args:
         study: the only Study Instance UID that is taken; empty for any.
     """
+    peer = Peer(department=department)
+    found = [_read(by, peer, part, study) for part in parts]
+    if arrivals := [one.arrival for one in found if one.arrival]:
+        failures = dict(zip(arrivals, _kept(arrivals), strict=True))
+        for one in found:
+            if one.arrival:
+                one.failure = failures[one.arrival]
+    yield from found
+
+
+def _read(by: Identity, peer: Peer, part: multipart.Part, study: str) -> Stored:
     if part.file is None or part.kind not in ("", multipart.DICOM):
         return Stored({}, CANNOT_UNDERSTAND)
     try:
@@ -53,10 +67,10 @@ def store(by: Identity, department: Department, part: multipart.Part, study: str
         return Stored({}, CANNOT_UNDERSTAND)
     known = _attributes(header)
     failure = _refusal(known, study)
-    if not failure:
-        urgent = header.text("RequestedProcedurePriority").upper() in URGENT
-        failure = _received(by, department, part.file, known, urgent)
-    return Stored(known, failure)
+    if failure:
+        return Stored(known, failure)
+    urgent = header.text("RequestedProcedurePriority").upper() in URGENT
+    return Stored(known, arrival=Arrival(peer, part.file, known, urgent, by))
 
 
 def _attributes(header: headers.Header) -> dict[str, Any]:
@@ -87,13 +101,21 @@ def _refusal(known: dict[str, Any], study: str) -> int:
     return 0 if known["transfer_syntax"] in SYNTAXES else SYNTAX_NOT_SUPPORTED
 
 
-def _received(by: Identity, department: Department, file: File, known: dict[str, Any], urgent: bool) -> int:
+def _kept(arrivals: Sequence[Arrival]) -> list[int]:
+    """The reason why each could not be kept; 0 where it is."""
     try:
-        receive(Peer(department=department), file, known, urgent=urgent, by=by)
-    except Refused as refused:
-        logger.warning("an instance was not stored: %s", refused.code)
-        return NOT_AUTHORIZED if refused.code == "study_cancelled" else OUT_OF_RESOURCES
+        outcomes = receive(arrivals)
     except (OSError, Error) as error:
-        logger.error("an instance cannot be stored: %s", type(error).__name__)
+        logger.error("instances cannot be stored: %s", type(error).__name__)
+        return [OUT_OF_RESOURCES] * len(arrivals)
+    return [_reason(outcome) for outcome in outcomes]
+
+
+def _reason(outcome: Outcome | Exception) -> int:
+    if isinstance(outcome, Outcome):
+        return 0
+    if not isinstance(outcome, Refused):
+        logger.error("an instance cannot be stored: %s", type(outcome).__name__)
         return OUT_OF_RESOURCES
-    return 0
+    logger.warning("an instance was not stored: %s", outcome.code)
+    return NOT_AUTHORIZED if outcome.code == "study_cancelled" else OUT_OF_RESOURCES

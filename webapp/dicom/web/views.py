@@ -61,7 +61,8 @@ class Stores(DicomWebView):
             )
         body: Any = request  # reads from Django's request, as it comes
         kind = request.headers.get("Content-Type", "")
-        stored = [storing.store(by, department, part, study) for part in multipart.read(kind, body)]
+        groups = multipart.read(kind, body)
+        stored = [one for parts in groups for one in storing.store(by, department, parts, study)]
         if not stored:
             raise Refused("malformed_request", "The request has no instance in it.")
         failed = sum(bool(one.failure) for one in stored)

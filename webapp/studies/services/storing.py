@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.contrib.auth.models import User
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from webapp.observability import correlation
@@ -51,7 +51,7 @@ def fields(filename: str, size: int, priority: str) -> dict[str, Any]:
 
 def store(image: Image, file: File) -> None:
     """Store an image's file: before its row, since a row without its file would be a broken promise."""
-    image.sha256 = content_hash(file)
+    image.sha256 = image.sha256 or content_hash(file)
     file.seek(0)
     image.file = default_storage.save(_path("uploads", image.pk, signatures.suffix(file)), file)
 
@@ -79,7 +79,7 @@ def removed_on_refusal(rows: Sequence[Image | Archive]) -> Iterator[None]:
     """Delete the stored files of rows that the database or the domain refuses, as a replayed request's are."""
     try:
         yield
-    except (IntegrityError, Refused):
+    except (DataError, IntegrityError, Refused):
         for row in rows:
             if row.file:
                 default_storage.delete(str(row.file.name))

@@ -183,11 +183,15 @@ def _turns(owned: Owned, line: str, waiting: QuerySet[Any], number: int) -> Sequ
     if first is None:
         last = Turn.objects.aggregate(last=Max("turn"))["last"]
         first = 0.0 if last is None else last + 1
-    mine, _ = Turn.objects.get_or_create(owner=f"{line}:{_name(owned)}", defaults={"turn": first - step})
     begin = Greatest(F("turn") + Value(step), Value(first), output_field=FloatField())
-    Turn.objects.filter(pk=mine.pk).update(turn=begin + Value(step * (number - 1), output_field=FloatField()))
-    mine.refresh_from_db()
-    return [mine.turn - step * left for left in reversed(range(number))]
+    taken = {"turn": begin + Value(step * (number - 1), output_field=FloatField())}
+    owner = f"{line}:{_name(owned)}"
+    mine = Turn.objects.filter(owner=owner)
+    if not mine.update(**taken):
+        Turn.objects.get_or_create(owner=owner, defaults={"turn": first - step})
+        mine.update(**taken)
+    turn = mine.values_list("turn", flat=True).get()
+    return [turn - step * left for left in reversed(range(number))]
 
 
 def _name(owned: Owned) -> str:

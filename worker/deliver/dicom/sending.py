@@ -15,7 +15,7 @@ from webapp.dicom.services.destinations import COMMITMENT, ECHO
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.deliver.dicom import commitment, making, stow
-from worker.deliver.dicom.answers import refusal
+from worker.deliver.dicom.answers import check
 from worker.dicom import associating
 
 #: After so many nothing more is sent, far from the limit of the task.
@@ -23,7 +23,6 @@ TOTAL_SECONDS = 25
 CLASSES = tuple(UID(kind.class_uid) for kind in (REPORT, PICTURE, REJECTION))
 #: Implicit VR is what every DICOM application takes; the library converts to it.
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
-SUCCESS, WARNINGS = 0x0000, (0xB000, 0xB006, 0xB007)
 
 
 def send(delivery: Delivery) -> str:
@@ -87,7 +86,7 @@ def transfer(destination: Destination, objects: Sequence[Dataset]) -> str:
     association = associating.associate(destination, dict.fromkeys(CLASSES, SYNTAXES))
     try:
         if not objects:
-            _check(association.send_c_echo(), "the test")
+            check(association.send_c_echo(), "the test")
             return "answered the test"
         for one in objects:
             if time.monotonic() - began > TOTAL_SECONDS:
@@ -107,16 +106,7 @@ def _store(association: Association, one: Dataset) -> None:
         raise NotDeliveredError(f"the destination does not take {name}", permanent=True) from None
     except RuntimeError:
         raise NotDeliveredError("the destination has ended the association", unreachable=True) from None
-    _check(answer, name)
-
-
-def _check(answer: Dataset, what: str) -> None:
-    if "Status" not in answer:
-        raise NotDeliveredError(f"no answer to {what}", unreachable=True)
-    status = int(answer.Status)
-    if status == SUCCESS or status in WARNINGS:
-        return
-    raise refusal(what, status)
+    check(answer, name)
 
 
 def _note(destination: Destination, outcome: str) -> None:

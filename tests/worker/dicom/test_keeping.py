@@ -1,0 +1,73 @@
+"""Images of several senders that wait at the same time are kept together."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests import modality
+from webapp.departments.models import Department
+from webapp.dicom.models import Peer
+from webapp.studies.models import Image
+from worker.dicom import keeping
+
+pytestmark = modality.committed_rows
+SUCCESS, NOT_AUTHORIZED, OUT_OF_RESOURCES = 0x0000, 0x0124, 0xA700
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images were kept at once each time. The first time takes until all others wait."""
+    sizes: list[int] = []
+    keep = keeping.receive
+
+    def receive(arrivals: Sequence[Any]) -> list[Any]:
+        if not sizes:
+            time.sleep(1)
+        sizes.append(len(arrivals))
+        return keep(arrivals)
+
+    monkeypatch.setattr(keeping, "KEEPERS", 1)
+    monkeypatch.setattr(keeping, "receive", receive)
+    return sizes
+
+
+def send_at_once(port: int, *images: Any) -> list[int]:
+    """The statuses of images that several associations of one sender send at the same time."""
+    connected = threading.Barrier(len(images), timeout=10)
+
+    def send(one: Any) -> int:
+        with modality.connected(port) as association:
+            connected.wait()
+            return int(association.send_c_store(one).Status)
+
+    with ThreadPoolExecutor(len(images)) as threads:
+        return list(threads.map(send, images))
+
+
+def test_images_that_wait_share_a_transaction(groups: list[int], port: int) -> None:
+    images = [modality.image(number) for number in range(6)]
+    assert send_at_once(port, *images) == [SUCCESS] * 6
+    assert sum(groups) == Image.objects.count() == 6
+    assert len(groups) <= 2
+
+
+def test_of_images_that_wait_each_has_its_own_answer(groups: list[int], port: int, department: Department) -> None:
+    department.daily_images = 4
+    department.save()
+    statuses = send_at_once(port, *(modality.image(number) for number in range(6)))
+    assert sorted(statuses) == [SUCCESS] * 4 + [OUT_OF_RESOURCES] * 2
+    assert Image.objects.count() == 4
+
+
+def test_a_sender_that_is_switched_off_holds_up_nobody(groups: list[int], port: int, peer: Peer) -> None:
+    off = Peer.objects.create(ae_title="OTHER", department=peer.department)
+    with modality.connected(port, ae_title="OTHER") as association, ThreadPoolExecutor(1) as threads:
+        Peer.objects.filter(pk=off.pk).update(active=False)
+        first = threads.submit(modality.send, port, modality.image(1))
+        assert association.send_c_store(modality.image(2)).Status == NOT_AUTHORIZED
+        assert first.result() == [SUCCESS]
+    assert Image.objects.count() == 1

@@ -1,0 +1,60 @@
+"""Keep together the images of senders that wait at the same time."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+from django.db import connection
+
+from webapp.dicom.models import Peer
+from webapp.dicom.services.arrivals import AT_ONCE, Arrival, Failure, Outcome
+from webapp.dicom.services.receiving import receive
+from worker.dicom.database import Threads
+from worker.dicom.storing import NOT_AUTHORIZED, NotStored
+
+#: Threads that keep images. SQLite takes one transaction at a time, and whoever waits for it looks only now and then.
+KEEPERS = 1 if connection.vendor == "sqlite" else 4
+Kept = Outcome | Failure | NotStored
+
+
+class Keeper:
+    """Has few threads keep the images of all associations: each takes all that wait when it begins."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[tuple[Arrival, Future[Kept]]] = SimpleQueue()
+        self._threads = Threads(KEEPERS)
+        self.close = self._threads.close
+
+    def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
+        """Keep images, as :func:`webapp.dicom.services.receiving.receive` does, and maybe others along with them."""
+        waiting: list[tuple[Arrival, Future[Kept]]] = [(one, Future()) for one in arrivals]
+        for each in waiting:
+            self._waiting.put(each)
+        self._threads.begin(self._keep_some)
+        return [future.result() for _, future in waiting]
+
+    def _keep_some(self) -> None:
+        arrivals: dict[Arrival, Future[Kept]] = {}
+        with suppress(Empty):
+            while len(arrivals) < AT_ONCE:
+                arrivals.update([self._waiting.get_nowait()])
+        if not arrivals:  # an earlier turn has kept what this one was begun for
+            return
+        try:
+            outcomes = _kept(list(arrivals))
+        except BaseException as error:
+            for future in arrivals.values():
+                future.set_exception(error)
+            raise
+        for one, future in arrivals.items():
+            future.set_result(outcomes[one])
+
+
+def _kept(arrivals: Sequence[Arrival]) -> dict[Arrival, Kept]:
+    """Keep images, unless their senders were switched off or deleted since their associations began."""
+    peers = Peer.objects.filter(pk__in={one.peer.pk for one in arrivals}, active=True)
+    active = set(peers.values_list("pk", flat=True))
+    welcome = [one for one in arrivals if one.peer.pk in active]
+    others = NotStored(NOT_AUTHORIZED, "This sender is not admitted any more.")
+    return {**dict.fromkeys(arrivals, others), **dict(zip(welcome, receive(welcome), strict=True))}
