@@ -80,7 +80,9 @@ def strip(page: Page) -> Any:
     return run
 
 
-@pytest.mark.parametrize("undefined", [False, True], ids=["lengths", "undefined lengths"])
+@pytest.mark.parametrize(
+    "undefined", [False, pytest.param(True, marks=pytest.mark.long)], ids=["lengths", "undefined lengths"]
+)
 @pytest.mark.parametrize("syntax", READ, ids=lambda uid: uid.keyword)
 def test_what_is_left_reads_the_same_and_names_nobody(strip: Any, syntax: Any, undefined: bool) -> None:
     content = source(syntax, undefined)

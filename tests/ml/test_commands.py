@@ -48,6 +48,7 @@ def test_evaluate_writes_the_contracts_json_and_figures(random_bundle: Bundle, x
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_predict_reads_what_it_can(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
     good = xrays / "NORMAL" / "IM-0000-0001.jpeg"
     bad = tmp_path / "bad.jpg"

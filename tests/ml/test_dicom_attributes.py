@@ -85,9 +85,11 @@ def test_want_of_memory_is_no_damage_of_the_file(monkeypatch: pytest.MonkeyPatch
     def get(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(Dataset, "get", get)
+    dataset = Dataset()
+    dataset.WindowCenter = 40
+    monkeypatch.setattr(Dataset, "__getitem__", get)
     with pytest.raises(MemoryError):
-        elements.value(Dataset(), "WindowCenter")
+        elements.value(dataset, "WindowCenter")
 
 
 def test_a_deflated_file_is_not_inflated_beyond_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

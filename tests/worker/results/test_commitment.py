@@ -49,6 +49,7 @@ def test_what_it_does_not_keep_is_sent_again_until_it_does(came, destination):
     assert kept(receiver)[0] == ("dicom.result", "delivered", True)
 
 
+@pytest.mark.long
 def test_one_that_offers_nothing_like_that_has_the_results_all_the_same(came, destination, archive):
     destination(archive.port, commitment=True)
     tell(came())
@@ -57,6 +58,7 @@ def test_one_that_offers_nothing_like_that_has_the_results_all_the_same(came, de
     assert Delivery.objects.latest("created_at").attempts_made[0]["outcome"] == "it offers no storage commitment"
 
 
+@pytest.mark.long
 def test_one_that_does_not_answer_is_asked_again_an_hour_later(came, destination, monkeypatch):
     monkeypatch.setattr(commitment, "SAME_ASSOCIATION_SECONDS", 0.01)
     with pacs.running(commits=True) as archive:

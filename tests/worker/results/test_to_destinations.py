@@ -78,6 +78,7 @@ def test_a_reader_who_overrules_is_told_and_one_who_agrees_is_not(came, destinat
     assert kept(image) == [(1, "positive", ""), (2, "positive", "NORMAL"), (3, "positive", "")]
 
 
+@pytest.mark.long
 def test_nothing_is_sent_of_other_images_or_without_a_destination(came, upload, department, destination, archive):
     image = came()
     tell(image)
@@ -124,6 +125,7 @@ def test_a_destination_that_was_away_gets_everything_and_delays_no_other(came, d
         assert set(back.stored) == set(archive.stored)
 
 
+@pytest.mark.long
 def test_a_destination_that_says_nothing_holds_up_others_for_moments_only(came, destination, archive, monkeypatch):
     monkeypatch.setattr(associating, "AGREE_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -160,6 +162,7 @@ def test_a_refusal_is_told_and_tried_again_where_that_may_help(came, destination
     assert receiver.last_outcome == row.last_error
 
 
+@pytest.mark.long
 def test_a_destination_that_takes_implicit_vr_only_gets_it(came, destination):
     with pacs.running(syntax=ImplicitVRLittleEndian) as old:
         destination(old.port)
@@ -179,6 +182,7 @@ def test_a_test_asks_whether_it_is_there(destination, archive):
     assert attempt["outcome"] == "answered the test"
 
 
+@pytest.mark.long
 def test_what_was_sent_or_given_up_is_sent_again_under_the_same_uids(came, destination, archive):
     receiver = destination(archive.port)
     archive.status = 0x0122
