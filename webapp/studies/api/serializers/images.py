@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db.models import prefetch_related_objects
 from rest_framework import serializers
 
 from webapp.http.links import LinkField, link
@@ -97,6 +98,7 @@ class ImageSerializer(serializers.ModelSerializer):
         """The fields, by hand: REST Framework would build all of them again for each image, which takes longer than
         everything else that an answer needs.
         """
+        prefetch_related_objects([image], "readings")  # asked for several times below
         readings = sorted(image.readings.all(), key=lambda reading: (reading.shadow, reading.bundle))
         reading, result = image.reading, image.result
         return {
