@@ -81,6 +81,7 @@ def test_two_transactions_that_overlap_wholly_announce_once(make_study):
     assert len(announced(study)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_an_image_that_is_added_while_the_last_one_ends_is_in_one_event_or_the_next(make_study, make_image):
     """It is never lost between the two: after its own end there is an event that came later."""
@@ -94,6 +95,7 @@ def test_an_image_that_is_added_while_the_last_one_ends_is_in_one_event_or_the_n
         assert before in (0, 1)
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_a_zip_that_ends_together_with_the_last_image_finishes_the_study_once(make_study):
     for _ in range(6):
@@ -106,6 +108,7 @@ def test_a_zip_that_ends_together_with_the_last_image_finishes_the_study_once(ma
         assert len(announced(study)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_many_batches_of_many_studies_announce_each_once(settings):
     identity = Identity(guest=uuid4())

@@ -101,6 +101,7 @@ def test_each_bulk_image_is_read_once_whichever_worker_asks_for_its_turn(make_st
     assert set(Image.objects.values_list("status", flat=True)) == {Status.SUCCEEDED}
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_a_patient_is_made_once_however_many_images_come_at_once(at_once, again, sent):
     identity = Identity(guest=uuid4())

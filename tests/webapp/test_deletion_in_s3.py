@@ -43,6 +43,7 @@ def with_all_files(study: Study) -> None:
     Archive.objects.create(study=study, filename="a.zip", file=name, total=9, dispatched_at=study.created_at)
 
 
+@pytest.mark.long
 def test_studies_and_patients_leave_no_object(
     bucket: None, make_study: Callable[..., Study], guest: Any, commit: Callable[[], Any]
 ) -> None:

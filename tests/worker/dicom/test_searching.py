@@ -61,6 +61,7 @@ def test_a_search_shows_the_radiographs_of_a_patient_the_latest_first(destinatio
     assert named["patient_id"] == "8"
 
 
+@pytest.mark.long
 def test_a_search_takes_no_more_than_people_look_through(destination, monkeypatch):
     monkeypatch.setattr(searching, "MOST_FOUND", 1)
     made = found(destination, patient_id="4711")
@@ -104,6 +105,7 @@ def test_studies_are_fetched_by_c_get_and_images_that_are_here_are_not(destinati
     assert len(pacs.sent) == 3
 
 
+@pytest.mark.long
 def test_a_retrieval_goes_on_in_another_run_and_ends_when_it_is_cancelled(destination, pacs, monkeypatch):
     monkeypatch.setattr(retrieving, "FETCH_SECONDS", 0)
     made = searching.search(Identity(), destination, {"patient_id": "4711"})
@@ -128,6 +130,7 @@ def test_a_retrieval_goes_on_in_another_run_and_ends_when_it_is_cancelled(destin
     assert (one.state, one.arrived, len(pacs.sent)) == (Progress.DONE, 2, 2)
 
 
+@pytest.mark.long
 def test_what_does_not_arrive_is_named_and_the_rest_is_kept(destination, pacs):
     pacs.withheld.add(pacs.images[1].SOPInstanceUID)
     made = found(destination, patient_id="4711")
@@ -138,6 +141,7 @@ def test_what_does_not_arrive_is_named_and_the_rest_is_kept(destination, pacs):
     assert one.error.startswith("1 images did not arrive.")
 
 
+@pytest.mark.long
 def test_a_pacs_that_is_away_for_a_moment_is_asked_again(destination, pacs):
     made = found(destination, patient_id="4711")
     Destination.objects.update(port=1)
