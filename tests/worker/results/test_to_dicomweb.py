@@ -103,12 +103,12 @@ def test_orthanc_gets_everything_also_what_was_made_while_it_was_off(by_web, cam
         tell(came(2))
         make_due()
         assert deliver() == {"delivered": 3}
-        destinations.test(receiver)
+        destinations.test(Identity(), receiver)
         assert deliver() == {"delivered": 1}
         series = [orthanc.client.get(f"/series/{one}").json() for one in orthanc.client.get("/series").json()]
         assert sorted(one["MainDicomTags"]["Modality"] for one in series) == ["OT", "OT", "SR", "SR"]
         Destination.objects.filter(pk=receiver.pk).update(sign_in_name="nobody")
-        destinations.test(receiver)
+        destinations.test(Identity(), receiver)
         assert deliver() == {"failed": 1}
     receiver.refresh_from_db()
     assert receiver.last_outcome == "answered 401"
