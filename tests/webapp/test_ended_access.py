@@ -48,13 +48,18 @@ def disable(user: User) -> None:
     User.objects.filter(pk=user.pk).update(is_active=False)
 
 
-def remove_from_alpha(user: User) -> None:
+def with_another_manager() -> Department:
     department = Department.objects.get(slug="alpha")
     department.memberships.create(user=User.objects.get(username="colleague"), role="manager")
-    leave(department, user)
+    return department
+
+
+def remove_from_alpha(user: User) -> None:
+    leave(with_another_manager(), user)
 
 
 def delete_account(user: User) -> None:
+    with_another_manager()
     person_deletion.delete_person(user, Identity(user=user))
 
 
