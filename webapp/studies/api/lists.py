@@ -39,7 +39,11 @@ LAST = {"probability": 2.0, "-probability": -1.0}
 
 
 class FilteredList(ListAPIView):
-    """A list whose parameters are all checked: one that is not known is an error, not a list of everything."""
+    """A list of what one may see, whose parameters are all checked: one that is not known is an error, not a list of
+    everything.
+
+    ``queryset`` has the rows of all owners; :func:`narrowed` leaves those that the identity may see.
+    """
 
     ordering = "-created_at"
     filters: type[PatientFilters]
