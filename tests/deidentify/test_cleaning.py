@@ -118,19 +118,19 @@ def test_what_is_written_down_of_the_method():
 
 
 def test_the_same_key_gives_the_same_names_and_another_key_others():
-    one = made(PatientID="4711", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.1", FrameOfReferenceUID="1.2.9")
-    two = made(PatientID="4711", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.2", FrameOfReferenceUID="1.2.9")
+    one = made(PatientID="MRN-4711", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.1", FrameOfReferenceUID="1.2.9")
+    two = made(PatientID="MRN-4711", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.2", FrameOfReferenceUID="1.2.9")
     first, second, other = cleaned(one), cleaned(two), cleaned(one, key=b"another")
     for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
         assert first[name].value == second[name].value != other[name].value
     assert first.SeriesInstanceUID != second.SeriesInstanceUID
     assert first.file_meta.MediaStorageSOPInstanceUID == first.SOPInstanceUID
-    assert "4711" not in first.PatientID
+    assert "MRN" not in first.PatientID
     assert first.StudyInstanceUID.startswith("2.25.")
 
 
 def test_dates_move_together_and_only_where_that_is_wanted():
-    about = {"PatientID": "4711", "PatientBirthDate": "20190101"}
+    about = {"PatientID": "MRN-4711", "PatientBirthDate": "20190101"}
     one = made(**about, StudyDate="20240105", StudyTime="101500", AcquisitionDateTime="20240105101500.5+0545")
     two = made(**about, StudyDate="20240110", AcquisitionDate="2024")
     first, second = (cleaned(source, Options(dates=True)) for source in (one, two))

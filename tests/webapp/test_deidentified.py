@@ -17,7 +17,7 @@ from webapp.studies.models import Image, Study
 pytestmark = pytest.mark.django_db
 
 ABOUT = {
-    "PatientName": "Doe^Jane", "PatientID": "4711", "PatientAge": "003Y", "StudyInstanceUID": "1.2.3",
+    "PatientName": "Doe^Jane", "PatientID": "MRN-4711", "PatientAge": "003Y", "StudyInstanceUID": "1.2.3",
     "StudyDate": "20260105", "SeriesInstanceUID": "1.2.3.4",
 }  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_what_a_manager_gets(user_client, study, settings, tmp_path):
     assert len({one.StudyInstanceUID for one in found}) == len({one.PatientID for one in found}) == 1
     assert [one.SOPInstanceUID for one in found] == [name.removesuffix(".dcm") for name in files]
     assert all((one.PatientAge, one.StudyDate) == ("003Y", "") for one in found)
-    assert not any(secret in archive.read(name) for name in archive.namelist() for secret in (b"Jane", b"4711"))
+    assert not any(secret in archive.read(name) for name in archive.namelist() for secret in (b"Jane", b"MRN-4711"))
     rows = list(csv.DictReader(io.StringIO(archive.read("left-out.csv").decode())))
     assert {row["image"]: row["code"] for row in rows} == {
         str(study.added[2].pk): "dicom_without_pixels", str(study.added[3].pk): "not_dicom",

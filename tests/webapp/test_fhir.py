@@ -24,7 +24,7 @@ UNRELIABLE = [{"code": "age_outside_training", "detail": ""}]
 @pytest.fixture
 def study(make_department, user):
     department = make_department(manager=user)
-    patient = Patient.objects.create(department=department, identifier="4711")
+    patient = Patient.objects.create(department=department, identifier="MRN-4711")
     return Study.objects.create(department=department, patient=patient)
 
 
@@ -88,7 +88,7 @@ def test_every_kind_of_result_is_valid(add, told, version):
     assert sorted(statuses) == ["cancelled", "corrected", *["preliminary"] * 4]
     (report,), (imaging,), (device,) = (found[name] for name in ("DiagnosticReport", "ImagingStudy", "Device"))
     assert report["status"] == "preliminary"
-    assert report["subject"]["identifier"]["value"] == "4711"
+    assert report["subject"]["identifier"]["value"] == "MRN-4711"
     assert imaging["identifier"][0]["value"] == "urn:oid:1.2.3"
     assert (imaging["numberOfInstances"], len(imaging["series"])) == (5, 1)
     assert device["modelNumber"] == MODEL.bundle
@@ -164,6 +164,6 @@ def test_a_webhook_is_told_findings_only_where_it_is_to_be(add, study, user, mon
         {"event": "study.finished", "event_id": "x", "created_at": "y", "study": str(study.pk)},
         Webhook.objects.get(pk=made.pk),
     )
-    assert ("4711" in str(body)) == ("fhir" in body) == (kind is not None)
+    assert ("MRN-4711" in str(body)) == ("fhir" in body) == (kind is not None)
     if kind:
         kind.model_validate(body["fhir"])

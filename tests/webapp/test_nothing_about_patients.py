@@ -15,7 +15,7 @@ from webapp.observability import logs
 from webapp.studies.models import Image, Study
 from webapp.studies.services import failures, preparation
 
-SECRETS = ("Jane", "4711")
+SECRETS = ("Jane", "PAT-4711")
 FILE, PATIENT, STUDY = "Jane-Doe.jpg", "PAT-4711", "ward of Jane Doe"
 
 
