@@ -75,7 +75,7 @@ bench: $(VENV)/dev.stamp ## Measure images a second, end to end, beside the bare
 
 # An environment of their own: they bring other servers, and need TensorFlow.
 PEERS := .venv-peers
-bench-peers: $(VENV)/dev.stamp $(PEERS)/peers.stamp ## Measure other ways to serve the same network beside this one (ARGS='litserve --engine mnn')
+bench-peers: $(VENV)/dev.stamp $(PEERS)/peers.stamp ## Measure other ways to serve the same network beside this one (ARGS=litserve/mnn)
 	$(BIN)/python -m tests.benchmarks.peers $(ARGS)
 
 $(PEERS)/peers.stamp: requirements/peers.txt | $(BIN)/uv

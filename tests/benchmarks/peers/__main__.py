@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks.peers [PEER …]`: this service beside other ways to serve the same network.
+"""`python -m tests.benchmarks.peers [PEER/ENGINE …]`: this service beside other ways to serve the same network.
 
-Each server is started, measured by the same load and stopped, one after the other, this service first and last. Every
-run adds its figures to a file, of which ``--table`` makes the table in docs/performance.md. `make bench-peers` installs
-what the peers need and runs all.
+Each server is started, measured by the same load and stopped, one after the other, this service with its usual engine
+first and last. Every run adds its figures to a file, of which ``--table`` makes the table in docs/performance.md.
+`make bench-peers` installs what the peers need and runs all.
 """
 
 import argparse
@@ -37,29 +37,26 @@ PEERS = {
     "mosec": ("mosec_server", "/inference"),
 }
 ENGINES = ("mnn", "keras")
+USUAL = f"{OWN}/{ENGINES[0]}"
+ALL = [f"{name}/{engine}" for engine in ENGINES for name in (*PEERS, OWN) if f"{name}/{engine}" != USUAL]
 IMAGES = 64
 #: Tasks that are sent before Celery's worker is killed.
 SENT = 16
 START_SECONDS = 120
 
-Figures = dict[str, dict[str, float]]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("peers", nargs="*", metavar="PEER", help="all where none is named")
-    parser.add_argument("--engine", nargs="+", choices=ENGINES, default=ENGINES)
+    parser.add_argument("servers", nargs="*", metavar="PEER/ENGINE", help=f"of {', '.join(ALL)}; all without one")
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file that this run is added to")
     parser.add_argument("--table", action="store_true", help="print the table of what was measured")
     args = parser.parse_args()
     runs = json.loads(args.results.read_text()) if args.results.exists() else []
     if not args.table:
-        images = contents(args.images)
-        for engine in args.engine:
-            runs.append(run(args.peers or list(PEERS), engine, images))
-            args.results.parent.mkdir(parents=True, exist_ok=True)
-            args.results.write_text(json.dumps(runs, indent=1) + "\n")
+        runs.append(run(args.servers or ALL, contents(args.images)))
+        args.results.parent.mkdir(parents=True, exist_ok=True)
+        args.results.write_text(json.dumps(runs, indent=1) + "\n")
     print(table(runs))
 
 
@@ -70,28 +67,31 @@ def contents(count: int) -> list[bytes]:
     return (some * (count // len(some) + 1))[:count]
 
 
-def run(peers: Sequence[str], engine: str, images: Sequence[bytes]) -> dict[str, Any]:
-    """Measure peers with an engine, this service before and after."""
-    figures: Figures = {f"{OWN}, before": measured_own(engine, images)}
-    for name in peers:
-        with serving(name, engine) as address:
-            figures[name] = load.measure(address, load.peer(PEERS[name][1]), [load.as_json(image) for image in images])
-        print(engine, name, figures[name], flush=True)
-        if name == "celery" and engine == ENGINES[0]:
-            figures[name] |= killed(engine, images[:SENT])
-    figures[f"{OWN}, after"] = measured_own(engine, images)
+def run(servers: Sequence[str], images: Sequence[bytes]) -> dict[str, Any]:
+    """Measure servers, and this service before and after."""
+    figures: dict[str, list[dict[str, float]]] = {}
+    for server in (USUAL, *servers, USUAL):
+        name, engine = server.split("/")
+        found = own(engine, images) if name == OWN else peer(name, engine, images)
+        print(server, found, flush=True)
+        figures.setdefault(server, []).append(found)
+    if "celery" in str(servers):
+        figures["celery, killed"] = [killed(ENGINES[0], images[:SENT])]
     return {
-        "processor": machine.processor(), "cores": machine.cores(), "bundle": bundle().name,
-        "engine": engine, "images": len(images), "figures": figures,
+        "processor": machine.processor(), "cores": machine.cores(), "bundle": bundle().name, "images": len(images),
+        "figures": figures,
     }  # fmt: skip
 
 
-def measured_own(engine: str, images: Sequence[bytes]) -> dict[str, float]:
+def own(engine: str, images: Sequence[bytes]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), ENGINE=engine) as service:
         asks = load.service(clients.token(service))
-        found = load.measure(service.url.removeprefix("http://"), asks, [load.as_form(image) for image in images])
-    print(engine, OWN, found, flush=True)
-    return found
+        return load.measure(service.url.removeprefix("http://"), asks, [load.as_form(image) for image in images])
+
+
+def peer(name: str, engine: str, images: Sequence[bytes]) -> dict[str, float]:
+    with serving(name, engine) as address:
+        return load.measure(address, load.peer(PEERS[name][1]), [load.as_json(image) for image in images])
 
 
 def killed(engine: str, images: Sequence[bytes]) -> dict[str, float]:
@@ -199,19 +199,22 @@ def started(command: Sequence[str], environment: dict[str, str]) -> Iterator[sub
 
 
 def table(runs: Sequence[dict[str, Any]]) -> str:
-    """Medians over runs as rows of a table, each beside this service in the same run."""
-    rows: dict[tuple[str, str], list[dict[str, float]]] = {}
+    """Medians as rows of a table, each beside this service in the same run."""
+    rows: dict[str, list[dict[str, float]]] = {}
     for one in runs:
-        own = [figure["images_per_second"] for name, figure in one["figures"].items() if name.startswith(OWN)]
-        for name, figure in one["figures"].items():
-            ratio = statistics.mean(own) / figure["images_per_second"]
-            rows.setdefault((one["engine"], name.partition(",")[0]), []).append({**figure, "ratio": ratio})
-    lines = ["| engine | served by | images/s | p50 | p95 | p99 | one alone | this service reads |", "|---" * 8 + "|"]
-    for (engine, name), found in rows.items():
+        figures = one["figures"]
+        usual = statistics.mean(figure["images_per_second"] for figure in figures[USUAL])
+        for server in [USUAL, *(server for server in ALL if server in figures)]:
+            found = ({**figure, "ratio": usual / figure["images_per_second"]} for figure in figures[server])
+            rows.setdefault(server, []).extend(found)
+    lines = ["| server/engine | images/s | p50 | p95 | p99 | one alone | this service reads |", "|---" * 7 + "|"]
+    for server, found in rows.items():
         columns = ("images_per_second", "p50", "p95", "p99", "idle", "ratio")
         rate, *seconds, ratio = (statistics.median(figure[column] for figure in found) for column in columns)
-        times = "" if name == OWN else f"{ratio:.2f} × as many"
-        lines.append(f"| {engine} | {name} | {rate:.1f} | {' | '.join(f'{one:.2f} s' for one in seconds)} | {times} |")
+        times = "" if server == USUAL else f"{ratio:.2f} × as many"
+        lines.append(f"| {server} | {rate:.1f} | {' | '.join(f'{one:.2f} s' for one in seconds)} | {times} |")
+    killings = [lost for one in runs for lost in one["figures"].get("celery, killed", ())]
+    lines += [f"Killed, plain Celery did not answer {lost['not_answered']} of {lost['sent']}" for lost in killings]
     return "\n".join(lines)
 
 
