@@ -52,7 +52,7 @@ class MnnEngine:
         # NumPy has little to do here, and its threads would wait for processors in a loop, at the cost of MNN's.
         threadpool_limits(1, user_api="blas")
         self._size, self._scaling = bundle.preprocessing.size, bundle.preprocessing.scaling
-        grey = {**weights, FIRST: _for_grey(weights[FIRST], self._scaling)}
+        grey = {**weights, FIRST: for_grey(weights[FIRST], self._scaling)}
         self._head = Head(weights, bundle.calibration)
         threads = machine.cores()
         with tempfile.TemporaryDirectory() as folder, _quiet_output():
@@ -115,7 +115,7 @@ def write(weights: Mapping[str, Floats], size: int, file: Path) -> Path:
     return file
 
 
-def _for_grey(kernel: Floats, scaling: str) -> Floats:
+def for_grey(kernel: Floats, scaling: str) -> Floats:
     """The first kernel ``(3, 3, 3, c)`` for a grey image of 0 to 255 and an image of ones, ``(3, 3, 2, c)``.
 
     The network's three channels are the grey image, scaled. With zeros around them, these two hold the same.
