@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # Where it is set, as in many containers, each of the many processes would compile all of its packages anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run training env test test-first test-second coverage test-slow test-all test-matrix lint format lock words bench migrate-data backup restore purge audit clean
+.PHONY: help run training env test test-first test-second coverage test-slow test-all test-matrix lint format lock words bench bench-peers migrate-data backup restore purge audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,16 @@ format: $(VENV)/dev.stamp ## Put the code into its one format
 bench: $(VENV)/dev.stamp ## Measure images a second, end to end, beside the bare engine
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks tests/browser $(ARGS)
 
+# An environment of their own: they bring other servers, and need TensorFlow.
+PEERS := .venv-peers
+bench-peers: $(VENV)/dev.stamp $(PEERS)/peers.stamp ## Measure other ways to serve the same network beside this one (ARGS=litserve/mnn)
+	$(BIN)/python -m tests.benchmarks.peers $(ARGS)
+
+$(PEERS)/peers.stamp: requirements/peers.txt | $(BIN)/uv
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(PEERS)
+	@UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --python $(PEERS)/bin/python --require-hashes -r $< 2>&1 | $(LESS)
+	@touch $@
+
 migrate-data: $(VENV)/run.stamp ## Move a DATA_DIR to another database and storage (FROM=folder TO=database's URL)
 	@DATABASE_URL="$(or $(TO),$(error TO=… names the target database))" \
 	  $(BIN)/python manage.py migrate_data "$(or $(FROM),$(error FROM=… names the DATA_DIR))"
@@ -95,6 +105,7 @@ LOCK := $(BIN)/uv pip compile --no-config --universal --python-version 3.11 --ge
 lock: | $(BIN)/uv ## Renew the hashed locks (ARGS=--upgrade for newer versions)
 	@$(LOCK) --output-file requirements/bootstrap.txt requirements/bootstrap.in
 	@$(LOCK) --output-file requirements/lock.txt requirements/dev.in requirements/gpu.in
+	@$(LOCK) --constraints requirements/lock.txt --output-file requirements/peers.txt requirements/peers.in
 
 words: $(VENV)/dev.stamp ## Collect the words of pages and compile their translations (needs gettext; see docs/words.md)
 	@cd webapp && export PYTHONPATH=.. DJANGO_SETTINGS_MODULE=webapp.config.settings; \
@@ -104,7 +115,7 @@ words: $(VENV)/dev.stamp ## Collect the words of pages and compile their transla
 	$(abspath $(BIN))/django-admin compilemessages -l ne -v0
 
 clean: ## Remove the virtual environment and caches; what the service stored in var/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
 # uv, checked against the hashes in bootstrap.txt, is all that pip installs. Debian's Python has no ensurepip unless

@@ -17,6 +17,8 @@ FOLDER = ROOT / "requirements"
 #: Beside Python, where `make` puts it.
 UV = Path(sys.executable).with_name("uv")
 LISTS = sorted(FOLDER.glob("*.in"))
+#: The lists that have a lock of their own.
+APART = ("bootstrap", "peers")
 
 
 def locked(name: str) -> dict[str, list[str]]:
@@ -32,14 +34,14 @@ def locked(name: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("file", LISTS, ids=lambda file: file.stem)
 def test_what_a_list_asks_for_is_locked(file: Path) -> None:
-    lock = locked("bootstrap.txt" if file.stem == "bootstrap" else "lock.txt")
+    lock = locked(f"{file.stem if file.stem in APART else 'lock'}.txt")
     lines = [line.split(" #")[0] for line in file.read_text().splitlines() if line and line[0] not in "#-"]
     assert lines
     for line in lines:
         assert canonicalize_name(Requirement(line).name) in lock, f"{line}: run `make lock`"
 
 
-@pytest.mark.parametrize("name", ["bootstrap.txt", "lock.txt"])
+@pytest.mark.parametrize("name", [f"{name}.txt" for name in (*APART, "lock")])
 def test_every_package_has_its_hashes_and_no_place(name: str) -> None:
     assert all(hashes for hashes in locked(name).values())
     assert "://" not in (FOLDER / name).read_text()

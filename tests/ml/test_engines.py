@@ -16,9 +16,10 @@ from ml.bundles.bundle import Bundle
 from ml.errors import BundleError, EngineError
 from ml.experiments import experiment_commands
 from ml.inference import choice, engines, machine
-from ml.inference.engines import Readings, mnn_engine
+from ml.inference.engines import Readings, convolutions, mnn_engine
 from ml.inference.engines.head import Head
 from ml.networks import explain
+from ml.pictures import preprocess
 from ml.statistics.calibration import Calibration
 from tests import synthetic
 
@@ -47,6 +48,16 @@ def test_mnn_reads_as_keras_does(random_bundle: Bundle, batch: np.ndarray) -> No
     assert_same(found.read(batch), expected.read(batch))
     assert_same(found.read(batch[2:3]), expected.read(batch[2:3]))
     np.testing.assert_allclose(found.predict(batch), expected.predict(batch), atol=1e-4)
+
+
+@pytest.mark.parametrize("scaling", preprocess.SCALINGS)
+def test_a_grey_image_and_one_of_ones_hold_what_the_networks_channels_hold(scaling: str) -> None:
+    rng = np.random.default_rng(4)
+    images, kernel = rng.integers(0, 256, (1, 9, 8), np.uint8), rng.normal(size=(3, 3, 3, 5)).astype(np.float32)
+    expected = convolutions.convolved(preprocess.to_tensor(images, scaling)[0], kernel)
+    two = np.stack([images[0], np.ones((9, 8))], axis=-1).astype(np.float32)
+    found = convolutions.convolved(two, mnn_engine.for_grey(kernel, scaling))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (5, 7)], ids=["even", "odd"])

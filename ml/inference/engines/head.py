@@ -33,7 +33,8 @@ class Head:
         before = _halved(features).mean(axis=(2, 3)) @ self._hidden + self._hidden_bias
         logits = np.maximum(before, 0) @ self._outputs + self._outputs_bias
         slopes = ((before > 0) * self._outputs[:, -1]) @ self._hidden.T
-        evidence = np.einsum("nchw,nc->nhw", features, slopes, optimize=True)
+        n, channels, height, width = features.shape
+        evidence = (slopes[:, None] @ features.reshape(n, channels, -1)).reshape(n, height, width)
         # In double precision an exponential of a logit never overflows.
         probabilities = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
         return Readings(self._calibration.apply_to_outputs(probabilities), _quarters(features), np.maximum(evidence, 0))
@@ -41,14 +42,18 @@ class Head:
 
 def _halved(features: Floats) -> Floats:
     """The largest value of each two by two places; a last odd row or column is left out."""
-    n, channels, height, width = (*features.shape[:2], features.shape[2] // 2, features.shape[3] // 2)
-    even = features[:, :, : 2 * height, : 2 * width]
-    return even.reshape(n, channels, height, 2, width, 2).max(axis=(3, 5))
+    height, width = (side // 2 * 2 for side in features.shape[2:])
+    rows = np.maximum(features[:, :, 0:height:2], features[:, :, 1:height:2])
+    return np.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
 
 
 def _quarters(features: Floats) -> Floats:
     """``(n, c, h, w)`` averaged over each quarter of the image; quarters share the middle of an odd side."""
-    height, width = features.shape[2:]
-    rows = (features[:, :, : (height + 1) // 2], features[:, :, height // 2 :])
-    parts = [part for row in rows for part in (row[..., : (width + 1) // 2], row[..., width // 2 :])]
-    return np.concatenate([part.mean(axis=(2, 3)) for part in parts], axis=1)
+    n, channels, height, width = features.shape
+    down, across = (np.zeros((2, side), np.float32) for side in (height, width))
+    for half in (down, across):
+        side = half.shape[1]
+        half[0, : (side + 1) // 2] = half[1, side // 2 :] = 1 / ((side + 1) // 2)
+    # One multiplication of matrices takes a tenth of the time of four means.
+    shares = np.einsum("ah,bw->hwab", down, across).reshape(height * width, 4)
+    return (features.reshape(n, channels, -1) @ shares).transpose(0, 2, 1).reshape(n, -1)

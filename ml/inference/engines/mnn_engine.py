@@ -23,7 +23,7 @@ from ml.errors import BundleError, EngineError
 from ml.inference import machine
 from ml.inference.engines import Readings, convolutions
 from ml.inference.engines.head import Head
-from ml.pictures.preprocess import to_tensor
+from ml.pictures.preprocess import SCALINGS, to_tensor
 
 Floats = NDArray[np.float32]
 
@@ -31,6 +31,8 @@ Floats = NDArray[np.float32]
 TOGETHER = 4
 #: How far the last feature map may be from NumPy's, as a part of its largest value.
 TOLERANCE = 1e-3
+#: The kernel that sees the image.
+FIRST = "block1_conv1/kernel"
 
 
 class MnnEngine:
@@ -50,10 +52,11 @@ class MnnEngine:
         # NumPy has little to do here, and its threads would wait for processors in a loop, at the cost of MNN's.
         threadpool_limits(1, user_api="blas")
         self._size, self._scaling = bundle.preprocessing.size, bundle.preprocessing.scaling
+        grey = {**weights, FIRST: for_grey(weights[FIRST], self._scaling)}
         self._head = Head(weights, bundle.calibration)
         threads = machine.cores()
         with tempfile.TemporaryDirectory() as folder, _quiet_output():
-            self._trunk = _loaded(write(weights, self._size, Path(folder) / "trunk.mnn"), threads)
+            self._trunk = _loaded(write(grey, self._size, Path(folder) / "trunk.mnn"), threads)
         self.device = f"{machine.processor()}, {threads} thread{'s' * (threads > 1)}"
         self._check(weights)
 
@@ -74,7 +77,8 @@ class MnnEngine:
         """The last feature map before it is pooled, ``(n, 512, h, w)``."""
         import MNN.expr as F
 
-        images = np.ascontiguousarray(to_tensor(batch, self._scaling).transpose(0, 3, 1, 2))
+        images = np.ones((len(batch), 2, *batch.shape[1:]), dtype=np.float32)
+        images[:, 0] = batch
         (found,) = self._trunk.forward([F.const(images, list(images.shape), F.NCHW)])
         return np.array(found.read(), dtype=np.float32)
 
@@ -92,21 +96,33 @@ class MnnEngine:
 
 
 def write(weights: Mapping[str, Floats], size: int, file: Path) -> Path:
-    """Write the convolutions in MNN's format: from ``image`` ``(n, 3, size, size)`` to ``map``."""
+    """Write the convolutions in MNN's format: from ``image`` ``(n, channels, size, size)`` to ``map``."""
     import MNN.expr as F
 
-    image = F.placeholder([1, 3, size, size], F.NCHW, F.float)
+    image = F.placeholder([1, weights[FIRST].shape[2], size, size], F.NCHW, F.float)
     image.name = "image"
     values = F.convert(image, F.NC4HW4)
     for block, layers in enumerate(convolutions.BLOCKS):
         if block:
-            values = F.max_pool(values, [2, 2], [2, 2])
-        for layer in layers:
-            values = F.relu(_convolution(weights[f"{layer}/kernel"], weights[f"{layer}/bias"]).forward(values))
-    values = F.convert(values, F.NCHW)
+            # In this order a quarter of the values is compared with 0, and the same comes out.
+            values = F.relu(F.max_pool(values, [2, 2], [2, 2]))
+        for number, layer in enumerate(layers):
+            values = F.relu(values) if number else values
+            values = _convolution(weights[f"{layer}/kernel"], weights[f"{layer}/bias"]).forward(values)
+    values = F.convert(F.relu(values), F.NCHW)
     values.name = "map"
     F.save([values], str(file))
     return file
+
+
+def for_grey(kernel: Floats, scaling: str) -> Floats:
+    """The first kernel ``(3, 3, 3, c)`` for a grey image of 0 to 255 and an image of ones, ``(3, 3, 2, c)``.
+
+    The network's three channels are the grey image, scaled. With zeros around them, these two hold the same.
+    """
+    offset, scale = SCALINGS[scaling]
+    scaled = kernel if scale is None else kernel / scale[:, None]
+    return np.stack([scaled.sum(axis=2), -(scaled * offset[:, None]).sum(axis=2)], axis=2)
 
 
 def _convolution(kernel: Floats, bias: Floats) -> Any:

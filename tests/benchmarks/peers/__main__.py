@@ -1,0 +1,222 @@
+"""`python -m tests.benchmarks.peers [PEER/ENGINE …]`: this service beside other ways to serve the same network.
+
+Each server is started, measured by the same load and stopped, one after the other, this service with its usual engine
+first and last. Every run adds its figures to a file, of which ``--table`` makes the table in docs/performance.md.
+`make bench-peers` installs what the peers need and runs all.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from compose.local.resources import redis_server
+from ml.inference import machine
+from tests import clients, synthetic
+from tests.benchmarks.peers import load
+from tests.conftest import DATA
+from tests.service import ROOT, bundle, free_ports, running
+
+RESULTS = ROOT / "docs" / "figures" / "peers.json"
+OWN = "pneumoqueue"
+PYTHON = str(ROOT / ".venv-peers" / "bin" / "python")
+#: The module that serves each peer, and the path that it takes images at.
+PEERS = {
+    "report": ("report", "/predict"),
+    "celery": ("celery_front", "/predict"),
+    "litserve": ("litserve_server", "/predict"),
+    "mosec": ("mosec_server", "/inference"),
+}
+ENGINES = ("mnn", "keras")
+USUAL = f"{OWN}/{ENGINES[0]}"
+ALL = [f"{name}/{engine}" for engine in ENGINES for name in (*PEERS, OWN) if f"{name}/{engine}" != USUAL]
+IMAGES = 64
+#: Tasks that are sent before Celery's worker is killed.
+SENT = 16
+START_SECONDS = 120
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("servers", nargs="*", metavar="PEER/ENGINE", help=f"of {', '.join(ALL)}; all without one")
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file that this run is added to")
+    parser.add_argument("--table", action="store_true", help="print the table of what was measured")
+    args = parser.parse_args()
+    runs = json.loads(args.results.read_text()) if args.results.exists() else []
+    if not args.table:
+        runs.append(run(args.servers or ALL, contents(args.images)))
+        args.results.parent.mkdir(parents=True, exist_ok=True)
+        args.results.write_text(json.dumps(runs, indent=1) + "\n")
+    print(table(runs))
+
+
+def contents(count: int) -> list[bytes]:
+    """X-rays at full resolution, or made ones where there are none."""
+    files = sorted(DATA.glob("originals/*/*.jpeg"))[:count]
+    some = [file.read_bytes() for file in files] or [synthetic.xray_jpeg(seed, (1300, 1000)) for seed in range(30)]
+    return (some * (count // len(some) + 1))[:count]
+
+
+def run(servers: Sequence[str], images: Sequence[bytes]) -> dict[str, Any]:
+    """Measure servers, and this service before and after."""
+    figures: dict[str, list[dict[str, float]]] = {}
+    for server in (USUAL, *servers, USUAL):
+        name, engine = server.split("/")
+        found = own(engine, images) if name == OWN else peer(name, engine, images)
+        print(server, found, flush=True)
+        figures.setdefault(server, []).append(found)
+    if "celery" in str(servers):
+        figures["celery, killed"] = [killed(ENGINES[0], images[:SENT])]
+    return {
+        "processor": machine.processor(), "cores": machine.cores(), "bundle": bundle().name, "images": len(images),
+        "figures": figures,
+    }  # fmt: skip
+
+
+def own(engine: str, images: Sequence[bytes]) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), ENGINE=engine) as service:
+        asks = load.service(clients.token(service))
+        return load.measure(service.url.removeprefix("http://"), asks, [load.as_form(image) for image in images])
+
+
+def peer(name: str, engine: str, images: Sequence[bytes]) -> dict[str, float]:
+    with serving(name, engine) as address:
+        return load.measure(address, load.peer(PEERS[name][1]), [load.as_json(image) for image in images])
+
+
+def killed(engine: str, images: Sequence[bytes]) -> dict[str, float]:
+    """How many tasks plain Celery does not answer whose worker is killed at its first result, and started again.
+
+    The one that was being read is lost. Those that the worker had fetched come back after an hour, Redis' default.
+    """
+    with ExitStack() as stack:
+        environment = stack.enter_context(broker(engine))
+        address = stack.enter_context(front(PEERS["celery"][0], environment))
+        connection = HTTPConnection(address, timeout=load.SECONDS)
+        wait_for(connection.connect)
+        with worker(environment) as process:
+            for image in images:
+                load.answer(connection, "POST", "/later", load.as_json(image), {"Content-Type": "application/json"})
+            while not done(connection):
+                time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGKILL)
+        with worker(environment):
+            # Whatever still waits in the queue comes before this one.
+            load.peer(PEERS["celery"][1])(connection, load.as_json(images[0]))
+            seen = done(connection)
+    return {"sent": len(images), "not_answered": len(images) - seen}
+
+
+def done(connection: HTTPConnection) -> int:
+    return int(load.answer(connection, "GET", "/done", b"", {})["done"])
+
+
+@contextmanager
+def serving(name: str, engine: str) -> Iterator[str]:
+    """Start a peer, wait until it answers, and stop it at the end; its address."""
+    with ExitStack() as stack:
+        if name == "celery":
+            environment = stack.enter_context(broker(engine))
+            stack.enter_context(worker(environment))
+        else:
+            environment = settings(engine)
+        address = stack.enter_context(front(PEERS[name][0], environment))
+        ask, body = load.peer(PEERS[name][1]), load.as_json(synthetic.xray_jpeg())
+        wait_for(lambda: ask(HTTPConnection(address, timeout=load.SECONDS), body))
+        yield address
+
+
+def wait_for(attempt: Callable[[], object]) -> None:
+    """Try again until it succeeds."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            attempt()
+            return
+        except (OSError, HTTPException, AssertionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def settings(engine: str) -> dict[str, str]:
+    port = str(free_ports(1)[0])
+    return {
+        **os.environ, "ENGINE": engine, "MODEL_BUNDLE": str(bundle()), "PORT": port,
+        "MOSEC_PORT": port, "MOSEC_TIMEOUT": str(1000 * load.SECONDS),
+        # As this service's infer worker has it.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    }  # fmt: skip
+
+
+@contextmanager
+def broker(engine: str) -> Iterator[dict[str, str]]:
+    """Redis without a disk, for Celery."""
+    [port] = free_ports(1)
+    with started([str(redis_server()), "--port", str(port), "--save", ""], dict(os.environ)):
+        yield {**settings(engine), "REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+
+
+@contextmanager
+def front(module: str, environment: dict[str, str]) -> Iterator[str]:
+    with started([PYTHON, "-m", f"tests.benchmarks.peers.{module}"], environment):
+        yield f"127.0.0.1:{environment['PORT']}"
+
+
+@contextmanager
+def worker(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    tasks = "tests.benchmarks.peers.celery_tasks"
+    command = [PYTHON, "-m", "celery", "-A", tasks, "worker", "--concurrency=1", "--loglevel=WARNING"]
+    with started(command, environment) as process:
+        yield process
+
+
+@contextmanager
+def started(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A program with all that it starts."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, sign)
+                process.wait(5)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+
+
+def table(runs: Sequence[dict[str, Any]]) -> str:
+    """Medians as rows of a table, each beside this service in the same run."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    for one in runs:
+        figures = one["figures"]
+        usual = statistics.mean(figure["images_per_second"] for figure in figures[USUAL])
+        for server in [USUAL, *(server for server in ALL if server in figures)]:
+            found = ({**figure, "ratio": usual / figure["images_per_second"]} for figure in figures[server])
+            rows.setdefault(server, []).extend(found)
+    lines = ["| server/engine | images/s | p50 | p95 | p99 | one alone | this service reads |", "|---" * 7 + "|"]
+    for server, found in rows.items():
+        columns = ("images_per_second", "p50", "p95", "p99", "idle", "ratio")
+        rate, *seconds, ratio = (statistics.median(figure[column] for figure in found) for column in columns)
+        times = "" if server == USUAL else f"{ratio:.2f} × as many"
+        lines.append(f"| {server} | {rate:.1f} | {' | '.join(f'{one:.2f} s' for one in seconds)} | {times} |")
+    killings = [lost for one in runs for lost in one["figures"].get("celery, killed", ())]
+    lines += [f"Killed, plain Celery did not answer {lost['not_answered']} of {lost['sent']}" for lost in killings]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
