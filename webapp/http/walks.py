@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from itertools import chain
+from string import Formatter
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -18,14 +19,24 @@ Parts = Mapping[int, Mapping[str, Any]]
 PART = "part"
 #: How a database repeats a statement for each row of the tables before it. MariaDB cannot.
 REPEATED = {
-    "postgresql": "SELECT found.* FROM {given} CROSS JOIN LATERAL ({walk}) AS found",
+    "postgresql": "SELECT found.* FROM {parts} CROSS JOIN {owners} CROSS JOIN LATERAL ({walk}) AS found",
     "sqlite": (
         "SELECT part.column1 AS part, json_extract(found.value, '$[0]') AS created_at, "
-        "json_extract(found.value, '$[1]') AS id FROM {given} CROSS JOIN "
+        "json_extract(found.value, '$[1]') AS id FROM {parts} CROSS JOIN {owners} CROSS JOIN "
         "json_each((SELECT json_group_array(json_array(created_at, id)) FROM ({walk}))) AS found"
     ),
 }
-COUNTED = "SELECT part.column1 AS part, SUM((SELECT COUNT(*) FROM ({walk}) AS walk)) FROM {given} GROUP BY part.column1"
+#: How it counts them. PostgreSQL stops at the owner who makes a part full.
+COUNTED = {
+    "postgresql": (
+        "SELECT part.column1 AS part, (SELECT COUNT(*) FROM (SELECT 1 FROM {owners} CROSS JOIN LATERAL ({walk}) "
+        "AS found LIMIT {number}) AS counted) FROM {parts}"
+    ),
+    "sqlite": (
+        "SELECT part.column1 AS part, SUM((SELECT COUNT(*) FROM ({walk}) AS found)) FROM {parts} CROSS JOIN {owners} "
+        "GROUP BY part.column1"
+    ),
+}
 
 
 class Walks:
@@ -75,9 +86,9 @@ class Walks:
         ])  # fmt: skip
 
     def counted(self, number: int, parts: Parts) -> Statement:
-        """The statement that counts each part's rows, of each owner at most so many; empty where there are none."""
-        if connection.vendor in REPEATED:
-            return together(self._repeated(COUNTED, number, parts))
+        """The statement that counts each part's rows, up to so many at least; empty where there are none."""
+        if connection.vendor in COUNTED:
+            return together(self._repeated(COUNTED[connection.vendor], number, parts))
         sql, params = self.first(number, parts)
         return sql and f"SELECT part, COUNT(*) FROM ({sql}) AS walk GROUP BY part", params  # noqa: S608  (Django's own SQL; values are apart)
 
@@ -115,11 +126,15 @@ class Walks:
             rows = [(part, *(values[name] for name in self.slots)) for part, values in parts.items()]
             # An owner of everything has no value, and a table has a row at least.
             owners = [tuple(one.values()) or (None,) for one in several]
-            given = f"({_values(rows)}) AS part CROSS JOIN ({_values(owners)}) AS owner"
-            tables = [*chain.from_iterable(rows), *chain.from_iterable(owners)]
-            others = [one for one in params if not isinstance(one, Slot)]
-            given_first = form.index("{given}") < form.index("{walk}")
-            found.append((form.format(given=given, walk=walk), tables + others if given_first else others + tables))
+            given = {
+                "parts": (f"({_values(rows)}) AS part", [*chain.from_iterable(rows)]),
+                "owners": (f"({_values(owners)}) AS owner", [*chain.from_iterable(owners)]),
+                "walk": (walk, [one for one in params if not isinstance(one, Slot)]),
+                "number": (str(number), []),
+            }
+            in_order = [given[name] for _, name, *_ in Formatter().parse(form) if name]
+            texts = {name: text for name, (text, _) in given.items()}
+            found.append((form.format(**texts), [*chain.from_iterable(some for _, some in in_order)]))
         return found
 
 

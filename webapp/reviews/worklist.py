@@ -110,8 +110,8 @@ class Worklist:
         return Place(SECTIONS.index(section), image.created_at, image.pk)
 
     def counts(self) -> Counter[int]:
-        """Images that are to be read, whatever their stage, urgency and group, by the rank of their section; of each
-        section and owner at most one more than :data:`COUNTED`.
+        """Images that are to be read, whatever their stage, urgency and group, by the rank of their section; a
+        number above :data:`COUNTED` only says that there are more.
         """
         if self.study:
             found = self._rows_of_study().values_list("stage", "stat", "group").annotate(Count("pk"))
