@@ -164,7 +164,7 @@ def test_a_studys_pages_are_read_by_an_index(user_client, rows):
                 f"{page}?ordering=probability&group=unclear"):  # fmt: skip
         with recorded() as queries:
             assert user_client.get(url).status_code == 200
-        check(queries, 9)
+        check(queries, 10)
 
 
 @pytest.mark.parametrize(

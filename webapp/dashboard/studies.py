@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.paginator import Paginator
-from django.db.models import Count
+from django.db.models import Count, Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, gettext_lazy
@@ -25,7 +25,7 @@ from webapp.studies.access import visible_study
 from webapp.studies.api.filters import StudyImageFilters
 from webapp.studies.api.lists import narrowed, sort_key
 from webapp.studies.choices import Priority, ResultGroup, Status
-from webapp.studies.models import Study
+from webapp.studies.models import Patient, Study
 from webapp.studies.progress import current_progress
 from webapp.studies.services import opening, pauses
 from webapp.studies.states import study_states
@@ -79,7 +79,9 @@ def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
     params = {name: value for name, value in given(request).items() if name not in OWN}
     wanted = values(StudyImageFilters, params)
     ordering = wanted.pop("ordering", "created_at")
-    images = narrowed(shown(found.images, "patient"), identity, wanted, one_owner=True, ordering=ordering)
+    # Patients are read for the page only: joined, they would be looked up for all of the study's images.
+    rows = shown(found.images).prefetch_related(Prefetch("patient", Patient.objects.only("identifier")))
+    images = narrowed(rows, identity, wanted, one_owner=True, ordering=ordering)
     ordered: Any = images.order_by(sort_key(ordering), "-pk" if ordering.startswith("-") else "pk")
     return {
         "study": found,
