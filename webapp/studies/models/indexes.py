@@ -57,6 +57,7 @@ def filtered_lists(prefix: str) -> list[models.Index]:
         found.append(models.Index(fields=narrowed, condition=owned or None, name=f"{name}_facets"))
         warned = owned & Q(warning_codes__gt="")
         fields = [*first, "-created_at", "-id", "warning_codes", *FACETS]
-        fields += [other for other in ("owner", "department") if owner not in ("", other)]
+        # Studies are found by their images' warnings, whoever owns these.
+        fields += [other for other in ("owner", "department") if other != owner] if owner else ["study"]
         found.append(models.Index(fields=fields, condition=warned, name=f"{name}_warned"))
     return found
