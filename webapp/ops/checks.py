@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 
 from django.core.cache import caches
-from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 
 from webapp.ops.models import Worker
+from webapp.storage.media import media
 from webapp.studies import dispatch
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def broker() -> bool:
 
 
 def storage() -> bool:
-    return bool(default_storage.is_there())  # type: ignore[attr-defined]  # both of ours have it
+    return media.is_there()
 
 
 def worker(role: str) -> bool:

@@ -13,6 +13,7 @@ from ml.errors import ImageError
 from ml.pictures import decode, dicom, xray
 from ml.pictures.preprocess import Preprocessing, brightness, to_input
 from webapp.dicom.services import uploaded
+from webapp.storage.media import media
 from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
 from worker import bundle
@@ -62,7 +63,7 @@ def _prepare(image: Image) -> Prepared:
     folder, name = image.pk.hex[:2], str(image.pk)
     width, height = picture.size
     inputs, hashes = {}, {}
-    with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+    with media.batch():
         for model, preprocessing in models().items():
             exact = Picture.fromarray(to_input(found.image, preprocessing))
             # Run lengths suit the flat background, and are the quickest to write and to read.

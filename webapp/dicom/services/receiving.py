@@ -24,6 +24,7 @@ from webapp.dicom.services import instances, rules
 from webapp.dicom.services.arrivals import Arrival, Failure, Outcome, grouped
 from webapp.observability import correlation
 from webapp.refusals import Refused
+from webapp.storage.media import media
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Source
 from webapp.studies.files import names
@@ -66,7 +67,7 @@ def _received(arrivals: Sequence[Arrival]) -> list[Outcome]:
         pauses.refuse_if_drained(priority, department)
     images = [one.image for one in new]
     with _counted(new), storing.removed_on_refusal(images):
-        with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+        with media.batch():
             for one in new:
                 storing.store(one.image, one.file)
         outcomes = dict(zip(new, _keep(new), strict=True))

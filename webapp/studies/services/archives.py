@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from webapp.observability import correlation
 from webapp.refusals import Refused
+from webapp.storage.media import media
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.files import signatures, zips
@@ -69,12 +70,12 @@ def unpack(worker: str = "") -> int:
 
 def _unpack_chunk(archive: Archive) -> int:
     with (
-        default_storage.open_seekable(str(archive.file.name)) as stream,  # type: ignore[attr-defined]  # both of ours have it
+        media.open_seekable(str(archive.file.name)) as stream,
         zips.opened(stream) as unzipped,
     ):
         left = _left(archive, unzipped.entries)
         # Files have their names when the batch ends, which is before their rows are saved.
-        with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+        with media.batch():
             images, done = _images(archive, unzipped, left)
     try:
         kept = _keep_chunk(archive, images, done, finished=done == len(left))

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import CASCADE, Model, Q, QuerySet
 
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_each
+from webapp.storage.media import media
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Archive, Image, Patient, Reading, Study
 from webapp.studies.outbox import services as outbox
@@ -223,6 +223,6 @@ def delete_rows(rows: "QuerySet[Any]", names: set[str], deleted: Deleted) -> Non
 
 def _committed(rows: Counter[str], names: set[str], deleted: Deleted) -> None:
     deleted.rows += rows
-    left = default_storage.delete_many(names)  # type: ignore[attr-defined]  # both of ours have it
+    left = media.delete_many(names)
     deleted.files += len(names) - len(left)
     deleted.files_left += len(left)

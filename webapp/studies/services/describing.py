@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Sequence
 
-from django.core.files.storage import default_storage
-
 from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.refusals import Refused
+from webapp.storage.media import media
 from webapp.studies.files import zips
 from webapp.studies.models import Archive, IdempotencyKey, Image, Patient, Study
 from webapp.studies.particulars import Particulars
@@ -41,7 +40,7 @@ def describe_study(
 def _entries(archive: Archive) -> Sequence[zips.Entry]:
     try:
         with (
-            default_storage.open_seekable(str(archive.file.name)) as stream,  # type: ignore[attr-defined]  # both of ours have it
+            media.open_seekable(str(archive.file.name)) as stream,
             zips.opened(stream) as unzipped,
         ):
             return unzipped.entries

@@ -13,6 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from webapp.observability import correlation
+from webapp.storage.media import media
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
@@ -92,7 +93,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         if not Image.objects.filter(pk=image.pk).exists():
             # It was deleted while it was prepared.
             made = [prepared.preview, *prepared.inputs.values()]
-            transaction.on_commit(partial(default_storage.delete_many, made))  # type: ignore[attr-defined]
+            transaction.on_commit(partial(media.delete_many, made))
         return False
     # The patient's date of birth may have been corrected while it was prepared.
     image = Image.objects.select_related("patient", "department").get(pk=image.pk)

@@ -15,6 +15,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit import services as audit
 from webapp.audit.models import Action
 from webapp.refusals import Refused
+from webapp.storage.media import media
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
 from webapp.studies.expressions import ByImage
@@ -121,4 +122,4 @@ def _send_back(identity: Identity, image_ids: Sequence[UUID]) -> int:
 
 def _send_and_clear(image_ids: Sequence[UUID], inputs: set[str]) -> None:
     dispatch.send(dispatch.INGEST, list(Image.objects.filter(pk__in=image_ids)))
-    default_storage.delete_many(inputs)  # type: ignore[attr-defined]  # both of ours have it
+    media.delete_many(inputs)

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.files import File
-from django.core.files.storage import default_storage
 from django.db import transaction
 
 from webapp.accounts.identity import Identity
@@ -18,6 +17,7 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.departments.models import Department
 from webapp.observability import correlation
+from webapp.storage.media import media
 from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Status
 from webapp.studies.files import names, signatures
@@ -178,7 +178,7 @@ def _stored(
     limits.check_study(study, files_sent, size)
     with limits.count_upload(identity, study.department, files_sent, size):
         # Files have their names when the batch ends, which is before their rows are saved.
-        with default_storage.batch():  # type: ignore[attr-defined]  # both of ours have it
+        with media.batch():
             for number, one in enumerate(sent):
                 if one.entries is None:
                     image = storing.study_image(study, one.file, str(one.file.name), one.refused, uploaded_by)
