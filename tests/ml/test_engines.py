@@ -16,7 +16,7 @@ from ml.bundles.bundle import Bundle
 from ml.errors import BundleError, EngineError
 from ml.experiments import experiment_commands
 from ml.inference import choice, engines, machine
-from ml.inference.engines import Readings, mnn_engine
+from ml.inference.engines import Readings, mnn_engine, trunk
 from ml.inference.engines.head import Head
 from ml.networks import explain
 from ml.statistics.calibration import Calibration
@@ -43,7 +43,7 @@ def test_mnn_reads_as_keras_does(random_bundle: Bundle, batch: np.ndarray) -> No
     found, expected = (engines.load(random_bundle.path, name) for name in ("mnn", "keras"))
     assert (found.name, expected.name) == ("mnn", "keras")
     # More than go through the network together, and images alone.
-    assert len(batch) > mnn_engine.TOGETHER
+    assert len(batch) > trunk.TOGETHER
     assert_same(found.read(batch), expected.read(batch))
     assert_same(found.read(batch[2:3]), expected.read(batch[2:3]))
     np.testing.assert_allclose(found.predict(batch), expected.predict(batch), atol=1e-4)
