@@ -103,7 +103,7 @@ def test_an_engine_that_cannot_run_a_bundle_is_a_sentence(
         engines.load(random_bundle.path, "abacus")
     monkeypatch.setattr(engines, "find_spec", lambda package: package == "MNN" or None)
     assert engines.usable(random_bundle) == ["mnn"]
-    with pytest.raises(EngineError, match="keras needs keras and tensorflow; `make training` installs that"):
+    with pytest.raises(EngineError, match="keras needs keras and tensorflow; `make run ENGINE=keras` installs that"):
         engines.load(random_bundle.path, "keras")
     with pytest.raises(EngineError, match="no engine that is installed runs a resnet50"):
         engines.load(resnet.path)
