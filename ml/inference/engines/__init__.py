@@ -120,7 +120,9 @@ def require(name: str, bundle: Bundle) -> None:
         ranges = f"{networks}, and bundles that `python -m ml quantize` has measured"
         raise EngineError(f"{ranges if kind.asks else networks}, not {bundle.architecture} {bundle.version}")
     if not kind.installed():
-        raise EngineError(f"the engine {name} needs {' and '.join(kind.packages)}; `make run ENGINE={name}` installs that")
+        raise EngineError(
+            f"the engine {name} needs {' and '.join(kind.packages)}; `make run ENGINE={name}` installs that"
+        )
 
 
 def usable(bundle: Bundle) -> list[str]:
