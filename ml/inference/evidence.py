@@ -12,8 +12,8 @@ from ml.inference.novelty import Warnings
 
 #: Lungs that cover less of the picture than this were not found, and nothing is said of where the evidence lies.
 FOUND = 0.04
-#: For the warning, places from this part of the largest value up count as the strongest: otherwise the rounding of an engine
-#: or processor would choose among those that are about as strong.
+#: For the warning, places from this part of the largest value up count as the strongest: otherwise the rounding of an
+#: engine or processor would choose among those that are about as strong.
 ABOUT_AS_STRONG = 0.95
 OUTSIDE_LUNGS = {
     "code": "evidence_outside_lungs",
