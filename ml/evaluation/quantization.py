@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.bundles.bundle import Bundle
+from ml.bundles.bundle import Bundle, sha256
 from ml.dataset import data
 from ml.errors import ExportError
 from ml.inference import agreement, engines, machine
@@ -33,7 +33,8 @@ def write(model: Path, directory: Path, also: Sequence[Path] = (), files: Sequen
         files: originals to measure it on, besides the patients whom its training held out.
 
     Returns:
-        What the bundle has now: ``ranges``, by the convolution's name, ``images``, and ``measured`` beside float32.
+        What ``bundle.json`` has now: the hash of the file with the ranges, how many images chose them, and ``measured``
+        beside float32.
 
     Raises:
         ExportError: where the int8 network is not within :data:`MOST`; the bundle then stays as it was.
@@ -44,33 +45,33 @@ def write(model: Path, directory: Path, also: Sequence[Path] = (), files: Sequen
     training, held = data.split_as(bundle.meta["training"]["recipe"], samples)
     chosen = np.random.default_rng(0).permutation(len(training))[:IMAGES]
     spec = bundle.preprocessing
-    found = ranges(bundle, np.stack([load_input(training[i].path, spec) for i in sorted(chosen)]))
-    made: dict[str, Any] = {"ranges": found, "images": len(chosen)}
-    _put(bundle, made)
+    made = put(bundle, ranges(bundle, np.stack([load_input(training[i].path, spec) for i in sorted(chosen)])))
+    made["images"] = len(chosen)
     try:
         made["measured"] = measured(model, {"held out": [sample.path for sample in held], "originals": files})
     except BaseException:
         (bundle.path / "bundle.json").write_text(text)
+        (bundle.path / openvino_engine.FILE).unlink()
         raise
-    _put(bundle, made)
+    _describe(bundle, made)
     return made
 
 
-def ranges(bundle: Bundle, inputs: NDArray[np.uint8]) -> dict[str, float]:
-    """The largest value before each convolution but the first, over some inputs ``(n, size, size)``."""
+def ranges(bundle: Bundle, inputs: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """The largest value of each channel before each convolution but the first, over some inputs ``(n, size, size)``."""
     import openvino as ov
     from openvino import opset8 as op
 
     model = openvino_engine.graph(bundle.weights(), None)
     before = [node.input_value(0) for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"][1:]
-    compiled = openvino_engine.compiled(
-        ov.Model([op.result(values) for values in before], model.get_parameters(), "ranges"), machine.cores()
-    )
-    largest = np.zeros(len(before))
+    channels = [op.result(op.reduce_max(values, op.constant(np.array([0, 2, 3])))) for values in before]
+    compiled = openvino_engine.compiled(ov.Model(channels, model.get_parameters(), "ranges"), machine.cores())
+    found = []
     for image in inputs:
         values = compiled(openvino_engine.channels_first(image[np.newaxis], bundle.preprocessing.scaling))
-        largest = np.maximum(largest, [values[n].max() for n in range(len(before))])
-    return dict(zip(openvino_engine.QUANTIZED, largest.round(2).tolist(), strict=True))
+        found.append([values[n] for n in range(len(before))])
+    largest = [np.max(of_layer, axis=0) for of_layer in zip(*found, strict=True)]
+    return dict(zip(openvino_engine.QUANTIZED, largest, strict=True))
 
 
 def measured(model: Path, images: dict[str, Sequence[Path]]) -> dict[str, dict[str, float]]:
@@ -103,5 +104,14 @@ def exceeded(row: dict[str, float], exact: dict[str, float]) -> list[str]:
     return excess
 
 
-def _put(bundle: Bundle, made: dict[str, Any]) -> None:
+def put(bundle: Bundle, largest: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
+    """Put the ranges into a bundle. Returns what ``bundle.json`` says of them."""
+    file = bundle.path / openvino_engine.FILE
+    np.savez(file, **largest)  # type: ignore[arg-type]  # NumPy's stubs have an option among the arrays
+    made = {"sha256": sha256(file)}
+    _describe(bundle, made)
+    return made
+
+
+def _describe(bundle: Bundle, made: dict[str, Any]) -> None:
     (bundle.path / "bundle.json").write_text(json.dumps({**bundle.meta, engines.INT8: made}, indent=2) + "\n")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml.bundles.bundle import Bundle
-from ml.errors import EngineError, ExportError
+from ml.errors import BundleError, EngineError, ExportError
 from ml.evaluation import quantization
 from ml.inference import engines
 from ml.inference.engines import INT8
@@ -22,10 +22,15 @@ def batch() -> np.ndarray:
     return np.random.default_rng(39).integers(0, 256, (6, 64, 64), dtype=np.uint8)
 
 
-def with_ranges(bundle: Bundle, folder: Path, ranges: dict[str, float]) -> Bundle:
+def copy(bundle: Bundle, folder: Path, **meta: Any) -> Bundle:
     folder.mkdir()
     (folder / "weights.npz").symlink_to(bundle.path / "weights.npz")
-    (folder / "bundle.json").write_text(json.dumps({**bundle.meta, INT8: {"ranges": ranges}}))
+    (folder / "bundle.json").write_text(json.dumps({**bundle.meta, **meta}))
+    return Bundle.read(folder)
+
+
+def with_ranges(bundle: Bundle, folder: Path, ranges: dict[str, np.ndarray]) -> Bundle:
+    quantization.put(copy(bundle, folder), ranges)
     return Bundle.read(folder)
 
 
@@ -49,6 +54,9 @@ def test_a_bundle_without_ranges_and_one_with_wrong_ones_are_refused(
     wrong = with_ranges(random_bundle, tmp_path / "wrong", {name: value / 4 for name, value in ranges.items()})
     assert "openvino" in engines.usable(wrong)
     with pytest.raises(EngineError, match=r"OpenVINO does not compute on this machine what the model's weights say"):
+        engines.load(wrong.path, "openvino")
+    (wrong.path / "int8.npz").write_bytes(b"other")
+    with pytest.raises(BundleError, match=r"int8\.npz is missing, or not what bundle\.json says"):
         engines.load(wrong.path, "openvino")
 
 
@@ -76,17 +84,14 @@ def test_one_that_reads_otherwise_is_not_written(
         folder = tmp_path / "data" / ("NORMAL", "PNEUMONIA")[n % 2]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"person{n}_bacteria_1.jpeg").write_bytes(synthetic.xray_jpeg(n, (80, 80)))
-    made = with_ranges(random_bundle, tmp_path / "made", {})
-    text = {**made.meta, "training": {"recipe": {"held_out": 0.5, "seed": 7}}}
-    del text[INT8]
-    file = made.path / "bundle.json"
-    file.write_text(json.dumps(text))
-    before = file.read_text()
+    made = copy(random_bundle, tmp_path / "made", training={"recipe": {"held_out": 0.5, "seed": 7}})
+    before = (made.path / "bundle.json").read_text()
     with monkeypatch.context() as patched:
         patched.setitem(quantization.MOST, "mean_difference", -1)
         with pytest.raises(ExportError, match=r"in int8 .* reads held out otherwise: .*mean_difference"):
             quantization.write(made.path, tmp_path / "data")
-    assert file.read_text() == before
+    assert (made.path / "bundle.json").read_text() == before
+    assert not (made.path / "int8.npz").exists()
     monkeypatch.setattr(quantization, "MOST", dict.fromkeys(quantization.MOST, 1))
     monkeypatch.setattr(quantization, "LEAST_CORRELATION", -1)
     written = quantization.write(made.path, tmp_path / "data")
