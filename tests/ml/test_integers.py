@@ -10,8 +10,8 @@ import pytest
 from ml.bundles.bundle import Bundle
 from ml.errors import BundleError, EngineError, ExportError
 from ml.evaluation import quantization
-from ml.inference import engines
-from ml.inference.engines import INT8
+from ml.inference import engines, machine
+from ml.inference.engines import ENGINES, INT8
 from tests import synthetic
 
 pytest.importorskip("openvino", reason="OpenVINO is installed on Linux on x86-64 only")
@@ -45,14 +45,17 @@ def test_it_is_read_nearly_as_in_float32(random_bundle: Bundle, batch: np.ndarra
 
 
 def test_a_bundle_without_ranges_and_one_with_wrong_ones_are_refused(
-    random_bundle: Bundle, batch: np.ndarray, tmp_path: Path
+    random_bundle: Bundle, batch: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "openvino" not in engines.usable(random_bundle)
     with pytest.raises(EngineError, match=r"bundles that `python -m ml quantize` has measured, not vgg16"):
         engines.load(random_bundle.path, "openvino")
     ranges = quantization.ranges(random_bundle, batch)
     wrong = with_ranges(random_bundle, tmp_path / "wrong", {name: value / 4 for name, value in ranges.items()})
+    monkeypatch.setattr(machine, "has_integers", lambda: True)
     assert "openvino" in engines.usable(wrong)
+    monkeypatch.setattr(machine, "has_integers", lambda: False)
+    assert "openvino" not in engines.usable(wrong), "chosen only where it is faster"
     with pytest.raises(EngineError, match=r"OpenVINO does not compute on this machine what the model's weights say"):
         engines.load(wrong.path, "openvino")
     (wrong.path / "int8.npz").write_bytes(b"other")
@@ -97,4 +100,4 @@ def test_one_that_reads_otherwise_is_not_written(
     written = quantization.write(made.path, tmp_path / "data")
     assert Bundle.read(made.path).meta[INT8] == written
     assert set(written["measured"]) == {"held out"}
-    assert "openvino" in engines.usable(Bundle.read(made.path))
+    assert ENGINES["openvino"].runs(Bundle.read(made.path))

@@ -132,6 +132,8 @@ def usable(bundle: Bundle) -> list[str]:
         EngineError: where there is none.
     """
     found = [name for name, kind in ENGINES.items() if kind.installed() and kind.runs(bundle)]
+    if not machine.has_integers() and len(found) > 1:
+        found = [name for name in found if name != OPENVINO]  # hardly faster there, and not quite float32
     if not found:
         raise EngineError(
             f"no engine that is installed runs a {bundle.architecture}; `make training` installs Keras, which does"
