@@ -12,10 +12,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run training env test test-first test-second coverage test-slow test-all test-matrix lint format lock words bench bench-peers migrate-data backup restore purge audit clean
 
+# OpenVINO is for processors with instructions for 8-bit integers.
+INTEGERS := $(shell grep -sqm1 -E 'avx512_vnni|avx_vnni|amx_int8' /proc/cpuinfo && echo yes)
+
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp $(if $(filter keras,$(ENGINE)),$(VENV)/training.stamp) ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DICOM_PORT, DATA_DIR, ADMIN_PASSWORD, ENGINE)
+run: $(VENV)/run.stamp $(if $(filter keras,$(ENGINE)),$(VENV)/training.stamp) $(if $(or $(INTEGERS),$(filter openvino,$(ENGINE))),$(VENV)/integers.stamp) ## Start everything on this machine (HOST, PORT, FLOWER_PORT, DICOM_PORT, DATA_DIR, ADMIN_PASSWORD, ENGINE)
 	@exec $(BIN)/python -m compose.local.run
 
 training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and what else `python -m ml` needs to train and to measure
@@ -137,6 +140,7 @@ INSTALL := UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --python $(BIN)/python -c req
 LESS := sed -uE '/^ [-+~] |^(Using|Resolved|Prepared|Installed|Uninstalled| Downloaded)|\(([0-9.]+KiB|[0-9](\.[0-9]+)?MiB)\)$$/d'
 DOWNLOAD_run := 200 MB
 DOWNLOAD_training := another 360 MB
+DOWNLOAD_integers := another 50 MB
 $(VENV)/%.stamp: requirements/%.in requirements/lock.txt $(wildcard requirements/*.in) | $(BIN)/uv
 	@echo "Installing $<$(if $(DOWNLOAD_$*), (the first time, $(DOWNLOAD_$*) are downloaded))"
 	@$(INSTALL) $< 2>&1 | $(LESS)

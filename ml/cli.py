@@ -101,11 +101,18 @@ def parser() -> argparse.ArgumentParser:
                         help="or litert, onnx, openvino; the last two need packages of that name")  # fmt: skip
     export.set_defaults(run=_export)
 
+    quantize = commands.add_parser("quantize", help="have a bundle read in 8-bit integers where that is faster")
+    quantize.add_argument("--model", type=Path, required=True, help="the bundle")
+    quantize.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
+    quantize.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    quantize.add_argument("--files", type=Path, help="originals to compare the answers on, too")
+    quantize.set_defaults(run=_quantize)
+
     benchmark = commands.add_parser("benchmark", help="measure how many images a second engines read")
     benchmark.add_argument("--model", type=Path, required=True, help="the bundle")
     benchmark.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16], help="images in a batch")
     benchmark.add_argument("--engine", nargs="+", default=["auto"], metavar="NAME",
-                           help="keras, mnn; the first is what the others are compared with")  # fmt: skip
+                           help="keras, mnn, openvino; the first is what the others are compared with")  # fmt: skip
     benchmark.add_argument("--seconds", type=float, default=10.0, help="for each engine and size of batch")
     benchmark.add_argument("--files", type=Path, help="X-rays to read from the disk as well, and to compare answers on")
     benchmark.add_argument("--json", type=Path, help="write the figures here")
@@ -193,6 +200,14 @@ def _export(arguments: argparse.Namespace) -> None:
     from ml.bundles.export import export
 
     print(f"wrote {export(Bundle.read(arguments.model), arguments.output, arguments.format)}")
+
+
+def _quantize(arguments: argparse.Namespace) -> None:
+    from ml.evaluation import quantization
+
+    files = sorted(file for file in arguments.files.rglob("*") if file.is_file()) if arguments.files else []
+    made = quantization.write(arguments.model, arguments.data, arguments.also, files)
+    print(json.dumps(made, indent=2))
 
 
 def _benchmark(arguments: argparse.Namespace) -> None:

@@ -22,7 +22,8 @@ def compare(engines: Sequence[Engine], bundle: Bundle, files: Sequence[Path]) ->
 
     Returns:
         By the engine's name: ``images``, ``labels_changed``, ``mean_difference`` and ``largest_difference`` of the
-        probability, ``warnings_changed``, ``least_map_correlation`` and, where known, ``roc_auc``.
+        probability, ``warnings_changed``, ``map_correlation`` (median), ``least_map_correlation`` and, where known,
+        ``roc_auc``.
 
     Raises:
         ImageError: where one cannot be read.
@@ -55,8 +56,9 @@ def compare(engines: Sequence[Engine], bundle: Bundle, files: Sequence[Path]) ->
                 "warnings_changed": sum(
                     one != other for one, other in zip(_warnings(bundle, check, read, inputs), warnings, strict=True)
                 ),
-                "least_map_correlation": _least_correlation(read, first),
             }
+            correlations = _correlations(read, first)
+            row |= {"map_correlation": float(np.median(correlations)), "least_map_correlation": min(correlations)}
         report[engine.name] = row
         print(f"  {engine.name}: {', '.join(f'{name} {value:.6g}' for name, value in row.items())}")
     return report
@@ -75,10 +77,10 @@ def _warnings(
     return evidence.warnings_of(doubts, outside, read.probabilities[:, -1], bundle)
 
 
-def _least_correlation(one: Readings, other: Readings) -> float:
-    """The least correlation of an image's two maps, of those that are not empty."""
+def _correlations(one: Readings, other: Readings) -> list[float]:
+    """The correlation of each image's two maps, of those that are not empty."""
     pairs = [(a.ravel(), b.ravel()) for a, b in zip(one.maps, other.maps, strict=True) if a.any() and b.any()]
-    return float(min((np.corrcoef(a, b)[0, 1] for a, b in pairs), default=1.0))
+    return [float(np.corrcoef(a, b)[0, 1]) for a, b in pairs] or [1.0]
 
 
 def _auc(truth: Sequence[bool], read: Readings) -> float:

@@ -12,6 +12,9 @@ from ml.inference.novelty import Warnings
 
 #: Lungs that cover less of the picture than this were not found, and nothing is said of where the evidence lies.
 FOUND = 0.04
+#: For the warning, places from this part of the largest value up count as the strongest: otherwise the rounding of an
+#: engine or processor would choose among those that are about as strong.
+ABOUT_AS_STRONG = 0.95
 OUTSIDE_LUNGS = {
     "code": "evidence_outside_lungs",
     "detail": "What raised the model's score most lies outside the lungs and what is between them, such as at an arm. "
@@ -48,23 +51,24 @@ def share_inside(heatmaps: NDArray[np.uint8], lungs: Floats) -> NDArray[np.float
     return _share(heatmaps, near(lungs), lungs)
 
 
-def peak_inside(heatmaps: NDArray[np.uint8], places: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def peak_inside(heatmaps: NDArray[np.uint8], places: NDArray[np.bool_], part: float = 1.0) -> NDArray[np.bool_]:
     """Whether a map's strongest place is one of these.
 
     Args:
         heatmaps: ``(n, h, w)`` from :func:`ml.inference.heatmaps.to_bytes`.
         places: ``(n, 14, 14)``.
+        part: of the largest value, from which a place counts as the strongest.
     """
     there = np.where(_as_large(places, heatmaps.shape[1:]), heatmaps, 0)
-    return np.asarray(there.max(axis=(1, 2)) >= heatmaps.max(axis=(1, 2)))
+    return np.asarray(there.max(axis=(1, 2)) >= part * heatmaps.max(axis=(1, 2)))
 
 
 def is_outside(heatmaps: NDArray[np.uint8], lungs: Floats) -> NDArray[np.bool_]:
-    """Whether a map's strongest place is neither on the lungs nor between them, or less of the map there than of one
+    """Whether a map's strongest places are neither on the lungs nor between them, or less of the map there than of one
     that is spread evenly; never where no lungs were found. Arguments as for :func:`share_inside`."""
     places = between(lungs)
     share = _share(heatmaps, places, lungs)
-    return ~np.isnan(share) & (~peak_inside(heatmaps, places) | (share < places.mean(axis=(1, 2))))
+    return ~np.isnan(share) & (~peak_inside(heatmaps, places, ABOUT_AS_STRONG) | (share < places.mean(axis=(1, 2))))
 
 
 def _share(heatmaps: NDArray[np.uint8], places: NDArray[Any], lungs: Floats) -> NDArray[np.float64]:

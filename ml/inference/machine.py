@@ -33,6 +33,14 @@ def cores() -> int:
         return allowed
 
 
+def has_integers() -> bool:
+    """Whether the processor has instructions for products of 8-bit integers: VNNI, or AMX."""
+    try:
+        return bool(re.search(r"\b(avx512_vnni|avx_vnni|amx_int8)\b", Path("/proc/cpuinfo").read_text()))
+    except OSError:
+        return False
+
+
 def has_gpu() -> bool:
     """Whether the driver of an NVIDIA GPU is loaded."""
     return Path("/dev/nvidiactl").exists()

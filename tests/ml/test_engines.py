@@ -16,7 +16,7 @@ from ml.bundles.bundle import Bundle
 from ml.errors import BundleError, EngineError
 from ml.experiments import experiment_commands
 from ml.inference import choice, engines, machine
-from ml.inference.engines import Readings, convolutions, mnn_engine
+from ml.inference.engines import Readings, convolutions, mnn_engine, trunk
 from ml.inference.engines.head import Head
 from ml.networks import explain
 from ml.pictures import preprocess
@@ -44,7 +44,7 @@ def test_mnn_reads_as_keras_does(random_bundle: Bundle, batch: np.ndarray) -> No
     found, expected = (engines.load(random_bundle.path, name) for name in ("mnn", "keras"))
     assert (found.name, expected.name) == ("mnn", "keras")
     # More than go through the network together, and images alone.
-    assert len(batch) > mnn_engine.TOGETHER
+    assert len(batch) > trunk.TOGETHER
     assert_same(found.read(batch), expected.read(batch))
     assert_same(found.read(batch[2:3]), expected.read(batch[2:3]))
     np.testing.assert_allclose(found.predict(batch), expected.predict(batch), atol=1e-4)
@@ -107,14 +107,14 @@ def test_an_engine_that_cannot_run_a_bundle_is_a_sentence(
     random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resnet = copy(random_bundle, tmp_path / "resnet", architecture="resnet50")
-    with pytest.raises(EngineError, match="the engine mnn runs vgg16 only, not resnet50"):
+    with pytest.raises(EngineError, match="the engine mnn runs vgg16 only, not resnet50 "):
         engines.load(resnet.path, "mnn")
     assert engines.usable(resnet) == ["keras"]
-    with pytest.raises(EngineError, match="unknown engine 'abacus'; known: auto, keras, mnn"):
+    with pytest.raises(EngineError, match="unknown engine 'abacus'; known: auto, keras, mnn, openvino"):
         engines.load(random_bundle.path, "abacus")
     monkeypatch.setattr(engines, "find_spec", lambda package: package == "MNN" or None)
     assert engines.usable(random_bundle) == ["mnn"]
-    with pytest.raises(EngineError, match="keras needs keras and tensorflow; `make training` installs that"):
+    with pytest.raises(EngineError, match="keras needs keras and tensorflow; `make run ENGINE=keras` installs that"):
         engines.load(random_bundle.path, "keras")
     with pytest.raises(EngineError, match="no engine that is installed runs a resnet50"):
         engines.load(resnet.path)

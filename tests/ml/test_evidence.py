@@ -65,7 +65,7 @@ def test_of_an_empty_map_and_where_no_lungs_were_found_nothing_is_said() -> None
 
 def test_a_map_is_outside_by_its_strongest_place_or_by_most_of_it() -> None:
     corner = lit()
-    corner[4:10, 3:5], corner[0, 0] = 200, 201
+    corner[4:10, 3:5], corner[0, 0] = 180, 201
     below = np.zeros((14, 14), np.uint8)
     below[12:], below[7, 3] = 60, 255
     inside = below.copy()
@@ -73,6 +73,8 @@ def test_a_map_is_outside_by_its_strongest_place_or_by_most_of_it() -> None:
     assert share(corner) > 0.9
     found = evidence.is_outside(np.stack([corner, below, inside]), np.repeat(LUNGS, 3, axis=0))
     assert list(found) == [True, True, False]
+    corner[4:10, 3:5] = 195
+    assert not evidence.is_outside(corner[None], LUNGS)[0], "which of two is the stronger one is chance"
 
 
 @pytest.mark.parametrize(

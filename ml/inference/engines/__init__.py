@@ -15,7 +15,9 @@ from ml.errors import EngineError
 from ml.inference import machine
 
 #: Lets this program choose; the names of the engines.
-AUTO, KERAS, MNN = "auto", "keras", "mnn"
+AUTO, KERAS, MNN, OPENVINO = "auto", "keras", "mnn", "openvino"
+#: Where a bundle has what it needs to be read in 8-bit integers.
+INT8 = "int8"
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,20 @@ class Kind:
         packages: what must be installed for it.
         architectures: the networks that it runs; None for all.
         make: loads a bundle into it.
+        asks: what a bundle must have for it, besides; empty for nothing.
     """
 
     packages: tuple[str, ...]
     architectures: frozenset[str] | None
     make: Callable[[Bundle], Engine]
+    asks: str = ""
 
     def installed(self) -> bool:
         return all(find_spec(package) for package in self.packages)
 
     def runs(self, bundle: Bundle) -> bool:
-        return self.architectures is None or bundle.architecture in self.architectures
+        known = self.architectures is None or bundle.architecture in self.architectures
+        return known and (not self.asks or self.asks in bundle.meta)
 
 
 def load(path: Path, name: str = AUTO) -> Engine:
@@ -111,11 +116,13 @@ def require(name: str, bundle: Bundle) -> None:
         raise EngineError(f"unknown engine {name!r}; known: {', '.join([AUTO, *sorted(ENGINES)])}")
     kind = ENGINES[name]
     if not kind.runs(bundle):
-        raise EngineError(
-            f"the engine {name} runs {', '.join(kind.architectures or ())} only, not {bundle.architecture}"
-        )
+        networks = f"the engine {name} runs {', '.join(kind.architectures or ())} only"
+        ranges = f"{networks}, and bundles that `python -m ml quantize` has measured"
+        raise EngineError(f"{ranges if kind.asks else networks}, not {bundle.architecture} {bundle.version}")
     if not kind.installed():
-        raise EngineError(f"the engine {name} needs {' and '.join(kind.packages)}; `make training` installs that")
+        raise EngineError(
+            f"the engine {name} needs {' and '.join(kind.packages)}; `make run ENGINE={name}` installs that"
+        )
 
 
 def usable(bundle: Bundle) -> list[str]:
@@ -125,6 +132,8 @@ def usable(bundle: Bundle) -> list[str]:
         EngineError: where there is none.
     """
     found = [name for name, kind in ENGINES.items() if kind.installed() and kind.runs(bundle)]
+    if not machine.has_integers() and len(found) > 1:
+        found = [name for name in found if name != OPENVINO]  # hardly faster there, and not quite float32
     if not found:
         raise EngineError(
             f"no engine that is installed runs a {bundle.architecture}; `make training` installs Keras, which does"
@@ -143,6 +152,12 @@ def _mnn(bundle: Bundle) -> Engine:
     return MnnEngine(bundle)
 
 
+def _openvino(bundle: Bundle) -> Engine:
+    from ml.inference.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(bundle)
+
+
 def _keras(bundle: Bundle) -> Engine:
     from ml.inference.engines.keras_engine import KerasEngine
 
@@ -152,5 +167,6 @@ def _keras(bundle: Bundle) -> Engine:
 #: The engines, the fastest on a processor first. Their frameworks are imported late: asking loads none.
 ENGINES = {
     MNN: Kind(("MNN",), frozenset({"vgg16"}), _mnn),
+    OPENVINO: Kind(("openvino",), frozenset({"vgg16"}), _openvino, asks=INT8),
     KERAS: Kind(("keras", os.environ.get("KERAS_BACKEND") or "tensorflow"), None, _keras),
 }

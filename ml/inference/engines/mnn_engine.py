@@ -10,89 +10,38 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ml.bundles.bundle import Bundle
-from ml.errors import BundleError, EngineError
-from ml.inference import machine
-from ml.inference.engines import Readings, convolutions
-from ml.inference.engines.head import Head
-from ml.pictures.preprocess import SCALINGS, to_tensor
+from ml.inference.engines import convolutions
+from ml.inference.engines.trunk import Floats, TrunkEngine
+from ml.pictures.preprocess import SCALINGS
 
-Floats = NDArray[np.float32]
-
-#: Images that go through the network together. More take more memory, and are hardly faster each.
-TOGETHER = 4
-#: How far the last feature map may be from NumPy's, as a part of its largest value.
-TOLERANCE = 1e-3
 #: The kernel that sees the image.
 FIRST = "block1_conv1/kernel"
 
 
-class MnnEngine:
-    """A VGG16 bundle in MNN, in float32. See :class:`ml.inference.engines.Engine`.
+class MnnEngine(TrunkEngine):
+    """A VGG16 bundle in MNN, in float32. See :class:`ml.inference.engines.trunk.TrunkEngine`."""
 
-    Raises:
-        BundleError: where the bundle's weights are not those of a VGG16.
-        EngineError: where MNN gives something else than the weights say.
-    """
+    name, library, tolerance = "mnn", "MNN", 1e-3
 
-    name = "mnn"
-
-    def __init__(self, bundle: Bundle) -> None:
-        weights = bundle.weights()
-        if set(weights) != convolutions.WEIGHTS:
-            raise BundleError(f"{bundle.path} does not hold the weights of a {bundle.architecture}")
-        # NumPy has little to do here, and its threads would wait for processors in a loop, at the cost of MNN's.
-        threadpool_limits(1, user_api="blas")
-        self._size, self._scaling = bundle.preprocessing.size, bundle.preprocessing.scaling
+    def _load(self, bundle: Bundle, weights: Mapping[str, Floats], threads: int) -> None:
         grey = {**weights, FIRST: for_grey(weights[FIRST], self._scaling)}
-        self._head = Head(weights, bundle.calibration)
-        threads = machine.cores()
         with tempfile.TemporaryDirectory() as folder, _quiet_output():
             self._trunk = _loaded(write(grey, self._size, Path(folder) / "trunk.mnn"), threads)
-        self.device = f"{machine.processor()}, {threads} thread{'s' * (threads > 1)}"
-        self._check(weights)
-
-    def predict(self, batch: NDArray[np.uint8]) -> Floats:
-        return self.read(batch).probabilities
-
-    def read(self, batch: NDArray[np.uint8]) -> Readings:
-        parts = [
-            self._head.read(self._last_map(batch[start : start + TOGETHER])) for start in range(0, len(batch), TOGETHER)
-        ]
-        return Readings(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Readings)))
-
-    def warm_up(self, max_batch: int) -> None:
-        for count in sorted({1, min(max_batch, TOGETHER)}):
-            self.read(np.zeros((count, self._size, self._size), dtype=np.uint8))
 
     def _last_map(self, batch: NDArray[np.uint8]) -> Floats:
-        """The last feature map before it is pooled, ``(n, 512, h, w)``."""
         import MNN.expr as F
 
         images = np.ones((len(batch), 2, *batch.shape[1:]), dtype=np.float32)
         images[:, 0] = batch
         (found,) = self._trunk.forward([F.const(images, list(images.shape), F.NCHW)])
         return np.array(found.read(), dtype=np.float32)
-
-    def _check(self, weights: Mapping[str, Floats]) -> None:
-        """Compare with NumPy what MNN computes: another build or processor may run other code."""
-        image = np.random.default_rng(0).integers(0, 256, (1, self._size, self._size), dtype=np.uint8)
-        expected = convolutions.last_map(to_tensor(image, self._scaling)[0], weights)
-        found = self._last_map(image)[0].transpose(1, 2, 0)
-        apart = float(np.abs(found - expected).max() / np.abs(expected).max())
-        if not apart <= TOLERANCE:  # NaN is not, either
-            raise EngineError(
-                f"MNN does not compute on this machine what the model's weights say: it is {apart:.2g} of the largest "
-                f"value away, and {TOLERANCE:g} is allowed. Set ENGINE=keras"
-            )
 
 
 def write(weights: Mapping[str, Floats], size: int, file: Path) -> Path:

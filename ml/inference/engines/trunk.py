@@ -1,0 +1,89 @@
+"""What engines have in common that run only a VGG16's convolutions, its trunk. The head is NumPy's."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import fields
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+from ml.bundles.bundle import Bundle
+from ml.errors import BundleError, EngineError
+from ml.inference import machine
+from ml.inference.engines import Readings, convolutions
+from ml.inference.engines.head import Head
+from ml.pictures.preprocess import to_tensor
+
+Floats = NDArray[np.float32]
+
+#: Images that go through the network together. More take more memory, and are hardly faster each.
+TOGETHER = 4
+
+
+class TrunkEngine(ABC):
+    """A VGG16 bundle in a library that runs its convolutions. See :class:`ml.inference.engines.Engine`.
+
+    Attributes:
+        name: of the engine.
+        library: its name in messages.
+        tolerance: how far the last feature map may be from NumPy's, as a part of its largest value.
+
+    Raises:
+        BundleError: where the bundle's weights are not those of a VGG16.
+        EngineError: where the library gives something else than the weights say.
+    """
+
+    name: str
+    library: str
+    tolerance: float
+
+    def __init__(self, bundle: Bundle) -> None:
+        weights = bundle.weights()
+        if set(weights) != convolutions.WEIGHTS:
+            raise BundleError(f"{bundle.path} does not hold the weights of a {bundle.architecture}")
+        # NumPy has little to do here, and its threads would wait for processors in a loop, at the library's cost.
+        threadpool_limits(1, user_api="blas")
+        self._size, self._scaling = bundle.preprocessing.size, bundle.preprocessing.scaling
+        self._head = Head(weights, bundle.calibration)
+        threads = machine.cores()
+        self._load(bundle, weights, threads)
+        self.device = f"{machine.processor()}, {threads} thread{'s' * (threads > 1)}"
+        self._check(weights)
+
+    @abstractmethod
+    def _load(self, bundle: Bundle, weights: Mapping[str, Floats], threads: int) -> None:
+        """Give the library the convolutions."""
+
+    @abstractmethod
+    def _last_map(self, batch: NDArray[np.uint8]) -> Floats:
+        """The last feature map before it is pooled, ``(n, 512, h, w)``."""
+
+    def predict(self, batch: NDArray[np.uint8]) -> Floats:
+        return self.read(batch).probabilities
+
+    def read(self, batch: NDArray[np.uint8]) -> Readings:
+        parts = [
+            self._head.read(self._last_map(batch[start : start + TOGETHER])) for start in range(0, len(batch), TOGETHER)
+        ]
+        return Readings(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Readings)))
+
+    def warm_up(self, max_batch: int) -> None:
+        for count in sorted({1, min(max_batch, TOGETHER)}):
+            self.read(np.zeros((count, self._size, self._size), dtype=np.uint8))
+
+    def _check(self, weights: Mapping[str, Floats]) -> None:
+        """Compare with NumPy what the library computes: another build or processor may run other code."""
+        # Shades, as in an X-ray: ranges that are chosen on X-rays do not hold noise.
+        shades = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+        picture = Image.fromarray(shades).resize((self._size, self._size), Image.Resampling.BICUBIC)
+        image = np.asarray(picture)[np.newaxis]
+        expected = convolutions.last_map(to_tensor(image, self._scaling)[0], weights)
+        found = self._last_map(image)[0].transpose(1, 2, 0)
+        apart = float(np.abs(found - expected).max() / np.abs(expected).max())
+        if not apart <= self.tolerance:  # NaN is not, either
+            raise EngineError(
+                f"{self.library} does not compute on this machine what the model's weights say: it is {apart:.2g} of "
+                f"the largest value away, and {self.tolerance:g} is allowed. Set ENGINE=keras"
+            )

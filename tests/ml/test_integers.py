@@ -1,0 +1,103 @@
+"""A bundle in 8-bit integers is read nearly as in float32, or not at all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml.bundles.bundle import Bundle
+from ml.errors import BundleError, EngineError, ExportError
+from ml.evaluation import quantization
+from ml.inference import engines, machine
+from ml.inference.engines import ENGINES, INT8
+from tests import synthetic
+
+pytest.importorskip("openvino", reason="OpenVINO is installed on Linux on x86-64 only")
+
+
+@pytest.fixture(scope="module")
+def batch() -> np.ndarray:
+    return np.random.default_rng(39).integers(0, 256, (6, 64, 64), dtype=np.uint8)
+
+
+def copy(bundle: Bundle, folder: Path, **meta: Any) -> Bundle:
+    folder.mkdir()
+    (folder / "weights.npz").symlink_to(bundle.path / "weights.npz")
+    (folder / "bundle.json").write_text(json.dumps({**bundle.meta, **meta}))
+    return Bundle.read(folder)
+
+
+def with_ranges(bundle: Bundle, folder: Path, ranges: dict[str, np.ndarray]) -> Bundle:
+    quantization.put(copy(bundle, folder), ranges)
+    return Bundle.read(folder)
+
+
+def test_it_is_read_nearly_as_in_float32(random_bundle: Bundle, batch: np.ndarray, tmp_path: Path) -> None:
+    made = with_ranges(random_bundle, tmp_path / "made", quantization.ranges(random_bundle, batch))
+    found, exact = (engines.load(made.path, name).read(batch) for name in ("openvino", "mnn"))
+    assert np.abs(found.probabilities - exact.probabilities).max() < 0.02
+    assert not np.array_equal(found.features, exact.features), "it is not float32"
+    for one, other in ((found.features, exact.features), (found.maps, exact.maps)):
+        assert one.shape == other.shape
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
+
+
+def test_a_bundle_without_ranges_and_one_with_wrong_ones_are_refused(
+    random_bundle: Bundle, batch: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "openvino" not in engines.usable(random_bundle)
+    with pytest.raises(EngineError, match=r"bundles that `python -m ml quantize` has measured, not vgg16"):
+        engines.load(random_bundle.path, "openvino")
+    ranges = quantization.ranges(random_bundle, batch)
+    wrong = with_ranges(random_bundle, tmp_path / "wrong", {name: value / 4 for name, value in ranges.items()})
+    monkeypatch.setattr(machine, "has_integers", lambda: True)
+    assert "openvino" in engines.usable(wrong)
+    monkeypatch.setattr(machine, "has_integers", lambda: False)
+    assert "openvino" not in engines.usable(wrong), "chosen only where it is faster"
+    with pytest.raises(EngineError, match=r"OpenVINO does not compute on this machine what the model's weights say"):
+        engines.load(wrong.path, "openvino")
+    (wrong.path / "int8.npz").write_bytes(b"other")
+    with pytest.raises(BundleError, match=r"int8\.npz is missing, or not what bundle\.json says"):
+        engines.load(wrong.path, "openvino")
+
+
+ROW = {"images": 1000, "labels_changed": 3, "warnings_changed": 5, "mean_difference": 0.01, "roc_auc": 0.95,
+       "map_correlation": 0.98}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({}, ""), ({"labels_changed": 4}, "labels_changed 0.004"), ({"warnings_changed": 6}, "warnings_changed 0.006"),
+     ({"mean_difference": 0.011}, "mean_difference 0.011"), ({"roc_auc": 0.949}, "roc_auc 0.0015"),
+     ({"map_correlation": 0.97}, "map_correlation 0.97")],
+)  # fmt: skip
+def test_what_is_out_of_bounds_is_named(changes: dict[str, Any], named: str) -> None:
+    found = quantization.exceeded({**ROW, **changes}, {"roc_auc": 0.9505})
+    assert len(found) == bool(named)
+    assert named in "".join(found)
+
+
+@pytest.mark.long
+def test_one_that_reads_otherwise_is_not_written(
+    random_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(24):
+        folder = tmp_path / "data" / ("NORMAL", "PNEUMONIA")[n % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"person{n}_bacteria_1.jpeg").write_bytes(synthetic.xray_jpeg(n, (80, 80)))
+    made = copy(random_bundle, tmp_path / "made", training={"recipe": {"held_out": 0.5, "seed": 7}})
+    before = (made.path / "bundle.json").read_text()
+    with monkeypatch.context() as patched:
+        patched.setitem(quantization.MOST, "mean_difference", -1)
+        with pytest.raises(ExportError, match=r"in int8 .* reads held out otherwise: .*mean_difference"):
+            quantization.write(made.path, tmp_path / "data")
+    assert (made.path / "bundle.json").read_text() == before
+    assert not (made.path / "int8.npz").exists()
+    monkeypatch.setattr(quantization, "MOST", dict.fromkeys(quantization.MOST, 1))
+    monkeypatch.setattr(quantization, "LEAST_CORRELATION", -1)
+    written = quantization.write(made.path, tmp_path / "data")
+    assert Bundle.read(made.path).meta[INT8] == written
+    assert set(written["measured"]) == {"held out"}
+    assert ENGINES["openvino"].runs(Bundle.read(made.path))
