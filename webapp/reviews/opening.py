@@ -40,7 +40,7 @@ def by_others(images: Collection[Image], user: User) -> "QuerySet[Opening]":
     """The openings of some images by others, the first one first."""
     now = timezone.now()
     found = Opening.objects.filter(image__in=[image.pk for image in images], expires_at__gt=now).exclude(user=user)
-    return found.select_related("user").order_by("opened_at")
+    return found.select_related("user").only("image", "opened_at", "user__username").order_by("opened_at")
 
 
 def note_openings(images: Iterable[Image], user: User) -> None:
