@@ -249,5 +249,5 @@ def delete_service_account(request: HttpRequest, slug: str, pk: int) -> HttpResp
     what = _("Its tokens stop working at once. What it has sent to %(name)s stays there.") % {
         "name": account.department.name
     }
-    context = {"row": account.user.first_name, "what": what, "keep": reverse("service-account", args=[slug, pk])}
+    context = {"name": account.user.first_name, "what": what, "keep": reverse("service-account", args=[slug, pk])}
     return render(request, "administration/delete.html", context)

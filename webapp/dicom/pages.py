@@ -135,11 +135,13 @@ def test(request: HttpRequest, pk: UUID) -> HttpResponse:
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     what = gettext("No more results are sent to it, and what is still to be sent is dropped. What it has stays there.")
     found = access.destination(identify(request), pk)
-    return ask_and_delete(request, found, services.delete, what, page="destination", back="destinations")
+    return ask_and_delete(
+        request, found, services.delete, name=found.name, what=what, page="destination", back="destinations"
+    )
 
 
 def ask_and_delete(
-    request: HttpRequest, found: Any, delete: Callable[[Identity, Any], None], what: str, *, page: str, back: str
+    request: HttpRequest, found: Any, delete: Callable[[Identity, Any], None], *, page: str, back: str, **shown: str
 ) -> HttpResponse:
     """Ask for a confirmation, and delete something of a department.
 
@@ -147,14 +149,14 @@ def ask_and_delete(
         request: a GET that asks, or a POST that confirms.
         found: what is deleted.
         delete: does it.
-        what: says what that means.
         page: the name of the URL of what is kept.
         back: the name of the department's URL that is shown after it.
+        shown: its ``name``, and ``what`` it means to delete it.
     """
     if request.method == "POST":
         delete(identify(request), found)
         return redirect(back, found.department.slug)
-    context = {"row": found, "what": what, "keep": reverse(page, args=[found.pk])}
+    context = {"keep": reverse(page, args=[found.pk]), **shown}
     return render(request, "administration/delete.html", context)
 
 

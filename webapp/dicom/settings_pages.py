@@ -166,7 +166,7 @@ def test_sender(request: HttpRequest, pk: int) -> HttpResponse:
 def delete_sender(request: HttpRequest, pk: int) -> HttpResponse:
     what = gettext("What it sends is refused from now on. What it has sent stays.")
     found = access.peer(identify(request), pk)
-    return ask_and_delete(request, found, peers.delete, what, page="sender", back="senders")
+    return ask_and_delete(request, found, peers.delete, name=found.ae_title, what=what, page="sender", back="senders")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -202,7 +202,8 @@ def rule(request: HttpRequest, pk: UUID) -> HttpResponse:
 def delete_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
     what = gettext("New images no longer follow it. Images that have come stay as they are.")
     found = access.rule(identify(request), pk)
-    return ask_and_delete(request, found, rules.delete, what, page="rule", back="rules")
+    name = f"{gettext('Rule')} {found.position}"
+    return ask_and_delete(request, found, rules.delete, name=name, what=what, page="rule", back="rules")
 
 
 def _change(
