@@ -53,10 +53,10 @@ def _answers(result: Reading) -> dict[str, Any]:
     """How often each answer is given: on the department's own images where these have calibrated the result."""
     if result.calibration:
         return dict(result.calibration["answers"])
-    answers: dict[str, Any] = caches["process"].get_or_set(
+    answers: dict[str, Any] | None = caches["process"].get_or_set(
         f"answers:{result.bundle}", partial(_of_bundle, result.bundle), KEPT
     )
-    return answers
+    return answers or {}
 
 
 def _of_bundle(name: str) -> dict[str, Any]:
