@@ -14,6 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests import synthetic
 from tests.browser.conftest import launched
 from tests.browser.harness import open_modules
+from tests.browser.steps import slower
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.browser]
 
@@ -63,26 +64,28 @@ FRAMES = """async ([zoom, opacity]) => {
   }
   return times;
 }"""
-#: Frames a second that the browser shows while something is dragged for two seconds; a window also by a filter alone.
+#: Milliseconds between the frames that the browser shows while something is dragged for two seconds; a window also by a
+#: filter alone.
 SHOWN = """async ([zoom, what]) => {
   const { pane, view, tone, filter } = window.bench;
   let look = view.zoomedAt(view.FITTED, zoom, { x: 450, y: 400 }, pane.size, pane.box);
   pane.draw(look, 0, "medium");
   let grey = tone.PLAIN;
   filter.apply(grey, [pane.canvas]);
-  const start = performance.now();
-  let frames = 0;
-  while (performance.now() - start < 2000) {
-    await new Promise(requestAnimationFrame);
+  const times = [];
+  let last = await new Promise(requestAnimationFrame);
+  for (let frames = 0, end = last + 2000; last < end; frames += 1) {
     const way = frames % 40 < 20 ? 5 : -5;
     if (what === "pan") pane.draw((look = view.movedBy(look, way, way, pane.size, pane.box)), 0, "low");
     if (what !== "nothing") grey = tone.dragged(grey, way, way);
     if (what === "window") pane.quick.show(grey);
     if (what === "filter") filter.apply(grey, [pane.canvas]);
-    frames += 1;
+    const now = await new Promise(requestAnimationFrame);
+    times.push(now - last);
+    last = now;
   }
   pane.quick.hide();
-  return frames / ((performance.now() - start) / 1000);
+  return times.sort((one, other) => one - other);
 }"""
 
 
@@ -128,8 +131,10 @@ def test_a_frame_takes_less_than_a_sixtieth_of_a_second(page: Page) -> None:
     for zoom in (1, 5):
         for what in ("nothing", "pan", "window", "filter") * 2:
             before = processor_seconds()
-            frames = page.evaluate(SHOWN, [zoom, what])
-            each = (processor_seconds() - before) / (2 * frames)
-            print(
-                f"zoom {zoom}: {what:8} {frames:.1f} frames a second, {1000 * each:.1f} ms of processor time for each"
-            )
+            times = page.evaluate(SHOWN, [zoom, what])
+            each = (processor_seconds() - before) / len(times)
+            median, at_95 = times[len(times) // 2], times[len(times) * 95 // 100]
+            print(f"zoom {zoom}: {what:8} {1000 / median:.1f} frames a second at the median, 95 % of the frames within "
+                  f"{at_95:.1f} ms, {1000 * each:.1f} ms of processor time for each")  # fmt: skip
+            # Where others wait for a processor, so do some frames of a page on which nothing moves.
+            assert what != "window" or (median < 17 and at_95 < 20) or slower() > 1

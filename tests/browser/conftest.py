@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from playwright.sync_api import (
 
 from tests import synthetic
 
+#: Mozilla's library that drives Firefox is installed on Linux on x86-64 only.
+collect_ignore = [] if find_spec("marionette_driver") else ["test_firefox.py"]
 #: A line without any room.
 LOST = 0
 

@@ -36,9 +36,17 @@ def make_ward(
 ) -> dict[str, Page]:
     """Readers of a department with second reading, and a ZIP of it that the model has read."""
     pages = {name: register(service, someone(), name) for name in readers}
+    fill_ward(service, slug, readers, images, second_reading=True)
+    return pages
+
+
+def fill_ward(
+    service: Service, slug: str, readers: Sequence[str], images: int, *, second_reading: bool = False
+) -> None:
+    """A department of these readers, and a ZIP of it that the model has read."""
     with clients.admin(service) as by:
         by.post("/api/v1/departments/", json={"name": f"Ward {slug}", "slug": slug}).raise_for_status()
-        by.patch(f"/api/v1/departments/{slug}/", json={"second_reading": True}).raise_for_status()
+        by.patch(f"/api/v1/departments/{slug}/", json={"second_reading": second_reading}).raise_for_status()
         for name in readers:
             body = {"who": name, "role": "reader"}
             by.post(f"/api/v1/departments/{slug}/members/", json=body).raise_for_status()
@@ -46,7 +54,6 @@ def make_ward(
         files = {"files": ("ward.zip", synthetic.zip_of(pictures))}
         sent = by.post("/api/v1/studies/", files=files, data={"department": slug}).json()
         clients.wait_final(by, sent["url"], 300)
-    return pages
 
 
 def opened(page: Page) -> str:

@@ -26,7 +26,7 @@ def register(service: Service, page: Page, name: str, invitation: str = "") -> P
     address = f"{name}@clinic.example"
     page.goto(invitation or service.url)
     page.get_by_role("main" if invitation else "banner").get_by_role("link", name="Register").click()
-    page.get_by_label("Email").fill(address)
+    page.get_by_label("E-mail address").fill(address)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password (again)").fill(PASSWORD)
     page.get_by_role("button", name="Register").click()
@@ -78,15 +78,20 @@ def api(page: Page, path: str) -> Any:
 
 
 def as_if_usable(service: Service, page: Page) -> None:
-    """Show the result as if the model's check had not noticed that the chest is drawn."""
-    image = UUID(page.url.rstrip("/").rsplit("/", 1)[-1]).hex
+    """Show the result of an image's page as :func:`make_usable` makes it."""
+    make_usable(service, page.url)
+    page.reload()
+
+
+def make_usable(service: Service, url: str) -> None:
+    """Change the result of an image's page as if the model's check had not noticed that the chest is drawn."""
+    image = UUID(url.rstrip("/").rsplit("/", 1)[-1]).hex
     with closing(sqlite3.connect(service.data_dir / "db.sqlite3", timeout=20)) as database, database:
         changed = database.execute(
             """UPDATE studies_reading SET "group" = 'unclear', label = 'NORMAL', warnings = '[]' WHERE image_id = ?""",
             [image],
         )
         assert changed.rowcount == 1
-    page.reload()
 
 
 def no_sideways_scroll(page: Page) -> None:

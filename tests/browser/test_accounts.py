@@ -37,7 +37,7 @@ def test_from_a_guest_to_a_passkey(service: Service, page: Page, files: Path, sh
     image = page.url
 
     page.get_by_role("link", name="Register").click()
-    page.get_by_label("Email").fill(address)
+    page.get_by_label("E-mail address").fill(address)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password (again)").fill(PASSWORD)
     no_sideways_scroll(page)

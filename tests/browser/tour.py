@@ -1,7 +1,8 @@
 """The pictures of README.md and docs/tour.md: `python -m tests.browser.tour` takes them anew, in about two minutes.
 
 The chests are drawn, which the model's check notices; their results are shown as if it had not, some of each group.
-With ``--icons`` it draws the icons of the installed page from icon.svg instead.
+With ``--icons`` it draws the icons of the installed page from icon.svg instead. The menu of languages needs a font with
+Devanagari (Debian's fonts-noto-core).
 """
 
 import io
@@ -189,6 +190,8 @@ def main() -> None:
         if "--icons" in sys.argv:
             icons(browser)
         else:
+            if not subprocess.run(["fc-list", ":lang=ne"], stdout=subprocess.PIPE, check=True).stdout:
+                sys.exit("No font here has the letters of Nepali: apt-get install fonts-noto-core")
             PICTURES.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory() as folder, running(Path(folder), TIME_ZONE="Asia/Kathmandu") as service:
                 take(service, browser)

@@ -1,4 +1,4 @@
-"""A large ZIP by a foreign client of tus, through kills of the web process and breaks of the line.
+"""A large ZIP by foreign clients of tus, through kills of the web process and breaks of the line.
 
 ``RESUMABLE_MB=2000`` sends so many megabytes instead of 120.
 """
@@ -6,6 +6,8 @@
 import hashlib
 import http.client
 import os
+import shutil
+import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -27,6 +29,8 @@ SIZE = int(os.environ.get("RESUMABLE_MB", "120")) * MB
 #: Bytes of each image of the ZIP: a small X-ray, and behind its end what no decoder looks at.
 IMAGE = 40 * MB
 VERSION = {"Tus-Resumable": "1.0.0"}
+#: Of the npm registry.
+TUS_JS = "tus-js-client@4.3.1"
 
 
 @pytest.fixture
@@ -141,3 +145,38 @@ def test_a_zip_that_is_cut_three_times(service: Service, packed: tuple[Path, set
     name = uploader.url.rstrip("/").rpartition("/")[2]
     assert not list((service.data_dir / "resumable").glob(f"{name}*"))
     print(f"{size / MB:.0f} MB in {seconds:.0f} s: {size / MB / seconds:.0f} MB/s with three cuts")
+
+
+@pytest.fixture
+def tus_js(tmp_path: Path) -> Callable[..., str]:
+    """Run :file:`tus_client.cjs`; what it prints."""
+    folder = tmp_path / "tus"
+    folder.mkdir()
+    if not shutil.which("npm"):
+        pytest.skip("no npm")
+    found = subprocess.run(["npm", "install", "--no-audit", "--no-fund", TUS_JS], cwd=folder, capture_output=True)
+    if found.returncode:
+        pytest.skip(f"npm cannot install {TUS_JS}")
+
+    def run(*arguments: str) -> str:
+        command = ["node", str(Path(__file__).with_name("tus_client.cjs")), *arguments]
+        environment = {**os.environ, "NODE_PATH": str(folder / "node_modules")}
+        return subprocess.check_output(command, env=environment, text=True).strip()
+
+    return run
+
+
+def test_a_zip_by_tus_js_client_goes_on_in_another_process(
+    service: Service, packed: tuple[Path, set[str]], tus_js: Callable[..., str]
+) -> None:
+    path, hashes = packed
+    token = clients.token(service)
+    given = (f"{service.url}/api/v1/uploads/", token, str(path))
+    begun = tus_js(*given, str(path.stat().st_size // 2))
+    with clients.client(service, headers={"Authorization": f"Token {token}"}) as by:
+        assert by.get(begun).json()["state"] == "receiving"
+        assert tus_js(*given) == begun
+        found = by.get(begun).json()
+        study = by.get(found["study_url"]).json()
+        assert (study["name"], study["total"]) == ("ward 4", len(hashes))
+        by.delete(found["study_url"])

@@ -59,6 +59,22 @@ def test_a_webhook_is_deleted_by_its_service(chief: Any) -> None:
     assert Entry.objects.filter(action=Action.DELETE, object_id=str(webhook.pk)).count() == 1, "recorded once"
 
 
+def test_a_departments_last_manager_is_not_deleted(chief: Any, make_department: Callable[..., Any]) -> None:
+    nora = User.objects.create_user("nora")
+    department = make_department(manager=nora)
+    for answer in (
+        chief.post(f"/admin/auth/user/{nora.pk}/delete/", {"post": "yes"}),
+        chief.post("/admin/auth/user/", {"action": "delete_selected", "_selected_action": nora.pk, "post": "yes"}),
+    ):
+        assert answer.status_code == 409
+        assert "Please make somebody else a manager first." in answer.content.decode()
+    department.memberships.create(user=User.objects.get(username="chief"), role="manager")
+    chief.post(f"/admin/auth/user/{nora.pk}/delete/", {"post": "yes"})
+    assert not User.objects.filter(username="nora").exists()
+    actions = Entry.objects.filter(action__in=[Action.DELETE, Action.ROLE_CHANGE]).values_list("action", flat=True)
+    assert sorted(actions) == sorted([Action.DELETE, Action.ROLE_CHANGE]), "each recorded once"
+
+
 def test_the_admin_has_the_looks_of_the_other_pages(chief: Any) -> None:
     page = chief.get("/admin/").content.decode()
     assert "dashboard/admin.css" in page

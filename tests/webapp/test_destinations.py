@@ -160,7 +160,10 @@ def test_the_page_changes_tests_and_deletes_one(signed_in, destination):
     signed_in.post(address, {key: value for key, value in FORM.items() if key != "enabled"})
     answer = signed_in.post(reverse("destination-test", args=[destination.pk]), follow=True)
     assert "This destination is switched off." in answer.content.decode()
-    signed_in.post(reverse("destination-delete", args=[destination.pk]))
+    delete = reverse("destination-delete", args=[destination.pk])
+    assert "is still to be sent is dropped" in signed_in.get(delete).content.decode()
+    assert Destination.objects.exists()
+    signed_in.post(delete)
     assert not Destination.objects.exists()
 
 

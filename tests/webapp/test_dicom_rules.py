@@ -89,7 +89,9 @@ def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, 
     assert Rule.objects.get().unread
     monkeypatch.setattr(rules, "MOST_RULES", 1)
     assert "at most 1 rules" in signed_in.post(address, given).content.decode()
-    signed_in.post(reverse("rule-delete", args=[rule.pk]))
+    delete = reverse("rule-delete", args=[rule.pk])
+    assert "New images no longer follow it" in signed_in.get(delete).content.decode()
+    signed_in.post(delete)
     assert not Rule.objects.exists()
     assert [entry.action for entry in Entry.objects.filter(kind="dicom.rule").order_by("pk")] == [
         "create", "change", "delete",
@@ -129,7 +131,9 @@ def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
     assert signed_in.post(address, given).status_code == 400  # the name is taken
     signed_in.post(reverse("sender", args=[peer.pk]), {**given, "stat": "on"})
     assert Peer.objects.get().stat
-    signed_in.post(reverse("sender-delete", args=[peer.pk]))
+    delete = reverse("sender-delete", args=[peer.pk])
+    assert "What it sends is refused" in signed_in.get(delete).content.decode()
+    signed_in.post(delete)
     assert not Peer.objects.exists()
     assert [entry.action for entry in Entry.objects.filter(kind="dicom.peer").order_by("pk")] == [
         "create", "change", "delete",

@@ -17,6 +17,7 @@ from webapp.departments.models import Department
 from webapp.http.walks import Walks
 from webapp.reviews import opening, services
 from webapp.reviews.models import Opening, Review
+from webapp.reviews.sections import RANKS, SECTIONS, rank_of_row
 from webapp.reviews.worklist import Worklist
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Study
@@ -125,6 +126,13 @@ def test_a_study_is_found_by_itself_in_the_same_order(reader, add, department):
     before, after = worklist.neighbours(inside[1])
     assert [before, after] == [inside[4].pk, inside[2].pk]
     assert sum(worklist.counts().values()) == 5
+
+
+def test_a_database_reckons_the_same_ranks(make_image, guest):
+    for section in SECTIONS:
+        make_image(Status.SUCCEEDED, guest=guest.guest, **section)
+    found = Image.objects.annotate(rank=rank_of_row()).values_list("stage", "stat", "group", "rank")
+    assert {tuple(section): rank for *section, rank in found} == RANKS
 
 
 def test_who_may_not_review_has_an_empty_list(add, make_department, make_image, read):

@@ -2,8 +2,10 @@
 
 from typing import Any, cast
 
+from allauth.account.forms import AddEmailForm as AllauthAddEmailForm
 from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import ResetPasswordForm as AllauthResetPasswordForm
+from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
 from allauth.mfa.base.forms import BaseAuthenticateForm
@@ -30,7 +32,23 @@ class LoginForm(AllauthLoginForm):
         self.fields["remember"].label = _("Stay signed in on this computer")
 
 
-class ResetPasswordForm(AllauthResetPasswordForm):
+class AddressForm(forms.Form):
+    """Names its first field as the other pages do."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("E-mail address")
+
+
+class SignupForm(AddressForm, AllauthSignupForm):
+    pass
+
+
+class AddEmailForm(AddressForm, AllauthAddEmailForm):
+    pass
+
+
+class ResetPasswordForm(AddressForm, AllauthResetPasswordForm):
     """Refuses the form where no mail server is configured, since the next page claims that a mail was sent."""
 
     def clean(self) -> Any:

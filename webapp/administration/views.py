@@ -6,6 +6,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -244,5 +246,8 @@ def delete_service_account(request: HttpRequest, slug: str, pk: int) -> HttpResp
     if request.method == "POST":
         members.delete_service_account(by, account)
         return redirect(account.department)
-    context = {"account": account, "department": account.department}
-    return render(request, "administration/delete_service_account.html", context)
+    what = _("Its tokens stop working at once. What it has sent to %(name)s stays there.") % {
+        "name": account.department.name
+    }
+    context = {"name": account.user.first_name, "what": what, "keep": reverse("service-account", args=[slug, pk])}
+    return render(request, "administration/delete.html", context)

@@ -168,7 +168,9 @@ def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
         "sees_study": permissions.may_see(identity, found)
         or Study.objects.shared_with(identity).filter(pk=found.study_id).exists(),
         "priors": priors.visible_to(identity, found),
-        "sent_before": Image.objects.sent_before(found).first() if permissions.may_see(identity, found) else None,
+        "sent_before": Image.objects.sent_before(found).only("status", "created_at").first()
+        if permissions.may_see(identity, found)
+        else None,
     }
 
 

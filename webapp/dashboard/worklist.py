@@ -113,6 +113,7 @@ def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
     params = given(request)
     before, after = Worklist(identity, values(WorklistFilters, params)).neighbours(found)
     query = f"?{urlencode(params)}" if params else ""
+    user, ahead = cast("User", request.user), "HX-Request" in request.headers
     addresses = {
         name: reverse("worklist-image", args=[key]) + query if key else ""
         for name, key in (("before", before), ("after", after))
@@ -122,9 +123,8 @@ def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
         "worklist": reverse("worklist") + query,
         "then": addresses["after"] or reverse("worklist") + query,
         "query": query,
-        "opened_by": opening.by_others([found], cast("User", request.user)),
-        # The script puts the main part of the next image in place of this one's.
-        "base": "dashboard/bare.html" if "HX-Request" in request.headers else None,
+        # The script puts the main part of the next image in place of this one's, and then asks who has that open.
+        **({"base": "dashboard/bare.html"} if ahead else {"opened_by": opening.by_others([found], user)}),
     }
     response = render(request, "dashboard/worklist_image.html", {**image_context(request, found), **context})
     patch_vary_headers(response, ["HX-Request"])

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Q, QuerySet, prefetch_related_objects
+from django.db.models import Q, QuerySet
 
 from webapp.accounts.identity import Identity
 from webapp.departments.models import Department, Membership, Role
@@ -37,9 +37,16 @@ DepartmentPermission = Callable[[Identity, Department], bool]
 
 
 def roles(user: User) -> dict[UUID, str]:
-    """A user's roles by department. Like Django's permissions, they are read once for each user object."""
-    prefetch_related_objects([user], "memberships")
-    return {membership.department_id: membership.role for membership in user.memberships.all()}
+    """A user's roles by department."""
+    return {membership.department_id: membership.role for membership in _memberships(user)}
+
+
+def _memberships(user: User) -> "QuerySet[Membership]":
+    """A user's memberships. Like Django's permissions, they are read once for each user object."""
+    found: QuerySet[Membership] | None = user.__dict__.get("_memberships")
+    if found is None:
+        found = user.__dict__["_memberships"] = user.memberships.all()
+    return found
 
 
 def is_administrator(user: User | AnonymousUser | None) -> bool:
@@ -160,8 +167,7 @@ def may_end(identity: Identity, membership: Membership) -> bool:
 
 def service_department(user: User) -> UUID | None:
     """The department of a service account, which has exactly one; None for a person."""
-    prefetch_related_objects([user], "memberships")
-    return next((membership.department_id for membership in user.memberships.all() if membership.service), None)
+    return next((membership.department_id for membership in _memberships(user) if membership.service), None)
 
 
 def may_upload_to(identity: Identity, department: Department) -> bool:

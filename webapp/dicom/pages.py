@@ -1,5 +1,7 @@
 """The pages of destinations: where a department's results go, and how far each has come."""
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -7,12 +9,14 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from webapp.accounts.identity import identify
+from webapp.accounts.identity import Identity, identify
 from webapp.departments import permissions
 from webapp.departments.access import visible_department
 from webapp.dicom import access
@@ -125,13 +129,35 @@ def test(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("destination", found.pk)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@never_cache
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    by = identify(request)
-    found = access.destination(by, pk)
-    services.delete(by, found)
-    return redirect("destinations", found.department.slug)
+    what = gettext("No more results are sent to it, and what is still to be sent is dropped. What it has stays there.")
+    found = access.destination(identify(request), pk)
+    return ask_and_delete(
+        request, found, services.delete, name=found.name, what=what, page="destination", back="destinations"
+    )
+
+
+def ask_and_delete(
+    request: HttpRequest, found: Any, delete: Callable[[Identity, Any], None], *, page: str, back: str, **shown: str
+) -> HttpResponse:
+    """Ask for a confirmation, and delete something of a department.
+
+    Args:
+        request: a GET that asks, or a POST that confirms.
+        found: what is deleted.
+        delete: does it.
+        page: the name of the URL of what is kept.
+        back: the name of the department's URL that is shown after it.
+        shown: its ``name``, and ``what`` it means to delete it.
+    """
+    if request.method == "POST":
+        delete(identify(request), found)
+        return redirect(back, found.department.slug)
+    context = {"keep": reverse(page, args=[found.pk]), **shown}
+    return render(request, "administration/delete.html", context)
 
 
 @require_POST

@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -20,6 +21,7 @@ from webapp.departments.access import visible_department
 from webapp.departments.models import Department
 from webapp.dicom import access
 from webapp.dicom.models import Peer, Rule
+from webapp.dicom.pages import ask_and_delete
 from webapp.dicom.services import peers, rules
 from webapp.dicom.web import headers
 from webapp.http.sentences import in_words
@@ -158,13 +160,13 @@ def test_sender(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("senders", found.department.slug)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@never_cache
 def delete_sender(request: HttpRequest, pk: int) -> HttpResponse:
-    by = identify(request)
-    found = access.peer(by, pk)
-    peers.delete(by, found)
-    return redirect("senders", found.department.slug)
+    what = gettext("What it sends is refused from now on. What it has sent stays.")
+    found = access.peer(identify(request), pk)
+    return ask_and_delete(request, found, peers.delete, name=found.ae_title, what=what, page="sender", back="senders")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -194,13 +196,14 @@ def rule(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _change(request, form, rules.save, title=_("Rule"), delete="rule-delete", back="rules")
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@never_cache
 def delete_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
-    by = identify(request)
-    found = access.rule(by, pk)
-    rules.delete(by, found)
-    return redirect("rules", found.department.slug)
+    what = gettext("New images no longer follow it. Images that have come stay as they are.")
+    found = access.rule(identify(request), pk)
+    name = f"{gettext('Rule')} {found.position}"
+    return ask_and_delete(request, found, rules.delete, name=name, what=what, page="rule", back="rules")
 
 
 def _change(

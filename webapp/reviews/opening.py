@@ -28,19 +28,17 @@ def keep_open(image: Image, user: User, left: UUID | None = None) -> None:
     now = timezone.now()
     Opening.objects.filter(expires_at__lte=now).delete()
     Opening.objects.filter(image=left, user=user).delete()
-    Opening.objects.update_or_create(
-        image=image,
-        user=user,
-        defaults={"expires_at": now + LEASE},
-        create_defaults={"opened_at": now, "expires_at": now + LEASE},
-    )
+    if not Opening.objects.filter(image=image, user=user).update(expires_at=now + LEASE):
+        new = Opening(image=image, user=user, opened_at=now, expires_at=now + LEASE)
+        # Another page of the same reader may open it at this moment.
+        Opening.objects.bulk_create([new], ignore_conflicts=True)
 
 
 def by_others(images: Collection[Image], user: User) -> "QuerySet[Opening]":
     """The openings of some images by others, the first one first."""
     now = timezone.now()
     found = Opening.objects.filter(image__in=[image.pk for image in images], expires_at__gt=now).exclude(user=user)
-    return found.select_related("user").order_by("opened_at")
+    return found.select_related("user").only("image", "opened_at", "user__username").order_by("opened_at")
 
 
 def note_openings(images: Iterable[Image], user: User) -> None:

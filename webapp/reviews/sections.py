@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
+from django.db.models import Case, When
+from django.db.models.expressions import Combinable
+
 from webapp.refusals import Refused
 from webapp.studies.choices import ResultGroup, ReviewStage
 
@@ -23,6 +26,14 @@ SECTIONS: list[dict[str, Any]] = [
     for stage in stages
 ]
 RANKS = {tuple(section.values()): rank for rank, section in enumerate(SECTIONS)}
+
+
+def rank_of_row() -> Combinable:
+    """The rank of an image's section, as a database reckons it. A branch for each section takes ten times as long."""
+    group = Case(*(When(group=group, then=number) for number, group in enumerate(GROUPS)))
+    kind = group + Case(When(stat=True, then=0), default=len(GROUPS))
+    stage = Case(*(When(stage=stage, then=number) for number, stage in enumerate(OPEN)))
+    return Case(When(stage=ReviewStage.DONE, then=2 * len(GROUPS) * len(OPEN) + kind), default=len(OPEN) * kind + stage)
 
 
 @dataclass(frozen=True, order=True)

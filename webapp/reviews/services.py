@@ -45,10 +45,10 @@ def review(
     if not permissions.may_review(reader, image):
         raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give one.")
     # Verdicts that are given at the same time are judged one after the other.
-    read = Image.objects.select_for_update().filter(pk=image.pk, status=Status.SUCCEEDED)
-    locked = read.prefetch_related("readings").first()
-    if locked is None:
-        raise Refused("not_read_yet", "A verdict can be given once the model has read the image.")
+    try:
+        locked = Image.objects.select_for_update().get(pk=image.pk, status=Status.SUCCEEDED)
+    except Image.DoesNotExist:
+        raise Refused("not_read_yet", "A verdict can be given once the model has read the image.") from None
     kept = Review.objects.filter(image=locked, reviewer=reader.user).first()
     if kept is None and seen not in (None, locked.stage) and locked.stage != ReviewStage.SECOND:
         raise Refused("reviewed_meanwhile", "Another reader has given a verdict on this image while you had it open.")

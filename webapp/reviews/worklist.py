@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, When
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from webapp.accounts.identity import Identity
@@ -23,7 +23,7 @@ from webapp.departments.access import in_department
 from webapp.http.parts import Slot, Statement
 from webapp.http.walks import Walks
 from webapp.reviews.models import Review
-from webapp.reviews.sections import BEGUN, FIRST, LAST, OPEN, RANKS, SECTIONS, Place
+from webapp.reviews.sections import BEGUN, FIRST, LAST, OPEN, RANKS, SECTIONS, Place, rank_of_row
 from webapp.studies.choices import ReviewStage
 from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
@@ -152,14 +152,13 @@ class Worklist:
 
     def _of_study(self, number: int, place: Place | None, *, backwards: bool) -> list[Place]:
         """The same of a study, whose images an index has together, but in no order of this list."""
-        ranks = [When(**section, then=rank) for rank, section in self.sections.items()]
         # The sections are every combination of some values.
         within = {f"{name}__in": {section[name] for section in self.sections.values()} for name in SECTIONS[0]}
-        rows = self._rows_of_study().filter(**within).annotate(section_rank=Case(*ranks))
+        rows = self._rows_of_study().filter(**within).annotate(section_rank=rank_of_row())
         if place:
             further = Q(**{f"section_rank__{'lt' if backwards else 'gt'}": place.rank})
             beyond = _beyond(place.moment, place.pk, backwards=backwards)
-            rows = rows.filter(further | Q(beyond, section_rank=place.rank))
+            rows = rows.filter(further | Q(beyond, **SECTIONS[place.rank]))
         order = [f"{'-' if backwards else ''}{name}" for name in ("section_rank", "created_at", "pk")]
         return [Place(*row) for row in rows.order_by(*order).values_list("section_rank", "created_at", "pk")[:number]]
 

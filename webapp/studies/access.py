@@ -15,13 +15,13 @@ Found = TypeVar("Found", Image, Study, Patient)
 
 
 def visible_image(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    """An image with its result, patient, study and department.
+    """An image with its result, patient and department.
 
     Raises:
         Http404: there is none, or the client may not see it.
         Refused: ``not_allowed`` where the client may see it, and may do no more.
     """
-    images = Image.objects.select_related("patient", "study", "department").prefetch_related("readings")
+    images = Image.objects.select_related("patient", "department").prefetch_related("readings")
     image: Image = _visible(identity, images, pk, may)
     return image
 
@@ -39,10 +39,13 @@ def visible_patient(identity: Identity, pk: UUID, may: permissions.Predicate = p
 
 
 def _visible(identity: Identity, rows: OwnedQuerySet, pk: UUID, may: permissions.Predicate) -> Any:
-    found = rows.filter(pk=pk).first()
-    if found and permissions.may_see(identity, found):
+    try:
+        found = rows.get(pk=pk)
+    except rows.model.DoesNotExist:
+        raise Http404 from None
+    if permissions.may_see(identity, found):
         return _allowed(found, may(identity, found))
-    if found and rows.shared_with(identity).filter(pk=pk).exists():
+    if rows.shared_with(identity).filter(pk=pk).exists():
         return _allowed(found, may is permissions.may_see)
     raise Http404
 

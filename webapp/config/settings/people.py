@@ -65,6 +65,8 @@ MFA_RATE_LIMITS = False
 ACCOUNT_FORMS = {
     "login": "webapp.accounts.forms.LoginForm",
     "reset_password": "webapp.accounts.forms.ResetPasswordForm",
+    "signup": "webapp.accounts.forms.SignupForm",
+    "add_email": "webapp.accounts.forms.AddEmailForm",
 }
 
 MFA_ADAPTER = "webapp.accounts.adapters.MFAAdapter"

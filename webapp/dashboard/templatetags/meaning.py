@@ -1,8 +1,10 @@
 """What an answer means where it is given, in words and as a picture of 100 children."""
 
+from functools import partial
 from typing import Any
 
 from django import template
+from django.core.cache import caches
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -15,6 +17,8 @@ register = template.Library()
 
 #: Children in a row of the picture, and what each takes up.
 IN_A_ROW, WIDE, HIGH = 20, 20, 24
+#: Seconds that a bundle's figures are kept; they change when its workers report others.
+KEPT = 300
 
 
 @register.inclusion_tag("dashboard/_meaning.html")
@@ -49,7 +53,14 @@ def _answers(result: Reading) -> dict[str, Any]:
     """How often each answer is given: on the department's own images where these have calibrated the result."""
     if result.calibration:
         return dict(result.calibration["answers"])
-    bundle = Bundle.objects.filter(name=result.bundle).first()
+    answers: dict[str, Any] | None = caches["process"].get_or_set(
+        f"answers:{result.bundle}", partial(_of_bundle, result.bundle), KEPT
+    )
+    return answers or {}
+
+
+def _of_bundle(name: str) -> dict[str, Any]:
+    bundle = Bundle.objects.filter(name=name).first()
     return bundle.answers if bundle else {}
 
 

@@ -17,7 +17,7 @@ register = template.Library()
 def review_form(context: dict[str, Any], image: Image) -> dict[str, Any]:
     """The verdicts that the viewer may see, and the form for those who may review."""
     identity = viewer(context["request"])
-    reviews = list(visible_reviews(identity, image).prefetch_related("earlier"))
+    reviews = list(visible_reviews(identity, image).prefetch_related("earlier")) if image.reviewed else []
     return {
         "may": permissions.may_review(identity, image),
         "image": image,

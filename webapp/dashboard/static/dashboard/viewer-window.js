@@ -74,12 +74,8 @@ export class QuickWindow {
   show(tone) {
     if (this.copy.hidden) this.take();
     const greys = tableOf(tone);
-    const { before, after } = this;
-    for (let place = 0; place < before.length; place += 1) {
-      const colour = before[place];
-      after[place] =
-        greys[colour & 255] | (greys[(colour >> 8) & 255] << 8) | (greys[(colour >> 16) & 255] << 16) | (colour & 0xff000000);
-    }
+    if (this.isGrey) paintGreys(this.before, this.after, greys);
+    else paintColours(this.before, this.after, greys);
     this.context.putImageData(this.pixels, 0, 0);
     this.copy.hidden = false;
   }
@@ -96,9 +92,29 @@ export class QuickWindow {
     Object.assign(copy, { width, height });
     this.context = copy.getContext("2d", { willReadFrequently: true });
     this.context.drawImage(canvas, 0, 0, width, height);
-    this.before = new Uint32Array(this.context.getImageData(0, 0, width, height).data.buffer);
+    this.before = new Int32Array(this.context.getImageData(0, 0, width, height).data.buffer);
     this.pixels = this.context.createImageData(width, height);
-    this.after = new Uint32Array(this.pixels.data.buffer);
+    this.after = new Int32Array(this.pixels.data.buffer);
+    this.isGrey = this.before.every((colour) => (colour & 255) * 0x010101 === (colour & 0xffffff));
+  }
+}
+
+const OPACITY = 0xff000000; // the part of a pixel that stays as it is
+
+/** Give grey pixels their new greys, in a third of the time that any colours take. */
+function paintGreys(before, after, greys) {
+  const colours = Int32Array.from(greys, (grey) => grey * 0x010101);
+  for (let place = 0; place < before.length; place += 1) {
+    const colour = before[place];
+    after[place] = (colour & OPACITY) | colours[colour & 255];
+  }
+}
+
+function paintColours(before, after, greys) {
+  for (let place = 0; place < before.length; place += 1) {
+    const colour = before[place];
+    const [blue, green, red] = [greys[(colour >> 16) & 255], greys[(colour >> 8) & 255], greys[colour & 255]];
+    after[place] = (colour & OPACITY) | (blue << 16) | (green << 8) | red;
   }
 }
 

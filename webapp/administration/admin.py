@@ -1,0 +1,51 @@
+"""Administrators change and delete people's accounts, and make links to set a new password."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
+
+from webapp.accounts.identity import identify
+from webapp.accounts.passwords import reset_link
+from webapp.departments import members
+from webapp.refusals import Refused
+from webapp.studies.services import person_deletion
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    readonly_fields = ("last_login", "date_joined")
+    actions = ("make_password_links",)
+    #: By the service, with the memberships that end.
+    deletions_are_recorded = True
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, dict[str, int], set[Any], list[Any]]:
+        """Raises Refused: ``last_manager``, before it asks whether to delete them."""
+        if any(members.managed_alone(user).exists() for user in objs):
+            raise Refused("last_manager", members.LAST_MANAGER)
+        return super().get_deleted_objects(objs, request)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        person_deletion.delete_person(obj, identify(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[User]") -> None:
+        for user in queryset:
+            self.delete_model(request, user)
+
+    @admin.action(description=_("Make one-time links to set a new password"), permissions=["change"])
+    def make_password_links(self, request: HttpRequest, users: "QuerySet[User]") -> HttpResponse | None:
+        if users.filter(is_superuser=True).exists() and not request.user.is_superuser:
+            self.message_user(request, _("Only superusers make links for superusers."), messages.ERROR)
+            return None
+        links = [(user.get_username(), reset_link(user)) for user in users.filter(is_active=True)]
+        context = {**self.admin_site.each_context(request), "title": _("Links to set a new password"), "links": links}
+        response = render(request, "admin/password_links.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
