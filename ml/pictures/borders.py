@@ -67,9 +67,8 @@ def find(picture: Image.Image) -> Box:
     whole = Box(0, 0, picture.width, picture.height)
     # Large pictures have lines to spare, and their differences would take more memory than they do.
     factor = -(-max(picture.size) // LARGE)
-    pixels = np.asarray(picture.reduce(factor) if factor > 1 else picture)
-    seen = Box(0, 0, pixels.shape[1], pixels.shape[0])
-    box = _without_strips(pixels, Box(*(screenshots.find(pixels) or seen)))
+    seen = picture.reduce(factor) if factor > 1 else picture
+    box = _without_strips(np.asarray(seen), Box(*(screenshots.find(seen) or (0, 0, *seen.size))))
     box = Box(
         box.left * factor,
         box.top * factor,

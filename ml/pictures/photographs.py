@@ -4,6 +4,7 @@ Three signs, each sufficient alone: what the camera wrote into the file; colour 
 lamp nor a sensor is; and a sheet or screen seen at an angle in front of something else.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -26,8 +27,10 @@ LEVELS = (40, 80, 120, 160, 200)
 SMALLEST, LARGEST, LEAN = 0.12, 0.97, 1.5
 #: The spread of what lies around a sheet, in grey levels, below which it is a border and no room.
 ROOM = 6.0
-#: The share of a sheet's outline that must be an edge.
-OUTLINE = 0.75
+#: The share of a sheet's outline that must be an edge, and the places along each side that are looked at.
+OUTLINE, PLACES = 0.75, np.linspace(0.05, 0.95, 60)[:, np.newaxis]
+#: A pixel and its neighbours.
+AROUND = np.ones((3, 3), np.uint8)
 
 Corners = NDArray[np.float32]
 
@@ -76,18 +79,20 @@ def sheet(picture: Image.Image) -> Corners | None:
     size = max(1, round(picture.width / factor)), max(1, round(picture.height / factor))
     small = np.asarray(picture.resize(size, reducing_gap=2.0))
     smooth = cv2.bilateralFilter(small, 5, 30, 5)
-    edges = cv2.dilate(cv2.Canny(smooth, 20, 60), np.ones((3, 3), np.uint8))
+    edges = cv2.dilate(cv2.Canny(smooth, 20, 60), AROUND)
+    near = cv2.dilate(edges, AROUND)
     best: tuple[float, Corners] | None = None
-    masks = [edges, *(np.where(smooth > level, np.uint8(255), np.uint8(0)) for level in LEVELS)]
+    masks = [edges, *(cv2.threshold(smooth, level, 255, cv2.THRESH_BINARY)[1] for level in LEVELS)]
     for mask in masks:
-        for one in (mask, 255 - mask):
-            for outline in cv2.findContours(one, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]:
+        for one in (mask, cv2.bitwise_not(mask)):
+            outlines = cv2.findContours(one, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]
+            for outline in _large(outlines, small.size):
                 if (corners := _corners(outline, small.size)) is None or not _is_seen_at_an_angle(corners):
                     continue
-                if _around(small, corners) < ROOM or _outlined(edges, corners) < OUTLINE:
-                    continue
                 area = cv2.contourArea(corners)
-                if best is None or area > best[0]:
+                if best is not None and area <= best[0]:
+                    continue
+                if _around(small, corners) >= ROOM and _outlined(near, corners) >= OUTLINE:
                     best = area, corners
     return None if best is None else best[1] * np.float32(factor)
 
@@ -101,11 +106,18 @@ def rectified(picture: Image.Image, corners: Corners) -> Image.Image:
     return Image.fromarray(cv2.warpPerspective(np.asarray(picture), turn, (width, height), flags=cv2.INTER_AREA))
 
 
+def _large(outlines: Sequence[NDArray[Any]], pixels: int) -> list[NDArray[Any]]:
+    """The outlines that can be around a sheet: few of a thousand, so that all are looked at together."""
+    if not outlines:
+        return []
+    points = np.concatenate(outlines)[:, 0]
+    first = np.cumsum([0, *map(len, outlines[:-1])])
+    sides = np.maximum.reduceat(points, first) - np.minimum.reduceat(points, first) + 1
+    return [outlines[n] for n in np.flatnonzero(sides.prod(axis=1) >= SMALLEST * pixels).tolist()]
+
+
 def _corners(outline: NDArray[Any], pixels: int) -> Corners | None:
     """The four corners of an outline, in their order, where it has four."""
-    _, _, width, height = cv2.boundingRect(outline)
-    if width * height < SMALLEST * pixels:  # most outlines, and the quickest to leave
-        return None
     hull = cv2.convexHull(outline)
     area = cv2.contourArea(hull)
     if not SMALLEST * pixels <= area <= LARGEST * pixels:
@@ -125,16 +137,14 @@ def _is_seen_at_an_angle(corners: Corners) -> bool:
 
 def _around(small: NDArray[np.uint8], corners: Corners) -> float:
     outside = cv2.fillConvexPoly(np.ones(small.shape, np.uint8), corners.astype(np.int32), 0)
-    values = small[outside > 0]
-    return float(values.std()) if len(values) > 0.03 * small.size else 0.0
+    if cv2.countNonZero(outside) <= 0.03 * small.size:
+        return 0.0
+    return float(cv2.meanStdDev(small, mask=outside)[1].item())
 
 
-def _outlined(edges: NDArray[Any], corners: Corners) -> float:
-    """The least share of a side that is an edge."""
-    shares = []
-    near = cv2.dilate(edges, np.ones((3, 3), np.uint8))
-    for a, b in pairwise([*corners, corners[0]]):
-        points = np.rint(a + (b - a) * np.linspace(0.05, 0.95, 60)[:, np.newaxis]).astype(int)
-        points = points.clip(0, (near.shape[1] - 1, near.shape[0] - 1))
-        shares.append(float((near[points[:, 1], points[:, 0]] > 0).mean()))
-    return min(shares)
+def _outlined(near: NDArray[Any], corners: Corners) -> float:
+    """The least share of a side that lies near an edge."""
+    sides = np.roll(corners, -1, axis=0) - corners
+    points = np.rint(corners[:, np.newaxis] + sides[:, np.newaxis] * PLACES).astype(int)
+    points = points.clip(0, (near.shape[1] - 1, near.shape[0] - 1))
+    return float((near[points[..., 1], points[..., 0]] > 0).mean(axis=1).min())

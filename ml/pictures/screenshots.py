@@ -21,27 +21,33 @@ Grey = NDArray[np.uint8]
 Ints = NDArray[np.intp]
 
 
-def find(pixels: Grey) -> tuple[int, int, int, int] | None:
-    """The left, top, right and bottom of the picture that a screen shows; None where there is none."""
-    factor = -(-max(pixels.shape) // SEARCHED)
-    soft = _soft(pixels, factor)
-    small = np.asarray(Image.fromarray(pixels).reduce(factor)).astype(np.int16)
+def find(picture: Image.Image) -> tuple[int, int, int, int] | None:
+    """The left, top, right and bottom of the picture that a screen shows; None where there is none.
+
+    Args:
+        picture: mode ``L``.
+    """
+    factor = -(-max(picture.size) // SEARCHED)
+    small = np.asarray(picture.reduce(factor)).astype(np.int16)
     down, across = _steep(small), _steep(small.T)
     rows, columns = _pairs(down), _pairs(across)
     if not len(rows) or not len(columns):
         return None
     top, left = (side.ravel() for side in np.meshgrid(rows[:, 0], columns[:, 0], indexing="ij"))
     bottom, right = (side.ravel() for side in np.meshgrid(rows[:, 1], columns[:, 1], indexing="ij"))
-    level, upright, softness = _sums(down), _sums(across.T), _sums(soft)
+    level, upright = _sums(down), _sums(across.T)
     sides = np.array([
         _mean(level, top, left, top + 1, right), _mean(level, bottom, left, bottom + 1, right),
         _mean(upright, top, left, bottom, left + 1), _mean(upright, top, right, bottom, right + 1),
     ])  # fmt: skip
     areas = (bottom - top) * (right - left)
+    fits = (sides.min(axis=0) >= SIDE) & (areas >= SMALLEST * small.size) & (areas <= LARGEST * small.size)
+    if not fits.any():
+        return None  # as in an X-ray's own file: how it is shaded takes longer to find than all edges
+    softness = _sums(_soft(np.asarray(picture), factor))
     within = _mean(softness, top, left, bottom, right)
     kept = within * areas / max(1.0, softness[-1, -1])
-    fits = (sides.min(axis=0) >= SIDE) & (within >= WITHIN) & (kept >= KEPT)
-    fits &= (areas >= SMALLEST * soft.size) & (areas <= LARGEST * soft.size)
+    fits &= (within >= WITHIN) & (kept >= KEPT)
     if not fits.any():
         return None
     best = int(np.argmax(fits * kept * within**0.5 * sides.mean(axis=0)))
@@ -49,12 +55,11 @@ def find(pixels: Grey) -> tuple[int, int, int, int] | None:
     around[top[best] : bottom[best], left[best] : right[best]] = False
     if np.mean(np.abs(small[around] - np.median(small[around])) > TOLERANCE) < BUSY:
         return None  # one strip or frame of one level, whose end shows better line by line
-    height, width = pixels.shape
     return (
         int(left[best]) * factor,
         int(top[best]) * factor,
-        min(width, int(right[best]) * factor),
-        min(height, int(bottom[best]) * factor),
+        min(picture.width, int(right[best]) * factor),
+        min(picture.height, int(bottom[best]) * factor),
     )
 
 
@@ -63,8 +68,8 @@ def _soft(part: Grey, factor: int) -> NDArray[np.bool_]:
     slope = np.zeros(part.shape, dtype=np.uint8)
     slope[:, 1:] = cv2.absdiff(part[:, 1:], part[:, :-1])
     slope[1:] = cv2.max(slope[1:], cv2.absdiff(part[1:], part[:-1]))
-    shaded = np.asarray(Image.fromarray(((slope > 0) & (slope <= 24)).astype(np.uint8) * 255).reduce(factor))
-    sharp = np.asarray(Image.fromarray((slope > 48).astype(np.uint8) * 255).reduce(factor))
+    shaded = np.asarray(Image.fromarray(cv2.inRange(slope, 1, 24)).reduce(factor))
+    sharp = np.asarray(Image.fromarray(cv2.inRange(slope, 49, 255)).reduce(factor))
     return (shaded > 100) & (cv2.dilate(sharp, np.ones((9, 9), np.uint8)) < 40)
 
 

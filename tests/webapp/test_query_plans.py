@@ -125,6 +125,17 @@ def test_preparing(plans, make_image):
     assert_none_scans(plans(lambda: preparation.finish_ingest(preparation.start_ingest(image.pk), prepared)))
 
 
+def test_preparing_reads_nothing_of_a_department_or_a_patient_that_it_does_not_need(make_image, statements):
+    image = make_image()
+    statements.clear()
+    assert preparation.finish_ingest(
+        preparation.start_ingest(image.pk), preparation.Prepared("", 1, 1, "", {BUNDLE: "x"})
+    )
+    rows = [sql for sql in statements if sql.startswith(("SELECT", "INSERT", "UPDATE"))]
+    assert len(rows) == 8, "what is paused and the image, twice each; the message's image; three changes"
+    assert not any("JOIN" in sql for sql in rows)
+
+
 def test_a_batch_takes_as_many_queries_however_many_images_it_holds(make_image, statements):
     counts = []
     for size in (2, 16):

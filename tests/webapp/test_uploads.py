@@ -193,6 +193,19 @@ def test_a_list_takes_few_queries_however_long(client, make_image, django_assert
         assert len(client.get("/api/v1/images/").json()["results"]) == 21
 
 
+def test_an_upload_and_its_answer_take_few_statements(client, statements):
+    def about_rows():
+        return [sql for sql in statements if sql.startswith(("SELECT", "INSERT", "UPDATE"))]
+
+    url = client.upload().json()["url"]
+    statements.clear()
+    client.upload()
+    assert len(about_rows()) == 5, "the guest, pauses, two rows, and whether it was sent before"
+    statements.clear()
+    client.get(url)
+    assert len(about_rows()) == 4, "the guest, the image, its readings, and the audit's row"
+
+
 # --- cancelling -----------------------------------------------------------------------------------------------------
 
 

@@ -12,13 +12,14 @@ handler429 = problems.too_many_requests
 handler500 = problems.server_error
 
 urlpatterns = [
+    # First, since uploads and what waits for results are most of all requests.
+    path("", include("webapp.studies.api.urls")),
     path("", include("webapp.dashboard.urls")),
     path("", include("webapp.queues.urls")),
     path("", include("webapp.agreement.urls")),
     path("", include("webapp.administration.urls")),
     path("", include("webapp.administration.api.urls")),
     path("", include("webapp.ops.urls")),
-    path("", include("webapp.studies.api.urls")),
     path("", include("webapp.resumable.urls")),
     path("", include("webapp.reviews.api.urls")),
     path("", include("webapp.sharing.urls")),

@@ -26,6 +26,13 @@ def visible_image(identity: Identity, pk: UUID, may: permissions.Predicate = per
     return image
 
 
+def has_ended(identity: Identity, pk: UUID) -> bool:
+    """Whether an image has come to its end, for who waits for it; errors as of :func:`visible_image`."""
+    images = Image.objects.only("owner", "guest", "department", "status")
+    image: Image = _visible(identity, images, pk, permissions.may_see)
+    return image.is_final
+
+
 def visible_study(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
     """A study with its patient and department; errors as of :func:`visible_image`."""
     study: Study = _visible(identity, Study.objects.select_related("patient", "department"), pk, may)

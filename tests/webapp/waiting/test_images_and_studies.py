@@ -34,6 +34,18 @@ def test_an_image_answers_as_soon_as_it_is_finished(make_image, read, owned):
     assert 0.4 <= seconds < TOO_LONG
 
 
+def test_for_a_client_who_waits_no_more_of_the_image_is_read_than_its_owner_and_its_status(
+    make_image, owned, statements
+):
+    fields, headers = owned
+    image = make_image(**fields)
+    browse(lambda by: by.get(f"/api/v1/images/{image.pk}/", params={"wait": 0.1}), **headers)
+    first = next(sql for sql in statements if 'FROM "studies_image"' in sql)
+    assert "status" in first
+    assert "filename" not in first
+    assert "JOIN" not in first
+
+
 def test_a_change_that_is_not_final_does_not_end_the_wait(make_image, read, owned):
     fields, headers = owned
     image = make_image(Status.QUEUED, **fields)

@@ -19,7 +19,7 @@ from webapp.audit.services import record
 from webapp.departments import permissions
 from webapp.departments.access import department_for
 from webapp.http.long_polling import hold, may_wait
-from webapp.studies.access import visible_image, visible_study
+from webapp.studies.access import has_ended, visible_image, visible_study
 from webapp.studies.api import serializers
 from webapp.studies.api.filters import ImageFilters, StudyFilters, StudyImageFilters
 from webapp.studies.api.lists import FilteredList
@@ -99,11 +99,13 @@ class ImageDetail(APIView):
 
     @extend_schema(responses={200: serializers.ImageSerializer}, parameters=[WAIT, TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponse:
-        image = _image(request, pk)
-        held = hold(request, partial(until_final, Image, pk)) if may_wait(request) and not image.is_final else None
-        if held:
-            return held
-        record(identities.identify(request), Action.VIEW, image)
+        identity = identities.identify(request)
+        if may_wait(request) and not has_ended(identity, pk):
+            held = hold(request, partial(until_final, Image, pk))
+            if held:
+                return held
+        image = visible_image(identity, pk)
+        record(identity, Action.VIEW, image)
         return Response(serializers.ImageSerializer(image, context={"request": request}).data)
 
     @extend_schema(
@@ -170,13 +172,13 @@ class StudyDetail(APIView):
 
     @extend_schema(responses={200: serializers.StudySerializer}, parameters=[WAIT, TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponse:
-        study = _study(request, pk)
-        held = None
+        identity = identities.identify(request)
+        study = visible_study(identity, pk)
         if may_wait(request) and not study_states([pk])[pk].is_final:
             held = hold(request, partial(until_final, Study, pk))
-        if held:
-            return held
-        record(identities.identify(request), Action.VIEW, study)
+            if held:
+                return held
+        record(identity, Action.VIEW, study)
         return Response(serializers.StudySerializer(study, context={"request": request}).data)
 
     @extend_schema(

@@ -125,11 +125,12 @@ def _counted(name: str, number: int, limit: int, message: str) -> Iterator[None]
 
 def _add(key: str, size: int) -> int:
     """Add to a count that ends with its day; the sum, or 0 where the cache is unreachable."""
-    cache.add(key, 0, timeout=DAY.total_seconds())
-    try:
-        return int(cache.incr(key, size) or 0)
-    except ValueError:  # it has just expired
-        return 0
+    for _ in range(2):
+        try:
+            return int(cache.incr(key, size) or 0)
+        except ValueError:  # the first of the day
+            cache.add(key, 0, timeout=DAY.total_seconds())
+    return 0
 
 
 def _uploader(identity: Identity) -> str:

@@ -65,7 +65,7 @@ def start_ingest(image_id: UUID, *, redelivered: bool = False) -> Image | None:
         waiting = waiting.exclude(paused.images())
     started = waiting.update(turn=None, attempts=F("attempts") + 1, ingest_started_at=timezone.now())
     if started:
-        image: Image = Image.objects.select_related("patient", "department").get(pk=image_id)
+        image: Image = Image.objects.get(pk=image_id)
         correlation.add(**correlation.log_fields(image))
         return image
     fail_suspects([image_id])
@@ -95,8 +95,8 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
             made = [prepared.preview, *prepared.inputs.values()]
             transaction.on_commit(partial(media.delete_many, made))
         return False
-    # The patient's date of birth may have been corrected while it was prepared.
-    image = Image.objects.select_related("patient", "department").get(pk=image.pk)
+    # All of these may have changed while it was prepared, and the patient's date of birth may have been corrected.
+    image.refresh_from_db(fields=["owner", "guest", "department", "patient", "age_years", "view", "priority"])
     warnings = [*outside_training(image.age, image.view), *prepared.warnings]
     readings = [
         Reading(

@@ -16,7 +16,7 @@ from webapp.studies.api.serializers.results import (
 )
 from webapp.studies.choices import PneumoniaKind, ResultGroup, ReviewStage, Status, Verdict, View
 from webapp.studies.files.results import final_fields
-from webapp.studies.models import Image
+from webapp.studies.models import Image, Reading
 
 #: Images with the same content that the answer to an upload names.
 DUPLICATES = 5
@@ -98,9 +98,11 @@ class ImageSerializer(serializers.ModelSerializer):
         """The fields, by hand: REST Framework would build all of them again for each image, which takes longer than
         everything else that an answer needs.
         """
-        prefetch_related_objects([image], "readings")  # asked for several times below
-        readings = sorted(image.readings.all(), key=lambda reading: (reading.shadow, reading.bundle))
-        reading, result = image.reading, image.result
+        readings: list[Reading] = []
+        if image.status != Status.QUEUED:  # one that is queued has none
+            prefetch_related_objects([image], "readings")  # asked for several times below
+            readings = sorted(image.readings.all(), key=lambda reading: (reading.shadow, reading.bundle))
+        reading, result = (image.reading, image.result) if readings else (None, None)
         return {
             "id": str(image.pk),
             "url": self._link("api-image", image.pk),
@@ -166,7 +168,7 @@ class AcceptedImageSerializer(ImageSerializer):
         fields = (*ImageSerializer.Meta.fields, "duplicates", "token")
 
     def to_representation(self, image: Image) -> dict[str, Any]:
-        before = Image.objects.sent_before(image)[:DUPLICATES]
+        before = Image.objects.sent_before(image).only("status", "created_at")[:DUPLICATES]
         return {**super().to_representation(image), "duplicates": [self._duplicate(other) for other in before]}
 
     def _duplicate(self, image: Image) -> dict[str, Any]:
