@@ -80,8 +80,12 @@ def test_the_images_carry_this_release() -> None:
 
 
 def test_the_defaults_are_those_of_the_settings(services: dict[str, Any]) -> None:
-    defaults = dict(re.findall(r"^  ([A-Z_]+): \$\{\1:-(.*)\}$", COMPOSE, re.MULTILINE))
-    for name in ("MAX_BATCH", "MAX_IMAGE_BYTES", "MAX_STUDY_BYTES", "MAX_STUDY_FILES", "BATCH_TIME_LIMIT"):
+    defaults = dict(re.findall(r"^ +([A-Z_]+): \$\{\1:-(.*)\}$", COMPOSE, re.MULTILINE))
+    numbers = (
+        "MAX_BATCH", "MAX_IMAGE_BYTES", "MAX_STUDY_BYTES", "MAX_STUDY_FILES", "BATCH_TIME_LIMIT",
+        "DICOM_PROCESSES", "DICOM_ASSOCIATIONS", "DICOM_SILENT_SECONDS", "DICOM_QUIET_SECONDS",
+    )  # fmt: skip
+    for name in numbers:
         assert int(defaults[name]) == getattr(settings, name), name
     for name in ("MAX_IMAGE_BYTES", "MAX_STUDY_BYTES"):
         assert services["proxy"]["environment"][name] == services["web"]["environment"][name]

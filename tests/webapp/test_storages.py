@@ -1,6 +1,8 @@
 """Both storages distinguish a missing file from an unreachable storage."""
 
 import io
+import multiprocessing
+import os
 import time
 import zipfile
 from collections.abc import Iterator
@@ -191,6 +193,22 @@ def test_files_of_a_batch_have_their_names_at_its_end(storage: Any) -> None:
         for name in names:
             storage.save(name, ContentFile(name.encode()))
     assert [storage.open(name).read() for name in names] == [name.encode() for name in names]
+
+
+def test_a_process_that_is_forked_stores_a_batch_as_well(tmp_path: Path) -> None:
+    folder = LocalStorage(location=tmp_path)
+
+    def store() -> None:
+        with folder.batch():
+            for number in range(4):
+                folder.save(f"uploads/{os.getpid()}/{number}", ContentFile(b"content"))
+
+    store()
+    child = multiprocessing.get_context("fork").Process(target=store, daemon=True)
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0
+    assert len(list(tmp_path.rglob("[0-3]"))) == 8
 
 
 def test_no_file_is_left_of_a_batch_that_fails() -> None:

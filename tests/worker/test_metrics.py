@@ -78,7 +78,7 @@ from worker.process import metrics
 from billiard import Process
 
 def child(number):
-    exposition._in_child()
+    exposition.enter_child(0)
     metrics.batch(number, 0.5)
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -86,7 +86,6 @@ exposition.serve()
 metrics.batches_lost.inc()
 for number in (3, 4):
     process = Process(target=child, args=(number,))
-    process.index = 0
     process.start()
     process.join()
 url = f"http://127.0.0.1:{os.environ['METRICS_PORT']}/metrics"
@@ -145,5 +144,5 @@ def test_a_child_gives_up_the_parents_port(monkeypatch: pytest.MonkeyPatch) -> N
     socket = SimpleNamespace(close=lambda: closed.append("closed"))
     monkeypatch.setattr(exposition, "_server", SimpleNamespace(socket=socket))
     monkeypatch.setattr(exposition, "_identity", "infer-parent")
-    exposition._in_child()
+    exposition.enter_child(0)
     assert closed == ["closed"]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -22,9 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Ends the name of a file that is not yet whole. One that a crash leaves behind belongs to no row.
 UNFINISHED = ".part"
-#: File systems flush files that are synced at the same time together, so threads take a fraction of the time; for a few
-#: files they are not worth their memory.
-THREADS, FEW = 8, 8
+#: File systems flush files that are synced at the same time together, so threads take a fraction of the time.
+THREADS = 8
 
 
 class StorageUnavailable(OSError):
@@ -197,9 +197,17 @@ def sync(path: str) -> None:
 
 def _sync_all(paths: Iterable[str]) -> None:
     several = list(paths)
-    if len(several) <= FEW:
-        for path in several:
-            sync(path)
+    if len(several) == 1:
+        sync(several[0])
     else:
-        with ThreadPoolExecutor(THREADS) as threads:
-            list(threads.map(sync, several))
+        list(_threads().map(sync, several))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Those that sync files. They stay: to begin them takes longer than they save where the files are few."""
+    return ThreadPoolExecutor(THREADS, "sync")
+
+
+# A process that is forked has none of them.
+os.register_at_fork(after_in_child=_threads.cache_clear)

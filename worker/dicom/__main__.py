@@ -13,7 +13,7 @@ from worker.process import exposition
 exposition.prepare()
 django.setup()
 
-from worker.dicom import listening  # noqa: E402  (the models behind it need setup first)
+from worker.dicom import processes  # noqa: E402  (the models behind it need setup first)
 
 if __name__ == "__main__":
-    sys.exit(listening.run())
+    sys.exit(processes.run())

@@ -1,9 +1,11 @@
 """Keep together the images of senders that wait at the same time."""
 
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryFile
 
 from django.db import connection
 
@@ -25,6 +27,8 @@ class Keeper:
         self._waiting: SimpleQueue[tuple[Arrival, Future[Kept]]] = SimpleQueue()
         self._threads = Threads(KEEPERS)
         self.close = self._threads.close
+        # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
+        self._lock = TemporaryFile()  # noqa: SIM115  (open as long as this)
 
     def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Keep images, as :func:`webapp.dicom.services.receiving.receive` does, and maybe others along with them."""
@@ -35,11 +39,31 @@ class Keeper:
         return [future.result() for _, future in waiting]
 
     def _keep_some(self) -> None:
+        if self._waiting.empty():  # an earlier turn has kept what this one was begun for
+            return
+        with self._alone():
+            self._keep_waiting()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """With one writer, wait here for the other processes, and not in the database: more images come meanwhile."""
+        if KEEPERS > 1:
+            yield
+            return
+        with suppress(OSError):  # the database keeps order as well
+            fcntl.lockf(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+    def _keep_waiting(self) -> None:
         arrivals: dict[Arrival, Future[Kept]] = {}
         with suppress(Empty):
             while len(arrivals) < AT_ONCE:
                 arrivals.update([self._waiting.get_nowait()])
-        if not arrivals:  # an earlier turn has kept what this one was begun for
+        if not arrivals:  # another thread has taken it
             return
         try:
             outcomes = _kept(list(arrivals))

@@ -1,6 +1,7 @@
 """Who may connect and send."""
 
 import logging
+from functools import partial
 from threading import Lock, Timer
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from webapp.observability import correlation
 from worker.dicom import committing, storing, transport
 from worker.dicom.database import Threads
 from worker.dicom.keeping import Keeper
+from worker.dicom.places import Places
 from worker.process import metrics
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ CONGESTION, TOO_MANY = (2, 3, 1), (2, 3, 2)
 class Receiver:
     """Admits associations, and stores what comes by them."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._lock = Lock()
         self._peers: dict[Association, Peer | None] = {}
         self._database = Threads(THREADS)
@@ -77,16 +80,15 @@ class Receiver:
         )
 
     def _rejection(
-        self, association: Association, called: str, calling: str, address: str
+        self, association: transport.Ending, called: str, calling: str, address: str
     ) -> tuple[str, tuple[int, int, int]] | None:
         if called != settings.DICOM_AE_TITLE:
             return "unknown_called_ae", UNKNOWN_CALLED
         with self._lock:
-            # Those that have ended are forgotten here: no event tells of all of them.
-            self._peers = {one: peer for one, peer in self._peers.items() if one.is_alive()}
-            if len(self._peers) >= settings.DICOM_ASSOCIATIONS:
+            if not self._places.take():
                 return "too_many", TOO_MANY
             self._peers[association] = None
+        association.at_end = partial(self._forget, association)
         try:
             names = transport.names(association)
             peer, reports = self._database.begin(self._admitted, calling, address, names).result()
@@ -98,6 +100,11 @@ class Receiver:
         with self._lock:
             self._peers[association] = peer
         return None
+
+    def _forget(self, association: Association) -> None:
+        with self._lock:
+            del self._peers[association]
+            self._places.give_back()
 
     @staticmethod
     def _admitted(calling: str, address: str, names: set[str]) -> tuple[Peer | None, bool]:

@@ -13,6 +13,7 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -102,7 +103,13 @@ class Socket(AssociationSocket):
 
 
 class Ending(Association):
-    """pynetdicom's, whose other thread would go on for ever where its peer asks for something that cannot be."""
+    """pynetdicom's, whose other thread would go on for ever where its peer asks for something that cannot be.
+
+    Attributes:
+        at_end: called when it has ended. pynetdicom has no event that tells of each end.
+    """
+
+    at_end: Callable[[], None] | None = None
 
     def run(self) -> None:
         try:
@@ -115,6 +122,8 @@ class Ending(Association):
             connection.close()
             outgoing: Any = self.dul.to_provider_queue
             outgoing.close()
+            if self.at_end:
+                self.at_end()
 
 
 class Handler(RequestHandler):
@@ -141,6 +150,11 @@ class Server(ThreadedAssociationServer):
 
     daemon_threads = True
     request_queue_size = 64
+
+    def server_activate(self) -> None:
+        super().server_activate()
+        # Each process is told of a connection, and one of them gets it.
+        self.socket.setblocking(False)  # type: ignore[union-attr]  # it is open
 
     def get_request(self) -> Any:
         connection, address = self.socket.accept()  # type: ignore[union-attr]  # it is open

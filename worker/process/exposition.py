@@ -41,10 +41,15 @@ def prepare() -> None:
 
 @signals.worker_process_init.connect
 def _in_child(**_: Any) -> None:
+    enter_child(getattr(current_process(), "index", 0))
+
+
+def enter_child(place: int) -> None:
+    """Count in a child from now on, whose place among the children of its parent this is."""
     global _identity, _server
     from worker.process import metrics
 
-    _identity = f"{_role}-{getattr(current_process(), 'index', 0)}"
+    _identity = f"{_role}-{place}"
     if _server:
         # It is the parent who answers; a child that outlives it must not hold its port.
         _server.socket.close()

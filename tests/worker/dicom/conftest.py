@@ -42,7 +42,9 @@ def listen(settings: Any, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterat
             setattr(settings, name, value)
         listener = Listener()
         started.append(listener)
-        return listener.start()
+        port = listener.open()
+        listener.start()
+        return port
 
     yield start
     for listener in started:

@@ -1,5 +1,7 @@
 """Images of several senders that wait at the same time are kept together."""
 
+import fcntl
+import multiprocessing
 import threading
 import time
 from collections.abc import Sequence
@@ -7,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 
-from tests import modality
+from ml.pictures.dicom.attributes import attributes_of
+from tests import dicomweb, modality
 from webapp.departments.models import Department
 from webapp.dicom.models import Peer
+from webapp.dicom.services.arrivals import Arrival, Outcome
 from webapp.studies.models import Image
 from worker.dicom import keeping
 
@@ -71,3 +76,32 @@ def test_a_sender_that_is_switched_off_holds_up_nobody(groups: list[int], port: 
         assert association.send_c_store(modality.image(2)).Status == NOT_AUTHORIZED
         assert first.result() == [SUCCESS]
     assert Image.objects.count() == 1
+
+
+def test_what_comes_while_another_process_keeps_images_is_kept_together(groups: list[int], peer: Peer) -> None:
+    keeper = keeping.Keeper()
+    processes = multiprocessing.get_context("fork")
+    begun, ended = processes.Event(), processes.Event()
+
+    def keep_something() -> None:
+        fcntl.lockf(keeper._lock, fcntl.LOCK_EX)
+        begun.set()
+        ended.wait(20)
+
+    other = processes.Process(target=keep_something)
+    other.start()
+    assert begun.wait(20)
+    arrivals = [arrival(peer, number) for number in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        kept = [threads.submit(keeper.keep, [one]) for one in arrivals]
+        time.sleep(0.5)
+        ended.set()
+        assert [one.result(20) for one in kept] == [[Outcome.STORED]] * 3
+    assert groups == [3]
+    other.join()
+    keeper.close()
+
+
+def arrival(peer: Peer, seed: int) -> Arrival:
+    image = modality.image(seed)
+    return Arrival(peer, ContentFile(dicomweb.file(image)), attributes_of(image))

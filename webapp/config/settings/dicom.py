@@ -8,7 +8,9 @@ DICOM_PORT = env.int("DICOM_PORT", default=0)
 DICOM_HOST = env("DICOM_HOST", default="127.0.0.1")
 #: The name that senders call it by.
 DICOM_AE_TITLE = env("DICOM_AE_TITLE", default="PNEUMOQUEUE")
-#: Senders that may be connected at once. Each keeps the image that it sends in memory until it is stored.
+#: Processes that take what is sent, each on one processor at most. With SQLite they take turns in writing.
+DICOM_PROCESSES = max(1, env.int("DICOM_PROCESSES", default=2))
+#: Senders that may be connected at once, to all processes together. Each image is in memory until it is stored.
 DICOM_ASSOCIATIONS = env.int("DICOM_ASSOCIATIONS", default=16)
 #: Seconds without a word after which a sender is disconnected, and those in which it has to say who it is.
 DICOM_SILENT_SECONDS = env.int("DICOM_SILENT_SECONDS", default=60)
