@@ -15,7 +15,6 @@ from webapp.reviews.models import Review
 from webapp.studies.api import predict
 from webapp.studies.choices import ResultGroup, Status, group_of
 from webapp.studies.models import Image, Patient
-from webapp.studies.services import preparation
 
 OUTSIDE = {"code": "age_outside_training", "detail": "The patient was 64 years old; the model learnt from others."}
 LATERAL = {"code": "view_not_frontal", "detail": "This is a lateral view."}
@@ -79,14 +78,6 @@ def test_without_an_age_the_date_of_birth_gives_it(user_client, user):
     ages = [image["age"] for image in user_client.get("/api/v1/images/").json()["results"]]
     assert ages[0] == 3
     assert ages[1] > 60
-
-
-def test_the_patient_is_there_when_an_image_is_prepared(user_client, user, django_assert_num_queries):
-    Patient.objects.create(owner=user, identifier="P-1", birth_date=date(1962, 1, 1))
-    user_client.upload(patient="P-1")
-    image = preparation.start_ingest(Image.objects.get().pk)
-    with django_assert_num_queries(0):
-        assert image.age > 60
 
 
 # --- what the result is then ----------------------------------------------------------------------------------------
