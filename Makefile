@@ -50,7 +50,7 @@ coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines an
 	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report | tail -12
 
-test-slow: $(VENV)/dev.stamp ## Run the tests that `make test` leaves out: kills, trainings, backups, upgrades, speed, containers
+test-slow: $(VENV)/dev.stamp $(if $(shell command -v firefox-esr),$(VENV)/firefox.stamp) ## Run the tests that `make test` leaves out: kills, trainings, backups, upgrades, speed, containers
 	@status=0; \
 	$(BIN)/python -m pytest -m "(chaos or long or training or maintenance or fuzz or benchmark) and not matrix" $(ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -m docker tests/docker/workers tests/docker $(ARGS) || status=$$?; \
@@ -107,7 +107,7 @@ LOCK := $(BIN)/uv pip compile --no-config --universal --python-version 3.11 --ge
   --no-header --quiet $(ARGS)
 lock: | $(BIN)/uv ## Renew the hashed locks (ARGS=--upgrade for newer versions)
 	@$(LOCK) --output-file requirements/bootstrap.txt requirements/bootstrap.in
-	@$(LOCK) --output-file requirements/lock.txt requirements/dev.in requirements/gpu.in
+	@$(LOCK) --output-file requirements/lock.txt requirements/dev.in requirements/gpu.in requirements/firefox.in
 	@$(LOCK) --constraints requirements/lock.txt --output-file requirements/peers.txt requirements/peers.in
 
 words: $(VENV)/dev.stamp ## Collect the words of pages and compile their translations (needs gettext; see docs/words.md)
