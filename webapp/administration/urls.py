@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.administration import views
+from webapp.administration import service_accounts, views
 
 ONE = "departments/<slug:slug>/"
 ACCOUNT = f"{ONE}service-accounts/<int:pk>/"
@@ -18,7 +18,7 @@ urlpatterns = [
     path(f"{ONE}invitations/", views.invite, name="member-invite"),
     path(f"{ONE}invitations/<int:pk>/revoke/", views.revoke_invitation, name="department-invitation-revoke"),
     path(f"{ONE}service-accounts/", views.add_service_account, name="service-account-add"),
-    path(ACCOUNT, views.service_account, name="service-account"),
-    path(f"{ACCOUNT}delete/", views.delete_service_account, name="service-account-delete"),
-    path(f"{ACCOUNT}tokens/<int:token>/revoke/", views.revoke_token, name="service-token-revoke"),
+    path(ACCOUNT, service_accounts.service_account, name="service-account"),
+    path(f"{ACCOUNT}delete/", service_accounts.delete, name="service-account-delete"),
+    path(f"{ACCOUNT}tokens/<int:token>/revoke/", service_accounts.revoke_token, name="service-token-revoke"),
 ]
