@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -13,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.departments import windows
 from webapp.statistics import Line
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 class Department(models.Model):
@@ -165,3 +168,9 @@ class Calibration(models.Model):
             "chosen_at": self.chosen_at.isoformat(),
             "answers": self.answers,
         }
+
+
+def memberships_of(user: "User") -> "models.QuerySet[Membership]":
+    """A user's memberships. Like Django's permissions, they are read once for each user object."""
+    found: models.QuerySet[Membership] = user.__dict__.setdefault("_memberships", user.memberships.all())
+    return found

@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q, QuerySet
 
 from webapp.accounts.identity import Identity
-from webapp.departments.models import Department, Membership, Role
+from webapp.departments.models import Department, Membership, Role, memberships_of
 
 ADMINISTER = "departments.administer"
 REVIEW = "reviews.add_review"
@@ -38,15 +38,7 @@ DepartmentPermission = Callable[[Identity, Department], bool]
 
 def roles(user: User) -> dict[UUID, str]:
     """A user's roles by department."""
-    return {membership.department_id: membership.role for membership in _memberships(user)}
-
-
-def _memberships(user: User) -> "QuerySet[Membership]":
-    """A user's memberships. Like Django's permissions, they are read once for each user object."""
-    found: QuerySet[Membership] | None = user.__dict__.get("_memberships")
-    if found is None:
-        found = user.__dict__["_memberships"] = user.memberships.all()
-    return found
+    return {membership.department_id: membership.role for membership in memberships_of(user)}
 
 
 def is_administrator(user: User | AnonymousUser | None) -> bool:
@@ -167,7 +159,7 @@ def may_end(identity: Identity, membership: Membership) -> bool:
 
 def service_department(user: User) -> UUID | None:
     """The department of a service account, which has exactly one; None for a person."""
-    return next((membership.department_id for membership in _memberships(user) if membership.service), None)
+    return next((membership.department_id for membership in memberships_of(user) if membership.service), None)
 
 
 def may_upload_to(identity: Identity, department: Department) -> bool:
