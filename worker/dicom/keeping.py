@@ -28,7 +28,7 @@ class Keeper:
         self._threads = Threads(KEEPERS)
         self.close = self._threads.close
         # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
-        self._lock = TemporaryFile()  # noqa: SIM115  (open as long as this)
+        self._lock = TemporaryFile()  # noqa: SIM115  (it stays open as long as the keeper)
 
     def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Keep images, as :func:`webapp.dicom.services.receiving.receive` does, and maybe others along with them."""
