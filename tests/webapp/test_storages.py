@@ -3,6 +3,7 @@
 import io
 import multiprocessing
 import os
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from tests import servers
+from webapp.storage import folder as local
 from webapp.storage import s3
 from webapp.storage.folder import LocalStorage, StorageUnavailable
 from webapp.storage.s3 import S3Storage
@@ -209,6 +211,21 @@ def test_a_process_that_is_forked_stores_a_batch_as_well(tmp_path: Path) -> None
     child.join(20)
     assert child.exitcode == 0
     assert len(list(tmp_path.rglob("[0-3]"))) == 8
+
+
+def test_a_process_that_may_have_no_more_threads_stores_a_batch_as_well(tmp_path: Path, monkeypatch: Any) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    folder = LocalStorage(location=tmp_path)
+    local._threads.cache_clear()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with folder.batch():
+        for number in range(3):
+            folder.save(f"uploads/{number}", ContentFile(b"content"))
+    monkeypatch.undo()
+    local._threads.cache_clear()
+    assert files_in(folder) == ["0", "1", "2"]
 
 
 def test_no_file_is_left_of_a_batch_that_fails() -> None:

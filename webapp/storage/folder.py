@@ -197,10 +197,13 @@ def sync(path: str) -> None:
 
 def _sync_all(paths: Iterable[str]) -> None:
     several = list(paths)
-    if len(several) == 1:
-        sync(several[0])
-    else:
-        list(_threads().map(sync, several))
+    if len(several) > 1:
+        # A process that is at its limit of memory may not be able to start a thread.
+        with suppress(RuntimeError):
+            list(_threads().map(sync, several))
+            return
+    for path in several:
+        sync(path)
 
 
 @cache
