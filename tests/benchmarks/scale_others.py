@@ -55,7 +55,7 @@ def operations(roles: Roles) -> dict[str, Callable[[], Any]]:
     by_member = [
         "/api/v1/auth/tokens/", "/api/v1/saved-views/", "/api/v1/webhooks/", "/accounts/sessions/", "/accounts/tokens/",
         "/accounts/delete/", "/notifications/emails/", "/patients/new/", f"/saved-views/{view.pk}/", "/api/v1/emails/",
-        f"/patients/{owned.patient_id}/delete/", f"/api/v1/webhooks/{webhook.pk}/",
+        "/saved-views/?list=worklist", f"/patients/{owned.patient_id}/delete/", f"/api/v1/webhooks/{webhook.pk}/",
         f"/api/v1/webhooks/{webhook.pk}/deliveries/",
     ]  # fmt: skip
     by_administrator = [

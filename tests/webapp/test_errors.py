@@ -60,12 +60,12 @@ def test_a_wrong_method_gets_the_allowed_ones(client, problem, method, path):
 
 
 def test_an_address_for_forms_only_has_a_page_that_says_so(client, problem):
-    page = client.get("/saved-views/", headers={"Accept": "text/html"})
+    page = client.get("/worklist/mark/", headers={"Accept": "text/html"})
     assert page.status_code == 405
     assert page["Allow"] == "POST"
     assert b"<h1>This could not be done</h1>" in page.content
     assert b"it only takes what a form sends" in page.content
-    problem(client.get("/saved-views/", headers={"Accept": "application/json"}), 405, "method_not_allowed")
+    problem(client.get("/worklist/mark/", headers={"Accept": "application/json"}), 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize("url", ["/api/v1/images/", "/api/v1/studies/"])

@@ -241,14 +241,15 @@ def save(browser, **fields):
 
 def test_filters_are_saved_renamed_and_deleted(browser, images, user):
     page = shown(browser, "/images/?search=al&group=positive")
-    (query,) = re.findall(r'name="query" value="([^"]*)"', page)
+    (form,) = re.findall(r'<a href="([^"]*)">Save this view', page)
+    (query,) = re.findall(r'name="query" value="([^"]*)"', shown(browser, html.unescape(form)))
     answer = save(browser, query=html.unescape(query))
     assert names(shown(browser, answer.url)) == ["alpha.png"]
     saved = SavedSearch.objects.get()
     assert "To do" in shown(browser, "/images/")
     assert "To do" not in shown(browser, "/studies/")
     edit = f"/saved-views/{saved.pk}/"
-    assert "Rename or delete" in shown(browser, answer.url)
+    assert f'href="{edit}"' in shown(browser, "/saved-views/?list=images")
     assert browser.post(edit, {"name": "Read first"}).url == answer.url
     assert "Read first" in shown(browser, "/images/")
     save(browser, name="Other")
@@ -272,6 +273,18 @@ def test_the_same_name_replaces(browser, images):
 def test_what_cannot_be_saved_is_refused(browser, images, fields, status):
     assert save(browser, **fields).status_code == status
     assert not SavedSearch.objects.exists()
+
+
+def test_a_list_has_links_to_a_few_saved_views_and_a_page_has_all(browser, images, user, make_department):
+    department = make_department("ward", manager=user)
+    for number in range(20):
+        save(browser, name=f"theirs {number:02}", department=str(department.pk))
+    save(browser, name="z, my own")
+    page = shown(browser, "/images/")
+    assert "z, my own" in page, "one's own come first"
+    assert page.count("theirs ") == 11
+    assert shown(browser, "/saved-views/?list=images").count("Rename or delete") == 21
+    assert "theirs" not in shown(browser, "/saved-views/?list=studies")
 
 
 def test_a_manager_saves_for_all_members(browser, new_client, user, make_department):

@@ -32,6 +32,8 @@ from webapp.studies.models import Image, Study
 from webapp.studies.progress import progress_by_study
 
 PAGE = 25
+#: Saved views above a list; a page has all of them.
+SAVED = 12
 NEWEST = "-created_at"
 
 
@@ -95,10 +97,7 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
     departments = list(permissions.visible_departments(identity).values_list("slug", "name"))
     context |= {"form": form(params, departments), "query": urlencode(params)}
     if identity.user:
-        context["saved"] = searches.of_list(identity.user, kind)
-        context["managed"] = permissions.managed_departments(identity).values_list(
-            "pk", "name"
-        )  # asked for by the form only
+        context["saved"] = searches.of_list(identity.user, kind)[:SAVED]
     return render(request, f"dashboard/{kind}.html", context, status=context["status"])
 
 

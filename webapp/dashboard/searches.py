@@ -1,16 +1,20 @@
 """Saved views: the filters of a list under a name."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
+from webapp.accounts.identity import Identity
 from webapp.dashboard.lists import values
+from webapp.departments import permissions
+from webapp.http.codes import STATUSES
 from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.searches import services
@@ -20,18 +24,28 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def save(request: HttpRequest) -> HttpResponse:
-    """Keep the filters of a list's page, from the form on it."""
-    kind = request.POST.get("list", "")
+@never_cache
+def views(request: HttpRequest) -> HttpResponse:
+    """The saved views of a list, and a form that keeps the filters of the list's page as one more."""
+    given = request.POST if request.method == "POST" else request.GET
+    kind, query = given.get("list", List.IMAGES), given.get("query", "")
     if kind not in List.values:
         raise Http404
-    params = dict(parse_qsl(request.POST.get("query", "")))
-    values(services.FILTERS[List(kind)], params)
-    department = _department(request.POST.get("department", ""))
     user = cast("User", request.user)
-    return redirect(services.save(user, kind, request.POST.get("name", ""), params, department))
+    context: dict[str, Any] = {"list": List(kind), "url": reverse(kind), "query": query, "status": 200}
+    if request.method == "POST":
+        department = _department(given.get("department", ""))
+        try:
+            params = dict(parse_qsl(query))
+            values(services.FILTERS[List(kind)], params)
+            return redirect(services.save(user, kind, given.get("name", ""), params, department))
+        except Refused as refused:
+            context |= {"error": in_words(refused.code, refused.detail), "status": STATUSES[refused.code]}
+    managed = dict(permissions.managed_departments(Identity(user=user)).values_list("pk", "name"))
+    context |= {"saved": services.of_list(user, kind), "managed": managed}
+    return render(request, "dashboard/saved_views.html", context, status=context["status"])
 
 
 def _department(text: str) -> UUID | None:

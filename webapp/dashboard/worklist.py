@@ -18,7 +18,7 @@ from webapp.audit import services as audit
 from webapp.audit.models import Action
 from webapp.dashboard.forms import WorklistFilterForm
 from webapp.dashboard.identity import viewer
-from webapp.dashboard.lists import given, values
+from webapp.dashboard.lists import SAVED, given, values
 from webapp.dashboard.rows import NAMES, shown
 from webapp.dashboard.views import image_context
 from webapp.departments import permissions
@@ -67,10 +67,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         context |= {"rows": page.rows, "numbers": _numbers(found, params, others), "reviews": bool(found.owners)}
     departments = list(permissions.visible_departments(identity).values_list("slug", "name"))
     context |= {"form": WorklistFilterForm(params, departments), "query": urlencode(params)}
-    context["saved"] = searches.of_list(user, List.WORKLIST)
-    context["managed"] = permissions.managed_departments(identity).values_list(
-        "pk", "name"
-    )  # asked for by the form only
+    context["saved"] = searches.of_list(user, List.WORKLIST)[:SAVED]
     return render(request, "dashboard/worklist.html", context, status=context["status"])
 
 

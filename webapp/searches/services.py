@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
@@ -34,8 +34,10 @@ def visible_to(user: User) -> "QuerySet[SavedSearch]":
 
 
 def of_list(user: User, list_: str) -> "QuerySet[SavedSearch, Any]":
-    """What a list's page shows of its saved searches: there can be hundreds."""
-    return visible_to(user).filter(list=list_).values("pk", "name", "query", "department__name")
+    """What pages show of a list's saved searches, one's own first, then by department."""
+    own_first = F("department__name").asc(nulls_first=True)
+    found = visible_to(user).filter(list=list_).order_by(own_first, "name", "pk")
+    return found.values("pk", "name", "query", "department", "department__name")
 
 
 def save(user: User, list_: str, name: str, filters: Mapping[str, str], department: UUID | None = None) -> SavedSearch:
