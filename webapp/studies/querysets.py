@@ -69,16 +69,18 @@ class StudyQuerySet(OwnedQuerySet):
 
         Args:
             status: the status.
-            candidates: of :meth:`candidates`.
+            candidates: of :meth:`candidates`. Unless the status is ``finished``, these rows are among them: a database
+                that is told so twice looks each of them up again and again.
         """
         if status == StudyStatus.CANCELLED:
             return self.filter(cancelled_at__isnull=False)
         open_ = self.filter(cancelled_at__isnull=True)
-        busy = Q(pk__in=candidates) if candidates is not None else self._busy()
         if status == StudyStatus.FINISHED:
-            return open_.exclude(busy)
+            return open_.exclude(Q(pk__in=candidates) if candidates is not None else self._busy())
+        if candidates is None:
+            open_ = open_.filter(self._busy())
         begun = Exists(self._related("images").filter(study=OuterRef("pk"), status__in=FINAL))
-        return open_.filter(busy).filter(begun if status == StudyStatus.RUNNING else ~begun)
+        return open_.filter(begun if status == StudyStatus.RUNNING else ~begun)
 
     def candidates(self, status: str) -> "set[UUID] | None":
         """The ids of all studies among which those with a status are; of finished ones, of all others that are not
