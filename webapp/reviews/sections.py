@@ -66,4 +66,4 @@ class Place:
 
 #: Before and after all images of a section.
 FIRST = Place(0, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
-LAST = Place(0, datetime(9999, 1, 1, tzinfo=UTC), UUID(int=0))
+LAST = Place(0, datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))

@@ -164,7 +164,7 @@ class Worklist:
 
     def _rows_of_study(self) -> "QuerySet[Image]":
         visible = Q(*self.owners, _connector=Q.OR) if self.owners else Q(pk__in=[])
-        rows = _to_read(self.user, self.until).filter(visible, study=self.study)
+        rows = _to_read(self.user).filter(visible, study=self.study, created_at__lte=self.until)
         return rows.exclude(group="").order_by()
 
     def _walks(self, *, backwards: bool = False) -> Walks:
@@ -178,23 +178,27 @@ class Worklist:
         parts = {}
         for rank in ranks:
             begin = place if place and place.rank == rank else LAST if backwards else FIRST
+            if backwards and self.until < begin.moment:
+                begin = Place(rank, self.until, LAST.pk)
             given = (begin.moment, begin.pk, self.until)
             prepared = (field.get_db_prep_value(value, connection) for field, value in zip(COLUMNS, given, strict=True))
             parts[rank] = SECTIONS[rank] | dict(zip(SLOTS, (*prepared, self.user and self.user.pk), strict=True))
         return parts
 
 
-def _to_read(user: Any, until: Any) -> "QuerySet[Image]":
-    """Images that came until then. What someone has read waits for others, and not for them."""
+def _to_read(user: Any) -> "QuerySet[Image]":
+    """Images of all stages. What someone has read waits for others, and not for them."""
     own = Review.objects.filter(image=OuterRef("pk"), reviewer=user)
     # The stage first: few images have one of these, and only their verdicts are looked for.
-    return Image.objects.filter(created_at__lte=until).exclude(Q(stage__in=BEGUN), Exists(own))
+    return Image.objects.exclude(Q(stage__in=BEGUN), Exists(own))
 
 
 def _in_walk(backwards: bool) -> "QuerySet[Image]":
     moment, key, until, reader = map(Slot, SLOTS)
     sign = "-" if backwards else ""
-    rows = _to_read(reader, until).filter(_beyond(moment, key, backwards=backwards))
+    rows = _to_read(reader).filter(_beyond(moment, key, backwards=backwards))
+    if not backwards:  # of two such bounds SQLite may walk from the later one
+        rows = rows.filter(created_at__lte=until)
     return rows.order_by(f"{sign}created_at", f"{sign}id")
 
 
