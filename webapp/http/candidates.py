@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from webapp.http.pagination import TIME, Merged, first_keys
-from webapp.http.parts import Statement, together
+from webapp.http.parts import Statement, read_keys, together
 
 
 class Candidates:
@@ -59,9 +59,7 @@ class Candidates:
         # Under the table's own name, so that the conditions are about them.
         table = connection.ops.quote_name(model._meta.db_table)
         start, _, rest = sql.partition(f" FROM {table}")
-        return [
-            row.pk for row in model._base_manager.raw(f"{start} FROM ({union}) AS {table}{rest}", [*given, *params])
-        ]
+        return read_keys(model, f"{start} FROM ({union}) AS {table}{rest}", [*given, *params])
 
     def _union(self) -> Statement:
         """The statement that finds the candidates, and its parameters; empty where there can be none."""

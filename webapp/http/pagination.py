@@ -16,7 +16,7 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
-from webapp.http.parts import Slot, by_kind, filled
+from webapp.http.parts import Slot, by_kind, filled, read_keys
 from webapp.http.walks import Walks
 from webapp.refusals import Refused
 
@@ -66,7 +66,7 @@ class Merged:
         if not union:
             return []
         sql = f"SELECT id FROM ({union}) AS merged ORDER BY {TIME} {sign}, id {sign} LIMIT %s"  # noqa: S608  (Django's own SQL; values are apart)
-        return [row.pk for row in self.queryset.model._base_manager.raw(sql, [*params, number])]
+        return read_keys(self.queryset.model, sql, [*params, number])
 
     def parts(self, number: int, *columns: str) -> list[tuple[str, list[Any]]]:
         """The statements that find some columns of the first rows of each part, with their parameters.

@@ -24,6 +24,13 @@ class Slot(Value):
         return "%s", [self]
 
 
+def read_keys(model: Any, sql: str, params: Sequence[Any]) -> list[Any]:
+    """The keys that a statement finds, in its last column. To make rows of them would take Django many times longer."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return [model._meta.pk.to_python(key) for *_, key in cursor.fetchall()]
+
+
 def by_kind(owners: Sequence[Q], model: Any) -> Iterator[tuple[Q, list[dict[str, Any]]]]:
     """Conditions for the rows of several owners; those that compare the same column once, with a slot for its value.
 
