@@ -65,7 +65,8 @@ def _calibrated(origins: dict[str, Any]) -> list[str]:
             "| images | calibration error | Brier score | sensitivity | specificity |",
             "|---|---|---|---|---|",
         ]
-        for size, found in rows.items():
+        for size in sorted(rows, key=lambda size: 0 if size == "released" else int(size)):
+            found = rows[size]
             cells = ["{:.3f} ({:.3f}–{:.3f})".format(*found[key]) for key in ("ece", "brier", "recall", "specificity")]
             lines.append(f"| {'none' if size == 'released' else size} | {' | '.join(cells)} |")
         parts += [
