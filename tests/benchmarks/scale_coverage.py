@@ -17,7 +17,7 @@ LISTS_NOTHING = re.compile(
     r"|api-image-(heatmap|input|original|preview|report)|image-report|shared-link-image"
     r"|shared-link-(heatmap|preview)|queue-change|queue-reconcile|service-account-delete|api-reviews-export"
     r"|api-study-deidentified|dicomweb-.*"
-    r"|(api-)?pacs-search|rule|sender|(rule|sender|destination)-delete|"
+    r"|(api-)?pacs-search|rule|sender|(rule|sender|destination|webhook)-delete|"
 )
 
 

@@ -6,8 +6,10 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.identity import identify
 from webapp.http import keyset
@@ -54,11 +56,16 @@ def test(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("webhook", found.pk)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@never_cache
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     identity = identify(request)
     found = access.webhook(identity, pk)
+    if request.method != "POST":
+        what = _("What is still to be sent to it is dropped.")
+        context = {"name": found.url, "what": what, "keep": reverse("webhook", args=[pk])}
+        return render(request, "administration/delete.html", context)
     services.delete_webhook(identity, found)
     return (
         redirect("department-notifications", found.department.slug) if found.department else redirect("notifications")
