@@ -17,6 +17,11 @@ logger = logging.getLogger(__name__)
 #: for a storage that answers slowly.
 SHARE = 1 / 3
 
+#: Seconds that a batch may take whoever arrives behind it.
+SHORT = 0.5
+#: Images that are read together however long they take: on processors, larger batches are hardly faster for each.
+TOGETHER = 4
+
 #: Measured by the child, 0 before. In memory that it shares with its parent, who makes up the batches.
 _measured = RawValue("i", 0)
 
@@ -31,9 +36,9 @@ def largest_batch() -> int:
 
 
 def measure(engine: "Engine", side: int) -> int:
-    """Warm an engine up, and find how many images it reads in time.
+    """Warm an engine up, and find how many images it reads together.
 
-    An image that is read alone takes the longest, so its time serves for each image of a batch.
+    An image that arrives waits for the batch in hand, so batches that take long are no larger than they must be.
 
     Args:
         engine: the loaded model.
@@ -43,25 +48,34 @@ def measure(engine: "Engine", side: int) -> int:
         The largest batch, at most ``MAX_BATCH``.
 
     Raises:
-        TooSlow: where that would be none.
+        TooSlow: where not even one image is read in time.
     """
     engine.warm_up(1)
-    started = time.monotonic()
-    engine.read(np.zeros((1, side, side), dtype=np.uint8))
-    seconds = time.monotonic() - started
+    # An image that is read alone takes the longest, so its time serves for each image of a batch.
+    seconds = _seconds(engine, 1, side)
     allowed = settings.BATCH_TIME_LIMIT * SHARE
-    fitting = int(allowed / seconds) if seconds else settings.MAX_BATCH
+    fitting = min(int(allowed / seconds) if seconds else settings.MAX_BATCH, settings.MAX_BATCH)
     if not fitting:
         raise TooSlow(
             f"Reading one image takes {seconds:.1f} s here, and a batch may take {allowed:.0f} s, a third of "
             f"BATCH_TIME_LIMIT={settings.BATCH_TIME_LIMIT}. Raise BATCH_TIME_LIMIT to {int(3 * seconds) + 1} or more "
             "on all processes, or read on a faster machine."
         )
-    _measured.value = min(fitting, settings.MAX_BATCH)
-    if fitting < settings.MAX_BATCH:
-        logger.warning(
-            "an image takes %.2f s here, so batches hold %d images and not MAX_BATCH=%d, to end within %.0f s",
-            seconds, fitting, settings.MAX_BATCH, allowed,
-        )  # fmt: skip
+    together = min(TOGETHER, fitting)
+    engine.warm_up(together)
+    each = _seconds(engine, together, side) / together
+    _measured.value = min(fitting, max(together, int(SHORT / each))) if each else fitting
     engine.warm_up(largest_batch())
+    if largest_batch() < settings.MAX_BATCH:
+        logger.info(
+            "an image takes %.2f s here, so batches hold %d images and not MAX_BATCH=%d",
+            each, largest_batch(), settings.MAX_BATCH,
+        )  # fmt: skip
     return largest_batch()
+
+
+def _seconds(engine: "Engine", count: int, side: int) -> float:
+    """How long it takes to read so many images."""
+    started = time.monotonic()
+    engine.read(np.zeros((count, side, side), dtype=np.uint8))
+    return time.monotonic() - started
