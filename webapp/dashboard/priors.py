@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from webapp.accounts.identity import Identity
+from webapp.dashboard.rows import shown
 from webapp.departments import permissions
 from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
@@ -32,11 +33,11 @@ def visible_to(identity: Identity, image: Image) -> list[Prior]:
     seen = earlier.visible_to(identity) if owned else earlier.shared_with(identity).distinct()
     return [
         Prior(one, one.get_absolute_url(), reverse("api-image-preview", args=[one.pk]))
-        for one in seen.prefetch_related("readings")[:MOST]
+        for one in shown(seen)[:MOST]
     ]
 
 
-def by_link(shown: ImageQuerySet, image: Image, token: str) -> list[Prior]:
+def by_link(images: ImageQuerySet, image: Image, token: str) -> list[Prior]:
     """Those among what a link shows."""
     return [
         Prior(
@@ -44,5 +45,5 @@ def by_link(shown: ImageQuerySet, image: Image, token: str) -> list[Prior]:
             reverse("shared-link-image", args=[token, one.pk]),
             reverse("shared-link-preview", args=[token, one.pk]),
         )
-        for one in shown.of_patient_before(image)[:MOST]
+        for one in images.of_patient_before(image)[:MOST]
     ]

@@ -20,7 +20,7 @@ def shown(images: Any, *related: str) -> Any:
     answers = Reading.objects.only("image", "shadow", "state", "group", "probability", "warnings")
     rows = images.select_related(*related).only(
         "filename", "preview", "created_at", "status", "error_code", "error_detail", "stat", "group", "verdict",
-        "verdict_kind", "stage", "reviewed",
+        "verdict_kind", "stage", "reviewed", "width", "height",
         "study", "patient",  # which a relation's manager reads of each of its rows
         *(NAMES[name] for name in related),
     )  # fmt: skip
