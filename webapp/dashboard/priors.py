@@ -32,8 +32,7 @@ def visible_to(identity: Identity, image: Image) -> list[Prior]:
     owned = permissions.may_see(identity, image)
     seen = earlier.visible_to(identity) if owned else earlier.shared_with(identity).distinct()
     return [
-        Prior(one, one.get_absolute_url(), reverse("api-image-preview", args=[one.pk]))
-        for one in shown(seen)[:MOST]
+        Prior(one, one.get_absolute_url(), reverse("api-image-preview", args=[one.pk])) for one in shown(seen)[:MOST]
     ]
 
 
