@@ -34,6 +34,9 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
+#: Of images that come within so long, the first one keeps their study open.
+NOTED_EVERY = timedelta(seconds=1)
+
 
 def receive(arrivals: Sequence[Arrival]) -> list[Outcome | Failure]:
     """Keep images, and have them read. Those that have an outcome may be acknowledged when this returns.
@@ -58,7 +61,7 @@ def receive(arrivals: Sequence[Arrival]) -> list[Outcome | Failure]:
 
 
 def _received(arrivals: Sequence[Arrival]) -> list[Outcome]:
-    contents, _ = _kept(arrivals)
+    contents, named = _kept(arrivals)
     new = [one for one in arrivals if (one.instance, one.image.sha256) not in contents]
     if not new:
         return [Outcome.REPEATED] * len(arrivals)
@@ -70,7 +73,7 @@ def _received(arrivals: Sequence[Arrival]) -> list[Outcome]:
         with media.batch():
             for one in new:
                 storing.store(one.image, one.file)
-        outcomes = dict(zip(new, _keep(new), strict=True))
+        outcomes = dict(zip(new, _keep(new, named), strict=True))
     for one, outcome in outcomes.items():
         if outcome == Outcome.REPEATED:  # the other one was sent at the same time
             default_storage.delete(str(one.image.file.name))
@@ -115,12 +118,20 @@ def _counted(new: Sequence[Arrival]) -> ExitStack:
 
 
 @atomically
-def _keep(new: Sequence[Arrival]) -> list[Outcome]:
+def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]]) -> list[Outcome]:
+    """Write the rows of images.
+
+    Args:
+        named: the instances of whose UID an image was known.
+
+    Raises:
+        IntegrityError: by now one of a UID is known that was not.
+    """
     # In the same order everywhere, lest two transactions wait for each other's studies.
     by_study = sorted(grouped(new, lambda one: one.study).items())
     studies = {key: _open_study(some) for key, some in by_study}
-    # Whoever sends the same image at the same moment has waited for the study.
-    contents, named = _kept(new)
+    # Whoever sends another version of an image at the same moment has waited for the study.
+    contents, named = _kept(new) if named else (set(), set())
     outcomes, added = {}, []
     for one in new:
         if (one.instance, one.image.sha256) in contents:
@@ -167,8 +178,10 @@ def _open_study(some: Sequence[Arrival]) -> Study:
     if any(one.urgent for one in some) and not study.stat:
         urgency.mark_study(study, stat=True)
         study.stat = True
-    study.open_until = timezone.now() + timedelta(seconds=settings.DICOM_QUIET_SECONDS)
-    study.save(update_fields=["open_until"])
+    open_until = timezone.now() + timedelta(seconds=settings.DICOM_QUIET_SECONDS)
+    if study.open_until is None or open_until - study.open_until > NOTED_EVERY:
+        study.open_until = open_until
+        study.save(update_fields=["open_until"])
     return study
 
 
