@@ -44,6 +44,8 @@ IMAGES = int(os.environ.get("PNEUMOQUEUE_BENCH_IMAGES", "100"))
 SIDE = 512
 ASSOCIATIONS = (1, 4, 8)
 STOW_CLIENTS, IN_A_REQUEST = 4, 25
+#: Images that are sent before, by each way.
+WARM_UP = 16
 DEPARTMENT = """
 from django.contrib.auth.models import User
 from webapp.accounts import tokens
@@ -69,11 +71,11 @@ class Receiver:
     web: list[psutil.Process] = field(default_factory=list)
 
 
-def write_set(folder: Path) -> list[Path]:
+def write_set(folder: Path, images: int = IMAGES) -> list[Path]:
     """A study."""
     one, study = modality.image(1, side=SIDE, StudyInstanceUID=generate_uid()), []
     folder.mkdir()
-    for number in range(IMAGES):
+    for number in range(images):
         one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         study.append(folder / f"{number}.dcm")
         one.save_as(study[-1], enforce_file_format=True)
@@ -90,7 +92,7 @@ def c_store(receiver: Receiver, files: list[Path], associations: int) -> None:
     assert [sender.wait(120) for sender in senders] == [0] * associations
 
 
-def stow(receiver: Receiver, files: list[Path]) -> None:
+def stow(receiver: Receiver, files: list[Path], at_once: int = IN_A_REQUEST) -> None:
     def post(some: list[Path]) -> None:
         headers = {"Content-Type": dicomweb.TYPE, "Accept": "application/dicom+json", **receiver.headers}
         body = dicomweb.body(*(one.read_bytes() for one in some))
@@ -99,7 +101,14 @@ def stow(receiver: Receiver, files: list[Path]) -> None:
         assert len(answer.json()["00081199"]["Value"]) == len(some)
 
     with ThreadPoolExecutor(STOW_CLIENTS) as clients:
-        list(clients.map(post, (files[at : at + IN_A_REQUEST] for at in range(0, len(files), IN_A_REQUEST))))
+        list(clients.map(post, (files[at : at + at_once] for at in range(0, len(files), at_once))))
+
+
+def warm_up(receiver: Receiver, folder: Path) -> None:
+    files = write_set(folder, 2 * WARM_UP)
+    c_store(receiver, files[:WARM_UP], STOW_CLIENTS)
+    if receiver.stow:
+        stow(receiver, files[WARM_UP:], 1)
 
 
 @contextmanager
@@ -174,6 +183,8 @@ def test_throughput_beside_others(tmp_path: Path) -> None:
     rates: dict[str, dict[str, float]] = {}
     with ExitStack() as stack:
         receivers = [stack.enter_context(one(tmp_path / one.__name__)) for one in (storescp, orthanc, ours)]
+        for receiver in receivers:
+            warm_up(receiver, tmp_path / f"first-{receiver.name}")
         for number, way in enumerate([*(f"C-STORE, {count}" for count in ASSOCIATIONS), "STOW-RS", "ZIP accepted"]):
             files = write_set(tmp_path / f"set{number}")
             packed = tmp_path / f"set{number}.zip"

@@ -111,7 +111,7 @@ class LocalStorage(FileSystemStorage):
             Path(unfinished).replace(path)
         folders = {str(Path(path).parent) for _, path in files}
         # Another process may have made a folder and not synced its name yet, so each process does so once.
-        unknown = {new for folder in folders for new in self._unknown(folder)}
+        unknown = {new for folder in folders - self._durable_folders for new in self._unknown(folder)}
         _sync_all(folders | {str(Path(new).parent) for new in unknown})
         self._durable_folders |= unknown
 

@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
@@ -17,6 +17,8 @@ from worker.dicom.storing import NOT_AUTHORIZED, NotStored
 
 #: Threads that keep images. SQLite takes one transaction at a time, and whoever waits for it looks only now and then.
 KEEPERS = 1 if connection.vendor == "sqlite" else 4
+#: Threads that store files meanwhile. They wait for the disk, or for a store that has a connection for each of them.
+STORERS = 8
 Kept = Outcome | Failure | NotStored
 
 
@@ -26,12 +28,21 @@ class Keeper:
     def __init__(self) -> None:
         self._waiting: SimpleQueue[tuple[Arrival, Future[Kept]]] = SimpleQueue()
         self._threads = Threads(KEEPERS)
-        self.close = self._threads.close
+        self._storers = ThreadPoolExecutor(STORERS, "storing")
         # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
         self._lock = TemporaryFile()  # noqa: SIM115  (it stays open as long as the keeper)
 
+    def close(self) -> None:
+        """Let what is being kept come to its end."""
+        self._storers.shutdown()
+        self._threads.close()
+
     def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
-        """Keep images, as :func:`webapp.dicom.services.receiving.receive` does, and maybe others along with them."""
+        """Keep images, as :func:`webapp.dicom.services.receiving.receive` does, and maybe others along with them.
+
+        Their files are stored before, so that nobody waits for the database while others wait for the disk.
+        """
+        list(self._storers.map(Arrival.store, arrivals))
         waiting: list[tuple[Arrival, Future[Kept]]] = [(one, Future()) for one in arrivals]
         for each in waiting:
             self._waiting.put(each)
@@ -80,5 +91,9 @@ def _kept(arrivals: Sequence[Arrival]) -> dict[Arrival, Kept]:
     peers = Peer.objects.filter(pk__in={one.peer.pk for one in arrivals}, active=True)
     active = set(peers.values_list("pk", flat=True))
     welcome = [one for one in arrivals if one.peer.pk in active]
-    others = NotStored(NOT_AUTHORIZED, "This sender is not admitted any more.")
-    return {**dict.fromkeys(arrivals, others), **dict(zip(welcome, receive(welcome), strict=True))}
+    outcomes: dict[Arrival, Kept] = dict(zip(welcome, receive(welcome), strict=True))
+    for one in arrivals:
+        if one not in outcomes:
+            one.drop()
+            outcomes[one] = NotStored(NOT_AUTHORIZED, "This sender is not admitted any more.")
+    return outcomes

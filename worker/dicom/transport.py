@@ -13,14 +13,17 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+from worker.dicom.messages import Messages
 
 logger = logging.getLogger(__name__)
 
@@ -136,13 +139,20 @@ class Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        # Both are made there, and no other class is taken for them.
+        # All are made there, and no other class is taken for them.
         made: Any = association.dul.socket
-        made.__class__, association.__class__ = Socket, Ending
+        made.__class__, association.__class__, association.dimse.__class__ = Socket, Ending, Messages
         association.dul.to_provider_queue = Outgoing()
         checkpoint = association._reactor_checkpoint = Checkpoint()
         association.bind(evt.EVT_FSM_TRANSITION, checkpoint.happened)
         return association
+
+
+class Offered(list[PresentationContext]):
+    """What every association is offered. pynetdicom copies it for each, and changes nothing of it."""
+
+    def __deepcopy__(self, _: Mapping[int, Any]) -> "Offered":
+        return self
 
 
 class Server(ThreadedAssociationServer):
@@ -155,6 +165,7 @@ class Server(ThreadedAssociationServer):
         super().server_activate()
         # Each process is told of a connection, and one of them gets it.
         self.socket.setblocking(False)  # type: ignore[union-attr]  # it is open
+        self.contexts = Offered(self.contexts)
 
     def get_request(self) -> Any:
         connection, address = self.socket.accept()  # type: ignore[union-attr]  # it is open

@@ -12,7 +12,7 @@ from tests import dicomweb, modality
 from webapp.audit.models import Entry
 from webapp.dicom.accepted import CLASSES, SYNTAXES
 from webapp.dicom.models import Instance
-from webapp.dicom.services import receiving
+from webapp.dicom.services import arrivals
 from webapp.dicom.web import multipart
 from webapp.studies.choices import Source
 from webapp.studies.models import Image, Study
@@ -90,7 +90,7 @@ def test_nothing_is_said_to_be_stored_that_is_not(scanner, monkeypatch, error):
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(receiving.storing, "store", fail)
+    monkeypatch.setattr(arrivals.storing, "store", fail)
     answer = dicomweb.store(scanner, dicomweb.body(dicomweb.file(modality.image())))
     assert (answer.status_code, dicomweb.reasons(answer)) == (409, [OUT_OF_RESOURCES])
     assert not Image.objects.exists()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 
 from ml.pictures.dicom.attributes import attributes_of
 from tests import dicomweb, modality
@@ -65,7 +66,7 @@ def test_of_images_that_wait_each_has_its_own_answer(groups: list[int], port: in
     department.save()
     statuses = send_at_once(port, *(modality.image(number) for number in range(6)))
     assert sorted(statuses) == [SUCCESS] * 4 + [OUT_OF_RESOURCES] * 2
-    assert Image.objects.count() == 4
+    assert Image.objects.count() == len(list(default_storage.walk("uploads"))) == 4
 
 
 def test_a_sender_that_is_switched_off_holds_up_nobody(groups: list[int], port: int, peer: Peer) -> None:
@@ -75,7 +76,7 @@ def test_a_sender_that_is_switched_off_holds_up_nobody(groups: list[int], port: 
         first = threads.submit(modality.send, port, modality.image(1))
         assert association.send_c_store(modality.image(2)).Status == NOT_AUTHORIZED
         assert first.result() == [SUCCESS]
-    assert Image.objects.count() == 1
+    assert Image.objects.count() == len(list(default_storage.walk("uploads"))) == 1
 
 
 def test_what_comes_while_another_process_keeps_images_is_kept_together(groups: list[int], peer: Peer) -> None:
@@ -95,6 +96,7 @@ def test_what_comes_while_another_process_keeps_images_is_kept_together(groups: 
     with ThreadPoolExecutor(3) as threads:
         kept = [threads.submit(keeper.keep, [one]) for one in arrivals]
         time.sleep(0.5)
+        assert len(list(default_storage.walk("uploads"))) == 3
         ended.set()
         assert [one.result(20) for one in kept] == [[Outcome.STORED]] * 3
     assert groups == [3]

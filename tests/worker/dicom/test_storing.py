@@ -16,7 +16,7 @@ from pydicom.uid import CTImageStorage, JPEGBaseline8Bit, generate_uid
 from tests import modality
 from webapp.departments.models import Department
 from webapp.dicom.models import Instance, Peer, Rule
-from webapp.dicom.services import receiving
+from webapp.dicom.services import arrivals, instances
 from webapp.studies.choices import Priority, Source, Status
 from webapp.studies.models import Image, Pause, Study
 from webapp.studies.services import opening
@@ -96,8 +96,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(
     port: int, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     one = modality.image()
-    failing = receiving.instances if isinstance(error, OperationalError) else receiving.storing
-    name = "of" if failing is receiving.instances else "store"
+    failing, name = (instances, "of") if isinstance(error, OperationalError) else (arrivals.storing, "store")
     with monkeypatch.context() as patch:
 
         def fail(*_: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.files import File
+from django.core.files.storage import default_storage
 from django.db import DataError, IntegrityError
 
 from webapp.accounts.identity import Identity
@@ -20,7 +21,7 @@ from webapp.studies.services import storing
 K = TypeVar("K", bound=Hashable)
 
 #: Images that are kept together, and how many bytes of them may wait in memory for each other.
-AT_ONCE, BYTES_AT_ONCE = 20, 8 * 2**20
+AT_ONCE, BYTES_AT_ONCE = 40, 16 * 2**20
 
 
 class Outcome(StrEnum):
@@ -67,6 +68,20 @@ class Arrival:
             sha256=hashes.content_hash(self.file),
             **storing.fields(f"{self.attributes['instance_uid']}.dcm", self.file.size, Priority.BULK),
         )
+
+    def store(self) -> None:
+        """Store its file, unless that is done. Until it is kept, no row names the file.
+
+        Raises:
+            OSError: the storage cannot keep it.
+        """
+        if not self.image.file:
+            storing.store(self.image, self.file)
+
+    def drop(self) -> None:
+        """Delete its file, where it is stored."""
+        if self.image.file:
+            default_storage.delete(str(self.image.file.name))
 
     @property
     def study(self) -> tuple[UUID, str]:

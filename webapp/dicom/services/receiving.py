@@ -12,7 +12,6 @@ from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -29,10 +28,13 @@ from webapp.studies import dispatch
 from webapp.studies.choices import Priority, Source
 from webapp.studies.files import names
 from webapp.studies.models import Image, Study
-from webapp.studies.services import limits, pauses, storing, turns, urgency
+from webapp.studies.services import limits, pauses, turns, urgency
 from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
+
+#: Of images that come within so long, the first one keeps their study open.
+NOTED_EVERY = timedelta(seconds=1)
 
 
 def receive(arrivals: Sequence[Arrival]) -> list[Outcome | Failure]:
@@ -52,32 +54,31 @@ def receive(arrivals: Sequence[Arrival]) -> list[Outcome | Failure]:
         return list(_received(arrivals))
     except (Refused, DataError, IntegrityError) as error:
         if len(arrivals) == 1:
+            arrivals[0].drop()
             return [error]
     # One of them is at fault, or not all of them fit into a limit.
     return [outcome for one in arrivals for outcome in receive([one])]
 
 
 def _received(arrivals: Sequence[Arrival]) -> list[Outcome]:
-    contents, _ = _kept(arrivals)
-    new = [one for one in arrivals if (one.instance, one.image.sha256) not in contents]
-    if not new:
-        return [Outcome.REPEATED] * len(arrivals)
-    _look_at_rules(new)
-    for priority, department in {(one.image.priority, one.peer.department) for one in new}:
-        pauses.refuse_if_drained(priority, department)
-    images = [one.image for one in new]
-    with _counted(new), storing.removed_on_refusal(images):
-        with media.batch():
-            for one in new:
-                storing.store(one.image, one.file)
-        outcomes = dict(zip(new, _keep(new), strict=True))
+    contents, named = _kept(arrivals)
+    outcomes = dict.fromkeys(arrivals, Outcome.REPEATED)
+    if new := [one for one in arrivals if (one.instance, one.image.sha256) not in contents]:
+        _look_at_rules(new)
+        for priority, department in {(one.image.priority, one.peer.department) for one in new}:
+            pauses.refuse_if_drained(priority, department)
+        with _counted(new):
+            with media.batch():
+                for one in new:
+                    one.store()
+            outcomes |= zip(new, _keep(new, named), strict=True)
     for one, outcome in outcomes.items():
-        if outcome == Outcome.REPEATED:  # the other one was sent at the same time
-            default_storage.delete(str(one.image.file.name))
+        if outcome == Outcome.REPEATED:
+            one.drop()
         else:
             sender, about = one.peer.ae_title or "DICOMweb", correlation.log_fields(one.image)
             logger.info("image %s came from %s: %s", one.image.pk, sender, outcome, extra=about)
-    return [outcomes.get(one, Outcome.REPEATED) for one in arrivals]
+    return list(outcomes.values())
 
 
 def _kept(arrivals: Sequence[Arrival]) -> tuple[set[tuple[tuple[UUID, str], str]], set[tuple[UUID, str]]]:
@@ -115,12 +116,20 @@ def _counted(new: Sequence[Arrival]) -> ExitStack:
 
 
 @atomically
-def _keep(new: Sequence[Arrival]) -> list[Outcome]:
+def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]]) -> list[Outcome]:
+    """Write the rows of images.
+
+    Args:
+        named: the instances of whose UID an image was known.
+
+    Raises:
+        IntegrityError: by now one of a UID is known that was not.
+    """
     # In the same order everywhere, lest two transactions wait for each other's studies.
     by_study = sorted(grouped(new, lambda one: one.study).items())
     studies = {key: _open_study(some) for key, some in by_study}
-    # Whoever sends the same image at the same moment has waited for the study.
-    contents, named = _kept(new)
+    # Whoever sends another version of an image at the same moment has waited for the study.
+    contents, named = _kept(new) if named else (set(), set())
     outcomes, added = {}, []
     for one in new:
         if (one.instance, one.image.sha256) in contents:
@@ -167,8 +176,10 @@ def _open_study(some: Sequence[Arrival]) -> Study:
     if any(one.urgent for one in some) and not study.stat:
         urgency.mark_study(study, stat=True)
         study.stat = True
-    study.open_until = timezone.now() + timedelta(seconds=settings.DICOM_QUIET_SECONDS)
-    study.save(update_fields=["open_until"])
+    open_until = timezone.now() + timedelta(seconds=settings.DICOM_QUIET_SECONDS)
+    if study.open_until is None or open_until - study.open_until > NOTED_EVERY:
+        study.open_until = open_until
+        study.save(update_fields=["open_until"])
     return study
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import quote
 
 from django.core.files import File
@@ -136,9 +137,13 @@ class DicomWebView(APIView):
 
     def url(self, *uids: str) -> str:
         """The address of a study, of its series or of an instance. UIDs of uploaded files may be any text."""
-        root = self.request.build_absolute_uri(reverse("dicomweb-studies"))
         below = "/".join(f"{level}/{quote(uid, safe='')}" for level, uid in zip(PATHS, uids, strict=False))
-        return root.removesuffix("studies") + below
+        return self.root + below
+
+    @cached_property
+    def root(self) -> str:
+        """What all addresses begin with. A request has one view."""
+        return self.request.build_absolute_uri(reverse("dicomweb-studies")).removesuffix("studies")
 
     def recorded(self, found: list[Found], action: Action) -> None:
         """Record what is handed out: each study, and each image that has none."""
