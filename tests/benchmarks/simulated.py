@@ -1,0 +1,53 @@
+"""`celery -A tests.benchmarks.simulated worker …`: an infer worker whose device needs a fixed time for each batch.
+
+All else is the service's own: messages, claims, inputs, what is made of a network's output, and results.
+``SIMULATED_SECONDS`` is the time; ``ENGINE`` has to be ``simulated``.
+"""
+
+import os
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from ml.bundles.bundle import Bundle
+from ml.inference import engines
+
+NAME = "simulated"
+SECONDS = float(os.environ.get("SIMULATED_SECONDS") or 0)
+#: Of VGG16: its last feature map averaged over the quarters of the image, and the places of its maps on each side.
+FEATURES, PLACES = 2048, 14
+
+
+class Simulated:
+    """An engine that sleeps. Of 8 images one is positive, and one unclear."""
+
+    name = device = NAME
+
+    def __init__(self, bundle: Bundle) -> None:
+        threadpool_limits(1, user_api="blas")  # as the engines on processors have it
+        self._some = np.random.default_rng(1)
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.read(batch).probabilities
+
+    def read(self, batch: NDArray[np.uint8]) -> engines.Readings:
+        time.sleep(SECONDS)
+        pneumonia = np.full(len(batch), 0.05, dtype=np.float32)
+        pneumonia[::8], pneumonia[1::8] = 0.95, 0.5
+        return engines.Readings(
+            np.stack([1 - pneumonia, pneumonia], axis=1),
+            self._some.random((len(batch), FEATURES), dtype=np.float32),
+            self._some.random((len(batch), PLACES, PLACES), dtype=np.float32),
+        )
+
+    def warm_up(self, max_batch: int) -> None:
+        pass
+
+
+engines.ENGINES[NAME] = engines.Kind((), None, Simulated)
+
+from worker.app import app  # noqa: E402  (it asks for the engine above)
+
+__all__ = ["app"]
