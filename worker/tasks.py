@@ -87,11 +87,10 @@ def _image_ids(requests: Collection[Any]) -> list[UUID]:
 
 
 @app.task(name="worker.infer", base=ReadingTask)
-def infer(requests: Collection[Any], claim: UUID) -> str:
+def infer(requests: Collection[Any], claim: UUID) -> int:
     """Read a batch of images."""
     named = _image_ids([request for request in requests if not is_bulk(request)])
-    bulk = _image_ids([request for request in requests if is_bulk(request)])
-    return f"{reader.read_batch(named, claim, bulk=bulk)} of a batch of {len(named) + len(bulk)}"
+    return reader.read_batch(named, claim, bulk=any(map(is_bulk, requests)))
 
 
 # Sent every few seconds, mostly for nothing: no events of it, so that Flower shows what matters.

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import psutil
-from django.conf import settings
 from django.db import connection
 
 from tests.benchmarks import simulated
@@ -57,14 +56,13 @@ def measure(rows: Rows, most: int) -> Iterator[dict[str, Any]]:
 
 def _batches(spent: Counter[str]) -> dict[str, Any]:
     """Of an image: statements, milliseconds on the clock, of this process by step, and of the server."""
-    size = settings.MAX_BATCH
-    _read(size)
+    _read()
     spent.clear()
     database, used, at_server, done = Database(), time.process_time(), server_seconds(), 0
     begun = time.perf_counter()
     with connection.execute_wrapper(database):
         for _ in range(BATCHES):
-            if not (read := _read(size)):
+            if not (read := _read()):
                 break
             done += read
     clock, process = time.perf_counter() - begun, time.process_time() - used
@@ -75,8 +73,8 @@ def _batches(spent: Counter[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _read(size: int) -> int:
-    return reader.read_batch([], uuid4(), bulk=[uuid4() for _ in range(size)])
+def _read() -> int:
+    return reader.read_batch([], uuid4(), bulk=True)
 
 
 def _beside() -> dict[str, float]:

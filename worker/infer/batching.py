@@ -4,8 +4,9 @@ While the device is idle, what has arrived goes at once. While it is busy, messa
 free. Interactive messages go before bulk ones, which keep a share of each batch. When the worker's child dies, its
 images are read one by one, so that the one that killed it is found.
 
-A message names an image. That of a bulk image stands for a place in a batch only: which bulk images are read in a
-batch's places is decided when the batch begins, by their turns (:mod:`webapp.studies.services.turns`).
+A message names an image. That of a bulk image says only that bulk images wait: they get the places that are left in a
+batch, by their turns (:mod:`webapp.studies.services.turns`). Such a message is kept, and good for one batch after the
+other, until a batch has places left; so a long queue needs few messages.
 
 Built on :class:`celery_batches.Batches`, whose buffer and message handling stay as they are.
 """
@@ -22,9 +23,12 @@ from celery_batches.trace import apply_batches_task
 
 logger = get_logger(__name__)
 
+#: That a message of bulk images is kept. A broker gives out again what was not acknowledged for some minutes.
+KEEP_SECONDS = 60
+
 
 def is_bulk(request: Any) -> bool:
-    """Whether a message is a token for any image of its queue, not for the image that it names."""
+    """Whether a message is for all bulk images that wait, not for the image that it names."""
     bulk = str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk")
     return bulk and not request.kwargs.get("alone")
 
@@ -42,7 +46,8 @@ class Lanes:
         self.bulk_share = bulk_share
         self.alone: deque[Any] = deque()
         self.interactive: deque[Any] = deque()
-        self.bulk: deque[Any] = deque()
+        #: Messages of bulk images, and when each came. They stay here while a batch serves them.
+        self.bulk: dict[Any, float] = {}
         self._turn = 0
 
     def __len__(self) -> int:
@@ -52,20 +57,19 @@ class Lanes:
         if request.kwargs.get("alone"):
             self.alone.append(request)
         elif is_bulk(request):
-            self.bulk.append(request)
+            self.bulk[request] = time.monotonic()
         else:
             self.interactive.append(request)
 
     def suspect(self, requests: Collection[Any]) -> None:
         """Put a batch that brought its worker down back in front, each to be read alone.
 
-        Messages of bulk images keep their places: what the batch held of these, the reconciler sends again, alone.
+        What the batch held of bulk images, the reconciler sends again, alone.
         """
-        self.bulk.extendleft(reversed([request for request in requests if is_bulk(request)]))
-        self.alone.extendleft(reversed([request for request in requests if not is_bulk(request)]))
+        self.alone.extendleft(reversed(list(requests)))
 
     def next_batch(self) -> list[Any]:
-        """Take the next batch; empty where nothing waits.
+        """Take the next batch; empty where nothing waits. One message stands for all bulk images, and is the last.
 
         Suspects go one at a time, and every second turn only, so that a series of them does not hold up the rest.
         """
@@ -73,27 +77,43 @@ class Lanes:
         others = self.interactive or self.bulk
         if self.alone and (self._turn % 2 or not others):
             return [self.alone.popleft()]
-        if self.max_batch == 1:
-            # No batch to share: bulk takes every fourth turn.
-            lane = self.bulk if self.bulk and (self._turn % 4 == 0 or not self.interactive) else self.interactive
-            return [lane.popleft()] if lane else []
-        bulk_slots = max(1, int(self.max_batch * self.bulk_share))
-        first = min(len(self.interactive), self.max_batch - min(len(self.bulk), bulk_slots))
-        batch = [self.interactive.popleft() for _ in range(first)]
-        while self.bulk and len(batch) < self.max_batch:
-            batch.append(self.bulk.popleft())
-        return batch
+        kept = max(1, int(self.max_batch * self.bulk_share)) if self.bulk else 0
+        if self.max_batch == 1 and self._turn % 4:
+            kept = 0  # no batch to share: bulk takes every fourth turn
+        batch = [self.interactive.popleft() for _ in range(min(len(self.interactive), self.max_batch - kept))]
+        return [*batch, next(iter(self.bulk))] if self.bulk and len(batch) < self.max_batch else batch
+
+    def served(self, requests: Collection[Any], *, full: bool) -> list[Any]:
+        """Messages of bulk images that a batch has come to its end with: all that it began with, or where it was full,
+        so that more images may wait, those that were kept for long.
+
+        Args:
+            requests: that were there when it began.
+            full: whether the batch had no place left.
+        """
+        late = time.monotonic() - KEEP_SECONDS
+        ended = [one for one in requests if one in self.bulk and (not full or self.bulk[one] < late)]
+        for one in ended:
+            del self.bulk[one]
+        return ended
 
 
 class Flight:
     """A batch in the hands of the worker's child.
 
+    Args:
+        requests: its messages, of those of bulk images one.
+        lanes: where they come from.
+
     Attributes:
         claim: the batch's own id, by which the child claims what it reads.
     """
 
-    def __init__(self, requests: list[Any]) -> None:
+    def __init__(self, requests: list[Any], lanes: Lanes) -> None:
         self.requests = requests
+        self.lanes = lanes
+        self.places = lanes.max_batch
+        self.bulk = list(lanes.bulk) if any(map(is_bulk, requests)) else []
         self.claim = uuid4()
         self.accepted_at: float | None = None
 
@@ -101,7 +121,7 @@ class Flight:
 class AdaptiveBatches(Batches):
     """A batch task without waiting times; see the module's description.
 
-    The task is called with the batch's requests and its claim, and returns anything but None. Subclasses or
+    The task is called with the batch's requests and its claim, and returns how many images it has read. Subclasses or
     ``app.task`` options set ``max_batch`` and ``batch_time_limit`` (seconds after which a batch that hangs is ended).
     :meth:`on_batch_lost` is called for batches whose process died, :meth:`on_batch_failed` for batches that raised.
 
@@ -168,7 +188,7 @@ class AdaptiveBatches(Batches):
             self.flush(batch)
 
     def flush(self, requests: Collection[Any]) -> Any:
-        flight = self._flight = Flight(list(requests))
+        flight = self._flight = Flight(list(requests), self._lanes)
 
         def on_accepted(pid: int, time_accepted: float) -> None:
             flight.accepted_at = time.monotonic()
@@ -177,10 +197,12 @@ class AdaptiveBatches(Batches):
 
         def on_return(result: Any) -> None:
             runtime = time.monotonic() - (flight.accepted_at or time.monotonic())
+            ended = [request for request in flight.requests if not is_bulk(request)]
+            ended += flight.lanes.served(flight.bulk, full=result is not None and result >= flight.places)
             self._land(flight)
 
             def settle() -> None:
-                for request in flight.requests:
+                for request in ended:
                     request.acknowledge()
                     # A task that raised has no result: celery_batches logs the error in the child, and drops it.
                     if result is None:
@@ -200,7 +222,7 @@ class AdaptiveBatches(Batches):
             try:
                 self.on_batch_lost(flight.requests, flight.claim)
             finally:
-                self._lanes.suspect(flight.requests)
+                self._lanes.suspect([request for request in flight.requests if not is_bulk(request)])
                 self._land(flight)
 
         return self._pool.apply_async(
