@@ -12,11 +12,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
+from PIL import Image as Picture
 
 from ml.bundles.bundle import Bundle
 from ml.pictures import xray
 from ml.pictures.preprocess import to_input
-from PIL import Image as Picture
 from tests import synthetic
 from webapp.departments.models import Department
 from webapp.studies.choices import Priority, ReadingState, ResultGroup, Status

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any
 
 import psutil
@@ -33,15 +34,14 @@ def measure(rows: Rows, most: int, seconds: float) -> Iterator[dict[str, Any]]:
         most: workers at the end.
         seconds: that a device takes for a batch.
     """
-    number, workers = 1, list[psutil.Process]()
+    workers: list[psutil.Process] = []
     with ExitStack() as stack, closing(Redis.from_url(settings.BROKER_URL)) as redis:
-        while number <= most:
+        while (number := 2 * len(workers) or 1) <= most:
             workers += [stack.enter_context(_worker(seconds, place)) for place in range(len(workers), number)]
-            servers.wait_for(lambda: Worker.objects.filter(ready=True).count() == len(workers), "a worker")
+            servers.wait_for(partial(_are_ready, number), f"the last of {number} workers")
             _fill(rows, workers, int(number * settings.MAX_BATCH / seconds * (BEFORE + WINDOW)))
             time.sleep(BEFORE)
             yield {"workers": number, **_figures(workers, redis)}
-            number *= 2
 
 
 @contextmanager
@@ -59,6 +59,10 @@ def _worker(seconds: float, place: int) -> Iterator[psutil.Process]:
         for one in (*process.children(), process):
             one.kill()
         process.wait(10)
+
+
+def _are_ready(number: int) -> bool:
+    return Worker.objects.filter(ready=True).count() == number
 
 
 def _fill(rows: Rows, workers: Sequence[psutil.Process], number: int) -> None:
