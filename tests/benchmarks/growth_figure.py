@@ -26,14 +26,14 @@ def main() -> None:
     databases = {name: found[name] for name in COLORS if name in found}
     # The same bytes for the same figures.
     plt.rcParams.update({"svg.hashsalt": "growth", "font.size": 9, "svg.fonttype": "none"})
-    figure, (cost, reached) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure, (cost, workers) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for name, measured in databases.items():
         _cost(cost, name, measured["queues"])
-        _reached(reached, name, measured["workers"], found["batch"] / found["device_seconds"])
+        _workers(workers, name, measured["workers"])
     cost.set(xscale="log", ylim=0, xlabel="images that wait, and as many with a result", ylabel="ms of an image")
-    reached.set(xlim=0, ylim=0, xlabel="infer workers, each with a device that sleeps", ylabel="images a second")
+    workers.set(ylim=0, xlabel="infer workers, each with a device that sleeps", ylabel="ms of an image")
     cost.legend()
-    reached.legend()
+    workers.legend()
     figure.suptitle(f"{found['processor']}, {found['cores']} cores, batches of {found['batch']}", fontsize=9)
     figure.savefig(given.into, metadata={"Date": None})
 
@@ -46,11 +46,11 @@ def _cost(axes: Any, name: str, queues: list[dict[str, Any]]) -> None:
     axes.plot(images, database, "s--", color=COLORS[name], label=f"{name}: claims, results and the server's")
 
 
-def _reached(axes: Any, name: str, workers: list[dict[str, Any]], each: float) -> None:
+def _workers(axes: Any, name: str, workers: list[dict[str, Any]]) -> None:
     numbers = [one["workers"] for one in workers]
-    axes.plot(numbers, [one["images a second"] for one in workers], "o-", color=COLORS[name], label=name)
-    if name == "PostgreSQL":
-        axes.plot(numbers, [each * number for number in numbers], ":", color="gray", label="what the devices allow")
+    messages = [one["by process"]["parent"] + one["by process"]["redis"] for one in workers]
+    axes.plot(numbers, [one["processor"] for one in workers], "o-", color=COLORS[name], label=f"{name}: processor time")
+    axes.plot(numbers, messages, "s--", color=COLORS[name], label=f"{name}: messages")
 
 
 if __name__ == "__main__":

@@ -70,14 +70,19 @@ class Rows:
         )
 
     def _add(self, number: int, image: dict[str, Any], reading: dict[str, Any]) -> None:
-        studies = [Study(department_id=self._of(n), name="growth") for n in range(-(-number // IN_STUDY))]
+        # One study of each department after the other.
+        rounds = -(-number // (IN_STUDY * DEPARTMENTS))
+        studies = [Study(department_id=pk, name="growth") for _ in range(rounds) for pk in self.departments]
         Study.objects.bulk_create(studies, batch_size=CHUNK)
         images = Table(Image(**self.image, **image), "id", "created_at", "department", "study", "filename")
         readings = Table(Reading(**self.reading, **reading), "image", "turn", omit="id")
         # Where workers are at work, indexes cannot go.
         with without_indexes(Image, Reading) if number > FEW else nullcontext():
             for start in range(0, number, CHUNK):
-                some = [self._new(studies[n % len(studies)]) for n in range(start, min(start + CHUNK, number))]
+                some = [
+                    self._new(studies[n // (IN_STUDY * DEPARTMENTS) * DEPARTMENTS + n % DEPARTMENTS])
+                    for n in range(start, min(start + CHUNK, number))
+                ]
                 images.insert([images.row(*values) for _, *values in some])
                 readings.insert([readings.row(pk, turn) for turn, pk, *_ in some])
         with connection.cursor() as cursor:
@@ -87,6 +92,3 @@ class Rows:
         """A turn, and the values of an image."""
         number = next(self.numbers)
         return number, uuid4(), timezone.now(), study.department_id, study.pk, f"IM-{number:07}.jpeg"
-
-    def _of(self, number: int) -> UUID:
-        return self.departments[number % DEPARTMENTS]
