@@ -17,7 +17,8 @@ from webapp.retention import services as retention
 from webapp.studies.services import archives, failures, preparation
 from worker.deliver import delivering
 from worker.infer import capacity, lost, reader
-from worker.infer.batching import AdaptiveBatches, is_bulk
+from worker.infer.batching import AdaptiveBatches
+from worker.infer.lanes import is_bulk
 from worker.process import metrics, presence
 
 logger = get_task_logger(__name__)

@@ -8,7 +8,7 @@ On SQLite and on PostgreSQL, where that is installed, with a Redis and with the 
 - **workers**: one, then twice as many, up to ``--workers``; each is started as in production, and its device takes
   ``--seconds`` for a batch. Images a second, and what an image costs of each kind of process.
 
-``--results FILE`` keeps the figures, of which ``python -m tests.benchmarks.growth_figure FILE`` draws.
+``--results FILE`` adds the figures to a file, of which ``python -m tests.benchmarks.growth_figure FILE`` draws.
 """
 
 import argparse
@@ -53,7 +53,8 @@ def main() -> None:
             found["PostgreSQL"] = report(url, given)
     if given.results:
         given.results.parent.mkdir(parents=True, exist_ok=True)
-        given.results.write_text(json.dumps(found, indent=1) + "\n")
+        earlier = json.loads(given.results.read_text()) if given.results.exists() else {}
+        given.results.write_text(json.dumps(earlier | found, indent=1) + "\n")
 
 
 def report(url: str, given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:

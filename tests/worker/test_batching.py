@@ -127,17 +127,17 @@ def test_a_lost_child_is_reported_and_its_batch_read_one_by_one(worker: Worker) 
 def test_one_message_is_good_for_all_batches_until_one_has_places_left(worker: Worker) -> None:
     worker.images = 4
     worker.deliver("one", "two", queue="infer.bulk")
+    assert worker.acknowledged == ["two"], "it says nothing new, and takes no place of an interactive one"
     for _ in range(3):
         worker.finish()
     assert worker.batches == [["one"]] * 4
-    assert worker.acknowledged == []
-    worker.deliver("three", queue="infer.bulk")
+    assert worker.acknowledged == ["two"]
     worker.images = 3
+    worker.deliver("three", queue="infer.bulk")
     worker.finish()
-    assert worker.acknowledged == ["one", "two"]
-    assert worker.batches[4:] == [["three"]], "it came after the batch had begun, and may be of another image"
+    assert worker.batches[4:] == [["three"]], "its image may have come after the batch had looked"
     worker.finish()
-    assert worker.acknowledged == ["one", "two", "three"]
+    assert worker.acknowledged == ["two", "one", "three"]
     assert len(worker.batches) == 5
 
 

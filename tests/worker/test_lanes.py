@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from worker.infer import batching
-from worker.infer.batching import Lanes
+from worker.infer import lanes as waiting
+from worker.infer.lanes import Lanes
 
 
 class Message:
@@ -33,13 +33,10 @@ def names(batch: list[Message]) -> list[str]:
 
 
 def drained(lanes: Lanes) -> list[list[str]]:
-    """The batches until nothing waits, if there is no bulk image beyond the first batch that has places for some."""
     batches = []
     while len(lanes):
         batches.append(names(lanes.next_batch()))
         assert batches[-1], "messages wait and none is taken"
-        if batches[-1][-1].startswith("b"):
-            lanes.served(list(lanes.bulk), full=False)
     return batches
 
 
@@ -61,25 +58,26 @@ def test_a_batch_holds_no_more_than_it_may() -> None:
 def test_bulk_keeps_a_quarter_of_each_batch_and_no_more() -> None:
     lanes = filled(16, interactive=40, bulk=1)
     for _ in range(3):
-        assert Counter(name[0] for name in names(lanes.next_batch())) == {"i": 12, "b": 1}
+        *first, last = lanes.next_batch()
+        assert Counter(name[0] for name in names([*first, last])) == {"i": 12, "b": 1}
+        assert lanes.done([*first, last], full=True) == first
 
 
-def test_messages_of_bulk_images_stay_until_a_batch_has_places_left() -> None:
-    lanes = filled(4, bulk=3)
+def test_one_message_of_bulk_images_is_as_good_as_many() -> None:
+    lanes = Lanes(4)
+    assert [lanes.add(Message(name, bulk=True)) for name in ("first", "second")] == [True, False]
     [first] = lanes.next_batch()
-    there = list(lanes.bulk)
-    assert lanes.served(there, full=True) == []
-    assert lanes.next_batch() == [first]
-    lanes.add(Message("later", bulk=True))
-    assert names(lanes.served(there, full=False)) == ["b0", "b1", "b2"]
-    assert names(lanes.next_batch()) == ["later"], "its image may have come after the batch had looked"
+    assert lanes.add(Message("third", bulk=True)), "its image may have come after the batch had looked"
+    assert lanes.done([first], full=True) == [first]
+    assert drained(lanes) == [["third"]]
 
 
 def test_a_message_of_bulk_images_is_not_kept_for_as_long_as_a_broker_waits() -> None:
-    lanes = filled(4, bulk=2)
-    lanes.bulk[next(iter(lanes.bulk))] -= batching.KEEP_SECONDS + 1
-    assert names(lanes.served(list(lanes.bulk), full=True)) == ["b0"]
-    assert names(list(lanes.bulk)) == ["b1"]
+    lanes = filled(4, bulk=1)
+    [first] = lanes.next_batch()
+    lanes.bulk_since -= waiting.KEEP_SECONDS + 1
+    assert lanes.done([first], full=True) == [first]
+    assert drained(lanes) == []
 
 
 @pytest.mark.parametrize("max_batch", [1, 2, 3, 16])
@@ -88,6 +86,7 @@ def test_neither_lane_starves_while_the_other_is_never_empty(max_batch: int) -> 
     taken: Counter[str] = Counter()
     for turn in range(40):
         lanes.add(Message(f"i+{turn}"))
+        lanes.add(Message(f"b+{turn}", bulk=True))
         taken.update(name[0] for name in names(lanes.next_batch()))
     assert taken["b"] >= 5
     assert taken["i"] >= 5
@@ -117,5 +116,9 @@ def test_suspects_go_before_those_that_wait_to_be_read_alone_already() -> None:
 
 
 def test_bulk_takes_every_fourth_turn_where_batches_hold_one() -> None:
-    lanes = filled(1, interactive=6, bulk=1)
-    assert "".join(name[0] for _ in range(10) for name in names(lanes.next_batch())) == "iiibiiibbb"
+    lanes = filled(1, interactive=6)
+    taken = ""
+    for _ in range(10):
+        lanes.add(Message("b", bulk=True))
+        taken += "".join(names(lanes.next_batch()))[0]
+    assert taken == "iiibiiibbb"

@@ -5,14 +5,14 @@ free. Interactive messages go before bulk ones, which keep a share of each batch
 images are read one by one, so that the one that killed it is found.
 
 A message names an image. That of a bulk image says only that bulk images wait: they get the places that are left in a
-batch, by their turns (:mod:`webapp.studies.services.turns`). Such a message is kept, and good for one batch after the
-other, until a batch has places left; so a long queue needs few messages.
+batch, by their turns (:mod:`webapp.studies.services.turns`). One such message is kept, and good for one batch after
+the other, until a batch has places left; others that come meanwhile are done with. So a long queue needs few messages,
+and these leave the worker's prefetched places to interactive ones.
 
 Built on :class:`celery_batches.Batches`, whose buffer and message handling stay as they are.
 """
 
 import time
-from collections import deque
 from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,81 +21,9 @@ from celery.utils.log import get_logger
 from celery_batches import Batches, SimpleRequest, consume_queue
 from celery_batches.trace import apply_batches_task
 
+from worker.infer.lanes import Lanes
+
 logger = get_logger(__name__)
-
-#: That a message of bulk images is kept. A broker gives out again what was not acknowledged for some minutes.
-KEEP_SECONDS = 60
-
-
-def is_bulk(request: Any) -> bool:
-    """Whether a message is for all bulk images that wait, not for the image that it names."""
-    bulk = str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk")
-    return bulk and not request.kwargs.get("alone")
-
-
-class Lanes:
-    """Messages that wait for the device.
-
-    Args:
-        max_batch: messages a batch holds at most.
-        bulk_share: part of a batch that interactive messages leave to bulk ones that wait.
-    """
-
-    def __init__(self, max_batch: int, bulk_share: float = 0.25) -> None:
-        self.max_batch = max_batch
-        self.bulk_share = bulk_share
-        self.alone: deque[Any] = deque()
-        self.interactive: deque[Any] = deque()
-        #: Messages of bulk images, and when each came. They stay here while a batch serves them.
-        self.bulk: dict[Any, float] = {}
-        self._turn = 0
-
-    def __len__(self) -> int:
-        return len(self.alone) + len(self.interactive) + len(self.bulk)
-
-    def add(self, request: Any) -> None:
-        if request.kwargs.get("alone"):
-            self.alone.append(request)
-        elif is_bulk(request):
-            self.bulk[request] = time.monotonic()
-        else:
-            self.interactive.append(request)
-
-    def suspect(self, requests: Collection[Any]) -> None:
-        """Put a batch that brought its worker down back in front, each to be read alone.
-
-        What the batch held of bulk images, the reconciler sends again, alone.
-        """
-        self.alone.extendleft(reversed(list(requests)))
-
-    def next_batch(self) -> list[Any]:
-        """Take the next batch; empty where nothing waits. One message stands for all bulk images, and is the last.
-
-        Suspects go one at a time, and every second turn only, so that a series of them does not hold up the rest.
-        """
-        self._turn += 1
-        others = self.interactive or self.bulk
-        if self.alone and (self._turn % 2 or not others):
-            return [self.alone.popleft()]
-        kept = max(1, int(self.max_batch * self.bulk_share)) if self.bulk else 0
-        if self.max_batch == 1 and self._turn % 4:
-            kept = 0  # no batch to share: bulk takes every fourth turn
-        batch = [self.interactive.popleft() for _ in range(min(len(self.interactive), self.max_batch - kept))]
-        return [*batch, next(iter(self.bulk))] if self.bulk and len(batch) < self.max_batch else batch
-
-    def served(self, requests: Collection[Any], *, full: bool) -> list[Any]:
-        """Messages of bulk images that a batch has come to its end with: all that it began with, or where it was full,
-        so that more images may wait, those that were kept for long.
-
-        Args:
-            requests: that were there when it began.
-            full: whether the batch had no place left.
-        """
-        late = time.monotonic() - KEEP_SECONDS
-        ended = [one for one in requests if one in self.bulk and (not full or self.bulk[one] < late)]
-        for one in ended:
-            del self.bulk[one]
-        return ended
 
 
 class Flight:
@@ -113,7 +41,6 @@ class Flight:
         self.requests = requests
         self.lanes = lanes
         self.places = lanes.max_batch
-        self.bulk = list(lanes.bulk) if any(map(is_bulk, requests)) else []
         self.claim = uuid4()
         self.accepted_at: float | None = None
 
@@ -174,11 +101,13 @@ class AdaptiveBatches(Batches):
     def _wake(self) -> None:
         self._woken = False
         for request in consume_queue(self._buffer):
+            if not self._lanes.add(request):
+                request.acknowledge()
+                continue
             _send_event(
                 request, "task-received", name=request.name, args=request.argsrepr, kwargs=request.kwargsrepr,
                 root_id=request.root_id, parent_id=request.parent_id, retries=0,
             )  # fmt: skip
-            self._lanes.add(request)
         self._next()
 
     def _next(self) -> None:
@@ -197,8 +126,7 @@ class AdaptiveBatches(Batches):
 
         def on_return(result: Any) -> None:
             runtime = time.monotonic() - (flight.accepted_at or time.monotonic())
-            ended = [request for request in flight.requests if not is_bulk(request)]
-            ended += flight.lanes.served(flight.bulk, full=result is not None and result >= flight.places)
+            ended = flight.lanes.done(flight.requests, full=result is not None and result >= flight.places)
             self._land(flight)
 
             def settle() -> None:
@@ -222,7 +150,7 @@ class AdaptiveBatches(Batches):
             try:
                 self.on_batch_lost(flight.requests, flight.claim)
             finally:
-                self._lanes.suspect([request for request in flight.requests if not is_bulk(request)])
+                self._lanes.suspect(flight.requests)
                 self._land(flight)
 
         return self._pool.apply_async(
