@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=10_000, help="the longest queue, and images that are read")
     parser.add_argument("--workers", type=int, default=4, help="the most workers; 0 for none")
-    parser.add_argument("--seconds", type=float, default=0.25, help="that the device takes for a batch")
+    parser.add_argument("--seconds", type=float, default=0.1, help="that the device takes for a batch")
     parser.add_argument("--batch", type=int, default=BATCH, help="MAX_BATCH")
     parser.add_argument("--on", choices=("sqlite", "postgresql"), help="only this database")
     parser.add_argument("--results", type=Path, help="the file for what was measured")

@@ -29,7 +29,8 @@ def main() -> None:
     figure, (cost, workers) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for name, measured in databases.items():
         _cost(cost, name, measured["queues"])
-        _workers(workers, name, measured["workers"])
+        if measured["workers"]:
+            _workers(workers, name, measured["workers"])
     cost.set(xscale="log", ylim=0, xlabel="images that wait, and as many with a result", ylabel="ms of an image")
     workers.set(ylim=0, xlabel="infer workers, each with a device that sleeps", ylabel="ms of an image")
     cost.legend()
