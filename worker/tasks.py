@@ -17,7 +17,8 @@ from webapp.retention import services as retention
 from webapp.studies.services import archives, failures, preparation
 from worker.deliver import delivering
 from worker.infer import capacity, lost, reader
-from worker.infer.batching import AdaptiveBatches, is_bulk
+from worker.infer.batching import AdaptiveBatches
+from worker.infer.lanes import is_bulk
 from worker.process import metrics, presence
 
 logger = get_task_logger(__name__)
@@ -87,11 +88,10 @@ def _image_ids(requests: Collection[Any]) -> list[UUID]:
 
 
 @app.task(name="worker.infer", base=ReadingTask)
-def infer(requests: Collection[Any], claim: UUID) -> str:
+def infer(requests: Collection[Any], claim: UUID) -> int:
     """Read a batch of images."""
     named = _image_ids([request for request in requests if not is_bulk(request)])
-    bulk = _image_ids([request for request in requests if is_bulk(request)])
-    return f"{reader.read_batch(named, claim, bulk=bulk)} of a batch of {len(named) + len(bulk)}"
+    return reader.read_batch(named, claim, bulk=any(map(is_bulk, requests)))
 
 
 # Sent every few seconds, mostly for nothing: no events of it, so that Flower shows what matters.

@@ -19,6 +19,8 @@ Floats = NDArray[np.float32]
 FILE = Path(__file__).with_name("lungs.npz")
 #: Pixels on each side of what the network sees, and places on each side of its answer.
 SIDE, PLACES = 56, 14
+#: Each pixel's place.
+DOWN, ACROSS = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
 #: The channels of its convolutions of 3x3; after each of the first two a map is halved.
 CHANNELS = (12, 24, 32, 32, 32, 1)
 HALVED = 2
@@ -37,18 +39,19 @@ def masks(inputs: NDArray[np.uint8]) -> Floats:
 def seen(image: NDArray[np.uint8]) -> Floats:
     """What the network sees of an input, ``(56, 56, 3)``: the picture, and each pixel's place across and down."""
     small = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float32)
-    down, across = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
-    return np.stack([small / 127.5 - 1, across, down], axis=-1)
+    return np.stack([small / 127.5 - 1, ACROSS, DOWN], axis=-1)
 
 
 def mask(values: Floats, layers: Sequence[tuple[Floats, Floats]]) -> Floats:
     """The network's answer, ``(14, 14)``, to what it sees, given each layer's kernel and bias."""
     for number, (kernel, bias) in enumerate(layers):
-        values = convolutions.convolved(values, kernel) + bias
+        values = convolutions.convolved(values, kernel)
+        if number < HALVED:
+            # The largest value stays the largest with what follows, of which there is less to compute now.
+            values = convolutions.halved(values)
+        values += bias
         if number < len(CHANNELS) - 1:
             values = np.maximum(values, 0)
-        if number < HALVED:
-            values = convolutions.halved(values)
     return np.asarray(1 / (1 + np.exp(-np.clip(values[..., 0], -30, 30))), dtype=np.float32)
 
 

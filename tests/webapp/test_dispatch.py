@@ -37,16 +37,28 @@ def broker(use_broker):
     Channel.queues.clear()
 
 
-@pytest.mark.parametrize("priority", ["interactive", "bulk"])
-def test_each_image_has_one_message_in_the_queue_of_its_step_and_priority(make_image, broker, priority):
+@pytest.mark.parametrize(("step", "priority"), [
+    ("ingest", "interactive"), ("ingest", "bulk"), ("infer", "interactive")
+])  # fmt: skip
+def test_each_image_has_one_message_in_the_queue_of_its_step_and_priority(make_image, broker, step, priority):
     guest = uuid4()
     images = [make_image(Status.READY, priority=priority, guest=guest) for _ in range(2)]
-    dispatch.send(dispatch.INGEST, images)
-    dispatch.send_readings([image.reading for image in images])
-    for step in ("ingest", "infer"):
-        assert dispatch.messages_waiting(f"{step}.{priority}") == 2
-        assert broker(f"{step}.{priority}") == [(f"worker.{step}", [str(image.pk)], {}) for image in images]
-        assert dispatch.messages_waiting(f"{step}.{priority}") == 0
+    if step == "ingest":
+        dispatch.send(dispatch.INGEST, images)
+    else:
+        dispatch.send_readings([image.reading for image in images])
+    assert dispatch.messages_waiting(f"{step}.{priority}") == 2
+    assert broker(f"{step}.{priority}") == [(f"worker.{step}", [str(image.pk)], {}) for image in images]
+    assert dispatch.messages_waiting(f"{step}.{priority}") == 0
+
+
+def test_one_message_serves_all_readings_that_have_turns(make_image, broker):
+    first, second, suspect = (make_image(Status.READY, priority="bulk", attempts=n) for n in (0, 0, 1))
+    dispatch.send_readings([image.reading for image in (first, second, suspect)])
+    dispatch.send_readings([second.reading])
+    assert broker("infer.bulk") == [
+        ("worker.infer", [str(first.pk)], {}), ("worker.infer", [str(suspect.pk)], {"alone": True})
+    ]  # fmt: skip
 
 
 def test_a_shadow_has_a_queue_of_its_own(make_image, broker):

@@ -136,6 +136,17 @@ def test_preparing_reads_nothing_of_a_department_or_a_patient_that_it_does_not_n
     assert not any("JOIN" in sql for sql in rows)
 
 
+def test_a_batch_announces_its_positives_with_two_statements_however_many_they_are(make_image, user, statements):
+    counts = []
+    for size in (1, 5):
+        images = [make_image(Status.READY, owner=user) for _ in range(size)]
+        token, held = claim(*images)
+        statements.clear()
+        assert reading.succeed(token, [result(one.image_id) for one in held], MODEL, seconds=0.1) == size
+        counts.append(len([sql for sql in statements if "outbox_delivery" in sql or "guest" in sql]))
+    assert counts == [2, 2]
+
+
 def test_a_batch_takes_as_many_queries_however_many_images_it_holds(make_image, statements):
     counts = []
     for size in (2, 16):

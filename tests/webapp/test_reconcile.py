@@ -82,6 +82,16 @@ def test_of_a_queue_that_lost_some_only_so_many_are_sent_the_oldest_first(make_i
     assert sent.ids(INFER) == [images[0].pk, images[1].pk]
 
 
+def test_one_message_serves_all_that_are_read_by_turns(make_image, sent):
+    first, *_ = (make_image(Status.READY, priority="bulk", dispatched_at=ago(100 - n)) for n in range(3))
+    suspect = make_image(Status.READY, priority="bulk", attempts=1, dispatched_at=ago(100))
+    assert reconcile()["resent"] == 2
+    assert sent.images == [(INFER, suspect.pk, True), (INFER, first.pk, False)]
+    sent.clear()
+    sent.waiting["infer.bulk"] = 1
+    assert reconcile()["resent"] == 0
+
+
 def test_messages_of_another_queue_do_not_count(make_image, sent):
     image = make_image(Status.READY, priority="bulk", dispatched_at=ago(100))
     sent.waiting = {"infer.interactive": 9, "ingest.bulk": 9, "ingest.interactive": 9}

@@ -65,6 +65,14 @@ def test_one_departments_images_do_not_stop_anothers(prepare, make_department, u
     assert batch(4) == []
 
 
+def test_where_several_batches_wait_no_more_messages_are_sent(prepare, user, sent, monkeypatch):
+    monkeypatch.setattr(turns, "LONG", 2)
+    first, second, _third = prepare(3, owner=user)
+    assert sent.ids("worker.infer") == [first.pk, second.pk]
+    [urgent] = prepare(1, priority="interactive", owner=user)
+    assert sent.ids("worker.infer")[2:] == [urgent.pk]
+
+
 def test_a_department_has_its_share_of_each_batch(prepare, make_department):
     large, small = make_department("large"), make_department("small")
     large.share = 3

@@ -37,6 +37,8 @@ class Worker:
 
     def __init__(self, max_batch: int = 4) -> None:
         self.read: list[list[str]] = []
+        #: That the child reads in its next batches, instead of one for each message.
+        self.images: int | None = None
         self.largest = max_batch
         self.claims: list[UUID] = []
         self.lost: list[list[str]] = []
@@ -62,12 +64,12 @@ class Worker:
                 return self.largest
 
         @self.app.task(name="read", base=Task, max_batch=max_batch, shared=False)
-        def read(requests: Collection[Any], claim: UUID) -> str:
+        def read(requests: Collection[Any], claim: UUID) -> int:
             self.claims.append(claim)
             self.read.append([request.args[0] for request in requests])
             if any(request.args[0] == "bad" for request in requests):
                 raise ValueError("bad")
-            return "done"
+            return self.images if self.images is not None else len(requests)
 
         self.task = self.app.tasks["read"]
         self.connect()

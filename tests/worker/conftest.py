@@ -94,6 +94,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, UUID]]:
         messages.extend((dispatch.INFER, one.image_id) for one in readings)
 
     monkeypatch.setattr(dispatch, "send_readings", send_readings)
+    monkeypatch.setattr(dispatch, "wake_reader", lambda image: messages.append(("wake", image.pk)))
     return messages
 
 

@@ -124,14 +124,43 @@ def test_a_lost_child_is_reported_and_its_batch_read_one_by_one(worker: Worker) 
     assert worker.acknowledged == ["one", "two", "three"]
 
 
-def test_a_lost_batchs_bulk_messages_keep_their_places(worker: Worker) -> None:
+def test_one_message_is_good_for_all_batches_until_one_has_places_left(worker: Worker) -> None:
+    worker.images = 4
+    worker.deliver("one", "two", queue="infer.bulk")
+    assert worker.acknowledged == ["two"], "it says nothing new, and takes no place of an interactive one"
+    for _ in range(3):
+        worker.finish()
+    assert worker.batches == [["one"]] * 4
+    assert worker.acknowledged == ["two"]
+    worker.images = 3
+    worker.deliver("three", queue="infer.bulk")
+    worker.finish()
+    assert worker.batches[4:] == [["three"]], "its image may have come after the batch had looked"
+    worker.finish()
+    assert worker.acknowledged == ["two", "one", "three"]
+    assert len(worker.batches) == 5
+
+
+def test_a_lost_batchs_bulk_messages_stay(worker: Worker) -> None:
     worker.deliver("one", queue="infer.bulk")
-    worker.deliver("two", "three", queue="infer.bulk")
     worker.jobs[0].accept()
     worker.jobs[0].lose()
     worker.turn()
+    assert worker.acknowledged == []
     worker.finish()
-    assert worker.batches[1:] == [["one", "two", "three"]], "what the batch held of others is sent again by itself"
+    assert worker.batches[1:] == [["one"]], "what the batch held of others is sent again by itself"
+    assert worker.acknowledged == ["one"]
+
+
+def test_bulk_messages_of_an_earlier_connection_are_left_to_the_broker(worker: Worker) -> None:
+    worker.images = 4
+    worker.deliver("one", queue="infer.bulk")
+    worker.jobs[0].accept()
+    worker.connect()
+    worker.jobs[0].finish()
+    worker.turn()
+    assert len(worker.batches) == 1
+    assert worker.acknowledged == []
 
 
 def test_the_others_go_between_the_suspects(worker: Worker) -> None:

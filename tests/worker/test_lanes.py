@@ -1,33 +1,34 @@
 """Which messages make up the next batch."""
 
 from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 
-from worker.infer.batching import Lanes
+from worker.infer import lanes as waiting
+from worker.infer.lanes import Lanes
 
 
-def message(name: str, *, bulk: bool = False, alone: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(
-        name=name,
-        kwargs={"alone": True} if alone else {},
-        delivery_info={"routing_key": "infer.bulk" if bulk else "infer.interactive"},
-    )
+class Message:
+    """What lanes look at of a message."""
+
+    def __init__(self, name: str, *, bulk: bool = False, alone: bool = False) -> None:
+        self.name = name
+        self.kwargs = {"alone": True} if alone else {}
+        self.delivery_info = {"routing_key": "infer.bulk" if bulk else "infer.interactive"}
 
 
 def filled(max_batch: int, *, interactive: int = 0, bulk: int = 0, alone: int = 0) -> Lanes:
     lanes = Lanes(max_batch)
     for number in range(bulk):
-        lanes.add(message(f"b{number}", bulk=True))
+        lanes.add(Message(f"b{number}", bulk=True))
     for number in range(interactive):
-        lanes.add(message(f"i{number}"))
+        lanes.add(Message(f"i{number}"))
     for number in range(alone):
-        lanes.add(message(f"a{number}", alone=True))
+        lanes.add(Message(f"a{number}", alone=True))
     return lanes
 
 
-def names(batch: list[SimpleNamespace]) -> list[str]:
+def names(batch: list[Message]) -> list[str]:
     return [request.name for request in batch]
 
 
@@ -47,24 +48,36 @@ def test_nothing_waits() -> None:
 
 def test_interactive_goes_first_and_each_lane_in_its_order() -> None:
     lanes = filled(16, interactive=3, bulk=3)
-    assert names(lanes.next_batch()) == ["i0", "i1", "i2", "b0", "b1", "b2"]
+    assert names(lanes.next_batch()) == ["i0", "i1", "i2", "b0"], "one stands for all bulk images"
 
 
 def test_a_batch_holds_no_more_than_it_may() -> None:
-    assert [len(batch) for batch in drained(filled(8, interactive=11, bulk=9))] == [8, 8, 4]
-    assert [len(batch) for batch in drained(filled(8, bulk=20))] == [8, 8, 4]
     assert [len(batch) for batch in drained(filled(8, interactive=20))] == [8, 8, 4]
 
 
 def test_bulk_keeps_a_quarter_of_each_batch_and_no_more() -> None:
-    lanes = filled(16, interactive=40, bulk=40)
+    lanes = filled(16, interactive=40, bulk=1)
     for _ in range(3):
-        assert Counter(name[0] for name in names(lanes.next_batch())) == {"i": 12, "b": 4}
+        *first, last = lanes.next_batch()
+        assert Counter(name[0] for name in names([*first, last])) == {"i": 12, "b": 1}
+        assert lanes.done([*first, last], full=True) == first
 
 
-def test_bulk_leaves_the_share_that_it_does_not_need() -> None:
-    assert Counter(name[0] for name in names(filled(16, interactive=40, bulk=1).next_batch())) == {"i": 15, "b": 1}
-    assert Counter(name[0] for name in names(filled(16, interactive=2, bulk=40).next_batch())) == {"i": 2, "b": 14}
+def test_one_message_of_bulk_images_is_as_good_as_many() -> None:
+    lanes = Lanes(4)
+    assert [lanes.add(Message(name, bulk=True)) for name in ("first", "second")] == [True, False]
+    [first] = lanes.next_batch()
+    assert lanes.add(Message("third", bulk=True)), "its image may have come after the batch had looked"
+    assert lanes.done([first], full=True) == [first]
+    assert drained(lanes) == [["third"]]
+
+
+def test_a_message_of_bulk_images_is_not_kept_for_as_long_as_a_broker_waits() -> None:
+    lanes = filled(4, bulk=1)
+    [first] = lanes.next_batch()
+    lanes.bulk_since -= waiting.KEEP_SECONDS + 1
+    assert lanes.done([first], full=True) == [first]
+    assert drained(lanes) == []
 
 
 @pytest.mark.parametrize("max_batch", [1, 2, 3, 16])
@@ -72,8 +85,8 @@ def test_neither_lane_starves_while_the_other_is_never_empty(max_batch: int) -> 
     lanes = filled(max_batch, interactive=10 * max_batch, bulk=10 * max_batch, alone=10)
     taken: Counter[str] = Counter()
     for turn in range(40):
-        lanes.add(message(f"i+{turn}"))
-        lanes.add(message(f"b+{turn}", bulk=True))
+        lanes.add(Message(f"i+{turn}"))
+        lanes.add(Message(f"b+{turn}", bulk=True))
         taken.update(name[0] for name in names(lanes.next_batch()))
     assert taken["b"] >= 5
     assert taken["i"] >= 5
@@ -97,12 +110,15 @@ def test_suspects_go_one_by_one_in_their_order() -> None:
 def test_suspects_go_before_those_that_wait_to_be_read_alone_already() -> None:
     lanes = filled(4, interactive=2)
     batch = lanes.next_batch()
-    lanes.add(message("later", alone=True))
+    lanes.add(Message("later", alone=True))
     lanes.suspect(batch)
     assert drained(lanes) == [["i0"], ["i1"], ["later"]]
 
 
 def test_bulk_takes_every_fourth_turn_where_batches_hold_one() -> None:
-    batches = drained(filled(1, interactive=6, bulk=3))
-    assert {len(batch) for batch in batches} == {1}
-    assert "".join(batch[0][0] for batch in batches) == "iiibiiibb"
+    lanes = filled(1, interactive=6)
+    taken = ""
+    for _ in range(10):
+        lanes.add(Message("b", bulk=True))
+        taken += "".join(names(lanes.next_batch()))[0]
+    assert taken == "iiibiiibbb"

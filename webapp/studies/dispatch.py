@@ -54,11 +54,39 @@ def send(step: str, images: Iterable["Image"]) -> bool:
 
 
 def send_readings(readings: Iterable["Reading"]) -> bool:
-    """Send one message for each reading, as :func:`send` does. One that has stopped a worker before is read alone.
+    """Send one message for each reading, as :func:`send` does, and one for all that are read by turns.
 
-    A message names the image, and the queue the model: a worker reads what is ready for its own.
+    A message names the image, and the queue the model: a worker reads what is ready for its own. One that has stopped a
+    worker before is read alone.
     """
-    return _send((INFER, one.queue, one.image, {"alone": True} if one.attempts else {}) for one in readings)
+    some = list(readings)
+    by_turn = [one.image for one in some if one.is_by_turn and not one.attempts]
+    woken = wake_reader(by_turn[0]) if by_turn else True
+    own = [one for one in some if one.attempts or not one.is_by_turn]
+    sent = _send((INFER, one.queue, one.image, {"alone": True} if one.attempts else {}) for one in own)
+    return woken and sent
+
+
+def wake_reader(image: "Image") -> bool:
+    """Have a worker look which bulk images wait to be read, unless a message for that is in the queue already.
+
+    Call it after the commit that makes an image ready: whoever takes a message from the queue later sees it. (After a
+    worker died there may be one in it whose image is read alone; then the reconciler sends another.)
+
+    Args:
+        image: which the message names; the worker reads those whose turn it is.
+
+    Returns:
+        False where the broker is unreachable.
+    """
+    queue = queue_of(INFER, "bulk")
+    try:
+        if messages_waiting(queue):
+            return True
+    except broker_errors() as error:
+        logger.warning("broker is unreachable (%s); the reconciler will send again", error)
+        return False
+    return _send([(INFER, queue, image, {})])
 
 
 def _send(messages: Iterable[tuple[str, str, "Image", dict[str, Any]]]) -> bool:

@@ -4,14 +4,15 @@ While the device is idle, what has arrived goes at once. While it is busy, messa
 free. Interactive messages go before bulk ones, which keep a share of each batch. When the worker's child dies, its
 images are read one by one, so that the one that killed it is found.
 
-A message names an image. That of a bulk image stands for a place in a batch only: which bulk images are read in a
-batch's places is decided when the batch begins, by their turns (:mod:`webapp.studies.services.turns`).
+A message names an image. That of a bulk image says only that bulk images wait: they get the places that are left in a
+batch, by their turns (:mod:`webapp.studies.services.turns`). One such message is kept, and good for one batch after
+the other, until a batch has places left; others that come meanwhile are done with. So a long queue needs few messages,
+and these leave the worker's prefetched places to interactive ones.
 
 Built on :class:`celery_batches.Batches`, whose buffer and message handling stay as they are.
 """
 
 import time
-from collections import deque
 from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,80 +21,26 @@ from celery.utils.log import get_logger
 from celery_batches import Batches, SimpleRequest, consume_queue
 from celery_batches.trace import apply_batches_task
 
+from worker.infer.lanes import Lanes
+
 logger = get_logger(__name__)
-
-
-def is_bulk(request: Any) -> bool:
-    """Whether a message is a token for any image of its queue, not for the image that it names."""
-    bulk = str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk")
-    return bulk and not request.kwargs.get("alone")
-
-
-class Lanes:
-    """Messages that wait for the device.
-
-    Args:
-        max_batch: messages a batch holds at most.
-        bulk_share: part of a batch that interactive messages leave to bulk ones that wait.
-    """
-
-    def __init__(self, max_batch: int, bulk_share: float = 0.25) -> None:
-        self.max_batch = max_batch
-        self.bulk_share = bulk_share
-        self.alone: deque[Any] = deque()
-        self.interactive: deque[Any] = deque()
-        self.bulk: deque[Any] = deque()
-        self._turn = 0
-
-    def __len__(self) -> int:
-        return len(self.alone) + len(self.interactive) + len(self.bulk)
-
-    def add(self, request: Any) -> None:
-        if request.kwargs.get("alone"):
-            self.alone.append(request)
-        elif is_bulk(request):
-            self.bulk.append(request)
-        else:
-            self.interactive.append(request)
-
-    def suspect(self, requests: Collection[Any]) -> None:
-        """Put a batch that brought its worker down back in front, each to be read alone.
-
-        Messages of bulk images keep their places: what the batch held of these, the reconciler sends again, alone.
-        """
-        self.bulk.extendleft(reversed([request for request in requests if is_bulk(request)]))
-        self.alone.extendleft(reversed([request for request in requests if not is_bulk(request)]))
-
-    def next_batch(self) -> list[Any]:
-        """Take the next batch; empty where nothing waits.
-
-        Suspects go one at a time, and every second turn only, so that a series of them does not hold up the rest.
-        """
-        self._turn += 1
-        others = self.interactive or self.bulk
-        if self.alone and (self._turn % 2 or not others):
-            return [self.alone.popleft()]
-        if self.max_batch == 1:
-            # No batch to share: bulk takes every fourth turn.
-            lane = self.bulk if self.bulk and (self._turn % 4 == 0 or not self.interactive) else self.interactive
-            return [lane.popleft()] if lane else []
-        bulk_slots = max(1, int(self.max_batch * self.bulk_share))
-        first = min(len(self.interactive), self.max_batch - min(len(self.bulk), bulk_slots))
-        batch = [self.interactive.popleft() for _ in range(first)]
-        while self.bulk and len(batch) < self.max_batch:
-            batch.append(self.bulk.popleft())
-        return batch
 
 
 class Flight:
     """A batch in the hands of the worker's child.
 
+    Args:
+        requests: its messages, of those of bulk images one.
+        lanes: where they come from.
+
     Attributes:
         claim: the batch's own id, by which the child claims what it reads.
     """
 
-    def __init__(self, requests: list[Any]) -> None:
+    def __init__(self, requests: list[Any], lanes: Lanes) -> None:
         self.requests = requests
+        self.lanes = lanes
+        self.places = lanes.max_batch
         self.claim = uuid4()
         self.accepted_at: float | None = None
 
@@ -101,7 +48,7 @@ class Flight:
 class AdaptiveBatches(Batches):
     """A batch task without waiting times; see the module's description.
 
-    The task is called with the batch's requests and its claim, and returns anything but None. Subclasses or
+    The task is called with the batch's requests and its claim, and returns how many images it has read. Subclasses or
     ``app.task`` options set ``max_batch`` and ``batch_time_limit`` (seconds after which a batch that hangs is ended).
     :meth:`on_batch_lost` is called for batches whose process died, :meth:`on_batch_failed` for batches that raised.
 
@@ -154,11 +101,13 @@ class AdaptiveBatches(Batches):
     def _wake(self) -> None:
         self._woken = False
         for request in consume_queue(self._buffer):
+            if not self._lanes.add(request):
+                request.acknowledge()
+                continue
             _send_event(
                 request, "task-received", name=request.name, args=request.argsrepr, kwargs=request.kwargsrepr,
                 root_id=request.root_id, parent_id=request.parent_id, retries=0,
             )  # fmt: skip
-            self._lanes.add(request)
         self._next()
 
     def _next(self) -> None:
@@ -168,7 +117,7 @@ class AdaptiveBatches(Batches):
             self.flush(batch)
 
     def flush(self, requests: Collection[Any]) -> Any:
-        flight = self._flight = Flight(list(requests))
+        flight = self._flight = Flight(list(requests), self._lanes)
 
         def on_accepted(pid: int, time_accepted: float) -> None:
             flight.accepted_at = time.monotonic()
@@ -177,10 +126,11 @@ class AdaptiveBatches(Batches):
 
         def on_return(result: Any) -> None:
             runtime = time.monotonic() - (flight.accepted_at or time.monotonic())
+            ended = flight.lanes.done(flight.requests, full=result is not None and result >= flight.places)
             self._land(flight)
 
             def settle() -> None:
-                for request in flight.requests:
+                for request in ended:
                     request.acknowledge()
                     # A task that raised has no result: celery_batches logs the error in the child, and drops it.
                     if result is None:

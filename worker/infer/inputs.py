@@ -76,7 +76,8 @@ class Inputs:
     def _next(self) -> dict[UUID, Pixels]:
         close_old_connections()
         try:
-            expected = list(Reading.objects.next_to_read(self.bundle)[: capacity.largest_batch()])
+            next_ones = Reading.objects.next_to_read(self.bundle).only("image", "input", "input_sha256")
+            expected = list(next_ones[: capacity.largest_batch()])
         except Error as error:
             logger.warning("could not look ahead: %s", error)
             return {}

@@ -107,7 +107,7 @@ def load() -> Reader:
     return _reader
 
 
-def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None, bulk: Sequence[UUID] = ()) -> int:
+def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None, *, bulk: bool = False) -> int:
     """Read those of the images that are ready for this model and no other worker has, and write their results.
 
     An image that fails does so alone.
@@ -115,7 +115,7 @@ def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None, bulk: Seque
     Args:
         image_ids: of the images.
         claim: the batch's own id; a new one without it.
-        bulk: of the images that messages of bulk images name. As many are read as these are, by their turns.
+        bulk: whether bulk images get the places that are left, by their turns.
 
     Returns:
         How many results were written.
@@ -123,14 +123,17 @@ def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None, bulk: Seque
     reader = _reader or load()
     token = claim or uuid4()
     named = image_ids[: reader.max_batch]
-    places = bulk[: reader.max_batch - len(named)]
-    held = reading.claim(token, presence.WORKER, reader.bundle.id, named, len(places))
+    places = reader.max_batch - len(named) if bulk else 0
+    held = reading.claim(token, presence.WORKER, reader.bundle.id, named, places)
+    if places and sum(one.image_id not in named for one in held) == places:
+        # More may wait, for which other workers have the time.
+        dispatch.wake_reader(held[0].image)
     found = reader.inputs.load(held)
     if away := [one.image_id for one in held if one.image_id not in found]:
         reading.return_unread(token, away)
     inputs = _present(token, found)
     written = _read_held(reader, token, held, inputs) if inputs else 0
-    if late := [*image_ids[len(named) :], *bulk[len(places) :]]:
+    if late := image_ids[len(named) :]:
         # Sent before it was measured how many are read in time.
         dispatch.send_readings(reading.ready(reader.bundle.id, late))
     return written

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ml.bundles.bundle import Bundle
 from ml.errors import EngineError
@@ -107,6 +108,8 @@ def load(path: Path, name: str = AUTO) -> Engine:
     bundle = Bundle.read(path)
     chosen = usable(bundle)[0] if name == AUTO else name
     require(chosen, bundle)
+    # NumPy has little to do beside an engine, and its threads would wait for processors in a loop.
+    threadpool_limits(1, user_api="blas")
     return ENGINES[chosen].make(bundle)
 
 

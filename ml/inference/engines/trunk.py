@@ -7,7 +7,6 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from threadpoolctl import threadpool_limits
 
 from ml.bundles.bundle import Bundle
 from ml.errors import BundleError, EngineError
@@ -43,8 +42,6 @@ class TrunkEngine(ABC):
         weights = bundle.weights()
         if set(weights) != convolutions.WEIGHTS:
             raise BundleError(f"{bundle.path} does not hold the weights of a {bundle.architecture}")
-        # NumPy has little to do here, and its threads would wait for processors in a loop, at the library's cost.
-        threadpool_limits(1, user_api="blas")
         self._size, self._scaling = bundle.preprocessing.size, bundle.preprocessing.scaling
         self._head = Head(weights, bundle.calibration)
         threads = machine.cores()

@@ -2,7 +2,8 @@
 
 Each server is started, measured by the same load and stopped, one after the other, this service with its usual engine
 first and last. Every run adds its figures to a file, of which ``--table`` makes the table in docs/performance.md.
-`make bench-peers` installs what the peers need and runs all.
+`make bench-peers` installs what the peers need and runs all. ``--open SECONDS`` also sends images to each server for so
+long at 0.5, 0.8, 0.95 and 1.1 times the rate that it has just reached, whether they are answered or not.
 """
 
 import argparse
@@ -38,6 +39,8 @@ PEERS = {
 }
 ENGINES = ("mnn", "keras")
 USUAL = f"{OWN}/{ENGINES[0]}"
+#: Of what a server reaches, the rates at which images are sent whether they are answered or not.
+SHARES = (0.5, 0.8, 0.95, 1.1)
 ALL = [f"{name}/{engine}" for engine in ENGINES for name in (*PEERS, OWN) if f"{name}/{engine}" != USUAL]
 IMAGES = 64
 #: Tasks that are sent before Celery's worker is killed.
@@ -49,12 +52,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("servers", nargs="*", metavar="PEER/ENGINE", help=f"of {', '.join(ALL)}; all without one")
     parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--open", type=float, default=0, help="seconds of each fixed rate", metavar="SECONDS")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file that this run is added to")
     parser.add_argument("--table", action="store_true", help="print the table of what was measured")
     args = parser.parse_args()
     runs = json.loads(args.results.read_text()) if args.results.exists() else []
     if not args.table:
-        runs.append(run(args.servers or ALL, contents(args.images)))
+        runs.append(run(args.servers or ALL, contents(args.images), args.open))
         args.results.parent.mkdir(parents=True, exist_ok=True)
         args.results.write_text(json.dumps(runs, indent=1) + "\n")
     print(table(runs))
@@ -67,12 +71,12 @@ def contents(count: int) -> list[bytes]:
     return (some * (count // len(some) + 1))[:count]
 
 
-def run(servers: Sequence[str], images: Sequence[bytes]) -> dict[str, Any]:
+def run(servers: Sequence[str], images: Sequence[bytes], seconds: float) -> dict[str, Any]:
     """Measure servers, and this service before and after."""
     figures: dict[str, list[dict[str, float]]] = {}
     for server in (USUAL, *servers, USUAL):
         name, engine = server.split("/")
-        found = own(engine, images) if name == OWN else peer(name, engine, images)
+        found = own(engine, images, seconds) if name == OWN else peer(name, engine, images, seconds)
         print(server, found, flush=True)
         figures.setdefault(server, []).append(found)
     if "celery" in str(servers):
@@ -83,15 +87,24 @@ def run(servers: Sequence[str], images: Sequence[bytes]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def own(engine: str, images: Sequence[bytes]) -> dict[str, float]:
+def own(engine: str, images: Sequence[bytes], seconds: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), ENGINE=engine) as service:
         asks = load.service(clients.token(service))
-        return load.measure(service.url.removeprefix("http://"), asks, [load.as_form(image) for image in images])
+        return measured(service.url.removeprefix("http://"), asks, [load.as_form(one) for one in images], seconds)
 
 
-def peer(name: str, engine: str, images: Sequence[bytes]) -> dict[str, float]:
+def peer(name: str, engine: str, images: Sequence[bytes], seconds: float) -> dict[str, float]:
     with serving(name, engine) as address:
-        return load.measure(address, load.peer(PEERS[name][1]), [load.as_json(image) for image in images])
+        return measured(address, load.peer(PEERS[name][1]), [load.as_json(one) for one in images], seconds)
+
+
+def measured(address: str, asks: load.Asks, bodies: Sequence[bytes], seconds: float) -> dict[str, float]:
+    """As :func:`load.measure`; with seconds, also at rates of what that reached, named ``p50 at 0.5`` and so on."""
+    found = load.measure(address, asks, bodies)
+    for share in SHARES if seconds else ():
+        late = load.at_rate(address, asks, bodies, share * found["images_per_second"], seconds)
+        found |= {f"{name} at {share}": value for name, value in late.items()}
+    return found
 
 
 def killed(engine: str, images: Sequence[bytes]) -> dict[str, float]:
@@ -213,9 +226,25 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         rate, *seconds, ratio = (statistics.median(figure[column] for figure in found) for column in columns)
         times = "" if server == USUAL else f"{ratio:.2f} × as many"
         lines.append(f"| {server} | {rate:.1f} | {' | '.join(f'{one:.2f} s' for one in seconds)} | {times} |")
+    at_rates = {server: [one for one in found if f"p50 at {SHARES[0]}" in one] for server, found in rows.items()}
+    if any(at_rates.values()):
+        lines += [
+            "",
+            f"| p50, p95, p99 | {' | '.join(f'at {share} of its rate' for share in SHARES)} |",
+            "|---" * 5 + "|",
+        ]
+        lines += [_at_rates(server, found) for server, found in at_rates.items() if found]
     killings = [lost for one in runs for lost in one["figures"].get("celery, killed", ())]
     lines += [f"Killed, plain Celery did not answer {lost['not_answered']} of {lost['sent']}" for lost in killings]
     return "\n".join(lines)
+
+
+def _at_rates(server: str, found: Sequence[dict[str, float]]) -> str:
+    def median(name: str) -> float:
+        return statistics.median(one[name] for one in found)
+
+    cells = [", ".join(f"{median(f'{name} at {share}'):.2f} s" for name in ("p50", "p95", "p99")) for share in SHARES]
+    return f"| {server} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

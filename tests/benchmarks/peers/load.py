@@ -1,7 +1,10 @@
-"""The same load for every server: one client that has nothing beside it, and then many at once."""
+"""The same load for every server: one client that has nothing beside it, then many at once, and images at a fixed rate,
+however long their answers take.
+"""
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +16,8 @@ import httpx
 import numpy as np
 
 CLIENTS, ALONE, SECONDS = 16, 8, 120
+#: Requests that may be open at a fixed rate; each has a thread here.
+OPEN = 400
 FORM = {"Content-Type": "multipart/form-data; boundary=peers"}
 
 #: Sends one image and waits for its answer; makes no more of it than that it is there.
@@ -36,6 +41,42 @@ def measure(address: str, asks: Asks, bodies: Sequence[bytes]) -> dict[str, floa
     rate = len(bodies) / (time.perf_counter() - started)
     p50, p95, p99 = np.percentile([seconds for each in lists for seconds in each], (50, 95, 99)).tolist()
     return {"images_per_second": rate, "p50": p50, "p95": p95, "p99": p99, "idle": float(np.median(idle))}
+
+
+def at_rate(address: str, asks: Asks, bodies: Sequence[bytes], rate: float, seconds: float) -> dict[str, float]:
+    """Seconds for an image that is sent at a fixed rate, from the moment at which it was due.
+
+    Clients that wait for an answer before they send again slow down with the server, and hide its queue. Locust has
+    only such clients; a thread for each request needs no second set of adapters.
+
+    Args:
+        address: as for :func:`measure`, likewise the next two.
+        asks: sends an image.
+        bodies: of the requests, in turns.
+        rate: images a second.
+        seconds: that images are sent for.
+
+    Returns:
+        ``p50``, ``p95``, ``p99``, and how many images were ``left`` when the last one was sent.
+    """
+    own = threading.local()
+    number = max(1, round(rate * seconds))
+    started = time.perf_counter()
+
+    def ask(place: int) -> float:
+        if not hasattr(own, "connection"):
+            own.connection = HTTPConnection(address, timeout=SECONDS)
+        asks(own.connection, bodies[place % len(bodies)])
+        return time.perf_counter() - (started + place / rate)
+
+    sent = []
+    with ThreadPoolExecutor(OPEN) as pool:
+        for place in range(number):
+            time.sleep(max(0.0, started + place / rate - time.perf_counter()))
+            sent.append(pool.submit(ask, place))
+        left = sum(not one.done() for one in sent)
+    p50, p95, p99 = np.percentile([one.result() for one in sent], (50, 95, 99)).tolist()
+    return {"p50": p50, "p95": p95, "p99": p99, "left": left}
 
 
 def _client(address: str, asks: Asks, left: Iterator[bytes]) -> Iterator[float]:

@@ -3,9 +3,10 @@
 import io
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -136,21 +137,30 @@ def test_a_batch_that_comes_twice_is_read_once(prepared: Prepared, engine: Engin
 
 def test_the_task_reads_each_image_of_its_messages_once(prepared: Prepared, engine: Engine) -> None:
     one, two = prepared(100), prepared(101)
-    assert tasks.infer.run(messages(one, two, one), uuid4()) == "2 of a batch of 2"
+    assert tasks.infer.run(messages(one, two, one), uuid4()) == 2
     assert sorted(engine.batches[0]) == [100, 101]
 
 
-def test_messages_of_bulk_images_are_places_for_those_whose_turn_it_is(prepared: Prepared, engine: Engine) -> None:
+def test_bulk_images_get_the_places_that_are_left_by_their_turns(
+    prepared: Prepared, engine: Engine, sent: list[tuple[str, UUID]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reader._reader
+    monkeypatch.setattr(reader, "_reader", replace(reader._reader, max_batch=2))
     first, second, third, waits = (prepared(shade, priority="bulk") for shade in (100, 101, 102, 103))
     Image.objects.filter(pk=waits.pk).update(priority="interactive")
     waits.readings.update(priority="interactive")
     for turn, image in enumerate((first, second, third)):
         image.readings.update(turn=turn)
-    bulk = messages(third, third, queue="infer.bulk")
-    assert tasks.infer.run([*messages(waits), *bulk], uuid4()) == "2 of a batch of 2", "a message that came twice"
+    bulk = messages(third, queue="infer.bulk")
+    sent.clear()
+    assert tasks.infer.run([*messages(waits), *bulk], uuid4()) == 2
     assert states(waits, first) == [SUCCEEDED] * 2
-    assert tasks.infer.run(messages(third, queue="infer.bulk", alone=True), uuid4()) == "1 of a batch of 1"
+    assert [what for what, _ in sent] == ["wake"], "more may wait"
+    assert tasks.infer.run(messages(third, queue="infer.bulk", alone=True), uuid4()) == 1
     assert states(second, third) == [(Status.READY, ""), SUCCEEDED]
+    sent.clear()
+    assert tasks.infer.run(bulk, uuid4()) == 1
+    assert sent == []
 
 
 @pytest.mark.parametrize(("chosen", "used", "label"), [

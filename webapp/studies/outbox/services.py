@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -47,7 +47,7 @@ class ObsoleteError(Exception):
 
 
 def put(kind: str, key: str, payload: dict[str, Any], *, subject: UUID | None = None, destination: str = "") -> None:
-    """Write a delivery, once for each key, in the caller's transaction; a worker is woken when that commits.
+    """Write a delivery, as :func:`put_each` does.
 
     Args:
         kind: which code delivers it, one of :data:`worker.deliver.delivering.HANDLERS`.
@@ -55,23 +55,35 @@ def put(kind: str, key: str, payload: dict[str, Any], *, subject: UUID | None = 
         payload: JSON that names ids.
         subject: the image or study that it is about, with which it is deleted.
         destination: the receiver's id; one delivery at a time goes to each receiver.
+    """
+    put_each(kind, [Event(key, payload, subject)], destination)
+
+
+class Event(NamedTuple):
+    """What is delivered; see :func:`put`."""
+
+    key: str
+    payload: dict[str, Any]
+    subject: UUID | None = None
+
+
+def put_each(kind: str, events: Iterable[Event], destination: str = "") -> None:
+    """Write deliveries, once for each key, in the caller's transaction; a worker is woken when that commits.
 
     Raises:
-        TransactionManagementError: outside of a transaction, where a crash could lose the event.
+        TransactionManagementError: outside of a transaction, where a crash could lose the events.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("put() must run in the transaction of what it announces")
     now = timezone.now()
-    delivery = Delivery(
-        kind=kind,
-        key=key,
-        subject=subject,
-        payload=payload,
-        destination=destination,
-        next_attempt_at=waiting.asked_again(destination) or now,
-        expires_at=now + MAX_AGE,
-    )
-    Delivery.objects.bulk_create([delivery], ignore_conflicts=True)
+    due = waiting.asked_again(destination) or now
+    made = [
+        Delivery(
+            kind=kind, **event._asdict(), destination=destination, next_attempt_at=due, expires_at=now + MAX_AGE
+        )
+        for event in events
+    ]  # fmt: skip
+    Delivery.objects.bulk_create(made, ignore_conflicts=True)
     transaction.on_commit(dispatch.wake_deliver)
 
 

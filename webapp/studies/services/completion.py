@@ -55,8 +55,9 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "",
 
 def announce_images(kind: str, image_ids: Collection[UUID]) -> None:
     """Write an event for each of some images with owners who can be notified: guests are not."""
-    for pk in image_ids:
-        outbox.put(kind, f"{kind}:{pk}:{uuid4()}", {"images": [str(pk)]}, subject=pk)
+    if image_ids:
+        events = (outbox.Event(f"{kind}:{pk}:{uuid4()}", {"images": [str(pk)]}, pk) for pk in image_ids)
+        outbox.put_each(kind, events)
 
 
 def announce_results(images: ImageQuerySet) -> None:

@@ -119,9 +119,14 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
         turns.begin(reading, image, now, paused)
     Reading.objects.bulk_create(readings)
     ready = [reading for reading in readings if reading.state == ReadingState.READY]
-    transaction.on_commit(partial(dispatch.send_readings, ready))
+    transaction.on_commit(partial(_send, ready))
     logger.info("image %s prepared", image.pk, extra=correlation.log_fields(image))
     return True
+
+
+def _send(readings: Sequence[Reading]) -> None:
+    """Send messages for new readings, save for those behind which workers go on by themselves."""
+    dispatch.send_readings([one for one in readings if not (one.is_by_turn and turns.is_long(one.bundle))])
 
 
 @atomically

@@ -42,7 +42,8 @@ def reconcile(workers: Workers, limit: int = 2000) -> dict[str, int]:
     """Find lost work and send it again.
 
     A queue with at least as many messages as there are images waiting for it has lost none: the images are only
-    waiting their turn. Otherwise those whose message is overdue are sent again, oldest first.
+    waiting their turn. Otherwise those whose message is overdue are sent again, oldest first. Of the readings that are
+    read by turns, one message serves all.
 
     Returns:
         The number of rows by action, for the log.
@@ -97,11 +98,22 @@ def _resend_readings(workers: Workers, limit: int) -> int:
     for bundle in {workers.bundle, *workers.served, *workers.shadows}:
         for priority in Priority:
             waiting = Reading.objects.filter(state=ReadingState.READY, bundle=bundle, priority=priority)
-            queue = Reading(bundle=bundle, priority=priority, shadow=bundle in workers.shadows).queue
-            lost = list(_lost(waiting, queue, limit, order="turn").select_related("image"))
+            like = Reading(bundle=bundle, priority=priority, shadow=bundle in workers.shadows)
+            if like.is_by_turn:
+                late = waiting.filter(overdue()).order_by("turn")
+                suspects, others = late.filter(attempts__gt=0), late.filter(attempts=0)
+                lost = [*suspects.select_related("image")[:limit], *_first(others, like.queue)]
+            else:
+                lost = list(_lost(waiting, like.queue, limit, order="turn").select_related("image"))
             _send_readings_again(lost)
             resent += len(lost)
     return resent
+
+
+def _first(late: Any, queue: str) -> list[Reading]:
+    """The first of some overdue readings that one message serves, if the queue has none."""
+    first = list(late.select_related("image")[:1])
+    return first if first and not dispatch.messages_waiting(queue) else []
 
 
 def _lost(waiting: Any, queue: str, limit: int, *, order: str) -> Any:

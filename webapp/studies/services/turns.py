@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import F, FloatField, Max, QuerySet, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -29,6 +30,8 @@ from webapp.studies.services import pauses
 from webapp.studies.services.pauses import Paused
 from webapp.studies.transactions import atomically
 
+#: Readings of several batches, since some of them may be in batches that begin at this moment.
+LONG = 4 * settings.MAX_BATCH
 #: Held readings that become ready in one transaction.
 CHUNK = 200
 
@@ -105,6 +108,11 @@ def due(bundle: str, number: int, paused: Paused) -> list[int]:
         for department in ids:
             waiting = Reading.objects.by_turn(bundle).filter(image__department=department).order_by()
             waiting.update(state=ReadingState.HELD, turn=closed[department])
+
+
+def is_long(bundle: str) -> bool:
+    """Whether so many bulk readings wait that batches will be full, after each of which a worker looks for more."""
+    return Reading.objects.by_turn(bundle)[LONG : LONG + 1].exists()
 
 
 def open_nights(bundles: Iterable[str], limit: int) -> list[Reading]:

@@ -1,0 +1,54 @@
+"""`celery -A tests.benchmarks.simulated worker …`: an infer worker whose device needs a fixed time for each batch.
+
+All else is the service's own: messages, claims, inputs, what is made of a network's output, and results.
+``SIMULATED_SECONDS`` is the time; ``ENGINE`` has to be ``simulated``.
+"""
+
+import os
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.bundles.bundle import Bundle
+from ml.inference import engines, novelty
+
+NAME = "simulated"
+SECONDS = float(os.environ.get("SIMULATED_SECONDS") or 0)
+#: On each side of VGG16's last feature map.
+PLACES = 14
+
+
+class Simulated:
+    """An engine that sleeps. Of 8 images one is positive, and one unclear."""
+
+    name = device = NAME
+
+    def __init__(self, bundle: Bundle) -> None:
+        check = novelty.load(bundle)
+        assert check
+        self._features = check.mean  # so that nothing is flagged
+        self._some = np.random.default_rng(1)
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.read(batch).probabilities
+
+    def read(self, batch: NDArray[np.uint8]) -> engines.Readings:
+        time.sleep(SECONDS)
+        pneumonia = np.full(len(batch), 0.05, dtype=np.float32)
+        pneumonia[::8], pneumonia[1::8] = 0.95, 0.5
+        return engines.Readings(
+            np.stack([1 - pneumonia, pneumonia], axis=1),
+            np.tile(self._features, (len(batch), 1)),
+            self._some.random((len(batch), PLACES, PLACES), dtype=np.float32),
+        )
+
+    def warm_up(self, max_batch: int) -> None:
+        pass
+
+
+engines.ENGINES[NAME] = engines.Kind((), None, Simulated)
+
+from worker.app import app  # noqa: E402  (it asks for the engine above)
+
+__all__ = ["app"]
