@@ -1,5 +1,6 @@
 """Test images, made on the spot: pictures with the look of a chest X-ray, and everything that is none."""
 
+import functools
 import io
 import struct
 import zipfile
@@ -19,6 +20,11 @@ def xray(seed: int = 0, size: tuple[int, int] = (900, 700)) -> Image.Image:
     Returns:
         An image of mode ``L``.
     """
+    return _xray(seed, size).copy()
+
+
+@functools.lru_cache(maxsize=64)  # many tests take the same
+def _xray(seed: int, size: tuple[int, int]) -> Image.Image:
     rng = np.random.default_rng(seed)
     width, height = size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -43,6 +49,7 @@ def xray(seed: int = 0, size: tuple[int, int] = (900, 700)) -> Image.Image:
     return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(0.6))
 
 
+@functools.lru_cache(maxsize=256)
 def xray_jpeg(seed: int = 0, size: tuple[int, int] = (900, 700), quality: int = 90) -> bytes:
     return _encoded(xray(seed, size), "JPEG", quality=quality)
 
@@ -77,6 +84,7 @@ def tiny_png() -> bytes:
 PNG_KINDS = {"1": (1, 1, 0), "L": (8, 8, 0), "I;16": (16, 16, 0), "RGB": (24, 8, 2), "RGBA": (32, 8, 6)}
 
 
+@functools.lru_cache
 def bomb_png(side: int = 30_000, mode: str = "1") -> bytes:
     """A valid black PNG of ``side`` by ``side`` pixels in a thousandth of their size."""
     bits, depth, colour = PNG_KINDS[mode]
