@@ -28,7 +28,7 @@ env: ## Write a .env with random secrets for docker-compose
 
 # Two processes, one for each core, with about as much to do. Only one of them loads TensorFlow.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
-PARTS := agreement dicomweb ops queues registration unpacking waiting
+PARTS := agreement dicomweb ops queues registration waiting
 FIRST := $(filter-out tests/webapp tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
   $(PARTS:%=tests/webapp/%)
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)

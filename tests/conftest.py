@@ -28,6 +28,8 @@ SLOW = {
     "docker": "make test-slow",
     "matrix": "make test-matrix",
 }
+#: The tests in a headless Chromium.
+BROWSER = Path(__file__).with_name("browser")
 _left_out: Counter[str] = Counter()
 
 
@@ -38,15 +40,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files with transactional tests last: these empty the tables, of what migrations wrote as well."""
-    last = {item.path for item in items if (mark := item.get_closest_marker("django_db")) and mark.kwargs}
-    items.sort(key=lambda item: item.path in last)
+    """Run the files with transactional tests after others: these empty the tables, of what migrations wrote as well.
+
+    Then come those that share the whole service, which takes time as long as it runs, and at the end those that share a
+    browser: while Playwright runs, its event loop keeps Django's own from being used in this thread.
+    """
+    last = {item.path: (item.path.parent == BROWSER, False, False) for item in items}
+    for item in items:
+        transactional = bool((mark := item.get_closest_marker("django_db")) and mark.kwargs)
+        own = (item.path.parent == BROWSER, bool(item.get_closest_marker("integration")), transactional)
+        last[item.path] = max(last[item.path], own)
+    items.sort(key=lambda item: last[item.path])
 
 
 def pytest_collection_finish() -> None:
-    """Leave what has been imported out of garbage collection, which goes through all of it again and again."""
+    """Leave what has been imported out of garbage collection, and collect less often than for every 700 objects."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +69,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Copy a database to which migrations were applied.
+    """Copy the tables, and what migrations write.
 
     No permissions are made whenever a transactional test has emptied the tables: it takes longer than most tests.
     """

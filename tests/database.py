@@ -10,10 +10,15 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
+import django
+from django.apps import apps
+from django.core.management import call_command
 from django.db import connections
+from django.test import override_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Where pytest keeps what later runs may use.
@@ -33,28 +38,47 @@ def on_disk() -> None:
         test["NAME"] = str(folder / "db.sqlite3")
 
 
-def migrated() -> Path:
-    """An SQLite file with all migrations applied, which runs share: to make it takes ten seconds of processor time."""
+def made() -> Path:
+    """An SQLite file with all tables and what migrations write, which runs share.
+
+    To apply all migrations takes twenty seconds of processor time. ``tests/upgrades/test_tables.py`` applies them, and
+    compares.
+    """
     digest = hashlib.sha256(f"{version('django')} {version('django-allauth')}".encode())
-    for file in sorted(ROOT.glob("webapp/*/migrations/*.py")):
+    for file in (Path(__file__), *sorted(ROOT.glob("webapp/**/migrations/*.py"))):
         digest.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
-    kept = KEPT / f"migrated-{digest.hexdigest()[:16]}.sqlite3"
+    kept = KEPT / f"tables-{digest.hexdigest()[:16]}.sqlite3"
     KEPT.mkdir(parents=True, exist_ok=True)
-    with (KEPT / "migrated.lock").open("w") as lock:
+    with (KEPT / "tables.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
-            for old in KEPT.glob("migrated-*.sqlite3"):
+            for old in KEPT.glob("*.sqlite3"):
                 old.unlink()
             with tempfile.TemporaryDirectory(dir=KEPT) as folder:
-                made = Path(folder) / "db.sqlite3"
-                environment = {**os.environ, "DATA_DIR": folder, "DATABASE_URL": f"sqlite:///{made}"}
-                command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
-                subprocess.run(command, cwd=ROOT, env=environment, check=True)
-                made.rename(kept)
+                file = Path(folder) / "db.sqlite3"
+                environment = {**os.environ, "DATA_DIR": folder, "DATABASE_URL": f"sqlite:///{file}"}
+                subprocess.run([sys.executable, "-m", "tests.database"], cwd=ROOT, env=environment, check=True)
+                file.rename(kept)
     return kept
 
 
+def make() -> None:
+    """Make the tables as the models have them, write what a migration does, and count all migrations as applied."""
+    django.setup()
+    unmigrated: dict[str, None] = dict.fromkeys(config.label for config in apps.get_app_configs())
+    with override_settings(MIGRATION_MODULES=unmigrated):
+        call_command("migrate", run_syncdb=True, verbosity=0)
+    call_command("migrate", fake=True, verbosity=0)
+    group = import_module("webapp.reviews.migrations.0002_radiologists")
+    group.make_group(apps, connections["default"].schema_editor())
+
+
 def copy(into: sqlite3.Connection) -> None:
-    """Replace what a database holds by all tables, and what migrations wrote."""
-    with closing(sqlite3.connect(migrated())) as source:
+    """Replace what a database holds by all tables, and what migrations write."""
+    with closing(sqlite3.connect(made())) as source:
         source.backup(into)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+    make()

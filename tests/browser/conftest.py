@@ -28,11 +28,11 @@ collect_ignore = [] if find_spec("marionette_driver") else ["test_firefox.py"]
 LOST = 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, or one that Playwright has installed.
 
-    It ends with its module: while Playwright runs, its event loop keeps Django's own from being used in this thread.
+    The tests of this folder run at the end, see ``tests/conftest.py``.
     """
     expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:

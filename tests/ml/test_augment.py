@@ -1,5 +1,7 @@
 """Augmentation changes what an upload may differ in, and nothing else."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ SPEC = Preprocessing()
 OFF = {**dict.fromkeys(Strength.__dataclass_fields__, 0.0), "share": 1.0}
 
 
+@functools.cache
 def difference(strength: Strength, seed: int = 0) -> float:
     image = synthetic.xray(1, (260, 260))
     plain = to_input(image, SPEC).astype(int)

@@ -22,6 +22,11 @@ def batch() -> np.ndarray:
     return np.random.default_rng(39).integers(0, 256, (6, 64, 64), dtype=np.uint8)
 
 
+@pytest.fixture(scope="module")
+def ranges(random_bundle: Bundle, batch: np.ndarray) -> dict[str, np.ndarray]:
+    return quantization.ranges(random_bundle, batch)
+
+
 def copy(bundle: Bundle, folder: Path, **meta: Any) -> Bundle:
     folder.mkdir()
     (folder / "weights.npz").symlink_to(bundle.path / "weights.npz")
@@ -34,8 +39,11 @@ def with_ranges(bundle: Bundle, folder: Path, ranges: dict[str, np.ndarray]) -> 
     return Bundle.read(folder)
 
 
-def test_it_is_read_nearly_as_in_float32(random_bundle: Bundle, batch: np.ndarray, tmp_path: Path) -> None:
-    made = with_ranges(random_bundle, tmp_path / "made", quantization.ranges(random_bundle, batch))
+@pytest.mark.long
+def test_it_is_read_nearly_as_in_float32(
+    random_bundle: Bundle, batch: np.ndarray, ranges: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    made = with_ranges(random_bundle, tmp_path / "made", ranges)
     found, exact = (engines.load(made.path, name).read(batch) for name in ("openvino", "mnn"))
     assert np.abs(found.probabilities - exact.probabilities).max() < 0.02
     assert not np.array_equal(found.features, exact.features), "it is not float32"
@@ -45,12 +53,11 @@ def test_it_is_read_nearly_as_in_float32(random_bundle: Bundle, batch: np.ndarra
 
 
 def test_a_bundle_without_ranges_and_one_with_wrong_ones_are_refused(
-    random_bundle: Bundle, batch: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    random_bundle: Bundle, ranges: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "openvino" not in engines.usable(random_bundle)
     with pytest.raises(EngineError, match=r"bundles that `python -m ml quantize` has measured, not vgg16"):
         engines.load(random_bundle.path, "openvino")
-    ranges = quantization.ranges(random_bundle, batch)
     wrong = with_ranges(random_bundle, tmp_path / "wrong", {name: value / 4 for name, value in ranges.items()})
     monkeypatch.setattr(machine, "has_integers", lambda: True)
     assert "openvino" in engines.usable(wrong)

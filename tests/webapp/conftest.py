@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
+from django.conf import settings as configured
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db.backends.utils import CursorWrapper
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.utils import timezone, translation
 
 from tests import database, synthetic
@@ -31,27 +32,30 @@ database.on_disk()
 
 
 @pytest.fixture(autouse=True)
-def own_surroundings(settings: Any, tmp_path: Path) -> Iterator[None]:
+def own_surroundings(tmp_path: Path) -> Iterator[None]:
     """Files in the test's folder, requests counted in memory, static files without having been collected."""
-    settings.DATA_DIR = tmp_path
-    settings.RESUMABLE_DIR = tmp_path / "resumable"
-    settings.MEDIA_ROOT = tmp_path / "media"
-    settings.MEDIA_ROOT.mkdir()
-    settings.STATIC_ROOT = tmp_path / "static"
-    settings.STATIC_ROOT.mkdir()
-    options = {**settings.STORAGES["default"]["OPTIONS"], "location": str(settings.MEDIA_ROOT)}
-    settings.STORAGES = {
-        "default": {**settings.STORAGES["default"], "OPTIONS": options},
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-    settings.CACHES = {
-        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
-        "process": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
-    }
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    cache.clear()
-    yield
-    cache.clear()
+    media, static = tmp_path / "media", tmp_path / "static"
+    media.mkdir()
+    static.mkdir()
+    store = configured.STORAGES["default"]
+    with override_settings(
+        DATA_DIR=tmp_path,
+        RESUMABLE_DIR=tmp_path / "resumable",
+        MEDIA_ROOT=media,
+        STATIC_ROOT=static,
+        STORAGES={
+            "default": {**store, "OPTIONS": {**store["OPTIONS"], "location": str(media)}},
+            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        },
+        CACHES={
+            "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+            "process": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+        },
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+    ):
+        cache.clear()
+        yield
+        cache.clear()
 
 
 # --- the broker -----------------------------------------------------------------------------------------------------

@@ -42,37 +42,37 @@ def truncated_zip64():
     return struct.pack("<HHI", 1, 4, 0)
 
 
-BAD = {
-    "encrypted": (File(b"bad.jpg", JPEG, ENCRYPTED), "archive_encrypted", "password"),
-    "AES": (File(b"bad.jpg", JPEG, ENCRYPTED, method=99), "archive_encrypted", "password"),
-    "Deflate64": (File(b"bad.jpg", JPEG, method=9), "archive_method_not_supported", "Deflate64"),
-    "bzip2": (File(b"bad.jpg", bz2.compress(JPEG), method=12), "archive_method_not_supported", "bzip2"),
-    "LZMA": (File(b"bad.jpg", lzma.compress(JPEG), method=14), "archive_method_not_supported", "LZMA"),
-    "Zstandard": (File(b"bad.jpg", JPEG, method=93), "archive_method_not_supported", "Zstandard"),
-    "unknown": (File(b"bad.jpg", JPEG, method=4321), "archive_method_not_supported", "method 4321"),
-    "CRC": (File(b"bad.jpg", JPEG, crc=1), "image_corrupt", "damaged"),
-    "longer": (File(b"bad.jpg", JPEG, size=len(JPEG) - 1), "image_corrupt", "damaged"),
-    "shorter": (File(b"bad.jpg", JPEG, size=len(JPEG) + 1), "image_corrupt", "damaged"),
-    "outside": (File(b"bad.jpg", JPEG, offset=2**31), "image_corrupt", "damaged"),
-    "elsewhere": (File(b"bad.jpg", JPEG, offset=7), "image_corrupt", "damaged"),
-    "beyond all files": (File(b"bad.jpg", JPEG, offset=2**32 - 1, extra=ZIP64), "image_corrupt", "damaged"),
-    "no ZIP64": (File(b"bad.jpg", JPEG, size=2**32 - 1), "image_corrupt", "damaged"),
-    "short ZIP64": (File(b"bad.jpg", JPEG, size=2**32 - 1, extra=truncated_zip64()), "image_corrupt", "damaged"),
-    "link": (File(b"bad.jpg", b"../a.jpg", system=3, attributes=LINK), "not_an_image", "link"),
-    "ZIP": (File(b"bad.jpg", synthetic.zip_of({"a.jpg": JPEG})), "archive_not_here", "ZIP inside of a ZIP"),
-    "7z": (File(b"bad.jpg", b"7z\xbc\xaf\x27\x1c" + bytes(60)), "archive_not_supported", "7z archive"),
-    "empty": (File(b"bad.jpg"), "file_empty", "empty"),
-    "text": (File(b"bad.jpg", synthetic.text()), "not_an_image", "a text file"),
-}
+#: Entries, the code and words of the sentence that each gets.
+BAD = [
+    (File(b"encrypted.jpg", JPEG, ENCRYPTED), "archive_encrypted", "password"),
+    (File(b"AES.jpg", JPEG, ENCRYPTED, method=99), "archive_encrypted", "password"),
+    (File(b"Deflate64.jpg", JPEG, method=9), "archive_method_not_supported", "Deflate64"),
+    (File(b"bzip2.jpg", bz2.compress(JPEG), method=12), "archive_method_not_supported", "bzip2"),
+    (File(b"LZMA.jpg", lzma.compress(JPEG), method=14), "archive_method_not_supported", "LZMA"),
+    (File(b"Zstandard.jpg", JPEG, method=93), "archive_method_not_supported", "Zstandard"),
+    (File(b"unknown.jpg", JPEG, method=4321), "archive_method_not_supported", "method 4321"),
+    (File(b"CRC.jpg", JPEG, crc=1), "image_corrupt", "damaged"),
+    (File(b"longer.jpg", JPEG, size=len(JPEG) - 1), "image_corrupt", "damaged"),
+    (File(b"shorter.jpg", JPEG, size=len(JPEG) + 1), "image_corrupt", "damaged"),
+    (File(b"outside.jpg", JPEG, offset=2**31), "image_corrupt", "damaged"),
+    (File(b"elsewhere.jpg", JPEG, offset=7), "image_corrupt", "damaged"),
+    (File(b"beyond all files.jpg", JPEG, offset=2**32 - 1, extra=ZIP64), "image_corrupt", "damaged"),
+    (File(b"no ZIP64.jpg", JPEG, size=2**32 - 1), "image_corrupt", "damaged"),
+    (File(b"short ZIP64.jpg", JPEG, size=2**32 - 1, extra=truncated_zip64()), "image_corrupt", "damaged"),
+    (File(b"link.jpg", b"../a.jpg", system=3, attributes=LINK), "not_an_image", "link"),
+    (File(b"ZIP.jpg", synthetic.zip_of({"a.jpg": JPEG})), "archive_not_here", "ZIP inside of a ZIP"),
+    (File(b"7z.jpg", b"7z\xbc\xaf\x27\x1c" + bytes(60)), "archive_not_supported", "7z archive"),
+    (File(b"empty.jpg"), "file_empty", "empty"),
+    (File(b"text.jpg", synthetic.text()), "not_an_image", "a text file"),
+]
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_an_entry_that_cannot_be_read_fails_alone_and_says_why(listed, kind):
-    file, code, words = BAD[kind]
-    found = listed(build(File(b"a.jpg", JPEG), file, File(b"c.png", PNG, method=STORED)))
-    assert found["a.jpg"] == found["c.png"] == ("", "")
-    assert found["bad.jpg"][0] == code
-    assert words in found["bad.jpg"][1]
+def test_an_entry_that_cannot_be_read_fails_alone_and_says_why(listed):
+    found = listed(build(File(b"a.jpg", JPEG), *(file for file, _, _ in BAD), File(b"c.png", PNG, method=STORED)))
+    assert found.pop("a.jpg") == found.pop("c.png") == ("", "")
+    assert {name: code for name, (code, _) in found.items()} == {file.name.decode(): code for file, code, _ in BAD}
+    for file, _, words in BAD:
+        assert words in found[file.name.decode()][1], file.name
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def study_with_images(user, make_study, read):
 
 
 @pytest.mark.parametrize("ordering", ["probability", "-probability"])
-@pytest.mark.parametrize("size", [2, 3, 50])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.long), 50])
 def test_a_study_is_sorted_by_probability_over_pages(user_client, study_with_images, ordering, size):
     study, images = study_with_images
     sign = -1 if ordering.startswith("-") else 1

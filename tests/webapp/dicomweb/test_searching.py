@@ -56,18 +56,19 @@ def test_a_study_has_what_the_standard_asks_for(scanner, stored):
     assert "00180015" not in found  # it is a series'
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "PatientName=marked^name", "PatientName=Mark*", "PatientName=*ked^?ame", "00100010=M*", "StudyDate=20240131",
-        "StudyDate=20240101-20240131", "StudyDate=-20240131", "StudyDate=202401", "StudyTime=1430",
-        "StudyTime=1400-1500", "StudyTime=12-", "AccessionNumber=A-?", "ModalitiesInStudy=CR",
-        f"StudyInstanceUID={modality.STUDY},1.2.3", f"StudyInstanceUID={modality.STUDY}%5C1.2.3", "PatientID=47*",
-        "PatientID=4711&AccessionNumber=&StudyDate=20240131-",
-    ],
-)  # fmt: skip
-def test_attributes_are_compared_as_the_standard_says(scanner, stored, query):
-    assert uids(scanner.get(f"/dicomweb/studies?{query}")) == [modality.STUDY]
+#: All of them find the first study alone.
+QUERIES = [
+    "PatientName=marked^name", "PatientName=Mark*", "PatientName=*ked^?ame", "00100010=M*", "StudyDate=20240131",
+    "StudyDate=20240101-20240131", "StudyDate=-20240131", "StudyDate=202401", "StudyTime=1430",
+    "StudyTime=1400-1500", "StudyTime=12-", "AccessionNumber=A-?", "ModalitiesInStudy=CR",
+    f"StudyInstanceUID={modality.STUDY},1.2.3", f"StudyInstanceUID={modality.STUDY}%5C1.2.3", "PatientID=47*",
+    "PatientID=4711&AccessionNumber=&StudyDate=20240131-",
+]  # fmt: skip
+
+
+def test_attributes_are_compared_as_the_standard_says(scanner, stored):
+    for query in QUERIES:
+        assert uids(scanner.get(f"/dicomweb/studies?{query}")) == [modality.STUDY], query
 
 
 def test_what_is_compared_is_a_value_and_no_pattern(scanner, stored):

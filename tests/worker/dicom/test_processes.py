@@ -34,7 +34,7 @@ def test_processes_share_the_places(settings: Any) -> None:
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[tuple[psutil.Process, int]]:
     """The parent of two processes, and its port."""
-    shutil.copy(database.migrated(), tmp_path / "db.sqlite3")
+    shutil.copy(database.made(), tmp_path / "db.sqlite3")
     [port] = free_ports(1)
     surroundings = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "DICOM_PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-m", "worker.dicom"], cwd=ROOT, env=surroundings)
