@@ -264,7 +264,7 @@ def test_a_batch_is_claimed_and_written_by_an_index(rows):
 def test_the_reconciler_reads_by_an_index(rows):
     with recorded() as queries:
         reconciliation.reconcile(reconciliation.Workers())
-    check(queries, 17)
+    check(queries, 18)
     reading.Image.objects.update(dispatched_at=timezone.now() - timedelta(hours=1))
     with recorded() as queries:
         assert reconciliation.reconcile(reconciliation.Workers())["resent"]
