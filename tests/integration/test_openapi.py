@@ -64,7 +64,7 @@ def test_answers_are_as_the_document_says(service: Service, tmp_path: Path) -> N
 
 
 @pytest.mark.fuzz
-@pytest.mark.parametrize(("seed", "who"), enumerate(WHO, 2))
+@pytest.mark.parametrize(("seed", "who"), list(enumerate(WHO, 2)))
 def test_answers_are_as_the_document_says_for_many_requests(
     service: Service, tmp_path: Path, who: str, seed: int
 ) -> None:
