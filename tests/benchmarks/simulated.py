@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ml.bundles.bundle import Bundle
 from ml.inference import engines, novelty
+from worker.app import app
 
 NAME = "simulated"
 SECONDS = float(os.environ.get("SIMULATED_SECONDS") or 0)
@@ -48,7 +49,5 @@ class Simulated:
 
 
 engines.ENGINES[NAME] = engines.Kind((), None, Simulated)
-
-from worker.app import app  # noqa: E402  (it asks for the engine above)
 
 __all__ = ["app"]

@@ -30,12 +30,13 @@ class Keeper:
         self._threads = Threads(KEEPERS)
         self._storers = ThreadPoolExecutor(STORERS, "storing")
         # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
-        self._lock = TemporaryFile()  # noqa: SIM115  (it stays open as long as the keeper)
+        self._lock = TemporaryFile()  # noqa: SIM115  (:meth:`close` closes it)
 
     def close(self) -> None:
         """Let what is being kept come to its end."""
         self._storers.shutdown()
         self._threads.close()
+        self._lock.close()
 
     def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Keep images, as :func:`webapp.dicom.services.receiving.receive` does, and maybe others along with them.
