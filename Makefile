@@ -47,7 +47,7 @@ test-second:
 	@COVERAGE_FILE=.coverage.second $(BIN)/python -m pytest -q -m "$(QUICK)" tests/webapp $(PARTS:%=--ignore tests/webapp/%)
 
 coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines and branches they reach
-	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --cov --cov-report=
 	$(BIN)/coverage report | tail -12
 
 test-slow: $(VENV)/dev.stamp $(if $(shell command -v firefox-esr),$(VENV)/firefox.stamp) ## Run the tests that `make test` leaves out: kills, trainings, backups, upgrades, speed, containers

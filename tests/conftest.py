@@ -43,7 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with transactional tests after others: these empty the tables, of what migrations wrote as well.
 
     Then come those that share the whole service, which takes time as long as it runs, and at the end those that share a
-    browser: while Playwright runs, its event loop keeps Django's own from being used in this thread.
+    browser: while Playwright runs, its event loop keeps Django's own from being used in this thread. pytest-xdist keeps
+    this order with ``--no-loadscope-reorder``, see ``pyproject.toml``.
     """
     last = {item.path: (item.path.parent == BROWSER, False, False) for item in items}
     for item in items:

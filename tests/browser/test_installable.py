@@ -24,6 +24,14 @@ KEPT = """async () => {
   return urls.sort();
 }"""
 CONTROLLED = "async () => { await navigator.serviceWorker.ready; return Boolean(navigator.serviceWorker.controller) }"
+#: Whether that comes true within a minute. Playwright's own ``wait_for_function`` takes any promise for true.
+COMES_TRUE = """async () => {
+  for (let tries = 0; tries < 600; tries += 1) {
+    if (await (%s)()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return false;
+}"""
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def tablet(browser: Browser) -> Iterator[BrowserContext]:
 
 
 def controlled(page: Page) -> None:
-    page.wait_for_function(CONTROLLED)
+    assert page.evaluate(COMES_TRUE % CONTROLLED)
 
 
 @pytest.mark.integration
@@ -111,7 +119,7 @@ def test_a_new_release_takes_the_place_of_the_old_one(released: dict[str, str], 
     assert page.evaluate(KEPT) == ["/offline/", "/style-1.css"]
     released["now"] = "2"
     page.evaluate("async () => (await navigator.serviceWorker.ready).update()")
-    page.wait_for_function(f'async () => JSON.stringify(await ({KEPT})()) === \'["/offline/","/style-2.css"]\'')
+    assert page.evaluate(COMES_TRUE % f'async () => String(await ({KEPT})()) === "/offline/,/style-2.css"')
     tablet.set_offline(True)
     page.goto(f"{released['url']}/anything")
     expect(page.locator("h1")).to_have_text("offline 2")
