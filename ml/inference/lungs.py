@@ -32,8 +32,7 @@ def masks(inputs: NDArray[np.uint8]) -> Floats:
     Args:
         inputs: ``(n, size, size)`` from :func:`ml.pictures.preprocess.to_input`.
     """
-    layers = _layers()
-    return np.stack([mask(seen(image), layers) for image in inputs])
+    return np.stack([mask(seen(image), layers()) for image in inputs])
 
 
 def seen(image: NDArray[np.uint8]) -> Floats:
@@ -42,9 +41,9 @@ def seen(image: NDArray[np.uint8]) -> Floats:
     return np.stack([small / 127.5 - 1, ACROSS, DOWN], axis=-1)
 
 
-def mask(values: Floats, layers: Sequence[tuple[Floats, Floats]]) -> Floats:
+def mask(values: Floats, learnt: Sequence[tuple[Floats, Floats]]) -> Floats:
     """The network's answer, ``(14, 14)``, to what it sees, given each layer's kernel and bias."""
-    for number, (kernel, bias) in enumerate(layers):
+    for number, (kernel, bias) in enumerate(learnt):
         values = convolutions.convolved(values, kernel)
         if number < HALVED:
             # The largest value stays the largest with what follows, of which there is less to compute now.
@@ -56,7 +55,8 @@ def mask(values: Floats, layers: Sequence[tuple[Floats, Floats]]) -> Floats:
 
 
 @cache
-def _layers() -> list[tuple[Floats, Floats]]:
+def layers() -> list[tuple[Floats, Floats]]:
+    """The kernel and bias of each layer."""
     with np.load(FILE, allow_pickle=False) as arrays:
         return [
             (arrays[f"kernel{number}"].astype(np.float32), arrays[f"bias{number}"].astype(np.float32))

@@ -6,7 +6,6 @@ random weights included, and differ in what comes after: recipe, order, augmenta
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ml.bundles import bundle
 from ml.dataset import data, external
 from ml.networks import architectures
 from ml.training import recipe as recipes
+from ml.training.distillation import Distilled
 from ml.training.recipe import Recipe
 from ml.training.train import Run
 
@@ -54,7 +54,9 @@ class Average:
                              "would not be those of the averaged weights")  # fmt: skip
         self.recipe, self.work = recipe, work
         self.after_epoch: Callable[[], object] = lambda: None
-        members = {f"{each.name}:{each.seed}": each for each in (_member(recipe, name) for name in recipe.members)}
+        members = {
+            f"{each.name}:{each.seed}": each for each in (recipes.member(recipe, name) for name in recipe.members)
+        }
         if len(members) < max(2, len(recipe.members)):
             raise ValueError(f"recipe {recipe.name} needs two members or more, and all different")
         self.runs = {
@@ -106,26 +108,12 @@ def training(
     recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
     extra: list[data.Sample] | None = None, chests: Sequence[external.Chest] = (),
 ) -> Run | Average:  # fmt: skip
-    """A recipe's training: of one network, or of the members that it averages. Arguments as
-    :class:`ml.training.train.Run`."""
-    return (Average if recipe.members else Run)(recipe, work, samples, fold=fold, extra=extra, chests=chests)
+    """A recipe's training: of one network, with its teachers before it, or of the members that it averages. Arguments
+    as for :class:`ml.training.train.Run`."""
+    kind = Average if recipe.members else Distilled if recipe.teachers else Run
+    return kind(recipe, work, samples, fold=fold, extra=extra, chests=chests)
 
 
 def _has_batch_statistics(recipe: Recipe) -> bool:
     network = architectures.build(recipe.architecture, recipe.preprocessing.size)
     return any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
-
-
-def _member(whole: Recipe, name: str) -> Recipe:
-    """A member's own recipe, with what the whole decides."""
-    source, _, seed = name.partition(":")
-    if seed and not seed.isdecimal():
-        raise ValueError(f"recipe {whole.name}: member {name!r} has a seed that is no number")
-    own = recipes.load(source)
-    if own.members:
-        raise ValueError(f"recipe {whole.name}: member {name!r} has members itself")
-    if (own.architecture, own.preprocessing) != (whole.architecture, whole.preprocessing):
-        raise ValueError(f"recipe {whole.name}: member {name!r} has another network or another preprocessing")
-    return replace(
-        own, seed=int(seed) if seed else whole.seed, held_out=whole.held_out, precision=whole.precision
-    )  # fmt: skip

@@ -5,7 +5,7 @@ cause (three: normal, bacterial, viral; all 0 where it is not known), and the we
 known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,7 +14,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ml.dataset import data
+from ml.networks.explain import last_map
 from ml.pictures.preprocess import SCALINGS
+from ml.training.attention import EvidenceOutside
 from ml.training.mixing import TakeOutside, TakeStyle
 from ml.training.recipe import Recipe
 
@@ -36,9 +38,9 @@ class Scaling(keras.layers.Layer):
         return values if self.scale is None else ops.divide(values, self.scale)
 
 
-def around(network: keras.Model, recipe: Recipe, size: int) -> keras.Model:
-    """A network as it is trained on images of a size: from 8-bit grey ``(n, size, size)`` to its two probabilities, and
-    beside them those of three causes where the recipe wants them."""
+def around(network: keras.Model, recipe: Recipe, size: int, teachers: Sequence[keras.Model] = ()) -> keras.Model:
+    """A network as it is trained on images of a size: from 8-bit grey ``(n, size, size)`` to the columns that
+    :func:`columns` names."""
     grey = keras.Input((size, size), dtype="uint8", name="grey")
     images = keras.layers.Rescaling(1.0, dtype="float32", name="float")(grey)
     images = keras.layers.Reshape((size, size, 1), dtype="float32", name="channel")(images)
@@ -46,14 +48,35 @@ def around(network: keras.Model, recipe: Recipe, size: int) -> keras.Model:
         images = TakeStyle(recipe.style, recipe.seed, name="style")(images)
     if recipe.outside:
         images = TakeOutside(recipe.outside, recipe.seed + 1, name="outside")(images)
-    images = Scaling(recipe.preprocessing.scaling, name="scaling")(images)
-    if not recipe.causes:
-        return keras.Model(grey, network(images), name="objective")
-    inner = keras.Model(network.inputs, [network.output, network.layers[-1].input], name="inner")
-    probabilities, hidden = inner(images)
-    causes = keras.layers.Dense(len(CAUSES), activation="softmax", dtype="float32", name="causes")(hidden)
-    outputs = keras.layers.Concatenate(dtype="float32", name="answers")([probabilities, causes])
+    scaled = Scaling(recipe.preprocessing.scaling, name="scaling")(images)
+    values = [last_map(network).output, network.get_layer("hidden").output] if recipe.lungs else []
+    inner = keras.Model(network.inputs, [network.output, network.layers[-1].input, *values], name="inner")
+    probabilities, hidden, *values = inner(scaled)
+    parts = [probabilities]
+    if recipe.causes:
+        parts.append(keras.layers.Dense(len(CAUSES), activation="softmax", dtype="float32", name="causes")(hidden))
+    if recipe.teachers:
+        named = [keras.Model(each.inputs, each.output, name=f"teacher{n}") for n, each in enumerate(teachers)]
+        for teacher in named:
+            teacher.trainable = False
+        told = [teacher(scaled, training=False) for teacher in named]
+        parts.append(keras.layers.Average(dtype="float32", name="told")(told) if told[1:] else told[0])
+    if recipe.lungs:
+        parts.append(EvidenceOutside(network, name="evidence")(images, *values))
+    outputs = keras.layers.Concatenate(dtype="float32", name="answers")(parts) if parts[1:] else probabilities
     return keras.Model(grey, outputs, name="objective")
+
+
+def columns(recipe: Recipe) -> dict[str, slice]:
+    """Which columns of the answers hold what: ``classes`` (the two probabilities), and where the recipe wants them
+    ``causes`` (three), ``told`` (what the teachers say of the classes) and ``outside`` (the share of the evidence that
+    is outside the lungs)."""
+    widths = {"classes": len(data.CLASSES)}
+    widths |= {"causes": len(CAUSES)} if recipe.causes else {}
+    widths |= {"told": len(data.CLASSES)} if recipe.teachers else {}
+    widths |= {"outside": 1} if recipe.lungs else {}
+    ends = np.cumsum(list(widths.values())).tolist()
+    return {name: slice(end - widths[name], end) for name, end in zip(widths, ends, strict=True)}
 
 
 def targets(
@@ -76,16 +99,22 @@ def targets(
 
 def loss(recipe: Recipe) -> Callable[[Any, Any], Any]:
     """The recipe's loss of each image, as Keras calls it."""
-    smoothing = recipe.label_smoothing
+    smoothing, places = recipe.label_smoothing, columns(recipe)
+
+    def entropy(wanted: Any, given: Any) -> Any:
+        return -ops.mean(wanted * ops.log(given) + (1 - wanted) * ops.log(1 - given), axis=1)
 
     def each(truth: Any, answers: Any) -> Any:
-        wanted = truth[:, :2] * (1 - smoothing) + smoothing / 2
         given = ops.clip(answers[:, :2], _EPSILON, 1 - _EPSILON)
-        classes = -ops.mean(wanted * ops.log(given) + (1 - wanted) * ops.log(1 - given), axis=1)
-        total = truth[:, -1] * classes
+        total = truth[:, -1] * entropy(truth[:, :2] * (1 - smoothing) + smoothing / 2, given)
+        if recipe.teachers:
+            told = entropy(answers[:, places["told"]], given)
+            total = (1 - recipe.distillation) * total + recipe.distillation * told
         if recipe.causes:
-            found = ops.log(ops.clip(answers[:, 2:], _EPSILON, 1.0))
+            found = ops.log(ops.clip(answers[:, places["causes"]], _EPSILON, 1.0))
             total = total - recipe.causes * ops.sum(truth[:, 2:5] * found, axis=1)
+        if recipe.lungs:
+            total = total + recipe.lungs * truth[:, -1] * truth[:, 1] * answers[:, places["outside"].start]
         if recipe.consistency:
             # Neighbours are two views of one image; certain ones need not agree on how certain they are.
             logits = ops.clip(ops.log(given[:, 1]) - ops.log(1 - given[:, 1]), -4.0, 4.0)

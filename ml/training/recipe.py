@@ -72,6 +72,11 @@ class Recipe:
         outside: probability that what lies outside the chest is shown as it is in another image.
         causes: weight of a second head's loss, which tells normal, bacterial and viral apart and is dropped afterwards.
         consistency: weight of the squared difference of the logits of two views of each image.
+        lungs: weight, in a pneumonia's loss, of the share of its map that lies outside the lungs
+            (:mod:`ml.training.attention`).
+        teachers: other recipes that are trained first, named as ``members`` are. What they say on average of an image,
+            as it is shown, becomes a part of its label (:mod:`ml.training.distillation`).
+        distillation: which part, from 0 to 1.
         preprocessing: in training and in serving.
         augmentation: how far each training image is changed.
     """
@@ -101,6 +106,9 @@ class Recipe:
     outside: float = 0.0
     causes: float = 0.0
     consistency: float = 0.0
+    lungs: float = 0.0
+    teachers: tuple[str, ...] = ()
+    distillation: float = 0.0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Strength = field(default_factory=Strength)
 
@@ -121,6 +129,8 @@ class Recipe:
             raise ValueError(f"recipe {self.name} has no stage")
         if self.stages and self.members:
             raise ValueError(f"recipe {self.name} has both stages and members")
+        if bool(self.teachers) != (self.distillation > 0):
+            raise ValueError(f"recipe {self.name}: teachers and distillation belong together")
 
     @property
     def epochs(self) -> int:
@@ -155,7 +165,8 @@ def load(name: str) -> Recipe:
     values.pop("description", None)
     values["name"] = path.stem
     values["stages"] = tuple(_made(Stage, stage, path) for stage in values.pop("stage", []))
-    values["members"] = tuple(values.pop("members", ()))
+    for names_others in ("members", "teachers"):
+        values[names_others] = tuple(values.pop(names_others, ()))
     if "preprocessing" in values:
         try:
             values["preprocessing"] = Preprocessing.from_json(values["preprocessing"])
@@ -164,6 +175,29 @@ def load(name: str) -> Recipe:
     if "augmentation" in values:
         values["augmentation"] = _made(Strength, values["augmentation"], path)
     return _made(Recipe, values, path)
+
+
+def member(whole: Recipe, name: str) -> Recipe:
+    """The recipe of a member or teacher, with what the whole decides.
+
+    Args:
+        whole: the recipe that names it.
+        name: ``NAME`` or ``NAME:SEED``.
+
+    Raises:
+        ValueError: where it is not there, has others itself, or has another network or preprocessing.
+    """
+    source, _, seed = name.partition(":")
+    if seed and not seed.isdecimal():
+        raise ValueError(f"recipe {whole.name}: member {name!r} has a seed that is no number")
+    own = load(source)
+    if own.members or own.teachers:
+        raise ValueError(f"recipe {whole.name}: {name!r} consists of others itself")
+    if (own.architecture, own.preprocessing) != (whole.architecture, whole.preprocessing):
+        raise ValueError(f"recipe {whole.name}: member {name!r} has another network or another preprocessing")
+    return dataclasses.replace(
+        own, seed=int(seed) if seed else whole.seed, held_out=whole.held_out, precision=whole.precision
+    )
 
 
 def _made(kind: type[T], values: dict[str, Any], path: Path) -> T:

@@ -38,8 +38,8 @@ class TrainingImages(keras.utils.PyDataset):
             by_name.setdefault((sample.path.name, sample.label), []).append(decode(sample))
         if not recipe.external:
             chests = ()
-        elif not recipe.consistency:
-            # Without two views to agree, an image without a label teaches nothing.
+        elif not recipe.consistency and not recipe.teachers:
+            # Without two views to agree, or what teachers say, an image without a label teaches nothing.
             chests = [chest for chest in chests if chest.sample.label != external.UNKNOWN]
         self.groups = [*by_name.values(), *([decode(chest.sample)] for chest in chests)]
         self.own = len(by_name)

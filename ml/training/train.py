@@ -101,7 +101,7 @@ class Run:
         # XLA's convolutions on a processor are a third as fast as oneDNN's.
         jit: Any = False if keras.backend.backend() == "tensorflow" else "auto"
         model.compile(jit_compile=jit)
-        trained = objective.around(model, self.recipe, stage.size)
+        trained = objective.around(model, self.recipe, stage.size, self.taught_by())
         trained.compile(
             optimizer=self._optimizer(stage, steps, start),
             loss=objective.loss(self.recipe),
@@ -142,10 +142,19 @@ class Run:
             ]
         return list({row["epoch"]: row for row in rows}.values())
 
+    def taught_by(self) -> list[keras.Model]:
+        """The networks whose answers are a part of the labels."""
+        return []
+
+    def trained(self) -> keras.Model:
+        """The network with the weights that the recipe keeps, as it was trained."""
+        network = trainable(self.recipe)
+        network.load_weights(self.work / f"{self.recipe.keep}.weights.h5")
+        return network
+
     def model(self) -> keras.Model:
-        """The network with the weights that the recipe keeps, in float32, rounded as a bundle stores them."""
-        source = trainable(self.recipe)
-        source.load_weights(self.work / f"{self.recipe.keep}.weights.h5")
+        """The same in float32, rounded as a bundle stores it."""
+        source = self.trained()
         final = architectures.build(self.recipe.architecture, self.recipe.preprocessing.size)
         for variable, trained in zip(final.weights, source.weights, strict=True):
             variable.assign(bundle.stored(trained).astype(np.float32))

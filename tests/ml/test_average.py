@@ -147,7 +147,7 @@ def test_what_cannot_be_averaged_is_refused(member: Path, tmp_path: Path, xrays:
         ([member], "two members or more"),
         ([member, f"{member}:5"], "all different"),
         ([member, blurred], "another preprocessing"),
-        ([member, nested], "has members itself"),
+        ([member, nested], "consists of others itself"),
         ([member, f"{member}:x"], "no number"),
         ([member, "magic"], "unknown recipe 'magic'"),
     ):
