@@ -40,8 +40,8 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
     # On the same processors, accepting and preparing go before reading, which would slow both down twofold and then
-    # wait for them anyway; and interactive uploads go before bulk.
-    low_priority = ["nice", "-n", "10"]
+    # wait for them anyway. Preparing in bulk goes last: it only has to keep ahead of reading, for which people wait.
+    low_priority, lowest_priority = (["nice", "-n", level] for level in ("10", "19"))
     # The weights are read from end to end for each batch, which takes less time from large pages of memory.
     large_pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     return [
@@ -55,7 +55,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
         ),
         Program(
             "bulk",
-            [*low_priority, *worker, "--hostname=bulk@%h", f"--queues={bulk_queues}", "--concurrency=2"],
+            [*lowest_priority, *worker, "--hostname=bulk@%h", f"--queues={bulk_queues}", "--concurrency=2"],
             priority=20,
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "bulk", **_metrics(config, 3)},

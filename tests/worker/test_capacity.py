@@ -41,14 +41,25 @@ def measured(seconds: float, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list
 
 @pytest.mark.parametrize(
     ("seconds", "largest"),
-    [(0.0, 16), (0.01, 16), (0.09, 5), (0.14, 4), (2.5, 4), (9.0, 4), (11.0, 3), (20.0, 2), (40.0, 1)],
+    [(0.0, 16), (0.01, 16), (0.08, 4), (0.1, 3), (0.17, 2), (9.0, 2), (20.0, 2), (40.0, 1)],
 )
-def test_a_batch_takes_half_a_second_or_holds_four_that_fit_into_a_third_of_its_limit(
+def test_a_batch_takes_a_third_of_a_second_or_holds_two_that_fit_into_a_third_of_its_limit(
     monkeypatch: pytest.MonkeyPatch, seconds: float, largest: int
 ) -> None:
     assert capacity.largest_batch() == 16, "before it is measured"
-    assert measured(seconds, monkeypatch) == (largest, [1, min(largest, 4), largest])
+    assert measured(seconds, monkeypatch) == (largest, [1, min(largest, 2), largest])
     assert capacity.largest_batch() == tasks.infer.largest_batch() == largest
+
+
+@pytest.mark.parametrize(
+    ("seconds", "interactive", "places"),
+    [(0.0, 0, 16), (0.0, 3, 13), (0.1, 0, 3), (0.1, 1, 1), (0.1, 3, 0), (0.025, 1, 3), (40.0, 0, 1)],
+)
+def test_where_images_take_long_few_bulk_images_join_those_that_people_wait_for(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, interactive: int, places: int
+) -> None:
+    measured(seconds, monkeypatch)
+    assert capacity.bulk_places(interactive) == places
 
 
 def test_a_machine_that_cannot_read_one_in_time_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,4 +75,4 @@ def test_a_longer_limit_lets_a_slow_machine_read(monkeypatch: pytest.MonkeyPatch
 def test_a_smaller_batch_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         measured(0.09, monkeypatch)
-    assert "batches hold 5 images and not MAX_BATCH=16" in caplog.text
+    assert "batches hold 3 images and not MAX_BATCH=16" in caplog.text

@@ -63,6 +63,25 @@ def test_bulk_keeps_a_quarter_of_each_batch_and_no_more() -> None:
         assert lanes.done([*first, last], full=True) == first
 
 
+@pytest.mark.parametrize(("slow", "batches"), [(False, [["i0", "b0"]]), (True, [["i0"], ["b0"]])])
+def test_bulk_joins_whoever_waits_alone_only_where_that_takes_no_longer(slow: bool, batches: list[list[str]]) -> None:
+    lanes = filled(4, interactive=1, bulk=1)
+    lanes.slow = slow
+    assert drained(lanes) == batches
+
+
+@pytest.mark.parametrize("max_batch", [1, 2, 3, 4])
+def test_bulk_keeps_a_quarter_of_short_batches_too(max_batch: int) -> None:
+    lanes = filled(max_batch, interactive=40)
+    lanes.slow = True
+    taken: Counter[str] = Counter()
+    for _ in range(8):
+        lanes.add(Message("b", bulk=True))
+        taken.update(name[0] for name in names(lanes.next_batch()))
+    assert taken["b"] == 2 * max_batch if max_batch < 4 else 8
+    assert taken["i"] == 8 * max_batch - taken["b"]
+
+
 def test_one_message_of_bulk_images_is_as_good_as_many() -> None:
     lanes = Lanes(4)
     assert [lanes.add(Message(name, bulk=True)) for name in ("first", "second")] == [True, False]

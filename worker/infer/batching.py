@@ -113,6 +113,7 @@ class AdaptiveBatches(Batches):
     def _next(self) -> None:
         """Send the next batch if the device is idle."""
         self._lanes.max_batch = self.largest_batch()
+        self._lanes.slow = self._lanes.max_batch < self.max_batch
         if self._flight is None and (batch := self._lanes.next_batch()):
             self.flush(batch)
 

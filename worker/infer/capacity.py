@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.conf import settings
 
+from worker.infer.lanes import BULK_SHARE
+
 if TYPE_CHECKING:
     from ml.inference.engines import Engine
 
@@ -18,9 +20,9 @@ logger = logging.getLogger(__name__)
 SHARE = 1 / 3
 
 #: Seconds that a batch may take whoever arrives behind it.
-SHORT = 0.5
+SHORT = 0.35
 #: Images that are read together however long they take: on processors, larger batches are hardly faster for each.
-TOGETHER = 4
+TOGETHER = 2
 
 #: Measured by the child, 0 before. In memory that it shares with its parent, who makes up the batches.
 _measured = RawValue("i", 0)
@@ -33,6 +35,17 @@ class TooSlow(Exception):
 def largest_batch() -> int:
     """Images that a batch may hold: ``MAX_BATCH``, or what was measured if that is less."""
     return min(settings.MAX_BATCH, _measured.value or settings.MAX_BATCH)
+
+
+def is_slow() -> bool:
+    """Whether batches are short because each image of one takes long."""
+    return largest_batch() < settings.MAX_BATCH
+
+
+def bulk_places(interactive: int) -> int:
+    """Places that bulk images get in a batch beside so many interactive ones."""
+    left = largest_batch() - interactive
+    return min(left, max(1, int(largest_batch() * BULK_SHARE))) if interactive and is_slow() else left
 
 
 def measure(engine: "Engine", side: int) -> int:

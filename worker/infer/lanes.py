@@ -9,6 +9,10 @@ from typing import Any
 KEEP_SECONDS = 60
 
 
+#: Part of what is read that interactive images leave to bulk ones that wait.
+BULK_SHARE = 0.25
+
+
 def is_bulk(request: Any) -> bool:
     """Whether a message is for all bulk images that wait, not for the image that it names."""
     bulk = str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk")
@@ -18,20 +22,23 @@ def is_bulk(request: Any) -> bool:
 class Lanes:
     """Messages that wait for the device.
 
-    Args:
-        max_batch: messages a batch holds at most.
-        bulk_share: part of a batch that interactive messages leave to bulk ones that wait.
+    Attributes:
+        max_batch: images a batch holds at most.
+        slow: whether each image of a batch makes it take longer, so that none joins one for which a person waits, but
+            those that bulk images have a right to.
     """
 
-    def __init__(self, max_batch: int, bulk_share: float = 0.25) -> None:
+    def __init__(self, max_batch: int) -> None:
         self.max_batch = max_batch
-        self.bulk_share = bulk_share
+        self.slow = False
         self.alone: deque[Any] = deque()
         self.interactive: deque[Any] = deque()
         #: One message at most, save after a batch was lost; and when it came.
         self.bulk: deque[Any] = deque()
         self.bulk_since = 0.0
         self._turn = 0
+        #: Places that interactive images have taken from bulk ones, which waited.
+        self._owed = 0.0
 
     def __len__(self) -> int:
         return len(self.alone) + len(self.interactive) + len(self.bulk)
@@ -80,8 +87,16 @@ class Lanes:
         others = self.interactive or self.bulk
         if self.alone and (self._turn % 2 or not others):
             return [self.alone.popleft()]
-        kept = max(1, int(self.max_batch * self.bulk_share)) if self.bulk else 0
-        if self.max_batch == 1 and self._turn % 4:
-            kept = 0  # no batch to share: bulk takes every fourth turn
+        kept = self._kept()
         batch = [self.interactive.popleft() for _ in range(min(len(self.interactive), self.max_batch - kept))]
-        return [*batch, self.bulk.popleft()] if self.bulk and len(batch) < self.max_batch else batch
+        joins = self.bulk and len(batch) < self.max_batch and (kept or not (batch and self.slow))
+        return [*batch, self.bulk.popleft()] if joins else batch
+
+    def _kept(self) -> int:
+        """Places of the next batch that interactive images leave to bulk ones."""
+        if not (self.bulk and self.interactive):
+            self._owed = 0
+            return 0
+        owed = self._owed + BULK_SHARE * min(len(self.interactive), self.max_batch)
+        self._owed = owed % 1
+        return int(owed)
