@@ -55,12 +55,13 @@ def choose(shown: Validation, raw: NDArray[Any]) -> Choice:
     fitted = calibration.fit(shown.truth, raw)
     crossed = calibration.cross_fitted(shown.truth, raw, shown.patients)
     probability = fitted.apply(raw)
-    groups = [mask for _, mask in shown.groups()]
+    named = [(name, mask) for name, mask in shown.groups() if shown.truth[mask].any()]
+    groups = [mask for _, mask in named]
     points = {
         name: OperatingPoint(
             operating.at_sensitivity_everywhere(shown.truth, probability, groups, wanted),
             f"the best specificity with a sensitivity of at least {wanted:g} on held-out patients in each of: "
-            f"{'; '.join(name for name, _ in shown.groups())}",
+            f"{'; '.join(name for name, _ in named)}",
         )
         for name, wanted in SENSITIVITIES.items()
     }
