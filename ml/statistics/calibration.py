@@ -58,6 +58,11 @@ def logit(probability: NDArray[Any]) -> NDArray[np.float64]:
     return np.log(clipped / (1 - clipped))
 
 
+def probability(odds: NDArray[Any]) -> NDArray[np.float64]:
+    """The opposite of :func:`logit`, for log-odds of any size."""
+    return np.asarray(np.exp(-np.logaddexp(0, -np.asarray(odds, dtype=np.float64))))
+
+
 def fit(truth: NDArray[Any], probability: NDArray[Any]) -> Calibration:
     """Fit Platt scaling.
 
