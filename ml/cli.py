@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)
-    except (BundleError, EngineError, ExportError, ImageError, FileNotFoundError, ValueError) as error:
+    except (BundleError, EngineError, ExportError, ImageError, FileExistsError, FileNotFoundError, ValueError) as error:
         print(f"ml: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
@@ -69,6 +69,17 @@ def parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--output", type=Path, required=True, help="the new bundle's folder")
     calibrate.add_argument("--version", required=True, help="of the new bundle")
     calibrate.set_defaults(run=_calibrate)
+
+    adapt = commands.add_parser("adapt", help="adapt a bundle's last layer to a place's images, if that is better")
+    adapt.add_argument("--model", type=Path, required=True, help="the bundle")
+    images = adapt.add_mutually_exclusive_group(required=True)
+    images.add_argument("--data", type=Path, help="holds NORMAL/ and PNEUMONIA/, of new patients")
+    images.add_argument("--verdicts", type=Path, help="radiologists' verdicts: a CSV of file, verdict, patient")
+    adapt.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    adapt.add_argument("--output", type=Path, required=True, help="the new bundle's folder")
+    adapt.add_argument("--name", default="", help="of the new bundle; else the old one's with -adapted")
+    adapt.add_argument("--version", required=True, help="of the new bundle")
+    adapt.set_defaults(run=_adapt)
 
     predict = commands.add_parser("predict", help="read X-rays with a bundle")
     predict.add_argument("--model", type=Path, required=True, help="the bundle")
@@ -168,6 +179,20 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         samples = data.split_as(bundle.meta["training"]["recipe"], samples)[1]
     made = recalibrate(bundle, samples, arguments.output, arguments.version)
     print(f"wrote {made.path}: threshold {made.threshold:g}")
+
+
+def _adapt(arguments: argparse.Namespace) -> None:
+    from ml.bundles.bundle import Bundle
+    from ml.dataset import extra
+    from ml.training.adapt import adapt
+
+    folders = [folder for folder in (arguments.data, *arguments.also) if folder]
+    samples = [sample for folder in folders for sample in data.scan(folder)]
+    samples += extra.read(arguments.verdicts) if arguments.verdicts else []
+    source, named = Bundle.read(arguments.model), {"name": arguments.name, "version": arguments.version}
+    made = adapt(source, samples, arguments.output, **named)
+    if made:
+        print(f"wrote {made.path}: threshold {made.threshold:g}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

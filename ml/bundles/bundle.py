@@ -172,8 +172,12 @@ def write(path: Path, model: "keras.Model", meta: dict[str, Any]) -> Bundle:
         model: the trained network.
         meta: ``bundle.json`` less its format and weights.
     """
+    return write_arrays(path, {variable.path: stored(variable) for variable in model.weights}, meta)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: dict[str, Any]) -> Bundle:
+    """Write a bundle, from the arrays that its weights file is to hold. See :func:`write`."""
     path.mkdir(parents=True, exist_ok=True)
-    arrays = {variable.path: stored(variable) for variable in model.weights}
     with (path / WEIGHTS).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     weights = {"file": WEIGHTS, "sha256": sha256(path / WEIGHTS), "dtype": "float16"}

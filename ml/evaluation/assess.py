@@ -55,12 +55,13 @@ def choose(shown: Validation, raw: NDArray[Any]) -> Choice:
     fitted = calibration.fit(shown.truth, raw)
     crossed = calibration.cross_fitted(shown.truth, raw, shown.patients)
     probability = fitted.apply(raw)
-    groups = [mask for _, mask in shown.groups()]
+    named = [(name, mask) for name, mask in shown.groups() if shown.truth[mask].any()]
+    groups = [mask for _, mask in named]
     points = {
         name: OperatingPoint(
             operating.at_sensitivity_everywhere(shown.truth, probability, groups, wanted),
             f"the best specificity with a sensitivity of at least {wanted:g} on held-out patients in each of: "
-            f"{'; '.join(name for name, _ in shown.groups())}",
+            f"{'; '.join(name for name, _ in named)}",
         )
         for name, wanted in SENSITIVITIES.items()
     }
@@ -73,6 +74,43 @@ def choose(shown: Validation, raw: NDArray[Any]) -> Choice:
         calibration.brier(shown.truth, raw),
         calibration.reliability(shown.truth, crossed),
     )
+
+
+def described(choice: Choice) -> dict[str, Any]:
+    """What ``bundle.json`` says of a choice."""
+    return {
+        "threshold": choice.points[DEFAULT_POINT].threshold,
+        "operating_points": {key: point.to_json() for key, point in choice.points.items()},
+        "operating_point": DEFAULT_POINT,
+        "calibration": choice.calibration.to_json(),
+    }
+
+
+def report(shown: Validation, probability: NDArray[Any], choice: Choice) -> dict[str, Any]:
+    """The figures of ``held_out`` in ``bundle.json`` that need no more images than these.
+
+    Args:
+        shown: the images.
+        probability: ``(n,)`` calibrated probability of pneumonia.
+        choice: what was chosen on them.
+    """
+    threshold = choice.points[DEFAULT_POINT].threshold
+    every, plain = np.ones(len(shown.truth), dtype=bool), shown.conditions == "plain"
+    return {
+        "at": DEFAULT_POINT,
+        "groups": measure(shown, probability, threshold, [(EVERYTHING, every), *shown.groups()]),
+        "points": {
+            key: measure(shown, probability, point.threshold, [("all", every), ("plain", plain)])
+            for key, point in choice.points.items()
+        },
+        "calibration": {
+            "expected_calibration_error": choice.expected_calibration_error,
+            "expected_calibration_error_before": choice.expected_calibration_error_before,
+            "brier": choice.brier,
+            "brier_before": choice.brier_before,
+        },
+        "subgroups": subgroups(shown, probability, threshold),
+    }
 
 
 def measure(

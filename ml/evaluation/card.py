@@ -4,8 +4,7 @@ import math
 from typing import Any
 
 from ml.bundles.bundle import Bundle
-from ml.evaluation import card_elsewhere
-from ml.evaluation.assess import EVERYTHING
+from ml.evaluation import card_elsewhere, card_origin
 
 FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc")
 HEADINGS = ("accuracy", "precision", "recall", "specificity", "F1", "ROC AUC")
@@ -24,7 +23,7 @@ def text(bundle: Bundle) -> str:
         _points(bundle),
         "## What it is for, and not for",
         INTENDED,
-        *_origin(meta),
+        *card_origin.text(meta),
         "## How good it is",
         HOW.format(point=held_out["at"], threshold=bundle.threshold),
         _table(held_out["groups"]),
@@ -34,12 +33,9 @@ def text(bundle: Bundle) -> str:
         "who come from the same hospital, years and export as those trained on. Where exposure, framing or origin "
         "differ more, expect less, above all more false alarms on normal images: that is how models trained on this "
         "data are known to fail.",
-        "## Where it is better and worse",
-        _subgroups(held_out["subgroups"]),
-        "Each single change of the image (`ml/evaluation/robustness.py`), and how many labels it changes:",
-        _conditions(held_out["conditions"], held_out["changed_labels"]),
+        *_details(held_out),
         "## Calibration",
-        _calibration(meta["calibration"], held_out["calibration"]),
+        _calibration(meta, held_out["calibration"]),
         _novelty(meta.get("novelty")),
         *card_elsewhere.text(meta.get("elsewhere")),
         "## Failure modes",
@@ -69,12 +65,6 @@ It is not for adults (it learnt from children aged one to five only), other view
 other findings. A result of `NORMAL` does not rule pneumonia out. Its figures are those of one hospital. Elsewhere more
 of its answers are wrong: measure and calibrate it on a hospital's own images before it is used there."""
 
-DATA = """\
-Kermany et al., *Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning*, Cell 2018 (Mendeley
-Data, CC BY 4.0): chest X-rays of children aged one to five from one hospital (Guangzhou Women and Children's Medical
-Center). Only its training split; the test split was not looked at. SHA-256 over all {files:,} files (renditions of the
-same image at several sizes count each): `{sha}…`, in full in `bundle.json`."""
-
 HOW = """\
 All figures are of the held-out patients, with the released (float16) weights, calibrated, at the operating point
 `{point}` ({threshold:g}) unless another is named. Each held-out file counts twice: as it is (`plain`), and with
@@ -93,29 +83,6 @@ FAILURES = """\
 
 def _parameters(meta: dict[str, Any]) -> str:
     return f" with {meta['parameters']:,} parameters" if "parameters" in meta else ""
-
-
-def _origin(meta: dict[str, Any]) -> list[str]:
-    """Data and training; for a bundle that was calibrated elsewhere, on what."""
-    if "calibrated_on" in meta:
-        on = meta["calibrated_on"]
-        return [
-            "## Where it comes from",
-            f"The network is that of `{meta['calibrated_from']}`; see its card for its data and training. Calibration, "
-            f"operating points and all figures below come from {on['files']:,} files of {on['patients']:,} patients "
-            f"(SHA-256 `{on['sha256'][:16]}…`).",
-        ]
-    training, recipe = meta["training"], meta["training"]["recipe"]
-    return [
-        "## Data",
-        DATA.format(files=meta["data"]["files"], sha=meta["data"]["sha256"][:16]),
-        f"Patients are told apart by file name. {training['held_out_patients']} patients were held out, chosen by a "
-        f"hash of their identifier; {training['images']} images of the other {training['patients']} were trained on.",
-        "## How it was trained",
-        f"`python -m ml train --recipe {recipe['name']} --seed {recipe['seed']}`, as `docs/model.md` describes.",
-        _epochs(training),
-        _cost(training["cost"]),
-    ]
 
 
 def _points(bundle: Bundle) -> str:
@@ -138,43 +105,16 @@ def _cell(value: float, interval: tuple[float, float] | None, digits: int) -> st
     return f"{text} ({interval[0]:.{digits}f}–{interval[1]:.{digits}f})" if interval else text
 
 
-def _epochs(training: dict[str, Any]) -> str:
-    lines = ["| epoch | size | loss | accuracy | worst held-out loss | seconds |", "|---|---|---|---|---|---|"]
-    for row in training["epochs"]:
-        worst = "–" if row["val_worst"] is None else f"{row['val_worst']:.3f}"
-        lines.append(
-            f"| {_member(row)}{row['epoch'] + 1:.0f} | {row['size']:.0f} | {row['loss']:.3f} "
-            f"| {row['binary_accuracy']:.3f} | {worst} | {row['seconds']:.0f} |"
-        )
-    members = training.get("members", {})
-    recipes = [member["recipe"] for member in members.values()] or [training["recipe"]]
-    kept = " or ".join(
-        sorted(
-            {"the epoch with the lowest of these" if each["keep"] == "best" else "the last epoch" for each in recipes}
-        )
-    )
-    text = "\n".join(lines) + "\n\nThe worst held-out loss is judged in the last stage; "
-    if not members:
-        return text + f"{kept} is released."
-    each = "; ".join(f"{name} {member['roc_auc'][EVERYTHING]:.4f}" for name, member in members.items())
-    return text + (
-        f"of each member {kept} is kept, and the mean of their weights is released. The ROC AUC of the members' own "
-        f"networks over all held-out images, as they are and changed: {each}."
-    )
-
-
-def _member(row: dict[str, Any]) -> str:
-    return f"{row['member']}, " if "member" in row else ""
-
-
-def _cost(cost: dict[str, Any]) -> str:
-    if not cost:
-        return ""
-    energy = cost.get("kilojoules")
-    return (
-        f"It took {cost['seconds']:,} s and {cost['processor_seconds']:,} processor seconds ({cost['machine']}). "
-        + (f"The processor used {energy:,} kJ." if energy else "The machine does not tell how much energy it used.")
-    )
+def _details(held_out: dict[str, Any]) -> list[str]:
+    """Subgroups and single changes, of a bundle that was measured on them."""
+    if "conditions" not in held_out:
+        return []
+    return [
+        "## Where it is better and worse",
+        _subgroups(held_out["subgroups"]),
+        "Each single change of the image (`ml/evaluation/robustness.py`), and how many labels it changes:",
+        _conditions(held_out["conditions"], held_out["changed_labels"]),
+    ]
 
 
 def _subgroups(groups: dict[str, dict[str, float]]) -> str:
@@ -197,14 +137,16 @@ def _conditions(conditions: dict[str, dict[str, Any]], changed: dict[str, dict[s
     return "\n".join(lines)
 
 
-def _calibration(method: dict[str, Any], figures: dict[str, float]) -> str:
+def _calibration(meta: dict[str, Any], figures: dict[str, float]) -> str:
+    method = meta["calibration"]
+    share = "" if {"adapted_on", "calibrated_on"} & meta.keys() else " (three in four)"
     return (
         f"Platt scaling of the log-odds (slope {method['slope']:.3f}, intercept {method['intercept']:.3f}), fitted on "
         "the held-out images, as they are and changed. Measured on patients that took no part in the fit (five-fold): "
         f"expected calibration error {figures['expected_calibration_error']:.4f} "
         f"({figures['expected_calibration_error_before']:.4f} without), Brier score {figures['brier']:.4f} "
-        f"({figures['brier_before']:.4f} without). It holds where pneumonia is as frequent as in this data (three in "
-        "four); where it is rarer, the same image's probability is lower than shown."
+        f"({figures['brier_before']:.4f} without). It holds where pneumonia is as frequent as in this data{share}; "
+        "where it is rarer, the same image's probability is lower than shown."
     )
 
 

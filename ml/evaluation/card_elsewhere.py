@@ -19,6 +19,7 @@ def text(figures: dict[str, Any] | None) -> list[str]:
         "above 0 a measure helps):",
         _coverage(figures["coverage"]),
         *_calibrated(figures.get("calibrated", {})),
+        *_adapted(figures.get("adapted", {})),
     ]
 
 
@@ -73,6 +74,26 @@ def _calibrated(origins: dict[str, Any]) -> list[str]:
             f"**Calibrated on some of `{name}`** (`python -m ml calibrate`, or a department's page), measured on its "
             "other patients: the mean over draws of patients and the middle 95 % of them. The threshold is the highest "
             "that keeps a sensitivity of 0.85 on the drawn ones.",
+            "\n".join(lines),
+        ]
+    return parts
+
+
+def _adapted(origins: dict[str, Any]) -> list[str]:
+    parts = []
+    for name, sizes in origins.items():
+        lines = [
+            "| images | draws | | ROC AUC | Brier score | calibration error | sensitivity | specificity |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for size, found in sizes.items():
+            for what in ("calibrated", "adapted", "gain"):
+                row = [found[what][key] for key in ("roc_auc", "brier", "ece", "recall", "specificity")]
+                sign = "+" if what == "gain" else ""
+                cells = [f"{mean:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})" for mean, low, high in row]
+                lines.append(f"| {size} | {found['draws']} | {what} | {' | '.join(cells)} |")
+        parts += [
+            f"**Adapted to some of `{name}`** (`python -m ml adapt`), measured as above, beside calibration alone:",
             "\n".join(lines),
         ]
     return parts

@@ -1,6 +1,6 @@
 """A bundle on other hospitals' chests, beside its own held-out patients: answers, evidence, doubts, calibration."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ class Chests:
         spread: ``(n,)`` standard deviation of the log-odds when the picture is framed a little otherwise.
         inside: ``(n,)`` share of the map on the lungs; NaN where it is not known.
         peak: ``(n,)`` whether the map's strongest place is there.
+        hidden: ``(n, d)`` the hidden layer; d is 0 where the engine does not give it.
     """
 
     truth: NDArray[np.int64]
@@ -42,6 +43,7 @@ class Chests:
     spread: Floats
     inside: Floats
     peak: NDArray[np.bool_]
+    hidden: NDArray[np.float32]
 
 
 def answers(chests: Chests, threshold: float) -> dict[str, Any]:
@@ -148,30 +150,41 @@ def calibrated(chests: Chests, threshold: float, sizes: Sequence[int] = SIZES) -
 
     Returns:
         By ``released`` and each size, each figure's mean over the draws and the range of the middle 95 % of them:
-        ``ece``, ``brier``, ``recall``, ``specificity``.
+        those of :func:`measured`.
     """
     known = chests.truth >= 0
     truth, probability, patient = chests.truth[known], chests.probability[known], chests.patient[known]
     rng = np.random.default_rng(SEED)
     rows: dict[str, list[dict[str, float]]] = {}
     for size in sizes:
-        for _ in range(DRAWS):
-            order = rng.permutation(np.unique(patient))
-            counts = np.cumsum([np.sum(patient == name) for name in order])
-            chosen = np.isin(patient, order[: int(np.searchsorted(counts, size)) + 1])
-            if min(len(np.unique(truth[chosen])), len(np.unique(truth[~chosen]))) < 2:
-                continue
+        for chosen in drawn(truth, patient, size, DRAWS, rng):
             line = calibration.fit(truth[chosen], probability[chosen])
             local = line.apply(probability)
             own = at_sensitivity(truth[chosen], local[chosen], SENSITIVITY)
-            rows.setdefault(str(size), []).append(_measured(truth[~chosen], local[~chosen], own))
-            rows.setdefault("released", []).append(_measured(truth[~chosen], probability[~chosen], threshold))
-    return {name: _summary(found) for name, found in rows.items()}
+            rows.setdefault(str(size), []).append(measured(truth[~chosen], local[~chosen], own))
+            rows.setdefault("released", []).append(measured(truth[~chosen], probability[~chosen], threshold))
+    return {name: summary(found) for name, found in rows.items()}
 
 
-def _measured(truth: NDArray[np.int64], probability: Floats, threshold: float) -> dict[str, float]:
+def drawn(
+    truth: NDArray[np.int64], patient: NDArray[np.str_], size: int, count: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.bool_]]:
+    """Patients drawn at random until they have ``size`` images: which images are theirs, ``(n,)``. A draw that leaves a
+    class out, on either side, is left out."""
+    names, images = np.unique(patient, return_counts=True)
+    for _ in range(count):
+        order = rng.permutation(len(names))
+        enough = int(np.searchsorted(np.cumsum(images[order]), size)) + 1
+        chosen = np.isin(patient, names[order[:enough]])
+        if min(len(np.unique(truth[chosen])), len(np.unique(truth[~chosen]))) == 2:
+            yield chosen
+
+
+def measured(truth: NDArray[np.int64], probability: Floats, threshold: float | Floats) -> dict[str, float]:
+    """ROC AUC, Brier score, calibration error, sensitivity and specificity; ``threshold`` may be ``(n,)``."""
     found = bootstrap.figures(truth, probability, threshold)
     return {
+        "roc_auc": float(found["roc_auc"]),
         "ece": calibration.expected_calibration_error(truth, probability),
         "brier": calibration.brier(truth, probability),
         "recall": float(found["recall"]),
@@ -179,6 +192,7 @@ def _measured(truth: NDArray[np.int64], probability: Floats, threshold: float) -
     }
 
 
-def _summary(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+def summary(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+    """Each figure's mean over the draws, and the range of the middle 95 % of them."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {name: [float(np.mean(values)), *bootstrap.interval(values)] for name, values in columns.items()}

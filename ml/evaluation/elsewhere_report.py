@@ -13,8 +13,11 @@ from ml.bundles.bundle import Bundle
 from ml.dataset import data, external
 from ml.evaluation import card, elsewhere
 from ml.evaluation.elsewhere import Chests
+from ml.evaluation.elsewhere_adapted import adapted
 from ml.inference import engines, evidence, lungs, novelty
 from ml.inference.engines import Engine
+from ml.inference.engines.head import log_odds
+from ml.inference.engines.trunk import TrunkEngine
 from ml.inference.heatmaps import to_bytes
 from ml.inference.predict import probabilities, readings
 from ml.pictures import xray
@@ -84,6 +87,13 @@ def measure(bundle: Bundle, own: Chests, other: Chests, chests: Sequence[externa
     }
     if NIH in found["coverage"]:
         found["calibrated"] = {NIH: elsewhere.calibrated(groups[NIH], at)}
+    if NIH in found["coverage"] and other.hidden.size:
+        weights = bundle.weights()
+        found["adapted"] = {
+            name: adapted(group.truth, log_odds(weights, group.hidden), group.hidden.astype(np.float64), group.patient)
+            for name, group in groups.items()
+            if name.startswith(NIH)
+        }
     return found
 
 
@@ -115,6 +125,7 @@ def read(bundle: Bundle, engine: Engine, samples: Sequence[data.Sample]) -> Ches
         np.std([logit(way) for way in ways], axis=0),
         evidence.share_inside(maps, masks),
         evidence.peak_inside(maps, evidence.near(masks) >= 0.5),
+        engine.hidden(inputs) if isinstance(engine, TrunkEngine) else np.zeros((len(inputs), 0), np.float32),
     )
 
 

@@ -15,8 +15,10 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from ml.dataset.data import CLASSES
+from ml.evaluation.assess import DEFAULT_POINT
 
 if TYPE_CHECKING:
+    from ml.evaluation.assess import Choice
     from ml.evaluation.robustness import Validation
 
 MARKERS = ("o", "s", "^", "D")
@@ -50,6 +52,13 @@ def draw(
     with _picture(folder / "confusion_matrix.png", title) as axes:
         _confusion(axes, truth, scores, points[default])
     return [*files, folder / "confusion_matrix.png"]
+
+
+def draw_choice(folder: Path, truth: NDArray[Any], scores: NDArray[Any], choice: "Choice", title: str) -> None:
+    """Draw what :func:`draw` and :func:`draw_reliability` do, with what was chosen on held-out images."""
+    thresholds = {key: point.threshold for key, point in choice.points.items()}
+    draw(folder, truth, scores, thresholds, DEFAULT_POINT, title)
+    draw_reliability(folder, choice.reliability, title)
 
 
 def draw_reliability(folder: Path, bins: list[dict[str, float]], title: str) -> None:

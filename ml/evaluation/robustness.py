@@ -6,7 +6,7 @@ therefore chosen on these, and by the worst of them.
 
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,10 @@ class Validation:
                 mask = (self.conditions == condition) & (self.renditions == rendition)
                 if mask.any():
                     yield f"{condition}, {rendition}", mask
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Validation":
+        """Some of the rows."""
+        return Validation(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def validation(

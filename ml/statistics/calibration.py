@@ -58,6 +58,11 @@ def logit(probability: NDArray[Any]) -> NDArray[np.float64]:
     return np.log(clipped / (1 - clipped))
 
 
+def probability(odds: NDArray[Any]) -> NDArray[np.float64]:
+    """The opposite of :func:`logit`, for log-odds of any size."""
+    return np.asarray(np.exp(-np.logaddexp(0, -np.asarray(odds, dtype=np.float64))))
+
+
 def fit(truth: NDArray[Any], probability: NDArray[Any]) -> Calibration:
     """Fit Platt scaling.
 
@@ -87,21 +92,37 @@ def cross_fitted(
     Raises:
         ValueError: with fewer than two patients of a class.
     """
-    part = np.empty(len(truth), dtype=int)
-    rng = np.random.default_rng(seed)
-    patients_by_class = {label: np.unique(groups[truth == label]) for label in (0, 1)}
-    folds = min(folds, *(len(patients) for patients in patients_by_class.values()))
-    if folds < 2:
-        raise ValueError("calibration needs at least two held-out patients of each class")
-    for label, patients in patients_by_class.items():
-        place = dict(zip(patients.tolist(), rng.permutation(np.arange(len(patients)) % folds).tolist(), strict=True))
-        mine = truth == label
-        part[mine] = [place[patient] for patient in groups[mine].tolist()]
+    part = parts(truth, groups, folds, seed)
     result = np.empty(len(truth))
-    for fold in range(folds):
+    for fold in np.unique(part):
         here = part == fold
         result[here] = fit(truth[~here], probability[~here]).apply(probability[here])
     return result
+
+
+def parts(truth: NDArray[Any], groups: NDArray[Any], folds: int = 5, seed: int = 0) -> NDArray[np.int64]:
+    """Divide images by patient, so that each part has about as many patients with a pneumonia, and without.
+
+    Args:
+        truth: as for :func:`cross_fitted`, as are the others.
+
+    Returns:
+        ``(n,)`` the number of each image's part, the same for all images of a patient.
+
+    Raises:
+        ValueError: with fewer than two patients of a class.
+    """
+    rng = np.random.default_rng(seed)
+    ill = np.unique(groups[truth == 1])
+    well = np.setdiff1d(groups, ill)
+    folds = min(folds, len(ill), len(well))
+    if folds < 2:
+        raise ValueError("calibration needs at least two held-out patients of each class")
+    place: dict[str, int] = {}
+    for patients in (well, ill):
+        drawn = rng.permutation(np.arange(len(patients)) % folds)
+        place |= dict(zip(patients.tolist(), drawn.tolist(), strict=True))
+    return np.array([place[patient] for patient in groups.tolist()])
 
 
 def reliability(truth: NDArray[Any], probability: NDArray[Any]) -> list[dict[str, float]]:

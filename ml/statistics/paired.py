@@ -1,6 +1,7 @@
 """Paired comparison of two models on the same patients."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,24 @@ class Reading:
     Attributes:
         name: of the model.
         probability: ``(n,)`` of pneumonia.
-        threshold: from which an image counts as pneumonia.
+        threshold: from which an image counts as pneumonia; ``(n,)`` where images have thresholds of their own.
     """
 
     name: str
     probability: NDArray[Any]
-    threshold: float
+    threshold: float | NDArray[Any]
 
     def right(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
         """Which labels agree with the truth."""
         return np.asarray((self.probability >= self.threshold) == (truth == 1))
+
+    def only(self, chosen: NDArray[Any]) -> "Reading":
+        """That of some of the images, by a mask or by indices."""
+        thresholds = np.broadcast_to(self.threshold, self.probability.shape)
+        return replace(self, probability=self.probability[chosen], threshold=thresholds[chosen])
+
+
+Measure = Callable[[NDArray[Any], NDArray[Any], Any], dict[str, float]]
 
 
 def compare(
@@ -59,21 +68,45 @@ def compare(
         figure of :func:`ml.statistics.bootstrap.figures`, both models measured on the same draws of patients),
         ``mcnemar`` (see :func:`mcnemar`), ``better`` (a name, or None) and ``verdict`` (a sentence).
     """
-    both = (first, second)
-    whole = [bootstrap.figures(truth, reading.probability, reading.threshold) for reading in both]
-    drawn: dict[str, list[float]] = {name: [] for name in whole[0]}
-    for chosen in bootstrap.draws(truth, patients, rounds, seed):
-        one, other = (bootstrap.figures(truth[chosen], r.probability[chosen], r.threshold) for r in both)
-        for name, values in drawn.items():
-            values.append(other[name] - one[name])
-    differences = {
-        name: {"value": float(whole[1][name] - whole[0][name]), "interval": bootstrap.interval(values)}
-        for name, values in drawn.items()
-    }
+    differences = differences_of(truth, first, second, patients, rounds=rounds, seed=seed)
     labels = mcnemar(first.right(truth), second.right(truth))
     better, verdict = _verdict(first.name, second.name, differences, labels["p"])
     return {"first": first.name, "second": second.name, "differences": differences, "mcnemar": labels,
             "better": better, "verdict": verdict}  # fmt: skip
+
+
+def differences_of(
+    truth: NDArray[Any],
+    first: Reading,
+    second: Reading,
+    patients: NDArray[Any],
+    measure: Measure = bootstrap.figures,
+    *,
+    rounds: int = bootstrap.ROUNDS,
+    seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """The second reading's figures less the first one's, as in :func:`compare`.
+
+    Args:
+        truth: as for :func:`compare`, as are the others.
+        measure: gives the figures of truth, probability and threshold.
+
+    Returns:
+        For each figure its ``value`` and 95 % ``interval``, both measured on the same draws of patients.
+    """
+
+    def differences(truth: NDArray[Any], *both: Reading) -> dict[str, float]:
+        one, other = (measure(truth, reading.probability, reading.threshold) for reading in both)
+        return {name: float(other[name] - one[name]) for name in one}
+
+    drawn = [
+        differences(truth[chosen], first.only(chosen), second.only(chosen))
+        for chosen in bootstrap.draws(truth, patients, rounds, seed)
+    ]
+    return {
+        name: {"value": value, "interval": bootstrap.interval([each[name] for each in drawn])}
+        for name, value in differences(truth, first, second).items()
+    }
 
 
 def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def release(
     recipe = run.recipe
     model = run.model()
     found = Judged(model, run.held_out, recipe)
-    choice, threshold = found.choice, found.choice.points[assess.DEFAULT_POINT].threshold
+    choice = found.choice
     meta: dict[str, Any] = {
         "name": name,
         "version": version,
@@ -58,10 +58,7 @@ def release(
         "parameters": model.count_params(),
         "classes": list(data.CLASSES),
         "preprocessing": recipe.preprocessing.to_json(),
-        "threshold": threshold,
-        "operating_points": {key: point.to_json() for key, point in choice.points.items()},
-        "operating_point": assess.DEFAULT_POINT,
-        "calibration": choice.calibration.to_json(),
+        **assess.described(choice),
         "held_out": found.report,
         "training": {
             "recipe": recipe.to_json(),
@@ -85,11 +82,9 @@ def release(
     written = bundle.write(output, model, meta)
     folder = output / "figures"
     title = f"{written.id}, held-out patients, half perturbed"
-    thresholds = {key: point.threshold for key, point in choice.points.items()}
-    figures.draw(folder, found.shown.truth, found.probability, thresholds, assess.DEFAULT_POINT, title)
-    figures.draw_reliability(folder, choice.reliability, title)
+    figures.draw_choice(folder, found.shown.truth, found.probability, choice, title)
     figures.draw_epochs(folder, run.epochs(), f"{written.id}, training")
-    figures.draw_mistakes(run.work / "mistakes.png", found.shown, found.probability, threshold)
+    figures.draw_mistakes(run.work / "mistakes.png", found.shown, found.probability, written.threshold)
     (output / "MODEL_CARD.md").write_text(card.text(written))
     return written
 
@@ -146,24 +141,8 @@ class Judged:
         threshold = self.choice.points[assess.DEFAULT_POINT].threshold
         each = robustness.validation(samples, spec, robustness.CHANGES, recipe.seed, limit=EACH)
         each_probability = self.choice.calibration.apply(predict(model, each.inputs, spec.scaling)[:, 1])
-        every = np.ones(len(self.shown.truth), dtype=bool)
-        plain = self.shown.conditions == "plain"
-        self.report: dict[str, Any] = {
-            "at": assess.DEFAULT_POINT,
-            "groups": assess.measure(
-                self.shown, self.probability, threshold, [(assess.EVERYTHING, every), *self.shown.groups()]
-            ),
-            "points": {
-                key: assess.measure(self.shown, self.probability, point.threshold, [("all", every), ("plain", plain)])
-                for key, point in self.choice.points.items()
-            },
-            "calibration": {
-                "expected_calibration_error": self.choice.expected_calibration_error,
-                "expected_calibration_error_before": self.choice.expected_calibration_error_before,
-                "brier": self.choice.brier,
-                "brier_before": self.choice.brier_before,
-            },
-            "subgroups": assess.subgroups(self.shown, self.probability, threshold),
+        self.report = {
+            **assess.report(self.shown, self.probability, self.choice),
             "conditions": assess.measure(
                 each, each_probability, threshold,
                 [(name, each.conditions == name) for name in robustness.CHANGES],
@@ -186,19 +165,14 @@ def recalibrate(source: bundle.Bundle, samples: list[data.Sample], output: Path,
     meta = {key: value for key, value in source.meta.items() if key not in ("format", "weights")}
     meta |= {
         "version": version,
-        "threshold": found.choice.points[assess.DEFAULT_POINT].threshold,
-        "operating_points": {key: point.to_json() for key, point in found.choice.points.items()},
-        "operating_point": assess.DEFAULT_POINT,
-        "calibration": found.choice.calibration.to_json(),
+        **assess.described(found.choice),
         "held_out": found.report,
         "calibrated_on": {"sha256": data.fingerprint(samples), "files": len(samples), "patients": patients(samples)},
         "calibrated_from": source.id,
         "created": time.strftime("%Y-%m-%d"),
     }
     written = novelty.hand_on(source, bundle.write(output, model, meta))
-    thresholds = {key: point.threshold for key, point in found.choice.points.items()}
     title = f"{written.id}, {len(samples)} files, half of what is shown perturbed"
-    figures.draw(output / "figures", found.shown.truth, found.probability, thresholds, assess.DEFAULT_POINT, title)
-    figures.draw_reliability(output / "figures", found.choice.reliability, title)
+    figures.draw_choice(output / "figures", found.shown.truth, found.probability, found.choice, title)
     (output / "MODEL_CARD.md").write_text(card.text(written))
     return written

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from ml.evaluation import assess
+from ml.evaluation.robustness import Validation
 from ml.statistics import bootstrap, calibration, metrics, operating
 from ml.statistics.calibration import Calibration
 
@@ -38,6 +40,23 @@ def test_cross_fitting_never_uses_a_patients_own_images() -> None:
     assert crossed[own] == pytest.approx(calibration.fit(truth[~own], predicted[~own]).apply(predicted[own]), abs=0.05)
     with pytest.raises(ValueError, match="two held-out patients"):
         calibration.cross_fitted(truth[:4], predicted[:4], np.zeros(4))
+
+
+def test_a_patient_with_images_of_both_classes_is_in_one_part() -> None:
+    truth = (np.arange(160) % 4 == 0).astype(int)  # every other patient has one of each
+    part = calibration.parts(truth, np.repeat([f"p{number}" for number in range(80)], 2))
+    np.testing.assert_array_equal(part[::2], part[1::2])
+    assert set(part.tolist()) == set(range(5))
+
+
+def test_images_without_a_pneumonia_among_them_choose_no_threshold() -> None:
+    truth, predicted, _ = overconfident(200)
+    sizes = np.where((truth == 0) & (np.arange(200) < 20), "small", "large")
+    names = np.arange(200).astype(str)
+    shown = Validation(np.zeros((200, 1, 1), np.uint8), truth, np.full(200, "plain"), sizes, names, names)
+    choice = assess.choose(shown, predicted)
+    assert set(choice.points) == {"balanced", "screening"}
+    assert "small" not in choice.points["balanced"].rule
 
 
 def test_calibrated_outputs_add_up_to_one() -> None:

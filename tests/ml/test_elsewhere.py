@@ -25,6 +25,7 @@ def chests(count: int = 400, seed: int = 1, *, blurred: float = 1.0, shift: floa
         np.zeros(count),
         rng.uniform(0.5, 0.7, count),
         rng.random(count) < 0.75,
+        np.zeros((count, 0), np.float32),
     )
 
 

@@ -1,6 +1,7 @@
 """The head of a VGG16 after its last feature map, in NumPy, for engines that run its convolutions only."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +25,30 @@ class Head:
         self._outputs, self._outputs_bias = weights["probabilities/kernel"], weights["probabilities/bias"]
         self._calibration = calibration
 
+    def hidden(self, features: Floats) -> Floats:
+        """From the last feature map, ``(n, c, h, w)``, to the hidden layer, ``(n, 512)``."""
+        return np.maximum(_halved(features).mean(axis=(2, 3)) @ self._hidden + self._hidden_bias, 0)
+
     def read(self, features: Floats) -> Readings:
         """From the last feature map, ``(n, c, h, w)``, to a reading.
 
         Grad-CAM needs no differentiation here. A place's share in the average is the same everywhere, and max pooling
         hands the slope of each pooled place to one place: the slopes of a channel add up to that of its average.
         """
-        before = _halved(features).mean(axis=(2, 3)) @ self._hidden + self._hidden_bias
-        logits = np.maximum(before, 0) @ self._outputs + self._outputs_bias
-        slopes = ((before > 0) * self._outputs[:, -1]) @ self._hidden.T
+        hidden = self.hidden(features)
+        logits = hidden @ self._outputs + self._outputs_bias
+        slopes = ((hidden > 0) * self._outputs[:, -1]) @ self._hidden.T
         n, channels, height, width = features.shape
         evidence = (slopes[:, None] @ features.reshape(n, channels, -1)).reshape(n, height, width)
         # In double precision an exponential of a logit never overflows.
         probabilities = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
         return Readings(self._calibration.apply_to_outputs(probabilities), _quarters(features), np.maximum(evidence, 0))
+
+
+def log_odds(weights: Mapping[str, Floats], hidden: NDArray[Any]) -> NDArray[np.float64]:
+    """The log-odds of pneumonia before calibration, ``(n,)``, from the hidden layer, ``(n, 512)``."""
+    kernel, bias = weights["probabilities/kernel"], weights["probabilities/bias"]
+    return np.asarray(hidden.astype(np.float64) @ kernel[:, 1] + bias[1])
 
 
 def _halved(features: Floats) -> Floats:

@@ -66,6 +66,11 @@ class TrunkEngine(ABC):
         ]
         return Readings(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Readings)))
 
+    def hidden(self, batch: NDArray[np.uint8]) -> Floats:
+        """The hidden layer before the outputs, ``(n, 512)``, of a batch of :meth:`read`."""
+        starts = range(0, len(batch), TOGETHER)
+        return np.concatenate([self._head.hidden(self._last_map(batch[n : n + TOGETHER])) for n in starts])
+
     def warm_up(self, max_batch: int) -> None:
         for count in sorted({1, min(max_batch, TOGETHER)}):
             self.read(np.zeros((count, self._size, self._size), dtype=np.uint8))
