@@ -162,7 +162,8 @@ def recalibrate(source: bundle.Bundle, samples: list[data.Sample], output: Path,
     """
     model = source.load_model()
     found = Judged(model, samples, Recipe(architecture=source.architecture, preprocessing=source.preprocessing))
-    meta = {key: value for key, value in source.meta.items() if key not in ("format", "weights")}
+    # What it said elsewhere depends on the old thresholds.
+    meta = {key: value for key, value in source.meta.items() if key not in ("format", "weights", "elsewhere")}
     meta |= {
         "version": version,
         **assess.described(found.choice),

@@ -166,10 +166,14 @@ def test_small_images_first_then_the_size_that_is_served(xrays: Path, tmp_path: 
 
 @pytest.mark.training
 def test_calibrate_keeps_the_network_and_chooses_again(random_bundle: Bundle, xrays: Path, tmp_path: Path) -> None:
-    status = cli.main(["calibrate", "--model", str(random_bundle.path), "--data", str(xrays),
+    source = shutil.copytree(random_bundle.path, tmp_path / "source")
+    meta = json.loads((source / "bundle.json").read_text()) | {"elsewhere": {"at": "the old threshold"}}
+    (source / "bundle.json").write_text(json.dumps(meta))
+    status = cli.main(["calibrate", "--model", str(source), "--data", str(xrays),
                        "--output", str(tmp_path / "new"), "--version", "0.0.2"])  # fmt: skip
     assert status == 0
     made = Bundle.read(tmp_path / "new")
+    assert "elsewhere" not in made.meta
     assert made.weights_sha256 == random_bundle.weights_sha256
     assert made.calibration.method == "platt"
     pixels = load_input(next((xrays / "NORMAL").iterdir()), made.preprocessing)[np.newaxis]
