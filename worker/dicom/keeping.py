@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
 
+from django.core.cache import caches
 from django.db import connection
 
 from webapp.dicom.models import Peer
@@ -89,12 +90,20 @@ class Keeper:
 
 def _kept(arrivals: Sequence[Arrival]) -> dict[Arrival, Kept]:
     """Keep images, unless their senders were switched off or deleted since their associations began."""
-    peers = Peer.objects.filter(pk__in={one.peer.pk for one in arrivals}, active=True)
-    active = set(peers.values_list("pk", flat=True))
-    welcome = [one for one in arrivals if one.peer.pk in active]
+    active = {sender: _is_active(sender) for sender in {one.peer.pk for one in arrivals}}
+    welcome = [one for one in arrivals if active[one.peer.pk]]
     outcomes: dict[Arrival, Kept] = dict(zip(welcome, receive(welcome), strict=True))
     for one in arrivals:
         if one not in outcomes:
             one.drop()
             outcomes[one] = NotStored(NOT_AUTHORIZED, "This sender is not admitted any more.")
     return outcomes
+
+
+def _is_active(sender: int) -> bool:
+    """Whether there is a sender, and it may send; at most a second ago."""
+    return bool(
+        caches["process"].get_or_set(
+            f"dicom_sender:{sender}", lambda: Peer.objects.filter(pk=sender, active=True).exists()
+        )
+    )

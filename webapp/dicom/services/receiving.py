@@ -99,7 +99,7 @@ def _kept(arrivals: Sequence[Arrival]) -> tuple[set[tuple[tuple[UUID, str], str]
 def _look_at_rules(new: Sequence[Arrival]) -> None:
     """Note which rule counts for each image, and how urgent it is."""
     for department, some in grouped(new, lambda one: one.peer.department).items():
-        known = list(department.dicom_rules.all())
+        known = rules.lately(department)
         for one in some:
             one.rule = rules.first_that_fits(known, one.attributes["for_rules"], one.peer.ae_title)
             one.urgent = one.urgent or one.peer.stat or (one.rule is not None and one.rule.stat)

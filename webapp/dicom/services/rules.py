@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
@@ -61,6 +62,14 @@ def decide(department: Department, texts: Mapping[str, str], calling_ae: str = "
         calling_ae: the AE title that has sent it; empty where it was uploaded.
     """
     return first_that_fits(department.dicom_rules.all(), texts, calling_ae)
+
+
+def lately(department: Department) -> list[Rule]:
+    """The rules of a department, in their order, as they were at most a second ago."""
+    found: list[Rule] | None = caches["process"].get_or_set(
+        f"dicom_rules:{department.pk}", lambda: list(department.dicom_rules.all())
+    )
+    return found or []
 
 
 def first_that_fits(known: Iterable[Rule], texts: Mapping[str, str], calling_ae: str) -> Rule | None:
