@@ -4,22 +4,28 @@ import fcntl
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
+from functools import partial
 from tempfile import TemporaryFile
+from threading import Condition
 
 from django.core.cache import caches
 from django.db import connection
 
 from webapp.dicom.models import Peer
 from webapp.dicom.services.arrivals import AT_ONCE, Arrival, Failure, Outcome
-from webapp.dicom.services.receiving import receive
+from webapp.dicom.services.receiving import Send, receive
+from webapp.studies import dispatch
 from worker.dicom.database import Threads
 from worker.dicom.storing import NOT_AUTHORIZED, NotStored
 
 #: Threads that keep images. SQLite takes one transaction at a time, and whoever waits for it looks only now and then.
 KEEPERS = 1 if connection.vendor == "sqlite" else 4
-#: Threads that store files meanwhile. They wait for the disk, or for a store that has a connection for each of them.
+#: Threads that store files meanwhile, and tell the workers of images that are kept. They wait for the disk, for the
+#: broker, or for a store that has a connection for each of them.
 STORERS = 8
+#: So long an image waits for those of the senders that are just answered. A transaction takes about as long, for one
+#: image or for many.
+PATIENCE_SECONDS = 0.02
 Kept = Outcome | Failure | NotStored
 
 
@@ -27,7 +33,9 @@ class Keeper:
     """Has few threads keep the images of all associations: each takes all that wait when it begins."""
 
     def __init__(self) -> None:
-        self._waiting: SimpleQueue[tuple[Arrival, Future[Kept]]] = SimpleQueue()
+        self._waiting: list[tuple[Arrival, Future[Kept]]] = []
+        self._more = Condition()
+        self._number = 1  # of images that are kept together, where all senders of the last ones send again
         self._threads = Threads(KEEPERS)
         self._storers = ThreadPoolExecutor(STORERS, "storing")
         # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
@@ -35,8 +43,8 @@ class Keeper:
 
     def close(self) -> None:
         """Let what is being kept come to its end."""
-        self._storers.shutdown()
         self._threads.close()
+        self._storers.shutdown()
         self._lock.close()
 
     def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
@@ -46,16 +54,21 @@ class Keeper:
         """
         list(self._storers.map(Arrival.store, arrivals))
         waiting: list[tuple[Arrival, Future[Kept]]] = [(one, Future()) for one in arrivals]
-        for each in waiting:
-            self._waiting.put(each)
+        with self._more:
+            self._waiting += waiting
+            self._more.notify_all()
         self._threads.begin(self._keep_some)
         return [future.result() for _, future in waiting]
 
     def _keep_some(self) -> None:
-        if self._waiting.empty():  # an earlier turn has kept what this one was begun for
-            return
+        with self._more:
+            self._more.wait_for(self._are_enough, PATIENCE_SECONDS)
         with self._alone():
             self._keep_waiting()
+
+    def _are_enough(self) -> bool:
+        """Whether nobody is to be waited for; also where an earlier turn has kept what this one was begun for."""
+        return not 0 < len(self._waiting) < self._number
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -72,27 +85,27 @@ class Keeper:
                 fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     def _keep_waiting(self) -> None:
-        arrivals: dict[Arrival, Future[Kept]] = {}
-        with suppress(Empty):
-            while len(arrivals) < AT_ONCE:
-                arrivals.update([self._waiting.get_nowait()])
-        if not arrivals:  # another thread has taken it
+        with self._more:
+            arrivals = dict(self._waiting[:AT_ONCE])
+            del self._waiting[:AT_ONCE]
+        if not arrivals:
             return
         try:
-            outcomes = _kept(list(arrivals))
+            outcomes = _kept(list(arrivals), partial(self._storers.submit, dispatch.send))
         except BaseException as error:
             for future in arrivals.values():
                 future.set_exception(error)
             raise
+        self._number = len(arrivals) + len(self._waiting)
         for one, future in arrivals.items():
             future.set_result(outcomes[one])
 
 
-def _kept(arrivals: Sequence[Arrival]) -> dict[Arrival, Kept]:
+def _kept(arrivals: Sequence[Arrival], send: Send) -> dict[Arrival, Kept]:
     """Keep images, unless their senders were switched off or deleted since their associations began."""
     active = {sender: _is_active(sender) for sender in {one.peer.pk for one in arrivals}}
     welcome = [one for one in arrivals if active[one.peer.pk]]
-    outcomes: dict[Arrival, Kept] = dict(zip(welcome, receive(welcome), strict=True))
+    outcomes: dict[Arrival, Kept] = dict(zip(welcome, receive(welcome, send), strict=True))
     for one in arrivals:
         if one not in outcomes:
             one.drop()
