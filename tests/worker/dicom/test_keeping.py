@@ -17,6 +17,7 @@ from tests import dicomweb, modality
 from webapp.departments.models import Department
 from webapp.dicom.models import Peer
 from webapp.dicom.services.arrivals import Arrival, Outcome
+from webapp.dicom.services.receiving import receive
 from webapp.studies.models import Image
 from worker.dicom import keeping
 
@@ -141,6 +142,17 @@ def test_one_who_sends_alone_waits_for_nobody(monkeypatch: pytest.MonkeyPatch, p
     for number in range(2):
         assert keeper.keep([arrival(peer, number)]) == [Outcome.STORED]
     keeper.close()
+
+
+def test_what_seldom_changes_is_asked_for_once_a_second(
+    peer: Peer, settings: Any, django_assert_max_num_queries: Any
+) -> None:
+    kept = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 60}
+    settings.CACHES = {**settings.CACHES, "process": kept}
+    first, second = arrival(peer, 1), arrival(peer, 2)
+    assert receive([first]) == [Outcome.STORED]
+    with django_assert_max_num_queries(9):
+        assert receive([second]) == [Outcome.STORED]
 
 
 def arrival(peer: Peer, seed: int) -> Arrival:

@@ -39,13 +39,13 @@ NOTED_EVERY = timedelta(seconds=1)
 Send = Callable[[str, Sequence[Image]], object]
 
 
-def receive(arrivals: Sequence[Arrival], send: Send = dispatch.send) -> list[Outcome | Failure]:
+def receive(arrivals: Sequence[Arrival], send: Send | None = None) -> list[Outcome | Failure]:
     """Keep images, and have them read. Those that have an outcome may be acknowledged when this returns.
 
     An image belongs to its department's study with its Study Instance UID, which stays open for DICOM_QUIET_SECONDS.
 
     Args:
-        send: tells the workers of images that are kept.
+        send: tells the workers of images that are kept; without one :func:`webapp.studies.dispatch.send`.
 
     Returns:
         What became of each, or why it is not kept: ``Refused`` where the department takes no images now, one of its
@@ -65,7 +65,7 @@ def receive(arrivals: Sequence[Arrival], send: Send = dispatch.send) -> list[Out
     return [outcome for one in arrivals for outcome in receive([one], send)]
 
 
-def _received(arrivals: Sequence[Arrival], send: Send) -> list[Outcome]:
+def _received(arrivals: Sequence[Arrival], send: Send | None) -> list[Outcome]:
     contents, named = _kept(arrivals)
     outcomes = dict.fromkeys(arrivals, Outcome.REPEATED)
     if new := [one for one in arrivals if (one.instance, one.image.sha256) not in contents]:
@@ -121,7 +121,7 @@ def _counted(new: Sequence[Arrival]) -> ExitStack:
 
 
 @atomically
-def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]], send: Send) -> list[Outcome]:
+def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]], send: Send | None) -> list[Outcome]:
     """Write the rows of images.
 
     Args:
@@ -146,14 +146,15 @@ def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]], send: Send) -> l
         named.add(one.instance)
         added.append(one)
     for key, some in grouped(added, lambda one: one.study).items():
-        limits.check_study(studies[key], len(some), sum(one.image.size for one in some))
+        present = limits.content_lately(studies[key])
+        limits.check_study(studies[key], len(some), sum(one.image.size for one in some), present)
         for one in some:
             _put_into(studies[key], one.image)
     for _, owned in sorted(grouped(added, lambda one: one.peer.department.pk).items()):
         turns.line_up([one.image for one in owned])
     images = Image.objects.bulk_create(one.image for one in added)
     Instance.objects.bulk_create(instances.of(one.image, one.attributes, one.peer.ae_title) for one in added)
-    transaction.on_commit(partial(send, dispatch.INGEST, images))
+    transaction.on_commit(partial(send or dispatch.send, dispatch.INGEST, images))
     return list(outcomes.values())
 
 

@@ -26,6 +26,8 @@ ATTRIBUTES = frozenset({
     "ProtocolName", "ReferringPhysicianName", "RequestedProcedureDescription", "RequestedProcedurePriority",
     "RequestingService", "SeriesDescription", "StationName", "StudyDate", "StudyDescription", "ViewPosition",
 })  # fmt: skip
+#: What a file says of that.
+IN_FILES = ATTRIBUTES - {CALLING_AE}
 #: "InstitutionName starts with City", and the like.
 CONDITION = re.compile(r"(\w+) +(is|contains|starts with|over|under) +(\S.*)")
 MOST_CONDITIONS, MOST_RULES = 10, 50
