@@ -4,7 +4,6 @@ import fcntl
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from tempfile import TemporaryFile
 from threading import Condition
 
@@ -15,13 +14,13 @@ from webapp.dicom.models import Peer
 from webapp.dicom.services.arrivals import AT_ONCE, Arrival, Failure, Outcome
 from webapp.dicom.services.receiving import Send, receive
 from webapp.studies import dispatch
+from webapp.studies.models import Image
 from worker.dicom.database import Threads
 from worker.dicom.storing import NOT_AUTHORIZED, NotStored
 
 #: Threads that keep images. SQLite takes one transaction at a time, and whoever waits for it looks only now and then.
 KEEPERS = 1 if connection.vendor == "sqlite" else 4
-#: Threads that store files meanwhile, and tell the workers of images that are kept. They wait for the disk, for the
-#: broker, or for a store that has a connection for each of them.
+#: Threads that store files meanwhile. They wait for the disk, or for a store that has a connection for each of them.
 STORERS = 8
 #: So long an image waits for those of the senders that are just answered. A transaction takes about as long, for one
 #: image or for many.
@@ -38,13 +37,15 @@ class Keeper:
         self._number = 1  # of images that are kept together, where all senders of the last ones send again
         self._threads = Threads(KEEPERS)
         self._storers = ThreadPoolExecutor(STORERS, "storing")
+        self._messenger = ThreadPoolExecutor(1, "messages")  # waits for the broker
         # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
         self._lock = TemporaryFile()  # noqa: SIM115  (:meth:`close` closes it)
 
     def close(self) -> None:
         """Let what is being kept come to its end."""
-        self._threads.close()
         self._storers.shutdown()
+        self._threads.close()
+        self._messenger.shutdown(cancel_futures=True)  # the reconciler sends what is left
         self._lock.close()
 
     def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
@@ -84,6 +85,9 @@ class Keeper:
             with suppress(OSError):
                 fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
+    def _send(self, step: str, images: Sequence[Image]) -> None:
+        self._messenger.submit(dispatch.send, step, images)
+
     def _keep_waiting(self) -> None:
         with self._more:
             arrivals = dict(self._waiting[:AT_ONCE])
@@ -91,7 +95,7 @@ class Keeper:
         if not arrivals:
             return
         try:
-            outcomes = _kept(list(arrivals), partial(self._storers.submit, dispatch.send))
+            outcomes = _kept(list(arrivals), self._send)
         except BaseException as error:
             for future in arrivals.values():
                 future.set_exception(error)
