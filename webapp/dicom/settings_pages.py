@@ -111,7 +111,7 @@ class TrialForm(forms.Form):
         if not (file := self.cleaned_data["file"]):
             return {}
         try:
-            return headers.read(file).texts(rules.ATTRIBUTES)
+            return headers.read(file).texts(rules.IN_FILES)
         except headers.Unreadable:
             raise ValidationError(_("This is no DICOM file that can be read.")) from None
 

@@ -4,14 +4,17 @@ import fcntl
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
+from threading import Condition
 
+from django.core.cache import caches
 from django.db import connection
 
 from webapp.dicom.models import Peer
 from webapp.dicom.services.arrivals import AT_ONCE, Arrival, Failure, Outcome
-from webapp.dicom.services.receiving import receive
+from webapp.dicom.services.receiving import Send, receive
+from webapp.studies import dispatch
+from webapp.studies.models import Image
 from worker.dicom.database import Threads
 from worker.dicom.storing import NOT_AUTHORIZED, NotStored
 
@@ -19,6 +22,9 @@ from worker.dicom.storing import NOT_AUTHORIZED, NotStored
 KEEPERS = 1 if connection.vendor == "sqlite" else 4
 #: Threads that store files meanwhile. They wait for the disk, or for a store that has a connection for each of them.
 STORERS = 8
+#: So long an image waits for those of the senders that are just answered. A transaction takes about as long, for one
+#: image or for many.
+PATIENCE_SECONDS = 0.02
 Kept = Outcome | Failure | NotStored
 
 
@@ -26,9 +32,12 @@ class Keeper:
     """Has few threads keep the images of all associations: each takes all that wait when it begins."""
 
     def __init__(self) -> None:
-        self._waiting: SimpleQueue[tuple[Arrival, Future[Kept]]] = SimpleQueue()
+        self._waiting: list[tuple[Arrival, Future[Kept]]] = []
+        self._more = Condition()
+        self._number = 1  # of images that are kept together, where all senders of the last ones send again
         self._threads = Threads(KEEPERS)
         self._storers = ThreadPoolExecutor(STORERS, "storing")
+        self._messenger = ThreadPoolExecutor(1, "messages")  # waits for the broker
         # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
         self._lock = TemporaryFile()  # noqa: SIM115  (:meth:`close` closes it)
 
@@ -36,6 +45,7 @@ class Keeper:
         """Let what is being kept come to its end."""
         self._storers.shutdown()
         self._threads.close()
+        self._messenger.shutdown(cancel_futures=True)  # the reconciler sends what is left
         self._lock.close()
 
     def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
@@ -45,16 +55,21 @@ class Keeper:
         """
         list(self._storers.map(Arrival.store, arrivals))
         waiting: list[tuple[Arrival, Future[Kept]]] = [(one, Future()) for one in arrivals]
-        for each in waiting:
-            self._waiting.put(each)
+        with self._more:
+            self._waiting += waiting
+            self._more.notify_all()
         self._threads.begin(self._keep_some)
         return [future.result() for _, future in waiting]
 
     def _keep_some(self) -> None:
-        if self._waiting.empty():  # an earlier turn has kept what this one was begun for
-            return
+        with self._more:
+            self._more.wait_for(self._are_enough, PATIENCE_SECONDS)
         with self._alone():
             self._keep_waiting()
+
+    def _are_enough(self) -> bool:
+        """Whether nobody is to be waited for; also where an earlier turn has kept what this one was begun for."""
+        return not 0 < len(self._waiting) < self._number
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -70,31 +85,42 @@ class Keeper:
             with suppress(OSError):
                 fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
+    def _send(self, step: str, images: Sequence[Image]) -> None:
+        self._messenger.submit(dispatch.send, step, images)
+
     def _keep_waiting(self) -> None:
-        arrivals: dict[Arrival, Future[Kept]] = {}
-        with suppress(Empty):
-            while len(arrivals) < AT_ONCE:
-                arrivals.update([self._waiting.get_nowait()])
-        if not arrivals:  # another thread has taken it
+        with self._more:
+            arrivals = dict(self._waiting[:AT_ONCE])
+            del self._waiting[:AT_ONCE]
+        if not arrivals:
             return
         try:
-            outcomes = _kept(list(arrivals))
+            outcomes = _kept(list(arrivals), self._send)
         except BaseException as error:
             for future in arrivals.values():
                 future.set_exception(error)
             raise
+        self._number = len(arrivals) + len(self._waiting)
         for one, future in arrivals.items():
             future.set_result(outcomes[one])
 
 
-def _kept(arrivals: Sequence[Arrival]) -> dict[Arrival, Kept]:
+def _kept(arrivals: Sequence[Arrival], send: Send) -> dict[Arrival, Kept]:
     """Keep images, unless their senders were switched off or deleted since their associations began."""
-    peers = Peer.objects.filter(pk__in={one.peer.pk for one in arrivals}, active=True)
-    active = set(peers.values_list("pk", flat=True))
-    welcome = [one for one in arrivals if one.peer.pk in active]
-    outcomes: dict[Arrival, Kept] = dict(zip(welcome, receive(welcome), strict=True))
+    active = {sender: _is_active(sender) for sender in {one.peer.pk for one in arrivals}}
+    welcome = [one for one in arrivals if active[one.peer.pk]]
+    outcomes: dict[Arrival, Kept] = dict(zip(welcome, receive(welcome, send), strict=True))
     for one in arrivals:
         if one not in outcomes:
             one.drop()
             outcomes[one] = NotStored(NOT_AUTHORIZED, "This sender is not admitted any more.")
     return outcomes
+
+
+def _is_active(sender: int) -> bool:
+    """Whether there is a sender, and it may send; at most a second ago."""
+    return bool(
+        caches["process"].get_or_set(
+            f"dicom_sender:{sender}", lambda: Peer.objects.filter(pk=sender, active=True).exists()
+        )
+    )

@@ -1,8 +1,10 @@
 """The messages of an association."""
 
+import io
 import struct
 from typing import Any
 
+from django.conf import settings
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
@@ -15,8 +17,25 @@ WHOLE_COMMAND = b"\x03"
 ANSWER_BYTES = 512
 
 
+class Dropped(io.BytesIO):
+    """Takes the rest of a data set that is too large, and keeps none of it."""
+
+    def write(self, content: Any, /) -> int:
+        return len(content)
+
+
+def limit(message: Any) -> None:
+    """Keep no more of a message's data set in memory than an image may have."""
+    if message is not None and message.data_set.tell() > settings.MAX_IMAGE_BYTES:
+        message.data_set = Dropped()
+
+
 class Messages(DIMSEServiceProvider):
     """pynetdicom's, which takes longer to encode the answer to C-STORE, by pydicom, than to read an image's header."""
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        limit(self.message)
+        super().receive_primitive(primitive)
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         is_answer = isinstance(primitive, C_STORE) and primitive.MessageIDBeingRespondedTo is not None

@@ -48,7 +48,6 @@ class Receiver:
     def handlers(self) -> list[Any]:
         return [
             (evt.EVT_REQUESTED, self.requested),
-            (evt.EVT_PDU_RECV, storing.arriving),
             (evt.EVT_C_STORE, self.store),
             (evt.EVT_N_ACTION, self.commit),
             (evt.EVT_N_EVENT_REPORT, self.report),

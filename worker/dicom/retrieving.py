@@ -17,7 +17,7 @@ from webapp.dicom.models import Instance, Peer, Progress, Retrieval, Retrieves
 from webapp.dicom.services import searching
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
-from worker.dicom import associating, contexts, storing
+from worker.dicom import associating, contexts, messages, storing
 from worker.dicom.searching import FIND, SUCCESS, SYNTAXES, TOTAL_SECONDS, ask, find
 
 # The study root's classes (PS3.4 C.6.2).
@@ -71,7 +71,7 @@ def _fetch(asked: Retrieval) -> bool:
     gets = destination.retrieves == Retrieves.GET
     offered = [(uid, syntax) for uid in contexts.RADIOGRAPHS for syntax in accepted.SYNTAXES] if gets else []
     handlers = [
-        (evt.EVT_PDU_RECV, storing.arriving),
+        (evt.EVT_PDU_RECV, _arriving),
         (evt.EVT_C_STORE, lambda event: storing.answer(event, peer)),
     ]
     classes = {FIND: SYNTAXES, (GET if gets else MOVE): SYNTAXES}
@@ -90,6 +90,10 @@ def _fetch(asked: Retrieval) -> bool:
     finally:
         if association.is_established:
             association.release()
+
+
+def _arriving(event: evt.Event) -> None:
+    messages.limit(event.assoc.dimse.message)
 
 
 def _images(association: Association, study_uid: str, until: float) -> Iterator[Dataset]:

@@ -1,6 +1,5 @@
 """Keep an image that comes by C-STORE, and answer only then."""
 
-import io
 import logging
 import struct
 import traceback
@@ -21,6 +20,7 @@ from webapp.dicom.models import Peer
 from webapp.dicom.services.arrivals import Arrival, Failure, Outcome
 from webapp.dicom.services.receiving import receive
 from webapp.refusals import Refused
+from worker.dicom.messages import Dropped
 from worker.process import metrics
 
 logger = logging.getLogger(__name__)
@@ -44,20 +44,6 @@ class NotStored(Exception):
 
 #: Keeps images: :func:`webapp.dicom.services.receiving.receive`, or what has another thread do that.
 Keep = Callable[[Sequence[Arrival]], Sequence[Outcome | Failure | NotStored]]
-
-
-class Dropped(io.BytesIO):
-    """Takes the rest of a data set that is too large, and keeps none of it."""
-
-    def write(self, content: Any, /) -> int:
-        return len(content)
-
-
-def arriving(event: evt.Event) -> None:
-    """Keep no more of a data set in memory than an image may have."""
-    message: Any = event.assoc.dimse.message
-    if message is not None and message.data_set.tell() > settings.MAX_IMAGE_BYTES:
-        message.data_set = Dropped()
 
 
 def answer(event: evt.Event, peer: Peer | None, keep: Keep = receive) -> Dataset:

@@ -18,7 +18,6 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
@@ -49,11 +48,16 @@ class Outgoing(queue.Queue[Any]):
         with suppress(OSError):  # it is awake, or has ended
             self._wakes.send(b"\0")
 
-    def wait(self, connection: Any) -> None:
-        """Wait for something to send or to receive."""
-        with suppress(OSError, ValueError):  # the connection has ended
-            select.select([connection, self._woken], [], [], IDLE_SECONDS)
+    def wait(self, connection: socket.socket) -> bool:
+        """Wait for something to send or to receive; whether there is something to receive.
+
+        Raises:
+            OSError, ValueError: the connection has ended.
+        """
+        found, _, _ = select.select([connection, self._woken], [], [], IDLE_SECONDS)
+        if self._woken in found:
             self._woken.recv(1024)
+        return connection in found
 
     def close(self) -> None:
         self._wakes.close()
@@ -66,25 +70,41 @@ class Checkpoint(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self.set()
-        self._happened = threading.Event()
-
-    def happened(self, _: evt.Event) -> None:
-        self._happened.set()
+        self.woken = threading.Event()
 
     def wait(self, timeout: float | None = None) -> bool:
-        self._happened.wait(IDLE_SECONDS)
-        self._happened.clear()
+        self.woken.wait(IDLE_SECONDS)
+        self.woken.clear()
         return super().wait(timeout)
+
+
+class Incoming(queue.Queue[Any]):
+    """What a peer asks for. It wakes the thread that answers, which the parts of a message do not."""
+
+    def __init__(self, woken: threading.Event) -> None:
+        super().__init__()
+        self._woken = woken
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        self._woken.set()
 
 
 class Socket(AssociationSocket):
     @property
     def ready(self) -> bool:
         """As of the base class, after some time for something to come."""
-        if not super().ready and self.socket:
-            outgoing: Any = self.assoc.dul.to_provider_queue
-            outgoing.wait(self.socket)
-        return super().ready
+        connection = self.socket
+        if connection is None or not self._is_connected:
+            return False
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        outgoing: Any = self.assoc.dul.to_provider_queue
+        try:
+            return bool(outgoing.wait(connection))
+        except (OSError, ValueError):
+            self.event_queue.put("Evt17")  # the connection is closed (PS3.8 9.2.3)
+            return False
 
     def recv(self, nr_bytes: int) -> bytearray:
         """As of the base class, within a time for all of it.
@@ -144,7 +164,8 @@ class Handler(RequestHandler):
         made.__class__, association.__class__, association.dimse.__class__ = Socket, Ending, Messages
         association.dul.to_provider_queue = Outgoing()
         checkpoint = association._reactor_checkpoint = Checkpoint()
-        association.bind(evt.EVT_FSM_TRANSITION, checkpoint.happened)
+        association.dul.to_user_queue = Incoming(checkpoint.woken)
+        association.dimse.msg_queue = Incoming(checkpoint.woken)
         return association
 
 

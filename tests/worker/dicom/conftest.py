@@ -33,7 +33,10 @@ def listen(settings: Any, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(pynetdicom._config, "LOG_HANDLER_LEVEL", "none")
     monkeypatch.setattr(pydicom.config.settings, "reading_validation_mode", pydicom.config.IGNORE)
     monkeypatch.setattr(listening, "POLL_SECONDS", 0.05)
-    settings.CACHES = {**settings.CACHES, "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "process": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    }
     cache.clear()
     started = []
 

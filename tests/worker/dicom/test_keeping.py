@@ -17,6 +17,7 @@ from tests import dicomweb, modality
 from webapp.departments.models import Department
 from webapp.dicom.models import Peer
 from webapp.dicom.services.arrivals import Arrival, Outcome
+from webapp.dicom.services.receiving import receive
 from webapp.studies.models import Image
 from worker.dicom import keeping
 
@@ -30,11 +31,11 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     keep = keeping.receive
 
-    def receive(arrivals: Sequence[Any]) -> list[Any]:
+    def receive(arrivals: Sequence[Any], send: Any) -> list[Any]:
         if not sizes:
             time.sleep(1)
         sizes.append(len(arrivals))
-        return keep(arrivals)
+        return keep(arrivals, send)
 
     monkeypatch.setattr(keeping, "KEEPERS", 1)
     monkeypatch.setattr(keeping, "receive", receive)
@@ -102,6 +103,56 @@ def test_what_comes_while_another_process_keeps_images_is_kept_together(groups: 
     assert groups == [3]
     other.join()
     keeper.close()
+
+
+def test_senders_that_were_answered_together_are_waited_for(
+    groups: list[int], monkeypatch: pytest.MonkeyPatch, peer: Peer
+) -> None:
+    monkeypatch.setattr(keeping, "PATIENCE_SECONDS", 5)
+    keeper = keeping.Keeper()
+
+    def send(*numbers: int) -> list[Any]:
+        return [keeper.keep([arrival(peer, number)]) for number in numbers]
+
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(send, 1, 2)
+        time.sleep(0.3)  # the first image is kept for a second, and these come meanwhile
+        others = [threads.submit(send, number) for number in (3, 4)]
+        assert [one.result(20) for one in (first, *others)] == [[[Outcome.STORED]] * number for number in (2, 1, 1)]
+    keeper.close()
+    assert groups == [1, 3]
+
+
+def test_a_sender_does_not_wait_for_the_broker(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, answered = threading.Event(), threading.Event()
+
+    def send(*_: Any) -> None:
+        if answered.wait(10):
+            sent.set()
+
+    monkeypatch.setattr(keeping.dispatch, "send", send)
+    assert modality.send(port, modality.image(1)) == [SUCCESS]
+    answered.set()
+    assert sent.wait(10)
+
+
+def test_one_who_sends_alone_waits_for_nobody(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
+    monkeypatch.setattr(keeping, "PATIENCE_SECONDS", 30)
+    keeper = keeping.Keeper()
+    for number in range(2):
+        assert keeper.keep([arrival(peer, number)]) == [Outcome.STORED]
+    keeper.close()
+
+
+def test_what_seldom_changes_is_asked_for_once_a_second(
+    peer: Peer, settings: Any, django_assert_max_num_queries: Any
+) -> None:
+    kept = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 60}
+    settings.CACHES = {**settings.CACHES, "process": kept}
+    first, second = arrival(peer, 1), arrival(peer, 2)
+    assert receive([first]) == [Outcome.STORED]
+    with django_assert_max_num_queries(9):
+        assert receive([second]) == [Outcome.STORED]
 
 
 def arrival(peer: Peer, seed: int) -> Arrival:

@@ -5,7 +5,7 @@ that arrive together are kept together: one transaction costs about as much for 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -35,12 +35,17 @@ logger = logging.getLogger(__name__)
 
 #: Of images that come within so long, the first one keeps their study open.
 NOTED_EVERY = timedelta(seconds=1)
+#: Sends messages as :func:`webapp.studies.dispatch.send` does.
+Send = Callable[[str, Sequence[Image]], object]
 
 
-def receive(arrivals: Sequence[Arrival]) -> list[Outcome | Failure]:
+def receive(arrivals: Sequence[Arrival], send: Send | None = None) -> list[Outcome | Failure]:
     """Keep images, and have them read. Those that have an outcome may be acknowledged when this returns.
 
     An image belongs to its department's study with its Study Instance UID, which stays open for DICOM_QUIET_SECONDS.
+
+    Args:
+        send: tells the workers of images that are kept; without one :func:`webapp.studies.dispatch.send`.
 
     Returns:
         What became of each, or why it is not kept: ``Refused`` where the department takes no images now, one of its
@@ -51,16 +56,16 @@ def receive(arrivals: Sequence[Arrival]) -> list[Outcome | Failure]:
         django.db.Error: the same of the database.
     """
     try:
-        return list(_received(arrivals))
+        return list(_received(arrivals, send))
     except (Refused, DataError, IntegrityError) as error:
         if len(arrivals) == 1:
             arrivals[0].drop()
             return [error]
     # One of them is at fault, or not all of them fit into a limit.
-    return [outcome for one in arrivals for outcome in receive([one])]
+    return [outcome for one in arrivals for outcome in receive([one], send)]
 
 
-def _received(arrivals: Sequence[Arrival]) -> list[Outcome]:
+def _received(arrivals: Sequence[Arrival], send: Send | None) -> list[Outcome]:
     contents, named = _kept(arrivals)
     outcomes = dict.fromkeys(arrivals, Outcome.REPEATED)
     if new := [one for one in arrivals if (one.instance, one.image.sha256) not in contents]:
@@ -71,7 +76,7 @@ def _received(arrivals: Sequence[Arrival]) -> list[Outcome]:
             with media.batch():
                 for one in new:
                     one.store()
-            outcomes |= zip(new, _keep(new, named), strict=True)
+            outcomes |= zip(new, _keep(new, named, send), strict=True)
     for one, outcome in outcomes.items():
         if outcome == Outcome.REPEATED:
             one.drop()
@@ -99,7 +104,7 @@ def _kept(arrivals: Sequence[Arrival]) -> tuple[set[tuple[tuple[UUID, str], str]
 def _look_at_rules(new: Sequence[Arrival]) -> None:
     """Note which rule counts for each image, and how urgent it is."""
     for department, some in grouped(new, lambda one: one.peer.department).items():
-        known = list(department.dicom_rules.all())
+        known = rules.lately(department)
         for one in some:
             one.rule = rules.first_that_fits(known, one.attributes["for_rules"], one.peer.ae_title)
             one.urgent = one.urgent or one.peer.stat or (one.rule is not None and one.rule.stat)
@@ -116,7 +121,7 @@ def _counted(new: Sequence[Arrival]) -> ExitStack:
 
 
 @atomically
-def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]]) -> list[Outcome]:
+def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]], send: Send | None) -> list[Outcome]:
     """Write the rows of images.
 
     Args:
@@ -141,14 +146,15 @@ def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]]) -> list[Outcome]
         named.add(one.instance)
         added.append(one)
     for key, some in grouped(added, lambda one: one.study).items():
-        limits.check_study(studies[key], len(some), sum(one.image.size for one in some))
+        present = limits.content_lately(studies[key])
+        limits.check_study(studies[key], len(some), sum(one.image.size for one in some), present)
         for one in some:
             _put_into(studies[key], one.image)
     for _, owned in sorted(grouped(added, lambda one: one.peer.department.pk).items()):
         turns.line_up([one.image for one in owned])
     images = Image.objects.bulk_create(one.image for one in added)
     Instance.objects.bulk_create(instances.of(one.image, one.attributes, one.peer.ae_title) for one in added)
-    transaction.on_commit(partial(dispatch.send, dispatch.INGEST, images))
+    transaction.on_commit(partial(send or dispatch.send, dispatch.INGEST, images))
     return list(outcomes.values())
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +26,8 @@ ATTRIBUTES = frozenset({
     "ProtocolName", "ReferringPhysicianName", "RequestedProcedureDescription", "RequestedProcedurePriority",
     "RequestingService", "SeriesDescription", "StationName", "StudyDate", "StudyDescription", "ViewPosition",
 })  # fmt: skip
+#: What a file says of that.
+IN_FILES = ATTRIBUTES - {CALLING_AE}
 #: "InstitutionName starts with City", and the like.
 CONDITION = re.compile(r"(\w+) +(is|contains|starts with|over|under) +(\S.*)")
 MOST_CONDITIONS, MOST_RULES = 10, 50
@@ -61,6 +64,14 @@ def decide(department: Department, texts: Mapping[str, str], calling_ae: str = "
         calling_ae: the AE title that has sent it; empty where it was uploaded.
     """
     return first_that_fits(department.dicom_rules.all(), texts, calling_ae)
+
+
+def lately(department: Department) -> list[Rule]:
+    """The rules of a department, in their order, as they were at most a second ago."""
+    found: list[Rule] | None = caches["process"].get_or_set(
+        f"dicom_rules:{department.pk}", lambda: list(department.dicom_rules.all())
+    )
+    return found or []
 
 
 def first_that_fits(known: Iterable[Rule], texts: Mapping[str, str], calling_ae: str) -> Rule | None:

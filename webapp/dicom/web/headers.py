@@ -67,6 +67,8 @@ class Header:
 
 
 def _value(dataset: "Dataset", name: str | int) -> Any:
+    if name not in dataset:  # which pydicom finds out by an exception
+        return None
     try:
         return dataset.get(name)
     except MemoryError:

@@ -86,7 +86,7 @@ def _attributes(header: headers.Header) -> dict[str, Any]:
     ):
         found[name] = header.text(keyword)
     found["transfer_syntax"] = header.syntax
-    found["for_rules"] = header.texts(rules.ATTRIBUTES)
+    found["for_rules"] = header.texts(rules.IN_FILES)
     return found
 
 

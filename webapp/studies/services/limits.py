@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, time, timedelta
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.db.models import Count, F, Sum
 from django.utils import timezone
 
@@ -18,20 +18,32 @@ from webapp.studies.models import Archive, Study
 DAY = timedelta(days=1)
 
 
-def check_study(study: Study, files: int, size: int) -> None:
+def content(study: Study) -> tuple[int, int]:
+    """How many files a study has, those in ZIPs included, and the bytes of its images."""
+    present = study.images.aggregate(files=Count("pk"), size=Sum("size", default=0))
+    packed = study.archives.filter(state__in=Archive.PENDING).aggregate(
+        files=Sum(F("total") - F("unpacked"), default=0)
+    )
+    return present["files"] + packed["files"], present["size"]
+
+
+def content_lately(study: Study) -> tuple[int, int]:
+    """The same at most a second ago: all rows of its images are counted for that, however few are added."""
+    found: tuple[int, int] | None = caches["process"].get_or_set(f"content:{study.pk}", lambda: content(study))
+    return found or (0, 0)
+
+
+def check_study(study: Study, files: int, size: int, present: tuple[int, int] | None = None) -> None:
     """Refuse an upload that would make a study too large.
 
     Args:
         study: saved or not.
         files: that are to be added, those in ZIPs included.
         size: of all of them in bytes, unpacked.
+        present: its content, where that is known.
     """
-    present = study.images.aggregate(files=Count("pk"), size=Sum("size", default=0))
-    packed = study.archives.filter(state__in=Archive.PENDING).aggregate(
-        files=Sum(F("total") - F("unpacked"), default=0)
-    )
-    files += present["files"] + packed["files"]
-    size += present["size"]
+    before = present or content(study)
+    files, size = files + before[0], size + before[1]
     if files > settings.MAX_STUDY_FILES:
         raise Refused(
             "too_many_files",

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.core.cache import caches
 from django.db.models import Q
 from django.utils import timezone
 
@@ -74,13 +75,16 @@ def current() -> Paused:
 
 
 def refuse_if_drained(priority: str, department: Department | None) -> None:
-    """Refuse an upload to a queue or department that takes none.
+    """Refuse an upload to a queue or department that takes none, and took none a second ago.
 
     Raises:
         Refused: ``not_accepting``.
     """
-    of_department = Q(department=department) if department else Q(pk__in=[])
-    drained = Pause.objects.filter(Q(priority=priority) | of_department, kind=Pause.Kind.DRAINING).first()
+    found: list[Pause] | None = caches["process"].get_or_set(
+        "draining", lambda: list(Pause.objects.filter(kind=Pause.Kind.DRAINING).order_by("scope"))
+    )
+    scopes = {scope_of(priority, None), scope_of("", department)}
+    drained = next((one for one in found or () if one.scope in scopes), None)
     if drained:
         what = "This department" if drained.department_id else f"The queue of {priority} images"
         raise Refused(
