@@ -10,9 +10,9 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from webapp.http.sentences import in_words
-from webapp.studies.choices import DOUBTS, PneumoniaKind, ResultGroup, Status, Verdict
+from webapp.studies.choices import DOUBTS, PneumoniaKind, ResultGroup, Status, StudyStatus, Verdict
 from webapp.studies.models import Image, Reading
-from webapp.studies.progress import Place
+from webapp.studies.progress import Place, Progress
 
 register = template.Library()
 
@@ -104,6 +104,15 @@ def step(status: str) -> str:
 def status_in_words(status: str) -> str:
     """A status as the word that follows a count."""
     return str(Status(status).label)
+
+
+@register.filter
+def how_many(progress: Progress) -> str:
+    """A study's images; until it is finished, those of them that are."""
+    if not progress.is_final:
+        return gettext("%(done)s of %(total)s done") % {"done": progress.done, "total": progress.total}
+    images = ngettext("%(n)s image", "%(n)s images", progress.total) % {"n": progress.total}
+    return f"{images}, {gettext('cancelled')}" if progress.status == StudyStatus.CANCELLED else images
 
 
 @register.filter
