@@ -48,6 +48,14 @@ class PlainSelect(forms.Select):
         return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), options)
 
 
+class PlainInput(forms.TextInput):
+    """Writes itself at once, as :class:`PlainSelect` does."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        own = {"type": self.input_type, "name": name, "value": self.format_value(value)}
+        return format_html("<input{}>", flatatt({**own, **self.build_attrs(self.attrs, attrs)}))
+
+
 class VerdictForm(forms.Form):
     """A reader's verdict."""
 
@@ -73,7 +81,7 @@ class Choice(forms.ChoiceField):
 
 class Day(forms.CharField):
     def __init__(self, label: "StrOrPromise") -> None:
-        super().__init__(label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}))
+        super().__init__(label=label, required=False, widget=PlainInput(attrs={"type": "date"}))
 
 
 class FilterForm(forms.Form):
@@ -133,12 +141,12 @@ class StudyFilterForm(FilterForm):
     search = forms.CharField(
         label=_("Search"),
         required=False,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Beginning of a name or patient, or an id")}),
+        widget=PlainInput(attrs={"type": "search", "placeholder": _("Beginning of a name or patient, or an id")}),
     )
     group = Choice(ResultGroup.choices, _("Result"))
     status = Choice(StudyStatus.choices, _("Status"))
     reviewed = Choice([("false", _("not yet")), ("true", _("yes"))], _("Reviewed"))
-    patient = forms.CharField(label=_("Patient"), required=False)
+    patient = forms.CharField(label=_("Patient"), required=False, widget=PlainInput)
     created_after = Day(_("From"))
     created_before = Day(_("Before"))
     ordering = forms.ChoiceField(
