@@ -175,15 +175,20 @@ class Worklist:
         self, ranks: Iterable[int], place: Place | None = None, *, backwards: bool = False
     ) -> dict[int, dict[str, Any]]:
         """Sections with the values of all slots. The walk through a place's own section begins there."""
-        parts = {}
-        for rank in ranks:
-            begin = place if place and place.rank == rank else LAST if backwards else FIRST
-            if backwards and self.until < begin.moment:
-                begin = Place(rank, self.until, LAST.pk)
-            given = (begin.moment, begin.pk, self.until)
-            prepared = (field.get_db_prep_value(value, connection) for field, value in zip(COLUMNS, given, strict=True))
-            parts[rank] = SECTIONS[rank] | dict(zip(SLOTS, (*prepared, self.user and self.user.pk), strict=True))
+        bound = LAST if backwards else FIRST
+        everywhere = self._slots(bound, backwards=backwards)
+        parts = {rank: SECTIONS[rank] | everywhere for rank in ranks}
+        if place and place.rank in parts:
+            parts[place.rank] |= self._slots(place, backwards=backwards)
         return parts
+
+    def _slots(self, begin: Place, *, backwards: bool) -> dict[str, Any]:
+        """The values of all slots of a walk that begins at a place."""
+        if backwards and self.until < begin.moment:
+            begin = Place(begin.rank, self.until, LAST.pk)
+        given = (begin.moment, begin.pk, self.until)
+        prepared = (field.get_db_prep_value(value, connection) for field, value in zip(COLUMNS, given, strict=True))
+        return dict(zip(SLOTS, (*prepared, self.user and self.user.pk), strict=True))
 
 
 def _to_read(user: Any) -> "QuerySet[Image]":
