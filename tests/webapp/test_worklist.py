@@ -221,7 +221,7 @@ def test_an_opening_ends_by_itself_or_when_the_reader_goes_on_and_is_renewed(add
     assert Opening.objects.get().opened_at == since
     opening.keep_open(other, user, left=image.pk)
     assert not opening.by_others([image], bob)
-    assert [one.user for one in opening.by_others([other], bob)] == [user]
+    assert [one["reader"] for one in opening.by_others([other], bob)] == [user.username]
     later = timezone.now() + opening.LEASE
     monkeypatch.setattr(opening.timezone, "now", lambda: later)
     assert not opening.by_others([other], bob)

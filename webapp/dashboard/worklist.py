@@ -137,7 +137,7 @@ def worklist_open(request: HttpRequest, pk: UUID) -> HttpResponse:
     left = request.POST.get("left", "")
     opening.keep_open(found, user, _key(left) if left else None)
     others = opening.by_others([found], user)
-    readers = [{"name": one.user.get_username(), "since": one.opened_at.isoformat()} for one in others]
+    readers = [{"name": one["reader"], "since": one["opened_at"].isoformat()} for one in others]
     return JsonResponse({"stage": found.stage, "readers": readers})
 
 
