@@ -1,11 +1,12 @@
 """The forms of the pages. Those of lists only show what is asked for; :mod:`webapp.studies.api.filters` checks it."""
 
 from collections.abc import Iterable, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.forms.utils import flatatt
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -39,13 +40,12 @@ class PlainSelect(forms.Select):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         chosen, choices = str(value or ""), cast("Any", self.choices)
-        options = format_html_join(
-            "",
-            '<option value="{}"{}>{}</option>',
-            ((key, flatatt({"selected": True}) if str(key) == chosen else "", label) for key, label in choices),
+        options = "".join(
+            f'<option value="{escape(key)}"{" selected" if key == chosen else ""}>{escape(label)}</option>'
+            for key, label in ((str(key), str(label)) for key, label in choices)
         )
         given = self.build_attrs(self.attrs, attrs)
-        return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), options)
+        return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), SafeString(options))
 
 
 class PlainInput(forms.TextInput):
