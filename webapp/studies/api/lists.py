@@ -123,7 +123,7 @@ def narrowed(
     if rows.model is Image and not few and columns.keys() & {*FACETS}:
         return Either(first_rows(rows, owners, read), Merged(rows, owners, combinations(columns)))
     every: Rows = Merged(rows, owners) if len(owners) > 1 else rows.filter(*owners)
-    return Either(first_rows(rows, owners, read, many=True), every) if by_images and not few else every
+    return Either(first_rows(rows, owners, read), every) if by_images and not few else every
 
 
 def _both(some: "set[UUID] | None", others: "set[UUID] | None") -> "set[UUID] | None":
