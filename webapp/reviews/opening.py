@@ -35,7 +35,7 @@ def keep_open(image: Image, user: User, left: UUID | None = None) -> None:
         Opening.objects.bulk_create([new], ignore_conflicts=True)
 
 
-def by_others(images: Collection[Image], user: User) -> "QuerySet[Opening, dict[str, Any]]":
+def by_others(images: Collection[Image], user: User) -> "QuerySet[Opening, Any]":
     """The openings of some images by others, the first one first: ``image``, ``opened_at`` and ``reader``, a name."""
     now = timezone.now()
     found = Opening.objects.filter(image__in=[image.pk for image in images], expires_at__gt=now).exclude(user=user)

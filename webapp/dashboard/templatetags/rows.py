@@ -35,8 +35,8 @@ class Answer:
 def answer(image: Image) -> Answer:
     """What a row shows of an image's result, which is looked up once for all of it."""
     found = image.result
-    usable = found is not None and found.is_usable
-    return Answer(tone_of(image, found), words_of(image, found), percent(found.probability) if found and usable else "")
+    share = found.probability if found and found.is_usable else None
+    return Answer(tone_of(image, found), words_of(image, found), "" if share is None else percent(share))
 
 
 @register.filter
