@@ -59,6 +59,7 @@ class Worklist:
         if "department" in wanted:
             department = in_department(identity, wanted["department"])
             self.owners = [department] if self.owners == [Q()] or department in self.owners else []
+        self.reviews = bool(self.owners)
         self.study: UUID | None = wanted.get("study")
         if self.study and self.owners:
             # All images of a study have its owner.
