@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
 
-from tests.webapp.rows import make_reading
+from tests.webapp.rows import administer, make_reading
 from webapp.audit.models import Action, Entry
 from webapp.notifications.models import Webhook
 from webapp.studies.models import Image
@@ -57,6 +57,50 @@ def test_a_webhook_is_deleted_by_its_service(chief: Any) -> None:
     chief.post(f"/admin/notifications/webhook/{webhook.pk}/delete/", {"post": "yes"})
     assert not Webhook.objects.exists()
     assert Entry.objects.filter(action=Action.DELETE, object_id=str(webhook.pk)).count() == 1, "recorded once"
+
+
+def test_the_last_administrator_stays(chief: Any) -> None:
+    user = User.objects.get(username="chief")
+    url, group = f"/admin/auth/user/{user.pk}/", Group.objects.create(name="chiefs")
+    group.permissions.add(administer())
+    form = {"username": "chief", "date_joined_0": "2026-01-01", "date_joined_1": "10:00", "is_staff": "on"}
+
+    def saved(**changes: Any) -> int:
+        return int(chief.post(f"{url}change/", {**form, **changes}).status_code)
+
+    refused = [
+        chief.post(f"{url}delete/", {"post": "yes"}).status_code,
+        chief.post(
+            "/admin/auth/user/", {"action": "delete_selected", "_selected_action": user.pk, "post": "yes"}
+        ).status_code,
+        saved(is_active="on"),
+        saved(is_superuser="on"),
+    ]
+    assert refused == [409] * 4
+    user.refresh_from_db()
+    assert (user.is_active, user.is_superuser) == (True, True)
+
+    # One by a group: nobody takes it away either, by way of the group or of the permission.
+    User.objects.create_superuser("other")
+    assert saved(is_active="on", is_superuser="on", groups=group.pk) == 302
+    User.objects.filter(username="other").update(is_superuser=False, is_staff=True)
+    other = User.objects.get(username="other")
+    other.user_permissions.add(*Permission.objects.filter(content_type__app_label="auth"))
+    User.objects.filter(pk=user.pk).update(is_superuser=False)
+    chief.force_login(other, backend="allauth.account.auth_backends.AuthenticationBackend")
+    groups = f"/admin/auth/group/{group.pk}/"
+    assert saved(is_active="on") == 409
+    assert chief.post(f"{groups}change/", {"name": "chiefs"}).status_code == 409
+    assert chief.post(f"{groups}delete/", {"post": "yes"}).status_code == 409
+    answer = chief.post(
+        "/admin/auth/group/", {"action": "delete_selected", "_selected_action": group.pk, "post": "yes"}
+    )
+    assert answer.status_code == 409
+    assert "administrator who can sign in" in answer.content.decode()
+    assert User.objects.get(pk=user.pk).has_perm("departments.administer")
+    other.user_permissions.add(administer())
+    assert chief.post(f"{groups}delete/", {"post": "yes"}).status_code == 302
+    assert chief.post(f"{url}delete/", {"post": "yes"}).status_code == 302
 
 
 def test_a_departments_last_manager_is_not_deleted(chief: Any, make_department: Callable[..., Any]) -> None:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from drf_spectacular.generators import SchemaGenerator
 
 from tests.webapp import openapi
 from webapp.http import codes
@@ -61,6 +62,27 @@ def test_every_operation_belongs_to_a_concept_that_is_described(schema, operatio
 def test_the_description_names_where_it_was_asked_for(client):
     answer = client.get("/api/schema/", headers={"Accept": "application/json"})
     assert answer.json()["servers"] == [{"url": "http://testserver"}]
+
+
+def test_the_api_is_described_once_for_each_format_and_address(client, monkeypatch):
+    def ask(host, **query):
+        return client.get("/api/schema/", query, headers={"Host": host})
+
+    first = {kind: ask("localhost", format=kind) for kind in ("json", "yaml")}
+    assert first["json"].json()["servers"] == [{"url": "http://localhost"}]
+    described = []
+    made = SchemaGenerator.get_schema
+    monkeypatch.setattr(
+        SchemaGenerator, "get_schema", lambda *args, **kwargs: described.append(1) or made(*args, **kwargs)
+    )
+    for kind, answer in first.items():
+        again = ask("localhost", format=kind)
+        assert (again.content, again.headers["Content-Type"]) == (answer.content, answer.headers["Content-Type"])
+    assert not described
+    elsewhere = ask("127.0.0.1", format="json")
+    assert elsewhere.json()["servers"] == [{"url": "http://127.0.0.1"}]
+    assert elsewhere.json()["paths"] == first["json"].json()["paths"]
+    assert len(described) == 1
 
 
 def test_each_operation_documents_its_authentication(schema, operations):

@@ -335,4 +335,4 @@ def test_the_rate_and_what_is_ahead_are_counted_once_a_second(make_image, make_s
     assert progress.current_progress(study).eta_seconds is not None
     statements.clear()
     assert progress.current_progress(study).eta_seconds is not None
-    assert len(statements) == 2, statements
+    assert len(statements) == 1, statements

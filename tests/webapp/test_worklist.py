@@ -128,6 +128,18 @@ def test_a_study_is_found_by_itself_in_the_same_order(reader, add, department):
     assert sum(worklist.counts().values()) == 5
 
 
+def test_a_study_of_others_has_nothing_for_a_reader(add, reader, make_department):
+    elsewhere = make_department("er")
+    study = Study.objects.create(department=elsewhere)
+    add("theirs", department=elsewhere, study=study)
+    worklist = Worklist(reader, {"study": study.pk})
+    assert not worklist.page(5).rows
+    assert not worklist.counts()
+    page = Client()
+    page.force_login(reader.user)
+    assert b"No image suits these filters" in page.get(f"/worklist/?study={study.pk}").content
+
+
 def test_a_database_reckons_the_same_ranks(make_image, guest):
     for section in SECTIONS:
         make_image(Status.SUCCEEDED, guest=guest.guest, **section)
@@ -221,7 +233,7 @@ def test_an_opening_ends_by_itself_or_when_the_reader_goes_on_and_is_renewed(add
     assert Opening.objects.get().opened_at == since
     opening.keep_open(other, user, left=image.pk)
     assert not opening.by_others([image], bob)
-    assert [one.user for one in opening.by_others([other], bob)] == [user]
+    assert [one["reader"] for one in opening.by_others([other], bob)] == [user.username]
     later = timezone.now() + opening.LEASE
     monkeypatch.setattr(opening.timezone, "now", lambda: later)
     assert not opening.by_others([other], bob)

@@ -1,10 +1,11 @@
-"""Administrators change and delete people's accounts, and make links to set a new password."""
+"""Administrators change and delete people's accounts, and make links to set a new password. One of them stays."""
 
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -12,22 +13,47 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.identity import identify
 from webapp.accounts.passwords import reset_link
-from webapp.departments import members
+from webapp.departments import members, permissions
 from webapp.refusals import Refused
 from webapp.studies.services import person_deletion
 
-admin.site.unregister(User)
+admin.site.unregister([User, Group])
+
+
+def _require(administrators: "QuerySet[User]") -> None:
+    if not administrators.exists():
+        raise Refused("last_administrator", members.LAST_ADMINISTRATOR)
+
+
+class KeepsAdministrators(admin.ModelAdmin):
+    """Refuses what would leave no administrator who can sign in. Django's admin saves in a transaction, which ends."""
+
+    def save_related(self, *args: Any) -> None:
+        super().save_related(*args)
+        _require(permissions.administrators())
+
+
+@admin.register(Group)
+class RoleAdmin(KeepsAdministrators, GroupAdmin):
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        self.delete_queryset(request, Group.objects.filter(pk=obj.pk))
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Group]") -> None:
+        super().delete_queryset(request, queryset)
+        _require(permissions.administrators())
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(KeepsAdministrators, UserAdmin):
     readonly_fields = ("last_login", "date_joined")
     actions = ("make_password_links",)
     #: By the service, with the memberships that end.
     deletions_are_recorded = True
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, dict[str, int], set[Any], list[Any]]:
-        """Raises Refused: ``last_manager``, before it asks whether to delete them."""
+        """Raises Refused: ``last_administrator`` or ``last_manager``, before it asks whether to delete them."""
+        _require(permissions.administrators().exclude(pk__in=[user.pk for user in objs]))
         if any(members.managed_alone(user).exists() for user in objs):
             raise Refused("last_manager", members.LAST_MANAGER)
         return super().get_deleted_objects(objs, request)

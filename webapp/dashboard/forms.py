@@ -1,11 +1,12 @@
 """The forms of the pages. Those of lists only show what is asked for; :mod:`webapp.studies.api.filters` checks it."""
 
 from collections.abc import Iterable, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.forms.utils import flatatt
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -39,13 +40,20 @@ class PlainSelect(forms.Select):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         chosen, choices = str(value or ""), cast("Any", self.choices)
-        options = format_html_join(
-            "",
-            '<option value="{}"{}>{}</option>',
-            ((key, flatatt({"selected": True}) if str(key) == chosen else "", label) for key, label in choices),
+        options = "".join(
+            f'<option value="{escape(key)}"{" selected" if key == chosen else ""}>{escape(label)}</option>'
+            for key, label in ((str(key), str(label)) for key, label in choices)
         )
         given = self.build_attrs(self.attrs, attrs)
-        return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), options)
+        return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), SafeString(options))
+
+
+class PlainInput(forms.TextInput):
+    """Writes itself at once, as :class:`PlainSelect` does."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        own = {"type": self.input_type, "name": name, "value": self.format_value(value)}
+        return format_html("<input{}>", flatatt({**own, **self.build_attrs(self.attrs, attrs)}))
 
 
 class VerdictForm(forms.Form):
@@ -73,7 +81,7 @@ class Choice(forms.ChoiceField):
 
 class Day(forms.CharField):
     def __init__(self, label: "StrOrPromise") -> None:
-        super().__init__(label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}))
+        super().__init__(label=label, required=False, widget=PlainInput(attrs={"type": "date"}))
 
 
 class FilterForm(forms.Form):
@@ -133,12 +141,12 @@ class StudyFilterForm(FilterForm):
     search = forms.CharField(
         label=_("Search"),
         required=False,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Beginning of a name or patient, or an id")}),
+        widget=PlainInput(attrs={"type": "search", "placeholder": _("Beginning of a name or patient, or an id")}),
     )
     group = Choice(ResultGroup.choices, _("Result"))
     status = Choice(StudyStatus.choices, _("Status"))
     reviewed = Choice([("false", _("not yet")), ("true", _("yes"))], _("Reviewed"))
-    patient = forms.CharField(label=_("Patient"), required=False)
+    patient = forms.CharField(label=_("Patient"), required=False, widget=PlainInput)
     created_after = Day(_("From"))
     created_before = Day(_("Before"))
     ordering = forms.ChoiceField(

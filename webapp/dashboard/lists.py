@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -93,7 +92,7 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
         newer, older = ("previous", "next") if ordering == NEWEST else ("next", "previous")
         context |= {"rows": page.rows, "end": page.end, "newer": links.get(newer), "older": links.get(older)}
         if kind == List.STUDIES:
-            _count_results(page.rows)
+            _note_progress(page.rows)
     departments = list(permissions.visible_departments(identity).values_list("slug", "name"))
     context |= {"form": form(params, departments), "query": urlencode(params)}
     if identity.user:
@@ -101,18 +100,11 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
     return render(request, f"dashboard/{kind}.html", context, status=context["status"])
 
 
-def _count_results(rows: list[Study]) -> None:
+def _note_progress(rows: list[Study]) -> None:
     """Give each study its progress and the numbers of its results by group."""
     progress = progress_by_study(rows)
-    counted = Image.objects.filter(study__in=[study.pk for study in rows]).exclude(group="")
-    numbers = {
-        (study, group): number
-        for study, group, number in counted.order_by().values_list("study", "group").annotate(number=Count("pk"))
-    }
     for study in rows:
-        study.progress = progress[study.pk]  # type: ignore[attr-defined]
+        study.progress = found = progress[study.pk]  # type: ignore[attr-defined]
         study.results = [  # type: ignore[attr-defined]
-            (group.value, group.label, numbers[study.pk, group.value])
-            for group in ResultGroup
-            if (study.pk, group.value) in numbers
+            (group.value, group.label, found.results[group]) for group in ResultGroup if group in found.results
         ]

@@ -68,7 +68,7 @@ def delete_account(request: HttpRequest) -> HttpResponse:
     is_last = permissions.is_last_administrator(user)
     if request.method == "POST":
         if is_last:
-            raise Refused("last_administrator", "You are the only administrator of this service, so you stay.")
+            raise Refused("last_administrator", members.LAST_ADMINISTRATOR)
         person_deletion.delete_person(user, identities.identify(request))
         logout(request)
         messages.success(request, _("Your account is deleted, with everything that was yours."))

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.paginator import Paginator
-from django.db.models import Count, Prefetch
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, gettext_lazy
@@ -26,7 +26,7 @@ from webapp.studies.api.filters import StudyImageFilters
 from webapp.studies.api.lists import narrowed, sort_key
 from webapp.studies.choices import Priority, ResultGroup, Status
 from webapp.studies.models import Patient, Study
-from webapp.studies.progress import current_progress
+from webapp.studies.progress import Progress, current_progress
 from webapp.studies.services import opening, pauses
 from webapp.studies.states import study_states
 from webapp.studies.waiting import until_changed
@@ -102,26 +102,21 @@ def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
         "page_user": identities.page_user(request),
         "params": params,
         "query": urlencode(params),
-        "groups": _groups(found, params),
+        "groups": _groups(progress, params),
         "orders": [(value, words, _link(params, ordering=value)) for value, words in ORDERS.items()],
     }
 
 
-def _groups(found: Study, params: dict[str, str]) -> list[tuple[str, str, int, str, bool]]:
+def _groups(progress: Progress, params: dict[str, str]) -> list[tuple[str, str, int, str, bool]]:
     """Links to the images of each result, and to those that have failed: class, words, number, address, chosen."""
-    numbers = dict.fromkeys((*ResultGroup.values, Status.FAILED.value), 0)
-    counted = found.images.order_by().values_list("status", "group").annotate(number=Count("pk"))
-    for status, group, number in counted:
-        name = group if status == Status.SUCCEEDED else status
-        if name in numbers:
-            numbers[name] += number
+    numbers = {Status.FAILED.value: progress.counts[Status.FAILED], **progress.results}
     links = [(group.value, str(group.label), {"group": group.value, "status": ""}) for group in ResultGroup]
     links.append(("failed", gettext("Could not be read"), {"group": "", "status": "failed"}))
     chosen = {name: params.get(name, "") for name in ("group", "status")}
     return [
         (tone, words, numbers[tone], _link(params, **filters), filters == chosen)
         for tone, words, filters in links
-        if numbers[tone]
+        if numbers.get(tone)
     ]
 
 

@@ -64,7 +64,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
     else:
         links = {"before": page.previous, "after": page.next}
         context |= {name: f"?{urlencode({**params, 'cursor': place})}" for name, place in links.items() if place}
-        context |= {"rows": page.rows, "numbers": _numbers(found, params, others), "reviews": bool(found.owners)}
+        context |= {"rows": page.rows, "numbers": _numbers(found, params, others), "reviews": found.reviews}
     departments = list(permissions.visible_departments(identity).values_list("slug", "name"))
     context |= {"form": WorklistFilterForm(params, departments), "query": urlencode(params)}
     context["saved"] = searches.of_list(user, List.WORKLIST)[:SAVED]
@@ -137,7 +137,7 @@ def worklist_open(request: HttpRequest, pk: UUID) -> HttpResponse:
     left = request.POST.get("left", "")
     opening.keep_open(found, user, _key(left) if left else None)
     others = opening.by_others([found], user)
-    readers = [{"name": one.user.get_username(), "since": one.opened_at.isoformat()} for one in others]
+    readers = [{"name": one["reader"], "since": one["opened_at"].isoformat()} for one in others]
     return JsonResponse({"stage": found.stage, "readers": readers})
 
 

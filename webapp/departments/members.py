@@ -15,6 +15,7 @@ from webapp.departments.models import Department, Membership, Role
 from webapp.encodings import clean
 from webapp.refusals import Refused
 
+LAST_ADMINISTRATOR = "The service needs an administrator who can sign in. Please make somebody else one first."
 LAST_MANAGER = "A department needs a manager. Please make somebody else a manager first."
 
 

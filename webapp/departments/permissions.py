@@ -46,10 +46,14 @@ def is_administrator(user: User | AnonymousUser | None) -> bool:
     return user is not None and user.has_perm(ADMINISTER)
 
 
+def administrators() -> "QuerySet[User]":
+    """The administrators of the service who can sign in."""
+    return User.objects.with_perm(ADMINISTER, backend="django.contrib.auth.backends.ModelBackend")
+
+
 def is_last_administrator(user: User) -> bool:
     """Whether a user is the only administrator of the service."""
-    others = User.objects.with_perm(ADMINISTER, backend="django.contrib.auth.backends.ModelBackend")
-    return is_administrator(user) and not others.exclude(pk=user.pk).exists()
+    return is_administrator(user) and not administrators().exclude(pk=user.pk).exists()
 
 
 def may_invite(user: User | AnonymousUser) -> bool:
@@ -192,9 +196,8 @@ def may_change(identity: Identity, owned: Owned) -> bool:
 
 
 def may_review(identity: Identity, owned: Owned) -> bool:
-    """Readers and managers of the owning department, and holders of the review permission for what they may see.
-
-    A service account cannot review an image.
+    """Readers and managers of the owning department, and holders of the review permission for what they may see. A
+    service account cannot review an image.
     """
     if identity.user is None:
         return False
@@ -230,9 +233,8 @@ def may_see_verdicts(identity: Identity, owned: Owned) -> bool:
 
 def may_delete(identity: Identity, owned: Owned) -> bool:
     """The owner, managers of the owning department, and administrators; so it is for merging, which deletes one."""
-    return (
-        owns(identity, owned) or _role(identity, owned.department_id) == Role.MANAGER or is_administrator(identity.user)
-    )
+    manages = _role(identity, owned.department_id) == Role.MANAGER
+    return owns(identity, owned) or manages or is_administrator(identity.user)
 
 
 def owns(identity: Identity, owned: Owned) -> bool:

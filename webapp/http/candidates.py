@@ -48,8 +48,11 @@ class Candidates:
 
     def keys(self, number: int) -> list[Any]:
         """The keys of the first rows."""
+        return self._keys(number, self.limit)
+
+    def _keys(self, number: int, limit: int) -> list[Any]:
         model = self.queryset.model
-        union, given = self._union()
+        union, given = self._union(limit)
         try:
             sql, params = self.queryset.values_list(TIME, "id")[:number].query.sql_with_params()
         except EmptyResultSet:
@@ -61,13 +64,13 @@ class Candidates:
         start, _, rest = sql.partition(f" FROM {table}")
         return read_keys(model, f"{start} FROM ({union}) AS {table}{rest}", [*given, *params])
 
-    def _union(self) -> Statement:
+    def _union(self, limit: int) -> Statement:
         """The statement that finds the candidates, and its parameters; empty where there can be none."""
         names = self.columns or [one.attname for one in self.queryset.model._meta.concrete_fields]
         parts: list[tuple[str, Any]] = []
         for part in self.parts:
             with suppress(EmptyResultSet):
-                parts.append(part.values_list(*names)[: self.limit].query.sql_with_params())
+                parts.append(part.values_list(*names)[:limit].query.sql_with_params())
         return together(parts)
 
 
@@ -75,23 +78,37 @@ class First(Candidates):
     """The same among the first rows of a list. A page of it ends where these do, so the next one goes on from there."""
 
     limit = 1000
+    #: Where many rows suit, so many times as many as are wanted are looked at first.
+    ahead = 4
 
-    def __init__(self, queryset: "QuerySet[Any]", rows: Merged, columns: Sequence[str]) -> None:
+    def __init__(self, queryset: "QuerySet[Any]", rows: Merged, columns: Sequence[str], *, many: bool = False) -> None:
         """
         Args:
             queryset: all that it narrows by is in ``columns``, or in other tables.
             rows: the list.
             columns: those that are read of its first rows.
+            many: whether many of these probably suit.
         """
         super().__init__(queryset, (), columns)
         self.rows = rows
+        self.many = many
 
     def order_by(self, *fields: str) -> Self:
-        return type(self)(self.queryset.order_by(*fields), self.rows.order_by(*fields), self.columns or ())
+        return self._with(self.queryset.order_by(*fields), self.rows.order_by(*fields))
 
     def filter(self, *conditions: Any, **fields: Any) -> Self:
-        rows = self.rows.filter(*conditions, **fields)
-        return type(self)(self.queryset.filter(*conditions, **fields), rows, self.columns or ())
+        return self._with(self.queryset.filter(*conditions, **fields), self.rows.filter(*conditions, **fields))
+
+    def _with(self, queryset: "QuerySet[Any]", rows: Merged) -> Self:
+        return type(self)(queryset, rows, self.columns or (), many=self.many)
+
+    def keys(self, number: int) -> list[Any]:
+        ahead = number * self.ahead
+        if self.many and ahead < self.limit:
+            found = self._keys(number, ahead)
+            if len(found) == number:
+                return found
+        return self._keys(number, self.limit)
 
     def end(self) -> Any:
         """The last row that is looked at, with its time; None where the list has no further ones."""
@@ -101,11 +118,11 @@ class First(Candidates):
         sql = f"SELECT {TIME}, id FROM ({union}) AS merged {self._order()} LIMIT 1 OFFSET {self.limit - 1}"  # noqa: S608  (Django's own SQL; values are apart)
         return next(iter(self.queryset.model._base_manager.raw(sql, given)), None)
 
-    def _union(self) -> Statement:
-        parts = self.rows.parts(self.limit, *self.columns or ())
+    def _union(self, limit: int) -> Statement:
+        parts = self.rows.parts(limit, *self.columns or ())
         union, given = together(parts)
         if len(parts) > 1:
-            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT {self.limit}"  # noqa: S608  (Django's own SQL; values are apart)
+            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT {limit}"  # noqa: S608  (Django's own SQL; values are apart)
         return union, given
 
     def _order(self) -> str:
@@ -136,4 +153,4 @@ class Either:
     def keys(self, number: int) -> list[Any]:
         """The keys of the first rows."""
         near = self.first.keys(number)
-        return near if len(near) == number or self.first.end() is None else first_keys(self.every, number)
+        return near if len(near) == number else first_keys(self.every, number)

@@ -1,19 +1,55 @@
 """The address of the API's description."""
 
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar, cast
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
 
 #: drf-spectacular loads its extensions when it first describes the API, without a lock: two who ask at once would fail.
 ONE_AT_A_TIME = Lock()
 
 
-class SchemaView(SpectacularAPIView):
-    """Describe the API, to one client after the other."""
+@dataclass(frozen=True)
+class Description:
+    """The API's description as it was sent."""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    site: str
+    content: bytes
+    headers: dict[str, str]
+
+
+class SchemaView(SpectacularAPIView):
+    """Describe the API. That takes a second, and depends on nothing but the code and the site's address. So each
+    process keeps the latest description in each format and language.
+    """
+
+    latest: ClassVar[dict[tuple[str, str], Description]] = {}
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        language = request.GET.get("lang", "")
+        # Others than these are described in English.
+        kind = (_renderer(request).media_type, language if language in dict(settings.LANGUAGES) else "")
+        site = request.build_absolute_uri("/")
         with ONE_AT_A_TIME:
-            return super().dispatch(request, *args, **kwargs)
+            found = self.latest.get(kind)
+            if found is None or found.site != site:
+                found = self.latest[kind] = self._describe(request, site)
+        return HttpResponse(found.content, headers=found.headers)
+
+    def _describe(self, request: Request, site: str) -> Description:
+        answer: Any = cast("Any", super()).get(request)
+        answer.accepted_renderer = _renderer(request)
+        answer.accepted_media_type = answer.accepted_renderer.media_type
+        answer.renderer_context = self.get_renderer_context()
+        return Description(site, answer.rendered_content, dict(answer.headers))
+
+
+def _renderer(request: Any) -> Any:
+    """The one that REST Framework has chosen by what the client accepts."""
+    return request.accepted_renderer

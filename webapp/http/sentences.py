@@ -51,7 +51,7 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "invitation_not_valid": _("This invitation is no longer valid."),
     "is_member": _("This user is a member of the department already."),
     "is_service_account": _("This is not for a service account."),
-    "last_administrator": _("You are the only administrator of this service, so you stay."),
+    "last_administrator": _("The service needs an administrator who can sign in. Please make somebody else one first."),
     "last_manager": _("A department needs a manager. Please make somebody else a manager first."),
     "mail_unavailable": _("The mail could not be sent. Please check the address, and try again in a few minutes."),
     "malformed_request": _("The request cannot be read. Please try again."),

@@ -32,7 +32,11 @@ def archives(identity: Identity) -> Candidates:
     still = Q(archive__finished_at=None) | Q(at__gte=F("archive__finished_at"))
     settled = Acknowledgement.objects.filter(still, archive__isnull=False)
     failed = Archive.objects.exclude(pk__in=settled.values("archive")).select_related("study")
-    return Candidates(failed.filter(_sent_or_managed(identity)), [Archive.objects.filter(state=Archive.State.FAILED)])
+    return Candidates(
+        failed.filter(_sent_or_managed(identity)),
+        [Archive.objects.filter(state=Archive.State.FAILED)],
+        ["created_at", "id", "study_id"],
+    )
 
 
 def _sent_or_managed(identity: Identity) -> Q:

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from webapp.reviews.models import Opening
@@ -34,18 +35,18 @@ def keep_open(image: Image, user: User, left: UUID | None = None) -> None:
         Opening.objects.bulk_create([new], ignore_conflicts=True)
 
 
-def by_others(images: Collection[Image], user: User) -> "QuerySet[Opening]":
-    """The openings of some images by others, the first one first."""
+def by_others(images: Collection[Image], user: User) -> "QuerySet[Opening, Any]":
+    """The openings of some images by others, the first one first: ``image``, ``opened_at`` and ``reader``, a name."""
     now = timezone.now()
     found = Opening.objects.filter(image__in=[image.pk for image in images], expires_at__gt=now).exclude(user=user)
-    return found.select_related("user").only("image", "opened_at", "user__username").order_by("opened_at")
+    return found.order_by("opened_at").values("image", "opened_at", reader=F("user__username"))
 
 
 def note_openings(images: Iterable[Image], user: User) -> None:
     """Give each image its openings by others as ``opened_by``."""
     images = list(images)
-    found: dict[UUID, list[Opening]] = {image.pk: [] for image in images}
+    found: dict[UUID, list[dict[str, Any]]] = {image.pk: [] for image in images}
     for one in by_others(images, user):
-        found[one.image_id].append(one)
+        found[one["image"]].append(one)
     for image in images:
         image.opened_by = found[image.pk]  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ and owners, some sections in a statement until the page is full.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,12 +20,12 @@ from django.utils import timezone
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.access import in_department
-from webapp.http.parts import Slot, Statement
+from webapp.http.parts import Slot, Statement, filled
 from webapp.http.walks import Walks
 from webapp.reviews.models import Review
 from webapp.reviews.sections import BEGUN, FIRST, LAST, OPEN, RANKS, SECTIONS, Place, rank_of_row
 from webapp.studies.choices import ReviewStage
-from webapp.studies.models import Image
+from webapp.studies.models import Image, Study
 from webapp.studies.querysets import ImageQuerySet
 
 #: As many images of a section are counted; beyond, the number is only said to be larger.
@@ -37,6 +37,8 @@ SLOTS = ("moment", "key", "until", "reader")
 COLUMNS: list[Any] = [Image._meta.get_field(name) for name in ("created_at", "id", "created_at")]
 #: The statements of walks on and back.
 WRITTEN: dict[bool, dict[Any, Statement]] = {False: {}, True: {}}
+#: Those of the images of a study, by what else differs in their text.
+OF_STUDY: dict[Any, Statement] = {}
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class Worklist:
         if "department" in wanted:
             department = in_department(identity, wanted["department"])
             self.owners = [department] if self.owners == [Q()] or department in self.owners else []
+        self.reviews = bool(self.owners)
+        self.study: UUID | None = wanted.get("study")
+        if self.study and self.owners:
+            # All images of a study have its owner.
+            owned = Q(*self.owners, _connector=Q.OR)
+            self.owners = self.owners if Study.objects.filter(owned, pk=self.study).exists() else []
         stages = [wanted["stage"]] if "stage" in wanted else [stage.value for stage in OPEN]
         self.sections = {
             rank: section
@@ -66,7 +74,6 @@ class Worklist:
             and section["group"] == wanted.get("group", section["group"])
             and section["stat"] == (wanted["stat"] == "true" if "stat" in wanted else section["stat"])
         }
-        self.study: UUID | None = wanted.get("study")
         self.user = identity.user
         hours = wanted.get("waiting_hours")
         self.until = LAST.moment if hours is None else timezone.now() - timedelta(hours=hours)
@@ -113,12 +120,13 @@ class Worklist:
         """Images that are to be read, whatever their stage, urgency and group, by the rank of their section; a
         number above :data:`COUNTED` only says that there are more.
         """
-        if self.study:
-            found = self._rows_of_study().values_list("stage", "stat", "group").annotate(Count("pk"))
-            return Counter({RANKS[tuple(section)]: number for *section, number in found if section[0] in OPEN})
         sections: Counter[int] = Counter()
         if not self.owners:
             return sections
+        if self.study:
+            rows = _rows_of_study(self.user, self.study, self.until)
+            found = rows.values_list("stage", "stat", "group").annotate(Count("pk"))
+            return Counter({RANKS[tuple(section)]: number for *section, number in found if section[0] in OPEN})
         open_ = (rank for rank, section in enumerate(SECTIONS) if section["stage"] in OPEN)
         sql, params = self._walks().counted(COUNTED + 1, self._parts(open_))
         with connection.cursor() as cursor:
@@ -142,30 +150,40 @@ class Worklist:
         while ranks and len(first) < number:
             some, ranks, at_once = ranks[:at_once], ranks[at_once:], AT_ONCE
             sql, params = walks.first(number, self._parts(some, place, backwards=backwards))
-            rows: Any = Image._base_manager.raw(
+            first += _read_places(
                 f"SELECT id, created_at, part AS section_rank FROM ({sql}) AS merged "  # noqa: S608  (Django's own SQL; values are apart)
                 f"ORDER BY part {way}, created_at {way}, id {way} LIMIT %s",
                 [*params, number],
             )
-            first += [Place(row.section_rank, row.created_at, row.pk) for row in rows]
         return first[:number]
 
     def _of_study(self, number: int, place: Place | None, *, backwards: bool) -> list[Place]:
         """The same of a study, whose images an index has together, but in no order of this list."""
+        if not self.sections:
+            return []
+        kind = (backwards, place is None, *self.sections)
+        if kind not in OF_STUDY:
+            OF_STUDY[kind] = self._write_of_study(beyond=place is not None, backwards=backwards)
+        sql, params = OF_STUDY[kind]
+        begin = place or FIRST
+        study = Image._meta.get_field("study").get_db_prep_value(self.study, connection)
+        values = {"study": study, "rank": begin.rank, **SECTIONS[begin.rank], **self._slots(begin, backwards=backwards)}
+        return _read_places(f"{sql} LIMIT {number}", filled(params, values))
+
+    def _write_of_study(self, *, beyond: bool, backwards: bool) -> Statement:
+        moment, key, until, reader = map(Slot, SLOTS)
         # The sections are every combination of some values.
         within = {f"{name}__in": {section[name] for section in self.sections.values()} for name in SECTIONS[0]}
-        rows = self._rows_of_study().filter(**within).annotate(section_rank=rank_of_row())
-        if place:
-            further = Q(**{f"section_rank__{'lt' if backwards else 'gt'}": place.rank})
-            beyond = _beyond(place.moment, place.pk, backwards=backwards)
-            rows = rows.filter(further | Q(beyond, **SECTIONS[place.rank]))
-        order = [f"{'-' if backwards else ''}{name}" for name in ("section_rank", "created_at", "pk")]
-        return [Place(*row) for row in rows.order_by(*order).values_list("section_rank", "created_at", "pk")[:number]]
-
-    def _rows_of_study(self) -> "QuerySet[Image]":
-        visible = Q(*self.owners, _connector=Q.OR) if self.owners else Q(pk__in=[])
-        rows = _to_read(self.user).filter(visible, study=self.study, created_at__lte=self.until)
-        return rows.exclude(group="").order_by()
+        rows = _rows_of_study(reader, Slot("study"), until).filter(**within).annotate(section_rank=rank_of_row())
+        if beyond:
+            further = Q(**{f"section_rank__{'lt' if backwards else 'gt'}": Slot("rank")})
+            own = {name: Slot(name) for name in SECTIONS[0]}
+            rows = rows.filter(further | Q(_beyond(moment, key, backwards=backwards), **own))
+        order = [f"{'-' if backwards else ''}{name}" for name in ("section_rank", "created_at", "id")]
+        written: Statement = (
+            rows.order_by(*order).values_list("section_rank", "created_at", "id").query.sql_with_params()
+        )
+        return written
 
     def _walks(self, *, backwards: bool = False) -> Walks:
         """The walks through sections, which begin where :meth:`_parts` says."""
@@ -175,15 +193,20 @@ class Worklist:
         self, ranks: Iterable[int], place: Place | None = None, *, backwards: bool = False
     ) -> dict[int, dict[str, Any]]:
         """Sections with the values of all slots. The walk through a place's own section begins there."""
-        parts = {}
-        for rank in ranks:
-            begin = place if place and place.rank == rank else LAST if backwards else FIRST
-            if backwards and self.until < begin.moment:
-                begin = Place(rank, self.until, LAST.pk)
-            given = (begin.moment, begin.pk, self.until)
-            prepared = (field.get_db_prep_value(value, connection) for field, value in zip(COLUMNS, given, strict=True))
-            parts[rank] = SECTIONS[rank] | dict(zip(SLOTS, (*prepared, self.user and self.user.pk), strict=True))
+        bound = LAST if backwards else FIRST
+        everywhere = self._slots(bound, backwards=backwards)
+        parts = {rank: SECTIONS[rank] | everywhere for rank in ranks}
+        if place and place.rank in parts:
+            parts[place.rank] |= self._slots(place, backwards=backwards)
         return parts
+
+    def _slots(self, begin: Place, *, backwards: bool) -> dict[str, Any]:
+        """The values of all slots of a walk that begins at a place."""
+        if backwards and self.until < begin.moment:
+            begin = Place(begin.rank, self.until, LAST.pk)
+        given = (begin.moment, begin.pk, self.until)
+        prepared = (field.get_db_prep_value(value, connection) for field, value in zip(COLUMNS, given, strict=True))
+        return dict(zip(SLOTS, (*prepared, self.user and self.user.pk), strict=True))
 
 
 def _to_read(user: Any) -> "QuerySet[Image]":
@@ -191,6 +214,10 @@ def _to_read(user: Any) -> "QuerySet[Image]":
     own = Review.objects.filter(image=OuterRef("pk"), reviewer=user)
     # The stage first: few images have one of these, and only their verdicts are looked for.
     return Image.objects.exclude(Q(stage__in=BEGUN), Exists(own))
+
+
+def _rows_of_study(reader: Any, study: Any, until: Any) -> "QuerySet[Image]":
+    return _to_read(reader).filter(study=study, created_at__lte=until).exclude(group="").order_by()
 
 
 def _in_walk(backwards: bool) -> "QuerySet[Image]":
@@ -207,6 +234,11 @@ def _beyond(moment: Any, pk: Any, *, backwards: bool) -> Q:
     sign = "lt" if backwards else "gt"
     further = Q(**{f"created_at__{sign}": moment}) | Q(**{f"pk__{sign}": pk})
     return Q(**{f"created_at__{sign}e": moment}) & further
+
+
+def _read_places(sql: str, params: Sequence[Any]) -> list[Place]:
+    rows: Any = Image._base_manager.raw(sql, params)
+    return [Place(row.section_rank, row.created_at, row.pk) for row in rows]
 
 
 def _in_order(keys: list[UUID], rows: ImageQuerySet | None) -> list[Image]:

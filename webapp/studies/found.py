@@ -34,10 +34,10 @@ def many_found(
         return Candidates(rows.filter(reduce(or_, owners)), found.parts(), sorted(read))
     facets = {name: value for name, value in columns.items() if name in FACETS}
     parts = combinations(facets) if facets else ({},)
-    return first_rows(found.within(rows), owners, read | found.columns, parts)
+    return first_rows(found.within(rows), owners, read | found.columns, parts, many=True)
 
 
-def first_rows(rows: Any, owners: list[Q], read: set[str], combinations: Any = ({},)) -> First:
+def first_rows(rows: Any, owners: list[Q], read: set[str], combinations: Any = ({},), *, many: bool = False) -> First:
     """Those of some rows that are among the first ones of all that these owners have.
 
     Args:
@@ -45,8 +45,9 @@ def first_rows(rows: Any, owners: list[Q], read: set[str], combinations: Any = (
         owners: the owners of these.
         read: the columns that narrow them.
         combinations: of values by which the first ones are found, as for :class:`webapp.http.pagination.Merged`.
+        many: whether many of these probably suit.
     """
-    return First(rows, Merged(rows.model._base_manager.all(), owners, combinations), sorted(read))
+    return First(rows, Merged(rows.model._base_manager.all(), owners, combinations), sorted(read), many=many)
 
 
 def latest_found(rows: "QuerySet[Any]", text: str) -> "QuerySet[Any]":

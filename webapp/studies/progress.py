@@ -30,6 +30,7 @@ class Progress:
         status: one of :data:`STATUSES`.
         total: images, those still in a ZIP included.
         counts: images by status; those still in a ZIP count as queued.
+        results: images that have one, by its group.
         eta_seconds: time until the last result at the present rate; None where it is not known.
         errors: of ZIPs that could not be unpacked.
         open: whether more files are still to come.
@@ -40,6 +41,7 @@ class Progress:
     status: str
     total: int
     counts: dict[str, int]
+    results: dict[str, int]
     eta_seconds: float | None
     errors: list[dict[str, str]]
     open: bool = False
@@ -98,7 +100,8 @@ def progress_by_study(studies: Sequence[Study]) -> dict[UUID, Progress]:
     states = study_states(study.pk for study in studies)
     # Asked for after the counts, so that a ZIP that has failed by them is among these.
     errors: dict[UUID, list[dict[str, str]]] = {pk: [] for pk in states}
-    for archive in Archive.objects.filter(study__in=states, state=Archive.State.FAILED).order_by("created_at", "pk"):
+    failed = [pk for pk, state in states.items() if Archive.State.FAILED in state.archives]
+    for archive in Archive.objects.filter(study__in=failed, state=Archive.State.FAILED).order_by("created_at", "pk"):
         error = {"filename": archive.filename, "code": archive.error_code, "detail": archive.error_detail}
         errors[archive.study_id].append(error)
     return {pk: _progress(state, errors[pk]) for pk, state in states.items()}
@@ -116,7 +119,7 @@ def _progress(state: StudyState, errors: list[dict[str, str]]) -> Progress:
         status = StudyStatus.QUEUED
     else:
         status = StudyStatus.RUNNING
-    return Progress(status.value, total, counts, None, errors, state.open and not state.cancelled)
+    return Progress(status.value, total, counts, state.results, None, errors, state.open and not state.cancelled)
 
 
 def _eta(study: Study, waiting: int) -> float | None:

@@ -4,19 +4,20 @@ Images that leave a ZIP appear and are counted off that ZIP in one transaction. 
 it, would miss these images or count them twice; one query sees either all of that transaction or nothing of it.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, IntegerField, QuerySet, Sum, Value
+from django.db.models import Count, F, QuerySet, Sum, Value
 
 from webapp.studies.choices import FINAL
 from webapp.studies.models import Archive, Image, Study
 
 #: Studies that one query is asked for.
 CHUNK = 500
-IMAGES, ARCHIVES, CANCELLED, OPEN = range(4)
+IMAGES, ARCHIVES, STUDIES = range(3)
 
 
 @dataclass
@@ -25,13 +26,15 @@ class StudyState:
 
     Attributes:
         images: by status.
+        results: images that have one, by its group.
         archives: ZIPs by state.
         packed: files that are still in ZIPs.
         cancelled: whether the study was cancelled.
         open: whether more files of it are still to come.
     """
 
-    images: dict[str, int] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=Counter)
+    results: dict[str, int] = field(default_factory=Counter)
     archives: dict[str, int] = field(default_factory=dict)
     packed: int = 0
     cancelled: bool = False
@@ -58,38 +61,36 @@ def study_states(ids: Iterable[UUID]) -> dict[UUID, StudyState]:
     states = {pk: StudyState() for pk in ids}
     wanted = list(states)
     for start in range(0, len(wanted), CHUNK):
-        for kind, study, name, number, packed in _counts(wanted[start : start + CHUNK]):
+        for kind, study, name, group, number, packed in _counts(wanted[start : start + CHUNK]):
             state = states[study]
             if kind == IMAGES:
-                state.images[name] = number
+                state.images[name] += number
+                if group:
+                    state.results[group] += number
             elif kind == ARCHIVES:
                 state.archives[name] = number
                 state.packed += int(packed) if name in Archive.PENDING else 0
-            elif kind == OPEN:
-                state.open = True
             else:
-                state.cancelled = True
+                state.cancelled, state.open = bool(number), bool(packed)
     return states
 
 
 def _counts(ids: list[UUID]) -> QuerySet:
-    """Rows of a kind, a study's id, a status or state, the number with it, and the number of packed files."""
-    images = Image.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("status"))
-    archives = Archive.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("state"))
-    studies = Study.objects.filter(pk__in=ids).values(study_key=F("pk"), state_name=Value(""))
-    one = {"number": _constant(1), "packed": _constant(0)}
-    return _rows(images, IMAGES, number=Count("pk"), packed=_constant(0)).union(
+    """Rows of a kind, a study's id, a status or state, a group, the number with these, and that of packed files; of the
+    study itself whether it was cancelled, and whether it is open.
+    """
+    none = Value("")
+    images = Image.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("status"), result=F("group"))
+    archives = Archive.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("state"), result=none)
+    studies = Study.objects.filter(pk__in=ids).values(study_key=F("pk"), state_name=none, result=none)
+    return _rows(images, IMAGES, number=Count("pk"), packed=Value(0)).union(
         _rows(archives, ARCHIVES, number=Count("pk"), packed=Sum(F("total") - F("unpacked"))),
-        _rows(studies.filter(cancelled_at__isnull=False), CANCELLED, **one),
-        _rows(studies.filter(open_until__isnull=False), OPEN, **one),
+        # Of one row each of these is 1 or 0.
+        _rows(studies, STUDIES, number=Count("cancelled_at"), packed=Count("open_until")),
         all=True,
     )
 
 
 def _rows(queryset: QuerySet, kind: int, **counts: Any) -> QuerySet:
-    counted: QuerySet = queryset.order_by().annotate(kind=_constant(kind), **counts)
-    return counted.values_list("kind", "study_key", "state_name", "number", "packed")
-
-
-def _constant(number: int) -> Value:
-    return Value(number, output_field=IntegerField())
+    counted: QuerySet = queryset.order_by().annotate(kind=Value(kind), **counts)
+    return counted.values_list("kind", "study_key", "state_name", "result", "number", "packed")

@@ -1,12 +1,14 @@
 """Moments, which pages show by the reader's own clock."""
 
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 
 from django import template
 from django.utils import dateformat, timezone
 from django.utils.formats import get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
 register = template.Library()
 
@@ -22,6 +24,12 @@ def moment(value: datetime | None, exactly: str = "") -> SafeString | str:
     if value is None:
         return ""
     here = timezone.localtime(value)
-    shape = f"{get_format('DATE_FORMAT')}, {'H:i:s T' if exactly else 'H:i T'}"
-    text = dateformat.format(here, shape)
-    return format_html('<time class="moment {}" datetime="{}">{}</time>', exactly, here.isoformat(), text)
+    clock = here.strftime("%H:%M:%S %Z" if exactly else "%H:%M %Z")
+    day = _day(here.date(), get_format("DATE_FORMAT"), get_language())
+    return format_html('<time class="moment {}" datetime="{}">{}, {}</time>', exactly, here.isoformat(), day, clock)
+
+
+@lru_cache(1000)
+def _day(day: date, shape: str, language: str) -> str:
+    """A day in a language. Django writes it letter by letter, and most moments of a page are of a few days."""
+    return dateformat.format(day, shape)

@@ -10,9 +10,9 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from webapp.http.sentences import in_words
-from webapp.studies.choices import DOUBTS, PneumoniaKind, ResultGroup, Status, Verdict
+from webapp.studies.choices import DOUBTS, PneumoniaKind, ResultGroup, Status, StudyStatus, Verdict
 from webapp.studies.models import Image, Reading
-from webapp.studies.progress import Place
+from webapp.studies.progress import Place, Progress
 
 register = template.Library()
 
@@ -107,6 +107,15 @@ def status_in_words(status: str) -> str:
 
 
 @register.filter
+def how_many(progress: Progress) -> str:
+    """A study's images; until it is finished, those of them that are."""
+    if not progress.is_final:
+        return gettext("%(done)s of %(total)s done") % {"done": progress.done, "total": progress.total}
+    images = ngettext("%(n)s image", "%(n)s images", progress.total) % {"n": progress.total}
+    return f"{images}, {gettext('cancelled')}" if progress.status == StudyStatus.CANCELLED else images
+
+
+@register.filter
 def verdict_in_words(said: object) -> str:
     """A verdict: an image's that stands, or a reader's."""
     kind = getattr(said, "verdict_kind", "") or getattr(said, "kind", "")
@@ -117,13 +126,21 @@ def verdict_in_words(said: object) -> str:
 @register.filter
 def result(image: Image) -> str:
     """The state of an image in a few words: the readers' verdict if one stands, else what the model made of it."""
-    return verdict_in_words(image) if image.verdict else model_answer(image)
+    return words_of(image, image.result)
+
+
+def words_of(image: Image, found: Reading | None) -> str:
+    """The same, where the image's result is at hand."""
+    return verdict_in_words(image) if image.verdict else _words_of_model(image, found)
 
 
 @register.filter
 def model_answer(image: Image) -> str:
     """The model's answer in a few words. The reason why it is unreliable comes first."""
-    found = image.result
+    return _words_of_model(image, image.result)
+
+
+def _words_of_model(image: Image, found: Reading | None) -> str:
     if found is None:
         return str(STEPS[image.status])
     group = str(ResultGroup(found.group).label)
@@ -171,9 +188,14 @@ def sent_before(image: Image, earlier: Image) -> str:
 def tone(image: Image) -> str:
     """The class that gives a result its colour: the result's group, or how the image ended, or that it waits. One that
     is not to be relied on has the colour of none. A verdict comes before the model's answer."""
+    return tone_of(image, image.result)
+
+
+def tone_of(image: Image, found: Reading | None) -> str:
+    """The same, where the image's result is at hand."""
     if image.verdict:
         return image.group
-    if found := image.result:
+    if found:
         return str(found.group if found.is_reliable else ResultGroup.UNUSABLE)
     return "failed" if image.status == Status.FAILED else "waiting"
 

@@ -15,7 +15,8 @@ MOST = 99
 @register.simple_tag(takes_context=True)
 def unread_news(context: Any) -> str:
     """How many of a person's news are not read, as a text; empty where there are none."""
-    unread = News.objects.filter(person=context["request"].user, read_at=None)[: MOST + 1].count()
+    rows = News.objects.filter(person=context["request"].user, read_at=None).order_by()
+    unread = len(rows.values_list("pk")[: MOST + 1])
     return f"{MOST}+" if unread > MOST else str(unread or "")
 
 

@@ -39,7 +39,7 @@ class WorklistImageSerializer(ImageSerializer):
 
     def to_representation(self, image: Image) -> dict[str, Any]:
         opened = cast("Any", image).opened_by
-        by = [{"reader": one.user.get_username(), "since": moment(one.opened_at)} for one in opened]
+        by = [{"reader": one["reader"], "since": moment(one["opened_at"])} for one in opened]
         return {**super().to_representation(image), "opened_by": by}
 
 

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.urls import reverse
 from django.utils import timezone
 
+from webapp.addresses import address
 from webapp.studies.choices import (
     FACETS,
     FINAL,
@@ -141,7 +141,7 @@ class Image(Sent, RequestIdMixin):
         return self.filename
 
     def get_absolute_url(self) -> str:
-        return reverse("image", args=[self.pk])
+        return address("image", self.pk)
 
     @property
     def is_final(self) -> bool:

@@ -7,9 +7,9 @@ from datetime import date
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 from django.utils import timezone
 
+from webapp.addresses import address
 from webapp.studies.choices import Sex
 from webapp.studies.models.indexes import lists_by
 from webapp.studies.ownership import Owned, Sent, once_for_each_owner
@@ -62,7 +62,7 @@ class Patient(Owned):
         return self.identifier
 
     def get_absolute_url(self) -> str:
-        return reverse("patient", args=[self.pk])
+        return address("patient", self.pk)
 
     def age_on(self, day: date) -> float | None:
         """Their age in years; whole on a birthday. None where the date of birth is not known, or comes later."""
@@ -124,4 +124,4 @@ class Study(Sent):
         return self.name or str(self.pk)
 
     def get_absolute_url(self) -> str:
-        return reverse("study", args=[self.pk])
+        return address("study", self.pk)
