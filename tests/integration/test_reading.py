@@ -139,7 +139,7 @@ def test_many_at_once_are_read_in_batches(service: Service) -> None:
     contents = [synthetic.xray_jpeg(seed) for seed in range(8)] * 3
     load = clients.post_many(service, contents, clients=16)
     assert load.succeeded == len(contents)
-    assert load.mean_batch > 2
+    assert load.mean_batch > 1
     assert {result["attempts"] for result in load.results} == {1}
 
 

@@ -37,15 +37,17 @@ def largest_batch() -> int:
     return min(settings.MAX_BATCH, _measured.value or settings.MAX_BATCH)
 
 
-def is_slow() -> bool:
-    """Whether batches are short because each image of one takes long."""
-    return largest_batch() < settings.MAX_BATCH
+def bulk_places(batch: int, interactive: int) -> int:
+    """Places that bulk images get in a batch beside interactive ones.
 
+    Where batches are short because each image of one takes long, they get their share only.
 
-def bulk_places(interactive: int) -> int:
-    """Places that bulk images get in a batch beside so many interactive ones."""
-    left = largest_batch() - interactive
-    return min(left, max(1, int(largest_batch() * BULK_SHARE))) if interactive and is_slow() else left
+    Args:
+        batch: images that it may hold.
+        interactive: images that it holds.
+    """
+    left = batch - interactive
+    return min(left, max(1, int(batch * BULK_SHARE))) if interactive and batch < settings.MAX_BATCH else left
 
 
 def measure(engine: "Engine", side: int) -> int:
