@@ -15,8 +15,7 @@ import numpy as np
 from ml.bundles import bundle
 from ml.dataset import data, external
 from ml.networks import architectures
-from ml.training import recipe as recipes
-from ml.training.distillation import Distilled
+from ml.training.distillation import Distilled, trainings
 from ml.training.recipe import Recipe
 from ml.training.train import Run
 
@@ -54,23 +53,9 @@ class Average:
                              "would not be those of the averaged weights")  # fmt: skip
         self.recipe, self.work = recipe, work
         self.after_epoch: Callable[[], object] = lambda: None
-        members = {
-            f"{each.name}:{each.seed}": each for each in (recipes.member(recipe, name) for name in recipe.members)
-        }
-        if len(members) < max(2, len(recipe.members)):
+        self.runs = trainings(recipe, recipe.members, work, samples, fold=fold, extra=extra, chests=chests)
+        if len(self.runs) < max(2, len(recipe.members)):
             raise ValueError(f"recipe {recipe.name} needs two members or more, and all different")
-        self.runs = {
-            name: Run(
-                each,
-                work / f"{each.name}-{each.seed}",
-                samples,
-                fold=fold,
-                extra=extra,
-                chests=chests,
-                start=recipe.seed,
-            )
-            for name, each in members.items()
-        }
         first = next(iter(self.runs.values()))
         self.training, self.held_out = first.training, first.held_out
 

@@ -7,6 +7,7 @@ shown the image itself, comes close to them. Sources: Hinton et al., "Distilling
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -29,18 +30,9 @@ class Distilled(Run):
         extra: list[data.Sample] | None = None, chests: Sequence[external.Chest] = (),
     ) -> None:  # fmt: skip
         super().__init__(recipe, work, samples, fold=fold, extra=extra, chests=chests)
-        self.teachers = [
-            Run(
-                each,
-                work / f"{each.name}-{each.seed}",
-                samples,
-                fold=fold,
-                extra=extra,
-                chests=chests,
-                start=recipe.seed,
-            )
-            for each in (member(recipe, name) for name in recipe.teachers)
-        ]
+        self.teachers = list(
+            trainings(recipe, recipe.teachers, work, samples, fold=fold, extra=extra, chests=chests).values()
+        )
 
     def fit(self, weights: Path | None = None) -> None:
         for teacher in self.teachers:
@@ -50,3 +42,17 @@ class Distilled(Run):
 
     def taught_by(self) -> list[keras.Model]:
         return [teacher.trained() for teacher in self.teachers]
+
+
+def trainings(
+    recipe: Recipe, names: Sequence[str], work: Path, samples: list[data.Sample], *, fold: str,
+    extra: list[data.Sample] | None, chests: Sequence[external.Chest],
+) -> dict[str, Run]:  # fmt: skip
+    """The trainings of recipes that another one names, by ``NAME:SEED``, each in a folder of its own in ``work``. They
+    hold out the same patients and start from the same weights.
+
+    Args and errors: as for :class:`ml.training.train.Run` and :func:`ml.training.recipe.member`.
+    """
+    found = {f"{each.name}:{each.seed}": each for each in (member(recipe, name) for name in names)}
+    options: dict[str, Any] = {"fold": fold, "extra": extra, "chests": chests, "start": recipe.seed}
+    return {name: Run(each, work / f"{each.name}-{each.seed}", samples, **options) for name, each in found.items()}
