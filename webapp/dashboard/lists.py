@@ -28,7 +28,7 @@ from webapp.studies.api.filters import Filters, ImageFilters, StudyFilters, chec
 from webapp.studies.api.lists import narrowed
 from webapp.studies.choices import ResultGroup
 from webapp.studies.models import Image, Study
-from webapp.studies.progress import progress_by_study
+from webapp.studies.progress import Progress, progress_by_study
 
 PAGE = 25
 #: Saved views above a list; a page has all of them.
@@ -92,7 +92,7 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
         newer, older = ("previous", "next") if ordering == NEWEST else ("next", "previous")
         context |= {"rows": page.rows, "end": page.end, "newer": links.get(newer), "older": links.get(older)}
         if kind == List.STUDIES:
-            _note_progress(page.rows)
+            context["rows"] = _with_progress(page.rows)
     departments = list(permissions.visible_departments(identity).values_list("slug", "name"))
     context |= {"form": form(params, departments), "query": urlencode(params)}
     if identity.user:
@@ -100,11 +100,12 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
     return render(request, f"dashboard/{kind}.html", context, status=context["status"])
 
 
-def _note_progress(rows: list[Study]) -> None:
-    """Give each study its progress and the numbers of its results by group."""
-    progress = progress_by_study(rows)
-    for study in rows:
-        study.progress = found = progress[study.pk]  # type: ignore[attr-defined]
-        study.results = [  # type: ignore[attr-defined]
-            (group.value, group.label, found.results[group]) for group in ResultGroup if group in found.results
-        ]
+def _with_progress(studies: list[Study]) -> list[tuple[Study, Progress, list[tuple[str, str, int]]]]:
+    """Each study with its progress, and of each group of results the value, the words and the number."""
+    progress = progress_by_study(studies)
+    return [(study, progress[study.pk], _results(progress[study.pk])) for study in studies]
+
+
+def _results(progress: Progress) -> list[tuple[str, str, int]]:
+    numbers = progress.results
+    return [(group.value, str(group.label), numbers[group]) for group in ResultGroup if group in numbers]

@@ -122,7 +122,7 @@ class First(Candidates):
         parts = self.rows.parts(limit, *self.columns or ())
         union, given = together(parts)
         if len(parts) > 1:
-            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT {limit}"  # noqa: S608  (Django's own SQL; values are apart)
+            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT {limit}"  # noqa: S608  (Django's own SQL and a number of this class; values are apart)
         return union, given
 
     def _order(self) -> str:
