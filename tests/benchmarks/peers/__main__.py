@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import signal
-import statistics
 import subprocess
 import tempfile
 import time
@@ -23,7 +22,7 @@ from typing import Any
 from compose.local.resources import redis_server
 from ml.inference import machine
 from tests import clients, synthetic
-from tests.benchmarks.peers import load
+from tests.benchmarks.peers import load, table
 from tests.conftest import DATA
 from tests.service import ROOT, bundle, free_ports, running
 
@@ -37,7 +36,8 @@ PEERS = {
     "litserve": ("litserve_server", "/predict"),
     "mosec": ("mosec_server", "/inference"),
 }
-ENGINES = ("mnn", "keras")
+#: The engine that `make run` has on this processor, and the report's.
+ENGINES = ("openvino" if machine.has_integers() else "mnn", "keras")
 USUAL = f"{OWN}/{ENGINES[0]}"
 #: Of what a server reaches, the rates at which images are sent whether they are answered or not.
 SHARES = (0.5, 0.8, 0.95, 1.1)
@@ -61,7 +61,7 @@ def main() -> None:
         runs.append(run(args.servers or ALL, contents(args.images), args.open))
         args.results.parent.mkdir(parents=True, exist_ok=True)
         args.results.write_text(json.dumps(runs, indent=1) + "\n")
-    print(table(runs))
+    print("\n\n".join(table.of_each_processor(runs, SHARES)))
 
 
 def contents(count: int) -> list[bytes]:
@@ -209,42 +209,6 @@ def started(command: Sequence[str], environment: dict[str, str]) -> Iterator[sub
                 process.wait(5)
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
-
-
-def table(runs: Sequence[dict[str, Any]]) -> str:
-    """Medians as rows of a table, each beside this service in the same run."""
-    rows: dict[str, list[dict[str, float]]] = {}
-    for one in runs:
-        figures = one["figures"]
-        usual = statistics.mean(figure["images_per_second"] for figure in figures[USUAL])
-        for server in [USUAL, *(server for server in ALL if server in figures)]:
-            found = ({**figure, "ratio": usual / figure["images_per_second"]} for figure in figures[server])
-            rows.setdefault(server, []).extend(found)
-    lines = ["| server/engine | images/s | p50 | p95 | p99 | one alone | this service reads |", "|---" * 7 + "|"]
-    for server, found in rows.items():
-        columns = ("images_per_second", "p50", "p95", "p99", "idle", "ratio")
-        rate, *seconds, ratio = (statistics.median(figure[column] for figure in found) for column in columns)
-        times = "" if server == USUAL else f"{ratio:.2f} × as many"
-        lines.append(f"| {server} | {rate:.1f} | {' | '.join(f'{one:.2f} s' for one in seconds)} | {times} |")
-    at_rates = {server: [one for one in found if f"p50 at {SHARES[0]}" in one] for server, found in rows.items()}
-    if any(at_rates.values()):
-        lines += [
-            "",
-            f"| p50, p95, p99 | {' | '.join(f'at {share} of its rate' for share in SHARES)} |",
-            "|---" * 5 + "|",
-        ]
-        lines += [_at_rates(server, found) for server, found in at_rates.items() if found]
-    killings = [lost for one in runs for lost in one["figures"].get("celery, killed", ())]
-    lines += [f"Killed, plain Celery did not answer {lost['not_answered']} of {lost['sent']}" for lost in killings]
-    return "\n".join(lines)
-
-
-def _at_rates(server: str, found: Sequence[dict[str, float]]) -> str:
-    def median(name: str) -> float:
-        return statistics.median(one[name] for one in found)
-
-    cells = [", ".join(f"{median(f'{name} at {share}'):.2f} s" for name in ("p50", "p95", "p99")) for share in SHARES]
-    return f"| {server} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
