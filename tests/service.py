@@ -141,7 +141,7 @@ def launched(data_dir: Path, **environment: str) -> Iterator[Service]:
     try:
         yield service
     finally:
-        everything = psutil.Process(process.pid).children(recursive=True)
+        everything = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(60)

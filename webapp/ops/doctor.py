@@ -33,7 +33,7 @@ CERTIFICATE_LEFT = timedelta(days=14)
 #: A disk with less room than this part of it, or than so many bytes, is about to be full.
 FREE_PART, FREE_BYTES = 0.03, 2 * 2**30
 #: What ENGINE may be, and the package that it needs where images are read.
-ENGINES = {"auto": "", "keras": "keras", "mnn": "MNN"}
+ENGINES = {"auto": "", "keras": "keras", "mnn": "MNN", "openvino": "openvino"}
 
 
 def before_start() -> list[Finding]:
@@ -150,12 +150,11 @@ def _engine() -> str:
     if settings.ENGINE not in ENGINES:
         said = _("ENGINE=%(engine)s is no engine.") % {"engine": settings.ENGINE}
         raise Wrong(said, _("Use one of: %(engines)s.") % {"engines": ", ".join(ENGINES)})
-    package = ENGINES[settings.ENGINE]
+    package, engine = ENGINES[settings.ENGINE], {"engine": settings.ENGINE}
     if package and settings.MODELS_DIR.is_dir() and not find_spec(package):
         raise Wrong(
-            _("ENGINE=%(engine)s needs %(package)s, which is not installed here.")
-            % {"engine": settings.ENGINE, "package": package},
-            _("Run `make training`, which installs it, or leave ENGINE out."),
+            _("ENGINE=%(engine)s needs %(package)s, which is not installed here.") % {**engine, "package": package},
+            _("Run `make run ENGINE=%(engine)s`, which installs it, or leave ENGINE out.") % engine,
         )
     return settings.ENGINE
 

@@ -11,6 +11,7 @@ from django.core.files.storage import default_storage, storages
 from django.core.management import call_command
 from django.utils import timezone
 
+from ml.inference import engines
 from webapp.ops import checks, clocks, doctor, model_files
 from webapp.ops.findings import Finding
 from webapp.ops.models import Worker
@@ -73,6 +74,12 @@ def test_an_engine_that_is_unknown_or_not_installed_is_found_before_the_start(
     assert found.said.startswith(said)
     settings.MODELS_DIR = Path("elsewhere")
     assert ("engine" in bad()) == (name == "abacus"), "only where images are read must it be installed"
+
+
+def test_every_engine_that_there_is_may_be_asked_for() -> None:
+    assert {name: package for name, package in doctor.ENGINES.items() if package} == {
+        name: kind.packages[0] for name, kind in engines.ENGINES.items()
+    }
 
 
 def test_where_no_models_are_the_workers_say_which_is_used(settings: Any, tmp_path: Path) -> None:
