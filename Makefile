@@ -28,6 +28,7 @@ env: ## Write a .env with random secrets for docker-compose
 
 # Two processes, one for each core, with about as much to do. Only one of them loads TensorFlow.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
+PYTEST := $(BIN)/python -m tests -q -m "$(QUICK)"
 PARTS := agreement dicomweb ops queues registration waiting
 FIRST := $(filter-out tests/webapp tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
   $(PARTS:%=tests/webapp/%)
@@ -40,11 +41,11 @@ endif
 
 # Printed when it ends, so that the second part's progress can be read.
 test-first:
-	@status=0; COVERAGE_FILE=.coverage.first $(BIN)/python -m pytest -q -m "$(QUICK)" $(FIRST) \
+	@status=0; COVERAGE_FILE=.coverage.first $(PYTEST) $(FIRST) \
 	  > $(VENV)/test-first.log 2>&1 || status=$$?; cat $(VENV)/test-first.log; exit $$status
 
 test-second:
-	@COVERAGE_FILE=.coverage.second $(BIN)/python -m pytest -q -m "$(QUICK)" tests/webapp $(PARTS:%=--ignore tests/webapp/%)
+	@COVERAGE_FILE=.coverage.second $(PYTEST) tests/webapp $(PARTS:%=--ignore tests/webapp/%)
 
 coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines and branches they reach
 	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --cov --cov-report=
