@@ -28,7 +28,8 @@ env: ## Write a .env with random secrets for docker-compose
 
 # Two processes, one for each core, with about as much to do. Only one of them loads TensorFlow.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
-PYTEST := $(BIN)/python -m tests -q -m "$(QUICK)"
+# One thread for NumPy's products of matrices: two wait for each other where the other part has the other core.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests -q -m "$(QUICK)"
 PARTS := agreement dicomweb ops queues registration waiting
 FIRST := $(filter-out tests/webapp tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
   $(PARTS:%=tests/webapp/%)
