@@ -26,12 +26,14 @@ training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and wha
 env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
 
-# Two processes, one for each core, with about as much to do. Only one of them loads TensorFlow.
+# Two processes, one for each core, with about as much to do. Only one of them loads TensorFlow. Folders of slow tests
+# alone are left out, and so are the plugins that only tests in containers use: they import much.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
 # One thread for NumPy's products of matrices: two wait for each other where the other part has the other core.
-PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests -q -m "$(QUICK)"
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests -q -p no:celery -p no:docker_tools -m "$(QUICK)"
 PARTS := agreement dicomweb ops queues registration waiting
-FIRST := $(filter-out tests/webapp tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
+SLOW := benchmarks chaos docker fuzz moving power_cut upgrades
+FIRST := $(filter-out tests/webapp tests/__pycache__ $(SLOW:%=tests/%), $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
   $(PARTS:%=tests/webapp/%)
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
 ifdef ARGS
