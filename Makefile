@@ -31,7 +31,7 @@ env: ## Write a .env with random secrets for docker-compose
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
 # One thread for NumPy's products of matrices: two wait for each other where the other part has the other core.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests -q -p no:celery -p no:docker_tools -m "$(QUICK)"
-PARTS := agreement dicomweb ops queues registration waiting
+PARTS := agreement dicomweb waiting
 SLOW := benchmarks chaos docker fuzz moving power_cut upgrades
 FIRST := $(filter-out tests/webapp tests/__pycache__ $(SLOW:%=tests/%), $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
   $(PARTS:%=tests/webapp/%)
