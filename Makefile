@@ -26,10 +26,14 @@ training: $(VENV)/run.stamp $(VENV)/training.stamp ## Install TensorFlow and wha
 env: ## Write a .env with random secrets for docker-compose
 	@sh compose/make-env.sh
 
-# Two processes, one for each core, with about as much to do. Only one of them loads TensorFlow.
+# Two processes, one for each core, with about as much to do. Only one of them loads TensorFlow. Folders of slow tests
+# alone are left out, and so are the plugins that only tests in containers use: they import much.
 QUICK := not (chaos or long or training or maintenance or fuzz or docker or benchmark or matrix)
-PARTS := agreement dicomweb ops queues registration waiting
-FIRST := $(filter-out tests/webapp tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
+# One thread for NumPy's products of matrices: two wait for each other where the other part has the other core.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests -q -p no:celery -p no:docker_tools -m "$(QUICK)"
+PARTS := agreement dicomweb waiting
+SLOW := benchmarks chaos docker fuzz moving power_cut upgrades
+FIRST := $(filter-out tests/webapp tests/__pycache__ $(SLOW:%=tests/%), $(patsubst %/,%,$(wildcard tests/*/))) tests/test_guard.py \
   $(PARTS:%=tests/webapp/%)
 test: $(VENV)/dev.stamp ## Run the tests that take minutes in all (ARGS='-k name' for some tests)
 ifdef ARGS
@@ -40,11 +44,11 @@ endif
 
 # Printed when it ends, so that the second part's progress can be read.
 test-first:
-	@status=0; COVERAGE_FILE=.coverage.first $(BIN)/python -m pytest -q -m "$(QUICK)" $(FIRST) \
+	@status=0; COVERAGE_FILE=.coverage.first $(PYTEST) $(FIRST) \
 	  > $(VENV)/test-first.log 2>&1 || status=$$?; cat $(VENV)/test-first.log; exit $$status
 
 test-second:
-	@COVERAGE_FILE=.coverage.second $(BIN)/python -m pytest -q -m "$(QUICK)" tests/webapp $(PARTS:%=--ignore tests/webapp/%)
+	@COVERAGE_FILE=.coverage.second $(PYTEST) tests/webapp $(PARTS:%=--ignore tests/webapp/%)
 
 coverage: $(VENV)/dev.stamp ## Run the tests of calls, and report which lines and branches they reach
 	$(BIN)/python -m pytest -q -m "$(QUICK) and not integration" -n 2 --dist loadfile --cov --cov-report=

@@ -147,7 +147,11 @@ def test_only_the_sentence_of_a_failed_preparation_is_printed(
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"OPERATING_POINT": "sideways"}, r"has no operating point 'sideways'; it has .*screening"),
+        pytest.param(
+            {"OPERATING_POINT": "sideways"},
+            r"has no operating point 'sideways'; it has .*screening",
+            marks=pytest.mark.long,
+        ),
         pytest.param({"MODEL_BUNDLE": "no-such-bundle"}, r"no model bundle 'no-such-bundle'", marks=pytest.mark.long),
         ({"MAX_BATCH": "many"}, r"invalid literal for int"),
     ],

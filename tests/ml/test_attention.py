@@ -26,6 +26,7 @@ def test_the_lungs_are_those_that_readings_have(chests: np.ndarray) -> None:
     assert np.abs(found - lungs.masks(chests)).mean() < 0.02
 
 
+@pytest.mark.long
 def test_the_evidence_is_that_of_a_readings_map(chests: np.ndarray, built: Callable[..., keras.Model]) -> None:
     network = built("vgg16", SIZE)
     for name in ("hidden", "probabilities"):  # all parts raise the score, whatever the weights are: there is a map

@@ -158,7 +158,7 @@ def test_of_an_xray_on_a_screen_black_air_goes_with_the_bars() -> None:
 
 def test_a_large_picture_is_cut_to_a_few_pixels() -> None:
     framed = Image.new("L", (3300, 2600), 255)
-    framed.paste(synthetic.xray(1, (2500, 2000)), (500, 300))
+    framed.paste(synthetic.xray(1).resize((2500, 2000)), (500, 300))
     assert np.abs(np.subtract(borders.find(framed), (500, 300, 3000, 2300))).max() <= 4
 
 

@@ -52,6 +52,7 @@ def test_it_is_read_nearly_as_in_float32(
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.long
 def test_a_bundle_without_ranges_and_one_with_wrong_ones_are_refused(
     random_bundle: Bundle, ranges: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,7 +159,7 @@ def test_the_threshold_leaves_the_accepted_share_of_held_out_images_alone(check:
 
 def test_how_strong_features_are_does_not_matter(check: Check) -> None:
     features = known(20, 6)
-    np.testing.assert_allclose(check.distances(features), check.distances(7 * features), rtol=1e-3)
+    np.testing.assert_allclose(check.distances(features), check.distances(7 * features), rtol=1e-2)
 
 
 def test_a_blank_image_is_flagged_whatever_its_features(check: Check) -> None:

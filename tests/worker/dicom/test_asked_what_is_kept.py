@@ -18,10 +18,12 @@ from tests.worker.results.outbox import deliver, free_port
 from webapp.departments.models import Department
 from webapp.dicom.models import Peer
 from webapp.studies.outbox.models import Delivery
-from worker.dicom import committing
+from worker.dicom import committing, receiver
 
 pytestmark = modality.committed_rows
 NO_SUCH_INSTANCE, OTHER_CLASS = 0x0112, 0x0119
+#: Where no report may come: five times as long as one takes.
+SHORT = 5 * receiver.REPORT_SECONDS
 Told = SimpleQueue[tuple[int, Dataset]]
 
 
@@ -52,13 +54,13 @@ def connected(port: int, told: Told, ae_title: str = "SCANNER") -> Iterator[Any]
             association.release()
 
 
-def ask(port: int, said: Dataset) -> tuple[int, int, Dataset]:
+def ask(port: int, said: Dataset, patience: float = 3) -> tuple[int, int, Dataset]:
     """The status of a request, and the type and content of the report by the same association; 0 where none came."""
     told = Told()
     with connected(port, told) as association:
         status, _ = association.send_n_action(said, committing.REQUEST, committing.CLASS, committing.INSTANCE)
         try:
-            return int(status.Status), *told.get(timeout=3)
+            return int(status.Status), *told.get(timeout=patience)
         except Empty:
             return int(status.Status), 0, Dataset()
 
@@ -98,14 +100,14 @@ def test_a_request_that_cannot_be_answered_is_refused(port: int, settings: Any, 
     settings.MAX_STUDY_FILES = 2
     objects = [(DigitalXRayImageStorageForPresentation, f"1.2.{number}") for number in range(1, 4)]
     wanted = request(*{"nothing": [], "no UID": [("1.2", "no UID")], "too many": objects}[said])
-    assert ask(port, wanted)[:2] == (status, 0)
+    assert ask(port, wanted, SHORT)[:2] == (status, 0)
 
 
 def test_a_sender_with_an_address_is_told_there_as_soon_as_it_can_be(port: int, peer: Peer) -> None:
     one, own, told = modality.image(), free_port(), Told()
     Peer.objects.filter(pk=peer.pk).update(host="127.0.0.1", port=own)
     assert modality.send(port, one) == [0]
-    assert ask(port, request((one.SOPClassUID, one.SOPInstanceUID)))[:2] == (committing.SUCCESS, 0)
+    assert ask(port, request((one.SOPClassUID, one.SOPInstanceUID)), SHORT)[:2] == (committing.SUCCESS, 0)
     assert deliver() == {"failed": 1}
     entity = AE("SCANNER")
     entity.add_supported_context(committing.CLASS, scu_role=False, scp_role=True)

@@ -74,6 +74,7 @@ def test_of_two_processes_one_takes_over_and_both_end_with_their_parent(listener
     assert not left
 
 
+@pytest.mark.long
 def test_told_to_stop_it_stops(listener: tuple[psutil.Process, int]) -> None:
     parent, _ = listener
     children = parent.children()

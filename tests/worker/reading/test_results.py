@@ -84,7 +84,9 @@ def test_warnings_and_maps_go_with_their_image(
     assert all(len(bytes(result.heatmap)) == 7 * 7 for result in (dark, bright, dim))
 
 
-@pytest.mark.parametrize("size", [(300, 200), (1300, 1100), (1537, 2048), (3001, 2000)])
+@pytest.mark.parametrize(
+    "size", [(300, 200), (1300, 1100), (1537, 2048), pytest.param((3001, 2000), marks=pytest.mark.long)]
+)
 def test_a_map_is_as_large_as_the_preview(upload: Callable[..., Image], size: tuple[int, int]) -> None:
     made = preparing.prepare(upload(synthetic.xray_jpeg(1, size)))
     drawn = io.BytesIO(heatmaps.png(bytes(16), made.width, made.height))
