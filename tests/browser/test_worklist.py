@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.reading import answers, begin, make_ward, opened, press
-from tests.browser.steps import no_sideways_scroll
+from tests.browser.steps import make_usable, no_sideways_scroll
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.long]
@@ -22,6 +22,21 @@ NEXT, KEPT = 100, 500
 def ward(service: Service, someone: Callable[[], Page]) -> dict[str, Page]:
     """Three readers of a department with second reading, and a study of it that the model has read."""
     return make_ward(service, someone, "night", ("nora", "omar", "pia"), IMAGES)
+
+
+def no_map_before_it_is_asked_for(reader: Page) -> None:
+    """Go to the next image and back. Its map, which takes the server long to draw, is loaded by its switch."""
+    maps: list[str] = []
+    reader.on("request", lambda request: maps.append(request.url) if request.url.endswith("heatmap.png") else None)
+    reader.reload()
+    reader.wait_for_timeout(1000)  # the next one is loaded meanwhile
+    press(reader, "j")
+    expect(reader.locator("#rests")).to_be_visible()
+    assert not maps
+    with reader.expect_request("**/heatmap.png"):
+        reader.locator("#rests").check()
+    reader.locator("h1").click()
+    press(reader, "k")
 
 
 def test_two_readers_read_a_study_by_keyboard_alone(service: Service, ward: dict[str, Page]) -> None:
@@ -55,6 +70,8 @@ def test_two_readers_read_a_study_by_keyboard_alone(service: Service, ward: dict
 
     assert opened(omar) == first, "the second reader begins where they are"
     expect(omar.locator("main")).not_to_contain_text("a shadow behind the heart")
+    make_usable(service, f"/{names[1]}")
+    no_map_before_it_is_asked_for(omar)
     omar.reload()
     expect(omar.locator("main")).to_contain_text("Someone has read it")
     expect(omar.locator("main")).not_to_contain_text("a shadow behind the heart")

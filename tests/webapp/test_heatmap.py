@@ -80,6 +80,15 @@ def test_a_line_goes_around_the_strongest_part(image: Image) -> None:
         assert empty.getchannel("A").getextrema() == (0, 0)
 
 
+def test_the_line_is_looked_for_around_the_strongest_part_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+    blur = Picture.Image.filter
+    monkeypatch.setattr(Picture.Image, "filter", lambda self, kind: sizes.append(self.size) or blur(self, kind))
+    heatmaps.png(bytes(255 if number == 100 else 0 for number in range(196)), 1000, 1000)
+    assert sizes
+    assert max(max(size) for size in sizes) < 150
+
+
 def test_a_map_is_as_large_as_the_preview(image: Image) -> None:
     with Picture.open(io.BytesIO(heatmaps.png(MAP, 3000, 2000))) as picture:
         assert picture.size == (1000, 667)

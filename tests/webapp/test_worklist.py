@@ -208,6 +208,24 @@ def test_a_page_takes_as_many_queries_however_many_images_it_has(add, user, user
 # --- who has it open ------------------------------------------------------------------------------------------------
 
 
+def test_a_verdict_and_a_note_that_it_is_open_read_little_of_an_image(add, user, department):
+    page: Any = Client()
+    page.force_login(user)
+    Department.objects.update(second_reading=True)
+    image = add("a")
+    with CaptureQueriesContext(connection) as opened:
+        assert page.post(f"/worklist/images/{image.pk}/open/").status_code == 200
+    with CaptureQueriesContext(connection) as judged:
+        answer = page.put(f"/api/v1/images/{image.pk}/reviews/", {"verdict": "NORMAL"}, content_type="application/json")
+    assert answer.status_code == 200
+    image.refresh_from_db()
+    assert (image.stage, image.group) == ("second", "positive")
+    for seen, readings in ((opened, 0), (judged, 1)):
+        statements = [query["sql"] for query in seen.captured_queries if query["sql"].startswith("SELECT")]
+        assert not [sql for sql in statements if "filename" in sql], "the whole image"
+        assert len([sql for sql in statements if "studies_reading" in sql]) == readings
+
+
 def test_a_second_reader_is_told_and_never_kept_out(add, user, department):
     image, bob = add("a"), User.objects.create_user("bob")
     department.memberships.create(user=bob, role="reader")

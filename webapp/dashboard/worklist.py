@@ -30,7 +30,7 @@ from webapp.reviews.sections import SECTIONS
 from webapp.reviews.worklist import COUNTED, Worklist
 from webapp.searches import services as searches
 from webapp.searches.models import List
-from webapp.studies.access import visible_image
+from webapp.studies.access import OWNER, visible_image
 from webapp.studies.api.filters import WorklistFilters
 from webapp.studies.choices import ResultGroup, ReviewStage
 from webapp.studies.models import Image
@@ -132,7 +132,7 @@ def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def worklist_open(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A page says that it shows an image, or still does, and learns who else does and whether it was reviewed."""
-    found = visible_image(viewer(request), pk, permissions.may_review)
+    found = visible_image(viewer(request), pk, permissions.may_review, Image.objects.only(*OWNER, "stage"))
     user = cast("User", request.user)
     left = request.POST.get("left", "")
     opening.keep_open(found, user, _key(left) if left else None)

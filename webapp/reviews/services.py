@@ -46,7 +46,8 @@ def review(
         raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give one.")
     # Verdicts that are given at the same time are judged one after the other.
     try:
-        locked = Image.objects.select_for_update().get(pk=image.pk, status=Status.SUCCEEDED)
+        rows = Image.objects.select_for_update().only("status", "stage")
+        locked = rows.get(pk=image.pk, status=Status.SUCCEEDED)
     except Image.DoesNotExist:
         raise Refused("not_read_yet", "A verdict can be given once the model has read the image.") from None
     kept = Review.objects.filter(image=locked, reviewer=reader.user).first()
@@ -123,7 +124,12 @@ def end_second_readings(identity: Identity, department: Department) -> int:
 
 
 def _write(image: Image, found: Outcome, **more: bool) -> None:
-    group = GROUP_BY_VERDICT[Verdict(found.verdict)] if found.verdict else image.result and image.result.group
-    columns = {"stage": found.stage, "verdict": found.verdict, "verdict_kind": found.kind, "group": group or ""}
+    group = GROUP_BY_VERDICT[Verdict(found.verdict)] if found.verdict else _group_of_model(image)
+    columns = {"stage": found.stage, "verdict": found.verdict, "verdict_kind": found.kind, "group": group}
     Image.objects.filter(pk=image.pk).update(reviewed=True, **columns, **more)
     announce_results(Image.objects.filter(pk=image.pk))
+
+
+def _group_of_model(image: Image) -> str:
+    result = image.result
+    return result.group if result else ""

@@ -9,28 +9,41 @@ from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.refusals import Refused
 from webapp.studies.models import Image, Patient, Study
-from webapp.studies.querysets import OwnedQuerySet
+from webapp.studies.querysets import ImageQuerySet, OwnedQuerySet
+
+#: The columns that decide who may see a row.
+OWNER = ("owner", "guest", "department")
 
 Found = TypeVar("Found", Image, Study, Patient)
 
 
-def visible_image(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    """An image with its result, patient and department.
+def visible_image(
+    identity: Identity,
+    pk: UUID,
+    may: permissions.Predicate = permissions.may_see,
+    rows: ImageQuerySet | None = None,
+) -> Image:
+    """An image.
+
+    Args:
+        identity: who asks for it.
+        pk: its key.
+        may: what they want to do with it.
+        rows: what is read of it, :data:`OWNER` at least; None for everything, with its result, patient and department.
 
     Raises:
         Http404: there is none, or the client may not see it.
         Refused: ``not_allowed`` where the client may see it, and may do no more.
     """
-    images = Image.objects.select_related("patient", "department").prefetch_related("readings")
-    image: Image = _visible(identity, images, pk, may)
+    if rows is None:
+        rows = Image.objects.select_related("patient", "department").prefetch_related("readings")
+    image: Image = _visible(identity, rows, pk, may)
     return image
 
 
 def has_ended(identity: Identity, pk: UUID) -> bool:
     """Whether an image has come to its end, for who waits for it; errors as of :func:`visible_image`."""
-    images = Image.objects.only("owner", "guest", "department", "status")
-    image: Image = _visible(identity, images, pk, permissions.may_see)
-    return image.is_final
+    return visible_image(identity, pk, rows=Image.objects.only(*OWNER, "status")).is_final
 
 
 def visible_study(identity: Identity, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:

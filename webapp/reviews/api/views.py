@@ -19,7 +19,7 @@ from webapp.reviews import export, services
 from webapp.reviews.access import visible_reviews
 from webapp.reviews.api.serializers import ReviewSerializer
 from webapp.reviews.models import Review
-from webapp.studies.access import visible_image
+from webapp.studies.access import OWNER, visible_image
 from webapp.studies.models import Image
 
 
@@ -43,10 +43,12 @@ class Reviews(APIView):
     @extend_schema(request=ReviewSerializer, responses={200: ReviewSerializer})
     def put(self, request: Request, pk: UUID) -> Response:
         """Give your verdict, or change it."""
-        image = _image(request, pk)
+        identity = identities.identify(request)
+        rows = Image.objects.select_related("department").only(*OWNER, "department__second_reading")
+        image = visible_image(identity, pk, rows=rows)
         given = ReviewSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        kept = services.review(image, identities.identify(request), **given.validated_data)
+        kept = services.review(image, identity, **given.validated_data)
         return Response(ReviewSerializer(kept).data)
 
 

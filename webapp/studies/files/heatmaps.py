@@ -58,13 +58,20 @@ def png(values: bytes, width: int, height: int, region: Sequence[int] = ()) -> b
 
 def _outline(picture: "Image", alpha: "Image", strongest: int) -> None:
     """Draw a line along the edge of a map's strongest part, within it."""
-    from PIL import Image, ImageChops, ImageFilter
+    from PIL import ImageChops, ImageFilter
 
     if not strongest:
         return
-    rest = alpha.point([255 * (value < STRONGEST * strongest) for value in range(256)])
     width = max(1, round(max(picture.size) / 340))
+    rest = alpha.point([255 * (value < STRONGEST * strongest) for value in range(256)])
+    if not (part := ImageChops.invert(rest).getbbox()):
+        return
+    # Only the part itself, with as much around it as the blur looks at: mostly a small piece of the picture.
+    far = 2 * width
+    left, top, right, bottom = part
+    box = (max(0, left - far), max(0, top - far), min(alpha.width, right + far), min(alpha.height, bottom + far))
+    rest = rest.crop(box)
     # Wherever a blur of the rest has left anything: a tenth of the time of a maximum filter.
-    near, nearest = (rest.filter(ImageFilter.BoxBlur(far)).point([0] + [255] * 255) for far in (2 * width, width))
+    near, nearest = (rest.filter(ImageFilter.BoxBlur(by)).point([0] + [255] * 255) for by in (far, width))
     for colour, band in ((EDGE, ImageChops.subtract(near, nearest)), (LINE, ImageChops.subtract(nearest, rest))):
-        picture.paste(Image.new("RGBA", picture.size, (*colour, 255)), mask=band)
+        picture.paste((*colour, 255), box, mask=band)

@@ -32,7 +32,8 @@ function load(url) {
   one.page = fetch(url, { headers: { "HX-Request": "true" } }).then(async (answer) => {
     if (!answer.ok || answer.redirected) return null;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const { src } of page.querySelectorAll("#main .film img")) {
+    // Not its map: the server draws that for a long time, and few are looked at.
+    for (const { src } of page.querySelectorAll("#main .film img:not(.overlay)")) {
       const picture = new Image();
       picture.src = src;
       picture.decode().catch(() => {}); // one that cannot be had is shown as missing when its turn comes
