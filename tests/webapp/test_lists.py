@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from rest_framework import serializers
 
+from webapp.studies.api.serializers import StudySerializer
 from webapp.studies.api.serializers.results import moment
 from webapp.studies.choices import Status, StudyStatus
 from webapp.studies.models import Archive, Image, Patient, Study
@@ -328,3 +329,13 @@ def test_the_readings_of_a_list_s_image_are_looked_through_once(user_client, use
     monkeypatch.setattr(Image, "reading", property(lambda image: pytest.fail("looks through them again")))
     [found] = user_client.get(LISTS[0]).json()["results"]
     assert [one["status"] for one in found["readings"]] == ["ready"]
+
+
+def test_a_study_is_written_with_the_fields_that_are_described_and_none_is_made_for_it(
+    user_client, user, make_study, monkeypatch
+):
+    made = make_study(Status.SUCCEEDED, Status.QUEUED, owner=user)
+    monkeypatch.setattr(StudySerializer, "get_fields", lambda self: pytest.fail("copies every field"))
+    [found] = user_client.get(LISTS[1]).json()["results"]
+    assert list(found) == list(StudySerializer.Meta.fields)
+    assert (found["id"], found["total"], found["counts"]["queued"]) == (str(made.pk), 2, 1)
