@@ -178,10 +178,13 @@ NEAR = 1e-8
 
 
 def _loss(line: Line, odds: Sequence[float], truth: Sequence[bool]) -> float:
-    found = PENALTY * line.slope**2 / 2
+    slope, intercept, found = line.slope, line.intercept, PENALTY * line.slope**2 / 2
     for one, sick in zip(odds, truth, strict=True):
-        against = (line.slope * one + line.intercept) * (-1 if sick else 1)
-        found += max(against, 0.0) + math.log1p(math.exp(-abs(against)))
+        against = slope * one + intercept
+        if sick:
+            against = -against
+        # Either way the logarithm of 1 + exp(against), without an exponential that is too great.
+        found += against + math.log1p(math.exp(-against)) if against > 0 else math.log1p(math.exp(against))
     return found
 
 
