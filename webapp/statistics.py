@@ -158,6 +158,8 @@ def fit_line(probabilities: Sequence[float], truth: Sequence[bool]) -> Line:
     loss = _loss(line, odds, truth)
     for _ in range(100):
         step = _step(line, odds, truth)
+        if max(map(abs, step)) < NEAR:
+            return line
         # Newton's step goes too far where one answer is as good as certain.
         for shorter in range(30):
             tried = Line(line.slope - step[0] / 2**shorter, line.intercept - step[1] / 2**shorter)
@@ -171,13 +173,18 @@ def fit_line(probabilities: Sequence[float], truth: Sequence[bool]) -> Line:
 
 #: A weak penalty of the slope keeps it finite where the classes are perfectly separable.
 PENALTY = 0.01
+#: A line that the next step moves by less is as good as the best: all that a step of this size changes is rounding.
+NEAR = 1e-8
 
 
 def _loss(line: Line, odds: Sequence[float], truth: Sequence[bool]) -> float:
-    found = PENALTY * line.slope**2 / 2
+    slope, intercept, found = line.slope, line.intercept, PENALTY * line.slope**2 / 2
     for one, sick in zip(odds, truth, strict=True):
-        against = (line.slope * one + line.intercept) * (-1 if sick else 1)
-        found += max(against, 0.0) + math.log1p(math.exp(-abs(against)))
+        against = slope * one + intercept
+        if sick:
+            against = -against
+        # Either way the logarithm of 1 + exp(against), without an exponential that is too great.
+        found += against + math.log1p(math.exp(-against)) if against > 0 else math.log1p(math.exp(against))
     return found
 
 

@@ -47,8 +47,10 @@ def fill(draw: random.Random) -> None:
     )
     audit(draw, images, people, departments, largest)
     _verdicts(people[0])
-    _news(draw, people, studies)
-    _shares(draw, people, studies, images // 20)
+    # Half of what tells of studies tells of images: where none did, SQLite would hold their indexes for useless.
+    some = list(Image.objects.order_by("pk").values_list("pk", flat=True)[: 5 * CHUNK])
+    _news(draw, people, studies, some)
+    _shares(draw, people, studies, some, images // 20)
     _saved_views(people, departments)
     _outbox(largest, images // 5)
     archive = Table(
@@ -117,24 +119,29 @@ def _verdicts(reader: User) -> None:
         )
 
 
-def _news(draw: random.Random, people: Any, studies: Any) -> None:
-    table = Table(News(event=Event.STUDY_FINISHED), "person", "key", "study", "created_at", "read_at", omit="id")
+def _news(draw: random.Random, people: Any, studies: Any, images: Any) -> None:
+    columns = ("person", "key", "event", "study", "image", "created_at", "read_at")
+    table = Table(News(), *columns, omit="id")
     now = timezone.now()
 
     def row(person: User, n: int) -> list[Any]:
         moment = now - timedelta(minutes=n + 1)
-        return table.row(person.pk, f"bench:{n}", draw.choice(studies), moment, moment if n > 200 else None)
+        about = (
+            (Event.FAILED, None, draw.choice(images)) if n % 2 else (Event.STUDY_FINISHED, draw.choice(studies), None)
+        )
+        return table.row(person.pk, f"bench:{n}", *about, moment, moment if n > 200 else None)
 
     many = min(len(studies), 20_000)
     _insert(table, (row(person, n) for person in people for n in range(many if person == people[0] else 50)))
 
 
-def _shares(draw: random.Random, people: Any, studies: Any, number: int) -> None:
-    table = Table(Share(created_at=timezone.now()), "id", "study", "user", "created_by")
-    some = draw.sample(studies, min(number, len(studies)))
+def _shares(draw: random.Random, people: Any, studies: Any, images: Any, number: int) -> None:
+    table = Table(Share(created_at=timezone.now()), "id", "study", "image", "user", "created_by")
+    some = [(study, None) for study in draw.sample(studies, min(number // 2, len(studies)))]
+    some += [(None, image) for image in images[: number // 2]]
     # Every tenth of them for one person.
     users = [people[0] if n % 10 == 0 else draw.choice(people[1:]) for n in range(len(some))]
-    _insert(table, (table.row(uuid4(), study, user.pk, people[1].pk) for study, user in zip(some, users, strict=True)))
+    _insert(table, (table.row(uuid4(), *of, user.pk, people[1].pk) for of, user in zip(some, users, strict=True)))
 
 
 def _saved_views(people: Any, departments: Any) -> None:
@@ -156,12 +163,12 @@ def _outbox(largest: Department, number: int) -> None:
     now = timezone.now()
     table = Table(
         Delivery(kind="webhook", destination=str(webhook.pk), expires_at=now),
-        "id", "key", "state", "created_at", "next_attempt_at", "delivered_at",
+        "id", "key", "subject", "state", "created_at", "next_attempt_at", "delivered_at",
     )  # fmt: skip
 
     def row(n: int) -> list[Any]:
         moment = now - timedelta(seconds=10 * n)
         state = State.DEAD if n % 2000 == 0 else State.DELIVERED
-        return table.row(uuid4(), f"bench:{n}", state, moment, moment, moment)
+        return table.row(uuid4(), f"bench:{n}", uuid4(), state, moment, moment, moment)
 
     _insert(table, (row(n) for n in range(number)))

@@ -9,12 +9,14 @@ from django.apps import apps
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.test.utils import CaptureQueriesContext
+from rest_framework.exceptions import ValidationError
 
 from ml.inference import evidence, novelty
 from ml.pictures import warnings as picture_warnings
 from tests.webapp.rows import MODEL, claim, make_reading, result
 from webapp.accounts.identity import Identity
 from webapp.reviews import services as reviews
+from webapp.studies.api.filters import ImageFilters, checked
 from webapp.studies.choices import COMBINATIONS, FACETS, Priority, ResultGroup, Status, WarningCode
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.services import reading
@@ -94,6 +96,15 @@ def test_each_filter_and_each_two_of_them_find_what_suits_them(user_client, vari
             continue
         found = ids(user_client, IMAGES, **dict(one.split("=") for one in chosen))
         assert found == [row["id"] for row in whole if all(FILTERS[one](row) for one in chosen)], chosen
+
+
+def test_the_fields_of_filters_are_made_once(monkeypatch):
+    checked(ImageFilters, {})
+    monkeypatch.setattr(ImageFilters, "get_fields", lambda self: pytest.fail("copies every field"))
+    assert checked(ImageFilters, {"reviewed": "true", "cursor": "x"}) == {"reviewed": "true"}
+    with pytest.raises(ValidationError):
+        checked(ImageFilters, {"reviewed": "maybe"})
+    assert checked(ImageFilters, {}) == {}
 
 
 def test_an_administrator_finds_among_all(staff_client, various):

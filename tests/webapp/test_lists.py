@@ -6,7 +6,10 @@ from uuid import UUID
 
 import pytest
 from django.utils import timezone
+from rest_framework import serializers
 
+from webapp.studies.api.serializers import StudySerializer
+from webapp.studies.api.serializers.results import moment
 from webapp.studies.choices import Status, StudyStatus
 from webapp.studies.models import Archive, Image, Patient, Study
 from webapp.studies.progress import current_progress
@@ -308,3 +311,31 @@ def test_a_long_queue_ahead_is_counted_without_its_order(make_image, make_study,
     assert current_progress(study).eta_seconds == 1.5  # bulk images that came later are read later
     monkeypatch.setattr("webapp.studies.progress.AHEAD", 2)
     assert current_progress(study).eta_seconds == 2.0
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "Europe/London"])
+@pytest.mark.parametrize("month", [1, 7])
+def test_a_time_is_written_as_rest_framework_does_without_looking_up_its_settings(zone, month, monkeypatch):
+    at = datetime(2026, month, 3, 23, 59, 59, 5 * (month == 1), UTC)
+    with timezone.override(zone):
+        expected = serializers.DateTimeField().to_representation(at)
+        monkeypatch.setattr(serializers.DateTimeField, "enforce_timezone", lambda *_: pytest.fail("looks them up"))
+        assert moment(at) == expected
+    assert moment(None) is None
+
+
+def test_the_readings_of_a_list_s_image_are_looked_through_once(user_client, user, make_image, monkeypatch):
+    make_image(Status.READY, owner=user)
+    monkeypatch.setattr(Image, "reading", property(lambda image: pytest.fail("looks through them again")))
+    [found] = user_client.get(LISTS[0]).json()["results"]
+    assert [one["status"] for one in found["readings"]] == ["ready"]
+
+
+def test_a_study_is_written_with_the_fields_that_are_described_and_none_is_made_for_it(
+    user_client, user, make_study, monkeypatch
+):
+    made = make_study(Status.SUCCEEDED, Status.QUEUED, owner=user)
+    monkeypatch.setattr(StudySerializer, "get_fields", lambda self: pytest.fail("copies every field"))
+    [found] = user_client.get(LISTS[1]).json()["results"]
+    assert list(found) == list(StudySerializer.Meta.fields)
+    assert (found["id"], found["total"], found["counts"]["queued"]) == (str(made.pk), 2, 1)

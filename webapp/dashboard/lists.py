@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
@@ -34,6 +35,13 @@ PAGE = 25
 #: Saved views above a list; a page has all of them.
 SAVED = 12
 NEWEST = "-created_at"
+#: Groups as the word that follows a count.
+GROUPS = {
+    ResultGroup.POSITIVE: pgettext_lazy("images", "positive"),
+    ResultGroup.UNCLEAR: pgettext_lazy("images", "unclear"),
+    ResultGroup.NEGATIVE: pgettext_lazy("images", "negative"),
+    ResultGroup.UNUSABLE: pgettext_lazy("images", "unusable"),
+}
 
 
 def given(request: HttpRequest) -> dict[str, str]:
@@ -100,12 +108,13 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
     return render(request, f"dashboard/{kind}.html", context, status=context["status"])
 
 
-def _with_progress(studies: list[Study]) -> list[tuple[Study, Progress, list[tuple[str, str, int]]]]:
+def _with_progress(studies: list[Study]) -> list[tuple[Study, Progress, list[tuple[str, str, str, int]]]]:
     """Each study with its progress, and of each group of results the value, the words and the number."""
     progress = progress_by_study(studies)
-    return [(study, progress[study.pk], _results(progress[study.pk])) for study in studies]
-
-
-def _results(progress: Progress) -> list[tuple[str, str, int]]:
-    numbers = progress.results
-    return [(group.value, str(group.label), numbers[group]) for group in ResultGroup if group in numbers]
+    # Translated once, and not for each row.
+    words = [(group.value, str(GROUPS[group]), str(group.label)) for group in ResultGroup]
+    rows = []
+    for study in studies:
+        found = progress[study.pk]
+        rows.append((study, found, [(*said, found.results[said[0]]) for said in words if said[0] in found.results]))
+    return rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Min, Q
+from django.db.models import Case, Count, F, Min, Q, When
 from django.utils import timezone
 
 from webapp.queues.models import Sample
@@ -20,7 +20,6 @@ from webapp.studies.services import retrying
 #: Rates are measured over this span.
 WINDOW = timedelta(minutes=5)
 DAY = timedelta(days=1)
-STEPS = ((dispatch.INGEST, "preparing"), (dispatch.INFER, "reading"))
 RUNNING = "running"
 #: What :func:`counted` takes for readings.
 OF_IMAGE = {"of": "image__department", "first": "dispatched_at"}
@@ -62,11 +61,13 @@ class Counted:
 
     Attributes:
         waiting: those without a result by status and priority: how many, and when the oldest was received.
+        by_department: the same by the key of their department.
         received: those that came since a moment.
         ended: those that came to an end since then, by status and priority.
     """
 
     waiting: dict[tuple[str, str], tuple[int, datetime]]
+    by_department: dict[Any, tuple[int, datetime]]
     received: dict[str, int]
     ended: dict[tuple[str, str], int]
 
@@ -82,14 +83,20 @@ def count(departments: Sequence[Any] | None, since: datetime) -> Counted:
         since: the moment.
     """
     images = Image.objects.all()
-    waiting = counted(images.waiting(), departments, "status", "priority")
+    picked = None if departments is None else {department.pk for department in departments}
+    waiting: dict[tuple[str, str], tuple[int, datetime]] = {}
+    by_department: dict[Any, tuple[int, datetime]] = {}
+    for (status, priority, pk), found in counted(images.waiting(), None, "status", "priority", "department").items():
+        if picked is None or pk in picked:
+            _add(waiting, (status, priority), found)
+            _add(by_department, pk, found)
     received = counted(images.filter(created_at__gt=since), departments, "priority")
     ended: dict[tuple[str, str], int] = {}
     # Each status by itself: grouped by it, SQLite would walk through all images that there are.
     for status in FINAL:
         rows = counted(images.filter(status=status, finished_at__gt=since), departments, "priority")
         ended |= {(status, priority): number for (priority,), (number, _) in rows.items()}
-    return Counted(waiting, {priority: number for (priority,), (number, _) in received.items()}, ended)
+    return Counted(waiting, by_department, {priority: number for (priority,), (number, _) in received.items()}, ended)
 
 
 def counted(
@@ -112,19 +119,23 @@ def counted(
     found: dict[Any, tuple[int, datetime]] = {}
     for *values, number, since in rows.order_by().values_list(*names).annotate(Count("pk"), Min(first)):
         if picked is None or values.pop() in picked:
-            before, earliest = found.get(tuple(values), (0, since))
-            found[tuple(values)] = before + number, min(earliest, since)
+            _add(found, tuple(values), (number, since))
     return found
 
 
-def queues(departments: Sequence[Any] | None) -> list[Queue]:
+def _add(found: dict[Any, tuple[int, datetime]], key: Any, more: tuple[int, datetime]) -> None:
+    number, first = found.get(key, (0, more[1]))
+    found[key] = number + more[0], min(first, more[1])
+
+
+def queues(departments: Sequence[Any] | None, images: Counted) -> list[Queue]:
     """Each queue.
 
     Args:
         departments: whose images count; None for everybody's.
+        images: theirs, of the last :data:`WINDOW`.
     """
     now = timezone.now()
-    images = count(departments, now - WINDOW)
     set_aside = Reading.objects.set_aside().filter(shadow=False)
     held = counted(set_aside, departments, "priority", **OF_IMAGE)
     kinds = dict(Pause.objects.exclude(priority="").values_list("priority", "kind"))
@@ -181,20 +192,14 @@ class DepartmentShare:
     state: str
 
 
-def by_department(departments: Sequence[Any]) -> list[DepartmentShare]:
+def by_department(departments: Sequence[Any], images: Counted) -> list[DepartmentShare]:
     """What each of some departments has waiting, those with most first."""
     now = timezone.now()
-    waiting: dict[Any, tuple[int, datetime]] = {}
-    # By status too: grouped by departments alone, SQLite would walk through all images that there are.
-    for (_, pk), (number, first) in counted(Image.objects.waiting(), departments, "status", "department_id").items():
-        before, earliest = waiting.get(pk, (0, first))
-        waiting[pk] = before + number, min(earliest, first)
     kinds = dict(Pause.objects.filter(department__isnull=False).values_list("department", "kind"))
     shares = []
     for department in departments:
-        number, first = waiting.get(department.pk, (0, now))
-        state = kinds.get(department.pk, RUNNING)
-        oldest = (now - first).total_seconds()
+        number, first = images.by_department.get(department.pk, (0, now))
+        state, oldest = kinds.get(department.pk, RUNNING), (now - first).total_seconds()
         shares.append(DepartmentShare(department.slug, department.name, number, oldest, state))
     return sorted(shares, key=lambda share: (-share.waiting, share.name))
 
@@ -212,11 +217,14 @@ def failures(departments: Sequence[Any] | None) -> list[dict[str, Any]]:
     """Images that failed within a day, by code, the most frequent first; ``again`` if some can be read again."""
     since = timezone.now() - DAY
     failed = Image.objects.filter(status=Status.FAILED, finished_at__gt=since)
-    rows = counted(failed, departments, "error_code", first="finished_at")
-    readable = counted(retrying.failed_since(since), departments, "error_code", first="finished_at")
+    failed = failed.annotate(again=Case(When(retrying.READABLE, then=True), default=False))
+    rows = counted(failed, departments, "error_code", "again", first="finished_at")
+    codes: dict[str, tuple[int, datetime]] = {}
+    for (code, _), some in rows.items():
+        _add(codes, code, some)
     found = [
-        {"code": code, "images": number, "since": first, "again": (code,) in readable}
-        for (code,), (number, first) in rows.items()
+        {"code": code, "images": number, "since": first, "again": (code, True) in rows}
+        for code, (number, first) in codes.items()
     ]
     return sorted(found, key=lambda row: (-row["images"], row["code"]))
 

@@ -86,12 +86,14 @@ def _overview(departments: list[Department] | None) -> Overview:
             "workers": work, "batches": batches, "shadows": figures.shadows(), "outbox": _outbox(),
             "storage": _storage(), "last": _last(),
         }  # fmt: skip
+    now = timezone.now()
+    images = figures.count(departments, now - figures.WINDOW)
     return Overview(
-        at=timezone.now(),
+        at=now,
         everything=departments is None,
-        queues=figures.queues(departments),
+        queues=figures.queues(departments, images),
         packed=figures.packed(departments),
-        departments=figures.by_department(rows),
+        departments=figures.by_department(rows, images),
         failures=figures.failures(departments),
         retries=figures.retries(departments),
         **service,

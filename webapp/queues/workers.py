@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import Count, Min
+from django.db.models import Count, Max, Min
 from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -93,35 +93,34 @@ def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float
     """The latest batches, and the images a second of each worker in them."""
     read = Image.objects.filter(status=Status.SUCCEEDED, finished_at__isnull=False).order_by("-finished_at")
     ids = list(read.values_list("pk", flat=True)[:LATEST])
-    rows: dict[Any, list[Reading]] = defaultdict(list)
-    fields = ("claim", "worker", "bundle", "batch_size", "seconds", "attempts", "ready_at", "claimed_at", "finished_at")
-    for one in Reading.objects.filter(image__in=ids, state=ReadingState.SUCCEEDED, claim__isnull=False).only(*fields):
-        rows[one.claim].append(one)
+    rows = Reading.objects.filter(
+        image__in=ids, state=ReadingState.SUCCEEDED, claim__isnull=False, batch_size__isnull=False,
+        seconds__isnull=False, finished_at__isnull=False,
+    )  # fmt: skip
+    # Put together by the database: of its readings a batch has only these to tell.
+    columns = ("claim", "worker", "bundle", "batch_size", "seconds", "claimed_at", "finished_at")
+    found = rows.order_by().values_list(*columns).annotate(Min("ready_at"), Max("attempts"))
     batches, images, seconds = [], defaultdict[Any, int](int), defaultdict[Any, float](float)
-    for several in rows.values():
-        first = several[0]
-        if first.batch_size is None or first.seconds is None or first.finished_at is None:
-            continue
-        images[first.worker] += first.batch_size
-        seconds[first.worker] += first.seconds
-        worker = workers.get(first.worker) if first.worker else None
-        ready = [one.ready_at for one in several if one.ready_at]
-        waited = (first.claimed_at - min(ready)).total_seconds() if ready and first.claimed_at else None
+    for _claim, pk, bundle, size, took, claimed_at, finished_at, ready_at, attempts in found:
+        images[pk] += size
+        seconds[pk] += took
+        worker = workers.get(pk)
         batches.append(
             Batch(
-                worker=worker.name if worker else _("a worker that is gone"), model=first.bundle,
-                size=first.batch_size, seconds=first.seconds, why=_why(first, worker),
-                waited_seconds=waited, finished_at=first.finished_at,
+                worker=worker.name if worker else _("a worker that is gone"), model=bundle, size=size, seconds=took,
+                why=_why(size, attempts, worker),
+                waited_seconds=(claimed_at - ready_at).total_seconds() if ready_at and claimed_at else None,
+                finished_at=finished_at,
             )
         )  # fmt: skip
     batches.sort(key=lambda batch: batch.finished_at, reverse=True)
     return batches[:BATCHES], {pk: images[pk] / seconds[pk] for pk in images if seconds[pk]}
 
 
-def _why(reading: Reading, worker: Worker | None) -> "StrOrPromise":
+def _why(size: int, attempts: int, worker: Worker | None) -> "StrOrPromise":
     """Why a batch had its size: the worker takes what waits when it is free, up to its largest batch."""
-    if worker and worker.max_batch and (reading.batch_size or 0) >= worker.max_batch:
+    if worker and worker.max_batch and size >= worker.max_batch:
         return format_lazy(_("full: this worker reads {most} at most"), most=worker.max_batch)
-    if reading.batch_size == 1 and reading.attempts > 1:
+    if size == 1 and attempts > 1:
         return _("read alone: an earlier batch with it did not end")
     return _("all that waited for it")

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 
 from ml.statistics import calibration as reference
 from tests.webapp.rows import BUNDLE
+from webapp import statistics
 from webapp.agreement import local
 from webapp.agreement.local import Judged
 from webapp.audit.models import Entry
@@ -59,6 +60,15 @@ def test_the_line_is_that_of_the_model_s_own_calibration(apart: float) -> None:
     assert [line.apply(one) for one in (0.1, 0.5, 0.9)] == pytest.approx(
         list(expected.apply(np.array([0.1, 0.5, 0.9]))), abs=2e-3
     )
+
+
+def test_a_line_that_is_found_is_not_looked_for_any_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    loss = statistics._loss
+    monkeypatch.setattr(statistics, "_loss", lambda *given: tried.append(1) or loss(*given))
+    found = sample(100, 100)
+    fit_line([one.score for one in found], [one.sick for one in found])
+    assert len(tried) < 10
 
 
 def test_the_model_s_own_score_can_be_had_again() -> None:

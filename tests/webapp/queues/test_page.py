@@ -13,11 +13,13 @@ from django.utils import timezone
 
 from tests.webapp.broker import Sent
 from tests.webapp.rows import BUNDLE, MODEL, WORKER, claim, result
+from webapp.accounts.identity import Identity
 from webapp.audit.models import Action, Entry
 from webapp.departments.models import Department
 from webapp.ops.models import Worker
-from webapp.queues import charts, sampling
+from webapp.queues import charts, sampling, workers
 from webapp.queues.models import Sample
+from webapp.queues.overview import overview
 from webapp.retention import services as retention
 from webapp.studies import dispatch
 from webapp.studies.choices import Status
@@ -121,6 +123,37 @@ def test_managers_see_their_departments_only(
     assert client.post("/departments/other/queue/pause/").status_code == 404
     assert client.post("/departments/mine/queue/pause/", {"reason": "night"}).status_code == 302
     assert Pause.objects.get(department=mine).reason == "night"
+
+
+def test_what_waits_and_what_failed_is_counted_once(
+    boss_client: Any, make_image: Callable[..., Image], make_department: Callable[..., Any]
+) -> None:
+    make_image(department=make_department("d"))
+    for code, stored in (("some", True), ("some", False), ("none", False)):
+        image = make_image(Status.FAILED, error_code=code, finished_at=timezone.now())
+        if not stored:
+            Image.objects.filter(pk=image.pk).update(file="")
+    with CaptureQueriesContext(connection) as queries:
+        found = overview(Identity(user=User.objects.get(username="chief")))
+    assert [(one["code"], one["images"], one["again"]) for one in found.failures] == [
+        ("some", 2, True), ("none", 1, False)
+    ]  # fmt: skip
+    counting = [one["sql"] for one in queries if "COUNT(" in one["sql"] and 'FROM "studies_image"' in one["sql"]]
+    assert sum("department_id" in sql for sql in counting) == 1, "what waits, by department and priority"
+    assert sum("error_code" in sql for sql in counting) == 1
+
+
+def test_each_batch_is_put_together_by_the_database(
+    boss_client: Any, make_image: Callable[..., Image], infer_worker: Worker
+) -> None:
+    for size in (2, 1):
+        images = [make_image(Status.READY, ready_at=timezone.now()) for _ in range(size)]
+        token, _ = claim(*images)
+        reading.succeed(token, [result(image.pk) for image in images], MODEL, seconds=0.5)
+    _, batches = workers.latest()
+    assert [(one.size, str(one.why)) for one in batches] == [
+        (1, "all that waited for it"), (2, "full: this worker reads 2 at most")
+    ]  # fmt: skip
 
 
 def test_of_many_departments_the_page_shows_those_that_are_stopped_or_have_most_waiting(

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 from django.utils.timesince import timesince
-from django.utils.translation import gettext, ngettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.http.sentences import in_words
@@ -26,15 +26,6 @@ STEPS = {
     "failed": _("Could not be read"),
     "cancelled": _("Cancelled"),
 }
-#: Groups as the word that follows a count.
-GROUPS = {
-    ResultGroup.POSITIVE: pgettext_lazy("images", "positive"),
-    ResultGroup.UNCLEAR: pgettext_lazy("images", "unclear"),
-    ResultGroup.NEGATIVE: pgettext_lazy("images", "negative"),
-    ResultGroup.UNUSABLE: pgettext_lazy("images", "unusable"),
-}
-
-
 #: Files that browsers decode. What they do not decode rightly, the viewer's script finds out.
 BROWSERS_DECODE = (".jpg", ".png", ".gif", ".webp", ".bmp", ".avif")
 
@@ -149,12 +140,6 @@ def _words_of_model(image: Image, found: Reading | None) -> str:
     if not doubt:
         return group
     return f"{doubt}: {group}" if found.is_usable else doubt
-
-
-@register.filter
-def in_one_word(group: str) -> str:
-    """A group as the word that follows a count."""
-    return str(GROUPS[ResultGroup(group)])
 
 
 @register.filter

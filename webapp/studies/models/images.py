@@ -162,8 +162,12 @@ class Image(Sent, RequestIdMixin):
     @property
     def result(self) -> "Reading | None":
         """The primary reading once it has a result."""
-        reading = self.reading if self.status == Status.SUCCEEDED else None
-        return reading if reading and reading.state == ReadingState.SUCCEEDED else None
+        return self.result_in(self.reading) if self.status == Status.SUCCEEDED else None
+
+    def result_in(self, reading: "Reading | None") -> "Reading | None":
+        """The same, where the primary reading is at hand."""
+        done = self.status == Status.SUCCEEDED and reading and reading.state == ReadingState.SUCCEEDED
+        return reading if done else None
 
 
 class IdempotencyKey(models.Model):

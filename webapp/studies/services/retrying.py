@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 CHUNK = 100
 #: Images of a code that one request sends back.
 AT_ONCE = 1000
+#: Whether a failed image can be read again. A file that was refused at once was never stored.
+READABLE = Q(study__cancelled_at=None) & ~Q(file="")
 
 
 def retry_image(identity: Identity, image: Image) -> None:
@@ -66,9 +68,8 @@ def retry_study(identity: Identity, study: Study) -> int:
 
 def failed_since(since: datetime) -> ImageQuerySet:
     """The images that failed since a moment and can be read again."""
-    failed = Image.objects.filter(status=Status.FAILED, finished_at__gt=since)
-    # A file that was refused at once was never stored.
-    return failed.filter(study__cancelled_at=None).exclude(file="")
+    failed: ImageQuerySet = Image.objects.filter(READABLE, status=Status.FAILED, finished_at__gt=since)
+    return failed
 
 
 def with_code(code: str, since: datetime, owned: Q) -> ImageQuerySet:

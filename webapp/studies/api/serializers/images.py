@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import prefetch_related_objects
 from rest_framework import serializers
 
 from webapp.http.links import LinkField, link
@@ -100,9 +99,9 @@ class ImageSerializer(serializers.ModelSerializer):
         """
         readings: list[Reading] = []
         if image.status != Status.QUEUED:  # one that is queued has none
-            prefetch_related_objects([image], "readings")  # asked for several times below
             readings = sorted(image.readings.all(), key=lambda reading: (reading.shadow, reading.bundle))
-        reading, result = (image.reading, image.result) if readings else (None, None)
+        reading = next((one for one in readings if not one.shadow), None)
+        result = image.result_in(reading)
         return {
             "id": str(image.pk),
             "url": self._link("api-image", image.pk),

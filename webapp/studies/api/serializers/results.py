@@ -1,14 +1,19 @@
 """Errors, results and readings, as several answers have them."""
 
+from datetime import datetime
 from typing import Any
 
+from django.utils.timezone import localtime
 from rest_framework import serializers
 
 from webapp.studies.choices import ReadingState, ResultGroup
 from webapp.studies.models import Reading
 
-#: A time as REST Framework writes it.
-moment: Any = serializers.DateTimeField(allow_null=True).to_representation
+
+def moment(value: datetime | None) -> str | None:
+    """A time as REST Framework writes it, which looks its settings up for each."""
+    text = localtime(value).isoformat() if value else None
+    return f"{text[:-6]}Z" if text and text.endswith("+00:00") else text
 
 
 class ErrorSerializer(serializers.Serializer):

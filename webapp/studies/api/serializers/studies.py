@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from webapp.http.links import LinkField, link
-from webapp.studies.api.serializers.results import ArchiveErrorSerializer
+from webapp.studies.api.serializers.results import ArchiveErrorSerializer, moment
 from webapp.studies.models import Patient, Study
 from webapp.studies.progress import STATUSES, Progress, current_progress, progress_by_study
 
@@ -71,10 +71,29 @@ class StudySerializer(serializers.ModelSerializer):
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:
+        """The fields, by hand, as those of images are."""
         progress: Progress = getattr(study, "progress", None) or current_progress(study)
-        for name in ("status", "total", "counts", "eta_seconds", "waits_until", "errors", "open"):
-            setattr(study, name, getattr(progress, name))
-        return super().to_representation(study)
+        return {
+            "id": str(study.pk),
+            "url": link(self.context, "api-study", study.pk),
+            "page_url": link(self.context, "study", study.pk),
+            "name": study.name,
+            "patient": study.patient.identifier if study.patient else None,
+            "department": study.department.slug if study.department else None,
+            "source": study.source,
+            "status": progress.status,
+            "total": progress.total,
+            "counts": progress.counts,
+            "eta_seconds": progress.eta_seconds,
+            "waits_until": moment(progress.waits_until),
+            "errors": ArchiveErrorSerializer(progress.errors, many=True).data if progress.errors else [],
+            "manifest": ManifestSerializer(study.manifest).data if study.manifest is not None else None,
+            "images_url": link(self.context, "api-study-images", study.pk),
+            "results_url": link(self.context, "api-study-results", study.pk),
+            "created_at": moment(study.created_at),
+            "stat": study.stat,
+            "open": progress.open,
+        }
 
 
 class PatientSerializer(serializers.ModelSerializer):
@@ -139,5 +158,8 @@ class AcceptedStudySerializer(StudySerializer):
 
     def to_representation(self, study: Study) -> dict[str, Any]:
         data = super().to_representation(study)
-        optional = ("skipped", "refused")
-        return {name: value for name, value in data.items() if value or name not in optional}
+        if study.skipped:
+            data["skipped"] = study.skipped
+        if study.refused:
+            data["refused"] = ArchiveErrorSerializer(study.refused, many=True).data
+        return {**data, "duplicates": self.get_duplicates(study)}
