@@ -1,6 +1,7 @@
 """Requests' bodies: refused before they are read where they are too large, and received before a thread is taken."""
 
 import asyncio
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import pytest
@@ -96,6 +97,19 @@ def test_a_full_disk_is_an_answer_and_not_an_error(settings, tmp_path):
     client = Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": str(2 * MB)}, parts=32).ask()
     assert client.status == 503
     assert b'"storage_unavailable"' in client.body
+
+
+def test_what_the_server_hands_on_in_small_parts_is_written_together(monkeypatch):
+    written = []
+
+    class Noting(SpooledTemporaryFile):
+        def write(self, content):
+            written.append(len(content))
+            return super().write(content)
+
+    monkeypatch.setattr(bodies, "SpooledTemporaryFile", Noting)
+    Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": str(2 * MB)}, parts=32).ask()
+    assert written == [MB, MB]
 
 
 def test_a_client_that_leaves_early_is_forgotten():

@@ -127,6 +127,7 @@ async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
     None if the client has disconnected.
     """
     length, more = 0, True
+    parts = bytearray()  # the server hands on little at a time, and a thread's turn costs the same for all of it
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -136,10 +137,14 @@ async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
         length += len(part)
         if length > most:
             break
+        parts += part
+        if more and len(parts) < CHUNK:
+            continue
         if length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:  # the file is on the disk now
-            await asyncio.to_thread(file.write, part)
+            await asyncio.to_thread(file.write, parts)
         else:
-            file.write(part)
+            file.write(parts)
+        parts = bytearray()
     return length
 
 

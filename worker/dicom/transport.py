@@ -34,6 +34,16 @@ TO_BE_REJECTED = 32
 IDLE_SECONDS = 0.1
 
 
+def acknowledge(connection: socket.socket) -> None:
+    """Have the kernel acknowledge at once what has come, where it can do so.
+
+    It does that late otherwise, and a sender that has Nagle's algorithm, as DCMTK's have, waits for it with the end of
+    an image: for 40 ms.
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 class Outgoing(queue.Queue[Any]):
     """What is to be sent to a peer. It wakes the thread that waits for the peer."""
 
@@ -101,6 +111,7 @@ class Socket(AssociationSocket):
             return True
         outgoing: Any = self.assoc.dul.to_provider_queue
         try:
+            acknowledge(connection)
             return bool(outgoing.wait(connection))
         except (OSError, ValueError):
             self.event_queue.put("Evt17")  # the connection is closed (PS3.8 9.2.3)
@@ -119,6 +130,7 @@ class Socket(AssociationSocket):
         deadline = time.monotonic() + settings.DICOM_SILENT_SECONDS
         while rest and self.socket:
             self.socket.settimeout(max(0.01, deadline - time.monotonic()))
+            acknowledge(self.socket)
             if not (number := self.socket.recv_into(rest)):
                 break
             rest = rest[number:]
