@@ -115,14 +115,15 @@ class First(Candidates):
         union, given = together(self.rows.parts(self.limit, TIME, "id"))
         if not union:
             return None
-        sql = f"SELECT {TIME}, id FROM ({union}) AS merged {self._order()} LIMIT 1 OFFSET {self.limit - 1}"  # noqa: S608  (Django's own SQL; values are apart)
-        return next(iter(self.queryset.model._base_manager.raw(sql, given)), None)
+        sql = f"SELECT {TIME}, id FROM ({union}) AS merged {self._order()} LIMIT 1 OFFSET %s"  # noqa: S608  (Django's own SQL; values are apart)
+        return next(iter(self.queryset.model._base_manager.raw(sql, [*given, self.limit - 1])), None)
 
     def _union(self, limit: int) -> Statement:
         parts = self.rows.parts(limit, *self.columns or ())
         union, given = together(parts)
         if len(parts) > 1:
-            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT {limit}"  # noqa: S608  (Django's own SQL and a number of this class; values are apart)
+            union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT %s"  # noqa: S608  (Django's own SQL; values are apart)
+            given = [*given, limit]
         return union, given
 
     def _order(self) -> str:
