@@ -13,6 +13,7 @@ HEADINGS = ("accuracy", "precision", "recall", "specificity", "F1", "ROC AUC")
 def text(bundle: Bundle) -> str:
     """The card of a bundle, in Markdown."""
     meta, held_out = bundle.meta, bundle.meta["held_out"]
+    adults = bool(meta.get("training", {}).get("external"))
     parts = [
         f"# Model card: {bundle.name} {bundle.version}",
         WRITTEN,
@@ -22,7 +23,7 @@ def text(bundle: Bundle) -> str:
         "`NORMAL`.",
         _points(bundle),
         "## What it is for, and not for",
-        INTENDED,
+        INTENDED.format(ages=f"{'mostly ' * adults}from children aged one to five{' only' * (not adults)}"),
         *card_origin.text(meta),
         "## How good it is",
         HOW.format(point=held_out["at"], threshold=bundle.threshold),
@@ -37,9 +38,9 @@ def text(bundle: Bundle) -> str:
         "## Calibration",
         _calibration(meta, held_out["calibration"]),
         _novelty(meta.get("novelty")),
-        *card_elsewhere.text(meta.get("elsewhere")),
+        *card_elsewhere.text(meta),
         "## Failure modes",
-        FAILURES,
+        FAILURES.format(unseen="" if adults else "adults, "),
         "## Files",
         "`weights.npz` holds the weights in float16, one array for each variable; `figures/` the curves of the "
         "held-out images. The weights are released under Apache-2.0; the data set that they learnt from is CC BY 4.0, "
@@ -61,7 +62,7 @@ INTENDED = """\
 For trained staff who look at the X-ray themselves, as a second look or to decide what is read first, and for research.
 **It is not a medical device and gives no diagnosis.**
 
-It is not for adults (it learnt from children aged one to five only), other views than frontal, other modalities, or
+It is not for adults (it learnt {ages}), other views than frontal, other modalities, or
 other findings. A result of `NORMAL` does not rule pneumonia out. Its figures are those of one hospital. Elsewhere more
 of its answers are wrong: measure and calibrate it on a hospital's own images before it is used there."""
 
@@ -78,7 +79,7 @@ FAILURES = """\
 - It reads whatever it is given. The check for images that are no chest X-ray catches many of them, not all.
 - It may rest on things that go with pneumonia in one hospital (tubes, posture, a portable machine) rather than on the
   lungs. The heat map shows where the evidence lay, not that it was right.
-- It was never shown adults, lateral views, or a film photographed with a telephone."""
+- It was never shown {unseen}lateral views, or a film photographed with a telephone."""
 
 
 def _parameters(meta: dict[str, Any]) -> str:

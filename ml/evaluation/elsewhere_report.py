@@ -44,8 +44,16 @@ def report(model: Path, directory: Path, elsewhere_directory: Path, *, also: Seq
 
     Returns:
         What ``bundle.json`` has as ``elsewhere``.
+
+    Raises:
+        ValueError: where the bundle has learnt from other hospitals' chests.
     """
-    bundle, engine = Bundle.read(model), engines.load(model)
+    bundle = Bundle.read(model)
+    if bundle.meta.get("training", {}).get("recipe", {}).get("external"):
+        raise ValueError(
+            f"{bundle.id} has learnt from other hospitals' chests: measure trainings that held them out (ml folds)"
+        )
+    engine = engines.load(model)
     samples = [sample for folder in (directory, *also) for sample in data.scan(folder)]
     held = data.split_as(bundle.meta.get("training", {}).get("recipe", {}), samples)[1]
     chosen = np.random.default_rng(1).permutation(len(held))[:MOST]

@@ -1,6 +1,8 @@
 """The commands that lay bundles, recipes and trainings side by side."""
 
 import argparse
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ def add(commands: Any) -> None:
     compare.set_defaults(run=_compare)
 
     folds = commands.add_parser("folds", help="the figures of a recipe from its trainings of the fold blocks")
+    folds.add_argument("--model", type=Path, help="a bundle of the same recipe to write them into, with its card")
     folds.add_argument("works", type=Path, nargs="+", metavar="WORK", help="the --work of each seed's training")
     folds.set_defaults(run=_folds)
 
@@ -71,9 +74,18 @@ def _count(text: str) -> int:
 
 
 def _folds(arguments: argparse.Namespace) -> None:
+    from ml.bundles.bundle import Bundle
+    from ml.evaluation import card
     from ml.experiments import folds
 
-    print(folds.text([folds.load(work) for work in arguments.works]))
+    answers = [folds.load(work) for work in arguments.works]
+    print(folds.text(answers))
+    if arguments.model:
+        bundle = Bundle.read(arguments.model)
+        known = {name: value for name, value in folds.figures(answers).items() if not math.isnan(value)}
+        found = {"trainings": len(answers), "figures": known}
+        (bundle.path / "bundle.json").write_text(json.dumps({**bundle.meta, "folds": found}, indent=2) + "\n")
+        card.refresh(Bundle.read(arguments.model))
 
 
 def _table(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import platform
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ml.statistics import metrics
 from ml.training.average import Average
 from ml.training.judges import predict
 from ml.training.recipe import Recipe
+from ml.training.sequences import useful
 from ml.training.train import Run, patients
 
 #: Files of each class and rendition that are shown under every single condition.
@@ -65,6 +67,7 @@ def release(
             "initial_weights_sha256": bundle.sha256(weights) if weights else None,
             "images": len({(sample.path.name, sample.label) for sample in run.training}),
             "patients": patients(run.training),
+            "external": dict(Counter(chest.source for chest in useful(run.chests, recipe))),
             "held_out_patients": patients(run.held_out),
             "cost": cost,
             "epochs": run.epochs(),

@@ -36,11 +36,7 @@ class TrainingImages(keras.utils.PyDataset):
         by_name: dict[tuple[str, int], list[Image.Image]] = {}
         for sample in samples:
             by_name.setdefault((sample.path.name, sample.label), []).append(decode(sample))
-        if not recipe.external:
-            chests = ()
-        elif not recipe.consistency and not recipe.teachers:
-            # Without two views to agree, or what teachers say, an image without a label teaches nothing.
-            chests = [chest for chest in chests if chest.sample.label != external.UNKNOWN]
+        chests = useful(chests, recipe)
         self.groups = [*by_name.values(), *([decode(chest.sample)] for chest in chests)]
         self.own = len(by_name)
         self.labels = np.array([label for _, label in by_name] + [chest.sample.label for chest in chests])
@@ -68,7 +64,8 @@ class TrainingImages(keras.utils.PyDataset):
         self.order = np.repeat(shown, 2) if self.recipe.consistency else shown
 
     def __len__(self) -> int:
-        return math.ceil(len(self.order) / self.recipe.batch)
+        # Compilers would make a program of its own for a last batch that is smaller.
+        return max(1, len(self.order) // self.recipe.batch)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Inputs ``(n, size, size)`` and their rows of :func:`ml.training.objective.targets`."""
@@ -89,6 +86,13 @@ class TrainingImages(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self.start_at(self.epoch + 1)
+
+
+def useful(chests: Sequence[external.Chest], recipe: Recipe) -> list[external.Chest]:
+    """The chests of other hospitals that a training of this recipe learns from."""
+    # Without two views to agree, or what teachers say, an image without a label teaches nothing.
+    unlabelled = bool(recipe.consistency or recipe.teachers)
+    return [each for each in chests if recipe.external and (unlabelled or each.sample.label != external.UNKNOWN)]
 
 
 def _cause(name: str, label: int) -> int:

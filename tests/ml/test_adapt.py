@@ -69,7 +69,7 @@ def test_the_gain_over_calibrating_is_measured_by_draws(monkeypatch: pytest.Monk
     for name, (value, *_) in found["gain"].items():
         assert value == pytest.approx(found["adapted"][name][0] - found["calibrated"][name][0])
     figures = {"at": "balanced", "origins": {}, "coverage": {}, "adapted": {"one": {"80": found}}}
-    assert "| 80 | 4 | gain | +0." in "\n".join(card_elsewhere.text(figures))
+    assert "| 80 | 4 | gain | +0." in "\n".join(card_elsewhere.text({"elsewhere": figures}))
 
 
 @pytest.mark.long

@@ -84,8 +84,8 @@ def test_the_card_has_a_row_for_each_origin_and_none_without_figures(monkeypatch
         for number, (label, patient) in enumerate(zip(other.truth.tolist(), other.patient.tolist(), strict=True))
     ]
     figures = elsewhere_report.measure(BUNDLE, own, other, rows)
-    text = "\n".join(card_elsewhere.text(figures))
+    text = "\n".join(card_elsewhere.text({"elsewhere": figures}))
     for name in (elsewhere_report.OWN, "nih_chestxray14", "nih_chestxray14, read by radiologists", "b"):
         assert f"| {name} |" in text
     assert "| 200 |" in text
-    assert card_elsewhere.text(None) == []
+    assert card_elsewhere.text({}) == []

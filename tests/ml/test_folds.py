@@ -1,5 +1,7 @@
 """Figures by which recipes are compared."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +9,16 @@ import keras
 import numpy as np
 import pytest
 
+from ml.bundles.bundle import Bundle
+from ml.cli import main
 from ml.dataset import data, external
+from ml.evaluation import elsewhere_report
 from ml.experiments import folds
 from ml.experiments.folds import Answers
 from ml.networks import architectures
 from ml.pictures.preprocess import Preprocessing
 from ml.training.recipe import Recipe
+from tests.ml.test_evidence import BUNDLE
 
 
 def answers(scores: list[float], truth: list[int], origin: str, quality: str = "", stated: str = "") -> Answers:
@@ -76,3 +82,22 @@ def test_a_networks_answers_are_kept(xrays: Path, tmp_path: Path) -> None:
     assert blocked == data.block(samples[:6], 0.5, 1) - {s.patient for s in data.split(samples, 0.5, 1)[1]}
     again = folds.load(tmp_path)
     assert all(np.array_equal(getattr(again, name), value) for name, value in vars(found).items())
+
+
+def test_a_bundle_that_learnt_from_other_hospitals_gets_the_figures_of_trainings_that_had_not(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("bundle.json", "MODEL_CARD.md"):
+        shutil.copy(BUNDLE.path / name, model)
+    meta = json.loads((model / "bundle.json").read_text())
+    meta["training"]["recipe"]["external"] = 0.2
+    (model / "bundle.json").write_text(json.dumps(meta))
+    np.savez_compressed(tmp_path / folds.FILE, **vars(fold()))
+    main(["folds", "--model", str(model), str(tmp_path), str(tmp_path)])
+    written = Bundle.read(model).meta["folds"]
+    known = {name: value for name, value in folds.figures([fold(), fold()]).items() if not np.isnan(value)}
+    assert written == {"trainings": 2, "figures": pytest.approx(known)}
+    card = (model / "MODEL_CARD.md").read_text()
+    assert f"| NIH, experts, AUC | {written['figures']['NIH, experts, AUC']:.3f} |" in card
+    with pytest.raises(ValueError, match="has learnt from other hospitals' chests"):
+        elsewhere_report.report(model, tmp_path, tmp_path)

@@ -77,7 +77,12 @@ def test_weights_show_every_image_once_and_weigh_the_rarer_class_up(uneven: list
     images = TrainingImages(uneven, Recipe(balance="weights", batch=5))
     assert sorted(images.order) == list(range(12))
     assert images.weights.tolist() == pytest.approx([2.0] * 3 + [2 / 3] * 9)
-    assert [len(images[i][1]) for i in range(len(images))] == [5, 5, 2]
+    assert [len(images[i][1]) for i in range(len(images))] == [5, 5]
+
+
+def test_fewer_images_than_a_batch_are_one_batch(uneven: list[data.Sample]) -> None:
+    images = TrainingImages(uneven, Recipe(balance="weights", batch=20))
+    assert [len(images[i][1]) for i in range(len(images))] == [12]
 
 
 def test_an_image_that_is_shown_twice_is_changed_twice(uneven: list[data.Sample]) -> None:

@@ -152,7 +152,9 @@ WARNINGS: dict[str, "StrOrPromise"] = {
         "This looks like a photograph of a film or of a screen, so no label is given. Please export the X-ray as a "
         "picture file, or scan the film."
     ),
-    "age_outside_training": _("The model learnt from children aged one to five only. Its answer is not reliable here."),
+    "age_outside_training": _(
+        "The model learnt mostly from children aged one to five. Its answer is not reliable here."
+    ),
     "view_not_frontal": _("The model learnt from frontal views only. Its answer is not reliable here."),
     "not_frontal_chest": _(
         "The file names another body part or view than a frontal chest, so no label is given. Please check what was "
