@@ -15,7 +15,7 @@ def meta(version: str) -> dict:
     return json.loads((MODELS / f"vgg16-pneumonia-{version}" / "bundle.json").read_text())
 
 
-@pytest.mark.parametrize("version", ["1.1.0", "1.2.0", "1.3.0"])
+@pytest.mark.parametrize("version", ["1.2.0", "1.3.0", "1.4.0"])
 def test_the_shares_are_those_that_the_bundle_measured(version):
     found, points = answers.measured(meta(version)), meta(version)["held_out"]["points"]
     sick, well = found["pneumonia"], found["normal"]
@@ -31,7 +31,6 @@ def test_the_shares_are_those_that_the_bundle_measured(version):
 
 
 def test_a_bundle_that_was_not_measured_so_tells_nothing():
-    assert answers.measured(meta("1.0.0")) == {}
     for point in ("balanced", "screening"):
         without = copy.deepcopy(meta("1.2.0"))
         del without["held_out"]["points"][point]

@@ -9,7 +9,7 @@ from ml.__main__ import main
 from ml.errors import BundleError
 from ml.experiments.table import markdown, read
 
-RELEASED = Path(__file__).resolve().parents[2] / "models" / "vgg16-pneumonia-1.1.0"
+RELEASED = Path(__file__).resolve().parents[2] / "models" / "vgg16-pneumonia-1.2.0"
 
 
 def test_a_bundle_and_a_report_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ def test_a_new_family_replaces_no_other(models: Path) -> None:
 def test_without_a_choice_it_is_the_released_family() -> None:
     if os.environ.get("MODEL_BUNDLE"):
         pytest.skip("MODEL_BUNDLE chooses another one")
-    assert bundle.current().id == "vgg16-pneumonia-1.3.0"
+    assert bundle.current().id == "vgg16-pneumonia-1.4.0"
 
 
 def test_shadows_are_named_in_the_same_ways(models: Path, settings: Any) -> None:
