@@ -73,6 +73,9 @@ class ReadingTask(AdaptiveBatches):
     def largest_batch(self) -> int:
         return capacity.largest_batch()
 
+    def short_batch(self) -> int:
+        return capacity.short_batch()
+
     def on_batch_lost(self, requests: Collection[Any], claim: UUID) -> None:
         presence.child_is_gone()
         metrics.batches_lost.inc()

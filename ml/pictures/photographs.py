@@ -77,7 +77,7 @@ def sheet(picture: Image.Image) -> Corners | None:
     """
     factor = max(picture.size) / SIDE
     size = max(1, round(picture.width / factor)), max(1, round(picture.height / factor))
-    small = np.asarray(picture.resize(size, reducing_gap=2.0))
+    small = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
     smooth = cv2.bilateralFilter(small, 5, 30, 5)
     edges = cv2.dilate(cv2.Canny(smooth, 20, 60), AROUND)
     near = cv2.dilate(edges, AROUND)

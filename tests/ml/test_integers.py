@@ -1,6 +1,7 @@
 """A bundle in 8-bit integers is read nearly as in float32, or not at all."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from ml.bundles.bundle import Bundle
 from ml.errors import BundleError, EngineError, ExportError
 from ml.evaluation import quantization
 from ml.inference import engines, machine
-from ml.inference.engines import ENGINES, INT8
+from ml.inference.engines import ENGINES, INT8, convolutions, openvino_engine
+from ml.pictures.preprocess import SCALINGS, to_tensor
 from tests import synthetic
 
 pytest.importorskip("openvino", reason="OpenVINO is installed on Linux on x86-64 only")
@@ -50,6 +52,36 @@ def test_it_is_read_nearly_as_in_float32(
     for one, other in ((found.features, exact.features), (found.maps, exact.maps)):
         assert one.shape == other.shape
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.long
+def test_images_of_a_batch_are_read_as_each_alone(
+    random_bundle: Bundle, batch: np.ndarray, ranges: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    engine = engines.load(with_ranges(random_bundle, tmp_path / "made", ranges).path, "openvino")
+    together, alone = engine.read(batch), [engine.read(image[np.newaxis]) for image in batch]
+    # Which threads compute what moves sums by a last digit, and now and then a value by one of its 128 steps.
+    assert np.allclose(together.probabilities, np.concatenate([one.probabilities for one in alone]), atol=1e-3)
+    for n, one in enumerate(alone):
+        own = [np.abs(one.features[0] - features).mean() for features in together.features]
+        assert np.argmin(own) == n
+
+
+def test_values_are_integers_before_they_are_pooled() -> None:
+    weights: dict[str, np.ndarray] = {}
+    for layer, channels in zip(chain(*convolutions.BLOCKS), [3, *[1] * 12], strict=True):
+        weights[f"{layer}/kernel"] = np.ones((3, 3, channels, 1), np.float32)
+        weights[f"{layer}/bias"] = np.ones(1, np.float32)
+    model = openvino_engine.graph(weights, dict.fromkeys(openvino_engine.QUANTIZED, 1.0))
+    pools = [node for node in model.get_ops() if node.get_type_name() == "MaxPool"]
+    assert [node.input_value(0).get_node().get_type_name() for node in pools] == ["FakeQuantize"] * 4
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_the_networks_input_is_the_one_way_with_channels_first(batch: np.ndarray, scaling: str) -> None:
+    found = openvino_engine.channels_first(batch, scaling)
+    assert np.array_equal(found, to_tensor(batch, scaling).transpose(0, 3, 1, 2))
+    assert found.flags.c_contiguous
 
 
 @pytest.mark.long

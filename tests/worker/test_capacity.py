@@ -29,7 +29,8 @@ class Engine:
 
 @pytest.fixture(autouse=True)
 def not_measured(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    monkeypatch.setattr(capacity, "_measured", SimpleNamespace(value=0))
+    for name in ("_measured", "_measured_short"):
+        monkeypatch.setattr(capacity, name, SimpleNamespace(value=0))
     settings.BATCH_TIME_LIMIT, settings.MAX_BATCH = 120, 16
 
 
@@ -40,15 +41,30 @@ def measured(seconds: float, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list
 
 
 @pytest.mark.parametrize(
-    ("seconds", "largest"),
-    [(0.0, 16), (0.01, 16), (0.08, 4), (0.1, 3), (0.17, 2), (9.0, 2), (20.0, 2), (40.0, 1)],
-)
-def test_a_batch_takes_a_third_of_a_second_or_holds_two_that_fit_into_a_third_of_its_limit(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, largest: int
+    ("seconds", "largest", "short"),
+    [(0.0, 16, 16), (0.01, 16, 16), (0.03, 16, 11), (0.08, 12, 4), (0.15, 6, 2), (0.4, 2, 2), (9.0, 2, 2),
+     (20.0, 2, 2), (40.0, 1, 1)],
+)  # fmt: skip
+def test_a_batch_takes_a_second_or_with_bulk_images_a_third_or_holds_two_that_fit_into_a_third_of_its_limit(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, largest: int, short: int
 ) -> None:
-    assert capacity.largest_batch() == 16, "before it is measured"
+    assert capacity.largest_batch() == capacity.short_batch() == 16, "before it is measured"
     assert measured(seconds, monkeypatch) == (largest, [1, min(largest, 2), largest])
     assert capacity.largest_batch() == tasks.infer.largest_batch() == largest
+    assert capacity.short_batch() == tasks.infer.short_batch() == short
+
+
+def test_a_start_beside_other_programs_does_not_make_batches_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(0.1, monkeypatch)
+    read = engine.read
+
+    def faster_later(batch: NDArray[np.uint8]) -> None:
+        read(batch)
+        engine.seconds /= 2
+
+    monkeypatch.setattr(engine, "read", faster_later)
+    capacity.measure(engine, 224)  # type: ignore[arg-type]
+    assert capacity.short_batch() == 16
 
 
 @pytest.mark.parametrize(
@@ -74,4 +90,4 @@ def test_a_longer_limit_lets_a_slow_machine_read(monkeypatch: pytest.MonkeyPatch
 def test_a_smaller_batch_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         measured(0.09, monkeypatch)
-    assert "batches hold 3 images and not MAX_BATCH=16" in caplog.text
+    assert "batches hold 11 images, of bulk images 3, and not MAX_BATCH=16" in caplog.text

@@ -70,6 +70,12 @@ def test_bulk_joins_whoever_waits_alone_only_where_that_takes_no_longer(slow: bo
     assert drained(lanes) == batches
 
 
+def test_batches_are_short_only_while_bulk_images_wait() -> None:
+    lanes = filled(8, interactive=12, bulk=1)
+    lanes.short, lanes.slow = 2, True
+    assert [len(batch) for batch in drained(lanes)] == [2, 2, 8, 1]
+
+
 @pytest.mark.parametrize("max_batch", [1, 2, 3, 4])
 def test_bulk_keeps_a_quarter_of_short_batches_too(max_batch: int) -> None:
     lanes = filled(max_batch, interactive=40)

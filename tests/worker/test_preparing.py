@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import cv2
 import numpy as np
 import pytest
 from django.core.files.storage import default_storage
@@ -36,6 +37,10 @@ Upload = Callable[..., Image]
 def stored(name: str) -> Picture.Image:
     with default_storage.open(name, "rb") as stream:
         return Picture.open(io.BytesIO(stream.read()))
+
+
+def test_opencv_takes_no_thread_beside_the_pools_processes() -> None:
+    assert cv2.getNumThreads() == 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from webapp.ops.models import Worker
-from webapp.studies.choices import ReadingState, Status
+from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading
 
 if TYPE_CHECKING:
@@ -99,16 +99,16 @@ def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float
     )  # fmt: skip
     # Put together by the database: of its readings a batch has only these to tell.
     columns = ("claim", "worker", "bundle", "batch_size", "seconds", "claimed_at", "finished_at")
-    found = rows.order_by().values_list(*columns).annotate(Min("ready_at"), Max("attempts"))
+    found = rows.order_by().values_list(*columns).annotate(Min("ready_at"), Max("attempts"), Min("priority"))
     batches, images, seconds = [], defaultdict[Any, int](int), defaultdict[Any, float](float)
-    for _claim, pk, bundle, size, took, claimed_at, finished_at, ready_at, attempts in found:
+    for _claim, pk, bundle, size, took, claimed_at, finished_at, ready_at, attempts, priority in found:
         images[pk] += size
         seconds[pk] += took
         worker = workers.get(pk)
         batches.append(
             Batch(
                 worker=worker.name if worker else _("a worker that is gone"), model=bundle, size=size, seconds=took,
-                why=_why(size, attempts, worker),
+                why=_why(size, attempts, worker, bulk=priority == Priority.BULK),
                 waited_seconds=(claimed_at - ready_at).total_seconds() if ready_at and claimed_at else None,
                 finished_at=finished_at,
             )
@@ -117,10 +117,12 @@ def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float
     return batches[:BATCHES], {pk: images[pk] / seconds[pk] for pk in images if seconds[pk]}
 
 
-def _why(size: int, attempts: int, worker: Worker | None) -> "StrOrPromise":
+def _why(size: int, attempts: int, worker: Worker | None, *, bulk: bool) -> "StrOrPromise":
     """Why a batch had its size: the worker takes what waits when it is free, up to its largest batch."""
     if worker and worker.max_batch and size >= worker.max_batch:
         return format_lazy(_("full: this worker reads {most} at most"), most=worker.max_batch)
     if size == 1 and attempts > 1:
         return _("read alone: an earlier batch with it did not end")
+    if bulk:
+        return _("bulk images: no more than are read in a moment, since who comes next waits for them")
     return _("all that waited for it")

@@ -34,13 +34,14 @@ class Flight:
         lanes: where they come from.
 
     Attributes:
+        places: images that it may hold if some are bulk ones.
         claim: the batch's own id, by which the child claims what it reads.
     """
 
     def __init__(self, requests: list[Any], lanes: Lanes) -> None:
         self.requests = requests
         self.lanes = lanes
-        self.places = lanes.max_batch
+        self.places = lanes.short
         self.claim = uuid4()
         self.accepted_at: float | None = None
 
@@ -86,6 +87,10 @@ class AdaptiveBatches(Batches):
         """Requests that the next batch may hold."""
         return self.max_batch
 
+    def short_batch(self) -> int:
+        """Images that the next batch may hold where bulk images wait."""
+        return self.largest_batch()
+
     def on_batch_lost(self, requests: Collection[Any], claim: UUID) -> None:
         """The worker's child died with these; called in the parent."""
 
@@ -112,8 +117,8 @@ class AdaptiveBatches(Batches):
 
     def _next(self) -> None:
         """Send the next batch if the device is idle."""
-        self._lanes.max_batch = self.largest_batch()
-        self._lanes.slow = self._lanes.max_batch < self.max_batch
+        self._lanes.max_batch, self._lanes.short = self.largest_batch(), self.short_batch()
+        self._lanes.slow = self._lanes.short < self.max_batch
         if self._flight is None and (batch := self._lanes.next_batch()):
             self.flush(batch)
 

@@ -19,13 +19,17 @@ logger = logging.getLogger(__name__)
 #: for a storage that answers slowly.
 SHARE = 1 / 3
 
-#: Seconds that a batch may take whoever arrives behind it.
-SHORT = 0.35
+#: Seconds that a batch may take whoever arrives behind it: one with bulk images, and one of interactive images only.
+#: These would be read before who arrives later in any case, and larger batches take less for each.
+SHORT, LONG = 0.35, 1.0
 #: Images that are read together however long they take: on processors, larger batches are hardly faster for each.
 TOGETHER = 2
+#: How often it is measured what these take: other programs start at the same time, and slow the first ones down.
+ROUNDS = 3
 
-#: Measured by the child, 0 before. In memory that it shares with its parent, who makes up the batches.
-_measured = RawValue("i", 0)
+#: Measured by the child, 0 before: the images of a batch, and of one with bulk images. In memory that it shares with
+#: its parent, who makes up the batches.
+_measured, _measured_short = RawValue("i", 0), RawValue("i", 0)
 
 
 class TooSlow(Exception):
@@ -35,6 +39,11 @@ class TooSlow(Exception):
 def largest_batch() -> int:
     """Images that a batch may hold: ``MAX_BATCH``, or what was measured if that is less."""
     return min(settings.MAX_BATCH, _measured.value or settings.MAX_BATCH)
+
+
+def short_batch() -> int:
+    """Images that a batch may hold while bulk images wait, or in which some are."""
+    return min(settings.MAX_BATCH, _measured_short.value or settings.MAX_BATCH)
 
 
 def bulk_places(batch: int, interactive: int) -> int:
@@ -78,13 +87,15 @@ def measure(engine: "Engine", side: int) -> int:
         )
     together = min(TOGETHER, fitting)
     engine.warm_up(together)
-    each = _seconds(engine, together, side) / together
-    _measured.value = min(fitting, max(together, int(SHORT / each))) if each else fitting
+    rounds = ROUNDS if seconds < LONG else 1
+    each = min(_seconds(engine, together, side) for _ in range(rounds)) / together
+    for value, most in ((_measured, LONG), (_measured_short, SHORT)):
+        value.value = min(fitting, max(together, int(most / each))) if each else fitting
     engine.warm_up(largest_batch())
-    if largest_batch() < settings.MAX_BATCH:
+    if short_batch() < settings.MAX_BATCH:
         logger.info(
-            "an image takes %.2f s here, so batches hold %d images and not MAX_BATCH=%d",
-            each, largest_batch(), settings.MAX_BATCH,
+            "an image takes %.2f s here, so batches hold %d images, of bulk images %d, and not MAX_BATCH=%d",
+            each, largest_batch(), short_batch(), settings.MAX_BATCH,
         )  # fmt: skip
     return largest_batch()
 

@@ -24,12 +24,13 @@ class Lanes:
 
     Attributes:
         max_batch: images a batch holds at most.
+        short: images that it holds at most while bulk images wait.
         slow: whether each image of a batch makes it take longer, so that none joins one for which a person waits, but
             those that bulk images have a right to.
     """
 
     def __init__(self, max_batch: int) -> None:
-        self.max_batch = max_batch
+        self.max_batch = self.short = max_batch
         self.slow = False
         self.alone: deque[Any] = deque()
         self.interactive: deque[Any] = deque()
@@ -87,16 +88,17 @@ class Lanes:
         others = self.interactive or self.bulk
         if self.alone and (self._turn % 2 or not others):
             return [self.alone.popleft()]
-        kept = self._kept()
-        batch = [self.interactive.popleft() for _ in range(min(len(self.interactive), self.max_batch - kept))]
-        joins = self.bulk and len(batch) < self.max_batch and (kept or not (batch and self.slow))
+        places = self.short if self.bulk else self.max_batch
+        kept = self._kept(places)
+        batch = [self.interactive.popleft() for _ in range(min(len(self.interactive), places - kept))]
+        joins = self.bulk and len(batch) < places and (kept or not (batch and self.slow))
         return [*batch, self.bulk.popleft()] if joins else batch
 
-    def _kept(self) -> int:
-        """Places of the next batch that interactive images leave to bulk ones."""
+    def _kept(self, places: int) -> int:
+        """Of the next batch's places those that interactive images leave to bulk ones."""
         if not (self.bulk and self.interactive):
             self._owed = 0
             return 0
-        owed = self._owed + BULK_SHARE * min(len(self.interactive), self.max_batch)
+        owed = self._owed + BULK_SHARE * min(len(self.interactive), places)
         self._owed = owed % 1
         return int(owed)

@@ -123,7 +123,7 @@ def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None, *, bulk: bo
     reader = _reader or load()
     token = claim or uuid4()
     named = image_ids[: reader.max_batch]
-    places = capacity.bulk_places(reader.max_batch, len(named)) if bulk else 0
+    places = capacity.bulk_places(min(reader.max_batch, capacity.short_batch()), len(named)) if bulk else 0
     held = reading.claim(token, presence.WORKER, reader.bundle.id, named, places)
     if places and sum(one.image_id not in named for one in held) == places:
         # More may wait, for which other workers have the time.

@@ -5,6 +5,7 @@ import io
 import zlib
 from functools import cache
 
+import cv2
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image as Picture
@@ -23,6 +24,9 @@ PREVIEW_SIDE = 1024
 #: An upload that browsers show, of at most this side and so many bytes, is its own preview: making one would cost more
 #: than reading it did.
 SHOWN_SIDE, SHOWN_BYTES = 1536, 2**19
+
+# As many processes as there are processors prepare images, so that threads within one would only wait for each other.
+cv2.setNumThreads(1)
 
 
 @cache

@@ -146,13 +146,15 @@ def test_what_waits_and_what_failed_is_counted_once(
 def test_each_batch_is_put_together_by_the_database(
     boss_client: Any, make_image: Callable[..., Image], infer_worker: Worker
 ) -> None:
-    for size in (2, 1):
-        images = [make_image(Status.READY, ready_at=timezone.now()) for _ in range(size)]
+    for size, priority in ((2, "interactive"), (1, "interactive"), (1, "bulk")):
+        images = [make_image(Status.READY, ready_at=timezone.now(), priority=priority) for _ in range(size)]
         token, _ = claim(*images)
         reading.succeed(token, [result(image.pk) for image in images], MODEL, seconds=0.5)
     _, batches = workers.latest()
     assert [(one.size, str(one.why)) for one in batches] == [
-        (1, "all that waited for it"), (2, "full: this worker reads 2 at most")
+        (1, "bulk images: no more than are read in a moment, since who comes next waits for them"),
+        (1, "all that waited for it"),
+        (2, "full: this worker reads 2 at most"),
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -11,7 +12,7 @@ from tests.asgi import browse
 from tests.webapp.clients import JPEG
 from tests.webapp.waiting.conftest import TOO_LONG, in_thread
 from webapp.studies import waiting
-from webapp.studies.models import Image
+from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +33,12 @@ def test_many_waiting_clients_cost_few_queries(make_image, statements):
     statements.clear()
     asyncio.run(scenario())
     assert 2 <= len(statements) <= 15
+
+
+def test_who_waits_for_one_image_has_news_sooner() -> None:
+    images = [(Image, uuid4()) for _ in range(300)]
+    assert [waiting.interval(images[:count]) for count in (1, 4, 7, 300)] == pytest.approx([0.04, 0.07, 0.1, 0.1])
+    assert waiting.interval([(Study, uuid4())]) == 0.1, "each look counts a study's images"
 
 
 def test_only_clients_of_a_changed_image_are_answered(make_image):

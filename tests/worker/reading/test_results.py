@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,7 +27,7 @@ from webapp.studies.files import heatmaps
 from webapp.studies.models import Image, Reading
 from webapp.studies.services import cancellation
 from worker import bundle, tasks
-from worker.infer import reader
+from worker.infer import capacity, reader
 from worker.infer.inputs import Inputs
 from worker.ingest import preparing
 from worker.process import presence
@@ -146,8 +145,7 @@ def test_the_task_reads_each_image_of_its_messages_once(prepared: Prepared, engi
 def test_bulk_images_get_the_places_that_are_left_by_their_turns(
     prepared: Prepared, engine: Engine, sent: list[tuple[str, UUID]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert reader._reader
-    monkeypatch.setattr(reader, "_reader", replace(reader._reader, max_batch=2))
+    monkeypatch.setattr(capacity, "short_batch", lambda: 2)
     first, second, third, waits = (prepared(shade, priority="bulk") for shade in (100, 101, 102, 103))
     Image.objects.filter(pk=waits.pk).update(priority="interactive")
     waits.readings.update(priority="interactive")
@@ -283,4 +281,4 @@ def test_the_model_is_loaded_once_and_warmed_for_the_largest_batch(
     [(path, played)] = loaded
     assert path == bundle.current().path
     assert played.warmed_for == settings.MAX_BATCH
-    assert played.batches == [[0], [0, 0], [100], [101]], "the first were only measured"
+    assert played.batches == [[0], *[[0, 0]] * capacity.ROUNDS, [100], [101]], "the first were only measured"
