@@ -14,6 +14,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from tests import synthetic
 
@@ -77,6 +78,13 @@ def connected(
     finally:
         if association.is_established:
             association.release()
+
+
+def rejection(association: Association) -> tuple[int, int, int] | None:
+    """Result, source and reason of the answer that rejects an association; None without one."""
+    # pynetdicom leaves it in the queue where it came before it was waited for.
+    answer: Any = association.acceptor.primitive or association.dul.receive_pdu()
+    return (answer.result, answer.result_source, answer.diagnostic) if isinstance(answer, A_ASSOCIATE) else None
 
 
 def greeting(port: int) -> bytes:

@@ -17,6 +17,12 @@ def read(**attributes: object) -> dict[str, object]:
     return dicom.attributes_of(dicom.parse(made(**attributes), pixels=False))
 
 
+def test_tags_are_looked_up_for_the_first_file_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(PatientID="4711")["patient_identifier"] == "4711"
+    monkeypatch.delattr(elements, "tag_for_keyword")
+    assert read(PatientID="4712")["patient_identifier"] == "4712"
+
+
 @pytest.mark.parametrize(
     ("attributes", "age"),
     [

@@ -5,6 +5,7 @@ import time
 from uuid import uuid4
 
 import pytest
+from kombu.exceptions import BatchPublishError
 from kombu.transport.memory import Channel, Transport
 
 from tests.webapp.rows import make_reading
@@ -91,6 +92,37 @@ def test_a_connection_that_a_restart_broke_is_made_again(broker, monkeypatch):
     monkeypatch.setattr(Channel, "queue_declare", break_once)
     assert dispatch.messages_waiting("ingest.interactive") == 0
     assert broken
+
+
+class Together:
+    """What a channel of Redis has beside those of other brokers: it sends several messages in one go."""
+
+    def __init__(self, channel, went, broken):
+        self.channel, self.went, self.broken, self.messages = channel, went, broken, []
+
+    def publish(self, message, **_):
+        self.messages.append(message)
+
+    def flush(self):
+        if self.broken:
+            raise BatchPublishError("Redis is gone")
+        self.went.append(len(self.messages))
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_messages_go_to_redis_all_at_once(make_image, broker, monkeypatch, broken):
+    went = []
+
+    def create(channel, max_size):
+        return Together(channel, went, broken)
+
+    monkeypatch.setattr(Channel, "create_publish_batch", create, raising=False)
+    images = [make_image() for _ in range(3)]
+    assert dispatch.send(dispatch.INGEST, images) is not broken
+    assert went == ([] if broken else [3])
 
 
 def test_only_the_model_reads_suspects_alone(make_image, broker):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 
 from webapp.config import queues
 from webapp.config.celery import app
@@ -37,7 +37,7 @@ SENDING: dict[str, Any] = {
 def broker_errors() -> tuple[type[BaseException], ...]:
     """The errors of the broker's client for an unreachable broker."""
     connection = app.connection_for_write()
-    return (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)
+    return (OperationalError, BatchPublishError, OSError, *connection.connection_errors, *connection.channel_errors)
 
 
 def queue_of(step: str, priority: str) -> str:
@@ -91,7 +91,7 @@ def wake_reader(image: "Image") -> bool:
 
 def _send(messages: Iterable[tuple[str, str, "Image", dict[str, Any]]]) -> bool:
     try:
-        with app.producer_or_acquire() as producer:
+        with app.producer_or_acquire() as producer, producer.batch():  # to Redis they go all at once
             for step, queue, image, kwargs in messages:
                 app.send_task(
                     step,

@@ -8,6 +8,7 @@ from typing import Any
 from pydicom.uid import UID
 from pynetdicom import AE, build_context, build_role
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from webapp.dicom.models import Destination
 from webapp.studies.outbox.services import NotDeliveredError
@@ -58,12 +59,21 @@ def associate(
         raise NotDeliveredError(reason, unreachable=True) from None
     if made.is_established:
         return made
-    if made.is_rejected:
-        answer = made.acceptor.primitive
-        reason = f"the destination refuses the association ({answer.reason_str})" if answer else "refused"
+    if answer := rejection(made):
+        reason = f"the destination refuses the association ({answer.reason_str})"
     else:
         reason = "the destination cannot be reached, or ends the association"
     raise NotDeliveredError(reason, unreachable=True)
+
+
+def rejection(made: Association) -> A_ASSOCIATE | None:
+    """What the other side answered that rejects an association; None where it did not answer so.
+
+    pynetdicom looks whether it is connected before it looks for the answer. Where the answer comes first, it has closed
+    the connection already, takes it for one that was never made, and leaves the answer where it is.
+    """
+    answer = made.acceptor.primitive or made.dul.receive_pdu()
+    return answer if isinstance(answer, A_ASSOCIATE) and answer.result else None
 
 
 @cache

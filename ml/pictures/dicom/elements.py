@@ -7,13 +7,22 @@ counts as missing.
 import re
 from collections.abc import Sequence
 from datetime import date, time
+from functools import cache
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
+from pydicom.tag import BaseTag, Tag
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+@cache
+def _tag(keyword: str) -> BaseTag | None:
+    """The tag that data sets are looked up by: to make it takes longer than to look."""
+    tag = tag_for_keyword(keyword)
+    return None if tag is None else Tag(tag)
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
@@ -21,7 +30,7 @@ def value(dataset: Dataset, keyword: str) -> Any:
 
     An element whose value representation is unknown or wrong is read as the one of the data dictionary (PS3.6).
     """
-    tag = tag_for_keyword(keyword)
+    tag = _tag(keyword)
     if tag is None or tag not in dataset:
         return None
     try:

@@ -3,6 +3,7 @@
 import io
 from itertools import chain
 
+import pydicom.dataset
 import pytest
 from django.core.files.storage import default_storage
 from django.db import OperationalError
@@ -12,14 +13,23 @@ from tests import dicomweb, modality
 from webapp.audit.models import Entry
 from webapp.dicom.accepted import CLASSES, SYNTAXES
 from webapp.dicom.models import Instance
-from webapp.dicom.services import arrivals
-from webapp.dicom.web import multipart
+from webapp.dicom.services import arrivals, rules
+from webapp.dicom.web import headers, multipart
 from webapp.studies.choices import Source
 from webapp.studies.models import Image, Study
 from worker.dicom import committing, contexts
 
 pytestmark = pytest.mark.django_db
 OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND, CLASS, SYNTAX = 0xA700, 0xA900, 0xC000, 0x0122, 0xC122
+
+
+def test_headers_are_not_searched_by_keywords_but_by_tags(monkeypatch):
+    header = headers.read(io.BytesIO(dicomweb.file(modality.image())))
+    made, asked = pydicom.dataset.Tag, []
+    monkeypatch.setattr(pydicom.dataset, "Tag", lambda tag: asked.append(tag) or made(tag))
+    assert header.texts(rules.IN_FILES)["PatientID"] == "4711"
+    assert asked
+    assert not [one for one in asked if isinstance(one, str)]
 
 
 def test_instances_are_kept_as_they_came_and_have_one_study(scanner, department, user, sent):

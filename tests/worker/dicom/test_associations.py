@@ -51,9 +51,7 @@ def test_a_peer_is_told_that_the_listener_is_there(port: int) -> None:
 )
 def test_strangers_are_rejected(port: int, who: dict[str, str], reason: tuple[int, int, int]) -> None:
     with modality.connected(port, **who) as association:
-        assert association.is_rejected
-        answer = association.acceptor.primitive
-        assert (answer.result, answer.result_source, answer.diagnostic) == reason
+        assert modality.rejection(association) == reason
 
 
 def test_a_peer_is_admitted_from_its_network_while_it_is_active(port: int, peer: Peer) -> None:
@@ -88,9 +86,7 @@ def test_other_classes_are_not_accepted(port: int) -> None:
 def test_too_many_associations_are_rejected_for_the_moment(listen: Listen) -> None:
     port = listen(DICOM_ASSOCIATIONS=2)
     with modality.connected(port), modality.connected(port), modality.connected(port) as third:
-        assert third.is_rejected
-        answer = third.acceptor.primitive
-        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+        assert modality.rejection(third) == (2, 3, 2)
     assert wait_until(lambda: echo(port) == 0)
 
 

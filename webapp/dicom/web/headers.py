@@ -9,12 +9,14 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
 from webapp.refusals import Refused
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.tag import BaseTag
 
 #: Bytes of a file that are parsed. What a header holds beside its texts, as tables of greys, is far below.
 HEADER_BYTES = 2 * 2**20
@@ -66,8 +68,17 @@ class Header:
         return value if isinstance(value, bytes) else None
 
 
+@cache
+def _tag(keyword: str) -> "BaseTag":
+    """The tag that data sets are looked up by: to make it takes longer than to look."""
+    from pydicom.tag import Tag
+
+    return Tag(keyword)
+
+
 def _value(dataset: "Dataset", name: str | int) -> Any:
-    if name not in dataset:  # which pydicom finds out by an exception
+    tag = _tag(name) if isinstance(name, str) else name
+    if tag not in dataset:  # which pydicom finds out by an exception
         return None
     try:
         return dataset.get(name)

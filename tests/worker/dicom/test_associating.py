@@ -1,0 +1,19 @@
+"""What is said of a destination that is not connected to."""
+
+import pytest
+from pynetdicom import evt
+
+from tests.worker.results import pacs
+from webapp.dicom.models import Destination
+from webapp.studies.outbox.services import NotDeliveredError
+from worker.dicom import associating
+
+
+def test_a_refusal_that_comes_before_it_is_waited_for_is_told_as_one() -> None:
+    def wait_for_the_answer(event: evt.Event) -> None:
+        event.assoc.dul.join(10)  # ends with the connection
+
+    with pacs.running(ae_title="ANOTHER") as other:
+        destination = Destination(host="127.0.0.1", port=other.port, called_ae="PACS", calling_ae="PNEUMOQUEUE")
+        with pytest.raises(NotDeliveredError, match=r"refuses the association \(Called AE title not recognised\)"):
+            associating.associate(destination, {}, handlers=[(evt.EVT_REQUESTED, wait_for_the_answer)])
