@@ -29,7 +29,7 @@ def text(meta: dict[str, Any]) -> list[str]:
         DATA.format(files=meta["data"]["files"], sha=meta["data"]["sha256"][:16]),
         f"Patients are told apart by file name. {training['held_out_patients']} patients were held out, chosen by a "
         f"hash of their identifier; {training['images']} images of the other {training['patients']} were trained on.",
-        *_external(training.get("external", {}), recipe),
+        *_external(training.get("external", {})),
         "## How it was trained",
         f"`python -m ml train --recipe {recipe['name']} --seed {recipe['seed']}`, as `docs/model.md` describes.",
         _epochs(training),
@@ -37,15 +37,15 @@ def text(meta: dict[str, Any]) -> list[str]:
     ]
 
 
-def _external(sources: dict[str, int], recipe: dict[str, Any]) -> list[str]:
+def _external(sources: dict[str, int]) -> list[str]:
     if not sources:
         return []
     counts = ", ".join(f"{count} of {name}" for name, count in sorted(sources.items()))
     return [
-        f"A share of {recipe['external']:g} of what it was shown are frontal chests of other hospitals, nearly all of "
-        f"adults: {counts}. They are open data, used with thanks to those who gave them: NIH Clinical Center (Wang et "
-        "al. 2017), Hannover Medical School (CC BY 3.0), the National Library of Medicine (Jaeger et al. 2014), the "
-        "compilers of COVID-CXNet (CC BY 4.0) and of the COVID-19 image data collection (CC BY)."
+        f"It also learnt from frontal chests of other hospitals, nearly all of adults: {counts}. They are open data, "
+        "used with thanks to those who gave them: NIH Clinical Center (Wang et al. 2017), Hannover Medical School (CC "
+        "BY 3.0), the National Library of Medicine (Jaeger et al. 2014), the compilers of COVID-CXNet (CC BY 4.0) and "
+        "of the COVID-19 image data collection (CC BY)."
     ]
 
 

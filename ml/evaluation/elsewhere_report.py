@@ -49,7 +49,7 @@ def report(model: Path, directory: Path, elsewhere_directory: Path, *, also: Seq
         ValueError: where the bundle has learnt from other hospitals' chests.
     """
     bundle = Bundle.read(model)
-    if bundle.meta.get("training", {}).get("recipe", {}).get("external"):
+    if bundle.meta.get("training", {}).get("external"):
         raise ValueError(
             f"{bundle.id} has learnt from other hospitals' chests: measure trainings that held them out (ml folds)"
         )

@@ -42,7 +42,7 @@ def outside_training(age: float | None, view: str) -> list[dict[str, str]]:
     if age is not None and not LEARNT_AGES[0] <= age < LEARNT_AGES[1]:
         found.append({
             "code": "age_outside_training",
-            "detail": f"The patient was {_in_words(age)} old; the model learnt from children aged one to five only. "
+            "detail": f"The patient was {_in_words(age)} old; the model learnt mostly from children aged one to five. "
             "Do not rely on the probability.",
         })  # fmt: skip
     if view.upper() in LATERAL:

@@ -29,6 +29,7 @@ class Average:
         runs: the members' trainings by name, which hold out the same patients.
         training: samples that they learn from.
         held_out: samples of patients that none of them sees.
+        chests: of other hospitals, which they learn from as well.
         after_epoch: as :attr:`ml.training.train.Run.after_epoch`.
 
     Args:
@@ -58,6 +59,7 @@ class Average:
             raise ValueError(f"recipe {recipe.name} needs two members or more, and all different")
         first = next(iter(self.runs.values()))
         self.training, self.held_out = first.training, first.held_out
+        self.chests = list(dict.fromkeys(chest for run in self.runs.values() for chest in run.chests))
 
     def fit(self, weights: Path | None = None) -> None:
         """Train the members, one after the other; what was trained before is not trained again.

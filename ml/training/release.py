@@ -18,7 +18,6 @@ from ml.statistics import metrics
 from ml.training.average import Average
 from ml.training.judges import predict
 from ml.training.recipe import Recipe
-from ml.training.sequences import useful
 from ml.training.train import Run, patients
 
 #: Files of each class and rendition that are shown under every single condition.
@@ -67,7 +66,7 @@ def release(
             "initial_weights_sha256": bundle.sha256(weights) if weights else None,
             "images": len({(sample.path.name, sample.label) for sample in run.training}),
             "patients": patients(run.training),
-            "external": dict(Counter(chest.source for chest in useful(run.chests, recipe))),
+            "external": dict(Counter(chest.source for chest in run.chests)),
             "held_out_patients": patients(run.held_out),
             "cost": cost,
             "epochs": run.epochs(),

@@ -21,7 +21,7 @@ from ml.training import objective
 from ml.training.judges import Judge, PlainJudge
 from ml.training.recipe import Recipe, Stage
 from ml.training.schedule import Cosine
-from ml.training.sequences import TrainingImages
+from ml.training.sequences import TrainingImages, useful
 
 
 class Run:
@@ -32,6 +32,7 @@ class Run:
         work: its folder: ``epochs.csv`` (the log), ``best.weights.h5``, ``last.weights.h5``, ``state.json``.
         training: samples that it learns from.
         held_out: samples of patients that it never sees.
+        chests: of other hospitals, which it learns from as well.
         start: seed of the split and of the weights that it starts from.
         after_epoch: called when an epoch is done and can be gone on from.
 
@@ -56,7 +57,7 @@ class Run:
         self.start = recipe.seed if start is None else start
         self.training, self.held_out = data.hold_out(samples, fold, recipe.held_out, self.start, recipe.patient_key)
         self.training += extra or []
-        self.chests = chests
+        self.chests = useful(chests, recipe)
         for side, part in (("training", self.training), ("held-out", self.held_out)):
             if len({sample.label for sample in part}) < len(data.CLASSES):
                 raise ValueError(f"the {side} patients lack a class; give more patients, or another seed")

@@ -90,7 +90,7 @@ def test_a_bundle_that_learnt_from_other_hospitals_gets_the_figures_of_trainings
     for name in ("bundle.json", "MODEL_CARD.md"):
         shutil.copy(BUNDLE.path / name, model)
     meta = json.loads((model / "bundle.json").read_text())
-    meta["training"]["recipe"]["external"] = 0.2
+    meta["training"]["external"] = {"nih": 3}
     (model / "bundle.json").write_text(json.dumps(meta))
     np.savez_compressed(tmp_path / folds.FILE, **vars(fold()))
     main(["folds", "--model", str(model), str(tmp_path), str(tmp_path)])
