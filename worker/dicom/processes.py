@@ -9,9 +9,10 @@ import multiprocessing
 import os
 import signal
 import socket
-import threading
 import time
+from contextlib import suppress
 from multiprocessing.context import ForkProcess
+from queue import Empty, SimpleQueue
 
 from django.conf import settings
 
@@ -21,13 +22,16 @@ from worker.process import exposition, memory, presence
 
 logger = logging.getLogger(__name__)
 
+#: What a process finds in it when it has been told to stop.
+Stop = SimpleQueue[None]
+
 
 def run() -> int:
     """Listen until this process is stopped; its exit status."""
     keep_quiet()
-    stopped = threading.Event()
+    stop: Stop = SimpleQueue()  # not an Event, whose lock a handler would wait for that this thread holds
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda *_: stop.put(None))
     listener = Listener(settings.DICOM_PROCESSES)
     try:
         port = listener.open()
@@ -35,19 +39,19 @@ def run() -> int:
         logger.error("cannot listen at %s:%s: %s", settings.DICOM_HOST, settings.DICOM_PORT, error)
         return 1
     gc.freeze()  # the children share what no collection touches
-    children = [_begin(listener, place, stopped) for place in range(settings.DICOM_PROCESSES)]
+    children = [_begin(listener, place, stop) for place in range(settings.DICOM_PROCESSES)]
     logger.info("%s listens at %s:%d", settings.DICOM_AE_TITLE, settings.DICOM_HOST, port)
     exposition.serve()
     name = f"dicom@{socket.gethostname()}"
     presence.attempt(services.replace_worker, presence.WORKER, name)
     liveness.mark(healthy=True)
     reported = -presence.EVERY
-    while not stopped.wait(POLL_SECONDS):
+    while not _told(stop):
         for place, child in enumerate(children):
             if not child.is_alive():
                 logger.error("a process of the listener ended with %s; another one begins", child.exitcode)
                 listener.places.clear(place)
-                children[place] = _begin(listener, place, stopped)
+                children[place] = _begin(listener, place, stop)
         if time.monotonic() - reported >= presence.EVERY:
             reported = time.monotonic()
             used = memory.resident()
@@ -62,19 +66,27 @@ def run() -> int:
     return 0
 
 
-def _begin(listener: Listener, place: int, stopped: threading.Event) -> ForkProcess:
-    given = (listener, place, stopped, os.getpid())
+def _begin(listener: Listener, place: int, stop: Stop) -> ForkProcess:
+    given = (listener, place, stop, os.getpid())
     child = multiprocessing.get_context("fork").Process(target=_take, args=given)
     child.start()
     return child
 
 
-def _take(listener: Listener, place: int, stopped: threading.Event, parent: int) -> None:
+def _take(listener: Listener, place: int, stop: Stop, parent: int) -> None:
     """Take what is sent, in a child, until it is told to stop or its parent is gone, whose successor needs the port."""
     exposition.enter_child(place)
     listener.places.process = place
     listener.start()
-    while not stopped.wait(POLL_SECONDS):
+    while not _told(stop):
         if os.getppid() != parent:
             os._exit(1)
     listener.stop()
+
+
+def _told(stop: Stop) -> bool:
+    """Wait a little for being told to stop; whether it was."""
+    with suppress(Empty):
+        stop.get(timeout=POLL_SECONDS)
+        return True
+    return False
