@@ -71,6 +71,12 @@ def test_samples_with_a_sign_are_read(syntax: UID) -> None:
         assert difference(made(values, syntax=syntax, bits=bits, signed=True, **window)) <= 1, bits
 
 
+@pytest.mark.parametrize("bits", [6, 7, 8])
+def test_few_bits_with_a_sign_and_no_window_are_all_shown(bits):
+    signed = decode.open_image(made(stored(GREY, bits, signed=True), bits=bits, signed=True))
+    assert np.array_equal(np.asarray(signed), np.asarray(decode.open_image(made(stored(GREY, bits), bits=bits))))
+
+
 def test_a_palette_gives_the_colours() -> None:
     ramp = np.arange(255, -1, -1, dtype="<u2") * 257
     tables = {

@@ -34,5 +34,11 @@ def test_the_probability_is_that_of_the_png() -> None:
     for photometric in ("RGB", "YBR_FULL"):
         files[photometric] = made(coloured(grey, photometric), bits=8, photometric=photometric)
     inputs = np.stack([to_input(decode.open_image(file), released.preprocessing) for file in files.values()])
+    # An answer may hide that a picture is another one, where the network is sure of both.
+    apart = np.abs(inputs.astype(int) - inputs[0]).mean(axis=(1, 2))
+    assert {name: value for name, value in zip(files, apart, strict=True) if value > 1} == {}
     found = dict(zip(files, engine.predict(inputs)[:, 1], strict=True))
-    assert {name: value for name, value in found.items() if abs(value - found["PNG"]) > 0.01} == {}
+    lossy = {f"{syntax.name}, {photometric}" for syntax in LOSSY for photometric in ("MONOCHROME1", "MONOCHROME2")}
+    # The network is not sure of this one, so that what a lossy coding changes shows.
+    least = {name: 0.02 if name in lossy else 0.01 for name in files}
+    assert {name: value for name, value in found.items() if abs(value - found["PNG"]) > least[name]} == {}

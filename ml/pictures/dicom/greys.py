@@ -37,8 +37,8 @@ def table(dataset: Dataset, low: int, bits: int, counts: NDArray[np.int64]) -> N
     values = _modality(dataset, stored.astype(np.float64))
     shown = _voi(dataset, values, counts)
     if shown is None:
-        least, most = (0.0, 255.0) if bits <= 8 and np.array_equal(values, stored) else _usual(values, counts)
-        most = 2.0**bits - 1 if bits < 8 and most == 255.0 else most
+        as_they_are = bits <= 8 and np.array_equal(values, stored)
+        least, most = (float(low), low + 2.0**bits - 1) if as_they_are else _usual(values, counts)
         shown = np.clip((values - least) / ((most - least) or 1.0), 0, 1)
     if _is_inverted(dataset):
         shown = 1 - shown
