@@ -73,6 +73,9 @@ class ReadingTask(AdaptiveBatches):
     def largest_batch(self) -> int:
         return capacity.largest_batch()
 
+    def long_batch(self) -> int:
+        return capacity.long_batch()
+
     def short_batch(self) -> int:
         return capacity.short_batch()
 

@@ -30,7 +30,7 @@ class Engine:
 
 @pytest.fixture(autouse=True)
 def not_measured(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    for name in ("_measured", "_measured_short"):
+    for name in ("_measured", "_measured_long", "_measured_short"):
         monkeypatch.setattr(capacity, name, SimpleNamespace(value=0))
     settings.BATCH_TIME_LIMIT, settings.MAX_BATCH = 120, 16
 
@@ -46,16 +46,17 @@ def measured(seconds: float, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list
 
 
 @pytest.mark.parametrize(
-    ("seconds", "largest", "short"),
-    [(0.0, 16, 16), (0.01, 16, 16), (0.03, 16, 11), (0.08, 12, 4), (0.15, 6, 2), (0.4, 2, 2), (9.0, 2, 2),
-     (20.0, 2, 2), (40.0, 1, 1)],
+    ("seconds", "largest", "long", "short"),
+    [(0.0, 16, 16, 16), (0.01, 16, 16, 16), (0.03, 16, 16, 11), (0.08, 16, 12, 4), (0.15, 16, 6, 2), (0.4, 16, 2, 2),
+     (9.0, 4, 2, 2), (20.0, 2, 2, 2), (40.0, 1, 1, 1)],
 )  # fmt: skip
-def test_a_batch_takes_a_second_or_with_bulk_images_a_third_or_holds_two_that_fit_into_a_third_of_its_limit(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, largest: int, short: int
+def test_a_batch_fits_into_a_third_of_its_limit_and_of_few_images_into_a_second_and_with_bulk_images_into_a_third(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, largest: int, long: int, short: int
 ) -> None:
     assert capacity.largest_batch() == capacity.short_batch() == 16, "before it is measured"
     assert measured(seconds, monkeypatch) == (largest, [1, min(largest, 2), largest])
     assert capacity.largest_batch() == tasks.infer.largest_batch() == largest
+    assert capacity.long_batch() == tasks.infer.long_batch() == long
     assert capacity.short_batch() == tasks.infer.short_batch() == short
 
 
@@ -95,4 +96,4 @@ def test_a_longer_limit_lets_a_slow_machine_read(monkeypatch: pytest.MonkeyPatch
 def test_a_smaller_batch_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         measured(0.09, monkeypatch)
-    assert "batches hold 11 images, of bulk images 3, and not MAX_BATCH=16" in caplog.text
+    assert "a batch holds 11 images where few wait, 3 where bulk images do, 16 at most" in caplog.text

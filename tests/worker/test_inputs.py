@@ -58,7 +58,16 @@ def test_what_was_looked_ahead_at_need_not_be_loaded(prepared: Prepared, inputs:
     gone(*images)
     late = prepared(30)
     assert shades(inputs.load(readings(images[1], late, images[0]))) == [10, 30, 90]
-    assert shades(inputs.load(readings(*images))) == [None, None], "it is kept for one batch only"
+    assert shades(inputs.load(readings(*images))) == [None, None], "what was read is not kept"
+
+
+def test_what_the_batch_had_no_place_for_is_kept_for_the_next(prepared: Prepared, inputs: Inputs) -> None:
+    images = [prepared(shade) for shade in (90, 10)]
+    for image in images:
+        inputs.look_ahead()
+        inputs._looking.submit(int).result()
+        gone(*images)
+        assert shades(inputs.load(readings(image))) != [None]
 
 
 def test_it_looks_at_the_next_batch(prepared: Prepared, inputs: Inputs, settings: object) -> None:

@@ -76,6 +76,12 @@ def test_batches_are_short_only_while_bulk_images_wait() -> None:
     assert [len(batch) for batch in drained(lanes)] == [2, 2, 8, 1]
 
 
+def test_where_many_people_wait_half_of_them_are_read_at_once() -> None:
+    lanes = filled(16, interactive=40)
+    lanes.long = 4
+    assert [len(batch) for batch in drained(lanes)] == [16, 12, 6, 4, 2]
+
+
 @pytest.mark.parametrize("max_batch", [1, 2, 3, 4])
 def test_bulk_keeps_a_quarter_of_short_batches_too(max_batch: int) -> None:
     lanes = filled(max_batch, interactive=40)

@@ -87,6 +87,10 @@ class AdaptiveBatches(Batches):
         """Requests that the next batch may hold."""
         return self.max_batch
 
+    def long_batch(self) -> int:
+        """Images that the next batch may hold where only interactive ones wait, however few."""
+        return self.largest_batch()
+
     def short_batch(self) -> int:
         """Images that the next batch may hold where bulk images wait."""
         return self.largest_batch()
@@ -117,8 +121,9 @@ class AdaptiveBatches(Batches):
 
     def _next(self) -> None:
         """Send the next batch if the device is idle."""
-        self._lanes.max_batch, self._lanes.short = self.largest_batch(), self.short_batch()
-        self._lanes.slow = self._lanes.short < self.max_batch
+        lanes = self._lanes
+        lanes.max_batch, lanes.long, lanes.short = self.largest_batch(), self.long_batch(), self.short_batch()
+        lanes.slow = lanes.short < self.max_batch
         if self._flight is None and (batch := self._lanes.next_batch()):
             self.flush(batch)
 

@@ -19,17 +19,17 @@ logger = logging.getLogger(__name__)
 #: for a storage that answers slowly.
 SHARE = 1 / 3
 
-#: Seconds that a batch may take whoever arrives behind it: one with bulk images, and one of interactive images only.
-#: These would be read before who arrives later in any case, and larger batches take less for each.
+#: Seconds that a batch may take whoever arrives behind it: one with bulk images, and one of interactive images only,
+#: where few of these wait. Who arrives later waits for them in any case, and large batches take less for each.
 SHORT, LONG = 0.35, 1.0
 #: Images that are read together however long they take: on processors, larger batches are hardly faster for each.
 TOGETHER = 2
 #: How often it is measured what these take: other programs start at the same time, and slow the first ones down.
 ROUNDS = 3
 
-#: Measured by the child, 0 before: the images of a batch, and of one with bulk images. In memory that it shares with
-#: its parent, who makes up the batches.
-_measured, _measured_short = RawValue("i", 0), RawValue("i", 0)
+#: Measured by the child, 0 before: the images of any batch, of one of few interactive images, and of one with bulk
+#: images. In memory that it shares with its parent, who makes up the batches.
+_measured, _measured_long, _measured_short = RawValue("i", 0), RawValue("i", 0), RawValue("i", 0)
 
 
 class TooSlow(Exception):
@@ -39,6 +39,11 @@ class TooSlow(Exception):
 def largest_batch() -> int:
     """Images that a batch may hold: ``MAX_BATCH``, or what was measured if that is less."""
     return min(settings.MAX_BATCH, _measured.value or settings.MAX_BATCH)
+
+
+def long_batch() -> int:
+    """Images that a batch of interactive ones may hold, however few wait."""
+    return min(settings.MAX_BATCH, _measured_long.value or settings.MAX_BATCH)
 
 
 def short_batch() -> int:
@@ -89,13 +94,14 @@ def measure(engine: "Engine", side: int) -> int:
     engine.warm_up(together)
     rounds = ROUNDS if seconds < LONG else 1
     each = min(_seconds(engine, together, side) for _ in range(rounds)) / together
-    for value, most in ((_measured, LONG), (_measured_short, SHORT)):
+    _measured.value = fitting
+    for value, most in ((_measured_long, LONG), (_measured_short, SHORT)):
         value.value = min(fitting, max(together, int(most / each))) if each else fitting
     engine.warm_up(largest_batch())
     if short_batch() < settings.MAX_BATCH:
         logger.info(
-            "an image takes %.2f s here, so batches hold %d images, of bulk images %d, and not MAX_BATCH=%d",
-            each, largest_batch(), short_batch(), settings.MAX_BATCH,
+            "an image takes %.2f s here: a batch holds %d images where few wait, %d where bulk images do, %d at most",
+            each, long_batch(), short_batch(), largest_batch(),
         )  # fmt: skip
     return largest_batch()
 

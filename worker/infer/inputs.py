@@ -46,6 +46,8 @@ class Inputs:
         # One thread, so that prefetching uses one connection to the database.
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._ahead: Future[dict[UUID, Pixels]] | None = None
+        #: What was prefetched and not read yet.
+        self._left: dict[UUID, Pixels] = {}
 
     def load(self, readings: Sequence[Reading]) -> dict[UUID, Pixels | Damaged | None]:
         """Each image's input, ``(size, size)``, None where it is gone, or Damaged.
@@ -53,13 +55,16 @@ class Inputs:
         Those are left out that the storage does not give, at once or within a part of the batch's limit.
         """
         seconds = settings.BATCH_TIME_LIMIT * capacity.SHARE
-        ahead: dict[UUID, Pixels | Damaged | None] = dict(self._ahead_within(seconds))
+        ahead = self._ahead_within(seconds)
+        asked_for = {reading.image_id for reading in readings}
+        self._left = {pk: pixels for pk, pixels in ahead.items() if pk not in asked_for}
         missing = [reading for reading in readings if reading.image_id not in ahead]
         asked = {self._threads.submit(self._load, reading): reading.image_id for reading in missing}
         loaded = {asked[done]: done.result() for done in wait(asked, seconds).done}
         for late in asked:
             late.cancel()
-        found = ahead | {pk: pixels for pk, pixels in loaded.items() if not isinstance(pixels, Away)}
+        found: dict[UUID, Pixels | Damaged | None] = {**ahead}
+        found |= {pk: pixels for pk, pixels in loaded.items() if not isinstance(pixels, Away)}
         return {reading.image_id: found[reading.image_id] for reading in readings if reading.image_id in found}
 
     def _ahead_within(self, seconds: float) -> dict[UUID, Pixels]:
@@ -81,7 +86,8 @@ class Inputs:
         except Error as error:
             logger.warning("could not look ahead: %s", error)
             return {}
-        loaded = ((reading.image_id, self._load(reading)) for reading in expected)
+        left = self._left
+        loaded = ((one.image_id, left[one.image_id] if one.image_id in left else self._load(one)) for one in expected)
         return {pk: pixels for pk, pixels in loaded if isinstance(pixels, np.ndarray)}
 
     def _load(self, reading: Reading) -> "Pixels | Away | Damaged | None":

@@ -24,13 +24,14 @@ class Lanes:
 
     Attributes:
         max_batch: images a batch holds at most.
+        long: images that one of interactive images only may hold however few wait.
         short: images that it holds at most while bulk images wait.
         slow: whether each image of a batch makes it take longer, so that none joins one for which a person waits, but
             those that bulk images have a right to.
     """
 
     def __init__(self, max_batch: int) -> None:
-        self.max_batch = self.short = max_batch
+        self.max_batch = self.long = self.short = max_batch
         self.slow = False
         self.alone: deque[Any] = deque()
         self.interactive: deque[Any] = deque()
@@ -88,11 +89,18 @@ class Lanes:
         others = self.interactive or self.bulk
         if self.alone and (self._turn % 2 or not others):
             return [self.alone.popleft()]
-        places = self.short if self.bulk else self.max_batch
+        places = self._places()
         kept = self._kept(places)
         batch = [self.interactive.popleft() for _ in range(min(len(self.interactive), places - kept))]
         joins = self.bulk and len(batch) < places and (kept or not (batch and self.slow))
         return [*batch, self.bulk.popleft()] if joins else batch
+
+    def _places(self) -> int:
+        """Images that the next batch may hold."""
+        if self.bulk:
+            return self.short
+        # Where many people wait, half of them at once: who comes next has to wait for all of these in any case.
+        return min(self.max_batch, max(self.long, len(self.interactive) // 2))
 
     def _kept(self, places: int) -> int:
         """Of the next batch's places those that interactive images leave to bulk ones."""
