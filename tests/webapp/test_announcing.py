@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import mail as outgoing
 from django.core.mail.backends.locmem import EmailBackend
+from django.utils import timezone
 
 from tests.webapp.clients import PASSWORD
 from webapp.accounts.identity import Identity
@@ -232,6 +233,15 @@ def test_an_e_mail_to_someone_who_may_not_see_it_any_more_is_dropped(waiting, ca
     type(image).objects.filter(pk=image.pk).update(owner=carol)
     with pytest.raises(ObsoleteError):
         mails.send(delivery)
+
+
+def test_whoever_sent_many_images_is_looked_up_once(make_image, user, django_assert_max_num_queries):
+    images = [make_image(Status.SUCCEEDED, owner=user) for _ in range(8)]
+    named = {"images": [str(image.pk) for image in images]}
+    event = Delivery(kind=Event.POSITIVE, payload=named, created_at=timezone.now())
+    with django_assert_max_num_queries(4 + len(images) + 2):  # a row of news for each, and a savepoint
+        announcing.announce_images(event)
+    assert set(News.objects.filter(person=user).values_list("image", flat=True)) == {image.pk for image in images}
 
 
 # --- webhooks -------------------------------------------------------------------------------------------------------

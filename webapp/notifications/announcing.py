@@ -3,6 +3,7 @@
 A handler may run again with the same delivery. Everything that it writes has a key, so that it is written once.
 """
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -40,11 +41,12 @@ def announce_study(delivery: Delivery) -> None:
     study = Study.objects.filter(pk=delivery.payload["study"]).select_related("owner", "uploaded_by").first()
     if study is None:
         raise outbox.ObsoleteError("its study was deleted")
-    _notify(Event.STUDY_FINISHED, study, delivery.pk, delivery.created_at)
+    _notify(Event.STUDY_FINISHED, study, _audience(Event.STUDY_FINISHED, study), delivery.pk, delivery.created_at)
     # Webhooks have just been sent the numbers.
     failed = study.images.filter(status=Status.FAILED).exists()
     if failed or study.archives.filter(state=Archive.State.FAILED).exists():
-        _notify_people(Event.FAILED, study, uuid5(delivery.pk, Event.FAILED), delivery.created_at)
+        people = replace(_audience(Event.FAILED, study), webhooks=[])
+        _notify(Event.FAILED, study, people, uuid5(delivery.pk, Event.FAILED), delivery.created_at)
 
 
 @atomically
@@ -52,8 +54,12 @@ def announce_images(delivery: Delivery) -> None:
     """Notify of images that have failed, or in which signs of pneumonia were found."""
     event = Event(delivery.kind)
     images = Image.objects.filter(pk__in=delivery.payload["images"]).select_related("owner", "uploaded_by")
+    audiences: dict[tuple[Any, ...], Audience] = {}  # those of a batch were mostly sent by few
     for image in images.order_by("created_at", "pk"):
-        _notify(event, image, uuid5(delivery.pk, str(image.pk)), delivery.created_at)
+        senders = (image.owner_id, image.uploaded_by_id, image.department_id)
+        if senders not in audiences:
+            audiences[senders] = _audience(event, image)
+        _notify(event, image, audiences[senders], uuid5(delivery.pk, str(image.pk)), delivery.created_at)
 
 
 @atomically
@@ -89,26 +95,43 @@ def announce_alert(delivery: Delivery) -> None:
         _put_mail(f"department:{department.pk}:{key}", {**about, "department": str(department.pk)})
 
 
-def _notify(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
-    for webhook in listening_to(row, event):
-        put_for_webhook(webhook, event_id, _about(event, row, moment), row.pk)
-    _notify_people(event, row, event_id, moment)
+@dataclass(frozen=True)
+class Audience:
+    """Who is notified of an event: the same for all that the same person has sent to the same department.
+
+    Attributes:
+        people: their ids, by channel.
+        mailbox: whether the department's address gets an e-mail.
+    """
+
+    webhooks: list[Webhook]
+    people: dict[str, set[int]]
+    mailbox: bool
 
 
-def _notify_people(event: Event, row: Study | Image, event_id: UUID, moment: datetime) -> None:
+def _audience(event: Event, row: Study | Image) -> Audience:
+    mailbox = bool(settings.EMAIL_URL and row.department_id) and (
+        Mailbox.objects.filter(department=row.department_id).exists()
+        and _wanted(Q(department=row.department_id), event, Channel.EMAIL)
+    )
+    return Audience(listening_to(row, event), _people(event, row), mailbox)
+
+
+def _notify(event: Event, row: Study | Image, audience: Audience, event_id: UUID, moment: datetime) -> None:
     about = _about(event, row, moment)
+    for webhook in audience.webhooks:
+        put_for_webhook(webhook, event_id, about, row.pk)
     key = _key(event, row, event_id)
-    people = _people(event, row)
     subject = {"study": row} if isinstance(row, Study) else {"image": row}
     News.objects.bulk_create(
-        [News(person_id=pk, key=key, event=event, **subject) for pk in people[Channel.PAGE]], ignore_conflicts=True
+        [News(person_id=pk, key=key, event=event, **subject) for pk in audience.people[Channel.PAGE]],
+        ignore_conflicts=True,
     )
     if not settings.EMAIL_URL:
         return
-    for pk in people[Channel.EMAIL]:
+    for pk in audience.people[Channel.EMAIL]:
         _put_mail(f"person:{pk}:{key}", {**about, "person": pk}, row.pk)
-    mailbox = Mailbox.objects.filter(department=row.department_id).exists() if row.department_id else False
-    if mailbox and _wanted(Q(department=row.department_id), event, Channel.EMAIL):
+    if audience.mailbox:
         _put_mail(f"department:{row.department_id}:{key}", {**about, "department": str(row.department_id)}, row.pk)
 
 
