@@ -19,8 +19,8 @@ from webapp.studies.states import StudyState, study_states
 
 logger = logging.getLogger(__name__)
 
-#: Seconds from one look at the database to the next: at most, and what each image adds to the least.
-INTERVAL, LEAST, EACH = 0.1, 0.03, 0.01
+#: Seconds from one look at the database to the next: at most, and for each image that is waited for.
+INTERVAL, EACH = 0.1, 0.01
 CHUNK = 500
 
 
@@ -79,7 +79,7 @@ class Hub:
 def interval(waiting: Collection[Key]) -> float:
     """Seconds until the next look. One at a study counts its images, and is not taken more often."""
     studies = any(model is Study for model, _ in waiting)
-    return INTERVAL if studies else min(INTERVAL, LEAST + EACH * len(waiting))
+    return INTERVAL if studies else min(INTERVAL, EACH * len(waiting))
 
 
 _hub = Hub()
