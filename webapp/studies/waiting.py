@@ -1,7 +1,7 @@
 """Waiting for an image or a study to change, cheaply.
 
 However many clients wait in a process, a few queries every tenth of a second ask the database for all of them, in one
-thread with one connection. Where few wait, and for images only, they get their news sooner.
+thread with one connection. Where few wait, for images only and not for long yet, they get their news sooner.
 """
 
 import asyncio
@@ -19,8 +19,9 @@ from webapp.studies.states import StudyState, study_states
 
 logger = logging.getLogger(__name__)
 
-#: Seconds from one look at the database to the next: at most, and for each image that is waited for.
-INTERVAL, EACH = 0.1, 0.01
+#: Seconds from one look at the database to the next: at most, and for each image that is waited for; and at least the
+#: share of the time for which everybody has waited already.
+INTERVAL, EACH, SHARE = 0.1, 0.01, 0.1
 CHUNK = 500
 
 
@@ -45,11 +46,13 @@ class Hub:
     def __init__(self) -> None:
         self._waiting: dict[Key, dict[asyncio.Future[None], Callable[[State], bool]]] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._latest = 0.0  # when the latest request came, by the event loop's clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="waiting")
 
     async def until(self, key: Key, is_awaited: Callable[[State], bool]) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, {})[future] = is_awaited
+        self._latest = asyncio.get_running_loop().time()
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
@@ -60,12 +63,13 @@ class Hub:
                 del self._waiting[key]
 
     async def _poll(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
-            await asyncio.sleep(interval(self._waiting))
+            await asyncio.sleep(interval(self._waiting, loop.time() - self._latest))
             images = [pk for model, pk in self._waiting if model is Image]
             studies = [pk for model, pk in self._waiting if model is Study]
             try:
-                states = await asyncio.get_running_loop().run_in_executor(self._thread, _states, images, studies)
+                states = await loop.run_in_executor(self._thread, _states, images, studies)
             except Error as error:
                 # The requests go on waiting: the next round may succeed.
                 logger.warning("the database does not answer, clients keep waiting (%s)", error)
@@ -76,10 +80,14 @@ class Hub:
                         future.set_result(None)
 
 
-def interval(waiting: Collection[Key]) -> float:
-    """Seconds until the next look. One at a study counts its images, and is not taken more often."""
+def interval(waiting: Collection[Key], seconds: float) -> float:
+    """Seconds until the next look. One at a study counts its images, and is not taken more often.
+
+    Args:
+        seconds: for which the latest request has waited.
+    """
     studies = any(model is Study for model, _ in waiting)
-    return INTERVAL if studies else min(INTERVAL, EACH * len(waiting))
+    return INTERVAL if studies else min(INTERVAL, max(EACH * len(waiting), SHARE * seconds))
 
 
 _hub = Hub()

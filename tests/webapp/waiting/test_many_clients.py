@@ -37,8 +37,13 @@ def test_many_waiting_clients_cost_few_queries(make_image, statements):
 
 def test_who_waits_for_one_image_has_news_sooner() -> None:
     images = [(Image, uuid4()) for _ in range(300)]
-    assert [waiting.interval(images[:count]) for count in (1, 4, 7, 300)] == pytest.approx([0.01, 0.04, 0.07, 0.1])
-    assert waiting.interval([(Study, uuid4())]) == 0.1, "each look counts a study's images"
+    assert [waiting.interval(images[:count], 0) for count in (1, 4, 7, 300)] == pytest.approx([0.01, 0.04, 0.07, 0.1])
+    assert waiting.interval([(Study, uuid4())], 0) == 0.1, "each look counts a study's images"
+
+
+def test_who_has_waited_for_long_is_looked_for_less_often() -> None:
+    image = (Image, uuid4())
+    assert [waiting.interval([image], age) for age in (0.1, 0.3, 20)] == pytest.approx([0.01, 0.03, 0.1])
 
 
 def test_only_clients_of_a_changed_image_are_answered(make_image):
