@@ -135,7 +135,7 @@ def _train(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from ml.dataset import external, extra
-    from ml.experiments import folds
+    from ml.experiments import folds, folds_figures
     from ml.experiments.cost import Cost
     from ml.training.average import training
     from ml.training.release import Judged, add_check, release
@@ -154,7 +154,8 @@ def _train(arguments: argparse.Namespace) -> None:
     run.fit(arguments.weights)
     spent = cost.keep()
     if arguments.fold == "blocks":
-        print(folds.text([folds.measure(run.model(), run.held_out, samples, others, recipe, arguments.work)]))
+        asked = folds.measure(run.model(), run.held_out, samples, others, recipe, arguments.work)
+        print(folds_figures.text([asked]))
     if not arguments.output:
         report = Judged(run.model(), run.held_out, run.recipe).report
         (arguments.work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
