@@ -11,6 +11,7 @@ from ml.errors import BundleError, EngineError, ExportError, ImageError
 from ml.evaluation import elsewhere_commands, pictures_commands
 from ml.experiments import experiment_commands
 from ml.pictures import deidentify_command
+from ml.training import commands as training_commands
 from ml.training import recipe as recipes
 
 #: The packages of requirements/training.in, without which the service reads.
@@ -94,12 +95,7 @@ def parser() -> argparse.ArgumentParser:
     inputs.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
     inputs.set_defaults(run=_inputs)
 
-    lungs = commands.add_parser("lungs", help="measure what finds the lungs, on chests outlined by hand, and train it")
-    lungs.add_argument("--data", type=Path, required=True, help="the training data: NORMAL/ and PNEUMONIA/")
-    lungs.add_argument("--external", type=Path, required=True, help="other hospitals' chests; each folder is a source")
-    lungs.add_argument("--write", action="store_true", help="train on all of them, for the readings of every bundle")
-    lungs.set_defaults(run=_lungs)
-
+    training_commands.add(commands)
     pictures_commands.add(commands)
     elsewhere_commands.add(commands)
     deidentify_command.add(commands)
@@ -135,7 +131,7 @@ def _train(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from ml.dataset import external, extra
-    from ml.experiments import folds
+    from ml.experiments import folds, folds_figures
     from ml.experiments.cost import Cost
     from ml.training.average import training
     from ml.training.release import Judged, add_check, release
@@ -154,7 +150,8 @@ def _train(arguments: argparse.Namespace) -> None:
     run.fit(arguments.weights)
     spent = cost.keep()
     if arguments.fold == "blocks":
-        print(folds.text([folds.measure(run.model(), run.held_out, samples, others, recipe, arguments.work)]))
+        asked = folds.measure(run.model(), run.held_out, samples, others, recipe, arguments.work)
+        print(folds_figures.text([asked]))
     if not arguments.output:
         report = Judged(run.model(), run.held_out, run.recipe).report
         (arguments.work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -205,12 +202,6 @@ def _predict(arguments: argparse.Namespace) -> int:
     from ml.inference.predict import predict
 
     return predict(arguments.model, arguments.files, json_file=arguments.json, heatmaps=arguments.heatmaps)
-
-
-def _lungs(arguments: argparse.Namespace) -> None:
-    from ml.training import lungs
-
-    lungs.report(arguments.data, arguments.external, write=arguments.write)
 
 
 def _inputs(arguments: argparse.Namespace) -> None:

@@ -162,7 +162,7 @@ def _novelty(figures: dict[str, Any] | None) -> str:
         unlearnt = f"{k['unlearnt']:.1%}" if "unlearnt" in k else ""
         lines.append(f"| {kind} | {k['n']} | {k['flagged']:.1%} | {unlearnt} | {k['median']:.2f} |")
     learnt = (
-        " The regressions learnt from other images of the turned chests and of the drawings, and from no photograph; "
+        " The regressions learnt from other drawings, and from no photograph; "
         "`if not learnt from` is what a check flags that has learnt from the other drawings only."
         if any("unlearnt" in k for k in figures["kinds"].values())
         else ""

@@ -2,6 +2,12 @@
 
 from typing import Any
 
+OF_TRAININGS = (
+    "In these tables each training is calibrated on its own patients, and its log-odds are moved so that all have one "
+    "threshold; only the probability is known of them. `that of true probabilities` is the calibration error that "
+    "probabilities which are true would have on so few images."
+)
+
 
 def text(meta: dict[str, Any]) -> list[str]:
     """The card's paragraphs and tables; none where nothing was measured."""
@@ -19,6 +25,8 @@ def _folds(folds: dict[str, Any] | None) -> list[str]:
         "learnt from. Each training's threshold keeps a sensitivity of 0.97 on its own patients. `own` and `block` are "
         "of the hospital that this network learnt from; evidence is on the lungs or beside them.",
         f"| | |\n|---|---|\n{rows}",
+        *_doubts(folds),
+        *[OF_TRAININGS] * ("coverage" in folds),
     ]
 
 
@@ -31,12 +39,20 @@ def _measured_elsewhere(figures: dict[str, Any] | None) -> list[str]:
         "clear. Evidence: of the images that are called pneumonia, in how many the map's strongest place is on the "
         "lungs or beside them, and how much of the map is at the median.",
         _origins(figures["origins"]),
+        *_doubts(figures),
+        *_adapted(figures.get("adapted", {})),
+    ]
+
+
+def _doubts(figures: dict[str, Any]) -> list[str]:
+    if not figures.get("coverage"):
+        return []
+    return [
         "**Answers that are left out.** Errors among those of the images that are the most certain, by each measure of "
         "certainty, and by how much the area under this curve is below that of the probability alone (95 % interval; "
         "above 0 a measure helps):",
         _coverage(figures["coverage"]),
         *_calibrated(figures.get("calibrated", {})),
-        *_adapted(figures.get("adapted", {})),
     ]
 
 
@@ -71,7 +87,11 @@ def _coverage(origins: dict[str, Any]) -> str:
         for kind, found in kinds.items():
             low, high = found["gain"]
             gain = "" if kind == "probability" else f"{low:+.4f} to {high:+.4f}"
-            errors = " | ".join(f"{found['errors'][share]:.3f}" for share in shares)
+            drawn = found.get("intervals", {})  # of figures that were measured since 1.4.0
+            errors = " | ".join(
+                f"{found['errors'][share]:.3f}" + (" ({:.3f}–{:.3f})".format(*drawn[share]) if drawn else "")
+                for share in shares
+            )
             lines.append(f"| {name} | {kind} | {errors} | {gain} |")
     return "\n".join(lines)
 
@@ -79,13 +99,13 @@ def _coverage(origins: dict[str, Any]) -> str:
 def _calibrated(origins: dict[str, Any]) -> list[str]:
     parts = []
     for name, rows in origins.items():
-        lines = [
-            "| images | calibration error | Brier score | sensitivity | specificity |",
-            "|---|---|---|---|---|",
-        ]
+        names = {"ece": "calibration error", "chance": "that of true probabilities", "brier": "Brier score",
+                 "recall": "sensitivity", "specificity": "specificity"}  # fmt: skip
+        shown = [key for key in names if key in rows["released"]]
+        lines = [f"| images | {' | '.join(names[key] for key in shown)} |", f"|---|{'---|' * len(shown)}"]
         for size in sorted(rows, key=lambda size: 0 if size == "released" else int(size)):
             found = rows[size]
-            cells = ["{:.3f} ({:.3f}–{:.3f})".format(*found[key]) for key in ("ece", "brier", "recall", "specificity")]
+            cells = ["{:.3f} ({:.3f}–{:.3f})".format(*found[key]) for key in shown]
             lines.append(f"| {'none' if size == 'released' else size} | {' | '.join(cells)} |")
         parts += [
             f"**Calibrated on some of `{name}`** (`python -m ml calibrate`, or a department's page), measured on its "

@@ -98,10 +98,12 @@ def certainties(chests: Chests, threshold: float) -> dict[str, Floats]:
 
     ``probability`` is how far the log-odds are from the threshold's; ``shifts`` the same less twice their spread when
     the picture is framed otherwise; by ``distance`` what is near to the X-rays that were learnt from is the more
-    certain; ``ranks`` is the mean of the three orders.
+    certain; ``ranks`` is the mean of the three orders. What is not known is left out.
     """
     far = np.abs(calibration.logit(chests.probability) - calibration.logit(np.array(threshold)))
     found = {"probability": far, "shifts": far - 2 * chests.spread, "distance": -chests.distance}
+    if any(np.isnan(values).any() for values in found.values()):
+        return {"probability": far}
     orders = [values.argsort().argsort() for values in found.values()]
     return {**found, "ranks": np.mean(orders, axis=0)}
 
@@ -119,26 +121,35 @@ def coverage(chests: Chests, threshold: float) -> dict[str, dict[str, Any]]:
     classifiers", 2019.
 
     Returns:
-        By the kind of :func:`certainties`: ``area`` under the curve, ``errors`` at each of :data:`COVERAGES`, and
-        ``gain``: the 95 % interval, over patients, of by how much the area is below that of the probability alone.
+        By the kind of :func:`certainties`: ``area`` under the curve, ``errors`` at each of :data:`COVERAGES` with
+        their ``intervals``, and ``gain``: the 95 % interval, over patients, of by how much the area is below that of
+        the probability alone.
     """
     known = chests.truth >= 0
     truth, patient = chests.truth[known], chests.patient[known]
     wrong = (chests.probability[known] >= threshold) != (truth == 1)
-    kinds = {kind: values[known] for kind, values in certainties(chests, threshold).items()}
     drawn = list(bootstrap.draws(truth, patient, bootstrap.ROUNDS // 4, SEED))
     found: dict[str, dict[str, Any]] = {}
-    for kind, values in kinds.items():
-        curve = errors(wrong, values)
-        gains = [
-            float(errors(wrong[d], kinds["probability"][d]).mean() - errors(wrong[d], values[d]).mean()) for d in drawn
-        ]
+    alone: list[float] = []
+    for kind, values in certainties(chests, threshold).items():
+        certain = values[known]
+        curve, curves = errors(wrong, certain), [errors(wrong[d], certain[d]) for d in drawn]
+        areas = [float(one.mean()) for one in curves]
+        alone = alone or areas  # those of the probability, which is the first
         found[kind] = {
             "area": float(curve.mean()),
-            "errors": {str(share): float(curve[max(1, round(share * len(curve))) - 1]) for share in COVERAGES},
-            "gain": list(bootstrap.interval(gains)),
+            "errors": {str(share): _at(curve, share) for share in COVERAGES},
+            "intervals": {
+                str(share): list(bootstrap.interval([_at(one, share) for one in curves])) for share in COVERAGES
+            },
+            "gain": list(bootstrap.interval([one - other for one, other in zip(alone, areas, strict=True)])),
         }
     return found
+
+
+def _at(curve: Floats, share: float) -> float:
+    """The errors among this share of the images."""
+    return float(curve[max(1, round(share * len(curve))) - 1])
 
 
 def calibrated(chests: Chests, threshold: float, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
@@ -150,7 +161,8 @@ def calibrated(chests: Chests, threshold: float, sizes: Sequence[int] = SIZES) -
 
     Returns:
         By ``released`` and each size, each figure's mean over the draws and the range of the middle 95 % of them:
-        those of :func:`measured`.
+        those of :func:`measured`, and ``chance``, the calibration error that true probabilities would have on so many
+        images.
     """
     known = chests.truth >= 0
     truth, probability, patient = chests.truth[known], chests.probability[known], chests.patient[known]
@@ -161,8 +173,9 @@ def calibrated(chests: Chests, threshold: float, sizes: Sequence[int] = SIZES) -
             line = calibration.fit(truth[chosen], probability[chosen])
             local = line.apply(probability)
             own = at_sensitivity(truth[chosen], local[chosen], SENSITIVITY)
-            rows.setdefault(str(size), []).append(measured(truth[~chosen], local[~chosen], own))
-            rows.setdefault("released", []).append(measured(truth[~chosen], probability[~chosen], threshold))
+            for name, said, at in ((str(size), local, own), ("released", probability, threshold)):
+                chance = calibration.error_by_chance(said[~chosen], rng)
+                rows.setdefault(name, []).append({**measured(truth[~chosen], said[~chosen], at), "chance": chance})
     return {name: summary(found) for name, found in rows.items()}
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ml.dataset import data, external
 from ml.errors import ImageError
-from ml.evaluation import made_laterals, novelty_fit
+from ml.evaluation import made_laterals
 from ml.inference.novelty import Inputs
 from ml.inference.predict import load_input
 from ml.pictures import augment, out_of_domain, xray
@@ -18,6 +18,8 @@ from ml.pictures.preprocess import Preprocessing, to_input
 
 #: Drawings of each kind, and photographs.
 DRAWN = 18
+#: Held-out chests that are also turned, in every way.
+TURNED = 30
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def not_chests(directory: Path | None, spec: Preprocessing) -> tuple[Inputs, int
 
 
 def turned(chests: Inputs, rng: np.random.Generator) -> dict[str, Inputs]:
-    return out_of_domain.turned(chests[rng.permutation(len(chests))[: novelty_fit.MOST_TURNED]])
+    return out_of_domain.turned(chests[rng.permutation(len(chests))[:TURNED]])
 
 
 def more(spec: Preprocessing, seed: int, others: Path | None) -> list[tuple[str, Inputs]]:

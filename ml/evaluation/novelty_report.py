@@ -62,36 +62,26 @@ def report(
     )
     held = shown.some(held, novelty_fit.MOST_HELD_OUT // 2, rng)
     plain, perturbed = shown.inputs_of(held, spec, None, seed), shown.inputs_of(held, spec, augment.HARD, seed)
-    chests = {"held out": read.of(plain), "held out, perturbed": read.of(perturbed)}
+    chests = {"held out": plain, "held out, perturbed": perturbed}
     elsewhere = shown.elsewhere(pictures, spec)
-    own_turned, turned = (
-        shown.turned(known, rng),
-        {kind: read.of(found) for kind, found in shown.turned(plain, rng).items()},
-    )
-    if elsewhere:
-        theirs = shown.turned(np.concatenate(list(elsewhere.values())), rng)
-        own_turned = {kind: np.concatenate([found, theirs[kind]]) for kind, found in own_turned.items()}
-    inputs = out_of_domain.drawn(spec, shown.DRAWN, seed)
-    drawn = {kind: read.of(found) for kind, found in inputs.items()}
-    drawn_before = {kind: read.of(found) for kind, found in out_of_domain.drawn(spec, shown.DRAWN, seed + 1).items()}
+    drawn, drawn_before = (out_of_domain.drawn(spec, shown.DRAWN, each) for each in (seed, seed + 1))
     real, refused = shown.not_chests(pictures.not_chests, spec)
-    real_features = read.of(real) if len(real) else np.empty((0, chests["held out"].shape[1]), np.float32)
+    real_features = read.of(real) if len(real) else np.empty((0, read.of(plain).shape[1]), np.float32)
     sideways = shown.made(pictures.made, made_laterals.LATERAL, spec)
     laterals = None if sideways is None else read.of(sideways)
 
     def other(part: NDArray[np.bool_], but: str | None = None) -> novelty_fit.Sides:
         """Drawings and real pictures to learn from, and to choose the threshold with."""
         return (
-            np.concatenate([_together(drawn_before, but), real_features[part]]),
-            np.concatenate([_together(drawn, but), real_features[part]]),
+            np.concatenate([read.of(_together(drawn_before, but)), real_features[part]]),
+            np.concatenate([read.of(_together(drawn, but)), real_features[part]]),
         )
 
     every = np.ones(len(real_features), bool)
     lessons = Lessons(
         read.of(known),
-        _together(chests),
+        read.of(np.concatenate(list(chests.values()))),
         {
-            "turned": (_together({kind: read.of(found) for kind, found in own_turned.items()}), _together(turned)),
             "drawn": other(every),
             **({"lateral": (laterals[::2], laterals[1::2])} if laterals is not None else {}),
         },
@@ -102,28 +92,33 @@ def report(
     def with_other(sides: novelty_fit.Sides) -> Check:
         return novelty_fit.fit(replace(lessons, wrong={**lessons.wrong, "drawn": sides}))
 
-    kinds = {kind: _kind(check, found) for kind, found in chests.items()}
+    def kind(check: Check, inputs: Inputs) -> dict[str, float]:
+        return _kind(check, read.of(inputs), inputs)
+
+    kinds = {name: kind(check, found) for name, found in chests.items()}
     kinds |= {
-        f"chests of {source}": _kind(novelty_fit.fit(lessons.without(source)), found)
-        for source, found in lessons.elsewhere.items()
+        f"chests of {source}": kind(novelty_fit.fit(lessons.without(source)), found)
+        for source, found in elsewhere.items()
     }
     if elsewhere:
-        kinds["chests of all of these, other patients known"] = _by_patients(lessons, shown.patients(pictures))
-    kinds |= {kind: _kind(check, found) for kind, found in turned.items()}
-    for kind, found in drawn.items():
-        without = with_other(other(every, kind))
-        kinds[kind] = {**_kind(check, found, inputs[kind]), "unlearnt": _flagged(without, found, inputs[kind])}
+        kinds["chests of all of these, other patients known"] = _by_patients(
+            lessons, elsewhere, shown.patients(pictures)
+        )
+    kinds |= {name: kind(check, found) for name, found in shown.turned(plain, rng).items()}
+    for name, found in drawn.items():
+        without = with_other(other(every, name))
+        kinds[name] = {**kind(check, found), "unlearnt": _flagged(without, read.of(found), found)}
     if len(real):
         kinds["real pictures of other things"] = _in_parts(real, real_features, lambda part: with_other(other(part)))
         kinds["real pictures of other things"]["refused"] = refused
-    if laterals is not None:
-        kinds["chests from the side, made from a CT"] = _kind(check, laterals[1::2])
-    for kind, pictured in shown.more(spec, seed, pictures.others):
-        kinds[kind] = _kind(check, read.of(pictured), pictured)
+    if sideways is not None:
+        kinds["chests from the side, made from a CT"] = kind(check, sideways[1::2])
+    for name, found in shown.more(spec, seed, pictures.others):
+        kinds[name] = kind(check, found)
     figures: dict[str, Any] = {
         "training_images": len(lessons.chests()),
         "held_out_images": len(plain) + len(perturbed),
-        "accepted": novelty_fit.ACCEPTED,
+        "accepted": list(novelty_fit.ACCEPTED),
         "elsewhere": sorted(lessons.elsewhere),
         "kinds": kinds,
     }
@@ -149,7 +144,9 @@ def text(name: str, check: Check, figures: dict[str, Any]) -> str:
     )
 
 
-def _by_patients(lessons: Lessons, patients: Mapping[str, NDArray[np.str_]]) -> dict[str, float]:
+def _by_patients(
+    lessons: Lessons, inputs: Mapping[str, Inputs], patients: Mapping[str, NDArray[np.str_]]
+) -> dict[str, float]:
     """The figures of other hospitals' chests, each measured by a check that has learnt from others of its source."""
     thirds = {
         source: np.array([int(data.place_of(patient, external.SEED) * external.FOLDS) for patient in names.tolist()])
@@ -159,17 +156,20 @@ def _by_patients(lessons: Lessons, patients: Mapping[str, NDArray[np.str_]]) -> 
     for third in range(external.FOLDS):
         known = {s: f[thirds[s] != third] if s in thirds else f for s, f in lessons.elsewhere.items()}
         check = novelty_fit.fit(Lessons(lessons.training, lessons.held_out, lessons.wrong, known))
-        found.append(_kind(check, np.concatenate([lessons.elsewhere[s][thirds[s] == third] for s in thirds])))
+        features, asked = (
+            np.concatenate([of[s][thirds[s] == third] for s in thirds]) for of in (lessons.elsewhere, inputs)
+        )
+        found.append(_kind(check, features, asked))
     return _mean(found)
 
 
-def _together(kinds: Mapping[str, Features], but: str | None = None) -> Features:
+def _together(kinds: Mapping[str, Inputs], but: str | None = None) -> Inputs:
     return np.concatenate([found for kind, found in kinds.items() if kind != but])
 
 
-def _kind(check: Check, features: Features, inputs: Inputs | None = None) -> dict[str, float]:
+def _kind(check: Check, features: Features, inputs: Inputs) -> dict[str, float]:
     """The figures of one kind: ``n``, the shares that are ``flagged`` and ``far``, and the ``median`` distance in
-    thresholds. Blank inputs count as flagged."""
+    thresholds."""
     distances = check.distances(features)
     return {
         "n": len(features),
@@ -179,9 +179,7 @@ def _kind(check: Check, features: Features, inputs: Inputs | None = None) -> dic
     }
 
 
-def _flagged(check: Check, features: Features, inputs: Inputs | None = None) -> float:
-    if inputs is None:
-        return round(float(check.flags(features).any(axis=1).mean()), 4)
+def _flagged(check: Check, features: Features, inputs: Inputs) -> float:
     return round(float(np.mean([bool(found) for found in check.warnings(features, inputs)])), 4)
 
 

@@ -76,14 +76,14 @@ def _count(text: str) -> int:
 def _folds(arguments: argparse.Namespace) -> None:
     from ml.bundles.bundle import Bundle
     from ml.evaluation import card
-    from ml.experiments import folds
+    from ml.experiments import folds, folds_figures
 
     answers = [folds.load(work) for work in arguments.works]
-    print(folds.text(answers))
+    print(folds_figures.text(answers))
     if arguments.model:
         bundle = Bundle.read(arguments.model)
-        known = {name: value for name, value in folds.figures(answers).items() if not math.isnan(value)}
-        found = {"trainings": len(answers), "figures": known}
+        known = {name: value for name, value in folds_figures.figures(answers).items() if not math.isnan(value)}
+        found = {"trainings": len(answers), "figures": known, **folds_figures.doubts(answers)}
         (bundle.path / "bundle.json").write_text(json.dumps({**bundle.meta, "folds": found}, indent=2) + "\n")
         card.refresh(Bundle.read(arguments.model))
 

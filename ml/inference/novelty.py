@@ -5,8 +5,8 @@ chest X-rays that the network learnt from: the Mahalanobis distance (Lee et al.,
 Detecting Out-of-Distribution Samples and Adversarial Attacks", 2018) under probabilistic principal components (Tipping
 & Bishop, 1999) of the last feature map, averaged over each quarter of the image. That learns from chest X-rays only, so
 all other pictures are far away. Some kinds of pictures may be nearer, and a logistic regression on the same components
-detects each of them: inverted and turned chests; chests from the side; and drawings, documents, scans and other
-pictures, in which a network that learnt from chests may find little that is strange.
+detects each of them: chests from the side; and drawings, documents, scans and other pictures, in which a network that
+learnt from chests may find little that is strange. Of turned and inverted chests tells :mod:`ml.inference.upright`.
 """
 
 import json
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ml.bundles.bundle import Bundle, sha256
 from ml.errors import BundleError
+from ml.inference import upright
 from ml.inference.engines import Engine
 from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
@@ -27,8 +28,8 @@ CODE = "not_chest_xray"
 #: Codes that come beside it and say which.
 TURNED_CODE, LATERAL_CODE = "chest_turned", "chest_from_the_side"
 METHOD = (
-    "mahalanobis distance, and logistic regressions of turned chests, of chests from the side and of other pictures, "
-    "in components of the last map's quarters"
+    "a small network for turned and inverted chests, and the mahalanobis distance and logistic regressions of chests "
+    "from the side and of other pictures, in components of the last map's quarters"
 )
 #: Grey levels between the 1st and the 99th percentile, below which preprocessing takes an image for blank.
 CONTRAST = 8
@@ -63,10 +64,8 @@ class Check:
         scales: ``(k,)`` float32: those standard deviations.
         rest: the standard deviation of each direction that the components leave out.
         threshold: the distance from which an image is flagged.
-        turned: ``(k,)`` float32: the weight of each component in the regression of turned chests.
-        upright: what their sum must exceed for an image to be flagged as turned or inverted.
-        drawn: ``(k,)`` float32: the weights in the regression of drawings and other pictures; all 0 in bundles before
-            1.2.
+        drawn: ``(k,)`` float32: the weight of each component in the regression of drawings and other pictures; all 0
+            in bundles before 1.2.
         familiar: what their sum must exceed for an image to be flagged as no chest X-ray.
         lateral: ``(k,)`` float32: the weights in the regression of chests from the side; all 0 in bundles before 1.3.
         frontal: what their sum must exceed for an image to be flagged as one.
@@ -77,8 +76,6 @@ class Check:
     scales: Features
     rest: float
     threshold: float
-    turned: Features
-    upright: float
     drawn: Features
     familiar: float
     lateral: Features
@@ -93,32 +90,30 @@ class Check:
         return self._far(*self.components(features))
 
     def scores(self, features: Features) -> NDArray[np.float64]:
-        """Of each image its distance, and how much it looks like another picture, turned, and from the side.
+        """Of each image its distance, and how much it looks like another picture, and like a chest from the side.
 
         Args:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
 
         Returns:
-            ``(n, 4)``, to be compared with :attr:`thresholds`.
+            ``(n, 3)``, to be compared with :attr:`thresholds`.
         """
         apart, within = self.components(features)
-        return np.column_stack([
-            self._far(apart, within), within @ self.drawn, within @ self.turned, within @ self.lateral
-        ])  # fmt: skip
+        return np.column_stack([self._far(apart, within), within @ self.drawn, within @ self.lateral])
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
         """Beyond which each of the :meth:`scores` has an image flagged."""
-        return np.array([self.threshold, self.familiar, self.upright, self.frontal])
+        return np.array([self.threshold, self.familiar, self.frontal])
 
     def flags(self, features: Features) -> NDArray[np.bool_]:
-        """Which images are far, look like another picture, turned, and from the side.
+        """Which images are far, look like another picture, and like a chest from the side.
 
         Args:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
 
         Returns:
-            ``(n, 4)``.
+            ``(n, 3)``.
         """
         return self.scores(features) > self.thresholds
 
@@ -131,7 +126,8 @@ class Check:
         """
         low, high = np.percentile(inputs.reshape(len(inputs), -1), (1, 99), axis=1)
         blank = high - low < CONTRAST
-        return [_said(bool(empty), *found) for empty, found in zip(blank, self.flags(features).tolist(), strict=True)]
+        found = np.column_stack([blank, self.flags(features), upright.turned(inputs)])
+        return [_said(*one) for one in found.tolist()]
 
     def components(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The difference from the mean, ``(n, d)``, and each component in standard deviations, ``(n, k)``."""
@@ -144,7 +140,7 @@ class Check:
         return np.sqrt((within**2).sum(axis=1) + outside / self.rest**2)
 
 
-def _said(blank: bool, far: bool, other: bool, turned: bool, lateral: bool) -> Warnings:
+def _said(blank: bool, far: bool, other: bool, lateral: bool, turned: bool) -> Warnings:
     """The warnings of an image: that it is no frontal chest, and where the picture tells, which other it is."""
     if blank:
         return [{"code": CODE, "detail": BLANK}]

@@ -148,6 +148,13 @@ def expected_calibration_error(truth: NDArray[Any], probability: NDArray[Any]) -
     return float(sum(b["n"] * abs(b["predicted"] - b["observed"]) for b in bins) / len(truth))
 
 
+def error_by_chance(probability: NDArray[Any], rng: np.random.Generator, draws: int = 8) -> float:
+    """What :func:`expected_calibration_error` is at the mean where these probabilities are true: of the few images in a
+    tenth of the scale, the share with pneumonia is never just what was predicted."""
+    truths = rng.random((draws, len(probability))) < probability
+    return float(np.mean([expected_calibration_error(truth, probability) for truth in truths]))
+
+
 def brier(truth: NDArray[Any], probability: NDArray[Any]) -> float:
     """Mean squared distance between probability and truth."""
     return float(np.mean((probability - truth) ** 2))

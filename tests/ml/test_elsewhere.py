@@ -9,6 +9,7 @@ from ml.dataset import external
 from ml.dataset.data import Sample
 from ml.evaluation import card_elsewhere, elsewhere, elsewhere_report
 from ml.evaluation.elsewhere import Chests
+from ml.statistics import calibration
 from tests.ml.test_evidence import BUNDLE
 
 
@@ -62,10 +63,26 @@ def test_a_measure_that_knows_the_errors_helps_and_one_that_knows_nothing_does_n
     assert blind["probability"]["errors"]["0.5"] < blind["probability"]["errors"]["1.0"]
 
 
+def test_a_measure_that_is_not_known_is_left_out() -> None:
+    some = chests()
+    assert set(elsewhere.coverage(some, 0.5)) == {"probability", "shifts", "distance", "ranks"}
+    unknown = replace(some, distance=np.full(400, np.nan))
+    assert elsewhere.coverage(unknown, 0.5) == {"probability": elsewhere.coverage(some, 0.5)["probability"]}
+
+
+def test_the_calibration_error_of_true_probabilities_is_that_of_chance() -> None:
+    rng = np.random.default_rng(5)
+    true = rng.random(300)
+    error = calibration.expected_calibration_error((rng.random(300) < true).astype(int), true)
+    assert calibration.error_by_chance(true, rng) == pytest.approx(error, abs=0.03)
+    assert calibration.error_by_chance(np.tile(true, 100), rng) < 0.01
+
+
 def test_calibrating_takes_back_a_shift_and_more_images_do_so_more_surely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "DRAWS", 30)
     found = elsewhere.calibrated(chests(shift=3.0), 0.5, (50, 200))
     assert found["50"]["ece"][0] < 0.5 * found["released"]["ece"][0]
+    assert found["50"]["chance"][0] < found["50"]["ece"][0] < found["50"]["chance"][0] + 0.08
     assert found["50"]["specificity"][0] > found["released"]["specificity"][0] + 0.1
 
     def width(size: str) -> float:

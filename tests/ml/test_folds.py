@@ -12,8 +12,9 @@ import pytest
 from ml.bundles.bundle import Bundle
 from ml.cli import main
 from ml.dataset import data, external
-from ml.evaluation import elsewhere_report
-from ml.experiments import folds
+from ml.evaluation import elsewhere, elsewhere_report
+from ml.evaluation.elsewhere_report import NIH
+from ml.experiments import folds, folds_figures
 from ml.experiments.folds import Answers
 from ml.networks import architectures
 from ml.pictures.preprocess import Preprocessing
@@ -43,12 +44,12 @@ def fold(shift: float = 0.0) -> Answers:
     return together(
         answers([2 + shift, 3 + shift, 4 + shift, -1 + shift, -2 + shift], [1, 1, 1, 0, 0], folds.OWN),
         answers([-3 + shift, 3.5 + shift], [0, 0], folds.BLOCK),
-        answers([1 + shift, 5 + shift, 2 + shift, 0 + shift], [1, 1, 0, 0], folds.NIH, external.EXPERT),
+        answers([1 + shift, 5 + shift, 2 + shift, 0 + shift], [1, 1, 0, 0], NIH, external.EXPERT),
     )
 
 
 def test_the_figures_of_one_training() -> None:
-    found = folds.figures([fold()])
+    found = folds_figures.figures([fold()])
     assert found["own, AUC"] == 1
     assert found["block, AUC"] == found["worst block, AUC"] == pytest.approx(4 / 6)
     assert found["block, specificity"] == 0.5
@@ -59,15 +60,38 @@ def test_the_figures_of_one_training() -> None:
 
 def test_other_hospitals_answers_are_counted_from_each_trainings_own_threshold() -> None:
     """A network whose outputs are all higher is no worse, and put together they are no worse than each."""
-    assert folds.figures([fold(), fold(3.0)])["NIH, experts, AUC"] == pytest.approx(3 / 4)
+    assert folds_figures.figures([fold(), fold(3.0)])["NIH, experts, AUC"] == pytest.approx(3 / 4)
 
 
 def test_the_worst_block_is_that_of_the_worst_training() -> None:
     easy = fold()
     easy = replace(easy, score=np.where(easy.origin == folds.BLOCK, -5.0, easy.score))
-    found = folds.figures([fold(), easy])
+    found = folds_figures.figures([fold(), easy])
     assert found["worst block, AUC"] == pytest.approx(4 / 6)
     assert found["block, AUC"] == pytest.approx((1 + 4 / 6) / 2)
+
+
+def many(seed: int, shift: float) -> Answers:
+    """A training whose log-odds are all too high by a shift, on own patients and on a third of NIH's."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for origin, quality in ((folds.OWN, ""), (NIH, external.EXPERT)):
+        truth = np.arange(120) % 2
+        scores = (4 * truth - 2 + rng.normal(0, 1.5, 120) + shift).tolist()
+        parts.append(answers(scores, truth.tolist(), origin, quality))
+    return together(*parts)
+
+
+def test_doubts_are_those_of_trainings_at_one_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elsewhere, "DRAWS", 10)
+    alike, apart = (folds_figures.doubts([many(1, 0.0), many(2, shift)]) for shift in (0.0, 5.0))
+    names = {"own", NIH, f"{NIH}, read by radiologists", "other hospitals together"}
+    assert set(alike["coverage"]) == names
+    for name in names:
+        assert set(alike["coverage"][name]) == {"probability"}
+        shares = [found["coverage"][name]["probability"]["errors"] for found in (alike, apart)]
+        assert shares[0] == pytest.approx(shares[1], abs=0.02), "as each is calibrated on its own patients"
+    assert alike["calibrated"][NIH]["50"]["ece"][0] < 0.15
 
 
 def test_a_networks_answers_are_kept(xrays: Path, tmp_path: Path) -> None:
@@ -95,9 +119,10 @@ def test_a_bundle_that_learnt_from_other_hospitals_gets_the_figures_of_trainings
     np.savez_compressed(tmp_path / folds.FILE, **vars(fold()))
     main(["folds", "--model", str(model), str(tmp_path), str(tmp_path)])
     written = Bundle.read(model).meta["folds"]
-    known = {name: value for name, value in folds.figures([fold(), fold()]).items() if not np.isnan(value)}
-    assert written == {"trainings": 2, "figures": pytest.approx(known)}
+    known = {name: value for name, value in folds_figures.figures([fold(), fold()]).items() if not np.isnan(value)}
+    assert (written["trainings"], written["figures"]) == (2, pytest.approx(known))
     card = (model / "MODEL_CARD.md").read_text()
+    assert {"nih_chestxray14", "other hospitals together"} <= set(written["coverage"])
     assert f"| NIH, experts, AUC | {written['figures']['NIH, experts, AUC']:.3f} |" in card
     with pytest.raises(ValueError, match="has learnt from other hospitals' chests"):
         elsewhere_report.report(model, tmp_path, tmp_path)
