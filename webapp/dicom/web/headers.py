@@ -63,8 +63,7 @@ class Header:
 
     def binary(self, tag: int) -> bytes | None:
         """A value of bytes; None where there is none."""
-        found = _value(self.dataset, tag)
-        value = getattr(found, "value", None)
+        value = _value(self.dataset, tag)
         return value if isinstance(value, bytes) else None
 
 
@@ -81,7 +80,7 @@ def _value(dataset: "Dataset", name: str | int) -> Any:
     if tag not in dataset:  # which pydicom finds out by an exception
         return None
     try:
-        return dataset.get(name)
+        return dataset[tag].value
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  (pydicom raises any exception for a damaged element)
@@ -119,8 +118,11 @@ def _parsed(beginning: bytes) -> Header:
         inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning[source.tell() :], HEADER_BYTES)
         dataset = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
         return Header(dataset, syntax, None)
-    source.seek(0)
-    found = dcmread(source, stop_before_pixels=True)
+    if syntax:
+        found = read_dataset(source, syntax == IMPLICIT, syntax != BIG_ENDIAN, stop_when=_is_pixels)
+    else:  # pydicom finds out
+        source.seek(0)
+        found = dcmread(source, stop_before_pixels=True)
     at = source.tell()
     header = Header(found, syntax, at)
     if beginning[at : at + 4] == PIXEL_DATA[header.order]:
