@@ -51,6 +51,23 @@ def test_a_header_is_parsed_once(monkeypatch):
     assert len(parsed) == 2  # the file meta information, and the data set
 
 
+def test_no_more_of_a_file_is_read_than_its_header_takes():
+    read = []
+
+    class Noting(io.BytesIO):
+        def read(self, size):
+            read.append(size)
+            return super().read(size)
+
+    headers.read(Noting(dicomweb.file(modality.image())))
+    assert read == [headers.FIRST_BYTES]
+    long = modality.image(RedPaletteColorLookupTableData=bytes(100_000))
+    header = headers.read(Noting(dicomweb.file(long)))
+    assert read[1:] == [headers.FIRST_BYTES, headers.HEADER_BYTES]
+    assert header.binary(0x00281201) == bytes(100_000)
+    assert header.pixels_at
+
+
 @pytest.mark.parametrize("syntax", NATIVE, ids=lambda syntax: syntax.keyword)
 def test_a_header_says_what_pydicom_reads_of_the_whole_file(syntax):
     content = dicom_files.made(np.zeros((8, 8), np.uint8), syntax=syntax, bits=8, PatientName="Marked^Name")

@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.tag import BaseTag
 
-#: Bytes of a file that are parsed. What a header holds beside its texts, as tables of greys, is far below.
-HEADER_BYTES = 2 * 2**20
+#: Bytes of a file that are parsed: most headers have less than the first, and tables of greys far less than the second.
+FIRST_BYTES, HEADER_BYTES = 2**16, 2 * 2**20
 PREAMBLE, MAGIC = 128, b"DICM"
 DEFLATED, IMPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 #: A header's beginning: Pixel Data (7FE0,0010), as a tag of either order of bytes.
@@ -93,8 +94,16 @@ def read(file: IO[bytes] | Any) -> Header:
     Raises:
         Unreadable: it cannot be parsed.
     """
+    with suppress(Unreadable):
+        found = _read(file, FIRST_BYTES)
+        if found.pixels_at is not None:
+            return found
+    return _read(file, HEADER_BYTES)
+
+
+def _read(file: IO[bytes] | Any, size: int) -> Header:
     file.seek(0)
-    beginning = file.read(HEADER_BYTES)
+    beginning = file.read(size)
     if beginning[PREAMBLE : PREAMBLE + len(MAGIC)] != MAGIC:
         raise Unreadable
     try:
