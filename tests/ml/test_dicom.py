@@ -10,10 +10,19 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import MPEG2MPML, UID, CTImageStorage, ExplicitVRBigEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import (
+    MPEG2MPML,
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
 
 from ml.errors import ImageError
 from ml.pictures import decode, dicom
+from ml.pictures.dicom import files
 from ml.pictures.preprocess import Preprocessing, to_input
 from tests import synthetic
 from tests.conftest import DATA
@@ -197,6 +206,20 @@ def test_files_without_preamble_or_meta_information_are_read() -> None:
     for content in (whole[132:], whole[meta:], big[big_meta:]):
         assert dicom.is_dicom(content)
         assert np.array_equal(shown(content), shown(whole))
+
+
+@pytest.mark.parametrize("syntax", [*NATIVE, RLELossless], ids=lambda syntax: syntax.keyword)
+def test_a_data_set_without_a_file_around_it_has_the_same_header(syntax: UID) -> None:
+    content = made(GREY, syntax=syntax, PatientName="Marked^Name", PatientAge="003Y")
+    begins = 144 + int.from_bytes(content[140:144], "little")  # behind the file meta information, which says its length
+    header = files.header(content[begins:], syntax)
+    assert dicom.attributes_of(header) == dicom.attributes_of(files.parse(content, pixels=False))
+    assert "PixelData" not in header
+
+
+def test_a_data_set_that_cannot_be_read_has_no_header() -> None:
+    with pytest.raises(ImageError, match="damaged"):
+        files.header(b"no deflated data set", DeflatedExplicitVRLittleEndian)
 
 
 def test_wrong_representations_and_lengths_are_read_where_that_is_safe() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
+import a2wsgi.wsgi
 import pytest
 
 from tests.asgi import browse
@@ -103,13 +104,20 @@ def test_what_the_server_hands_on_in_small_parts_is_written_together(monkeypatch
     written = []
 
     class Noting(SpooledTemporaryFile):
-        def write(self, content):
-            written.append(len(content))
-            return super().write(content)
+        def writelines(self, parts):
+            written.append(sum(map(len, parts)))
+            return super().writelines(parts)
 
     monkeypatch.setattr(bodies, "SpooledTemporaryFile", Noting)
     Client("/api/v1/images/", {"Content-Type": FORM, "Content-Length": str(2 * MB)}, parts=32).ask()
     assert written == [MB, MB]
+
+
+def test_what_is_received_is_read_from_its_file_and_not_by_the_event_loop(monkeypatch):
+    monkeypatch.setattr(a2wsgi.wsgi.Body, "read", lambda *_: pytest.fail("the event loop reads it"))
+    answer = browse(lambda by: by.post("/api/v1/images/", files={"file": ("a.jpg", JPEG)}))
+    assert answer.status_code == 202
+    assert Image.objects.get().file.read() == JPEG
 
 
 def test_a_client_that_leaves_early_is_forgotten():

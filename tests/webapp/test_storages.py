@@ -21,6 +21,7 @@ from webapp.storage import folder as local
 from webapp.storage import s3
 from webapp.storage.folder import LocalStorage, StorageUnavailable
 from webapp.storage.s3 import S3Storage
+from webapp.studies.files.hashes import content_hash
 
 KEY = {"access_key": "for-tests", "secret_key": servers.PASSWORD, "region_name": "us-east-1"}
 
@@ -54,6 +55,20 @@ def test_a_file_comes_back_as_it_was_and_goes(storage: Any) -> None:
     storage.delete(name)
     assert not storage.exists(name)
     storage.delete(name)  # as often as one likes
+
+
+def test_a_file_is_hashed_and_stored_in_few_parts() -> None:
+    read: list[int] = []
+
+    class Noting(ContentFile):
+        def read(self, size: int) -> bytes:  # type: ignore[override]
+            read.append(size)
+            return bytes(self.file.read(size))
+
+    content = Noting(bytes(600_000))
+    content_hash(content)
+    storages["default"].save("uploads/ab/file.bin", content)
+    assert len(read) <= 4
 
 
 def test_saving_again_replaces(storage: Any) -> None:

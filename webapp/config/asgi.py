@@ -7,7 +7,7 @@ from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from webapp.http.bodies import ReceivedBodies
+from webapp.http.bodies import ReceivedBodies, reads_files
 from webapp.http.long_polling import LongPolling
 from webapp.http.long_uploads import LongUploads
 from webapp.observability import exporters
@@ -17,5 +17,5 @@ exporters.start_sentry()
 exporters.start_tracing("web")
 
 # Both types describe WSGI applications.
-django: Any = get_wsgi_application()
+django: Any = reads_files(get_wsgi_application())
 application = LongPolling(LongUploads(ReceivedBodies(WSGIMiddleware(django, workers=settings.WEB_THREADS))))

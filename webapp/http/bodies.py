@@ -13,8 +13,8 @@ from webapp.http import content_types
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 
-#: The key in the ASGI scope's extensions for the reason why a body was not received.
-EXTENSION = "pneumoqueue.body"
+#: The keys in the ASGI scope's extensions for the reason why a body was not received, and for the file that has it.
+EXTENSION, FILE = "pneumoqueue.body", "pneumoqueue.body_file"
 CHUNK = 2**20
 _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
@@ -78,7 +78,18 @@ class ReceivedBodies:
                 await self.app(_with_length(scope, 0), _empty, send)
                 return
             file.seek(0)
-            await self.app(_with_length(scope, length), _reader(file, length, receive), send)
+            await self.app(_extended(_with_length(scope, length), FILE, file), _empty, send)
+
+
+def reads_files(app: Any) -> Any:
+    """Have a WSGI application read each body from its file: by ASGI the event loop would read it for its thread."""
+
+    def run(environ: dict[str, Any], start_response: Any) -> Any:
+        if file := (environ["asgi.scope"].get("extensions") or {}).get(FILE):
+            environ["wsgi.input"] = file
+        return app(environ, start_response)
+
+    return run
 
 
 def _as_wsgi_takes_it(scope: Any) -> Any:
@@ -127,7 +138,8 @@ async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
     None if the client has disconnected.
     """
     length, more = 0, True
-    parts = bytearray()  # the server hands on little at a time, and a thread's turn costs the same for all of it
+    parts: list[bytes] = []  # the server hands on little at a time, and a thread's turn costs the same for all of it
+    waiting = 0
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -137,32 +149,16 @@ async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
         length += len(part)
         if length > most:
             break
-        parts += part
-        if more and len(parts) < CHUNK:
+        parts.append(part)
+        waiting += len(part)
+        if more and waiting < CHUNK:
             continue
         if length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:  # the file is on the disk now
-            await asyncio.to_thread(file.write, parts)
+            await asyncio.to_thread(file.writelines, parts)
         else:
-            file.write(parts)
-        parts = bytearray()
+            file.writelines(parts)
+        parts, waiting = [], 0
     return length
-
-
-def _reader(file: IO[bytes], length: int, receive: Any) -> Any:
-    """ASGI's ``receive`` for a body that is stored in a file."""
-    left = length
-
-    async def read() -> dict[str, Any]:
-        nonlocal left
-        if not left:
-            message: dict[str, Any] = await receive()
-            return message
-        on_disk = length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE
-        part = await asyncio.to_thread(file.read, CHUNK) if on_disk else file.read(CHUNK)
-        left -= len(part)
-        return {"type": "http.request", "body": part, "more_body": left > 0}
-
-    return read
 
 
 async def _empty() -> dict[str, Any]:
@@ -204,5 +200,8 @@ def _closing(send: Any) -> Any:
 
 
 def _refused(scope: Any, reason: Refused | StorageUnavailable) -> Any:
-    scope = _with_length(_without(scope, b"content-type"), 0)
-    return {**scope, "extensions": {**(scope.get("extensions") or {}), EXTENSION: reason}}
+    return _extended(_with_length(_without(scope, b"content-type"), 0), EXTENSION, reason)
+
+
+def _extended(scope: Any, key: str, value: Any) -> Any:
+    return {**scope, "extensions": {**(scope.get("extensions") or {}), key: value}}

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 UNFINISHED = ".part"
 #: File systems flush files that are synced at the same time together, so threads take a fraction of the time.
 THREADS = 8
+#: Bytes that are written at once: after each part a thread waits for its turn at Python again.
+PART = 2**20
 
 
 class StorageUnavailable(OSError):
@@ -85,6 +87,7 @@ class LocalStorage(FileSystemStorage):
         while not folder.is_dir():
             self._durable_folders.discard(str(folder))
             folder = folder.parent
+        content.DEFAULT_CHUNK_SIZE = PART
         try:
             super()._save(unfinished, content)  # type: ignore[misc]  # the stubs lack it
         except BaseException:

@@ -110,10 +110,10 @@ def _received(event: evt.Event) -> tuple[ContentFile, Dataset]:
     content = request.DataSet
     if isinstance(content, Dropped) or len(content.getbuffer()) > settings.MAX_IMAGE_BYTES:
         raise NotStored(CANNOT_UNDERSTAND, f"It is larger than {settings.MAX_IMAGE_BYTES // 2**20} MB.")
-    meta = _file_meta(request.AffectedSOPClassUID, request.AffectedSOPInstanceUID, context.transfer_syntax)
-    stored = b"".join([b"\0" * 128, b"DICM", meta, content.getvalue()])
+    came, syntax = content.getvalue(), context.transfer_syntax
+    meta = _file_meta(request.AffectedSOPClassUID, request.AffectedSOPInstanceUID, syntax)
     try:
-        return ContentFile(stored), files.parse(stored, pixels=False)
+        return ContentFile(b"".join([b"\0" * 128, b"DICM", meta, came])), files.header(came, syntax)
     except ImageError:
         raise NotStored(CANNOT_UNDERSTAND, "The data set cannot be read.") from None
 

@@ -8,7 +8,8 @@ import pydicom
 from pydicom import Dataset, config
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from ml.errors import ImageError
 from ml.pictures.formats.contents import corrupt
@@ -82,6 +83,34 @@ def parse(source: bytes, *, pixels: bool = True) -> Dataset:
         raise corrupt() from error
 
 
+def header(content: bytes, syntax: str) -> Dataset:
+    """What a data set says before its pixels, without a file's beginning; :func:`parse` takes four times as long.
+
+    Args:
+        content: the data set.
+        syntax: its transfer syntax.
+
+    Raises:
+        ImageError: with the code ``image_corrupt``.
+    """
+    try:
+        uid = UID(syntax)
+        if uid.is_deflated:
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, HEADER_BYTES)
+        found = read_dataset(io.BytesIO(content), uid.is_implicit_VR, uid.is_little_endian, stop_when=_is_pixels)
+    except MemoryError:
+        raise
+    except Exception as error:  # pydicom raises whatever it meets: it is the data set's fault
+        raise corrupt() from error
+    found.file_meta = FileMetaDataset()
+    found.file_meta.TransferSyntaxUID = uid
+    return found
+
+
+def _is_pixels(tag: BaseTag, *_: object) -> bool:
+    return tag >= 0x7FE00008
+
+
 def _deflated(source: bytes, pixels: bool) -> Dataset | None:
     """The beginning of a deflated data set, where no more is wanted: pydicom would inflate all of it.
 
@@ -99,6 +128,6 @@ def _deflated(source: bytes, pixels: bool) -> Dataset | None:
         if inflater.unconsumed_tail:
             raise ImageError("image_too_large", f"The file inflates to more than {MAX_DECODED_BYTES // 2**20} MB.")
         return None
-    found = read_dataset(io.BytesIO(inflated), False, True, stop_when=lambda tag, *_: tag >= 0x7FE00008)
+    found = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
     found.file_meta = FileMetaDataset(meta)
     return found

@@ -3,13 +3,23 @@
 import io
 from itertools import chain
 
+import numpy as np
 import pydicom.dataset
+import pydicom.filereader
 import pytest
+from django.core.cache import caches
 from django.core.files.storage import default_storage
 from django.db import OperationalError
-from pydicom.uid import MPEG2MPML, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    MPEG2MPML,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    generate_uid,
+)
 
-from tests import dicomweb, modality
+from tests import dicom_files, dicomweb, modality
+from tests.dicom_files import NATIVE
 from webapp.audit.models import Entry
 from webapp.dicom.accepted import CLASSES, SYNTAXES
 from webapp.dicom.models import Instance
@@ -30,6 +40,55 @@ def test_headers_are_not_searched_by_keywords_but_by_tags(monkeypatch):
     assert header.texts(rules.IN_FILES)["PatientID"] == "4711"
     assert asked
     assert not [one for one in asked if isinstance(one, str)]
+
+
+def test_a_header_is_parsed_once(monkeypatch):
+    read, parsed = pydicom.filereader.read_dataset, []
+    monkeypatch.setattr(
+        pydicom.filereader, "read_dataset", lambda *how, **also: parsed.append(how) or read(*how, **also)
+    )
+    headers.read(io.BytesIO(dicomweb.file(modality.image())))
+    assert len(parsed) == 2  # the file meta information, and the data set
+
+
+def test_no_more_of_a_file_is_read_than_its_header_takes():
+    read = []
+
+    class Noting(io.BytesIO):
+        def read(self, size):
+            read.append(size)
+            return super().read(size)
+
+    headers.read(Noting(dicomweb.file(modality.image())))
+    assert read == [headers.FIRST_BYTES]
+    long = modality.image(RedPaletteColorLookupTableData=bytes(100_000))
+    header = headers.read(Noting(dicomweb.file(long)))
+    assert read[1:] == [headers.FIRST_BYTES, headers.HEADER_BYTES]
+    assert header.binary(0x00281201) == bytes(100_000)
+    assert header.pixels_at
+
+
+@pytest.mark.parametrize("syntax", NATIVE, ids=lambda syntax: syntax.keyword)
+def test_a_header_says_what_pydicom_reads_of_the_whole_file(syntax):
+    content = dicom_files.made(np.zeros((8, 8), np.uint8), syntax=syntax, bits=8, PatientName="Marked^Name")
+    expected = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+    assert headers.read(io.BytesIO(content)).dataset == pydicom.Dataset(expected)
+    if syntax != DeflatedExplicitVRLittleEndian:
+        unsaid = content.replace(b"\2\0\x10\0UI", b"\2\0\x11\0UI", 1)
+        assert headers.read(io.BytesIO(unsaid)).text("PatientName") == "Marked^Name"
+
+
+def test_what_only_rules_ask_for_is_read_where_there_are_some(scanner, department, monkeypatch):
+    asked, texts = [], headers.Header.texts
+    monkeypatch.setattr(headers.Header, "texts", lambda self, names: asked.append(set(names)) or texts(self, names))
+    one = modality.image(InstitutionName="City Hospital")
+    dicomweb.store(scanner, dicomweb.body(dicomweb.file(one)))
+    caches["process"].clear()
+    department.dicom_rules.create(conditions="InstitutionName is City Hospital", stat=True)
+    other = modality.image(1, StudyInstanceUID=generate_uid(), InstitutionName="City Hospital")
+    dicomweb.store(scanner, dicomweb.body(dicomweb.file(other)))
+    assert asked == [set(), set(rules.IN_FILES)]
+    assert list(Image.objects.order_by("created_at").values_list("priority", flat=True)) == ["bulk", "interactive"]
 
 
 def test_instances_are_kept_as_they_came_and_have_one_study(scanner, department, user, sent):

@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.tag import BaseTag
 
-#: Bytes of a file that are parsed. What a header holds beside its texts, as tables of greys, is far below.
-HEADER_BYTES = 2 * 2**20
+#: Bytes of a file that are parsed: most headers have less than the first, and tables of greys far less than the second.
+FIRST_BYTES, HEADER_BYTES = 2**16, 2 * 2**20
 PREAMBLE, MAGIC = 128, b"DICM"
 DEFLATED, IMPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 #: A header's beginning: Pixel Data (7FE0,0010), as a tag of either order of bytes.
@@ -63,8 +64,7 @@ class Header:
 
     def binary(self, tag: int) -> bytes | None:
         """A value of bytes; None where there is none."""
-        found = _value(self.dataset, tag)
-        value = getattr(found, "value", None)
+        value = _value(self.dataset, tag)
         return value if isinstance(value, bytes) else None
 
 
@@ -81,7 +81,7 @@ def _value(dataset: "Dataset", name: str | int) -> Any:
     if tag not in dataset:  # which pydicom finds out by an exception
         return None
     try:
-        return dataset.get(name)
+        return dataset[tag].value
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  (pydicom raises any exception for a damaged element)
@@ -94,8 +94,16 @@ def read(file: IO[bytes] | Any) -> Header:
     Raises:
         Unreadable: it cannot be parsed.
     """
+    with suppress(Unreadable):
+        found = _read(file, FIRST_BYTES)
+        if found.pixels_at is not None:
+            return found
+    return _read(file, HEADER_BYTES)
+
+
+def _read(file: IO[bytes] | Any, size: int) -> Header:
     file.seek(0)
-    beginning = file.read(HEADER_BYTES)
+    beginning = file.read(size)
     if beginning[PREAMBLE : PREAMBLE + len(MAGIC)] != MAGIC:
         raise Unreadable
     try:
@@ -119,8 +127,11 @@ def _parsed(beginning: bytes) -> Header:
         inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning[source.tell() :], HEADER_BYTES)
         dataset = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
         return Header(dataset, syntax, None)
-    source.seek(0)
-    found = dcmread(source, stop_before_pixels=True)
+    if syntax:
+        found = read_dataset(source, syntax == IMPLICIT, syntax != BIG_ENDIAN, stop_when=_is_pixels)
+    else:  # pydicom finds out
+        source.seek(0)
+        found = dcmread(source, stop_before_pixels=True)
     at = source.tell()
     header = Header(found, syntax, at)
     if beginning[at : at + 4] == PIXEL_DATA[header.order]:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,8 @@ def store(by: Identity, department: Department, parts: Sequence[multipart.Part],
         study: the only Study Instance UID that is taken; empty for any.
     """
     peer = Peer(department=department)
-    found = [_read(by, peer, part, study) for part in parts]
+    for_rules = rules.IN_FILES if rules.lately(department) else ()
+    found = [_read(by, peer, part, study, for_rules) for part in parts]
     if arrivals := [one.arrival for one in found if one.arrival]:
         failures = dict(zip(arrivals, _kept(arrivals), strict=True))
         for one in found:
@@ -58,14 +59,14 @@ def store(by: Identity, department: Department, parts: Sequence[multipart.Part],
     yield from found
 
 
-def _read(by: Identity, peer: Peer, part: multipart.Part, study: str) -> Stored:
+def _read(by: Identity, peer: Peer, part: multipart.Part, study: str, for_rules: Collection[str]) -> Stored:
     if part.file is None or part.kind not in ("", multipart.DICOM):
         return Stored({}, CANNOT_UNDERSTAND)
     try:
         header = headers.read(part.file)
     except headers.Unreadable:
         return Stored({}, CANNOT_UNDERSTAND)
-    known = _attributes(header)
+    known = {**_attributes(header), "for_rules": header.texts(for_rules)}
     failure = _refusal(known, study)
     if failure:
         return Stored(known, failure)
@@ -86,7 +87,6 @@ def _attributes(header: headers.Header) -> dict[str, Any]:
     ):
         found[name] = header.text(keyword)
     found["transfer_syntax"] = header.syntax
-    found["for_rules"] = header.texts(rules.IN_FILES)
     return found
 
 
