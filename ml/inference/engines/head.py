@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.inference.engines import Readings
+from ml.inference.engines.interface import Readings
 from ml.statistics.calibration import Calibration
 
 Floats = NDArray[np.float32]

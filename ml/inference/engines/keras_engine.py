@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bundles.bundle import Bundle
-from ml.inference.engines import Readings
+from ml.inference.engines.interface import Readings
 from ml.networks import explain
 from ml.pictures.preprocess import to_tensor
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ml.bundles.bundle import Bundle, sha256
 from ml.errors import BundleError
-from ml.inference.engines import INT8, convolutions
+from ml.inference.engines import convolutions
+from ml.inference.engines.interface import INT8
 from ml.inference.engines.trunk import Floats, TrunkEngine
 from ml.pictures.preprocess import SCALINGS
 

@@ -11,8 +11,9 @@ from PIL import Image
 from ml.bundles.bundle import Bundle
 from ml.errors import BundleError, EngineError
 from ml.inference import machine
-from ml.inference.engines import Readings, convolutions
+from ml.inference.engines import convolutions
 from ml.inference.engines.head import Head
+from ml.inference.engines.interface import Readings
 from ml.pictures.preprocess import to_tensor
 
 Floats = NDArray[np.float32]

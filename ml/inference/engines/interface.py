@@ -1,0 +1,59 @@
+"""The interface that all engines share."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Where a bundle has what it needs to be read in 8-bit integers.
+INT8 = "int8"
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The outputs of one pass through the network for a batch of n images.
+
+    Attributes:
+        probabilities: ``(n, 2)`` float32: of normal and of pneumonia.
+        features: ``(n, d)`` float32: the network's last feature map, averaged over each quarter of the image; what
+            :class:`ml.inference.novelty.Check` looks at.
+        maps: ``(n, h, w)`` float32, at least 0: where the network found what speaks for pneumonia
+        (:mod:`ml.networks.explain`).
+    """
+
+    probabilities: NDArray[np.float32]
+    features: NDArray[np.float32]
+    maps: NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A loaded model.
+
+    Attributes:
+        name: its name among :data:`ENGINES`.
+        device: what it computes on, in words.
+    """
+
+    name: str
+    device: str
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Read a batch.
+
+        Args:
+            batch: ``(n, size, size)`` 8-bit greyscale from :func:`ml.pictures.preprocess.to_input`, n at least 1.
+
+        Returns:
+            ``(n, 2)`` float32: the probabilities of normal and of pneumonia.
+        """
+
+    def read(self, batch: NDArray[np.uint8]) -> Readings:
+        """Read a batch: probabilities, features and Grad-CAM maps in one pass.
+
+        Args:
+            batch: as for :meth:`predict`.
+        """
+
+    def warm_up(self, max_batch: int) -> None:
+        """Compile and allocate whatever :meth:`read` will need for batches of 1 to ``max_batch`` images."""
