@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -157,10 +158,13 @@ def running() -> Iterator[Firefox]:
     binary = shutil.which("firefox-esr") or shutil.which("firefox")
     if not binary:
         pytest.skip("no Firefox (apt-get install firefox-esr)")
-    driver = Marionette(bin=binary, headless=True, port=0, gecko_log=os.devnull, prefs=PREFERENCES)
-    try:
-        driver.start_session()
-        driver.set_window_rect(width=1280, height=900)
-        yield Firefox(driver)
-    finally:
-        driver.cleanup()
+    # The driver deletes the log of before, were it the null device.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        log = str(Path(folder, "firefox.log"))
+        driver = Marionette(bin=binary, headless=True, port=0, gecko_log=log, prefs=PREFERENCES)
+        try:
+            driver.start_session()
+            driver.set_window_rect(width=1280, height=900)
+            yield Firefox(driver)
+        finally:
+            driver.cleanup()

@@ -1,5 +1,6 @@
 """What people do most often, in Firefox. Everything else is tried in Chromium."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ MAP_IS_DRAWN = """
 def browser() -> Iterator[Firefox]:
     with firefox.running() as started:
         yield started
+    assert Path(os.devnull).is_char_device(), "a driver that deletes its log, as root"
 
 
 @pytest.fixture
