@@ -50,6 +50,8 @@ ERRORS = """
   return Services.console.getMessageArray()
     .filter((one) => one instanceof Ci.nsIScriptError && one.sourceName.startsWith(arguments[0]))
     .filter((one) => !(one.flags & Ci.nsIScriptError.warningFlag))
+    // So it calls a picture whose page is left while it loads.
+    .filter((one) => !one.errorMessage.startsWith("Image corrupt or truncated"))
     .map((one) => `${one.errorMessage} (${one.sourceName}:${one.lineNumber})`);
 """
 
