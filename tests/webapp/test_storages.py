@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
@@ -58,17 +58,21 @@ def test_a_file_comes_back_as_it_was_and_goes(storage: Any) -> None:
 
 
 def test_a_file_is_hashed_and_stored_in_few_parts() -> None:
-    read: list[int] = []
+    parts: list[int] = []
 
-    class Noting(ContentFile):
-        def read(self, size: int) -> bytes:  # type: ignore[override]
-            read.append(size)
-            return bytes(self.file.read(size))
+    class Noting(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            parts.append(1)
+            return super().read(size)
 
-    content = Noting(bytes(600_000))
+        def readinto(self, buffer: Any, /) -> int:
+            parts.append(1)
+            return super().readinto(buffer)
+
+    content = File(Noting(bytes(600_000)))
     content_hash(content)
     storages["default"].save("uploads/ab/file.bin", content)
-    assert len(read) <= 4
+    assert len(parts) <= 6  # 20 by Django's own parts
 
 
 def test_saving_again_replaces(storage: Any) -> None:

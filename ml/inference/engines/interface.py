@@ -31,7 +31,7 @@ class Engine(Protocol):
     """A loaded model.
 
     Attributes:
-        name: its name among :data:`ENGINES`.
+        name: its name among :data:`ml.inference.engines.ENGINES`.
         device: what it computes on, in words.
     """
 
