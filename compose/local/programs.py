@@ -39,16 +39,16 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     # Interactive uploads have preparing processes of their own, however much is sent in bulk.
     bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
-    # On the same processors, accepting and preparing go before reading, which would slow both down twofold and then
-    # wait for them anyway. Preparing in bulk goes last: it only has to keep ahead of reading, for which people wait.
-    low_priority, lowest_priority = (["nice", "-n", level] for level in ("10", "19"))
+    # On the same processors, accepting goes before preparing, which goes before reading: a later step would slow down
+    # the one that it waits for. Preparing in bulk goes last: it only has to keep ahead of reading, for which people wait.
+    middle_priority, low_priority, lowest_priority = (["nice", "-n", level] for level in ("10", "15", "19"))
     # The weights are read from end to end for each batch, which takes less time from large pages of memory.
     large_pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     return [
         Program("redis", [str(redis_server), str(redis_conf_path(config))], priority=10),
         Program(
             "ingest",
-            [*worker, "--hostname=ingest@%h", "--queues=ingest.interactive", "--concurrency=2"],
+            [*middle_priority, *worker, "--hostname=ingest@%h", "--queues=ingest.interactive", "--concurrency=2"],
             priority=20,
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "ingest", **_metrics(config, 0)},
