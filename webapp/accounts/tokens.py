@@ -51,8 +51,8 @@ def revoke(by: Identity, found: "QuerySet[Token]") -> int:
 
 def find(key: str) -> Token | None:
     """The token behind a key, with its user, unless it has expired."""
-    valid = Token.objects.filter(expires_at__gt=timezone.now())
-    return valid.select_related("user").filter(digest=digest(key)).first()
+    token = Token.objects.select_related("user").filter(digest=digest(key)).first()
+    return token if token and token.expires_at > timezone.now() else None
 
 
 def user_tokens(user: User) -> "QuerySet[Token]":
