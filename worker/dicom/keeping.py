@@ -64,12 +64,20 @@ class Keeper:
     def _keep_some(self) -> None:
         with self._more:
             self._more.wait_for(self._are_enough, PATIENCE_SECONDS)
+            if not self._waiting:  # an earlier turn has kept what this one was begun for
+                return
         with self._alone():
             self._keep_waiting()
 
     def _are_enough(self) -> bool:
-        """Whether nobody is to be waited for; also where an earlier turn has kept what this one was begun for."""
+        """Whether nobody is to be waited for."""
         return not 0 < len(self._waiting) < self._number
+
+    def expect_one_less(self) -> None:
+        """Wait no more for a sender that has ended."""
+        with self._more:
+            self._number -= 1
+            self._more.notify_all()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
