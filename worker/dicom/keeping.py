@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
-from threading import Condition
+from threading import BoundedSemaphore, Condition
 
 from django.core.cache import caches
 from django.db import connection
@@ -20,7 +20,7 @@ from worker.dicom.storing import NOT_AUTHORIZED, NotStored
 
 #: Threads that keep images. SQLite takes one transaction at a time, and whoever waits for it looks only now and then.
 KEEPERS = 1 if connection.vendor == "sqlite" else 4
-#: Threads that store files meanwhile. They wait for the disk, or for a store that has a connection for each of them.
+#: Files that are stored at once meanwhile. Each waits for the disk, or for a store that has a connection for it.
 STORERS = 8
 #: So long an image waits for those of the senders that are just answered. A transaction takes about as long, for one
 #: image or for many.
@@ -36,14 +36,13 @@ class Keeper:
         self._more = Condition()
         self._number = 1  # of images that are kept together, where all senders of the last ones send again
         self._threads = Threads(KEEPERS)
-        self._storers = ThreadPoolExecutor(STORERS, "storing")
+        self._storing = BoundedSemaphore(STORERS)
         self._messenger = ThreadPoolExecutor(1, "messages")  # waits for the broker
         # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
         self._lock = TemporaryFile()  # noqa: SIM115  (:meth:`close` closes it)
 
     def close(self) -> None:
         """Let what is being kept come to its end."""
-        self._storers.shutdown()
         self._threads.close()
         self._messenger.shutdown(cancel_futures=True)  # the reconciler sends what is left
         self._lock.close()
@@ -53,7 +52,9 @@ class Keeper:
 
         Their files are stored before, so that nobody waits for the database while others wait for the disk.
         """
-        list(self._storers.map(Arrival.store, arrivals))
+        for one in arrivals:
+            with self._storing:
+                one.store()
         waiting: list[tuple[Arrival, Future[Kept]]] = [(one, Future()) for one in arrivals]
         with self._more:
             self._waiting += waiting
