@@ -37,7 +37,6 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(arrivals))
         return keep(arrivals, send)
 
-    monkeypatch.setattr(keeping, "KEEPERS", 1)
     monkeypatch.setattr(keeping, "receive", receive)
     return sizes
 
