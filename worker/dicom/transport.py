@@ -200,15 +200,13 @@ class Server(ThreadedAssociationServer):
 
     def server_activate(self) -> None:
         super().server_activate()
-        # Each process is told of a connection, and one of them gets it.
-        self.socket.setblocking(False)  # type: ignore[union-attr]  # it is open
+        self.socket.setblocking(False)  # type: ignore[union-attr]  # each process is told, and one gets the connection
         self.contexts = Offered(self.contexts)
 
     def get_request(self) -> Any:
-        # Of two that are told of it, the one with more to do is often first.
         number = len(self.active_associations)
         self.places.note(number)
-        if self.places.others_have_fewer():
+        if self.places.others_have_fewer():  # though this one was told first, as busy ones often are
             time.sleep(GIVE_WAY_SECONDS)
         connection, address = self.socket.accept()  # type: ignore[union-attr]  # it is open
         self.places.note(number + 1)
