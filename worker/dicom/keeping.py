@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
-from threading import Condition
+from threading import BoundedSemaphore, Condition
 
 from django.core.cache import caches
-from django.db import connection
 
 from webapp.dicom.models import Peer
 from webapp.dicom.services.arrivals import AT_ONCE, Arrival, Failure, Outcome
@@ -18,9 +17,7 @@ from webapp.studies.models import Image
 from worker.dicom.database import Threads
 from worker.dicom.storing import NOT_AUTHORIZED, NotStored
 
-#: Threads that keep images. SQLite takes one transaction at a time, and whoever waits for it looks only now and then.
-KEEPERS = 1 if connection.vendor == "sqlite" else 4
-#: Threads that store files meanwhile. They wait for the disk, or for a store that has a connection for each of them.
+#: Files that are stored at once meanwhile. Each waits for the disk, or for a store that has a connection for it.
 STORERS = 8
 #: So long an image waits for those of the senders that are just answered. A transaction takes about as long, for one
 #: image or for many.
@@ -29,22 +26,25 @@ Kept = Outcome | Failure | NotStored
 
 
 class Keeper:
-    """Has few threads keep the images of all associations: each takes all that wait when it begins."""
+    """Has one thread keep the images of all associations: it takes all that wait when it begins.
+
+    One transaction takes hardly longer for many images than for one. Several at once would each have one image, and
+    wait for each other: for their study's row, or with SQLite for the whole database.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Arrival, Future[Kept]]] = []
         self._more = Condition()
         self._number = 1  # of images that are kept together, where all senders of the last ones send again
-        self._threads = Threads(KEEPERS)
-        self._storers = ThreadPoolExecutor(STORERS, "storing")
+        self._thread = Threads(1)
+        self._storing = BoundedSemaphore(STORERS)
         self._messenger = ThreadPoolExecutor(1, "messages")  # waits for the broker
         # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
         self._lock = TemporaryFile()  # noqa: SIM115  (:meth:`close` closes it)
 
     def close(self) -> None:
         """Let what is being kept come to its end."""
-        self._storers.shutdown()
-        self._threads.close()
+        self._thread.close()
         self._messenger.shutdown(cancel_futures=True)  # the reconciler sends what is left
         self._lock.close()
 
@@ -53,30 +53,37 @@ class Keeper:
 
         Their files are stored before, so that nobody waits for the database while others wait for the disk.
         """
-        list(self._storers.map(Arrival.store, arrivals))
+        for one in arrivals:
+            with self._storing:
+                one.store()
         waiting: list[tuple[Arrival, Future[Kept]]] = [(one, Future()) for one in arrivals]
         with self._more:
             self._waiting += waiting
             self._more.notify_all()
-        self._threads.begin(self._keep_some)
+        self._thread.begin(self._keep_some)
         return [future.result() for _, future in waiting]
 
     def _keep_some(self) -> None:
         with self._more:
             self._more.wait_for(self._are_enough, PATIENCE_SECONDS)
+            if not self._waiting:  # an earlier turn has kept what this one was begun for
+                return
         with self._alone():
             self._keep_waiting()
 
     def _are_enough(self) -> bool:
-        """Whether nobody is to be waited for; also where an earlier turn has kept what this one was begun for."""
+        """Whether nobody is to be waited for."""
         return not 0 < len(self._waiting) < self._number
+
+    def expect_one_less(self) -> None:
+        """Wait no more for a sender that has ended."""
+        with self._more:
+            self._number -= 1
+            self._more.notify_all()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """With one writer, wait here for the other processes, and not in the database: more images come meanwhile."""
-        if KEEPERS > 1:
-            yield
-            return
+        """Wait here for the other processes, and not in the database: more images come meanwhile."""
         with suppress(OSError):  # the database keeps order as well
             fcntl.lockf(self._lock, fcntl.LOCK_EX)
         try:

@@ -52,6 +52,7 @@ class Listener:
             request_handler=transport.Handler,
             ssl_context=transport.tls(),
         )
+        self._server.places = self.places
         # As start_server of pynetdicom does, which takes no classes of ours: shutdown() takes the server off this list.
         self.entity._servers.append(self._server)
         return int(self._server.server_address[1])

@@ -14,6 +14,7 @@ class Places:
 
     def __init__(self, processes: int) -> None:
         self._held = RawArray("i", processes)
+        self._connected = RawArray("i", processes)
         self.process = 0
 
     def take(self) -> bool:
@@ -27,6 +28,14 @@ class Places:
     def give_back(self) -> None:
         self._held[self.process] -= 1
 
+    def note(self, connections: int) -> None:
+        """Tell the other processes how many connections this one has."""
+        self._connected[self.process] = connections
+
+    def others_have_fewer(self) -> bool:
+        """Whether another process has fewer connections."""
+        return min(self._connected) < self._connected[self.process]
+
     def clear(self, process: int) -> None:
         """Give back what a process holds that has ended."""
-        self._held[process] = 0
+        self._held[process] = self._connected[process] = 0

@@ -76,6 +76,7 @@ def _begin(listener: Listener, place: int, stop: Stop) -> ForkProcess:
 def _take(listener: Listener, place: int, stop: Stop, parent: int) -> None:
     """Take what is sent, in a child, until it is told to stop or its parent is gone, whose successor needs the port."""
     exposition.enter_child(place)
+    gc.set_threshold(20_000)  # seldom: pynetdicom's server also collects what associations leave
     listener.places.process = place
     listener.start()
     while not _told(stop):

@@ -104,6 +104,7 @@ class Receiver:
         with self._lock:
             del self._peers[association]
             self._places.give_back()
+        self._keeper.expect_one_less()
 
     @staticmethod
     def _admitted(calling: str, address: str, names: set[str]) -> tuple[Peer | None, bool]:

@@ -23,6 +23,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from worker.dicom.messages import Messages
+from worker.dicom.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ LONGEST_PDU, PDU = 2**20, 2**17
 TO_BE_REJECTED = 32
 #: How long an association waits to be woken before it looks at its timers.
 IDLE_SECONDS = 0.1
+#: How long a process leaves a connection to another one that has fewer.
+GIVE_WAY_SECONDS = 0.02
 
 
 def acknowledge(connection: socket.socket) -> None:
@@ -193,15 +196,20 @@ class Server(ThreadedAssociationServer):
 
     daemon_threads = True
     request_queue_size = 64
+    places: Places
 
     def server_activate(self) -> None:
         super().server_activate()
-        # Each process is told of a connection, and one of them gets it.
-        self.socket.setblocking(False)  # type: ignore[union-attr]  # it is open
+        self.socket.setblocking(False)  # type: ignore[union-attr]  # each process is told, and one gets the connection
         self.contexts = Offered(self.contexts)
 
     def get_request(self) -> Any:
+        number = len(self.active_associations)
+        self.places.note(number)
+        if self.places.others_have_fewer():  # though this one was told first, as busy ones often are
+            time.sleep(GIVE_WAY_SECONDS)
         connection, address = self.socket.accept()  # type: ignore[union-attr]  # it is open
+        self.places.note(number + 1)
         if self.ssl_context:
             connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pydicom.uid import CTImageStorage
@@ -16,6 +18,8 @@ from pydicom.uid import CTImageStorage
 from tests import modality
 from webapp.dicom.models import Peer, Refusal
 from webapp.studies.models import Image
+from worker.dicom import transport
+from worker.dicom.listening import Listener
 
 pytestmark = modality.committed_rows
 Listen = Callable[..., int]
@@ -39,6 +43,23 @@ def no_associations() -> bool:
 
 def test_a_peer_is_told_that_the_listener_is_there(port: int) -> None:
     assert echo(port) == 0
+
+
+def test_a_process_leaves_connections_for_a_moment_to_one_that_has_fewer(
+    peer: Peer, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(transport, "time", SimpleNamespace(sleep=waited.append, monotonic=time.monotonic))
+    listener = Listener(processes=2)  # there is no other one
+    port = listener.open()
+    listener.start()
+    with modality.connected(port) as first:
+        assert first.is_established
+        assert waited == []
+        with modality.connected(port) as second:
+            assert second.is_established
+            assert waited == [transport.GIVE_WAY_SECONDS]
+    listener.stop()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,6 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(arrivals))
         return keep(arrivals, send)
 
-    monkeypatch.setattr(keeping, "KEEPERS", 1)
     monkeypatch.setattr(keeping, "receive", receive)
     return sizes
 
@@ -121,6 +120,32 @@ def test_senders_that_were_answered_together_are_waited_for(
         assert [one.result(20) for one in (first, *others)] == [[[Outcome.STORED]] * number for number in (2, 1, 1)]
     keeper.close()
     assert groups == [1, 3]
+
+
+def test_a_sender_that_has_ended_is_waited_for_no_more(
+    groups: list[int], monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    monkeypatch.setattr(keeping, "PATIENCE_SECONDS", 10)
+    both = [modality.image(1)], [modality.image(2), modality.image(3)]
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(modality.send, port, modality.image(4))
+        time.sleep(0.3)  # that is kept for a second, and these come meanwhile
+        sent = [threads.submit(modality.send, port, *images) for images in both]
+        assert [one.result(8) for one in (first, *sent)] == [[SUCCESS], [SUCCESS], [SUCCESS] * 2]
+    assert groups == [1, 2, 1]
+
+
+def test_processes_wait_for_each_other_only_with_an_image(
+    groups: list[int], monkeypatch: pytest.MonkeyPatch, peer: Peer
+) -> None:
+    locked: list[int] = []
+    monkeypatch.setattr(keeping.fcntl, "lockf", lambda _, how: locked.append(how))
+    keeper = keeping.Keeper()
+    arrivals = [[arrival(peer, number)] for number in range(5)]
+    with ThreadPoolExecutor(5) as threads:
+        assert list(threads.map(keeper.keep, arrivals)) == [[Outcome.STORED]] * 5
+    keeper.close()
+    assert locked == [fcntl.LOCK_EX, fcntl.LOCK_UN] * len(groups)
 
 
 def test_a_sender_does_not_wait_for_the_broker(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

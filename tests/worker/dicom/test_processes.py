@@ -31,6 +31,18 @@ def test_processes_share_the_places(settings: Any) -> None:
     assert [places.take(), places.take(), places.take()] == [True, True, False]
 
 
+def test_a_process_knows_whether_others_have_fewer_connections() -> None:
+    places = Places(2)
+    assert not places.others_have_fewer()
+    places.note(1)
+    assert places.others_have_fewer()
+    places.process = 1
+    places.note(2)
+    assert places.others_have_fewer()
+    places.clear(1)  # it was killed
+    assert not places.others_have_fewer()
+
+
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[tuple[psutil.Process, int]]:
     """The parent of two processes, and its port."""
