@@ -39,8 +39,8 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     # Interactive uploads have preparing processes of their own, however much is sent in bulk.
     bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
-    # On the same processors, accepting goes before preparing, which goes before reading: a later step would slow down
-    # the one that it waits for. Preparing in bulk goes last: it only has to keep ahead of reading, for which people wait.
+    # On the same processors, accepting goes before preparing, which goes before reading: side by side all of them slow
+    # each other down. Preparing in bulk goes last: it only has to keep ahead of reading, for which people wait.
     middle_priority, low_priority, lowest_priority = (["nice", "-n", level] for level in ("5", "10", "19"))
     # The weights are read from end to end for each batch, which takes less time from large pages of memory.
     large_pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
