@@ -40,6 +40,7 @@ def _read(item: bytes) -> PresentationContext:
     return decoded.to_primitive()
 
 
+# pynetdicom has no documented way to read an item otherwise.
 PDU_ITEM_TYPES[0x20] = Asked
 _config.VALIDATORS["UI"] = lru_cache(512)(_config.VALIDATORS["UI"])
 

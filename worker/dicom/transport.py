@@ -26,6 +26,7 @@ from worker.dicom.messages import Messages
 from worker.dicom.places import Places
 
 logger = logging.getLogger(__name__)
+TcpSocket = socket.socket
 
 #: The longest PDU that is taken, and the one that peers are told: fewer of these are faster.
 LONGEST_PDU, PDU = 2**20, 2**17
@@ -196,11 +197,12 @@ class Server(ThreadedAssociationServer):
 
     daemon_threads = True
     request_queue_size = 64
-    places: Places
+    socket: TcpSocket  # pynetdicom says None as well, which it is only after the end
+    places: Places  # the listener sets it before connections are taken
 
     def server_activate(self) -> None:
         super().server_activate()
-        self.socket.setblocking(False)  # type: ignore[union-attr]  # each process is told, and one gets the connection
+        self.socket.setblocking(False)  # each process is told of a connection, and one gets it
         self.contexts = Offered(self.contexts)
 
     def get_request(self) -> Any:
@@ -208,7 +210,7 @@ class Server(ThreadedAssociationServer):
         self.places.note(number)
         if self.places.others_have_fewer():  # though this one was told first, as busy ones often are
             time.sleep(GIVE_WAY_SECONDS)
-        connection, address = self.socket.accept()  # type: ignore[union-attr]  # it is open
+        connection, address = self.socket.accept()
         self.places.note(number + 1)
         if self.ssl_context:
             connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
