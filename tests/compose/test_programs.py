@@ -113,6 +113,17 @@ def test_nothing_sent_in_bulk_takes_the_processes_of_those_who_wait(children: di
     assert "--queues=ingest.interactive" in children["ingest"].command
 
 
+def test_each_step_yields_to_the_one_before_it(children: dict[str, Program]) -> None:
+    """Uploads that follow each other would wait for the preparation of those before them."""
+
+    def niceness(name: str) -> int:
+        command = children[name].command
+        return int(command[2]) if command[:2] == ["nice", "-n"] else 0
+
+    levels = [niceness(name) for name in ("web", "ingest", "infer", "bulk")]
+    assert levels == sorted(set(levels))
+
+
 def test_what_listens_does_so_on_loopback_only(config: Config, children: dict[str, Program]) -> None:
     assert "127.0.0.1:8123" in children["web"].command
     assert {"--address=127.0.0.1", "--port=5123"} <= set(children["flower"].command)
