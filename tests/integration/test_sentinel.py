@@ -1,5 +1,6 @@
 """Redis watched by Sentinel: messages and the counting of requests follow when another becomes the master."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,10 +24,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 @dataclass
 class Watched:
-    """Two Redis servers and the Sentinel that watches them."""
+    """Two Redis servers, one a copy of the other, and the Sentinel that watches them."""
 
     url: str
     master: subprocess.Popen[bytes]
+    copy: subprocess.Popen[bytes]
+    replica: Redis
     sentinel: Redis
 
 
@@ -61,7 +64,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
             return process
 
         master = run("first", f"port {first}\n{secret}")
-        run("second", f"port {second}\n{secret}replicaof 127.0.0.1 {first}\n")
+        copy = run("second", f"port {second}\n{secret}replicaof 127.0.0.1 {first}\n")
         replica = Redis(port=second, password=PASSWORD)
         until(lambda: replica.info("replication")["master_link_status"] == "up")
         run(
@@ -73,7 +76,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         )
         sentinel = Redis(port=watcher, password="watcher", decode_responses=True)
         until(lambda: int(sentinel.sentinel_master("clinic")["num-slaves"]) == 1)
-        yield Watched(f"sentinel://:{PASSWORD}@127.0.0.1:{watcher}", master, sentinel)
+        yield Watched(f"sentinel://:{PASSWORD}@127.0.0.1:{watcher}", master, copy, replica, sentinel)
 
 
 def test_messages_and_counts_go_on_when_the_master_dies(watched: Watched) -> None:
@@ -96,10 +99,12 @@ def test_messages_and_counts_go_on_when_the_master_dies(watched: Watched) -> Non
 
     assert send()
     assert waiting() == 1
+    watched.copy.send_signal(signal.SIGSTOP)
     cache.set("requests", 1)
-    assert cache.get("requests") == 1
-    until(lambda: int(watched.sentinel.sentinel_master("clinic")["num-slaves"]) == 1)
-    time.sleep(0.5)  # for the replica to have it all
+    assert cache.get("requests") == 1, "it was read where it has not arrived yet"
+    watched.copy.send_signal(signal.SIGCONT)
+    until(lambda: watched.replica.get("counts:1:requests") == b"1")
+    until(lambda: not watched.sentinel.sentinel_slaves("clinic")[0]["is_sdown"])
     watched.master.kill()
     killed = time.monotonic()
     until(send)

@@ -59,7 +59,7 @@ def cache(url: str, *, master: str = "", sentinel_password: str = "") -> dict[st
         database = sentinels[-1].path.strip("/") or "0"
         location = f"redis://{master}/{database}"
         options |= {
-            "CLIENT_CLASS": "django_redis.client.SentinelClient",
+            # With the default client, which asks the master only: a replica may not have the last count yet.
             "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
             "SENTINELS": [(one.hostname, one.port or 26379) for one in sentinels],
             "SENTINEL_KWARGS": _sentinel(sentinel_password),
