@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds from one look at the database to the next: at most, and for each image that is waited for; and at least the
 #: share of the time for which everybody has waited already.
-INTERVAL, EACH, SHARE = 0.1, 0.01, 0.1
+INTERVAL, EACH, SHARE = 0.1, 0.01, 0.05
 CHUNK = 500
 
 

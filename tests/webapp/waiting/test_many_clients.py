@@ -43,7 +43,7 @@ def test_who_waits_for_one_image_has_news_sooner() -> None:
 
 def test_who_has_waited_for_long_is_looked_for_less_often() -> None:
     image = (Image, uuid4())
-    assert [waiting.interval([image], age) for age in (0.1, 0.3, 20)] == pytest.approx([0.01, 0.03, 0.1])
+    assert [waiting.interval([image], age) for age in (0.1, 0.6, 20)] == pytest.approx([0.01, 0.03, 0.1])
 
 
 def test_only_clients_of_a_changed_image_are_answered(make_image):
