@@ -1,5 +1,6 @@
 """How many images a machine reads in the time that a batch may take."""
 
+from collections import deque
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ class Engine:
 def not_measured(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     for name in ("_measured", "_measured_long", "_measured_short"):
         monkeypatch.setattr(capacity, name, SimpleNamespace(value=0))
+    monkeypatch.setattr(capacity, "_last", deque(maxlen=capacity.LAST))
     settings.BATCH_TIME_LIMIT, settings.MAX_BATCH = 120, 16
 
 
@@ -71,6 +73,37 @@ def test_a_start_beside_other_programs_does_not_make_batches_short(monkeypatch: 
     monkeypatch.setattr(engine, "read", faster_later)
     measure(engine)
     assert capacity.short_batch() == 16
+
+
+def test_batches_follow_what_the_last_ones_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    def after(*batches: tuple[int, float]) -> tuple[int, int, int]:
+        for images, each in batches:
+            capacity.observe(images, images * each)
+        return capacity.largest_batch(), capacity.long_batch(), capacity.short_batch()
+
+    measured(0.08, monkeypatch)
+    assert after() == (16, 12, 4)
+    assert after((4, 0.11), (4, 0.11), (4, 0.11)) == (16, 9, 3), "a study is prepared beside it"
+    assert after((4, 30.0)) == (16, 9, 3), "one that was held up says nothing of the next"
+    assert after((1, 0.3), (1, 0.3), (1, 0.3)) == (16, 9, 3), "nor does an image that is read alone"
+    assert after(*[(2, 0.5)] * 3) == (16, 2, 2), "two at least"
+    assert after(*[(2, 0.02)] * 5) == (16, 16, 16), "what was prepared beside it is done"
+
+
+def test_what_was_learnt_of_batches_ends_with_the_next_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(0.08, monkeypatch)
+    capacity.observe(4, 4.0)
+    assert capacity.short_batch() == 2
+    measured(0.08, monkeypatch)
+    assert capacity.short_batch() == 4
+    capacity.observe(4, 4 * 0.08)
+    assert capacity.short_batch() == 4, "the slow batch of before is forgotten"
+
+
+def test_no_batch_is_larger_than_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(40.0, monkeypatch)
+    capacity.observe(2, 0.1)
+    assert (capacity.largest_batch(), capacity.long_batch(), capacity.short_batch()) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(

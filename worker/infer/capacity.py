@@ -1,7 +1,9 @@
 """How many images this machine reads together within the time that a batch may take."""
 
 import logging
+import statistics
 import time
+from collections import deque
 from multiprocessing import RawValue
 from typing import TYPE_CHECKING
 
@@ -26,10 +28,14 @@ SHORT, LONG = 0.35, 1.0
 TOGETHER = 2
 #: How often it is measured what these take: other programs start at the same time, and slow the first ones down.
 ROUNDS = 3
+#: So many of the last batches tell by their median how long an image takes by now.
+LAST = 5
 
-#: Measured by the child, 0 before: the images of any batch, of one of few interactive images, and of one with bulk
+#: As the child has measured, 0 before: the images of any batch, of one of few interactive images, and of one with bulk
 #: images. In memory that it shares with its parent, who makes up the batches.
 _measured, _measured_long, _measured_short = RawValue("i", 0), RawValue("i", 0), RawValue("i", 0)
+#: Seconds for an image in each of the last batches, in the child.
+_last: deque[float] = deque(maxlen=LAST)
 
 
 class TooSlow(Exception):
@@ -95,8 +101,8 @@ def measure(engine: "Engine", side: int) -> int:
     rounds = ROUNDS if seconds < LONG else 1
     each = min(_seconds(engine, together, side) for _ in range(rounds)) / together
     _measured.value = fitting
-    for value, most in ((_measured_long, LONG), (_measured_short, SHORT)):
-        value.value = min(fitting, max(together, int(most / each))) if each else fitting
+    _last.clear()
+    _fit(each)
     engine.warm_up(largest_batch())
     if short_batch() < settings.MAX_BATCH:
         logger.info(
@@ -104,6 +110,30 @@ def measure(engine: "Engine", side: int) -> int:
             each, long_batch(), short_batch(), largest_batch(),
         )  # fmt: skip
     return largest_batch()
+
+
+def observe(images: int, seconds: float) -> None:
+    """Learn from a batch how many images are read within the time of the next ones: while a study is prepared beside
+    it, an image takes longer than at the start.
+
+    Args:
+        images: that it held. One alone says nothing of an image of several.
+        seconds: that it took.
+    """
+    if images >= TOGETHER:
+        _last.append(seconds / images)
+        _fit(statistics.median(_last))
+
+
+def _fit(each: float) -> None:
+    """Fit the batches of few images, and those with bulk images, into their times.
+
+    Args:
+        each: seconds for an image of a batch.
+    """
+    largest = _measured.value
+    for value, most in ((_measured_long, LONG), (_measured_short, SHORT)):
+        value.value = min(largest, max(TOGETHER, int(most / each))) if each else largest
 
 
 def _seconds(engine: "Engine", count: int, side: int) -> float:

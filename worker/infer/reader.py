@@ -144,6 +144,7 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     started = time.perf_counter()
     answers = _read(reader, token, inputs)
     seconds = time.perf_counter() - started
+    capacity.observe(len(inputs), seconds)
     reading_by_image = {one.image_id: one for one in held}
     own = calibrations.in_force(reader.bundle.id, [one.image.department_id for one in held])
     results = []
