@@ -12,7 +12,7 @@ import pynetdicom
 from django.conf import settings
 from pynetdicom import AE
 
-from worker.dicom import contexts, transport
+from worker.dicom import certificates, contexts, transport
 from worker.dicom.database import STOP_SECONDS
 from worker.dicom.places import Places
 from worker.dicom.receiver import Receiver
@@ -50,7 +50,7 @@ class Listener:
             evt_handlers=self.receiver.handlers(),
             server_class=transport.Server,
             request_handler=transport.Handler,
-            ssl_context=transport.tls(),
+            ssl_context=certificates.tls(),
         )
         self._server.places = self.places
         # As start_server of pynetdicom does, which takes no classes of ours: shutdown() takes the server off this list.

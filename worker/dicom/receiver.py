@@ -17,7 +17,7 @@ from webapp.dicom.peers import known, may_report, refusal
 from webapp.dicom.services import commitments, peers
 from webapp.dicom.services.peers import heard, refused
 from webapp.observability import correlation
-from worker.dicom import committing, storing, transport
+from worker.dicom import certificates, committing, storing, transport
 from worker.dicom.database import Threads
 from worker.dicom.keeping import Keeper
 from worker.dicom.places import Places
@@ -89,7 +89,7 @@ class Receiver:
             self._peers[association] = None
         association.at_end = partial(self._forget, association)
         try:
-            names = transport.names(association)
+            names = certificates.names(association)
             peer, reports = self._database.begin(self._admitted, calling, address, names).result()
         except Error as error:
             logger.error("the peers cannot be read: %s", type(error).__name__)
