@@ -50,6 +50,17 @@ def test_mnn_reads_as_keras_does(random_bundle: Bundle, batch: np.ndarray) -> No
     np.testing.assert_allclose(found.predict(batch), expected.predict(batch), atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(5, 7, 4), (1, 1, 2)])
+def test_a_convolution_is_the_sum_of_the_nine_places_around_each(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(5)
+    values, kernel = (rng.normal(size=size).astype(np.float32) for size in (shape, (3, 3, shape[2], 3)))
+    around = np.pad(values, ((1, 1), (1, 1), (0, 0)))
+    expected = [
+        [np.tensordot(around[y : y + 3, x : x + 3], kernel, axes=3) for x in range(shape[1])] for y in range(shape[0])
+    ]
+    np.testing.assert_allclose(convolutions.convolved(values, kernel), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("scaling", preprocess.SCALINGS)
 def test_a_grey_image_and_one_of_ones_hold_what_the_networks_channels_hold(scaling: str) -> None:
     rng = np.random.default_rng(4)
