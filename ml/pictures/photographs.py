@@ -42,9 +42,12 @@ def is_photograph(picture: Image.Image, bordered: bool = False) -> bool:
         picture: from :func:`ml.pictures.decode.open_image`, with what it keeps of the file in ``info``.
         bordered: whether a straight border was found, of which a camera takes none: a window's frame is no sheet.
     """
-    if has_camera_tags(picture) or has_colour(picture.info.get("colour")):
-        return True
-    return not bordered and sheet(picture) is not None
+    return is_from_camera(picture) or (not bordered and sheet(picture) is not None)
+
+
+def is_from_camera(picture: Image.Image) -> bool:
+    """Whether its file says that a camera took it, or its colours do: the signs that take no time to find."""
+    return has_camera_tags(picture) or has_colour(picture.info.get("colour"))
 
 
 def has_camera_tags(picture: Image.Image) -> bool:

@@ -87,7 +87,7 @@ def to_input(
         small = small.filter(ImageFilter.GaussianBlur(spec.blur))
     pixels = np.asarray(small)
     counts = np.bincount(pixels.ravel(), minlength=256)
-    low, high = _percentiles(counts, spec.percentiles)
+    low, high = percentiles(counts, spec.percentiles)
     # A blank image has no contrast to stretch; leave it blank instead of amplifying its noise.
     if high - low < 8:
         high, spec = low + 255.0, replace(spec, equalize=0.0)
@@ -104,7 +104,7 @@ def brightness(image: Image.Image) -> float:
     return float(np.asarray(image)[:: max(1, image.height // 512), :: max(1, image.width // 512)].mean())
 
 
-def _percentiles(counts: NDArray[np.int64], percents: tuple[float, float]) -> list[float]:
+def percentiles(counts: NDArray[np.int64], percents: tuple[float, float]) -> list[float]:
     """Percentiles, interpolated as NumPy does, of pixels of which so many have each grey level."""
     upto = np.cumsum(counts)
     places = [percent / 100 * (upto[-1] - 1) for percent in percents]

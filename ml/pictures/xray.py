@@ -4,7 +4,7 @@ It belongs to decoding and not to a bundle's preprocessing: what a border is doe
 lies inside. Callers that open a file use :func:`find`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
@@ -36,10 +36,24 @@ def find(picture: Image.Image) -> Xray:
     Args:
         picture: mode ``L``, any size, from :func:`ml.pictures.decode.open_image`.
     """
+    found = place(picture)
+    return replace(found, warnings=found.warnings or sheet_warnings(picture))
+
+
+def place(picture: Image.Image) -> Xray:
+    """As :func:`find`, but where there are no warnings, those of :func:`sheet_warnings` are still to be found.
+
+    These take the longest, and change neither the image nor its place: both are the whole picture.
+    """
     image, box = without_borders(picture)
-    if photographs.is_photograph(picture, bordered=image is not picture):
+    if photographs.is_from_camera(picture):
         return Xray(picture, Box(0, 0, *picture.size), [PHOTOGRAPH_OF_FILM])
     return Xray(image, box, [] if image is picture else [BORDERS_REMOVED])
+
+
+def sheet_warnings(picture: Image.Image) -> list[dict[str, str]]:
+    """What is said of a picture without borders if it shows a film or screen at an angle."""
+    return [] if photographs.sheet(picture) is None else [PHOTOGRAPH_OF_FILM]
 
 
 def without_borders(picture: Image.Image) -> tuple[Image.Image, Box]:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -18,6 +19,8 @@ from ml.experiments import experiment_commands
 from ml.inference import choice, engines, machine
 from ml.inference.engines import Readings, convolutions, mnn_engine, trunk
 from ml.inference.engines.head import Head
+from ml.inference.engines.mnn_engine import MnnEngine
+from ml.inference.engines.openvino_engine import OpenVinoEngine
 from ml.networks import explain
 from ml.pictures import preprocess
 from ml.statistics.calibration import Calibration
@@ -48,6 +51,29 @@ def test_mnn_reads_as_keras_does(random_bundle: Bundle, batch: np.ndarray) -> No
     assert_same(found.read(batch), expected.read(batch))
     assert_same(found.read(batch[2:3]), expected.read(batch[2:3]))
     np.testing.assert_allclose(found.predict(batch), expected.predict(batch), atol=1e-4)
+
+
+@pytest.mark.parametrize(("engine", "parts"), [(MnnEngine, [4, 4, 4, 4, 1]), (OpenVinoEngine, [16, 1])])
+def test_threads_that_read_an_image_each_wait_for_each_other_at_the_end_of_the_batch_only(
+    engine: type[trunk.TrunkEngine], parts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    made = engine.__new__(engine)
+    monkeypatch.setattr(made, "_head", SimpleNamespace(hidden=lambda features: features), raising=False)
+    monkeypatch.setattr(made, "_last_map", lambda part: given.append(len(part)) or part)
+    assert len(made.hidden(np.zeros((17, 8, 8), np.uint8))) == 17
+    assert given == parts
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 4), (1, 1, 2)])
+def test_a_convolution_is_the_sum_of_the_nine_places_around_each(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(5)
+    values, kernel = (rng.normal(size=size).astype(np.float32) for size in (shape, (3, 3, shape[2], 3)))
+    around = np.pad(values, ((1, 1), (1, 1), (0, 0)))
+    expected = [
+        [np.tensordot(around[y : y + 3, x : x + 3], kernel, axes=3) for x in range(shape[1])] for y in range(shape[0])
+    ]
+    np.testing.assert_allclose(convolutions.convolved(values, kernel), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("scaling", preprocess.SCALINGS)

@@ -132,7 +132,7 @@ def test_preparing_reads_nothing_of_a_department_or_a_patient_that_it_does_not_n
         preparation.start_ingest(image.pk), preparation.Prepared("", 1, 1, "", {BUNDLE: "x"})
     )
     rows = [sql for sql in statements if sql.startswith(("SELECT", "INSERT", "UPDATE"))]
-    assert len(rows) == 8, "what is paused and the image, twice each; the message's image; three changes"
+    assert len(rows) == 7, "what is paused and the image, twice each; three changes"
     assert not any("JOIN" in sql for sql in rows)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from PIL import Image as Picture
 
 from ml.errors import BundleError
 from ml.evaluation.photographed import photograph
-from ml.pictures import warnings
+from ml.pictures import photographs, warnings
 from ml.pictures.decode import open_image
 from ml.pictures.preprocess import Preprocessing, to_input
 from tests import synthetic
@@ -90,6 +91,34 @@ def test_a_photograph_of_a_film_has_its_warning(upload: Upload) -> None:
     taken = photograph(synthetic.xray(1, (500, 400)), np.random.default_rng(1))
     prepared = preparing.prepare(upload(taken.content))
     assert (prepared.region, [warning["code"] for warning in prepared.warnings]) == ([], ["photograph_of_film"])
+
+
+def test_what_the_input_does_not_depend_on_is_made_beside_it(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, others = _threads_of(monkeypatch, preparing, "to_input"), _threads_of(monkeypatch, photographs, "sheet")
+    image = upload(synthetic.xray_jpeg(1, (2100, 1400)))
+    made = preparing.prepare(image)
+    assert (len(inputs), len(others)) == (1, 1)
+    assert inputs != others
+
+    def full(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(preparing.ThreadPoolExecutor, "submit", full)
+    assert preparing.prepare(image) == made
+    assert others[1:] == inputs[1:] == inputs[:1]
+
+
+def _threads_of(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[int]:
+    """Watches a function: in which threads it runs."""
+    found: list[int] = []
+    watched = getattr(module, name)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        found.append(threading.get_ident())
+        return watched(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, run)
+    return found
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

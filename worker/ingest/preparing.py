@@ -3,7 +3,10 @@
 import hashlib
 import io
 import zlib
-from functools import cache
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import TypeVar
 
 import cv2
 from django.core.files.base import ContentFile
@@ -18,6 +21,8 @@ from webapp.storage.media import media
 from webapp.studies.models import Image
 from webapp.studies.services.preparation import Prepared
 from worker import bundle
+
+T = TypeVar("T")
 
 #: About the longer side of a preview, in pixels.
 PREVIEW_SIDE = 1024
@@ -63,7 +68,11 @@ def _prepare(image: Image) -> Prepared:
     said = _from_header(image, content) if dicom.is_dicom(content) else []
     decoded = decode.read(content)
     picture = decoded.image
-    found = xray.find(picture)
+    # What the model's input does not depend on is made beside it, so that one image has two processors.
+    shown = decoded.browsers_show and len(content) <= SHOWN_BYTES and max(picture.size) <= SHOWN_SIDE
+    smaller = None if shown else _beside(_preview, picture)
+    found = xray.place(picture)
+    sheet = None if found.warnings else _beside(xray.sheet_warnings, picture)
     folder, name = image.pk.hex[:2], str(image.pk)
     width, height = picture.size
     inputs, hashes = {}, {}
@@ -74,23 +83,34 @@ def _prepare(image: Image) -> Prepared:
             encoded = _encoded(exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
             inputs[model] = default_storage.save(f"inputs/{folder}/{name}.{model}.png", ContentFile(encoded))
             hashes[model] = hashlib.sha256(encoded).hexdigest()
-        return Prepared(
-            sha256=sha256,
-            width=width,
-            height=height,
-            inputs=inputs,
-            input_hashes=hashes,
-            region=[] if found.image is picture else list(found.box),
-            warnings=found.warnings + decoded.warnings + said,
-            brightness=brightness(found.image),
-            preview=(
-                str(image.file.name)
-                if decoded.browsers_show and len(content) <= SHOWN_BYTES and max(picture.size) <= SHOWN_SIDE
-                else default_storage.save(
-                    f"previews/{folder}/{name}.jpg", ContentFile(_encoded(_smaller(picture), "JPEG", quality=85))
-                )
-            ),
-        )
+        preview = str(image.file.name)
+        if smaller:
+            preview = default_storage.save(f"previews/{folder}/{name}.jpg", ContentFile(smaller()))
+        mean = brightness(found.image)
+    return Prepared(
+        sha256=sha256,
+        width=width,
+        height=height,
+        inputs=inputs,
+        input_hashes=hashes,
+        region=[] if found.image is picture else list(found.box),
+        warnings=(sheet() if sheet else found.warnings) + decoded.warnings + said,
+        brightness=mean,
+        preview=preview,
+    )
+
+
+def _beside(work: Callable[[Picture.Image], T], picture: Picture.Image) -> Callable[[], T]:
+    """Begin some work in another thread; what is returned waits for its result."""
+    try:
+        return _thread().submit(work, picture).result
+    except RuntimeError:  # a process that is at its limit of memory may not be able to start a thread
+        return partial(work, picture)
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "beside")
 
 
 def _from_header(image: Image, content: bytes) -> list[dict[str, str]]:
@@ -98,10 +118,10 @@ def _from_header(image: Image, content: bytes) -> list[dict[str, str]]:
     return uploaded.describe(image, dicom.attributes_of(dicom.parse(content, pixels=False)))
 
 
-def _smaller(picture: Picture.Image) -> Picture.Image:
+def _preview(picture: Picture.Image) -> bytes:
     """For the page. Means of whole blocks of pixels take a seventh of the time of an exact size."""
     factor = round(max(picture.size) / PREVIEW_SIDE)
-    return picture.reduce(factor) if factor > 1 else picture
+    return _encoded(picture.reduce(factor) if factor > 1 else picture, "JPEG", quality=85)
 
 
 def _encoded(picture: Picture.Image, form: str, **options: int) -> bytes:

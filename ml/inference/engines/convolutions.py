@@ -28,13 +28,17 @@ def last_map(image: Floats, weights: Mapping[str, Floats]) -> Floats:
 
 def convolved(values: Floats, kernel: Floats) -> Floats:
     """A map ``(h, w, c)`` convolved with a kernel ``(3, 3, c, c')``, with zeros around it."""
-    height, width, _ = values.shape
-    padded = np.pad(values, ((1, 1), (1, 1), (0, 0)))
-    total = np.zeros((height, width, kernel.shape[-1]), np.float32)
-    for row in range(3):
-        for column in range(3):
-            total += padded[row : row + height, column : column + width] @ kernel[row, column]
-    return total
+    height, width, channels = values.shape
+    # Of each place the three beside each other in a row: three large products take less time than many small ones.
+    beside = np.zeros((height + 2, width, 3, channels), np.float32)
+    beside[1:-1, 1:, 0] = values[:, :-1]
+    beside[1:-1, :, 1] = values
+    beside[1:-1, :-1, 2] = values[:, 1:]
+    rows, factors = beside.reshape(height + 2, width, -1), kernel.reshape(3, 3 * channels, -1)
+    above, here, below = (rows[row : row + height].reshape(height * width, -1) @ factors[row] for row in range(3))
+    above += here
+    above += below
+    return above.reshape(height, width, -1)
 
 
 def halved(values: Floats) -> Floats:

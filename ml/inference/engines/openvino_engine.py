@@ -33,6 +33,8 @@ class OpenVinoEngine(TrunkEngine):
     """A VGG16 bundle in OpenVINO, in int8. See :class:`ml.inference.engines.trunk.TrunkEngine`."""
 
     name, library, tolerance = "openvino", "OpenVINO", 0.1
+    # Each thread has one of them at a time. Where other programs hold one up, the others wait at the end only.
+    together = 16
 
     def _load(self, bundle: Bundle, weights: Mapping[str, Floats], threads: int) -> None:
         import openvino as ov

@@ -1,7 +1,7 @@
 """What engines have in common that run only a VGG16's convolutions, its trunk. The head is NumPy's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 import numpy as np
@@ -29,6 +29,7 @@ class TrunkEngine(ABC):
         name: of the engine.
         library: its name in messages.
         tolerance: how far the last feature map may be from NumPy's, as a part of its largest value.
+        together: images that it is given together.
 
     Raises:
         BundleError: where the bundle's weights are not those of a VGG16.
@@ -38,6 +39,7 @@ class TrunkEngine(ABC):
     name: str
     library: str
     tolerance: float
+    together = TOGETHER
 
     def __init__(self, bundle: Bundle) -> None:
         weights = bundle.weights()
@@ -62,19 +64,20 @@ class TrunkEngine(ABC):
         return self.read(batch).probabilities
 
     def read(self, batch: NDArray[np.uint8]) -> Readings:
-        parts = [
-            self._head.read(self._last_map(batch[start : start + TOGETHER])) for start in range(0, len(batch), TOGETHER)
-        ]
+        parts = [self._head.read(features) for features in self._last_maps(batch)]
         return Readings(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Readings)))
 
     def hidden(self, batch: NDArray[np.uint8]) -> Floats:
         """The hidden layer before the outputs, ``(n, 512)``, of a batch of :meth:`read`."""
-        starts = range(0, len(batch), TOGETHER)
-        return np.concatenate([self._head.hidden(self._last_map(batch[n : n + TOGETHER])) for n in starts])
+        return np.concatenate([self._head.hidden(features) for features in self._last_maps(batch)])
 
     def warm_up(self, max_batch: int) -> None:
-        for count in sorted({1, min(max_batch, TOGETHER)}):
+        for count in sorted({1, min(max_batch, self.together)}):
             self.read(np.zeros((count, self._size, self._size), dtype=np.uint8))
+
+    def _last_maps(self, batch: NDArray[np.uint8]) -> Iterator[Floats]:
+        for start in range(0, len(batch), self.together):
+            yield self._last_map(batch[start : start + self.together])
 
     def _check(self, weights: Mapping[str, Floats]) -> None:
         """Compare with NumPy what the library computes: another build or processor may run other code."""

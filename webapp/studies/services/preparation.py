@@ -59,16 +59,18 @@ def start_ingest(image_id: UUID, *, redelivered: bool = False) -> Image | None:
         The image, or None where none needs this preparation (any more), or it is paused.
     """
     paused = pauses.current()
-    image_id = turns.next_to_prepare(image_id, paused, redelivered=redelivered)
-    waiting = Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS)
+    image = turns.next_to_prepare(image_id, paused, redelivered=redelivered)
+    if image is None:
+        return None
+    waiting = Image.objects.filter(pk=image.pk, status=Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS)
     if paused:
         waiting = waiting.exclude(paused.images())
-    started = waiting.update(turn=None, attempts=F("attempts") + 1, ingest_started_at=timezone.now())
-    if started:
-        image: Image = Image.objects.get(pk=image_id)
+    now = timezone.now()
+    if waiting.update(turn=None, attempts=F("attempts") + 1, ingest_started_at=now):
+        image.turn, image.attempts, image.ingest_started_at = None, image.attempts + 1, now
         correlation.add(**correlation.log_fields(image))
         return image
-    fail_suspects([image_id])
+    fail_suspects([image.pk])
     return None
 
 

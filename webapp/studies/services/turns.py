@@ -66,23 +66,24 @@ def line_up_archives(owned: Owned, archives: Sequence[Archive]) -> None:
             archive.turn = turn
 
 
-def next_to_prepare(image_id: UUID, paused: Paused, *, redelivered: bool = False) -> UUID:
+def next_to_prepare(image_id: UUID, paused: Paused, *, redelivered: bool = False) -> Image | None:
     """The image that a message leads to: of bulk images the one whose turn it is.
 
     A message names the image that it was sent for, and is a place for whichever image is next. Two kinds are prepared
     by their own message: interactive images, and those whose preparation began and whose message was delivered or sent
     again, since their worker is gone. Where the message is new, another worker is just preparing its image.
     """
-    named = Image.objects.filter(pk=image_id).only("priority", "status", "turn", "dispatches").first()
+    named: Image | None = Image.objects.filter(pk=image_id).first()
     if named is None or named.priority != Priority.BULK:
-        return image_id
+        return named
     if named.status == Status.QUEUED and named.turn is None and (redelivered or named.dispatches > 1):
-        return image_id
+        return named
     in_line = Image.objects.in_line()
     if paused:
         in_line = in_line.exclude(paused.images())
     # Where two workers ask at once, each gets another, if the database can say so.
-    return in_line.lock_free().values_list("pk", flat=True).first() or image_id
+    first: Image | None = in_line.lock_free().first()
+    return first or named
 
 
 def due(bundle: str, number: int, paused: Paused) -> list[int]:
