@@ -1,8 +1,13 @@
 """Multipart forms: everything that was sent is listed, or the whole request is refused."""
 
+import io
+
 import pytest
+from django.http.multipartparser import MultiPartParserError
+from multipart import PushMultipartParser
 
 from tests.webapp.clients import IMAGES, JPEG, STUDIES
+from webapp.http import forms
 from webapp.studies.models import Image, Patient, Study
 
 HTML = {"Accept": "text/html"}
@@ -115,6 +120,22 @@ def test_a_form_that_would_lose_a_file_is_refused_as_a_whole(client, sent, setti
     assert not Image.objects.exists()
     assert not list(settings.MEDIA_ROOT.rglob("*.*"))
     assert not sent.images
+
+
+@pytest.mark.parametrize("behind", [b"", b"epilogue", b"\r\n--", END, GOOD, GOOD + END, b"--x\r\n\r\n"])
+def test_what_stands_behind_the_end_is_found_wherever_it_is_cut(monkeypatch, behind):
+    body = b"preamble\r\n" + field("name", b"content") + END + behind
+
+    def parse(size):
+        monkeypatch.setattr(forms, "CHUNK", size)
+        parser = PushMultipartParser(b"x")
+        try:
+            return b"".join(event for event in forms.events(parser, io.BytesIO(body), b"x") if isinstance(event, bytes))
+        except MultiPartParserError as error:
+            return str(error)
+
+    expected = "A part stands behind the end of the form." if b"--x" in behind else b"content"
+    assert {parse(size) for size in range(1, len(body) + 1)} == {expected}
 
 
 def test_of_an_image_the_second_file_is_not_dropped(client, problem):

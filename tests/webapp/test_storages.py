@@ -216,6 +216,19 @@ def test_files_of_a_batch_have_their_names_at_its_end(storage: Any) -> None:
     assert [storage.open(name).read() for name in names] == [name.encode() for name in names]
 
 
+def test_threads_have_shares_of_the_files_and_not_one_at_a_time(tmp_path: Path, monkeypatch: Any) -> None:
+    handed: list[Any] = []
+    pool = local._threads()
+    submit = pool.submit
+    monkeypatch.setattr(pool, "submit", lambda *work: handed.append(work) or submit(*work))
+    folder = LocalStorage(location=tmp_path)
+    with folder.batch():
+        for number in range(30):
+            folder.save(f"uploads/{number}/{number}.jpg", ContentFile(b"image"))
+    assert len(handed) == 2 * local.THREADS  # the files, and then the folders
+    assert len([one for one in tmp_path.rglob("*.jpg") if one.read_bytes() == b"image"]) == 30
+
+
 def test_a_process_that_is_forked_stores_a_batch_as_well(tmp_path: Path) -> None:
     folder = LocalStorage(location=tmp_path)
 

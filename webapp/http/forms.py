@@ -18,7 +18,7 @@ from django.utils.datastructures import MultiValueDict
 
 from webapp import encodings
 
-CHUNK = 2**16
+CHUNK = 2**18
 #: The name of a file that came without one.
 UNNAMED = "unnamed"
 #: A file's name by RFC 5987, as older versions of Python's requests send it.
@@ -105,18 +105,20 @@ def _parts(
 def events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
     """The parser's events, and an error for a part after the end, which the parser ignores."""
     delimiter = b"\r\n--" + boundary
-    segments = delimiters = 0
-    end = b"\r\n"  # the first boundary may be at the very beginning
+    end = delimiter + b"--"
+    before = b"\r\n"  # the first boundary may be at the very beginning
+    within = at_end = False
     while chunk := stream.read(CHUNK):
-        searched = end + chunk
-        delimiters += searched.count(delimiter)
-        end = searched[-len(delimiter) + 1 :]
         for event in parser.parse(chunk):
-            segments += isinstance(event, multipart.MultipartSegment)
             yield event
+            within = event is not None
+        searched = before + (chunk[-len(end) :] if within else chunk)  # the parser has searched what is within a part
+        if not at_end and not within and end in searched:
+            at_end, searched = True, searched.partition(end)[2]
+        if at_end and delimiter in searched:
+            raise MultiPartParserError("A part stands behind the end of the form.")
+        before = searched[-len(end) + 1 :]
     parser.close()  # an error where the last boundary is missing
-    if delimiters > segments + 1:
-        raise MultiPartParserError("A part stands behind the end of the form.")
 
 
 def _new_file(segment: multipart.MultipartSegment, in_memory: bool) -> UploadedFile | None:

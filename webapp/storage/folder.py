@@ -59,7 +59,7 @@ class LocalStorage(FileSystemStorage):
         super().__init__(*args, **options)
         self._batch = threading.local()
         # Folders whose own names this process has synced.
-        self._durable_folders: set[str] = set()
+        self._durable_folders: set[Path] = set()
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -68,42 +68,43 @@ class LocalStorage(FileSystemStorage):
         They have their final names and can be read when the block ends. If it raises, all are deleted.
         """
         outer = getattr(self._batch, "files", None)
-        pending: list[tuple[str, str]] = []
+        pending: list[tuple[Path, Path]] = []
         self._batch.files = pending
         try:
             yield
             self._finish(pending)
         except BaseException:
             for unfinished, _ in pending:
-                Path(unfinished).unlink(missing_ok=True)
+                unfinished.unlink(missing_ok=True)
             raise
         finally:
             self._batch.files = outer
 
     def _save(self, name: str, content: File) -> str:
-        unfinished = f"{name}.{token_hex(4)}{UNFINISHED}"
+        path = Path(self.path(name))
+        mark = f".{token_hex(4)}{UNFINISHED}"
+        unfinished = path.with_name(path.name + mark)
         # A folder that somebody has deleted, and which is made anew, is not durable any more.
-        folder = Path(self.path(name)).parent
+        folder = path.parent
         while not folder.is_dir():
-            self._durable_folders.discard(str(folder))
+            self._durable_folders.discard(folder)
             folder = folder.parent
         content.DEFAULT_CHUNK_SIZE = PART
         try:
-            super()._save(unfinished, content)  # type: ignore[misc]  # the stubs lack it
+            super()._save(name + mark, content)  # type: ignore[misc]  # the stubs lack it
         except BaseException:
             # A partial file would only fill a disk that may already be full.
             with suppress(OSError):
-                Path(self.path(unfinished)).unlink(missing_ok=True)
+                unfinished.unlink(missing_ok=True)
             raise
-        renamed = (self.path(unfinished), self.path(name))
         pending = getattr(self._batch, "files", None)
         if pending is None:
-            self._finish([renamed])
+            self._finish([(unfinished, path)])
         else:
-            pending.append(renamed)
+            pending.append((unfinished, path))
         return name
 
-    def _finish(self, files: list[tuple[str, str]]) -> None:
+    def _finish(self, files: list[tuple[Path, Path]]) -> None:
         """Make written files durable and give them their names.
 
         Args:
@@ -111,20 +112,20 @@ class LocalStorage(FileSystemStorage):
         """
         _sync_all(unfinished for unfinished, _ in files)
         for unfinished, path in files:
-            Path(unfinished).replace(path)
-        folders = {str(Path(path).parent) for _, path in files}
+            unfinished.replace(path)
+        folders = {path.parent for _, path in files}
         # Another process may have made a folder and not synced its name yet, so each process does so once.
         unknown = {new for folder in folders - self._durable_folders for new in self._unknown(folder)}
-        _sync_all(folders | {str(Path(new).parent) for new in unknown})
+        _sync_all(folders | {new.parent for new in unknown})
         self._durable_folders |= unknown
 
-    def _unknown(self, folder: str) -> Iterator[str]:
+    def _unknown(self, folder: Path) -> Iterator[Path]:
         """Those of a folder, those above it, and the storage's own whose names may not be on the disk yet."""
         root = Path(self.location)
-        for one in (Path(folder), *Path(folder).parents):
-            if one == root.parent or str(one) in self._durable_folders:
+        for one in (folder, *folder.parents):
+            if one == root.parent or one in self._durable_folders:
                 return
-            yield str(one)
+            yield one
 
     def _open(self, name: str, mode: str = "rb") -> File:
         try:
@@ -185,7 +186,7 @@ class LocalStorage(FileSystemStorage):
                 yield StoredFile(name, about.st_mtime, about.st_size)
 
 
-def sync(path: str) -> None:
+def sync(path: str | Path) -> None:
     """Have a file's content, or the names in a folder, on the disk before this returns.
 
     Raises:
@@ -198,14 +199,20 @@ def sync(path: str) -> None:
         os.close(descriptor)
 
 
-def _sync_all(paths: Iterable[str]) -> None:
+def _sync_all(paths: Iterable[Path]) -> None:
     several = list(paths)
     if len(several) > 1:
+        # Each thread has a share: to hand it one file after the other takes longer than to sync them.
+        shares = [several[first::THREADS] for first in range(min(THREADS, len(several)))]
         # A process that is at its limit of memory may not be able to start a thread.
         with suppress(RuntimeError):
-            list(_threads().map(sync, several))
+            list(_threads().map(_sync_each, shares))
             return
-    for path in several:
+    _sync_each(several)
+
+
+def _sync_each(paths: Iterable[Path]) -> None:
+    for path in paths:
         sync(path)
 
 

@@ -4,8 +4,10 @@ import io
 from itertools import chain
 
 import numpy as np
+import pydicom.dataelem
 import pydicom.dataset
 import pydicom.filereader
+import pydicom.tag
 import pytest
 from django.core.cache import caches
 from django.core.files.storage import default_storage
@@ -40,6 +42,41 @@ def test_headers_are_not_searched_by_keywords_but_by_tags(monkeypatch):
     assert header.texts(rules.IN_FILES)["PatientID"] == "4711"
     assert asked
     assert not [one for one in asked if isinstance(one, str)]
+
+
+VALUES = (
+    b"1.2.3",
+    b"1.2.3\0",
+    b" 1.2.3 ",
+    b"1.2\0.3\0\0",
+    b"1.2\\1.3",
+    b"1.2.3\n",
+    b"\t1.2",
+    b"",
+    b"\xe41 ",
+    b"\x1b$B1",
+    b"\xa0",
+)
+
+
+@pytest.mark.parametrize("charset", ["", "ISO_IR 192", "ISO_IR 13"])
+@pytest.mark.parametrize("content", VALUES)
+def test_uids_and_codes_are_what_pydicom_says(content, charset):
+    one = modality.image(SpecificCharacterSet=charset, Modality="DX")
+    for keyword, representation in (("SOPInstanceUID", "UI"), ("Modality", "CS"), ("StudyDescription", "LO")):
+        tag = pydicom.tag.Tag(keyword)
+        one._dict[tag] = pydicom.dataelem.RawDataElement(
+            tag, representation, len(content), content, 0, is_implicit_VR=False, is_little_endian=True
+        )
+        header = headers.Header(one, ExplicitVRLittleEndian, None)
+        said = header.text(keyword)
+        assert said == str(headers._value(one, keyword) or "").strip("\0 ")
+
+
+def test_uids_and_codes_are_read_without_pydicom(monkeypatch):
+    header = headers.read(io.BytesIO(dicomweb.file(modality.image())))
+    monkeypatch.setattr(headers, "_value", lambda *_: pytest.fail("pydicom reads it"))
+    assert (header.text("SOPInstanceUID"), header.text("Modality")) == (str(header.dataset.SOPInstanceUID), "DX")
 
 
 def test_a_header_is_parsed_once(monkeypatch):
