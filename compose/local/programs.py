@@ -36,7 +36,9 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
     domain_only = {"DJANGO_SETTINGS_MODULE": "webapp.config.workers"}
     # Workers of different roles have nothing to gossip about, and events (-E) are what Flower shows.
     worker = [*celery, "worker.app", "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
-    # Interactive uploads have preparing processes of their own, however much is sent in bulk.
+    # Interactive uploads have preparing processes of their own, however much is sent in bulk. Each uses two processors;
+    # more of them would hold up the web processes, and so the next uploads.
+    preparing = min(2, (os.cpu_count() or 1) // 2) or 1
     bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
     # On the same processors, accepting goes before preparing, which goes before reading: side by side all of them slow
@@ -48,7 +50,10 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
         Program("redis", [str(redis_server), str(redis_conf_path(config))], priority=10),
         Program(
             "ingest",
-            [*middle_priority, *worker, "--hostname=ingest@%h", "--queues=ingest.interactive", "--concurrency=2"],
+            [
+                *(*middle_priority, *worker, "--hostname=ingest@%h", "--queues=ingest.interactive"),
+                f"--concurrency={preparing}",
+            ],
             priority=20,
             stop_seconds=30,
             environment={"PNEUMOQUEUE_ROLE": "ingest", **_metrics(config, 0)},

@@ -113,6 +113,15 @@ def test_nothing_sent_in_bulk_takes_the_processes_of_those_who_wait(children: di
     assert "--queues=ingest.interactive" in children["ingest"].command
 
 
+@pytest.mark.parametrize(("processors", "processes"), [(None, 1), (1, 1), (2, 1), (4, 2), (64, 2)])
+def test_preparing_leaves_processors_to_uploads(
+    config: Config, monkeypatch: pytest.MonkeyPatch, processors: int | None, processes: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    [ingest] = [one for one in programs.programs(config, Path("redis-server")) if one.name == "ingest"]
+    assert ingest.command[-1] == f"--concurrency={processes}"
+
+
 def test_each_step_yields_to_the_one_before_it(children: dict[str, Program]) -> None:
     """Uploads that follow each other would wait for the preparation of those before them."""
 
