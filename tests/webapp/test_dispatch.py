@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from kombu.exceptions import BatchPublishError
+from kombu.messaging import Producer
 from kombu.transport.memory import Channel, Transport
 
 from tests.webapp.rows import make_reading
@@ -123,6 +124,17 @@ def test_messages_go_to_redis_all_at_once(make_image, broker, monkeypatch, broke
     images = [make_image() for _ in range(3)]
     assert dispatch.send(dispatch.INGEST, images) is not broken
     assert went == ([] if broken else [3])
+
+
+def test_each_queue_is_looked_for_once(make_image, broker, monkeypatch):
+    declare, asked = Producer.maybe_declare, []
+    monkeypatch.setattr(
+        Producer, "maybe_declare", lambda self, queue, *how, **also: asked.append(queue.name) or declare(self, queue)
+    )
+    images = [make_image(priority=priority) for priority in ("bulk", "interactive", "bulk", "interactive")]
+    dispatch.send(dispatch.INGEST, images)
+    assert asked == ["ingest.bulk", "ingest.interactive"]
+    assert len(broker("ingest.bulk")) == len(broker("ingest.interactive")) == 2
 
 
 def test_only_the_model_reads_suspects_alone(make_image, broker):
