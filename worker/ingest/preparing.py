@@ -30,7 +30,7 @@ PREVIEW_SIDE = 1024
 #: than reading it did.
 SHOWN_SIDE, SHOWN_BYTES = 1536, 2**19
 
-# As many processes as there are processors prepare images, so that threads within one would only wait for each other.
+# Two threads of ours use the processors already, so that those of the library would only wait for them.
 cv2.setNumThreads(1)
 
 
