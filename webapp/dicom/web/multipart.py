@@ -1,11 +1,10 @@
 """Bodies of several parts (multipart/related, RFC 2387): read as a stream, and written as one."""
 
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from tempfile import TemporaryFile
-from typing import IO
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 from uuid import uuid4
 
 import multipart
@@ -70,16 +69,22 @@ def _parts(stream: IO[bytes], boundary: bytes) -> Iterator[list[Part]]:
     with ExitStack() as opened:
         number = size = 0
         group: list[Part] = []
+        content: Any = None
         for event in events(parser, stream, boundary):
             if isinstance(event, multipart.MultipartSegment):
                 number += 1
                 if number > settings.MAX_STUDY_FILES:
                     most = settings.MAX_STUDY_FILES
                     raise Refused("too_many_files", f"At most {most} instances can be sent at once.")
-                segment, content = event, _Content()
+                segment = event
+                content = opened.enter_context(
+                    SpooledTemporaryFile(
+                        max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
+                    )
+                )
             elif event is not None:
                 if segment.bytes_received <= settings.MAX_IMAGE_BYTES:
-                    content.add(event, opened)
+                    content.write(event)
             else:
                 group.append(_part(segment, content))
                 size += segment.size
@@ -91,40 +96,14 @@ def _parts(stream: IO[bytes], boundary: bytes) -> Iterator[list[Part]]:
             yield group
 
 
-class _Content:
-    """What has come of a part: in memory where it is small, else on the disk.
-
-    In memory it is one value of bytes, which those that read all of it get without a copy.
-    """
-
-    def __init__(self) -> None:
-        self._small: list[bytes] = []
-        self._size = 0
-        self._large: IO[bytes] | None = None
-
-    def add(self, some: bytes, opened: ExitStack) -> None:
-        """Add what has come. A file that this needs is closed with others."""
-        self._size += len(some)
-        if self._large is None and self._size > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
-            file = TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115  (the stack closes it)
-            self._large = opened.enter_context(file)
-            self._large.writelines(self._small)
-            self._small = []
-        if self._large is None:
-            self._small.append(some)
-        else:
-            self._large.write(some)
-
-    def file(self) -> File:
-        file = File(self._large or io.BytesIO(b"".join(self._small)))
-        file.seek(0)
-        file.size = self._size
-        return file
-
-
-def _part(segment: multipart.MultipartSegment, content: _Content) -> Part:
+def _part(segment: multipart.MultipartSegment, content: Any) -> Part:
     kind = (segment.content_type or "").lower()
-    return Part(kind, content.file() if segment.size <= settings.MAX_IMAGE_BYTES else None)
+    if segment.size > settings.MAX_IMAGE_BYTES:
+        return Part(kind, None)
+    content.seek(0)
+    file = File(content)
+    file.size = segment.size
+    return Part(kind, file)
 
 
 @dataclass
