@@ -58,12 +58,12 @@ def test_where_nobody_registers_the_hospital_lets_in_whom_an_account_was_made_fo
     with entrance(tmp_path, "closed") as service:
         page = someone()
         page.goto(f"{service.url}/accounts/signup/")
-        expect(page.locator("main")).to_contain_text("Accounts are made by the administrator.")
+        expect(page.locator("main")).to_contain_text("The administrator creates accounts.")
         page.goto(f"{service.url}/accounts/password/reset/")
         expect(page.locator("main")).to_contain_text("This service sends no mail.")
         expect(page.locator("main form")).to_have_count(0)
         by_the_clinic(page, service)
-        expect(page.locator("main")).to_contain_text("Accounts are made by the administrator.")
+        expect(page.locator("main")).to_contain_text("The administrator creates accounts.")
         expect(page.locator("summary", has_text="eve")).to_have_count(0)
 
         admin = sign_in(service, page, "admin", service.admin_password)

@@ -226,7 +226,7 @@ def test_another_guest_sees_nothing_of_it(service: Service, browser: Browser, pa
     answer = other_page.goto(page.url)
     assert answer
     assert answer.status == 404
-    expect(other_page.locator("h1")).to_have_text("There is no such page here")
+    expect(other_page.locator("h1")).to_have_text("This page does not exist")
     other_page.goto(service.url)
     expect(other_page.locator(".thumb")).to_have_count(0)
     other.close()

@@ -57,7 +57,7 @@ def test_an_image_fits_where_all_conditions_are_met(conditions, expected):
 @pytest.mark.parametrize(
     ("conditions", "why"),
     [
-        ("Modality = DX", "is no condition"),
+        ("Modality = DX", "is not a condition"),
         ("Modalty is DX", "no attribute Modalty"),
         ("PatientAge over many", "needs a number"),
         ("Modality is DX\n" * 11, "no more than 10"),
@@ -82,7 +82,7 @@ def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, 
     assert signed_in.post(address, given).status_code == 302
     [rule] = department.dicom_rules.all()
     page = signed_in.post(address, {"try": "1", "said": "Modality = DX"}).content.decode()
-    assert "This rule counts:" in page
+    assert "This rule applies:" in page
     assert "No rule fits" in signed_in.post(address, {"try": "1", "said": "Modality = CR"}).content.decode()
     one = reverse("rule", args=[rule.pk])
     assert signed_in.post(one, {**given, "unread": "on"}).status_code == 302
@@ -107,7 +107,7 @@ def test_rules_are_tried_with_a_file(signed_in, department):
         return signed_in.post(address, {"try": "1", "said": said, "file": file}).content.decode()
 
     image = dicomweb.file(modality.image())
-    assert "This rule counts:" in tried(image)
+    assert "This rule applies:" in tried(image)
     assert "No rule fits" in tried(image, "ViewPosition = AP")
     assert "no DICOM file that can be read" in tried(b"GIF89a")
 
@@ -143,7 +143,7 @@ def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
 def test_a_sender_with_an_address_is_tested(signed_in, department):
     address = reverse("senders", args=["radiology"])
     given = {"ae_title": "SCANNER", "host": "10.1.2.3", "active": "on"}
-    assert "Please say this." in signed_in.post(address, given).content.decode()
+    assert "Please enter this." in signed_in.post(address, given).content.decode()
     assert signed_in.post(address, {**given, "port": "11112"}).status_code == 302
     peer = Peer.objects.get()
     assert "Test SCANNER" in signed_in.get(address).content.decode()

@@ -72,7 +72,7 @@ def test_images_are_found_by_the_form(browser, images, params, found):
     for name, value in params.items():
         if value.strip():
             assert f'name="{name}"' in page
-    assert ("No image suits these filters." in page) is not found
+    assert ("No image matches these filters." in page) is not found
 
 
 @pytest.mark.parametrize("query", ["group=bad", "x=1", "cursor=x", "created_after=soon", "department=none", "page=2"])

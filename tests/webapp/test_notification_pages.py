@@ -129,7 +129,7 @@ def test_deliveries_are_listed_and_sent_again(signed_in, user):
     signed_in.post(reverse("webhook-send-again", args=[webhook.pk, Delivery.objects.get().pk]))
     assert Delivery.objects.get().state == State.WAITING
     assert Entry.objects.filter(action="send_again").exists()
-    assert "What is still to be sent to it is dropped." in seen(signed_in, "webhook-delete", webhook.pk)
+    assert "Its waiting deliveries are dropped." in seen(signed_in, "webhook-delete", webhook.pk)
     assert Webhook.objects.exists(), "a page that asks deletes nothing"
     signed_in.post(reverse("webhook-delete", args=[webhook.pk]))
     assert not Webhook.objects.exists()

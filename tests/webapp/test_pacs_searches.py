@@ -105,7 +105,7 @@ def test_a_reader_searches_and_fetches_by_the_pages(client, user, department, pa
     search = Search.objects.get()
     assert made.headers["Location"] == search.get_absolute_url()
     page = client.get(search.get_absolute_url()).content.decode()
-    assert "The PACS is being asked." in page
+    assert "Searching the PACS …" in page
     assert "hx-get" in page
     searching.finish(search, Progress.DONE, found=[FOUND], more=True)
     page = client.get(search.get_absolute_url()).content.decode()

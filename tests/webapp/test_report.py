@@ -91,7 +91,7 @@ def test_a_usable_result_has_its_number_map_and_model(
 def test_an_unusable_result_has_neither_number_nor_map(user_client: Client, make: Any) -> None:
     detail = "This does not look like a chest X-ray."
     found = report(user_client, make(0.87, [{"code": "not_chest_xray", "detail": detail}]))
-    for text in ("Probably no usable chest X-ray", detail, "answer is not shown", "This is not a diagnosis."):
+    for text in ("Probably not a usable chest X-ray", detail, "answer is not shown", "This is not a diagnosis."):
         assert text in found.text, text
     for text in ("%", "Orange", "Signs of", "children"):
         assert text not in found.text, text
@@ -120,7 +120,7 @@ def test_verdicts_are_for_those_with_an_account(user_client: Client, make: Any, 
     for image in (own, theirs):
         Review.objects.create(image=image, reviewer=user, verdict="NORMAL", comment="Clear lungs.")
     to_reader = report(user_client, own).text
-    assert "What readers say Normal, by ada" in to_reader
+    assert "Readers' verdicts Normal, by ada" in to_reader
     assert "Clear lungs." in to_reader
     assert guest.guest
     by_guest = Client(headers={"X-Job-Token": make_token(guest.guest)})
@@ -187,7 +187,7 @@ def test_a_picture_that_is_gone_is_missing_and_the_rest_is_there(user_client: Cl
     default_storage.delete(str(image.file.name))
     found = report(user_client, image)
     assert found.pictures == 0
-    assert "The picture is not there any more." in found.text
+    assert "The picture is no longer available." in found.text
     assert "90.0 %" in found.text
 
 

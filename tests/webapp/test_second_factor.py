@@ -96,7 +96,7 @@ def test_the_admin_site_refuses_users_who_are_not_staff(client: Client, user: Us
     client.force_login(user)
     answer = client.get("/admin/", follow=True)
     assert answer.status_code == 403
-    assert b"This is not for you" in answer.content
+    assert b"You have no access to this" in answer.content
 
 
 # --- the lockout ----------------------------------------------------------------------------------------------------

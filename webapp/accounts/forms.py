@@ -62,7 +62,7 @@ class CodeForm(BaseAuthenticateForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["code"].help_text = _("From your authenticator app. Without it, one of your recovery codes.")
+        self.fields["code"].help_text = _("The code from your authenticator app, or one of your recovery codes.")
 
     def clean_code(self) -> Any:
         lockout.require_open(context.request, self.user)

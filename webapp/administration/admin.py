@@ -68,7 +68,7 @@ class PersonAdmin(KeepsAdministrators, UserAdmin):
     @admin.action(description=_("Make one-time links to set a new password"), permissions=["change"])
     def make_password_links(self, request: HttpRequest, users: "QuerySet[User]") -> HttpResponse | None:
         if users.filter(is_superuser=True).exists() and not request.user.is_superuser:
-            self.message_user(request, _("Only superusers make links for superusers."), messages.ERROR)
+            self.message_user(request, _("Only superusers can create links for superusers."), messages.ERROR)
             return None
         links = [(user.get_username(), reset_link(user)) for user in users.filter(is_active=True)]
         context = {**self.admin_site.each_context(request), "title": _("Links to set a new password"), "links": links}

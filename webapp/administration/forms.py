@@ -39,28 +39,28 @@ class SettingsForm(forms.ModelForm):
         }
         help_texts = {
             "operating_point": _(
-                "The threshold from which an image is called pneumonia. Another one counts for results from now on; "
-                "those that are there stay as they are, and so do those of other departments. A calibration of its own "
-                "comes first."
+                "The score from which an image is called pneumonia. A change applies to future results of this "
+                "department only; existing results stay as they are. A calibration of the department takes "
+                "precedence."
             ),
             "retention_days": _("Older ones are deleted with their results. Empty to keep them."),
             "daily_images": _("Empty for no limit."),
             "night_end": "",
-            "label_outside_training": _("The model did not learn from these. Their labels are never called reliable."),
+            "label_outside_training": _("The model was not trained on these. Their labels are never called reliable."),
             "prevalence": _(
-                "For what an answer means here, until readers' verdicts on 100 of the latest images tell it. Empty for "
-                "20, which is an assumption."
+                "Used to explain what an answer means here, until readers have given verdicts on 100 of the latest "
+                "images. Empty for 20, which is an assumption."
             ),
             "second_reading": _(
-                "The second one does not see what the first one says. Where they disagree, a third one decides. Counts "
-                "for verdicts from now on. Once it is switched off, the first verdict stands on what still waits for a "
-                "second."
+                "The second reader does not see the first verdict. If they disagree, a third reader decides. A "
+                "change applies to future verdicts. When you switch this off, the first verdict counts for images "
+                "that still wait for a second."
             ),
             "least_sensitivity": _(
-                "Managers are told when it has found fewer of those by your readers in three months. Empty for no "
-                "alert."
+                "Managers are notified if the model has found fewer of your readers' pneumonias in three months. "
+                "Empty for no alert."
             ),
-            "share": _("Beside other departments' bulk images, which have 1 unless they say otherwise."),
+            "share": _("Relative to the bulk images of other departments, which have 1 by default."),
         }
         widgets = {
             "night_start": forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
@@ -86,8 +86,8 @@ class SettingsForm(forms.ModelForm):
             choices=[("", _("the service's own")), *((name, name) for name in names)],
         )
         self.fields["night_start"].help_text = gettext(
-            "By the clocks of %(zone)s. Single images are read at any time. Leave both empty to read bulk images at "
-            "any time, too."
+            "In the time zone %(zone)s. Single images are read at any time. Leave both empty to read bulk images at "
+            "any time too."
         ) % {"zone": settings.TIME_ZONE}
         self.order_fields(self.field_order)
 

@@ -53,7 +53,7 @@ def delete(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if request.method == "POST":
         members.delete_service_account(by, account)
         return redirect(account.department)
-    what = _("Its tokens stop working at once. What it has sent to %(name)s stays there.") % {
+    what = _("Its tokens stop working at once. Images that it has sent to %(name)s stay there.") % {
         "name": account.department.name
     }
     context = {"name": account.user.first_name, "what": what, "keep": reverse("service-account", args=[slug, pk])}

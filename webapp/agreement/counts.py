@@ -7,7 +7,7 @@ from typing import Any, Self
 from webapp.agreement.features import ANSWERS, FEATURES
 from webapp.studies.choices import ResultGroup, ReviewStage, Verdict
 
-#: What readers say of an image where no verdict stands.
+#: Readers' verdicts of an image where no verdict stands.
 UNREAD, AWAITED, DISAGREED = "unread", "second", "disagreed"
 #: The verdicts that a model's answer is compared with.
 COMPARED = (Verdict.PNEUMONIA, Verdict.NORMAL)
@@ -15,7 +15,7 @@ TENTHS = 10
 
 
 def said(stage: str, verdict: str) -> str:
-    """What readers say of an image: the verdict that stands, or why none does."""
+    """Readers' verdicts of an image: the verdict that stands, or why none does."""
     if stage == ReviewStage.DONE and verdict:
         return verdict
     return stage if stage in (AWAITED, DISAGREED) else UNREAD

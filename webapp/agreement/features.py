@@ -59,7 +59,7 @@ FEATURES = (
     Feature("brightness", _("Exposure"), _("mean grey level, 0 to 255"), (40, 60, 80, 100, 120, 140, 160, 180, 200)),
     Feature("side", _("Size"), _("pixels, as the side of a square"), (256, 512, 768, 1024, 1536, 2048, 3072, 4096)),
     Feature("age", _("Age"), _("years"), (1, 2, 3, 4, 5, 6, 12, 18, 40, 65)),
-    Feature("distance", _("Novelty"), _("distance from what the model learnt from, flagged beyond 1"),
+    Feature("distance", _("Novelty"), _("distance from the training images; above 1 an image is flagged"),
             (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0)),
 )  # fmt: skip
 BY_NAME = {feature.name: feature for feature in FEATURES}

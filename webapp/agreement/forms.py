@@ -66,5 +66,7 @@ class CalibrationForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
         if {"signs", "no_signs"} <= set(found) and found["no_signs"] < found["signs"]:
-            raise forms.ValidationError(_("As many pneumonias as should be found must not be missed, or more."))
+            raise forms.ValidationError(
+                _("The share that must not be missed has to be at least the share that should be found.")
+            )
         return found

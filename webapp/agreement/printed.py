@@ -80,7 +80,9 @@ def _incoming(pdf: "FPDF", lately: Incoming) -> None:
     known = lately.positives.n if lately.positives else lately.images
     rows.append(("Signs found", str(known), _share(lately.positives), *answers))
     title = f"What comes in: {lately.images} images of {months(lately.months)}"
-    _table(pdf, title, ("What", "Known of", "Median", "Beside the training", "Beside the first images"), rows)
+    _table(
+        pdf, title, ("What", "Known of", "Median", "Compared with the training", "Compared with the first images"), rows
+    )
     _text(pdf, "The number is the population stability index: under 0.1 the same, from 0.25 on different.", 8)
 
 

@@ -120,7 +120,7 @@ class WorklistFilterForm(FilterForm):
     FIRST = ("stage", "group", "department", "waiting_hours")
 
     stage = forms.ChoiceField(
-        choices=[("", _("all that is to be read")), *ReviewStage.choices],
+        choices=[("", _("all images to read")), *ReviewStage.choices],
         label=_("Reading"),
         required=False,
         widget=PlainSelect,

@@ -39,8 +39,10 @@ class PatientForm(forms.ModelForm):
         widgets = {"birth_date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
         labels = {"identifier": _("Identifier"), "name": _("Name"), "birth_date": _("Date of birth")}
         help_texts = {
-            "identifier": _("As your department or you name them; no two patients have the same one."),
-            "birth_date": _("Gives the age of images that come without one; results follow it when it is corrected."),
+            "identifier": _("The identifier that you or your department use. Each patient has a different one."),
+            "birth_date": _(
+                "Gives the age for images that come without one. Correcting it also corrects their results."
+            ),
         }
 
 

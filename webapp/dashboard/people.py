@@ -71,7 +71,7 @@ def delete_account(request: HttpRequest) -> HttpResponse:
             raise Refused("last_administrator", members.LAST_ADMINISTRATOR)
         person_deletion.delete_person(user, identities.identify(request))
         logout(request)
-        messages.success(request, _("Your account is deleted, with everything that was yours."))
+        messages.success(request, _("Your account is deleted, with everything that belonged to you."))
         return forget_pictures(redirect("home"))
     found = person_deletion.count_of_person(user)
     counts = {gettext(str(model._meta.verbose_name_plural)): number for model, number in found.items()}

@@ -36,22 +36,22 @@ WORDS = {
         "Nothing was sent: a manifest names files and patients. Please choose no manifest, or keep patient details."
     ),
     "not_stripped": _(
-        "Not sent: patient details cannot be removed from this file here. They can from DICOM files only, also in a "
-        "folder, and not from every kind."
+        "Not sent: patient details cannot be removed from this file here. This only works for DICOM files, also in a "
+        "folder, and not for every kind."
     ),
     "trying_again": _("The connection is lost. Trying again …"),
     "not_reached": _("The server cannot be reached. Nothing is lost: try again when the connection is back."),
     "answered": _("The server answered {status}."),
     "gone": _("It is no longer yours to see, or was deleted."),
-    "changed": _("This file was changed, moved or deleted after it was chosen. Please choose it again."),
+    "changed": _("This file was changed, moved or deleted after you chose it. Please choose it again."),
     "unreadable": _("This cannot be read. Please look at it and choose it again."),
     "too_large": _("The file is larger than {mb} MB. Please export a smaller one."),
-    "too_many": _("These are {n} files, and a study may have {most}. Please send it in parts."),
+    "too_many": _("These are {n} files, but a study may have {most}. Please send it in parts."),
     "wrong_age": _(
         "The age is a number of years, such as 2 or 3.5. Nothing was uploaded: please correct it, and choose the files "
         "again."
     ),
-    "not_read": _("The browser could not read what was dropped. Please choose the files instead."),
+    "not_read": _("The browser could not read the dropped files. Please choose them instead."),
     "empty_folder": _("There are no files in the folder “{name}”."),
     "was_link": _("That was a link, not a file. Save the picture on this computer first, then drop the file here."),
     "was_text": _("That was text, not a file. Please drop the X-ray's file here, or choose it."),
@@ -59,19 +59,19 @@ WORDS = {
     # many files
     "many_files": _("Many files"),
     "paused": _("Paused. {taken} of {n} files have arrived and are not sent again."),
-    "waits_for_line": _("The connection is lost. It goes on by itself when it is back; nothing is lost."),
+    "waits_for_line": _("The connection is lost. The upload continues when it is back; nothing is lost."),
     "some_failed": _("{n} files did not arrive: {reason}"),
     "send_again": _("Send these again"),
-    "cancelling": _("Nothing more is sent. The service is being told to read nothing more …"),
-    "cancelled": _("Cancelled. Nothing more is sent or read; results that were there stay."),
-    "all_sent": _("All files were sent. What is worth knowing is below."),
-    "nothing_taken": _("None of the files could be taken, so there is no study. The reasons are below."),
+    "cancelling": _("Nothing more is sent. Telling the service to stop reading …"),
+    "cancelled": _("Cancelled. Nothing more is sent or read; existing results stay."),
+    "all_sent": _("All files were sent. Please see the notes below."),
+    "nothing_taken": _("None of the files was accepted, so there is no study. The reasons are below."),
     "see_study": _("See the study"),
     "some_refused": _("Could not be taken: {n}"),
     "some_known": _("Sent before, with exactly the same content: {n}"),
     "copied": _("Copied"),
     "was_interrupted": _(
-        "The upload “{name}” was interrupted {ago}: {taken} of {n} files have arrived. To go on, choose the same "
-        "folder or files again; what has arrived is not sent twice."
+        "The upload “{name}” was interrupted {ago}: {taken} of {n} files have arrived. To continue, choose the same "
+        "folder or files again; files that have arrived are not sent twice."
     ),
 }

@@ -29,4 +29,4 @@ def on_accepted(sender: Any, invitation: Invitation, user: User, **kwargs: Any) 
 
 def _require(allowed: bool) -> None:
     if not allowed:
-        raise Refused("invitation_not_valid", "Whoever sent this invitation may not invite any more. Ask for another.")
+        raise Refused("invitation_not_valid", "Whoever sent this invitation may not invite any more. Get another link.")

@@ -15,8 +15,10 @@ from webapp.departments.models import Department, Membership, Role
 from webapp.encodings import clean
 from webapp.refusals import Refused
 
-LAST_ADMINISTRATOR = "The service needs an administrator who can sign in. Please make somebody else one first."
-LAST_MANAGER = "A department needs a manager. Please make somebody else a manager first."
+LAST_ADMINISTRATOR = (
+    "The service needs an administrator who can sign in. Please make someone else an administrator first."
+)
+LAST_MANAGER = "A department needs a manager. Please make someone else a manager first."
 
 
 def people(department: Department) -> "QuerySet[Membership]":
@@ -67,7 +69,7 @@ def add_person(by: Identity, department: Department, who: str, role: str) -> Mem
     if len(found) != 1:
         raise Refused("user_not_found", "There is no user with this name or e-mail address, or more than one.")
     if department.memberships.filter(user=found[0]).exists():
-        raise Refused("is_member", "This user is a member of the department already.")
+        raise Refused("is_member", "This user is already a member of the department.")
     return join(by, found[0], department, role)
 
 

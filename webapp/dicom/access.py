@@ -59,7 +59,7 @@ def searched_one(department: Department, pk: UUID | None) -> Destination:
     """
     found = list(searched(department).filter(**({"pk": pk} if pk else {}))[:2])
     if len(found) != 1:
-        raise Refused("no_such_pacs", "Please name one of the department's PACS that may be searched.")
+        raise Refused("no_such_pacs", "Please choose one of the department's PACS that may be searched.")
     return found[0]
 
 

@@ -30,8 +30,8 @@ from webapp.studies.outbox.models import Delivery, Silence, State
 
 class DestinationForm(forms.ModelForm):
     secret = forms.CharField(
-        label=_("Password, token or value of the header"),
-        help_text=_("It is not shown again. Blank keeps it, unless the address changes."),
+        label=_("Password, token or header value"),
+        help_text=_("It is not shown again. Leave it blank to keep it, unless the address changes."),
         max_length=1000,
         required=False,
         widget=forms.PasswordInput({"autocomplete": "off"}),
@@ -54,7 +54,7 @@ class DestinationForm(forms.ModelForm):
             "called_ae": _("Its AE title"),
             "calling_ae": _("Our AE title"),
             "tls": _("Encrypted (TLS)"),
-            "commitment": _("Asked to keep what it got (storage commitment)"),
+            "commitment": _("Ask for storage commitment"),
             "url": _("URL of its DICOMweb"),
             "sign_in": _("Signed in to"),
             "sign_in_name": _("Name of the user or of the header"),
@@ -63,14 +63,14 @@ class DestinationForm(forms.ModelForm):
             "enabled": _("Switched on"),
         }
         help_texts = {
-            "commitment": _("It answers to the listener, and has to know its address."),
+            "commitment": _("It answers to the listener, so it has to know the listener's address."),
             "url": _("Such as https://pacs.example.org/dicom-web"),
             "sign_in_name": "",
-            "called_ae": _("The name that the destination is called by."),
-            "calling_ae": _("The destination has to know us by it."),
+            "called_ae": _("The destination's AE title."),
+            "calling_ae": _("The destination has to know this AE title."),
             "retrieves": _(
-                "Readers look for earlier X-rays in it. With C-MOVE it sends them to the listener, and has to be "
-                "among the senders of this department."
+                "Readers search it for earlier X-rays. With C-MOVE it sends them to the listener, so it has to be "
+                "one of this department's senders."
             ),
         }
 
@@ -133,7 +133,9 @@ def test(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @never_cache
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    what = gettext("No more results are sent to it, and what is still to be sent is dropped. What it has stays there.")
+    what = gettext(
+        "No more results are sent to it, and waiting deliveries are dropped. Results that it already has stay there."
+    )
     found = access.destination(identify(request), pk)
     return ask_and_delete(
         request, found, services.delete, name=found.name, what=what, page="destination", back="destinations"

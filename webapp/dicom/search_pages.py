@@ -37,7 +37,7 @@ class SearchForm(forms.Form):
     )
     patient_name = forms.CharField(
         label=_("Patient's name"),
-        help_text=_("Or its beginning, the family name first: Family, Given"),
+        help_text=_("Or the beginning of the name, family name first: Family, Given"),
         max_length=64,
         required=False,
         validators=[searching.no_wildcards],

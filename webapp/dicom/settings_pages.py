@@ -39,16 +39,14 @@ class PeerForm(forms.ModelForm):
             "host": _("Host name or IP address at which it can be reached"),
             "port": _("Its port"),
             "tls": _("Encrypted (TLS)"),
-            "stat": _("All that it sends is read before everything else"),
+            "stat": _("Read its images before all others"),
             "active": _("May send"),
         }
         help_texts = {
-            "ae_title": _("As the sender calls itself, in the same upper and lower case."),
-            "network": _("The address or network that it sends from, such as 10.1.2.0/24; blank for any."),
+            "ae_title": _("The sender's own AE title. Upper and lower case matter."),
+            "network": _("The address or network from which it sends, such as 10.1.2.0/24; blank for any."),
             "certificate_name": _("It then has to connect by TLS with a certificate of this name; blank for none."),
-            "host": _(
-                "Blank if it takes no connections. It is tested there, and told what is kept of what it has sent."
-            ),
+            "host": _("Blank if it accepts no connections. Used to test it and to report storage commitment."),
             "port": "",
             "tls": "",
             "stat": "",
@@ -69,10 +67,10 @@ class RuleForm(forms.ModelForm):
             "results_to": _("Results go only to"),
         }
         help_texts = {
-            "position": _("The rule with the lowest number is tried first; the first one that fits counts."),
+            "position": _("The rule with the lowest number is tried first. The first rule that matches applies."),
             "conditions": _(
                 "One in each line, such as: InstitutionName starts with City – Modality is DX – PatientAge over 60 – "
-                "StudyDescription contains portable – CallingAE is SCANNER. All have to be met."
+                "StudyDescription contains portable – CallingAE is SCANNER. All must be true."
             ),
             "stat": "",
             "unread": "",
@@ -98,7 +96,7 @@ class TrialForm(forms.Form):
 
     file = forms.FileField(label=_("A DICOM file"), required=False)
     said = forms.CharField(
-        label=_("What the image's file says"),
+        label=_("Conditions on the image's file"),
         help_text=_("One attribute in each line, such as: InstitutionName = City Hospital"),
         max_length=5000,
         required=False,
@@ -113,7 +111,7 @@ class TrialForm(forms.Form):
         try:
             return headers.read(file).texts(rules.IN_FILES)
         except headers.Unreadable:
-            raise ValidationError(_("This is no DICOM file that can be read.")) from None
+            raise ValidationError(_("This is not a readable DICOM file.")) from None
 
     def image(self) -> dict[str, str]:
         return {**self.cleaned_data["file"], **rules.from_lines(self.cleaned_data["said"])}
@@ -164,7 +162,7 @@ def test_sender(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @never_cache
 def delete_sender(request: HttpRequest, pk: int) -> HttpResponse:
-    what = gettext("What it sends is refused from now on. What it has sent stays.")
+    what = gettext("Its images are refused from now on. Images that it has sent stay.")
     found = access.peer(identify(request), pk)
     return ask_and_delete(request, found, peers.delete, name=found.ae_title, what=what, page="sender", back="senders")
 
@@ -200,7 +198,7 @@ def rule(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @never_cache
 def delete_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
-    what = gettext("New images no longer follow it. Images that have come stay as they are.")
+    what = gettext("It no longer applies to new images. Existing images stay as they are.")
     found = access.rule(identify(request), pk)
     name = f"{gettext('Rule')} {found.position}"
     return ask_and_delete(request, found, rules.delete, name=name, what=what, page="rule", back="rules")

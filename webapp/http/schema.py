@@ -25,7 +25,7 @@ TAGS = {
         "What a department's PACS has, and fetching it from there.",
     ),
     "departments": (r"/api/v1/departments/", "Who works together on the same images."),
-    "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "What readers say of an image."),
+    "reviews": (r"/api/v1/(images/[^/]+/)?reviews/", "Readers' verdicts of an image."),
     "worklist": (r"/api/v1/worklist/", "What you are to read, the most urgent first."),
     "sharing": (r"/api/v1/(images|studies)/[^/]+/shares/", "Letting others see an image or a study."),
     "saved-views": (r"/api/v1/saved-views/", "Filters of lists under names."),

@@ -56,5 +56,5 @@ class WebhookAdmin(admin.ModelAdmin):
         if not change:
             secret = sealing.new_secret()
             obj.sealed_secret = sealing.seal(secret)
-            messages.warning(request, _("The secret, which is shown only now: %(secret)s") % {"secret": secret})
+            messages.warning(request, _("The secret, which is shown only once: %(secret)s") % {"secret": secret})
         super().save_model(request, obj, form, change)

@@ -60,7 +60,7 @@ def create_webhook(
 
 @atomically
 def delete_webhook(by: Identity, webhook: Webhook) -> None:
-    """Delete a webhook. What is still to be sent to it is dropped."""
+    """Delete a webhook. Its waiting deliveries are dropped."""
     record(by, Action.DELETE, webhook)
     webhook.delete()
 

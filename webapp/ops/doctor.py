@@ -92,7 +92,7 @@ def _migrations() -> str:
         raise Wrong(said, _("See the check of the database.")) from None
     if missing:
         raise Wrong(
-            _("The database lacks %(n)s migrations, the first is %(name)s.")
+            _("%(n)s migrations are not applied to the database; the first is %(name)s.")
             % {"n": len(missing), "name": missing[0][0]},
             _("Stop the workers, then run: python manage.py migrate"),
         )
@@ -125,7 +125,7 @@ def _storage() -> str:
             _("Make its folder writable for the service's user, or check S3_ENDPOINT_URL, S3_BUCKET and its keys."),
         ) from None
     if not same:
-        said = _("The storage (%(place)s) gives back something else than was stored.") % where
+        said = _("The storage (%(place)s) returns other data than was stored.") % where
         raise Wrong(said, _("Check the disk at once."))
     return _("%(place)s can be written, read and emptied") % where
 
@@ -140,7 +140,7 @@ def _model() -> str:
         return model_files.check(settings.MODEL_BUNDLE, settings.OPERATING_POINT)
     except model_files.NoModelError as error:
         raise Wrong(
-            _("MODEL_BUNDLE and OPERATING_POINT name no model: %(error)s.") % {"error": error},
+            _("MODEL_BUNDLE and OPERATING_POINT do not name a model: %(error)s.") % {"error": error},
             _("Correct MODEL_BUNDLE, OPERATING_POINT or SHADOW_BUNDLES, or add the bundle."),
         ) from None
 
@@ -148,7 +148,7 @@ def _model() -> str:
 def _engine() -> str:
     """What is to run the model. Whether it is installed is looked up where the models are."""
     if settings.ENGINE not in ENGINES:
-        said = _("ENGINE=%(engine)s is no engine.") % {"engine": settings.ENGINE}
+        said = _("ENGINE=%(engine)s is not an engine.") % {"engine": settings.ENGINE}
         raise Wrong(said, _("Use one of: %(engines)s.") % {"engines": ", ".join(ENGINES)})
     package, engine = ENGINES[settings.ENGINE], {"engine": settings.ENGINE}
     if package and settings.MODELS_DIR.is_dir() and not find_spec(package):
@@ -162,7 +162,7 @@ def _engine() -> str:
 def _reported_model() -> str:
     models = set(Worker.objects.seen_recently().exclude(model="").values_list("model", flat=True))
     if not models:
-        raise Wrong(_("No worker has reported a model."), _("Look at the log of the infer worker, which says why."))
+        raise Wrong(_("No worker has reported a model."), _("The log of the infer worker says why."))
     return _("workers report %(models)s") % {"models": ", ".join(sorted(models))}
 
 
@@ -171,7 +171,7 @@ def _workers() -> str:
     if missing:
         raise Wrong(
             _("These workers are not ready: %(roles)s. Images are accepted and wait.") % {"roles": ", ".join(missing)},
-            _("Start them; their logs say why they ended. A start takes half a minute."),
+            _("Start them. Their logs say why they stopped. A start takes half a minute."),
         )
     engines = set(Worker.objects.seen_recently().exclude(engine="").values_list("engine", flat=True))
     named = ", ".join(sorted(engines)) or _("none")
@@ -182,13 +182,13 @@ def _disk() -> str:
     try:
         usage = disk_usage(settings.DATA_DIR)
     except OSError as error:
-        said = _("DATA_DIR=%(folder)s cannot be looked at: %(error)s") % {"folder": settings.DATA_DIR, "error": error}
+        said = _("DATA_DIR=%(folder)s cannot be checked: %(error)s") % {"folder": settings.DATA_DIR, "error": error}
         raise Wrong(said, _("Choose another DATA_DIR.")) from None
     sizes = {"free": f"{usage.free / 2**30:.1f}", "all": f"{usage.total / 2**30:.1f}"}
     if usage.free < min(FREE_BYTES, FREE_PART * usage.total):
         raise Wrong(
             _("Only %(free)s GB of %(all)s GB are free on the disk with DATA_DIR.") % sizes,
-            _("Make room, or shorten how long uploads are kept; see Retention in the manual."),
+            _("Free some space, or keep uploads for a shorter time; see Retention in the manual."),
         )
     return _("%(free)s GB of %(all)s GB are free on the disk with DATA_DIR") % sizes
 
@@ -206,7 +206,7 @@ def _clock() -> str:
             raise Wrong(
                 _("This host's clock differs from another by %(seconds)s s: %(name)s.")
                 % {"name": name, "seconds": f"{abs(ahead):.0f}"},
-                _("Have all hosts set their clocks by NTP (chrony or systemd-timesyncd)."),
+                _("Synchronise the clocks of all hosts by NTP (chrony or systemd-timesyncd)."),
             )
         compared.append(name)
     said = _("agrees with: %(names)s") if compared else _("no other host to compare it with")
@@ -230,7 +230,7 @@ def _mail() -> str:
 
 def _certificate() -> str:
     if not settings.TLS_CERTIFICATE:
-        return _("TLS_CERTIFICATE is not set; whoever ends TLS watches it")
+        return _("TLS_CERTIFICATE is not set, so the expiry of the proxy's certificate is not checked")
     expires = certificate.expires_at(settings.TLS_CERTIFICATE)
     if expires is None:
         said = _("%(file)s cannot be read.") % {"file": settings.TLS_CERTIFICATE}

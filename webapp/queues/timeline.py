@@ -64,7 +64,7 @@ def _image(image: Image) -> Iterator[Event]:
         detail += ", " + _("from the ZIP %(name)s") % {"name": image.archive}
     yield Event(image.created_at, _("Accepted"), by, detail)
     if image.ingest_started_at:
-        yield Event(image.ingest_started_at, _("Preparing begun"), "", _messages(image.dispatches))
+        yield Event(image.ingest_started_at, _("Preparation started"), "", _messages(image.dispatches))
     if image.finished_at and image.status == Status.FAILED:
         yield Event(
             image.finished_at, _("Failed"), "", f"{image.error_code}: {in_words(image.error_code, image.error_detail)}"
@@ -75,7 +75,7 @@ def _readings(image: Image) -> Iterator[Event]:
     readings = list(image.readings.order_by("shadow", "pk"))
     names = dict(Worker.objects.filter(pk__in=[one.worker for one in readings]).values_list("pk", "name"))
     for one in readings:
-        model = _("%(model)s, beside the model that counts") % {"model": one.bundle} if one.shadow else one.bundle
+        model = _("%(model)s, in the shadow of the active model") % {"model": one.bundle} if one.shadow else one.bundle
         worker = names.get(one.worker, _("a worker that is gone")) if one.worker else ""
         if one.ready_at:
             yield Event(one.ready_at, _("Prepared"), "", _("for %(model)s") % {"model": model})

@@ -37,19 +37,22 @@ CHANGES = {
     "pause": (
         _("Pause"),
         _(
-            "Nothing more of it is prepared or read until somebody resumes it, also after a restart. New images are "
-            "still accepted and wait, nothing is lost, and what a worker has in hand is finished."
+            "None of its images is prepared or read until somebody resumes it, even after a restart. New images are "
+            "still accepted and wait, nothing is lost, and workers finish their current images."
         ),
     ),
     "drain": (
         _("Drain"),
-        _("It takes no new images, and what waits in it is still read. Uploads are refused until somebody resumes it."),
+        _(
+            "It accepts no new images, and waiting images are still read. Uploads are refused until somebody "
+            "resumes it."
+        ),
     ),
-    "resume": (_("Resume"), _("It takes new images again, and what waits in it is read.")),
+    "resume": (_("Resume"), _("It accepts new images again, and waiting images are read.")),
 }
 DONE = {
     "pause": _("%(name)s is paused."),
-    "drain": _("%(name)s takes no new images."),
+    "drain": _("%(name)s accepts no new images."),
     "resume": _("%(name)s is resumed."),
 }
 QUESTIONS = {"pause": _("Pause %(name)s?"), "drain": _("Drain %(name)s?"), "resume": _("Resume %(name)s?")}
@@ -61,7 +64,7 @@ class ReasonForm(forms.Form):
         required=False,
         max_length=200,
         label=_("Reason"),
-        help_text=_("for everybody who waits; please name no patient"),
+        help_text=_("shown to everyone who waits; do not name a patient"),
     )
 
 
@@ -129,7 +132,7 @@ def _change(
 @never_cache
 @login_required
 def reconcile(request: HttpRequest) -> HttpResponse:
-    """Look for what was lost now, and not at the next turn of the reconciler."""
+    """Check for lost images now, and not at the next turn of the reconciler."""
     by = identify(request)
     if not permissions.is_administrator(by.user):
         raise Refused("not_allowed", "Only administrators have the service look for what was lost.")
@@ -137,14 +140,14 @@ def reconcile(request: HttpRequest) -> HttpResponse:
         found = {gettext(name.replace("_", " ")): number for name, number in ops.send_lost_again().items() if number}
         record(by, Action.RETRY, Reconciliation, found=sum(found.values()))
         said = ", ".join(f"{number} {name}" for name, number in found.items()) or gettext("nothing was lost")
-        messages.success(request, gettext("Looked for what was lost: %(said)s.") % {"said": said})
+        messages.success(request, gettext("Checked for lost images: %(said)s.") % {"said": said})
         return redirect("queue")
     context = {
-        "title": _("Look for what was lost?"),
+        "title": _("Check for lost images?"),
         "word": _("Look now"),
         "meaning": _(
-            "Images whose messages or workers are gone are sent again. This happens by itself every few seconds; doing "
-            "it once more harms nothing."
+            "Sends images again whose messages or workers were lost. This happens by itself every few seconds, and "
+            "is harmless to repeat."
         ),
     }
     return render(request, "queues/ask.html", context)
@@ -178,11 +181,11 @@ def retry(request: HttpRequest) -> HttpResponse:
         )
         return redirect("queue")
     context = {
-        "title": gettext("Read what failed with %(code)s again?") % {"code": code},
+        "title": gettext("Read images that failed with %(code)s again?") % {"code": code},
         "word": _("Read again"),
         "meaning": gettext(
-            "%(number)s images failed with it within a day and may still have their files. At most %(most)s are sent "
-            "at once, the latest first."
+            "%(number)s images failed with this code within a day and may still have their files. At most %(most)s "
+            "are sent at once, the latest first."
         )
         % {"number": number, "most": retrying.AT_ONCE},
         "code": code,

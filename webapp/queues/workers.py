@@ -120,9 +120,9 @@ def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float
 def _why(size: int, attempts: int, worker: Worker | None, *, bulk: bool) -> "StrOrPromise":
     """Why a batch had its size: the worker takes what waits when it is free, up to its largest batch."""
     if worker and worker.max_batch and size >= worker.max_batch:
-        return format_lazy(_("full: this worker reads {most} at most"), most=worker.max_batch)
+        return format_lazy(_("full: this worker reads at most {most}"), most=worker.max_batch)
     if size == 1 and attempts > 1:
-        return _("read alone: an earlier batch with it did not end")
+        return _("read alone, because an earlier batch with this image did not finish")
     if bulk:
-        return _("bulk images: no more than are read in a moment, since who comes next waits for them")
-    return _("all that waited for it")
+        return _("bulk images: a short batch, so that the next person does not wait long")
+    return _("all images that waited")

@@ -47,7 +47,7 @@ def share_with(identity: Identity, row: Study | Image, username: str) -> Share:
         raise Refused("not_allowed", "Only who has an account shares with a colleague. Please share by a link.")
     user = User.objects.filter(username=username.strip(), is_active=True).first()
     if user is None or user == identity.user:
-        raise Refused("no_such_user", "There is no other account of this name. Please ask your colleague for theirs.")
+        raise Refused("no_such_user", "There is no other account with this name. Please ask your colleague for theirs.")
     _check_number(row)
     share, _ = Share.objects.get_or_create(**_shared(row), user=user, defaults={"created_by": identity.user})
     audit.record(identity, Action.SHARE, row, share=share.pk, user=user.pk)

@@ -76,14 +76,14 @@ class WarningCode(models.TextChoices):
     PHOTOGRAPH_OF_FILM = "photograph_of_film", _("photograph of a film")
     AGE_OUTSIDE_TRAINING = "age_outside_training", _("age outside one to five")
     VIEW_NOT_FRONTAL = "view_not_frontal", _("not a frontal view")
-    NOT_FRONTAL_CHEST = "not_frontal_chest", _("no frontal chest by its file")
+    NOT_FRONTAL_CHEST = "not_frontal_chest", _("not a frontal chest by its file")
     INSTANCE_SENT_BEFORE = "instance_sent_before", _("sent before")
     FOR_PROCESSING = "for_processing", _("raw data of the detector")
     BIRTH_DATE_DIFFERS = "birth_date_differs", _("another date of birth in the file")
     BORDERS_REMOVED = "borders_removed", _("borders cut off")
-    EVIDENCE_OUTSIDE_LUNGS = "evidence_outside_lungs", _("score rests on what is outside the lungs")
+    EVIDENCE_OUTSIDE_LUNGS = "evidence_outside_lungs", _("score rests on parts outside the lungs")
     # Of results before evidence_outside_lungs came in its place.
-    MAP_OUTSIDE_CHEST = "map_outside_chest", _("score rests on what is outside the chest")
+    MAP_OUTSIDE_CHEST = "map_outside_chest", _("score rests on parts outside the chest")
     METADATA_IGNORED = "metadata_ignored", _("metadata is damaged")
     END_MISSING = "end_missing", _("the file's end is missing")
 
@@ -94,7 +94,7 @@ class ResultGroup(models.TextChoices):
     POSITIVE = "positive", _("Signs of pneumonia")
     UNCLEAR = "unclear", _("Unclear: have it read first")
     NEGATIVE = "negative", _("No signs of pneumonia found")
-    UNUSABLE = "unusable", _("Probably no usable chest X-ray")
+    UNUSABLE = "unusable", _("Probably not a usable chest X-ray")
 
 
 class Verdict(models.TextChoices):

@@ -58,7 +58,7 @@ def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> N
     assert "Show what raised the score" not in html
 
 
-UNUSABLE = "Probably no usable chest X-ray"
+UNUSABLE = "Probably not a usable chest X-ray"
 
 
 def test_an_unusable_image_has_a_warning_and_neither_percentage_nor_map(browser: Client, guest: UUID) -> None:

@@ -152,8 +152,8 @@ def test_each_batch_is_put_together_by_the_database(
         reading.succeed(token, [result(image.pk) for image in images], MODEL, seconds=0.5)
     _, batches = workers.latest()
     assert [(one.size, str(one.why)) for one in batches] == [
-        (1, "bulk images: no more than are read in a moment, since who comes next waits for them"),
-        (1, "all that waited for it"),
+        (1, "bulk images: a short batch, so that the next person does not wait long"),
+        (1, "all images that waited"),
         (2, "full: this worker reads 2 at most"),
     ]  # fmt: skip
 
@@ -223,7 +223,7 @@ def test_an_images_timeline_tells_its_whole_way(
     reading.succeed(token, [result(image.pk)], MODEL, seconds=0.25)
     Image.objects.filter(pk=image.pk).update(request_id="request-of-it")
     page = boss_client.get(f"/images/{image.pk}/timeline/").content.decode()
-    for part in ("Accepted", "Preparing begun", "Prepared", "Taken into a batch", "infer@a", str(token), "Read",
+    for part in ("Accepted", "Preparation started", "Prepared", "Taken into a batch", "infer@a", str(token), "Read",
                  "request-of-it"):  # fmt: skip
         assert part in page, part
     order = [page.index(f"<strong>{what}</strong>") for what in ("Accepted", "Taken into a batch", "Read")]

@@ -17,11 +17,11 @@ NOT_A_DIAGNOSIS = _(
     "This is not a diagnosis. It is a model's answer, for trained staff who judge the image together with the patient."
 )
 PURPOSE = _(
-    "For trained staff, beside their own look at a frontal chest X-ray of a child aged one to five, or to decide what "
-    "is read first. Not for adults, babies, side views, photographs of films or other diseases, and not to rule "
-    "pneumonia out. It is no diagnosis and no medical device."
+    "For trained staff, in addition to their own reading of a frontal chest X-ray of a child aged one to five, or to "
+    "decide which images to read first. Not for adults, babies, side views, photographs of films or other diseases, "
+    "and not to rule out pneumonia. It is not a diagnosis and not a medical device."
 )
-NOT_SHOWN = _("The model's answer is not shown, since it would say nothing about an image like this.")
+NOT_SHOWN = _("The model's answer is not shown, because it means nothing for an image like this.")
 #: Verdicts that are printed, the latest first.
 VERDICTS = 3
 #: Characters of a text that somebody has written. The page has all of it.
@@ -85,9 +85,9 @@ def _explained(image: Image, result: Reading) -> list[str]:
     if image.verdict:
         said = {"answer": results.model_answer(image), "score": _score(result)}
         if not result.is_usable:
-            return [gettext("This is what readers say. The model's answer was: %(answer)s.") % said]
+            return [gettext("This is the readers' verdict. The model's answer was: %(answer)s.") % said]
         words = gettext(
-            "This is what readers say. The model's answer was: %(answer)s, with a score for pneumonia of %(score)s."
+            "This is the readers' verdict. The model's answer was: %(answer)s, with a score for pneumonia of %(score)s."
         )
         return [words % said]
     if not result.is_usable:

@@ -28,8 +28,8 @@ POINT = 0.3528
 INK, MUTED, LINE = (20, 35, 43), (82, 101, 111), (213, 222, 226)
 TONES = {"positive": (168, 55, 26), "negative": (24, 105, 74), "unclear": (122, 75, 0)}
 MAP = _(
-    "Orange: what raised the model's score most, with a line around the strongest part. Look there first; light "
-    "outside the lungs is a reason to distrust the answer."
+    "Orange: the parts that raised the model's score most, with a line around the strongest. Look there first. "
+    "Orange outside the lungs is a reason to distrust the answer."
 )
 
 
@@ -99,7 +99,7 @@ def _blocks(contents: Contents) -> list[Block]:
     blocks += [Block(warning, 9.5, 2, TONES["unclear"], strong=True) for warning in contents.warnings]
     blocks += [Block(text, 9, 2) for text in contents.explained]
     if contents.verdicts:
-        blocks.append(Block(gettext("What readers say"), 9.5, 5, strong=True))
+        blocks.append(Block(gettext("Readers' verdicts"), 9.5, 5, strong=True))
         blocks += [Block(text) for text in contents.verdicts]
     blocks.append(Block(gettext("The image"), 9.5, 5, strong=True))
     return blocks + [Block(f"{name}: {value}", 9, 1.2) for name, value in contents.facts]
@@ -156,7 +156,7 @@ def _pictures(pdf: "FPDF", pictures: Sequence["Picture"], *, with_map: bool) -> 
         words.append(str(MAP))
     pdf.set_xy(MARGIN, TOP)
     if not pictures:
-        _cell(pdf, Block(gettext("The picture is not there any more."), colour=MUTED), PICTURES)
+        _cell(pdf, Block(gettext("The picture is no longer available."), colour=MUTED), PICTURES)
     for picture, text in zip(pictures, words, strict=False):
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=88)

@@ -1,4 +1,4 @@
-"""What readers say of an image, and the form for one's own verdict."""
+"""Readers' verdicts of an image, and the form for one's own verdict."""
 
 from typing import Any
 

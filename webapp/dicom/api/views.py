@@ -73,7 +73,7 @@ class DestinationDetail(APIView):
 
     @extend_schema(responses={204: OpenApiResponse(description="deleted")})
     def delete(self, request: Request, pk: UUID) -> Response:
-        """Delete a destination. What is still to be sent to it is dropped."""
+        """Delete a destination. Its waiting deliveries are dropped."""
         by = identify(request)
         destinations.delete(by, access.destination(by, pk))
         return Response(status=204)

@@ -93,7 +93,7 @@ class Refusal(models.TextChoices):
 
     OFF = "off", _("it is switched off")
     NETWORK = "network", _("it came from another address")
-    CERTIFICATE = "certificate", _("it showed no certificate of its name")
+    CERTIFICATE = "certificate", _("it had no certificate with its name")
 
 
 class Peer(models.Model):
@@ -149,7 +149,7 @@ class Peer(models.Model):
     def clean(self) -> None:
         """Raises ValidationError where of its host and port only one is known."""
         if bool(self.host) != bool(self.port):
-            raise ValidationError({"port" if self.host else "host": _("Please say this.")})
+            raise ValidationError({"port" if self.host else "host": _("Please enter this.")})
 
     def sends_from(self, address: str) -> bool:
         """Whether it may send from an address."""

@@ -55,7 +55,7 @@ class SignIn(models.TextChoices):
     """How we tell a DICOMweb server who we are."""
 
     NONE = "none", _("Not at all")
-    BASIC = "basic", _("By a user name and a password")
+    BASIC = "basic", _("With a user name and a password")
     BEARER = "bearer", _("By a token")
     HEADER = "header", _("By a header")
 
@@ -111,16 +111,16 @@ class Destination(models.Model):
         needed = ["url"] if by_web else ["host", "called_ae"]
         if self.sign_in in (SignIn.BASIC, SignIn.HEADER):
             needed.append("sign_in_name")
-        errors: dict[str, Any] = {name: _("Please say this.") for name in needed if not getattr(self, name)}
+        errors: dict[str, Any] = {name: _("Please enter this.") for name in needed if not getattr(self, name)}
         if by_web and self.url:
             try:
                 addresses.check_url(self.url)
             except Refused as refused:
                 errors["url"] = refused.detail
         if by_web and self.retrieves != Retrieves.NO:
-            errors["retrieves"] = _("Only what is reached by DICOM can be searched.")
+            errors["retrieves"] = _("Only a DICOM destination can be searched.")
         if by_web and self.commitment:
-            errors["commitment"] = _("Only what is reached by DICOM can be asked for it.")
+            errors["commitment"] = _("Only a DICOM destination can be asked for storage commitment.")
         if errors:
             raise ValidationError(errors)
 

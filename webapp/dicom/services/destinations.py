@@ -70,7 +70,7 @@ def change(by: Identity, destination: Destination, changes: dict[str, Any]) -> N
 
 @atomically
 def delete(by: Identity, destination: Destination) -> None:
-    """Delete a destination. What is still to be sent to it is dropped."""
+    """Delete a destination. Its waiting deliveries are dropped."""
     record(by, Action.DELETE, destination)
     destination.delete()
 

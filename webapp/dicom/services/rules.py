@@ -42,13 +42,13 @@ def check_conditions(text: str) -> None:
         found = CONDITION.fullmatch(line.strip())
         if found is None:
             raise ValidationError(
-                _('"%(line)s" is no condition. It looks like: InstitutionName starts with City'),
+                _('"%(line)s" is not a condition. A condition looks like: InstitutionName starts with City'),
                 params={"line": line[:100]},
             )
         attribute, comparison, value = found.groups()
         if attribute not in ATTRIBUTES:
             raise ValidationError(
-                _("There is no attribute %(name)s. There are: %(known)s."),
+                _("There is no attribute %(name)s. The attributes are: %(known)s."),
                 params={"name": attribute, "known": ", ".join(sorted(ATTRIBUTES))},
             )
         if comparison in ("over", "under") and _number(value) is None:

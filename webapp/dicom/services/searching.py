@@ -54,10 +54,10 @@ def search(by: Identity, destination: Destination, criteria: dict[str, Any]) -> 
         raise Refused("destination_disabled", "This destination is switched off. Switch it on first.")
     given = {name: str(criteria[name]) for name in CRITERIA if criteria.get(name)}
     if not given.keys() - {"modality"}:
-        raise Refused("search_too_wide", "Please say for whom or for which days you search.")
+        raise Refused("search_too_wide", "Please enter a patient or dates to search for.")
     waiting = Search.objects.filter(department=destination.department, state=Progress.WAITING)
     if waiting.count() >= MOST_SEARCHES:
-        raise Refused("pacs_busy", "This department asks its PACS for a lot already. Please wait a moment.")
+        raise Refused("pacs_busy", "This department already has many requests at its PACS. Please wait a moment.")
     made = Search.objects.create(
         destination=destination, department=destination.department, asked_by=by.user, criteria=given
     )
@@ -76,7 +76,7 @@ def retrieve(by: Identity, found: Search, study_uids: Collection[str]) -> list[R
     """
     known = {study["study_uid"] for study in found.found}
     if not study_uids or set(study_uids) - known:
-        raise Refused("no_such_study", "Please choose studies that this search has found.")
+        raise Refused("no_such_study", "Please choose studies found by this search.")
     waiting = Retrieval.objects.filter(department=found.department, state=Progress.WAITING)
     if waiting.count() + len(study_uids) > MOST_RETRIEVALS:
         raise Refused("pacs_busy", f"This department fetches {MOST_RETRIEVALS} studies at once at most. Please wait.")

@@ -89,7 +89,7 @@ def _for_processing(instance: Instance) -> list[dict[str, str]]:
     """A warning where an image holds what the detector measured, before it was made into a picture for people."""
     if instance.class_uid != FOR_PROCESSING:
         return []
-    detail = "The file is raw data of the detector (for processing). The model has learned from pictures for people."
+    detail = "The file has raw detector data (for processing). The model was trained on processed images."
     return [{"code": str(WarningCode.FOR_PROCESSING), "detail": detail}]
 
 
@@ -132,7 +132,7 @@ def _other_birth(image: Image, attributes: dict[str, Any]) -> list[dict[str, str
         return []
     if not born or not patient.birth_date or born == patient.birth_date:
         return []
-    detail = "The file gives another date of birth than is known of this patient. Please check whose image this is."
+    detail = "The date of birth in the file differs from this patient's. Please check whose image this is."
     return [{"code": str(WarningCode.BIRTH_DATE_DIFFERS), "detail": detail}]
 
 

@@ -74,7 +74,7 @@ class Found:
     def missing(self) -> Refused:
         """Why it has no file."""
         if isinstance(self.row, ResultObject):
-            return Refused("not_made_yet", "This object has not been made yet. Please ask again in a moment.")
+            return Refused("not_made_yet", "This object does not exist yet. Please try again in a moment.")
         return Refused("file_gone", "The file of this instance is no longer there.")
 
 

@@ -63,7 +63,7 @@ def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     identity = identify(request)
     found = access.webhook(identity, pk)
     if request.method != "POST":
-        what = _("What is still to be sent to it is dropped.")
+        what = _("Its waiting deliveries are dropped.")
         context = {"name": found.url, "what": what, "keep": reverse("webhook", args=[pk])}
         return render(request, "administration/delete.html", context)
     services.delete_webhook(identity, found)
