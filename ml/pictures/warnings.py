@@ -21,13 +21,13 @@ PHOTOGRAPH_OF_FILM = {
 NO_LABEL = ("photograph_of_film", "not_frontal_chest")
 
 
-def not_frontal_chest(what: str) -> dict[str, str]:
-    """The warning that a DICOM file names another body part or view.
+def not_frontal_chest(clause: str) -> dict[str, str]:
+    """Warn that a DICOM file names another body part or view.
 
     Args:
-        what: the body part or view, as a clause that ends the sentence "The file says that ...".
+        clause: the body part or view, as the end of the sentence "The file says that ...".
     """
-    detail = f"The file says that {what}. No label is given; please check what was sent."
+    detail = f"The file says that {clause}. No label is given; please check what was sent."
     return {"code": "not_frontal_chest", "detail": detail}
 
 

@@ -53,7 +53,7 @@ def place(picture: Image.Image) -> Xray:
 
 
 def sheet_warnings(picture: Image.Image) -> list[dict[str, str]]:
-    """Warnings for a picture without borders: whether it shows a film or screen at an angle."""
+    """Warn if a picture without borders shows a film or screen at an angle."""
     return [] if photographs.sheet(picture) is None else [PHOTOGRAPH_OF_FILM]
 
 

@@ -8,7 +8,7 @@ from pydicom.uid import UID
 from ml.errors import ImageError
 from ml.pictures.dicom import elements
 from ml.pictures.dicom.attributes import body_part, view_position
-from ml.pictures.formats.contents import corrupt, one_picture
+from ml.pictures.formats.contents import check_single_picture, corrupt
 from ml.pictures.warnings import not_frontal_chest
 
 #: Computed and digital radiography, digitised film, and values for no modality (PS3.3 C.7.3.1.1.1).
@@ -46,13 +46,13 @@ def check(dataset: Dataset) -> None:
         raise ImageError("dicom_without_pixels", f"This DICOM file holds no image but {_kind(dataset)}.")
     modality, kind = elements.text(dataset, "Modality").upper(), elements.text(dataset, "SOPClassUID")
     if modality not in MODALITIES or kind not in CLASSES:
-        what = modality or "not given"
+        value = modality or "not given"
         raise ImageError(
             "dicom_not_a_radiograph",
-            f"This is no radiograph: the file's modality is {what}, and it holds {_kind(dataset)}. X-rays (CR, DX, or "
+            f"This is no radiograph: the file's modality is {value}, and it holds {_kind(dataset)}. X-rays (CR, DX, or "
             "a secondary capture of one) are read.",
         )
-    one_picture(elements.integer(dataset, "NumberOfFrames", 1), "frames")
+    check_single_picture(elements.integer(dataset, "NumberOfFrames", 1), "frames")
     if elements.integer(dataset, "Rows") < 1 or elements.integer(dataset, "Columns") < 1:
         raise corrupt()
 
@@ -64,7 +64,7 @@ def _kind(dataset: Dataset) -> str:
     return f"“{name[:80]}”" if name and name != kind else "something unknown"
 
 
-def doubts(dataset: Dataset) -> list[dict[str, str]]:
+def not_frontal_warnings(dataset: Dataset) -> list[dict[str, str]]:
     """Warnings that, by its attributes, the file is not a frontal chest X-ray.
 
     A lateral view gives no warning here: people may correct it, and the warning is made after that

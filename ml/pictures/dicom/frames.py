@@ -1,4 +1,4 @@
-"""Decode stored pixel data (PS3.5 8) of all supported transfer syntaxes to samples, untransformed for display."""
+"""Decode stored pixel data (PS3.5 8) of all supported transfer syntaxes to samples, before display transformations."""
 
 import math
 from dataclasses import dataclass
@@ -222,6 +222,6 @@ def to_rgb(frame: Frame, photometric: str) -> Image.Image | Samples:
     return Image.fromarray(eight)
 
 
-def unsupported(what: str) -> ImageError:
+def unsupported(subject: str) -> ImageError:
     """Error for intact pixels of a kind that cannot be decoded here."""
-    return ImageError("encoding_not_supported", f"{what} is not read here. Please export the X-ray uncompressed.")
+    return ImageError("encoding_not_supported", f"{subject} is not read here. Please export the X-ray uncompressed.")

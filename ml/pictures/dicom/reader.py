@@ -35,7 +35,7 @@ def read(source: bytes) -> Contents:
         pixels = _grey(frame, dataset)
     if isinstance(pixels, Image.Image):
         pixels = _square(pixels, dataset)
-    return Contents(pixels, notes=checks.doubts(dataset))
+    return Contents(pixels, notes=checks.not_frontal_warnings(dataset))
 
 
 def _grey(frame: Frame, dataset: Dataset) -> Image.Image:

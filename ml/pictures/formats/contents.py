@@ -30,7 +30,7 @@ class Contents:
 
     Attributes:
         pixels: a Pillow image of at most 8 bits a sample, or the samples at their full depth.
-        about: the file's metadata about its pixels.
+        metadata: the file's metadata about its pixels.
         notes: warnings: dictionaries ``{code, detail}``.
         browsers_show: whether a browser shows the file exactly as it is decoded here.
     """
@@ -63,7 +63,7 @@ def deep_bytes(width: int, height: int, channels: int, sample: int = 2, copies: 
     return width * height * (channels * sample * copies + 1)
 
 
-def one_picture(count: int, what: str = "pictures") -> None:
+def check_single_picture(count: int, noun: str = "pictures") -> None:
     """Refuse a file that holds several pictures: the intended one is unknown.
 
     Raises:
@@ -71,7 +71,7 @@ def one_picture(count: int, what: str = "pictures") -> None:
     """
     if count > 1:
         raise ImageError(
-            "several_pictures", f"This file holds several {what}. Please send each X-ray as a file of its own."
+            "several_pictures", f"This file holds several {noun}. Please send each X-ray as a file of its own."
         )
 
 
@@ -85,6 +85,6 @@ def corrupt() -> ImageError:
     return ImageError("image_corrupt", "The image data is damaged and cannot be decoded. Please export it again.")
 
 
-def unsupported(what: str) -> ImageError:
+def unsupported(subject: str) -> ImageError:
     """Error for an intact file of a kind that cannot be decoded here."""
-    return ImageError("encoding_not_supported", f"{what} is not read here. Please export the X-ray as DICOM or PNG.")
+    return ImageError("encoding_not_supported", f"{subject} is not read here. Please export the X-ray as DICOM or PNG.")

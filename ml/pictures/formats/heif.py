@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.pictures.depth import Samples
-from ml.pictures.formats.contents import Contents, corrupt, deep_bytes, one_picture
+from ml.pictures.formats.contents import Contents, check_single_picture, corrupt, deep_bytes
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
@@ -31,7 +31,7 @@ def read(content: bytes) -> Contents:
     file = pi_heif.open_heif(content, convert_hdr_to_8bit=False, hdr_to_16bit=False, remove_stride=False)
     width, height = file.size
     check_size(width, height)
-    one_picture(len(file))
+    check_single_picture(len(file))
     mode, _, bits = file.mode.partition(";")
     # Three copies: the stored picture, the decoded picture, and a copy of the decoded one.
     channels, sample = CHANNELS[mode], 2 if bits else 1

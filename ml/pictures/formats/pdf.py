@@ -9,7 +9,7 @@ from pypdfium2 import raw
 
 from ml.errors import ImageError
 from ml.pictures.formats import jpeg, jpeg2000
-from ml.pictures.formats.contents import Contents, one_picture, truncated, unsupported
+from ml.pictures.formats.contents import Contents, check_single_picture, truncated, unsupported
 from ml.pictures.formats.inflating import pieces
 from ml.pictures.limits import check_memory, check_size
 
@@ -44,7 +44,7 @@ def read(content: bytes) -> Contents:
             ) from None
         raise ImageError("image_corrupt", "The PDF is damaged or cut off. Please export it again.") from error
     try:
-        one_picture(len(document), "pages")
+        check_single_picture(len(document), "pages")
         depths = {int(bits) for bits in BITS.findall(content)}
         if 16 in depths:
             raise unsupported("A PDF with a picture of 16 bits")
@@ -62,7 +62,7 @@ def _page(document: pypdfium2.PdfDocument, least_depth: int) -> Contents:
     left, bottom, right, top = page.get_bbox()
     if sum(_area(box) for box in boxes) < SCANNED * _area((left, bottom, right, top)):
         raise _without_picture()
-    one_picture(1 + _are_apart(boxes))
+    check_single_picture(1 + _are_apart(boxes))
     # Use the scale of the largest picture: a logo beside the scan may have a far higher resolution.
     scale = max(zip(map(_area, boxes), map(_scale, images, boxes), strict=True))[1]
     stored = [_stored(image, least_depth) for image in images]

@@ -7,7 +7,7 @@ from imagecodecs import avif_decode
 from PIL import Image
 
 from ml.pictures.depth import Samples
-from ml.pictures.formats.contents import Contents, deep_bytes, header, one_picture, truncated
+from ml.pictures.formats.contents import Contents, check_single_picture, deep_bytes, header, truncated
 from ml.pictures.limits import check_memory
 from ml.pictures.metadata import Metadata
 
@@ -49,7 +49,7 @@ def webp(content: bytes) -> Contents:
 def avif(content: bytes) -> Contents:
     """Decode an AVIF with one picture, at its full depth."""
     image = header(content, ["AVIF"])
-    one_picture(getattr(image, "n_frames", 1))
+    check_single_picture(getattr(image, "n_frames", 1))
     metadata = metadata_of(image, with_xmp=False)  # only the file's own properties turn the picture
     place = content.find(b"av1C")
     flags = content[place + 6] if 0 <= place < len(content) - 6 else 0
@@ -60,9 +60,9 @@ def avif(content: bytes) -> Contents:
     return Contents(Samples(np.asarray(avif_decode(content)), 4095.0 if flags & 0x20 else 1023.0), metadata)
 
 
-def _still(content: bytes, kind: str, what: str) -> Contents:
+def _still(content: bytes, kind: str, noun: str) -> Contents:
     image = header(content, [kind])
-    one_picture(2 if getattr(image, "is_animated", False) else 1, what)
+    check_single_picture(2 if getattr(image, "is_animated", False) else 1, noun)
     metadata = metadata_of(image)
     image.load()
     return Contents(image, metadata)

@@ -14,10 +14,10 @@ from ml.pictures.formats import png_stream
 from ml.pictures.formats.contents import (
     END_MISSING,
     Contents,
+    check_single_picture,
     corrupt,
     deep_bytes,
     header,
-    one_picture,
     truncated,
     unsupported,
 )
@@ -111,7 +111,7 @@ def _head(file: File) -> tuple[int, int, int, int, bool]:
         raise corrupt()
     width, height, depth, colour = struct.unpack(">IIBB", head[:10])
     check_size(width, height)
-    one_picture(int.from_bytes(file.chunks.get(b"acTL", b"")[:4]))
+    check_single_picture(int.from_bytes(file.chunks.get(b"acTL", b"")[:4]))
     if not file.data:
         raise truncated()
     if b"tRNS" in file.chunks and not _is_sound_key(file.chunks, colour):
@@ -140,7 +140,7 @@ def _parse(content: bytes, at: int) -> File:
 
 
 def _is_sound_key(chunks: dict[bytes, bytes], colour: int) -> bool:
-    """Whether what names the transparent grey, colour or places of the palette has the right length."""
+    """Whether tRNS, with the transparent grey, colour or palette entries, has a valid length."""
     if colour == 3:
         return 0 < len(chunks[b"tRNS"]) <= len(chunks.get(b"PLTE", b"")) // 3
     return len(chunks[b"tRNS"]) == KEY_BYTES.get(colour)

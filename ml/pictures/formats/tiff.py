@@ -14,7 +14,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from ml.pictures.depth import Samples
 from ml.pictures.formats import jpeg, jpeg_file
-from ml.pictures.formats.contents import Contents, corrupt, header, one_picture, truncated, unsupported
+from ml.pictures.formats.contents import Contents, check_single_picture, corrupt, header, truncated, unsupported
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
@@ -72,12 +72,12 @@ def _page(file: tifffile.TiffFile) -> TiffPage:
     pages = [page for page in by_offset.values() if not int(page.subfiletype) & COPY_OR_MASK]
     if not pages:  # only copies and masks of a picture that lies elsewhere
         raise unsupported("A TIFF without a picture of its own, such as a camera's raw file,")
-    one_picture(len(pages), "pages")
+    check_single_picture(len(pages), "pages")
     page = pages[0]
     # A tag may hold a list. Multiplying a list by a size repeats it and fills the memory.
     if not all(isinstance(size, int) for size in (page.imagewidth, page.imagelength, page.samplesperpixel)):
         raise corrupt()
-    one_picture(int(page.imagedepth), "pages")
+    check_single_picture(int(page.imagedepth), "pages")
     if page.dtype is None or page.dtype.kind not in KINDS or (page.bitspersample <= 8 and page.dtype.kind in "if"):
         raise unsupported("A TIFF with samples of this kind")
     return page
