@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def measured(meta: Mapping[str, Any]) -> dict[str, Any]:
+def shares(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Return the shares of pneumonia images and of normal images that get each answer.
 
     The shares follow from sensitivity and specificity at the operating points ``balanced`` and ``screening``, on the

@@ -43,7 +43,7 @@ def is_photograph(picture: Image.Image, bordered: bool = False) -> bool:
         bordered: whether a straight border was found. Photographs have none, so the frame of a window is not taken for
             a sheet.
     """
-    return is_from_camera(picture) or (not bordered and sheet(picture) is not None)
+    return is_from_camera(picture) or (not bordered and find_sheet(picture) is not None)
 
 
 def is_from_camera(picture: Image.Image) -> bool:
@@ -73,7 +73,7 @@ def has_colour(small: Image.Image | None) -> bool:
     return float(np.mean(np.ptp(middle, axis=2) >= CHROMA)) >= COLOURED
 
 
-def sheet(picture: Image.Image) -> Corners | None:
+def find_sheet(picture: Image.Image) -> Corners | None:
     """Find the corners of a film or screen that is seen at an angle.
 
     Returns:

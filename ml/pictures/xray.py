@@ -36,11 +36,11 @@ def find(picture: Image.Image) -> Xray:
     Args:
         picture: mode ``L``, any size, from :func:`ml.pictures.decode.open_image`.
     """
-    found = place(picture)
+    found = find_without_sheet(picture)
     return replace(found, warnings=found.warnings or sheet_warnings(picture))
 
 
-def place(picture: Image.Image) -> Xray:
+def find_without_sheet(picture: Image.Image) -> Xray:
     """Do the same as :func:`find`, but without :func:`sheet_warnings`, which the caller adds if there are no warnings.
 
     That check takes the longest and changes neither the image nor its place: without warnings, both are the whole
@@ -54,7 +54,7 @@ def place(picture: Image.Image) -> Xray:
 
 def sheet_warnings(picture: Image.Image) -> list[dict[str, str]]:
     """Warn if a picture without borders shows a film or screen at an angle."""
-    return [] if photographs.sheet(picture) is None else [PHOTOGRAPH_OF_FILM]
+    return [] if photographs.find_sheet(picture) is None else [PHOTOGRAPH_OF_FILM]
 
 
 def without_borders(picture: Image.Image) -> tuple[Image.Image, Box]:
@@ -68,10 +68,10 @@ def without_borders(picture: Image.Image) -> tuple[Image.Image, Box]:
         return image, box
     placed = corners + np.array([box.left, box.top], np.float32)
     (left, top), (right, bottom) = placed.min(axis=0).round(), placed.max(axis=0).round()
-    place = Box(
+    bounds = Box(
         max(int(left), box.left), max(int(top), box.top), min(int(right), box.right), min(int(bottom), box.bottom)
     )
-    return photographs.rectified(image, corners), place
+    return photographs.rectified(image, corners), bounds
 
 
 def load(source: bytes) -> Image.Image:

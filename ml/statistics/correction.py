@@ -64,7 +64,7 @@ def fit(truth: NDArray[np.integer[Any]], odds: Floats, hidden: Floats, strength:
     return Correction(float(line.coef_[0, 0]), weights, float(line.intercept_[0] - mean @ weights), strength)
 
 
-def chosen(
+def fit_best(
     truth: NDArray[np.integer[Any]], odds: Floats, hidden: Floats, patients: NDArray[np.str_]
 ) -> tuple[Correction, Floats]:
     """Fit a correction with the strength that has the lowest logarithmic loss on images of other patients.
