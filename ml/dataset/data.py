@@ -168,13 +168,13 @@ def _earliest(normals: Sequence[Sample], share: float) -> set[str]:
     return _consecutive(normals, share, 0.0)
 
 
-def _consecutive(normals: Sequence[Sample], share: float, place: float) -> set[str]:
-    """Choose consecutive patients, a share of each series, at a place from 0 (first numbers) to 1 (last numbers)."""
+def _consecutive(normals: Sequence[Sample], share: float, position: float) -> set[str]:
+    """Choose consecutive patients, a share of each series, at a position from 0 (first numbers) to 1 (last numbers)."""
     chosen: set[str] = set()
     for series in {series_of(sample.patient) for sample in normals}:
         patients = sorted({s.patient for s in normals if series_of(s.patient) == series}, key=lambda p: (len(p), p))
         count = round(share * len(patients))
-        start = round(place * (len(patients) - count))
+        start = round(position * (len(patients) - count))
         chosen |= set(patients[start : start + count])
     return chosen
 

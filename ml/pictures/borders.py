@@ -125,16 +125,16 @@ def _strip_width(lines: Grey) -> int:
     return max(_step_line(_shares_off_level(lines, level, tolerance, step), step) for tolerance in TOLERANCES)
 
 
-def _pair_width(lines: Grey, count: int, other: int, like: Grey) -> int:
+def _pair_width(lines: Grey, count: int, other_width: int, other_line: Grey) -> int:
     """Width of a strip, given the width and a line of a strip on another side.
 
     Frames have the same width on several sides. Air can hide the end of a black strip on one side. If another side
     shows the end, the same number of lines is cut on this side.
     """
-    if count or other < PAIRED * len(lines):
+    if count or other_width < PAIRED * len(lines):
         return count
-    off = np.abs(lines[:other].astype(np.int16) - int(np.median(like))) > TOLERANCES[-1]
-    return other if off.mean(axis=1).max() <= FEW_MARKS else 0
+    off = np.abs(lines[:other_width].astype(np.int16) - int(np.median(other_line))) > TOLERANCES[-1]
+    return other_width if off.mean(axis=1).max() <= FEW_MARKS else 0
 
 
 def _bar_widths(part: Grey) -> tuple[int, int]:

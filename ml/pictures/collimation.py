@@ -49,7 +49,7 @@ def find(picture: Image.Image) -> NDArray[np.float32] | None:
         return None
     degrees, share, (left, top), (right, bottom) = max(
         (_enclosing(outline, angle) for angle in _directions(outline, LONG * min(pixels.shape))),
-        key=lambda found: found[1],
+        key=lambda enclosing: enclosing[1],
         default=(0.0, 0.0, np.zeros(2), np.zeros(2)),
     )
     width, height = right - left, bottom - top

@@ -134,8 +134,8 @@ def _find_text(content: bytes) -> list[dict[str, Any]]:
     from ml.pictures import text  # late: only this function needs Tesseract
 
     pixels = dicom.read(content).pixels
-    shown = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels.values))
-    return text.find(shown)
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels.values))
+    return text.find(picture)
 
 
 def decompress(dataset: Dataset) -> None:

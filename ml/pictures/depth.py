@@ -90,10 +90,10 @@ def _without_outlying_group(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Remove padding and letters, if most values lie close together and far from these."""
     counts, edges = np.histogram(values, PARTS)
     used = np.flatnonzero(counts)
-    most = max(np.split(used, np.flatnonzero(np.diff(used) > EMPTY) + 1), key=lambda group: counts[group].sum())
-    if most[-1] - most[0] >= CLOSE or counts[most].sum() < (1 - APART) * len(values):
+    main = max(np.split(used, np.flatnonzero(np.diff(used) > EMPTY) + 1), key=lambda group: counts[group].sum())
+    if main[-1] - main[0] >= CLOSE or counts[main].sum() < (1 - APART) * len(values):
         return values
-    return values[(values >= edges[most[0]]) & (values <= edges[most[-1] + 1])]
+    return values[(values >= edges[main[0]]) & (values <= edges[main[-1] + 1])]
 
 
 def _strips(samples: Samples, tone: NDArray[np.float32] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:

@@ -85,7 +85,7 @@ class Metadata:
             if space not in ("GRAY", "RGB"):
                 return False
             ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[np.newaxis])
-            shown = ImageCms.profileToProfile(
+            converted = ImageCms.profileToProfile(
                 ramp if space == "GRAY" else ramp.convert("RGB"), parsed, ImageCms.createProfile("sRGB"),
                 renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC, outputMode="RGB",
                 flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
@@ -93,8 +93,8 @@ class Metadata:
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             self.ignore("the colour profile")
             return False
-        if shown is not None:
-            self._apply(np.asarray(shown.convert("L"), dtype=np.float32)[0] / 255, "the colour profile")
+        if converted is not None:
+            self._apply(np.asarray(converted.convert("L"), dtype=np.float32)[0] / 255, "the colour profile")
         return True
 
     def read_gamma(self, gamma: int) -> None:

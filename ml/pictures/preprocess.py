@@ -108,9 +108,9 @@ def brightness(image: Image.Image) -> float:
 def percentiles(counts: NDArray[np.int64], percents: tuple[float, float]) -> list[float]:
     """Percentiles, interpolated like NumPy's, of pixels given by the number of pixels of each grey level."""
     cumulated = np.cumsum(counts)
-    places = [percent / 100 * (cumulated[-1] - 1) for percent in percents]
-    below, above = (np.searchsorted(cumulated, np.floor(places) + step, side="right") for step in (0, 1))
-    return [float(low + (high - low) * (place % 1)) for low, high, place in zip(below, above, places, strict=True)]
+    ranks = [percent / 100 * (cumulated[-1] - 1) for percent in percents]
+    below, above = (np.searchsorted(cumulated, np.floor(ranks) + step, side="right") for step in (0, 1))
+    return [float(low + (high - low) * (rank % 1)) for low, high, rank in zip(below, above, ranks, strict=True)]
 
 
 def _equalized(levels: NDArray[np.uint8], counts: NDArray[np.int64], share: float) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from PIL import Image
 SEARCHED, LINES, EDGE, LONG = 480, 20, 8, 0.12
 #: Requirements of a picture on a screen: least share of each side that is an edge; least share of its pixels that are
 #: shaded like an X-ray; least share of all such pixels of the screen; least and largest share of the screen.
-SIDE, WITHIN, KEPT, SMALLEST, LARGEST = 0.3, 0.35, 0.95, 0.05, 0.9
+SIDE, WITHIN, COVERED, SMALLEST, LARGEST = 0.3, 0.35, 0.95, 0.05, 0.9
 #: Largest difference in grey levels between pixels of one level in a JPEG; least share of the surroundings that has
 #: other levels.
 TOLERANCE, BUSY = 12, 0.1
@@ -47,11 +47,11 @@ def find(picture: Image.Image) -> tuple[int, int, int, int] | None:
         return None  # the usual case, an X-ray's own file; computing the shading takes longer than all edges
     shading = _integral(_is_shaded(np.asarray(picture), factor))
     within = _mean(shading, top, left, bottom, right)
-    kept = within * areas / max(1.0, shading[-1, -1])
-    fits &= (within >= WITHIN) & (kept >= KEPT)
+    covered = within * areas / max(1.0, shading[-1, -1])
+    fits &= (within >= WITHIN) & (covered >= COVERED)
     if not fits.any():
         return None
-    best = int(np.argmax(fits * kept * within**0.5 * sides.mean(axis=0)))
+    best = int(np.argmax(fits * covered * within**0.5 * sides.mean(axis=0)))
     around = np.ones(small.shape, dtype=bool)
     around[top[best] : bottom[best], left[best] : right[best]] = False
     if np.mean(np.abs(small[around] - np.median(small[around])) > TOLERANCE) < BUSY:

@@ -29,20 +29,20 @@ def find(picture: Image.Image) -> list[dict[str, Any]]:
     grey = picture.convert("L")
     scale = min(1.0, SIDE / max(grey.size))
     small = grey.resize((round(grey.width * scale), round(grey.height * scale)))
-    found: dict[tuple[int, ...], dict[str, Any]] = {}
-    for shown in (small, ImageOps.invert(small)):  # letters are bright or dark
-        for box, confidence in _words(shown):
+    places: dict[tuple[int, ...], dict[str, Any]] = {}
+    for version in (small, ImageOps.invert(small)):  # letters are bright or dark
+        for box, confidence in _words(version):
             left, top, right, bottom = (round(edge / scale) for edge in box)
-            found[left // 20, top // 20] = {
+            places[left // 20, top // 20] = {
                 "left": left, "top": top, "right": right, "bottom": bottom, "confidence": round(confidence),
             }  # fmt: skip
-    return list(found.values())
+    return list(places.values())
 
 
-def _words(shown: Image.Image) -> list[tuple[tuple[int, int, int, int], float]]:
+def _words(picture: Image.Image) -> list[tuple[tuple[int, int, int, int], float]]:
     try:
         # Mode 11: sparse text anywhere in the picture.
-        table = pytesseract.image_to_data(shown, config="--psm 11", output_type=pytesseract.Output.DICT, timeout=60)
+        table = pytesseract.image_to_data(picture, config="--psm 11", output_type=pytesseract.Output.DICT, timeout=60)
     except pytesseract.TesseractNotFoundError as error:
         raise EngineError(
             "Tesseract finds the text, and is not installed (Debian: apt-get install tesseract-ocr)"

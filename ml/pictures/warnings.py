@@ -38,20 +38,20 @@ def outside_training(age: float | None, view: str) -> list[dict[str, str]]:
         age: the patient's age in years; None if unknown.
         view: such as ``PA``; empty if unknown.
     """
-    found = []
+    warnings = []
     if age is not None and not LEARNT_AGES[0] <= age < LEARNT_AGES[1]:
-        found.append({
+        warnings.append({
             "code": "age_outside_training",
             "detail": f"The patient was {_in_words(age)} old; the model learnt mostly from children aged one to five. "
             "Do not rely on the probability.",
         })  # fmt: skip
     if view.upper() in LATERAL:
-        found.append({
+        warnings.append({
             "code": "view_not_frontal",
             "detail": "This is a lateral view; the model learnt from frontal views only. Do not rely on the "
             "probability.",
         })  # fmt: skip
-    return found
+    return warnings
 
 
 def _in_words(age: float) -> str:

@@ -22,7 +22,7 @@ def measure(truth: NDArray[Any], probability: NDArray[Any], threshold: float) ->
         roc_auc and pr_auc (average precision), and the number of images ``n``. An area is NaN if a class is missing.
     """
     labelled = probability >= threshold
-    both = len(np.unique(truth)) == 2
+    has_both = len(np.unique(truth)) == 2
     return {
         "n": len(truth),
         "accuracy": float(sk.accuracy_score(truth, labelled)),
@@ -31,8 +31,8 @@ def measure(truth: NDArray[Any], probability: NDArray[Any], threshold: float) ->
         "specificity": float(sk.recall_score(truth, labelled, pos_label=0, zero_division=0)),
         "f1": float(sk.f1_score(truth, labelled, zero_division=0)),
         "f_beta": float(sk.fbeta_score(truth, labelled, beta=BETA, zero_division=0)),
-        "roc_auc": float(sk.roc_auc_score(truth, probability)) if both else float("nan"),
-        "pr_auc": float(sk.average_precision_score(truth, probability)) if both else float("nan"),
+        "roc_auc": float(sk.roc_auc_score(truth, probability)) if has_both else float("nan"),
+        "pr_auc": float(sk.average_precision_score(truth, probability)) if has_both else float("nan"),
     }
 
 

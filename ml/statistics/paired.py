@@ -95,16 +95,16 @@ def differences_of(
         For each figure its ``value`` and 95 % ``interval``, both measured on the same draws of patients.
     """
 
-    def differences(truth: NDArray[Any], *both: Reading) -> dict[str, float]:
-        one, other = (measure(truth, reading.probability, reading.threshold) for reading in both)
-        return {name: float(other[name] - one[name]) for name in one}
+    def differences(truth: NDArray[Any], *readings: Reading) -> dict[str, float]:
+        first_figures, second_figures = (measure(truth, reading.probability, reading.threshold) for reading in readings)
+        return {name: float(second_figures[name] - first_figures[name]) for name in first_figures}
 
-    drawn = [
+    by_draw = [
         differences(truth[chosen], first.only(chosen), second.only(chosen))
         for chosen in bootstrap.draws(truth, patients, rounds, seed)
     ]
     return {
-        name: {"value": value, "interval": bootstrap.interval([each[name] for each in drawn])}
+        name: {"value": value, "interval": bootstrap.interval([draw[name] for draw in by_draw])}
         for name, value in differences(truth, first, second).items()
     }
 

@@ -74,8 +74,8 @@ def parse(source: bytes, *, pixels: bool = True) -> Dataset:
     try:
         # Search for the UID first: parsing the file meta information usually takes as long as all other elements.
         may_be_deflated = source[128:132] == b"DICM" and DeflatedExplicitVRLittleEndian.encode() in source
-        if may_be_deflated and (found := _deflated(source, pixels)):
-            return found
+        if may_be_deflated and (dataset := _deflated(source, pixels)):
+            return dataset
         return pydicom.dcmread(io.BytesIO(source), force=True, stop_before_pixels=not pixels)
     except (MemoryError, ImageError):
         raise
@@ -97,14 +97,14 @@ def header(content: bytes, syntax: str) -> Dataset:
         uid = UID(syntax)
         if uid.is_deflated:
             content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, HEADER_BYTES)
-        found = read_dataset(io.BytesIO(content), uid.is_implicit_VR, uid.is_little_endian, stop_when=_is_pixels)
+        dataset = read_dataset(io.BytesIO(content), uid.is_implicit_VR, uid.is_little_endian, stop_when=_is_pixels)
     except MemoryError:
         raise
     except Exception as error:  # pydicom raises any exception for a damaged data set
         raise corrupt() from error
-    found.file_meta = FileMetaDataset()
-    found.file_meta.TransferSyntaxUID = uid
-    return found
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = uid
+    return dataset
 
 
 def _is_pixels(tag: BaseTag, *_: object) -> bool:
@@ -131,6 +131,6 @@ def _deflated(source: bytes, pixels: bool) -> Dataset | None:
         if inflater.unconsumed_tail:
             raise ImageError("image_too_large", f"The file inflates to more than {MAX_DECODED_BYTES // 2**20} MB.")
         return None
-    found = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
-    found.file_meta = FileMetaDataset(meta)
-    return found
+    dataset = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
+    dataset.file_meta = FileMetaDataset(meta)
+    return dataset

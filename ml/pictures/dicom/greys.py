@@ -34,15 +34,15 @@ def table(dataset: Dataset, low: int, bits: int, counts: NDArray[np.int64]) -> N
     padding = _padding(dataset, stored)
     counts[padding] = 0
     values = _modality(dataset, stored.astype(np.float64))
-    shown = _voi(dataset, values, counts)
-    if shown is None:
+    greys = _voi(dataset, values, counts)
+    if greys is None:
         unchanged = bits <= 8 and np.array_equal(values, stored)
         darkest, brightest = (float(low), low + 2.0**bits - 1) if unchanged else _range_of_most(values, counts)
-        shown = np.clip((values - darkest) / ((brightest - darkest) or 1.0), 0, 1)
+        greys = np.clip((values - darkest) / ((brightest - darkest) or 1.0), 0, 1)
     if _is_inverted(dataset):
-        shown = 1 - shown
-    shown[padding] = 0
-    return np.rint(shown * 255).astype(np.uint8)
+        greys = 1 - greys
+    greys[padding] = 0
+    return np.rint(greys * 255).astype(np.uint8)
 
 
 def _is_inverted(dataset: Dataset) -> bool:
@@ -76,22 +76,22 @@ def _voi(dataset: Dataset, values: Floats, counts: NDArray[np.int64]) -> Floats 
     """Apply the first usable VOI LUT or window (PS3.3 C.11.2): greys from 0 to 1, or None without one."""
     for item in elements.items(dataset, "VOILUTSequence"):
         if looked_up := _lookup(item, dataset):
-            shown = looked_up[0](values) / looked_up[1]
-            if _is_usable(shown, counts):
-                return shown
+            greys = looked_up[0](values) / looked_up[1]
+            if _is_usable(greys, counts):
+                return greys
     function = _FUNCTIONS.get(elements.text(dataset, "VOILUTFunction").upper(), _linear)
     centres, widths = (elements.numbers(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth"))
     for centre, width in zip(centres, widths, strict=False):
         if width >= 1 or (width > 0 and function is not _linear):
-            shown = function(values, centre, width)
-            if _is_usable(shown, counts):
-                return shown
+            greys = function(values, centre, width)
+            if _is_usable(greys, counts):
+                return greys
     return None
 
 
-def _is_usable(shown: Floats, counts: NDArray[np.int64]) -> bool:
+def _is_usable(greys: Floats, counts: NDArray[np.int64]) -> bool:
     total = counts.sum()
-    return not total or counts[(shown > 0) & (shown < 1)].sum() >= SHOWN * total
+    return not total or counts[(greys > 0) & (greys < 1)].sum() >= SHOWN * total
 
 
 def _linear(values: Floats, centre: float, width: float) -> Floats:

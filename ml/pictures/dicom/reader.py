@@ -42,16 +42,16 @@ def _grey(frame: Frame, dataset: Dataset) -> Image.Image:
     rows, columns = frame.values.shape
     low = -(2 ** (frame.bits - 1)) if frame.signed else 0
     values = frame.values if frame.values.dtype.kind == "u" else _shifted_to_zero(frame.values, low)
-    shown = shutters.shutter(dataset, rows, columns)
-    masks = [mask for mask in (shown, shutters.collimator(dataset, rows, columns)) if mask is not None]
+    shutter = shutters.shutter(dataset, rows, columns)
+    masks = [mask for mask in (shutter, shutters.collimator(dataset, rows, columns)) if mask is not None]
     counted = values[np.logical_and.reduce(masks)] if masks else values
     counts = _counts(counted.ravel(), frame.bits)
     table = greys.table(dataset, low, frame.bits, counts)
     grey, step = np.empty((rows, columns), np.uint8), max(1, STRIP // columns)
     for top in range(0, rows, step):  # in strips, since the look-up takes eight bytes per pixel
         grey[top : top + step] = table[values[top : top + step]]
-    if shown is not None:
-        grey[~shown] = 0
+    if shutter is not None:
+        grey[~shutter] = 0
     return Image.fromarray(grey)
 
 

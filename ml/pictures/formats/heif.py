@@ -51,8 +51,8 @@ def _check_items(content: bytes) -> None:
     Raises:
         ImageError: ``image_corrupt``.
     """
-    for found in ITEM.finditer(content):
-        fields = content[found.start("fields") : found.start() + int.from_bytes(found["length"])]
+    for item in ITEM.finditer(content):
+        fields = content[item.start("fields") : item.start() + int.from_bytes(item["length"])]
         at = 8 if fields[:1] == b"\2" else 10
         if not fields[at : at + 4].isascii() or not _is_text(fields[at + 4 :]):
             raise corrupt()

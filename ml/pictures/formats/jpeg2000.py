@@ -27,20 +27,20 @@ def read(content: bytes) -> Contents:
     """
     whole = with_end(content)
     image = header(whole, ["JPEG2000"])
-    found = depths(content)
-    channels = len(found)
+    channel_depths = depths(content)
+    channels = len(channel_depths)
     # The decoder uses 32 bits a sample.
     check_memory(*image.size, deep_bytes(*image.size, max(1, channels), sample=4, copies=2))
     notes = [] if whole == content else [END_MISSING]
     metadata = metadata_of(image)
     if profile := _profile(content):
         metadata.read_profile(profile)
-    if bits(content) <= 8 and not any(depth & SIGNED for depth in found):
+    if bits(content) <= 8 and not any(depth & SIGNED for depth in channel_depths):
         image.load()
         return Contents(image, metadata, notes)
-    if channels > 4 or len(set(found)) > 1:
+    if channels > 4 or len(set(channel_depths)) > 1:
         raise unsupported("A JPEG 2000 with channels of these kinds")
-    depth = bits(content) - bool(found[0] & SIGNED)
+    depth = bits(content) - bool(channel_depths[0] & SIGNED)
     return Contents(Samples(np.asarray(jpeg2k_decode(whole)), 2.0**depth - 1), metadata, notes)
 
 
@@ -57,20 +57,20 @@ def bits(content: bytes) -> int:
 
 def size(content: bytes) -> tuple[int, int]:
     """Width and height that the codestream declares; zeros without a codestream."""
-    place = content.find(SIZ)
-    if place < 0 or len(content) < place + 42:
+    start = content.find(SIZ)
+    if start < 0 or len(content) < start + 42:
         return 0, 0
-    right, bottom, left, top = struct.unpack_from(">4I", content, place + 8)
+    right, bottom, left, top = struct.unpack_from(">4I", content, start + 8)
     return right - left, bottom - top
 
 
 def depths(content: bytes) -> bytes:
     """For each channel, its number of bits minus one, plus :data:`SIGNED` if the samples are signed."""
-    place = content.find(SIZ)
-    if place < 0 or len(content) < place + 42:
+    start = content.find(SIZ)
+    if start < 0 or len(content) < start + 42:
         return b""
-    (channels,) = struct.unpack(">H", content[place + 40 : place + 42])
-    return content[place + 42 : place + 42 + 3 * channels : 3]
+    (channels,) = struct.unpack(">H", content[start + 40 : start + 42])
+    return content[start + 42 : start + 42 + 3 * channels : 3]
 
 
 def with_end(content: bytes) -> bytes:

@@ -109,7 +109,7 @@ def _frame(file: File, marker: int, segment: bytes) -> None:
         raise corrupt()
     file.frame, file.height_at = marker, len(file.needed) + 5
     file.precision, file.height, file.width = struct.unpack(">BHH", segment[:5])
-    factors = [(place >> 4, place & 15) for place in segment[7 : 6 + 3 * segment[5] : 3]]
+    factors = [(byte >> 4, byte & 15) for byte in segment[7 : 6 + 3 * segment[5] : 3]]
     file.sampling = [across * down for across, down in factors]
     if len(factors) > 1:
         file.unit = max(across for across, _ in factors), max(down for _, down in factors)

@@ -51,8 +51,8 @@ def avif(content: bytes) -> Contents:
     image = header(content, ["AVIF"])
     check_single_picture(getattr(image, "n_frames", 1))
     metadata = metadata_of(image, with_xmp=False)  # only the file's own properties turn the picture
-    place = content.find(b"av1C")
-    flags = content[place + 6] if 0 <= place < len(content) - 6 else 0
+    start = content.find(b"av1C")
+    flags = content[start + 6] if 0 <= start < len(content) - 6 else 0
     if not flags & 0x40:
         image.load()
         return Contents(image, metadata)
