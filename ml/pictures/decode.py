@@ -99,7 +99,7 @@ def read(content: bytes) -> Decoded:
         raise
     except Exception as error:  # decoders raise any exception for a damaged file
         logger.info("a decoder failed", exc_info=True)
-        raise _broken(error) from error
+        raise _error_for(error) from error
     notes = list(contents.notes)
     if contents.metadata.ignored:
         detail = f"Damaged beside the pixels, and ignored: {', '.join(contents.metadata.ignored)}."
@@ -176,7 +176,7 @@ def _over_black(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("L")
 
 
-def _broken(error: Exception) -> ImageError:
+def _error_for(error: Exception) -> ImageError:
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return ImageError("out_of_memory", OUT_OF_MEMORY)
     if any(hint in str(error).lower() for hint in UNSUPPORTED_HINTS):

@@ -77,13 +77,13 @@ def parse(content: bytes, start: int) -> File:
         elif marker == SOS:
             at = _scan(file, content, segment, at)
         else:
-            _take(file, marker, segment)
+            _add_segment(file, marker, segment)
     return file
 
 
-def _take(file: File, marker: int, segment: bytes) -> None:
+def _add_segment(file: File, marker: int, segment: bytes) -> None:
     if marker in TABLES or (marker in COLOURS and segment.startswith(COLOURS[marker])):
-        _keep(file, marker, segment)
+        _append(file, marker, segment)
         if marker == DRI:
             file.interval = int.from_bytes(segment[:2])
     elif marker == DNL and not file.height and len(segment) == 2:
@@ -98,7 +98,7 @@ def _take(file: File, marker: int, segment: bytes) -> None:
         file.profile.append(segment[12:])
 
 
-def _keep(file: File, marker: int, segment: bytes) -> None:
+def _append(file: File, marker: int, segment: bytes) -> None:
     file.needed += bytes([0xFF, marker]) + struct.pack(">H", len(segment) + 2) + segment
 
 
@@ -113,7 +113,7 @@ def _frame(file: File, marker: int, segment: bytes) -> None:
     file.sampling = [across * down for across, down in factors]
     if len(factors) > 1:
         file.unit = max(across for across, _ in factors), max(down for _, down in factors)
-    _keep(file, marker, segment)
+    _append(file, marker, segment)
 
 
 def _scan(file: File, content: bytes, segment: bytes, at: int) -> int:
@@ -125,7 +125,7 @@ def _scan(file: File, content: bytes, segment: bytes, at: int) -> int:
     in_order = restarts == [index % 8 for index in range(len(restarts))]
     if not in_order or (found and len(restarts) < _least_restarts(file, components)):
         raise corrupt()  # a part is missing or repeated, which decoders ignore silently
-    _keep(file, SOS, segment)
+    _append(file, SOS, segment)
     file.needed += content[at:end]
     file.scans, file.first_scan = file.scans + 1, file.first_scan or components
     if len(segment) >= 4 + 2 * components:

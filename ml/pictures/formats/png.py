@@ -114,7 +114,7 @@ def _head(file: File) -> tuple[int, int, int, int, bool]:
     check_single_picture(int.from_bytes(file.chunks.get(b"acTL", b"")[:4]))
     if not file.data:
         raise truncated()
-    if b"tRNS" in file.chunks and not _is_sound_key(file.chunks, colour):
+    if b"tRNS" in file.chunks and not _is_valid_trns(file.chunks, colour):
         del file.chunks[b"tRNS"]
         file.ignored.append(ANCILLARY[b"tRNS"])
     return width, height, depth, colour, bool(head[12])
@@ -128,29 +128,29 @@ def _parse(content: bytes, at: int) -> File:
         cut = len(checksum) < 4
         if cut and kind != b"IDAT":
             break
-        sound = cut or zlib.crc32(kind + data) == int.from_bytes(checksum)
+        valid = cut or zlib.crc32(kind + data) == int.from_bytes(checksum)
         at += 12 + length
         if kind == b"IEND":
             file.ended = True
             break
-        _add_chunk(file, kind, data, sound)
+        _add_chunk(file, kind, data, valid)
         if cut:
             break
     return file
 
 
-def _is_sound_key(chunks: dict[bytes, bytes], colour: int) -> bool:
+def _is_valid_trns(chunks: dict[bytes, bytes], colour: int) -> bool:
     """Whether tRNS, with the transparent grey, colour or palette entries, has a valid length."""
     if colour == 3:
         return 0 < len(chunks[b"tRNS"]) <= len(chunks.get(b"PLTE", b"")) // 3
     return len(chunks[b"tRNS"]) == KEY_BYTES.get(colour)
 
 
-def _add_chunk(file: File, kind: bytes, data: bytes, sound: bool) -> None:
+def _add_chunk(file: File, kind: bytes, data: bytes, valid: bool) -> None:
     if kind == b"IDAT":
         file.data.append(data)
-        file.intact = file.intact and sound
-    elif not sound:
+        file.intact = file.intact and valid
+    elif not valid:
         if kind[:1].isupper() and not (kind == b"PLTE" and file.chunks.get(b"IHDR", b"")[9:10] != b"\3"):
             raise corrupt()
         file.ignored.append(ANCILLARY.get(kind, "a block"))
