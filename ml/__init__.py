@@ -1,5 +1,5 @@
 """The pneumonia model: data, preprocessing, networks, training, evaluation and engines.
 
-Importing this package (or :mod:`ml.pictures.preprocess`, :mod:`ml.pictures.decode`, :mod:`ml.bundles.bundle`) never
-imports a deep-learning framework, so that processes which only prepare images stay small. It never imports Django.
+Importing this package, :mod:`ml.pictures.preprocess`, :mod:`ml.pictures.decode` or :mod:`ml.bundles.bundle` never
+imports a deep-learning framework, so processes that only prepare images stay small. The package never imports Django.
 """

@@ -1,4 +1,4 @@
-"""The command line. Each command's work is in a module of its own, imported only when it is called."""
+"""The command line. The code of each command is in a separate module, imported only when the command runs."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from ml.pictures import deidentify_command
 from ml.training import commands as training_commands
 from ml.training import recipe as recipes
 
-#: The packages of requirements/training.in, without which the service reads.
+#: Packages of requirements/training.in. The service reads images without them.
 FOR_TRAINING = ("keras", "tensorflow", "matplotlib", "pytesseract", "scipy", "sklearn")
 
 
@@ -138,32 +138,32 @@ def _train(arguments: argparse.Namespace) -> None:
 
     arguments.work.mkdir(parents=True, exist_ok=True)
     cost = Cost(arguments.work / "cost.json")
-    chosen = {key: value for key in ("precision", "seed") if (value := getattr(arguments, key)) is not None}
+    overrides = {key: value for key in ("precision", "seed") if (value := getattr(arguments, key)) is not None}
     samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
     reviewed = extra.read(arguments.extra) if arguments.extra else []
-    recipe = replace(recipes.load(arguments.recipe), **chosen)
+    recipe = replace(recipes.load(arguments.recipe), **overrides)
     chests = external.read(arguments.external) if arguments.external else []
-    third = recipe.seed % external.FOLDS if arguments.fold == "blocks" else None
-    learnt, others = external.split(chests, third, external.SEED)
-    run = training(recipe, arguments.work, samples, fold=arguments.fold, extra=reviewed, chests=learnt)
+    external_fold = recipe.seed % external.FOLDS if arguments.fold == "blocks" else None
+    learned, remaining = external.split(chests, external_fold, external.SEED)
+    run = training(recipe, arguments.work, samples, fold=arguments.fold, extra=reviewed, chests=learned)
     run.after_epoch = cost.keep
     run.fit(arguments.weights)
     spent = cost.keep()
     if arguments.fold == "blocks":
-        asked = folds.measure(run.model(), run.held_out, samples, others, recipe, arguments.work)
-        print(folds_figures.text([asked]))
+        measured = folds.measure(run.model(), run.held_out, samples, remaining, recipe, arguments.work)
+        print(folds_figures.text([measured]))
     if not arguments.output:
         report = Judged(run.model(), run.held_out, run.recipe).report
         (arguments.work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         print(f"wrote {arguments.work / 'report.json'}")
         return
-    used = [*samples, *reviewed, *(chest.sample for chest in learnt if recipe.external)]
-    made = release(
+    used = [*samples, *reviewed, *(chest.sample for chest in learned if recipe.external)]
+    bundle = release(
         run, arguments.output, name=arguments.name, version=arguments.version, samples=used,
         weights=arguments.weights, cost=spent,
     )  # fmt: skip
-    made = add_check(made, run, arguments.data, arguments.also)
-    print(f"wrote {made.path}: threshold {made.threshold:g}")
+    bundle = add_check(bundle, run, arguments.data, arguments.also)
+    print(f"wrote {bundle.path}: threshold {bundle.threshold:g}")
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
@@ -174,8 +174,8 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     samples = [sample for folder in (arguments.data, *arguments.also) for sample in data.scan(folder)]
     if arguments.held_out:
         samples = data.split_as(bundle.meta["training"]["recipe"], samples)[1]
-    made = recalibrate(bundle, samples, arguments.output, arguments.version)
-    print(f"wrote {made.path}: threshold {made.threshold:g}")
+    calibrated = recalibrate(bundle, samples, arguments.output, arguments.version)
+    print(f"wrote {calibrated.path}: threshold {calibrated.threshold:g}")
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
@@ -186,10 +186,10 @@ def _adapt(arguments: argparse.Namespace) -> None:
     folders = [folder for folder in (arguments.data, *arguments.also) if folder]
     samples = [sample for folder in folders for sample in data.scan(folder)]
     samples += extra.read(arguments.verdicts) if arguments.verdicts else []
-    source, named = Bundle.read(arguments.model), {"name": arguments.name, "version": arguments.version}
-    made = adapt(source, samples, arguments.output, **named)
-    if made:
-        print(f"wrote {made.path}: threshold {made.threshold:g}")
+    source, release = Bundle.read(arguments.model), {"name": arguments.name, "version": arguments.version}
+    adapted = adapt(source, samples, arguments.output, **release)
+    if adapted:
+        print(f"wrote {adapted.path}: threshold {adapted.threshold:g}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -207,8 +207,8 @@ def _predict(arguments: argparse.Namespace) -> int:
 def _inputs(arguments: argparse.Namespace) -> None:
     from ml.evaluation import inputs
 
-    made = inputs.write(arguments.model, arguments.data, arguments.also)
-    print(json.dumps(made.meta["inputs"]))
+    bundle = inputs.write(arguments.model, arguments.data, arguments.also)
+    print(json.dumps(bundle.meta["inputs"]))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -222,8 +222,8 @@ def _quantize(arguments: argparse.Namespace) -> None:
     from ml.evaluation import quantization
 
     files = sorted(file for file in arguments.files.rglob("*") if file.is_file()) if arguments.files else []
-    made = quantization.write(arguments.model, arguments.data, arguments.also, files)
-    print(json.dumps(made, indent=2))
+    figures = quantization.write(arguments.model, arguments.data, arguments.also, files)
+    print(json.dumps(figures, indent=2))
 
 
 def _benchmark(arguments: argparse.Namespace) -> None:

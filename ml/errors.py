@@ -6,7 +6,7 @@ class ImageError(Exception):
 
     Attributes:
         code: a stable identifier, such as ``image_truncated``.
-        detail: a sentence for a person: what is wrong and what to do.
+        detail: a sentence that tells a person what is wrong and what to do.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -19,12 +19,12 @@ class ImageError(Exception):
 
 
 class BundleError(Exception):
-    """A model bundle that is missing, damaged, or made for something else."""
+    """A model bundle that is missing or damaged, or that does not fit its use."""
 
 
 class ExportError(Exception):
-    """A network that cannot be written in the wanted format, or not where it was wanted."""
+    """A network that cannot be written in the requested format or to the requested path."""
 
 
 class EngineError(Exception):
-    """An engine that is unknown or not installed, cannot run a network, or does not give what its weights say."""
+    """An engine that is unknown or not installed, cannot run a network, or computes wrong outputs from its weights."""

@@ -1,1 +1,1 @@
-"""Released models: folders of weights, figures and a description."""
+"""Released models: folders with weights, figures and a description."""

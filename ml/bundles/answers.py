@@ -1,21 +1,21 @@
-"""How often a bundle gives each answer, as it was measured on the patients that its training held out."""
+"""How often a bundle gives each answer, measured on the patients that its training held out."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
-def measured(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The shares of pneumonias and of normal images that get each answer.
+def shares(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shares of pneumonia images and of normal images that get each answer.
 
-    They follow from sensitivity and specificity at the operating points ``balanced`` and ``screening``, on the held-out
-    images as they are and changed, which is less flattering than as they are alone.
+    The shares follow from sensitivity and specificity at the operating points ``balanced`` and ``screening``, on the
+    held-out images both unchanged and changed. This is less flattering than the unchanged images alone.
 
     Args:
-        meta: of :class:`ml.bundles.bundle.Bundle`.
+        meta: the ``meta`` of a :class:`ml.bundles.bundle.Bundle`.
 
     Returns:
-        For ``pneumonia`` and ``normal`` each how many images there were (``images``), each counted once, and by answer
-        (``positive``, ``unclear``, ``negative``) the share that got it. Nothing where the bundle was not measured so.
+        For ``pneumonia`` and ``normal``: the number of images (``images``), each counted once, and the share that got
+        each answer (``positive``, ``unclear``, ``negative``). Empty if the bundle has no such measurements.
     """
     try:
         points = meta["held_out"]["points"]
@@ -23,7 +23,7 @@ def measured(meta: Mapping[str, Any]) -> dict[str, Any]:
         images = int(points["balanced"]["plain"]["n"])
     except (KeyError, TypeError):
         return {}
-    pneumonias = round(images * _pneumonias(balanced, screening))
+    pneumonias = round(images * _share_of_pneumonias(balanced, screening))
     if not 0 < pneumonias < images:
         return {}
     return {
@@ -42,8 +42,8 @@ def measured(meta: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pneumonias(*points: Mapping[str, float]) -> float:
-    """The share of pneumonias among the images: accuracy lies between specificity and recall by just that."""
+def _share_of_pneumonias(*points: Mapping[str, float]) -> float:
+    """Share of pneumonias among the images. Accuracy is the mean of recall and specificity, weighted by this share."""
     best = max(points, key=lambda point: abs(point["recall"] - point["specificity"]))
-    apart = best["recall"] - best["specificity"]
-    return (best["accuracy"] - best["specificity"]) / apart if apart else 0.0
+    difference = best["recall"] - best["specificity"]
+    return (best["accuracy"] - best["specificity"]) / difference if difference else 0.0

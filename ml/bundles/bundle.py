@@ -1,7 +1,7 @@
 """A released model: a folder with the weights and everything needed to use them.
 
 ``bundle.json`` names the network, its preprocessing, classes, decision threshold and the SHA-256 of the weights, which
-is checked whenever a bundle is loaded. Reading it needs no deep-learning framework.
+is checked whenever a bundle is loaded. Reading the description needs no deep-learning framework.
 """
 
 import hashlib
@@ -35,10 +35,9 @@ class Bundle:
         version: semantic version of the release.
         architecture: key of :data:`ml.networks.architectures.REGISTRY`.
         preprocessing: how its images are prepared.
-        threshold: probability of pneumonia from which an image is labelled PNEUMONIA, unless another operating point
-            is asked for.
-        weights_sha256: of the weights file.
-        meta: everything else in ``bundle.json``: metrics, training, data.
+        threshold: probability of pneumonia from which an image is labelled PNEUMONIA, at the operating point in use.
+        weights_sha256: SHA-256 of the weights file.
+        meta: all of ``bundle.json``, including metrics, training and data.
     """
 
     path: Path
@@ -57,27 +56,27 @@ class Bundle:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the network's outputs, in their order; the last is that of pneumonia."""
+        """Names of the network's outputs, in order. The last one is pneumonia."""
         return tuple(self.meta.get("classes", ("NORMAL", "PNEUMONIA")))
 
     @property
     def operating_point(self) -> str:
-        """The name of the operating point whose threshold is in use."""
+        """Name of the operating point in use."""
         return str(self.meta.get("operating_point", "default"))
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """The thresholds of all operating points, by name."""
-        named = self.meta.get("operating_points", {})
-        return {name: float(point["threshold"]) for name, point in named.items()} or {
+        """Thresholds of all operating points, by name."""
+        points = self.meta.get("operating_points", {})
+        return {name: float(point["threshold"]) for name, point in points.items()} or {
             self.operating_point: self.threshold
         }
 
     def at(self, point: str) -> "Bundle":
-        """The same bundle at another operating point.
+        """Return the bundle at another operating point.
 
         Raises:
-            BundleError: where it has none of that name.
+            BundleError: the bundle has no operating point of that name.
         """
         if point not in self.thresholds:
             raise BundleError(f"{self.id} has no operating point {point!r}; it has {', '.join(self.thresholds)}")
@@ -85,17 +84,17 @@ class Bundle:
         return replace(self, threshold=self.thresholds[point], meta=meta)
 
     def with_thresholds(self, thresholds: Mapping[str, float], point: str) -> "Bundle":
-        """The same bundle with other operating points, at one of them.
+        """Return the bundle with other operating points, at the given one of them.
 
         Raises:
-            BundleError: where there is none of that name.
+            BundleError: there is no operating point of that name.
         """
         points = {name: {"threshold": threshold} for name, threshold in thresholds.items()}
         return replace(self, meta={**self.meta, "operating_points": points}).at(point)
 
     @property
     def id(self) -> str:
-        """Name and version, as results record them."""
+        """Name and version, as recorded with results."""
         return f"{self.name}-{self.version}"
 
     @classmethod
@@ -103,7 +102,7 @@ class Bundle:
         """Read a bundle's description.
 
         Raises:
-            BundleError: where it is missing, unreadable or of an unknown format.
+            BundleError: the description is missing, unreadable or of an unknown format.
         """
         try:
             meta = json.loads((path / "bundle.json").read_text())
@@ -128,14 +127,14 @@ class Bundle:
             raise BundleError(f"{path}/bundle.json lacks or garbles {error}") from error
 
     def label(self, probability: float) -> str:
-        """The class of pneumonia from the threshold up, else the other one."""
+        """The class for a probability: pneumonia at or above the threshold, otherwise the other class."""
         return self.classes[-1] if probability >= self.threshold else self.classes[0]
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """The weights by their names, such as ``block1_conv1/kernel``.
+        """Load the weights, by names such as ``block1_conv1/kernel``.
 
         Raises:
-            BundleError: where they are missing or changed.
+            BundleError: the weights are missing or changed.
         """
         file = self.path / WEIGHTS
         try:
@@ -151,7 +150,7 @@ class Bundle:
         """Build the network and give it the bundle's weights.
 
         Raises:
-            BundleError: where the weights are missing, changed, or do not fit the network.
+            BundleError: the weights are missing or changed, or do not fit the network.
         """
         from ml.networks import architectures
 
@@ -168,15 +167,15 @@ def write(path: Path, model: "keras.Model", meta: dict[str, Any]) -> Bundle:
     """Write a bundle: weights (see :func:`stored`) and ``bundle.json``.
 
     Args:
-        path: the folder to make.
+        path: the folder to create.
         model: the trained network.
-        meta: ``bundle.json`` less its format and weights.
+        meta: ``bundle.json`` without its format and weights.
     """
     return write_arrays(path, {variable.path: stored(variable) for variable in model.weights}, meta)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: dict[str, Any]) -> Bundle:
-    """Write a bundle, from the arrays that its weights file is to hold. See :func:`write`."""
+    """Write a bundle from the arrays for its weights file. See :func:`write`."""
     path.mkdir(parents=True, exist_ok=True)
     with (path / WEIGHTS).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -187,12 +186,12 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: dict[str,
 
 
 def stored(variable: "keras.Variable") -> NDArray[Any]:
-    """A variable's values as a bundle holds them.
+    """A variable's values in the type that a bundle stores.
 
-    Weights are float16: nothing is lost that a decision could show. The statistics of batch normalisation stay float32:
-    a variance may lie beyond float16's range, and they are few.
+    Weights are float16, whose rounding changes no decision. The statistics of batch normalisation stay float32: a
+    variance may exceed float16's range, and they are few.
     """
-    import keras  # late: reading a bundle's card needs no framework
+    import keras  # late: reading a bundle's description needs no framework
 
     statistic = variable.path.rsplit("/", 1)[-1] in ("moving_mean", "moving_variance")
     return keras.ops.convert_to_numpy(variable.value).astype(np.float32 if statistic else np.float16)

@@ -1,8 +1,8 @@
-"""A bundle's network for programs that are not Python: one file or folder that other runtimes load.
+"""Export a bundle's network for programs in other languages: one file or folder that other runtimes load.
 
-What is exported takes images as :func:`ml.pictures.preprocess.to_input` prepares them and gives calibrated
-probabilities. Preparing, the threshold and the check for what is no chest X-ray are not in it; ``export.json`` says
-what they are.
+The exported network takes images from :func:`ml.pictures.preprocess.to_input` and gives calibrated probabilities. It
+does not contain the preprocessing, the threshold, or the check for pictures that are not chest X-rays. ``export.json``
+describes the first two.
 """
 
 import json
@@ -17,7 +17,7 @@ from ml.errors import ExportError
 from ml.pictures.preprocess import SCALINGS
 from ml.statistics.calibration import EDGE, Calibration
 
-#: The formats by Keras' names, and what each is called in its folder.
+#: Formats by their names in Keras, and the name of the network's file or folder.
 FORMATS = {"tf_saved_model": "saved_model", "litert": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml"}
 
 
@@ -25,16 +25,16 @@ def export(bundle: Bundle, output: Path, kind: str = "tf_saved_model") -> Path:
     """Write a bundle's network in another format.
 
     Args:
-        bundle: what to export.
-        output: a folder that is not there yet; gets the network and ``export.json``.
+        bundle: the bundle to export.
+        output: a folder that does not exist yet; it gets the network and ``export.json``.
         kind: key of :data:`FORMATS`.
 
     Returns:
-        The network's file or folder. It maps ``(n, size, size)`` 8-bit greyscale to ``(n, 2)`` float32, the calibrated
-        probabilities of normal and of pneumonia, as :meth:`ml.inference.engines.Engine.predict` does.
+        The network's file or folder. The network maps ``(n, size, size)`` 8-bit greyscale to ``(n, 2)`` float32, the
+        calibrated probabilities of normal and of pneumonia, like :meth:`ml.inference.engines.Engine.predict`.
 
     Raises:
-        ExportError: for an unknown format, one that needs what is not installed, and where ``output`` is there.
+        ExportError: the format is unknown or needs a package that is not installed, or ``output`` exists already.
     """
     if kind not in FORMATS:
         raise ExportError(f"unknown format {kind!r}; known: {', '.join(FORMATS)}")
@@ -48,12 +48,12 @@ def export(bundle: Bundle, output: Path, kind: str = "tf_saved_model") -> Path:
     except (ImportError, ValueError, RuntimeError) as error:
         shutil.rmtree(output)
         raise ExportError(f"{kind}: {error}") from error
-    (output / "export.json").write_text(json.dumps(_about(bundle, kind), indent=2) + "\n")
+    (output / "export.json").write_text(json.dumps(_description(bundle, kind), indent=2) + "\n")
     return target
 
 
 def served(bundle: Bundle) -> keras.Model:
-    """The bundle's network with scaling before it and calibration after it."""
+    """Return the bundle's network with scaling before it and calibration after it."""
     spec = bundle.preprocessing
     image = keras.Input((spec.size, spec.size), dtype="uint8", name="image")
     tensor = _Scaled(spec.scaling, name="scaled")(image)
@@ -61,15 +61,15 @@ def served(bundle: Bundle) -> keras.Model:
     return keras.Model(image, outputs, name="served")
 
 
-def _about(bundle: Bundle, kind: str) -> dict[str, Any]:
+def _description(bundle: Bundle, kind: str) -> dict[str, Any]:
     spec = bundle.preprocessing
-    kept = ("classes", "threshold", "operating_points", "operating_point", "preprocessing")
+    keys = ("classes", "threshold", "operating_points", "operating_point", "preprocessing")
     return {
         "bundle": bundle.id,
         "format": kind,
         "input": f"(n, {spec.size}, {spec.size}) uint8, greyscale, prepared as `preprocessing` says",
         "output": "(n, 2) float32, calibrated probabilities of `classes`",
-        **{key: bundle.meta[key] for key in kept if key in bundle.meta},
+        **{key: bundle.meta[key] for key in keys if key in bundle.meta},
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 CLASSES = ("NORMAL", "PNEUMONIA")
 SUFFIXES = {".jpeg", ".jpg", ".png"}
 FOLDS = ("patients", "IM", "NORMAL2-IM", "early", "blocks")
-#: Places of the contiguous blocks of normals that the fold ``blocks`` holds out: one by the seed.
+#: Number of places for the contiguous block of normals that the fold ``blocks`` holds out. The seed chooses one.
 BLOCKS = 3
 SERIES = re.compile(r"^((?:NORMAL2-)?IM)-\d+$")
 PATIENT = re.compile(r"^(person\d+(?:_(?:bacteria|virus))?|(?:NORMAL2-)?IM-\d+)")
@@ -33,21 +33,21 @@ class Sample:
 
 
 def patient_of(name: str) -> str:
-    """The patient that a file name names.
+    """The patient in a file name.
 
-    ``person12_bacteria_3.jpeg`` is patient ``person12_bacteria``, since children with bacteria and with viruses are
-    numbered each on their own; ``NORMAL2-IM-0439-0001-0002.jpeg`` is ``NORMAL2-IM-0439``: where a number could mean an
-    image or a patient, images are kept together. A name of another form is a patient of its own.
+    ``person12_bacteria_3.jpeg`` is patient ``person12_bacteria``, since children with bacteria and those with viruses
+    are numbered separately. ``NORMAL2-IM-0439-0001-0002.jpeg`` is ``NORMAL2-IM-0439``: if a number could mean an image
+    or a patient, the images are kept together. Each name of another form is a separate patient.
     """
     found = PATIENT.match(name)
     return found.group(1) if found else Path(name).stem
 
 
 def scan(directory: Path) -> list[Sample]:
-    """All images under ``directory/NORMAL`` and ``directory/PNEUMONIA``, sorted by name.
+    """Return all images under ``directory/NORMAL`` and ``directory/PNEUMONIA``, sorted by name.
 
     Raises:
-        FileNotFoundError: where a class has no folder or no image.
+        FileNotFoundError: a class has no folder or no image.
     """
     samples = []
     for label, name in enumerate(CLASSES):
@@ -68,9 +68,9 @@ def split(
     Args:
         samples: from :func:`scan`.
         held_out: share of patients to hold out, 0 to 1.
-        seed: another seed, another split.
-        key: what tells patients apart: ``cause``, or ``number`` alone, as trainings before 1.3 did, which kept a child
-            with bacteria and one with viruses on one side.
+        seed: of the split.
+        key: how patients are distinguished: ``cause`` (number and cause), or ``number``, as in trainings before 1.3,
+            which kept a child with bacteria and one with viruses of the same number on one side.
 
     Returns:
         (training, held out).
@@ -83,15 +83,15 @@ def split(
 
 
 def place_of(name: str, seed: int) -> float:
-    """A number from 0 to 1 that depends on a name and a seed only."""
+    """A number from 0 to 1 that depends only on a name and a seed."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]) / 2**64
 
 
 def split_as(recipe: dict[str, Any], samples: Iterable[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """The samples that a bundle's training could learn from, and those that it held out.
+    """Split samples into those that a bundle's training could learn from and those that it held out.
 
     Args:
-        recipe: as ``bundle.json`` has it; it may be empty.
+        recipe: the recipe in ``bundle.json``; may be empty.
         samples: from :func:`scan`.
     """
     share, seed = float(recipe.get("held_out", 0.12)), int(recipe.get("seed", 7))
@@ -101,16 +101,16 @@ def split_as(recipe: dict[str, Any], samples: Iterable[Sample]) -> tuple[list[Sa
 def hold_out(
     samples: Sequence[Sample], fold: str, share: float, seed: int, key: str = "cause"
 ) -> tuple[list[Sample], list[Sample]]:
-    """Split for one of the validations of :data:`FOLDS`.
+    """Split by one of the methods of :data:`FOLDS`.
 
     Args:
         samples: from :func:`scan`.
-        fold: ``patients`` holds out a share of all patients. ``IM`` and ``NORMAL2-IM`` hold out, in place of normal
-            patients drawn at random, every one of that acquisition series: the network has then never seen a normal
-            image that was taken, exported and framed like those that it is measured on. ``early`` holds out the
-            share of each series' normals that was numbered first. ``blocks`` holds out patients drawn at random and
-            besides them a block of each series' normals (:func:`block`).
-        share: of patients.
+        fold: ``patients`` holds out a share of all patients. ``IM`` and ``NORMAL2-IM`` hold out all normal patients of
+            that acquisition series instead of randomly drawn ones, so that the network has never seen a normal image
+            that was taken, exported and framed like those that it is measured on. ``early`` holds out the share of each
+            series' normals with the lowest numbers. ``blocks`` holds out randomly drawn patients and a block of each
+            series' normals (:func:`block`).
+        share: share of patients to hold out.
         seed: of the draw.
         key: as for :func:`split`.
 
@@ -122,15 +122,15 @@ def hold_out(
     """
     if fold not in FOLDS:
         raise ValueError(f"unknown fold {fold!r}; known: {', '.join(FOLDS)}")
-    training, held = split(samples, share, seed, key)
+    training, held_out = split(samples, share, seed, key)
     if fold == "patients":
-        return training, held
+        return training, held_out
     normals = [sample for sample in samples if sample.label == 0]
     if fold == "blocks":
         chosen = block(normals, share, seed)
         return (
             [s for s in training if s.patient not in chosen],
-            held + [s for s in training if s.patient in chosen],
+            held_out + [s for s in training if s.patient in chosen],
         )
     if fold == "early":
         chosen = _earliest(normals, share)
@@ -138,52 +138,51 @@ def hold_out(
         chosen = {sample.patient for sample in normals if series_of(sample.patient) == fold}
     return (
         [s for s in training if s.label == 1] + [s for s in normals if s.patient not in chosen],
-        [s for s in held if s.label == 1] + [s for s in normals if s.patient in chosen],
+        [s for s in held_out if s.label == 1] + [s for s in normals if s.patient in chosen],
     )
 
 
 def series_of(patient: str) -> str:
-    """The acquisition series of a normal patient (``IM`` or ``NORMAL2-IM``), else an empty string."""
+    """The acquisition series of a normal patient (``IM`` or ``NORMAL2-IM``), otherwise empty."""
     found = SERIES.match(patient)
     return found.group(1) if found else ""
 
 
 def cause_of(name: str) -> str:
-    """``bacteria`` or ``virus`` where a pneumonia's file name says so, else an empty string."""
+    """``bacteria`` or ``virus`` from a pneumonia's file name, otherwise empty."""
     return next((cause for cause in ("bacteria", "virus") if f"_{cause}_" in name), "")
 
 
 def block(normals: Sequence[Sample], share: float, seed: int) -> set[str]:
-    """Normal patients who were numbered one after the other, in each series, probably at about the same time: the first
-    ones, those in the middle, or the last ones, by the seed.
+    """Choose normal patients with consecutive numbers in each series, who were probably X-rayed at about the same time.
 
     Args:
-        normals: from :func:`scan`.
-        share: of each series' patients.
-        seed: modulo :data:`BLOCKS`, which block.
+        normals: normal samples from :func:`scan`.
+        share: share of each series' patients.
+        seed: chooses the first, middle or last block, modulo :data:`BLOCKS`.
     """
-    return _numbered(normals, share, (seed % BLOCKS) / (BLOCKS - 1))
+    return _consecutive(normals, share, (seed % BLOCKS) / (BLOCKS - 1))
 
 
 def _earliest(normals: Sequence[Sample], share: float) -> set[str]:
-    return _numbered(normals, share, 0.0)
+    return _consecutive(normals, share, 0.0)
 
 
-def _numbered(normals: Sequence[Sample], share: float, place: float) -> set[str]:
-    """A share of each series' patients in the order of their numbers, at a place from 0 (first) to 1 (last)."""
+def _consecutive(normals: Sequence[Sample], share: float, position: float) -> set[str]:
+    """Choose consecutive patients, a share of each series, at a position from 0 (first numbers) to 1 (last numbers)."""
     chosen: set[str] = set()
     for series in {series_of(sample.patient) for sample in normals}:
         patients = sorted({s.patient for s in normals if series_of(s.patient) == series}, key=lambda p: (len(p), p))
         count = round(share * len(patients))
-        start = round(place * (len(patients) - count))
+        start = round(position * (len(patients) - count))
         chosen |= set(patients[start : start + count])
     return chosen
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:
-    """SHA-256 over the names and contents of all files: which data a model was trained on."""
-    total = hashlib.sha256()
+    """SHA-256 of the names and contents of all files, which identifies the data of a training."""
+    digest = hashlib.sha256()
     for sample in samples:
-        total.update(f"{sample.path.parent.name}/{sample.path.name}\n".encode())
-        total.update(hashlib.sha256(sample.path.read_bytes()).digest())
-    return total.hexdigest()
+        digest.update(f"{sample.path.parent.name}/{sample.path.name}\n".encode())
+        digest.update(hashlib.sha256(sample.path.read_bytes()).digest())
+    return digest.hexdigest()

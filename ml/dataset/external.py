@@ -1,7 +1,7 @@
-"""Chests from other hospitals: what their labels are worth, and which of them a training may see.
+"""Chest X-rays from other hospitals: how reliable their labels are, and which of them a training may use.
 
 Most of their normals come from one source and most of their pneumonias from others, so figures over all of them would
-partly measure the source. They are told apart by source, and by who labelled them.
+partly measure the source. Each chest therefore records its source and who labelled it.
 """
 
 import csv
@@ -11,26 +11,26 @@ from pathlib import Path
 
 from ml.dataset.data import Sample, place_of
 
-#: Labels of an index that say whether there is pneumonia.
+#: Labels of an index that tell whether there is pneumonia.
 LABELS = {"normal": 0, "pneumonia": 1, "covid19": 1}
-#: Rows that were labelled by a program from reports: about half of their pneumonias are none.
+#: Quality of labels that a program took from reports. About half of these pneumonias are false.
 FROM_REPORTS = "text-mined"
 EXPERT = "expert"
 UNKNOWN = -1
 FOLDS = 3
-#: Of the thirds, which stay the same whatever a training draws.
+#: Seed of the division into thirds, which stays the same for all seeds of a training.
 SEED = 7
 
 
 @dataclass(frozen=True)
 class Chest:
-    """A frontal chest of another hospital.
+    """A frontal chest X-ray from another hospital.
 
     Attributes:
-        sample: its label is :data:`UNKNOWN` where none can be relied on.
-        source: the collection that it comes from.
-        quality: who labelled it: ``expert``, ``case-level`` or ``text-mined``.
-        stated: the label as the index has it, relied on or not.
+        sample: the image; its label is :data:`UNKNOWN` if the label in the index is not reliable.
+        source: the collection that the image comes from.
+        quality: who labelled the image: ``expert``, ``case-level`` or ``text-mined``.
+        stated: the label in the index, reliable or not.
     """
 
     sample: Sample
@@ -40,12 +40,13 @@ class Chest:
 
 
 def read(directory: Path) -> list[Chest]:
-    """The rows of ``directory/index.csv``, whose columns are ``file``, ``source``, ``label``, ``label_quality`` and
-    ``patient``; others are ignored.
+    """Read the rows of ``directory/index.csv``.
+
+    The columns are ``file``, ``source``, ``label``, ``label_quality`` and ``patient``; others are ignored.
 
     Raises:
-        ValueError: where a column is missing.
-        FileNotFoundError: where the index, or an image that it names, is missing.
+        ValueError: a column is missing.
+        FileNotFoundError: the index, or an image in it, is missing.
     """
     with (directory / "index.csv").open(newline="") as stream:
         reader = csv.DictReader(stream)
@@ -68,12 +69,12 @@ def read(directory: Path) -> list[Chest]:
 
 
 def split(chests: Iterable[Chest], fold: int | None, seed: int) -> tuple[list[Chest], list[Chest]]:
-    """Split by patient into those to learn from and those to measure on.
+    """Split by patient into chests for training and chests for measuring.
 
     Args:
         chests: from :func:`read`.
-        fold: which third of the patients is held out; None holds out nobody.
-        seed: another seed, other thirds.
+        fold: the third of the patients that is held out; None holds out no one.
+        seed: of the division into thirds.
 
     Returns:
         (training, held out).

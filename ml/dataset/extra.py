@@ -1,4 +1,4 @@
-"""Radiologists' verdicts, as the service exports them, beside the data set."""
+"""Radiologists' verdicts, exported by the service, as samples in addition to the data set."""
 
 import csv
 from pathlib import Path
@@ -13,14 +13,14 @@ def read(table: Path) -> list[Sample]:
 
     Args:
         table: CSV with the columns ``file`` (relative to the table), ``verdict`` and ``patient``; others are ignored.
-            A verdict other than NORMAL or PNEUMONIA (unsure, not readable) teaches nothing and is left out.
+            Verdicts other than NORMAL and PNEUMONIA (unsure, not readable) are left out.
 
     Returns:
-        A sample for each verdict other than unsure. Its patient is kept apart from the data set's by a prefix.
+        A sample for each verdict NORMAL or PNEUMONIA. A prefix distinguishes its patient from the data set's patients.
 
     Raises:
-        ValueError: where a column is missing, or the same file has two different verdicts.
-        FileNotFoundError: where the table, or an image that it names, is missing.
+        ValueError: a column is missing, or a file has two different verdicts.
+        FileNotFoundError: the table, or an image in it, is missing.
     """
     with table.open(newline="") as file:
         reader = csv.DictReader(file)
@@ -28,7 +28,7 @@ def read(table: Path) -> list[Sample]:
         if missing:
             raise ValueError(f"{table} lacks the columns {', '.join(missing)}")
         rows = list(reader)
-    found: dict[Path, Sample] = {}
+    samples: dict[Path, Sample] = {}
     for row in rows:
         verdict = row["verdict"].strip().upper()
         if verdict not in CLASSES:
@@ -37,6 +37,6 @@ def read(table: Path) -> list[Sample]:
         if not path.is_file():
             raise FileNotFoundError(f"{table} names {row['file']}, which is not there")
         sample = Sample(path, CLASSES.index(verdict), f"review:{row['patient'].strip() or path.stem}")
-        if found.setdefault(path, sample).label != sample.label:
+        if samples.setdefault(path, sample).label != sample.label:
             raise ValueError(f"{table} gives {row['file']} two different verdicts")
-    return list(found.values())
+    return list(samples.values())

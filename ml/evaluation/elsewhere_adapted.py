@@ -63,7 +63,7 @@ def _both(
     truth: NDArray[np.int64], odds: Floats, hidden: Floats, patient: NDArray[np.str_], chosen: NDArray[np.bool_]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The figures of one draw: calibrated, and adapted as well."""
-    layer, crossed = correction.chosen(truth[chosen], odds[chosen], hidden[chosen], patient[chosen])
+    layer, crossed = correction.fit_best(truth[chosen], odds[chosen], hidden[chosen], patient[chosen])
     others = odds[~chosen], layer.apply(odds[~chosen], hidden[~chosen])
     results = []
     for learnt, new in zip((odds[chosen], crossed), others, strict=True):

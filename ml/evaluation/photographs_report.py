@@ -71,7 +71,7 @@ def report(
     detected = {
         "any": np.array([_is_detected(picture) for picture in pictures]),
         "colour": np.array([photographs.has_colour(picture.info["colour"]) for picture in pictures]),
-        "a sheet": np.array([photographs.sheet(picture) is not None for picture in pictures]),
+        "a sheet": np.array([photographs.find_sheet(picture) is not None for picture in pictures]),
     }
     found["noticed"] = {
         "n": len(pictures),
@@ -95,7 +95,7 @@ def _is_detected(picture: Image.Image) -> bool:
 
 def _rectified(picture: Image.Image) -> Image.Image:
     """The X-ray in a photograph, as seen from the front; the whole photograph where no sheet is found."""
-    corners = photographs.sheet(picture)
+    corners = photographs.find_sheet(picture)
     if corners is None:
         return picture
     return xray.without_borders(photographs.rectified(picture, corners))[0]

@@ -1,4 +1,4 @@
-"""The networks, by name. All are built with Keras's own API and run on any Keras backend."""
+"""The networks, by name. All are built with the Keras API and run on any Keras backend."""
 
 import re
 from collections.abc import Callable
@@ -12,29 +12,29 @@ VGG16_PARAMETERS = 14_978_370
 CNN_PARAMETERS = 813_217
 CNN_SIZE = 64
 INCEPTION_MIN = 75
-#: The layers after the convolutions that hold weights.
+#: Layers with weights after the convolutions.
 HEAD = ("hidden", "pneumonia", "probabilities")
 
 
 def build(name: str, size: int | None = 224) -> keras.Model:
-    """A new network with random weights.
+    """Build a network with random weights.
 
     Args:
         name: a key of :data:`REGISTRY`.
-        size: side of the square input; None for a network that takes any size, where it can.
+        size: side of the square input; None for any size, if the network supports it.
 
     Returns:
         A model from ``(n, size, size, 3)`` to ``(n, 2)``: the probabilities of normal and pneumonia.
 
     Raises:
-        ValueError: for an unknown name, or a size that the network cannot take.
+        ValueError: the name is unknown, or the network cannot take the size.
     """
     check(name)
     return REGISTRY[name](size)
 
 
 def check(name: str) -> None:
-    """Raise a ValueError that lists the known networks where ``name`` is none of them."""
+    """Raise a ValueError that lists the known networks if ``name`` is not one of them."""
     if name not in REGISTRY:
         raise ValueError(f"unknown architecture {name!r}; known: {', '.join(sorted(REGISTRY))}")
 
@@ -65,13 +65,13 @@ def inceptionv3(size: int | None = 299) -> keras.Model:
     Source: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015.
 
     Raises:
-        ValueError: for images under 75 pixels, of which its reductions leave nothing.
+        ValueError: for images under 75 pixels, which the network's reductions would reduce to nothing.
     """
     if size is not None and size < INCEPTION_MIN:
         raise ValueError(f"inceptionv3 takes images of at least {INCEPTION_MIN} pixels, not {size}")
     inputs = _image(size)
     base = keras.applications.InceptionV3(include_top=False, weights=None, input_tensor=inputs)
-    # Keras numbers these layers through the life of the process; bundles need names that are always the same.
+    # Keras numbers these layers across the whole process. Bundles need names that are always the same.
     names = _inception_names(base)
 
     def renamed(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -82,10 +82,10 @@ def inceptionv3(size: int | None = 299) -> keras.Model:
 
 
 def densenet121(size: int | None = 224) -> keras.Model:
-    """DenseNet121's convolutions, CheXNet's network, and the report's head (7,563,330 parameters).
+    """DenseNet121's convolutions, as in CheXNet, and the report's head (7,563,330 parameters).
 
     Sources: Huang et al., "Densely Connected Convolutional Networks", 2016; Rajpurkar et al., "CheXNet:
-    Radiologist-Level Pneumonia Detection on Chest X-Rays with Deep Learning", 2017 (whose head is one layer).
+    Radiologist-Level Pneumonia Detection on Chest X-Rays with Deep Learning", 2017 (its head has one layer).
     """
     inputs = _image(size)
     base = keras.applications.DenseNet121(include_top=False, weights=None, input_tensor=inputs)
@@ -95,10 +95,10 @@ def densenet121(size: int | None = 224) -> keras.Model:
 def cnn(size: int | None = 64) -> keras.Model:
     """The report's small network: two convolutions, Dense 128, one sigmoid output p (813,217 parameters).
 
-    The outputs are (1 - p, p); making two of one takes no parameter.
+    The outputs are (1 - p, p), which takes no further parameter.
 
     Raises:
-        ValueError: for another size than 64: the number of parameters depends on it.
+        ValueError: for a size other than 64, on which the number of parameters depends.
     """
     if size != CNN_SIZE:
         raise ValueError(f"cnn takes images of {CNN_SIZE} pixels and no other size, not {size or 'any size'}")
@@ -115,16 +115,16 @@ def cnn(size: int | None = 64) -> keras.Model:
 
 
 def load_imagenet_base(model: keras.Model, weights: Path) -> None:
-    """Give ``model`` weights that were trained before.
+    """Load pretrained weights into ``model``.
 
     Args:
         model: from :func:`build`.
-        weights: Keras' HDF5 file of the convolutions trained on ImageNet ("notop"). For the CNN, which nobody has
-            trained on ImageNet: of the whole network, as ``model.save_weights`` wrote it.
+        weights: Keras' HDF5 file of the convolutions trained on ImageNet ("notop"). For the CNN, which has no ImageNet
+            weights, a file of the whole network from ``model.save_weights``.
 
     Raises:
-        ValueError: where the file does not fit the network.
-        FileNotFoundError: where it is missing.
+        ValueError: the file does not fit the network.
+        FileNotFoundError: the file is missing.
     """
     if not weights.is_file():
         raise FileNotFoundError(f"there are no weights at {weights}")
@@ -135,19 +135,19 @@ def load_imagenet_base(model: keras.Model, weights: Path) -> None:
         base = _BASES[model.name](include_top=False, weights=str(weights))
     except (ValueError, OSError, KeyError) as error:
         raise ValueError(f"{weights} does not hold weights of {model.name}'s convolutions: {error}") from error
-    # In the order of the layers, which is the same in both; InceptionV3's names are not.
+    # Match layers by order, which is the same in both. The names differ for InceptionV3.
     for source, layer in zip(_with_weights(base), _with_weights(model), strict=False):
         layer.set_weights(source.get_weights())
 
 
 def freeze_blocks(model: keras.Model, blocks: int) -> None:
-    """Make the convolutions of the first ``blocks`` blocks untrainable. A frozen batch normalisation keeps its
-    statistics too.
+    """Make the convolutions of the first ``blocks`` blocks untrainable.
 
-    A block ends where the image is halved: each network has five, the CNN two.
+    A frozen batch normalisation also keeps its statistics. A block ends where the image is halved. The CNN has two
+    blocks, every other network five.
 
     Raises:
-        ValueError: where the network has fewer blocks.
+        ValueError: the network has fewer blocks.
     """
     block_of = {layer.name: _block(layer.name) for layer in _with_weights(model)}
     last = max(block_of.values())
@@ -167,21 +167,21 @@ def _with_head(inputs: keras.KerasTensor, features: keras.KerasTensor, name: str
     """Global average pooling, Dense 512 and two sigmoid outputs."""
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     hidden = keras.layers.Dense(512, activation="relu", name="hidden")(pooled)
-    # Dropout holds no parameters and does nothing when serving.
+    # Dropout has no parameters and does nothing during serving.
     hidden = keras.layers.Dropout(0.3, name="dropout")(hidden)
     outputs = keras.layers.Dense(len(CLASSES), activation="sigmoid", dtype="float32", name="probabilities")(hidden)
     return keras.Model(inputs, outputs, name=name)
 
 
 def _inception_names(base: keras.Model) -> dict[str, str]:
-    """For each layer a name with its block and its place in it."""
+    """Map each layer's name to a name with its block and its place in the block."""
     names: dict[str, str] = {}
     block, place = 1, 0
     for layer in base.layers:
         place += 1
         kind = type(layer).__name__.lower()
         names[layer.name] = layer.name if isinstance(layer, keras.layers.InputLayer) else f"block{block}_{kind}_{place}"
-        # The stem halves the image by pooling twice; mixed2 and mixed7 are the last before their halving.
+        # The stem halves the image twice by pooling. mixed2 and mixed7 are the last layers before the next halvings.
         in_stem = block < 3 and isinstance(layer, keras.layers.MaxPooling2D)
         if in_stem or layer.name in ("mixed2", "mixed7"):
             block, place = block + 1, 0
@@ -189,7 +189,7 @@ def _inception_names(base: keras.Model) -> dict[str, str]:
 
 
 def _block(name: str) -> int:
-    """The block that a layer belongs to, by its name; 0 for none."""
+    """The block of a layer, from its name; 0 for a layer without a block."""
     found = re.match(r"(?:block|conv|pool)(\d)_", name)
     return int(found.group(1)) if found else 0
 

@@ -1,9 +1,9 @@
-"""Grad-CAM: which places of an image raised the probability.
+"""Grad-CAM: which places in an image raised the probability.
 
 The map is Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-Localization", 2017) of pneumonia's output before its sigmoid, at the network's last feature map. The network is taken
-apart there: its trunk runs once, forwards only, and the gradient goes through the small head alone. So a map costs next
-to nothing, and every reading has one.
+Localization", 2017) of pneumonia's output before its sigmoid, at the network's last feature map. The network is split
+there: the trunk runs once, forwards only, and the gradient is computed through the small head alone. A map therefore
+costs almost nothing, and every reading has one.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from typing import Any
 import keras
 from keras import ops
 
-#: Keras' backends that have gradients.
+#: Keras backends that compute gradients.
 BACKENDS = ("tensorflow", "jax", "torch")
 #: Index of pneumonia among the network's outputs.
 PNEUMONIA = 1
-#: Layers whose output only repeats, coarser or thinned out, the map that they are given.
+#: Layers whose output is only a coarser, thinned or padded copy of their input map.
 REPEATING = (
     keras.layers.MaxPooling2D,
     keras.layers.AveragePooling2D,
@@ -26,14 +26,14 @@ REPEATING = (
 )
 
 Tensor = Any
-Answer = tuple[Tensor, Tensor, Tensor]
+Outputs = tuple[Tensor, Tensor, Tensor]
 
 
 def last_map(model: keras.Model) -> keras.layers.Layer:
-    """The layer that gives the network's last feature map, before it is pooled.
+    """The layer that computes the network's last feature map, before pooling.
 
     Raises:
-        ValueError: where the network has none.
+        ValueError: the network has no feature map.
     """
     maps = [
         layer
@@ -45,20 +45,20 @@ def last_map(model: keras.Model) -> keras.layers.Layer:
     return maps[-1]
 
 
-def reader(model: keras.Model) -> Callable[[Tensor], Answer]:
+def reader(model: keras.Model) -> Callable[[Tensor], Outputs]:
     """Split a network so that one pass gives probabilities, features and maps.
 
     Args:
-        model: from ``(n, size, size, 3)`` to ``(n, 2)`` probabilities, of which the second is pneumonia's.
+        model: maps ``(n, size, size, 3)`` to ``(n, 2)`` probabilities, the second of pneumonia.
 
     Returns:
-        A compiled function of a batch of images, of any length. It returns, as arrays of Keras' backend: probabilities
+        A compiled function of a batch of images, of any length. It returns arrays of Keras' backend: probabilities
         ``(n, 2)``; the last feature map's ``c`` channels averaged over each quarter of the image, ``(n, 4c)``; Grad-CAM
-        ``(n, h, w)``, at least 0, scaled so that a map's mean is what its places together add to the logit, as far as
-        the head is linear.
+        ``(n, h, w)``, at least 0, scaled so that the mean of a map is the sum of its places' contributions to the
+        logit, as far as the head is linear.
 
     Raises:
-        ValueError: where the network has no feature map, or Keras' backend no gradients.
+        ValueError: the network has no feature map, or Keras' backend computes no gradients.
     """
     if (backend := keras.backend.backend()) not in BACKENDS:
         raise ValueError(f"a reading cannot be explained on Keras' backend {backend}; use {', '.join(BACKENDS)}")
@@ -66,7 +66,7 @@ def reader(model: keras.Model) -> Callable[[Tensor], Answer]:
     trunk = keras.Model(model.inputs, cut)
     head = _head(model, cut)
 
-    def read(images: Tensor) -> Answer:
+    def read(images: Tensor) -> Outputs:
         features = trunk(images, training=False)
         probabilities, slope = _gradient(head, features)
         weights = ops.sum(slope, axis=(1, 2), keepdims=True)
@@ -76,7 +76,7 @@ def reader(model: keras.Model) -> Callable[[Tensor], Answer]:
 
 
 def _head(model: keras.Model, feature_map: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """From the feature map to pneumonia's logit ``(n,)`` and the probabilities ``(n, 2)``."""
+    """A function from the feature map to pneumonia's logit ``(n,)`` and the probabilities ``(n, 2)``."""
     last = model.layers[-1]
     squashing = (keras.activations.sigmoid, keras.activations.softmax)
     if last.output is model.output and isinstance(last, keras.layers.Dense) and last.activation in squashing:
@@ -98,23 +98,23 @@ def _head(model: keras.Model, feature_map: Tensor) -> Callable[[Tensor], tuple[T
 
 
 def _quarters(features: Tensor) -> Tensor:
-    """``(n, h, w, c)`` averaged over each quarter of the image; quarters share the middle of an odd side."""
+    """Average ``(n, h, w, c)`` over each quarter of the image. Quarters share the middle line of an odd side."""
     height, width = features.shape[1:3]
     rows = (features[:, : (height + 1) // 2], features[:, height // 2 :])
     parts = [part for row in rows for part in (row[:, :, : (width + 1) // 2], row[:, :, width // 2 :])]
     return ops.concatenate([ops.mean(part, axis=(1, 2)) for part in parts], axis=1)
 
 
-def _gradient(head: Callable[[Tensor], tuple[Tensor, Tensor]], at: Tensor) -> tuple[Tensor, Tensor]:
+def _gradient(head: Callable[[Tensor], tuple[Tensor, Tensor]], features: Tensor) -> tuple[Tensor, Tensor]:
     """The head's probabilities, and the gradient of each image's logit with respect to its own feature map."""
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
 
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(at)
-                logits, probabilities = head(at)
-            return probabilities, tape.gradient(logits, at)
+                tape.watch(features)
+                logits, probabilities = head(features)
+            return probabilities, tape.gradient(logits, features)
         case "jax":
             import jax
 
@@ -122,26 +122,26 @@ def _gradient(head: Callable[[Tensor], tuple[Tensor, Tensor]], at: Tensor) -> tu
                 logits, probabilities = head(values)
                 return logits.sum(), probabilities
 
-            slope, probabilities = jax.grad(total, has_aux=True)(at)
+            slope, probabilities = jax.grad(total, has_aux=True)(features)
             return probabilities, slope
         case _:
             import torch
 
             with torch.enable_grad():
-                at = at.detach().requires_grad_()
-                logits, probabilities = head(at)
-                (slope,) = torch.autograd.grad(logits.sum(), at)
+                features = features.detach().requires_grad_()
+                logits, probabilities = head(features)
+                (slope,) = torch.autograd.grad(logits.sum(), features)
             return probabilities.detach(), slope
 
 
-def _compiled(read: Callable[[Tensor], Answer], shape: tuple[int | None, ...]) -> Callable[[Tensor], Answer]:
+def _compiled(read: Callable[[Tensor], Outputs], shape: tuple[int | None, ...]) -> Callable[[Tensor], Outputs]:
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
 
-            # The signature leaves the batch's length open, so that it is built once. XLA's convolutions on a processor
-            # are a third as fast as oneDNN's.
-            compiled: Callable[[Tensor], Answer] = tf.function(
+            # The signature leaves the length of the batch open, so the function is traced only once. On a CPU, XLA's
+            # convolutions have a third of the speed of oneDNN's.
+            compiled: Callable[[Tensor], Outputs] = tf.function(
                 read, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False, jit_compile=False
             )
             return compiled

@@ -1,7 +1,7 @@
 """Random changes of an X-ray that keep its diagnosis.
 
-The training images come from one hospital's export. Whatever follows from that export (exposure, framing, sharpness,
-compression) must not help the network, so all of it is varied.
+The training images come from one hospital's export. The network must not learn from the traits of that export
+(exposure, framing, sharpness, compression), so all of them are varied.
 """
 
 import io
@@ -27,9 +27,9 @@ class Strength:
 
     Attributes:
         rotation: degrees.
-        zoom: relative change of scale, each axis partly on its own.
-        shift: share of the side.
-        gamma: exponent's range as a power of two.
+        zoom: relative change of scale; the axes partly differ.
+        shift: share of the image's side.
+        gamma: the exponent lies between 2 ** -gamma and 2 ** gamma.
         contrast: relative change.
         noise: standard deviation in grey levels.
         blur: standard deviation in pixels of a 224-pixel image.
@@ -39,8 +39,8 @@ class Strength:
         shade: relative change of exposure from one side of the image to the other.
         equalize: share by which the histogram is flattened.
         erase: probability of covering a patch or an edge, where markers and collimators are.
-        share: probability of each kind of change (framing, exposure, sharpness), so that a network sees images as they
-            are as well.
+        share: probability of each kind of change (framing, exposure, sharpness). Below 1, a network also sees
+            unchanged images.
     """
 
     rotation: float = 12.0
@@ -59,21 +59,21 @@ class Strength:
     share: float = 1.0
 
 
-#: For choosing the epoch and the threshold: hard, yet each change is one that a real upload could show.
+#: Changes for choosing the epoch and the threshold. They are strong, but a real upload could show each of them.
 HARD = Strength(rotation=8, zoom=0.10, shift=0.06, gamma=0.6, contrast=0.3, noise=6, blur=1.0, flip=0.0, jpeg=0.5)
 
 
 def perturb(image: Image.Image, rng: np.random.Generator, strength: Strength, spec: Preprocessing) -> np.ndarray:
-    """Change an image at random and make the network's input from it.
+    """Change an image at random and make it the network's input.
 
     Args:
         image: mode ``L``, any size.
         rng: the source of randomness; the same state gives the same result.
-        strength: how much may change. With all of it 0 the image is prepared as in serving.
-        spec: the preprocessing that follows.
+        strength: the bounds of the changes. If all are 0, the image is prepared as in serving.
+        spec: the preprocessing that is applied afterwards.
 
     Returns:
-        ``(size, size)`` 8-bit greyscale, as :func:`ml.pictures.preprocess.to_input` gives.
+        ``(size, size)`` 8-bit greyscale, as from :func:`ml.pictures.preprocess.to_input`.
     """
     if not any(astuple(replace(strength, share=0.0))):
         return to_input(image, spec)
@@ -103,11 +103,11 @@ def _frame(image: Image.Image, rng: np.random.Generator, strength: Strength) -> 
     scale_x, scale_y = zoom * aspect, zoom / aspect
     centre = np.array([width, height]) / 2
     shift = rng.uniform(-strength.shift, strength.shift, 2) * (width, height)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * (scale_x, scale_y)
+    linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * (scale_x, scale_y)
     if strength.shear:
-        turn = turn @ np.array([[1, np.tan(np.deg2rad(rng.uniform(-strength.shear, strength.shear)))], [0, 1]])
-    offset = centre + shift - turn @ centre
-    matrix = (turn[0, 0], turn[0, 1], offset[0], turn[1, 0], turn[1, 1], offset[1])
+        linear = linear @ np.array([[1, np.tan(np.deg2rad(rng.uniform(-strength.shear, strength.shear)))], [0, 1]])
+    offset = centre + shift - linear @ centre
+    matrix = (linear[0, 0], linear[0, 1], offset[0], linear[1, 0], linear[1, 1], offset[1])
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
@@ -143,14 +143,14 @@ def _erase(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     width, height = image.size
     if rng.random() < 0.5:
         strip = rng.uniform(0.02, 0.10)
-        box = [(0, 0, width, strip * height), (0, (1 - strip) * height, width, height),
+        edges = [(0, 0, width, strip * height), (0, (1 - strip) * height, width, height),
                (0, 0, strip * width, height), ((1 - strip) * width, 0, width, height)][rng.integers(4)]  # fmt: skip
     else:
         w, h = rng.uniform(0.05, 0.25, 2) * (width, height)
         x, y = rng.uniform(0, 1, 2) * (width - w, height - h)
-        box = (x, y, x + w, y + h)
+        edges = (x, y, x + w, y + h)
     image = image.copy()
-    left, top, right, bottom = (int(side) for side in box)
+    left, top, right, bottom = (int(side) for side in edges)
     image.paste((0, 255, int(rng.integers(256)))[rng.integers(3)], (left, top, right, bottom))
     return image
 

@@ -1,4 +1,4 @@
-"""DICOM files of a folder, written to another one without what identifies their patients."""
+"""Copy the DICOM files of a folder to another folder, without data that identifies their patients."""
 
 import io
 import json
@@ -27,7 +27,7 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class Task:
-    """How files are cleaned, and whether text is looked for in what is left."""
+    """How files are cleaned, and whether the remaining pixels are searched for text."""
 
     key: bytes
     options: Options
@@ -37,23 +37,26 @@ class Task:
 def deidentify_folder(
     source: Path, target: Path, key_file: Path, options: Options, *, find_text: bool = False, report: Path | None = None
 ) -> int:
-    """Clean each file of a folder and its folders. Files that were written before are not written again.
+    """Clean each file of a folder and its subfolders. Files that an earlier run has written are not written again.
 
-    A file appears under its name only when it is whole.
+    A file gets its final name only when it is complete.
 
     Args:
         source: the folder with files of any kind; it is not changed.
-        target: a folder outside of it. A patient's files are in a folder with the name that stands for theirs.
-        key_file: the secret by which names are made; written where there is none. Whoever has it can check a guess.
-        options: what is kept.
-        find_text: whether text is looked for in the pixels.
-        report: where a line of JSON for each file goes too. It names the files as they were.
+        target: a folder outside of the source. Each patient's files are written to a folder named by the patient's
+            pseudonym.
+        key_file: the secret from which pseudonyms are made; created if it does not exist. Anyone who has it can check a
+            guessed name.
+        options: which data are kept.
+        find_text: whether the pixels are searched for text.
+        report: a file that gets a line of JSON for each source file, with the original file name.
 
     Returns:
-        The exit status: 1 where a file was left out.
+        The exit status: 1 if a file was left out, otherwise 0.
 
     Raises:
-        ValueError: the target lies within the source.
+        ValueError: the target lies within the source, or the key is too short.
+        FileNotFoundError: the source does not exist.
     """
     if target.resolve().is_relative_to(source.resolve()):
         raise ValueError("the files must be written to a folder outside of the one that is read")
@@ -63,7 +66,7 @@ def deidentify_folder(
     counts: dict[str, int] = {}
     with Child() as child, report.open("w") if report else Path(os.devnull).open("w") as lines:
         for file in sorted(file for file in source.rglob("*") if file.is_file()):
-            row = {"file": file, **_one(child, file, target, task)}
+            row = {"file": file, **_clean_file(child, file, target, task)}
             counts[row["outcome"]] = counts.get(row["outcome"], 0) + 1
             lines.write(json.dumps({**row, "file": str(row["file"].relative_to(source))}) + "\n")
             if row["outcome"] == "left out":
@@ -84,7 +87,7 @@ def _key(file: Path) -> bytes:
     return key
 
 
-def _one(child: Child, file: Path, target: Path, task: Task) -> dict[str, Any]:
+def _clean_file(child: Child, file: Path, target: Path, task: Task) -> dict[str, Any]:
     try:
         return child.run(write_cleaned, file, target, task)
     except (NotCleanedError, ImageError) as error:
@@ -92,54 +95,54 @@ def _one(child: Child, file: Path, target: Path, task: Task) -> dict[str, Any]:
 
 
 def write_cleaned(file: Path, target: Path, task: Task) -> dict[str, Any]:
-    """Write a file to where it belongs, unless it is there.
+    """Write the cleaned copy of a file, unless it exists already.
 
     Raises:
-        NotCleanedError: it is left out.
-        ImageError: its pixels cannot be decoded.
+        NotCleanedError: the file is left out.
+        ImageError: the pixels cannot be decoded.
     """
     with file.open("rb") as stream:
         if not dicom.is_dicom(stream.read(HEAD)):
             raise NotCleanedError("not_dicom", "This is no DICOM file.")
         stream.seek(0)
         dataset = files.read(stream)
-    place = _place(dataset, target, task.key)
-    if place.exists():
-        return {"outcome": "there already", "output": str(place.relative_to(target))}
-    cleaning.clean(dataset, task.key, task.options, decoded)
+    path = _output_path(dataset, target, task.key)
+    if path.exists():
+        return {"outcome": "there already", "output": str(path.relative_to(target))}
+    cleaning.clean(dataset, task.key, task.options, decompress)
     written = io.BytesIO()
     files.write(dataset, written)
-    _keep(place, written.getvalue())
-    found = {"text": _text(written.getvalue())} if task.find_text else {}
-    return {"outcome": "written", "output": str(place.relative_to(target)), **found}
+    _write_whole(path, written.getvalue())
+    text = {"text": _find_text(written.getvalue())} if task.find_text else {}
+    return {"outcome": "written", "output": str(path.relative_to(target)), **text}
 
 
-def _place(dataset: Dataset, target: Path, key: bytes) -> Path:
-    """Where a file goes, by the names that stand for its patient and itself."""
+def _output_path(dataset: Dataset, target: Path, key: bytes) -> Path:
+    """Path of the cleaned file, made of the pseudonym of its patient and its new UID."""
     patient = cleaning.patient_name(dataset, key)
     return target / patient / f"{cleaning.new_uid(key, str(dataset.get('SOPInstanceUID')))}.dcm"
 
 
-def _keep(place: Path, content: bytes) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_suffix(".part")
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
     unfinished.write_bytes(content)
-    unfinished.replace(place)
+    unfinished.replace(path)
 
 
-def _text(content: bytes) -> list[dict[str, Any]]:
-    from ml.pictures import text  # whose library only this needs
+def _find_text(content: bytes) -> list[dict[str, Any]]:
+    from ml.pictures import text  # late: only this function needs Tesseract
 
     pixels = dicom.read(content).pixels
-    shown = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels.values))
-    return text.find(shown)
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels.values))
+    return text.find(picture)
 
 
-def decoded(dataset: Dataset) -> None:
-    """Put a grey image's uncompressed samples in place of compressed ones.
+def decompress(dataset: Dataset) -> None:
+    """Replace the compressed samples of a grey image by uncompressed ones.
 
     Raises:
-        ImageError: they cannot be decoded.
+        ImageError: the samples cannot be decoded.
         NotCleanedError: ``pixels_compressed``: the image has colours or several frames.
     """
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:

@@ -1,4 +1,4 @@
-"""The command that removes patients from DICOM files."""
+"""The command ``deidentify``, which removes the identity of patients from DICOM files."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def add(commands: Any) -> None:
-    """Add it to the command line's subparsers."""
+    """Add the command to the subparsers of the command line."""
     cleaning = commands.add_parser("deidentify", help="write DICOM files without what identifies their patients")
     cleaning.add_argument("source", type=Path, metavar="IN", help="a folder with files; it is not changed")
     cleaning.add_argument("target", type=Path, metavar="OUT", help="the folder to write to; what is there stays")

@@ -1,4 +1,7 @@
-"""Samples of more than 8 bits, to 8-bit greyscale. Their full depth is kept until the range to show is known."""
+"""Convert samples of more than 8 bits to 8-bit greyscale.
+
+Samples keep their full depth until the range to show is known.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +12,18 @@ from PIL import Image
 
 from ml.errors import ImageError
 
-#: Pixels that are turned into greyscale at a time.
+#: Pixels that are converted to greyscale at a time.
 STRIP = 2_000_000
-#: Pixels that the range is chosen by.
+#: Number of pixels from which the range is chosen.
 SAMPLED = 1_000_000
-#: Percentiles between which most of a picture lies, and how many times their distance the rest may lie beside them.
-#: Values further away are not part of the X-ray: dead pixels, a marker of 65535 in 12-bit data.
+#: Percentiles that enclose most values of a picture, and the largest distance of other values from them, as a multiple
+#: of the distance between them. Values further away are not part of the X-ray: dead pixels, a marker of 65535 in 12-bit
+#: data.
 MOST, BESIDE = (2.0, 98.0), 2.0
-#: Of the range's parts those in which most values lie close together, and those that are empty on either side of them;
-#: and the share of the values that may lie apart.
+#: Bins of the range; most bins that close values span; empty bins that separate them from other values; largest share
+#: of the values that may be separate.
 PARTS, CLOSE, EMPTY, APART = 64, 16, 8, 0.25
-#: Weights of red, green and blue, as Pillow has them.
+#: Weights of red, green and blue, as in Pillow.
 LUMA = np.array([19595, 38470, 7471], dtype=np.float32) / 65536
 
 
@@ -29,9 +33,9 @@ class Samples:
 
     Attributes:
         values: ``(height, width)`` grey, or ``(height, width, channels)``: grey and alpha, RGB, or RGBA.
-        white: the value of white, and of what is opaque.
+        white: the value of white, and of an opaque alpha sample.
         white_is_zero: whether grey values are inverted.
-        transparent: the one colour that is transparent, a value for each channel.
+        transparent: the only transparent colour, a value for each channel.
     """
 
     values: NDArray[np.generic]
@@ -45,10 +49,10 @@ class Samples:
 
 
 def to_grey(samples: Samples, tone: NDArray[np.float32] | None = None) -> Image.Image:
-    """Scale the range that the picture lies in to 0 to 255. Transparency is laid over black.
+    """Scale the picture's range of values to 0 to 255. Transparency is laid over black.
 
     Args:
-        samples: of any range.
+        samples: samples of any range.
         tone: the grey to show, 0 to 1, for values evenly spaced from black to white.
 
     Returns:
@@ -56,7 +60,7 @@ def to_grey(samples: Samples, tone: NDArray[np.float32] | None = None) -> Image.
     """
     height, width = samples.values.shape[:2]
     step = max(1, height * width // SAMPLED)
-    # Copies: what is a view would keep all strips in memory.
+    # Copies, since views would keep all strips in memory.
     low, high = _range(np.concatenate([strip.ravel()[::step].copy() for _, strip in _strips(samples, tone)]))
     grey = Image.new("L", (width, height))
     for top, strip in _strips(samples, tone):
@@ -66,10 +70,10 @@ def to_grey(samples: Samples, tone: NDArray[np.float32] | None = None) -> Image.
 
 
 def _range(values: NDArray[np.float32]) -> tuple[float, float]:
-    """The extrema of what is not far away from most of the values.
+    """Return the least and the largest value that is not far from most values.
 
     Raises:
-        ImageError: ``image_corrupt`` where no value is a number.
+        ImageError: ``image_corrupt`` if no value is a number.
     """
     values = values[np.isfinite(values)]
     if not values.size:
@@ -78,22 +82,22 @@ def _range(values: NDArray[np.float32]) -> tuple[float, float]:
     if high > low:
         beside = BESIDE * (high - low)
         values = values[(values >= low - beside) & (values <= high + beside)]
-    values = _without_apart(values)
+    values = _without_outlying_group(values)
     return float(values.min()), float(values.max())
 
 
-def _without_apart(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The values without padding and letters, where most lie close together and far from these."""
+def _without_outlying_group(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Remove padding and letters, if most values lie close together and far from these."""
     counts, edges = np.histogram(values, PARTS)
     used = np.flatnonzero(counts)
-    most = max(np.split(used, np.flatnonzero(np.diff(used) > EMPTY) + 1), key=lambda group: counts[group].sum())
-    if most[-1] - most[0] >= CLOSE or counts[most].sum() < (1 - APART) * len(values):
+    main = max(np.split(used, np.flatnonzero(np.diff(used) > EMPTY) + 1), key=lambda group: counts[group].sum())
+    if main[-1] - main[0] >= CLOSE or counts[main].sum() < (1 - APART) * len(values):
         return values
-    return values[(values >= edges[most[0]]) & (values <= edges[most[-1] + 1])]
+    return values[(values >= edges[main[0]]) & (values <= edges[main[-1] + 1])]
 
 
 def _strips(samples: Samples, tone: NDArray[np.float32] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Greys of some rows at a time, each time with the number of the first."""
+    """Yield the greys of strips of rows, each with the index of its first row."""
     height, width = samples.values.shape[:2]
     rows = max(1, STRIP // width)
     for top in range(0, height, rows):
@@ -102,15 +106,15 @@ def _strips(samples: Samples, tone: NDArray[np.float32] | None) -> Iterator[tupl
 
 def _greys(samples: Samples, values: NDArray[np.generic], tone: NDArray[np.float32] | None) -> NDArray[np.float32]:
     channels, white = values.shape[2] if values.ndim == 3 else 1, np.float32(samples.white)
-    with np.errstate(over="ignore"):  # what is beyond its range is infinite, and takes no part
-        parts = values.reshape(*values.shape[:2], channels).astype(np.float32)
-    grey = parts[..., :3] @ LUMA if channels > 2 else parts[..., 0]
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are ignored
+        colours = values.reshape(*values.shape[:2], channels).astype(np.float32)
+    grey = colours[..., :3] @ LUMA if channels > 2 else colours[..., 0]
     if samples.white_is_zero:
         grey = white - grey
     if tone is not None:
         grey = np.interp(grey / white, np.linspace(0, 1, len(tone)), tone).astype(np.float32) * white
     if channels in (2, 4):
-        grey = grey * (parts[..., -1] / white)
+        grey = grey * (colours[..., -1] / white)
     if samples.transparent is not None:
-        grey[(parts == np.array(samples.transparent, np.float32)).all(axis=-1)] = 0
+        grey[(colours == np.array(samples.transparent, np.float32)).all(axis=-1)] = 0
     return grey.astype(np.float32, copy=False)

@@ -1,16 +1,18 @@
-"""Limits on images. Every limit is checked on a file's header, before pixels are decoded: a few kilobytes can
-declare a billion pixels."""
+"""Limits on images.
+
+Every limit is checked on a file's header, before pixels are decoded: a few kilobytes can declare a billion pixels.
+"""
 
 from ml.errors import ImageError
 
 MIN_SIDE = 64
 MAX_PIXELS = 100_000_000
-#: The memory for an image's pixels and their greys: 53 million in colour, 89 million in 16-bit grey.
+#: Memory for an image's pixels and their greys: 53 million pixels in colour, 89 million in 16-bit grey.
 MAX_DECODED_BYTES = 256 * 2**20
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse what is too large to decode or too small to read.
+    """Refuse an image that is too large to decode or too small to read.
 
     Raises:
         ImageError: with the code ``image_too_large`` or ``image_too_small``.
@@ -29,12 +31,12 @@ def check_size(width: int, height: int) -> None:
 
 
 def check_memory(width: int, height: int, needed: int) -> None:
-    """Refuse what would take more memory to decode than an image may have.
+    """Refuse an image that needs more memory to decode than an image may use.
 
     Args:
-        width: pixels, as the height.
-        height: pixels.
-        needed: bytes.
+        width: in pixels.
+        height: in pixels.
+        needed: memory for decoding, in bytes.
 
     Raises:
         ImageError: with the code ``image_too_large``.

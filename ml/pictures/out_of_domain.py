@@ -1,8 +1,8 @@
-"""Pictures that are no upright chest X-ray, to fit and to measure the check that notices them
+"""Pictures other than upright chest X-rays, to fit and to measure the check that detects them
 (:mod:`ml.inference.novelty`).
 
-Some are real chests turned or inverted, some are photographs that scikit-learn and matplotlib ship, the rest is drawn.
-All come as the network's input: ``(n, size, size)`` 8-bit greyscale.
+Some are real chest X-rays, turned or inverted. Some are photographs that scikit-learn and matplotlib ship. The rest are
+drawings. All are returned as the network's input: ``(n, size, size)`` 8-bit greyscale.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from ml.pictures.preprocess import Preprocessing, to_input
 
 Inputs = NDArray[np.uint8]
-#: Chest X-rays that are inverted or turned.
+#: Ways to invert or turn chest X-rays.
 TURNS: dict[str, Callable[[Inputs], Inputs]] = {
     "inverted": lambda inputs: 255 - inputs,
     "turned left": lambda inputs: np.rot90(inputs, 1, axes=(1, 2)),
@@ -30,34 +30,34 @@ WORDS = (
 
 
 def turned(inputs: Inputs) -> dict[str, Inputs]:
-    """Chests that hang the wrong way or are inverted, by kind."""
+    """Turned and inverted chest X-rays, by kind."""
     return {kind: np.ascontiguousarray(turn(inputs)) for kind, turn in TURNS.items()}
 
 
 def drawn(spec: Preprocessing, count: int, seed: int) -> dict[str, Inputs]:
-    """Drawings and noise, ``count`` of each kind."""
-    made = {}
+    """Drawings and noise by kind, ``count`` of each."""
+    inputs = {}
     for number, (kind, draw) in enumerate(DRAWINGS.items()):
         rng = np.random.default_rng([seed, number])
-        made[kind] = np.stack([to_input(draw(rng), spec) for _ in range(count)])
-    return made
+        inputs[kind] = np.stack([to_input(draw(rng), spec) for _ in range(count)])
+    return inputs
 
 
 def photographs(spec: Preprocessing, count: int, seed: int) -> Inputs:
-    """Clippings of the photographs that scikit-learn and matplotlib ship: a palace, a flower, an admiral."""
+    """Clippings of photographs that scikit-learn and matplotlib ship: a palace, a flower, an admiral."""
     return clippings(list(_shipped()), spec, count, seed)
 
 
 def clippings(pictures: list[Image.Image], spec: Preprocessing, count: int, seed: int) -> Inputs:
-    """Clippings of pictures: each first as a whole, then random parts of at least a third of each side."""
+    """Each picture as a whole, then random parts of the pictures with at least a third of each side."""
     rng = np.random.default_rng(seed)
-    made = []
+    inputs = []
     for number in range(count):
         picture = pictures[number % len(pictures)].convert("L")
         if number >= len(pictures):
             picture = _clipping(picture, rng)
-        made.append(to_input(picture, spec))
-    return np.stack(made)
+        inputs.append(to_input(picture, spec))
+    return np.stack(inputs)
 
 
 def _shipped() -> Iterator[Image.Image]:
@@ -82,7 +82,7 @@ def _clipping(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _blank(rng: np.random.Generator) -> Image.Image:
-    """One shade, perhaps with a detector's faint noise."""
+    """One grey level, in some cases with the faint noise of a detector."""
     values = rng.integers(0, 256) + rng.normal(0, rng.choice([0.0, 0.5, 2.0]), (SIDE, SIDE))
     return _grey(values)
 
@@ -96,7 +96,7 @@ def _gradient(rng: np.random.Generator) -> Image.Image:
 
 
 def _noise(rng: np.random.Generator) -> Image.Image:
-    """White, or with most of its power in large structures as natural images have."""
+    """White noise, or noise with most of its power in large structures, as in natural images."""
     values = rng.normal(0, 1, (SIDE, SIDE))
     falloff = rng.choice([0.0, 0.5, 1.0, 1.5, 2.0])
     if falloff:
@@ -107,7 +107,7 @@ def _noise(rng: np.random.Generator) -> Image.Image:
 
 
 def _pattern(rng: np.random.Generator) -> Image.Image:
-    """Stripes, a chequerboard or circles, as test pictures have."""
+    """Stripes, a chequerboard or circles, as in test patterns."""
     y, x = np.mgrid[0:SIDE, 0:SIDE] - SIDE / 2
     angle, period = rng.uniform(0, np.pi), rng.uniform(12, 120)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
@@ -137,7 +137,7 @@ def _text(rng: np.random.Generator) -> Image.Image:
 
 
 def _limb(rng: np.random.Generator) -> Image.Image:
-    """An arm or a leg: soft tissue, one or two bones above and below a joint, black around."""
+    """An arm or a leg on black: soft tissue, one bone above a joint, one or two bones below it."""
     film, joint = np.zeros((SIDE, SIDE)), rng.uniform(-0.2, 0.2)
     bend, wide = rng.uniform(-0.35, 0.35), rng.uniform(0.18, 0.34)
     film += 70 * _capsule((0, -1.2), (0, joint), wide) + 70 * _capsule((0, joint), (bend, 1.2), wide * 0.9)
@@ -170,7 +170,7 @@ def _hand(rng: np.random.Generator) -> Image.Image:
 
 
 def _developed(film: NDArray[np.float64], rng: np.random.Generator) -> Image.Image:
-    """A drawn film as it might hang: turned by any angle, mirrored, exposed somehow, noisy."""
+    """Turn a drawn film by a random angle, and mirror, expose and blur it at random, with noise."""
     picture = _grey(film * rng.uniform(0.8, 1.3) + rng.uniform(0, 25))
     picture = picture.rotate(rng.uniform(0, 360), resample=Image.Resampling.BILINEAR)
     if rng.random() < 0.5:
@@ -179,23 +179,23 @@ def _developed(film: NDArray[np.float64], rng: np.random.Generator) -> Image.Ima
 
 
 def _capsule(start: object, end: object, radius: float) -> NDArray[np.float64]:
-    """1 within ``radius`` of the line, softly 0 outside; the film reaches from -1 to 1."""
-    return 1 / (1 + np.exp((_from_line(start, end) - radius) / 0.012))
+    """1 within ``radius`` of a line, with a soft edge to 0 outside. The film's coordinates go from -1 to 1."""
+    return 1 / (1 + np.exp((_distance_from_line(start, end) - radius) / 0.012))
 
 
 def _bone(start: object, end: object, radius: float) -> NDArray[np.float64]:
-    """Bright at its cortex, darker in its marrow."""
-    distance = _from_line(start, end)
+    """A bone, bright in the cortex and darker in the marrow."""
+    distance = _distance_from_line(start, end)
     cortex = np.exp(-(((distance - radius * 0.85) / (radius * 0.22)) ** 2))
     return 70 * cortex + 60 / (1 + np.exp((distance - radius) / 0.01))
 
 
-def _from_line(start: object, end: object) -> NDArray[np.float64]:
-    one, other = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
+def _distance_from_line(start: object, end: object) -> NDArray[np.float64]:
+    first, last = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE * 2 - 1
-    along = other - one
-    share = np.clip(((x - one[0]) * along[0] + (y - one[1]) * along[1]) / (along @ along), 0, 1)
-    return np.hypot(x - one[0] - share * along[0], y - one[1] - share * along[1])
+    along = last - first
+    share = np.clip(((x - first[0]) * along[0] + (y - first[1]) * along[1]) / (along @ along), 0, 1)
+    return np.hypot(x - first[0] - share * along[0], y - first[1] - share * along[1])
 
 
 def _speckled(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:

@@ -1,7 +1,7 @@
-"""Whether a picture is a camera's photograph of a film or a screen, and not the X-ray's own file.
+"""Detect photographs of a film or a screen, as opposed to the X-ray's own file.
 
-Three signs, each sufficient alone: what the camera wrote into the file; colour where an X-ray is grey, for neither a
-lamp nor a sensor is; and a sheet or screen seen at an angle in front of something else.
+Each of three signs is sufficient: EXIF tags of a camera; colour where an X-ray is grey, since light and sensors are
+never quite neutral; a sheet or screen that is seen at an angle in front of a background.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-#: EXIF tags that only a camera has a reason to write: exposure time, aperture, sensitivity, focal length.
+#: EXIF tags that only cameras write: exposure time, aperture, sensitivity, focal length.
 CAMERA_TAGS = frozenset({33434, 33437, 34855, 37386})
 EXIF_IFD = 0x8769
-#: The difference between a pixel's strongest and weakest channel from which it has colour, and the share of the pixels
-#: in the picture's middle that have.
+#: Least difference between the strongest and the weakest channel of a coloured pixel, and least share of coloured
+#: pixels in the middle of a coloured picture.
 CHROMA, COLOURED = 5, 0.3
-#: The longer side at which a sheet is searched for.
+#: Longer side, in pixels, of the copy that is searched for a sheet.
 SIDE = 400
-#: Grey levels at which a sheet is separated from its surroundings.
+#: Grey levels that may separate a sheet from its surroundings.
 LEVELS = (40, 80, 120, 160, 200)
-#: A sheet's least and largest share of the picture, and how far, in degrees, its sides lean at least.
+#: Least and largest share of the picture that a sheet covers, and the least tilt of a side, in degrees.
 SMALLEST, LARGEST, LEAN = 0.12, 0.97, 1.5
-#: The spread of what lies around a sheet, in grey levels, below which it is a border and no room.
+#: Standard deviation, in grey levels, of the area around a sheet. Below it, the area is a border and not a room.
 ROOM = 6.0
-#: The share of a sheet's outline that must be an edge, and the places along each side that are looked at.
+#: Least share of each side of a sheet that must be an edge, and the places along each side that are checked.
 OUTLINE, PLACES = 0.75, np.linspace(0.05, 0.95, 60)[:, np.newaxis]
 #: A pixel and its neighbours.
 AROUND = np.ones((3, 3), np.uint8)
@@ -36,30 +36,31 @@ Corners = NDArray[np.float32]
 
 
 def is_photograph(picture: Image.Image, bordered: bool = False) -> bool:
-    """Whether a camera took this.
+    """Whether a camera took the picture.
 
     Args:
-        picture: from :func:`ml.pictures.decode.open_image`, with what it keeps of the file in ``info``.
-        bordered: whether a straight border was found, of which a camera takes none: a window's frame is no sheet.
+        picture: from :func:`ml.pictures.decode.open_image`, which puts colours and EXIF into ``info``.
+        bordered: whether a straight border was found. Photographs have none, so the frame of a window is not taken for
+            a sheet.
     """
-    return is_from_camera(picture) or (not bordered and sheet(picture) is not None)
+    return is_from_camera(picture) or (not bordered and find_sheet(picture) is not None)
 
 
 def is_from_camera(picture: Image.Image) -> bool:
-    """Whether its file says that a camera took it, or its colours do: the signs that take no time to find."""
+    """Whether EXIF tags or colours show that a camera took the picture: the two signs that are quick to check."""
     return has_camera_tags(picture) or has_colour(picture.info.get("colour"))
 
 
 def has_camera_tags(picture: Image.Image) -> bool:
     try:
         tags = picture.getexif().get_ifd(EXIF_IFD)
-    except Exception:  # noqa: BLE001  (Pillow raises any exception for damaged EXIF; it then proves no camera)
+    except Exception:  # noqa: BLE001  (Pillow raises any exception for damaged EXIF; the file then counts as having no tags)
         return False
     return len(CAMERA_TAGS & tags.keys()) >= 2
 
 
 def has_colour(small: Image.Image | None) -> bool:
-    """Whether the middle of a picture, where the X-ray is, has colour.
+    """Whether the middle of a picture, where the X-ray is, is coloured.
 
     Args:
         small: mode ``RGB``; None for a grey picture.
@@ -72,11 +73,11 @@ def has_colour(small: Image.Image | None) -> bool:
     return float(np.mean(np.ptp(middle, axis=2) >= CHROMA)) >= COLOURED
 
 
-def sheet(picture: Image.Image) -> Corners | None:
-    """The corners of a film or screen that is seen at an angle.
+def find_sheet(picture: Image.Image) -> Corners | None:
+    """Find the corners of a film or screen that is seen at an angle.
 
     Returns:
-        ``(4, 2)``: x and y in the picture's pixels; top left, top right, bottom right, bottom left. None without one.
+        ``(4, 2)``: x and y in the picture's pixels; top left, top right, bottom right, bottom left. None if not found.
     """
     factor = max(picture.size) / SIDE
     size = max(1, round(picture.width / factor)), max(1, round(picture.height / factor))
@@ -94,22 +95,22 @@ def sheet(picture: Image.Image) -> Corners | None:
             area = cv2.contourArea(corners)
             if best is not None and area <= best[0]:
                 continue
-            if _around(small, corners) >= ROOM and _outlined(near, corners) >= OUTLINE:
+            if _spread_around(small, corners) >= ROOM and _outlined_share(near, corners) >= OUTLINE:
                 best = area, corners
     return None if best is None else best[1] * np.float32(factor)
 
 
 def rectified(picture: Image.Image, corners: Corners) -> Image.Image:
-    """A sheet as seen from the front, in its own size."""
+    """Return a sheet as seen from the front, at its own size."""
     top, right, bottom, left = (float(np.linalg.norm(b - a)) for a, b in pairwise([*corners, corners[0]]))
     width, height = round(max(top, bottom)), round(max(left, right))
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
-    turn = cv2.getPerspectiveTransform(corners, target)
-    return Image.fromarray(cv2.warpPerspective(np.asarray(picture), turn, (width, height), flags=cv2.INTER_AREA))
+    transform = cv2.getPerspectiveTransform(corners, target)
+    return Image.fromarray(cv2.warpPerspective(np.asarray(picture), transform, (width, height), flags=cv2.INTER_AREA))
 
 
 def _large(outlines: Sequence[NDArray[Any]], pixels: int) -> list[NDArray[Any]]:
-    """The outlines that can be around a sheet: few of a thousand, so that all are looked at together."""
+    """Outlines that are large enough for a sheet: a few of a thousand. NumPy checks all of them at once."""
     if not outlines:
         return []
     points = np.concatenate(outlines)[:, 0]
@@ -119,7 +120,7 @@ def _large(outlines: Sequence[NDArray[Any]], pixels: int) -> list[NDArray[Any]]:
 
 
 def _corners(outline: NDArray[Any], pixels: int) -> Corners | None:
-    """The four corners of an outline, in their order, where it has four."""
+    """The four corners of an outline, from top left clockwise; None if it does not have four."""
     hull = cv2.convexHull(outline)
     area = cv2.contourArea(hull)
     if not SMALLEST * pixels <= area <= LARGEST * pixels:
@@ -137,15 +138,15 @@ def _is_seen_at_an_angle(corners: Corners) -> bool:
     return max(leans) >= LEAN and max(leans) < 35
 
 
-def _around(small: NDArray[np.uint8], corners: Corners) -> float:
+def _spread_around(small: NDArray[np.uint8], corners: Corners) -> float:
     outside = cv2.fillConvexPoly(np.ones(small.shape, np.uint8), corners.astype(np.int32), 0)
     if cv2.countNonZero(outside) <= 0.03 * small.size:
         return 0.0
     return float(cv2.meanStdDev(small, mask=outside)[1].item())
 
 
-def _outlined(near: NDArray[Any], corners: Corners) -> float:
-    """The least share of a side that lies near an edge."""
+def _outlined_share(near: NDArray[Any], corners: Corners) -> float:
+    """The smallest share, among the four sides, of places near an edge."""
     sides = np.roll(corners, -1, axis=0) - corners
     points = np.rint(corners[:, np.newaxis] + sides[:, np.newaxis] * PLACES).astype(int)
     points = points.clip(0, (near.shape[1] - 1, near.shape[0] - 1))

@@ -1,8 +1,8 @@
-"""Warnings that follow from a picture or its details, before any model has read it. Needs no library."""
+"""Warnings that follow from a picture or its details, before a model reads it. This module needs no library."""
 
-#: Years. The models learnt from children of these ages.
+#: Ages in years, from the first to below the second, of the children in the training data.
 LEARNT_AGES = (1, 6)
-#: Views that are not frontal, as DICOM and people name them.
+#: Names of lateral views, in DICOM and in common use.
 LATERAL = ("LL", "RL", "LATERAL")
 
 BORDERS_REMOVED = {
@@ -17,41 +17,41 @@ PHOTOGRAPH_OF_FILM = {
 }
 
 
-#: With one of these there is no label.
+#: Warnings that suppress the label.
 NO_LABEL = ("photograph_of_film", "not_frontal_chest")
 
 
-def not_frontal_chest(what: str) -> dict[str, str]:
-    """The warning that a DICOM file names another body part or view.
+def not_frontal_chest(clause: str) -> dict[str, str]:
+    """Warn that a DICOM file names another body part or view.
 
     Args:
-        what: it names, as the end of a sentence.
+        clause: the body part or view, as the end of the sentence "The file says that ...".
     """
-    detail = f"The file says that {what}. No label is given; please check what was sent."
+    detail = f"The file says that {clause}. No label is given; please check what was sent."
     return {"code": "not_frontal_chest", "detail": detail}
 
 
 def outside_training(age: float | None, view: str) -> list[dict[str, str]]:
-    """Warnings that the models did not learn from such a patient, or such a view.
+    """Warn that the training data had no patients of this age, or no such views.
 
     Args:
-        age: the patient's, in years; None where it is not known.
-        view: such as ``PA``; empty where it is not known.
+        age: the patient's age in years; None if unknown.
+        view: such as ``PA``; empty if unknown.
     """
-    found = []
+    warnings = []
     if age is not None and not LEARNT_AGES[0] <= age < LEARNT_AGES[1]:
-        found.append({
+        warnings.append({
             "code": "age_outside_training",
             "detail": f"The patient was {_in_words(age)} old; the model learnt mostly from children aged one to five. "
             "Do not rely on the probability.",
         })  # fmt: skip
     if view.upper() in LATERAL:
-        found.append({
+        warnings.append({
             "code": "view_not_frontal",
             "detail": "This is a lateral view; the model learnt from frontal views only. Do not rely on the "
             "probability.",
         })  # fmt: skip
-    return found
+    return warnings
 
 
 def _in_words(age: float) -> str:

@@ -1,7 +1,7 @@
-"""From a decoded picture to the X-ray in it: the step between decoding and preprocessing, in training and serving.
+"""Find the X-ray in a decoded picture: the step between decoding and preprocessing, in training and serving.
 
-It belongs to decoding and not to a bundle's preprocessing: what a border is does not depend on which model reads what
-lies inside. Callers that open a file use :func:`find`.
+This step is not part of a bundle's preprocessing, since borders do not depend on the model that reads the X-ray.
+Callers that open a file use :func:`find`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,8 +21,8 @@ class Xray:
 
     Attributes:
         image: the X-ray alone, upright, mode ``L``.
-        box: its place in the picture. One that was turned lies in its middle.
-        warnings: ``{code, detail}`` each, for the person who acts on the reading.
+        box: its place in the picture. For a turned X-ray, the upright box around it.
+        warnings: dictionaries ``{code, detail}`` for the person who acts on the reading.
     """
 
     image: Image.Image
@@ -31,19 +31,20 @@ class Xray:
 
 
 def find(picture: Image.Image) -> Xray:
-    """The X-ray in a picture.
+    """Find the X-ray in a picture.
 
     Args:
         picture: mode ``L``, any size, from :func:`ml.pictures.decode.open_image`.
     """
-    found = place(picture)
+    found = find_without_sheet(picture)
     return replace(found, warnings=found.warnings or sheet_warnings(picture))
 
 
-def place(picture: Image.Image) -> Xray:
-    """As :func:`find`, but where there are no warnings, those of :func:`sheet_warnings` are still to be found.
+def find_without_sheet(picture: Image.Image) -> Xray:
+    """Do the same as :func:`find`, but without :func:`sheet_warnings`, which the caller adds if there are no warnings.
 
-    These take the longest, and change neither the image nor its place: both are the whole picture.
+    That check takes the longest and changes neither the image nor its place: without warnings, both are the whole
+    picture.
     """
     image, box = without_borders(picture)
     if photographs.is_from_camera(picture):
@@ -52,12 +53,12 @@ def place(picture: Image.Image) -> Xray:
 
 
 def sheet_warnings(picture: Image.Image) -> list[dict[str, str]]:
-    """What is said of a picture without borders if it shows a film or screen at an angle."""
-    return [] if photographs.sheet(picture) is None else [PHOTOGRAPH_OF_FILM]
+    """Warn if a picture without borders shows a film or screen at an angle."""
+    return [] if photographs.find_sheet(picture) is None else [PHOTOGRAPH_OF_FILM]
 
 
 def without_borders(picture: Image.Image) -> tuple[Image.Image, Box]:
-    """What lies inside of all borders, upright, and its place; the very same picture where there is none."""
+    """Return the part inside all borders, upright, and its place; without borders, the same picture object."""
     box, image = Box(0, 0, *picture.size), picture
     corners = collimation.find(picture)
     if corners is None and (found := borders.find(picture)) != box:
@@ -65,16 +66,16 @@ def without_borders(picture: Image.Image) -> tuple[Image.Image, Box]:
         corners = collimation.find(image)
     if corners is None:
         return image, box
-    turned = corners + np.array([box.left, box.top], np.float32)
-    (left, top), (right, bottom) = turned.min(axis=0).round(), turned.max(axis=0).round()
-    place = Box(
+    placed = corners + np.array([box.left, box.top], np.float32)
+    (left, top), (right, bottom) = placed.min(axis=0).round(), placed.max(axis=0).round()
+    bounds = Box(
         max(int(left), box.left), max(int(top), box.top), min(int(right), box.right), min(int(bottom), box.bottom)
     )
-    return photographs.rectified(image, corners), place
+    return photographs.rectified(image, corners), bounds
 
 
 def load(source: bytes) -> Image.Image:
-    """The X-ray in a file that is known to be no photograph, mode ``L``.
+    """Load the X-ray, mode ``L``, from a file that is known not to be a photograph.
 
     Raises:
         ImageError: as :func:`ml.pictures.decode.open_image`.

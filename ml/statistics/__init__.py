@@ -1,1 +1,1 @@
-"""Metrics, calibration, operating points, intervals and paired tests. Arrays in, numbers out."""
+"""Metrics, calibration, operating points, intervals and paired tests. The functions take arrays and return numbers."""

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over patients."""
+"""Bootstrap intervals, by drawing patients."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,16 +21,16 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """Bootstrap 95 % intervals, drawing patients (with all their images) rather than images, within each class.
 
-    Images of one patient are alike; drawing them one by one would make the intervals too narrow.
+    Images of one patient are similar. Drawing them one by one would make the intervals too narrow.
     Source: Efron, "Bootstrap methods: another look at the jackknife", 1979 (percentile intervals).
 
     Args:
         truth: ``(n,)`` of 0 and 1, both present.
         probability: ``(n,)`` probability of pneumonia.
-        threshold: from which an image counts as pneumonia.
+        threshold: probability from which an image counts as pneumonia.
         patients: ``(n,)`` identifiers.
-        rounds: of drawing.
-        seed: of drawing.
+        rounds: number of draws.
+        seed: of the draws.
 
     Returns:
         For accuracy, precision, recall, specificity, f1 and roc_auc: (lower, upper).
@@ -43,20 +43,20 @@ def intervals(
 
 
 def draws(truth: NDArray[Any], patients: NDArray[Any], rounds: int, seed: int) -> Iterator[NDArray[np.intp]]:
-    """The images of each drawing of patients, as indices. The same arguments give the same draws, whatever is measured.
+    """Yield the indices of the images of each draw of patients. The same arguments always give the same draws.
 
     Args:
         truth: ``(n,)`` of 0 and 1, both present.
         patients: ``(n,)`` identifiers.
-        rounds: of drawing.
-        seed: of drawing.
+        rounds: number of draws.
+        seed: of the draws.
     """
     rng = np.random.default_rng(seed)
-    members = [
+    classes = [
         [np.flatnonzero(patients == patient) for patient in np.unique(patients[truth == label])] for label in (0, 1)
     ]
     for _ in range(rounds):
-        yield np.concatenate([groups[i] for groups in members for i in rng.integers(len(groups), size=len(groups))])
+        yield np.concatenate([groups[i] for groups in classes for i in rng.integers(len(groups), size=len(groups))])
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -66,13 +66,13 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def figures(truth: NDArray[Any], probability: NDArray[Any], threshold: float | NDArray[Any]) -> dict[str, float]:
-    """As :func:`ml.statistics.metrics.measure`, a hundred times faster; ``threshold`` may be ``(n,)``."""
-    called, positive = probability >= threshold, truth == 1
-    tp, fp = np.sum(called & positive), np.sum(called & ~positive)
-    fn, tn = np.sum(~called & positive), np.sum(~called & ~positive)
+    """Six figures of :func:`ml.statistics.metrics.measure`, a hundred times faster. ``threshold`` may be ``(n,)``."""
+    labelled, positive = probability >= threshold, truth == 1
+    tp, fp = np.sum(labelled & positive), np.sum(labelled & ~positive)
+    fn, tn = np.sum(~labelled & positive), np.sum(~labelled & ~positive)
     p, n = tp + fn, fp + tn
-    _, place, counts = np.unique(probability, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # images with the same probability share their mean rank
+    _, index, counts = np.unique(probability, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[index]  # images with the same probability share their mean rank
     return {
         "accuracy": (tp + tn) / (p + n),
         "precision": tp / max(1, tp + fp),

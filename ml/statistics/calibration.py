@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 10
-#: Probabilities nearer to 0 or 1 count as this near, so that their log-odds are finite.
+#: Probabilities are clipped to this distance from 0 and 1, so that their log-odds are finite.
 EDGE = 1e-6
 
 
@@ -19,8 +19,8 @@ class Calibration:
 
     Attributes:
         method: ``platt``, or ``none``.
-        slope: of the log-odds.
-        intercept: added to them.
+        slope: factor of the log-odds.
+        intercept: constant added to them.
     """
 
     method: str = "none"
@@ -29,11 +29,11 @@ class Calibration:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Calibration":
-        known = {key: values[key] for key in ("method", "slope", "intercept") if key in values}
-        made = cls(**known)
-        if made.method not in ("none", "platt"):
-            raise ValueError(f"the calibration {made.method!r}")
-        return made
+        arguments = {key: values[key] for key in ("method", "slope", "intercept") if key in values}
+        calibration = cls(**arguments)
+        if calibration.method not in ("none", "platt"):
+            raise ValueError(f"the calibration {calibration.method!r}")
+        return calibration
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -46,7 +46,7 @@ class Calibration:
         return np.asarray(1 / (1 + np.exp(-odds)), dtype=probability.dtype)
 
     def apply_to_outputs(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrate ``(n, 2)`` outputs (normal, pneumonia); the two then add up to one."""
+        """Calibrate ``(n, 2)`` outputs (normal, pneumonia), so that each pair adds up to one."""
         if self.method == "none":
             return outputs
         pneumonia = self.apply(outputs[:, 1])
@@ -59,7 +59,7 @@ def logit(probability: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def probability(odds: NDArray[Any]) -> NDArray[np.float64]:
-    """The opposite of :func:`logit`, for log-odds of any size."""
+    """The inverse of :func:`logit`, for log-odds of any size."""
     return np.asarray(np.exp(-np.logaddexp(0, -np.asarray(odds, dtype=np.float64))))
 
 
@@ -72,7 +72,7 @@ def fit(truth: NDArray[Any], probability: NDArray[Any]) -> Calibration:
     """
     from sklearn.linear_model import LogisticRegression  # late: workers apply a calibration and never fit one
 
-    # A weak penalty keeps the slope finite where the classes are perfectly separable.
+    # A weak penalty keeps the slope finite if the classes are perfectly separable.
     line = LogisticRegression(C=100.0).fit(logit(probability)[:, np.newaxis], truth)
     return Calibration("platt", float(line.coef_[0, 0]), float(line.intercept_[0]))
 
@@ -80,67 +80,67 @@ def fit(truth: NDArray[Any], probability: NDArray[Any]) -> Calibration:
 def cross_fitted(
     truth: NDArray[Any], probability: NDArray[Any], groups: NDArray[Any], folds: int = 5, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Each probability calibrated by the other patients' images, so that calibration is not measured on what it fitted.
+    """Calibrate each probability by a fit to other patients' images, so that no fit is measured on its own images.
 
     Args:
         truth: ``(n,)`` of 0 and 1.
         probability: ``(n,)`` before calibration.
-        groups: ``(n,)`` patients; a patient is never on both sides.
-        folds: how many parts the patients of each class are divided into, fewer where there are fewer patients.
+        groups: ``(n,)`` patients. All images of a patient are in one part.
+        folds: number of parts of the patients; fewer if a class has fewer patients.
         seed: of the division.
 
     Raises:
-        ValueError: with fewer than two patients of a class.
+        ValueError: a class has fewer than two patients.
     """
     part = parts(truth, groups, folds, seed)
     result = np.empty(len(truth))
     for fold in np.unique(part):
-        here = part == fold
-        result[here] = fit(truth[~here], probability[~here]).apply(probability[here])
+        in_fold = part == fold
+        result[in_fold] = fit(truth[~in_fold], probability[~in_fold]).apply(probability[in_fold])
     return result
 
 
 def parts(truth: NDArray[Any], groups: NDArray[Any], folds: int = 5, seed: int = 0) -> NDArray[np.int64]:
-    """Divide images by patient, so that each part has about as many patients with a pneumonia, and without.
+    """Divide images by patient into parts with about the same number of patients with and without pneumonia.
 
     Args:
-        truth: as for :func:`cross_fitted`, as are the others.
+        truth: like all arguments, as for :func:`cross_fitted`.
 
     Returns:
         ``(n,)`` the number of each image's part, the same for all images of a patient.
 
     Raises:
-        ValueError: with fewer than two patients of a class.
+        ValueError: a class has fewer than two patients.
     """
     rng = np.random.default_rng(seed)
-    ill = np.unique(groups[truth == 1])
-    well = np.setdiff1d(groups, ill)
-    folds = min(folds, len(ill), len(well))
+    with_pneumonia = np.unique(groups[truth == 1])
+    without = np.setdiff1d(groups, with_pneumonia)
+    folds = min(folds, len(with_pneumonia), len(without))
     if folds < 2:
         raise ValueError("calibration needs at least two held-out patients of each class")
-    place: dict[str, int] = {}
-    for patients in (well, ill):
-        drawn = rng.permutation(np.arange(len(patients)) % folds)
-        place |= dict(zip(patients.tolist(), drawn.tolist(), strict=True))
-    return np.array([place[patient] for patient in groups.tolist()])
+    part_of: dict[str, int] = {}
+    for patients in (without, with_pneumonia):
+        numbers = rng.permutation(np.arange(len(patients)) % folds)
+        part_of |= dict(zip(patients.tolist(), numbers.tolist(), strict=True))
+    return np.array([part_of[patient] for patient in groups.tolist()])
 
 
 def reliability(truth: NDArray[Any], probability: NDArray[Any]) -> list[dict[str, float]]:
-    """For each tenth of the scale that has images: how many, their mean probability, and the share with pneumonia."""
-    place = np.clip((probability * BINS).astype(int), 0, BINS - 1)
+    """For each non-empty tenth of the scale: number of images, mean probability, and share with pneumonia."""
+    bin_of = np.clip((probability * BINS).astype(int), 0, BINS - 1)
     return [
         {
-            "n": int((place == b).sum()),
-            "predicted": float(probability[place == b].mean()),
-            "observed": float(truth[place == b].mean()),
+            "n": int((bin_of == b).sum()),
+            "predicted": float(probability[bin_of == b].mean()),
+            "observed": float(truth[bin_of == b].mean()),
         }
         for b in range(BINS)
-        if (place == b).any()
+        if (bin_of == b).any()
     ]
 
 
 def expected_calibration_error(truth: NDArray[Any], probability: NDArray[Any]) -> float:
-    """Mean distance between predicted and observed, weighted by the images in each tenth of the scale.
+    """Mean distance between predicted and observed shares, weighted by the number of images in each tenth of the scale.
 
     Source: Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", 2015.
     """
@@ -149,8 +149,10 @@ def expected_calibration_error(truth: NDArray[Any], probability: NDArray[Any]) -
 
 
 def error_by_chance(probability: NDArray[Any], rng: np.random.Generator, draws: int = 8) -> float:
-    """What :func:`expected_calibration_error` is at the mean where these probabilities are true: of the few images in a
-    tenth of the scale, the share with pneumonia is never just what was predicted."""
+    """Mean of :func:`expected_calibration_error` if the probabilities are exactly right.
+
+    It is above 0, since the share of pneumonias among the few images in a tenth of the scale varies by chance.
+    """
     truths = rng.random((draws, len(probability))) < probability
     return float(np.mean([expected_calibration_error(truth, probability) for truth in truths]))
 

@@ -1,4 +1,4 @@
-"""Operating points: thresholds, each chosen by a rule that is stated."""
+"""Operating points: thresholds, each with the rule by which it was chosen."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ class OperatingPoint:
 
     Attributes:
         threshold: probability of pneumonia from which an image is labelled PNEUMONIA.
-        rule: in words.
+        rule: the rule, in words.
     """
 
     threshold: float
@@ -24,19 +24,19 @@ class OperatingPoint:
         return asdict(self)
 
 
-def at_sensitivity(truth: NDArray[Any], probability: NDArray[Any], wanted: float) -> float:
-    """The highest threshold, rounded down to four digits, whose sensitivity is at least ``wanted``.
+def at_sensitivity(truth: NDArray[Any], probability: NDArray[Any], sensitivity: float) -> float:
+    """The highest threshold, rounded down to four digits, whose sensitivity is at least ``sensitivity``.
 
-    Of all thresholds with that sensitivity the highest has the best specificity.
+    Of all thresholds with that sensitivity, the highest has the best specificity.
     """
     positives = np.sort(probability[truth == 1])
-    missed = math.floor((1 - wanted) * len(positives) + 1e-9)
-    # Four digits, since thresholds near 0 and 1 are common in a network that is sure of itself.
+    missed = math.floor((1 - sensitivity) * len(positives) + 1e-9)
+    # Four digits, since a confident network often has thresholds near 0 or 1.
     return math.floor(float(positives[missed]) * 10_000) / 10_000
 
 
 def at_sensitivity_everywhere(
-    truth: NDArray[Any], probability: NDArray[Any], groups: list[NDArray[np.bool_]], wanted: float
+    truth: NDArray[Any], probability: NDArray[Any], groups: list[NDArray[np.bool_]], sensitivity: float
 ) -> float:
-    """The highest threshold whose sensitivity is at least ``wanted`` in every group, so that the worst one decides."""
-    return min(at_sensitivity(truth[mask], probability[mask], wanted) for mask in groups)
+    """The highest threshold whose sensitivity is at least ``sensitivity`` in every group, even the worst."""
+    return min(at_sensitivity(truth[mask], probability[mask], sensitivity) for mask in groups)

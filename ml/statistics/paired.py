@@ -10,9 +10,9 @@ from scipy.stats import binomtest
 
 from ml.statistics import bootstrap
 
-#: Below it a McNemar test counts as telling the labels apart.
+#: A McNemar test with a p below this counts as a difference between the labels.
 SIGNIFICANT = 0.05
-#: A model is better by these: how well its labels agree with the truth, and how well it orders images at all.
+#: Figures that decide which model is better: agreement of the labels with the truth, and order of the images.
 DECIDING = ("accuracy", "roc_auc")
 NAMES = {"f1": "F1", "roc_auc": "ROC AUC"}
 
@@ -22,9 +22,9 @@ class Reading:
     """One model's probability and label for each image.
 
     Attributes:
-        name: of the model.
-        probability: ``(n,)`` of pneumonia.
-        threshold: from which an image counts as pneumonia; ``(n,)`` where images have thresholds of their own.
+        name: the model's name.
+        probability: ``(n,)`` probability of pneumonia.
+        threshold: probability from which an image counts as pneumonia; ``(n,)`` if the images have different ones.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Reading:
         return np.asarray((self.probability >= self.threshold) == (truth == 1))
 
     def only(self, chosen: NDArray[Any]) -> "Reading":
-        """That of some of the images, by a mask or by indices."""
+        """The reading of some of the images, given by a mask or by indices."""
         thresholds = np.broadcast_to(self.threshold, self.probability.shape)
         return replace(self, probability=self.probability[chosen], threshold=thresholds[chosen])
 
@@ -57,14 +57,14 @@ def compare(
 
     Args:
         truth: ``(n,)`` of 0 and 1, both present.
-        first: what the second is compared with, such as the current bundle.
-        second: such as a new one.
+        first: the reading to compare with, such as that of the current bundle.
+        second: the other reading, such as that of a new bundle.
         patients: ``(n,)`` identifiers.
-        rounds: of drawing patients.
-        seed: of drawing.
+        rounds: number of draws of patients.
+        seed: of the draws.
 
     Returns:
-        ``first`` and ``second`` (names), ``differences`` (second less first: ``value`` and 95 % ``interval`` for each
+        ``first`` and ``second`` (names), ``differences`` (second minus first: ``value`` and 95 % ``interval`` for each
         figure of :func:`ml.statistics.bootstrap.figures`, both models measured on the same draws of patients),
         ``mcnemar`` (see :func:`mcnemar`), ``better`` (a name, or None) and ``verdict`` (a sentence).
     """
@@ -85,47 +85,47 @@ def differences_of(
     rounds: int = bootstrap.ROUNDS,
     seed: int = 0,
 ) -> dict[str, dict[str, Any]]:
-    """The second reading's figures less the first one's, as in :func:`compare`.
+    """The second reading's figures minus the first one's, as in :func:`compare`.
 
     Args:
-        truth: as for :func:`compare`, as are the others.
-        measure: gives the figures of truth, probability and threshold.
+        truth: as for :func:`compare`, like the other arguments.
+        measure: computes figures from truth, probability and threshold.
 
     Returns:
         For each figure its ``value`` and 95 % ``interval``, both measured on the same draws of patients.
     """
 
-    def differences(truth: NDArray[Any], *both: Reading) -> dict[str, float]:
-        one, other = (measure(truth, reading.probability, reading.threshold) for reading in both)
-        return {name: float(other[name] - one[name]) for name in one}
+    def differences(truth: NDArray[Any], *readings: Reading) -> dict[str, float]:
+        first_figures, second_figures = (measure(truth, reading.probability, reading.threshold) for reading in readings)
+        return {name: float(second_figures[name] - first_figures[name]) for name in first_figures}
 
-    drawn = [
+    by_draw = [
         differences(truth[chosen], first.only(chosen), second.only(chosen))
         for chosen in bootstrap.draws(truth, patients, rounds, seed)
     ]
     return {
-        name: {"value": value, "interval": bootstrap.interval([each[name] for each in drawn])}
+        name: {"value": value, "interval": bootstrap.interval([draw[name] for draw in by_draw])}
         for name, value in differences(truth, first, second).items()
     }
 
 
 def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> dict[str, Any]:
-    """McNemar's exact test: do the two models label equally many images rightly?
+    """McNemar's exact test: do both models label the same number of images correctly?
 
-    It takes images as independent; those of one patient are not quite, so a verdict also asks the interval.
+    The test assumes independent images, which those of one patient are not, so a verdict also needs the interval.
     Source: McNemar, "Note on the sampling error of the difference between correlated proportions or percentages", 1947.
 
     Args:
         first_right: ``(n,)`` which labels of the first model are right.
-        second_right: ``(n,)`` which of the second.
+        second_right: ``(n,)`` which labels of the second model are right.
 
     Returns:
         ``only_first_right`` and ``only_second_right`` (counts), and ``p``, two-sided.
     """
     only_first = int(np.sum(first_right & ~second_right))
     only_second = int(np.sum(second_right & ~first_right))
-    unequal = only_first + only_second
-    p = float(binomtest(only_second, unequal, 0.5).pvalue) if unequal else 1.0
+    disagreements = only_first + only_second
+    p = float(binomtest(only_second, disagreements, 0.5).pvalue) if disagreements else 1.0
     return {"only_first_right": only_first, "only_second_right": only_second, "p": p}
 
 

@@ -101,7 +101,7 @@ def adapt(
     patients = len(np.unique(shown.patients))
     print(f"{len(samples)} images of {patients} patients in five parts, each read by what the other four chose:")
     print(compared.text())
-    found, crossed = correction.chosen(shown.truth, odds, hidden, shown.patients)
+    found, crossed = correction.fit_best(shown.truth, odds, hidden, shown.patients)
     if not compared.better or not found.strength:
         print("Calibration alone is the better choice (python -m ml calibrate): nothing is written.")
         return None
@@ -146,7 +146,7 @@ def compare(shown: Validation, odds: Floats, hidden: Floats, rounds: int = boots
     for fold in np.unique(part):
         here = part == fold
         rest = shown.only(~here)
-        found, crossed = correction.chosen(rest.truth, odds[~here], hidden[~here], rest.patients)
+        found, crossed = correction.fit_best(rest.truth, odds[~here], hidden[~here], rest.patients)
         for reading, learnt, new in (
             (before, odds[~here], odds[here]),
             (after, crossed, found.apply(odds[here], hidden[here])),

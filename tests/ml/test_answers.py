@@ -17,7 +17,7 @@ def meta(version: str) -> dict:
 
 @pytest.mark.parametrize("version", ["1.2.0", "1.3.0", "1.4.0"])
 def test_the_shares_are_those_that_the_bundle_measured(version):
-    found, points = answers.measured(meta(version)), meta(version)["held_out"]["points"]
+    found, points = answers.shares(meta(version)), meta(version)["held_out"]["points"]
     sick, well = found["pneumonia"], found["normal"]
     assert sick["positive"] == points["balanced"]["all"]["recall"]
     assert well["negative"] == points["screening"]["all"]["specificity"]
@@ -34,11 +34,11 @@ def test_a_bundle_that_was_not_measured_so_tells_nothing():
     for point in ("balanced", "screening"):
         without = copy.deepcopy(meta("1.2.0"))
         del without["held_out"]["points"][point]
-        assert answers.measured(without) == {}
-    assert answers.measured({}) == {}
+        assert answers.shares(without) == {}
+    assert answers.shares({}) == {}
 
 
 def test_accuracies_that_tell_no_numbers_tell_nothing():
     even = {"n": 100, "accuracy": 0.9, "recall": 0.9, "specificity": 0.9}
     both = {"all": even, "plain": even}
-    assert answers.measured({"held_out": {"points": {"balanced": both, "screening": both}}}) == {}
+    assert answers.shares({"held_out": {"points": {"balanced": both, "screening": both}}}) == {}

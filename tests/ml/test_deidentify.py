@@ -71,7 +71,7 @@ def test_a_file_that_asks_for_too_much_is_left_out_alone():
 def test_compressed_pixels_are_decoded_where_text_is_blanked(syntax, signed):
     values = stored(np.asarray(synthetic.xray(3, (200, 160)), np.uint8), 12, signed=signed)
     dataset = pydicom.dcmread(io.BytesIO(made(values, syntax=syntax, signed=signed)))
-    deidentification.decoded(dataset)
+    deidentification.decompress(dataset)
     found = dataset.pixel_array
     assert not dataset.file_meta.TransferSyntaxUID.is_encapsulated
     assert np.abs(found.astype(int) - values).max() <= (0 if syntax == JPEG2000Lossless else 8)

@@ -83,7 +83,7 @@ def test_a_sheet_seen_at_an_angle_is_found_and_rectified() -> None:
     seen = cv2.warpPerspective(np.asarray(chest).astype(np.float32) * 0.7, turn, (800, 650))
     inside = cv2.warpPerspective(np.ones((420, 500), np.float32), turn, (800, 650)) > 0
     picture = Image.fromarray(np.where(inside, seen, room).clip(0, 255).astype(np.uint8))
-    found = photographs.sheet(picture)
+    found = photographs.find_sheet(picture)
     assert found is not None
     assert np.abs(found - corners).max() < 10
     front = photographs.rectified(picture, found).resize((500, 420))

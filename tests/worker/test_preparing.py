@@ -94,18 +94,18 @@ def test_a_photograph_of_a_film_has_its_warning(upload: Upload) -> None:
 
 
 def test_what_the_input_does_not_depend_on_is_made_beside_it(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs, others = _threads_of(monkeypatch, preparing, "to_input"), _threads_of(monkeypatch, photographs, "sheet")
+    inputs, sheet = _threads_of(monkeypatch, preparing, "to_input"), _threads_of(monkeypatch, photographs, "find_sheet")
     image = upload(synthetic.xray_jpeg(1, (2100, 1400)))
     made = preparing.prepare(image)
-    assert (len(inputs), len(others)) == (1, 1)
-    assert inputs != others
+    assert (len(inputs), len(sheet)) == (1, 1)
+    assert inputs != sheet
 
     def full(*_: Any) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(preparing.ThreadPoolExecutor, "submit", full)
     assert preparing.prepare(image) == made
-    assert others[1:] == inputs[1:] == inputs[:1]
+    assert sheet[1:] == inputs[1:] == inputs[:1]
 
 
 def _threads_of(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[int]:

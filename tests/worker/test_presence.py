@@ -311,7 +311,7 @@ def test_what_was_measured_of_a_model_is_written_down_when_it_is_loaded(starts: 
     starts("infer")
     signals.worker_process_init.send(sender=None)
     kept = Bundle.objects.get().answers
-    assert kept == answers.measured(META)
+    assert kept == answers.shares(META)
     assert kept["pneumonia"]["positive"] > 0.9
     assert Bundle.objects.get().inputs == META.get("inputs", {})
 

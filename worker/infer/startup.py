@@ -58,7 +58,7 @@ def load_model(**_: Any) -> None:
     presence.report_loaded(loaded.bundle.id, loaded.engine.device, loaded.engine.name, loaded.max_batch)
     try:
         meta = loaded.bundle.meta
-        bundles.keep(loaded.bundle.id, answers.measured(meta), meta.get("inputs"))
+        bundles.keep(loaded.bundle.id, answers.shares(meta), meta.get("inputs"))
     except Error as error:
         # Results are explained without it after the next start; reading them goes on.
         logger.warning("could not write down what was measured of the model: %s", error)

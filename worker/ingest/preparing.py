@@ -71,7 +71,7 @@ def _prepare(image: Image) -> Prepared:
     # What the model's input does not depend on is made beside it, so that one image has two processors.
     shown = decoded.browsers_show and len(content) <= SHOWN_BYTES and max(picture.size) <= SHOWN_SIDE
     smaller = None if shown else _beside(_preview, picture)
-    found = xray.place(picture)
+    found = xray.find_without_sheet(picture)
     sheet = None if found.warnings else _beside(xray.sheet_warnings, picture)
     folder, name = image.pk.hex[:2], str(image.pk)
     width, height = picture.size

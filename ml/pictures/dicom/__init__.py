@@ -1,4 +1,4 @@
-"""DICOM files: from their bytes to the greys that a viewer shows, and to the attributes that are kept of them."""
+"""DICOM files: decode their pixels to the greys that a viewer shows, and extract the attributes that are stored."""
 
 from ml.pictures.dicom.attributes import attributes_of
 from ml.pictures.dicom.files import is_dicom, parse

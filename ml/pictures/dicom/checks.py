@@ -1,4 +1,4 @@
-"""What a file's attributes say of it before anything is decoded: whether it is a radiograph, and of what."""
+"""Check a file's attributes before decoding: whether it is a radiograph, and of which body part and view."""
 
 import re
 
@@ -8,21 +8,21 @@ from pydicom.uid import UID
 from ml.errors import ImageError
 from ml.pictures.dicom import elements
 from ml.pictures.dicom.attributes import body_part, view_position
-from ml.pictures.formats.contents import corrupt, one_picture
+from ml.pictures.formats.contents import check_single_picture, corrupt
 from ml.pictures.warnings import not_frontal_chest
 
-#: Computed and digital radiography, digitised film, and what stands for no modality (PS3.3 C.7.3.1.1.1).
+#: Computed and digital radiography, digitised film, and values for no modality (PS3.3 C.7.3.1.1.1).
 MODALITIES = ("CR", "DX", "RG", "OT", "")
-#: The storage classes (PS3.4 B.5) of computed and digital X-rays and of secondary captures, also of those of several
-#: frames, which may hold one; what lacks a class is judged by its modality.
+#: SOP classes (PS3.4 B.5) of computed and digital X-rays and of secondary captures, including multi-frame captures,
+#: which may have a single frame. A file without a class is judged by its modality.
 CLASSES = (
     "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.1", "1.2.840.10008.5.1.4.1.1.7.2",
     "1.2.840.10008.5.1.4.1.1.7.3", "1.2.840.10008.5.1.4.1.1.7.4", "",
 )  # fmt: skip
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-#: Body Part Examined of radiographs of something else (PS3.16 Annex L), and how else they are written. A part that
-#: nobody knows proves nothing, so that other languages' words for the chest are read.
+#: Values of Body Part Examined for other body parts (PS3.16 Annex L), and other spellings. Unknown values are accepted,
+#: since they may be words for the chest in other languages.
 OTHER_PARTS = re.compile(
     r"ABDO|ANKLE|ARM\b|BLADDER|BRAIN|BREAST|CALC|CLAVICLE|COCCYX|SPINE|ELBOW|EXTREM|EYE|FACE|FACIAL|FEMUR|FINGER|FOOT|"
     r"FOREARM|HAND\b|HEAD|HIP\b|HIPS\b|HUMERUS|JAW|KIDNEY|KNEE|LEG\b|LEGS\b|LIMB|LSJ|MANDIBLE|MAXILLA|NECK|NOSE|ORBIT|"
@@ -30,13 +30,13 @@ OTHER_PARTS = re.compile(
     r"ZYGOMA|KNIE|FUSS|SCHULTER|BECKEN|PHANTOM"
 )
 CHEST = re.compile(r"CHEST|THORA[XK]|TORAX|LUNG")
-#: View Position (PS3.3 C.8.7.1 and C.8.11.5) of X-rays that are neither frontal nor plainly lateral: oblique, and taken
+#: View Position (PS3.3 C.8.7.1 and C.8.11.5) of X-rays that are neither frontal nor plainly lateral: oblique, or taken
 #: while the patient lies on a side.
 OTHER_VIEWS = re.compile(r"^(RLD|LLD|RLO|LLO|[RL][AP]O|XTL)$|OBL|DECUB|AXIAL|LORDO")
 
 
 def check(dataset: Dataset) -> None:
-    """Refuse what is no single radiograph.
+    """Refuse a data set that is not a single radiograph.
 
     Raises:
         ImageError: with the code ``dicom_without_pixels``, ``dicom_not_a_radiograph``, ``several_pictures`` or
@@ -46,28 +46,29 @@ def check(dataset: Dataset) -> None:
         raise ImageError("dicom_without_pixels", f"This DICOM file holds no image but {_kind(dataset)}.")
     modality, kind = elements.text(dataset, "Modality").upper(), elements.text(dataset, "SOPClassUID")
     if modality not in MODALITIES or kind not in CLASSES:
-        what = modality or "not given"
+        value = modality or "not given"
         raise ImageError(
             "dicom_not_a_radiograph",
-            f"This is no radiograph: the file's modality is {what}, and it holds {_kind(dataset)}. X-rays (CR, DX, or "
+            f"This is no radiograph: the file's modality is {value}, and it holds {_kind(dataset)}. X-rays (CR, DX, or "
             "a secondary capture of one) are read.",
         )
-    one_picture(elements.integer(dataset, "NumberOfFrames", 1), "frames")
+    check_single_picture(elements.integer(dataset, "NumberOfFrames", 1), "frames")
     if elements.integer(dataset, "Rows") < 1 or elements.integer(dataset, "Columns") < 1:
         raise corrupt()
 
 
 def _kind(dataset: Dataset) -> str:
-    """What a file holds, in the standard's words."""
+    """The standard's name of what a file contains."""
     kind = elements.text(dataset, "SOPClassUID")
     name = UID(kind).name if kind else ""
     return f"“{name[:80]}”" if name and name != kind else "something unknown"
 
 
-def doubts(dataset: Dataset) -> list[dict[str, str]]:
-    """Warnings that by its attributes this is no frontal chest X-ray.
+def not_frontal_warnings(dataset: Dataset) -> list[dict[str, str]]:
+    """Warnings that, by its attributes, the file is not a frontal chest X-ray.
 
-    A lateral view is a detail that people may correct, and becomes a warning where they can.
+    A lateral view gives no warning here: people may correct it, and the warning is made after that
+    (:func:`ml.pictures.warnings.outside_training`).
     """
     part, view = body_part(dataset), view_position(dataset)
     if OTHER_PARTS.search(part) and not CHEST.search(part):

@@ -1,7 +1,7 @@
-"""Values of a data set's elements, of whatever kind a file gives them.
+"""Read the values of a data set's elements, whatever type a file gives them.
 
-pydicom converts an element when it is first asked for, and raises many kinds of errors for one that is damaged. Here it
-counts as missing.
+pydicom converts an element on first access, and raises many kinds of errors for a damaged one. These functions treat a
+damaged element as missing.
 """
 
 import re
@@ -20,15 +20,15 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 @cache
 def _tag(keyword: str) -> BaseTag | None:
-    """The tag that data sets are looked up by: to make it takes longer than to look."""
+    """Tag for a look-up in a data set, cached because making it takes longer than the look-up."""
     tag = tag_for_keyword(keyword)
     return None if tag is None else Tag(tag)
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
-    """An element's value; None where it is missing, empty or damaged.
+    """An element's value; None if it is missing, empty or damaged.
 
-    An element whose value representation is unknown or wrong is read as the one of the data dictionary (PS3.6).
+    If the value representation is unknown or wrong, the one in the data dictionary (PS3.6) is used.
     """
     tag = _tag(keyword)
     if tag is None or tag not in dataset:
@@ -55,7 +55,7 @@ def _by_dictionary(dataset: Dataset, keyword: str) -> Any:
 
 
 def first(dataset: Dataset, keyword: str) -> Any:
-    """The value, or of several the first one."""
+    """The value, or the first one of several."""
     found = value(dataset, keyword)
     if isinstance(found, Sequence) and not isinstance(found, str | bytes):
         return found[0] if len(found) else None
@@ -63,7 +63,7 @@ def first(dataset: Dataset, keyword: str) -> Any:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """A text in one line; empty where there is none."""
+    """The value as text in one line; empty without a value."""
     found = first(dataset, keyword)
     if isinstance(found, bytes):
         found = found.decode("ascii", errors="replace")
@@ -71,40 +71,40 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """A finite number."""
+    """The value as a finite number; None without one."""
     return as_number(first(dataset, keyword))
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
-    """All values that are numbers."""
+    """All values that are finite numbers."""
     found = value(dataset, keyword)
-    several = found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else [found]
-    return [known for one in several if (known := as_number(one)) is not None]
+    values = found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else [found]
+    return [converted for item in values if (converted := as_number(item)) is not None]
 
 
-def as_number(found: Any) -> float | None:
+def as_number(content: Any) -> float | None:
     try:
-        known = float(found)
+        converted = float(content)
     except (TypeError, ValueError, OverflowError):
         return None
-    return known if abs(known) < float("inf") else None
+    return converted if abs(converted) < float("inf") else None
 
 
 def integer(dataset: Dataset, keyword: str, otherwise: int = 0) -> int:
-    """A whole number."""
+    """The value as an integer; ``otherwise`` without one."""
     found = number(dataset, keyword)
     return otherwise if found is None else int(found)
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence."""
+    """The items of a sequence; none if the element is missing or not a sequence."""
     found = value(dataset, keyword)
-    several = isinstance(found, Sequence) and not isinstance(found, str | bytes)
-    return [item for item in found if isinstance(item, Dataset)] if several else []
+    is_list = isinstance(found, Sequence) and not isinstance(found, str | bytes)
+    return [item for item in found if isinstance(item, Dataset)] if is_list else []
 
 
 def day(dataset: Dataset, keyword: str) -> date | None:
-    """A date (PS3.5 6.2, VR DA), also with the points of ACR-NEMA."""
+    """The value as a date (PS3.5 6.2, VR DA), also with the dots of ACR-NEMA; None if it is invalid."""
     found = re.match(r"(\d{4})\.?(\d{2})\.?(\d{2})", text(dataset, keyword))
     try:
         return date(*map(int, found.groups())) if found else None
@@ -113,7 +113,10 @@ def day(dataset: Dataset, keyword: str) -> date | None:
 
 
 def clock(dataset: Dataset, keyword: str) -> time | None:
-    """A time (PS3.5 6.2, VR TM), also with the colons of ACR-NEMA. Fractions of a second are left out."""
+    """The value as a time (PS3.5 6.2, VR TM), also with the colons of ACR-NEMA; None if it is invalid.
+
+    Fractions of a second are left out.
+    """
     found = re.match(r"(\d{2}):?(\d{2})?:?(\d{2})?", text(dataset, keyword))
     hour, minute, second = (int(part or 0) for part in found.groups()) if found else (24, 0, 0)
     try:

@@ -1,4 +1,4 @@
-"""A DICOM file's bytes as a data set (PS3.10 7), also without its preamble or its file meta information."""
+"""Parse a DICOM file (PS3.10 7), also without its preamble or its file meta information."""
 
 import io
 import struct
@@ -15,32 +15,32 @@ from ml.errors import ImageError
 from ml.pictures.formats.contents import corrupt
 from ml.pictures.limits import MAX_DECODED_BYTES
 
-# A value that the standard does not allow is not worth a line in a log for each file; what matters is checked here.
+# Do not log values that the standard does not allow. This package checks the values that matter.
 config.settings.reading_validation_mode = config.IGNORE
 
-#: Bytes by which a file is recognised.
+#: Number of bytes from which a file is recognised.
 HEAD = 1024
-#: What is inflated of a deflated data set for the elements before its pixels.
+#: Number of bytes that are inflated from a deflated data set for the elements before its pixels.
 HEADER_BYTES = 2**22
 #: Value representations (PS3.5 6.2), and those with a length of 32 bits (PS3.5 7.1.2).
 SHORT = b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
 LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
-#: The groups that data sets begin with: of the file meta information, and of what identifies it.
+#: Groups that a data set can begin with: file meta information, and identification.
 GROUPS = (0x0002, 0x0008)
 
 
 def is_dicom(source: bytes) -> bool:
-    """Whether a file begins as DICOM's file format does, or as a data set without it.
+    """Whether a file begins like the DICOM file format, or like a data set without it.
 
-    ``webapp.studies.files.signatures`` has this once more, as neither may import the other; a test compares the two.
+    ``webapp.studies.files.signatures`` has a copy, since neither module may import the other. A test compares the two.
     """
     return source[128:132] == b"DICM" or any(
-        _begins(source[:HEAD], order, explicit) for order in "<>" for explicit in (True, False)
+        _begins_with_elements(source[:HEAD], order, explicit) for order in "<>" for explicit in (True, False)
     )
 
 
-def _begins(head: bytes, order: str, explicit: bool) -> bool:
-    """Whether two elements of those groups follow each other."""
+def _begins_with_elements(head: bytes, order: str, explicit: bool) -> bool:
+    """Whether the bytes begin with two elements of :data:`GROUPS` in ascending order."""
     at = previous = 0
     for _ in range(2):
         if at + 12 > len(head):
@@ -65,29 +65,29 @@ def parse(source: bytes, *, pixels: bool = True) -> Dataset:
     """Parse a file.
 
     Args:
-        source: of whatever beginning.
-        pixels: whether the pixels are wanted as well as what comes before them.
+        source: the file, with or without preamble and file meta information.
+        pixels: whether to read the pixels, or only the elements before them.
 
     Raises:
-        ImageError: with the code ``image_corrupt`` or, for deflated data without end, ``image_too_large``.
+        ImageError: with the code ``image_corrupt``, or ``image_too_large`` for deflated data that inflate to too much.
     """
     try:
-        # Reading the file meta information beforehand takes as long as all other elements of most files.
+        # Search for the UID first: parsing the file meta information usually takes as long as all other elements.
         may_be_deflated = source[128:132] == b"DICM" and DeflatedExplicitVRLittleEndian.encode() in source
-        if may_be_deflated and (found := _deflated(source, pixels)):
-            return found
+        if may_be_deflated and (dataset := _deflated(source, pixels)):
+            return dataset
         return pydicom.dcmread(io.BytesIO(source), force=True, stop_before_pixels=not pixels)
     except (MemoryError, ImageError):
         raise
-    except Exception as error:  # pydicom raises whatever it meets: it is the file's fault
+    except Exception as error:  # pydicom raises any exception for a damaged file
         raise corrupt() from error
 
 
 def header(content: bytes, syntax: str) -> Dataset:
-    """What a data set says before its pixels, without a file's beginning; :func:`parse` takes four times as long.
+    """Parse the elements before the pixels, in a quarter of the time that :func:`parse` takes.
 
     Args:
-        content: the data set.
+        content: the data set, without preamble and file meta information.
         syntax: its transfer syntax.
 
     Raises:
@@ -97,14 +97,14 @@ def header(content: bytes, syntax: str) -> Dataset:
         uid = UID(syntax)
         if uid.is_deflated:
             content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, HEADER_BYTES)
-        found = read_dataset(io.BytesIO(content), uid.is_implicit_VR, uid.is_little_endian, stop_when=_is_pixels)
+        dataset = read_dataset(io.BytesIO(content), uid.is_implicit_VR, uid.is_little_endian, stop_when=_is_pixels)
     except MemoryError:
         raise
-    except Exception as error:  # pydicom raises whatever it meets: it is the data set's fault
+    except Exception as error:  # pydicom raises any exception for a damaged data set
         raise corrupt() from error
-    found.file_meta = FileMetaDataset()
-    found.file_meta.TransferSyntaxUID = uid
-    return found
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = uid
+    return dataset
 
 
 def _is_pixels(tag: BaseTag, *_: object) -> bool:
@@ -112,10 +112,13 @@ def _is_pixels(tag: BaseTag, *_: object) -> bool:
 
 
 def _deflated(source: bytes, pixels: bool) -> Dataset | None:
-    """The beginning of a deflated data set, where no more is wanted: pydicom would inflate all of it.
+    """Parse the beginning of a deflated data set if no pixels are requested; pydicom would inflate all of it.
+
+    Returns:
+        None if the data set is not deflated, or if the pixels are requested and its size is within the limit.
 
     Raises:
-        ImageError: ``image_too_large`` where all of it is wanted, and is more than an image may have.
+        ImageError: ``image_too_large`` if the pixels are requested and the data set exceeds the limit.
     """
     stream = io.BytesIO(source)
     stream.seek(132)
@@ -128,6 +131,6 @@ def _deflated(source: bytes, pixels: bool) -> Dataset | None:
         if inflater.unconsumed_tail:
             raise ImageError("image_too_large", f"The file inflates to more than {MAX_DECODED_BYTES // 2**20} MB.")
         return None
-    found = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
-    found.file_meta = FileMetaDataset(meta)
-    return found
+    dataset = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
+    dataset.file_meta = FileMetaDataset(meta)
+    return dataset

@@ -1,4 +1,4 @@
-"""Pixel data as it is stored (PS3.5 8), of every transfer syntax that is read: samples before any of them is shown."""
+"""Decode stored pixel data (PS3.5 8) of all supported transfer syntaxes to samples, before display transformations."""
 
 import math
 from dataclasses import dataclass
@@ -18,10 +18,11 @@ from ml.pictures.formats import jpeg, jpeg2000
 from ml.pictures.formats.contents import corrupt, deep_bytes, truncated
 from ml.pictures.limits import check_memory, check_size
 
-#: Adobe's marker, which says whether a JPEG's colours are RGB (0) or YCbCr (1).
+#: Adobe's JPEG segment without its last byte, which tells whether the colours are RGB (0) or YCbCr (1).
 ADOBE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
-#: JPEG, JPEG-LS, JPEG 2000 and its High Throughput: what a frame of these does not begin with is damaged.
-READ = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (*range(50, 67), 70, 80, 81, 90, 91, 201, 202, 203))
+#: UIDs of the transfer syntaxes of JPEG, JPEG-LS, JPEG 2000 and High-Throughput JPEG 2000. A frame of these is damaged
+#: if it does not begin with one of the signatures below.
+JPEG_UIDS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (*range(50, 67), 70, 80, 81, 90, 91, 201, 202, 203))
 SOI, JPEG2000, JPEG2000_FILE = b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
 
 
@@ -31,9 +32,9 @@ class Frame:
 
     Attributes:
         values: ``(rows, columns)``, or ``(rows, columns, 3)`` for colours.
-        bits: of a sample.
+        bits: number of bits in a sample.
         signed: whether samples may be negative.
-        is_rgb: whether a decoder has turned the colours into RGB already.
+        is_rgb: whether a decoder has already converted the colours to RGB.
     """
 
     values: NDArray[np.generic]
@@ -44,7 +45,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Layout:
-    """The attributes that say how samples are stored (PS3.3 C.7.6.3)."""
+    """The attributes that describe how samples are stored (PS3.3 C.7.6.3)."""
 
     rows: int
     columns: int
@@ -57,8 +58,8 @@ class Layout:
     planar: bool
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "Layout":
-        """The layout that a data set declares, or what follows where it leaves something out.
+    def from_dataset(cls, dataset: Dataset) -> "Layout":
+        """Read the layout that a data set declares, with defaults for missing attributes.
 
         Raises:
             ImageError: ``image_too_large``, ``image_too_small``, or ``encoding_not_supported`` for samples of other
@@ -85,13 +86,13 @@ class Layout:
 
 
 def read(dataset: Dataset) -> tuple[Frame, Layout]:
-    """Decode the one frame of a data set.
+    """Decode the single frame of a data set.
 
     Raises:
         ImageError: ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``, ``image_too_large`` or
             ``image_too_small``.
     """
-    layout = Layout.of(dataset)
+    layout = Layout.from_dataset(dataset)
     data = elements.value(dataset, "PixelData")
     if not isinstance(data, bytes):
         raise unsupported("A DICOM image of floating point numbers") if "PixelData" not in dataset else corrupt()
@@ -99,7 +100,7 @@ def read(dataset: Dataset) -> tuple[Frame, Layout]:
     if syntax and syntax.is_private:
         raise unsupported(f"A private transfer syntax ({syntax[:64]})")
     if syntax and syntax.is_transfer_syntax and syntax.is_encapsulated:
-        frame = _decoded(get_frame(data, 0, number_of_frames=1), syntax, layout)
+        frame = _decode(get_frame(data, 0, number_of_frames=1), syntax, layout)
     else:
         frame = _native(data, layout, "<" if dataset.original_encoding[1] else ">")
     if frame.values.shape[:2] != (layout.rows, layout.columns):
@@ -108,34 +109,34 @@ def read(dataset: Dataset) -> tuple[Frame, Layout]:
 
 
 def _native(data: bytes, layout: Layout, order: str) -> Frame:
-    """Uncompressed samples; what follows them is padding, or a length that lies."""
+    """Read uncompressed samples. Bytes after them are ignored: padding, or an excess due to a wrong length."""
     pixels = layout.rows * layout.columns
-    halved = layout.photometric == "YBR_FULL_422" and not layout.planar
-    samples = pixels * 2 if halved else pixels * layout.channels
+    subsampled = layout.photometric == "YBR_FULL_422" and not layout.planar
+    samples = pixels * 2 if subsampled else pixels * layout.channels
     kind = np.dtype(np.uint8 if layout.allocated == 8 else f"{order}u2")
     if len(data) < samples * kind.itemsize:
         raise truncated()
     values = np.frombuffer(data, kind, samples)
-    if halved:
+    if subsampled:
         if layout.columns % 2:
             raise corrupt()
-        values = _whole_colours(values.reshape(layout.rows, layout.columns // 2, 4))
+        values = _without_subsampling(values.reshape(layout.rows, layout.columns // 2, 4))
     elif layout.planar:
         values = np.moveaxis(values.reshape(layout.channels, layout.rows, layout.columns), 0, -1)
     else:
         values = values.reshape(layout.rows, layout.columns, *([layout.channels] if layout.channels > 1 else []))
-    return Frame(_stored(values, layout), layout.stored, layout.signed)
+    return Frame(_stored_bits(values, layout), layout.stored, layout.signed)
 
 
-def _whole_colours(pairs: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Pairs of pixels that share their colour (YBR_FULL_422, PS3.3 C.7.6.3.1.2): ``Y Y Cb Cr`` each."""
+def _without_subsampling(pairs: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Expand pairs of pixels, ``Y Y Cb Cr``, that share their colour (YBR_FULL_422, PS3.3 C.7.6.3.1.2)."""
     rows, half = pairs.shape[:2]
     colours = np.repeat(pairs[..., 2:], 2, axis=1)
     return np.concatenate([pairs[..., :2].reshape(rows, half * 2, 1), colours], axis=2)
 
 
-def _stored(values: NDArray[np.generic], layout: Layout) -> NDArray[np.generic]:
-    """The stored bits of allocated ones: the others may hold an overlay (PS3.5 8.1.1)."""
+def _stored_bits(values: NDArray[np.generic], layout: Layout) -> NDArray[np.generic]:
+    """Extract the stored bits from the allocated ones. The other bits may contain an overlay (PS3.5 8.1.1)."""
     if layout.allocated == layout.stored:
         return values.view(values.dtype.str.replace("u", "i")) if layout.signed else values
     values = values.astype(np.uint16) >> np.uint16(layout.high + 1 - layout.stored)
@@ -143,27 +144,27 @@ def _stored(values: NDArray[np.generic], layout: Layout) -> NDArray[np.generic]:
 
 
 def _with_sign(values: NDArray[np.generic], bits: int) -> NDArray[np.generic]:
-    """Numbers of so many bits in two's complement."""
-    up = np.uint16(16 - bits)
-    return (values.astype(np.uint16) << up).view(np.int16) >> np.int16(up)
+    """Interpret values of ``bits`` bits as two's complement."""
+    shift = np.uint16(16 - bits)
+    return (values.astype(np.uint16) << shift).view(np.int16) >> np.int16(shift)
 
 
-def _decoded(data: bytes, syntax: UID, layout: Layout) -> Frame:
-    """Decode a compressed frame by what it is; a transfer syntax may name another."""
+def _decode(data: bytes, syntax: UID, layout: Layout) -> Frame:
+    """Decode a compressed frame by its signature, since a transfer syntax may be wrong."""
     if data.startswith((JPEG2000, JPEG2000_FILE)):
         return _jpeg2000(data, layout)
     if data.startswith(SOI):
         return _jpeg(data, layout)
     if syntax == RLELossless:
-        return _run_lengths(data, layout)
-    if syntax in READ:
+        return _rle(data, layout)
+    if syntax in JPEG_UIDS:
         raise corrupt()
     raise unsupported(f"The compression “{syntax.name[:80]}”")
 
 
 def _jpeg(data: bytes, layout: Layout) -> Frame:
     if layout.channels > 1 and not (b"Adobe" in data[:4096] or b"JFIF" in data[:64]):
-        # Without a marker the attributes say which colours these are.
+        # Without a marker, the attributes give the colour space.
         data = data[:2] + ADOBE + bytes([layout.photometric != "RGB"]) + data[2:]
     pixels = jpeg.read(data).pixels
     if isinstance(pixels, Image.Image):
@@ -174,7 +175,7 @@ def _jpeg(data: bytes, layout: Layout) -> Frame:
 
 
 def _signed(values: NDArray[np.generic], bits: int, layout: Layout) -> tuple[NDArray[np.generic], int, bool]:
-    """Samples of a codec that knows no sign, which keeps the bits of two's complement."""
+    """Restore the sign of samples from a codec that has only unsigned samples: their bits are two's complement."""
     return (_with_sign(values, layout.stored), layout.stored, True) if layout.signed else (values, bits, False)
 
 
@@ -183,8 +184,8 @@ def _jpeg2000(data: bytes, layout: Layout) -> Frame:
     bits = depths[0] % jpeg2000.SIGNED + 1 if depths else layout.stored
     has_sign = bool(depths and depths[0] & jpeg2000.SIGNED)
     if jpeg2000.size(data) != (layout.columns, layout.rows):
-        raise corrupt()  # before a decoder makes room for what it says
-    # 32 bits a sample are what its decoder works with.
+        raise corrupt()  # check before the decoder allocates memory for the declared size
+    # The decoder uses 32 bits a sample.
     check_memory(layout.columns, layout.rows, deep_bytes(layout.columns, layout.rows, layout.channels, 4, 2))
     if bits > 16:
         raise unsupported(f"A JPEG 2000 of {bits} bits")
@@ -197,22 +198,22 @@ def _jpeg2000(data: bytes, layout: Layout) -> Frame:
     return Frame(values, bits, has_sign, is_rgb)
 
 
-def _run_lengths(data: bytes, layout: Layout) -> Frame:
-    """RLE (PS3.5 Annex G): a plane for each byte of each sample."""
+def _rle(data: bytes, layout: Layout) -> Frame:
+    """Decode RLE (PS3.5 Annex G), which has a plane for each byte of each sample."""
     size = layout.allocated // 8
     shape, kind = (layout.channels, layout.rows, layout.columns), np.dtype(f"<u{size}")
     values = np.frombuffer(bytes(dicomrle_decode(data, kind, out=math.prod(shape) * size)), kind)
     if values.size < math.prod(shape):
         raise truncated()
     values = np.moveaxis(values[: math.prod(shape)].reshape(shape), 0, -1)
-    return Frame(_stored(values[..., 0] if layout.channels == 1 else values, layout), layout.stored, layout.signed)
+    return Frame(_stored_bits(values[..., 0] if layout.channels == 1 else values, layout), layout.stored, layout.signed)
 
 
 def to_rgb(frame: Frame, photometric: str) -> Image.Image | Samples:
-    """A frame of colours as RGB."""
+    """Convert a colour frame to RGB."""
     values = frame.values
     if frame.bits > 8:
-        # Of what is deeper the luminance is enough: an X-ray's colours are all grey.
+        # For more than 8 bits, the luminance is enough: an X-ray's colours are all grey.
         is_luminance = photometric.startswith("YBR") and not frame.is_rgb
         return Samples(values[..., 0] if is_luminance else values, 2.0**frame.bits - 1)
     eight = np.ascontiguousarray(np.left_shift(values.astype(np.uint8), 8 - frame.bits))
@@ -221,6 +222,6 @@ def to_rgb(frame: Frame, photometric: str) -> Image.Image | Samples:
     return Image.fromarray(eight)
 
 
-def unsupported(what: str) -> ImageError:
-    """For pixels that are whole, of a kind that nothing here reads."""
-    return ImageError("encoding_not_supported", f"{what} is not read here. Please export the X-ray uncompressed.")
+def unsupported(subject: str) -> ImageError:
+    """Error for intact pixels of a kind that cannot be decoded here."""
+    return ImageError("encoding_not_supported", f"{subject} is not read here. Please export the X-ray uncompressed.")

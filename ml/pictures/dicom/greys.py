@@ -1,6 +1,6 @@
-"""From stored values to the greys that a viewer shows (PS3.3 C.11): a table with a grey for each value there can be.
+"""Map stored values to the greys that a viewer shows (PS3.3 C.11), as a table with a grey for each possible value.
 
-Modality transformation, then VOI transformation, then MONOCHROME1 and the presentation LUT's shape.
+The steps are the modality transformation, the VOI transformation, and MONOCHROME1 or the presentation LUT's shape.
 """
 
 from collections.abc import Callable
@@ -13,41 +13,40 @@ from ml.pictures.depth import BESIDE, MOST
 from ml.pictures.dicom import elements
 
 Floats = NDArray[np.float64]
-#: The least share of pixels that a window leaves between black and white. One that leaves fewer was not meant for them.
+#: Least share of pixels that a window maps between black and white. A window with fewer was not made for these pixels.
 SHOWN = 0.01
 
 
 def table(dataset: Dataset, low: int, bits: int, counts: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The grey of each stored value, from ``low`` on; padding is black.
+    """Return the grey of each stored value, starting at ``low``. Padding is black.
 
-    Where a file has both a VOI LUT and windows, the LUT is used; of several, the first that can be
-    (PS3.3 C.11.2.1.2: which one is up to the application). Without either, as with one that shows nothing, the
-    greys go from the darkest to the brightest of the picture, but for values far away from all others. Samples of 8
-    bits are shown as they are then.
+    If a file has both a VOI LUT and windows, the LUT is used. Of several LUTs or windows, the first usable one is used
+    (PS3.3 C.11.2.1.2 leaves the choice to the application). Without a usable one, 8-bit samples are shown unchanged,
+    and the greys of deeper samples range from the darkest to the brightest value that is not far from most others.
 
     Args:
-        dataset: with the attributes of the transformations.
-        low: the lowest value that samples may have.
-        bits: of a sample.
-        counts: how many pixels of the picture's inside have each value; it is changed.
+        dataset: contains the attributes of the transformations.
+        low: lowest possible value of a sample.
+        bits: number of bits in a sample.
+        counts: number of pixels inside collimator and shutter with each value; padding is set to 0 in place.
     """
     stored = np.arange(low, low + 2**bits)
     padding = _padding(dataset, stored)
     counts[padding] = 0
     values = _modality(dataset, stored.astype(np.float64))
-    shown = _voi(dataset, values, counts)
-    if shown is None:
-        as_they_are = bits <= 8 and np.array_equal(values, stored)
-        least, most = (float(low), low + 2.0**bits - 1) if as_they_are else _usual(values, counts)
-        shown = np.clip((values - least) / ((most - least) or 1.0), 0, 1)
+    greys = _voi(dataset, values, counts)
+    if greys is None:
+        unchanged = bits <= 8 and np.array_equal(values, stored)
+        darkest, brightest = (float(low), low + 2.0**bits - 1) if unchanged else _range_of_most(values, counts)
+        greys = np.clip((values - darkest) / ((brightest - darkest) or 1.0), 0, 1)
     if _is_inverted(dataset):
-        shown = 1 - shown
-    shown[padding] = 0
-    return np.rint(shown * 255).astype(np.uint8)
+        greys = 1 - greys
+    greys[padding] = 0
+    return np.rint(greys * 255).astype(np.uint8)
 
 
 def _is_inverted(dataset: Dataset) -> bool:
-    """Whether low values are bright. A digital X-ray says so twice, by both attributes (PS3.3 C.8.11.3.1.2)."""
+    """Whether low values are bright. Digital X-rays declare this in both attributes (PS3.3 C.8.11.3.1.2)."""
     photometric, shape = (
         elements.text(dataset, keyword) for keyword in ("PhotometricInterpretation", "PresentationLUTShape")
     )
@@ -55,7 +54,7 @@ def _is_inverted(dataset: Dataset) -> bool:
 
 
 def _padding(dataset: Dataset, stored: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The values of pixels that were added around the picture (PS3.3 C.7.5.1.1.2)."""
+    """Which values mark pixels that were added around the picture (PS3.3 C.7.5.1.1.2)."""
     value = elements.number(dataset, "PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, bool)
@@ -65,7 +64,7 @@ def _padding(dataset: Dataset, stored: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _modality(dataset: Dataset, values: Floats) -> Floats:
-    """Modality LUT, or Rescale Slope and Intercept (PS3.3 C.11.1)."""
+    """Apply the modality LUT, or Rescale Slope and Intercept (PS3.3 C.11.1)."""
     for item in elements.items(dataset, "ModalityLUTSequence"):
         if looked_up := _lookup(item, dataset):
             return looked_up[0](values)
@@ -74,25 +73,25 @@ def _modality(dataset: Dataset, values: Floats) -> Floats:
 
 
 def _voi(dataset: Dataset, values: Floats, counts: NDArray[np.int64]) -> Floats | None:
-    """Greys, 0 to 1, by the VOI LUT or a window (PS3.3 C.11.2)."""
+    """Apply the first usable VOI LUT or window (PS3.3 C.11.2): greys from 0 to 1, or None without one."""
     for item in elements.items(dataset, "VOILUTSequence"):
         if looked_up := _lookup(item, dataset):
-            shown = looked_up[0](values) / looked_up[1]
-            if _shows(shown, counts):
-                return shown
+            greys = looked_up[0](values) / looked_up[1]
+            if _is_usable(greys, counts):
+                return greys
     function = _FUNCTIONS.get(elements.text(dataset, "VOILUTFunction").upper(), _linear)
     centres, widths = (elements.numbers(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth"))
     for centre, width in zip(centres, widths, strict=False):
         if width >= 1 or (width > 0 and function is not _linear):
-            shown = function(values, centre, width)
-            if _shows(shown, counts):
-                return shown
+            greys = function(values, centre, width)
+            if _is_usable(greys, counts):
+                return greys
     return None
 
 
-def _shows(shown: Floats, counts: NDArray[np.int64]) -> bool:
+def _is_usable(greys: Floats, counts: NDArray[np.int64]) -> bool:
     total = counts.sum()
-    return not total or counts[(shown > 0) & (shown < 1)].sum() >= SHOWN * total
+    return not total or counts[(greys > 0) & (greys < 1)].sum() >= SHOWN * total
 
 
 def _linear(values: Floats, centre: float, width: float) -> Floats:
@@ -118,13 +117,13 @@ _FUNCTIONS: dict[str, Callable[[Floats, float, float], Floats]] = {
 
 
 def _lookup(item: Dataset, dataset: Dataset) -> tuple[Callable[[Floats], Floats], float] | None:
-    """A lookup table (PS3.3 C.11.1.1) as a function, and its highest output; None for one that is damaged."""
+    """A lookup table (PS3.3 C.11.1.1) as a function, and its highest output; None if it is damaged."""
     descriptor, data = elements.numbers(item, "LUTDescriptor"), elements.value(item, "LUTData")
     if len(descriptor) < 3:
         return None
     entries, first, bits = int(descriptor[0]) or 2**16, descriptor[1], int(descriptor[2])
     if elements.integer(dataset, "PixelRepresentation") and first >= 2**15:
-        first -= 2**16  # a number with a sign, read as one without
+        first -= 2**16  # a signed number that was read as unsigned
     if isinstance(data, bytes):
         narrow = bits <= 8 and len(data) in (entries, entries + 1)
         kind = "u1" if narrow else "<u2" if dataset.original_encoding[1] else ">u2"
@@ -134,19 +133,19 @@ def _lookup(item: Dataset, dataset: Dataset) -> tuple[Callable[[Floats], Floats]
     if not 0 < entries <= len(outputs):
         return None
     outputs = outputs[:entries]
-    # Some tables have more bits than they say.
-    most = max(2.0 ** min(max(bits, 1), 16) - 1, float(outputs.max()), 1.0)
-    return lambda values: outputs[np.clip(values - first, 0, entries - 1).astype(np.intp)], most
+    # Some tables have more bits than they declare.
+    highest = max(2.0 ** min(max(bits, 1), 16) - 1, float(outputs.max()), 1.0)
+    return lambda values: outputs[np.clip(values - first, 0, entries - 1).astype(np.intp)], highest
 
 
-def _usual(values: Floats, counts: NDArray[np.int64]) -> tuple[float, float]:
-    """The extrema of what is not far away from most of the pixels, as :mod:`ml.pictures.depth` has them."""
-    there = counts > 0
-    if not there.any():
+def _range_of_most(values: Floats, counts: NDArray[np.int64]) -> tuple[float, float]:
+    """The least and the largest value that is not far from most pixels, chosen as in :mod:`ml.pictures.depth`."""
+    present = counts > 0
+    if not present.any():
         return 0.0, 0.0
-    order = np.argsort(values[there])
-    values, upto = values[there][order], np.cumsum(counts[there][order])
-    low, high = (values[np.searchsorted(upto, upto[-1] * percent / 100)] for percent in MOST)
+    order = np.argsort(values[present])
+    values, cumulated = values[present][order], np.cumsum(counts[present][order])
+    low, high = (values[np.searchsorted(cumulated, cumulated[-1] * percent / 100)] for percent in MOST)
     if high > low:
         beside = BESIDE * (high - low)
         values = values[(values >= low - beside) & (values <= high + beside)]

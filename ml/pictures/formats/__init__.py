@@ -1,1 +1,1 @@
-"""A module for each way pictures are stored: from a file's bytes to its pixels and their metadata."""
+"""Decoders of picture files, one module per format: from a file's bytes to its pixels and their metadata."""

@@ -1,4 +1,4 @@
-"""The result of every module of this package."""
+"""The result and the common checks of all modules of this package."""
 
 import io
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from ml.pictures.depth import Samples
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
-# All of its plugins, while there is memory.
+# Load all plugins now, while there is enough memory.
 Image.init()
-# The limits here are stricter, and refuse with a code.
+# The limits of this package are stricter, and give an error code.
 Image.MAX_IMAGE_PIXELS = None
-#: Bytes that Pillow keeps a pixel in; those of all other modes are 4.
+#: Bytes per pixel in Pillow by mode; all other modes take 4.
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 
-#: The warning for a file whose pixels are whole.
+#: Warning for a file that lacks its end marker but has all of its pixels.
 END_MISSING = {
     "code": "end_missing",
     "detail": "The file lacks its end marker. All of its pixels are there, and were read.",
@@ -30,19 +30,19 @@ class Contents:
 
     Attributes:
         pixels: a Pillow image of at most 8 bits a sample, or the samples at their full depth.
-        about: the file's metadata about its pixels.
-        notes: warnings, ``{code, detail}`` each.
-        browsers_show: whether a browser shows the file as it is read here.
+        metadata: the file's metadata about its pixels.
+        notes: warnings: dictionaries ``{code, detail}``.
+        browsers_show: whether a browser shows the file exactly as it is decoded here.
     """
 
     pixels: Image.Image | Samples
-    about: Metadata = field(default_factory=Metadata)
+    metadata: Metadata = field(default_factory=Metadata)
     notes: list[dict[str, str]] = field(default_factory=list)
     browsers_show: bool = False
 
 
 def header(content: bytes, formats: list[str]) -> Image.Image:
-    """A picture of which Pillow has read the header alone, within the limits of size and memory.
+    """Open a picture with Pillow, which reads only the header, and check the limits of size and memory.
 
     Raises:
         ImageError: with the code ``image_too_large`` or ``image_too_small``.
@@ -54,16 +54,16 @@ def header(content: bytes, formats: list[str]) -> Image.Image:
 
 
 def decoded_bytes(image: Image.Image) -> int:
-    """The memory in which Pillow holds the pixels and their greys."""
+    """Memory, in bytes, that Pillow needs for the pixels and their greys."""
     return image.width * image.height * (PIXEL_BYTES.get(image.mode, 4) + (image.mode != "L"))
 
 
 def deep_bytes(width: int, height: int, channels: int, sample: int = 2, copies: int = 1) -> int:
-    """The memory for a number of copies of samples of a size, and their greys."""
+    """Memory, in bytes, for copies of samples of ``sample`` bytes each, and for their greys."""
     return width * height * (channels * sample * copies + 1)
 
 
-def one_picture(count: int, what: str = "pictures") -> None:
+def check_single_picture(count: int, noun: str = "pictures") -> None:
     """Refuse a file that holds several pictures: the intended one is unknown.
 
     Raises:
@@ -71,7 +71,7 @@ def one_picture(count: int, what: str = "pictures") -> None:
     """
     if count > 1:
         raise ImageError(
-            "several_pictures", f"This file holds several {what}. Please send each X-ray as a file of its own."
+            "several_pictures", f"This file holds several {noun}. Please send each X-ray as a file of its own."
         )
 
 
@@ -85,6 +85,6 @@ def corrupt() -> ImageError:
     return ImageError("image_corrupt", "The image data is damaged and cannot be decoded. Please export it again.")
 
 
-def unsupported(what: str) -> ImageError:
-    """For a file that is whole, of a kind that nothing here reads."""
-    return ImageError("encoding_not_supported", f"{what} is not read here. Please export the X-ray as DICOM or PNG.")
+def unsupported(subject: str) -> ImageError:
+    """Error for an intact file of a kind that cannot be decoded here."""
+    return ImageError("encoding_not_supported", f"{subject} is not read here. Please export the X-ray as DICOM or PNG.")

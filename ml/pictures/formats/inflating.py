@@ -1,4 +1,4 @@
-"""Unpack what zlib has packed, without holding all of it."""
+"""Decompress zlib data without holding all of the output in memory."""
 
 import zlib
 from collections.abc import Iterator
@@ -7,15 +7,16 @@ PIECE = 2**20
 
 
 def pieces(packed: bytes, stream: "zlib._Decompress") -> Iterator[bytes]:
-    """What a stream unpacks to, in pieces of a megabyte at most.
+    """Yield the decompressed data in pieces of at most a megabyte.
 
-    It stops at the end of the stream: zlib hands what lies behind that back for ever.
+    The generator stops at the end of the stream: zlib would return the data behind it for ever.
 
     Args:
-        stream: of ``zlib.decompressobj``; it says afterwards whether its end was reached.
+        packed: the compressed data.
+        stream: from ``zlib.decompressobj``; its ``eof`` tells afterwards whether the end was reached.
 
     Raises:
-        zlib.error: it is damaged.
+        zlib.error: the data are damaged.
     """
     while packed and not stream.eof:
         yield stream.decompress(packed, PIECE)

@@ -1,4 +1,7 @@
-"""JPEG (ITU-T T.81): also with 12 bits, lossless, and JPEG-LS. Only what decoding needs goes to the decoder."""
+"""JPEG (ITU-T T.81), including 12 bits and lossless, and JPEG-LS.
+
+The decoder gets only the segments that decoding needs.
+"""
 
 import io
 
@@ -19,7 +22,7 @@ from ml.pictures.formats.contents import (
 from ml.pictures.formats.jpeg_file import ARITHMETIC, EOI, HUFFMAN, JPEG_LS, LOSSLESS, PROGRESSIVE, File, parse
 from ml.pictures.metadata import Metadata
 
-#: Decodes to something else than what a decoder takes for missing data.
+#: Data that decode to other pixels than those that a decoder fills in for missing data.
 FILLER = bytes(range(1, 255)) * 2
 
 
@@ -34,14 +37,14 @@ def read(content: bytes) -> Contents:
     if not file.frame or not file.scans:
         raise truncated()
     limits.check_size(file.width, file.height)
-    about = _about(file)
+    metadata = _metadata(file)
     pixels = _decoded(file, bytes(file.needed) + EOI)
     if _is_cut_off(file, pixels):
         raise truncated()
     notes = [] if file.ended else [END_MISSING]
     plain = isinstance(pixels, Image.Image) and pixels.mode in ("L", "RGB") and file.frame in (0xC0, 0xC1, 0xC2)
-    odd = start or file.height_came_late or notes or about.from_xmp or about.tone is not None or about.ignored
-    return Contents(pixels, about, notes, browsers_show=plain and not odd)
+    odd = start or file.height_came_late or notes or metadata.from_xmp or metadata.tone is not None or metadata.ignored
+    return Contents(pixels, metadata, notes, browsers_show=plain and not odd)
 
 
 def is_cut_off(content: bytes) -> bool:
@@ -50,12 +53,12 @@ def is_cut_off(content: bytes) -> bool:
     return not file.scans or _is_cut_off(file, _decoded(file, bytes(file.needed) + EOI))
 
 
-def _about(file: File) -> Metadata:
-    about = Metadata()
-    about.read_orientation(file.exif, file.xmp)
+def _metadata(file: File) -> Metadata:
+    metadata = Metadata()
+    metadata.read_orientation(file.exif, file.xmp)
     if file.profile:
-        about.read_profile(b"".join(part[2:] for part in sorted(file.profile)))  # each begins with its number
-    return about
+        metadata.read_profile(b"".join(part[2:] for part in sorted(file.profile)))  # each part begins with its number
+    return metadata
 
 
 def _decoded(file: File, content: bytes) -> Image.Image | Samples:
@@ -66,7 +69,7 @@ def _decoded(file: File, content: bytes) -> Image.Image | Samples:
         return _eight_bits(file, content)
     if file.frame not in (*HUFFMAN, 0xC2, LOSSLESS, JPEG_LS) or channels not in (1, 3):
         raise unsupported("This kind of JPEG")
-    # 16 bits a sample, and what a decoder that needs all coefficients at once gathers.
+    # 16 bits a sample; twice if the decoder has to collect all coefficients first.
     copies = 2 if file.frame == 0xC2 or file.scans > 1 else 1
     limits.check_memory(file.width, file.height, deep_bytes(file.width, file.height, channels, copies=copies))
     decode = jpegls_decode if file.frame == JPEG_LS else jpeg8_decode
@@ -83,17 +86,17 @@ def _decoded(file: File, content: bytes) -> Image.Image | Samples:
 
 def _eight_bits(file: File, content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content), formats=["JPEG"])
-    gathered = _gathered_bytes(file)
-    # A large JPEG in colour is read as the grey that it holds.
-    if image.mode == "RGB" and decoded_bytes(image) + gathered > limits.MAX_DECODED_BYTES:
+    coefficients = _coefficient_bytes(file)
+    # If a colour JPEG would need too much memory, decode only its luminance.
+    if image.mode == "RGB" and decoded_bytes(image) + coefficients > limits.MAX_DECODED_BYTES:
         image.draft("L", image.size)
-    limits.check_memory(*image.size, decoded_bytes(image) + gathered)
+    limits.check_memory(*image.size, decoded_bytes(image) + coefficients)
     image.load()
     return image
 
 
-def _gathered_bytes(file: File) -> int:
-    """The memory of the decoder before the first pixel of an image in several scans: 16 bits a value."""
+def _coefficient_bytes(file: File) -> int:
+    """Memory for the coefficients, of 16 bits each, that the decoder collects from an image in several scans."""
     if file.frame not in PROGRESSIVE and file.first_scan == len(file.sampling):
         return 0
     return 2 * file.width * file.height * sum(file.sampling) // max(*file.sampling, 1)
@@ -105,22 +108,22 @@ def _is_cut_off(file: File, pixels: Image.Image | Samples) -> bool:
 
 
 def _is_whole(file: File, pixels: Image.Image | Samples) -> bool:
-    """Whether all pixels are in the file: then nothing that is appended to it changes one."""
+    """Whether all pixels are in the file. If so, appended data change no pixel."""
     if _lacks_scans(file):
         return False
     if file.frame == JPEG_LS:
-        return True  # whose decoder refuses what lacks pixels, and what has more
-    other = _decoded(file, bytes(file.needed) + FILLER + EOI)
-    return _bytes(other) == _bytes(pixels)
+        return True  # its decoder refuses missing and surplus pixels
+    extended = _decoded(file, bytes(file.needed) + FILLER + EOI)
+    return _bytes(extended) == _bytes(pixels)
 
 
 def _lacks_scans(file: File) -> bool:
-    """Whether a progressive file ends before its last scans, without which it is the same picture, but coarser."""
+    """Whether a progressive file lacks its last scans, without which the picture is complete but coarser."""
     return file.frame in PROGRESSIVE and len(file.refined) < 64 * len(file.sampling)
 
 
 def _looks_filled(pixels: Image.Image | Samples) -> bool:
-    """Whether the last pixels are the grey that decoders take for missing data."""
+    """Whether the last pixels have the grey that decoders fill in for missing data."""
     if isinstance(pixels, Samples):
         corner, grey = pixels.values[-1, -8:], (pixels.white + 1) / 2
     else:

@@ -1,4 +1,4 @@
-"""A JPEG (ITU-T T.81) taken apart into what decoding needs and what lies beside it."""
+"""Split a JPEG (ITU-T T.81) into the segments that decoding needs and its metadata."""
 
 import re
 import struct
@@ -8,31 +8,33 @@ from ml.pictures.formats.contents import corrupt, unsupported
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 SOS, DNL, DRI, APP1, APP2 = 0xDA, 0xDC, 0xDD, 0xE1, 0xE2
-#: The segments that define the colour space: JFIF's and Adobe's.
+#: Segments that define the colour space: those of JFIF and Adobe.
 COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
-#: Quantisation, Huffman and arithmetic tables, restarts, and JPEG-LS' parameters.
+#: Quantisation, Huffman and arithmetic tables, restart interval, and JPEG-LS parameters.
 TABLES = (0xDB, 0xC4, 0xCC, 0xDD, 0xF8)
 HUFFMAN, PROGRESSIVE, LOSSLESS, ARITHMETIC, JPEG_LS = (0xC0, 0xC1), (0xC2, 0xCA), 0xC3, (0xC9, 0xCA), 0xF7
 FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), JPEG_LS)
 MARKER = re.compile(rb"\xff+[^\x00\xff]")
-#: The next marker that is no restart. JPEG-LS stuffs bits: a byte below 80 follows each FF of its data.
+#: The next marker other than a restart. JPEG-LS stuffs bits: in its data, a byte below 0x80 follows each 0xFF.
 AFTER_DATA = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 AFTER_JPEG_LS_DATA = re.compile(rb"\xff[\x80-\xfe]")
 
 
 @dataclass
 class File:
-    """A JPEG taken apart.
+    """The parts of a JPEG.
 
     Attributes:
-        needed: all that the decoder needs, without the end marker.
-        height_at: the place of the height in it, which may come after the first scan.
-        sampling: for each component its samples in a unit of the frame.
-        unit: blocks of 8 pixels that a unit has across and down.
-        interval: units between two restart markers; 0 without any.
+        needed: all bytes that the decoder needs, without the end marker.
+        height_at: offset of the height in ``needed``.
+        height_came_late: whether the height came after the first scan (DNL).
+        sampling: for each component, the number of its samples in a unit of the frame.
+        unit: size of a unit in blocks of 8 pixels, across and down.
+        interval: units between two restart markers; 0 without restart markers.
         ended: whether the file has the end marker.
-        scans: the number of scans; of the first, its components.
-        refined: for each component the coefficients that a progressive file has to their last bit.
+        scans: number of scans.
+        first_scan: number of components in the first scan.
+        refined: pairs of component and coefficient that a progressive file contains to the last bit.
     """
 
     needed: bytearray = field(default_factory=lambda: bytearray(SOI))
@@ -75,17 +77,17 @@ def parse(content: bytes, start: int) -> File:
         elif marker == SOS:
             at = _scan(file, content, segment, at)
         else:
-            _take(file, marker, segment)
+            _add_segment(file, marker, segment)
     return file
 
 
-def _take(file: File, marker: int, segment: bytes) -> None:
+def _add_segment(file: File, marker: int, segment: bytes) -> None:
     if marker in TABLES or (marker in COLOURS and segment.startswith(COLOURS[marker])):
-        _keep(file, marker, segment)
+        _append(file, marker, segment)
         if marker == DRI:
             file.interval = int.from_bytes(segment[:2])
     elif marker == DNL and not file.height and len(segment) == 2:
-        # Decoders look for it in the frame's header.
+        # Decoders look for the height in the frame's header.
         file.height, file.height_came_late = int.from_bytes(segment), True
         file.needed[file.height_at : file.height_at + 2] = segment
     elif marker == APP1 and segment.startswith(b"Exif\0") and not file.exif:
@@ -96,7 +98,7 @@ def _take(file: File, marker: int, segment: bytes) -> None:
         file.profile.append(segment[12:])
 
 
-def _keep(file: File, marker: int, segment: bytes) -> None:
+def _append(file: File, marker: int, segment: bytes) -> None:
     file.needed += bytes([0xFF, marker]) + struct.pack(">H", len(segment) + 2) + segment
 
 
@@ -107,35 +109,35 @@ def _frame(file: File, marker: int, segment: bytes) -> None:
         raise corrupt()
     file.frame, file.height_at = marker, len(file.needed) + 5
     file.precision, file.height, file.width = struct.unpack(">BHH", segment[:5])
-    factors = [(place >> 4, place & 15) for place in segment[7 : 6 + 3 * segment[5] : 3]]
+    factors = [(byte >> 4, byte & 15) for byte in segment[7 : 6 + 3 * segment[5] : 3]]
     file.sampling = [across * down for across, down in factors]
     if len(factors) > 1:
         file.unit = max(across for across, _ in factors), max(down for _, down in factors)
-    _keep(file, marker, segment)
+    _append(file, marker, segment)
 
 
 def _scan(file: File, content: bytes, segment: bytes, at: int) -> int:
-    """Keep a scan; where its data ends is returned."""
+    """Keep a scan, and return the offset at which its data end."""
     found = (AFTER_JPEG_LS_DATA if file.frame == JPEG_LS else AFTER_DATA).search(content, at)
     end = found.start() if found else len(content)
     restarts = [marker[1] & 7 for marker in re.findall(rb"\xff[\xd0-\xd7]", content[at:end])]
     components = segment[0] if segment else 0
-    in_order = restarts == [place % 8 for place in range(len(restarts))]
-    if not in_order or (found and len(restarts) < _least(file, components)):
-        raise corrupt()  # a part is missing, or there twice: decoders pass over that without a word
-    _keep(file, SOS, segment)
+    in_order = restarts == [index % 8 for index in range(len(restarts))]
+    if not in_order or (found and len(restarts) < _least_restarts(file, components)):
+        raise corrupt()  # a part is missing or repeated, which decoders ignore silently
+    _append(file, SOS, segment)
     file.needed += content[at:end]
     file.scans, file.first_scan = file.scans + 1, file.first_scan or components
     if len(segment) >= 4 + 2 * components:
         first, last, approximation = segment[1 + 2 * components : 4 + 2 * components]
         if not approximation & 15:
             parts = segment[1 : 1 + 2 * components : 2]
-            file.refined |= {(part, place) for part in parts for place in range(first, min(last, 63) + 1)}
+            file.refined |= {(part, index) for part in parts for index in range(first, min(last, 63) + 1)}
     return end
 
 
-def _least(file: File, components: int) -> int:
-    """How many restart markers a scan of so many components has at least; 0 where that is not known."""
+def _least_restarts(file: File, components: int) -> int:
+    """Least number of restart markers in a scan of ``components`` components; 0 if unknown."""
     if not file.interval or components != len(file.sampling) or file.frame in (LOSSLESS, JPEG_LS):
         return 0
     across, down = file.unit

@@ -1,10 +1,10 @@
-"""The kind of a file, by its first bytes."""
+"""Recognise the kind of a file by its first bytes."""
 
 import re
 
-#: Bytes that are looked at.
+#: Number of bytes that are examined.
 HEAD = 1024
-#: Kinds of files by their first bytes.
+#: First bytes of the kinds of files that are read.
 SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -13,8 +13,8 @@ SIGNATURES = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"), (b"\xff\x4f\xff\x51", "jpeg2000"),
     (b"BM", "bmp"),
 )  # fmt: skip
-#: Pictures that are not read.
-OTHERS = (
+#: First bytes of the kinds of files that are not read, with their names for messages.
+UNSUPPORTED = (
     (b"\xff\x0a", "A JPEG XL picture"), (b"\0\0\0\x0cJXL \r\n\x87\n", "A JPEG XL picture"),
     (b"II\xbc\x01", "A JPEG XR picture"), (b"8BPS", "A Photoshop document"), (b"%!PS", "A PostScript document"),
     (b"v/1\x01", "An OpenEXR picture"), (b"#?RADIANCE", "A Radiance picture"), (b"qoif", "A QOI picture"),
@@ -28,7 +28,7 @@ OTHERS = (
     (b"IIRO", "A camera's raw picture"), (b"IIU\0", "A camera's raw picture"), (b"icns", "A Mac icon"),
     (b"\xd7\xcd\xc6\x9a", "A Windows metafile"), (b"\xc5\xd0\xd3\xc6", "A PostScript document"),
     (b"BPG\xfb", "A BPG picture"), (b"FLIF", "A FLIF picture"), (b"DDS ", "A DDS picture"),
-    # Line ends that a transfer changed, bytes that a program took for characters, and other ways of text.
+    # Line ends changed by a transfer, bytes that a program treated as characters, and text encodings of files.
     *((start, "A picture that was sent as text instead of bytes") for start in (
         b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n", b"\xef\xbf\xbdPNG", b"\xc2\x89PNG", b"\xef\xbf\xbd" * 3,
         b"\xc3\xbf\xc3\x98\xc3\xbf", b"data:image/", b"/9j/", b"iVBORw0KGgo",
@@ -37,8 +37,8 @@ OTHERS = (
 )  # fmt: skip
 BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
           b"hevc": "heic", b"hevx": "heic", b"mif1": "heic"}  # fmt: skip
-#: Text that some programs write before these, such as line ends, HTTP headers and printer commands. Other bytes are the
-#: beginning of another kind of file, such as an archive, of which this is a part.
+#: A signature after text that some programs write before it, such as line ends, HTTP headers and printer commands.
+#: Other bytes before a signature mean that the file is of another kind, such as an archive that contains the picture.
 MISPLACED = re.compile(rb"(?:\xef\xbb\xbf)?[\t\r\n\x1b -~]*?(\x89PNG\r\n\x1a\n|%PDF-|\xff\xd8\xff[\xe0\xe1])")
 NAMES = {b"\x89PNG\r\n\x1a\n": "png", b"%PDF-": "pdf"}
 
@@ -53,12 +53,12 @@ def kind(content: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         length = max(16, int.from_bytes(head[:4]))
         brands = (head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4)))
-        # The brand mif1 is any picture's; an AVIF has its own beside it.
+        # Any kind of picture may have the brand mif1. An AVIF also has its own brand, which sorts first.
         return min((BRANDS[brand] for brand in brands if brand in BRANDS), default=None)
     late = MISPLACED.match(head)
     return NAMES.get(late[1], "jpeg") if late else None
 
 
-def unread(content: bytes) -> str | None:
-    """The name of a known format that is not supported, for messages."""
-    return next((name for signature, name in OTHERS if content.startswith(signature)), None)
+def unsupported_format(content: bytes) -> str | None:
+    """Name of a known but unsupported format, for messages; None for other files."""
+    return next((name for signature, name in UNSUPPORTED if content.startswith(signature)), None)

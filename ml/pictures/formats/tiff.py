@@ -1,4 +1,4 @@
-"""TIFF, as scanners and workstations write it: any depth, byte order, compression and arrangement of its samples."""
+"""TIFF from scanners and workstations, with any depth, byte order, compression and arrangement of the samples."""
 
 import io
 import logging
@@ -14,34 +14,34 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from ml.pictures.depth import Samples
 from ml.pictures.formats import jpeg, jpeg_file
-from ml.pictures.formats.contents import Contents, corrupt, header, one_picture, truncated, unsupported
+from ml.pictures.formats.contents import Contents, check_single_picture, corrupt, header, truncated, unsupported
 from ml.pictures.limits import check_memory, check_size
 from ml.pictures.metadata import Metadata
 
-# Errors of the decoder appear as codes.
+# Do not log decoder errors: they are reported as error codes.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-#: Codecs are loaded when they are first asked for. tifffile's are loaded now: a process that decodes a hostile file may
-#: have no memory left for that.
+#: Codecs are normally loaded on first use. Those of tifffile are loaded now: a process that decodes a hostile file may
+#: have no memory left for loading them.
 CODECS = (
     "lzw", "packbits", "packints", "delta", "floatpred", "bitorder", "zlib", "deflate", "lzma", "zstd", "ccittrle",
     "ccittfax3", "ccittfax4", "jpeg", "jpeg8", "ljpeg", "jpeg2k", "webp",
 )  # fmt: skip
 for _codec in CODECS:
     getattr(imagecodecs, f"{_codec}_decode")
-#: NewSubfileType of what is no picture of its own: a smaller copy, a mask.
-BESIDE = 1 | 4
+#: NewSubfileType flags of pages that are not pictures of their own: a smaller copy, a mask.
+COPY_OR_MASK = 1 | 4
 GREY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
 FAX = (COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6)
-#: Bytes of a file's header, where no pixels are.
+#: Bytes of a file's header, which contains no pixels.
 HEADER = 8
-#: Pages that are looked at.
+#: Largest number of pages that are examined.
 MAX_PAGES = 64
-#: Bits, integers with and without a sign, floating point.
+#: NumPy kinds that are read: bits, unsigned and signed integers, floating point.
 KINDS = "buif"
 
 
 def read(content: bytes) -> Contents:
-    """Decode a TIFF of one picture.
+    """Decode a TIFF with one picture.
 
     Raises:
         ImageError: ``image_truncated``, ``image_corrupt``, ``encoding_not_supported``, ``several_pictures``,
@@ -50,48 +50,48 @@ def read(content: bytes) -> Contents:
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         page = _page(file)
         check_size(page.imagewidth, page.imagelength)
-        about = _about(page)
+        metadata = _metadata(page)
         _check_data(page, content)
         # Pillow's TIFF decoder handles CMYK and YCbCr best.
-        if _meaning(page) not in (*GREY, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and not _as_rgb(page):
-            return Contents(_by_pillow(content), about)
+        if _photometric(page) not in (*GREY, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and not _decodes_to_rgb(page):
+            return Contents(_by_pillow(content), metadata)
         check_memory(page.imagewidth, page.imagelength, 2 * page.nbytes + page.imagewidth * page.imagelength)
         try:
             tifffile.TIFF.DECOMPRESSORS[page.compression]
         except KeyError as error:  # asarray() raises ValueError here, as it does for damaged data
             raise unsupported(f"A TIFF compressed as {_name(page.compression)}") from error
         values = page.asarray(maxworkers=1)
-    return Contents(_pixels(page, _channels_last(page, values)), about)
+    return Contents(_pixels(page, _channels_last(page, values)), metadata)
 
 
 def _page(file: tifffile.TiffFile) -> TiffPage:
-    # By their places, as a damaged list of pages may lead back to itself.
-    found = {page.offset: page for page in islice(file.pages, MAX_PAGES) if isinstance(page, TiffPage)}
-    if not found:
+    # By offset, since a damaged list of pages may be circular.
+    by_offset = {page.offset: page for page in islice(file.pages, MAX_PAGES) if isinstance(page, TiffPage)}
+    if not by_offset:
         raise truncated()
-    pages = [page for page in found.values() if not int(page.subfiletype) & BESIDE]
-    if not pages:  # but copies and masks of one that lies elsewhere
+    pages = [page for page in by_offset.values() if not int(page.subfiletype) & COPY_OR_MASK]
+    if not pages:  # only copies and masks of a picture that lies elsewhere
         raise unsupported("A TIFF without a picture of its own, such as a camera's raw file,")
-    one_picture(len(pages), "pages")
+    check_single_picture(len(pages), "pages")
     page = pages[0]
-    # A tag may hold a list. Lists of sizes, when multiplied, fill the memory.
+    # A tag may hold a list. Multiplying a list by a size repeats it and fills the memory.
     if not all(isinstance(size, int) for size in (page.imagewidth, page.imagelength, page.samplesperpixel)):
         raise corrupt()
-    one_picture(int(page.imagedepth), "pages")
+    check_single_picture(int(page.imagedepth), "pages")
     if page.dtype is None or page.dtype.kind not in KINDS or (page.bitspersample <= 8 and page.dtype.kind in "if"):
         raise unsupported("A TIFF with samples of this kind")
     return page
 
 
 def _check_data(page: TiffPage, content: bytes) -> None:
-    """See that all strips or tiles are in the file."""
+    """Check that all strips or tiles are in the file."""
     if not page.dataoffsets or len(page.dataoffsets) != len(page.databytecounts) or min(page.dataoffsets) < HEADER:
         raise corrupt()
-    places = [slice(start, start + count) for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if any(place.stop > len(content) for place in places):
+    parts = [slice(start, start + count) for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if any(part.stop > len(content) for part in parts):
         raise truncated()
     # The decoder shows missing pixels of a JPEG in grey.
-    if page.compression == COMPRESSION.JPEG and any(_lacks_pixels(page, content[place]) for place in places):
+    if page.compression == COMPRESSION.JPEG and any(_lacks_pixels(page, content[part]) for part in parts):
         raise truncated()
 
 
@@ -101,17 +101,17 @@ def _lacks_pixels(page: TiffPage, data: bytes) -> bool:
     return not ends and jpeg.is_cut_off(tables.removesuffix(jpeg_file.EOI) + data.removeprefix(jpeg_file.SOI))
 
 
-def _about(page: TiffPage) -> Metadata:
-    about = Metadata()
+def _metadata(page: TiffPage) -> Metadata:
+    metadata = Metadata()
     orientation, xmp = _tag(page, "Orientation"), _tag(page, "XMP")
     if isinstance(orientation, int) and 1 <= orientation <= 8:
-        about.orientation = int(orientation)
+        metadata.orientation = int(orientation)
     elif isinstance(xmp, bytes):
-        about.read_orientation(None, xmp)
+        metadata.read_orientation(None, xmp)
     profile = _tag(page, "InterColorProfile")
     if isinstance(profile, bytes):
-        about.read_profile(profile)
-    return about
+        metadata.read_profile(profile)
+    return metadata
 
 
 def _tag(page: TiffPage, name: str) -> Any:
@@ -119,8 +119,8 @@ def _tag(page: TiffPage, name: str) -> Any:
     return tag.value if tag else None
 
 
-def _meaning(page: TiffPage) -> int:
-    """What samples mean; where the file does not say it, what libtiff assumes."""
+def _photometric(page: TiffPage) -> int:
+    """Photometric interpretation of the samples; if the file does not declare one, the one that libtiff assumes."""
     if _tag(page, "PhotometricInterpretation") is not None:
         return int(page.photometric)
     if page.samplesperpixel >= 3:
@@ -128,8 +128,8 @@ def _meaning(page: TiffPage) -> int:
     return PHOTOMETRIC.MINISWHITE if page.compression in FAX else PHOTOMETRIC.MINISBLACK
 
 
-def _as_rgb(page: TiffPage) -> bool:
-    """Whether decoding gives RGB: JPEG's own colours."""
+def _decodes_to_rgb(page: TiffPage) -> bool:
+    """Whether decoding gives RGB, which is the case for YCbCr in JPEG."""
     return page.photometric == PHOTOMETRIC.YCBCR and page.compression == COMPRESSION.JPEG
 
 
@@ -140,14 +140,14 @@ def _by_pillow(content: bytes) -> Image.Image:
         raise unsupported("A TIFF in these colours") from None
     size = image.size
     image.load()
-    # Pillow turns what it reads, which is done here for all formats alike.
+    # Pillow applies the orientation, which this package does later for all formats.
     if image.size != size:
         raise unsupported("A turned TIFF in these colours")
     return image.getchannel("L") if image.mode == "LAB" else image
 
 
 def _channels_last(page: TiffPage, values: NDArray[Any]) -> NDArray[Any]:
-    """``(height, width)`` or ``(height, width, channels)``."""
+    """Reshape samples to ``(height, width)`` or ``(height, width, channels)``."""
     channels = page.samplesperpixel
     if values.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         values = np.moveaxis(values, 0, -1)
@@ -156,14 +156,14 @@ def _channels_last(page: TiffPage, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _pixels(page: TiffPage, values: NDArray[Any]) -> Image.Image | Samples:
-    meaning = _meaning(page)
-    inverted = meaning == PHOTOMETRIC.MINISWHITE
-    if meaning == PHOTOMETRIC.PALETTE:
+    photometric = _photometric(page)
+    inverted = photometric == PHOTOMETRIC.MINISWHITE
+    if photometric == PHOTOMETRIC.PALETTE:
         return Image.fromarray(_coloured(page, values))
-    colours = 1 if meaning in GREY else 3
+    colours = 1 if photometric in GREY else 3
     if values.ndim == 3:
-        # Samples other than colours and their transparency are left out, also one that colours are multiplied by: it
-        # lays them over black.
+        # Keep only colours and unassociated alpha. With associated (premultiplied) alpha, the colours are over black
+        # already, so the alpha is not needed.
         alpha = tuple(page.extrasamples[:1]) == (2,) and values.shape[2] > colours
         values = values[..., 0] if colours == 1 and not alpha else values[..., : colours + alpha]
     bits = page.bitspersample
@@ -188,7 +188,7 @@ def _coloured(page: TiffPage, values: NDArray[Any]) -> NDArray[np.uint8]:
     palette = page.colormap
     if palette is None or values.ndim != 2 or int(values.max()) >= palette.shape[1]:
         raise corrupt()
-    # 16 bits by the standard, and 8 by some programs.
+    # The standard has 16 bits; some programs write 8.
     colours = palette >> 8 if palette.max() > 255 else palette
     return np.ascontiguousarray(colours.astype(np.uint8).T[values])
 
