@@ -45,7 +45,7 @@ def test_an_image_is_found_by_search_and_filter_and_shared_by_a_link(
     page.wait_for_url("**/images/*/")
     page.get_by_role("link", name="Share").click()
     page.get_by_role("button", name="Make a link").click()
-    link = page.get_by_label("The link is made").input_value()
+    link = page.get_by_label("The link is ready").input_value()
     no_sideways_scroll(page)
     shot("share")
     elsewhere = browser.new_context(viewport=page.viewport_size, service_workers="block")
@@ -58,7 +58,7 @@ def test_an_image_is_found_by_search_and_filter_and_shared_by_a_link(
     assert width == 1300
     assert elsewhere.cookies() == []
     page.get_by_role("button", name="Revoke").click()
-    expect(page.get_by_text("Nobody besides")).to_be_visible()
+    expect(page.get_by_text("Nobody except")).to_be_visible()
     answer = shared.reload()
     assert answer
     assert answer.status == 404

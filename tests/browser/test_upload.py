@@ -103,7 +103,7 @@ def test_a_file_that_vanishes_or_changes_is_named_and_the_others_go_on(page: Pag
     changed.write_bytes(b"another picture")
     line(FULL)
     for path in (changed, gone):
-        expect(row(page, path.name)).to_contain_text("changed, moved or deleted after it was chosen")
+        expect(row(page, path.name)).to_contain_text("changed, moved or deleted after you chose it")
     for path in others:
         expect(row(page, path.name).get_by_role("link")).to_be_visible()
 

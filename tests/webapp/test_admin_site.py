@@ -111,7 +111,7 @@ def test_a_departments_last_manager_is_not_deleted(chief: Any, make_department: 
         chief.post("/admin/auth/user/", {"action": "delete_selected", "_selected_action": nora.pk, "post": "yes"}),
     ):
         assert answer.status_code == 409
-        assert "Please make somebody else a manager first." in answer.content.decode()
+        assert "Please make someone else a manager first." in answer.content.decode()
     department.memberships.create(user=User.objects.get(username="chief"), role="manager")
     chief.post(f"/admin/auth/user/{nora.pk}/delete/", {"post": "yes"})
     assert not User.objects.filter(username="nora").exists()

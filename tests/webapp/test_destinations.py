@@ -161,7 +161,7 @@ def test_the_page_changes_tests_and_deletes_one(signed_in, destination):
     answer = signed_in.post(reverse("destination-test", args=[destination.pk]), follow=True)
     assert "This destination is switched off." in answer.content.decode()
     delete = reverse("destination-delete", args=[destination.pk])
-    assert "is still to be sent is dropped" in signed_in.get(delete).content.decode()
+    assert "waiting deliveries are dropped" in signed_in.get(delete).content.decode()
     assert Destination.objects.exists()
     signed_in.post(delete)
     assert not Destination.objects.exists()

@@ -83,14 +83,14 @@ def test_a_manager_adds_tries_changes_and_deletes_a_rule(signed_in, department, 
     [rule] = department.dicom_rules.all()
     page = signed_in.post(address, {"try": "1", "said": "Modality = DX"}).content.decode()
     assert "This rule applies:" in page
-    assert "No rule fits" in signed_in.post(address, {"try": "1", "said": "Modality = CR"}).content.decode()
+    assert "No rule matches" in signed_in.post(address, {"try": "1", "said": "Modality = CR"}).content.decode()
     one = reverse("rule", args=[rule.pk])
     assert signed_in.post(one, {**given, "unread": "on"}).status_code == 302
     assert Rule.objects.get().unread
     monkeypatch.setattr(rules, "MOST_RULES", 1)
     assert "at most 1 rules" in signed_in.post(address, given).content.decode()
     delete = reverse("rule-delete", args=[rule.pk])
-    assert "New images no longer follow it" in signed_in.get(delete).content.decode()
+    assert "It no longer applies to new images" in signed_in.get(delete).content.decode()
     signed_in.post(delete)
     assert not Rule.objects.exists()
     assert [entry.action for entry in Entry.objects.filter(kind="dicom.rule").order_by("pk")] == [
@@ -108,8 +108,8 @@ def test_rules_are_tried_with_a_file(signed_in, department):
 
     image = dicomweb.file(modality.image())
     assert "This rule applies:" in tried(image)
-    assert "No rule fits" in tried(image, "ViewPosition = AP")
-    assert "no DICOM file that can be read" in tried(b"GIF89a")
+    assert "No rule matches" in tried(image, "ViewPosition = AP")
+    assert "not a readable DICOM file" in tried(b"GIF89a")
 
 
 def test_a_rule_names_only_a_destination_of_its_department(signed_in, make_department):
@@ -127,12 +127,12 @@ def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
     assert (peer.department, peer.network, peer.active, peer.stat) == (department, "10.1.2.0/24", True, False)
     assert "not heard yet" in signed_in.get(address).content.decode()
     peers.heard(peer)
-    assert "last heard" in signed_in.get(address).content.decode()
+    assert "last connected" in signed_in.get(address).content.decode()
     assert signed_in.post(address, given).status_code == 400  # the name is taken
     signed_in.post(reverse("sender", args=[peer.pk]), {**given, "stat": "on"})
     assert Peer.objects.get().stat
     delete = reverse("sender-delete", args=[peer.pk])
-    assert "What it sends is refused" in signed_in.get(delete).content.decode()
+    assert "Its images are refused" in signed_in.get(delete).content.decode()
     signed_in.post(delete)
     assert not Peer.objects.exists()
     assert [entry.action for entry in Entry.objects.filter(kind="dicom.peer").order_by("pk")] == [

@@ -228,12 +228,12 @@ def test_a_page_says_that_it_has_looked_at_a_part_of_the_list(client, user, make
     client.force_login(user)
     page = client.get("/images/?search=chest")
     assert "this one as far as" in page.content.decode()
-    assert "No image suits" not in page.content.decode()
+    assert "No image matches" not in page.content.decode()
     assert page.context["rows"] == []
     page = client.get(page.context["older"])
     assert [image.filename for image in page.context["rows"]] == ["chest.png", "chest.png"]
     page = client.get("/images/?search=nothing")
-    assert "No image suits" in page.content.decode()
+    assert "No image matches" in page.content.decode()
     assert "this one as far as" not in page.content.decode()
 
 

@@ -76,9 +76,9 @@ def test_the_answer_tells_what_was_refused_and_what_was_sent_before(user_client,
 def test_the_page_closes_it(user, client, user_client, study):
     client.force_login(user)
     page = client.get(f"/studies/{study['id']}/").content.decode()
-    assert "More files are still to come" in page
+    assert "More files are expected" in page
     assert client.post(f"/studies/{study['id']}/close/").status_code == 302
-    assert "More files are still to come" not in client.get(f"/studies/{study['id']}/").content.decode()
+    assert "More files are expected" not in client.get(f"/studies/{study['id']}/").content.decode()
 
 
 def test_a_study_that_is_sent_by_dicom_says_that_it_is_still_arriving(client, user, study):

@@ -100,7 +100,7 @@ def test_a_reader_searches_and_fetches_by_the_pages(client, user, department, pa
     client.force_login(user)
     address = reverse("pacs", args=["radiology"])
     assert address in client.get(department.get_absolute_url()).content.decode()
-    assert "for whom or for which days" in client.post(address, {"pacs": str(pacs.pk)}).content.decode()
+    assert "a patient or dates" in client.post(address, {"pacs": str(pacs.pk)}).content.decode()
     made = client.post(address, {"pacs": str(pacs.pk), "patient_id": "4711"})
     search = Search.objects.get()
     assert made.headers["Location"] == search.get_absolute_url()

@@ -81,7 +81,7 @@ def test_a_usable_result_has_its_number_map_and_model(
     for text in (
         words, f"{number} model's score for pneumonia", "Below 20.0 % no signs were found; from 50.0 % up",
         "Model: net-1.0.0", "Operating point: balanced, from 50.0 % up", "This is not a diagnosis.", "Not for adults",
-        "Orange: what raised",
+        "Orange: the parts that raised",
     ):  # fmt: skip
         assert text in found.text, text
     assert found.pictures == 2
@@ -156,7 +156,7 @@ def test_long_texts_stay_on_the_page(user_client: Client, make: Any, user: User)
     assert "There are more verdicts" in found.text
     line = 29 / 25.4 * 72
     assert found.height_of(f"Image: {str(image.pk)[:8]}") > line
-    assert found.height_of("For trained staff, beside") < line
+    assert found.height_of("For trained staff, in addition to") < line
 
 
 def test_who_may_see_the_image_gets_its_report_and_nobody_else(

@@ -96,7 +96,7 @@ def test_thresholds_are_measured_on_images_that_did_not_choose_them() -> None:
 def test_too_few_and_contrary_verdicts_choose_nothing() -> None:
     with pytest.raises(Refused, match="Fewer than 50"):
         local.choose(sample(49, 200), 0.2, 95, 99)
-    with pytest.raises(Refused, match="do not rise"):
+    with pytest.raises(Refused, match="do not increase"):
         local.choose(sample(60, 60, apart=-2.0), 0.2, 95, 99)
 
 
@@ -129,7 +129,7 @@ def test_a_manager_looks_applies_and_undoes(read: None, manager_client: Any, war
     undo = f"{PAGE}{made.pk}/undo/"
     assert manager_client.post(undo).status_code == 302
     assert manager_client.post(undo).status_code == 409, "it is not in force any more"
-    assert "In force are the thresholds of the model" in manager_client.get(PAGE).content.decode()
+    assert "In force: the thresholds of the model" in manager_client.get(PAGE).content.decode()
     assert Entry.objects.filter(action="settings_change", object_id=str(ward.pk)).count() == 2
 
 

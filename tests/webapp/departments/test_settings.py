@@ -59,7 +59,7 @@ def test_a_point_that_the_model_no_longer_has_can_be_kept(manager, department, p
 def test_the_page_of_settings(manager, worker, department):
     page = manager.get("/departments/alpha/settings/").content.decode()
     assert '<option value="screening">screening</option>' in page
-    assert "those that are there stay as they are, and so do those of other departments" in page
+    assert "A change applies to future results of this department only" in page
     form = {
         "name": "Alpha",
         "operating_point": "balanced",

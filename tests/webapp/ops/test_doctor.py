@@ -144,7 +144,7 @@ def test_what_needs_care_soon_keeps_nothing_from_starting(settings: Any, django_
 def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "FREE_BYTES", 2**62)
     monkeypatch.setattr(doctor, "FREE_PART", 1.0)
-    assert "Make room" in bad()["disk"].todo
+    assert "Free some space" in bad()["disk"].todo
 
 
 def test_mail_and_certificate_are_checked_where_they_are_set(settings: Any, tmp_path: Path) -> None:

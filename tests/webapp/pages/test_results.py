@@ -31,15 +31,15 @@ def test_a_result_with_a_map_has_a_switch_for_it(browser: Client, guest: UUID) -
     html = browser.get(made.get_absolute_url()).content.decode()
     assert f"/api/v1/images/{made.pk}/heatmap.png" in html
     assert "Show what raised the score" in html
-    for text in ("Look there first", "Light outside the lungs is a reason to distrust", 'class="map-scale"'):
+    for text in ("Look there first", "Orange outside the lungs is a reason to distrust", 'class="map-scale"'):
         assert text in html
-    assert "Next to nothing" not in html
+    assert "Almost nothing" not in html
     assert re.search(r'<input id="rests" type="checkbox" role="switch"', html)
 
 
 def test_a_map_with_little_in_it_says_so(browser: Client, guest: UUID) -> None:
     html = browser.get(explained(guest, values=bytes([0, 63, 9, 0])).get_absolute_url()).content.decode()
-    assert "Next to nothing here raised the model's score" in html
+    assert "Almost nothing here raised the model's score" in html
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.734, "73 %"), (0.0, "0 %"), (None, "")])
@@ -48,8 +48,8 @@ def test_a_map_says_how_much_of_it_lies_on_the_lungs(
 ) -> None:
     made = explained(guest, values=bytes([0, 255, 9, 0]), evidence_inside_lungs=share)
     html = browser.get(made.get_absolute_url()).content.decode()
-    assert ("of it lies on or beside the lungs" in html) == bool(shown)
-    assert not shown or f"{shown} of it lies on or beside the lungs" in html
+    assert ("of the map lies on or next to the lungs" in html) == bool(shown)
+    assert not shown or f"{shown} of the map lies on or next to the lungs" in html
 
 
 def test_a_result_without_a_map_has_no_switch(browser: Client, guest: UUID) -> None:

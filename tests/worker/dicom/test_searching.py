@@ -84,7 +84,7 @@ def test_what_somebody_waits_for_goes_before_what_waits_longer(destination):
 
 @pytest.mark.parametrize("criteria", [{}, {"modality": "DX"}])
 def test_a_search_for_everything_is_refused(destination, criteria):
-    with pytest.raises(Refused, match="for whom"):
+    with pytest.raises(Refused, match="a patient or dates"):
         searching.search(Identity(), destination, criteria)
 
 
