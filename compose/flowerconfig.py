@@ -1,12 +1,12 @@
-"""Flower's options: it shows, and does nothing.
+"""Flower's options: it shows tasks and workers, but cannot change them.
 
-The service's own sign-in stands before it: nginx with containers, the web process under `make run`.
+The service's own sign-in protects it: by nginx with containers, by the web process under `make run`.
 """
 
 import os
 from typing import Any
 
-# Flower asks for the names of files from its event loop, a few at a time.
+# Flower queries the names of files from its event loop, a few at a time.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 read_only = True
@@ -16,8 +16,8 @@ tasks_columns = "name,args,state,received,started,runtime,worker"
 
 
 def format_task(task: Any) -> Any:
-    """Name the image that a task is about, with its page's address."""
-    from webapp.queues.flower import named
+    """Show the name of the image that a task is about, and the address of its page."""
+    from webapp.queues.flower import shown_arguments
 
-    task.args = named(task.name, task.args)
+    task.args = shown_arguments(task.name, task.args)
     return task

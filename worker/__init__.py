@@ -1,1 +1,1 @@
-"""The workers: they prepare images, read them in batches with the model, and write results back."""
+"""The workers: they prepare images, read them in batches with the model, and save the results."""

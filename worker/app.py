@@ -1,7 +1,7 @@
-"""``celery -A worker.app``: the tasks, and what a worker of each role needs.
+"""``celery -A worker.app``: the Celery application with its tasks and the setup of each role.
 
 The environment variable ``PNEUMOQUEUE_ROLE`` is ``ingest`` (prepares interactive images), ``bulk`` (unpacks ZIPs
-and prepares the images of studies), ``infer`` (one process per device that reads them) or ``deliver`` (sends the outbox
+and prepares the images of studies), ``infer`` (reads images, one process per device) or ``deliver`` (sends the outbox
 to other systems).
 """
 
@@ -26,7 +26,7 @@ from worker.process import connections, logs, presence, tracing  # noqa: E402  (
 __all__ = ["app", "connections", "exposition", "logs", "memory", "presence", "startup", "tasks", "tracing"]
 
 if settings.WORKER_ROLE in ("ingest", "bulk"):
-    # Before it forks, so that its processes share the decoders.
+    # Imported before the worker forks, so that its processes share the decoders.
     from worker.ingest import preparing
 
     __all__ += ["preparing"]

@@ -1,4 +1,4 @@
-"""Which models this installation uses."""
+"""The models that this installation uses."""
 
 from django.conf import settings
 
@@ -8,31 +8,29 @@ from webapp.ops import model_files
 
 
 def current() -> Bundle:
-    """The bundle that ``MODEL_BUNDLE`` names.
-
-    Its threshold is that of the operating point that ``OPERATING_POINT`` names, else its own default.
+    """The bundle that ``MODEL_BUNDLE`` names, at the operating point ``OPERATING_POINT`` or else at its own default.
 
     Raises:
-        BundleError: if it is missing or unreadable, or has no such operating point.
+        BundleError: the bundle is missing or unreadable, or has no such operating point.
     """
-    found = named(settings.MODEL_BUNDLE)
-    return found.at(settings.OPERATING_POINT) if settings.OPERATING_POINT else found
+    selected = named(settings.MODEL_BUNDLE)
+    return selected.at(settings.OPERATING_POINT) if settings.OPERATING_POINT else selected
 
 
 def shadows() -> list[Bundle]:
-    """The bundles that read every image beside the current one, as ``SHADOW_BUNDLES`` names them.
+    """The bundles in ``SHADOW_BUNDLES``, which read every image in addition to the current one.
 
     Raises:
-        BundleError: where one cannot be read.
+        BundleError: a bundle cannot be read.
     """
     return [named(name) for name in settings.SHADOW_BUNDLES]
 
 
 def named(name: str) -> Bundle:
-    """The bundle of a name; see :func:`webapp.ops.model_files.folder`.
+    """Return the bundle with a name; see :func:`webapp.ops.model_files.folder`.
 
     Raises:
-        BundleError: if there is no bundle of that name.
+        BundleError: there is no bundle with that name.
     """
     try:
         return Bundle.read(model_files.folder(name))

@@ -1,4 +1,4 @@
-"""Celery's tasks: each hands over to the code that does the work."""
+"""The Celery tasks. Each one calls the code that does the work."""
 
 from collections.abc import Collection
 from typing import Any
@@ -48,7 +48,7 @@ def ingest(self: Any, image_id: str) -> str:
         failures.fail(image.pk, "file_missing", "The uploaded file is gone from the storage. Please upload it again.")
         return "file_missing"
     except (Error, OSError, BundleError):
-        # Not the image's fault: it stays queued, and the reconciler sends it again.
+        # The image is not at fault: it stays queued, and the reconciler sends it again.
         preparation.refund_attempt(image.pk)
         raise
     except Exception:
@@ -59,12 +59,12 @@ def ingest(self: Any, image_id: str) -> str:
 
 @app.task(name="worker.unpack", bind=True, time_limit=settings.TASK_TIME_LIMITS["worker.unpack"])
 def unpack(self: Any, archive_id: str) -> str:
-    """Make images of the next files of the ZIP whose turn it is, whichever one the message names."""
+    """Create images from the next files of the ZIP whose turn it is, whichever ZIP the message names."""
     return f"{archives.unpack(worker=self.request.hostname or '')} images"
 
 
 class ReadingTask(AdaptiveBatches):
-    """Batches of images; what a batch that did not end holds is given back at once."""
+    """Batches of images. The images of a batch that did not end are released at once."""
 
     abstract = True
     max_batch = settings.MAX_BATCH
@@ -89,18 +89,18 @@ class ReadingTask(AdaptiveBatches):
 
 
 def _image_ids(requests: Collection[Any]) -> list[UUID]:
-    """The images of a batch's messages, each once."""
+    """The images that a batch's messages name, without duplicates."""
     return list(dict.fromkeys(UUID(request.args[0]) for request in requests))
 
 
 @app.task(name="worker.infer", base=ReadingTask)
 def infer(requests: Collection[Any], claim: UUID) -> int:
     """Read a batch of images."""
-    named = _image_ids([request for request in requests if not is_bulk(request)])
-    return reader.read_batch(named, claim, bulk=any(map(is_bulk, requests)))
+    named_ids = _image_ids([request for request in requests if not is_bulk(request)])
+    return reader.read_batch(named_ids, claim, bulk=any(map(is_bulk, requests)))
 
 
-# Sent every few seconds, mostly for nothing: no events of it, so that Flower shows what matters.
+# Sent every few seconds, mostly with nothing to do. It sends no events, so that Flower shows what matters.
 @app.task(
     name="worker.deliver",
     bind=True,
@@ -116,7 +116,7 @@ def deliver(self: Any) -> dict[str, int]:
 @app.task(name="worker.make", ignore_result=True, time_limit=settings.TASK_TIME_LIMITS["worker.make"])
 def make(revision: str) -> int:
     """Make the DICOM objects of a result."""
-    # Late, as above: the library takes 100 MB.
+    # Imported late, as above: the library takes 100 MB.
     from worker.deliver.dicom import making
 
     return making.keep(UUID(revision))
@@ -124,7 +124,7 @@ def make(revision: str) -> int:
 
 @app.task(name="worker.count", ignore_result=True, send_events=False, time_limit=600)
 def count() -> str:
-    """Count how the models agree with readers."""
+    """Count how often the models agree with readers."""
     return f"{counting.count()} months"
 
 

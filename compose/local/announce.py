@@ -1,4 +1,4 @@
-"""What the terminal says: where the service is, how others reach it, and what to do next."""
+"""Print on the terminal where the service is, how other machines reach it, and what to do next."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from compose.local.config import EVERY_INTERFACE, Config, in_url, is_loopback
 
 
 def when_ready(config: Config, watched: ready.Programs, stopped: Callable[[], bool]) -> None:
-    """Wait until the service is ready, and print it with what to do next."""
+    """Wait until the service is ready, then print its address and what to do next."""
     if not ready.wait(f"{config.url}/readyz", watched.print_line, stopped) or not _listens(config, stopped):
         return
     watched.ready = True
@@ -19,8 +19,8 @@ def when_ready(config: Config, watched: ready.Programs, stopped: Callable[[], bo
     )
     if config.secure:
         if not is_loopback(config.host):
-            places = [config.url_at(name) for name in names(config)]
-            watched.print_line(f"From other machines: {' or '.join(places[:3])}")
+            urls = [config.url_at(name) for name in names(config)]
+            watched.print_line(f"From other machines: {' or '.join(urls[:3])}")
         _about_certificate(config, watched.print_line)
     if config.dicom_port:
         watched.print_line(f"Scanners and PACS send to port {config.dicom_port}, once an administrator has named them.")
@@ -29,7 +29,7 @@ def when_ready(config: Config, watched: ready.Programs, stopped: Callable[[], bo
 
 
 def _listens(config: Config, stopped: Callable[[], bool]) -> bool:
-    """Wait until the listener for DICOM, if there is one, takes connections; False where everything has stopped."""
+    """Wait until the DICOM listener, if there is one, accepts connections; False if everything has stopped."""
     while config.dicom_port and not resources.is_taken(config.dicom_port, config.host):
         if stopped():
             return False
@@ -38,12 +38,12 @@ def _listens(config: Config, stopped: Callable[[], bool]) -> bool:
 
 
 def names(config: Config) -> list[str]:
-    """The names and addresses by which other machines reach the service, the best first."""
+    """The names and addresses by which other machines reach the service, best first."""
     if is_loopback(config.host):
         return []
     local = ("localhost", "localhost.localdomain", "[::1]")
-    own = [name for name in resources.own_names() if name not in local and not name.startswith("127.")]
-    return own if config.host in EVERY_INTERFACE else list(dict.fromkeys([in_url(config.host), *own]))
+    own_names = [name for name in resources.own_names() if name not in local and not name.startswith("127.")]
+    return own_names if config.host in EVERY_INTERFACE else list(dict.fromkeys([in_url(config.host), *own_names]))
 
 
 def _about_certificate(config: Config, print_line: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""The certificate with which pages are served beyond this machine: the hospital's own, or one that is made here."""
+"""The TLS certificate for access from other machines: the hospital's own, or a self-signed one."""
 
 import contextlib
 import datetime
@@ -18,17 +18,17 @@ from compose.local.config import Config
 
 #: Apple's devices trust no certificate that is valid for more than 825 days.
 VALID = datetime.timedelta(days=820)
-#: A new one is made when the old one ends so soon.
+#: A new certificate is made when the old one has less than this time left.
 RENEWED = datetime.timedelta(days=30)
-#: Longer names cannot stand in a certificate's subject; its list of names has them all.
+#: Longest name in a certificate's subject. The list of alternative names has all names in full.
 LONGEST_SUBJECT = 64
 
 
 def prepare(config: Config, names: Iterable[str]) -> bool:
-    """Check the hospital's certificate, or make one for these names if there is none that is good for them.
+    """Check the hospital's certificate, or make one for these names unless a suitable one exists.
 
     Returns:
-        Whether one was made.
+        Whether a certificate was made.
 
     Raises:
         ResourceError: the files that CERTIFICATE and CERTIFICATE_KEY name cannot be used.
@@ -37,17 +37,17 @@ def prepare(config: Config, names: Iterable[str]) -> bool:
         _check(config)
         return False
     key = _key(config.key_file)
-    named = _alternatives(names)
-    if _is_good(config.certificate_file, key, named):
+    alternatives = _alternatives(names)
+    if _is_usable(config.certificate_file, key, alternatives):
         return False
-    made = _made(key, named)
-    resources.keep_private(config.certificate_file, made.public_bytes(serialization.Encoding.PEM).decode())
+    certificate = _self_signed(key, alternatives)
+    resources.keep_private(config.certificate_file, certificate.public_bytes(serialization.Encoding.PEM).decode())
     return True
 
 
 def _check(config: Config) -> None:
     try:
-        # The function answers instead of a person whom the library would ask on the terminal.
+        # Without the function the library would ask for the password on the terminal.
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
             config.certificate_file, config.key_file, password=lambda: ""
         )
@@ -61,7 +61,7 @@ def _check(config: Config) -> None:
 
 
 def fingerprint(file: Path) -> str:
-    """The SHA-256 fingerprint of the certificate, as browsers show it."""
+    """The SHA-256 fingerprint of the certificate, in the form that browsers show."""
     return _read(file).fingerprint(hashes.SHA256()).hex(":").upper()
 
 
@@ -78,34 +78,34 @@ def _now() -> datetime.datetime:
 
 
 def _read(file: Path) -> x509.Certificate:
-    """The first certificate of a chain, which is the server's."""
+    """Read the first certificate of a chain, which is the server's."""
     return x509.load_pem_x509_certificates(file.read_bytes())[0]
 
 
 def _key(file: Path) -> ec.EllipticCurvePrivateKey:
-    """The key that certificates are made for, made at the first call."""
+    """Read the private key for certificates, or make it at the first call."""
     with contextlib.suppress(OSError, ValueError):
-        kept = serialization.load_pem_private_key(file.read_bytes(), password=None)
-        if isinstance(kept, ec.EllipticCurvePrivateKey):
-            return kept
+        existing = serialization.load_pem_private_key(file.read_bytes(), password=None)
+        if isinstance(existing, ec.EllipticCurvePrivateKey):
+            return existing
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     resources.keep_private(file, pem.decode())
     return key
 
 
-def _is_good(file: Path, key: ec.EllipticCurvePrivateKey, names: list[x509.GeneralName]) -> bool:
-    """Whether the certificate is there, of this key, valid for a while, and has all names."""
+def _is_usable(file: Path, key: ec.EllipticCurvePrivateKey, names: list[x509.GeneralName]) -> bool:
+    """Whether the certificate exists, belongs to this key, stays valid for a while, and contains all names."""
     try:
-        there = _read(file)
-        listed = there.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        existing = _read(file)
+        listed_names = existing.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
-    return there.public_key() == key.public_key() and not ends_soon(file) and set(names) <= set(listed)
+    return existing.public_key() == key.public_key() and not ends_soon(file) and set(names) <= set(listed_names)
 
 
-def _made(key: ec.EllipticCurvePrivateKey, names: list[x509.GeneralName]) -> x509.Certificate:
-    """A certificate that is signed by its own key: it can vouch for no other."""
+def _self_signed(key: ec.EllipticCurvePrivateKey, names: list[x509.GeneralName]) -> x509.Certificate:
+    """Make a self-signed certificate, which cannot sign others."""
     first = next((name.value for name in names if isinstance(name, x509.DNSName) and name.value != "localhost"), "")
     subject = x509.Name(
         [
@@ -118,7 +118,7 @@ def _made(key: ec.EllipticCurvePrivateKey, names: list[x509.GeneralName]) -> x50
     return (
         x509.CertificateBuilder(issuer_name=subject, subject_name=subject, public_key=key.public_key())
         .serial_number(x509.random_serial_number())
-        # Clocks of tablets are often late.
+        # Clocks of tablets are often slow.
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + VALID)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -131,12 +131,12 @@ def _made(key: ec.EllipticCurvePrivateKey, names: list[x509.GeneralName]) -> x50
 
 
 def _alternatives(names: Iterable[str]) -> list[x509.GeneralName]:
-    """Names as ALLOWED_HOSTS has them, in the form of a certificate."""
-    found: list[x509.GeneralName] = []
+    """Convert names from the form of ALLOWED_HOSTS to a certificate's alternative names."""
+    alternatives: list[x509.GeneralName] = []
     for name in dict.fromkeys(names):
         try:
-            found.append(x509.IPAddress(ipaddress.ip_address(name.strip("[]"))))
+            alternatives.append(x509.IPAddress(ipaddress.ip_address(name.strip("[]"))))
         except ValueError:
             if name != "*" and name.isascii():
-                found.append(x509.DNSName(f"*{name}" if name.startswith(".") else name))
-    return list(dict.fromkeys(found))
+                alternatives.append(x509.DNSName(f"*{name}" if name.startswith(".") else name))
+    return list(dict.fromkeys(alternatives))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-#: Addresses that stand for every interface of the machine, and the loopback address of each.
+#: Addresses that mean every interface of the machine, and the loopback address of each.
 EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared with HOST; nothing is bound here)
 ROOT = Path(__file__).resolve().parents[2]
 #: The folder of logs, in DATA_DIR.
@@ -26,15 +26,15 @@ class Config:
     """A local installation.
 
     Attributes:
-        data_dir: absolute folder of everything that is kept: database, images, Redis' file, secrets.
+        data_dir: absolute folder of everything that is stored: database, images, Redis' file, secrets.
         host: address that the web pages and the API listen on.
         port: their TCP port.
         flower_port: TCP port of Flower.
-        metrics_port: TCP port of the ingest worker's own metrics, followed by those of the infer worker and of the one
-            that delivers; None to have the web process show them all.
-        dicom_port: TCP port that scanners send to by DICOM, at the same address as the pages; None to have no listener.
-        certificate: the hospital's own certificate, with its chain; None to have one made where one is needed.
-        certificate_key: the key of that one.
+        metrics_port: TCP port of the ingest worker's own metrics. The next ports are for the other workers, the
+            infer worker first. None to show all metrics through the web process.
+        dicom_port: TCP port that scanners send to by DICOM, at the same address as the pages; None for no listener.
+        certificate: the hospital's own certificate, with its chain; None to make one if one is needed.
+        certificate_key: the private key of that certificate.
     """
 
     data_dir: Path
@@ -66,7 +66,7 @@ class Config:
 
     @property
     def incoming_dir(self) -> Path:
-        """Temporary files, uploads that are not yet whole among them."""
+        """Temporary files, including uploads that are not complete yet."""
         return self.data_dir / "incoming"
 
     @property
@@ -75,7 +75,7 @@ class Config:
 
     @property
     def secure(self) -> bool:
-        """Whether pages are served with TLS: wherever other machines reach them, and where a certificate is named."""
+        """Whether pages are served with TLS: if other machines can reach them, or if a certificate is given."""
         return self.certificate is not None or not is_loopback(self.host)
 
     @property
@@ -106,11 +106,11 @@ class Config:
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Config:
-    """The installation that `environ` describes.
+    """Read the installation that `environ` describes.
 
     Raises:
-        ConfigError: a port is no port number, two ports are the same, a folder's name cannot be used, or a certificate
-            is named without its key.
+        ConfigError: a port is not a port number, two ports are equal, a folder's name cannot be used, or a certificate
+            is given without its key or a key without its certificate.
     """
     config = Config(
         data_dir=Path(environ.get("DATA_DIR") or ROOT / "var").expanduser().resolve(),
@@ -131,22 +131,24 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
     for one, other in combinations(ports, 2):
         if ports[one] == ports[other]:
             raise ConfigError(f"{one} and {other} are both {ports[one]}; give them different numbers.")
-    for what, folder in (("DATA_DIR", config.data_dir), ("The folder of the program", ROOT)):
-        if odd := [character for character in str(folder) if character in UNUSABLE]:
-            raise ConfigError(f"{what} is {folder}; choose one without {' and '.join(dict.fromkeys(odd))} in its path.")
+    for setting, folder in (("DATA_DIR", config.data_dir), ("The folder of the program", ROOT)):
+        if unusable := [character for character in str(folder) if character in UNUSABLE]:
+            raise ConfigError(
+                f"{setting} is {folder}; choose one without {' and '.join(dict.fromkeys(unusable))} in its path."
+            )
     return config
 
 
 def in_url(host: str) -> str:
-    """An address as a URL has it."""
+    """The form of an address in a URL: IPv6 addresses get brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address `host`."""
+    """Whether only this machine can reach the address `host`."""
     try:
         return ipaddress.ip_address(socket.getaddrinfo(host, None)[0][4][0]).is_loopback
-    except OSError:  # no address of anything, which the check of the port says
+    except OSError:  # not an address; the check of the port reports that
         return False
 
 

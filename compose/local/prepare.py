@@ -1,7 +1,7 @@
 """Prepare the database and the static files: `python -m compose.local.prepare`.
 
-All in one process, since each command would load Django again. Exit status 2 where the doctor finds that the service
-cannot work; the last line of the errors then says why, and what to do.
+Everything runs in one process, since each separate command would load Django again. The exit status is 2 if the doctor
+finds that the service cannot work; the last line on standard error then says why, and what to do.
 """
 
 import os
@@ -18,14 +18,14 @@ def main() -> int:
     from webapp.ops import doctor
 
     findings = doctor.before_start()
-    if bad := [finding for finding in findings if not finding.ok]:
-        print(" ".join(f"{finding.said} {finding.todo}" for finding in bad), file=sys.stderr)
+    if problems := [finding for finding in findings if not finding.ok]:
+        print(" ".join(f"{finding.said} {finding.todo}" for finding in problems), file=sys.stderr)
         return 2
     print(next(finding.said for finding in findings if finding.name == "model"))
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     call_command("ensure_admin")
-    # Workers of a run that was killed would count as ready until their last report is too old.
+    # Workers of a killed run would count as ready until their last report is too old.
     call_command("forget_workers")
     return 0
 

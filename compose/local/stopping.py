@@ -1,4 +1,4 @@
-"""The end of a run: in order at the first signal, at once at a second Ctrl-C."""
+"""Stop a run: in order at the first signal, at once at a second Ctrl-C."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ IN_ORDER = (
     "stopping: images that are being read are finished first, and those that wait are kept (Ctrl-C again: at once)"
 )
 AT_ONCE = "stopping at once: what was being read is read again after the next start"
-#: Seconds in which a wrapper, such as sudo, passes on the Ctrl-C that the terminal has sent already.
+#: Seconds in which a second SIGINT is the same key press, passed on by a wrapper such as sudo.
 SAME_PRESS = 1.0
 
 
@@ -21,7 +21,7 @@ class Stopping:
     """Stops supervisord at SIGINT, SIGTERM and SIGHUP.
 
     Attributes:
-        begun: set at the first of them, and where the run ends by itself.
+        begun: set at the first signal, and when a failed program ends the run.
     """
 
     def __init__(self, supervisord: subprocess.Popen[str], watched: ready.Programs) -> None:
@@ -43,7 +43,7 @@ class Stopping:
             self.watched.print_line(AT_ONCE)
             for pid in list(self.watched.pids.values()):
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)  # supervisord gives each program a group of its own
+                    os.killpg(pid, signal.SIGKILL)  # supervisord gives each program its own process group
 
     def in_order(self) -> None:
         self.begun.set()

@@ -109,7 +109,7 @@ def test_the_process_of_each_program_is_known_while_it_runs(watched: ready.Progr
 
 def test_one_that_keeps_ending_before_all_is_ready_ends_the_start(watched: ready.Programs) -> None:
     (watched.config.logs_dir / "infer.log").write_text("loading\nBundleError: the weights are damaged\n")
-    for _ in range(ready.MOST_FAILURES):
+    for _ in range(ready.MAX_FAILURES):
         watched.note(ENDED)
     assert watched.failed == "infer"
     assert watched.last_lines().endswith("  BundleError: the weights are damaged")
@@ -117,7 +117,7 @@ def test_one_that_keeps_ending_before_all_is_ready_ends_the_start(watched: ready
 
 def test_one_that_ends_often_later_is_started_again(watched: ready.Programs) -> None:
     watched.ready = True
-    for _ in range(ready.MOST_FAILURES + 1):
+    for _ in range(ready.MAX_FAILURES + 1):
         watched.note(ENDED)
     assert not watched.failed
 

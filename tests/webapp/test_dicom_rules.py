@@ -126,8 +126,8 @@ def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
     peer = Peer.objects.get()
     assert (peer.department, peer.network, peer.active, peer.stat) == (department, "10.1.2.0/24", True, False)
     assert "not heard yet" in signed_in.get(address).content.decode()
-    peers.heard(peer)
-    assert "last connected" in signed_in.get(address).content.decode()
+    peers.record_connection(peer)
+    assert "last heard" in signed_in.get(address).content.decode()
     assert signed_in.post(address, given).status_code == 400  # the name is taken
     signed_in.post(reverse("sender", args=[peer.pk]), {**given, "stat": "on"})
     assert Peer.objects.get().stat
@@ -163,7 +163,7 @@ def test_the_page_says_what_came_lately(signed_in, department, make_department, 
         image = make_image(guest=None, department=owner)
         Instance.objects.create(image=image, instance_uid=f"1.6.{number}", calling_ae=ae_title, **instance)
     Image.objects.filter(instance__calling_ae="OLD").update(created_at=timezone.now() - timedelta(days=8))
-    [row] = peers.came_lately(department)
+    [row] = peers.recent_images(department)
     assert (row["calling_ae"], row["images"]) == ("SCANNER", 2)
     page = signed_in.get(reverse("senders", args=["radiology"])).content.decode()
     assert "<td>SCANNER</td><td>2</td>" in page
@@ -172,10 +172,10 @@ def test_the_page_says_what_came_lately(signed_in, department, make_department, 
 
 def test_a_sender_that_connects_often_is_noted_once_a_minute(department):
     peer = Peer.objects.create(ae_title="SCANNER", department=department)
-    peers.heard(peer)
+    peers.record_connection(peer)
     first = Peer.objects.get().last_heard_at
-    peers.heard(peer)
+    peers.record_connection(peer)
     assert Peer.objects.get().last_heard_at == first
     Peer.objects.update(last_heard_at=timezone.now() - timedelta(minutes=2))
-    peers.heard(peer)
+    peers.record_connection(peer)
     assert Peer.objects.get().last_heard_at > first

@@ -135,7 +135,7 @@ def test_a_repeat_and_another_version_of_an_instance_are_recognised(ingest: Call
 def test_another_attempt_changes_nothing_and_keeps_who_sent_it(upload: Upload) -> None:
     image = upload(made(**CHILD), filename="IM0001")
     said = preparing.dicom.attributes_of(preparing.dicom.parse(made(**CHILD, SOPInstanceUID="1.2"), pixels=False))
-    instances.of(image, said, "SCANNER").save()
+    instances.build(image, said, "SCANNER").save()
     first = preparing.prepare(image)
     assert preparing.prepare(image) == first
     assert Instance.objects.get(image=image).calling_ae == "SCANNER"

@@ -1,6 +1,6 @@
-"""What scanners and PACS may send, by the listener and by DICOMweb: SOP classes (PS3.4 B.5) and transfer syntaxes."""
+"""The SOP classes (PS3.4 B.5) and transfer syntaxes that the listener and DICOMweb accept from scanners and PACS."""
 
-#: Projection radiography and secondary capture. What of it is no single frontal chest X-ray is kept, and not scored.
+#: Projection radiography and secondary capture. Images that are no single frontal chest X-ray are stored, not scored.
 CLASSES = tuple(
     f"1.2.840.10008.5.1.4.1.1.{number}"
     for number in (
@@ -11,7 +11,7 @@ CLASSES = tuple(
         "7", "7.1", "7.2", "7.3", "7.4",  # secondary capture, of one frame and of several
     )
 )  # fmt: skip
-#: Of those that a sender offers for an image the listener takes the first of these.
+#: In order of preference: the listener accepts the first one that a sender proposes for an image.
 SYNTAXES = tuple(
     f"1.2.840.10008.1.2{number}"
     for number in (

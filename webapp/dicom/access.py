@@ -1,5 +1,6 @@
-"""Find what someone may see and change of a department's DICOM: its managers its destinations, senders and rules, those
-who may search its PACS the searches, and administrators everything. Find the DICOM images that someone may see.
+"""Access to a department's DICOM settings and images. Managers may see and change its destinations, senders and rules;
+users who may search its PACS see the searches; administrators see everything. Also find the DICOM images that a user
+may see.
 """
 
 from typing import TypeVar
@@ -22,80 +23,80 @@ S = TypeVar("S", Search, Retrieval)
 
 
 def destination(identity: Identity, pk: UUID) -> Destination:
-    """Raises Http404 where there is none that the identity may see."""
-    return _managed(identity, Destination.objects.all(), pk)
+    """Return a destination. Raises Http404 if it does not exist or the identity may not see it."""
+    return _find_managed(identity, Destination.objects.all(), pk)
 
 
 def peer(identity: Identity, pk: int) -> Peer:
-    """Raises Http404 where there is none that the identity may see."""
-    return _managed(identity, Peer.objects.all(), pk)
+    """Return a sender. Raises Http404 if it does not exist or the identity may not see it."""
+    return _find_managed(identity, Peer.objects.all(), pk)
 
 
 def rule(identity: Identity, pk: UUID) -> Rule:
-    """Raises Http404 where there is none that the identity may see."""
-    return _managed(identity, Rule.objects.all(), pk)
+    """Return a rule. Raises Http404 if it does not exist or the identity may not see it."""
+    return _find_managed(identity, Rule.objects.all(), pk)
 
 
 def search(identity: Identity, pk: UUID) -> Search:
-    """Raises Http404 where there is none that the identity may see."""
-    return _searched(identity, Search.objects.select_related("destination"), pk)
+    """Return a search. Raises Http404 if it does not exist or the identity may not see it."""
+    return _find_searched(identity, Search.objects.select_related("destination"), pk)
 
 
 def retrieval(identity: Identity, pk: UUID) -> Retrieval:
-    """Raises Http404 where there is none that the identity may see."""
-    return _searched(identity, Retrieval.objects.select_related("search__destination"), pk)
+    """Return a retrieval. Raises Http404 if it does not exist or the identity may not see it."""
+    return _find_searched(identity, Retrieval.objects.select_related("search__destination"), pk)
 
 
-def searched(department: Department) -> "QuerySet[Destination]":
-    """The PACS of a department that may be searched."""
+def searchable(department: Department) -> "QuerySet[Destination]":
+    """The PACS of a department that users may search."""
     return department.destinations.exclude(retrieves=Retrieves.NO).filter(enabled=True)
 
 
-def searched_one(department: Department, pk: UUID | None) -> Destination:
-    """One of these; without a key the only one.
+def searchable_one(department: Department, pk: UUID | None) -> Destination:
+    """The PACS with a primary key, or without a key the only one that may be searched.
 
     Raises:
         Refused: ``no_such_pacs``.
     """
-    found = list(searched(department).filter(**({"pk": pk} if pk else {}))[:2])
+    found = list(searchable(department).filter(**({"pk": pk} if pk else {}))[:2])
     if len(found) != 1:
         raise Refused("no_such_pacs", "Please choose one of the department's PACS that may be searched.")
     return found[0]
 
 
-def _managed(identity: Identity, rows: "QuerySet[M]", pk: object) -> M:
+def _find_managed(identity: Identity, rows: "QuerySet[M]", pk: object) -> M:
     managed = permissions.managed_departments(identity)
-    return _one(rows.select_related("department").filter(department__in=managed), pk)
+    return _get(rows.select_related("department").filter(department__in=managed), pk)
 
 
-def _searched(identity: Identity, rows: "QuerySet[S]", pk: object) -> S:
+def _find_searched(identity: Identity, rows: "QuerySet[S]", pk: object) -> S:
     visible = permissions.visible_departments(identity)
-    found = _one(rows.select_related("department").filter(department__in=visible), pk)
-    if not permissions.may_search_pacs(identity, found.department):
+    row = _get(rows.select_related("department").filter(department__in=visible), pk)
+    if not permissions.may_search_pacs(identity, row.department):
         raise Http404
-    return found
+    return row
 
 
-def _one(rows: "QuerySet[M]", pk: object) -> M:
-    found = rows.filter(pk=pk).first()
-    if found is None:
+def _get(rows: "QuerySet[M]", pk: object) -> M:
+    row = rows.filter(pk=pk).first()
+    if row is None:
         raise Http404
-    return found
+    return row
 
 
 def deliveries(destination: Destination) -> "QuerySet[Delivery]":
-    """What goes to a destination. ``committed`` says whether it keeps that; None as long as it has not said so."""
-    last = Commitment.objects.filter(delivery=OuterRef("pk")).order_by("-asked_at").values("committed")
-    return Delivery.objects.filter(destination=str(destination.pk)).annotate(committed=Subquery(last[:1]))
+    """The deliveries to a destination. ``committed`` says whether it stores the objects; None until it has answered."""
+    committed = Commitment.objects.filter(delivery=OuterRef("pk")).order_by("-asked_at").values("committed")
+    return Delivery.objects.filter(destination=str(destination.pk)).annotate(committed=Subquery(committed[:1]))
 
 
 def dicom_images(identity: Identity) -> ImageQuerySet:
-    """The images that came as DICOM files, with their files. Of several versions of an instance it has the first."""
+    """Images from DICOM files that still have their file. Of several versions of an instance, only the first counts."""
     return (
         Image.objects.visible_to(identity).filter(instance__isnull=False, instance_uid__isnull=False).exclude(file="")
     )
 
 
 def result_objects(identity: Identity) -> "QuerySet[ResultObject]":
-    """What is made of the results of these."""
+    """The DICOM objects made from the results of the images that the identity may see."""
     return ResultObject.objects.filter(image__in=dicom_images(identity))

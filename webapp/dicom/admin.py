@@ -1,4 +1,4 @@
-"""Administrators name the scanners and PACS that may send images."""
+"""Admin pages where administrators register the scanners and PACS that may send images."""
 
 from django.contrib import admin
 

@@ -1,9 +1,9 @@
-"""What is kept of a DICOM file's attributes in the database, and why. Everything else stays in the file.
+"""The attributes of a DICOM file that are stored in the database, and why. All others stay in the file.
 
 ``docs/privacy.md`` has the same table, and a test compares both with the models.
 """
 
-#: Of the instance: the fields of :class:`webapp.dicom.models.Instance` that come from the file.
+#: Attributes of the instance: the fields of :class:`webapp.dicom.models.Instance` that come from the file.
 OF_INSTANCES = {
     "study_uid": "puts the images of one examination together, also those that come later",
     "series_uid": "results and queries refer to it",
@@ -20,7 +20,7 @@ OF_INSTANCES = {
     "series_number": "the order of series in a viewer",
     "instance_number": "the order of images in a viewer",
 }
-#: Of the patient, under the names that :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
+#: Attributes of the patient, by their names in :func:`ml.pictures.dicom.attributes.attributes_of`.
 OF_PATIENTS = {
     "patient_identifier": "puts the images of one patient together",
     "patient_name": "readers make sure of whom they read",

@@ -1,4 +1,4 @@
-"""The pages of destinations: where a department's results go, and how far each has come."""
+"""The pages of destinations: where a department's results are sent, and the state of each delivery."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ class DestinationForm(forms.ModelForm):
         widget=forms.PasswordInput({"autocomplete": "off"}),
     )
 
-    #: The others follow.
+    #: The other fields follow.
     field_order = (
         "name", "protocol", "host", "port", "called_ae", "calling_ae", "tls", "commitment", "url", "sign_in",
         "sign_in_name", "secret",
@@ -79,13 +79,13 @@ class DestinationForm(forms.ModelForm):
 @login_required
 @never_cache
 def destinations(request: HttpRequest, slug: str) -> HttpResponse:
-    """A department's destinations, how much waits for each or was given up, and a form for a new one."""
-    by = identify(request)
-    department = visible_department(by, slug, permissions.may_manage)
+    """Show a department's destinations, how many deliveries wait or were given up for each, and a form to add one."""
+    identity = identify(request)
+    department = visible_department(identity, slug, permissions.may_manage)
     form = DestinationForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            return redirect("destination", services.create(by, department, **form.cleaned_data).pk)
+            return redirect("destination", services.create(identity, department, **form.cleaned_data).pk)
         except Refused as refused:
             form.add_error(None, in_words(refused.code, refused.detail))
     rows = [(one, _count(one, State.WAITING), _count(one, State.DEAD)) for one in department.destinations.all()]
@@ -101,13 +101,13 @@ def _count(destination: Destination, state: str) -> int:
 @login_required
 @never_cache
 def destination(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """A destination with what was sent to it; change it."""
-    by = identify(request)
-    found = access.destination(by, pk)
-    form = DestinationForm(request.POST or None, instance=access.destination(by, pk))
+    """Show a destination with its deliveries, and change it."""
+    identity = identify(request)
+    found = access.destination(identity, pk)
+    form = DestinationForm(request.POST or None, instance=access.destination(identity, pk))
     if request.method == "POST" and form.is_valid():
         try:
-            services.change(by, found, {name: form.cleaned_data[name] for name in form.changed_data})
+            services.change(identity, found, {name: form.cleaned_data[name] for name in form.changed_data})
             return redirect("destination", found.pk)
         except Refused as refused:
             form.add_error(None, in_words(refused.code, refused.detail))
@@ -120,10 +120,10 @@ def destination(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def test(request: HttpRequest, pk: UUID) -> HttpResponse:
-    by = identify(request)
-    found = access.destination(by, pk)
+    identity = identify(request)
+    found = access.destination(identity, pk)
     try:
-        services.test(by, found)
+        services.test(identity, found)
     except Refused as refused:
         messages.error(request, in_words(refused.code, refused.detail))
     return redirect("destination", found.pk)
@@ -143,35 +143,35 @@ def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def ask_and_delete(
-    request: HttpRequest, found: Any, delete: Callable[[Identity, Any], None], *, page: str, back: str, **shown: str
+    request: HttpRequest, target: Any, delete: Callable[[Identity, Any], None], *, page: str, back: str, **shown: str
 ) -> HttpResponse:
-    """Ask for a confirmation, and delete something of a department.
+    """Ask for a confirmation, and delete an object of a department.
 
     Args:
         request: a GET that asks, or a POST that confirms.
-        found: what is deleted.
-        delete: does it.
-        page: the name of the URL of what is kept.
-        back: the name of the department's URL that is shown after it.
-        shown: its ``name``, and ``what`` it means to delete it.
+        target: the object to delete.
+        delete: the function that deletes it.
+        page: the name of the object's URL, to which "keep" leads.
+        back: the name of the department's URL that is shown after deleting.
+        shown: the object's ``name``, and ``what`` deleting it means.
     """
     if request.method == "POST":
-        delete(identify(request), found)
-        return redirect(back, found.department.slug)
-    context = {"keep": reverse(page, args=[found.pk]), **shown}
+        delete(identify(request), target)
+        return redirect(back, target.department.slug)
+    context = {"keep": reverse(page, args=[target.pk]), **shown}
     return render(request, "administration/delete.html", context)
 
 
 @require_POST
 @login_required
 def send_again(request: HttpRequest, pk: UUID, delivery: UUID) -> HttpResponse:
-    by = identify(request)
-    found = access.destination(by, pk)
-    sent = Delivery.objects.filter(destination=str(found.pk), pk=delivery).first()
-    if sent is None:
+    identity = identify(request)
+    found = access.destination(identity, pk)
+    row = Delivery.objects.filter(destination=str(found.pk), pk=delivery).first()
+    if row is None:
         raise Http404
     try:
-        services.send_again(by, found, sent)
+        services.send_again(identity, found, row)
     except Refused as refused:
         messages.error(request, in_words(refused.code, refused.detail))
     return redirect("destination", found.pk)

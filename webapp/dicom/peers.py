@@ -1,24 +1,24 @@
-"""Who may connect by DICOM."""
+"""Decide which peers may connect by DICOM."""
 
 from collections.abc import Collection
 
 from webapp.dicom.models import Destination, Peer, Refusal
 
 
-def known(ae_title: str) -> Peer | None:
-    """The peer with an AE title, which is only a claim."""
-    found = Peer.objects.filter(ae_title=ae_title).select_related("department").first()
-    # Some databases take letters of either case for the same.
-    return found if found and found.ae_title == ae_title else None
+def find_peer(ae_title: str) -> Peer | None:
+    """The peer with an AE title; None if there is none. A sender's AE title alone proves nothing."""
+    peer = Peer.objects.filter(ae_title=ae_title).select_related("department").first()
+    # Some databases compare without regard to case.
+    return peer if peer and peer.ae_title == ae_title else None
 
 
 def refusal(peer: Peer, address: str, names: Collection[str] = ()) -> str:
-    """Why a peer may not send from an address now; empty where it may.
+    """The reason why a peer may not send from an address now; empty if it may.
 
-    What confines it is its network, and the name in its certificate.
+    A peer may be limited to a network, and to a name in its certificate.
 
     Args:
-        names: those of the certificate that it has shown, in small letters.
+        names: the names in the certificate that it has presented, in lower case.
     """
     if not peer.active:
         return Refusal.OFF
@@ -30,6 +30,6 @@ def refusal(peer: Peer, address: str, names: Collection[str] = ()) -> str:
 
 
 def may_report(ae_title: str) -> bool:
-    """Whether a destination with an AE title was asked to keep something, so that it connects to answer."""
-    found = Destination.objects.filter(called_ae=ae_title, commitment=True, enabled=True)
-    return ae_title in found.values_list("called_ae", flat=True)
+    """Whether an AE title belongs to a destination with storage commitment, which connects to send its reports."""
+    destinations = Destination.objects.filter(called_ae=ae_title, commitment=True, enabled=True)
+    return ae_title in destinations.values_list("called_ae", flat=True)

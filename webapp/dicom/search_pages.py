@@ -1,4 +1,4 @@
-"""The pages on which readers search their department's PACS, and fetch what they need from it."""
+"""The pages on which readers search their department's PACS and fetch studies from it."""
 
 from typing import Any, cast
 from uuid import UUID
@@ -24,12 +24,12 @@ from webapp.http.sentences import in_words
 from webapp.refusals import Refused
 from webapp.studies.models import Patient
 
-#: The searches that a page lists.
+#: Number of searches on a page.
 LISTED = 20
 
 
 class SearchForm(forms.Form):
-    """What is searched for, by the names of :data:`webapp.dicom.services.searching.CRITERIA`."""
+    """The criteria of a search, with the names of :data:`webapp.dicom.services.searching.CRITERIA`."""
 
     pacs: Any = forms.ModelChoiceField(None, label="PACS", empty_label=None)
     patient_id = forms.CharField(
@@ -64,13 +64,13 @@ class SearchForm(forms.Form):
 @login_required
 @never_cache
 def pacs(request: HttpRequest, slug: str) -> HttpResponse:
-    """Search a department's PACS, maybe for a patient of it; the latest searches."""
-    by = identify(request)
-    department = visible_department(by, slug, permissions.may_search_pacs)
-    form = SearchForm(access.searched(department), request.POST or None, initial=_of_patient(request, department))
+    """Search a department's PACS, optionally for one of its patients, and show the latest searches."""
+    identity = identify(request)
+    department = visible_department(identity, slug, permissions.may_search_pacs)
+    form = SearchForm(access.searchable(department), request.POST or None, initial=_of_patient(request, department))
     if request.method == "POST" and form.is_valid():
         try:
-            return redirect(searching.search(by, form.cleaned_data.pop("pacs"), form.cleaned_data))
+            return redirect(searching.search(identity, form.cleaned_data.pop("pacs"), form.cleaned_data))
         except Refused as refused:
             form.add_error(None, in_words(refused.code, refused.detail))
     searches = Search.objects.filter(department=department).select_related("destination").order_by("-created_at")
@@ -79,33 +79,33 @@ def pacs(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _of_patient(request: HttpRequest, department: Department) -> dict[str, str]:
-    """What is searched for on the way from a patient's page: an address, which logs hold, has their key only."""
+    """Initial criteria when coming from a patient's page. The URL has only the patient's key, since logs hold URLs."""
     try:
         key = UUID(request.GET.get("patient", ""))
     except ValueError:
         return {}
-    found = Patient.objects.filter(pk=key, department=department).first()
-    return {"patient_id": found.identifier} if found else {}
+    patient = Patient.objects.filter(pk=key, department=department).first()
+    return {"patient_id": patient.identifier} if patient else {}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @never_cache
 def search(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What a search has found; fetch studies of it."""
-    by = identify(request)
-    found = access.search(by, pk)
+    """Show what a search has found, and fetch studies."""
+    identity = identify(request)
+    found = access.search(identity, pk)
     refusal = ""
     if request.method == "POST":
         try:
-            searching.retrieve(by, found, request.POST.getlist("study"))
+            searching.retrieve(identity, found, request.POST.getlist("study"))
             return redirect(found)
         except Refused as refused:
             refusal = in_words(refused.code, refused.detail)
-    record(by, Action.VIEW, found)
+    record(identity, Action.VIEW, found)
     retrievals = {one.study_uid: one for one in found.retrievals.all()}
-    here = searching.here(found)
-    rows = [{**study, "here": study["study_uid"] in here, "retrieval": retrievals.get(study["study_uid"])}
+    present_uids = searching.present_studies(found)
+    rows = [{**study, "here": study["study_uid"] in present_uids, "retrieval": retrievals.get(study["study_uid"])}
             for study in found.found]  # fmt: skip
     context = {
         "search": found,
@@ -122,7 +122,7 @@ def search(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    by = identify(request)
-    found = access.retrieval(by, pk)
-    searching.cancel(by, found)
+    identity = identify(request)
+    found = access.retrieval(identity, pk)
+    searching.cancel(identity, found)
     return redirect(found.search)

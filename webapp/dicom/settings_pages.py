@@ -1,4 +1,4 @@
-"""The pages on which managers say who may send images to their department, and what is done with them."""
+"""The pages on which managers set who may send images to their department, and the rules for these images."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -92,7 +92,7 @@ class RuleForm(forms.ModelForm):
 
 
 class TrialForm(forms.Form):
-    """An image by which rules are tried: a file, which is not kept, and lines, which count before it."""
+    """An image to try rules on: a file, which is not stored, and lines of attributes, which override the file's."""
 
     file = forms.FileField(label=_("A DICOM file"), required=False)
     said = forms.CharField(
@@ -105,7 +105,7 @@ class TrialForm(forms.Form):
     calling_ae = forms.CharField(label=_("AE title of the sender"), max_length=16, required=False)
 
     def clean_file(self) -> dict[str, str]:
-        """What the file says, by keyword."""
+        """The file's attributes by keyword."""
         if not (file := self.cleaned_data["file"]):
             return {}
         try:
@@ -121,7 +121,7 @@ class TrialForm(forms.Form):
 @login_required
 @never_cache
 def senders(request: HttpRequest, slug: str) -> HttpResponse:
-    """Who may send to a department, and a form for another one."""
+    """Show who may send to a department, and a form to add a sender."""
     department = _managed(request, slug)
     form = PeerForm(request.POST or None, instance=Peer(department=department))
     if request.method == "POST" and _save(request, form, peers.save):
@@ -129,7 +129,7 @@ def senders(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "department": department,
         "peers": department.dicom_peers.all(),
-        "came": peers.came_lately(department),
+        "came": peers.recent_images(department),
         "form": form,
         "ae_title": settings.DICOM_AE_TITLE,
     }
@@ -140,22 +140,22 @@ def senders(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def sender(request: HttpRequest, pk: int) -> HttpResponse:
-    """Change who may send."""
-    found = access.peer(identify(request), pk)
-    form = PeerForm(request.POST or None, instance=found)
-    return _change(request, form, peers.save, title=found.ae_title, delete="sender-delete", back="senders")
+    """Change a sender."""
+    peer = access.peer(identify(request), pk)
+    form = PeerForm(request.POST or None, instance=peer)
+    return _change(request, form, peers.save, title=peer.ae_title, delete="sender-delete", back="senders")
 
 
 @require_POST
 @login_required
 def test_sender(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask a sender whether it is there."""
-    by = identify(request)
-    found = access.peer(by, pk)
-    if not found.host:
+    """Test the connection to a sender."""
+    identity = identify(request)
+    peer = access.peer(identity, pk)
+    if not peer.host:
         raise Http404
-    peers.test(by, found)
-    return redirect("senders", found.department.slug)
+    peers.test(identity, peer)
+    return redirect("senders", peer.department.slug)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -171,16 +171,16 @@ def delete_sender(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @never_cache
 def department_rules(request: HttpRequest, slug: str) -> HttpResponse:
-    """A department's rules, a form for another one, and one to try them all."""
+    """Show a department's rules, a form to add one, and a form to try them all."""
     department = _managed(request, slug)
-    tried = "try" in request.POST
-    form = RuleForm(None if tried else request.POST or None, instance=Rule(department=department))
+    is_trial = "try" in request.POST
+    form = RuleForm(None if is_trial else request.POST or None, instance=Rule(department=department))
     if request.method == "POST" and _save(request, form, rules.save):
         return redirect("rules", slug)
-    trial = TrialForm(request.POST if tried else None, request.FILES if tried else None)
+    trial = TrialForm(request.POST if is_trial else None, request.FILES if is_trial else None)
     hit = rules.decide(department, trial.image(), trial.cleaned_data["calling_ae"]) if trial.is_valid() else None
-    found = department.dicom_rules.select_related("results_to")
-    context = {"department": department, "rules": found, "form": form, "trial": trial, "tried": tried, "hit": hit}
+    rows = department.dicom_rules.select_related("results_to")
+    context = {"department": department, "rules": rows, "form": form, "trial": trial, "tried": is_trial, "hit": hit}
     return render(request, "dicom/rules.html", context, status=400 if form.errors or trial.errors else 200)
 
 
@@ -189,8 +189,8 @@ def department_rules(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 def rule(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Change a rule."""
-    found = access.rule(identify(request), pk)
-    form = RuleForm(request.POST or None, instance=found)
+    instance = access.rule(identify(request), pk)
+    form = RuleForm(request.POST or None, instance=instance)
     return _change(request, form, rules.save, title=_("Rule"), delete="rule-delete", back="rules")
 
 
@@ -207,7 +207,7 @@ def delete_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _change(
     request: HttpRequest, form: forms.ModelForm, save: Callable[[Identity, Any], Any], *, back: str, **shown: Any
 ) -> HttpResponse:
-    """Save a changed sender or rule and go back to the department's, or show its form."""
+    """Save a changed sender or rule and go back to the department's list, or show the form."""
     department, pk = form.instance.department, form.instance.pk
     if request.method == "POST" and _save(request, form, save):
         return redirect(back, department.slug)
@@ -216,7 +216,7 @@ def _change(
 
 
 def _save(request: HttpRequest, form: forms.ModelForm, save: Callable[[Identity, Any], Any]) -> bool:
-    """Save what a form says; whether it could be."""
+    """Save a form's object. Return whether it could be saved."""
     if not form.is_valid():
         return False
     try:

@@ -1,4 +1,4 @@
-"""The URLs of the pages of destinations."""
+"""The URLs of the pages for destinations, senders, rules and PACS searches."""
 
 from django.urls import path
 

@@ -1,1 +1,1 @@
-"""What waits, what works on it and what went wrong, for administrators and managers; and what they do about it."""
+"""The queue page for administrators and managers: waiting images, workers, failures, and the actions on them."""

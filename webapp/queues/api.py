@@ -1,4 +1,4 @@
-"""The queues, as JSON."""
+"""The queues as JSON."""
 
 from typing import Any
 
@@ -22,19 +22,19 @@ class QueueSerializer(serializers.Serializer):
     name = serializers.CharField()
     step = serializers.ChoiceField(choices=("preparing", "reading"))
     priority = serializers.ChoiceField(choices=Priority.choices)
-    waiting = serializers.IntegerField(help_text="images in it, without those in a batch")
+    waiting = serializers.IntegerField(help_text="images in the queue, without those in a batch")
     in_hand = serializers.IntegerField(help_text="images in a batch")
-    held = serializers.IntegerField(help_text="those waiting that wait for a night or for the end of a pause")
-    oldest_seconds = serializers.FloatField(help_text="since the oldest that waits was received")
+    held = serializers.IntegerField(help_text="waiting images that are held until the night or the end of a pause")
+    oldest_seconds = serializers.FloatField(help_text="since the oldest waiting image was received")
     in_per_minute = serializers.FloatField(allow_null=True, help_text="over the last five minutes")
     out_per_minute = serializers.FloatField(allow_null=True)
-    seconds_left = serializers.FloatField(allow_null=True, help_text="until it is empty at this rate")
+    seconds_left = serializers.FloatField(allow_null=True, help_text="until the queue is empty at this rate")
     state = serializers.ChoiceField(choices=STATES)
 
 
 class PackedSerializer(serializers.Serializer):
     archives = serializers.IntegerField()
-    files = serializers.IntegerField(help_text="in these ZIPs")
+    files = serializers.IntegerField(help_text="files in these ZIPs")
 
 
 class DepartmentShareSerializer(serializers.Serializer):
@@ -61,9 +61,11 @@ class WorkerSerializer(serializers.Serializer):
     device = serializers.CharField()
     max_batch = serializers.IntegerField()
     memory_bytes = serializers.IntegerField(allow_null=True)
-    in_hand = serializers.IntegerField(help_text="images in its present batch")
+    in_hand = serializers.IntegerField(help_text="images in its current batch")
     in_hand_seconds = serializers.FloatField(allow_null=True)
-    images_per_second = serializers.FloatField(allow_null=True, help_text="while it reads, over its latest batches")
+    images_per_second = serializers.FloatField(
+        allow_null=True, help_text="while the worker reads, over its latest batches"
+    )
     seen_at = serializers.DateTimeField()
 
 
@@ -72,8 +74,8 @@ class BatchSerializer(serializers.Serializer):
     model = serializers.CharField()
     size = serializers.IntegerField()
     seconds = serializers.FloatField()
-    why = serializers.CharField(help_text="why it had this size")
-    waited_seconds = serializers.FloatField(allow_null=True, help_text="by the first of its images")
+    why = serializers.CharField(help_text="why the batch had this size")
+    waited_seconds = serializers.FloatField(allow_null=True, help_text="how long its first image had waited")
     finished_at = serializers.DateTimeField()
 
 
@@ -85,8 +87,8 @@ class OutboxSerializer(serializers.Serializer):
 
 
 class StorageSerializer(serializers.Serializer):
-    stored_bytes = serializers.IntegerField(allow_null=True, help_text="of all uploads, counted once an hour")
-    disk_bytes = serializers.IntegerField(allow_null=True, help_text="of the disk with DATA_DIR")
+    stored_bytes = serializers.IntegerField(allow_null=True, help_text="size of all uploads, counted once an hour")
+    disk_bytes = serializers.IntegerField(allow_null=True, help_text="size of the disk with DATA_DIR")
     free_bytes = serializers.IntegerField(allow_null=True)
 
 
@@ -97,34 +99,36 @@ class LastSerializer(serializers.Serializer):
 
 
 class DepartmentsQueuesSerializer(serializers.Serializer):
-    """What a manager sees."""
+    """The fields for a manager."""
 
     at = serializers.DateTimeField()
     queues: Any = QueueSerializer(many=True)
-    packed = PackedSerializer(help_text="ZIPs that are still to be unpacked, and the files in them")
+    packed = PackedSerializer(help_text="ZIPs that wait to be unpacked, and the files in them")
     departments: Any = DepartmentShareSerializer(many=True)
-    failures: Any = FailureSerializer(many=True, help_text="of the last day")
-    retries = serializers.IntegerField(help_text="images that are tried once more")
+    failures: Any = FailureSerializer(many=True, help_text="failures of the last day")
+    retries = serializers.IntegerField(help_text="images that are being retried")
 
 
 class QueuesSerializer(DepartmentsQueuesSerializer):
-    """What waits and what works on it; a manager's answer ends with `retries`."""
+    """Queues, workers and failures. A manager's response ends with `retries`."""
 
     workers: Any = WorkerSerializer(many=True, required=False)
     batches: Any = BatchSerializer(many=True, required=False)
-    shadows = serializers.DictField(child=serializers.IntegerField(), required=False, help_text="by model")
+    shadows = serializers.DictField(
+        child=serializers.IntegerField(), required=False, help_text="waiting readings by model"
+    )
     outbox = OutboxSerializer(required=False)
     storage = StorageSerializer(required=False)
     last = LastSerializer(required=False)
 
 
 class Queues(APIView):
-    """What waits, what works on it and what failed: of your departments, and for administrators of everybody."""
+    """Queues, workers and failures: of your departments, or of all departments for administrators."""
 
     permission_classes = (IsAuthenticated,)
 
     @extend_schema(responses=QueuesSerializer)
     def get(self, request: Request) -> Response:
-        found = overview(identify(request))
-        shown = QueuesSerializer if found.everything else DepartmentsQueuesSerializer
-        return Response(shown(found).data)
+        figures = overview(identify(request))
+        serializer = QueuesSerializer if figures.everything else DepartmentsQueuesSerializer
+        return Response(serializer(figures).data)

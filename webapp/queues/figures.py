@@ -1,6 +1,6 @@
-"""What waits in the queues, by the database's rows: for everybody's images, or for those of some departments.
+"""The state of the queues, counted from the database: for all images, or for those of some departments.
 
-Nothing here looks at more than the images that wait and those of the last minutes or the last day, each by an index.
+The queries read only waiting images and those of the last minutes or the last day, each by an index.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from webapp.studies.services import retrying
 WINDOW = timedelta(minutes=5)
 DAY = timedelta(days=1)
 RUNNING = "running"
-#: What :func:`counted` takes for readings.
+#: Arguments of :func:`counted` for readings.
 OF_IMAGE = {"of": "image__department", "first": "dispatched_at"}
 
 
@@ -30,15 +30,15 @@ class Queue:
     """A queue at this moment.
 
     Attributes:
-        name: as the workers know it, such as ``infer.bulk``.
+        name: the workers' name for it, such as ``infer.bulk``.
         step: ``preparing`` or ``reading``.
-        waiting: images in it; those in a batch are not among them.
+        waiting: images in it, without those in a batch.
         in_hand: images in a batch.
-        held: those waiting that wait for a night or for the end of a pause.
-        oldest_seconds: how long ago the oldest that waits was received.
-        in_per_minute: images that came in the last minutes; None where nothing tells it.
-        out_per_minute: images that left it.
-        seconds_left: time until it is empty at this rate; None where nothing leaves it.
+        held: waiting images that are held until the night or the end of a pause.
+        oldest_seconds: how long ago the oldest waiting image was received.
+        in_per_minute: images that arrived per minute lately; None if it cannot be computed.
+        out_per_minute: images that left it per minute.
+        seconds_left: time until it is empty at this rate; None if no image leaves it.
         state: ``running``, or one of :class:`webapp.studies.models.Pause.Kind`.
     """
 
@@ -57,13 +57,13 @@ class Queue:
 
 @dataclass(frozen=True)
 class Counted:
-    """Images by priority.
+    """Numbers of images.
 
     Attributes:
-        waiting: those without a result by status and priority: how many, and when the oldest was received.
-        by_department: the same by the key of their department.
-        received: those that came since a moment.
-        ended: those that came to an end since then, by status and priority.
+        waiting: images without a result, by status and priority: how many, and when the oldest was received.
+        by_department: the same by the primary key of their department.
+        received: images received since a given time, by priority.
+        ended: images finished since then, by status and priority.
     """
 
     waiting: dict[tuple[str, str], tuple[int, datetime]]
@@ -76,23 +76,23 @@ class Counted:
 
 
 def count(departments: Sequence[Any] | None, since: datetime) -> Counted:
-    """Count what waits, and what came and went since a moment.
+    """Count the images that wait, and those that were received or finished since a given time.
 
     Args:
-        departments: whose images count; None for everybody's.
-        since: the moment.
+        departments: the departments whose images count; None for all images.
+        since: the time.
     """
     images = Image.objects.all()
-    picked = None if departments is None else {department.pk for department in departments}
+    selected = None if departments is None else {department.pk for department in departments}
     waiting: dict[tuple[str, str], tuple[int, datetime]] = {}
     by_department: dict[Any, tuple[int, datetime]] = {}
-    for (status, priority, pk), found in counted(images.waiting(), None, "status", "priority", "department").items():
-        if picked is None or pk in picked:
-            _add(waiting, (status, priority), found)
-            _add(by_department, pk, found)
+    for (status, priority, pk), totals in counted(images.waiting(), None, "status", "priority", "department").items():
+        if selected is None or pk in selected:
+            _add(waiting, (status, priority), totals)
+            _add(by_department, pk, totals)
     received = counted(images.filter(created_at__gt=since), departments, "priority")
     ended: dict[tuple[str, str], int] = {}
-    # Each status by itself: grouped by it, SQLite would walk through all images that there are.
+    # One query for each status: with GROUP BY status, SQLite would read all images.
     for status in FINAL:
         rows = counted(images.filter(status=status, finished_at__gt=since), departments, "priority")
         ended |= {(status, priority): number for (priority,), (number, _) in rows.items()}
@@ -102,88 +102,88 @@ def count(departments: Sequence[Any] | None, since: datetime) -> Counted:
 def counted(
     rows: Any, departments: Sequence[Any] | None, *columns: str, of: str = "department", first: str = "created_at"
 ) -> dict[Any, tuple[int, datetime]]:
-    """How many rows there are of each combination of values, and the time of the first of them.
+    """Count the rows with each combination of values, and find the earliest time among them.
 
-    The departments are picked out here: a database that is asked for what waits in a department may well go through
-    all that the department has ever had.
+    Departments are selected in Python: with a department in the WHERE clause, the database may read all rows that the
+    department has ever had.
 
     Args:
         rows: a queryset.
-        departments: whose rows count; None for everybody's.
+        departments: the departments whose rows count; None for all rows.
         columns: the columns of the values.
-        of: the rows' way to their department.
+        of: the lookup from a row to its department.
         first: the column of the time.
     """
-    picked = None if departments is None else {department.pk for department in departments}
-    names = columns if picked is None else (*columns, of)
-    found: dict[Any, tuple[int, datetime]] = {}
+    selected = None if departments is None else {department.pk for department in departments}
+    names = columns if selected is None else (*columns, of)
+    totals: dict[Any, tuple[int, datetime]] = {}
     for *values, number, since in rows.order_by().values_list(*names).annotate(Count("pk"), Min(first)):
-        if picked is None or values.pop() in picked:
-            _add(found, tuple(values), (number, since))
-    return found
+        if selected is None or values.pop() in selected:
+            _add(totals, tuple(values), (number, since))
+    return totals
 
 
-def _add(found: dict[Any, tuple[int, datetime]], key: Any, more: tuple[int, datetime]) -> None:
-    number, first = found.get(key, (0, more[1]))
-    found[key] = number + more[0], min(first, more[1])
+def _add(totals: dict[Any, tuple[int, datetime]], key: Any, added: tuple[int, datetime]) -> None:
+    number, first = totals.get(key, (0, added[1]))
+    totals[key] = number + added[0], min(first, added[1])
 
 
 def queues(departments: Sequence[Any] | None, images: Counted) -> list[Queue]:
-    """Each queue.
+    """The state of each queue.
 
     Args:
-        departments: whose images count; None for everybody's.
-        images: theirs, of the last :data:`WINDOW`.
+        departments: the departments whose images count; None for all images.
+        images: the counts of these images over the last :data:`WINDOW`.
     """
     now = timezone.now()
     set_aside = Reading.objects.set_aside().filter(shadow=False)
     held = counted(set_aside, departments, "priority", **OF_IMAGE)
     kinds = dict(Pause.objects.exclude(priority="").values_list("priority", "kind"))
-    before = _samples_before(now) if departments is None else {}
+    samples = _samples_before(now) if departments is None else {}
     found = []
     for priority in Priority:
         minutes = WINDOW.total_seconds() / 60
         queued, first_queued = images.waiting.get((Status.QUEUED, priority), (0, now))
         ready, first_ready = images.waiting.get((Status.READY, priority), (0, now))
         running, first_running = images.waiting.get((Status.RUNNING, priority), (0, now))
-        came, went = images.received.get(priority, 0) / minutes, images.finished(priority) / minutes
+        received, finished = images.received.get(priority, 0) / minutes, images.finished(priority) / minutes
         prepared = None
-        if sample := before.get(priority):
-            prepared = max(0.0, came - (queued - sample.queued) / ((now - sample.at).total_seconds() / 60))
+        if sample := samples.get(priority):
+            prepared = max(0.0, received - (queued - sample.queued) / ((now - sample.at).total_seconds() / 60))
         state = kinds.get(priority, RUNNING)
         found += [
             Queue(
                 dispatch.queue_of(dispatch.INGEST, priority), "preparing", priority, queued, 0, 0,
-                (now - first_queued).total_seconds(), came, prepared, _left(queued, prepared), state,
+                (now - first_queued).total_seconds(), received, prepared, _seconds_left(queued, prepared), state,
             ),
             Queue(
                 dispatch.queue_of(dispatch.INFER, priority), "reading", priority, ready, running,
-                held.get((priority,), (0,))[0], (now - min(first_ready, first_running)).total_seconds(), prepared, went,
-                _left(ready + running - held.get((priority,), (0,))[0], went), state,
+                held.get((priority,), (0,))[0], (now - min(first_ready, first_running)).total_seconds(), prepared,
+                finished, _seconds_left(ready + running - held.get((priority,), (0,))[0], finished), state,
             ),
         ]  # fmt: skip
     return found
 
 
-def _left(waiting: int, per_minute: float | None) -> float | None:
+def _seconds_left(waiting: int, per_minute: float | None) -> float | None:
     if waiting <= 0:
         return 0.0
     return round(60 * waiting / per_minute, 1) if per_minute else None
 
 
 def _samples_before(now: datetime) -> dict[str, Sample]:
-    """The sample of each queue from which its rate is measured: about as old as the window."""
+    """The sample of each queue from which its rate is computed, about as old as the window."""
     recent = Sample.objects.filter(at__gt=now - 2 * WINDOW, at__lt=now - WINDOW / 2).order_by("at")
-    found: dict[str, Sample] = {}
+    samples: dict[str, Sample] = {}
     for sample in recent:
-        if sample.priority not in found or sample.at <= now - WINDOW:
-            found[sample.priority] = sample
-    return found
+        if sample.priority not in samples or sample.at <= now - WINDOW:
+            samples[sample.priority] = sample
+    return samples
 
 
 @dataclass(frozen=True)
 class DepartmentShare:
-    """What a department has waiting."""
+    """The waiting images of a department."""
 
     slug: str
     name: str
@@ -193,7 +193,7 @@ class DepartmentShare:
 
 
 def by_department(departments: Sequence[Any], images: Counted) -> list[DepartmentShare]:
-    """What each of some departments has waiting, those with most first."""
+    """The waiting images of each of these departments, those with the most images first."""
     now = timezone.now()
     kinds = dict(Pause.objects.filter(department__isnull=False).values_list("department", "kind"))
     shares = []
@@ -205,23 +205,23 @@ def by_department(departments: Sequence[Any], images: Counted) -> list[Departmen
 
 
 def packed(departments: Sequence[Any] | None) -> dict[str, int]:
-    """ZIPs that are still to be unpacked, and the files in them."""
+    """Numbers of ZIPs that wait to be unpacked, and of the files in them."""
     pending = Archive.objects.filter(state__in=Archive.PENDING)
     rows = pending.values_list("study__department", F("total") - F("unpacked"))
-    picked = None if departments is None else {department.pk for department in departments}
-    files = [left for department, left in rows if picked is None or department in picked]
+    selected = None if departments is None else {department.pk for department in departments}
+    files = [files_left for department, files_left in rows if selected is None or department in selected]
     return {"archives": len(files), "files": sum(files)}
 
 
 def failures(departments: Sequence[Any] | None) -> list[dict[str, Any]]:
-    """Images that failed within a day, by code, the most frequent first; ``again`` if some can be read again."""
+    """Images that failed within a day, by code, most frequent first. ``again`` is true if some can be read again."""
     since = timezone.now() - DAY
     failed = Image.objects.filter(status=Status.FAILED, finished_at__gt=since)
     failed = failed.annotate(again=Case(When(retrying.READABLE, then=True), default=False))
     rows = counted(failed, departments, "error_code", "again", first="finished_at")
     codes: dict[str, tuple[int, datetime]] = {}
-    for (code, _), some in rows.items():
-        _add(codes, code, some)
+    for (code, _), total in rows.items():
+        _add(codes, code, total)
     found = [
         {"code": code, "images": number, "since": first, "again": (code, True) in rows}
         for code, (number, first) in codes.items()
@@ -230,18 +230,18 @@ def failures(departments: Sequence[Any] | None) -> list[dict[str, Any]]:
 
 
 def retries(departments: Sequence[Any] | None) -> int:
-    """Images that are tried once more: something broke off when they were prepared or read."""
+    """The number of images that are being retried, because preparing or reading them was interrupted."""
     readings = Reading.objects.filter(shadow=False)
-    again = (
+    counts = (
         counted(readings.filter(state=ReadingState.READY, attempts__gt=0), departments, "priority", **OF_IMAGE),
         counted(readings.filter(state=ReadingState.RUNNING, attempts__gt=1), departments, "priority", **OF_IMAGE),
         counted(Image.objects.filter(status=Status.QUEUED, attempts__gt=1), departments, "priority"),
     )
-    return sum(number for found in again for number, _ in found.values())
+    return sum(number for counted_rows in counts for number, _ in counted_rows.values())
 
 
 def shadows() -> dict[str, int]:
-    """Readings that wait for models beside the one that counts."""
+    """The number of readings that wait for each shadow model."""
     waiting = Reading.objects.filter(state=ReadingState.READY, shadow=True).order_by()
     return dict(waiting.values_list("bundle").annotate(Count("pk")))
 

@@ -1,4 +1,4 @@
-"""Flower behind the service's own sign-in, where no proxy does that."""
+"""Serve Flower behind the service's own sign-in, for installations without a proxy that does so."""
 
 import re
 import urllib.error
@@ -20,20 +20,20 @@ from webapp.refusals import Refused
 from webapp.studies import dispatch
 from webapp.studies.models import Image
 
-#: The one address of Flower's pages that is asked by POST: the rows of its table, which changes nothing.
+#: The only address that Flower's pages request by POST: the rows of its table. The request changes nothing.
 ROWS = "tasks/datatable"
 SECONDS = 10
-#: Flower's table sets styles by script, and a page of it has a line of script that says how often it is renewed.
+#: Flower's table sets styles by script, and one of its pages has an inline script that sets the refresh interval.
 POLICY = (
     "default-src 'self'; script-src 'self' 'sha256-A0YIP5A+DKoseGAUTHRoMPDkKPK5cKzfYH3mjcCKtj8='; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-#: The address is this machine's own: no proxy of the environment is asked.
+#: The address is this machine's own, so the environment's proxy is not used.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-@csrf_exempt  # its pages know no token of Django's, and nothing can be changed here
+@csrf_exempt  # Flower's pages have no CSRF token of Django, and nothing can be changed here
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def flower(request: HttpRequest, path: str = "") -> HttpResponse:
@@ -49,9 +49,9 @@ def flower(request: HttpRequest, path: str = "") -> HttpResponse:
         headers["Content-Type"] = request.headers.get("Content-Type", "")
     body = request.body if request.method == "POST" else None
     try:
-        asked = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310  (the setting is this machine)
-        with _opener.open(asked, timeout=SECONDS) as answer:
-            content, status, kind = answer.read(), answer.status, answer.headers.get("Content-Type")
+        upstream_request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310  (the setting is this machine)
+        with _opener.open(upstream_request, timeout=SECONDS) as upstream:
+            content, status, kind = upstream.read(), upstream.status, upstream.headers.get("Content-Type")
     except urllib.error.HTTPError as error:
         content, status, kind = error.read(), error.code, error.headers.get("Content-Type")
     except OSError:
@@ -62,12 +62,12 @@ def flower(request: HttpRequest, path: str = "") -> HttpResponse:
     return response
 
 
-def named(task: str, args: str | None) -> str | None:
-    """The arguments of a task as Flower shows them: of one that is about an image, its file's name and its page."""
-    if task not in (dispatch.INGEST, dispatch.INFER) or not (found := re.search(r"[0-9a-f-]{36}", args or "")):
+def shown_arguments(task: str, args: str | None) -> str | None:
+    """The arguments of a task for Flower. If the task is about an image, show its file name and its page instead."""
+    if task not in (dispatch.INGEST, dispatch.INFER) or not (match := re.search(r"[0-9a-f-]{36}", args or "")):
         return args
     try:
-        return _image(UUID(found[0]))
+        return _image(UUID(match[0]))
     except (ValueError, Error):
         close_old_connections()
         return args

@@ -6,7 +6,7 @@ from webapp.studies.choices import Priority
 
 
 class Sample(models.Model):
-    """A queue as it was at one moment. Beat takes one of each every minute; the purge deletes them after days."""
+    """The state of a queue at one time. Beat takes a sample of each queue every minute; the purge deletes old ones."""
 
     at = models.DateTimeField(db_index=True)
     priority = models.CharField(max_length=12, choices=Priority)

@@ -22,13 +22,13 @@ from webapp.refusals import Refused
 from webapp.retention.models import PurgeReport
 from webapp.studies.outbox.models import Delivery, State
 
-#: As many departments are shown on the page; the API has all.
+#: Number of departments on the page; the API returns all.
 FOREMOST = 20
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The queues for somebody: for a manager those of their departments, and nothing of the service itself."""
+    """The queues that a user may see. A manager sees only their departments, and nothing of the service itself."""
 
     at: datetime
     everything: bool
@@ -46,20 +46,20 @@ class Overview:
 
     @property
     def foremost(self) -> list[figures.DepartmentShare]:
-        """The departments that are stopped, and then those that have most waiting."""
-        return sorted(self.departments, key=lambda one: one.state == figures.RUNNING)[:FOREMOST]
+        """The departments on the page: first those that are stopped, then those with the most waiting images."""
+        return sorted(self.departments, key=lambda department: department.state == figures.RUNNING)[:FOREMOST]
 
     @property
     def others(self) -> int:
-        """How many departments are not among these."""
+        """The number of departments that are not on the page."""
         return max(0, len(self.departments) - FOREMOST)
 
 
 def scope(identity: Identity) -> list[Department] | None:
-    """The departments whose images someone may see in the queues; None for those of everybody.
+    """The departments whose images a user may see in the queues; None for all.
 
     Raises:
-        Refused: ``not_allowed`` for all but managers and administrators.
+        Refused: ``not_allowed`` unless the user is a manager or administrator.
     """
     if not permissions.may_see_queues(identity):
         raise Refused("not_allowed", "Only managers of departments and administrators see the queues.")
@@ -69,7 +69,7 @@ def scope(identity: Identity) -> list[Department] | None:
 
 
 def overview(identity: Identity) -> Overview:
-    """The queues as they are now; of administrators, who all see the same, asked for at most once a second."""
+    """The current state of the queues. Administrators all see the same, so it is computed at most once a second."""
     departments = scope(identity)
     if departments is not None:
         return _overview(departments)
@@ -103,12 +103,12 @@ def _overview(departments: list[Department] | None) -> Overview:
 def _outbox() -> dict[str, Any]:
     now = timezone.now()
     waiting = Delivery.objects.filter(state__in=(State.WAITING, State.SENDING))
-    found = waiting.aggregate(
+    counts = waiting.aggregate(
         waiting=Count("pk"), retrying=Count("pk", filter=Q(attempts__gt=0)), first=Min("next_attempt_at")
     )
-    overdue = (now - (found.pop("first") or now)).total_seconds()
+    overdue = (now - (counts.pop("first") or now)).total_seconds()
     dead = Delivery.objects.filter(state=State.DEAD).count()
-    return {**found, "dead": dead, "overdue_seconds": max(0.0, overdue)}
+    return {**counts, "dead": dead, "overdue_seconds": max(0.0, overdue)}
 
 
 def _storage() -> dict[str, int | None]:
@@ -121,7 +121,7 @@ def _storage() -> dict[str, int | None]:
 
 
 def _last() -> dict[str, datetime | None]:
-    """When each of the service's own works was done last."""
+    """When each of the service's own tasks last ran."""
     backups = Entry.objects.filter(action=Action.BACKUP).order_by("-created_at", "-id")
     purges = PurgeReport.objects.filter(finished_at__isnull=False).order_by("-started_at")
     return {

@@ -1,4 +1,4 @@
-"""Samples of the queues, which beat takes each minute."""
+"""Take samples of the queues; beat runs this every minute."""
 
 import logging
 from datetime import timedelta
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MINUTE = timedelta(minutes=1)
-#: Counting the bytes of all uploads reads all rows, so it is done this seldom.
+#: Interval for counting the bytes of all uploads, which reads all rows.
 COUNT_BYTES = timedelta(hours=1)
 KEPT = timedelta(days=8)
 
 
 def sample() -> None:
-    """Take a sample of each queue. One that fails is missing in the charts."""
+    """Take a sample of each queue. If that fails, the sample is missing in the charts."""
     close_old_connections()
     try:
         take()
@@ -40,14 +40,14 @@ def take() -> None:
     stored = None if counted_lately else Image.objects.aggregate(size=Sum("size", default=0))["size"]
     samples = []
     for priority in Priority:
-        waits = {status: counted.waiting.get((status, priority)) for status in WAITING}
-        oldest = min((found[1] for found in waits.values() if found), default=now)
+        waiting = {status: counted.waiting.get((status, priority)) for status in WAITING}
+        oldest = min((total[1] for total in waiting.values() if total), default=now)
         samples.append(
             Sample(
                 at=now,
                 priority=priority,
-                queued=_number(waits[Status.QUEUED]),
-                ready=_number(waits[Status.READY]) + _number(waits[Status.RUNNING]),
+                queued=_number(waiting[Status.QUEUED]),
+                ready=_number(waiting[Status.READY]) + _number(waiting[Status.RUNNING]),
                 oldest_seconds=max(0.0, (now - oldest).total_seconds()),
                 received=counted.received.get(priority, 0),
                 finished=counted.finished(priority),
@@ -58,11 +58,11 @@ def take() -> None:
     Sample.objects.bulk_create(samples)
 
 
-def _number(found: tuple[int, object] | None) -> int:
-    return found[0] if found else 0
+def _number(total: tuple[int, object] | None) -> int:
+    return total[0] if total else 0
 
 
 def forget(run: "Run") -> None:
-    """A step of the purge: delete old samples."""
+    """Delete old samples; a step of the purge."""
     old = Sample.objects.filter(at__lt=timezone.now() - KEPT)
     run.removed["samples"] += old.count() if run.dry else old.delete()[0]

@@ -1,4 +1,4 @@
-"""An image's way through the service, put together from the rows that its steps have left."""
+"""The timeline of an image, compiled from the rows that its steps have left."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ from webapp.studies.choices import ReadingState, Status
 from webapp.studies.models import Image, Reading
 from webapp.studies.outbox.models import Delivery, State
 
-#: Entries of the audit and deliveries that are shown at most.
-MOST = 100
-#: Actions that the image's own rows tell better.
-SHOWN = (*READS, Action.CREATE, Action.REVIEW)
+#: Largest number of audit entries, and of deliveries, that are shown.
+MAX_ENTRIES = 100
+#: Audit actions that are left out, since the image's own rows show them better.
+LEFT_OUT = (*READS, Action.CREATE, Action.REVIEW)
 WORDS: dict[str, str] = {
     Action.CANCEL: gettext_noop("Cancelled"),
     Action.RETRY: gettext_noop("Sent to be read again"),
     Action.CHANGE: gettext_noop("Changed"),
 }
-#: What is sent, by the kind of its delivery.
+#: The name of what is sent, by the kind of delivery.
 SENT: dict[str, object] = {
     **dict(News.choices), EMAIL: gettext_lazy("E-mail"), WEBHOOK: gettext_lazy("Webhook"), DICOM: "DICOM",
 }  # fmt: skip
@@ -42,7 +42,7 @@ class Event:
     """Something that happened to an image.
 
     Attributes:
-        by: the worker or person.
+        by: the worker or person that caused it.
     """
 
     at: datetime
@@ -52,17 +52,17 @@ class Event:
 
 
 def of(image: Image) -> list[Event]:
-    """Everything that happened to an image, the first first."""
+    """Everything that happened to an image, in order of time."""
     events = [*_image(image), *_readings(image), *_reviews(image), *_deliveries(image), *_audit(image)]
     return sorted(events, key=lambda event: event.at)
 
 
 def _image(image: Image) -> Iterator[Event]:
-    by = str(image.uploaded_by or image.owner or _("a guest"))
+    uploader = str(image.uploaded_by or image.owner or _("a guest"))
     detail = f"{image.get_priority_display()}, {filesizeformat(image.size)}"
     if image.archive:
         detail += ", " + _("from the ZIP %(name)s") % {"name": image.archive}
-    yield Event(image.created_at, _("Accepted"), by, detail)
+    yield Event(image.created_at, _("Accepted"), uploader, detail)
     if image.ingest_started_at:
         yield Event(image.ingest_started_at, _("Preparation started"), "", _messages(image.dispatches))
     if image.finished_at and image.status == Status.FAILED:
@@ -90,8 +90,8 @@ def _readings(image: Image) -> Iterator[Event]:
 def _end(reading: Reading, worker: str) -> tuple[str, str, str]:
     if reading.state == ReadingState.SUCCEEDED:
         size, seconds = reading.batch_size or 1, reading.seconds or 0.0
-        said = _("%(size)s in the batch, %(seconds)s s") % {"size": size, "seconds": f"{seconds:.2f}"}
-        return _("Read"), worker, f"{reading.get_group_display() or reading.label}; {said}"
+        batch = _("%(size)s in the batch, %(seconds)s s") % {"size": size, "seconds": f"{seconds:.2f}"}
+        return _("Read"), worker, f"{reading.get_group_display() or reading.label}; {batch}"
     if reading.state == ReadingState.FAILED:
         return (
             _("Reading failed"),
@@ -117,23 +117,23 @@ def _reviews(image: Image) -> Iterator[Event]:
 
 
 def _deliveries(image: Image) -> Iterator[Event]:
-    """What was sent to other systems about the image, or about its study."""
+    """Deliveries to other systems about the image or its study."""
     subjects = [pk for pk in (image.pk, image.study_id) if pk]
-    for delivery in Delivery.objects.filter(subject__in=subjects).order_by("created_at")[:MOST]:
-        sent = str(SENT.get(delivery.kind, delivery.kind))
-        about = "" if delivery.subject == image.pk else ", " + _("of its study")
-        yield Event(delivery.created_at, _("To be sent"), "", sent + about)
+    for delivery in Delivery.objects.filter(subject__in=subjects).order_by("created_at")[:MAX_ENTRIES]:
+        name = str(SENT.get(delivery.kind, delivery.kind))
+        suffix = "" if delivery.subject == image.pk else ", " + _("of its study")
+        yield Event(delivery.created_at, _("To be sent"), "", name + suffix)
         for attempt in delivery.attempts_made:
             outcome = OUTCOMES.get(attempt["outcome"], attempt["outcome"])
-            yield Event(attempt["at"], _("Sending tried"), "", f"{sent}: {outcome}")
+            yield Event(attempt["at"], _("Sending tried"), "", f"{name}: {outcome}")
 
 
 def _audit(image: Image) -> Iterator[Event]:
-    entries = Entry.objects.filter(object_id=str(image.pk)).exclude(action__in=SHOWN).order_by("-created_at", "-id")
-    for entry in entries[:MOST]:
-        word = WORDS.get(entry.action)
+    entries = Entry.objects.filter(object_id=str(image.pk)).exclude(action__in=LEFT_OUT).order_by("-created_at", "-id")
+    for entry in entries[:MAX_ENTRIES]:
+        name = WORDS.get(entry.action)
         label = Action(entry.action).label if entry.action in Action.values else entry.action
-        what = _(word) if word else str(label)
+        what = _(name) if name else str(label)
         yield Event(
             entry.created_at, what, entry.person or (_("a guest") if entry.guest else _("the service")), entry.details
         )

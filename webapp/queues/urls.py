@@ -1,4 +1,4 @@
-"""The URLs of the queue page, of what is done on it, and of its API."""
+"""The URLs of the queue page, its actions and its API."""
 
 from django.urls import path
 from django.views.generic import RedirectView

@@ -1,4 +1,4 @@
-"""The queue page, and what administrators and managers do there. Everything is asked once before it is done."""
+"""The queue page and its actions for administrators and managers. Each action asks for confirmation first."""
 
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from webapp.studies.models import Pause
 from webapp.studies.services import pauses, retrying
 
 ASK = ("GET", "HEAD", "POST")
-#: What can be done with a queue or department: the button's word, and what it means.
+#: What can be done with a queue or department: the label of the button, and what it means.
 CHANGES = {
     "pause": (
         _("Pause"),
@@ -73,9 +73,9 @@ class ReasonForm(forms.Form):
 @login_required
 def queue(request: HttpRequest) -> HttpResponse:
     identity = identify(request)
-    found = overview(identity)
+    state = overview(identity)
     record(identity, Action.LIST, Sample)
-    context = {"overview": found, "charts": charts.history() if found.everything else ()}
+    context = {"overview": state, "charts": charts.history() if state.everything else ()}
     return render(request, "queues/queue.html", context)
 
 
@@ -83,7 +83,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def figures(request: HttpRequest) -> HttpResponse:
-    """The part of the page that changes."""
+    """Render the part of the page that is refreshed."""
     return render(request, "queues/_figures.html", {"overview": overview(identify(request))})
 
 
@@ -113,18 +113,18 @@ def change_department(request: HttpRequest, slug: str, change: str) -> HttpRespo
 def _change(
     request: HttpRequest, name: str, change: str, *, priority: str = "", department: Department | None = None
 ) -> HttpResponse:
-    by = identify(request)
+    identity = identify(request)
     form = ReasonForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and (change == "resume" or form.is_valid()):
         if change == "resume":
-            pauses.resume(by, priority=priority, department=department)
+            pauses.resume(identity, priority=priority, department=department)
         else:
             reason = form.cleaned_data["reason"]
-            pauses.pause(by, KINDS[change], priority=priority, department=department, reason=reason)
+            pauses.pause(identity, KINDS[change], priority=priority, department=department, reason=reason)
         messages.success(request, DONE[change] % {"name": name[0].upper() + name[1:]})
         return redirect("queue")
-    word, meaning = CHANGES[change]
-    context = {"title": QUESTIONS[change] % {"name": name}, "word": word, "meaning": meaning, "form": form}
+    label, meaning = CHANGES[change]
+    context = {"title": QUESTIONS[change] % {"name": name}, "word": label, "meaning": meaning, "form": form}
     return render(request, "queues/ask.html", {**context, "form": None if change == "resume" else form})
 
 
@@ -133,12 +133,12 @@ def _change(
 @login_required
 def reconcile(request: HttpRequest) -> HttpResponse:
     """Check for lost images now, and not at the next turn of the reconciler."""
-    by = identify(request)
-    if not permissions.is_administrator(by.user):
+    identity = identify(request)
+    if not permissions.is_administrator(identity.user):
         raise Refused("not_allowed", "Only administrators have the service look for what was lost.")
     if request.method == "POST":
         found = {gettext(name.replace("_", " ")): number for name, number in ops.send_lost_again().items() if number}
-        record(by, Action.RETRY, Reconciliation, found=sum(found.values()))
+        record(identity, Action.RETRY, Reconciliation, found=sum(found.values()))
         said = ", ".join(f"{number} {name}" for name, number in found.items()) or gettext("nothing was lost")
         messages.success(request, gettext("Checked for lost images: %(said)s.") % {"said": said})
         return redirect("queue")
@@ -157,27 +157,29 @@ def reconcile(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def doctor(request: HttpRequest) -> HttpResponse:
-    """The checks of the installation."""
+    """Show the checks of the installation."""
     if not permissions.is_administrator(identify(request).user):
         raise Refused("not_allowed", "Only administrators check the service.")
     findings = checks.everything()
-    return render(request, "queues/doctor.html", {"findings": findings, "bad": sum(not one.ok for one in findings)})
+    return render(
+        request, "queues/doctor.html", {"findings": findings, "bad": sum(not finding.ok for finding in findings)}
+    )
 
 
 @require_http_methods(ASK)
 @never_cache
 @login_required
 def retry(request: HttpRequest) -> HttpResponse:
-    """Have the images read again that failed with a code within a day."""
-    by = identify(request)
-    owned, since = owned_by(scope(by)), timezone.now() - DAY
+    """Retry the images that failed with a given code within a day."""
+    identity = identify(request)
+    owned, since = owned_by(scope(identity)), timezone.now() - DAY
     code = (request.POST if request.method == "POST" else request.GET).get("code", "")
     number = retrying.with_code(code, since, owned).count()
     if request.method == "POST":
-        sent = retrying.retry_code(by, code, since, owned)
-        done = {"sent": sent, "all": number, "code": code}
+        sent = retrying.retry_code(identity, code, since, owned)
+        counts = {"sent": sent, "all": number, "code": code}
         messages.success(
-            request, gettext("%(sent)s of %(all)s images that failed with %(code)s are read again.") % done
+            request, gettext("%(sent)s of %(all)s images that failed with %(code)s are read again.") % counts
         )
         return redirect("queue")
     context = {
@@ -197,7 +199,7 @@ def retry(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def image_timeline(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """An image's whole way through the service."""
+    """Show everything that happened to an image."""
     identity: Identity = identify(request)
     image = visible_image(identity, pk, permissions.may_follow)
     record(identity, Action.VIEW, image, timeline=True)

@@ -1,4 +1,4 @@
-"""What the workers do, by their own reports and by what they have read."""
+"""The state of the workers, from their reports and from the batches that they have read."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from webapp.studies.models import Image, Reading
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-#: The latest images whose batches are looked at.
+#: Number of the latest images whose batches are considered.
 LATEST = 400
 BATCHES = 6
 
@@ -28,8 +28,8 @@ class Batch:
     """A batch that was read.
 
     Attributes:
-        why: in words, why it had this size.
-        waited_seconds: how long the first of its images had waited for it.
+        why: the reason for its size, in words.
+        waited_seconds: how long its first image had waited.
     """
 
     worker: "StrOrPromise"
@@ -43,12 +43,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Work:
-    """A worker and what it does.
+    """A worker and its current work.
 
     Attributes:
-        in_hand: images in its present batch.
-        in_hand_seconds: since when it has had that.
-        images_per_second: while it reads, over its latest batches; None for workers that do not read.
+        in_hand: images in its current batch.
+        in_hand_seconds: how long ago it claimed that batch.
+        images_per_second: its speed while it reads, over its latest batches; None for workers that do not read.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Work:
 
 
 def latest() -> tuple[list[Work], list[Batch]]:
-    """All workers, and the batches that were read last, the newest first."""
+    """All workers, and the latest batches, newest first."""
     now = timezone.now()
     workers = list(Worker.objects.order_by("role", "name"))
     living = set(Worker.objects.living().values_list("pk", flat=True))
@@ -90,24 +90,24 @@ def latest() -> tuple[list[Work], list[Batch]]:
 
 
 def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float]]:
-    """The latest batches, and the images a second of each worker in them."""
+    """The latest batches, and the speed of each worker in them, in images per second."""
     read = Image.objects.filter(status=Status.SUCCEEDED, finished_at__isnull=False).order_by("-finished_at")
     ids = list(read.values_list("pk", flat=True)[:LATEST])
     rows = Reading.objects.filter(
         image__in=ids, state=ReadingState.SUCCEEDED, claim__isnull=False, batch_size__isnull=False,
         seconds__isnull=False, finished_at__isnull=False,
     )  # fmt: skip
-    # Put together by the database: of its readings a batch has only these to tell.
+    # The database groups the readings into batches: only these values are needed of each batch.
     columns = ("claim", "worker", "bundle", "batch_size", "seconds", "claimed_at", "finished_at")
-    found = rows.order_by().values_list(*columns).annotate(Min("ready_at"), Max("attempts"), Min("priority"))
+    grouped = rows.order_by().values_list(*columns).annotate(Min("ready_at"), Max("attempts"), Min("priority"))
     batches, images, seconds = [], defaultdict[Any, int](int), defaultdict[Any, float](float)
-    for _claim, pk, bundle, size, took, claimed_at, finished_at, ready_at, attempts, priority in found:
+    for _claim, pk, bundle, size, duration, claimed_at, finished_at, ready_at, attempts, priority in grouped:
         images[pk] += size
-        seconds[pk] += took
+        seconds[pk] += duration
         worker = workers.get(pk)
         batches.append(
             Batch(
-                worker=worker.name if worker else _("a worker that is gone"), model=bundle, size=size, seconds=took,
+                worker=worker.name if worker else _("a worker that is gone"), model=bundle, size=size, seconds=duration,
                 why=_why(size, attempts, worker, bulk=priority == Priority.BULK),
                 waited_seconds=(claimed_at - ready_at).total_seconds() if ready_at and claimed_at else None,
                 finished_at=finished_at,
@@ -118,7 +118,7 @@ def _batches(workers: dict[UUID, Worker]) -> tuple[list[Batch], dict[UUID, float
 
 
 def _why(size: int, attempts: int, worker: Worker | None, *, bulk: bool) -> "StrOrPromise":
-    """Why a batch had its size: the worker takes what waits when it is free, up to its largest batch."""
+    """The reason for a batch's size. A free worker takes what waits, up to its largest batch."""
     if worker and worker.max_batch and size >= worker.max_batch:
         return format_lazy(_("full: this worker reads at most {most}"), most=worker.max_batch)
     if size == 1 and attempts > 1:

@@ -1,7 +1,7 @@
-"""Files in a folder, which may be a shared volume; :mod:`webapp.storage.s3` keeps them in an S3-compatible store.
+"""Store files in a folder, which may be a shared volume; :mod:`webapp.storage.s3` uses an S3-compatible store instead.
 
-Both distinguish two errors for the workers: a missing file (``FileNotFoundError``), which fails its image, and an
-unreachable storage (any other ``OSError``), for which the image waits.
+Both distinguish two errors for the workers: with a missing file (``FileNotFoundError``) the image fails, with an
+unreachable storage (any other ``OSError``) the image waits.
 """
 
 import logging
@@ -21,16 +21,17 @@ from django.core.files.storage import FileSystemStorage
 
 logger = logging.getLogger(__name__)
 
-#: Ends the name of a file that is not yet whole. One that a crash leaves behind belongs to no row.
+#: Suffix of an incomplete file. If a crash leaves one behind, it belongs to no row.
 UNFINISHED = ".part"
-#: File systems flush files that are synced at the same time together, so threads take a fraction of the time.
+#: Threads that sync files. File systems flush files together that are synced at the same time, so this takes a fraction
+#: of the time.
 THREADS = 8
-#: Bytes that are written at once: after each part a thread waits for its turn at Python again.
+#: Bytes per write. After each write a thread may have to wait for Python's global interpreter lock.
 PART = 2**20
 
 
 class StorageUnavailable(OSError):
-    """The storage does not answer, or refuses to."""
+    """The storage does not respond, or refuses a request."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class StoredFile:
     """A file in a storage.
 
     Attributes:
-        name: as rows have it.
+        name: its name in the storage, as in the database.
         modified: when it was written, as a Unix time.
-        size: bytes.
+        size: its size in bytes.
     """
 
     name: str
@@ -51,8 +52,8 @@ class StoredFile:
 class LocalStorage(FileSystemStorage):
     """A folder of this machine or a volume.
 
-    A saved file survives a power cut: it is written under a temporary name, synced, renamed, and its folder is synced.
-    Replacing a file is therefore atomic, too.
+    A saved file survives a power failure: it is written under a temporary name, synced and renamed, and its folder is
+    synced. Replacing a file is therefore atomic as well.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -65,7 +66,7 @@ class LocalStorage(FileSystemStorage):
     def batch(self) -> Iterator[None]:
         """Sync the files that this thread saves within the block together, which is many times faster.
 
-        They have their final names and can be read when the block ends. If it raises, all are deleted.
+        The files get their final names and can be read when the block ends. If it raises an error, all are deleted.
         """
         outer = getattr(self._batch, "files", None)
         pending: list[tuple[Path, Path]] = []
@@ -84,7 +85,7 @@ class LocalStorage(FileSystemStorage):
         path = Path(self.path(name))
         mark = f".{token_hex(4)}{UNFINISHED}"
         unfinished = path.with_name(path.name + mark)
-        # A folder that somebody has deleted, and which is made anew, is not durable any more.
+        # A folder that was deleted and is made again is no longer durable.
         folder = path.parent
         while not folder.is_dir():
             self._durable_folders.discard(folder)
@@ -93,7 +94,7 @@ class LocalStorage(FileSystemStorage):
         try:
             super()._save(name + mark, content)  # type: ignore[misc]  # the stubs lack it
         except BaseException:
-            # A partial file would only fill a disk that may already be full.
+            # Delete the partial file, since the disk may be full.
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
             raise
@@ -105,92 +106,94 @@ class LocalStorage(FileSystemStorage):
         return name
 
     def _finish(self, files: list[tuple[Path, Path]]) -> None:
-        """Make written files durable and give them their names.
+        """Make written files durable and give them their final names.
 
         Args:
-            files: temporary and final path of each.
+            files: the temporary and the final path of each.
         """
         _sync_all(unfinished for unfinished, _ in files)
         for unfinished, path in files:
             unfinished.replace(path)
         folders = {path.parent for _, path in files}
-        # Another process may have made a folder and not synced its name yet, so each process does so once.
+        # Another process may have made a folder without syncing its name yet, so each process does that once.
         unknown = {new for folder in folders - self._durable_folders for new in self._unknown(folder)}
         _sync_all(folders | {new.parent for new in unknown})
         self._durable_folders |= unknown
 
     def _unknown(self, folder: Path) -> Iterator[Path]:
-        """Those of a folder, those above it, and the storage's own whose names may not be on the disk yet."""
+        """Yield the folder and its parents, up to the storage's own folder, whose names may not be on the disk yet."""
         root = Path(self.location)
-        for one in (folder, *folder.parents):
-            if one == root.parent or one in self._durable_folders:
+        for candidate in (folder, *folder.parents):
+            if candidate == root.parent or candidate in self._durable_folders:
                 return
-            yield one
+            yield candidate
 
     def _open(self, name: str, mode: str = "rb") -> File:
         try:
             return super()._open(name, mode)  # type: ignore[misc,no-any-return]  # the stubs lack it
         except FileNotFoundError:
-            # Without the mounted volume the folder is empty or missing, so it has no folders for the kinds of files.
+            # Without the mounted volume, the folder is empty or missing, and has no subfolders for the kinds of files.
             kind = Path(self.path(name.split("/")[0]))
             if not kind.exists():
                 raise StorageUnavailable(f"{kind} is not there; is the volume mounted?") from None
             raise
 
     def open_seekable(self, name: str) -> File:
-        """As for :class:`webapp.storage.s3.S3Storage`; every file of a folder is seekable."""
+        """Open a file; see :class:`webapp.storage.s3.S3Storage`. Every file in a folder is seekable."""
         return self.open(name)
 
     def is_there(self) -> bool:
-        """Whether a file could be stored."""
+        """Whether files can be stored."""
         return os.access(self.location, os.W_OK | os.X_OK)
 
     def delete_many(self, names: Collection[str]) -> list[str]:
-        """Delete files; those that are gone already count as deleted.
+        """Delete files. Files that do not exist count as deleted.
 
         Returns:
             The names of those that could not be deleted.
         """
-        left = []
+        failed = []
         for name in names:
             try:
                 self.delete(name)
             except OSError as error:
                 logger.warning("a file cannot be deleted: %s", error.strerror)
-                left.append(name)
-        return left
+                failed.append(name)
+        return failed
 
     def walk(self, kind: str, after: str = "") -> Iterator[StoredFile]:
-        """The files of a kind (``uploads``, ``inputs``, …) in the order of their names, those after a name only.
+        """Yield the files of a kind (``uploads``, ``inputs``, …) after a given name, in the order of their names.
 
-        One folder at a time is held in memory.
+        Only the entries of one folder per level are in memory.
         """
         yield from self._walk(kind, after)
 
     def _walk(self, folder: str, after: str) -> Iterator[StoredFile]:
         try:
             with os.scandir(self.path(folder)) as entries:
-                # With its slash a folder stands where the names in it do.
-                found = sorted((f"{folder}/{entry.name}{'/' if entry.is_dir() else ''}", entry) for entry in entries)
+                # With a trailing slash a folder is sorted like the names in it.
+                sorted_entries = sorted(
+                    (f"{folder}/{entry.name}{'/' if entry.is_dir() else ''}", entry) for entry in entries
+                )
         except FileNotFoundError:
             return
-        for name, entry in found:
+        for name, entry in sorted_entries:
             if name.endswith("/"):
                 if name > after or after.startswith(name):
                     yield from self._walk(name[:-1], after)
             elif name > after:
                 try:
-                    about = entry.stat()
+                    stat = entry.stat()
                 except FileNotFoundError:
                     continue
-                yield StoredFile(name, about.st_mtime, about.st_size)
+                yield StoredFile(name, stat.st_mtime, stat.st_size)
 
 
 def sync(path: str | Path) -> None:
-    """Have a file's content, or the names in a folder, on the disk before this returns.
+    """Write a file's content, or the names in a folder, to the disk before this returns.
 
     Raises:
-        OSError: where the disk cannot.
+        OSError: the disk cannot write it.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -200,15 +203,15 @@ def sync(path: str | Path) -> None:
 
 
 def _sync_all(paths: Iterable[Path]) -> None:
-    several = list(paths)
-    if len(several) > 1:
-        # Each thread has a share: to hand it one file after the other takes longer than to sync them.
-        shares = [several[first::THREADS] for first in range(min(THREADS, len(several)))]
-        # A process that is at its limit of memory may not be able to start a thread.
+    files = list(paths)
+    if len(files) > 1:
+        # Each thread gets a share of the files: handing over files one by one takes longer than syncing them.
+        shares = [files[first::THREADS] for first in range(min(THREADS, len(files)))]
+        # A process at its memory limit may not be able to start a thread.
         with suppress(RuntimeError):
             list(_threads().map(_sync_each, shares))
             return
-    _sync_each(several)
+    _sync_each(files)
 
 
 def _sync_each(paths: Iterable[Path]) -> None:
@@ -218,9 +221,9 @@ def _sync_each(paths: Iterable[Path]) -> None:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Those that sync files. They stay: to begin them takes longer than they save where the files are few."""
+    """The threads that sync files. They are kept, since starting them takes longer than they save for a few files."""
     return ThreadPoolExecutor(THREADS, "sync")
 
 
-# A process that is forked has none of them.
+# A forked process has none of these threads.
 os.register_at_fork(after_in_child=_threads.cache_clear)

@@ -1,4 +1,4 @@
-"""Django's default storage by the type that both backends have: more than Django asks of one."""
+"""Django's default storage, with the type of both backends, which have more methods than Django requires."""
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager
@@ -9,19 +9,19 @@ from django.core.files.storage import default_storage
 
 
 class Media(Protocol):
-    """What uploads are stored in."""
+    """The storage for uploads and other files."""
 
     def batch(self) -> AbstractContextManager[None]:
-        """Within it, files that are saved become durable together, at its end."""
+        """Make the files that are saved within the block durable together, at its end."""
 
     def open_seekable(self, name: str) -> File:
-        """Open a file to be read in any order."""
+        """Open a file for reading in any order."""
 
     def delete_many(self, names: Collection[str]) -> list[str]:
         """Delete files. Returns the names of those that could not be deleted."""
 
     def is_there(self) -> bool:
-        """Whether the storage answers."""
+        """Whether the storage responds."""
 
 
 media = cast("Media", default_storage)

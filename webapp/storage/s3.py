@@ -1,4 +1,4 @@
-"""Files in an S3-compatible store."""
+"""Store files in an S3-compatible store."""
 
 import io
 import logging
@@ -19,18 +19,18 @@ from webapp.storage.folder import StorageUnavailable, StoredFile
 
 logger = logging.getLogger(__name__)
 
-#: Larger files are kept on the disk while they are read.
+#: Bytes above which a file is buffered on disk while it is read.
 IN_MEMORY = 8 * 2**20
 GONE = ("NoSuchKey", "404")
-#: The smallest part of a file that one request reads.
+#: Bytes that a request reads at least from a file.
 PART = 4 * 2**20
-#: Keys that one request can delete.
+#: Number of keys that one request can delete.
 DELETED_AT_ONCE = 1000
 
 
 @contextmanager
 def _errors(name: str) -> Iterator[None]:
-    """The errors of Amazon's library as those of files."""
+    """Translate errors of Amazon's library to ``OSError``."""
     try:
         yield
     except ClientError as error:
@@ -42,7 +42,7 @@ def _errors(name: str) -> Iterator[None]:
 
 
 class _Parts(io.RawIOBase):
-    """A file of which each read is a request of its own; to be read through a buffer."""
+    """A file for which each read is a separate request. Use it through a buffer."""
 
     def __init__(self, read_part: Callable[[int, int], bytes], size: int) -> None:
         self._read_part = read_part
@@ -84,7 +84,7 @@ class S3Storage(BaseS3Storage):  # type: ignore[misc]  # django-storages has no 
             read_timeout=10,
             retries={"mode": "standard", "max_attempts": 2},
             max_pool_connections=20,
-            # Stores other than Amazon's have no names of hosts for buckets, and may not know its newer checksums.
+            # Other stores than Amazon's have no host names for buckets, and may not support its newer checksums.
             s3={"addressing_style": "path" if endpoint_url else "auto"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -93,15 +93,15 @@ class S3Storage(BaseS3Storage):  # type: ignore[misc]  # django-storages has no 
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """As for :class:`webapp.storage.folder.LocalStorage`; the store confirms each file when it is durable."""
+        """See :class:`webapp.storage.folder.LocalStorage`. The store confirms each file once it is durable."""
         yield
 
     def _open(self, name: str, mode: str = "rb") -> File:
-        """The whole file, in one request, so that reading it cannot fail half-way."""
+        """Read the whole file in one request, so that reading it cannot fail half-way."""
         if mode != "rb":
             raise ValueError("files in the store are only read, or saved as a whole")
         key = self._normalize_name(name)
-        # The response that sends the file closes it, or the caller that opened it.
+        # It is closed by the response that sends it, or by the caller.
         content = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
         with _errors(name):
             body = self.connection.meta.client.get_object(Bucket=self.bucket_name, Key=key)["Body"]
@@ -110,9 +110,9 @@ class S3Storage(BaseS3Storage):  # type: ignore[misc]  # django-storages has no 
         return File(content, name)
 
     def open_seekable(self, name: str) -> File:
-        """A file of any size that is read in parts, as they are asked for, and never kept as a whole.
+        """Open a file of any size, which is read in parts as needed, and never stored as a whole.
 
-        Unlike what :meth:`open` gives, reading it may raise ``StorageUnavailable`` at any time.
+        Unlike with :meth:`open`, reading may raise ``StorageUnavailable`` at any time.
         """
         client, key = self.connection.meta.client, self._normalize_name(name)
         with _errors(name):
@@ -138,37 +138,37 @@ class S3Storage(BaseS3Storage):  # type: ignore[misc]  # django-storages has no 
         return int(self._translated(super().size, name))
 
     def delete_many(self, names: Collection[str]) -> list[str]:
-        """Delete files, a thousand with a request; see :meth:`webapp.storage.folder.LocalStorage.delete_many`."""
-        wanted: list[str] = list(names)
-        left: list[str] = []
-        for start in range(0, len(wanted), DELETED_AT_ONCE):
-            keys = {self._normalize_name(name): name for name in wanted[start : start + DELETED_AT_ONCE]}
+        """Delete files, a thousand per request; see :meth:`webapp.storage.folder.LocalStorage.delete_many`."""
+        all_names: list[str] = list(names)
+        failed: list[str] = []
+        for start in range(0, len(all_names), DELETED_AT_ONCE):
+            keys = {self._normalize_name(name): name for name in all_names[start : start + DELETED_AT_ONCE]}
             request = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
             try:
-                answer = self._translated(partial(self.bucket.delete_objects, Delete=request))
+                response = self._translated(partial(self.bucket.delete_objects, Delete=request))
             except OSError as error:
                 logger.warning("%d files cannot be deleted: %s", len(keys), type(error).__name__)
-                left += keys.values()
+                failed += keys.values()
                 continue
-            left += [keys[error["Key"]] for error in answer.get("Errors", ())]
-        return left
+            failed += [keys[error["Key"]] for error in response.get("Errors", ())]
+        return failed
 
     def walk(self, kind: str, after: str = "") -> Iterator[StoredFile]:
-        """The files of a kind, in the order of their names; see :meth:`webapp.storage.folder.LocalStorage.walk`."""
+        """Yield the files of a kind, sorted by name; see :meth:`webapp.storage.folder.LocalStorage.walk`."""
         root = self._normalize_name("")
-        listed = self.connection.meta.client.get_paginator("list_objects_v2").paginate(
+        pages = self.connection.meta.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket_name,
             Prefix=f"{self._normalize_name(kind)}/",
             **({"StartAfter": self._normalize_name(after)} if after else {}),
         )
         with _errors(kind):
-            for page in listed:
+            for page in pages:
                 for item in page.get("Contents", ()):
                     name = item["Key"].removeprefix(root).lstrip("/")
                     yield StoredFile(name, item["LastModified"].timestamp(), item["Size"])
 
     def is_there(self) -> bool:
-        """Whether the bucket answers."""
+        """Whether the bucket responds."""
         try:
             self._translated(partial(self.connection.meta.client.head_bucket, Bucket=self.bucket_name))
         except OSError:

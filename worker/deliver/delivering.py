@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 def study_finished(delivery: Delivery) -> None:
-    """Keep what the files of a finished study say of all of it, and let people know."""
+    """Save the study attributes of a finished study's files, and notify people."""
     uploaded.keep_study_uid(UUID(delivery.payload["study"]))
     announcing.announce_study(delivery)
 
 
-#: The function that delivers each kind; it returns what the receiver answered, if there is one. It raises an error of
-#: :mod:`webapp.studies.outbox.services` on failure. It is imported when the first of its kind is delivered, since every
+#: The function that delivers each kind. It returns the receiver's answer, if there is one, and raises an error of
+#: :mod:`webapp.studies.outbox.services` on failure. It is imported at the first delivery of its kind, because every
 #: worker imports this module, and the DICOM libraries take 110 MB and two seconds.
 HANDLERS: Mapping[str, str] = {
     completion.STUDY_FINISHED: "worker.deliver.delivering.study_finished",
@@ -42,24 +42,24 @@ HANDLERS: Mapping[str, str] = {
     searching.SEARCH: "worker.dicom.searching.search",
     searching.RETRIEVE: "worker.dicom.retrieving.retrieve",
 }
-#: A task takes nothing more after so many seconds: far from its time limit, also where the last receiver is slow.
+#: Seconds after which a task claims no more deliveries: well below its time limit, even if the last receiver is slow.
 BUDGET_SECONDS = 20.0
 
 
 def deliver_due(worker: str) -> dict[str, int]:
-    """Send what is due, for some seconds.
+    """Send due deliveries, for some seconds.
 
     Args:
-        worker: its name, for administrators.
+        worker: the worker's name, which administrators see.
 
     Returns:
-        How many deliveries had each outcome.
+        The number of deliveries with each outcome.
     """
-    until = time.monotonic() + BUDGET_SECONDS
+    deadline = time.monotonic() + BUDGET_SECONDS
     outcomes: dict[str, int] = {}
     if abandoned := outbox.release_abandoned():
         outcomes["abandoned"] = abandoned
-    while time.monotonic() < until and (delivery := outbox.claim(worker)):
+    while time.monotonic() < deadline and (delivery := outbox.claim(worker)):
         outcome = deliver(delivery)
         metrics.deliveries.labels(delivery.kind, outcome).inc()
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
@@ -67,7 +67,7 @@ def deliver_due(worker: str) -> dict[str, int]:
 
 
 def deliver(delivery: Delivery) -> str:
-    """Send a delivery that is claimed.
+    """Send a claimed delivery.
 
     Returns:
         The outcome: ``delivered``, ``failed`` or ``discarded``.

@@ -1,1 +1,1 @@
-"""The listener: scanners and PACS send images to it by DICOM (C-STORE), and ask whether it is there (C-ECHO)."""
+"""The DICOM listener. Scanners and PACS send images to it (C-STORE) and test whether it is reachable (C-ECHO)."""

@@ -1,4 +1,4 @@
-"""TLS: the listener's own certificate, and those that peers show."""
+"""TLS: the listener's own certificate and the certificates that peers present."""
 
 import ssl
 from typing import Any
@@ -8,21 +8,23 @@ from pynetdicom.association import Association
 
 
 def names(association: Association) -> set[str]:
-    """The names in the certificate that a peer has shown, in small letters; none without TLS."""
+    """The names in a peer's certificate, in lower case. Empty without TLS."""
     connection: Any = association.dul.socket
     if connection is None or not isinstance(connection.socket, ssl.SSLSocket):
         return set()
-    shown: Any = connection.socket.getpeercert() or {}
-    common = {value for part in shown.get("subject", ()) for kind, value in part if kind == "commonName"}
-    others = {value for kind, value in shown.get("subjectAltName", ()) if kind in ("DNS", "IP Address")}
-    return {str(name).lower() for name in common | others}
+    certificate: Any = connection.socket.getpeercert() or {}
+    common_names = {value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"}
+    alternative_names = {
+        value for kind, value in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")
+    }
+    return {str(name).lower() for name in common_names | alternative_names}
 
 
 def tls() -> ssl.SSLContext | None:
-    """How connections are encrypted; None where they are not.
+    """The TLS context of the listener; None if connections are not encrypted.
 
     Raises:
-        OSError: a file cannot be read, or is no certificate, or no key.
+        OSError: a file cannot be read, or is not a certificate or a key.
     """
     if not settings.DICOM_TLS_CERTIFICATE:
         return None

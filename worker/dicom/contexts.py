@@ -1,4 +1,4 @@
-"""What senders are offered: SOP classes and transfer syntaxes."""
+"""The presentation contexts that the listener supports: SOP classes and transfer syntaxes."""
 
 from functools import lru_cache
 
@@ -10,27 +10,27 @@ from pynetdicom.presentation import PresentationContext
 from webapp.dicom.accepted import CLASSES, SYNTAXES
 from worker.dicom import committing
 
-#: C-ECHO's class.
+#: The SOP class of C-ECHO.
 VERIFICATION = uid.UID("1.2.840.10008.1.1")
-#: Of what is taken a department's PACS is asked for these: computed radiography and digital X-rays.
+#: The accepted classes that are requested from a department's PACS: computed radiography and digital X-rays.
 RADIOGRAPHS = CLASSES[:3]
 
-#: Bytes of an item that asks for a class, up to which it is remembered: nobody fills the memory with longer ones.
+#: Longest presentation context item, in bytes, that is cached, so that a peer cannot fill the memory.
 LONGEST_ITEM = 1024
 
 
-class Asked(PresentationContextItemRQ):
-    """An item of a request for an association, which asks for a class.
+class CachedContextItem(PresentationContextItemRQ):
+    """A presentation context item of an association request, with cached decoding.
 
-    Senders ask for a hundred classes and more, each time for the same: half of the work for an association was this.
-    What the same bytes ask for is shared by all associations, which do not change it.
+    Senders propose a hundred or more contexts, the same ones each time. Decoding them was half of the work for an
+    association. All associations share the decoded context for the same bytes; none of them changes it.
     """
 
     def decode(self, bytestream: bytes) -> None:
-        self._asked = (_read if len(bytestream) <= LONGEST_ITEM else _read.__wrapped__)(bytestream)
+        self._context = (_read if len(bytestream) <= LONGEST_ITEM else _read.__wrapped__)(bytestream)
 
     def to_primitive(self) -> PresentationContext:
-        return self._asked
+        return self._context
 
 
 @lru_cache(2048)
@@ -40,14 +40,14 @@ def _read(item: bytes) -> PresentationContext:
     return decoded.to_primitive()
 
 
-# pynetdicom has no documented way to read an item otherwise.
-PDU_ITEM_TYPES[0x20] = Asked
+# pynetdicom has no documented way to replace the decoding of an item.
+PDU_ITEM_TYPES[0x20] = CachedContextItem
 _config.VALIDATORS["UI"] = lru_cache(512)(_config.VALIDATORS["UI"])
 
 
 def add_to(entity: AE) -> None:
     entity.add_supported_context(VERIFICATION)
-    # A PACS reports as the provider of this class, and connects for that.
+    # A PACS connects to send its report, and acts as the SCP of this class on that association.
     entity.add_supported_context(committing.CLASS, scu_role=True, scp_role=True)
-    for each in CLASSES:
-        entity.add_supported_context(each, list(SYNTAXES))
+    for sop_class in CLASSES:
+        entity.add_supported_context(sop_class, list(SYNTAXES))

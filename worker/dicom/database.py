@@ -1,4 +1,4 @@
-"""Threads that use the database, each with a connection of its own, however many senders there are."""
+"""A fixed number of threads that use the database, each with its own connection, for any number of senders."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,28 +10,28 @@ from django.db import close_old_connections, connections
 
 T = TypeVar("T")
 
-#: Seconds in which what is being done comes to its end, when the process is stopped.
+#: Seconds that running work may take to finish when the process is stopped.
 STOP_SECONDS = 5
 
 
 class Threads:
-    """Some threads. What they do is logged as being about the same association as whoever has them do it."""
+    """A pool of threads. Their log lines carry the association of the caller."""
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._threads = ThreadPoolExecutor(number, "database")
 
     def begin(self, work: Callable[..., T], *args: Any) -> Future[T]:
-        """Have a thread do something as soon as one is free."""
+        """Run a function in the next free thread."""
 
         def run() -> T:
-            close_old_connections()  # one that broke
+            close_old_connections()  # in case the connection broke
             return work(*args)
 
         return self._threads.submit(copy_context().run, run)
 
     def close(self) -> None:
-        """Let what is begun come to its end, and close the connections to the database."""
+        """Finish the work that has begun, and close the connections to the database."""
         all_free = Barrier(self._number, timeout=STOP_SECONDS)
 
         def disconnect() -> None:

@@ -1,4 +1,4 @@
-"""Keep together the images of senders that wait at the same time."""
+"""Store images from several senders together, if they arrive at the same time."""
 
 import fcntl
 from collections.abc import Iterator, Sequence
@@ -17,41 +17,41 @@ from webapp.studies.models import Image
 from worker.dicom.database import Threads
 from worker.dicom.storing import NOT_AUTHORIZED, NotStored
 
-#: Files that are stored at once meanwhile. Each waits for the disk, or for a store that has a connection for it.
+#: Number of files that are stored at the same time. Each waits for the disk, or for a connection to the file store.
 STORERS = 8
-#: So long an image waits for those of the senders that are just answered. A transaction takes about as long, for one
-#: image or for many.
+#: How long an image waits for the next images of senders that have just got a response. A transaction takes about as
+#: long, for one image or for many.
 PATIENCE_SECONDS = 0.02
 Kept = Outcome | Failure | NotStored
 
 
 class Keeper:
-    """Has one thread keep the images of all associations: it takes all that wait when it begins.
+    """Saves the images of all associations in one thread, which takes all waiting images at once.
 
-    One transaction takes hardly longer for many images than for one. Several at once would each have one image, and
-    wait for each other: for their study's row, or with SQLite for the whole database.
+    A transaction takes hardly longer for many images than for one. Several transactions with one image each would wait
+    for each other: for their study's row, or with SQLite for the whole database.
     """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Arrival, Future[Kept]]] = []
         self._more = Condition()
-        self._number = 1  # of images that are kept together, where all senders of the last ones send again
+        self._number = 1  # of images expected together, if all senders of the last ones send again
         self._thread = Threads(1)
         self._storing = BoundedSemaphore(STORERS)
         self._messenger = ThreadPoolExecutor(1, "messages")  # waits for the broker
-        # Locked by one process after the other. Where one is killed that holds it, the kernel unlocks it.
+        # One process at a time holds this lock. If that process is killed, the kernel releases it.
         self._lock = TemporaryFile()  # noqa: SIM115  (:meth:`close` closes it)
 
     def close(self) -> None:
-        """Let what is being kept come to its end."""
+        """Finish saving images."""
         self._thread.close()
-        self._messenger.shutdown(cancel_futures=True)  # the reconciler sends what is left
+        self._messenger.shutdown(cancel_futures=True)  # the reconciler sends the rest
         self._lock.close()
 
     def keep(self, arrivals: Sequence[Arrival]) -> list[Kept]:
-        """Keep images, as :func:`webapp.dicom.services.receiving.receive` does, and maybe others along with them.
+        """Save images like :func:`webapp.dicom.services.receiving.receive`, possibly together with others.
 
-        Their files are stored before, so that nobody waits for the database while others wait for the disk.
+        Their files are stored first, so that no image waits for the database while another one waits for the disk.
         """
         for one in arrivals:
             with self._storing:
@@ -66,25 +66,25 @@ class Keeper:
     def _keep_some(self) -> None:
         with self._more:
             self._more.wait_for(self._are_enough, PATIENCE_SECONDS)
-            if not self._waiting:  # an earlier turn has kept what this one was begun for
+            if not self._waiting:  # an earlier turn has saved these images already
                 return
         with self._alone():
             self._keep_waiting()
 
     def _are_enough(self) -> bool:
-        """Whether nobody is to be waited for."""
+        """Whether no further images are expected."""
         return not 0 < len(self._waiting) < self._number
 
     def expect_one_less(self) -> None:
-        """Wait no more for a sender that has ended."""
+        """Stop waiting for a sender whose association has ended."""
         with self._more:
             self._number -= 1
             self._more.notify_all()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Wait here for the other processes, and not in the database: more images come meanwhile."""
-        with suppress(OSError):  # the database keeps order as well
+        """Wait here for the other processes, not in the database: more images arrive meanwhile."""
+        with suppress(OSError):  # the database also keeps order
             fcntl.lockf(self._lock, fcntl.LOCK_EX)
         try:
             yield
@@ -102,7 +102,7 @@ class Keeper:
         if not arrivals:
             return
         try:
-            outcomes = _kept(list(arrivals), self._send)
+            outcomes = _save(list(arrivals), self._send)
         except BaseException as error:
             for future in arrivals.values():
                 future.set_exception(error)
@@ -112,11 +112,11 @@ class Keeper:
             future.set_result(outcomes[one])
 
 
-def _kept(arrivals: Sequence[Arrival], send: Send) -> dict[Arrival, Kept]:
-    """Keep images, unless their senders were switched off or deleted since their associations began."""
+def _save(arrivals: Sequence[Arrival], send: Send) -> dict[Arrival, Kept]:
+    """Save images, unless their senders were switched off or deleted since their associations began."""
     active = {sender: _is_active(sender) for sender in {one.peer.pk for one in arrivals}}
-    welcome = [one for one in arrivals if active[one.peer.pk]]
-    outcomes: dict[Arrival, Kept] = dict(zip(welcome, receive(welcome, send), strict=True))
+    admitted = [one for one in arrivals if active[one.peer.pk]]
+    outcomes: dict[Arrival, Kept] = dict(zip(admitted, receive(admitted, send), strict=True))
     for one in arrivals:
         if one not in outcomes:
             one.drop()
@@ -125,7 +125,7 @@ def _kept(arrivals: Sequence[Arrival], send: Send) -> dict[Arrival, Kept]:
 
 
 def _is_active(sender: int) -> bool:
-    """Whether there is a sender, and it may send; at most a second ago."""
+    """Whether a sender exists and may send, cached for at most a second."""
     return bool(
         caches["process"].get_or_set(
             f"dicom_sender:{sender}", lambda: Peer.objects.filter(pk=sender, active=True).exists()

@@ -1,4 +1,4 @@
-"""The port at which scanners and PACS are taken."""
+"""The port to which scanners and PACS connect."""
 
 import logging
 import threading
@@ -17,14 +17,14 @@ from worker.dicom.database import STOP_SECONDS
 from worker.dicom.places import Places
 from worker.dicom.receiver import Receiver
 
-#: How often the thread that takes connections looks whether it is to stop.
+#: Interval at which the accepting thread checks whether it should stop.
 POLL_SECONDS = 0.5
 
 
 class Listener:
-    """A port that takes DICOM associations.
+    """A port that accepts DICOM associations.
 
-    It is opened once. Then each of the processes that are forked takes what comes there.
+    The port is opened once. Each forked process then accepts connections on it.
     """
 
     def __init__(self, processes: int = 1) -> None:
@@ -33,17 +33,17 @@ class Listener:
         self.entity = AE(settings.DICOM_AE_TITLE)
         contexts.add_to(self.entity)
         self.entity.maximum_pdu_size = transport.PDU
-        # What counts is what the receiver has admitted: a peer that says nothing takes nobody's place.
+        # The receiver enforces DICOM_ASSOCIATIONS. A connected peer that sends nothing does not count towards it.
         self.entity.maximum_associations = settings.DICOM_ASSOCIATIONS + transport.TO_BE_REJECTED
         self.entity.acse_timeout = settings.DICOM_GREETING_SECONDS
         self.entity.dimse_timeout = self.entity.network_timeout = settings.DICOM_SILENT_SECONDS
         self._server: Any = None
 
     def open(self) -> int:
-        """Open the port, which is returned.
+        """Open the port and return its number.
 
         Raises:
-            OSError: the port is taken, or a file for TLS cannot be used.
+            OSError: the port is in use, or a TLS file cannot be used.
         """
         self._server = self.entity.make_server(
             (settings.DICOM_HOST, settings.DICOM_PORT),
@@ -53,31 +53,31 @@ class Listener:
             ssl_context=certificates.tls(),
         )
         self._server.places = self.places
-        # As start_server of pynetdicom does, which takes no classes of ours: shutdown() takes the server off this list.
+        # Done as in pynetdicom's start_server, which accepts no custom classes. shutdown() removes it from this list.
         self.entity._servers.append(self._server)
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Take associations, in a thread of its own."""
+        """Accept associations in a separate thread."""
         serve = partial(self._server.serve_forever, POLL_SECONDS)
         threading.Thread(target=serve, name="listener", daemon=True).start()
 
     def stop(self) -> None:
-        """Take no more, and end what is connected. Whoever is told of no success sends again."""
+        """Accept no more associations and end the open ones. Senders repeat what was not acknowledged."""
         self._server.shutdown()
-        until = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + STOP_SECONDS
         for association in self.entity.active_associations:
             association.abort(block=False)
-        while self.entity.active_associations and time.monotonic() < until:
+        while self.entity.active_associations and time.monotonic() < deadline:
             time.sleep(0.05)
-        for left in self.entity.active_associations:  # a peer that takes nothing in
-            connection: Any = left.dul.socket
+        for association in self.entity.active_associations:  # the peer does not read the A-ABORT
+            connection: Any = association.dul.socket
             connection.close()
         self.receiver.close()
 
 
 def keep_quiet() -> None:
-    """Have the libraries write nothing of what they read: it is about patients."""
+    """Keep the DICOM libraries from logging data that they read, since it describes patients."""
     pynetdicom._config.LOG_HANDLER_LEVEL = "none"
     for name in ("pydicom", "pynetdicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

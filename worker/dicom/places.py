@@ -1,4 +1,4 @@
-"""How many senders may be connected at once, whichever of the listener's processes they are connected to."""
+"""The limit on senders that are connected at once, counted over all processes of the listener."""
 
 from multiprocessing import RawArray
 
@@ -6,10 +6,10 @@ from django.conf import settings
 
 
 class Places:
-    """The places of DICOM_ASSOCIATIONS, in memory that the processes share.
+    """Counts associations against DICOM_ASSOCIATIONS, in memory that the processes share.
 
-    Each writes only how many it holds itself, without a lock, which one that is killed might keep. Where two take the
-    last place at the same moment, both may be refused.
+    Each process writes only its own number. There is no lock, because a killed process might never release it. If two
+    processes take the last place at the same moment, both may be refused.
     """
 
     def __init__(self, processes: int) -> None:
@@ -18,7 +18,7 @@ class Places:
         self.process = 0
 
     def take(self) -> bool:
-        """Whether there was a place, which is this process' now."""
+        """Take a place for this process; False if none is free."""
         self._held[self.process] += 1
         if sum(self._held) <= settings.DICOM_ASSOCIATIONS:
             return True
@@ -37,5 +37,5 @@ class Places:
         return min(self._connected) < self._connected[self.process]
 
     def clear(self, process: int) -> None:
-        """Give back what a process holds that has ended."""
+        """Free the places of a process that has ended."""
         self._held[process] = self._connected[process] = 0

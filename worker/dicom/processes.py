@@ -1,6 +1,6 @@
-"""The listener's processes: one that opens the port and reports, and its children, which take what is sent there.
+"""The listener's processes: a parent that opens the port and reports, and children that receive the images.
 
-Python runs one thread of a process at a time, so that one process would take no more than one processor gives.
+Python runs one thread of a process at a time, so a single process could use only one processor.
 """
 
 import gc
@@ -22,14 +22,14 @@ from worker.process import exposition, memory, presence
 
 logger = logging.getLogger(__name__)
 
-#: What a process finds in it when it has been told to stop.
+#: A process gets an item from this queue when it should stop.
 Stop = SimpleQueue[None]
 
 
 def run() -> int:
-    """Listen until this process is stopped; its exit status."""
+    """Listen until this process is stopped, and return the exit status."""
     keep_quiet()
-    stop: Stop = SimpleQueue()  # not an Event, whose lock a handler would wait for that this thread holds
+    stop: Stop = SimpleQueue()  # not an Event: a signal handler could wait for a lock that this thread holds
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.put(None))
     listener = Listener(settings.DICOM_PROCESSES)
@@ -38,22 +38,22 @@ def run() -> int:
     except OSError as error:
         logger.error("cannot listen at %s:%s: %s", settings.DICOM_HOST, settings.DICOM_PORT, error)
         return 1
-    gc.freeze()  # the children share what no collection touches
-    children = [_begin(listener, place, stop) for place in range(settings.DICOM_PROCESSES)]
+    gc.freeze()  # the children share the memory that garbage collection does not touch
+    children = [_start_child(listener, place, stop) for place in range(settings.DICOM_PROCESSES)]
     logger.info("%s listens at %s:%d", settings.DICOM_AE_TITLE, settings.DICOM_HOST, port)
     exposition.serve()
     name = f"dicom@{socket.gethostname()}"
     presence.attempt(services.replace_worker, presence.WORKER, name)
     liveness.mark(healthy=True)
-    reported = -presence.EVERY
-    while not _told(stop):
+    last_report = -presence.EVERY
+    while not _should_stop(stop):
         for place, child in enumerate(children):
             if not child.is_alive():
                 logger.error("a process of the listener ended with %s; another one begins", child.exitcode)
                 listener.places.clear(place)
-                children[place] = _begin(listener, place, stop)
-        if time.monotonic() - reported >= presence.EVERY:
-            reported = time.monotonic()
+                children[place] = _start_child(listener, place, stop)
+        if time.monotonic() - last_report >= presence.EVERY:
+            last_report = time.monotonic()
             used = memory.resident()
             presence.attempt(services.renew_worker, presence.WORKER, name, "dicom", ready=True, memory=used)
             liveness.renew()
@@ -61,32 +61,32 @@ def run() -> int:
     presence.attempt(services.forget_worker, presence.WORKER)
     for child in children:
         child.terminate()
-    for child in children:  # they end in time, or are killed with this process
+    for child in children:  # each ends in time, or is killed with this process
         child.join()
     return 0
 
 
-def _begin(listener: Listener, place: int, stop: Stop) -> ForkProcess:
-    given = (listener, place, stop, os.getpid())
-    child = multiprocessing.get_context("fork").Process(target=_take, args=given)
+def _start_child(listener: Listener, place: int, stop: Stop) -> ForkProcess:
+    arguments = (listener, place, stop, os.getpid())
+    child = multiprocessing.get_context("fork").Process(target=_run_child, args=arguments)
     child.start()
     return child
 
 
-def _take(listener: Listener, place: int, stop: Stop, parent: int) -> None:
-    """Take what is sent, in a child, until it is told to stop or its parent is gone, whose successor needs the port."""
+def _run_child(listener: Listener, place: int, stop: Stop, parent: int) -> None:
+    """Receive images in a child, until it should stop or its parent is gone (the next parent needs the port)."""
     exposition.enter_child(place)
-    gc.set_threshold(20_000)  # seldom: pynetdicom's server also collects what associations leave
+    gc.set_threshold(20_000)  # collect rarely: pynetdicom's server also collects after associations
     listener.places.process = place
     listener.start()
-    while not _told(stop):
+    while not _should_stop(stop):
         if os.getppid() != parent:
             os._exit(1)
     listener.stop()
 
 
-def _told(stop: Stop) -> bool:
-    """Wait a little for being told to stop; whether it was."""
+def _should_stop(stop: Stop) -> bool:
+    """Wait POLL_SECONDS for the signal to stop; whether it came."""
     with suppress(Empty):
         stop.get(timeout=POLL_SECONDS)
         return True

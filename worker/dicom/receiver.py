@@ -1,4 +1,4 @@
-"""Who may connect and send."""
+"""Admit or reject associations, and handle their requests."""
 
 import logging
 from functools import partial
@@ -13,9 +13,9 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 
 from webapp.dicom.models import Peer
-from webapp.dicom.peers import known, may_report, refusal
+from webapp.dicom.peers import find_peer, may_report, refusal
 from webapp.dicom.services import commitments, peers
-from webapp.dicom.services.peers import heard, refused
+from webapp.dicom.services.peers import record_connection, record_refusal
 from webapp.observability import correlation
 from worker.dicom import certificates, committing, storing, transport
 from worker.dicom.database import Threads
@@ -25,9 +25,9 @@ from worker.process import metrics
 
 logger = logging.getLogger(__name__)
 
-#: Threads that use the database for everything but images.
+#: Threads that use the database for everything except storing images.
 THREADS = 2
-#: A report of what is kept follows the answer to the request by so long.
+#: Delay between the response to a request for storage commitment and the report.
 REPORT_SECONDS = 0.2
 
 # A-ASSOCIATE-RJ: result, source and reason (PS3.8 9.3.4).
@@ -36,7 +36,7 @@ CONGESTION, TOO_MANY = (2, 3, 1), (2, 3, 2)
 
 
 class Receiver:
-    """Admits associations, and stores what comes by them."""
+    """Admits associations and stores the images that they send."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -56,7 +56,7 @@ class Receiver:
         ]
 
     def close(self) -> None:
-        """Let what is being stored come to its end, and close the connections to the database."""
+        """Finish storing images, and close the connections to the database."""
         self._keeper.close()
         self._database.close()
 
@@ -65,14 +65,14 @@ class Receiver:
     def requested(self, event: evt.Event) -> None:
         """Admit an association, or reject it."""
         association: Any = event.assoc
-        asked = association.requestor.primitive
-        calling, address = asked.calling_ae_title.strip(), association.requestor.address_info.address
+        request = association.requestor.primitive
+        calling, address = request.calling_ae_title.strip(), association.requestor.address_info.address
         correlation.begin(request_id=uuid4().hex)
-        outcome, rejection = "accepted", self._rejection(association, asked.called_ae_title.strip(), calling, address)
+        outcome, rejection = "accepted", self._rejection(association, request.called_ae_title.strip(), calling, address)
         if rejection:
             outcome, reason = rejection
             association.acse.send_reject(*reason)
-            association.kill()  # when that is sent
+            association.kill()  # after the rejection is sent
         metrics.dicom_associations.labels(outcome).inc()
         logger.log(
             logging.WARNING if rejection else logging.INFO, "association of %s at %s: %s", calling, address, outcome
@@ -108,14 +108,14 @@ class Receiver:
 
     @staticmethod
     def _admitted(calling: str, address: str, names: set[str]) -> tuple[Peer | None, bool]:
-        """The peer that connects; and whether it is a destination that may report what it keeps."""
-        peer = known(calling)
-        why = refusal(peer, address, names) if peer else ""
-        if peer and why:
-            refused(peer, why)
+        """The peer that connects, if it may send; and whether it is a destination that may report what it stored."""
+        peer = find_peer(calling)
+        reason = refusal(peer, address, names) if peer else ""
+        if peer and reason:
+            record_refusal(peer, reason)
             peer = None
         elif peer:
-            heard(peer)
+            record_connection(peer)
         return peer, may_report(calling)
 
     def ended(self, event: evt.Event, how: str) -> None:
@@ -132,43 +132,43 @@ class Receiver:
     # --- storage commitment ---
 
     def commit(self, event: evt.Event) -> tuple[int, None]:
-        """Answer N-ACTION of a sender that asks what is kept. What is kept it is told afterwards."""
+        """Answer the N-ACTION of a sender that requests storage commitment. The report follows later."""
         with self._lock:
             peer = self._peers.get(event.assoc)
         if peer is None:
             return committing.NOT_AUTHORIZED, None
-        asked = committing.asked(event)
-        if asked is None:
+        request = committing.read_request(event)
+        if request is None:
             return committing.INVALID_ARGUMENT, None
-        if len(asked.objects) > settings.MAX_STUDY_FILES:
+        if len(request.objects) > settings.MAX_STUDY_FILES:
             return committing.TOO_MANY, None
         if peer.host:
             try:
-                self._database.begin(peers.report, peer, asked.transaction_uid, asked.objects).result()
+                self._database.begin(peers.report, peer, request.transaction_uid, request.objects).result()
             except Error as error:
                 logger.error("a request for storage commitment cannot be kept: %s", type(error).__name__)
                 return committing.FAILURE, None
         else:
-            Timer(REPORT_SECONDS, self._report, [event.assoc, peer, asked]).start()
-        logger.info("%s asked whether %d images are kept", peer.ae_title, len(asked.objects))
+            Timer(REPORT_SECONDS, self._report, [event.assoc, peer, request]).start()
+        logger.info("%s asked whether %d images are kept", peer.ae_title, len(request.objects))
         return committing.SUCCESS, None
 
-    def _report(self, association: Association, peer: Peer, asked: committing.Asked) -> None:
-        """Tell a sender by its own association; without an address there is no other way."""
+    def _report(self, association: Association, peer: Peer, request: committing.Request) -> None:
+        """Report on the sender's own association, since no address is known to connect to."""
         try:
-            reasons = self._database.begin(commitments.reasons, peer.department, asked.objects).result()
-            answer = committing.report(association, asked, reasons)
+            reasons = self._database.begin(commitments.reasons, peer.department, request.objects).result()
+            response = committing.report(association, request, reasons)
         except (Error, RuntimeError, ValueError) as error:
             logger.warning(
                 "%s was not told what is kept (%s), and has to ask again", peer.ae_title, type(error).__name__
             )
         else:
-            logger.info("%s was told what is kept: %s", peer.ae_title, answer.get("Status", "no answer"))
+            logger.info("%s was told what is kept: %s", peer.ae_title, response.get("Status", "no answer"))
 
     def report(self, event: evt.Event) -> tuple[int, None]:
-        """Answer N-EVENT-REPORT of a destination."""
+        """Answer the N-EVENT-REPORT of a destination."""
         calling = event.assoc.requestor.ae_title.strip()
-        transaction_uid, reason = committing.told(event)
-        known = self._database.begin(commitments.answered, transaction_uid, reason, calling).result()
-        logger.info("%s reported what it keeps of %s: %s", calling, transaction_uid, "known" if known else "unknown")
-        return committing.SUCCESS if known else committing.INVALID_ARGUMENT, None
+        transaction_uid, reason = committing.read_report(event)
+        is_known = self._database.begin(commitments.answered, transaction_uid, reason, calling).result()
+        logger.info("%s reported what it keeps of %s: %s", calling, transaction_uid, "known" if is_known else "unknown")
+        return committing.SUCCESS if is_known else committing.INVALID_ARGUMENT, None

@@ -1,4 +1,4 @@
-"""Have a department's PACS send the images of studies that were chosen, by C-GET or C-MOVE."""
+"""Fetch the images of chosen studies from a department's PACS, by C-GET or C-MOVE."""
 
 import time
 from collections.abc import Iterator
@@ -18,147 +18,156 @@ from webapp.dicom.services import searching
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 from worker.dicom import associating, contexts, messages, storing
-from worker.dicom.searching import FIND, SUCCESS, SYNTAXES, TOTAL_SECONDS, ask, find
+from worker.dicom.searching import FIND, SUCCESS, SYNTAXES, TOTAL_SECONDS, find, responses
 
 # The study root's classes (PS3.4 C.6.2).
 MOVE, GET = UID("1.2.840.10008.5.1.4.1.2.2.2"), UID("1.2.840.10008.5.1.4.1.2.2.3")
-#: Seconds after which a run fetches nothing more; another one goes on.
+#: Seconds after which a run fetches no more images. Another run continues.
 FETCH_SECONDS = 20
-#: Attempts to reach the PACS, some minutes together.
+#: Attempts to reach the PACS, over some minutes.
 ATTEMPTS = 6
-#: The status of a C-MOVE to somewhere that the PACS does not know.
+#: The status of a C-MOVE to an AE title that the PACS does not know.
 UNKNOWN_AE = 0xA801
 
 
 def retrieve(delivery: Delivery) -> str:
-    """Fetch a study for some seconds. What is left is another delivery.
+    """Fetch images of a study for some seconds. Another delivery fetches the rest.
 
     Raises:
-        NotDeliveredError: the PACS cannot be reached; it is asked again later.
-        ObsoleteError: the retrieval has ended, or was deleted.
+        NotDeliveredError: the PACS cannot be reached; there is a retry later.
+        ObsoleteError: the retrieval has ended or was deleted.
     """
     waiting = Retrieval.objects.select_related("search__destination", "department").filter(state=Progress.WAITING)
-    asked = waiting.filter(pk=delivery.payload["retrieval"]).first()
-    if asked is None:
+    retrieval = waiting.filter(pk=delivery.payload["retrieval"]).first()
+    if retrieval is None:
         raise ObsoleteError("the retrieval has ended")
     try:
-        complete = _fetch(asked)
+        complete = _fetch(retrieval)
     except NotDeliveredError as error:
         if error.permanent or delivery.attempts >= ATTEMPTS:
-            searching.finish(asked, Progress.FAILED, str(error))
+            searching.finish(retrieval, Progress.FAILED, str(error))
             return str(error)
-        Retrieval.objects.filter(pk=asked.pk).update(error=str(error)[:200])
+        Retrieval.objects.filter(pk=retrieval.pk).update(error=str(error)[:200])
         raise
     if not complete:
         with transaction.atomic():
-            searching.go_on(asked)
-        return f"{asked.arrived} of {asked.expected}"
-    if asked.refused:
-        searching.finish(asked, Progress.FAILED, f"{len(asked.refused)} images did not arrive. {asked.error}")
+            searching.go_on(retrieval)
+        return f"{retrieval.arrived} of {retrieval.expected}"
+    if retrieval.refused:
+        searching.finish(
+            retrieval, Progress.FAILED, f"{len(retrieval.refused)} images did not arrive. {retrieval.error}"
+        )
     else:
-        searching.finish(asked, Progress.DONE)
-    return f"{asked.arrived} of {asked.expected}"
+        searching.finish(retrieval, Progress.DONE)
+    return f"{retrieval.arrived} of {retrieval.expected}"
 
 
-def _fetch(asked: Retrieval) -> bool:
-    """Fetch images one by one, so that each is counted, and the next is only asked for while somebody wants it.
+def _fetch(retrieval: Retrieval) -> bool:
+    """Fetch images one by one, so that each is counted, and a cancelled retrieval stops before the next image.
 
     Returns:
-        False where there are more than the time allowed for.
+        False if time ran out before all images were fetched.
     """
-    began, destination = time.monotonic(), asked.search.destination
-    peer = Peer(ae_title=destination.called_ae, department=asked.department)  # a peer that no row names
-    gets = destination.retrieves == Retrieves.GET
-    offered = [(uid, syntax) for uid in contexts.RADIOGRAPHS for syntax in accepted.SYNTAXES] if gets else []
+    started, destination = time.monotonic(), retrieval.search.destination
+    peer = Peer(ae_title=destination.called_ae, department=retrieval.department)  # not saved to the database
+    by_get = destination.retrieves == Retrieves.GET
+    offered = [(uid, syntax) for uid in contexts.RADIOGRAPHS for syntax in accepted.SYNTAXES] if by_get else []
     handlers = [
-        (evt.EVT_PDU_RECV, _arriving),
+        (evt.EVT_PDU_RECV, _limit_memory),
         (evt.EVT_C_STORE, lambda event: storing.answer(event, peer)),
     ]
-    classes = {FIND: SYNTAXES, (GET if gets else MOVE): SYNTAXES}
-    association = associating.associate(destination, classes, offered, handlers if gets else ())
+    classes = {FIND: SYNTAXES, (GET if by_get else MOVE): SYNTAXES}
+    association = associating.associate(destination, classes, offered, handlers if by_get else ())
     try:
-        images = list(_images(association, asked.study_uid, began + TOTAL_SECONDS))
+        images = list(_images(association, retrieval.study_uid, started + TOTAL_SECONDS))
         if not images:
             raise NotDeliveredError("the PACS has no CR or DX images of this study", permanent=True)
-        fetched = False
-        while left := _left(asked, images):
-            if fetched and time.monotonic() > began + FETCH_SECONDS:
+        has_fetched = False
+        while remaining := _remaining(retrieval, images):
+            if has_fetched and time.monotonic() > started + FETCH_SECONDS:
                 return False
-            _fetch_one(association, asked, left[0], gets)
-            fetched = True
+            _fetch_one(association, retrieval, remaining[0], by_get)
+            has_fetched = True
         return True
     finally:
         if association.is_established:
             association.release()
 
 
-def _arriving(event: evt.Event) -> None:
+def _limit_memory(event: evt.Event) -> None:
     messages.limit(event.assoc.dimse.message)
 
 
-def _images(association: Association, study_uid: str, until: float) -> Iterator[Dataset]:
-    """Identifiers of a study's radiographs."""
+def _images(association: Association, study_uid: str, deadline: float) -> Iterator[Dataset]:
+    """Yield the identifiers of a study's radiographs."""
     of_study = {"StudyInstanceUID": study_uid}
-    for series in list(find(association, _identifier("SERIES", **of_study, SeriesInstanceUID="", Modality=""), until)):
+    for series in list(
+        find(association, _identifier("SERIES", **of_study, SeriesInstanceUID="", Modality=""), deadline)
+    ):
         if elements.text(series, "Modality").upper() not in searching.MODALITIES:
             continue
         of_series = {**of_study, "SeriesInstanceUID": elements.text(series, "SeriesInstanceUID")}
-        for found in find(association, _identifier("IMAGE", **of_series, SOPInstanceUID=""), until):
-            if uid := elements.text(found, "SOPInstanceUID"):
+        for match in find(association, _identifier("IMAGE", **of_series, SOPInstanceUID=""), deadline):
+            if uid := elements.text(match, "SOPInstanceUID"):
                 yield _identifier("IMAGE", **of_series, SOPInstanceUID=uid)
 
 
 def _identifier(level: str, **keys: str) -> Dataset:
-    made = Dataset()
-    made.QueryRetrieveLevel = level
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = level
     for keyword, value in keys.items():
-        setattr(made, keyword, value)
-    return made
+        setattr(identifier, keyword, value)
+    return identifier
 
 
-def _here(asked: Retrieval, images: list[Dataset]) -> set[str]:
-    """The UIDs of those images that are here."""
+def _present(retrieval: Retrieval, images: list[Dataset]) -> set[str]:
+    """The UIDs of the images that the department already has."""
     uids = [image.SOPInstanceUID for image in images]
-    found = Instance.objects.filter(instance_uid__in=uids, image__department=asked.department)
-    return set(found.values_list("instance_uid", flat=True))
+    instances = Instance.objects.filter(instance_uid__in=uids, image__department=retrieval.department)
+    return set(instances.values_list("instance_uid", flat=True))
 
 
-def _left(asked: Retrieval, images: list[Dataset]) -> list[Dataset]:
-    """Write how far it has come.
+def _remaining(retrieval: Retrieval, images: list[Dataset]) -> list[Dataset]:
+    """Save the progress of a retrieval.
 
     Returns:
-        The images that are still to be fetched; none where somebody has ended it.
+        The images that are still to be fetched; none if somebody has ended the retrieval.
     """
-    there = _here(asked, images)
-    asked.expected, asked.arrived = len(images), len(there)
-    known = {"expected": asked.expected, "arrived": asked.arrived, "refused": asked.refused, "error": asked.error[:200]}
-    if not Retrieval.objects.filter(pk=asked.pk, state=Progress.WAITING).update(**known):
+    present_uids = _present(retrieval, images)
+    retrieval.expected, retrieval.arrived = len(images), len(present_uids)
+    progress = {
+        "expected": retrieval.expected,
+        "arrived": retrieval.arrived,
+        "refused": retrieval.refused,
+        "error": retrieval.error[:200],
+    }
+    if not Retrieval.objects.filter(pk=retrieval.pk, state=Progress.WAITING).update(**progress):
         return []
-    return [image for image in images if image.SOPInstanceUID not in there | set(asked.refused)]
+    return [image for image in images if image.SOPInstanceUID not in present_uids | set(retrieval.refused)]
 
 
-def _fetch_one(association: Association, asked: Retrieval, image: Dataset, gets: bool) -> None:
-    """Have the PACS send one image, and note what it says where that does not arrive."""
-    if gets:
-        status = _last(ask(association.send_c_get, image, GET))
+def _fetch_one(association: Association, retrieval: Retrieval, image: Dataset, by_get: bool) -> None:
+    """Have the PACS send one image, and note the PACS's status if the image does not arrive."""
+    if by_get:
+        status = _final_status(responses(association.send_c_get, image, GET))
     else:
-        status = _last(ask(association.send_c_move, image, settings.DICOM_AE_TITLE, MOVE))
+        status = _final_status(responses(association.send_c_move, image, settings.DICOM_AE_TITLE, MOVE))
     if status == UNKNOWN_AE:
         reason = f"the PACS does not know {settings.DICOM_AE_TITLE}, our AE title, to which it is to send images"
         raise NotDeliveredError(reason, permanent=True)
-    if _here(asked, [image]):
+    if _present(retrieval, [image]):
         return
-    asked.refused.append(image.SOPInstanceUID)
+    retrieval.refused.append(image.SOPInstanceUID)
     if status != SUCCESS:
-        asked.error = f"The PACS answers with the status {status:04X}."
-    elif not gets:
-        asked.error = "The PACS says that it has sent them. It has to be among the senders of this department."
+        retrieval.error = f"The PACS answers with the status {status:04X}."
+    elif not by_get:
+        retrieval.error = "The PACS says that it has sent them. It has to be among the senders of this department."
 
 
-def _last(answers: Any) -> int:
-    """The last status of a request. Raises NotDeliveredError where the PACS falls silent."""
+def _final_status(statuses: Any) -> int:
+    """The final status of a request. Raises NotDeliveredError if the PACS stops answering."""
     status = None
-    for status, _ in answers:
+    for status, _ in statuses:
         if "Status" not in status:
             break
     if status is None or "Status" not in status:

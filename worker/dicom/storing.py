@@ -1,4 +1,4 @@
-"""Keep an image that comes by C-STORE, and answer only then."""
+"""Store an image that arrives by C-STORE, and respond only after that."""
 
 import logging
 import struct
@@ -25,7 +25,7 @@ from worker.process import metrics
 
 logger = logging.getLogger(__name__)
 
-#: Stands in the files that are kept; the library's own names its release, and the same image would get another hash.
+#: Written into stored files. The library's own UID changes with its version, which would change the hash of an image.
 IMPLEMENTATION = UID("2.25.205147752131757983257679496568114581247")
 URGENT = ("STAT", "HIGH")
 
@@ -35,22 +35,22 @@ OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
 
 class NotStored(Exception):
-    """Why an image is not acknowledged: a status, and a comment that holds nothing of the image."""
+    """An image is not acknowledged. It has a status, and a comment without any data of the image."""
 
     def __init__(self, status: int, comment: str) -> None:
         super().__init__(comment)
         self.status, self.comment = status, comment
 
 
-#: Keeps images: :func:`webapp.dicom.services.receiving.receive`, or what has another thread do that.
+#: Saves images: :func:`webapp.dicom.services.receiving.receive`, or a function that has another thread do that.
 Keep = Callable[[Sequence[Arrival]], Sequence[Outcome | Failure | NotStored]]
 
 
 def answer(event: evt.Event, peer: Peer | None, keep: Keep = receive) -> Dataset:
-    """Keep the image of a request; the answer to whoever sent it.
+    """Store the image of a request, and return the response.
 
     Args:
-        peer: who sends it; None for one that is not admitted.
+        peer: the sender; None if it is not admitted.
     """
     status, comment = SUCCESS, ""
     try:
@@ -62,18 +62,18 @@ def answer(event: evt.Event, peer: Peer | None, keep: Keep = receive) -> Dataset
         logger.error("an image cannot be stored: %s", type(error).__name__)
     except Exception as error:
         metrics.dicom_instances.labels("failed").inc()
-        # Without the error's text, which may quote what the image says of its patient.
+        # Without the error's text, which may quote the image's patient data.
         where = "".join(traceback.format_tb(error.__traceback__))
         logger.error("storing an image failed: %s\n%s", type(error).__name__, where)
         raise  # pynetdicom answers with a status of its own
     metrics.dicom_instances.labels(outcome).inc()
     if status != SUCCESS:
         logger.warning("an image was not acknowledged, with the status %04X: %s", status, comment)
-    said = Dataset()
-    said.Status = status
+    response = Dataset()
+    response.Status = status
     if comment:
-        said.ErrorComment = comment[:64]
-    return said
+        response.ErrorComment = comment[:64]
+    return response
 
 
 def _store(event: evt.Event, peer: Peer | None, keep: Keep) -> str:
@@ -100,26 +100,26 @@ def _store(event: evt.Event, peer: Peer | None, keep: Keep) -> str:
 
 
 def _received(event: evt.Event) -> tuple[ContentFile, Dataset]:
-    """The file of a request, its data set as it came, and its header.
+    """Build the file of a request from its data set, unchanged, and read its header.
 
     Raises:
-        NotStored: it is too large, or cannot be read.
+        NotStored: the data set is too large, or cannot be read.
     """
     request: Any = event.request
     context: Any = event.context
     content = request.DataSet
     if isinstance(content, Dropped) or len(content.getbuffer()) > settings.MAX_IMAGE_BYTES:
         raise NotStored(CANNOT_UNDERSTAND, f"It is larger than {settings.MAX_IMAGE_BYTES // 2**20} MB.")
-    came, syntax = content.getvalue(), context.transfer_syntax
+    dataset, syntax = content.getvalue(), context.transfer_syntax
     meta = _file_meta(request.AffectedSOPClassUID, request.AffectedSOPInstanceUID, syntax)
     try:
-        return ContentFile(b"".join([b"\0" * 128, b"DICM", meta, came])), files.header(came, syntax)
+        return ContentFile(b"".join([b"\0" * 128, b"DICM", meta, dataset])), files.header(dataset, syntax)
     except ImageError:
         raise NotStored(CANNOT_UNDERSTAND, "The data set cannot be read.") from None
 
 
 def _file_meta(class_uid: str, instance_uid: str, syntax: str) -> bytes:
-    """The file meta information (PS3.10 7.1). pydicom takes as long to write it as to read the data set's header."""
+    """Encode the file meta information (PS3.10 7.1). pydicom takes as long for it as for reading a whole header."""
     uids = [(0x0002, class_uid), (0x0003, instance_uid), (0x0010, syntax), (0x0012, IMPLEMENTATION)]
     parts = [struct.pack("<HH2sHI2s", 0x0002, 0x0001, b"OB", 0, 2, b"\0\1")]
     for number, uid in uids:

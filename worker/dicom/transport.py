@@ -1,8 +1,8 @@
-"""Connections that end in time, and hold no more memory than an image.
+"""Connections with time limits, which use no more memory than an image.
 
-pynetdicom waits without end for the rest of a message that a peer began, and for its TLS handshake, with the port's own
-thread; and it takes messages of any length. Here each of them has a limit. It also looks a thousand times a second
-whether there is something to do, by two threads for each association; here they are woken.
+pynetdicom waits without limit for the rest of a message and for a TLS handshake, the latter in the thread that accepts
+connections; and it accepts messages of any length. The classes here set limits. pynetdicom also polls for work a
+thousand times a second, in two threads for each association; here these threads are woken instead.
 """
 
 import logging
@@ -28,28 +28,28 @@ from worker.dicom.places import Places
 logger = logging.getLogger(__name__)
 TcpSocket = socket.socket
 
-#: The longest PDU that is taken, and the one that peers are told: fewer of these are faster.
+#: The longest PDU that is accepted, and the maximum that peers are told: fewer, longer PDUs are faster.
 LONGEST_PDU, PDU = 2**20, 2**17
-#: Connections beyond DICOM_ASSOCIATIONS that may be open to be told that these are too many.
+#: Connections beyond DICOM_ASSOCIATIONS that are accepted only to be rejected with "too many associations".
 TO_BE_REJECTED = 32
-#: How long an association waits to be woken before it looks at its timers.
+#: How long an association waits to be woken before it checks its timers.
 IDLE_SECONDS = 0.1
-#: How long a process leaves a connection to another one that has fewer.
+#: How long a process waits so that another one with fewer connections can accept the new one.
 GIVE_WAY_SECONDS = 0.02
 
 
 def acknowledge(connection: socket.socket) -> None:
-    """Have the kernel acknowledge at once what has come, where it can do so.
+    """Have the kernel acknowledge received data at once, where it supports that.
 
-    It does that late otherwise, and a sender that has Nagle's algorithm, as DCMTK's have, waits for it with the end of
-    an image: for 40 ms.
+    Otherwise the acknowledgement is delayed, and a sender with Nagle's algorithm, such as DCMTK, waits 40 ms for it
+    before it sends the end of an image.
     """
     if hasattr(socket, "TCP_QUICKACK"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 class Outgoing(queue.Queue[Any]):
-    """What is to be sent to a peer. It wakes the thread that waits for the peer."""
+    """Queue of data to be sent to a peer. A new item wakes the thread that waits for the peer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,19 +59,19 @@ class Outgoing(queue.Queue[Any]):
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         super().put(item, block, timeout)
-        with suppress(OSError):  # it is awake, or has ended
+        with suppress(OSError):  # the thread is awake already, or has ended
             self._wakes.send(b"\0")
 
     def wait(self, connection: socket.socket) -> bool:
-        """Wait for something to send or to receive; whether there is something to receive.
+        """Wait for something to send or to receive, and return whether there is something to receive.
 
         Raises:
             OSError, ValueError: the connection has ended.
         """
-        found, _, _ = select.select([connection, self._woken], [], [], IDLE_SECONDS)
-        if self._woken in found:
+        readable, _, _ = select.select([connection, self._woken], [], [], IDLE_SECONDS)
+        if self._woken in readable:
             self._woken.recv(1024)
-        return connection in found
+        return connection in readable
 
     def close(self) -> None:
         self._wakes.close()
@@ -79,7 +79,7 @@ class Outgoing(queue.Queue[Any]):
 
 
 class Checkpoint(threading.Event):
-    """Where an association waits for its turn, and here for something to do as well."""
+    """The event at which an association waits for its turn; this one also waits for something to do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Checkpoint(threading.Event):
 
 
 class Incoming(queue.Queue[Any]):
-    """What a peer asks for. It wakes the thread that answers, which the parts of a message do not."""
+    """Queue of a peer's complete requests. A new item wakes the answering thread; parts of a message do not."""
 
     def __init__(self, woken: threading.Event) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Incoming(queue.Queue[Any]):
 class Socket(AssociationSocket):
     @property
     def ready(self) -> bool:
-        """As of the base class, after some time for something to come."""
+        """Like the base class, but wait a short time for something to arrive."""
         connection = self.socket
         if connection is None or not self._is_connected:
             return False
@@ -122,30 +122,32 @@ class Socket(AssociationSocket):
             return False
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """As of the base class, within a time for all of it.
+        """Like the base class, but with one time limit for the whole PDU.
 
         Raises:
-            OSError: the peer is silent, too slow, or announces too much. The connection is then closed.
+            OSError: the peer is silent, too slow, or announces too long a PDU. The connection is then closed.
         """
         if nr_bytes > LONGEST_PDU:
             raise OSError(f"a PDU of {nr_bytes} bytes was announced")
         content = bytearray(nr_bytes)
-        rest = memoryview(content)
+        remaining = memoryview(content)
         deadline = time.monotonic() + settings.DICOM_SILENT_SECONDS
-        while rest and self.socket:
+        while remaining and self.socket:
             self.socket.settimeout(max(0.01, deadline - time.monotonic()))
             acknowledge(self.socket)
-            if not (number := self.socket.recv_into(rest)):
+            if not (number := self.socket.recv_into(remaining)):
                 break
-            rest = rest[number:]
-        return content[: nr_bytes - len(rest)] if rest else content
+            remaining = remaining[number:]
+        return content[: nr_bytes - len(remaining)] if remaining else content
 
 
 class Ending(Association):
-    """pynetdicom's, whose other thread would go on for ever where its peer asks for something that cannot be.
+    """An association that always ends its second thread.
+
+    In pynetdicom that thread would run for ever if the peer proposes something invalid.
 
     Attributes:
-        at_end: called when it has ended. pynetdicom has no event that tells of each end.
+        at_end: called when the association has ended. pynetdicom has no event that covers every way of ending.
     """
 
     at_end: Callable[[], None] | None = None
@@ -166,7 +168,7 @@ class Ending(Association):
 
 
 class Handler(RequestHandler):
-    """The beginning of a connection, in a thread of its own."""
+    """Starts a connection in its own thread."""
 
     def setup(self) -> None:
         self.request.settimeout(settings.DICOM_GREETING_SECONDS)
@@ -175,9 +177,9 @@ class Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        # All are made there, and no other class is taken for them.
-        made: Any = association.dul.socket
-        made.__class__, association.__class__, association.dimse.__class__ = Socket, Ending, Messages
+        # pynetdicom creates these objects itself and has no setting for other classes.
+        association_socket: Any = association.dul.socket
+        association_socket.__class__, association.__class__, association.dimse.__class__ = Socket, Ending, Messages
         association.dul.to_provider_queue = Outgoing()
         checkpoint = association._reactor_checkpoint = Checkpoint()
         association.dul.to_user_queue = Incoming(checkpoint.woken)
@@ -185,33 +187,33 @@ class Handler(RequestHandler):
         return association
 
 
-class Offered(list[PresentationContext]):
-    """What every association is offered. pynetdicom copies it for each, and changes nothing of it."""
+class SharedContexts(list[PresentationContext]):
+    """The supported contexts. pynetdicom copies them for each association, but never changes the copy."""
 
-    def __deepcopy__(self, _: Mapping[int, Any]) -> "Offered":
+    def __deepcopy__(self, _: Mapping[int, Any]) -> "SharedContexts":
         return self
 
 
 class Server(ThreadedAssociationServer):
-    """Takes connections, and leaves the handshake of each to its own thread."""
+    """Accepts connections. Each TLS handshake runs in the connection's own thread."""
 
     daemon_threads = True
     request_queue_size = 64
-    socket: TcpSocket  # pynetdicom says None as well, which it is only after the end
-    places: Places  # the listener sets it before connections are taken
+    socket: TcpSocket  # pynetdicom's annotation allows None, which occurs only after the end
+    places: Places  # the listener sets it before connections are accepted
 
     def server_activate(self) -> None:
         super().server_activate()
-        self.socket.setblocking(False)  # each process is told of a connection, and one gets it
-        self.contexts = Offered(self.contexts)
+        self.socket.setblocking(False)  # every process is notified of a connection, and one gets it
+        self.contexts = SharedContexts(self.contexts)
 
     def get_request(self) -> Any:
-        number = len(self.active_associations)
-        self.places.note(number)
-        if self.places.others_have_fewer():  # though this one was told first, as busy ones often are
+        count = len(self.active_associations)
+        self.places.note(count)
+        if self.places.others_have_fewer():  # busy processes are often notified first
             time.sleep(GIVE_WAY_SECONDS)
         connection, address = self.socket.accept()
-        self.places.note(number + 1)
+        self.places.note(count + 1)
         if self.ssl_context:
             connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address

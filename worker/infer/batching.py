@@ -1,15 +1,15 @@
-"""An adaptive batcher for Celery: the batch grows with the load, and there is no timer to tune.
+"""Adaptive batches for Celery: the batch grows with the load, and there is no timer to tune.
 
-While the device is idle, what has arrived goes at once. While it is busy, messages gather, and go together when it is
-free. Interactive messages go before bulk ones, which keep a share of each batch. When the worker's child dies, its
-images are read one by one, so that the one that killed it is found.
+While the device is idle, messages are sent to it at once. While it is busy, messages collect, and go together when it
+is free. Interactive messages go before bulk ones, but bulk images keep a share of each batch. When the worker's child
+dies, the images of its batch are read one by one, to find the one that killed it.
 
-A message names an image. That of a bulk image says only that bulk images wait: they get the places that are left in a
-batch, by their turns (:mod:`webapp.studies.services.turns`). One such message is kept, and good for one batch after
-the other, until a batch has places left; others that come meanwhile are done with. So a long queue needs few messages,
-and these leave the worker's prefetched places to interactive ones.
+A message names an image. The message of a bulk image says only that bulk images wait: they get the remaining places of
+a batch, by their turns (:mod:`webapp.studies.services.turns`). One such message is kept and serves for successive
+batches, until a batch has places left; others that arrive meanwhile are acknowledged. So a long queue needs few
+messages, and these leave the worker's prefetch slots to interactive ones.
 
-Built on :class:`celery_batches.Batches`, whose buffer and message handling stay as they are.
+Built on :class:`celery_batches.Batches`, with its buffer and message handling unchanged.
 """
 
 import time
@@ -27,15 +27,15 @@ logger = get_logger(__name__)
 
 
 class Flight:
-    """A batch in the hands of the worker's child.
+    """A batch that the worker's child is reading.
 
     Args:
-        requests: its messages, of those of bulk images one.
-        lanes: where they come from.
+        requests: its messages, with at most one for bulk images.
+        lanes: the lanes that they were taken from.
 
     Attributes:
-        places: images that it may hold if some are bulk ones.
-        claim: the batch's own id, by which the child claims what it reads.
+        places: how many images it may hold if some are bulk images.
+        claim: the batch's own id, with which the child claims images.
     """
 
     def __init__(self, requests: list[Any], lanes: Lanes) -> None:
@@ -50,17 +50,17 @@ class AdaptiveBatches(Batches):
     """A batch task without waiting times; see the module's description.
 
     The task is called with the batch's requests and its claim, and returns how many images it has read. Subclasses or
-    ``app.task`` options set ``max_batch`` and ``batch_time_limit`` (seconds after which a batch that hangs is ended).
+    ``app.task`` options set ``max_batch`` and ``batch_time_limit`` (seconds after which a hanging batch is ended).
     :meth:`on_batch_lost` is called for batches whose process died, :meth:`on_batch_failed` for batches that raised.
 
-    It needs the prefork pool with one process, and ``worker_prefetch_multiplier`` of at least two batches, so that the
-    next one gathers while the device is busy. Messages with an ETA are not supported.
+    It needs the prefork pool with one process, and a ``worker_prefetch_multiplier`` of at least two batches, so that
+    the next batch collects while the device is busy. Messages with an ETA are not supported.
     """
 
     abstract = True
     max_batch = 16
     batch_time_limit = 120
-    # The base class shall call _do_flush for every message that arrives, and start no timer.
+    # Makes the base class call _do_flush for every message that arrives, without a timer.
     flush_every = 1
 
     def __init__(self) -> None:
@@ -71,8 +71,8 @@ class AdaptiveBatches(Batches):
         self._woken = False
 
     def Strategy(self, task: Any, app: Any, consumer: Any) -> Any:
-        # Called at each new connection to the broker. What had been received over the last one is delivered again, and
-        # a batch that no child had accepted yet was dropped by the pool.
+        # Called for each new connection to the broker. The broker redelivers the messages of the last connection, and
+        # the pool has dropped a batch that no child had accepted yet.
         list(consume_queue(self._buffer))
         self._lanes = Lanes(self.max_batch)
         if self._flight and self._flight.accepted_at is None:
@@ -80,29 +80,29 @@ class AdaptiveBatches(Batches):
         self._hub = consumer.hub
         self._woken = False
         handler = super().Strategy(task, app, consumer)
-        self._tref = False  # Anything but None keeps the base class from starting its flush timer.
+        self._tref = False  # Any value except None keeps the base class from starting its flush timer.
         return handler
 
     def largest_batch(self) -> int:
-        """Requests that the next batch may hold."""
+        """Images that the next batch may hold."""
         return self.max_batch
 
     def long_batch(self) -> int:
-        """Images that the next batch may hold where only interactive ones wait, however few."""
+        """Images that the next batch may hold if only interactive ones wait, even if they are few."""
         return self.largest_batch()
 
     def short_batch(self) -> int:
-        """Images that the next batch may hold where bulk images wait."""
+        """Images that the next batch may hold if bulk images wait."""
         return self.largest_batch()
 
     def on_batch_lost(self, requests: Collection[Any], claim: UUID) -> None:
-        """The worker's child died with these; called in the parent."""
+        """Handle a batch whose process died. Called in the parent."""
 
     def on_batch_failed(self, requests: Collection[Any], claim: UUID) -> None:
-        """The task raised; called in the parent."""
+        """Handle a batch whose task raised an error. Called in the parent."""
 
     def _do_flush(self) -> None:
-        """Handle a new message. Others that arrive in the same turn of the event loop join its batch."""
+        """Handle a new message. Messages that arrive in the same turn of the event loop join its batch."""
         if not self._woken:
             self._woken = True
             self._hub.call_soon(self._wake)
@@ -143,7 +143,7 @@ class AdaptiveBatches(Batches):
             def settle() -> None:
                 for request in ended:
                     request.acknowledge()
-                    # A task that raised has no result: celery_batches logs the error in the child, and drops it.
+                    # A task that raised has no result: celery_batches logs the error in the child and discards it.
                     if result is None:
                         _send_event(request, "task-failed", exception="the batch raised, see the log", traceback="")
                     else:
@@ -151,7 +151,7 @@ class AdaptiveBatches(Batches):
                 if result is None:
                     self.on_batch_failed(flight.requests, flight.claim)
 
-            # After the next batch has gone: the device need not wait for it.
+            # Only after the next batch has been sent, so that the device does not wait for this.
             self._hub.call_soon(settle)
 
         def on_lost(failure: Any) -> None:
@@ -176,13 +176,13 @@ class AdaptiveBatches(Batches):
     def _land(self, flight: Flight) -> None:
         if self._flight is flight:
             self._flight = None
-        # Not at once: the pool calls back from within its own bookkeeping.
+        # Not right away, because the pool calls back in the middle of its own bookkeeping.
         self._do_flush()
 
 
 def _send_event(request: Any, kind: str, **fields: Any) -> None:
-    """Send an event to Flower. An error there must not stop the work."""
+    """Send an event to Flower. An error in sending must not stop the work."""
     try:
         request.send_event(kind, **fields)
-    except Exception as error:  # noqa: BLE001  (the event dispatcher passes on whatever its transport raises)
+    except Exception as error:  # noqa: BLE001  (the event dispatcher passes on any error of its transport)
         logger.debug("event %s not sent: %r", kind, error)

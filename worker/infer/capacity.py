@@ -1,4 +1,4 @@
-"""How many images this machine reads together within the time that a batch may take."""
+"""How many images this machine can read in one batch within the time that a batch may take."""
 
 import logging
 import statistics
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: The part of its limit that a batch may take here and now. The rest is for a machine that is busy with other work, and
-#: for a storage that answers slowly.
+#: Share of its time limit that a batch may take in normal operation. The rest allows for a machine that is busy with
+#: other work, and for slow storage.
 SHARE = 1 / 3
 
-#: Seconds that a batch may take whoever arrives behind it: one with bulk images, and one of interactive images only,
-#: where few of these wait. Who arrives later waits for them in any case, and large batches take less for each.
+#: Seconds that a batch may take: SHORT with bulk images, LONG with interactive images only while few of these wait. An
+#: image that arrives later waits for the batch in any case, and large batches take less time per image.
 SHORT, LONG = 0.35, 1.0
-#: Images that are read together however long they take: on processors, larger batches are hardly faster for each.
+#: Images that are read together even if they take longer: on CPUs, larger batches are hardly faster per image.
 TOGETHER = 2
-#: How often it is measured what these take: other programs start at the same time, and slow the first ones down.
+#: Number of measurements of such a batch: other programs start at the same time and slow down the first ones.
 ROUNDS = 3
-#: So many of the last batches tell by their median how long an image takes by now.
+#: Number of last batches whose median gives the current time per image.
 LAST = 5
 
-#: As the child has measured, 0 before: the images of any batch, of one of few interactive images, and of one with bulk
-#: images. In memory that it shares with its parent, who makes up the batches.
+#: Batch sizes that the child has measured, 0 before: for any batch, for one of few interactive images, and for one with
+#: bulk images. In memory that the child shares with its parent, which composes the batches.
 _measured, _measured_long, _measured_short = RawValue("i", 0), RawValue("i", 0), RawValue("i", 0)
-#: Seconds for an image in each of the last batches, in the child.
+#: Seconds per image in each of the last batches, in the child.
 _last: deque[float] = deque(maxlen=LAST)
 
 
@@ -43,50 +43,50 @@ class TooSlow(Exception):
 
 
 def largest_batch() -> int:
-    """Images that a batch may hold: ``MAX_BATCH``, or what was measured if that is less."""
+    """Images that a batch may hold: ``MAX_BATCH``, or the measured number if that is less."""
     return min(settings.MAX_BATCH, _measured.value or settings.MAX_BATCH)
 
 
 def long_batch() -> int:
-    """Images that a batch of interactive ones may hold, however few wait."""
+    """Images that a batch of interactive images may hold, even if few wait."""
     return min(settings.MAX_BATCH, _measured_long.value or settings.MAX_BATCH)
 
 
 def short_batch() -> int:
-    """Images that a batch may hold while bulk images wait, or in which some are."""
+    """Images that a batch may hold while bulk images wait, or if it contains some."""
     return min(settings.MAX_BATCH, _measured_short.value or settings.MAX_BATCH)
 
 
 def bulk_places(batch: int, interactive: int) -> int:
-    """Places that bulk images get in a batch beside interactive ones.
+    """Places for bulk images in a batch that may also hold interactive ones.
 
-    Where batches are short because each image of one takes long, they get their share only.
+    If batches are small because each image takes long, bulk images get only their share.
 
     Args:
-        batch: images that it may hold.
-        interactive: images that it holds.
+        batch: how many images the batch may hold.
+        interactive: how many interactive images it holds.
     """
     left = batch - interactive
     return min(left, max(1, int(batch * BULK_SHARE))) if interactive and batch < settings.MAX_BATCH else left
 
 
 def measure(engine: "Engine", side: int) -> int:
-    """Warm an engine up, and find how many images it reads together.
+    """Warm up an engine, and measure how many images it reads together.
 
-    An image that arrives waits for the batch in hand, so batches that take long are no larger than they must be.
+    An image that arrives waits for the current batch, so batches that take long are no larger than necessary.
 
     Args:
         engine: the loaded model.
-        side: of its inputs, in pixels.
+        side: the side of its inputs, in pixels.
 
     Returns:
         The largest batch, at most ``MAX_BATCH``.
 
     Raises:
-        TooSlow: where not even one image is read in time.
+        TooSlow: not even one image is read in time.
     """
     engine.warm_up(1)
-    # An image that is read alone takes the longest, so its time serves for each image of a batch.
+    # An image that is read alone takes the longest, so its time is an upper bound for each image of a batch.
     seconds = _seconds(engine, 1, side)
     allowed = settings.BATCH_TIME_LIMIT * SHARE
     fitting = min(int(allowed / seconds) if seconds else settings.MAX_BATCH, settings.MAX_BATCH)
@@ -99,45 +99,45 @@ def measure(engine: "Engine", side: int) -> int:
     together = min(TOGETHER, fitting)
     engine.warm_up(together)
     rounds = ROUNDS if seconds < LONG else 1
-    each = min(_seconds(engine, together, side) for _ in range(rounds)) / together
+    seconds_each = min(_seconds(engine, together, side) for _ in range(rounds)) / together
     _measured.value = fitting
     _last.clear()
-    _fit(each)
+    _fit(seconds_each)
     engine.warm_up(largest_batch())
     if short_batch() < settings.MAX_BATCH:
         logger.info(
             "an image takes %.2f s here: a batch holds %d images where few wait, %d where bulk images do, %d at most",
-            each, long_batch(), short_batch(), largest_batch(),
+            seconds_each, long_batch(), short_batch(), largest_batch(),
         )  # fmt: skip
     return largest_batch()
 
 
 def observe(images: int, seconds: float) -> None:
-    """Learn from a batch how many images are read within the time of the next ones: while a study is prepared beside
-    it, an image takes longer than at the start.
+    """Adapt the next batches to the time that a batch took. While a study is prepared on the same machine, an image
+    takes longer than at the start.
 
     Args:
-        images: that it held. One alone says nothing of an image of several.
-        seconds: that it took.
+        images: how many images it held. A single image does not show the time per image of a larger batch.
+        seconds: how long it took.
     """
     if images >= TOGETHER:
         _last.append(seconds / images)
         _fit(statistics.median(_last))
 
 
-def _fit(each: float) -> None:
-    """Fit the batches of few images, and those with bulk images, into their times.
+def _fit(seconds_each: float) -> None:
+    """Set the sizes of batches of few images, and of batches with bulk images, to fit their times.
 
     Args:
-        each: seconds for an image of a batch.
+        each: seconds per image of a batch.
     """
     largest = _measured.value
-    for value, most in ((_measured_long, LONG), (_measured_short, SHORT)):
-        value.value = min(largest, max(TOGETHER, int(most / each))) if each else largest
+    for value, limit in ((_measured_long, LONG), (_measured_short, SHORT)):
+        value.value = min(largest, max(TOGETHER, int(limit / seconds_each))) if seconds_each else largest
 
 
 def _seconds(engine: "Engine", count: int, side: int) -> float:
-    """How long it takes to read so many images."""
+    """Seconds to read ``count`` images."""
     started = time.monotonic()
     engine.read(np.zeros((count, side, side), dtype=np.uint8))
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""The prepared images as arrays, those of the next batch while the device still reads the last one."""
+"""Load prepared images as arrays, those of the next batch while the device still reads the last one."""
 
 import hashlib
 import io
@@ -23,49 +23,49 @@ Pixels = NDArray[np.uint8]
 
 
 class Away(Exception):
-    """The storage does not answer; nothing is known of the input."""
+    """The storage does not answer, so the state of the input is unknown."""
 
 
 class Damaged(Exception):
-    """The stored input is not what was prepared."""
+    """The stored input differs from what was prepared."""
 
 
 class Inputs:
-    """Loads what ingest stored.
+    """Loads the inputs that ingest stored.
 
     Args:
         size: side of an input in pixels.
-        bundle: the model that they are for.
+        bundle: id of the model that they are for.
     """
 
     def __init__(self, size: int, bundle: str) -> None:
         self.size = size
         self.bundle = bundle
-        # The device has nothing to do meanwhile, so all processors may decode.
+        # The device is idle meanwhile, so all processors may decode.
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="inputs")
         # One thread, so that prefetching uses one connection to the database.
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._ahead: Future[dict[UUID, Pixels]] | None = None
-        #: What was prefetched and not read yet.
+        #: Inputs that were prefetched and not read yet.
         self._left: dict[UUID, Pixels] = {}
 
     def load(self, readings: Sequence[Reading]) -> dict[UUID, Pixels | Damaged | None]:
-        """Each image's input, ``(size, size)``, None where it is gone, or Damaged.
+        """Each image's input as an array ``(size, size)``, None if it is gone, or Damaged.
 
-        Those are left out that the storage does not give, at once or within a part of the batch's limit.
+        Leave out images that the storage does not deliver, at once or within a share of the batch's time limit.
         """
         seconds = settings.BATCH_TIME_LIMIT * capacity.SHARE
         ahead = self._ahead_within(seconds)
-        asked_for = {reading.image_id for reading in readings}
-        self._left = {pk: pixels for pk, pixels in ahead.items() if pk not in asked_for}
+        requested_ids = {reading.image_id for reading in readings}
+        self._left = {pk: pixels for pk, pixels in ahead.items() if pk not in requested_ids}
         missing = [reading for reading in readings if reading.image_id not in ahead]
-        asked = {self._threads.submit(self._load, reading): reading.image_id for reading in missing}
-        loaded = {asked[done]: done.result() for done in wait(asked, seconds).done}
-        for late in asked:
-            late.cancel()
-        found: dict[UUID, Pixels | Damaged | None] = {**ahead}
-        found |= {pk: pixels for pk, pixels in loaded.items() if not isinstance(pixels, Away)}
-        return {reading.image_id: found[reading.image_id] for reading in readings if reading.image_id in found}
+        futures = {self._threads.submit(self._load, reading): reading.image_id for reading in missing}
+        loaded = {futures[future]: future.result() for future in wait(futures, seconds).done}
+        for future in futures:
+            future.cancel()
+        inputs: dict[UUID, Pixels | Damaged | None] = {**ahead}
+        inputs |= {pk: pixels for pk, pixels in loaded.items() if not isinstance(pixels, Away)}
+        return {reading.image_id: inputs[reading.image_id] for reading in readings if reading.image_id in inputs}
 
     def _ahead_within(self, seconds: float) -> dict[UUID, Pixels]:
         ahead, self._ahead = self._ahead, None
@@ -75,41 +75,41 @@ class Inputs:
             return {}
 
     def look_ahead(self) -> None:
-        """Prefetch the inputs that will probably be read next. The batch decides which ones really are."""
+        """Prefetch the inputs that will probably be read next. The next batch may turn out to hold others."""
         self._ahead = self._looking.submit(self._next)
 
     def _next(self) -> dict[UUID, Pixels]:
         close_old_connections()
         try:
-            next_ones = Reading.objects.next_to_read(self.bundle).only("image", "input", "input_sha256")
-            expected = list(next_ones[: capacity.largest_batch()])
+            next_readings = Reading.objects.next_to_read(self.bundle).only("image", "input", "input_sha256")
+            readings = list(next_readings[: capacity.largest_batch()])
         except Error as error:
             logger.warning("could not look ahead: %s", error)
             return {}
         left = self._left
-        loaded = ((one.image_id, left[one.image_id] if one.image_id in left else self._load(one)) for one in expected)
+        loaded = ((one.image_id, left[one.image_id] if one.image_id in left else self._load(one)) for one in readings)
         return {pk: pixels for pk, pixels in loaded if isinstance(pixels, np.ndarray)}
 
     def _load(self, reading: Reading) -> "Pixels | Away | Damaged | None":
-        about = {"image_id": str(reading.image_id)}
+        fields = {"image_id": str(reading.image_id)}
         try:
             with reading.input.open("rb") as stream:
                 content = stream.read()
         except (FileNotFoundError, ValueError) as error:
-            logger.error("input of %s is gone: %s", reading.image_id, error, extra=about)
+            logger.error("input of %s is gone: %s", reading.image_id, error, extra=fields)
             return None
         except OSError as error:
-            logger.warning("input of %s cannot be had now: %s", reading.image_id, error, extra=about)
+            logger.warning("input of %s cannot be had now: %s", reading.image_id, error, extra=fields)
             return Away()
         if reading.input_sha256 not in ("", hashlib.sha256(content).hexdigest()):
-            logger.error("input of %s is damaged", reading.image_id, extra=about)
+            logger.error("input of %s is damaged", reading.image_id, extra=fields)
             return Damaged()
         try:
             with Picture.open(io.BytesIO(content), formats=("PNG",)) as picture:
                 pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
             if pixels.shape == (self.size, self.size):
                 return pixels
-            logger.error("input of %s has the shape %s", reading.image_id, pixels.shape, extra=about)
+            logger.error("input of %s has the shape %s", reading.image_id, pixels.shape, extra=fields)
         except (OSError, ValueError, SyntaxError) as error:
-            logger.error("input of %s cannot be read: %s", reading.image_id, error, extra=about)
+            logger.error("input of %s cannot be read: %s", reading.image_id, error, extra=fields)
         return None

@@ -1,20 +1,20 @@
-"""Messages of images that wait for the device, and which of them make up its next batch."""
+"""The messages that wait for the device, and the choice of those for its next batch."""
 
 import time
 from collections import deque
 from collections.abc import Collection
 from typing import Any
 
-#: That a message of bulk images is kept. A broker gives out again what was not acknowledged for some minutes.
+#: Seconds that a message for bulk images is kept. A broker redelivers messages that stay unacknowledged for minutes.
 KEEP_SECONDS = 60
 
 
-#: Part of what is read that interactive images leave to bulk ones that wait.
+#: Share of places that interactive images leave to bulk images that wait.
 BULK_SHARE = 0.25
 
 
 def is_bulk(request: Any) -> bool:
-    """Whether a message is for all bulk images that wait, not for the image that it names."""
+    """Whether a message stands for all bulk images that wait, and not for the image that it names."""
     bulk = str((request.delivery_info or {}).get("routing_key", "")).endswith(".bulk")
     return bulk and not request.kwargs.get("alone")
 
@@ -23,11 +23,11 @@ class Lanes:
     """Messages that wait for the device.
 
     Attributes:
-        max_batch: images a batch holds at most.
-        long: images that one of interactive images only may hold however few wait.
-        short: images that it holds at most while bulk images wait.
-        slow: whether each image of a batch makes it take longer, so that none joins one for which a person waits, but
-            those that bulk images have a right to.
+        max_batch: the most images that a batch may hold.
+        long: images that a batch of interactive images only may hold, even if few wait.
+        short: the most images that a batch may hold while bulk images wait.
+        slow: whether each further image makes a batch take longer. Bulk images then join a batch for which a person
+            waits only up to their share.
     """
 
     def __init__(self, max_batch: int) -> None:
@@ -35,21 +35,21 @@ class Lanes:
         self.slow = False
         self.alone: deque[Any] = deque()
         self.interactive: deque[Any] = deque()
-        #: One message at most, save after a batch was lost; and when it came.
+        #: At most one message, except after a batch was lost; and the time at which it arrived.
         self.bulk: deque[Any] = deque()
         self.bulk_since = 0.0
         self._turn = 0
-        #: Places that interactive images have taken from bulk ones, which waited.
+        #: Places that interactive images have taken from bulk images that waited.
         self._owed = 0.0
 
     def __len__(self) -> int:
         return len(self.alone) + len(self.interactive) + len(self.bulk)
 
     def add(self, request: Any) -> bool:
-        """Keep a message, unless another one says the same.
+        """Keep a message, unless another one has the same meaning.
 
         Returns:
-            Whether it is kept.
+            Whether the message was kept.
         """
         if request.kwargs.get("alone"):
             self.alone.append(request)
@@ -63,8 +63,8 @@ class Lanes:
         return True
 
     def done(self, requests: Collection[Any], *, full: bool) -> list[Any]:
-        """The messages of a batch that are done with. After a full one more bulk images may wait: their message is
-        kept, unless there is a newer one or the broker might miss it.
+        """Return the messages of a batch that can be acknowledged. After a full batch more bulk images may wait: their
+        message is kept, unless there is a newer one or the broker might soon redeliver it.
         """
         kept = []
         if full and not self.bulk and time.monotonic() - self.bulk_since < KEEP_SECONDS:
@@ -73,37 +73,37 @@ class Lanes:
         return [request for request in requests if request not in kept]
 
     def suspect(self, requests: Collection[Any]) -> None:
-        """Put a batch that brought its worker down back in front, each to be read alone.
+        """Put the messages of a batch that crashed its worker back in front, each to be read alone.
 
-        What the batch held of bulk images, the reconciler sends again, alone. Their message stays.
+        The reconciler sends the bulk images of the batch again, each alone. Their shared message stays.
         """
         self.bulk.extend(request for request in requests if is_bulk(request))
         self.alone.extendleft(reversed([request for request in requests if not is_bulk(request)]))
 
     def next_batch(self) -> list[Any]:
-        """Take the next batch; empty where nothing waits. One message stands for all bulk images, and is the last.
+        """Take the next batch; empty if nothing waits. One message stands for all bulk images, and it comes last.
 
-        Suspects go one at a time, and every second turn only, so that a series of them does not hold up the rest.
+        Suspects go one at a time, and only in every second turn, so that a series of them does not delay the rest.
         """
         self._turn += 1
-        others = self.interactive or self.bulk
-        if self.alone and (self._turn % 2 or not others):
+        has_others = self.interactive or self.bulk
+        if self.alone and (self._turn % 2 or not has_others):
             return [self.alone.popleft()]
         places = self._places()
-        kept = self._kept(places)
-        batch = [self.interactive.popleft() for _ in range(min(len(self.interactive), places - kept))]
-        joins = self.bulk and len(batch) < places and (kept or not (batch and self.slow))
+        bulk_share = self._bulk_share(places)
+        batch = [self.interactive.popleft() for _ in range(min(len(self.interactive), places - bulk_share))]
+        joins = self.bulk and len(batch) < places and (bulk_share or not (batch and self.slow))
         return [*batch, self.bulk.popleft()] if joins else batch
 
     def _places(self) -> int:
         """Images that the next batch may hold."""
         if self.bulk:
             return self.short
-        # Where many people wait, half of them at once: who comes next has to wait for all of these in any case.
+        # If many people wait, take half of them at once: a later arrival has to wait for all of these in any case.
         return min(self.max_batch, max(self.long, len(self.interactive) // 2))
 
-    def _kept(self, places: int) -> int:
-        """Of the next batch's places those that interactive images leave to bulk ones."""
+    def _bulk_share(self, places: int) -> int:
+        """The places of the next batch that interactive images leave to bulk ones."""
         if not (self.bulk and self.interactive):
             self._owed = 0
             return 0

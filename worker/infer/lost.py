@@ -1,6 +1,6 @@
-"""Lost batches, whose images have to be released.
+"""Release the images of lost batches.
 
-Nobody else does it while this worker lives, so what cannot be written down now is tried again with each heartbeat.
+Nothing else releases them while this worker lives, so a release that fails is repeated at each heartbeat.
 """
 
 import logging
@@ -19,14 +19,14 @@ _waiting: list[UUID] = []
 
 
 def give_back(claim: UUID) -> None:
-    """Give back what a batch still holds, now or as soon as the database answers. Called in the worker's parent."""
+    """Release the images that a batch still holds, now or as soon as the database answers. Called in the parent."""
     _waiting.append(claim)
     retry()
 
 
 @signals.heartbeat_sent.connect
 def retry(**_: Any) -> None:
-    """Try again what could not be given back."""
+    """Try again to release the images of lost batches."""
     if not _waiting:
         return
     close_old_connections()

@@ -1,4 +1,4 @@
-"""Reading a batch of prepared images with the model that this process holds in memory."""
+"""Read a batch of prepared images with the model that this process holds in memory."""
 
 import gc
 import logging
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reader:
-    """A bundle, the engine that runs it, its check for out-of-domain images if it has one, and its limits."""
+    """A bundle, the engine that runs it, its check for out-of-domain images if there is one, and its limits."""
 
     bundle: "Bundle"
     engine: "Engine"
@@ -46,7 +46,7 @@ class Reader:
     max_batch: int = settings.MAX_BATCH
 
     def bundle_for(self, department: "Department | None") -> "Bundle":
-        """The bundle at a department's operating point; unchanged if it has no such point."""
+        """The bundle at a department's operating point; unchanged if the bundle has no such point."""
         chosen = department.operating_point if department else ""
         return self.bundle.at(chosen) if chosen in self.bundle.thresholds else self.bundle
 
@@ -63,8 +63,8 @@ class Answer:
 
     Attributes:
         probabilities: in the order of the bundle's classes.
-        warnings: as :class:`webapp.studies.models.Reading` has them.
-        heatmap: its map, a byte for each place.
+        warnings: in the form of :class:`webapp.studies.models.Reading`.
+        heatmap: the heat map, one byte for each position.
         outside: whether the map's strongest places are outside the lungs.
         inside: as :attr:`webapp.studies.models.Reading.evidence_inside_lungs`.
         distance: as :attr:`webapp.studies.models.Reading.distance`.
@@ -82,60 +82,60 @@ _reader: Reader | None = None
 
 
 def load() -> Reader:
-    """Load the model and warm it up. Only ever called in the process that reads: engines do not survive a fork.
+    """Load the model and warm it up. Call it only in the process that reads: engines do not survive a fork.
 
     Raises:
-        BundleError: where the bundle cannot be used.
-        EngineError: where the engine cannot.
-        TooSlow: where this machine cannot.
+        BundleError: the bundle cannot be used.
+        EngineError: the engine cannot be used.
+        TooSlow: this machine cannot read a single image in time.
     """
     global _reader
     from ml.inference import choice, engines, novelty
 
-    used = bundle.current()
-    check = novelty.load(used)
+    selected = bundle.current()
+    check = novelty.load(selected)
     name = settings.ENGINE
     if name == engines.AUTO:
-        name = choice.choose(used, Path(settings.DATA_DIR) / "engines.json")
-    engine = engines.load(used.path, name)
-    side = used.preprocessing.size
+        name = choice.choose(selected, Path(settings.DATA_DIR) / "engines.json")
+    engine = engines.load(selected.path, name)
+    side = selected.preprocessing.size
     max_batch = capacity.measure(engine, side)
     # Exclude the loaded objects from garbage collection, which would scan them again and again.
     gc.collect()
     gc.freeze()
-    _reader = Reader(used, engine, check, Inputs(side, used.id), max_batch)
+    _reader = Reader(selected, engine, check, Inputs(side, selected.id), max_batch)
     return _reader
 
 
 def read_batch(image_ids: Sequence[UUID], claim: UUID | None = None, *, bulk: bool = False) -> int:
-    """Read those of the images that are ready for this model and no other worker has, and write their results.
+    """Read the images that are ready for this model and that no other worker has claimed, and save their results.
 
-    An image that fails does so alone.
+    An image that fails does not make others fail.
 
     Args:
-        image_ids: of the images.
-        claim: the batch's own id; a new one without it.
-        bulk: whether bulk images get the places that are left, by their turns.
+        image_ids: ids of the images.
+        claim: the batch's own id; None for a new one.
+        bulk: whether bulk images get the remaining places, by their turns.
 
     Returns:
         How many results were written.
     """
     reader = _reader or load()
     token = claim or uuid4()
-    named = image_ids[: reader.max_batch]
-    places = capacity.bulk_places(min(reader.max_batch, capacity.short_batch()), len(named)) if bulk else 0
-    held = reading.claim(token, presence.WORKER, reader.bundle.id, named, places)
-    if places and sum(one.image_id not in named for one in held) == places:
-        # More may wait, for which other workers have the time.
+    requested_ids = image_ids[: reader.max_batch]
+    places = capacity.bulk_places(min(reader.max_batch, capacity.short_batch()), len(requested_ids)) if bulk else 0
+    held = reading.claim(token, presence.WORKER, reader.bundle.id, requested_ids, places)
+    if places and sum(one.image_id not in requested_ids for one in held) == places:
+        # More images may wait; other workers may have time for them.
         dispatch.wake_reader(held[0].image)
-    found = reader.inputs.load(held)
-    if away := [one.image_id for one in held if one.image_id not in found]:
-        reading.return_unread(token, away)
-    inputs = _present(token, found)
+    loaded = reader.inputs.load(held)
+    if unavailable := [one.image_id for one in held if one.image_id not in loaded]:
+        reading.return_unread(token, unavailable)
+    inputs = _present(token, loaded)
     written = _read_held(reader, token, held, inputs) if inputs else 0
-    if late := image_ids[len(named) :]:
-        # Sent before it was measured how many are read in time.
-        dispatch.send_readings(reading.ready(reader.bundle.id, late))
+    if excess := image_ids[len(requested_ids) :]:
+        # These were sent before the batch size was measured.
+        dispatch.send_readings(reading.ready(reader.bundle.id, excess))
     return written
 
 
@@ -150,9 +150,9 @@ def _read_held(reader: Reader, token: UUID, held: Sequence["Reading"], inputs: d
     results = []
     for pk, answer in answers.items():
         if all(math.isfinite(probability) for probability in answer.probabilities):
-            found = reading_by_image[pk]
-            department = found.image.department_id
-            results.append(_result(reader, found, answer, own.get(department) if department else None))
+            held_reading = reading_by_image[pk]
+            department = held_reading.image.department_id
+            results.append(_result(reader, held_reading, answer, own.get(department) if department else None))
         else:
             reading.fail(token, pk, "model_error", "The model gave no number for this image. Please report it.")
     written = reading.succeed(token, results, reader.model, seconds=seconds)
@@ -172,11 +172,11 @@ def _result(reader: Reader, held: "Reading", answer: Answer, own: "Calibration |
     if own:
         pneumonia, used = own.line.apply(pneumonia), reader.bundle.with_thresholds(own.operating_points, LOCAL)
         probabilities = (1 - pneumonia, pneumonia)
-    named = dict(zip(reader.bundle.classes, probabilities, strict=True))
+    named_probabilities = dict(zip(reader.bundle.classes, probabilities, strict=True))
     warnings = evidence.with_doubt(answer.warnings, answer.outside, pneumonia, used)
     return reading.Result(
         held.image_id,
-        named,
+        named_probabilities,
         pneumonia,
         used.label(pneumonia),
         warnings=novelty.together(held.warnings, warnings),
@@ -190,9 +190,9 @@ def _result(reader: Reader, held: "Reading", answer: Answer, own: "Calibration |
 
 
 def _record(written: Sequence["Reading"], batch_size: int, seconds: float) -> None:
-    """Log and measure a batch's results."""
+    """Log a batch's results and count them in the metrics."""
     metrics.batch(batch_size, seconds)
-    # Waiting times leave shadow readings out.
+    # Waiting times exclude shadow readings.
     times = [(one.priority, one.image.created_at, one.ready_at, one.claimed_at) for one in written if not one.shadow]
     metrics.read(times, timezone.now())
     for one in written:
@@ -200,7 +200,7 @@ def _record(written: Sequence["Reading"], batch_size: int, seconds: float) -> No
 
 
 def _present(token: UUID, inputs: Mapping[UUID, NDArray[np.uint8] | Damaged | None]) -> dict[UUID, NDArray[np.uint8]]:
-    """The inputs that could be loaded; the other images fail."""
+    """Return the inputs that could be loaded, and fail the other images."""
     for pk, pixels in inputs.items():
         if isinstance(pixels, Damaged):
             detail = "The prepared image was damaged in the storage. Please upload it again."
@@ -214,10 +214,10 @@ def _present(token: UUID, inputs: Mapping[UUID, NDArray[np.uint8] | Damaged | No
 
 
 def _read(reader: Reader, token: UUID, inputs: dict[UUID, NDArray[np.uint8]]) -> dict[UUID, Answer]:
-    """The network's outputs for each image."""
+    """Return the network's outputs for each image. If the batch fails, its images are read one by one."""
     try:
         return dict(zip(inputs, _answers(reader, np.stack(list(inputs.values()))), strict=True))
-    except Exception:  # whatever the engine's framework raises
+    except Exception:  # the engine's framework may raise anything
         logger.exception("a batch of %d failed in the model", len(inputs))
         if len(inputs) == 1:
             message = "The model failed on this image. Please report it."
@@ -233,13 +233,13 @@ def _answers(reader: Reader, batch: NDArray[np.uint8]) -> list[Answer]:
     from ml.inference import evidence, heatmaps, lungs, novelty
 
     readings = reader.engine.read(batch)
-    maps, found = heatmaps.to_bytes(readings.maps), lungs.masks(batch)
+    maps, masks = heatmaps.to_bytes(readings.maps), lungs.masks(batch)
     doubts = novelty.warnings_of(reader.check, readings.features, batch)
     distances = novelty.distances_of(reader.check, readings.features)
-    shares = [None if math.isnan(share) else share for share in evidence.share_inside(maps, found).tolist()]
-    outside = evidence.is_outside(maps, found).tolist()
+    shares = [None if math.isnan(share) else share for share in evidence.share_inside(maps, masks).tolist()]
+    outside = evidence.is_outside(maps, masks).tolist()
     answered = zip(readings.probabilities.tolist(), doubts, maps, outside, shares, distances, strict=True)
     return [
-        Answer(tuple(probabilities), doubt, heatmap.tobytes(), away, share, distance)
-        for probabilities, doubt, heatmap, away, share, distance in answered
+        Answer(tuple(probabilities), doubt, heatmap.tobytes(), is_outside, share, distance)
+        for probabilities, doubt, heatmap, is_outside, share, distance in answered
     ]

@@ -25,15 +25,15 @@ PAUSE = 10
 
 @signals.celeryd_init.connect
 def check_bundle(**_: Any) -> None:
-    """Report a wrong choice of model or engine in one sentence, before anything starts."""
+    """Report a wrong choice of model or engine in one sentence, before the worker starts."""
     if presence.ROLE != "infer":
         return
     from ml.inference import engines
 
     try:
-        used = bundle.current()
+        selected = bundle.current()
         if settings.ENGINE != engines.AUTO:
-            engines.require(settings.ENGINE, used)
+            engines.require(settings.ENGINE, selected)
     except (BundleError, EngineError) as error:
         sys.stderr.write(f"This worker cannot start: {error}.\n")
         sys.exit(2)
@@ -47,7 +47,7 @@ def load_model(**_: Any) -> None:
     try:
         loaded = reader.load()
     except (BundleError, EngineError, TooSlow) as error:
-        # It takes no work: images wait, and none counts an attempt for it.
+        # The child takes no work: images wait, without using up an attempt.
         logger.critical("This worker reads nothing: %s", error)
         time.sleep(PAUSE)
         sys.exit(2)
@@ -60,5 +60,5 @@ def load_model(**_: Any) -> None:
         meta = loaded.bundle.meta
         bundles.keep(loaded.bundle.id, answers.shares(meta), meta.get("inputs"))
     except Error as error:
-        # Results are explained without it after the next start; reading them goes on.
+        # Results lack this explanation until the next start; reading images goes on.
         logger.warning("could not write down what was measured of the model: %s", error)

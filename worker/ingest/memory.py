@@ -1,4 +1,4 @@
-"""A limit to the memory of each process that prepares images, so that one that takes too much fails alone."""
+"""Limit the memory of each process that prepares images, so that an image that needs too much fails alone."""
 
 import resource
 from pathlib import Path
@@ -15,24 +15,25 @@ def _limit(**_: Any) -> None:
 
 
 def limit(size: int) -> None:
-    """Have this process get a ``MemoryError`` where it asks for so much more than it has now.
+    """Make this process raise ``MemoryError`` if it allocates more than ``size`` bytes beyond its current memory.
 
-    What counts is memory that the process may write to (``RLIMIT_DATA``) and not its address space (``RLIMIT_AS``),
-    most of which takes no memory: libraries, and what the C library reserves for each thread.
+    The limit is on writable memory (``RLIMIT_DATA``), not on the address space (``RLIMIT_AS``), most of which uses no
+    memory: libraries, and what the C library reserves for each thread.
 
     Args:
         size: bytes; 0 for no limit.
     """
     if size:
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = _has() + size
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
+        new_limit = _data_size() + size
         resource.setrlimit(
-            resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
+            resource.RLIMIT_DATA,
+            (new_limit if hard_limit == resource.RLIM_INFINITY else min(new_limit, hard_limit), hard_limit),
         )
 
 
-def _has() -> int:
-    """Bytes of this process that count."""
+def _data_size() -> int:
+    """Bytes of this process that count towards ``RLIMIT_DATA``."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""From an upload to the model's input. Needs no deep-learning framework."""
+"""Prepare an upload: make the model's input and a preview. This needs no deep-learning framework."""
 
 import hashlib
 import io
@@ -24,22 +24,22 @@ from worker import bundle
 
 T = TypeVar("T")
 
-#: About the longer side of a preview, in pixels.
+#: The approximate length of a preview's longer side, in pixels.
 PREVIEW_SIDE = 1024
-#: An upload that browsers show, of at most this side and so many bytes, is its own preview: making one would cost more
-#: than reading it did.
+#: An upload that browsers can show, with at most this longer side and this many bytes, is its own preview: making one
+#: would cost more than reading the upload.
 SHOWN_SIDE, SHOWN_BYTES = 1536, 2**19
 
-# Two threads of ours use the processors already, so that those of the library would only wait for them.
+# Two threads of this module already use the processors, so the library's threads would only wait.
 cv2.setNumThreads(1)
 
 
 @cache
 def models() -> dict[str, Preprocessing]:
-    """How the images are prepared for each model that will read them, the primary one first.
+    """The preprocessing for each model that reads the images, the primary model first.
 
     Raises:
-        BundleError: where a bundle cannot be read.
+        BundleError: a bundle cannot be read.
     """
     return {used.id: used.preprocessing for used in (bundle.current(), *bundle.shadows())}
 
@@ -48,10 +48,10 @@ def prepare(image: Image) -> Prepared:
     """Decode an upload, and store its preview and the exact input of each model.
 
     Raises:
-        BundleError: where a model's description cannot be read.
-        ImageError: where the upload cannot be read, is not what was uploaded (``file_damaged``), or takes more memory
+        BundleError: a model's description cannot be read.
+        ImageError: the upload cannot be read, differs from what was uploaded (``file_damaged``), or needs more memory
             than this process may use (``out_of_memory``).
-        OSError: where the storage cannot.
+        OSError: the storage cannot read or write a file.
     """
     try:
         return _prepare(image)
@@ -65,10 +65,10 @@ def _prepare(image: Image) -> Prepared:
     sha256 = hashlib.sha256(content).hexdigest()
     if image.sha256 not in ("", sha256):
         raise ImageError("file_damaged", "The stored file is not what was uploaded. Please upload it again.")
-    said = _from_header(image, content) if dicom.is_dicom(content) else []
+    header_warnings = _from_header(image, content) if dicom.is_dicom(content) else []
     decoded = decode.read(content)
     picture = decoded.image
-    # What the model's input does not depend on is made beside it, so that one image has two processors.
+    # Work that the model's input does not depend on runs in another thread, so that one image uses two processors.
     shown = decoded.browsers_show and len(content) <= SHOWN_BYTES and max(picture.size) <= SHOWN_SIDE
     smaller = None if shown else _beside(_preview, picture)
     found = xray.find_without_sheet(picture)
@@ -79,7 +79,7 @@ def _prepare(image: Image) -> Prepared:
     with media.batch():
         for model, preprocessing in models().items():
             exact = Picture.fromarray(to_input(found.image, preprocessing))
-            # Run lengths suit the flat background, and are the quickest to write and to read.
+            # Run-length encoding suits the flat background, and is the fastest to write and to read.
             encoded = _encoded(exact, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
             inputs[model] = default_storage.save(f"inputs/{folder}/{name}.{model}.png", ContentFile(encoded))
             hashes[model] = hashlib.sha256(encoded).hexdigest()
@@ -94,17 +94,17 @@ def _prepare(image: Image) -> Prepared:
         inputs=inputs,
         input_hashes=hashes,
         region=[] if found.image is picture else list(found.box),
-        warnings=(sheet() if sheet else found.warnings) + decoded.warnings + said,
+        warnings=(sheet() if sheet else found.warnings) + decoded.warnings + header_warnings,
         brightness=mean,
         preview=preview,
     )
 
 
 def _beside(work: Callable[[Picture.Image], T], picture: Picture.Image) -> Callable[[], T]:
-    """Begin some work in another thread; what is returned waits for its result."""
+    """Begin some work in another thread. Return a function that waits for its result."""
     try:
         return _thread().submit(work, picture).result
-    except RuntimeError:  # a process that is at its limit of memory may not be able to start a thread
+    except RuntimeError:  # a process at its memory limit may not be able to start a thread
         return partial(work, picture)
 
 
@@ -114,12 +114,12 @@ def _thread() -> ThreadPoolExecutor:
 
 
 def _from_header(image: Image, content: bytes) -> list[dict[str, str]]:
-    """Keep the attributes of a DICOM file, also of one whose pixels cannot be read; the warnings that come of them."""
+    """Save the attributes of a DICOM file, even if its pixels cannot be read. Return the warnings from them."""
     return uploaded.describe(image, dicom.attributes_of(dicom.parse(content, pixels=False)))
 
 
 def _preview(picture: Picture.Image) -> bytes:
-    """For the page. Means of whole blocks of pixels take a seventh of the time of an exact size."""
+    """The preview for pages. Averaging whole blocks of pixels takes a seventh of the time of an exact size."""
     factor = round(max(picture.size) / PREVIEW_SIDE)
     return _encoded(picture.reduce(factor) if factor > 1 else picture, "JPEG", quality=85)
 

@@ -1,7 +1,7 @@
-"""Workers keep their connection to the database from one task to the next.
+"""Keep a worker's connection to the database from one task to the next.
 
-Celery would close it before and after each task, and a new one takes longer than what a task asks of it. What Celery
-means to prevent by that, a task with a connection that broke, is prevented here.
+Celery would close it before and after each task, and opening a new one takes longer than a task's queries. Celery does
+that to avoid tasks with a broken connection; this module reconnects in that case.
 """
 
 from typing import Any
@@ -12,5 +12,5 @@ from django.db import close_old_connections
 
 @signals.task_prerun.connect
 def drop_broken(**_: Any) -> None:
-    """Reconnect before a task if the connection broke in the last one."""
+    """Before a task, close the connection if it broke in the last one."""
     close_old_connections()

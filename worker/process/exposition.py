@@ -1,10 +1,10 @@
-"""How the workers' metrics get to Prometheus, although a prefork child does the work and its parent answers.
+"""Expose the workers' metrics to Prometheus: a prefork child does the work, and its parent answers Prometheus.
 
-With ``PROMETHEUS_MULTIPROC_DIR`` they are counted in files there, for any process that shares the folder (under
+With ``PROMETHEUS_MULTIPROC_DIR`` metrics are written to files in that folder, for any process that shares it (under
 ``make run`` the web process, whose /metrics then shows everything). With ``METRICS_PORT`` the worker's parent serves
-them itself. With neither nobody asks, and nothing is written.
+them itself. Without either, nothing reads the metrics, and nothing is written.
 
-Call :func:`prepare` before any metric is made, that is, before Django is set up.
+Call :func:`prepare` before any metric is created, that is, before Django is set up.
 """
 
 import atexit
@@ -29,13 +29,13 @@ _server: WSGIServer | None = None
 
 
 def prepare() -> None:
-    """Have this process and its children count into files, where someone will read them."""
+    """Make this process and its children write metrics to files, if the environment asks for metrics."""
     if os.environ.get(PORT) and not os.environ.get(DIRECTORY):
         os.environ[DIRECTORY] = folder = tempfile.mkdtemp(prefix="pneumoqueue-metrics-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     if os.environ.get(DIRECTORY):
-        # By the child's place in the pool, not by its process id: its successor goes on with its files, so that a
-        # child that is killed leaves none behind, and no counter ever falls.
+        # Files are named by the child's place in the pool, not by its process id: its successor continues its files,
+        # so that a killed child leaves none behind, and no counter ever decreases.
         values.ValueClass = values.MultiProcessValue(lambda: _identity)
 
 
@@ -45,13 +45,17 @@ def _in_child(**_: Any) -> None:
 
 
 def enter_child(place: int) -> None:
-    """Count in a child from now on, whose place among the children of its parent this is."""
+    """Write metrics as a child from now on.
+
+    Args:
+        place: the child's number among the children of its parent.
+    """
     global _identity, _server
     from worker.process import metrics
 
     _identity = f"{_role}-{place}"
     if _server:
-        # It is the parent who answers; a child that outlives it must not hold its port.
+        # Only the parent answers; a child that outlives it must not hold its port.
         _server.socket.close()
         _server = None
     metrics.starts.labels(_role).inc()
@@ -59,16 +63,16 @@ def enter_child(place: int) -> None:
 
 @signals.worker_init.connect
 def serve(**_: Any) -> None:
-    """Answer Prometheus at METRICS_PORT, if that is set."""
+    """Serve metrics to Prometheus at METRICS_PORT, if that is set."""
     global _server
     if not (port := os.environ.get(PORT)):
         return
     registry = CollectorRegistry()
-    # It registers itself.
+    # The collector registers itself.
     multiprocess.MultiProcessCollector(registry)
     ProcessCollector(registry=registry)
     try:
         _server, _thread = start_http_server(int(port), registry=registry)
     except (OSError, ValueError, OverflowError) as error:
-        # Prometheus sees that it gets no answer; images are read all the same.
+        # Prometheus notices the missing answer; the worker does its work anyway.
         logger.error("metrics cannot be served at %s=%s: %s", PORT, port, error)

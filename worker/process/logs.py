@@ -1,4 +1,4 @@
-"""The workers' lines: each about its image."""
+"""Add the request id and the image id to the workers' log lines."""
 
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ def _end(**_: Any) -> None:
 
 
 def _image_id(task: str, args: Any) -> str:
-    """The image that a task is about, where it is about one."""
+    """The id of the image that a task is about; empty if it is about none."""
     if task != "worker.ingest" or not args:
         return ""
     try:

@@ -1,11 +1,11 @@
-"""The memory that a worker takes, with its children."""
+"""The memory use of a worker and its children."""
 
 import os
 from pathlib import Path
 
 
 def resident() -> int | None:
-    """Bytes that this process and its children hold in memory; None where the system has no /proc."""
+    """Resident bytes of this process and its children; None if the system has no /proc."""
     try:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         pages = sum(_pages(name) for name in ("self", *children))
@@ -17,5 +17,5 @@ def resident() -> int | None:
 def _pages(process: str) -> int:
     try:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    except (OSError, IndexError):  # it has just ended
+    except (OSError, IndexError):  # the process has just ended
         return 0

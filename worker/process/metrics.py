@@ -1,7 +1,7 @@
 """The workers' metrics for Prometheus.
 
-The prefork child does the work, so it counts into files that its parent, or the web process on the same machine, reads
-(:mod:`worker.process.exposition`). Importing this needs neither Django nor a deep-learning framework.
+The prefork child does the work, so it writes metrics to files, which its parent or the web process on the same machine
+reads (:mod:`worker.process.exposition`). This module imports neither Django nor a deep-learning framework.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,16 +32,16 @@ purges = Counter("pneumoqueue_purges", "Runs of the purge, and whether they got 
 
 
 def prepared(priority: str, created_at: datetime, ready_at: datetime) -> None:
-    """An image is ready for the model."""
+    """Count an image that is ready for the model."""
     stage_seconds.labels("prepare", priority).observe(_seconds(created_at, ready_at))
 
 
 def read(images: Iterable[tuple[str, datetime, datetime | None, datetime | None]], now: datetime) -> None:
-    """Images have their results.
+    """Count images that have their results.
 
     Args:
-        images: of each its priority, and when it was created, ready and claimed.
-        now: when the results were written.
+        images: the priority of each, and when it was created, ready and claimed.
+        now: when the results were saved.
     """
     for priority, created_at, ready_at, claimed_at in images:
         if ready_at and claimed_at:
@@ -51,18 +51,18 @@ def read(images: Iterable[tuple[str, datetime, datetime | None, datetime | None]
 
 
 def batch(size: int, seconds: float) -> None:
-    """The model has read a batch."""
+    """Count a batch that the model has read."""
     batch_size.observe(size)
     model_seconds.observe(seconds)
 
 
 def purge_done(removed: Mapping[str, int], *, complete: bool) -> None:
-    """A run of the purge has come to its end."""
+    """Count a finished run of the purge."""
     purges.labels("yes" if complete else "no").inc()
     for what, count in removed.items():
         purged.labels(what).inc(count)
 
 
-def _seconds(first: datetime, then: datetime) -> float:
-    """Never negative, even where two hosts' clocks differ."""
-    return max(0.0, (then - first).total_seconds())
+def _seconds(start: datetime, end: datetime) -> float:
+    """Seconds between two times; never negative, even if the clocks of two hosts differ."""
+    return max(0.0, (end - start).total_seconds())

@@ -1,7 +1,7 @@
 """Workers report to the database, so that readiness checks and pages need not ask them.
 
-What a worker's batches hold is its own as long as it reports. An infer worker is ready when its child has the model
-warm in its memory, which the child itself reports; that the child is gone, its parent sees.
+A worker keeps the images that its batches have claimed as long as it reports. An infer worker is ready when its child
+has the model warm in its memory. The child itself reports that; the parent notices when the child is gone.
 """
 
 import logging
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 ROLE = settings.WORKER_ROLE
 EVERY = 5.0
-#: This start of this worker; its child, which is forked, has the same.
+#: Identifies this start of this worker; its forked child has the same id.
 WORKER = uuid4()
 
 _node = ""
@@ -38,16 +38,16 @@ _child = RawValue("i", 0)
 def _start(sender: str, **_: Any) -> None:
     global _node
     _node = sender
-    liveness.mark(healthy=False)  # one that was killed in this container has left it
+    liveness.mark(healthy=False)  # a worker that was killed in this container may have left the mark
     attempt(services.replace_worker, WORKER, _node)
     if ROLE == "infer":
         _report(ready=False)
 
 
 def report_loaded(model: str, device: str, engine: str, max_batch: int) -> None:
-    """The child has the model warm in its memory. It takes no work before that is written down.
+    """Report that the child has the model warm in its memory. It takes no work before the report is saved.
 
-    Otherwise its batches would be taken for those of a worker that is gone.
+    Otherwise its batches would be treated as those of a worker that is gone.
     """
     _child.value = os.getpid()
     while not _report(ready=True, model=model, device=device, engine=engine, max_batch=max_batch):
@@ -61,7 +61,7 @@ def _ready(**_: Any) -> None:
 
 
 def _prepares_for() -> dict[str, Any]:
-    """The model that this worker prepares images for; nothing where it prepares none, or the model is missing."""
+    """The model that this worker prepares images for; empty if it prepares none or the model is missing."""
     if ROLE not in ("ingest", "bulk"):
         return {}
     try:
@@ -86,7 +86,7 @@ def _heartbeat(**_: Any) -> None:
 
 
 def child_is_gone() -> None:
-    """The parent lost the process with the model; its successor will say when it is ready."""
+    """Report that the process with the model is gone. Its successor reports when it is ready."""
     _child.value = 0
     liveness.mark(healthy=False)
     attempt(services.worker_is_not_ready, WORKER)
@@ -112,8 +112,8 @@ def _report(*, ready: bool, **facts: Any) -> bool:
 
 
 def attempt(report: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-    """Whether a report could be written. One that cannot is missed by readiness, not by the work."""
-    # The worker's parent runs no tasks, after which Celery would replace a connection that broke.
+    """Send a report; whether it could be saved. If not, only readiness is affected, not the work."""
+    # The worker's parent runs no tasks, so nothing else replaces a connection that broke.
     close_old_connections()
     try:
         report(*args, **kwargs)
@@ -126,5 +126,5 @@ def attempt(report: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
 
 
 def disconnect() -> None:
-    """Leave the parent without a connection: a child that is started now would share it, and close it for both."""
+    """Close the parent's connections: a child that is forked now would share them, and close them for both."""
     connections.close_all()

@@ -1,4 +1,4 @@
-"""Errors to Sentry and traces to a collector, where the environment asks for them."""
+"""Send errors to Sentry and traces to a collector, if the environment asks for it."""
 
 from typing import Any
 
@@ -12,5 +12,5 @@ exporters.start_sentry()
 
 @signals.worker_process_init.connect
 def _trace(**_: Any) -> None:
-    """In the child: what sends traces does not survive a fork."""
+    """Start tracing in the child, because the exporter does not survive a fork."""
     exporters.start_tracing(settings.WORKER_ROLE)

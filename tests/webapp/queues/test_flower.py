@@ -88,11 +88,11 @@ def test_without_flower_its_page_says_so(chief: Any, settings: Any) -> None:
 
 def test_a_task_names_its_image(make_image: Callable[..., Image]) -> None:
     image = make_image(filename="film-7.jpg")
-    assert flower.named("worker.ingest", f"('{image.pk}',)") == f"film-7.jpg /images/{image.pk}/"
+    assert flower.shown_arguments("worker.ingest", f"('{image.pk}',)") == f"film-7.jpg /images/{image.pk}/"
     gone = uuid4()
-    assert flower.named("worker.infer", f"('{gone}',)") == f"an image that was deleted /images/{gone}/"
-    assert flower.named("worker.purge", "()") == "()"
-    assert flower.named("worker.ingest", None) is None
+    assert flower.shown_arguments("worker.infer", f"('{gone}',)") == f"an image that was deleted /images/{gone}/"
+    assert flower.shown_arguments("worker.purge", "()") == "()"
+    assert flower.shown_arguments("worker.ingest", None) is None
 
 
 def test_flower_lists_all_queues_from_the_start() -> None:

@@ -283,7 +283,7 @@ def test_a_sample_is_drawn_and_forgotten(boss_client: Any, make_image: Callable[
 
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (3, 5), (7, 10), (11, 20), (480, 500), (501, 1000)])
 def test_the_upper_end_of_a_chart_is_easy_to_read(value: float, top: float) -> None:
-    assert charts._round(value) == top
+    assert charts._round_up(value) == top
 
 
 def test_a_gap_in_the_history_is_no_line() -> None:

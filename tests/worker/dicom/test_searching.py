@@ -99,7 +99,7 @@ def test_studies_are_fetched_by_c_get_and_images_that_are_here_are_not(destinati
         (department.slug, STUDY), (department.slug, EARLIER),
     }  # fmt: skip
     assert set(Instance.objects.values_list("calling_ae", flat=True)) == {"ARCHIVE"}
-    assert searching.here(made) == {STUDY, EARLIER}
+    assert searching.present_studies(made) == {STUDY, EARLIER}
     searching.retrieve(Identity(), made, [EARLIER])
     deliver()
     assert len(pacs.sent) == 3

@@ -96,7 +96,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(
     port: int, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     one = modality.image()
-    failing, name = (instances, "of") if isinstance(error, OperationalError) else (arrivals.storing, "store")
+    failing, name = (instances, "build") if isinstance(error, OperationalError) else (arrivals.storing, "store")
     with monkeypatch.context() as patch:
 
         def fail(*_: Any) -> None:

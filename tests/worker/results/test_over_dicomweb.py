@@ -20,7 +20,7 @@ from webapp.audit.models import Entry
 from webapp.departments.models import Department, Membership
 from webapp.dicom import results
 from webapp.dicom.models import ResultObject, Revision
-from webapp.dicom.web import made
+from webapp.dicom.web import result_files
 from webapp.retention import services as retention
 from webapp.reviews.services import review
 from webapp.studies import dispatch
@@ -123,7 +123,7 @@ def test_nobody_gets_what_was_made_for_another_department(told, worker, problem_
 
 def test_what_cannot_be_made_now_is_left_out_or_refused(told, client, problem_of, monkeypatch):
     monkeypatch.setattr(dispatch, "send_make", lambda revision: None)
-    monkeypatch.setattr(made, "LONGEST", 0.0)
+    monkeypatch.setattr(result_files, "MAX_WAIT", 0.0)
     one = ResultObject.objects.filter(modality="SR").first()
     study = f"/dicomweb/studies/{one.study_uid}"
     path = f"{study}/series/{one.series_uid}/instances/{one.instance_uid}"

@@ -1,4 +1,4 @@
-"""A study's DICOM files without what identifies their patients, for managers."""
+"""Export a study's de-identified DICOM files, for managers."""
 
 from uuid import UUID
 
@@ -19,9 +19,9 @@ from webapp.studies.api.pictures import TOKEN
 
 
 class KeptSerializer(StrictSerializer):
-    """What the files keep (PS3.15, the options of its profile)."""
+    """What the files keep (the options of PS3.15's confidentiality profile)."""
 
-    dates = FlagField(default=False, help_text="keep dates, all of a patient moved by as many days")
+    dates = FlagField(default=False, help_text="keep dates, all dates of a patient shifted by the same number of days")
     characteristics = FlagField(default=False, help_text="keep age, sex, size, weight and the like")
     device = FlagField(default=False, help_text="keep what identifies the device")
 
@@ -33,12 +33,12 @@ class Deidentified(APIView):
     def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         identity = identify(request)
         study = visible_study(identity, pk, permissions.may_follow)
-        wanted = KeptSerializer(data=request.query_params.dict())
-        wanted.is_valid(raise_exception=True)
-        kept = sorted(name for name, value in wanted.validated_data.items() if value)
+        options = KeptSerializer(data=request.query_params.dict())
+        options.is_valid(raise_exception=True)
+        kept = sorted(name for name, value in options.validated_data.items() if value)
         record(identity, Action.EXPORT, study, what="deidentified", kept=kept)
         response = StreamingHttpResponse(
-            deidentified.stream(study, **wanted.validated_data), content_type="application/zip"
+            deidentified.stream(study, **options.validated_data), content_type="application/zip"
         )
         response.headers["Content-Disposition"] = f'attachment; filename="deidentified-{study.pk}.zip"'
         return response

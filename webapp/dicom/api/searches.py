@@ -1,4 +1,4 @@
-"""The API of searches at a department's PACS, for those who may search it."""
+"""The API for searches of a department's PACS, for users who may search it."""
 
 from typing import Any
 from uuid import UUID
@@ -31,17 +31,17 @@ class PacsSerializer(serializers.ModelSerializer):
 
 
 class CriteriaSerializer(StrictSerializer):
-    """What is searched for. At least a patient, a day or an accession number has to be named."""
+    """The criteria of a search. At least a patient, a day or an accession number has to be given."""
 
-    pacs = serializers.UUIDField(required=False, help_text="may be left out where the department has only one")
+    pacs = serializers.UUIDField(required=False, help_text="may be left out if the department has only one")
     patient_id = serializers.CharField(required=False, max_length=64, validators=[searching.no_wildcards])
     patient_name = serializers.CharField(
         required=False, max_length=64, validators=[searching.no_wildcards], help_text="or its beginning: Family, Given"
     )
     birth_date = serializers.DateField(required=False)
-    date_from = serializers.DateField(required=False, help_text="of the study")
+    date_from = serializers.DateField(required=False, help_text="first date of the study")
     date_until = serializers.DateField(required=False)
-    modality = serializers.ChoiceField(searching.MODALITIES, required=False, help_text="both without it")
+    modality = serializers.ChoiceField(searching.MODALITIES, required=False, help_text="both if it is left out")
     accession_number = serializers.CharField(required=False, max_length=16, validators=[searching.no_wildcards])
 
 
@@ -56,7 +56,7 @@ class RetrievalSerializer(serializers.ModelSerializer):
 
 
 class FoundStudySerializer(serializers.Serializer):
-    """A study as the PACS describes it; texts are empty where it says nothing."""
+    """A study as the PACS describes it; texts are empty if the PACS gives none."""
 
     study_uid = serializers.CharField()
     patient_id = serializers.CharField()
@@ -81,8 +81,8 @@ class SearchSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(FoundStudySerializer(many=True))
     def get_studies(self, search: Search) -> list[dict[str, Any]]:
-        here = searching.here(search)
-        return [{**study, "here": study["study_uid"] in here} for study in search.found]
+        present_uids = searching.present_studies(search)
+        return [{**study, "here": study["study_uid"] in present_uids} for study in search.found]
 
 
 class ChosenSerializer(StrictSerializer):
@@ -97,7 +97,7 @@ class ChosenSerializer(StrictSerializer):
 
 
 class PacsList(ListAPIView):
-    """The PACS of a department that may be searched."""
+    """The PACS of a department that you may search."""
 
     permission_classes = (IsAuthenticated,)
     serializer_class = PacsSerializer
@@ -105,7 +105,7 @@ class PacsList(ListAPIView):
     ordering = "created_at"
 
     def get_queryset(self) -> Any:
-        return access.searched(_department(self.request, self.kwargs["slug"]))
+        return access.searchable(_department(self.request, self.kwargs["slug"]))
 
 
 class Searches(APIView):
@@ -116,56 +116,56 @@ class Searches(APIView):
 
     @extend_schema(request=CriteriaSerializer, responses={202: SearchSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Have a PACS searched. Ask for the search until its `state` is not `waiting`; it is deleted after a day."""
+        """Search a PACS. Request the search until its `state` is not `waiting`; it is deleted after a day."""
         department = _department(request, slug)
-        given = CriteriaSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        criteria = dict(given.validated_data)
-        pacs = access.searched_one(department, criteria.pop("pacs", None))
+        serializer = CriteriaSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        criteria = dict(serializer.validated_data)
+        pacs = access.searchable_one(department, criteria.pop("pacs", None))
         return Response(SearchSerializer(searching.search(identify(request), pacs, criteria)).data, status=202)
 
 
 class SearchDetail(APIView):
-    """A search, and what is fetched of it."""
+    """A search and its retrievals."""
 
     permission_classes = (IsAuthenticated,)
 
     @extend_schema(responses=SearchSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
-        """A search with the studies that it has found and how far those have come that are fetched."""
-        by = identify(request)
-        found = access.search(by, pk)
-        record(by, Action.VIEW, found)
+        """A search with the studies that it has found and the progress of its retrievals."""
+        identity = identify(request)
+        found = access.search(identity, pk)
+        record(identity, Action.VIEW, found)
         return Response(SearchSerializer(found).data)
 
 
 class Retrievals(APIView):
-    """What is fetched of a search."""
+    """Retrievals of studies that a search has found."""
 
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
 
     @extend_schema(request=ChosenSerializer, responses={202: RetrievalSerializer(many=True)})
     def post(self, request: Request, pk: UUID) -> Response:
-        """Fetch studies that a search has found. What arrives becomes studies of the department."""
-        by = identify(request)
-        found = access.search(by, pk)
-        given = ChosenSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        begun = searching.retrieve(by, found, given.validated_data["studies"])
+        """Fetch studies that a search has found. The images that arrive become studies of the department."""
+        identity = identify(request)
+        found = access.search(identity, pk)
+        serializer = ChosenSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        begun = searching.retrieve(identity, found, serializer.validated_data["studies"])
         return Response(RetrievalSerializer(begun, many=True).data, status=202)
 
 
 class RetrievalCancel(APIView):
-    """The end of a retrieval before its time."""
+    """Cancel a retrieval."""
 
     permission_classes = (IsAuthenticated,)
 
     @extend_schema(request=None, responses={204: OpenApiResponse(description="cancelled, or ended before")})
     def post(self, request: Request, pk: UUID) -> Response:
-        """Fetch no more of a study. What has arrived stays."""
-        by = identify(request)
-        searching.cancel(by, access.retrieval(by, pk))
+        """Fetch no more images of a study. Images that have arrived stay."""
+        identity = identify(request)
+        searching.cancel(identity, access.retrieval(identity, pk))
         return Response(status=204)
 
 

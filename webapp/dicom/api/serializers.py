@@ -20,15 +20,15 @@ class DestinationSerializer(serializers.ModelSerializer):
 
 
 class NewDestinationSerializer(StrictSerializer, serializers.ModelSerializer):
-    """What is said of a destination. By DICOM it needs a host and its AE title, by DICOMweb a URL."""
+    """The settings of a destination. DICOM needs a host and its AE title, DICOMweb needs a URL."""
 
     secret = serializers.CharField(
         required=False, allow_blank=True, max_length=1000, write_only=True,
         help_text="the password, token or value of the header; it has to be given again with another URL",
     )  # fmt: skip
-    commitment = FlagField(default=False, help_text="whether it is asked to commit itself to keep what it got")
+    commitment = FlagField(default=False, help_text="whether it is asked for storage commitment")
     tls = FlagField(default=False, help_text="whether the connection is encrypted; plain DICOM without it")
-    enabled = FlagField(default=True, help_text="whether it gets anything")
+    enabled = FlagField(default=True, help_text="whether anything is sent to it")
 
     class Meta:
         model = Destination
@@ -40,7 +40,7 @@ class DestinationDeliverySerializer(DeliverySerializer):
 
     image = serializers.UUIDField(source="payload.image", allow_null=True, default=None, help_text="null for a test")
     committed = serializers.BooleanField(
-        allow_null=True, read_only=True, help_text="whether the destination keeps it; null where it has not said so"
+        allow_null=True, read_only=True, help_text="whether the destination stores it; null until it has answered"
     )
 
     class Meta:

@@ -1,4 +1,4 @@
-"""The URLs of the API of destinations."""
+"""The URLs of the API for destinations, PACS searches and de-identified exports."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The API of destinations, for the managers of their department."""
+"""The API for destinations, for the managers of their department."""
 
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ from webapp.studies.outbox.models import Delivery
 
 
 class Destinations(ListAPIView):
-    """Where the results of a department's DICOM images go."""
+    """The systems to which the results of a department's DICOM images are sent."""
 
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
@@ -43,12 +43,12 @@ class Destinations(ListAPIView):
 
     @extend_schema(request=NewDestinationSerializer, responses={201: DestinationSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Add a destination. It gets the results that are new from now on."""
+        """Add a destination. It gets new results from now on."""
         department = self._department()
-        given = NewDestinationSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        made = destinations.create(identify(request), department, **given.validated_data)
-        return Response(DestinationSerializer(made).data, status=201)
+        serializer = NewDestinationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        destination = destinations.create(identify(request), department, **serializer.validated_data)
+        return Response(DestinationSerializer(destination).data, status=201)
 
 
 class DestinationDetail(APIView):
@@ -63,38 +63,38 @@ class DestinationDetail(APIView):
 
     @extend_schema(request=NewDestinationSerializer, responses=DestinationSerializer)
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Change a destination. What waits goes to where it is now."""
-        by = identify(request)
-        found = access.destination(by, pk)
-        given = NewDestinationSerializer(data=request.data, partial=True)
-        given.is_valid(raise_exception=True)
-        destinations.change(by, found, dict(given.validated_data))
-        return Response(DestinationSerializer(found).data)
+        """Change a destination. Deliveries that wait are sent to the new address."""
+        identity = identify(request)
+        destination = access.destination(identity, pk)
+        serializer = NewDestinationSerializer(data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        destinations.change(identity, destination, dict(serializer.validated_data))
+        return Response(DestinationSerializer(destination).data)
 
     @extend_schema(responses={204: OpenApiResponse(description="deleted")})
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a destination. Its waiting deliveries are dropped."""
-        by = identify(request)
-        destinations.delete(by, access.destination(by, pk))
+        identity = identify(request)
+        destinations.delete(identity, access.destination(identity, pk))
         return Response(status=204)
 
 
 class DestinationTest(APIView):
-    """Whether a destination is there."""
+    """A test of the connection to a destination."""
 
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
 
     @extend_schema(request=None, responses={202: OpenApiResponse(description="asked")})
     def post(self, request: Request, pk: UUID) -> Response:
-        """Ask a destination whether it is there, by a C-ECHO or a search. The answer is among its deliveries."""
-        by = identify(request)
-        destinations.test(by, access.destination(by, pk))
+        """Test whether a destination is reachable, by a C-ECHO or a search. The answer is among its deliveries."""
+        identity = identify(request)
+        destinations.test(identity, access.destination(identity, pk))
         return Response(status=202)
 
 
 class DestinationDeliveries(ListAPIView):
-    """What was sent to a destination, the latest first, with each attempt."""
+    """The deliveries to a destination, latest first, with each attempt."""
 
     permission_classes = (IsAuthenticated,)
     serializer_class = DestinationDeliverySerializer

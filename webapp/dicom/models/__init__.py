@@ -1,5 +1,5 @@
-"""What is kept of DICOM files in the database, no more than is needed to find them and to refer to them; who may send
-them; what of results was told to other systems, and to which.
+"""Models for DICOM: the attributes of files that are needed to find and reference them, senders, results that were sent
+to other systems, and these systems.
 """
 
 import uuid
@@ -38,7 +38,7 @@ __all__ = [
 class Instance(models.Model):
     """The attributes of an image that came as a DICOM file.
 
-    The patient's are in :class:`webapp.studies.models.Patient`; everything else stays in the file alone.
+    The patient's attributes are in :class:`webapp.studies.models.Patient`; all others stay in the file.
     """
 
     image = models.OneToOneField(Image, models.CASCADE, primary_key=True, related_name="instance")
@@ -81,7 +81,7 @@ class Instance(models.Model):
 
 
 def check_network(text: str) -> None:
-    """A validator."""
+    """Validate an address or network. Raises ValidationError."""
     try:
         ip_network(text, strict=False)
     except ValueError:
@@ -147,16 +147,16 @@ class Peer(models.Model):
         return self.ae_title
 
     def clean(self) -> None:
-        """Raises ValidationError where of its host and port only one is known."""
+        """Raises ValidationError if only one of host and port is given."""
         if bool(self.host) != bool(self.port):
             raise ValidationError({"port" if self.host else "host": _("Please enter this.")})
 
     def sends_from(self, address: str) -> bool:
-        """Whether it may send from an address."""
-        found = ip_address(address.partition("%")[0])
-        if isinstance(found, IPv6Address) and found.ipv4_mapped:
-            found = found.ipv4_mapped
-        return not self.network or found in ip_network(self.network, strict=False)
+        """Whether the peer may send from an address."""
+        sender = ip_address(address.partition("%")[0])
+        if isinstance(sender, IPv6Address) and sender.ipv4_mapped:
+            sender = sender.ipv4_mapped
+        return not self.network or sender in ip_network(self.network, strict=False)
 
 
 def service_version() -> str:
@@ -164,15 +164,15 @@ def service_version() -> str:
 
 
 class Revision(models.Model):
-    """A result as it was told to other systems: the first of an image, and each one that supersedes it.
+    """A result as it was sent to other systems: the first one of an image, and each one that supersedes it.
 
-    It is never changed, so that what is made of it under the same UIDs is always the same.
+    It is never changed, so that the objects made from it under the same UIDs are always the same.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     image = models.ForeignKey(
         Image, models.CASCADE, related_name="revisions", db_index=False
-    )  # the constraint's serves
+    )  # the constraint's index serves
     number = models.PositiveSmallIntegerField(help_text="1 for the first")
     made_at = models.DateTimeField(default=timezone.now)
     version = models.CharField(max_length=40, default=service_version, help_text="the service's")
@@ -195,5 +195,5 @@ class Revision(models.Model):
 
     @property
     def told_group(self) -> str:
-        """What it says in the end: by the verdict, else by the model."""
+        """The group that is reported: the verdict's if there is one, else the model's."""
         return str(GROUP_BY_VERDICT[Verdict(self.verdict)] if self.verdict else self.group)

@@ -1,4 +1,4 @@
-"""Where the results of a department go, and what is asked of these systems afterwards."""
+"""The systems to which a department's results are sent, and their storage commitments."""
 
 import uuid
 from typing import Any
@@ -13,12 +13,12 @@ from webapp.notifications import addresses
 from webapp.refusals import Refused
 from webapp.studies.outbox.models import Delivery
 
-#: What PS3.5 allows in an AE title, without blanks at its ends.
+#: The characters that PS3.5 allows in an AE title, without spaces at its ends.
 AE_TITLE: Any = {
     "max_length": 16,
     "validators": [RegexValidator(r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$", _("Only ASCII, without a backslash."))],
 }
-#: A host's name or address. PACS have private ones: other than a webhook's, these are not restricted to public ones.
+#: A host name or address. Private addresses are allowed, unlike for webhooks, because PACS have private addresses.
 HOST: Any = {
     "max_length": 255,
     "blank": True,
@@ -28,7 +28,7 @@ PORTS: Any = (MinValueValidator(1), MaxValueValidator(65535))
 
 
 class Sends(models.TextChoices):
-    """What a destination gets of each result. What rejects former objects goes along with either."""
+    """The objects of each result that a destination gets. The rejection of earlier objects is sent with either."""
 
     BOTH = "both", _("Report and picture")
     REPORT = "report", _("Report")
@@ -37,7 +37,7 @@ class Sends(models.TextChoices):
 
 
 class Retrieves(models.TextChoices):
-    """Whether a PACS is searched, and how it sends the images that are chosen."""
+    """Whether a PACS may be searched, and how it sends the chosen images."""
 
     NO = "no", _("No")
     GET = "get", _("Yes, images by C-GET")
@@ -45,14 +45,14 @@ class Retrieves(models.TextChoices):
 
 
 class Protocol(models.TextChoices):
-    """How a destination gets results."""
+    """The protocol by which a destination gets results."""
 
     DIMSE = "dimse", _("DICOM (C-STORE)")
     STOW = "stow", _("DICOMweb (STOW-RS)")
 
 
 class SignIn(models.TextChoices):
-    """How we tell a DICOMweb server who we are."""
+    """How we authenticate to a DICOMweb server."""
 
     NONE = "none", _("Not at all")
     BASIC = "basic", _("With a user name and a password")
@@ -105,7 +105,7 @@ class Destination(models.Model):
         """Check what depends on the protocol.
 
         Raises:
-            ValidationError: something is missing, or there is no such thing by this protocol.
+            ValidationError: a value is missing, or the protocol does not support an option.
         """
         by_web = self.protocol == Protocol.STOW
         needed = ["url"] if by_web else ["host", "called_ae"]
@@ -126,7 +126,7 @@ class Destination(models.Model):
 
 
 class Commitment(models.Model):
-    """Whether a destination commits itself to keep what it got (PS3.4 J): one request, and its answer."""
+    """A request for storage commitment (PS3.4 J) to a destination, and its answer."""
 
     transaction_uid = models.CharField(primary_key=True, max_length=64)
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="commitments", help_text="what it got")

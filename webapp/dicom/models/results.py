@@ -1,4 +1,4 @@
-"""The DICOM objects that are made of results, as they are listed; a worker makes them when somebody asks for one."""
+"""The list of DICOM objects of results. A worker makes an object's file when someone requests it."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from webapp.studies.models import Image
 
 
 class ResultObject(models.Model):
-    """An object that is made of a revision of a result, in a series of its own."""
+    """An object made from a revision of a result, in its own series."""
 
     revision = models.ForeignKey("dicom.Revision", models.CASCADE, related_name="made")
     image = models.ForeignKey(Image, models.CASCADE, related_name="result_objects", help_text="the revision's")

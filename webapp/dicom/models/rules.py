@@ -1,4 +1,4 @@
-"""What a department does with the images that come as DICOM files, by their attributes."""
+"""A department's rules for images from DICOM files, based on their attributes."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from webapp.departments.models import Department
 
 
 class Rule(models.Model):
-    """What is done with an image that meets all conditions. Of a department's rules the first one that fits counts."""
+    """What is done with an image that meets all conditions. The first matching rule of a department applies."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     department = models.ForeignKey(Department, models.CASCADE, related_name="dicom_rules")

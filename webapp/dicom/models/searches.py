@@ -1,4 +1,4 @@
-"""Searches at a department's PACS, and what is retrieved from it."""
+"""Searches of a department's PACS, and retrievals from it."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from webapp.departments.models import Department
 
 
 class Progress(models.TextChoices):
-    """How far something has come. It only changes by compare-and-set."""
+    """The state of a request to a PACS. It only changes by compare-and-set."""
 
     WAITING = "waiting", _("Waiting")
     DONE = "done", _("Done")
@@ -19,8 +19,8 @@ class Progress(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
-class Asked(models.Model):
-    """Something that a PACS is asked for."""
+class PacsRequest(models.Model):
+    """A request to a PACS."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     department = models.ForeignKey(Department, models.CASCADE, related_name="+")
@@ -36,8 +36,8 @@ class Asked(models.Model):
         return str(self.pk)
 
 
-class Search(Asked):
-    """A search for studies at a PACS, and what was found: it is about patients, and deleted after a day."""
+class Search(PacsRequest):
+    """A search for studies at a PACS, and what was found. It describes patients, so it is deleted after a day."""
 
     destination = models.ForeignKey("dicom.Destination", models.CASCADE, related_name="searches")
     asked_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
@@ -56,7 +56,7 @@ class Search(Asked):
         return reverse("pacs-search", args=[self.pk])
 
 
-class Retrieval(Asked):
+class Retrieval(PacsRequest):
     """A study that is fetched from a PACS."""
 
     search = models.ForeignKey(Search, models.CASCADE, related_name="retrievals")

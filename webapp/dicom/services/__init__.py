@@ -1,1 +1,1 @@
-"""What changes the rows of DICOM files, and of what is sent."""
+"""Services that change the rows of DICOM files, and of what is sent to other systems."""

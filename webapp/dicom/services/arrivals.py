@@ -1,4 +1,4 @@
-"""Images that scanners and PACS send by DICOM, until they are kept."""
+"""Images that scanners and PACS send by DICOM, before they are saved."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -20,43 +20,43 @@ from webapp.studies.services import storing
 
 K = TypeVar("K", bound=Hashable)
 
-#: Images that are kept together, and how many bytes of them may wait in memory for each other.
+#: Largest number of images that are saved together, and of their bytes that may wait in memory.
 AT_ONCE, BYTES_AT_ONCE = 40, 16 * 2**20
 
 
 class Outcome(StrEnum):
-    """What became of an image that was sent."""
+    """The outcome of an image that was sent."""
 
     STORED = "stored"
-    #: The same bytes were kept before; they are not stored twice.
+    #: The same bytes were stored before; they are not stored twice.
     REPEATED = "repeated"
-    #: Another content was kept under the same SOP Instance UID. Both stay.
+    #: Other content was stored under the same SOP Instance UID before. Both stay.
     CHANGED = "changed"
 
 
-#: Why an image is not kept: what the domain refuses, or what the database does not take.
+#: The reason why an image is not saved: the service refuses it, or the database does not accept its values.
 Failure = Refused | DataError | IntegrityError
 
 
 @dataclass(eq=False)
 class Arrival:
-    """An image that is sent.
+    """An image that was sent.
 
     Attributes:
-        peer: who sends it.
-        file: the data set as it came, with file meta information before it.
-        attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
+        peer: the sender.
+        file: the data set as it was received, after file meta information.
+        attributes: the result of :func:`ml.pictures.dicom.attributes.attributes_of`.
         urgent: whether it is to be read before all others.
-        by: who sends it over the web, with limits of their own.
-        image: its row, which is saved when it is kept.
-        rule: the department's that counts for it.
+        identity: the user or token that sends it over the web, with its own limits.
+        image: its row, not saved yet.
+        rule: the department's rule that applies to it.
     """
 
     peer: Peer
     file: File
     attributes: dict[str, Any]
     urgent: bool = False
-    by: Identity | None = None
+    identity: Identity | None = None
     image: Image = field(init=False)
     rule: Rule | None = field(default=None, init=False)
 
@@ -64,33 +64,33 @@ class Arrival:
         self.image = Image(
             department=self.peer.department,
             source=Source.DICOM,
-            uploaded_by=self.by.user if self.by else None,
+            uploaded_by=self.identity.user if self.identity else None,
             sha256=hashes.content_hash(self.file),
             **storing.fields(f"{self.attributes['instance_uid']}.dcm", self.file.size, Priority.BULK),
         )
 
     def store(self) -> None:
-        """Store its file, unless that is done. Until it is kept, no row names the file.
+        """Store its file, unless it is stored already. Until the image is saved, no row names the file.
 
         Raises:
-            OSError: the storage cannot keep it.
+            OSError: the storage cannot store the file.
         """
         if not self.image.file:
             storing.store(self.image, self.file)
 
     def drop(self) -> None:
-        """Delete its file, where it is stored."""
+        """Delete its file, if it is stored."""
         if self.image.file:
             default_storage.delete(str(self.image.file.name))
 
     @property
     def study(self) -> tuple[UUID, str]:
-        """What names its study: the department and the Study Instance UID."""
+        """The identity of its study: the department and the Study Instance UID."""
         return self.peer.department.pk, self.attributes["study_uid"]
 
     @property
     def instance(self) -> tuple[UUID, str]:
-        """What names it: the department and the SOP Instance UID."""
+        """The identity of its instance: the department and the SOP Instance UID."""
         return self.peer.department.pk, self.attributes["instance_uid"]
 
 

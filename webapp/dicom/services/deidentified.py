@@ -1,4 +1,4 @@
-"""The DICOM files of a study without what identifies their patients, as a ZIP that is made while it is sent."""
+"""Export a study's de-identified DICOM files as a ZIP, which is made while it is sent."""
 
 import csv
 import io
@@ -15,21 +15,21 @@ from webapp.studies.files import originals
 from webapp.studies.files.originals import ZipStream
 from webapp.studies.models import Image, Study
 
-#: Rows that are read at once.
+#: Number of rows per query.
 CHUNK = 200
 COLUMNS = ("image", "code", "reason")
 
 
 def stream(study: Study, *, dates: bool, characteristics: bool, device: bool) -> Iterator[bytes]:
-    """The ZIP: each image's file under its new UID, and at the end ``left-out.csv``, which names the images of this
-    service that are not in it, with the reason.
+    """Yield the ZIP: each image's file under its new UID, and at the end ``left-out.csv``, which lists the images that
+    are not in it, by their ids in this service, with the reason.
 
-    With the same department, the same patients and studies have the same names in each export. Files are read one
-    after the other in a process with limited memory.
+    Within a department, the same patients and studies get the same names in each export. Files are read one after the
+    other in a process with limited memory.
 
     Args:
-        study: the one whose files are wanted.
-        dates: keep dates, all of a patient moved by as many days.
+        study: the study to export.
+        dates: keep dates, all dates of a patient shifted by the same number of days.
         characteristics: keep age, sex, size, weight and the like.
         device: keep what identifies the device.
     """
@@ -54,7 +54,7 @@ def stream(study: Study, *, dates: bool, characteristics: bool, device: bool) ->
 
 
 def _images(study: Study) -> Iterator[Image]:
-    # By their keys: a cursor would have to stay in one thread, and a stream may change threads between its parts.
+    # Read by primary keys: a cursor must stay in one thread, but a stream may change threads between its parts.
     keys = list(study.images.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(keys), CHUNK):
         yield from Image.objects.select_related("instance").filter(pk__in=keys[start : start + CHUNK]).order_by("pk")

@@ -1,4 +1,4 @@
-"""What changes the destinations of a department's results."""
+"""Change the destinations of a department's results, and send to them."""
 
 from typing import Any
 from uuid import uuid4
@@ -16,12 +16,13 @@ from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.transactions import atomically
 
-#: The kind of deliveries that go to one destination, and what they are about: a result, or a test of the connection.
+#: The kind of deliveries to a destination, and their events: a result, a test of the connection, or a request for
+#: storage commitment.
 DICOM = "dicom"
 RESULT, ECHO, COMMITMENT = "dicom.result", "dicom.echo", "dicom.commitment"
-#: What secrets are sealed for.
+#: The purpose for which secrets are sealed.
 SECRETS = "destinations"
-#: What a manager says of a destination.
+#: The fields that a manager sets.
 FIELDS = (
     "name", "protocol", "host", "port", "called_ae", "calling_ae", "tls", "commitment", "url", "sign_in",
     "sign_in_name", "sends", "retrieves", "enabled",
@@ -30,11 +31,11 @@ MAX_DESTINATIONS = 20
 
 
 @atomically
-def create(by: Identity, department: Department, secret: str = "", **values: Any) -> Destination:
-    """Add a destination. It gets the results that are new from now on.
+def create(identity: Identity, department: Department, secret: str = "", **values: Any) -> Destination:
+    """Add a destination. It gets new results from now on.
 
     Args:
-        secret: the password, token or header's value by which we sign in.
+        secret: the password, token or header value with which we sign in.
 
     Raises:
         Refused: ``invalid_destination`` or ``too_many_destinations``.
@@ -45,15 +46,15 @@ def create(by: Identity, department: Department, secret: str = "", **values: Any
     _seal(destination, secret)
     _check(destination)
     destination.save(force_insert=True)
-    record(by, Action.CREATE, destination)
+    record(identity, Action.CREATE, destination)
     return destination
 
 
 @atomically
-def change(by: Identity, destination: Destination, changes: dict[str, Any]) -> None:
-    """Change a destination. What waits goes to where it is now.
+def change(identity: Identity, destination: Destination, changes: dict[str, Any]) -> None:
+    """Change a destination. Deliveries that wait are sent to the new address.
 
-    A secret is only sent to the address that it was given for: with another one it has to be given again.
+    A secret is only sent to the address that it was given for. With another address it has to be given again.
 
     Raises:
         Refused: ``invalid_destination``.
@@ -65,38 +66,38 @@ def change(by: Identity, destination: Destination, changes: dict[str, Any]) -> N
         setattr(destination, name, value)
     _check(destination)
     destination.save(update_fields=[*values, "sealed_secret"])
-    record(by, Action.CHANGE, destination, fields=sorted(changes))
+    record(identity, Action.CHANGE, destination, fields=sorted(changes))
 
 
 @atomically
-def delete(by: Identity, destination: Destination) -> None:
+def delete(identity: Identity, destination: Destination) -> None:
     """Delete a destination. Its waiting deliveries are dropped."""
-    record(by, Action.DELETE, destination)
+    record(identity, Action.DELETE, destination)
     destination.delete()
 
 
 @atomically
-def test(by: Identity, destination: Destination) -> None:
-    """Ask a destination whether it is there, by a C-ECHO or a search; the answer is among its deliveries.
+def test(identity: Identity, destination: Destination) -> None:
+    """Test whether a destination is reachable, by a C-ECHO or a search. The answer is among its deliveries.
 
     Raises:
         Refused: ``destination_disabled``.
     """
     _check_enabled(destination)
-    record(by, Action.TEST, destination)
+    record(identity, Action.TEST, destination)
     outbox.put(DICOM, f"{ECHO}:{destination.pk}:{uuid4()}", {"event": ECHO}, destination=str(destination.pk))
 
 
 @atomically
-def send_again(by: Identity, destination: Destination, delivery: Delivery) -> None:
-    """Send the same objects once more, whether they arrived or not; at once, also where the destination was silent.
+def send_again(identity: Identity, destination: Destination, delivery: Delivery) -> None:
+    """Send the same objects once more, whether they arrived or not, at once, even if the destination did not respond.
 
     Raises:
         Refused: ``destination_disabled``.
     """
     _check_enabled(destination)
     outbox.send_again([delivery.pk], states=(State.DEAD, State.DELIVERED, State.WAITING))
-    record(by, Action.SEND_AGAIN, destination, delivery=delivery.pk)
+    record(identity, Action.SEND_AGAIN, destination, delivery=delivery.pk)
 
 
 def _seal(destination: Destination, secret: str) -> None:
@@ -111,8 +112,8 @@ def _check(destination: Destination) -> None:
     try:
         destination.full_clean()
     except ValidationError as error:
-        said = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
-        raise Refused("invalid_destination", said) from None
+        reasons = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
+        raise Refused("invalid_destination", reasons) from None
 
 
 def _check_enabled(destination: Destination) -> None:

@@ -1,4 +1,4 @@
-"""Keep what the header of an image's DICOM file says."""
+"""Store the attributes from the header of an image's DICOM file."""
 
 from typing import Any
 
@@ -9,27 +9,27 @@ from webapp.studies.files import names
 from webapp.studies.models import Image
 from webapp.studies.transactions import atomically
 
-#: The attributes that an instance has of its file; what else that says is about its patient.
+#: Attributes of the file that are copied to the instance. All others describe the patient.
 FIELDS = [field for field in Instance._meta.concrete_fields if field.name not in ("image", "calling_ae", "results_to")]
 
 
 @atomically
 def keep(image: Image, attributes: dict[str, Any]) -> Instance:
-    """Write the attributes of an image's file. What is there already is replaced, but for who sent it.
+    """Save the attributes of an image's file. They replace existing ones, except for the sender.
 
     Args:
         image: the saved image.
-        attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
+        attributes: the result of :func:`ml.pictures.dicom.attributes.attributes_of`.
     """
     instance, _ = Instance.objects.update_or_create(image=image, defaults=_values(attributes))
     return instance
 
 
-def of(image: Image, attributes: dict[str, Any], calling_ae: str) -> Instance:
-    """The same of an image that is new, not yet saved.
+def build(image: Image, attributes: dict[str, Any], calling_ae: str) -> Instance:
+    """Build the instance of a new image, without saving it.
 
     Args:
-        calling_ae: the AE title that has sent it; empty where it came over the web.
+        calling_ae: the sender's AE title; empty if the image came over the web.
     """
     return Instance(image=image, calling_ae=names.clean(calling_ae)[:16], **_values(attributes))
 

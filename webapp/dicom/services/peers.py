@@ -1,4 +1,4 @@
-"""What changes the scanners and PACS that may send images, and says when one has sent."""
+"""Change the scanners and PACS that may send images, and record when they connect."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,23 +18,23 @@ from webapp.refusals import Refused
 from webapp.studies.outbox import services as outbox
 from webapp.studies.transactions import atomically
 
-#: What a manager says of a sender.
+#: The fields that a manager sets.
 FIELDS = ("ae_title", "network", "certificate_name", "host", "port", "tls", "stat", "active")
-#: The kind of deliveries that go to senders, and what they are about: a test, or a report of what is kept.
+#: The kind of deliveries to senders, and their events: a test, or a report of storage commitment.
 SENDER = "dicom.sender"
 ECHO, REPORT = "sender.echo", "sender.report"
-#: What has come lately came since then.
-LATELY = timedelta(days=7)
-#: A sender that connects for each image is noted once in so long.
+#: Time span of :func:`recent_images`.
+RECENT = timedelta(days=7)
+#: A sender's connections are recorded at most once in this time, since it may connect for each image.
 NOTED_EVERY = timedelta(minutes=1)
 
 
 @atomically
-def save(by: Identity, peer: Peer) -> Peer:
-    """Add a sender, or change one.
+def save(identity: Identity, peer: Peer) -> Peer:
+    """Add or change a sender.
 
     Raises:
-        Refused: ``name_taken`` where another one has got the AE title a moment ago.
+        Refused: ``name_taken`` if another sender has just got the AE title.
     """
     is_new = peer._state.adding
     try:
@@ -42,31 +42,31 @@ def save(by: Identity, peer: Peer) -> Peer:
             peer.save()
     except IntegrityError:
         raise Refused("name_taken", "There is a sender of this AE title already.") from None
-    record(by, Action.CREATE if is_new else Action.CHANGE, peer)
+    record(identity, Action.CREATE if is_new else Action.CHANGE, peer)
     return peer
 
 
 @atomically
-def delete(by: Identity, peer: Peer) -> None:
-    """Delete a sender. What it has sent stays."""
-    record(by, Action.DELETE, peer)
+def delete(identity: Identity, peer: Peer) -> None:
+    """Delete a sender. The images that it has sent stay."""
+    record(identity, Action.DELETE, peer)
     peer.delete()
 
 
 @atomically
-def test(by: Identity, peer: Peer) -> None:
-    """Ask a sender whether it is there, by a C-ECHO; its answer is noted with it."""
-    record(by, Action.TEST, peer)
+def test(identity: Identity, peer: Peer) -> None:
+    """Test the connection to a sender by a C-ECHO. The answer is stored with the sender."""
+    record(identity, Action.TEST, peer)
     _put(peer, event=ECHO)
 
 
 @atomically
 def report(peer: Peer, transaction_uid: str, objects: Sequence[Sequence[str]]) -> None:
-    """Have a sender told what is kept of what it has sent.
+    """Send a report of storage commitment to a sender.
 
     Args:
-        transaction_uid: of its request.
-        objects: the SOP Class and Instance UID of each image that it asks for.
+        transaction_uid: identifies the sender's request.
+        objects: the SOP Class UID and SOP Instance UID of each requested image.
     """
     _put(peer, event=REPORT, transaction_uid=transaction_uid, objects=objects)
 
@@ -76,25 +76,25 @@ def _put(peer: Peer, **payload: Any) -> None:
     outbox.put(SENDER, key, {**payload, "peer": peer.pk}, destination=f"sender:{peer.pk}")
 
 
-def came_lately(department: Department) -> Any:
-    """How many images came from each AE title in the last days: ``calling_ae``, ``images``, ``studies``, ``last``."""
-    came = Instance.objects.filter(image__department=department, image__created_at__gt=timezone.now() - LATELY)
+def recent_images(department: Department) -> Any:
+    """The images from each AE title in the last days: ``calling_ae``, ``images``, ``studies``, ``last``."""
+    recent = Instance.objects.filter(image__department=department, image__created_at__gt=timezone.now() - RECENT)
     counts = {"images": Count("pk"), "studies": Count("image__study", distinct=True), "last": Max("image__created_at")}
-    return came.exclude(calling_ae="").values("calling_ae").annotate(**counts).order_by("calling_ae")
+    return recent.exclude(calling_ae="").values("calling_ae").annotate(**counts).order_by("calling_ae")
 
 
-def heard(peer: Peer) -> None:
-    """Note that a sender has connected."""
+def record_connection(peer: Peer) -> None:
+    """Record that a sender has connected."""
     _note(peer, "last_heard_at")
 
 
-def refused(peer: Peer, why: str) -> None:
-    """Note for the department that a sender was not admitted.
+def record_refusal(peer: Peer, reason: str) -> None:
+    """Record that a sender was not admitted, which the department sees.
 
     Args:
-        why: of :class:`webapp.dicom.models.Refusal`.
+        reason: a value of :class:`webapp.dicom.models.Refusal`.
     """
-    _note(peer, "last_refused_at", last_refusal=why)
+    _note(peer, "last_refused_at", last_refusal=reason)
 
 
 def _note(peer: Peer, field: str, **values: str) -> None:

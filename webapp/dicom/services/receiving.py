@@ -1,7 +1,8 @@
-"""Keep images that scanners and PACS send by DICOM.
+"""Save images that scanners and PACS send by DICOM.
 
-A sender deletes what was acknowledged. So nothing is, before its file is on the disk and its row is committed. Images
-that arrive together are kept together: one transaction costs about as much for twenty images as for one.
+A sender deletes an image that was acknowledged. So no image is acknowledged before its file is on the disk and its row
+is committed. Images that arrive together are saved together: a transaction costs about as much for twenty images as for
+one.
 """
 
 import logging
@@ -33,27 +34,27 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: Of images that come within so long, the first one keeps their study open.
+#: The time until which a study stays open is extended at most once in this time.
 NOTED_EVERY = timedelta(seconds=1)
 #: Sends messages as :func:`webapp.studies.dispatch.send` does.
 Send = Callable[[str, Sequence[Image]], object]
 
 
 def receive(arrivals: Sequence[Arrival], send: Send | None = None) -> list[Outcome | Failure]:
-    """Keep images, and have them read. Those that have an outcome may be acknowledged when this returns.
+    """Save images, and send them to the workers. Images with an outcome may be acknowledged when this returns.
 
     An image belongs to its department's study with its Study Instance UID, which stays open for DICOM_QUIET_SECONDS.
 
     Args:
-        send: tells the workers of images that are kept; without one :func:`webapp.studies.dispatch.send`.
+        send: sends messages for saved images to the workers; :func:`webapp.studies.dispatch.send` if it is None.
 
     Returns:
-        What became of each, or why it is not kept: ``Refused`` where the department takes no images now, one of its
-        limits or the study's is reached, or the study was cancelled.
+        The outcome of each, or the reason why it is not saved: ``Refused`` if the department accepts no images now, a
+        limit of the department or the study is reached, or the study was cancelled.
 
     Raises:
-        OSError: the storage cannot keep them. None of them may be acknowledged then, though some may be there.
-        django.db.Error: the same of the database.
+        OSError: the storage cannot store the files. Then no image may be acknowledged, though some may be saved.
+        django.db.Error: the database cannot save the rows; likewise.
     """
     try:
         return list(_received(arrivals, send))
@@ -61,115 +62,115 @@ def receive(arrivals: Sequence[Arrival], send: Send | None = None) -> list[Outco
         if len(arrivals) == 1:
             arrivals[0].drop()
             return [error]
-    # One of them is at fault, or not all of them fit into a limit.
+    # One image is at fault, or not all of them fit into a limit, so each is saved separately.
     return [outcome for one in arrivals for outcome in receive([one], send)]
 
 
 def _received(arrivals: Sequence[Arrival], send: Send | None) -> list[Outcome]:
-    contents, named = _kept(arrivals)
+    stored_hashes, known = _stored_before(arrivals)
     outcomes = dict.fromkeys(arrivals, Outcome.REPEATED)
-    if new := [one for one in arrivals if (one.instance, one.image.sha256) not in contents]:
-        _look_at_rules(new)
+    if new := [one for one in arrivals if (one.instance, one.image.sha256) not in stored_hashes]:
+        _apply_rules(new)
         for priority, department in {(one.image.priority, one.peer.department) for one in new}:
             pauses.refuse_if_drained(priority, department)
         with _counted(new):
             with media.batch():
                 for one in new:
                     one.store()
-            outcomes |= zip(new, _keep(new, named, send), strict=True)
+            outcomes |= zip(new, _keep(new, known, send), strict=True)
     for one, outcome in outcomes.items():
         if outcome == Outcome.REPEATED:
             one.drop()
         else:
-            sender, about = one.peer.ae_title or "DICOMweb", correlation.log_fields(one.image)
-            logger.info("image %s came from %s: %s", one.image.pk, sender, outcome, extra=about)
+            sender, log_fields = one.peer.ae_title or "DICOMweb", correlation.log_fields(one.image)
+            logger.info("image %s came from %s: %s", one.image.pk, sender, outcome, extra=log_fields)
     return list(outcomes.values())
 
 
-def _kept(arrivals: Sequence[Arrival]) -> tuple[set[tuple[tuple[UUID, str], str]], set[tuple[UUID, str]]]:
-    """What is kept already of some instances: their contents' hashes, and which of them an image has the UID of."""
+def _stored_before(arrivals: Sequence[Arrival]) -> tuple[set[tuple[tuple[UUID, str], str]], set[tuple[UUID, str]]]:
+    """What is stored already of these instances: the hashes of their files, and which UIDs belong to an image."""
     uids = {one.attributes["instance_uid"] for one in arrivals}
     departments = {one.peer.department.pk for one in arrivals}
     rows = Instance.objects.filter(instance_uid__in=uids, image__department__in=departments).values_list(
         "image__department", "instance_uid", "image__sha256", "image__instance_uid"
     )
-    contents, named = set(), set()
+    contents, known = set(), set()
     for department, uid, content, name in rows:
         contents.add(((department, uid), content))
         if name == uid:
-            named.add((department, uid))
-    return contents, named
+            known.add((department, uid))
+    return contents, known
 
 
-def _look_at_rules(new: Sequence[Arrival]) -> None:
-    """Note which rule counts for each image, and how urgent it is."""
-    for department, some in grouped(new, lambda one: one.peer.department).items():
-        known = rules.lately(department)
-        for one in some:
-            one.rule = rules.first_that_fits(known, one.attributes["for_rules"], one.peer.ae_title)
+def _apply_rules(new: Sequence[Arrival]) -> None:
+    """Find the rule that applies to each image, and set its priority."""
+    for department, group in grouped(new, lambda one: one.peer.department).items():
+        department_rules = rules.lately(department)
+        for one in group:
+            one.rule = rules.first_that_fits(department_rules, one.attributes["for_rules"], one.peer.ae_title)
             one.urgent = one.urgent or one.peer.stat or (one.rule is not None and one.rule.stat)
             one.image.priority = Priority.INTERACTIVE if one.urgent else Priority.BULK
 
 
 def _counted(new: Sequence[Arrival]) -> ExitStack:
-    """Count images for the limits of a day, unless the block that keeps them raises."""
+    """Count images towards the daily limits, unless the block that saves them raises an error."""
     with ExitStack() as counted:
-        for (by, department), some in grouped(new, lambda one: (one.by, one.peer.department)).items():
-            count = partial(limits.count_upload, by) if by else limits.count_sent_to
-            counted.enter_context(count(department, len(some), sum(one.file.size for one in some)))
+        for (identity, department), group in grouped(new, lambda one: (one.identity, one.peer.department)).items():
+            count = partial(limits.count_upload, identity) if identity else limits.count_sent_to
+            counted.enter_context(count(department, len(group), sum(one.file.size for one in group)))
         return counted.pop_all()
 
 
 @atomically
-def _keep(new: Sequence[Arrival], named: set[tuple[UUID, str]], send: Send | None) -> list[Outcome]:
-    """Write the rows of images.
+def _keep(new: Sequence[Arrival], known: set[tuple[UUID, str]], send: Send | None) -> list[Outcome]:
+    """Save the rows of images.
 
     Args:
-        named: the instances of whose UID an image was known.
+        known: the instances whose UID belonged to an image already.
 
     Raises:
-        IntegrityError: by now one of a UID is known that was not.
+        IntegrityError: another transaction has saved an image with one of the UIDs since then.
     """
-    # In the same order everywhere, lest two transactions wait for each other's studies.
+    # Always in the same order, so that two transactions do not deadlock on their studies.
     by_study = sorted(grouped(new, lambda one: one.study).items())
-    studies = {key: _open_study(some) for key, some in by_study}
-    # Whoever sends another version of an image at the same moment has waited for the study.
-    contents, named = _kept(new) if named else (set(), set())
+    studies = {key: _open_study(group) for key, group in by_study}
+    # Query again: another version of an image may have been saved while this waited for the study's lock.
+    contents, known = _stored_before(new) if known else (set(), set())
     outcomes, added = {}, []
     for one in new:
         if (one.instance, one.image.sha256) in contents:
             outcomes[one] = Outcome.REPEATED
             continue
-        outcomes[one] = Outcome.CHANGED if one.instance in named else Outcome.STORED
-        one.image.instance_uid = None if one.instance in named else one.attributes["instance_uid"]
+        outcomes[one] = Outcome.CHANGED if one.instance in known else Outcome.STORED
+        one.image.instance_uid = None if one.instance in known else one.attributes["instance_uid"]
         contents.add((one.instance, one.image.sha256))
-        named.add(one.instance)
+        known.add(one.instance)
         added.append(one)
-    for key, some in grouped(added, lambda one: one.study).items():
+    for key, group in grouped(added, lambda one: one.study).items():
         present = limits.content_lately(studies[key])
-        limits.check_study(studies[key], len(some), sum(one.image.size for one in some), present)
-        for one in some:
-            _put_into(studies[key], one.image)
+        limits.check_study(studies[key], len(group), sum(one.image.size for one in group), present)
+        for one in group:
+            _assign(studies[key], one.image)
     for _, owned in sorted(grouped(added, lambda one: one.peer.department.pk).items()):
         turns.line_up([one.image for one in owned])
     images = Image.objects.bulk_create(one.image for one in added)
-    Instance.objects.bulk_create(instances.of(one.image, one.attributes, one.peer.ae_title) for one in added)
+    Instance.objects.bulk_create(instances.build(one.image, one.attributes, one.peer.ae_title) for one in added)
     transaction.on_commit(partial(send or dispatch.send, dispatch.INGEST, images))
     return list(outcomes.values())
 
 
-def _put_into(study: Study, image: Image) -> None:
+def _assign(study: Study, image: Image) -> None:
     image.study, image.patient_id, image.stat = study, study.patient_id, study.stat
     image.priority = Priority.INTERACTIVE if study.stat else Priority.BULK
 
 
-def _open_study(some: Sequence[Arrival]) -> Study:
-    """The department's study of some images, which is made where there is none: locked, and open for some time.
+def _open_study(group: Sequence[Arrival]) -> Study:
+    """Get or create the study of some images, lock it, and keep it open for some time.
 
     Raises:
         Refused: ``study_cancelled``.
     """
-    first = some[0]
+    first = group[0]
     department, study_uid = first.study
     weaker = connection.features.has_select_for_no_key_update
     locked = Study.objects.select_for_update(no_key=weaker).filter(department=department, study_uid=study_uid)
@@ -179,7 +180,7 @@ def _open_study(some: Sequence[Arrival]) -> Study:
         study = locked.get()
     if study.cancelled_at:
         raise Refused("study_cancelled", "This study was cancelled. Please send a new one.")
-    if any(one.urgent for one in some) and not study.stat:
+    if any(one.urgent for one in group) and not study.stat:
         urgency.mark_study(study, stat=True)
         study.stat = True
     open_until = timezone.now() + timedelta(seconds=settings.DICOM_QUIET_SECONDS)
@@ -190,12 +191,13 @@ def _open_study(some: Sequence[Arrival]) -> Study:
 
 
 def _make_study(first: Arrival) -> None:
-    """Make the study of an image, unless somebody else makes it at this moment."""
+    """Create the study of an image, unless another transaction creates it at the same moment."""
     prefix = first.rule.name_prefix if first.rule else ""
     name = f"{prefix} {names.clean(first.attributes['study_description'])}".strip()
     department, study_uid = first.study
-    given = {"name": name[:255], "source": Source.DICOM}
-    made, is_new = Study.objects.get_or_create(department_id=department, study_uid=study_uid, defaults=given)
+    defaults = {"name": name[:255], "source": Source.DICOM}
+    study, is_new = Study.objects.get_or_create(department_id=department, study_uid=study_uid, defaults=defaults)
     if is_new:
-        correlation.add(request_id=first.image.request_id)  # the images beside it may have come by other associations
-        record(first.by or Identity(token=first.peer.ae_title), Action.CREATE, made)
+        # Other images of this transaction may belong to other associations.
+        correlation.add(request_id=first.image.request_id)
+        record(first.identity or Identity(token=first.peer.ae_title), Action.CREATE, study)

@@ -1,6 +1,6 @@
-"""Write a revision of each result that is new or has changed, and put it into the outbox for each destination.
+"""Create a revision of each result that is new or has changed, and put it into the outbox for each destination.
 
-It may run again with the same delivery: a result that has not changed since gets no other revision.
+It may run again with the same delivery: a result that has not changed since then gets no new revision.
 """
 
 from typing import Any
@@ -14,41 +14,41 @@ from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.transactions import atomically
 
-#: As long as another reader is awaited, the last revision stands.
+#: Stages that wait for another reader. Until then the last revision stands.
 AWAITED = (ReviewStage.SECOND, ReviewStage.DISAGREED)
 
 
 @atomically
 def publish(delivery: Delivery) -> None:
-    """Write a revision for each image whose result differs from its last one, and put it into the outbox."""
+    """Create a revision for each image whose result differs from its last revision, and put it into the outbox."""
     keys = delivery.payload["images"]
     destinations: dict[Any, list[Destination]] = {}
     departments = Image.objects.filter(pk__in=keys).values("department")
-    wanting = Destination.objects.exclude(sends=Sends.NOTHING).filter(enabled=True, department__in=departments)
-    for one in wanting:
+    receivers = Destination.objects.exclude(sends=Sends.NOTHING).filter(enabled=True, department__in=departments)
+    for one in receivers:
         destinations.setdefault(one.department_id, []).append(one)
-    # Locked, so that revisions of an image are written one after the other.
-    came = Image.objects.filter(pk__in=keys, department__isnull=False, instance__isnull=False)
-    images = came.select_for_update(of=("self",)).order_by("pk")
+    # Rows are locked, so that revisions of an image are created one after the other.
+    from_dicom = Image.objects.filter(pk__in=keys, department__isnull=False, instance__isnull=False)
+    images = from_dicom.select_for_update(of=("self",)).order_by("pk")
     for image in images.prefetch_related("readings", "instance"):
         if revision := _revise(image):
-            only = image.instance.results_to_id
+            only_destination = image.instance.results_to_id
             for destination in destinations.get(image.department_id, ()):
-                if only in (None, destination.pk):
+                if only_destination in (None, destination.pk):
                     _put(revision, destination)
 
 
 def _revise(image: Image) -> Revision | None:
-    """A revision of an image's result as it is now; None where the last one says the same."""
+    """Create a revision of an image's current result; None if the last revision is the same."""
     result = _result(image)
     if result is None:
         return None
     last = Revision.objects.filter(image=image).order_by("-number").first()
     if last and all(getattr(last, name) == value for name, value in result.items()):
         return None
-    made = Revision.objects.create(image=image, number=last.number + 1 if last else 1, **result)
-    ResultObject.objects.bulk_create(results.objects_of(made, last))
-    return made
+    revision = Revision.objects.create(image=image, number=last.number + 1 if last else 1, **result)
+    ResultObject.objects.bulk_create(results.objects_of(revision, last))
+    return revision
 
 
 def _result(image: Image) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
-"""Search a department's PACS for studies, and fetch those that are chosen.
+"""Search a department's PACS for studies, and fetch chosen ones.
 
-A worker asks the PACS: the outbox holds what is to be asked, so that it is asked however often a process is killed, and
-no web thread waits for a PACS.
+A worker sends the requests to the PACS. They are in the outbox, so that none is lost if a process is killed, and no web
+thread waits for a PACS.
 """
 
 from collections.abc import Collection
@@ -22,30 +22,30 @@ from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import AWAITED
 from webapp.studies.transactions import atomically
 
-#: The kinds of deliveries: a search, and some seconds of a retrieval.
+#: The kinds of deliveries: a search, and a part of a retrieval that takes some seconds.
 SEARCH, RETRIEVE = AWAITED, "dicom.retrieve"
-#: What a study is searched by; at least one of these.
+#: The criteria of a search, of which at least one other than the modality is needed.
 CRITERIA = ("patient_id", "patient_name", "birth_date", "date_from", "date_until", "modality", "accession_number")
-#: The modalities of what is read here; a search without one looks for these.
+#: The modalities that this service reads; a search without a modality looks for both.
 MODALITIES = ("CR", "DX")
-#: DICOM takes an asterisk and a question mark for any letters, and a backslash for the next value.
+#: In DICOM an asterisk and a question mark are wildcards, and a backslash separates values.
 no_wildcards = RegexValidator(r"^[^*?\\\x00-\x1f]*$", _("Without * ? and \\."))
-#: Studies that a search shows at most.
+#: Largest number of studies that a search shows.
 MOST_FOUND = 200
-#: What a department may have under way at once.
+#: Largest number of searches and of retrievals that a department may have waiting.
 MOST_SEARCHES, MOST_RETRIEVALS = 10, 500
-#: What was found is about patients who may never have been here.
+#: How long searches are kept. They may describe patients who were never sent to this service.
 KEPT = timedelta(days=1)
 
 
 @atomically
-def search(by: Identity, destination: Destination, criteria: dict[str, Any]) -> Search:
-    """Have a PACS searched.
+def search(identity: Identity, destination: Destination, criteria: dict[str, Any]) -> Search:
+    """Queue a search of a PACS.
 
     Args:
-        by: who looks for something.
+        identity: who searches.
         destination: the PACS.
-        criteria: by the names in :data:`CRITERIA`; empty values count for nothing.
+        criteria: values by the names in :data:`CRITERIA`; empty values are ignored.
 
     Raises:
         Refused: ``destination_disabled``, ``search_too_wide`` or ``pacs_busy``.
@@ -58,76 +58,76 @@ def search(by: Identity, destination: Destination, criteria: dict[str, Any]) -> 
     waiting = Search.objects.filter(department=destination.department, state=Progress.WAITING)
     if waiting.count() >= MOST_SEARCHES:
         raise Refused("pacs_busy", "This department already has many requests at its PACS. Please wait a moment.")
-    made = Search.objects.create(
-        destination=destination, department=destination.department, asked_by=by.user, criteria=given
+    new_search = Search.objects.create(
+        destination=destination, department=destination.department, asked_by=identity.user, criteria=given
     )
-    record(by, Action.LIST, made, criteria=sorted(given))
-    # To no receiver of the outbox: whoever looks for something does not wait for one that was silent a while ago.
-    outbox.put(SEARCH, f"{SEARCH}:{made.pk}", {"search": str(made.pk)})
-    return made
+    record(identity, Action.LIST, new_search, criteria=sorted(given))
+    # Without a destination in the outbox, so that the user does not wait because a PACS did not respond a while ago.
+    outbox.put(SEARCH, f"{SEARCH}:{new_search.pk}", {"search": str(new_search.pk)})
+    return new_search
 
 
 @atomically
-def retrieve(by: Identity, found: Search, study_uids: Collection[str]) -> list[Retrieval]:
-    """Have studies fetched that a search has found. One that is being fetched is left to that; others begin again.
+def retrieve(identity: Identity, search: Search, study_uids: Collection[str]) -> list[Retrieval]:
+    """Queue retrievals of studies that a search has found. Retrievals that wait continue; ended ones start again.
 
     Raises:
         Refused: ``no_such_study`` or ``pacs_busy``.
     """
-    known = {study["study_uid"] for study in found.found}
+    known = {study["study_uid"] for study in search.found}
     if not study_uids or set(study_uids) - known:
         raise Refused("no_such_study", "Please choose studies found by this search.")
-    waiting = Retrieval.objects.filter(department=found.department, state=Progress.WAITING)
+    waiting = Retrieval.objects.filter(department=search.department, state=Progress.WAITING)
     if waiting.count() + len(study_uids) > MOST_RETRIEVALS:
         raise Refused("pacs_busy", f"This department fetches {MOST_RETRIEVALS} studies at once at most. Please wait.")
-    begun = []
+    retrievals = []
     for uid in dict.fromkeys(study_uids):
-        one = Retrieval.objects.filter(search=found, study_uid=uid).first()
-        if one is None or one.state != Progress.WAITING:
-            again: dict[str, Any] = {"state": Progress.WAITING, "error": "", "refused": [], "finished_at": None}
-            one, _new = Retrieval.objects.update_or_create(
-                search=found, study_uid=uid, defaults={"department": found.department, **again}
+        retrieval = Retrieval.objects.filter(search=search, study_uid=uid).first()
+        if retrieval is None or retrieval.state != Progress.WAITING:
+            restarted: dict[str, Any] = {"state": Progress.WAITING, "error": "", "refused": [], "finished_at": None}
+            retrieval, _new = Retrieval.objects.update_or_create(
+                search=search, study_uid=uid, defaults={"department": search.department, **restarted}
             )
-            record(by, Action.CREATE, one)
-            go_on(one)
-        begun.append(one)
-    return begun
+            record(identity, Action.CREATE, retrieval)
+            go_on(retrieval)
+        retrievals.append(retrieval)
+    return retrievals
 
 
 def go_on(retrieval: Retrieval) -> None:
-    """Have some more seconds spent on a retrieval, in the caller's transaction."""
+    """Queue the next part of a retrieval, in the caller's transaction."""
     key, payload = f"{RETRIEVE}:{retrieval.pk}:{uuid4()}", {"retrieval": str(retrieval.pk)}
-    # One at a time from each PACS. Results on their way to it are another line.
+    # One at a time from each PACS, independent of results that are sent to it.
     outbox.put(RETRIEVE, key, payload, destination=f"retrieve:{retrieval.search.destination_id}")
 
 
 @atomically
-def cancel(by: Identity, retrieval: Retrieval) -> bool:
-    """Fetch no more of a study; what has come stays.
+def cancel(identity: Identity, retrieval: Retrieval) -> bool:
+    """Fetch no more images of a study. Images that have arrived stay.
 
     Returns:
-        False where it had come to its end.
+        False if the retrieval had already ended.
     """
     if not finish(retrieval, Progress.CANCELLED):
         return False
-    record(by, Action.CANCEL, retrieval)
+    record(identity, Action.CANCEL, retrieval)
     return True
 
 
-def finish(asked: Search | Retrieval, state: Progress, error: str = "", **found: Any) -> bool:
-    """Write the end of a search or a retrieval, unless it has come to one; whether it was written."""
-    waiting = type(asked).objects.filter(pk=asked.pk, state=Progress.WAITING)
+def finish(pacs_request: Search | Retrieval, state: Progress, error: str = "", **found: Any) -> bool:
+    """Save the end of a search or retrieval, unless it has ended already. Return whether it was saved."""
+    waiting = type(pacs_request).objects.filter(pk=pacs_request.pk, state=Progress.WAITING)
     return bool(waiting.update(state=state, error=error[:200], finished_at=timezone.now(), **found))
 
 
-def here(found: Search) -> set[str]:
-    """The UIDs of those studies that a search has found of which the department has images."""
-    uids = [study["study_uid"] for study in found.found]
-    images = Instance.objects.filter(study_uid__in=uids, image__department=found.department)
+def present_studies(search: Search) -> set[str]:
+    """The UIDs of the found studies of which the department already has images."""
+    uids = [study["study_uid"] for study in search.found]
+    images = Instance.objects.filter(study_uid__in=uids, image__department=search.department)
     return set(images.values_list("study_uid", flat=True).distinct())
 
 
 def delete_old() -> int:
-    """Delete searches of more than a day ago, with their retrievals; how many these were."""
+    """Delete searches that are older than a day, with their retrievals. Return how many were deleted."""
     _rows, by_model = Search.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
     return by_model.get("dicom.Search", 0)

@@ -1,4 +1,4 @@
-"""What an image's DICOM file says of it and of its patient, where whoever sent it has said nothing else."""
+"""Apply the attributes of a DICOM file to its image and patient, unless the upload itself gave other values."""
 
 import logging
 from typing import Any
@@ -17,40 +17,42 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: The SOP class of digital X-rays that are not meant to be looked at.
+#: The SOP class of digital X-rays that are for processing, not for people to view.
 FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
-#: Identifiers that stand for none, so that those who have one are not taken for one person.
+#: Patient IDs that mean "none", so that patients with such an ID are not taken for one person.
 NOBODY = {"0", "NA", "N/A", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "NOID"}
 
 
 class NotToBeRead(Exception):
-    """A rule of the department says that an image is kept, and not read. It is cancelled."""
+    """By a rule of the department the image is stored but not read. It has been cancelled."""
 
 
 def describe(image: Image, attributes: dict[str, Any]) -> list[dict[str, str]]:
-    """Keep the attributes of an image's file: of the instance, and where they were not given the image's age and view
-    and its patient, who is made where there is none. And do what the department's rules say of it.
+    """Save the attributes of an image's file and apply the department's rules.
+
+    The attributes go to the instance. If they were not given with the upload, they also set the image's age, view and
+    patient; the patient is created if there is none with that identifier.
 
     Args:
-        image: one that is being prepared; another time changes nothing.
-        attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
+        image: an image that is being prepared. Repeated calls change nothing.
+        attributes: the result of :func:`ml.pictures.dicom.attributes.attributes_of`.
 
     Returns:
-        ``{code, detail}`` each: where the patient's date of birth is another one than is known, where the same instance
-        was sent before, and where the image is not meant for people to look at.
+        Warnings, each as ``{code, detail}``: the patient's known date of birth differs, the same instance was sent
+        before, or the image is not meant for people to view.
 
     Raises:
         NotToBeRead: by a rule.
     """
-    found = _describe(image, attributes)
-    if found is None:
+    warnings = _describe(image, attributes)
+    if warnings is None:
         raise NotToBeRead
-    return found
+    return warnings
 
 
 @atomically
 def _describe(image: Image, attributes: dict[str, Any]) -> list[dict[str, str]] | None:
-    # The patient may be deleted, or the image given another one, at this moment.
+    # The patient may be deleted, or the image assigned to another one, at the same moment.
     current = Image.objects.select_for_update().filter(pk=image.pk).first()
     if current is None:
         return []
@@ -63,18 +65,18 @@ def _describe(image: Image, attributes: dict[str, Any]) -> list[dict[str, str]] 
         _name_patient(current, attributes)
     rule = _apply_rule(current, instance, attributes)
     current.save(update_fields=["age_years", "view", "patient", "stat", "priority"])
-    found = _other_birth(current, attributes) + _for_processing(instance)
+    warnings = _other_birth(current, attributes) + _for_processing(instance)
     if instance.instance_uid:
         _take_uid(current, instance.instance_uid)
-        found += _repeated(current, instance.instance_uid)
+        warnings += _repeated(current, instance.instance_uid)
     if rule and rule.unread:
         cancellation.cancel_image(current)
         return None
-    return found
+    return warnings
 
 
 def _apply_rule(image: Image, instance: Instance, attributes: dict[str, Any]) -> Rule | None:
-    """Note in an image what the rule that counts for it says; how a study is named it has said before."""
+    """Apply the matching rule to an image. Its prefix for the study's name was applied when the study was created."""
     if image.department is None:
         return None
     rule = rules.decide(image.department, attributes["for_rules"], instance.calling_ae)
@@ -86,7 +88,7 @@ def _apply_rule(image: Image, instance: Instance, attributes: dict[str, Any]) ->
 
 
 def _for_processing(instance: Instance) -> list[dict[str, str]]:
-    """A warning where an image holds what the detector measured, before it was made into a picture for people."""
+    """A warning if an image holds raw data of the detector, before it was processed for viewing."""
     if instance.class_uid != FOR_PROCESSING:
         return []
     detail = "The file has raw detector data (for processing). The model was trained on processed images."
@@ -95,20 +97,20 @@ def _for_processing(instance: Instance) -> list[dict[str, str]]:
 
 @atomically
 def keep_study_uid(study: UUID) -> None:
-    """Give a study that was uploaded its files' Study Instance UID and patient, where all of them have the same one.
+    """Give an uploaded study the Study Instance UID and patient of its files, if these are the same in all files.
 
-    A study whose UID another study of the owner has stays without.
+    If another study of the owner has that UID, the study stays without one.
     """
-    found = Study.objects.select_for_update().filter(pk=study, source=Source.UPLOAD).first()
-    if found is None:
+    row = Study.objects.select_for_update().filter(pk=study, source=Source.UPLOAD).first()
+    if row is None:
         return
-    if found.patient_id is None:
-        patients_of = list(found.images.values_list("patient", flat=True).order_by().distinct()[:2])
+    if row.patient_id is None:
+        patients_of = list(row.images.values_list("patient", flat=True).order_by().distinct()[:2])
         if len(patients_of) == 1 and patients_of[0]:
-            found.patient_id = patients_of[0]
-            found.save(update_fields=["patient"])
+            row.patient_id = patients_of[0]
+            row.save(update_fields=["patient"])
     uids = list(Instance.objects.filter(image__study=study).values_list("study_uid", flat=True).distinct()[:2])
-    if len(uids) == 1 and uids[0] and not found.study_uid:
+    if len(uids) == 1 and uids[0] and not row.study_uid:
         try:
             with transaction.atomic():
                 Study.objects.filter(pk=study).update(study_uid=uids[0])
@@ -126,18 +128,18 @@ def _name_patient(image: Image, attributes: dict[str, Any]) -> None:
 
 
 def _other_birth(image: Image, attributes: dict[str, Any]) -> list[dict[str, str]]:
-    """A warning where the patient may be somebody else of the same identifier."""
-    born, patient = attributes["patient_birth_date"], image.patient
+    """A warning if the patient may be another person with the same identifier."""
+    birth_date, patient = attributes["patient_birth_date"], image.patient
     if patient is None or patient.identifier != patients.identifier_of(attributes["patient_identifier"]):
         return []
-    if not born or not patient.birth_date or born == patient.birth_date:
+    if not birth_date or not patient.birth_date or birth_date == patient.birth_date:
         return []
     detail = "The date of birth in the file differs from this patient's. Please check whose image this is."
     return [{"code": str(WarningCode.BIRTH_DATE_DIFFERS), "detail": detail}]
 
 
 def _take_uid(image: Image, uid: str) -> None:
-    """Give an image its file's UID, unless another one of its owner has it."""
+    """Give an image its file's SOP Instance UID, unless another image of its owner has it."""
     if image.instance_uid:
         return
     try:

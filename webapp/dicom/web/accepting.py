@@ -1,4 +1,4 @@
-"""What a client accepts, where its type has parameters: of a part's content, and of its transfer syntax."""
+"""Check what a client accepts, with the parameters for the type of a part and its transfer syntax."""
 
 from typing import Any
 
@@ -8,32 +8,32 @@ RELATED = "multipart/related"
 JSON = "application/dicom+json"
 
 
-def related(request: Any, media_type: str, syntax: str, *, named: bool = False) -> bool:
-    """Whether a client accepts parts of a type.
+def accepts_parts(request: Any, media_type: str, syntax: str, *, explicitly: bool = False) -> bool:
+    """Whether a client accepts parts of a media type.
 
     Args:
-        request: Django's or REST Framework's.
-        media_type: of the parts.
+        request: a request of Django or of REST Framework.
+        media_type: the media type of the parts.
         syntax: their transfer syntax.
-        named: whether the client has to ask for the syntax, or for all of them with ``*``.
+        explicitly: whether the client has to request the syntax by name, or all syntaxes with ``*``.
     """
-    for one in request.accepted_types:
-        if not one.match(RELATED):
+    for accepted in request.accepted_types:
+        if not accepted.match(RELATED):
             continue
-        kind, wanted = one.params.get("type", "*/*").lower(), one.params.get("transfer-syntax", "")
+        kind, accepted_syntax = accepted.params.get("type", "*/*").lower(), accepted.params.get("transfer-syntax", "")
         if kind not in (media_type, "*/*", f"{media_type.partition('/')[0]}/*"):
             continue
-        if wanted in ("*", syntax) or (not wanted and (kind == "*/*" or not named)):
+        if accepted_syntax in ("*", syntax) or (not accepted_syntax and (kind == "*/*" or not explicitly)):
             return True
     return False
 
 
-def plainly(request: Any, media_type: str) -> bool:
-    """Whether a client asks for a type by its name."""
-    return any(str(one).partition(";")[0] == media_type for one in request.accepted_types)
+def accepts_by_name(request: Any, media_type: str) -> bool:
+    """Whether a client requests a media type by name, without wildcards."""
+    return any(str(accepted).partition(";")[0] == media_type for accepted in request.accepted_types)
 
 
 def require_json(request: Any) -> None:
-    """Raises Refused where a client accepts no JSON: ``representation_not_available``."""
-    if not any(one.match(kind) for one in request.accepted_types for kind in (JSON, "application/json")):
+    """Raises Refused (``representation_not_available``) if a client does not accept JSON."""
+    if not any(accepted.match(kind) for accepted in request.accepted_types for kind in (JSON, "application/json")):
         raise Refused("representation_not_available", f"This is only available as {JSON}.")

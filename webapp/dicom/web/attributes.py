@@ -1,4 +1,4 @@
-"""The attributes that can be searched for: where they are kept, and how DICOM's JSON (PS3.18 F) says them."""
+"""The searchable attributes: where they are stored, and their form in the DICOM JSON model (PS3.18 F)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from webapp.dicom.models import ResultObject
 from webapp.studies.models import Image
 
-#: What is found: an image, or an object that is made of its result.
+#: A search result: an image, or an object made from its result.
 Row = Image | ResultObject
 #: The UIDs of :data:`KEYS`.
 Key = tuple[str, ...]
@@ -22,10 +22,10 @@ class Attribute:
     """An attribute of PS3.6.
 
     Attributes:
-        path: where it is kept, from an image on.
-        of_result: where it is kept, from an object on that is made of a result; empty where such an object has none.
-        level: the highest at which it can be searched for.
-        on_request: whether it is answered only where ``includefield`` asks for it.
+        path: the lookup from an image.
+        of_result: the lookup from an object made from a result; empty if such objects lack the attribute.
+        level: the highest level at which it can be searched for.
+        on_request: whether responses contain it only if ``includefield`` requests it.
     """
 
     keyword: str
@@ -60,7 +60,7 @@ ATTRIBUTES = (
     Attribute("SeriesNumber", "00200011", "IS", "instance__series_number", SERIES),
     Attribute("InstanceNumber", "00200013", "IS", "instance__instance_number", INSTANCE),
 )
-#: Where objects that are made of results have what differs from their image.
+#: Lookups of result objects for the attributes that differ from those of their image.
 OF_RESULTS = {
     "instance__class_uid": "class_uid",
     "instance__instance_uid": "instance_uid",
@@ -70,22 +70,22 @@ OF_RESULTS = {
     "instance__instance_number": "revision__number",
 }
 BY_NAME = {name: one for one in ATTRIBUTES for name in (one.keyword, one.tag)}
-#: What a study, a series and an instance are told apart by.
+#: The UIDs that identify a study, a series and an instance.
 UIDS = ("study_uid", "series_uid", "instance_uid")
 KEYS = {level: UIDS[: number + 1] for number, level in enumerate(LEVELS)}
 
 
 def of_levels(levels: Iterable[str], included: Iterable[Attribute] = ()) -> list[Attribute]:
-    """The attributes that an answer has of one image: those of some levels, and what was asked for in addition."""
-    wanted = {one for one in ATTRIBUTES if one.level in levels and not one.on_request}
-    of_one = (wanted | {*included, BY_NAME["StudyInstanceUID"]}) - {BY_NAME["ModalitiesInStudy"]}
-    return sorted(of_one, key=lambda one: one.tag)
+    """The attributes of each search result: those of some levels, and those requested in addition."""
+    defaults = {one for one in ATTRIBUTES if one.level in levels and not one.on_request}
+    returned = (defaults | {*included, BY_NAME["StudyInstanceUID"]}) - {BY_NAME["ModalitiesInStudy"]}
+    return sorted(returned, key=lambda one: one.tag)
 
 
-def described(row: Row, attributes: Iterable[Attribute]) -> dict[str, Any]:
-    """Attributes as JSON; what is not known is empty."""
-    made = isinstance(row, ResultObject)
-    return {one.tag: element(one.vr, _value(row, one.of_result if made else one.path)) for one in attributes}
+def to_json(row: Row, attributes: Iterable[Attribute]) -> dict[str, Any]:
+    """Attributes as JSON. Unknown values are empty."""
+    is_result = isinstance(row, ResultObject)
+    return {one.tag: element(one.vr, _value(row, one.of_result if is_result else one.path)) for one in attributes}
 
 
 def _value(row: Any, path: str) -> Any:
@@ -95,18 +95,18 @@ def _value(row: Any, path: str) -> Any:
 
 
 def key(row: Row, level: str) -> Key:
-    """What tells a row from others of its level."""
-    one = row if isinstance(row, ResultObject) else row.instance
-    return tuple(getattr(one, name) for name in KEYS[level])
+    """The UIDs that identify a row at a level."""
+    instance = row if isinstance(row, ResultObject) else row.instance
+    return tuple(getattr(instance, name) for name in KEYS[level])
 
 
 def element(vr: str, *values: Any) -> dict[str, Any]:
     """An element as JSON."""
-    said: Sequence[Any] = [_said(vr, value) for value in values if value not in (None, "")]
-    return {"vr": vr, "Value": said} if said else {"vr": vr}
+    present: Sequence[Any] = [_json_value(vr, value) for value in values if value not in (None, "")]
+    return {"vr": vr, "Value": present} if present else {"vr": vr}
 
 
-def _said(vr: str, value: Any) -> Any:
+def _json_value(vr: str, value: Any) -> Any:
     if vr == "PN":
         return {"Alphabetic": value.replace(", ", "^", 1)}
     if isinstance(value, date):

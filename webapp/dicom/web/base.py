@@ -1,4 +1,4 @@
-"""What all views of DICOMweb have in common."""
+"""The base class of DICOMweb views, and the instances that they retrieve."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,35 +18,35 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.dicom import access
 from webapp.dicom.models import ResultObject
-from webapp.dicom.web import made
+from webapp.dicom.web import result_files
 from webapp.dicom.web.attributes import INSTANCE, LEVELS, Row, key
 from webapp.refusals import Refused
 from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
 
-#: What retrieving needs of an image.
-NEEDED = (
+#: Fields of an image that retrieving needs.
+FIELDS = (
     "file", "preview", "sha256", "department", "study__department", "instance__study_uid", "instance__series_uid",
     "instance__instance_uid", "instance__transfer_syntax",
 )  # fmt: skip
 
-#: What the parts of an address are called.
+#: Names of the levels in a URL.
 PATHS = ("studies", "series", "instances")
-#: Explicit VR Little Endian, in which results are made.
-MADE_SYNTAX = "1.2.840.10008.1.2.1"
-#: Instances whose objects are asked for at once.
-AHEAD = 16
+#: Explicit VR Little Endian, the transfer syntax of result objects.
+RESULT_SYNTAX = "1.2.840.10008.1.2.1"
+#: Number of instances whose result objects are requested from the worker at once.
+BATCH = 16
 
 
 @dataclass(frozen=True)
-class Found:
-    """An instance that can be retrieved: an image as it came, or an object that is made of a result."""
+class Retrievable:
+    """An instance that can be retrieved: an image as it was received, or an object made from a result."""
 
     row: Row
 
     @property
     def image(self) -> Image:
-        """The image that it is, or that its result is of."""
+        """The image itself, or the image of the result."""
         return self.row.image if isinstance(self.row, ResultObject) else self.row
 
     @property
@@ -59,93 +59,93 @@ class Found:
 
     @property
     def syntax(self) -> str:
-        """Its transfer syntax."""
-        return MADE_SYNTAX if isinstance(self.row, ResultObject) else self.row.instance.transfer_syntax
+        """The transfer syntax of its file."""
+        return RESULT_SYNTAX if isinstance(self.row, ResultObject) else self.row.instance.transfer_syntax
 
     def open(self, seconds: float) -> File | None:
-        """Its file; None where that is gone, or is not made within some seconds."""
+        """Open its file. None if the file is gone, or is not made within ``seconds``."""
         if isinstance(self.row, ResultObject):
-            return made.opened(self.row, seconds)
+            return result_files.open_file(self.row, seconds)
         try:
             return default_storage.open(str(self.row.file.name))
         except FileNotFoundError:
             return None
 
     def missing(self) -> Refused:
-        """Why it has no file."""
+        """The error for an instance without a file."""
         if isinstance(self.row, ResultObject):
             return Refused("not_made_yet", "This object does not exist yet. Please try again in a moment.")
         return Refused("file_gone", "The file of this instance is no longer there.")
 
 
-def files(found: Sequence[Found]) -> Iterator[tuple[Found, File | None]]:
-    """Instances with their files, one after the other. Where one was not made in time, no other one is waited for."""
-    seconds = made.LONGEST
-    for start in range(0, len(found), AHEAD):
-        some = found[start : start + AHEAD]
-        made.ask_for([one.row for one in some if isinstance(one.row, ResultObject)])
-        for one in some:
-            file = one.open(seconds)
-            if file is None and isinstance(one.row, ResultObject):
+def files(retrievables: Sequence[Retrievable]) -> Iterator[tuple[Retrievable, File | None]]:
+    """Yield instances with their files, one after the other. If one is not made in time, do not wait for any other."""
+    seconds = result_files.MAX_WAIT
+    for start in range(0, len(retrievables), BATCH):
+        batch = retrievables[start : start + BATCH]
+        result_files.ask_for([instance.row for instance in batch if isinstance(instance.row, ResultObject)])
+        for instance in batch:
+            file = instance.open(seconds)
+            if file is None and isinstance(instance.row, ResultObject):
                 seconds = 0
-            yield one, file
+            yield instance, file
 
 
 class DicomWebView(APIView):
-    """What all have in common. OpenAPI cannot describe parts of several types; PS3.18 does."""
+    """The base class of DICOMweb views. They have no OpenAPI schema, which cannot describe parts of several types."""
 
     permission_classes = (IsAuthenticated,)
     schema = None
 
     def images(self) -> ImageQuerySet:
-        """What the client may see of the study, series or instance in the address."""
-        named = {f"instance__{name}_uid": self.kwargs[name] for name in LEVELS if name in self.kwargs}
-        return access.dicom_images(identify(self.request)).filter(**named)
+        """The images of the study, series or instance in the URL that the client may see."""
+        filters = {f"instance__{name}_uid": self.kwargs[name] for name in LEVELS if name in self.kwargs}
+        return access.dicom_images(identify(self.request)).filter(**filters)
 
     def results(self) -> "QuerySet[ResultObject]":
-        """The same of what is made of results."""
-        named = {f"{name}_uid": self.kwargs[name] for name in LEVELS if name in self.kwargs}
-        return access.result_objects(identify(self.request)).filter(**named)
+        """The result objects of the study, series or instance in the URL that the client may see."""
+        filters = {f"{name}_uid": self.kwargs[name] for name in LEVELS if name in self.kwargs}
+        return access.result_objects(identify(self.request)).filter(**filters)
 
-    def found(self) -> list[Found]:
-        """All instances, the images first.
+    def instances(self) -> list[Retrievable]:
+        """All instances in the URL that the client may see, images first.
 
         Raises:
             Http404: there are none.
         """
-        images = self.images().select_related("instance", "study").only(*NEEDED)
+        images = self.images().select_related("instance", "study").only(*FIELDS)
         images = images.order_by("instance__series_uid", "instance__instance_number", "created_at")
         results = self.results().select_related("image__study").order_by("image", "revision__number", "series_number")
-        found = [Found(row) for row in (*images, *results)]
-        if not found:
+        instances = [Retrievable(row) for row in (*images, *results)]
+        if not instances:
             raise Http404
-        return found
+        return instances
 
-    def opened(self, action: Action) -> tuple[Found, File]:
-        """The instance in the address, and its file.
+    def open_instance(self, action: Action) -> tuple[Retrievable, File]:
+        """Open the instance in the URL, and record the access.
 
         Raises:
             Http404: there is none.
             Refused: ``file_gone`` or ``not_made_yet``.
         """
-        one = self.found()[0]
-        self.recorded([one], action)
-        [(_, file)] = files([one])
+        instance = self.instances()[0]
+        self.record_access([instance], action)
+        [(_, file)] = files([instance])
         if file is None:
-            raise one.missing()
-        return one, file
+            raise instance.missing()
+        return instance, file
 
     def url(self, *uids: str) -> str:
-        """The address of a study, of its series or of an instance. UIDs of uploaded files may be any text."""
+        """The URL of a study, series or instance. UIDs of uploaded files may be any text."""
         below = "/".join(f"{level}/{quote(uid, safe='')}" for level, uid in zip(PATHS, uids, strict=False))
         return self.root + below
 
     @cached_property
     def root(self) -> str:
-        """What all addresses begin with. A request has one view."""
+        """The beginning of all URLs. It is cached, since each request has its own view object."""
         return self.request.build_absolute_uri(reverse("dicomweb-studies")).removesuffix("studies")
 
-    def recorded(self, found: list[Found], action: Action) -> None:
-        """Record what is handed out: each study, and each image that has none."""
-        for one in {each.image.study or each.image for each in found}:
-            record(identify(self.request), action, one, by="dicomweb")
+    def record_access(self, instances: list[Retrievable], action: Action) -> None:
+        """Record which data are handed out: each study, and each image without a study."""
+        for target in {instance.image.study or instance.image for instance in instances}:
+            record(identify(self.request), action, target, by="dicomweb")

@@ -1,4 +1,5 @@
-"""The header of a stored DICOM file: what comes before its pixels, within limits, since this process has no others.
+"""Read the header of a stored DICOM file, which is everything before its pixels, up to a limited size, since the memory
+of a web process is not limited otherwise.
 
 pydicom is imported when it is first needed: it doubles the memory of a web process.
 """
@@ -19,25 +20,25 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.tag import BaseTag
 
-#: Bytes of a file that are parsed: most headers have less than the first, and tables of greys far less than the second.
+#: Bytes of a file that are parsed. Most headers fit into the first, and even lookup tables fit easily into the second.
 FIRST_BYTES, HEADER_BYTES = 2**16, 2 * 2**20
 PREAMBLE, MAGIC = 128, b"DICM"
 DEFLATED, IMPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
-#: A header's beginning: Pixel Data (7FE0,0010), as a tag of either order of bytes.
+#: The tag of Pixel Data (7FE0,0010) in both byte orders. A header ends there.
 PIXEL_DATA = {"<": struct.pack("<HH", 0x7FE0, 0x0010), ">": struct.pack(">HH", 0x7FE0, 0x0010)}
 
 
 class Unreadable(Exception):
-    """A file is no DICOM file, or is damaged, or its header is longer than what is read of it."""
+    """A file is not a DICOM file, is damaged, or has too long a header."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says before its pixels.
+    """The part of a file before its pixels.
 
     Attributes:
-        syntax: its transfer syntax.
-        pixels_at: the place of the element Pixel Data in the file; None where there is none, or where it is deflated.
+        syntax: the transfer syntax.
+        pixels_at: the position of the Pixel Data element in the file; None if there is none, or the file is deflated.
     """
 
     dataset: "Dataset"
@@ -49,9 +50,9 @@ class Header:
         return ">" if self.syntax == BIG_ENDIAN else "<"
 
     def text(self, keyword: str) -> str:
-        """The value of an element as a text; empty where it is missing or damaged."""
+        """The value of an element as text; empty if it is missing or damaged."""
         raw = self.dataset.get_item(_tag(keyword))
-        # pydicom takes eight times as long for UIDs and codes, which are the same in every character set.
+        # Decode UIDs and codes here, since they are the same in every character set: pydicom takes eight times as long.
         if raw is not None and raw.VR in ("UI", "CS") and isinstance(raw.value, bytes) and b"\\" not in raw.value:
             text = raw.value.decode("latin-1").strip("\0 ")
             if text.isprintable():
@@ -59,24 +60,24 @@ class Header:
         return str(_value(self.dataset, keyword) or "").strip("\0 ")
 
     def texts(self, keywords: Iterable[str]) -> dict[str, str]:
-        """Those of some elements that say something."""
+        """The values of those elements that are not empty."""
         return {keyword: text for keyword in keywords if (text := self.text(keyword))}
 
-    def number(self, keyword: str, otherwise: int = 0) -> int:
+    def number(self, keyword: str, default: int = 0) -> int:
         try:
             return int(_value(self.dataset, keyword))
         except (TypeError, ValueError, OverflowError):
-            return otherwise
+            return default
 
     def binary(self, tag: int) -> bytes | None:
-        """A value of bytes; None where there is none."""
+        """The value of an element as bytes; None if it has none."""
         value = _value(self.dataset, tag)
         return value if isinstance(value, bytes) else None
 
 
 @cache
 def _tag(keyword: str) -> "BaseTag":
-    """The tag that data sets are looked up by: to make it takes longer than to look."""
+    """The tag of a keyword. It is cached, since making it takes longer than looking it up in a data set."""
     from pydicom.tag import Tag
 
     return Tag(keyword)
@@ -84,7 +85,7 @@ def _tag(keyword: str) -> "BaseTag":
 
 def _value(dataset: "Dataset", name: str | int) -> Any:
     tag = _tag(name) if isinstance(name, str) else name
-    if tag not in dataset:  # which pydicom finds out by an exception
+    if tag not in dataset:  # faster than pydicom's exception
         return None
     try:
         return dataset[tag].value
@@ -101,9 +102,9 @@ def read(file: IO[bytes] | Any) -> Header:
         Unreadable: it cannot be parsed.
     """
     with suppress(Unreadable):
-        found = _read(file, FIRST_BYTES)
-        if found.pixels_at is not None:
-            return found
+        header = _read(file, FIRST_BYTES)
+        if header.pixels_at is not None:
+            return header
     return _read(file, HEADER_BYTES)
 
 
@@ -116,7 +117,7 @@ def _read(file: IO[bytes] | Any, size: int) -> Header:
         return _parsed(beginning)
     except (MemoryError, Unreadable):
         raise
-    except Exception as error:  # pydicom raises whatever it meets: it is the file's fault
+    except Exception as error:  # pydicom may raise anything for a damaged file
         raise Unreadable from error
 
 
@@ -128,23 +129,23 @@ def _parsed(beginning: bytes) -> Header:
     source = io.BytesIO(beginning)
     source.seek(PREAMBLE + len(MAGIC))
     meta = read_dataset(source, False, True, stop_when=lambda tag, *_: tag.group != 2)
-    syntax = re.sub(r"[^0-9.]", "", str(meta.get("TransferSyntaxUID") or ""))  # it goes into headers of answers
-    if syntax == DEFLATED:  # pydicom would inflate all of it, however much that is
+    syntax = re.sub(r"[^0-9.]", "", str(meta.get("TransferSyntaxUID") or ""))  # it is used in headers of responses
+    if syntax == DEFLATED:  # pydicom would inflate all of it, without a limit
         inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning[source.tell() :], HEADER_BYTES)
         dataset = read_dataset(io.BytesIO(inflated), False, True, stop_when=_is_pixels)
         return Header(dataset, syntax, None)
     if syntax:
-        found = read_dataset(source, syntax == IMPLICIT, syntax != BIG_ENDIAN, stop_when=_is_pixels)
-    else:  # pydicom finds out
+        dataset = read_dataset(source, syntax == IMPLICIT, syntax != BIG_ENDIAN, stop_when=_is_pixels)
+    else:  # pydicom guesses the syntax
         source.seek(0)
-        found = dcmread(source, stop_before_pixels=True)
+        dataset = dcmread(source, stop_before_pixels=True)
     at = source.tell()
-    header = Header(found, syntax, at)
+    header = Header(dataset, syntax, at)
     if beginning[at : at + 4] == PIXEL_DATA[header.order]:
         return header
     if at >= HEADER_BYTES:
-        raise Unreadable  # there may be more
-    return Header(found, syntax, None)
+        raise Unreadable  # the header may continue
+    return Header(dataset, syntax, None)
 
 
 def _is_pixels(tag: Any, *_: Any) -> bool:
@@ -152,7 +153,7 @@ def _is_pixels(tag: Any, *_: Any) -> bool:
 
 
 def of_image(file: IO[bytes] | Any) -> Header:
-    """As :func:`read`, of a file that a client asks for.
+    """Like :func:`read`, for a file that a client requests.
 
     Raises:
         Refused: ``image_corrupt``.

@@ -1,4 +1,4 @@
-"""The query of a search (PS3.18 8.3.4) as conditions for images."""
+"""Turn the query of a search (PS3.18 8.3.4) into conditions for images."""
 
 import re
 from calendar import monthrange
@@ -14,24 +14,24 @@ from webapp.dicom.models import ResultObject
 from webapp.dicom.web.attributes import ATTRIBUTES, BY_NAME, LEVELS, Attribute
 from webapp.refusals import Refused
 
-#: Results of one answer: as many as are given where the client says nothing, and at most.
+#: Number of results in a response: the default, and the maximum.
 USUAL_RESULTS, MOST_RESULTS = 100, 1000
-#: Results that can be passed over: finding the next ones takes longer with each.
+#: Largest offset: finding results takes longer with each skipped one.
 MOST_OFFSET = 100_000
-#: UIDs in a list, and characters of a value that is compared.
+#: Largest number of UIDs in a list, and of characters in a value.
 MOST_UIDS, LONGEST = 100, 100
 UID = r"[0-9][0-9.]{0,63}"
 
 
 @dataclass
 class Search:
-    """A search that is understood.
+    """A parsed search.
 
     Attributes:
-        condition: for images.
-        of_results: for objects that are made of their results.
-        included: attributes that were asked for in addition.
-        fuzzy: whether fuzzy matching was asked for, which there is not.
+        condition: the condition for images.
+        of_results: the condition for objects made from their results.
+        included: attributes that were requested in addition.
+        fuzzy: whether fuzzy matching was requested, which is not supported.
     """
 
     condition: Q = field(default_factory=Q)
@@ -42,38 +42,38 @@ class Search:
     fuzzy: bool = False
 
 
-def understood(query: QueryDict, level: str) -> Search:
-    """The search that a query asks for.
+def parse(query: QueryDict, level: str) -> Search:
+    """Parse the query of a search.
 
     Args:
-        query: of the request.
-        level: what is searched for; only its own attributes and those of what it belongs to can be compared.
+        query: the query of the request.
+        level: the level of the search. Only attributes of this level and of higher levels can be matched.
 
     Raises:
         Refused: ``unknown_parameter`` or ``invalid_parameter``.
     """
-    found = Search()
+    search = Search()
     comparable = LEVELS[: LEVELS.index(level) + 1]
     for name, values in query.lists():
         match name:
             case "limit":
-                # A larger one is no error: the answer says that there is more.
-                found.limit = min(_number(name, values), MOST_RESULTS)
+                # A larger limit is no error: the response warns that there are more results.
+                search.limit = min(_number(name, values), MOST_RESULTS)
             case "offset":
-                found.offset = _number(name, values)
-                if found.offset > MOST_OFFSET:
+                search.offset = _number(name, values)
+                if search.offset > MOST_OFFSET:
                     raise Refused("invalid_parameter", f"At most {MOST_OFFSET} results can be passed over.")
             case "fuzzymatching":
-                found.fuzzy = values[-1].lower() == "true"
+                search.fuzzy = values[-1].lower() == "true"
             case "includefield":
-                found.included |= {one for one in _included(values) if one.level in comparable}
+                search.included |= {one for one in _included(values) if one.level in comparable}
             case _:
                 attribute = _attribute(name, comparable)
                 for value in values:
                     condition, of_results = _conditions(attribute, value)
-                    found.condition &= condition
-                    found.of_results &= of_results
-    return found
+                    search.condition &= condition
+                    search.of_results &= of_results
+    return search
 
 
 def _number(name: str, values: list[str]) -> int:
@@ -86,33 +86,33 @@ def _included(values: list[str]) -> set[Attribute]:
     names = [name.strip() for value in values for name in value.split(",")]
     if "all" in names:
         return set(ATTRIBUTES)
-    # Attributes that are kept nowhere but in the file cannot be included, which is no error (PS3.18 8.3.4.3).
+    # Attributes that are only in the file cannot be included, which is no error (PS3.18 8.3.4.3).
     return {BY_NAME[name] for name in names if name in BY_NAME}
 
 
 def _attribute(name: str, levels: Collection[str]) -> Attribute:
     attribute = BY_NAME.get(name if name in BY_NAME else name.upper())
     if attribute is None or attribute.level not in levels:
-        known = ", ".join(one.keyword for one in ATTRIBUTES if one.level in levels)
-        raise Refused("unknown_parameter", f"{name[:LONGEST]} cannot be searched for here. These can: {known}.")
+        searchable = ", ".join(one.keyword for one in ATTRIBUTES if one.level in levels)
+        raise Refused("unknown_parameter", f"{name[:LONGEST]} cannot be searched for here. These can: {searchable}.")
     return attribute
 
 
 def _conditions(attribute: Attribute, value: str) -> tuple[Q, Q]:
-    """The condition of an attribute for images, and the one for objects that are made of their results."""
+    """The condition of an attribute for images, and the one for objects made from their results."""
     if len(value) > LONGEST and attribute.vr != "UI":
         raise _invalid(attribute)
     if not value.strip():
-        return Q(), Q()  # it matches everything
-    compared = COMPARED.get(attribute.vr, _text)
+        return Q(), Q()  # an empty value matches everything
+    compare = COMPARISONS.get(attribute.vr, _text)
     try:
-        of_image = compared(attribute.path, value.strip())
+        of_image = compare(attribute.path, value.strip())
     except ValueError:
         raise _invalid(attribute) from None
-    of_result = compared(attribute.of_result, value.strip()) if attribute.of_result else Q(pk__in=[])
-    if attribute.keyword == "ModalitiesInStudy":  # either has it of both
-        made = compared("modality", value.strip())
-        return of_image | Q(pk__in=ResultObject.objects.filter(made).values("image")), of_result | made
+    of_result = compare(attribute.of_result, value.strip()) if attribute.of_result else Q(pk__in=[])
+    if attribute.keyword == "ModalitiesInStudy":  # matches an image by its result's modality too, and vice versa
+        matched = compare("modality", value.strip())
+        return of_image | Q(pk__in=ResultObject.objects.filter(matched).values("image")), of_result | matched
     return of_image, of_result
 
 
@@ -140,55 +140,55 @@ def _integer(path: str, value: str) -> Q:
 
 
 def _range(path: str, value: str, read: Any) -> Q:
-    """The condition of one value, or of a range with a hyphen, open where a side is empty."""
+    """The condition of a single value, or of a range with a hyphen, which is open if a side is empty."""
     first, hyphen, last = value.partition("-")
-    found = Q()
+    condition = Q()
     if first:
-        found &= Q(**{f"{path}__gte": read(first)[0]})
+        condition &= Q(**{f"{path}__gte": read(first)[0]})
     if last or not hyphen:
-        found &= Q(**{f"{path}__lte": read(last or first)[1]})
+        condition &= Q(**{f"{path}__lte": read(last or first)[1]})
     if not (first or last):
         raise ValueError
-    return found
+    return condition
 
 
 def _day(text: str) -> tuple[date, date]:
-    """The first and the last day of a date, which may be a month or a year."""
-    if not (found := re.fullmatch(r"(\d{4})(?:(\d{2})(\d{2})?)?", text)):
+    """The first and the last day of a date, a month or a year."""
+    if not (match := re.fullmatch(r"(\d{4})(?:(\d{2})(\d{2})?)?", text)):
         raise ValueError
-    year, month, day = (int(part) if part else 0 for part in found.groups())
+    year, month, day = (int(part) if part else 0 for part in match.groups())
     last_month = month or 12
     end = day or monthrange(year, last_month)[1]
     return date(year, month or 1, day or 1), date(year, last_month, end)
 
 
 def _clock(text: str) -> tuple[time, time]:
-    """The first and the last second of a time, which may be a minute or an hour; times are kept in whole seconds."""
-    if not (found := re.fullmatch(r"(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,6})?)?)?", text)):
+    """The first and the last second of a time, a minute or an hour. Times are stored in whole seconds."""
+    if not (match := re.fullmatch(r"(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,6})?)?)?", text)):
         raise ValueError
-    hour, minute, second = found.groups()
+    hour, minute, second = match.groups()
     begin = time(int(hour), int(minute or 0), int(second or 0))
     return begin, time(int(hour), int(minute or 59), int(second or 59))
 
 
 def _text(path: str, value: str, ignores_case: str = "") -> Q:
-    """A text in which ``*`` stands for any characters and ``?`` for one."""
+    """The condition of a text, in which ``*`` stands for any characters and ``?`` for one."""
     beginning = value.removesuffix("*")
     if not re.search(r"[*?]", beginning):
-        how = f"{ignores_case}exact" if beginning == value else f"{ignores_case}startswith"
-        return Q(**{f"{path}__{how}": beginning})
+        lookup = f"{ignores_case}exact" if beginning == value else f"{ignores_case}startswith"
+        return Q(**{f"{path}__{lookup}": beginning})
     wildcards = {"*": ".*", "?": "."}
     pattern = "".join(wildcards.get(part) or re.escape(part) for part in re.split(r"([*?])", value))
     return Q(**{f"{path}__{ignores_case}regex": f"^{pattern}$"})
 
 
 def _name(path: str, value: str) -> Q:
-    """A person's name, whose parts the database has as ``family, given middle``."""
+    """The condition of a person's name, which is stored as ``family, given middle``."""
     family, caret, given = value.rstrip("^").partition("^")
     return _text(path, f"{family}, {given.replace('^', ' ')}" if caret else family, "i")
 
 
-COMPARED: dict[str, Callable[[str, str], Q]] = {
+COMPARISONS: dict[str, Callable[[str, str], Q]] = {
     "UI": _uids,
     "IS": _integer,
     "DA": lambda path, value: _range(path, value, _day),

@@ -1,4 +1,4 @@
-"""The header of an instance in DICOM's JSON (PS3.18 F), whose long binary values are addresses."""
+"""The header of an instance in the DICOM JSON model (PS3.18 F), with URLs in place of long binary values."""
 
 import json
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 from django.core.files import File
 
 from webapp.dicom.web import headers
-from webapp.dicom.web.attributes import ATTRIBUTES, Row, described
+from webapp.dicom.web.attributes import ATTRIBUTES, Row, to_json
 
-#: Bytes of a binary value from which on its address stands in its place.
+#: Bytes of a binary value above which it is replaced by its URL.
 BULK = 1024
-#: The tags of pixels of all kinds.
+#: Tags from here on hold pixels of all kinds.
 PIXELS = 0x7FE00000
 UTF_8 = {"vr": "CS", "Value": ["ISO_IR 192"]}
 
 
 def of(row: Row, file: File | None, bulk: str) -> str:
-    """The metadata of an instance; what the database has of it where its file cannot be parsed, or is not there.
+    """The metadata of an instance, from the database if its file cannot be parsed or does not exist.
 
     Args:
-        bulk: the address of binary values, before their tags.
+        bulk: the URL of binary values, without the tag.
     """
     try:
         if file is None:
@@ -27,7 +27,7 @@ def of(row: Row, file: File | None, bulk: str) -> str:
         with file:
             header = headers.read(file)
     except headers.Unreadable:
-        return json.dumps(described(row, (one for one in ATTRIBUTES if one.path.startswith("instance"))))
+        return json.dumps(to_json(row, (one for one in ATTRIBUTES if one.path.startswith("instance"))))
     elements = [f'"{tag:08X}":{text}' for tag in header.dataset.keys() if (text := _element(header, tag, bulk))]  # noqa: SIM118  (a data set iterates over its elements, damaged ones too)
     if header.pixels_at is not None:
         elements.append(f'"7FE00010":{json.dumps({"vr": "OW", "BulkDataURI": f"{bulk}7FE00010"})}')
@@ -35,7 +35,7 @@ def of(row: Row, file: File | None, bulk: str) -> str:
 
 
 def _element(header: headers.Header, tag: Any, bulk: str) -> str:
-    """An element as JSON; empty where it is damaged, or only says how long others are."""
+    """An element as JSON; empty if it is damaged, is a group length or holds pixels."""
     if tag.element == 0 or tag >= PIXELS:
         return ""
     if tag == 0x00080005:

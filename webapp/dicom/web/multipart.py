@@ -1,4 +1,4 @@
-"""Bodies of several parts (multipart/related, RFC 2387): read as a stream, and written as one."""
+"""Read and write multipart/related bodies (RFC 2387) as streams."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -23,7 +23,7 @@ DICOM = "application/dicom"
 
 
 class _Parser(multipart.PushMultipartParser):
-    """The library's parser for parts that are no fields of a form: it documents this method as the one to replace."""
+    """The library's parser, for parts that are not form fields. The library documents this method for overriding."""
 
     def _create_segment(self, headerlist: list[tuple[str, str]]) -> multipart.MultipartSegment:
         return multipart.MultipartSegment(headerlist)
@@ -34,8 +34,9 @@ class Part:
     """A part of a request.
 
     Attributes:
-        kind: its media type in small letters; empty where it says none.
-        file: its content, which is only there until the next parts; None where it is larger than an image may be.
+        kind: its media type in lower case; empty if it has none.
+        file: its content, which is only available until the next parts are read; None if it is larger than an image
+            may be.
     """
 
     kind: str
@@ -43,17 +44,17 @@ class Part:
 
 
 def read(content_type: str, stream: IO[bytes]) -> Iterator[list[Part]]:
-    """The parts of a request's body, in groups of no more than are kept together.
+    """Yield the parts of a request's body, in groups that are small enough to be saved together.
 
     Raises:
-        UnsupportedMediaType: it is another type of body.
-        Refused: ``malformed_request`` or ``too_many_files``. Whoever sent it learns of no part that was kept before,
-            and sends all again.
+        UnsupportedMediaType: the body has another type.
+        Refused: ``malformed_request`` or ``too_many_files``. The client does not learn which parts were stored before
+            the error, and has to send all again.
     """
     try:
         kind, parameters = parse_header_parameters(content_type)
         boundary = parameters.get("boundary", "").encode("latin-1")
-    except ValueError:  # of a parameter in a character set that is not known
+    except ValueError:  # a parameter in an unknown character set
         kind, parameters, boundary = "", {}, b""
     if kind != "multipart/related" or parameters.get("type", DICOM).lower() != DICOM or not boundary:
         detail = f'Please send instances as multipart/related; type="{DICOM}"; boundary=…, each as a part.'
@@ -107,23 +108,23 @@ def _part(segment: multipart.MultipartSegment, content: Any) -> Part:
 
 
 @dataclass
-class Sent:
-    """A part of an answer: its headers, and its content a block at a time."""
+class ResponsePart:
+    """A part of a response: its headers, and its content in blocks."""
 
     content_type: str
     content: Iterable[bytes]
     location: str = ""
 
 
-def related(parts: Iterable[Sent], kind: str) -> StreamingHttpResponse:
-    """An answer whose parts are made while it is sent. One that cannot be made ends the connection."""
+def related(parts: Iterable[ResponsePart], kind: str) -> StreamingHttpResponse:
+    """A response whose parts are made while it is sent. If a part cannot be made, the connection ends."""
     boundary = uuid4().hex
     return StreamingHttpResponse(
         _written(parts, boundary.encode()), content_type=f'multipart/related; type="{kind}"; boundary={boundary}'
     )
 
 
-def _written(parts: Iterable[Sent], boundary: bytes) -> Iterator[bytes]:
+def _written(parts: Iterable[ResponsePart], boundary: bytes) -> Iterator[bytes]:
     for part in parts:
         head = f"Content-Type: {part.content_type}\r\n"
         if part.location:

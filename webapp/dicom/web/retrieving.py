@@ -1,4 +1,4 @@
-"""Retrieving over HTTP (WADO-RS)."""
+"""The views for retrieving instances (WADO-RS)."""
 
 import io
 import mimetypes
@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from webapp.audit.models import Action
 from webapp.dicom.web import accepting, frames, headers, metadata, multipart
-from webapp.dicom.web.base import DicomWebView, Found, files
+from webapp.dicom.web.base import DicomWebView, Retrievable, files
 from webapp.refusals import Refused
 from webapp.studies.files import responses
 
@@ -20,140 +20,140 @@ JPEG = "image/jpeg"
 
 
 class Retrieve(DicomWebView):
-    """WADO-RS of instances, as they are stored."""
+    """Retrieve instances as they are stored."""
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
-        found = self.found()
-        for one in found:
-            # What is made of results has the syntax that everybody takes.
-            if not (one.is_made or accepting.related(request, multipart.DICOM, one.syntax)):
+        instances = self.instances()
+        for instance in instances:
+            # Result objects have a transfer syntax that every client supports.
+            if not (instance.is_made or accepting.accepts_parts(request, multipart.DICOM, instance.syntax)):
                 raise Refused(
                     "representation_not_available",
                     'Instances are available as multipart/related; type="application/dicom", in the transfer syntax '
                     "in which they are stored. Please ask for transfer-syntax=*.",
                 )
-        self.recorded(found, Action.DOWNLOAD)
-        parts = self._parts(found)
-        first = next(parts, None)  # so that an error can still be answered
+        self.record_access(instances, Action.DOWNLOAD)
+        parts = self._parts(instances)
+        first = next(parts, None)  # read now, so that an error becomes a response
         if first is None:
-            raise found[0].missing()
+            raise instances[0].missing()
         return multipart.related(chain([first], parts), multipart.DICOM)
 
-    def _parts(self, found: list[Found]) -> Iterator[multipart.Sent]:
-        for one, file in files(found):
+    def _parts(self, instances: list[Retrievable]) -> Iterator[multipart.ResponsePart]:
+        for instance, file in files(instances):
             if file:
-                kind = f"{multipart.DICOM}; transfer-syntax={one.syntax}"
-                yield multipart.Sent(kind, _blocks(file), self.url(*one.uids))
-            elif not one.is_made:  # what cannot be made is left out
-                raise one.missing()
+                kind = f"{multipart.DICOM}; transfer-syntax={instance.syntax}"
+                yield multipart.ResponsePart(kind, _blocks(file), self.url(*instance.uids))
+            elif not instance.is_made:  # result objects that cannot be made are left out
+                raise instance.missing()
 
 
 class Instance(Retrieve):
-    """Retrieve an instance, also without anything around it."""
+    """Retrieve an instance, as a part or as a plain DICOM file."""
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
-        if not accepting.plainly(request, multipart.DICOM):
+        if not accepting.accepts_by_name(request, multipart.DICOM):
             return super().get(request, **uids)
-        _, file = self.opened(Action.DOWNLOAD)
+        _, file = self.open_instance(Action.DOWNLOAD)
         return StreamingHttpResponse(_blocks(file), content_type=multipart.DICOM)
 
 
 class Metadata(DicomWebView):
-    """WADO-RS of what instances say beside their pixels."""
+    """Retrieve the metadata of instances: everything except their pixels."""
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
         accepting.require_json(request)
-        found = self.found()
-        self.recorded(found, Action.VIEW)
-        return StreamingHttpResponse(self._array(found), content_type=accepting.JSON)
+        instances = self.instances()
+        self.record_access(instances, Action.VIEW)
+        return StreamingHttpResponse(self._array(instances), content_type=accepting.JSON)
 
-    def _array(self, found: list[Found]) -> Iterator[str]:
-        between = "["
-        for one, file in files(found):
-            yield between + metadata.of(one.row, file, f"{self.url(*one.uids)}/bulkdata/")
-            between = ","
+    def _array(self, instances: list[Retrievable]) -> Iterator[str]:
+        separator = "["
+        for instance, file in files(instances):
+            yield separator + metadata.of(instance.row, file, f"{self.url(*instance.uids)}/bulkdata/")
+            separator = ","
         yield "]"
 
 
 class Pixels(DicomWebView):
-    """What a single instance has."""
+    """The base class of views for data of a single instance."""
 
-    def frames(self, request: Request, file: File, header: headers.Header, wanted: list[int]) -> HttpResponseBase:
+    def frames(self, request: Request, file: File, header: headers.Header, numbers: list[int]) -> HttpResponseBase:
         kind, is_compressed = frames.media_type(header.syntax), frames.is_compressed(header.syntax)
-        as_it_is = accepting.related(request, kind, header.syntax)
-        # Viewers ask for the bytes of whatever syntax in this way.
-        as_octets = accepting.related(request, frames.OCTETS, header.syntax, named=is_compressed)
-        if not (as_it_is or as_octets):
+        as_stored = accepting.accepts_parts(request, kind, header.syntax)
+        # This is how viewers request frames of any transfer syntax.
+        as_octets = accepting.accepts_parts(request, frames.OCTETS, header.syntax, explicitly=is_compressed)
+        if not (as_stored or as_octets):
             raise Refused(
                 "representation_not_available",
                 f"The frames of this instance are stored as {kind}, and are not available in another form: please "
                 f'accept multipart/related; type="{kind}"; transfer-syntax=*.',
             )
-        typed = f"{kind if as_it_is else frames.OCTETS}; transfer-syntax={header.syntax}"
-        parts = (multipart.Sent(typed, content) for content in frames.read(file, header, wanted))
-        return multipart.related(_with(file, parts), kind if as_it_is else frames.OCTETS)
+        content_type = f"{kind if as_stored else frames.OCTETS}; transfer-syntax={header.syntax}"
+        parts = (multipart.ResponsePart(content_type, content) for content in frames.read(file, header, numbers))
+        return multipart.related(_with_file(file, parts), kind if as_stored else frames.OCTETS)
 
 
 class Frames(Pixels):
-    """WADO-RS of frames, as they are stored."""
+    """Retrieve frames as they are stored."""
 
     def get(self, request: Request, numbers: str, **uids: str) -> HttpResponseBase:
-        _, file = self.opened(Action.DOWNLOAD)
+        _, file = self.open_instance(Action.DOWNLOAD)
         header = headers.of_image(file)
         return self.frames(request, file, header, frames.numbers(numbers, header))
 
 
 class BulkData(Pixels):
-    """WADO-RS of long values, at the addresses that metadata have in their place."""
+    """Retrieve long values, at the URLs that replace them in the metadata."""
 
     def get(self, request: Request, tag: str, **uids: str) -> HttpResponseBase:
-        _, file = self.opened(Action.DOWNLOAD)
+        _, file = self.open_instance(Action.DOWNLOAD)
         header = headers.of_image(file)
         if tag.upper() == "7FE00010":
-            most = min(max(1, header.number("NumberOfFrames", 1)), frames.MOST_FRAMES)
-            return self.frames(request, file, header, list(range(1, most + 1)))
+            count = min(max(1, header.number("NumberOfFrames", 1)), frames.MOST_FRAMES)
+            return self.frames(request, file, header, list(range(1, count + 1)))
         file.close()
         value = header.binary(int(tag, 16))
         if value is None:
             raise Http404
-        return multipart.related([multipart.Sent(frames.OCTETS, [value])], frames.OCTETS)
+        return multipart.related([multipart.ResponsePart(frames.OCTETS, [value])], frames.OCTETS)
 
 
 class Rendered(DicomWebView):
-    """WADO-RS of an instance as a picture for browsers: of an image the preview that was made when it was prepared."""
+    """Retrieve an instance as a picture for browsers. For an image this is the preview from its preparation."""
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
-        found = self.found()[0]
+        instance = self.instances()[0]
         if request.query_params:
             raise Refused("unknown_parameter", "The picture is shown as the instance's own window has it, as a whole.")
-        if found.is_made:
-            return self._made(request)
-        image = found.image
+        if instance.is_made:
+            return self._result_picture(request)
+        image = instance.image
         name = str(image.preview.name or "")
         if not name:
             raise Refused("not_read_yet", "There is no picture of this instance yet, or none could be made.")
         kind = mimetypes.guess_type(name)[0] or ""
         _require(request, kind)
-        self.recorded([found], Action.VIEW)
+        self.record_access([instance], Action.VIEW)
         return responses.picture(request, name, image.sha256)
 
-    def _made(self, request: Request) -> HttpResponseBase:
-        """The picture that was made of a result."""
+    def _result_picture(self, request: Request) -> HttpResponseBase:
+        """The result's picture as a JPEG."""
         from PIL import Image as Picture
 
         _require(request, JPEG)
-        _, file = self.opened(Action.VIEW)
+        _, file = self.open_instance(Action.VIEW)
         with file:
             header = headers.of_image(file)
             [content] = (b"".join(parts) for parts in frames.read(file, header, [1]))
-        shown = Picture.frombytes("RGB", (header.number("Columns"), header.number("Rows")), content)
-        answer = io.BytesIO()
-        shown.save(answer, "JPEG", quality=90)
-        return HttpResponse(answer.getvalue(), content_type=JPEG)
+        picture = Picture.frombytes("RGB", (header.number("Columns"), header.number("Rows")), content)
+        output = io.BytesIO()
+        picture.save(output, "JPEG", quality=90)
+        return HttpResponse(output.getvalue(), content_type=JPEG)
 
 
 def _require(request: Request, kind: str) -> None:
-    if not any(one.match(kind) for one in request.accepted_types):
+    if not any(accepted.match(kind) for accepted in request.accepted_types):
         raise Refused("representation_not_available", f"The picture of this instance is available as {kind}.")
 
 
@@ -163,7 +163,7 @@ def _blocks(file: File) -> Iterator[bytes]:
             yield block
 
 
-def _with(file: File, parts: Iterable[multipart.Sent]) -> Iterator[multipart.Sent]:
-    """Parts of a file, which is closed behind them."""
+def _with_file(file: File, parts: Iterable[multipart.ResponsePart]) -> Iterator[multipart.ResponsePart]:
+    """Yield parts of a file, and close it afterwards."""
     with file:
         yield from parts

@@ -1,4 +1,4 @@
-"""Keep what comes by STOW-RS, the way in which the listener keeps what comes by C-STORE."""
+"""Store instances from STOW-RS, as the listener stores images from C-STORE."""
 
 import logging
 import re
@@ -30,11 +30,12 @@ URGENT = ("STAT", "HIGH")
 
 @dataclass
 class Stored:
-    """What became of a part: stored, unless there is a reason for its failure.
+    """The outcome of a part: stored, unless it has a failure reason.
 
     Attributes:
-        attributes: the UIDs of its file, as far as they are known.
-        arrival: what is to be kept.
+        attributes: the attributes of its file, empty if it cannot be read.
+        failure: the failure reason; 0 if there is none.
+        arrival: the image to save.
     """
 
     attributes: dict[str, Any]
@@ -42,41 +43,41 @@ class Stored:
     arrival: Arrival | None = None
 
 
-def store(by: Identity, department: Department, parts: Sequence[multipart.Part], study: str) -> Iterator[Stored]:
-    """Keep instances. What this says is stored is on the disk and in the database.
+def store(identity: Identity, department: Department, parts: Sequence[multipart.Part], study: str) -> Iterator[Stored]:
+    """Store instances. Those with the outcome "stored" are on the disk and in the database.
 
     Args:
-        study: the only Study Instance UID that is taken; empty for any.
+        study: the only accepted Study Instance UID; empty for any.
     """
     peer = Peer(department=department)
     for_rules = rules.IN_FILES if rules.lately(department) else ()
-    found = [_read(by, peer, part, study, for_rules) for part in parts]
-    if arrivals := [one.arrival for one in found if one.arrival]:
-        failures = dict(zip(arrivals, _kept(arrivals), strict=True))
-        for one in found:
+    outcomes = [_read(identity, peer, part, study, for_rules) for part in parts]
+    if arrivals := [one.arrival for one in outcomes if one.arrival]:
+        failures = dict(zip(arrivals, _save(arrivals), strict=True))
+        for one in outcomes:
             if one.arrival:
                 one.failure = failures[one.arrival]
-    yield from found
+    yield from outcomes
 
 
-def _read(by: Identity, peer: Peer, part: multipart.Part, study: str, for_rules: Collection[str]) -> Stored:
+def _read(identity: Identity, peer: Peer, part: multipart.Part, study: str, for_rules: Collection[str]) -> Stored:
     if part.file is None or part.kind not in ("", multipart.DICOM):
         return Stored({}, CANNOT_UNDERSTAND)
     try:
         header = headers.read(part.file)
     except headers.Unreadable:
         return Stored({}, CANNOT_UNDERSTAND)
-    known = {**_attributes(header), "for_rules": header.texts(for_rules)}
-    failure = _refusal(known, study)
+    attributes = {**_attributes(header), "for_rules": header.texts(for_rules)}
+    failure = _refusal(attributes, study)
     if failure:
-        return Stored(known, failure)
+        return Stored(attributes, failure)
     urgent = header.text("RequestedProcedurePriority").upper() in URGENT
-    return Stored(known, arrival=Arrival(peer, part.file, known, urgent, by))
+    return Stored(attributes, arrival=Arrival(peer, part.file, attributes, urgent, identity))
 
 
 def _attributes(header: headers.Header) -> dict[str, Any]:
-    """What tells an instance from others. The worker that prepares it keeps the rest of what is kept."""
-    found: dict[str, Any] = {field.name: None if field.null else "" for field in instances.FIELDS}
+    """The attributes that identify an instance. The worker that prepares the image saves the others."""
+    attributes: dict[str, Any] = {field.name: None if field.null else "" for field in instances.FIELDS}
     for name, keyword in (
         ("study_uid", "StudyInstanceUID"),
         ("series_uid", "SeriesInstanceUID"),
@@ -85,24 +86,24 @@ def _attributes(header: headers.Header) -> dict[str, Any]:
         ("modality", "Modality"),
         ("study_description", "StudyDescription"),
     ):
-        found[name] = header.text(keyword)
-    found["transfer_syntax"] = header.syntax
-    return found
+        attributes[name] = header.text(keyword)
+    attributes["transfer_syntax"] = header.syntax
+    return attributes
 
 
-def _refusal(known: dict[str, Any], study: str) -> int:
-    """The reason why an instance is not taken; 0 where there is none."""
-    if not all(re.fullmatch(UID, known[f"{level}_uid"]) for level in LEVELS):
+def _refusal(attributes: dict[str, Any], study: str) -> int:
+    """The reason why an instance is refused; 0 if it is accepted."""
+    if not all(re.fullmatch(UID, attributes[f"{level}_uid"]) for level in LEVELS):
         return CANNOT_UNDERSTAND
-    if study and known["study_uid"] != study:
+    if study and attributes["study_uid"] != study:
         return MISMATCH
-    if known["class_uid"] not in CLASSES:
+    if attributes["class_uid"] not in CLASSES:
         return CLASS_NOT_SUPPORTED
-    return 0 if known["transfer_syntax"] in SYNTAXES else SYNTAX_NOT_SUPPORTED
+    return 0 if attributes["transfer_syntax"] in SYNTAXES else SYNTAX_NOT_SUPPORTED
 
 
-def _kept(arrivals: Sequence[Arrival]) -> list[int]:
-    """The reason why each could not be kept; 0 where it is."""
+def _save(arrivals: Sequence[Arrival]) -> list[int]:
+    """Save images. Return the failure reason of each; 0 if it is saved."""
     try:
         outcomes = receive(arrivals)
     except (OSError, Error) as error:

@@ -1,4 +1,4 @@
-"""The URLs of DICOMweb. Their names are PS3.18's, without a slash at the end."""
+"""The URLs of DICOMweb, as PS3.18 defines them, without a slash at the end."""
 
 from django.urls import path, register_converter
 

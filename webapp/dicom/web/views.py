@@ -1,4 +1,4 @@
-"""Searching (QIDO-RS) and storing (STOW-RS) over HTTP."""
+"""The views for searching (QIDO-RS) and storing (STOW-RS)."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from webapp.dicom.web.retrieving import Retrieve
 from webapp.refusals import Refused
 from webapp.studies.api.throttles import UploadThrottle
 
-#: Tags of answers.
+#: Tags in responses.
 RETRIEVE_URL, CLASS, UID, REASON = "00081190", "00081150", "00081155", "00081197"
 FAILED, REFERENCED, OTHER_FAILURES = "00081198", "00081199", "0008119A"
 NO_FUZZY = '299 pneumoqueue "There is no fuzzy matching. Values were compared as they are."'
@@ -25,72 +25,70 @@ MORE = '299 pneumoqueue "There are more results. Please ask for the next ones wi
 
 
 class Search(DicomWebView):
-    """QIDO-RS."""
+    """Search by QIDO-RS."""
 
     level = STUDY
 
     def get(self, request: Request, **uids: str) -> Response:
         accepting.require_json(request)
-        wanted = matching.understood(request.query_params, self.level)
-        # What the address names already is only said where it is asked for.
-        attributes = of_levels(LEVELS[len(uids) : LEVELS.index(self.level) + 1], wanted.included)
-        found = searching.search(self.images(), self.results(), self.level, wanted)
+        query = matching.parse(request.query_params, self.level)
+        # Attributes of levels that the URL already determines are returned only on request.
+        attributes = of_levels(LEVELS[len(uids) : LEVELS.index(self.level) + 1], query.included)
+        results = searching.search(self.images(), self.results(), self.level, query)
         record(identify(request), Action.LIST, Instance)
         rows = [
-            {**said, RETRIEVE_URL: element("UR", self.url(*one))}
-            for one, said in searching.as_json(found, self.level, attributes)
+            {**item, RETRIEVE_URL: element("UR", self.url(*result_uids))}
+            for result_uids, item in searching.as_json(results, self.level, attributes)
         ]
-        warned = [text for text, is_so in ((NO_FUZZY, wanted.fuzzy), (MORE, found.more)) if is_so]
-        headers = {"Warning": ", ".join(warned)} if warned else None
+        warnings = [text for text, is_so in ((NO_FUZZY, query.fuzzy), (MORE, results.more)) if is_so]
+        headers = {"Warning": ", ".join(warnings)} if warnings else None
         return Response(rows, headers=headers, content_type=accepting.JSON)
 
 
 class Stores(DicomWebView):
-    """STOW-RS."""
+    """Store by STOW-RS."""
 
     throttle_classes = (UploadThrottle,)
 
     def post(self, request: Request, study: str = "") -> Response:
         accepting.require_json(request)
-        by = identify(request)
-        department = department_for(by, request.query_params.get("department"))
+        identity = identify(request)
+        department = department_for(identity, request.query_params.get("department"))
         if department is None:
             raise Refused(
                 "not_an_uploader",
                 "Instances are stored for a department. Please name one in which you may upload: ?department=…",
             )
-        body: Any = request  # reads from Django's request, as it comes
+        body: Any = request  # reads from Django's request as a stream
         kind = request.headers.get("Content-Type", "")
         groups = multipart.read(kind, body)
-        stored = [one for parts in groups for one in storing.store(by, department, parts, study)]
+        stored = [one for parts in groups for one in storing.store(identity, department, parts, study)]
         if not stored:
             raise Refused("malformed_request", "The request has no instance in it.")
         failed = sum(bool(one.failure) for one in stored)
         status = 409 if failed == len(stored) else 202 if failed else 200
-        return Response(self._said(stored), status=status, content_type=accepting.JSON)
+        return Response(self._store_response(stored), status=status, content_type=accepting.JSON)
 
-    def _said(self, stored: list[storing.Stored]) -> dict[str, Any]:
+    def _store_response(self, stored: list[storing.Stored]) -> dict[str, Any]:
         """The Store Instances Response (PS3.18 10.5.3.2)."""
-        answer: dict[str, Any] = {}
+        response: dict[str, Any] = {}
         for one in stored:
-            known = one.attributes
-            item = (
-                {CLASS: element("UI", known["class_uid"]), UID: element("UI", known["instance_uid"])} if known else {}
-            )
+            uids = one.attributes
+            item = {CLASS: element("UI", uids["class_uid"]), UID: element("UI", uids["instance_uid"])} if uids else {}
             if one.failure:
                 item[REASON] = element("US", one.failure)
             else:
-                item[RETRIEVE_URL] = element("UR", self.url(*(known[f"{name}_uid"] for name in LEVELS)))
-            place = REFERENCED if not one.failure else FAILED if known else OTHER_FAILURES
-            answer.setdefault(place, {"vr": "SQ", "Value": []})["Value"].append(item)
+                item[RETRIEVE_URL] = element("UR", self.url(*(uids[f"{name}_uid"] for name in LEVELS)))
+            tag = REFERENCED if not one.failure else FAILED if uids else OTHER_FAILURES
+            response.setdefault(tag, {"vr": "SQ", "Value": []})["Value"].append(item)
         studies = {one.attributes["study_uid"] for one in stored if not one.failure}
         if len(studies) == 1:
-            answer[RETRIEVE_URL] = element("UR", self.url(studies.pop()))
-        return answer
+            response[RETRIEVE_URL] = element("UR", self.url(studies.pop()))
+        return response
 
 
 class Studies(Search, Stores):
-    """Search for studies, and store instances of any."""
+    """Search for studies, and store instances of any study."""
 
 
 class Study(Retrieve, Stores):

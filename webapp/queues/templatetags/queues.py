@@ -1,4 +1,4 @@
-"""The words of queues."""
+"""Template filters that name priorities and states."""
 
 from django import template
 from django.utils.translation import gettext as _
@@ -17,5 +17,5 @@ def priority_in_words(value: str) -> str:
 
 @register.filter
 def state_in_words(value: str) -> str:
-    """Whether a queue or department runs, is paused or takes nothing new."""
+    """Say whether a queue or department runs, is paused or takes no new images."""
     return _("running") if value == RUNNING else str(Pause.Kind(value).label)

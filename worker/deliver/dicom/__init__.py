@@ -1,1 +1,1 @@
-"""Results as DICOM objects, and their way to the destinations of a department."""
+"""Make DICOM objects of results, and send them to the destinations of a department."""

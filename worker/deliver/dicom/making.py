@@ -1,4 +1,4 @@
-"""All objects that are made of one revision of a result."""
+"""Make all DICOM objects of a revision of a result."""
 
 import io
 import logging
@@ -17,17 +17,17 @@ logger = logging.getLogger(__name__)
 
 
 def make(revision: Revision, *, reports: bool = True, pictures: bool = True) -> list[Dataset]:
-    """The objects of a revision, in the order in which they are sent: what rejects its predecessor comes last, so that
-    there is always something which counts.
+    """Make the objects of a revision, in the order in which they are sent. The rejection of the previous revision comes
+    last, so that there is always a valid result.
 
     Args:
-        revision: with its image.
-        reports: whether reports are wanted.
-        pictures: whether pictures are wanted.
+        revision: a revision with its image.
+        reports: whether to include reports.
+        pictures: whether to include pictures.
 
     Raises:
         NotDeliveredError: the image's file cannot be read as DICOM.
-        ObsoleteError: the image has no file any more.
+        ObsoleteError: the image's file no longer exists.
         OSError: the storage cannot be reached.
     """
     image = revision.image
@@ -37,45 +37,45 @@ def make(revision: Revision, *, reports: bool = True, pictures: bool = True) -> 
         preview = _preview(revision) if pictures and has_picture(revision) else b""
     except FileNotFoundError:
         raise ObsoleteError("its image's file is gone") from None
-    before = image.revisions.filter(number=revision.number - 1).select_related("image__instance").first()
-    made: list[Dataset] = []
+    predecessor = image.revisions.filter(number=revision.number - 1).select_related("image__instance").first()
+    objects: list[Dataset] = []
     rejected: list[Dataset] = []
     if reports:
-        made.append(report.make(data, revision, before))
-        if before:
-            rejected.append(source.reference(data, before, REPORT))
+        objects.append(report.make(data, revision, predecessor))
+        if predecessor:
+            rejected.append(source.reference(data, predecessor, REPORT))
     if pictures:
         if preview and (reading := image.readings.filter(bundle=revision.bundle).first()):
-            made.append(picture.make(data, revision, preview, reading))
-        if before and has_picture(before):
-            rejected.append(source.reference(data, before, PICTURE, image=True))
+            objects.append(picture.make(data, revision, preview, reading))
+        if predecessor and has_picture(predecessor):
+            rejected.append(source.reference(data, predecessor, PICTURE, image=True))
     if rejected:
-        made.append(rejection.make(data, revision, rejected))
-    return made
+        objects.append(rejection.make(data, revision, rejected))
+    return objects
 
 
 def keep(revision_id: UUID) -> int:
-    """Put the objects of a revision into the storage, for somebody who asks for them.
+    """Put the objects of a revision into the storage, because a client requested one.
 
     Returns:
-        How many were not there.
+        The number of objects that were missing.
 
     Raises:
         OSError: the storage cannot be reached.
     """
     revision = Revision.objects.select_related("image__instance").filter(pk=revision_id).first()
-    names = [file_name(one.instance_uid) for one in revision.made.all()] if revision else []
+    names = [file_name(result_object.instance_uid) for result_object in revision.made.all()] if revision else []
     if revision is None or all(map(default_storage.exists, names)):
         return 0
     try:
-        made = {file_name(one.SOPInstanceUID): one for one in make(revision)}
+        contents = {file_name(result_object.SOPInstanceUID): result_object for result_object in make(revision)}
     except (NotDeliveredError, ObsoleteError) as reason:
         logger.warning("no objects can be made of image %s: %s", revision.image_id, reason)
         return 0
-    missing = [name for name in names if name in made and not default_storage.exists(name)]
+    missing = [name for name in names if name in contents and not default_storage.exists(name)]
     for name in missing:
         content = io.BytesIO()
-        made[name].save_as(content, enforce_file_format=True)
+        contents[name].save_as(content, enforce_file_format=True)
         default_storage.save(name, ContentFile(content.getvalue()))
     return len(missing)
 

@@ -1,5 +1,5 @@
-"""What says that former objects do not count any more: a Key Object Selection, as IHE's profile "Imaging Object Change
-Management" has it.
+"""Mark objects of an earlier revision as no longer valid, by a Key Object Selection of IHE's profile "Imaging Object
+Change Management".
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from worker.deliver.dicom.source import NOT_FOR_DIAGNOSIS, finish, place
 
 
 def make(source: Dataset, revision: Revision, rejected: Sequence[Dataset]) -> KeyObjectSelectionDocument:
-    """The rejection of what a former revision said.
+    """Make the rejection of an earlier revision's objects.
 
     Args:
-        source: the image's data set, of :func:`worker.deliver.dicom.source.read`.
-        revision: the one that supersedes it.
-        rejected: what was sent of the former one, as :func:`worker.deliver.dicom.source.reference` has it.
+        source: the image's data set, from :func:`worker.deliver.dicom.source.read`.
+        revision: the revision that supersedes the earlier one.
+        rejected: the earlier objects, from :func:`worker.deliver.dicom.source.reference`.
     """
     content = KeyObjectSelection(
-        # The title by which archives hide what is rejected. One with a result that is known to be wrong may do harm.
+        # With this title archives hide the rejected objects, since a result that is known to be wrong may do harm.
         document_title=codes.DCM.RejectedForPatientSafetyReasons,
         referenced_objects=rejected,
         observer_device_context=observer(revision),
         description=f"Superseded: the result has changed. {NOT_FOR_DIAGNOSIS}.",
     )
     name = rejection_of([one.SOPClassUID for one in rejected])
-    made = KeyObjectSelectionDocument(evidence=rejected, content=content, **place(revision, REJECTION, name))
-    made.copy_patient_and_study_information(source)
-    finish(made, revision, REJECTION)
-    return made
+    document = KeyObjectSelectionDocument(evidence=rejected, content=content, **place(revision, REJECTION, name))
+    document.copy_patient_and_study_information(source)
+    finish(document, revision, REJECTION)
+    return document

@@ -1,4 +1,4 @@
-"""A result as a measurement report (TID 1500), as IHE's profile "AI Results" has them."""
+"""A result as a measurement report (TID 1500), according to IHE's profile "AI Results"."""
 
 from collections.abc import Sequence
 from uuid import NAMESPACE_DNS, uuid5
@@ -13,16 +13,16 @@ from webapp.dicom.results import REPORT, uid
 from webapp.studies.choices import PneumoniaKind, ResultGroup, Verdict, WarningCode
 from worker.deliver.dicom.source import MANUFACTURER, NOT_FOR_DIAGNOSIS, finish, place, reference
 
-#: SNOMED CT's own code; none of PS3.16's context groups has a pneumonia.
+#: The code from SNOMED CT itself, since no context group of PS3.16 contains pneumonia.
 PNEUMONIA = Code("233604007", "SCT", "Pneumonia")
-#: What each group says of the pneumonia's presence.
+#: The presence of pneumonia according to each group.
 PRESENCE = {
     ResultGroup.POSITIVE: codes.DCM.Present,
     ResultGroup.UNCLEAR: codes.DCM.PresenceUndetermined,
     ResultGroup.NEGATIVE: codes.DCM.Absent,
     ResultGroup.UNUSABLE: codes.SCT.NotEvaluated,
 }
-#: DICOM objects are read by other systems and in other places: they are in English, as their codes are.
+#: The texts are in English, like the codes, because other systems and other places read these objects.
 GROUPS = {
     ResultGroup.POSITIVE: "Signs of pneumonia",
     ResultGroup.UNCLEAR: "Unclear",
@@ -56,11 +56,11 @@ PURPOSE = (
 
 
 def make(source: Dataset, revision: Revision, predecessor: Revision | None = None) -> sr.Comprehensive3DSR:
-    """The report of a revision.
+    """Make the report of a revision.
 
     Args:
-        source: the image's data set, of :func:`worker.deliver.dicom.source.read`.
-        revision: what is to be told.
+        source: the image's data set, from :func:`worker.deliver.dicom.source.read`.
+        revision: the revision to report.
         predecessor: the revision that it supersedes.
     """
     content = sr.MeasurementReport(
@@ -69,19 +69,19 @@ def make(source: Dataset, revision: Revision, predecessor: Revision | None = Non
         imaging_measurements=[_finding(source, revision)],
         title=codes.DCM.ImagingMeasurementReport,
     )
-    made = sr.Comprehensive3DSR(
+    document = sr.Comprehensive3DSR(
         evidence=[source],
         content=content,
         is_complete=True,
         previous_versions=[reference(source, predecessor, REPORT)] if predecessor else None,
         **place(revision, REPORT),
     )
-    finish(made, revision, REPORT)
-    return made
+    finish(document, revision, REPORT)
+    return document
 
 
 def observer(revision: Revision) -> sr.ObserverContext:
-    """Who says it: this program with its model, wherever it runs."""
+    """The observer: this program with its model. It is the same in every installation."""
     return sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -95,15 +95,15 @@ def observer(revision: Revision) -> sr.ObserverContext:
 
 def _finding(source: Dataset, revision: Revision) -> sr.MeasurementsAndQualitativeEvaluations:
     by_model = not revision.verdict
-    measured = []
+    measurements = []
     if by_model and revision.told_group != ResultGroup.UNUSABLE and revision.probability is not None:
-        measured = [sr.Measurement(codes.DCM.CertaintyOfFinding, percent(revision), codes.UCUM.Percent)]
+        measurements = [sr.Measurement(codes.DCM.CertaintyOfFinding, percent(revision), codes.UCUM.Percent)]
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=uid(revision, "finding"), identifier="PneumoQueue pneumonia"),
         finding_type=PNEUMONIA,
-        # What a reader says was found by no algorithm.
+        # A reader's verdict comes from no algorithm.
         algorithm_id=_algorithm(revision) if by_model else None,
-        measurements=measured,
+        measurements=measurements,
         qualitative_evaluations=[
             sr.QualitativeEvaluation(codes.DCM.PresenceOfProperty, PRESENCE[ResultGroup(revision.told_group)])
         ],
@@ -126,23 +126,23 @@ def _algorithm(revision: Revision) -> sr.AlgorithmIdentification:
 
 
 def percent(revision: Revision) -> float:
-    """The model's probability in percent, as the report measures it."""
+    """The model's probability in percent, rounded as in the report."""
     return round(100 * (revision.probability or 0.0), 2)
 
 
 def comments(revision: Revision) -> Sequence[str]:
-    """What the report says in words."""
+    """The texts of the report."""
     by_model = GROUPS[ResultGroup(revision.group)]
     if revision.group != ResultGroup.UNUSABLE and revision.probability is not None:
         by_model += f", probability {percent(revision):g} %"
     if revision.verdict:
-        said = VERDICTS[Verdict(revision.verdict)]
+        verdict = VERDICTS[Verdict(revision.verdict)]
         if revision.verdict_kind:
-            said += f", {KINDS[PneumoniaKind(revision.verdict_kind)]}"
-        texts = [f"A reader's verdict: {said}. It overrules the model's result, which was: {by_model}."]
+            verdict += f", {KINDS[PneumoniaKind(revision.verdict_kind)]}"
+        texts = [f"A reader's verdict: {verdict}. It overrules the model's result, which was: {by_model}."]
     else:
         texts = [f"The model's result: {by_model}."]
-    warned = [WARNINGS[WarningCode(code)] for code in revision.warnings if code in WarningCode.values]
-    if warned:
-        texts.append(f"Beware: {'; '.join(warned)}.")
+    warnings = [WARNINGS[WarningCode(code)] for code in revision.warnings if code in WarningCode.values]
+    if warnings:
+        texts.append(f"Beware: {'; '.join(warnings)}.")
     return [*texts, PURPOSE]

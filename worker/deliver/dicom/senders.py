@@ -1,4 +1,4 @@
-"""Ask a scanner or PACS that sends images whether it is there, and tell it what is kept of them (PS3.4 J.3.3)."""
+"""Test the connection to a scanner or PACS that sends images, and report which are stored (PS3.4 J.3.3)."""
 
 from django.conf import settings
 from django.utils import timezone
@@ -15,20 +15,20 @@ from worker.dicom.searching import SYNTAXES
 
 
 def send(delivery: Delivery) -> str:
-    """Send a test or a report to a sender, and note how that went.
+    """Send a test or a report to a sender, and note the outcome.
 
     Returns:
-        What it answered.
+        The sender's answer.
 
     Raises:
-        NotDeliveredError: it did not arrive.
+        NotDeliveredError: the test or report did not arrive.
         ObsoleteError: the sender was deleted.
     """
     peer = Peer.objects.select_related("department").filter(pk=delivery.payload["peer"]).first()
     if peer is None:
         raise ObsoleteError("the sender was deleted")
     try:
-        answer = _sent(peer, delivery)
+        answer = _deliver(peer, delivery)
     except NotDeliveredError as error:
         _note(peer, str(error))
         raise
@@ -36,18 +36,18 @@ def send(delivery: Delivery) -> str:
     return answer
 
 
-def _sent(peer: Peer, delivery: Delivery) -> str:
+def _deliver(peer: Peer, delivery: Delivery) -> str:
     if not (peer.host and peer.port):
         raise NotDeliveredError("no address is known of the sender", permanent=True)
     address = Destination(
         host=peer.host, port=peer.port, tls=peer.tls, called_ae=peer.ae_title, calling_ae=settings.DICOM_AE_TITLE
     )
-    reports = delivery.payload["event"] == REPORT
-    # Whoever reports is the provider of the class, though the association is of its own making.
-    offered = [(committing.CLASS, syntax) for syntax in SYNTAXES] if reports else []
+    is_report = delivery.payload["event"] == REPORT
+    # The side that reports is the SCP of the class, although it also requests the association.
+    offered = [(committing.CLASS, syntax) for syntax in SYNTAXES] if is_report else []
     association = associating.associate(address, {}, offered)
     try:
-        return _report(association, peer, delivery) if reports else _echo(association)
+        return _report(association, peer, delivery) if is_report else _echo(association)
     finally:
         if association.is_established:
             association.release()
@@ -59,18 +59,18 @@ def _echo(association: Association) -> str:
 
 
 def _report(association: Association, peer: Peer, delivery: Delivery) -> str:
-    asked = committing.Asked(delivery.payload["transaction_uid"], delivery.payload["objects"])
-    reasons = commitments.reasons(peer.department, asked.objects)
+    request = committing.Request(delivery.payload["transaction_uid"], delivery.payload["objects"])
+    reasons = commitments.reasons(peer.department, request.objects)
     try:
-        answer = committing.report(association, asked, reasons)
+        response = committing.report(association, request, reasons)
     except ValueError:
         raise NotDeliveredError("the sender takes no reports of storage commitment", permanent=True) from None
     except RuntimeError:
         raise NotDeliveredError("the sender has ended the association", unreachable=True) from None
-    check(answer, "the report")
+    check(response, "the report")
     return f"was told that {reasons.count(0)} of {len(reasons)} images are kept"
 
 
 def _note(peer: Peer, outcome: str) -> None:
-    """Show the department how it went."""
+    """Save the outcome, which the department sees."""
     Peer.objects.filter(pk=peer.pk).update(last_attempt_at=timezone.now(), last_outcome=outcome[:200])

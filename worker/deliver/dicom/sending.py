@@ -18,21 +18,21 @@ from worker.deliver.dicom import commitment, making, stow
 from worker.deliver.dicom.answers import check
 from worker.dicom import associating
 
-#: After so many nothing more is sent, far from the limit of the task.
+#: Seconds after which nothing more is sent, well below the task's time limit.
 TOTAL_SECONDS = 25
 CLASSES = tuple(UID(kind.class_uid) for kind in (REPORT, PICTURE, REJECTION))
-#: Implicit VR is what every DICOM application takes; the library converts to it.
+#: Every DICOM application supports implicit VR; the library converts to it if needed.
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 
 
 def send(delivery: Delivery) -> str:
-    """Send a result's objects to a destination, or ask whether it is there or keeps them; note how that went.
+    """Send a result's objects to a destination, test the connection or request storage commitment; note the outcome.
 
     Returns:
-        What the destination answered.
+        The destination's answer.
 
     Raises:
-        NotDeliveredError: it did not arrive.
+        NotDeliveredError: the objects or the request did not arrive.
         ObsoleteError: the destination or the image was deleted.
     """
     destination = Destination.objects.filter(pk=delivery.destination).first()
@@ -41,7 +41,7 @@ def send(delivery: Delivery) -> str:
     if not destination.enabled:
         raise NotDeliveredError("the destination is switched off", permanent=True)
     try:
-        answer = _sent(delivery, destination)
+        answer = _deliver(delivery, destination)
     except NotDeliveredError as error:
         _note(destination, str(error))
         raise
@@ -49,7 +49,7 @@ def send(delivery: Delivery) -> str:
     return answer
 
 
-def _sent(delivery: Delivery, destination: Destination) -> str:
+def _deliver(delivery: Delivery, destination: Destination) -> str:
     event = delivery.payload["event"]
     if event == COMMITMENT:
         return commitment.ask(delivery, destination)
@@ -58,7 +58,7 @@ def _sent(delivery: Delivery, destination: Destination) -> str:
         return stow.transfer(destination, objects)
     answer = transfer(destination, objects)
     if objects and destination.commitment:
-        commitments.ask_for(delivery, [(one.SOPClassUID, one.SOPInstanceUID) for one in objects])
+        commitments.ask_for(delivery, [(dataset.SOPClassUID, dataset.SOPInstanceUID) for dataset in objects])
     return answer
 
 
@@ -74,41 +74,42 @@ def _objects(delivery: Delivery, destination: Destination) -> list[Dataset]:
 
 
 def transfer(destination: Destination, objects: Sequence[Dataset]) -> str:
-    """Store objects at a destination, in one association; without objects, only ask whether it is there.
+    """Store objects at a destination, in one association; without objects, only test the connection.
 
     Returns:
-        What it answered.
+        The destination's answer.
 
     Raises:
-        NotDeliveredError: not everything was stored. What was is recognised by its UID when it is sent again.
+        NotDeliveredError: not everything was stored. Everything is sent again; the destination recognises objects that
+            it has by their UIDs.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     association = associating.associate(destination, dict.fromkeys(CLASSES, SYNTAXES))
     try:
         if not objects:
             check(association.send_c_echo(), "the test")
             return "answered the test"
-        for one in objects:
-            if time.monotonic() - began > TOTAL_SECONDS:
+        for dataset in objects:
+            if time.monotonic() - started > TOTAL_SECONDS:
                 raise NotDeliveredError("the destination is too slow", unreachable=True)
-            _store(association, one)
+            _store(association, dataset)
     finally:
         if association.is_established:
             association.release()
-    return f"stored {', '.join(one.Modality for one in objects)}"
+    return f"stored {', '.join(dataset.Modality for dataset in objects)}"
 
 
-def _store(association: Association, one: Dataset) -> None:
-    name = one.SOPClassUID.name
+def _store(association: Association, dataset: Dataset) -> None:
+    name = dataset.SOPClassUID.name
     try:
-        answer = association.send_c_store(one)
+        response = association.send_c_store(dataset)
     except ValueError:
         raise NotDeliveredError(f"the destination does not take {name}", permanent=True) from None
     except RuntimeError:
         raise NotDeliveredError("the destination has ended the association", unreachable=True) from None
-    check(answer, name)
+    check(response, name)
 
 
 def _note(destination: Destination, outcome: str) -> None:
-    """Show the department how it went."""
+    """Save the outcome, which the department sees."""
     Destination.objects.filter(pk=destination.pk).update(last_attempt_at=timezone.now(), last_outcome=outcome[:200])

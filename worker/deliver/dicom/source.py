@@ -1,6 +1,7 @@
-"""What the objects take over from the image's own file, and the UIDs that they get.
+"""The attributes that DICOM objects copy from the image's file, and their UIDs.
 
-The file is read whenever they are made: the database holds nothing of it but what finding an image needs.
+The file is read each time objects are made, since the database stores only the attributes that are needed to find an
+image.
 """
 
 from typing import Any
@@ -13,14 +14,14 @@ from webapp.dicom.models import Revision
 from webapp.dicom.results import Kind, uid
 from webapp.studies.outbox.services import NotDeliveredError
 
-#: What each object has of patient and study, if only empty.
+#: Attributes of patient and study that each object has, possibly empty.
 EXPECTED = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
     "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
-#: The groups of attributes that have the patient, the study, the equipment and how the patient was placed.
+#: The groups of attributes for the patient, the study, the equipment and the patient's position.
 GROUPS = (0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0032, 0x0040)
-#: What no object can do without.
+#: Attributes that every object needs.
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 UTF_8 = "ISO_IR 192"
 MANUFACTURER = "PneumoQueue"
@@ -28,14 +29,14 @@ NOT_FOR_DIAGNOSIS = "Not for diagnosis"
 
 
 def read(stream: Any) -> Dataset:
-    """Read what the objects take over from an image's file, with its texts as UTF-8.
+    """Read the attributes that objects copy from an image's file, with texts as UTF-8.
 
     Raises:
-        NotDeliveredError: it is no DICOM file, or lacks a UID.
+        NotDeliveredError: the file is not a DICOM file, or lacks a UID.
     """
     try:
         source = dcmread(stream, stop_before_pixels=True, force=True)
-        # What a manufacturer or a fault has put anywhere else is no reason to tell nothing.
+        # Delete all other groups, so that a manufacturer's or faulty element there does not prevent sending a result.
         for tag in [tag for tag in source.keys() if tag.group not in GROUPS]:  # noqa: SIM118  (it has no other way to its tags)
             del source[tag]
         source.decode()
@@ -52,10 +53,10 @@ def read(stream: Any) -> Dataset:
 
 
 def place(revision: Revision, kind: Kind, name: str = "") -> dict[str, Any]:
-    """Where an object stands: in a series of its own.
+    """The attributes that identify an object and its own series.
 
     Args:
-        name: what its UIDs are made with, where that is not the kind's.
+        name: the name from which its UIDs are derived, if it is not the kind's name.
     """
     name = name or kind.name
     return {
@@ -70,28 +71,28 @@ def place(revision: Revision, kind: Kind, name: str = "") -> dict[str, Any]:
     }
 
 
-def finish(made: Dataset, revision: Revision, kind: Kind) -> None:
-    """Give an object the time of its revision, in place of the time at which it was made, and its description."""
-    moment = timezone.localtime(revision.made_at)
-    date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f")
+def finish(dataset: Dataset, revision: Revision, kind: Kind) -> None:
+    """Give an object the time of its revision, instead of the time at which it was made, and its description."""
+    made_at = timezone.localtime(revision.made_at)
+    date, time = made_at.strftime("%Y%m%d"), made_at.strftime("%H%M%S.%f")
     for name in ("InstanceCreation", "Content", "Series"):
-        setattr(made, f"{name}Date", date)
-        setattr(made, f"{name}Time", time)
-    for item in made.ContributingEquipmentSequence:
+        setattr(dataset, f"{name}Date", date)
+        setattr(dataset, f"{name}Time", time)
+    for item in dataset.ContributingEquipmentSequence:
         if "ContributionDateTime" in item:
             item.ContributionDateTime = date + time
-    made.TimezoneOffsetFromUTC = moment.strftime("%z")
-    made.SeriesDescription = f"PneumoQueue {kind.name}, {NOT_FOR_DIAGNOSIS.lower()}"
+    dataset.TimezoneOffsetFromUTC = made_at.strftime("%z")
+    dataset.SeriesDescription = f"PneumoQueue {kind.name}, {NOT_FOR_DIAGNOSIS.lower()}"
 
 
 def reference(source: Dataset, revision: Revision, kind: Kind, *, image: bool = False) -> Dataset:
-    """What another object says of one that was made of a revision: patient, study and its UIDs."""
-    made = Dataset()
+    """A reference to an object of a revision, with its patient, study and UIDs."""
+    referenced = Dataset()
     for name in ("StudyInstanceUID", "SpecificCharacterSet", *EXPECTED):
-        setattr(made, name, source.get(name))
-    made.SOPClassUID = kind.class_uid
-    made.SOPInstanceUID = uid(revision, kind.name)
-    made.SeriesInstanceUID = uid(revision, f"{kind.name} series")
+        setattr(referenced, name, source.get(name))
+    referenced.SOPClassUID = kind.class_uid
+    referenced.SOPInstanceUID = uid(revision, kind.name)
+    referenced.SeriesInstanceUID = uid(revision, f"{kind.name} series")
     if image:
-        made.Rows = made.Columns = 0  # by these highdicom knows an image
-    return made
+        referenced.Rows = referenced.Columns = 0  # highdicom recognises an image by these
+    return referenced
