@@ -127,7 +127,7 @@ def test_a_manager_adds_changes_and_deletes_a_sender(signed_in, department):
     assert (peer.department, peer.network, peer.active, peer.stat) == (department, "10.1.2.0/24", True, False)
     assert "not heard yet" in signed_in.get(address).content.decode()
     peers.record_connection(peer)
-    assert "last heard" in signed_in.get(address).content.decode()
+    assert "last connected" in signed_in.get(address).content.decode()
     assert signed_in.post(address, given).status_code == 400  # the name is taken
     signed_in.post(reverse("sender", args=[peer.pk]), {**given, "stat": "on"})
     assert Peer.objects.get().stat

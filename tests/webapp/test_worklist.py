@@ -137,7 +137,7 @@ def test_a_study_of_others_has_nothing_for_a_reader(add, reader, make_department
     assert not worklist.counts()
     page = Client()
     page.force_login(reader.user)
-    assert b"No image suits these filters" in page.get(f"/worklist/?study={study.pk}").content
+    assert b"No image matches these filters" in page.get(f"/worklist/?study={study.pk}").content
 
 
 def test_a_database_reckons_the_same_ranks(make_image, guest):
@@ -156,7 +156,7 @@ def test_who_may_not_review_has_an_empty_list(add, make_department, make_image, 
     assert names(Identity(user=User.objects.create_user("nobody"))) == []
     page = Client()
     page.force_login(uploader)
-    assert b"You review no images" in page.get("/worklist/").content
+    assert b"You have no images to review" in page.get("/worklist/").content
 
 
 def test_the_statement_of_a_walk_is_written_once_for_all(add, reader, make_department, monkeypatch):

@@ -163,7 +163,7 @@ def choose(found: Sequence[Judged], prevalence: float, signs: int, no_signs: int
         raise Refused("too_few_verdicts", f"Fewer than {FEWEST} children of a kind have a verdict.")
     line = _fitted(found)
     if line.slope <= 0:
-        raise Refused("scores_against_verdicts", "The model's scores do not rise with what your readers say.")
+        raise Refused("scores_against_verdicts", "The model's scores do not increase with your readers' verdicts.")
     line = Line(line.slope, line.intercept + log_odds(prevalence) - log_odds(sick / len(found)))
     unclear, positive = (line.apply(at_sensitivity(found, wanted)) for wanted in (no_signs, signs))
     return Choice(line.slope, line.intercept, unclear, positive, _answers(found, signs, no_signs))

@@ -47,7 +47,7 @@ def test_a_sensitivity_that_may_be_under_the_limit_is_told_once(
     assert (news.person, news.event, news.department) == (manager, "department.alert", alert.department)
     assert "/agreement/?department=ward" in manager_client.get("/news/").content.decode()
     page = manager_client.get("/agreement/").content.decode()
-    assert "may find as few as 60 % of what readers call pneumonia; the limit is 80 %" in page
+    assert "may find as few as 60 % of the pneumonias that readers find; the limit is 80 %" in page
     sample = 'pneumoqueue_agreement_alerts{about="sensitivity",department="ward",model="net-1.0.0"} 0.59'
     assert sample in metrics.exposition().decode()
     Image.objects.filter(readings__group="negative").update(verdict="NORMAL")

@@ -62,7 +62,7 @@ def test_a_wrong_operating_point_is_a_sentence_and_exit_2(settings: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("abacus", "ENGINE=abacus is no engine."), ("keras", "ENGINE=keras needs keras, which is not")]
+    ("name", "said"), [("abacus", "ENGINE=abacus is not an engine."), ("keras", "ENGINE=keras needs keras, which is not")]
 )
 def test_an_engine_that_is_unknown_or_not_installed_is_found_before_the_start(
     settings: Any, monkeypatch: pytest.MonkeyPatch, name: str, said: str
@@ -162,7 +162,7 @@ def test_the_page_shows_the_same(staff_client: Any, client: Any, django_user_mod
     assert "All is well." in client.get("/queue/doctor/").content.decode()
     settings.OPERATING_POINT = "sideways"
     page = client.get("/queue/doctor/").content.decode()
-    assert "1 of 13 checks found something to do." in page
+    assert "1 of 13 checks found a problem." in page
     assert "sideways" in page
 
 

@@ -84,10 +84,10 @@ def test_workers_and_their_batches_are_shown(
     [worker] = [one for one in found["workers"] if one["name"] == "infer@a"]
     assert (worker["in_hand"], worker["images_per_second"], worker["memory_bytes"]) == (1, 4.0, 2**30)
     assert found["batches"][0]["size"] == 2
-    assert found["batches"][0]["why"] == "full: this worker reads 2 at most"
+    assert found["batches"][0]["why"] == "full: this worker reads at most 2"
     page = boss_client.get("/queue/").content.decode()
     assert "infer@a" in page
-    assert "full: this worker reads 2 at most" in page
+    assert "full: this worker reads at most 2" in page
     assert "1.0 GB" in page.replace("\xa0", " ")
 
 
@@ -154,7 +154,7 @@ def test_each_batch_is_put_together_by_the_database(
     assert [(one.size, str(one.why)) for one in batches] == [
         (1, "bulk images: a short batch, so that the next person does not wait long"),
         (1, "all images that waited"),
-        (2, "full: this worker reads 2 at most"),
+        (2, "full: this worker reads at most 2"),
     ]  # fmt: skip
 
 
