@@ -20,7 +20,7 @@ from django.utils import timezone
 from webapp.accounts.identity import Identity
 from webapp.departments import permissions
 from webapp.departments.access import in_department
-from webapp.http.parts import Slot, Statement, filled
+from webapp.http.parts import Slot, Statement, fill_slots
 from webapp.http.walks import Walks
 from webapp.reviews.models import Review
 from webapp.reviews.sections import BEGUN, FIRST, LAST, OPEN, RANKS, SECTIONS, Place, rank_of_row
@@ -168,7 +168,7 @@ class Worklist:
         begin = place or FIRST
         study = Image._meta.get_field("study").get_db_prep_value(self.study, connection)
         values = {"study": study, "rank": begin.rank, **SECTIONS[begin.rank], **self._slots(begin, backwards=backwards)}
-        return _read_places(f"{sql} LIMIT {number}", filled(params, values))
+        return _read_places(f"{sql} LIMIT {number}", fill_slots(params, values))
 
     def _write_of_study(self, *, beyond: bool, backwards: bool) -> Statement:
         moment, key, until, reader = map(Slot, SLOTS)
