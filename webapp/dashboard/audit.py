@@ -63,7 +63,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "filters": filters,
         "page": page,
         "rows": rows,
-        "users": people.named(page.rows),
+        "users": people.names_by_id(page.rows),
         "query": request.GET.urlencode(),
     }
     return render(request, "dashboard/audit.html", context)
