@@ -159,7 +159,7 @@ class UploadDetail(TusView):
 
     @extend_schema(responses={200: UploadSerializer}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> Response:
-        """Get an upload's progress and what was created from it. ``HEAD`` returns ``Upload-Offset``, to resume there."""
+        """Get an upload's progress and what was created from it. ``HEAD`` gives ``Upload-Offset``, where to resume."""
         upload = services.find(identities.identify(request), pk)
         return Response(UploadSerializer(upload, context={"request": request}).data)
 
