@@ -19,9 +19,9 @@ def main() -> int:
 
     findings = doctor.before_start()
     if bad := [finding for finding in findings if not finding.ok]:
-        print(" ".join(f"{finding.said} {finding.todo}" for finding in bad), file=sys.stderr)
+        print(" ".join(f"{finding.message} {finding.todo}" for finding in bad), file=sys.stderr)
         return 2
-    print(next(finding.said for finding in findings if finding.name == "model"))
+    print(next(finding.message for finding in findings if finding.name == "model"))
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     call_command("ensure_admin")
