@@ -1,4 +1,4 @@
-"""Forms of the account pages. The settings tell django-allauth to use them."""
+"""Forms of the account pages. The settings name those that replace django-allauth's own."""
 
 from typing import Any, cast
 

@@ -16,7 +16,7 @@ from webapp.audit.services import record
 
 
 def on_signed_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Record a sign-in that starts a session. A request for an API token starts none, and is recorded elsewhere."""
+    """Record a sign-in that starts a session. A request for an API token starts none; issuing the token is recorded."""
     if request.session.get(SESSION_KEY) == str(user.pk):
         _record(Action.SIGN_IN, request=request, user=user)
 

@@ -7,6 +7,6 @@ UNPACK = "unpack"
 
 
 def every(shadows: Iterable[str] = ()) -> list[str]:
-    """All queues, including those of shadow models. Shadow bundles must be given by their full names."""
+    """All queues, including those of shadow models, which have to be given by their full names."""
     fixed = ("control", "deliver", "infer.interactive", "infer.bulk", "ingest.interactive", "ingest.bulk", UNPACK)
     return [*fixed, *(f"infer.shadow.{bundle}" for bundle in shadows)]

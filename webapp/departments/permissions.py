@@ -197,7 +197,7 @@ def may_change(identity: Identity, owned: Owned) -> bool:
 
 def may_review(identity: Identity, owned: Owned) -> bool:
     """Who may review an image: readers and managers of its department, and users with the review permission for images
-    that they may see. A service account may not review its department's images.
+    that they may see. A service account cannot review an image.
     """
     if identity.user is None:
         return False

@@ -115,7 +115,7 @@ def clean_span(span: Any) -> Any:
 
 
 def _name_request(span: Any, request: Any) -> None:
-    # OpenTelemetry's middleware runs before ``request_ids``. A request without an id gets one here, which that keeps.
+    # OpenTelemetry's middleware runs before ``request_ids``, which keeps the id that a request gets here.
     header = "HTTP_X_REQUEST_ID"
     request.META[header] = request_id = correlation.accepted(request.META.get(header))
     span.set_attribute("request_id", request_id)
