@@ -72,7 +72,7 @@ def add_person(identity: Identity, department: Department, who: str, role: str) 
 
 
 def invite(identity: Identity, department: Department, email: str, role: str) -> tuple[Invitation, str]:
-    """Invite somebody to a department, whether they have an account or not.
+    """Invite a person to a department, whether they have an account or not.
 
     Returns:
         The invitation and its link, which cannot be retrieved later.

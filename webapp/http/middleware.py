@@ -46,8 +46,8 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
 
 
 def slashes(get_response: GetResponse) -> GetResponse:
-    """Serve an address with or without its trailing slash, where Django would redirect a request that sends something.
-    A client follows a redirect with a GET, if at all, and its upload would be lost.
+    """Serve an address with or without its trailing slash, instead of redirecting as Django does. A client follows a
+    redirect with a GET, if at all, so its upload would be lost.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
