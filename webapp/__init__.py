@@ -1,1 +1,1 @@
-"""The web application. It never imports the model, so that web processes stay small; workers do."""
+"""The web application. It never imports the model, so that web processes stay small. Workers import it."""

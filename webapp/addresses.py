@@ -1,4 +1,4 @@
-"""Addresses of rows, for pages that have very many of them."""
+"""URLs of rows, for pages that contain very many of them."""
 
 from functools import cache
 from uuid import UUID
@@ -10,18 +10,18 @@ _NONE = UUID(int=0)
 
 
 def address(route: str, pk: UUID) -> str:
-    """The address of a row's page or resource, as :func:`django.urls.reverse` gives it.
+    """The URL of a row's page or resource, like that of :func:`django.urls.reverse`.
 
-    Each route is reversed once: the addresses of a list's rows would take a tenth of its page's time. They depend on
-    nothing but the code, and on the prefix that the whole site may have.
+    Each route is reversed only once. Otherwise the URLs of a list's rows would take a tenth of its page's time. They
+    depend only on the code, and on the prefix that the whole site may have.
 
     Args:
-        route: the name of one whose only argument is a key.
+        route: the name of a route whose only argument is a key.
         pk: the row's key.
     """
-    return _of_no_row(route, get_script_prefix()).replace(str(_NONE), str(pk))
+    return _template(route, get_script_prefix()).replace(str(_NONE), str(pk))
 
 
 @cache
-def _of_no_row(route: str, prefix: str) -> str:
+def _template(route: str, prefix: str) -> str:
     return reverse(route, args=[_NONE])

@@ -5,9 +5,9 @@ class Refused(Exception):
     """A request that the domain refuses.
 
     Attributes:
-        code: for programs, one of the keys of :data:`webapp.http.codes.STATUSES`.
-        detail: a sentence that a person can act on.
-        retry_after: seconds until the same request may be accepted, where time alone helps.
+        code: a code for programs, one of the keys of :data:`webapp.http.codes.STATUSES`.
+        detail: a sentence that tells a person what to do.
+        retry_after: seconds until the same request may be accepted, if waiting helps.
     """
 
     def __init__(self, code: str, detail: str, *, retry_after: float | None = None) -> None:

@@ -1,7 +1,8 @@
-"""Secrets that the database and its backups only hold encrypted.
+"""Encrypt secrets in the database and its backups.
 
-What has to be used itself, such as the secret of an authenticator app, cannot be hashed. The keys are derived from
-``SECRET_KEY``; while that is being replaced, ``SECRET_KEY_FALLBACKS`` still open what was sealed before.
+A secret that the service needs in plain text, such as that of an authenticator app, cannot be hashed. The keys are
+derived from ``SECRET_KEY``. While it is being replaced, secrets that were sealed before can be read with
+``SECRET_KEY_FALLBACKS``.
 """
 
 import base64
@@ -19,16 +20,16 @@ def seal(secret: str, purpose: str) -> str:
     """Encrypt a secret.
 
     Args:
-        purpose: what it is for; what was sealed for one purpose is not opened for another.
+        purpose: what the secret is for. A secret sealed for one purpose cannot be unsealed for another.
     """
     return _fernet(purpose).encrypt(secret.encode()).decode()
 
 
 def unseal(sealed: str, purpose: str) -> str:
-    """The secret.
+    """Decrypt a secret.
 
     Raises:
-        UnreadableSecretError: none of the keys fits.
+        UnreadableSecretError: none of the keys can decrypt it.
     """
     try:
         return _fernet(purpose).decrypt(sealed.encode()).decode()

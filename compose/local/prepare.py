@@ -18,10 +18,10 @@ def main() -> int:
     from webapp.ops import doctor
 
     findings = doctor.before_start()
-    if problems := [finding for finding in findings if not finding.ok]:
-        print(" ".join(f"{finding.said} {finding.todo}" for finding in problems), file=sys.stderr)
+    if bad := [finding for finding in findings if not finding.ok]:
+        print(" ".join(f"{finding.message} {finding.todo}" for finding in bad), file=sys.stderr)
         return 2
-    print(next(finding.said for finding in findings if finding.name == "model"))
+    print(next(finding.message for finding in findings if finding.name == "model"))
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     call_command("ensure_admin")

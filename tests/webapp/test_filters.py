@@ -117,7 +117,7 @@ def test_an_administrator_finds_among_all(staff_client, various):
 
 @pytest.mark.parametrize("parts", [3, 400])
 def test_a_narrowed_list_comes_in_pages_and_both_orders(user_client, various, monkeypatch, parts):
-    monkeypatch.setattr("webapp.http.parts.MOST", parts)
+    monkeypatch.setattr("webapp.http.parts.MOST_PARTS", parts)
     whole = [row["id"] for row in user_client.get(IMAGES).json()["results"] if not row["reviewed"]]
     for ordering in ("-created_at", "created_at"):
         seen, url = [], f"{IMAGES}?reviewed=false&page_size=3&ordering={ordering}"

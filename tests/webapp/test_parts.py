@@ -28,7 +28,7 @@ def spread(user, make_department, make_image, read):
     return [image.pk for image in reversed(images)]
 
 
-@pytest.mark.parametrize("repeated", [walks.REPEATED, {}], ids=["repeated", "united, as in MariaDB"])
+@pytest.mark.parametrize("repeated", [walks.REPEATED, {}], ids=["repeated", "combined, as in MariaDB"])
 def test_a_worklist_of_many_sections_has_the_images_of_each(
     spread, user, django_assert_max_num_queries, repeated, monkeypatch
 ):
@@ -54,8 +54,8 @@ def test_a_list_of_many_parts_has_the_images_of_each(spread, user, client, query
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="others plan quickly")
 def test_postgresql_plans_many_parts_once():
     sql = "SELECT 100 %% 7 AS a, %s::int AS b, %s::text AS c"
-    [(one, params)] = parts.united([(sql, (n, "same")) for n in range(parts.PLANNED_APART + 1)])
+    [(one, params)] = parts.combined([(sql, (n, "same")) for n in range(parts.PLANNED_SEPARATELY + 1)])
     with connection.cursor() as cursor:
         cursor.execute(one, params)
-        assert cursor.fetchall() == [(2, n, "same") for n in range(parts.PLANNED_APART + 1)]
+        assert cursor.fetchall() == [(2, n, "same") for n in range(parts.PLANNED_SEPARATELY + 1)]
     assert one.count("SELECT 100") == 1

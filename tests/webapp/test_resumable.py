@@ -275,11 +275,11 @@ def test_unfinished_uploads_expire_with_their_files(user_client, folder):
     (folder / "something else").write_bytes(b"")
     assert services.delete_expired() == 1
     assert left.exists(), "it may be of a row that is not committed yet"
-    files.LEFT_ALONE, kept = timedelta(0), files.LEFT_ALONE
+    files.ORPHAN_AGE, kept = timedelta(0), files.ORPHAN_AGE
     try:
         services.delete_expired()
     finally:
-        files.LEFT_ALONE = kept
+        files.ORPHAN_AGE = kept
     assert sorted(path.suffix for path in folder.iterdir()) == ["", ".part"]
     assert not left.exists()
 

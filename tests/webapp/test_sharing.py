@@ -280,7 +280,7 @@ def test_deleting_it_ends_its_shares(browser, new_client, study, colleague, user
 
 
 def test_there_are_not_too_many(study, user, colleague, monkeypatch):
-    monkeypatch.setattr(services, "MOST", 1)
+    monkeypatch.setattr(services, "MAX_SHARES", 1)
     services.share_by_link(Identity(user=user), study, 1)
     with pytest.raises(services.Refused, match="already"):
         services.share_by_link(Identity(user=user), study, 1)

@@ -1,4 +1,4 @@
-"""django-allauth adapters: who may register, the checks before it, and how secrets are stored."""
+"""django-allauth adapters: who may register, checks of registrations, and encryption of secrets."""
 
 import logging
 from contextlib import suppress
@@ -27,7 +27,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return bool(settings.REGISTRATION == "open")
 
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
-        """Make the user, and use up the invitation that they came with."""
+        """Create the user and accept the invitation that this session has opened."""
         with transaction.atomic():
             saved = super().save_user(request, user, form, commit)
             if settings.REGISTRATION == "invite" or invitations.pending(request):
@@ -35,7 +35,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return saved
 
     def clean_email(self, email: str) -> str:
-        """Refuse an address that is too long: django-allauth would cut it, and then have nothing to verify."""
+        """Refuse an address that is too long: django-allauth would truncate it and could not verify it."""
         cleaned: str = super().clean_email(email)
         EmailAddress._meta.get_field("email").run_validators(cleaned)
         return cleaned
@@ -43,7 +43,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         try:
             super().send_mail(template_prefix, email, context)
-        except OSError as error:  # as those of smtplib are
+        except OSError as error:  # the base class of smtplib's errors
             logger.error("a mail could not be sent: %s", type(error).__name__)
             raise Refused(
                 "mail_unavailable",
@@ -51,7 +51,7 @@ class AccountAdapter(DefaultAccountAdapter):
             ) from None
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """Mail what was changed. It stays changed where the mail cannot be sent."""
+        """Tell the user about a change by mail. The change is kept even if the mail cannot be sent."""
         with suppress(Refused):
             super().send_notification_mail(*args, **kwargs)
 
@@ -60,13 +60,13 @@ class AccountAdapter(DefaultAccountAdapter):
         return [own.get(stage, stage) for stage in super().get_login_stages()]
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
-        """Have the browser forget the guest that it was; what that guest had uploaded is the user's now."""
+        """Delete the guest's cookie: the guest's uploads belong to the user now."""
         response: HttpResponse = super().post_login(request, user, **kwargs)
         response.delete_cookie(settings.GUEST_COOKIE, samesite="Lax")
         return response
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        return client_address(request) or "::"  # a socket of the file system has none
+        return client_address(request) or "::"  # a Unix socket has no client address
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
@@ -76,7 +76,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 
 
 class MFAAdapter(DefaultMFAAdapter):
-    """Keeps the secrets of authenticator apps and recovery codes encrypted."""
+    """Encrypts the secrets of authenticator apps and recovery codes."""
 
     def encrypt(self, text: str) -> str:
         return sealing.seal(text, "second factor")

@@ -1,4 +1,4 @@
-"""Administrators see which API tokens there are, and revoke them."""
+"""Admin pages on which administrators list and revoke API tokens."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from webapp.accounts import models
 from webapp.accounts.pages import SignOut
 
-# A single way to sign in, with the second factor and the lockout, and a single way to sign out.
+# The admin site uses the same sign-in, with second factor and lockout, and the same sign-out as the other pages.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.logout = SignOut.as_view()  # type: ignore[method-assign]
 

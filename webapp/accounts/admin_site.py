@@ -1,4 +1,4 @@
-"""Django's admin site, with every view and change of a registered model recorded in the audit."""
+"""Django's admin site that records every view and change of a registered model in the audit."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from webapp.accounts.identity import identify
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_each
 
-#: Django's own without those that make short names of others, which no model here has: they weigh more than all else.
+#: Django's scripts, except those for prepopulated fields: no model uses these, and they are larger than all others.
 SCRIPTS = ("vendor/jquery/jquery.min.js", "jquery.init.js", "core.js", "admin/RelatedObjectLookups.js", "actions.js")
 
 
 class Recorded(admin.ModelAdmin):
-    """Records the actions of a model's admin, where Django logs changes itself, in the same transaction."""
+    """Records the actions of a model's admin in the audit, in the transaction in which Django logs changes itself."""
 
-    # Each row of a list takes Django more than a millisecond.
+    # Each row of a list costs Django more than a millisecond.
     list_per_page = 25
 
     @property
@@ -48,36 +48,36 @@ class Recorded(admin.ModelAdmin):
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
-        # A ModelAdmin marks that a service records its deletions.
+        # A ModelAdmin sets this attribute if a service already records its deletions.
         if not getattr(self, "deletions_are_recorded", False):
             record_each(identify(request), Action.DELETE, queryset, admin=True)
         return super().log_deletions(request, queryset)
 
 
 class RecordedSite(admin.AdminSite):
-    """The site that registers each model's admin together with :class:`Recorded`."""
+    """An admin site that adds :class:`Recorded` to each registered model's admin."""
 
     site_header = site_title = "PneumoQueue"
     index_title = "Administration"
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """The lists by their names in the page's language, which models have in English."""
-        found = super().get_app_list(request, app_label)
-        for app in found:
+        """Translate the names of apps and models, which are in English, to the page's language."""
+        app_list = super().get_app_list(request, app_label)
+        for app in app_list:
             app["name"] = gettext(str(app["name"]))
             for model in app["models"]:
                 model["name"] = gettext(str(model["name"]))
-        return found
+        return app_list
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        given = admin_class or admin.ModelAdmin
-        super().register(model_or_iterable, type(given.__name__, (Recorded, given), {}), **options)
+        base = admin_class or admin.ModelAdmin
+        super().register(model_or_iterable, type(base.__name__, (Recorded, base), {}), **options)
 
 
 def _fields(message: Any) -> list[str]:
-    """The names of the fields that Django found changed; of its message, which names rows by their texts, no more."""
+    """The names of the changed fields in Django's message. The rest is dropped, because it contains texts of rows."""
     if not isinstance(message, list):
         return []
     changes = [change.get("changed", change.get("added", change.get("deleted"))) for change in message]
-    found = [field for change in changes if change for field in (change.get("fields") or [change.get("name")])]
-    return sorted({str(field) for field in found if field})
+    fields = [field for change in changes if change for field in (change.get("fields") or [change.get("name")])]
+    return sorted({str(field) for field in fields if field})

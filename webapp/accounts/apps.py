@@ -6,7 +6,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         if not apps.is_installed("allauth.account"):
-            return  # a worker, where nobody signs in
+            return  # workers have no sign-in
         from allauth.account.signals import password_reset
         from allauth.mfa.signals import authentication_failed
 

@@ -1,4 +1,4 @@
-"""API tokens in the header ``Authorization``."""
+"""Authentication by API tokens in the header ``Authorization``."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from webapp.http import problems
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """``Token …`` and ``Bearer …`` are the same; any other credentials are refused."""
+    """Accepts ``Token …`` and ``Bearer …``, which mean the same, and refuses any other credentials."""
 
     SCHEMES = (b"token", b"bearer")
 

@@ -1,4 +1,4 @@
-"""Forms of the pages of accounts. Those of django-allauth are named in the settings."""
+"""Forms of the account pages. The settings name those that replace django-allauth's own."""
 
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from webapp.accounts import lockout
 
 
 class LoginForm(AllauthLoginForm):
-    """With a label for its first field."""
+    """Sign-in form with this service's labels."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -33,7 +33,7 @@ class LoginForm(AllauthLoginForm):
 
 
 class AddressForm(forms.Form):
-    """Names its first field as the other pages do."""
+    """Labels the e-mail field as the other pages do."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,7 +49,7 @@ class AddEmailForm(AddressForm, AllauthAddEmailForm):
 
 
 class ResetPasswordForm(AddressForm, AllauthResetPasswordForm):
-    """Refuses the form where no mail server is configured, since the next page claims that a mail was sent."""
+    """Rejects the form if no mail server is configured, because the next page says that a mail was sent."""
 
     def clean(self) -> Any:
         if not settings.EMAIL_URL:
@@ -58,7 +58,7 @@ class ResetPasswordForm(AddressForm, AllauthResetPasswordForm):
 
 
 class CodeForm(BaseAuthenticateForm):
-    """The code of the second factor, under the same lockout as passwords."""
+    """Form for a second-factor code, with the same lockout as passwords."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -70,15 +70,15 @@ class CodeForm(BaseAuthenticateForm):
 
 
 class AuthenticateForm(CodeForm, AllauthAuthenticateForm):
-    """The code of who signs in."""
+    """The code of a user who is signing in."""
 
 
 class ReauthenticateForm(CodeForm, AllauthReauthenticateForm):
-    """The code of who is signed in and confirms a change."""
+    """The code of a signed-in user who confirms a change."""
 
 
 class SessionsForm(ManageUserSessionsForm):
-    """Ends the session that it names, and without one all others, as django-allauth does."""
+    """Ends the chosen session; if none is chosen, all sessions but the current one, as django-allauth does."""
 
     session = forms.ModelChoiceField(
         UserSession.objects.none(),
@@ -99,7 +99,7 @@ class SessionsForm(ManageUserSessionsForm):
 
 
 class TokenForm(forms.Form):
-    """A new API token."""
+    """Form for a new API token."""
 
     name = forms.CharField(max_length=100, label=_("Name"), help_text=_("What it is for, such as “scanner in room 3”."))
     days = forms.TypedChoiceField(coerce=int, label=_("Valid for"))

@@ -1,11 +1,11 @@
-"""How passwords are hashed."""
+"""Password hasher."""
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 
 class Argon2(Argon2PasswordHasher):
-    """Argon2id as OWASP advises where memory is short: Django's own 100 MB a password, times the threads of a web
-    process, would not fit into its container.
+    """Argon2id with OWASP's parameters for little memory. Django's default takes 100 MB per password. For all threads
+    of a web process, that would not fit into its container.
     """
 
     memory_cost = 19 * 1024  # KiB

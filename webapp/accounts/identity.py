@@ -1,8 +1,8 @@
 """The identity behind a request: a signed-in user, a guest, or nobody yet.
 
-A guest is a random id, signed together with the time. Anyone with the signed id sees the uploads of that guest. A
-program sends it in the header ``X-Job-Token``, a browser in a cookie. It expires after ``GUEST_TOKEN_DAYS`` and can be
-revoked.
+A guest is a random id. A guest's token is this id, signed together with the time; anyone who has it sees the guest's
+uploads. A program sends it in the header ``X-Job-Token``, a browser in a cookie. It expires after ``GUEST_TOKEN_DAYS``
+and can be revoked.
 """
 
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
 HEADER = "X-Job-Token"
-#: The header and the form field with which a page names its user: see :func:`require_page_user`.
+#: The header and the form field in which a page sends its user: see :func:`require_page_user`.
 PAGE_USER, PAGE_USER_FIELD = "X-Page-User", "page_user"
 _signer = TimestampSigner(salt="pneumoqueue.guest")
 
@@ -34,8 +34,8 @@ class Identity:
     Attributes:
         user: the signed-in user, if any.
         guest: the guest's id, if there is one and no user.
-        address: the client's, where a request came from one.
-        token: the name of the API token that it was sent with, for the audit.
+        address: the client's address, if there is a request.
+        token: the name of the request's API token, for the audit.
     """
 
     user: "User | None" = None
@@ -53,7 +53,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
 
     Raises:
         Refused: ``invalid_job_token`` for a job token that this service did not sign, that has expired or was revoked;
-            ``signed_out`` or ``session_changed`` for a page of somebody else.
+            ``signed_out`` or ``session_changed`` for a page that was rendered for another user.
     """
     require_page_user(request, request.headers.get(PAGE_USER))
     address = client_address(request)
@@ -70,7 +70,7 @@ def identify(request: "HttpRequest | Any") -> Identity:
 
 
 def page_user(request: "HttpRequest | Any") -> str:
-    """The user that a page rendered for a request has to send with its uploads."""
+    """The user for whom a page is rendered. The page sends this value with its uploads."""
     return str(request.user.pk) if request.user.is_authenticated else "guest"
 
 
@@ -79,7 +79,7 @@ def require_page_user(request: "HttpRequest | Any", claimed: str | None) -> None
 
     Args:
         request: Django's or REST Framework's.
-        claimed: :func:`page_user` of when the page was made; None for a request that is from no page.
+        claimed: :func:`page_user` at the time the page was rendered; None if the request does not come from a page.
 
     Raises:
         Refused: ``signed_out`` or ``session_changed``.
@@ -99,8 +99,8 @@ def require_page_user(request: "HttpRequest | Any", claimed: str | None) -> None
 
 
 def client_address(request: "HttpRequest | Any") -> str:
-    """The client's address, as the nearest proxy that is ours has seen it; of IPv6 the network of 64 bits, in which
-    everybody chooses addresses freely.
+    """The client's address as seen by the outermost trusted proxy. For IPv6, return the /64 network, because clients
+    choose addresses within it freely.
     """
     proxies = settings.REST_FRAMEWORK["NUM_PROXIES"]
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
@@ -116,7 +116,7 @@ def client_address(request: "HttpRequest | Any") -> str:
 
 
 def ensure(identity: Identity) -> Identity:
-    """The same identity, or a new guest if it has none."""
+    """The same identity, or a new guest if it has neither user nor guest."""
     return identity if identity.user or identity.guest else replace(identity, guest=uuid4())
 
 
@@ -125,7 +125,7 @@ def make_token(guest: UUID) -> str:
 
 
 def read_token(token: str) -> UUID | None:
-    """The guest whom a token names, or None where it is not one of ours, has expired or was revoked."""
+    """The guest whom a token identifies; None if its signature is wrong, or it has expired or was revoked."""
     try:
         guest = UUID(_signer.unsign(token, max_age=timedelta(days=settings.GUEST_TOKEN_DAYS)))
     except (BadSignature, ValueError):
@@ -134,12 +134,12 @@ def read_token(token: str) -> UUID | None:
 
 
 def revoke(guest: UUID) -> None:
-    """End all tokens of a guest. What the guest has uploaded stays, and only administrators see it."""
+    """Revoke all tokens of a guest. The guest's uploads are kept, and only administrators see them."""
     RevokedGuest.objects.get_or_create(guest=guest)
 
 
 def remember(response: "HttpResponseBase", identity: Identity) -> None:
-    """Let this browser find the guest's uploads again."""
+    """Store the guest's token in a cookie, so that the browser finds the guest's uploads again."""
     if identity.guest:
         response.set_cookie(
             settings.GUEST_COOKIE,

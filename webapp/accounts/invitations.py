@@ -1,7 +1,7 @@
-"""Invitations: a link that lets one person register, or join what the invitation is to.
+"""Invitations: links with which one person registers, or joins something such as a department.
 
-Only a hash of the link's secret is kept. What an invitation is to, such as a department, is known to apps above this
-one: they keep an id and a role in it, and listen to :data:`accepted`.
+Only a hash of the link's secret is stored. Apps that depend on this one know what can be joined: they store an id and a
+role in the invitation, and listen to :data:`accepted`.
 """
 
 import secrets
@@ -27,27 +27,27 @@ from webapp.audit.models import Action
 from webapp.audit.services import record, record_each
 from webapp.refusals import Refused
 
-#: Sent with ``invitation`` and ``user``, in the transaction that uses the invitation up.
+#: Signal with ``invitation`` and ``user``, sent in the transaction that marks the invitation as accepted.
 accepted = Signal()
-#: The key of the session under which a browser keeps the invitation that it was opened with, until it registers.
+#: Session key for the invitation that the browser has opened, kept until the user registers.
 SESSION_KEY = "invitation"
 
 
 @transaction.atomic
 def invite(
-    by: Identity, email: str = "", *, department_id: UUID | None = None, role: str = "", purpose: str = ""
+    identity: Identity, email: str = "", *, department_id: UUID | None = None, role: str = "", purpose: str = ""
 ) -> tuple[Invitation, str]:
-    """Make an invitation, and send it where there is an address and the service sends mail.
+    """Create an invitation, and mail it if it has an address and the service sends mail.
 
     Args:
-        by: who invites. Whether they may is the caller's to ask.
-        email: whom; empty for a link that is passed on in another way.
-        department_id: the department that is joined with it, if any.
+        identity: the inviting user. The caller checks their permission.
+        email: the invited person's address; empty for a link that is passed on in another way.
+        department_id: the department that the person joins, if any.
         role: the role in that department.
         purpose: what the invitation is for, as shown to the invited person.
 
     Returns:
-        The invitation, and its link, which cannot be had again.
+        The invitation and its link, which cannot be retrieved later.
 
     Raises:
         Refused: ``registration_closed``.
@@ -58,26 +58,26 @@ def invite(
     invitation = Invitation.objects.create(
         digest=digest(key),
         email=email,
-        invited_by=by.user,
+        invited_by=identity.user,
         department_id=department_id,
         role=role,
         purpose=purpose,
         expires_at=timezone.now() + timedelta(days=settings.INVITATION_DAYS),
     )
-    record(by, Action.INVITE, invitation)
+    record(identity, Action.INVITE, invitation)
     link = settings.PUBLIC_URL + reverse("invitation", args=[key])
     if email and settings.EMAIL_URL:
         text = render_to_string("accounts/email/invitation.txt", {"invitation": invitation, "link": link})
         subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{gettext('Your invitation')}"
-        # Whoever invites sees the link, also where the mail cannot be sent.
+        # The inviting user sees the link even if the mail cannot be sent.
         transaction.on_commit(lambda: send_mail(subject, text, None, [email]), robust=True)
     return invitation, link
 
 
 def open_ones() -> "QuerySet[Invitation]":
-    """Invitations that can still be accepted, the newest first: they end with the account of whoever invited."""
-    found = Invitation.objects.filter(accepted_at=None, expires_at__gt=timezone.now(), invited_by__is_active=True)
-    return found.select_related("invited_by").order_by("-created_at")
+    """Invitations that can still be accepted, newest first. The inviting user's account has to be active."""
+    valid = Invitation.objects.filter(accepted_at=None, expires_at__gt=timezone.now(), invited_by__is_active=True)
+    return valid.select_related("invited_by").order_by("-created_at")
 
 
 def find(key: str) -> Invitation | None:
@@ -85,23 +85,23 @@ def find(key: str) -> Invitation | None:
 
 
 def pending(request: HttpRequest) -> Invitation | None:
-    """The invitation that a browser was opened with, while it can still be accepted."""
+    """The invitation that this session has opened, if it can still be accepted."""
     key = request.session.get(SESSION_KEY)
     return find(key) if key else None
 
 
 def accept_pending(request: HttpRequest, user: User) -> None:
-    """Accept the invitation that a browser was opened with; errors as of :func:`accept`."""
+    """Accept the invitation that this session has opened. Raises the errors of :func:`accept`."""
     accept(str(request.session.pop(SESSION_KEY, "")), user)
 
 
 @transaction.atomic
 def accept(key: str, user: User) -> Invitation:
-    """Use an invitation up, and let the user join what it is to.
+    """Mark an invitation as accepted, and let the user join what it is for.
 
     Raises:
-        Refused: ``invitation_not_valid``: there is none, it has expired, was revoked or has been used, or whoever
-            invited may not do so any more.
+        Refused: ``invitation_not_valid`` if it does not exist, has expired, was revoked or used, or the inviting user
+            may no longer invite.
     """
     invitation = find(key)
     now, unused = timezone.now(), Invitation.objects.filter(digest=digest(key), accepted_at=None)
@@ -114,18 +114,18 @@ def accept(key: str, user: User) -> Invitation:
 
 
 @transaction.atomic
-def revoke(by: Identity, invitations: "QuerySet[Invitation]") -> int:
-    """Delete invitations that were not accepted.
+def revoke(identity: Identity, invitations: "QuerySet[Invitation]") -> int:
+    """Delete the invitations that were not accepted.
 
     Returns:
-        How many there were.
+        The number of deleted invitations.
     """
     revoked = list(invitations.filter(accepted_at=None))
-    record_each(by, Action.DELETE, revoked)
-    Invitation.objects.filter(pk__in=[one.pk for one in revoked], accepted_at=None).delete()
+    record_each(identity, Action.DELETE, revoked)
+    Invitation.objects.filter(pk__in=[invitation.pk for invitation in revoked], accepted_at=None).delete()
     return len(revoked)
 
 
 def delete_expired() -> int:
-    """Delete invitations of which the time is over, accepted or not."""
+    """Delete expired invitations, whether accepted or not."""
     return Invitation.objects.filter(expires_at__lt=timezone.now()).delete()[0]

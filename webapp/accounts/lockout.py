@@ -1,6 +1,6 @@
-"""The lockout after too many wrong passwords or codes: of one name at one address, for a while.
+"""The temporary lockout of a user name at a client address after too many wrong passwords or codes.
 
-django-axes counts failures. Django reports wrong passwords to it; this module reports wrong codes of the second factor.
+django-axes counts failures. Django reports wrong passwords to it; this module reports wrong second-factor codes.
 """
 
 import math
@@ -30,19 +30,19 @@ LONGEST_NAME = 255
 
 
 def attempted_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
-    """The name that attempts are counted under: the user's, also where their e-mail address was typed."""
-    given = credentials or request.POST
-    typed = str(given.get("username") or given.get("email") or given.get("login") or "")[:LONGEST_NAME]
+    """The name under which attempts are counted: the user name, even if the user typed their e-mail address."""
+    fields = credentials or request.POST
+    typed = str(fields.get("username") or fields.get("email") or fields.get("login") or "")[:LONGEST_NAME]
     names = User.objects.order_by("pk").values_list("username", flat=True)
-    known = names.filter(username__iexact=typed).first() or (typed and names.filter(email__iexact=typed).first())
-    return known or typed.lower()
+    username = names.filter(username__iexact=typed).first() or (typed and names.filter(email__iexact=typed).first())
+    return username or typed.lower()
 
 
 def require_open(request: HttpRequest, user: User) -> None:
-    """Refuse a code of the second factor while its user is locked out; the answer is then that of :func:`answer`.
+    """Refuse a second-factor code while its user is locked out. The response is then that of :func:`answer`.
 
     Raises:
-        ValidationError: they are.
+        ValidationError: the user is locked out.
     """
     credentials = {"username": user.get_username()}
     if not AxesProxyHandler.is_allowed(request, credentials):
@@ -52,17 +52,17 @@ def require_open(request: HttpRequest, user: User) -> None:
 
 
 def count_wrong_code(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Receiver of django-allauth's signal of a wrong code: for the lockout it is like a wrong password."""
+    """Receiver of django-allauth's signal for a wrong code, which counts like a wrong password."""
     user_login_failed.send(sender=__name__, credentials={"username": user.get_username()}, request=request)
 
 
 def forget(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Receiver of django-allauth's signal of a password that was set by a link: its owner need not wait any longer."""
+    """Receiver of django-allauth's signal for a password reset by link, which ends the user's lockout."""
     AccessAttempt.objects.filter(username=user.get_username()).delete()
 
 
 def answer(request: HttpRequest, response: HttpResponse | None = None, credentials: Any = None) -> HttpResponse:
-    """The answer to who is locked out: a problem document for programs, a page for people."""
+    """The response to a locked-out user: a problem document for programs, a page for people."""
     ends = timezone.localtime(_ends(request, credentials))
     seconds = max(1, math.ceil((ends - timezone.now()).total_seconds()))
     minutes = math.ceil(seconds / 60)

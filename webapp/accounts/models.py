@@ -1,11 +1,11 @@
-"""Credentials of programs and guests. Nothing here lets anyone in who reads it."""
+"""Credentials of programs and guests. Nobody gains access by reading these tables."""
 
 from django.conf import settings
 from django.db import models
 
 
 class Token(models.Model):
-    """An API token, of which only the hash is kept; see :mod:`webapp.accounts.tokens`."""
+    """An API token. Only its hash is stored; see :mod:`webapp.accounts.tokens`."""
 
     digest = models.CharField(max_length=64, unique=True, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
@@ -22,7 +22,7 @@ class Token(models.Model):
 
 
 class RevokedGuest(models.Model):
-    """A guest whose tokens are no longer valid. It is kept for as long as one of them could be."""
+    """A guest whose tokens were revoked. The row is kept for as long as one of these tokens could be valid."""
 
     guest = models.UUIDField(primary_key=True)
     revoked_at = models.DateTimeField(auto_now_add=True)
@@ -37,7 +37,7 @@ class Invitation(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     email = models.EmailField(blank=True, help_text="whom it was made for, if that is known")
     invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    # An id and not a reference: departments come after accounts.
+    # An id instead of a foreign key, because the departments app depends on this one.
     department_id = models.UUIDField(null=True, blank=True, db_index=True)
     role = models.CharField(max_length=10, blank=True, help_text="in that department")
     purpose = models.CharField(max_length=300, blank=True, help_text="what is joined, in words for the invited")

@@ -1,4 +1,4 @@
-"""The pages' URLs, under ``/accounts/``. All others there are django-allauth's own."""
+"""URLs of account pages, under ``/accounts/``. All others there are django-allauth's own."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""Pages of accounts beside those of django-allauth."""
+"""Account pages that django-allauth does not have or that differ from its own."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,14 +28,14 @@ PAGE = 50
 
 
 class SignOut(LogoutView):
-    """Also tells the browser to clear its cached pictures."""
+    """Signs a user out, and tells the browser to clear its cached pictures."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return forget_pictures(super().post(request, *args, **kwargs))
 
 
 class Sessions(ListUserSessionsView):
-    """A user's sessions, one or all others of which can be ended."""
+    """A user's sessions. The user can end one of them, or all but the current one."""
 
     form_class = SessionsForm
 
@@ -45,7 +45,7 @@ class Sessions(ListUserSessionsView):
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def tokens(request: HttpRequest) -> HttpResponse:
-    """A user's API tokens. A new token is shown only in the answer to the request that created it."""
+    """A user's API tokens. A new token is shown only in the response to the request that created it."""
     user = cast("User", request.user)
     form = TokenForm(request.POST if request.method == "POST" else None)
     key = ""
@@ -59,8 +59,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
-    found = services.user_tokens(cast("User", request.user)).filter(pk=pk)
-    if services.revoke(identities.identify(request), found):
+    own_tokens = services.user_tokens(cast("User", request.user)).filter(pk=pk)
+    if services.revoke(identities.identify(request), own_tokens):
         messages.success(request, _("The token is revoked."))
     return redirect("account-tokens")
 
@@ -68,7 +68,7 @@ def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def invitation(request: HttpRequest, key: str) -> HttpResponse:
-    """Accept an invitation: at once for who is signed in, and otherwise by registering or signing in first."""
+    """Accept an invitation. A user who is not signed in registers or signs in first."""
     found = invitations.find(key)
     if found is None:
         return render(request, "accounts/invitation_over.html", status=404)

@@ -16,7 +16,7 @@ from webapp.audit.services import record
 
 
 def on_signed_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """A request for an API token starts no session, and is recorded as a token request."""
+    """Record a sign-in that starts a session. A request for an API token starts none; issuing the token is recorded."""
     if request.session.get(SESSION_KEY) == str(user.pk):
         _record(Action.SIGN_IN, request=request, user=user)
 
@@ -24,7 +24,7 @@ def on_signed_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -
 def on_sign_in_failed(
     sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """While a name is locked out, its attempts are not recorded: there may be thousands."""
+    """Record a failed sign-in, unless the name is locked out already: there may be thousands of further attempts."""
     was_locked = getattr(request, "axes_locked_out", False) and getattr(request, "axes_failures_since_start", 0) is None
     if request is not None and not was_locked:
         user = User.objects.filter(username=attempted_name(request, credentials)).first()

@@ -1,4 +1,4 @@
-"""A step of signing in."""
+"""The sign-in stage that requires a verified e-mail address."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from allauth.account.stages import EmailVerificationStage
 
 
 class VerifyFirst(EmailVerificationStage):
-    """An e-mail address is verified before its owner signs in for the first time.
+    """Requires a user to verify their e-mail address before they sign in for the first time.
 
-    Who has signed in before is not kept out by an address that is new, or was never verified because the service had
-    no mail then; nor is a user whom an administrator made without an address.
+    A user who has signed in before may still sign in, even if the address is new, or was never verified because the
+    service sent no mail then. So may a user whom an administrator created without an address.
     """
 
     def handle(self) -> Any:
@@ -21,6 +21,6 @@ class VerifyFirst(EmailVerificationStage):
 
 
 def must_verify(user: Any) -> bool:
-    """Whether a user has to verify an e-mail address before they sign in, where the service sends mail."""
+    """Whether a user has to verify an e-mail address before they sign in, if the service sends mail."""
     addresses = EmailAddress.objects.filter(user=user)
     return user.last_login is None and addresses.exists() and not addresses.filter(verified=True).exists()

@@ -1,4 +1,4 @@
-"""How often one may ask for an API token."""
+"""Rate limit of requests for API tokens."""
 
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
@@ -8,7 +8,7 @@ from webapp.accounts.identity import client_address
 
 
 class LoginThrottle(SimpleRateThrottle):
-    """Requests for tokens, by address."""
+    """Limits requests for tokens by client address."""
 
     scope = "login"
 

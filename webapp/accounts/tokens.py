@@ -1,4 +1,4 @@
-"""API tokens: issue, find, and remove them."""
+"""Issue, find and remove API tokens."""
 
 import hashlib
 import secrets
@@ -17,15 +17,15 @@ from webapp.audit.services import record, record_each
 
 
 def issue(user: User, name: str = "", days: int | None = None, *, address: str = "") -> str:
-    """Make a token for a user.
+    """Create a token for a user.
 
     Args:
-        name: what it is for.
-        days: how long it is valid, at most and otherwise ``API_TOKEN_DAYS``.
-        address: the client's, for the audit.
+        name: what the token is for.
+        days: how long it is valid; ``API_TOKEN_DAYS`` is the maximum and the default.
+        address: the client's address, for the audit.
 
     Returns:
-        The token itself, which cannot be had again.
+        The token itself, which cannot be retrieved later.
     """
     key = secrets.token_urlsafe(32)
     most = settings.API_TOKEN_DAYS
@@ -41,7 +41,7 @@ def revoke(by: Identity, found: "QuerySet[Token]") -> int:
     """Delete tokens.
 
     Returns:
-        How many there were.
+        The number of deleted tokens.
     """
     revoked = list(found)
     record_each(by, Action.TOKEN_REVOKE, revoked)
@@ -50,18 +50,18 @@ def revoke(by: Identity, found: "QuerySet[Token]") -> int:
 
 
 def find(key: str) -> Token | None:
-    """The token behind a key, with its user, unless it has expired."""
+    """The token with this key and its user; None if there is none or it has expired."""
     token = Token.objects.select_related("user").filter(digest=digest(key)).first()
     return token if token and token.expires_at > timezone.now() else None
 
 
 def user_tokens(user: User) -> "QuerySet[Token]":
-    """A user's tokens that are valid, the newest first."""
+    """A user's valid tokens, newest first."""
     return user.api_tokens.filter(expires_at__gt=timezone.now()).order_by("-created_at", "-pk")
 
 
 def note_use(token: Token) -> None:
-    """Keep the day on which a token was last used: one write a day, and not one with each request."""
+    """Store the day on which a token was last used. This takes one write per day instead of one per request."""
     today = timezone.now().date()
     if token.last_used_on != today:
         Token.objects.filter(pk=token.pk).update(last_used_on=today)
@@ -73,10 +73,10 @@ def digest(key: str) -> str:
 
 
 def delete_expired() -> int:
-    """Remove tokens that have expired, and revocations of guests whose tokens have.
+    """Delete expired tokens, and revocations of guests whose tokens have expired.
 
     Returns:
-        How many rows were removed.
+        The number of deleted rows.
     """
     now = timezone.now()
     tokens, _ = Token.objects.filter(expires_at__lt=now).delete()

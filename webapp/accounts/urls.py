@@ -1,4 +1,4 @@
-"""The API's URLs. Those of the pages are in :mod:`webapp.accounts.page_urls`."""
+"""URLs of the API of accounts. Those of the pages are in :mod:`webapp.accounts.page_urls`."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The API of tokens."""
+"""API views of tokens."""
 
 from typing import Any, cast
 
@@ -34,19 +34,19 @@ class TokenView(APIView):
     parser_classes = JSON_OR_FORM
 
     def get_authenticators(self) -> list[Any]:
-        # A client that requests a token has none, or an invalid one.
+        # A client that requests a token has none yet, or an invalid one.
         return [] if self.request is not None and self.request.method == "POST" else super().get_authenticators()
 
     @extend_schema(request=TokenRequestSerializer, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
         """Exchange a user name, or e-mail address, and password for an API token."""
-        # Django's own request: django-axes marks it when a name is locked, for its middleware.
+        # Pass Django's own request, because django-axes marks it for its middleware when a name is locked out.
         serializer = TokenRequestSerializer(data=request.data, context={"request": request._request})
         serializer.is_valid(raise_exception=True)
         user = serializer.validated_data["user"]
         _require_password_to_suffice(user)
         token = tokens.issue(user, serializer.validated_data["name"], address=identities.client_address(request))
-        # The right password ends the count of wrong ones, which would otherwise add up to a lockout.
+        # Reset the count of wrong passwords, which would otherwise add up to a lockout.
         user_logged_in.send(sender=type(user), request=request._request, user=user)
         return Response({"token": token})
 
@@ -56,7 +56,7 @@ class TokenView(APIView):
         parameters=[OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")],
     )
     def delete(self, request: Request) -> Response:
-        """Revoke the token that the request is made with. A guest's takes all tokens of that guest along."""
+        """Revoke the token that the request is made with. A guest's token revokes all tokens of that guest."""
         if isinstance(request.auth, Token):
             tokens.revoke(identities.identify(request), Token.objects.filter(pk=request.auth.pk))
             return Response(status=204)
@@ -69,7 +69,7 @@ class TokenView(APIView):
 
 
 def _require_password_to_suffice(user: User) -> None:
-    """Refuse to give a token for a password alone where the pages would ask for more.
+    """Refuse to issue a token for a password alone if the sign-in page would require more.
 
     Raises:
         Refused: ``second_factor_required`` or ``email_not_verified``.

@@ -1,4 +1,4 @@
-"""Words of django-allauth and Django, which these have no Nepali for: here, so that `make words` collects them."""
+"""Texts of django-allauth and Django that these do not translate to Nepali, listed here for `make words` to collect."""
 
 from django.utils.translation import gettext_noop, ngettext_lazy
 
@@ -144,7 +144,7 @@ WORDS = (
     gettext_noop("A security key has been removed."),
     gettext_noop("Security Key Removed"),
 )
-#: Of Django's own, which has no Nepali for these.
+#: Texts of Django's password validators, which Django does not translate to Nepali.
 PASSWORDS = (
     gettext_noop("Your password can’t be too similar to your other personal information."),
     gettext_noop("Your password can’t be a commonly used password."),
@@ -156,9 +156,9 @@ COUNTED = (
         "There are %(unused_count)s out of %(total_count)s recovery codes available.",
     ),
 )
-#: Between the parts of a duration. Django's Nepali has no space there.
+#: Separator of the parts of a duration. Django's Nepali translation lacks the space.
 COMMA = gettext_noop(", ")
-#: How long ago something was, as Django's filter "timesince" says it.
+#: Durations as Django's filter "timesince" writes them.
 DURATIONS = (
     ngettext_lazy("%(num)d year", "%(num)d years"),
     ngettext_lazy("%(num)d month", "%(num)d months"),
@@ -167,7 +167,7 @@ DURATIONS = (
     ngettext_lazy("%(num)d hour", "%(num)d hours"),
     ngettext_lazy("%(num)d minute", "%(num)d minutes"),
 )
-#: The admin site's lists, by the names of models and apps.
+#: Names of apps and models in the admin site.
 LISTS = (
     gettext_noop("Axes"), gettext_noop("access attempts"), gettext_noop("access failures"),
     gettext_noop("access logs"), gettext_noop("Accounts"), gettext_noop("email addresses"), gettext_noop("MFA"),

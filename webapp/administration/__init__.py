@@ -1,1 +1,1 @@
-"""Departments as their members, managers and the service's administrators see and change them: pages and API."""
+"""Pages and API with which members, managers and administrators see and change departments."""

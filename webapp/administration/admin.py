@@ -1,4 +1,6 @@
-"""Administrators change and delete people's accounts, and make links to set a new password. One of them stays."""
+"""Admin pages on which administrators change and delete accounts, and create password links. One administrator must
+always remain.
+"""
 
 from typing import Any
 
@@ -26,7 +28,7 @@ def _require(administrators: "QuerySet[User]") -> None:
 
 
 class KeepsAdministrators(admin.ModelAdmin):
-    """Refuses what would leave no administrator who can sign in. Django's admin saves in a transaction, which ends."""
+    """Refuses changes that would leave no administrator who can sign in, which rolls back the admin's transaction."""
 
     def save_related(self, *args: Any) -> None:
         super().save_related(*args)
@@ -48,11 +50,11 @@ class RoleAdmin(KeepsAdministrators, GroupAdmin):
 class PersonAdmin(KeepsAdministrators, UserAdmin):
     readonly_fields = ("last_login", "date_joined")
     actions = ("make_password_links",)
-    #: By the service, with the memberships that end.
+    #: The service records them, together with the memberships that end.
     deletions_are_recorded = True
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, dict[str, int], set[Any], list[Any]]:
-        """Raises Refused: ``last_administrator`` or ``last_manager``, before it asks whether to delete them."""
+        """Raise Refused (``last_administrator`` or ``last_manager``) before the page asks for confirmation."""
         _require(permissions.administrators().exclude(pk__in=[user.pk for user in objs]))
         if any(members.managed_alone(user).exists() for user in objs):
             raise Refused("last_manager", members.LAST_MANAGER)

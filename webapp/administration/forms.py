@@ -1,4 +1,4 @@
-"""The forms of departments' pages."""
+"""Forms of the pages of departments."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ GB = 2**30
 
 
 class SettingsForm(forms.ModelForm):
-    """A department's settings. The service checks the rules that concern several fields."""
+    """Form for a department's settings. The service checks rules that involve several fields."""
 
     daily_gigabytes = forms.DecimalField(
         label=_("Gigabytes a day"), required=False, min_value=0, decimal_places=2, max_digits=10,
@@ -77,7 +77,7 @@ class SettingsForm(forms.ModelForm):
         initial = {"daily_gigabytes": None if size is None else round(size / GB, 2)}
         super().__init__(data, instance=instance, initial=initial)
         chosen = instance.operating_point
-        # Show a stored operating point even if the current model does not have it, so that it can be kept.
+        # Offer a stored operating point even if the current model does not have it, so that it can be kept.
         names = [*offered, *([chosen] if chosen and chosen not in offered else [])]
         self.fields["operating_point"] = forms.ChoiceField(
             label=self.fields["operating_point"].label,
@@ -92,7 +92,7 @@ class SettingsForm(forms.ModelForm):
         self.order_fields(self.field_order)
 
     def changes(self) -> dict[str, Any]:
-        """The changed values by the names of the department's fields."""
+        """The changed values by the name of the department's field."""
         changed = {name: self.cleaned_data[name] for name in self.changed_data if name != "daily_gigabytes"}
         if "daily_gigabytes" in self.changed_data:
             size = self.cleaned_data["daily_gigabytes"]
@@ -106,7 +106,7 @@ class DepartmentForm(forms.Form):
 
 
 class MemberForm(forms.Form):
-    """Has its own prefix for ids, since two forms share a page."""
+    """Form that adds a member. Its ids have their own prefix, because several forms share a page."""
 
     who = forms.CharField(max_length=254, label=_("User name or e-mail address"))
     role = forms.ChoiceField(choices=Role.choices, label=_("Role"))

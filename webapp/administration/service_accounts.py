@@ -1,4 +1,4 @@
-"""The pages of a department's service accounts."""
+"""Pages of a department's service accounts."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -19,12 +19,12 @@ from webapp.departments import access, members
 @login_required
 @never_cache
 def service_account(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """A service account's tokens; issue one, which the answer shows and no other page."""
-    by = identities.identify(request)
-    account = access.service_account(by, slug, pk)
+    """A service account's tokens, and a form that issues one. Only the response to the form shows the new token."""
+    identity = identities.identify(request)
+    account = access.service_account(identity, slug, pk)
     form, issued = forms.TokenForm(request.POST or None), ""
     if request.method == "POST" and form.is_valid():
-        issued = members.issue_token(by, account, form.cleaned_data["name"])
+        issued = members.issue_token(identity, account, form.cleaned_data["name"])
         form = forms.TokenForm()
     context = {
         "department": account.department,
@@ -39,8 +39,8 @@ def service_account(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def revoke_token(request: HttpRequest, slug: str, pk: int, token: int) -> HttpResponse:
-    by = identities.identify(request)
-    tokens.revoke(by, Token.objects.filter(pk=access.service_token(by, slug, pk, token).pk))
+    identity = identities.identify(request)
+    tokens.revoke(identity, Token.objects.filter(pk=access.service_token(identity, slug, pk, token).pk))
     return redirect("service-account", slug, pk)
 
 
@@ -48,10 +48,10 @@ def revoke_token(request: HttpRequest, slug: str, pk: int, token: int) -> HttpRe
 @login_required
 @never_cache
 def delete(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    by = identities.identify(request)
-    account = access.service_account(by, slug, pk)
+    identity = identities.identify(request)
+    account = access.service_account(identity, slug, pk)
     if request.method == "POST":
-        members.delete_service_account(by, account)
+        members.delete_service_account(identity, account)
         return redirect(account.department)
     what = _("Its tokens stop working at once. Images that it has sent to %(name)s stay there.") % {
         "name": account.department.name

@@ -1,4 +1,4 @@
-"""Changes of departments that affect other parts of the service."""
+"""Changes to departments that affect other parts of the service."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from webapp.studies.services import turns
 
 
 @transaction.atomic
-def change_settings(by: Identity, department: Department, changes: dict[str, Any]) -> None:
-    """Change a department's settings; errors as of :func:`webapp.departments.settings.change`."""
-    settings.change(by, department, changes, operating_points())
+def change_settings(identity: Identity, department: Department, changes: dict[str, Any]) -> None:
+    """Change a department's settings. Raises the errors of :func:`webapp.departments.settings.change`."""
+    settings.change(identity, department, changes, operating_points())
     if {"night_start", "night_end"} & set(changes):
         turns.night_changed(department)
     if changes.get("second_reading") is False:
-        reviews.end_second_readings(by, department)
+        reviews.end_second_readings(identity, department)

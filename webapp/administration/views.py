@@ -1,4 +1,4 @@
-"""The pages of departments. Who is no member finds none."""
+"""Pages of departments. A department does not exist for users who are not members of it."""
 
 from typing import Any
 
@@ -24,9 +24,9 @@ from webapp.studies.services import department_deletion
 
 
 def _department(
-    request: HttpRequest, slug: str, may: permissions.DepartmentPermission = permissions.may_see_department
+    request: HttpRequest, slug: str, permission: permissions.DepartmentPermission = permissions.may_see_department
 ) -> Department:
-    return access.visible_department(identities.identify(request), slug, may)
+    return access.visible_department(identities.identify(request), slug, permission)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -45,9 +45,9 @@ def departments(request: HttpRequest) -> HttpResponse:
             except Refused as refused:
                 form.add_error(None, in_words(refused.code, refused.detail))
     roles = permissions.roles(identity.user) if identity.user else {}
-    found = permissions.visible_departments(identity)
+    visible = permissions.visible_departments(identity)
     context = {
-        "departments": [(department, roles.get(department.pk)) for department in found],
+        "departments": [(department, roles.get(department.pk)) for department in visible],
         "form": form if permissions.may_create_departments(identity) else None,
     }
     return render(request, "administration/departments.html", context, status=400 if form.errors else 200)
@@ -61,7 +61,7 @@ def department(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, _department(request, slug))
 
 
-def _page(request: HttpRequest, found: Department, status: int = 200, **filled: Any) -> HttpResponse:
+def _page(request: HttpRequest, found: Department, status: int = 200, **more: Any) -> HttpResponse:
     identity = identities.identify(request)
     may_manage = permissions.may_manage(identity, found)
     context = {
@@ -76,7 +76,7 @@ def _page(request: HttpRequest, found: Department, status: int = 200, **filled: 
         "member_form": forms.MemberForm(),
         "invitation_form": forms.InvitationForm(),
         "account_form": forms.ServiceAccountForm(),
-        **filled,
+        **more,
     }
     return render(request, "administration/department.html", context, status=status)
 
@@ -99,33 +99,33 @@ def add_member(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def invite(request: HttpRequest, slug: str) -> HttpResponse:
-    """Invite somebody. Only this answer shows the link."""
+    """Invite a person. Only this response shows the link."""
     found = _department(request, slug, permissions.may_manage)
     form = forms.InvitationForm(request.POST)
     if not form.is_valid():
         return _page(request, found, 400, invitation_form=form)
-    made, link = members.invite(identities.identify(request), found, **form.cleaned_data)
-    return _page(request, found, made=made, link=link)
+    invitation, link = members.invite(identities.identify(request), found, **form.cleaned_data)
+    return _page(request, found, made=invitation, link=link)
 
 
 @require_POST
 @login_required
 def revoke_invitation(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    by = identities.identify(request)
-    invitations.revoke(by, Invitation.objects.filter(pk=access.invitation(by, slug, pk).pk))
+    identity = identities.identify(request)
+    invitations.revoke(identity, Invitation.objects.filter(pk=access.invitation(identity, slug, pk).pk))
     return redirect("department", slug)
 
 
 @require_POST
 @login_required
 def change_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    by = identities.identify(request)
-    member = access.membership(by, slug, pk)
+    identity = identities.identify(request)
+    member = access.membership(identity, slug, pk)
     form = forms.RoleForm(request.POST)
     if not form.is_valid():
         raise Refused("invalid_role", "There is no such role.")
     try:
-        members.change_role(by, member, form.cleaned_data["role"])
+        members.change_role(identity, member, form.cleaned_data["role"])
     except Refused as refused:
         messages.error(request, in_words(refused.code, refused.detail))
     return redirect(member.department)
@@ -135,13 +135,13 @@ def change_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @login_required
 @never_cache
 def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Ask for a confirmation, and remove a member; members leave by it too."""
-    by = identities.identify(request)
-    member = access.membership_to_end(by, slug, pk)
+    """Ask for confirmation, and remove a member. Members also leave a department on this page."""
+    identity = identities.identify(request)
+    member = access.membership_to_end(identity, slug, pk)
     own = member.user_id == request.user.pk
     if request.method == "POST":
         try:
-            members.remove(by, member)
+            members.remove(identity, member)
         except Refused as refused:
             messages.error(request, in_words(refused.code, refused.detail))
             return redirect(member.department)
@@ -165,7 +165,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
         except Refused as refused:
             form.add_error(None, in_words(refused.code, refused.detail))
     context = {
-        # As stored: the form has assigned the submitted values to the other object.
+        # Read again, because the form has assigned the submitted values to ``found``.
         "department": Department.objects.get(pk=found.pk),
         "form": form,
         "missing": bool(offered) and bool(found.operating_point) and found.operating_point not in offered,
@@ -177,13 +177,13 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def delete(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show what is deleted along with a department, and delete it."""
+    """Show what is deleted together with a department, and delete it."""
     found = _department(request, slug, permissions.may_delete_department)
     if request.method == "POST":
         department_deletion.delete_department(found, identities.identify(request))
         return forget_pictures(redirect("departments"))
-    counted = department_deletion.count_of_department(found)
-    counts = {str(model._meta.verbose_name_plural): number for model, number in counted.items()}
+    by_model = department_deletion.count_of_department(found)
+    counts = {str(model._meta.verbose_name_plural): number for model, number in by_model.items()}
     if number := members.service_accounts(found).count():
         counts["service accounts"] = number
     return render(request, "dashboard/delete.html", {"row": found, "counts": counts})

@@ -1,10 +1,10 @@
-"""The chain of the record: each entry's keyed hash covers the entry and the hash before it.
+"""The hash chain of the audit: each entry's keyed hash covers the entry and the hash before it.
 
-Entries are written without a hash, so that no request waits for another one. Beat seals them every few seconds: an
-entry that is committed late comes later in the chain. Positions have no gaps, even where ids have. The hash needs the
-service's key, so that access to the database alone is not enough to forge a chain. The chain cannot show by itself that
-its newest entries were cut off together with their row in :class:`Chain`, as by restoring an old copy: the head is
-therefore logged every day.
+Entries are written without a hash, so that no request waits for another one. Beat seals them every few seconds. An
+entry that is committed late gets a later position. Positions have no gaps, unlike ids. The hash needs the service's
+key, so that access to the database alone is not enough to forge a chain. The chain itself cannot show that its newest
+entries and their row in :class:`Chain` were lost together, for example by restoring an old copy. So the head is logged
+every day.
 """
 
 import hashlib
@@ -24,19 +24,19 @@ from webapp.audit.models import Chain, Entry
 
 logger = logging.getLogger(__name__)
 
-#: Entries that are sealed, or deleted, in one transaction.
+#: Number of entries that are sealed, or deleted, in one transaction.
 CHUNK = 500
-#: An entry that has waited longer means that sealing has stopped.
+#: If an entry waits longer than this, sealing has stopped.
 PATIENCE = timedelta(minutes=1)
-#: Django's errors for a value that its column cannot have. SQLite stores any text in any column.
+#: Errors that Django raises for a value that its column cannot have. SQLite stores any text in any column.
 UNREADABLE = (AttributeError, TypeError, ValueError)
 
 
 def seal() -> int:
-    """Seal all entries that wait.
+    """Seal all waiting entries.
 
     Returns:
-        Their number.
+        The number of sealed entries.
     """
     sealed = 0
     while Entry.objects.filter(position=None).exists():
@@ -78,14 +78,14 @@ def _forget_chunk(before: datetime) -> int:
 
 
 def forget(days: int) -> int:
-    """Delete sealed entries that are older; the rest can be verified as before.
+    """Delete sealed entries older than this many days. The rest can still be verified.
 
     Returns:
-        How many were deleted.
+        The number of deleted entries.
     """
     deleted, before = 0, timezone.now() - timedelta(days=days)
-    while found := _forget_chunk(before):
-        deleted += found
+    while number := _forget_chunk(before):
+        deleted += number
     return deleted
 
 
@@ -93,9 +93,9 @@ def verify() -> tuple[Chain, list[str]]:
     """Compare every entry with the chain.
 
     Returns:
-        The chain's ends, and what is wrong: the first entry that was changed or deleted, and what else there is.
+        The chain's ends and a list of problems, among them the first entry that was changed or deleted.
     """
-    # Before the chain, which may grow meanwhile.
+    # Read this before the chain, which may grow meanwhile.
     highest = Entry.objects.aggregate(highest=Max("position"))["highest"] or 0
     chain = Chain.objects.filter(pk=1).first()
     if chain is None:
@@ -139,12 +139,12 @@ def _fits(entry: Entry, previous: str) -> bool:
 
 
 def _sealed(chain: Chain) -> Iterator[Entry | int]:
-    """The sealed entries in their order; of one that cannot be read its position, as the last."""
-    place = chain.base
-    while place < chain.head:
-        rows = Entry.objects.filter(position__gt=place, position__lte=chain.head).order_by("position")
+    """The sealed entries in order. If one cannot be read, yield its position instead, and stop."""
+    last = chain.base
+    while last < chain.head:
+        rows = Entry.objects.filter(position__gt=last, position__lte=chain.head).order_by("position")
         try:
-            found = list(rows[:CHUNK])
+            entries = list(rows[:CHUNK])
         except UNREADABLE:
             for position in rows.values_list("position", flat=True)[:CHUNK]:
                 try:
@@ -153,10 +153,10 @@ def _sealed(chain: Chain) -> Iterator[Entry | int]:
                     yield position or 0
                     return
             return
-        if not found:
+        if not entries:
             return
-        yield from found
-        place = found[-1].position or 0
+        yield from entries
+        last = entries[-1].position or 0
 
 
 def _waiting_too_long() -> list[str]:
@@ -165,13 +165,13 @@ def _waiting_too_long() -> list[str]:
 
 
 def keys() -> list[bytes]:
-    """The key that seals, and those that sealed before."""
+    """The current key, and the keys with which earlier entries may have been sealed."""
     secrets = [settings.AUDIT_KEY or settings.SECRET_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return [hashlib.sha256(b"pneumoqueue.audit:" + secret.encode()).digest() for secret in dict.fromkeys(secrets)]
 
 
 def digest(key: bytes, previous: str, entry: Entry) -> str:
-    """An entry's hash, which covers the one before."""
+    """An entry's hash, which covers the previous entry's hash."""
     return _hmac(
         key, previous, entry.position, entry.pk, entry.created_at.astimezone(UTC).isoformat(), entry.action,
         entry.person_id, entry.person, entry.guest, entry.address, entry.token, entry.kind, entry.object_id,

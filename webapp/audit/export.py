@@ -1,4 +1,4 @@
-"""Entries as rows of a table."""
+"""Convert entries to rows of a table."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC
@@ -12,24 +12,24 @@ STORED = (
     "created_at", "action", "person_id", "person", "guest", "address", "token", "kind", "object_id", "department_id",
     "details", "request_id", "position", "hash",
 )  # fmt: skip
-#: The last one is looked up: who the entry is about, by their present names.
+#: The last column is looked up: the current names of the people whom the entry is about.
 COLUMNS = (*STORED, "about")
 CHUNK = 1000
 
 
 def rows(entries: "QuerySet[Entry]") -> Iterator[dict[str, str]]:
-    """Each entry as texts by column, the oldest first, read in parts: no cursor is held while a client takes them."""
+    """Each entry as texts by column, oldest first. Read in parts, so that no cursor is open while a client reads."""
     part, after = entries.order_by("created_at", "id"), None
     while True:
         if after is not None:
             later = entries.filter(created_at__gte=after.created_at)
             part = later.exclude(created_at=after.created_at, id__lte=after.pk).order_by("created_at", "id")
-        found = list(part[:CHUNK])
-        names = people.named(found)
-        yield from (row(entry, names) for entry in found)
-        if len(found) < CHUNK:
+        chunk = list(part[:CHUNK])
+        names = people.names_by_id(chunk)
+        yield from (row(entry, names) for entry in chunk)
+        if len(chunk) < CHUNK:
             return
-        after = found[-1]
+        after = chunk[-1]
 
 
 def row(entry: Entry, names: Mapping[int, str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""The record's entries, and the chain that they are sealed into.
+"""The entries of the audit, and the chain into which they are sealed.
 
-Nothing refers to other tables: an entry outlives the person, the image and the department that it names.
+They have no foreign keys: an entry outlives the person, the image and the department that it names.
 """
 
 from django.db import models
@@ -10,7 +10,7 @@ from django.utils.translation import pgettext_lazy
 
 
 class Action(models.TextChoices):
-    """The actions. The database column has no choices, so that a new action needs no migration."""
+    """The recorded actions. The database column has no choices, so that a new action needs no migration."""
 
     SIGN_IN = "sign_in", _("Sign in")
     SIGN_IN_FAILED = "sign_in_failed", _("Sign in failed")
@@ -43,7 +43,7 @@ class Action(models.TextChoices):
 
 
 class Entry(models.Model):
-    """One action of a user. It is written once, and updated once: when it is sealed into the chain."""
+    """One action of a user. It is written once, and updated only once, when it is sealed into the chain."""
 
     created_at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=20)
@@ -57,7 +57,7 @@ class Entry(models.Model):
     department_id = models.CharField(max_length=36, blank=True, help_text="the department that owns the object")
     details = models.TextField(blank=True, help_text="codes and names of fields as JSON, never what is in them")
     request_id = models.CharField(max_length=64, blank=True, help_text="which the log knows as well")
-    # The chain; see webapp.audit.chain. Until it is sealed an entry has no position.
+    # Set when the entry is sealed into the chain; see webapp.audit.chain.
     position = models.BigIntegerField(null=True, blank=True, unique=True)
     hash = models.CharField(max_length=64, blank=True)
 
@@ -70,7 +70,7 @@ class Entry(models.Model):
             models.Index(fields=["department_id", "person", "-created_at", "-id"], name="audit_department_person"),
             models.Index(fields=["action", "-created_at", "-id"], name="audit_action"),
             models.Index(fields=["object_id", "-created_at", "-id"], name="audit_object"),
-            # What is rare, of those who have done much.
+            # For rare actions of a person or department with very many entries.
             models.Index(fields=["department_id", "action", "-created_at", "-id"], name="audit_department_action"),
             models.Index(fields=["person", "action", "-created_at", "-id"], name="audit_person_action"),
         ]
@@ -80,7 +80,7 @@ class Entry(models.Model):
 
 
 class Chain(models.Model):
-    """The ends of the chain: one row, which only one process at a time changes."""
+    """The two ends of the chain: a single row, which only one process at a time changes."""
 
     head = models.BigIntegerField(default=0, help_text="position of the last sealed entry")
     head_hash = models.CharField(max_length=64, blank=True)

@@ -1,4 +1,4 @@
-"""The names of the people whom entries are about, besides those who acted. Entries have their numbers only."""
+"""The names of the people whom entries are about, as opposed to those who acted. Entries store only their ids."""
 
 import json
 from collections.abc import Iterable
@@ -8,23 +8,23 @@ from django.contrib.auth.models import User
 
 from webapp.audit.models import Entry
 
-#: The details that are users' ids.
+#: Keys of details whose values are ids of users.
 USERS = ("person", "user")
 
 
 def details(entry: Entry) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(entry.details) if entry.details else {}
-    return found
+    parsed: dict[str, Any] = json.loads(entry.details) if entry.details else {}
+    return parsed
 
 
-def named(entries: Iterable[Entry]) -> dict[int, str]:
-    """The present names of the users whom entries are about, by their ids. Who is deleted has none."""
+def names_by_id(entries: Iterable[Entry]) -> dict[int, str]:
+    """The current names of the users whom entries are about, by id. Deleted users are left out."""
     ids = {pk for entry in entries for pk in ids_in(entry)}
     return dict(User.objects.filter(pk__in=ids).values_list("pk", "username")) if ids else {}
 
 
 def ids_in(entry: Entry) -> list[int]:
     """The ids of the users whom an entry is about."""
-    found = [value for name, value in details(entry).items() if name in USERS and isinstance(value, int)]
+    ids = [value for name, value in details(entry).items() if name in USERS and isinstance(value, int)]
     is_user = entry.kind == User._meta.label_lower and entry.object_id.isdecimal()
-    return [*found, int(entry.object_id)] if is_user else found
+    return [*ids, int(entry.object_id)] if is_user else ids

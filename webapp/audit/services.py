@@ -1,4 +1,4 @@
-"""Record what someone does.
+"""Write entries of the audit.
 
 >>> record(identity, Action.VIEW, image)
 >>> record(identity, Action.CHANGE, patient, fields=["birth_date"])
@@ -16,14 +16,14 @@ from django.db.models import Model
 from webapp.audit.models import Action, Entry
 from webapp.observability import correlation
 
-#: Done again within so many seconds by the same person with the same object, these are one entry: a page loads its
-#: pictures, and asks again for what has changed.
+#: Actions that are recorded only once if the same person repeats them on the same object within ``ONCE_IN_SECONDS``:
+#: a page loads its pictures and polls for changes.
 READS = (Action.LIST, Action.VIEW, Action.DOWNLOAD)
 ONCE_IN_SECONDS = 300
 
 
 class Actor(Protocol):
-    """The actor: implemented by :class:`webapp.accounts.identity.Identity`."""
+    """Who acts; implemented by :class:`webapp.accounts.identity.Identity`."""
 
     @property
     def user(self) -> Any: ...
@@ -36,31 +36,31 @@ class Actor(Protocol):
 
 
 def record(actor: Actor | None, action: Action, obj: Model | type[Model] | None = None, **details: Any) -> None:
-    """Write an entry, in the caller's transaction where there is one.
+    """Write an entry, in the caller's transaction if there is one.
 
-    Call it in the transaction of a change, and before what is read is sent.
+    Call it in the transaction of a change, and before sending what was read.
 
     Args:
-        actor: who does it; None for the service itself.
-        action: what is done.
-        obj: with what; a model's class for a list of its rows.
-        details: codes, numbers and names of fields. Never what a field holds: no name, no finding, no file's name.
+        actor: who acts; None for the service itself.
+        action: the action.
+        obj: the object of the action; a model class for a list of its rows.
+        details: codes, numbers and names of fields. Never the value of a field: no name, no finding, no file's name.
     """
     entry = _entry(actor, action, obj, details)
     if action not in READS:
         entry.save(force_insert=True)
         return
-    who = (entry.person_id, entry.guest, entry.token, entry.address)
-    same = (*who, action, entry.kind, entry.object_id, entry.details)
-    key = "audit:" + hashlib.sha256(json.dumps(same).encode()).hexdigest()
+    performed_by = (entry.person_id, entry.guest, entry.token, entry.address)
+    values = (*performed_by, action, entry.kind, entry.object_id, entry.details)
+    key = "audit:" + hashlib.sha256(json.dumps(values).encode()).hexdigest()
     if not cache.get(key):
         entry.save(force_insert=True)
-        # Only now: what could not be written must be written next time.
+        # Only after the entry was saved: if saving fails, the next call has to try again.
         cache.set(key, 1, ONCE_IN_SECONDS)
 
 
 def record_each(actor: Actor | None, action: Action, objs: Iterable[Model], **details: Any) -> None:
-    """Write an entry for each of many objects, by one statement."""
+    """Write an entry for each of many objects in one statement."""
     Entry.objects.bulk_create(_entry(actor, action, obj, details) for obj in objs)
 
 
@@ -69,21 +69,21 @@ def _entry(actor: Actor | None, action: Action, obj: Model | type[Model] | None,
         action=action,
         details=json.dumps(details, sort_keys=True, default=str) if details else "",
         request_id=correlation.request_id(),
-        **_who(actor),
-        **_what(obj),
+        **_actor_columns(actor),
+        **_object_columns(obj),
     )
 
 
-def _who(actor: Actor | None) -> dict[str, Any]:
+def _actor_columns(actor: Actor | None) -> dict[str, Any]:
     if actor is None:
         return {}
-    who: dict[str, Any] = {"address": actor.address[:64], "token": actor.token[:100]}
+    columns: dict[str, Any] = {"address": actor.address[:64], "token": actor.token[:100]}
     if actor.user is not None:
-        return {**who, "person_id": actor.user.pk, "person": actor.user.get_username()}
-    return {**who, "guest": str(actor.guest or "")}
+        return {**columns, "person_id": actor.user.pk, "person": actor.user.get_username()}
+    return {**columns, "guest": str(actor.guest or "")}
 
 
-def _what(obj: Model | type[Model] | None) -> dict[str, Any]:
+def _object_columns(obj: Model | type[Model] | None) -> dict[str, Any]:
     if obj is None:
         return {}
     kind = obj._meta.label_lower

@@ -1,4 +1,4 @@
-"""The web server's entry point: Django by WSGI in a few threads, behind what waits for clients without a thread."""
+"""The web server's entry point: Django by WSGI in a few threads, inside ASGI middleware that waits without a thread."""
 
 import os
 from typing import Any
@@ -16,6 +16,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 exporters.start_sentry()
 exporters.start_tracing("web")
 
-# Both types describe WSGI applications.
+# Any: a2wsgi and Django describe WSGI applications by different types.
 django: Any = reads_files(get_wsgi_application())
 application = LongPolling(LongUploads(ReceivedBodies(WSGIMiddleware(django, workers=settings.WEB_THREADS))))

@@ -1,4 +1,4 @@
-"""Settings that differ between brokers, and the cache that counts requests."""
+"""Settings that differ between brokers, and settings of the cache that counts requests."""
 
 import math
 from typing import Any
@@ -14,9 +14,9 @@ def transport_options(
 
     Args:
         url: ``redis://…``, ``rediss://…``, ``sentinel://…;sentinel://…`` or ``amqp://…``.
-        longest_task: seconds after which the longest of all tasks is ended.
-        master: with Sentinel, the name under which it watches Redis.
-        sentinel_password: with Sentinel, its own password; Redis' is in the URL.
+        longest_task: the longest time limit of all tasks, in seconds.
+        master: with Sentinel, the name under which it monitors Redis.
+        sentinel_password: with Sentinel, Sentinel's own password. The password of Redis is in the URL.
     """
     scheme = urlsplit(url).scheme
     if scheme in ("amqp", "amqps"):
@@ -25,8 +25,8 @@ def transport_options(
     options: dict[str, Any] = {}
     if scheme in (*REDIS, "sentinel"):
         options |= {
-            # Redis gives a message out again after it, so no task may run longer. It is also how long a message stays
-            # lost when a worker's parent is killed, although the reconciler is faster.
+            # Redis redelivers a message after this time, so no task may run longer. It is also how long a message is
+            # lost when a worker's parent process is killed, although the reconciler is faster.
             "visibility_timeout": math.ceil(1.1 * longest_task),
             "socket_connect_timeout": 2,
             "socket_timeout": 15,
@@ -40,28 +40,28 @@ def transport_options(
 def cache(url: str, *, master: str = "", sentinel_password: str = "") -> dict[str, Any]:
     """Django's settings of the cache, which only counts requests.
 
-    Without Redis each process counts for itself: the limits are then as many times wider as there are web processes,
-    which is better than a write to the database with every request.
+    Without Redis, each process counts separately, so the limits are multiplied by the number of web processes. That is
+    better than a write to the database with every request.
     """
     if not url:
         return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     options: dict[str, Any] = {
         "SOCKET_CONNECT_TIMEOUT": 1,
         "SOCKET_TIMEOUT": 1,
-        # Without it uploads are still accepted.
+        # If the cache is down, uploads are still accepted.
         "IGNORE_EXCEPTIONS": True,
-        # The default unpickles: anyone who can write to Redis could run code in the web process.
+        # The default serializer uses pickle, so that anyone who can write to Redis could run code in the web process.
         "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
     }
     location = url
     if urlsplit(url).scheme == "sentinel":
-        sentinels = [urlsplit(one) for one in url.split(";")]
+        sentinels = [urlsplit(part) for part in url.split(";")]
         database = sentinels[-1].path.strip("/") or "0"
         location = f"redis://{master}/{database}"
         options |= {
-            # With the default client, which asks the master only: a replica may not have the last count yet.
+            # The default client only asks the master. A replica may not have the latest count yet.
             "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
-            "SENTINELS": [(one.hostname, one.port or 26379) for one in sentinels],
+            "SENTINELS": [(sentinel.hostname, sentinel.port or 26379) for sentinel in sentinels],
             "SENTINEL_KWARGS": _sentinel(sentinel_password),
         }
         if sentinels[0].password:
@@ -69,7 +69,7 @@ def cache(url: str, *, master: str = "", sentinel_password: str = "") -> dict[st
     return {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": location,
-        # A different prefix from releases that pickled their values.
+        # Not the default prefix, because earlier releases stored pickled values under it.
         "KEY_PREFIX": "counts",
         "OPTIONS": options,
     }

@@ -1,4 +1,4 @@
-"""The Celery application as both sides know it: broker and routes. The tasks are in ``worker``."""
+"""The Celery application that web processes and workers share: its broker and queues. The tasks are in ``worker``."""
 
 import logging.config
 import os
@@ -17,13 +17,13 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
 if "flower" in sys.argv:
-    # It lists the queues of the workers that it has asked; before it has asked any, these.
+    # Flower lists the queues of workers that have answered it. Until the first answer, it lists these.
     app.conf.task_queues = [Queue(name) for name in queues.every(settings.SHADOW_BUNDLES)]  # type: ignore[no-untyped-call]
 
 if settings.LOG_FORMAT == "json":
     logging.captureWarnings(True)
 
     @signals.setup_logging.connect
-    def log_as_all_others(**_: Any) -> None:
-        """In place of Celery's own configuration, for workers, beat and Flower."""
+    def configure_logging(**_: Any) -> None:
+        """Configure logging as in all other processes, instead of Celery's own way, for workers, beat and Flower."""
         logging.config.dictConfig(settings.LOGGING)

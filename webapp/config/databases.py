@@ -1,17 +1,17 @@
-"""Each kind of database as the service needs it. All of them run transactions as READ COMMITTED or stricter, which is
-what the compare-and-sets in :mod:`webapp.studies.services` count on.
+"""Settings of each kind of database. All of them run transactions at READ COMMITTED or stricter, which the
+compare-and-set statements in :mod:`webapp.studies.services` rely on.
 """
 
 from typing import Any
 
 import environ
 
-#: Seconds that a statement waits for a lock that another process holds.
+#: Seconds that a statement waits for a lock held by another process.
 LOCK_SECONDS = 20
 
 
 def from_url(url: str) -> dict[str, Any]:
-    """Django's settings of the database at a URL; options in its query part go before those given here.
+    """Django's settings of the database at a URL. Options in the URL's query override those given here.
 
     Args:
         url: ``sqlite:///…``, ``postgres://…``, ``mysql://…`` or ``mariadb://…``.
@@ -24,7 +24,7 @@ def from_url(url: str) -> dict[str, Any]:
     if engine == "sqlite3":
         options = _sqlite()
     else:
-        # A server may have been restarted since the last request.
+        # The database server may have been restarted since the last request.
         database["CONN_HEALTH_CHECKS"] = True
         if engine == "mysql":
             options = _mysql()
@@ -37,11 +37,11 @@ def from_url(url: str) -> dict[str, Any]:
 
 def _sqlite() -> dict[str, Any]:
     return {
-        # A transaction that will write takes its turn at its start; upgrading a read lock later can only fail.
+        # A transaction waits for the write lock when it begins. Upgrading a read lock later can fail without waiting.
         "transaction_mode": "IMMEDIATE",
         "timeout": LOCK_SECONDS,
-        # Commits survive a power cut, in workers too: a file that is deleted after a commit would not
-        # come back if the commit were undone.
+        # Commits must survive a power cut, in workers too: if a commit were undone, a file that was deleted after it
+        # would not come back.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
     }
 
@@ -53,7 +53,7 @@ def _postgresql() -> dict[str, Any]:
         "isolation_level": IsolationLevel.READ_COMMITTED,
         "connect_timeout": 5,
         "options": f"-c lock_timeout={LOCK_SECONDS}s",
-        # A server that vanished without a word is noticed within a minute.
+        # Notice within a minute that a server has vanished without closing the connection.
         "keepalives_idle": 20,
         "keepalives_interval": 10,
         "keepalives_count": 3,

@@ -1,4 +1,4 @@
-"""Networks in the settings."""
+"""Parse networks in settings."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -7,14 +7,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def parse(name: str, texts: Iterable[str]) -> list[IPv4Network | IPv6Network]:
-    """Networks such as ``10.20.0.0/16``.
+    """Parse networks such as ``10.20.0.0/16``.
 
     Args:
-        name: the setting's, for the message.
-        texts: as they are written there.
+        name: the setting's name, for the error message.
+        texts: the networks in the setting.
 
     Raises:
-        ImproperlyConfigured: one of them is no network.
+        ImproperlyConfigured: one of them is not a network.
     """
     try:
         return [ip_network(text.strip()) for text in texts]

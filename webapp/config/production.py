@@ -1,4 +1,4 @@
-"""Checks at the start of a service in production: it refuses missing secrets, or ones that anybody could guess."""
+"""Checks of the settings at startup: in production, the service refuses secrets that are missing or easy to guess."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,9 +7,9 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 ENVIRONMENTS = ("development", "production")
-#: Names that only this machine and the containers beside it use.
+#: Host names that only this machine and its containers use.
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]", "testserver", "web")
-#: Shorter ones can be tried out.
+#: Shorter secrets can be found by trying them all.
 SHORTEST_PASSWORD = 12
 SHORTEST_KEY = 32
 #: Default values of examples, images and installers. They add no entropy to a secret.
@@ -20,11 +20,11 @@ DEFAULTS = (
 
 
 def is_weak(secret: str, shortest: int = SHORTEST_PASSWORD) -> bool:
-    """Whether a secret is missing, short, of next to no variety, or somebody's default."""
-    own = secret.lower()
+    """Whether a secret is missing, too short, made of too few different characters, or a well-known default."""
+    rest = secret.lower()
     for default in DEFAULTS:
-        own = own.replace(default, "")
-    return len(own) < shortest or len(set(own)) < 6
+        rest = rest.replace(default, "")
+    return len(rest) < shortest or len(set(rest)) < 6
 
 
 def problems(
@@ -36,14 +36,14 @@ def problems(
     others: Mapping[str, str],
     plain_hosts: Sequence[str] = (),
 ) -> list[str]:
-    """The errors in the settings of a service in production, each with what to set instead.
+    """The errors in the settings of a service in production. Each says what to set instead.
 
     Args:
-        secret_key: as the environment has it, empty where it has none.
+        secret_key: the key in the environment; empty if there is none.
         database: one of Django's ``DATABASES``.
-        brokers: the names of settings and their URLs, of which each needs a password.
-        others: the names of further secrets and their values; an empty one is not in use.
-        plain_hosts: the names under which the service answers without TLS.
+        brokers: URLs by the names of their settings. Each URL needs a password.
+        others: further secrets by name. An empty one is not in use.
+        plain_hosts: host names under which the service responds without TLS.
     """
     found = []
     if debug:
@@ -71,21 +71,21 @@ def problems(
 
 
 def _password(url: str) -> str:
-    """The password of the first server in a URL; several may be listed with semicolons between them."""
+    """The password of the first server in a URL, which may list several servers, separated by semicolons."""
     return unquote(urlsplit(url.partition(";")[0]).password or "")
 
 
 def refuse(environment: str, found: Sequence[str]) -> None:
-    """Stop a start that would be unsafe.
+    """Refuse to start if that would be unsafe.
 
     Raises:
-        ImproperlyConfigured: the environment is none that is known, or it is production and something was found.
+        ImproperlyConfigured: the environment is unknown, or it is production and there are problems.
     """
     if environment not in ENVIRONMENTS:
         raise ImproperlyConfigured(f"ENVIRONMENT={environment} is not known; use {' or '.join(ENVIRONMENTS)}.")
     if environment == "production" and found:
         raise ImproperlyConfigured(
             "PneumoQueue does not start in production like this:\n"
-            + "\n".join(f"- {one}" for one in found)
+            + "\n".join(f"- {problem}" for problem in found)
             + "\n`make env` writes a .env with random secrets; each may also be given as NAME_FILE, a file's path."
         )

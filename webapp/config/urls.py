@@ -1,4 +1,4 @@
-"""All URLs."""
+"""The root URL configuration."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -12,7 +12,7 @@ handler429 = problems.too_many_requests
 handler500 = problems.server_error
 
 urlpatterns = [
-    # First, since uploads and what waits for results are most of all requests.
+    # First, because most requests are uploads and requests that wait for results.
     path("", include("webapp.studies.api.urls")),
     path("", include("webapp.dashboard.urls")),
     path("", include("webapp.queues.urls")),

@@ -1,4 +1,4 @@
-"""The API's description as a page: one that needs no script, and weighs a tenth of what Swagger or Redoc do."""
+"""The API's description as a page that needs no script and is a tenth of the size of Swagger or Redoc."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -17,13 +17,13 @@ from webapp.http.schema_view import ONE_AT_A_TIME
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     with ONE_AT_A_TIME:
-        found = _described()
-    return render(request, "dashboard/api_docs.html", found)
+        context = _described()
+    return render(request, "dashboard/api_docs.html", context)
 
 
 @cache
 def _described() -> dict[str, Any]:
-    """What the page says, from the OpenAPI document."""
+    """The page's context, from the OpenAPI document."""
     generator: Any = SchemaGenerator
     document = generator().get_schema(request=None, public=True)
     operations = [
@@ -38,7 +38,7 @@ def _described() -> dict[str, Any]:
             for name, way in document["components"]["securitySchemes"].items()
         ],
         "groups": [
-            (tag["name"], with_code(tag["description"]), [one for one in operations if one["group"] == tag["name"]])
+            (tag["name"], with_code(tag["description"]), [item for item in operations if item["group"] == tag["name"]])
             for tag in document["tags"]
         ],
         "schemas": [
@@ -54,7 +54,7 @@ def _described() -> dict[str, Any]:
 
 
 def _operation(path: str, method: str, details: dict[str, Any]) -> dict[str, Any]:
-    answers = details["responses"]
+    responses = details["responses"]
     return {
         "id": details["operationId"],
         "group": details["tags"][0],
@@ -63,17 +63,21 @@ def _operation(path: str, method: str, details: dict[str, Any]) -> dict[str, Any
         "summary": details.get("summary", ""),
         "description": with_code(details.get("description", "").replace("``", "`")),
         "parameters": [
-            {**one, "kind": kind(one["schema"]), "in_words": with_code(one.get("description", "").split("\n\n*")[0])}
-            for one in details.get("parameters", ())
+            {
+                **param,
+                "kind": kind(param["schema"]),
+                "in_words": with_code(param.get("description", "").split("\n\n*")[0]),
+            }
+            for param in details.get("parameters", ())
         ],
         "bodies": list(_contents(details.get("requestBody", {}))),
-        "answers": [(status, list(_contents(answer))) for status, answer in answers.items() if status < "3"],
-        "problems": [status for status in answers if status >= "3"],
+        "answers": [(status, list(_contents(response))) for status, response in responses.items() if status < "3"],
+        "problems": [status for status in responses if status >= "3"],
     }
 
 
 def with_code(text: str) -> SafeString:
-    """A description with what stands between backticks as code."""
+    """A description in which text between backticks is marked up as code."""
     parts = text.split("`")
     return format_html_join("", "{}", (
         (format_html("<code>{}</code>", part) if number % 2 else part,) for number, part in enumerate(parts)
@@ -99,16 +103,16 @@ def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def kind(schema: dict[str, Any]) -> SafeString:
-    """The type of a value in words; another schema as a link to it."""
+    """The type of a value in words; a reference to another schema as a link."""
     if reference := schema.get("$ref"):
         name = reference.rsplit("/", 1)[-1]
         return format_html('<a href="#{}">{}</a>', name, name)
-    for several in ("oneOf", "anyOf", "allOf"):
-        if several in schema:
-            return format_html_join(" or ", "{}", ((kind(one),) for one in schema[several]))
+    for keyword in ("oneOf", "anyOf", "allOf"):
+        if keyword in schema:
+            return format_html_join(" or ", "{}", ((kind(alternative),) for alternative in schema[keyword]))
     if schema.get("type") == "array":
         return format_html("list of {}", kind(schema["items"]))
     if "enum" in schema:
-        return format_html_join(", ", "<code>{}</code>", ((one,) for one in schema["enum"]))
+        return format_html_join(", ", "<code>{}</code>", ((value,) for value in schema["enum"]))
     words = schema.get("format") or schema.get("type") or "anything"
     return format_html("{}{}", words, " or null" if schema.get("nullable") else "")

@@ -1,4 +1,4 @@
-"""What the DICOM file of an image says of it."""
+"""Attributes from an image's DICOM file, for its page."""
 
 from datetime import date, time
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from webapp.dicom.models import Instance
 from webapp.studies.models import Image
 
-#: What a page shows of :class:`webapp.dicom.models.Instance`, by its fields.
+#: Labels of the fields of :class:`webapp.dicom.models.Instance` that a page shows.
 SHOWN = {
     "study_date": _("Day of the examination"),
     "study_time": _("Time of the examination"),
@@ -22,11 +22,11 @@ SHOWN = {
 
 
 def of_file(image: Image) -> list[tuple[str, str]]:
-    """Names and values of what is known; none where the image came as another kind of file."""
+    """Labels and values of the known attributes; empty if the image was not sent as a DICOM file."""
     if not str(image.file.name).endswith(".dcm"):
         return []
-    found = Instance.objects.filter(image=image).values(*SHOWN).first() or {}
-    return [(str(SHOWN[name]), _in_words(value)) for name, value in found.items() if value not in (None, "")]
+    row = Instance.objects.filter(image=image).values(*SHOWN).first() or {}
+    return [(str(SHOWN[name]), _in_words(value)) for name, value in row.items() if value not in (None, "")]
 
 
 def _in_words(value: str | date | time) -> str:

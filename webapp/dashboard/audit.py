@@ -1,4 +1,4 @@
-"""The audit as managers see it, of their departments, and administrators, of everything."""
+"""Audit pages: managers see entries of their departments, and administrators see all entries."""
 
 import csv
 from collections.abc import Iterator
@@ -28,7 +28,9 @@ from webapp.studies.files.results_csv import inert
 class Filters(forms.Form):
     person = forms.CharField(required=False, max_length=150, label=_("Person"), help_text=_("the whole user name"))
     action = forms.ChoiceField(
-        required=False, label=_("Action"), choices=[("", _("any")), *((one.value, one.label) for one in Action)]
+        required=False,
+        label=_("Action"),
+        choices=[("", _("any")), *((action.value, action.label) for action in Action)],
     )
     object_id = forms.CharField(
         required=False, max_length=64, label=_("Image, study or patient"), help_text=_("its id")
@@ -37,14 +39,14 @@ class Filters(forms.Form):
     until = forms.DateField(required=False, label=_("Until"), widget=forms.DateInput(attrs={"type": "date"}))
 
     def condition(self) -> Q:
-        """The entries that are asked for; days are UTC's, and both are included."""
-        given = self.cleaned_data
-        found = Q(**{name: given[name].strip() for name in ("person", "action", "object_id") if given[name]})
-        if given["since"]:
-            found &= Q(created_at__gte=datetime.combine(given["since"], time.min, UTC))
-        if given["until"]:
-            found &= Q(created_at__lte=datetime.combine(given["until"], time.max, UTC))
-        return found
+        """Condition for the requested entries. Days are in UTC; the first and the last day are included."""
+        data = self.cleaned_data
+        condition = Q(**{name: data[name].strip() for name in ("person", "action", "object_id") if data[name]})
+        if data["since"]:
+            condition &= Q(created_at__gte=datetime.combine(data["since"], time.min, UTC))
+        if data["until"]:
+            condition &= Q(created_at__lte=datetime.combine(data["until"], time.max, UTC))
+        return condition
 
 
 @require_safe
@@ -63,7 +65,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "filters": filters,
         "page": page,
         "rows": rows,
-        "users": people.named(page.rows),
+        "users": people.names_by_id(page.rows),
         "query": request.GET.urlencode(),
     }
     return render(request, "dashboard/audit.html", context)
@@ -72,7 +74,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def audit_csv(request: HttpRequest) -> HttpResponseBase:
-    """The same entries as a table, the oldest first."""
+    """Export the same entries as CSV, oldest first."""
     identity, departments = _allowed(request)
     filters = Filters(request.GET)
     if not filters.is_valid():
@@ -101,7 +103,7 @@ def _entries(identity: Identity, departments: list[Department], condition: Q) ->
 
 
 class _Line:
-    """A file for :mod:`csv` that hands back what is written."""
+    """A file for :mod:`csv` whose ``write`` returns the text."""
 
     def write(self, text: str) -> str:
         return text

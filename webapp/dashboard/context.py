@@ -1,4 +1,4 @@
-"""The context of every page."""
+"""Context processor for every page."""
 
 from functools import cache
 
@@ -20,7 +20,7 @@ def service(request: HttpRequest) -> dict[str, object]:
         "admin_contact": settings.ADMIN_CONTACT,
         "registration": settings.REGISTRATION,
         "has_sso": bool(settings.OIDC_SERVER_URL),
-        # Asked for by pages that have the menu only.
+        # Functions, because only pages with the menu need these.
         "has_worklist": lambda: bool(permissions.reviewable_by_owner(identity())),
         "may_read_audit": lambda: permissions.may_read_audit(identity()),
         "may_see_agreement": lambda: permissions.may_see_agreement(identity()),

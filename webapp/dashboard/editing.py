@@ -1,4 +1,4 @@
-"""Changing images and studies, and reading failed ones again."""
+"""Pages that change images and studies, and views that have failed ones read again."""
 
 from uuid import UUID
 
@@ -46,7 +46,7 @@ def study_retry(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def image_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Change an image's patient, and its priority as long as it waits."""
+    """Change an image's patient and, while it waits, its priority."""
     image = _image(request, pk)
     return _edit(request, image, ImageChangesSerializer)
 
@@ -81,7 +81,7 @@ def _edit(request: HttpRequest, row: Image | Study, serializer: type[StrictSeria
             context["error"] = problems.sentence(error.detail)
         except Refused as refused:
             context["error"] = in_words(refused.code, refused.detail)
-        shown |= sent  # what was typed is not lost
+        shown |= sent  # keep what the user typed
     return render(
         request, "dashboard/edit.html", {**context, "shown": shown}, status=400 if "error" in context else 200
     )

@@ -1,4 +1,4 @@
-"""The forms of the pages. Those of lists only show what is asked for; :mod:`webapp.studies.api.filters` checks it."""
+"""Forms of the pages. Filter forms only display the filters; :mod:`webapp.studies.api.filters` validates them."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -34,8 +34,8 @@ class InvitationForm(forms.Form):
 
 
 class PlainSelect(forms.Select):
-    """Writes its options at once. Django renders a template for each, and administrators have hundreds of departments
-    to choose from.
+    """Renders all options without templates. Django renders a template for each option, and administrators choose from
+    hundreds of departments.
     """
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
@@ -44,12 +44,12 @@ class PlainSelect(forms.Select):
             f'<option value="{escape(key)}"{" selected" if key == chosen else ""}>{escape(label)}</option>'
             for key, label in ((str(key), str(label)) for key, label in choices)
         )
-        given = self.build_attrs(self.attrs, attrs)
-        return format_html("<select{}>{}</select>", flatatt({"name": name, **given}), SafeString(options))
+        all_attrs = self.build_attrs(self.attrs, attrs)
+        return format_html("<select{}>{}</select>", flatatt({"name": name, **all_attrs}), SafeString(options))
 
 
 class PlainInput(forms.TextInput):
-    """Writes itself at once, as :class:`PlainSelect` does."""
+    """Renders without a template, like :class:`PlainSelect`."""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         own = {"type": self.input_type, "name": name, "value": self.format_value(value)}
@@ -57,21 +57,21 @@ class PlainInput(forms.TextInput):
 
 
 class VerdictForm(forms.Form):
-    """A reader's verdict."""
+    """Form for a reader's verdict."""
 
     verdict = forms.ChoiceField(choices=Verdict.choices)
     kind = forms.ChoiceField(choices=[("", _("not said")), *PneumoniaKind.choices], required=False)
     comment = forms.CharField(max_length=1000, required=False)
     seen = forms.ChoiceField(choices=ReviewStage.choices, required=False)
 
-    def said(self) -> dict[str, Any]:
-        """The arguments of :func:`webapp.reviews.services.review`."""
-        found = {**self.cleaned_data, "seen": self.cleaned_data["seen"] or None}
-        return found if found["verdict"] == Verdict.PNEUMONIA else {**found, "kind": ""}
+    def review_arguments(self) -> dict[str, Any]:
+        """The arguments for :func:`webapp.reviews.services.review`."""
+        arguments = {**self.cleaned_data, "seen": self.cleaned_data["seen"] or None}
+        return arguments if arguments["verdict"] == Verdict.PNEUMONIA else {**arguments, "kind": ""}
 
 
 class Choice(forms.ChoiceField):
-    """A filter of which no value need be chosen."""
+    """An optional filter with a list of values."""
 
     widget = PlainSelect
 
@@ -87,14 +87,14 @@ class Day(forms.CharField):
 class FilterForm(forms.Form):
     """The filters of a list."""
 
-    #: Filters that are seen at once; the others unfold.
+    #: Filters that are always visible. The others unfold.
     FIRST: tuple[str, ...]
 
     department = Choice([], _("Department"))
 
     def __init__(self, initial: dict[str, str], departments: Sequence[tuple[str, str]]) -> None:
-        """``departments`` are those to choose from: their slugs and names."""
-        # A moment of an address is shown as its day.
+        """``departments``: slugs and names of the departments to choose from."""
+        # An address may have a time, of which only the day is shown.
         shown = {name: text[:10] if name.startswith("created_") else text for name, text in initial.items()}
         super().__init__(initial=shown, auto_id="filter-%s")
         self.use_required_attribute = False
@@ -104,7 +104,7 @@ class FilterForm(forms.Form):
             del self.fields["department"]
 
     def first(self) -> list[forms.BoundField]:
-        """The fields that are seen at once, besides the search."""
+        """The fields that are always visible, except for the search."""
         return [self[name] for name in self.FIRST if name in self.fields]
 
     def others(self) -> list[forms.BoundField]:
@@ -134,7 +134,7 @@ class WorklistFilterForm(FilterForm):
 
 
 class StudyFilterForm(FilterForm):
-    """The filters of studies: those of results are what one of its images has to suit."""
+    """The filters of studies. A study matches filters of results if one of its images does."""
 
     FIRST = ("group", "status", "reviewed")
 

@@ -8,7 +8,7 @@ from webapp.refusals import Refused
 
 
 def viewer(request: HttpRequest) -> Identity:
-    """The identity behind a request for a page; nobody if its credentials are refused."""
+    """The identity behind a request for a page; an empty identity if its credentials are refused."""
     try:
         return identities.identify(request)
     except Refused:

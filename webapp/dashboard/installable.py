@@ -1,6 +1,6 @@
-"""The pages as an app on a tablet: what browsers ask for to install it, and a page for when there is no connection.
+"""The pages as an installable app: its manifest, its service worker, and a page to show without a connection.
 
-No page, X-ray or result is kept for it on the device: only the page without connection, with its style and icon.
+The device stores no page, X-ray or result, only the offline page with its styles and icon.
 """
 
 import json
@@ -26,7 +26,7 @@ def manifest(request: HttpRequest) -> HttpResponse:
         {"src": static("dashboard/icon-512.png"), "type": "image/png", "sizes": "512x512"},
         {"src": static("dashboard/icon-square.png"), "type": "image/png", "sizes": "512x512", "purpose": "maskable"},
     ]
-    described = {
+    content = {
         "id": "/",
         "name": "PneumoQueue",
         "short_name": "PneumoQueue",
@@ -38,26 +38,26 @@ def manifest(request: HttpRequest) -> HttpResponse:
         "theme_color": COLOUR,
         "icons": icons,
     }
-    return JsonResponse(described, content_type="application/manifest+json")
+    return JsonResponse(content, content_type="application/manifest+json")
 
 
 @require_safe
 @cache_control(no_cache=True)
 def service_worker(request: HttpRequest) -> HttpResponse:
-    """The worker, at the root since it may answer for what is below its own address only.
+    """The service worker. It is at the root, because it can only handle addresses below its own.
 
-    Its bytes differ in each release, by which browsers notice that there is a new one.
+    Its bytes differ in each release, so that browsers notice a new one.
     """
-    kept = [
+    cached = [
         reverse("offline"),
         *(static(f"dashboard/{name}") for name in ("tokens.css", "dashboard.css", "icon.svg")),
     ]
     script = static("dashboard/offline-worker.js")
-    text = f"self.RELEASE = {json.dumps(settings.VERSION)};\nself.KEPT = {json.dumps(kept)};\n"
+    text = f"self.RELEASE = {json.dumps(settings.VERSION)};\nself.KEPT = {json.dumps(cached)};\n"
     return HttpResponse(f"{text}importScripts({json.dumps(script)});\n", content_type="text/javascript")
 
 
 @require_safe
 def offline(request: HttpRequest) -> HttpResponse:
-    """The page without connection. The worker asks for it without cookies, so it is nobody's own."""
+    """The offline page. The service worker requests it without cookies, so it contains nothing personal."""
     return render(request, "dashboard/offline.html")

@@ -1,4 +1,4 @@
-"""The lists of images and studies, with the filters of the API's lists."""
+"""Pages that list images and studies, with the same filters as the API's lists."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,10 +32,10 @@ from webapp.studies.models import Image, Study
 from webapp.studies.progress import Progress, progress_by_study
 
 PAGE = 25
-#: Saved views above a list; a page has all of them.
+#: Number of saved views shown above a list. All are on a page of their own.
 SAVED = 12
 NEWEST = "-created_at"
-#: Groups as the word that follows a count.
+#: Words for groups that follow a count.
 GROUPS = {
     ResultGroup.POSITIVE: pgettext_lazy("images", "positive"),
     ResultGroup.UNCLEAR: pgettext_lazy("images", "unclear"),
@@ -44,8 +44,8 @@ GROUPS = {
 }
 
 
-def given(request: HttpRequest) -> dict[str, str]:
-    """The parameters of a page's address, without those that its form has left empty."""
+def query_params(request: HttpRequest) -> dict[str, str]:
+    """The parameters of a page's address, without the empty ones of its form."""
     return {name: value.strip() for name, value in request.GET.dict().items() if value.strip()}
 
 
@@ -79,14 +79,14 @@ def studies(request: HttpRequest) -> HttpResponse:
 
 def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[StudyFilterForm]) -> HttpResponse:
     identity = viewer(request)
-    params = given(request)
+    params = query_params(request)
     cursor = params.pop("cursor", None)
     context: dict[str, Any] = {"kind": kind.value, "params": params, "url": reverse(kind), "rows": [], "status": 200}
     try:
-        wanted = values(filters, params)
-        ordering = wanted.pop("ordering", NEWEST)
-        found = narrowed(rows, identity, wanted)
-        page = read_page(found, ordering, PAGE, cursor)
+        chosen = values(filters, params)
+        ordering = chosen.pop("ordering", NEWEST)
+        matching = narrowed(rows, identity, chosen)
+        page = read_page(matching, ordering, PAGE, cursor)
         audit.record(identity, Action.LIST, rows.model)
     except Refused as refused:
         context |= {"error": in_words(refused.code, refused.detail), "status": STATUSES[refused.code]}
@@ -109,12 +109,14 @@ def _list(request: HttpRequest, kind: List, rows: Any, filters: Any, form: type[
 
 
 def _with_progress(studies: list[Study]) -> list[tuple[Study, Progress, list[tuple[str, str, str, int]]]]:
-    """Each study with its progress, and of each group of results the value, the words and the number."""
+    """Each study with its progress and, for each group of its results, the value, word, label and number of images."""
     progress = progress_by_study(studies)
-    # Translated once, and not for each row.
+    # Translate once instead of for each row.
     words = [(group.value, str(GROUPS[group]), str(group.label)) for group in ResultGroup]
     rows = []
     for study in studies:
-        found = progress[study.pk]
-        rows.append((study, found, [(*said, found.results[said[0]]) for said in words if said[0] in found.results]))
+        current = progress[study.pk]
+        rows.append(
+            (study, current, [(*text, current.results[text[0]]) for text in words if text[0] in current.results])
+        )
     return rows

@@ -1,4 +1,4 @@
-"""How the pages look to somebody: their language and colours, and the words of scripts."""
+"""A user's choice of language and colours, and the translations for scripts."""
 
 from typing import Any
 
@@ -24,37 +24,37 @@ THEMES = (("light dark", _("as the system")), ("light", _("light")), ("dark", _(
 
 
 def theme(request: HttpRequest) -> str:
-    """The colours that a browser has chosen."""
+    """The colour theme chosen in this browser."""
     chosen = request.COOKIES.get(THEME_COOKIE, "")
     return chosen if chosen in dict(THEMES) else THEMES[0][0]
 
 
-@csrf_exempt  # changes nothing but looks; a token would set a cookie on each page, shared ones included
+@csrf_exempt  # changes only the appearance; a token would set a cookie on each page, including shared ones
 @require_POST
 def choose(request: HttpRequest) -> HttpResponse:
-    """Keep a language or colours: in a cookie, and the language of somebody with an account for all their browsers."""
+    """Store a language or theme in a cookie. For a signed-in user, also store the language, for all their browsers."""
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
     response = redirect(back if safe else "home")
-    language, colours = request.POST.get("language"), request.POST.get("theme")
+    language, chosen_theme = request.POST.get("language"), request.POST.get("theme")
     if language in dict(settings.LANGUAGES):
         languages.keep(response, language)
         if request.user.is_authenticated:
             Reader.objects.update_or_create(person=request.user, defaults={"language": language})
-    if colours in dict(THEMES):
-        languages.keep_cookie(response, THEME_COOKIE, colours)
+    if chosen_theme in dict(THEMES):
+        languages.keep_cookie(response, THEME_COOKIE, chosen_theme)
     return response
 
 
 def restore(sender: Any, response: HttpResponse, user: User, **kwargs: Any) -> None:
-    """Receiver of django-allauth's signal: who signs in gets the language that they have chosen, in any browser."""
-    if found := Reader.objects.filter(person=user).first():
-        languages.keep(response, found.language)
+    """Receiver of django-allauth's signal for sign-ins: set the user's stored language in this browser."""
+    if reader := Reader.objects.filter(person=user).first():
+        languages.keep(response, reader.language)
 
 
 @require_safe
 @cache_control(private=True, max_age=3600)
 def javascript_words(request: HttpRequest, language: str) -> HttpResponseBase:
-    """The words of scripts, by Django's own catalogue. The language is in the address, so that browsers keep each."""
+    """Translations for scripts, from Django's catalogue. The URL has the language, so that browsers can cache it."""
     with translation.override(language if language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE):
         return JavaScriptCatalog.as_view(packages=["webapp.dashboard"])(request)

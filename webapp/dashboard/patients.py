@@ -1,4 +1,4 @@
-"""The pages of patients."""
+"""Pages of patients."""
 
 import unicodedata
 from types import SimpleNamespace
@@ -46,28 +46,28 @@ class PatientForm(forms.ModelForm):
         }
 
 
-def _patient(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Patient:
-    return visible_patient(identities.identify(request), pk, may)
+def _patient(request: HttpRequest, pk: UUID, permission: permissions.Predicate = permissions.may_see) -> Patient:
+    return visible_patient(identities.identify(request), pk, permission)
 
 
 def _page(request: HttpRequest, rows: Rows, ordering: str) -> dict[str, Any]:
-    """A page of rows and the links to its neighbours, as the API has them."""
+    """A page of rows and the links to the next and previous page, paginated as in the API."""
     pages = CursorPages()
-    found = pages.paginate_queryset(rows, Request(request), SimpleNamespace(ordering=ordering))
+    shown = pages.paginate_queryset(rows, Request(request), SimpleNamespace(ordering=ordering))
     links = pages.get_next_link(), pages.get_previous_link()
     older, newer = links if ordering.startswith("-") else links[::-1]
-    return {"rows": found, "end": pages.found.end, "older": older, "newer": newer}
+    return {"rows": shown, "end": pages.found.end, "older": older, "newer": newer}
 
 
 @require_safe
 @never_cache
 def listing(request: HttpRequest) -> HttpResponse:
-    """All patients that one may see, the latest first."""
+    """All patients that the user may see, latest first."""
     identity = identities.identify(request)
     text = unicodedata.normalize("NFC", request.GET.get("search", "").strip()[:200])
     rows: Any = Patient.objects.select_related("department")
-    found = narrowed(rows, identity, {"search": text} if text else {})
-    context = _page(request, found, "-created_at")
+    matching = narrowed(rows, identity, {"search": text} if text else {})
+    context = _page(request, matching, "-created_at")
     record(identity, Action.LIST, Patient, filters=["search"] if text else [])
     return render(request, "dashboard/patients.html", {**context, "search": text})
 
@@ -75,7 +75,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """A patient, and their images over time."""
+    """A patient and their images, oldest first."""
     found, identity = _patient(request, pk), identities.identify(request)
     images: Any = Image.objects.filter(patient=found).select_related("study").prefetch_related("readings")
     context = {
@@ -87,7 +87,7 @@ def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
     }
     record(identity, Action.VIEW, found)
     for image in context["rows"]:
-        image.patient = found  # which gives the age of some
+        image.patient = found  # needed for the age of some images
     return render(request, "dashboard/patient.html", context)
 
 
@@ -96,11 +96,11 @@ def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     identity = identities.ensure(identities.identify(request))
     departments = permissions.departments_to_upload_to(identity)
-    made = Patient()
+    row = Patient()
     if request.method == "POST":
         identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
-        made = patients.new(identity, department_for(identity, request.POST.get("department", "")))
-    response = _form(request, made, identity, departments=departments)
+        row = patients.new(identity, department_for(identity, request.POST.get("department", "")))
+    response = _form(request, row, identity, departments=departments)
     identities.remember(response, identity)
     return response
 
@@ -111,23 +111,23 @@ def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _form(request, _patient(request, pk, permissions.may_change), identities.identify(request))
 
 
-def _form(request: HttpRequest, made: Patient, by: Identity, **more: Any) -> HttpResponse:
+def _form(request: HttpRequest, row: Patient, identity: Identity, **more: Any) -> HttpResponse:
     """Show the form of a patient, and save it."""
-    title = str(made)  # before the form changes it
-    form = PatientForm(request.POST or None, instance=made, label_suffix="")
+    title = str(row)  # before the form changes it
+    form = PatientForm(request.POST or None, instance=row, label_suffix="")
     if request.method == "POST" and form.is_valid():
         try:
-            return redirect(patients.save(made, by, **form.cleaned_data))
+            return redirect(patients.save(row, identity, **form.cleaned_data))
         except Refused as refused:
             form.add_error("identifier", in_words(refused.code, refused.detail))
-    context = {"form": form, "patient": made, "title": title, "page_user": identities.page_user(request), **more}
+    context = {"form": form, "patient": row, "title": title, "page_user": identities.page_user(request), **more}
     return render(request, "dashboard/patient_form.html", context, status=400 if form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask for the other patient, show the consequences, and merge the two."""
+    """Ask for the other patient, show the consequences, and merge the two patients."""
     kept = _patient(request, pk, permissions.may_delete)
     if request.method == "POST":
         chosen = _patient(request, _id(request), permissions.may_delete)
@@ -156,5 +156,5 @@ def _id(request: HttpRequest) -> UUID:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask for a confirmation, and delete a patient with all that is theirs."""
+    """Ask for confirmation, and delete a patient with all their studies and images."""
     return views.delete(request, _patient(request, pk, permissions.may_delete), "patients")

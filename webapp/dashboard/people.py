@@ -1,4 +1,4 @@
-"""Pages about accounts that concern what apps above them know: invitations by administrators, and an account's end."""
+"""Pages about accounts that also need other apps: invitations by administrators, and deleting an account."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -32,15 +32,15 @@ PAGE = 50
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def invitations(request: HttpRequest) -> HttpResponse:
-    """Invite somebody, and list the open invitations."""
+    """Invite a person, and list the open invitations."""
     _require_may_invite(request)
     form = InvitationForm(request.POST if request.method == "POST" else None)
-    made, link = None, ""
+    created, link = None, ""
     if form.is_valid():
-        made, link = services.invite(identities.identify(request), form.cleaned_data["email"])
+        created, link = services.invite(identities.identify(request), form.cleaned_data["email"])
         form = InvitationForm()
     page = Paginator(services.open_ones(), PAGE).get_page(request.GET.get("page"))
-    context = {"form": form, "page": page, "made": made, "link": link}
+    context = {"form": form, "page": page, "made": created, "link": link}
     return render(request, "dashboard/invitations.html", context)
 
 
@@ -63,7 +63,7 @@ def _require_may_invite(request: HttpRequest) -> None:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def delete_account(request: HttpRequest) -> HttpResponse:
-    """Show what is deleted along with an account, and delete it."""
+    """Show what is deleted together with the user's account, and delete it."""
     user = cast("User", request.user)
     is_last = permissions.is_last_administrator(user)
     if request.method == "POST":
@@ -73,7 +73,7 @@ def delete_account(request: HttpRequest) -> HttpResponse:
         logout(request)
         messages.success(request, _("Your account is deleted, with everything that belonged to you."))
         return forget_pictures(redirect("home"))
-    found = person_deletion.count_of_person(user)
-    counts = {gettext(str(model._meta.verbose_name_plural)): number for model, number in found.items()}
+    by_model = person_deletion.count_of_person(user)
+    counts = {gettext(str(model._meta.verbose_name_plural)): number for model, number in by_model.items()}
     context = {"counts": counts, "is_last": is_last, "managed_alone": members.managed_alone(user)}
     return render(request, "dashboard/delete_account.html", context)

@@ -1,4 +1,4 @@
-"""Earlier images of the same patient, which a page shows beside an image."""
+"""Earlier images of the same patient, shown beside an image."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from webapp.departments import permissions
 from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
 
-#: On a page.
-MOST = 10
+#: Largest number of earlier images on a page.
+MAX_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Prior:
-    """An earlier image, and the addresses of its page and picture."""
+    """An earlier image, with the URLs of its page and picture."""
 
     image: Image
     page: str
@@ -24,25 +24,26 @@ class Prior:
 
 
 def visible_to(identity: Identity, image: Image) -> list[Prior]:
-    """Those that someone may see who may see the image. Who has it shared with them sees what else is shared."""
+    """The earlier images that an identity may see besides the image; only shared ones if it sees this by a share."""
     if image.patient_id is None:
         return []
     earlier = Image.objects.of_patient_before(image)
-    # A patient's images have one owner, so that whoever may see one for that owner's sake may see all.
+    # All images of a patient have the same owner, so an identity that may see one without a share may see all.
     owned = permissions.may_see(identity, image)
     seen = earlier.visible_to(identity) if owned else earlier.shared_with(identity).distinct()
     return [
-        Prior(one, one.get_absolute_url(), reverse("api-image-preview", args=[one.pk])) for one in shown(seen)[:MOST]
+        Prior(prior, prior.get_absolute_url(), reverse("api-image-preview", args=[prior.pk]))
+        for prior in shown(seen)[:MAX_SHOWN]
     ]
 
 
 def by_link(images: ImageQuerySet, image: Image, token: str) -> list[Prior]:
-    """Those among what a link shows."""
+    """The earlier images among those that a link shows."""
     return [
         Prior(
-            one,
-            reverse("shared-link-image", args=[token, one.pk]),
-            reverse("shared-link-preview", args=[token, one.pk]),
+            prior,
+            reverse("shared-link-image", args=[token, prior.pk]),
+            reverse("shared-link-preview", args=[token, prior.pk]),
         )
-        for one in images.of_patient_before(image)[:MOST]
+        for prior in images.of_patient_before(image)[:MAX_SHOWN]
     ]

@@ -1,4 +1,4 @@
-"""What lists on pages read of images."""
+"""The columns of images that lists on pages read."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ from django.db.models import Prefetch
 
 from webapp.studies.models import Reading
 
-#: The column that is shown of what images are related to.
+#: The column that is shown of each related row.
 NAMES = {"patient": "patient__identifier", "department": "department__name", "study": "study__name"}
 
 
 def shown(images: Any, *related: str) -> Any:
-    """Images with the columns that a list shows: reading all columns of a page takes longer than finding its rows.
+    """Images with only the columns that a list shows. Reading all columns takes longer than finding the rows.
 
     Args:
-        images: a queryset, or a relation's manager.
-        related: of :data:`NAMES`, whatever the list shows too.
+        images: a queryset or the manager of a relation.
+        related: the keys of :data:`NAMES` that the list shows too.
     """
-    answers = Reading.objects.only("image", "shadow", "state", "group", "probability", "warnings")
+    readings = Reading.objects.only("image", "shadow", "state", "group", "probability", "warnings")
     rows = images.select_related(*related).only(
         "filename", "preview", "created_at", "status", "error_code", "error_detail", "stat", "group", "verdict",
         "verdict_kind", "stage", "reviewed", "width", "height",
-        "study", "patient",  # which a relation's manager reads of each of its rows
+        "study", "patient",  # a relation's manager reads these for each row
         *(NAMES[name] for name in related),
     )  # fmt: skip
-    return rows.prefetch_related(Prefetch("readings", answers))
+    return rows.prefetch_related(Prefetch("readings", readings))

@@ -1,4 +1,4 @@
-"""Saved views: the filters of a list under a name."""
+"""Pages of saved views, which are named filters of a list."""
 
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 @login_required
 @never_cache
 def views(request: HttpRequest) -> HttpResponse:
-    """The saved views of a list, and a form that keeps the filters of the list's page as one more."""
-    given = request.POST if request.method == "POST" else request.GET
-    kind, query = given.get("list", List.IMAGES), given.get("query", "")
+    """The saved views of a list, and a form that saves the current filters of the list as another one."""
+    data = request.POST if request.method == "POST" else request.GET
+    kind, query = data.get("list", List.IMAGES), data.get("query", "")
     if kind not in List.values:
         raise Http404
     user = cast("User", request.user)
     context: dict[str, Any] = {"list": List(kind), "url": reverse(kind), "query": query, "status": 200}
     if request.method == "POST":
-        department = _department(given.get("department", ""))
+        department = _department(data.get("department", ""))
         try:
             params = dict(parse_qsl(query))
             values(services.FILTERS[List(kind)], params)
-            return redirect(services.save(user, kind, given.get("name", ""), params, department))
+            return redirect(services.save(user, kind, data.get("name", ""), params, department))
         except Refused as refused:
             context |= {"error": in_words(refused.code, refused.detail), "status": STATUSES[refused.code]}
     managed = dict(permissions.managed_departments(Identity(user=user)).values_list("pk", "name"))

@@ -1,4 +1,4 @@
-"""Sharing: who has a study or an image, what others have shared, and what a link shows."""
+"""Pages of shares: with whom a study or an image is shared, what others have shared, and what a link shows."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 PAGE = 30
-#: Checked, since PostgreSQL cannot look for a name with a null character.
+#: Validates a user name, because PostgreSQL raises an error for text with a null character.
 USERNAME = CharField(max_length=150, required=False)
 #: Links are secret: keep them from search engines, other websites and caches.
 HEADERS = {
@@ -48,7 +48,7 @@ HEADERS = {
 }
 
 
-# --- who has it -----------------------------------------------------------------------------------------------------
+# --- with whom a row is shared --------------------------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -64,7 +64,7 @@ def study_share(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
-    """Who has a study or an image, and the forms that share it with someone, by a link, or no longer."""
+    """With whom a study or an image is shared, and the forms that share it with a user or by link, or end a share."""
     context: dict[str, Any] = {"row": row, "is_study": isinstance(row, Study)}
     context |= {"days": range(services.FEWEST_DAYS, services.MOST_DAYS + 1)}
     identity = identities.identify(request)
@@ -74,7 +74,7 @@ def _share(request: HttpRequest, row: Study | Image) -> HttpResponse:
                 services.revoke(identity, row, UUID(request.POST["end"]))
             elif "days" in request.POST:
                 token = services.share_by_link(identity, row, int(request.POST["days"]))[1]
-                # Shown only once: the database stores a hash.
+                # Shown only once, because the database stores only a hash.
                 context["link"] = request.build_absolute_uri(reverse("shared-link", args=[token]))
             else:
                 services.share_with(identity, row, USERNAME.clean(request.POST.get("username")))
@@ -100,7 +100,7 @@ def shared_with_me(request: HttpRequest) -> HttpResponse:
 
 
 class LinkThrottle(SimpleRateThrottle):
-    """Requests by links, by address."""
+    """Limits requests through links by client address."""
 
     scope = "link"
 
@@ -109,12 +109,12 @@ class LinkThrottle(SimpleRateThrottle):
 
 
 def _by_link(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """A view of what a link shows. A link that there is not, or no longer, leads nowhere."""
+    """Decorate a view of what a link shows. It responds with 404 if the link does not exist or is no longer valid."""
 
     @require_safe
     @wraps(view)
     def shown(request: HttpRequest, token: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        throttle: Any = LinkThrottle()  # made for REST Framework's requests, of which this one has all that it asks
+        throttle: Any = LinkThrottle()  # written for REST Framework's requests, but Django's has all that it uses
         if not throttle.allow_request(request, None):
             problem = problems.Problem(429, "rate_limited", "Too many requests. Please wait a minute.")
             return problems.answer(request, problem)
@@ -132,7 +132,7 @@ def _by_link(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespons
 
 @_by_link
 def link(request: HttpRequest, token: str, share: Share) -> HttpResponse:
-    """A study or an image, as shown to anyone with the link."""
+    """The study or image that anyone with the link sees."""
     if share.image_id:
         return _image_page(request, token, share, share.image_id)
     page = read_page(_images(share), "created_at", PAGE, request.GET.get("cursor"))
@@ -165,8 +165,8 @@ def _image_page(request: HttpRequest, token: str, share: Share, pk: UUID) -> Htt
 
 
 def _images(share: Share) -> Any:
-    mine = Image.objects.filter(**({"study": share.study_id} if share.study_id else {"pk": share.image_id}))
-    return mine.select_related("patient").prefetch_related("readings")
+    shared = Image.objects.filter(**({"study": share.study_id} if share.study_id else {"pk": share.image_id}))
+    return shared.select_related("patient").prefetch_related("readings")
 
 
 def _shared_image(share: Share, pk: UUID) -> Image:

@@ -1,4 +1,4 @@
-"""A study's page: its progress, and its images in the order and of the group that are asked for."""
+"""A study's page: its progress, and its images in the requested order and group."""
 
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from webapp.accounts import identity as identities
 from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.dashboard.identity import viewer
-from webapp.dashboard.lists import given, values
+from webapp.dashboard.lists import query_params, values
 from webapp.dashboard.rows import shown
 from webapp.departments import permissions
 from webapp.http.long_polling import hold, may_wait
@@ -32,8 +32,8 @@ from webapp.studies.states import study_states
 from webapp.studies.waiting import until_changed
 
 PAGE = 50
-#: Parameters that are not of the images' list: the page, and what a page asks that waits for news.
-OWN = ("page", "seen", "wait")
+#: Parameters that do not filter the images: the number of the page, and those of a page that polls for changes.
+NOT_FILTERS = ("page", "seen", "wait")
 ORDERS = {
     "": gettext_lazy("as uploaded"),
     "-probability": gettext_lazy("highest probability first"),
@@ -56,7 +56,7 @@ def study(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 @never_cache
 def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The part of a study's page that changes. ``?wait=`` holds it until more than ``seen`` images are done."""
+    """The changing part of a study's page. ``?wait=`` delays the response until more than ``seen`` images are done."""
     found = _study(request, pk)
     held = None
     if may_wait(request):
@@ -68,7 +68,7 @@ def study_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def study_close(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Expect no more files of an open study."""
+    """Close an open study, so that it expects no more files."""
     found = visible_study(viewer(request), pk, permissions.may_add_to)
     opening.close(viewer(request), found)
     return redirect(found)
@@ -76,12 +76,12 @@ def study_close(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
     identity, progress = viewer(request), current_progress(found)
-    params = {name: value for name, value in given(request).items() if name not in OWN}
-    wanted = values(StudyImageFilters, params)
-    ordering = wanted.pop("ordering", "created_at")
-    # Patients are read for the page only: joined, they would be looked up for all of the study's images.
+    params = {name: value for name, value in query_params(request).items() if name not in NOT_FILTERS}
+    filters = values(StudyImageFilters, params)
+    ordering = filters.pop("ordering", "created_at")
+    # Prefetch reads patients only for the page. A join would look them up for all of the study's images.
     rows = shown(found.images).prefetch_related(Prefetch("patient", Patient.objects.only("identifier")))
-    images = narrowed(rows, identity, wanted, one_owner=True, ordering=ordering)
+    images = narrowed(rows, identity, filters, one_owner=True, ordering=ordering)
     ordered: Any = images.order_by(sort_key(ordering), "-pk" if ordering.startswith("-") else "pk")
     return {
         "study": found,
@@ -108,7 +108,7 @@ def _context(request: HttpRequest, found: Study) -> dict[str, Any]:
 
 
 def _groups(progress: Progress, params: dict[str, str]) -> list[tuple[str, str, int, str, bool]]:
-    """Links to the images of each result, and to those that have failed: class, words, number, address, chosen."""
+    """Links to the images of each result, and to failed ones: CSS class, words, number, address, whether chosen."""
     numbers = {Status.FAILED.value: progress.counts[Status.FAILED], **progress.results}
     links = [(group.value, str(group.label), {"group": group.value, "status": ""}) for group in ResultGroup]
     links.append(("failed", gettext("Could not be read"), {"group": "", "status": "failed"}))

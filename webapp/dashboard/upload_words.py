@@ -1,4 +1,4 @@
-"""The words of the upload page's scripts (``upload-words.js``); values stand in braces."""
+"""Texts for the upload page's scripts (``upload-words.js``). Placeholders for values are in braces."""
 
 from django.utils.translation import gettext_lazy as _
 

@@ -1,6 +1,6 @@
-"""The pages. What they show comes from the same querysets and services as the API's answers.
+"""Pages for uploads, images and studies. They use the same querysets and services as the API.
 
-No page is kept by the browser: what it showed must be gone after signing out, and going back must show what is new.
+Browsers must not cache pages: their content must be gone after signing out, and going back must show the current state.
 """
 
 from functools import partial
@@ -44,16 +44,16 @@ from webapp.studies.progress import current_place
 from webapp.studies.services import cancellation, deletion, pauses, uploads
 from webapp.studies.waiting import ImageState, until_changed
 
-#: How a page's field for an age is read.
+#: Validates the upload form's field for an age.
 AGE = forms.FloatField(required=False, min_value=0, max_value=OLDEST)
-#: The words of results, for the script that shows them.
+#: Texts of results, for the script that shows them.
 RESULT_WORDS = {"groups": dict(ResultGroup.choices), "doubts": {str(code): words for code, words in DOUBTS.items()}}
 RECENT = 12
 PAGE = 50
 
 
-def _image(request: HttpRequest, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    return visible_image(viewer(request), pk, may)
+def _image(request: HttpRequest, pk: UUID, permission: permissions.Predicate = permissions.may_see) -> Image:
+    return visible_image(viewer(request), pk, permission)
 
 
 # --- uploading ------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
-    # A guest gets their cookie here, so that several uploads at once belong to one guest.
+    # The guest's cookie is set here, so that concurrent uploads belong to one guest.
     identity = identities.ensure(viewer(request))
     images = Image.objects.visible_to(identity).filter(study=None).prefetch_related("readings")
     context = {
@@ -90,12 +90,12 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
 
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
-    """The drop zone's form, for browsers without JavaScript."""
-    throttle: Any = UploadThrottle()  # made for REST Framework's requests, of which a page's has all that it asks
+    """Receive the upload form of browsers without JavaScript."""
+    throttle: Any = UploadThrottle()  # written for REST Framework's requests, but Django's has all that it uses
     if not throttle.allow_request(request, None):
         return _home(request, _("Too many uploads in a short time. Please wait a minute."), 429)
     files, manifest = request.FILES.getlist("files"), request.FILES.getlist("manifest")
-    sent = sum(len(found) for name, found in request.FILES.lists())
+    sent = sum(len(values) for name, values in request.FILES.lists())
     if request.POST.getlist("files") or sent > len(files) + len(manifest) or len(manifest) > 1:
         text = _("Files are only taken in the fields 'files' and 'manifest', so nothing was uploaded.")
         return _home(request, text, 400)
@@ -103,7 +103,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         return _home(request, _("Please choose an image first."), 400)
     identities.require_page_user(request, request.POST.get(identities.PAGE_USER_FIELD))
     identity = identities.ensure(identities.identify(request))
-    made: Image | Study
+    created: Image | Study
     try:
         age = AGE.clean(request.POST.get("age"))
         if pk := request.POST.get("study"):
@@ -113,11 +113,11 @@ def upload(request: HttpRequest) -> HttpResponse:
         common: dict[str, Any] = {"age": age, "department": department, "patient": request.POST.get("patient", "")}
         name = request.POST.get("name", "")
         if len(files) == 1 and not signatures.is_zip(files[0]) and not name and not manifest:
-            made = uploads.create_image(identity, files[0], filename=str(files[0].name), **common)
+            created = uploads.create_image(identity, files[0], filename=str(files[0].name), **common)
         else:
             for file in manifest:
-                file.name = manifests.NAME  # whatever it is called where it comes from
-            made = uploads.create_study(identity, [*files, *manifest], name=name, **common)
+                file.name = manifests.NAME  # whatever its name was
+            created = uploads.create_study(identity, [*files, *manifest], name=name, **common)
     except ValidationError:
         return _home(
             request,
@@ -127,7 +127,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     except (Refused, StorageUnavailable) as error:
         problem = problems.problem_of(error)
         return _home(request, in_words(problem.code, str(problem.detail)), problem.status_code)
-    response = redirect(made)
+    response = redirect(created)
     identities.remember(response, identity)
     return response
 
@@ -162,9 +162,9 @@ def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
         "may_delete": permissions.may_delete(identity, found),
         "may_follow": permissions.may_follow(identity, found),
         "may_see_original": sees_original,
-        # They may name the patient, as the file may.
+        # The attributes may identify the patient, as the file may.
         "attributes": attributes.of_file(found) if sees_original else [],
-        # Someone with whom one image is shared does not see the others.
+        # A person with whom only this image is shared does not see the study.
         "sees_study": permissions.may_see(identity, found)
         or Study.objects.shared_with(identity).filter(pk=found.study_id).exists(),
         "priors": priors.visible_to(identity, found),
@@ -177,7 +177,7 @@ def image_context(request: HttpRequest, found: Image) -> dict[str, Any]:
 @require_safe
 @never_cache
 def image_card(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The part of an image's page that changes. ``?wait=`` holds it until the status differs from ``seen``."""
+    """The changing part of an image's page. ``?wait=`` delays the response until the status differs from ``seen``."""
     found = _image(request, pk)
     held = None
     if not found.is_final and found.status == request.GET.get("seen", found.status):
@@ -195,19 +195,19 @@ def image_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def image_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask for a confirmation, and delete an image."""
+    """Ask for confirmation, and delete an image."""
     found = _image(request, pk, permissions.may_delete)
     return delete(request, found, found.study or "home")
 
 
 @require_POST
 def image_review(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """A reader's verdict, from the form on an image's page."""
+    """Store a reader's verdict from the form on an image's page."""
     found = _image(request, pk)
     form = VerdictForm(request.POST)
     if not form.is_valid():
         return HttpResponseBadRequest("No such verdict.", content_type="text/plain")
-    reviews.review(found, viewer(request), **form.said())
+    reviews.review(found, viewer(request), **form.review_arguments())
     then = request.POST.get("then", "")
     return redirect(then if then.startswith(reverse("worklist")) else found)
 
@@ -226,17 +226,17 @@ def study_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def study_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask for a confirmation, and delete a study."""
+    """Ask for confirmation, and delete a study."""
     found = visible_study(viewer(request), pk, permissions.may_delete)
     return delete(request, found, "home")
 
 
 def delete(request: HttpRequest, row: Image | Study | Patient, then: Study | str) -> HttpResponse:
-    """Show what is deleted along with a row, and delete it after confirmation."""
+    """Show what is deleted together with a row, and delete it after confirmation."""
     if request.method == "POST":
         deletion.DELETE[type(row)](row, viewer(request))
         return forget_pictures(redirect(then))
-    # Who has it open is no content.
+    # Records of who has an image open are not content.
     counts = {
         _(str(model._meta.verbose_name_plural)): number
         for model, number in deletion.count([row]).items()

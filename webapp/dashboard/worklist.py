@@ -1,4 +1,4 @@
-"""The worklist's pages: what a reader is to read, one image after the other."""
+"""Pages of the worklist: the list, and its images one after the other."""
 
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from webapp.audit import services as audit
 from webapp.audit.models import Action
 from webapp.dashboard.forms import WorklistFilterForm
 from webapp.dashboard.identity import viewer
-from webapp.dashboard.lists import SAVED, given, values
+from webapp.dashboard.lists import SAVED, query_params, values
 from webapp.dashboard.rows import NAMES, shown
 from webapp.dashboard.views import image_context
 from webapp.departments import permissions
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 PAGE = 25
-#: Filters that the links with the counts choose among; the others apply to these, too.
+#: Filters that the links with counts set. All other filters apply to these links too.
 CHOSEN = ("stage", "stat", "group")
 
 
@@ -50,7 +50,7 @@ CHOSEN = ("stage", "stat", "group")
 def worklist(request: HttpRequest) -> HttpResponse:
     identity = viewer(request)
     user = cast("User", request.user)
-    params = given(request)
+    params = query_params(request)
     cursor = params.pop("cursor", None)
     context: dict[str, Any] = {"kind": List.WORKLIST.value, "params": params, "url": reverse("worklist"), "status": 200}
     try:
@@ -72,7 +72,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
 
 
 def _numbers(found: Worklist, params: dict[str, str], others: dict[str, str]) -> list[dict[str, Any]]:
-    """Links to parts of the worklist with their numbers of images."""
+    """Links to parts of the worklist, with the number of images in each."""
     counts = found.counts()
     links: list[tuple[str, str, dict[str, str]]] = [
         ("", _("All"), {}),
@@ -84,8 +84,8 @@ def _numbers(found: Worklist, params: dict[str, str], others: dict[str, str]) ->
     chosen = {name: params[name] for name in CHOSEN if name in params}
     numbers = []
     for tone, words, filters in links:
-        wanted = {name: value == "true" if name == "stat" else value for name, value in filters.items()}
-        sections = [rank for rank in counts if wanted.items() <= SECTIONS[rank].items()]
+        section_values = {name: value == "true" if name == "stat" else value for name, value in filters.items()}
+        sections = [rank for rank in counts if section_values.items() <= SECTIONS[rank].items()]
         more = any(counts[rank] > COUNTED for rank in sections)
         number = sum(min(counts[rank], COUNTED) for rank in sections)
         address = f"{reverse('worklist')}?{urlencode({**others, **filters})}"
@@ -101,16 +101,16 @@ def _numbers(found: Worklist, params: dict[str, str], others: dict[str, str]) ->
 @login_required
 @never_cache
 def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """An image of the worklist, with the ways to those before and after it. The filters are in the address."""
+    """An image of the worklist, with links to the previous and next images. The filters are in the address."""
     identity = viewer(request)
     found = visible_image(identity, pk, permissions.may_review)
     if not found.group:
         return redirect(found)
     audit.record(identity, Action.VIEW, found)
-    params = given(request)
+    params = query_params(request)
     before, after = Worklist(identity, values(WorklistFilters, params)).neighbours(found)
     query = f"?{urlencode(params)}" if params else ""
-    user, ahead = cast("User", request.user), "HX-Request" in request.headers
+    user, is_prefetch = cast("User", request.user), "HX-Request" in request.headers
     addresses = {
         name: reverse("worklist-image", args=[key]) + query if key else ""
         for name, key in (("before", before), ("after", after))
@@ -120,8 +120,8 @@ def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
         "worklist": reverse("worklist") + query,
         "then": addresses["after"] or reverse("worklist") + query,
         "query": query,
-        # The script puts the main part of the next image in place of this one's, and then asks who has that open.
-        **({"base": "dashboard/bare.html"} if ahead else {"opened_by": opening.by_others([found], user)}),
+        # The script fetches the next image's main part ahead, and asks who has it open only when it shows it.
+        **({"base": "dashboard/bare.html"} if is_prefetch else {"opened_by": opening.by_others([found], user)}),
     }
     response = render(request, "dashboard/worklist_image.html", {**image_context(request, found), **context})
     patch_vary_headers(response, ["HX-Request"])
@@ -131,20 +131,20 @@ def worklist_image(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def worklist_open(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """A page says that it shows an image, or still does, and learns who else does and whether it was reviewed."""
+    """Record that a page shows an image, and tell the page who else has it open and whether it was reviewed."""
     found = visible_image(viewer(request), pk, permissions.may_review, Image.objects.only(*OWNER, "stage"))
     user = cast("User", request.user)
     left = request.POST.get("left", "")
     opening.keep_open(found, user, _key(left) if left else None)
     others = opening.by_others([found], user)
-    readers = [{"name": one["reader"], "since": one["opened_at"].isoformat()} for one in others]
+    readers = [{"name": other["reader"], "since": other["opened_at"].isoformat()} for other in others]
     return JsonResponse({"stage": found.stage, "readers": readers})
 
 
 @require_POST
 @login_required
 def worklist_mark(request: HttpRequest) -> HttpResponse:
-    """Do something with the images that are chosen in the list."""
+    """Apply an action to the images that are chosen in the list."""
     identity = viewer(request)
     keys = [_key(text) for text in request.POST.getlist("images")][:COUNTED]
     images = list(Image.objects.visible_to(identity).filter(pk__in=keys).prefetch_related("readings"))

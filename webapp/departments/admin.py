@@ -1,4 +1,4 @@
-"""Administrators make departments and name their members."""
+"""Admin pages on which administrators create departments and choose their members."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ class MembershipInline(admin.TabularInline):
 class DepartmentAdmin(admin.ModelAdmin):
     list_display = ("name", "slug", "operating_point", "retention_days", "created_at")
     search_fields = ("name", "slug")
-    # Managers change these settings on the department's own page, which knows the current model.
+    # The other settings are changed on the department's own page, which knows the current model.
     fields = ("name", "slug")
     inlines = (MembershipInline,)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """On the department's own page, which deletes what it owns too, with all files."""
+        """Return False: departments are deleted on their own page, which also deletes their rows and files."""
         return False

@@ -1,4 +1,4 @@
-"""Permissions of REST Framework's views."""
+"""Permission classes for REST Framework's views."""
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request

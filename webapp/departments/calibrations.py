@@ -1,4 +1,4 @@
-"""Apply what a department has chosen on its own images, and undo it. Results that are there stay as they are."""
+"""Apply and undo calibrations that departments have chosen on their own images. Existing results do not change."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,38 +15,38 @@ from webapp.refusals import Refused
 
 
 def in_force(bundle: str, departments: Iterable[UUID | None]) -> dict[UUID, Calibration]:
-    """The calibrations for a model that are in force, by department; without those that have none."""
+    """The calibrations for a model that are in force, by department. Departments without one are left out."""
     keys = {key for key in departments if key}
     if not keys:
         return {}
-    found = Calibration.objects.filter(bundle=bundle, department__in=keys, undone_at=None)
-    return {one.department_id: one for one in found.order_by("chosen_at", "pk")}
+    calibrations = Calibration.objects.filter(bundle=bundle, department__in=keys, undone_at=None)
+    return {calibration.department_id: calibration for calibration in calibrations.order_by("chosen_at", "pk")}
 
 
 @transaction.atomic
-def apply(by: Identity, department: Department, bundle: str, **chosen: Any) -> Calibration:
-    """Read the department's images from now on with a calibration of its own.
+def apply(identity: Identity, department: Department, bundle: str, **chosen: Any) -> Calibration:
+    """Apply a calibration to all images of the department that are read from now on.
 
     Args:
-        by: who does it.
-        department: whose it is.
-        bundle: the model that it was chosen for; another one reads without it.
+        identity: the user who applies it.
+        department: the department that it applies to.
+        bundle: the model that it was chosen for. It does not apply to other models.
         chosen: the other fields of :class:`webapp.departments.models.Calibration`.
     """
-    made = Calibration.objects.create(department=department, bundle=bundle, chosen_by=by.user, **chosen)
-    record(by, Action.SETTINGS_CHANGE, department, fields=["calibration"], calibration=made.pk)
-    return made
+    calibration = Calibration.objects.create(department=department, bundle=bundle, chosen_by=identity.user, **chosen)
+    record(identity, Action.SETTINGS_CHANGE, department, fields=["calibration"], calibration=calibration.pk)
+    return calibration
 
 
 @transaction.atomic
-def undo(by: Identity, department: Department, calibration: int) -> None:
-    """Go back to what was in force before a calibration: an earlier one or, without that, the model's own.
+def undo(identity: Identity, department: Department, calibration: int) -> None:
+    """Undo a calibration. The previous one is in force again or, if there is none, the model's own.
 
     Raises:
-        Refused: ``calibration_not_in_force`` where another one is in force by now, or none.
+        Refused: ``calibration_not_in_force`` if this calibration is not in force any more.
     """
-    given = Calibration.objects.filter(pk=calibration, department=department, undone_at=None).first()
-    if given is None or in_force(given.bundle, [department.pk])[department.pk] != given:
+    current = Calibration.objects.filter(pk=calibration, department=department, undone_at=None).first()
+    if current is None or in_force(current.bundle, [department.pk])[department.pk] != current:
         raise Refused("calibration_not_in_force", "This calibration is not in force. Look at the page again.")
-    Calibration.objects.filter(pk=given.pk, undone_at=None).update(undone_at=timezone.now())
-    record(by, Action.SETTINGS_CHANGE, department, fields=["calibration"], undone=given.pk)
+    Calibration.objects.filter(pk=current.pk, undone_at=None).update(undone_at=timezone.now())
+    record(identity, Action.SETTINGS_CHANGE, department, fields=["calibration"], undone=current.pk)

@@ -1,4 +1,4 @@
-"""Make the person who accepts an invitation to a department its member."""
+"""Add a person who accepts an invitation to a department as a member."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from webapp.refusals import Refused
 
 
 def on_accepted(sender: Any, invitation: Invitation, user: User, **kwargs: Any) -> None:
-    """Receiver of :data:`webapp.accounts.invitations.accepted`. A role that the user has there already stays.
+    """Receiver of :data:`webapp.accounts.invitations.accepted`. A user who is a member already keeps their role.
 
-    Who has invited must still be allowed to: otherwise a manager could return by an invitation of their own.
+    The inviting user must still be allowed to invite. Otherwise a removed manager could return by their own invitation.
     """
-    by = Identity(user=invitation.invited_by)
+    inviter = Identity(user=invitation.invited_by)
     if invitation.department_id is None:
-        _require(by.user is not None and permissions.may_invite(by.user))
+        _require(inviter.user is not None and permissions.may_invite(inviter.user))
         return
     department = Department.objects.filter(pk=invitation.department_id).first()
     if department is None:
         raise Refused("invitation_not_valid", "The department that this invitation is to no longer exists.")
-    _require(permissions.may_manage(by, department))
+    _require(permissions.may_manage(inviter, department))
     members.join(Identity(user=user), user, department, invitation.role)
 
 

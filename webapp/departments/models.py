@@ -1,4 +1,4 @@
-"""Departments and their members. What a member may do is decided in :mod:`webapp.departments.permissions`."""
+"""Departments and their members. :mod:`webapp.departments.permissions` decides what a member may do."""
 
 import uuid
 from datetime import datetime
@@ -43,7 +43,7 @@ class Department(models.Model):
         null=True, blank=True, help_text="from when its bulk images are read, in the service's time zone"
     )
     night_end = models.TimeField(null=True, blank=True, help_text="until when; blank to read them at any time")
-    # Columns that a release adds have the database's own default: web processes of the one before go on writing.
+    # New columns have a default in the database, because web processes of the previous release still insert rows.
     share = models.PositiveSmallIntegerField(
         default=1,
         db_default=1,
@@ -94,12 +94,12 @@ class Department(models.Model):
         return reverse("department", args=[self.slug])
 
     def opens_at(self, now: datetime) -> datetime | None:
-        """When the next of its bulk images may be read; None where that is now."""
+        """When its bulk images may be read next; None if they may be read now."""
         return windows.opens_at(self.night_start, self.night_end, now)
 
 
 class Role(models.TextChoices):
-    """A reader sees and reviews, an uploader sees and sends, a manager does everything in the department."""
+    """A reader sees and reviews, an uploader sees and sends, a manager may do everything in the department."""
 
     READER = "reader", _("Reader")
     UPLOADER = "uploader", _("Uploader")
@@ -128,9 +128,9 @@ LOCAL = "local"
 
 
 class Calibration(models.Model):
-    """What a department has chosen on its own images for a model: how its scores are read, and two thresholds.
+    """A department's choice, based on its own images, of how a model's scores are calibrated, and of two thresholds.
 
-    The newest one that is not undone is in force. Rows never change but for their undoing.
+    The newest calibration that is not undone is in force. A row never changes, except when it is undone.
     """
 
     department = models.ForeignKey(Department, models.CASCADE, related_name="calibrations")
@@ -156,12 +156,12 @@ class Calibration(models.Model):
 
     @property
     def operating_points(self) -> dict[str, float]:
-        """The thresholds by their names, as readings keep them."""
+        """The thresholds by name, as readings store them."""
         return {"screening": self.unclear_from, "balanced": self.positive_from, LOCAL: self.positive_from}
 
     @property
     def stated(self) -> dict[str, Any]:
-        """What is kept with each result."""
+        """The part of the calibration that is stored with each result."""
         return {
             "slope": self.slope,
             "intercept": self.intercept,
@@ -172,5 +172,5 @@ class Calibration(models.Model):
 
 def memberships_of(user: "User") -> "models.QuerySet[Membership]":
     """A user's memberships. Like Django's permissions, they are read once for each user object."""
-    found: models.QuerySet[Membership] = user.__dict__.setdefault("_memberships", user.memberships.all())
-    return found
+    memberships: models.QuerySet[Membership] = user.__dict__.setdefault("_memberships", user.memberships.all())
+    return memberships

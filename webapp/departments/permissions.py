@@ -1,7 +1,7 @@
-"""Who may do what: the only place that decides it.
+"""Permissions: the only place that decides who may do what.
 
-Whatever a guest, a person or a department owns is checked by these functions. Lists are filtered by :func:`visible`,
-which is :func:`may_see` as a condition. Django's ``is_staff`` opens the admin site and nothing else.
+These functions check access to every row that a guest, a person or a department owns. Lists are filtered by
+:func:`visible`, which is :func:`may_see` as a condition. Django's ``is_staff`` gives access to the admin site only.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ REVIEWERS = (Role.READER, Role.MANAGER)
 
 
 class Owned(Protocol):
-    """A row with one owner, as :class:`webapp.studies.models.Owned` has it."""
+    """A row with one owner, like those of :class:`webapp.studies.models.Owned`."""
 
     owner_id: Any
     guest: Any
@@ -42,7 +42,7 @@ def roles(user: User) -> dict[UUID, str]:
 
 
 def is_administrator(user: User | AnonymousUser | None) -> bool:
-    """Whether someone may see and do everything, has no rate limit, and may open Flower, Grafana and the metrics."""
+    """Whether a user may see and do everything, has no rate limit, and may open Flower, Grafana and the metrics."""
     return user is not None and user.has_perm(ADMINISTER)
 
 
@@ -57,17 +57,17 @@ def is_last_administrator(user: User) -> bool:
 
 
 def may_invite(user: User | AnonymousUser) -> bool:
-    """Who may invite people to the service: administrators."""
+    """Whether a user may invite people to the service: administrators."""
     return is_administrator(user)
 
 
 def visible(identity: Identity) -> Q:
-    """The condition that a row is the identity's to see."""
+    """Condition for rows that the identity may see."""
     return reduce(or_, visible_by_owner(identity))
 
 
 def visible_by_owner(identity: Identity) -> list[Q]:
-    """The same in parts that have no row in common: one for each owner. Each part has an index in the order of time."""
+    """The condition of :func:`visible` in disjoint parts, one for each owner. Each part has an index by time."""
     if identity.user is None:
         return [Q(guest=identity.guest) if identity.guest else Q(pk__in=[])]
     if is_administrator(identity.user):
@@ -76,9 +76,9 @@ def visible_by_owner(identity: Identity) -> list[Q]:
 
 
 def shared(identity: Identity, through: str = "shares") -> Q:
-    """The condition that a row is shared with the identity, which allows seeing it and nothing else.
+    """Condition for rows that are shared with the identity, which may see them and nothing else.
 
-    Lists use only :func:`visible`, so that they stay quick; shared objects are found by their id.
+    Lists use only :func:`visible`, so that they stay fast. Shared objects are found by their id.
 
     Args:
         through: the relation from the row to :class:`webapp.sharing.models.Share`.
@@ -87,24 +87,24 @@ def shared(identity: Identity, through: str = "shares") -> Q:
 
 
 def may_see(identity: Identity, owned: Owned) -> bool:
-    """The owner, each member of the owning department, and administrators."""
+    """Who may see a row: its owner, each member of its department, and administrators."""
     return owns(identity, owned) or _role(identity, owned.department_id) is not None or is_administrator(identity.user)
 
 
 def may_see_original(identity: Identity, owned: Owned) -> bool:
-    """Who gets a file as it came, which may name its patient: whoever sees it, but for those it is only shared with."""
+    """Who may download an original file, which may name its patient: all who may see it, except through a share."""
     return may_see(identity, owned)
 
 
 def visible_departments(identity: Identity) -> "QuerySet[Department]":
-    """The departments that an identity is a member of; of administrators, all."""
+    """The departments of which an identity is a member; for administrators, all."""
     if is_administrator(identity.user):
         return Department.objects.all()
     return Department.objects.filter(pk__in=roles(identity.user)) if identity.user else Department.objects.none()
 
 
 def may_see_department(identity: Identity, department: Department) -> bool:
-    """Its members, who also see who the others are, and administrators."""
+    """Who may see a department and its list of members: its members, and administrators."""
     return identity.user is not None and (department.pk in roles(identity.user) or is_administrator(identity.user))
 
 
@@ -117,33 +117,33 @@ def managed_departments(identity: Identity) -> "QuerySet[Department]":
     """The departments whose audit, failures and notifications an identity may see; for administrators, all."""
     if is_administrator(identity.user):
         return Department.objects.all()
-    mine = roles(identity.user) if identity.user else {}
-    return Department.objects.filter(pk__in=[pk for pk, role in mine.items() if role == Role.MANAGER])
+    own_roles = roles(identity.user) if identity.user else {}
+    return Department.objects.filter(pk__in=[pk for pk, role in own_roles.items() if role == Role.MANAGER])
 
 
 def may_read_audit(identity: Identity) -> bool:
-    """Managers, of what their departments have, and administrators."""
-    mine = roles(identity.user).values() if identity.user else ()
-    return Role.MANAGER in mine or is_administrator(identity.user)
+    """Who may read audit entries: managers those of their departments, and administrators all."""
+    own_roles = roles(identity.user).values() if identity.user else ()
+    return Role.MANAGER in own_roles or is_administrator(identity.user)
 
 
 def may_see_queues(identity: Identity) -> bool:
-    """Managers, of what their departments have waiting, and administrators, of everything."""
+    """Who may see queues: managers those of their departments, and administrators all."""
     return may_read_audit(identity)
 
 
 def may_see_agreement(identity: Identity) -> bool:
-    """Who sees how the models agree with readers: managers, of their departments, and administrators, of everybody."""
+    """Who may see how the models agree with readers: managers for their departments, and administrators for all."""
     return may_read_audit(identity)
 
 
 def may_pause(identity: Identity, department: Department | None) -> bool:
-    """Who may pause, drain and resume a department: its managers, and administrators, who may do so with queues."""
+    """Who may pause, drain and resume a department: its managers, and administrators; all queues: administrators."""
     return is_administrator(identity.user) if department is None else may_manage(identity, department)
 
 
 def may_follow(identity: Identity, owned: Owned) -> bool:
-    """Who sees an image's way through the service, and exports files without patients: managers, and administrators."""
+    """Who may see how an image was processed, and export files without patient data: managers and administrators."""
     return _role(identity, owned.department_id) == Role.MANAGER or is_administrator(identity.user)
 
 
@@ -156,7 +156,7 @@ def may_delete_department(identity: Identity, department: Department) -> bool:
 
 
 def may_end(identity: Identity, membership: Membership) -> bool:
-    """Who may end a person's membership: they themselves, managers of the department, and administrators."""
+    """Who may end a membership: the member, managers of the department, and administrators."""
     own = identity.user is not None and membership.user_id == identity.user.pk
     return own or may_manage(identity, membership.department)
 
@@ -167,14 +167,14 @@ def service_department(user: User) -> UUID | None:
 
 
 def may_upload_to(identity: Identity, department: Department) -> bool:
-    """Uploaders and managers of the department, and administrators."""
+    """Who may upload to a department: its uploaders and managers, and administrators."""
     return _role(identity, department.pk) in SENDERS or is_administrator(identity.user)
 
 
 def departments_to_upload_to(identity: Identity) -> list[Department]:
-    """The departments where the identity is an uploader or manager, by name. An administrator may name any other."""
-    mine = [pk for pk, role in roles(identity.user).items() if role in SENDERS] if identity.user else []
-    return list(Department.objects.filter(pk__in=mine)) if mine else []
+    """The departments in which the identity is an uploader or manager, by name. An administrator may upload to any."""
+    keys = [pk for pk, role in roles(identity.user).items() if role in SENDERS] if identity.user else []
+    return list(Department.objects.filter(pk__in=keys)) if keys else []
 
 
 def may_add_to(identity: Identity, owned: Owned) -> bool:
@@ -183,7 +183,7 @@ def may_add_to(identity: Identity, owned: Owned) -> bool:
 
 
 def may_cancel(identity: Identity, owned: Owned) -> bool:
-    """The owner, uploaders for what they sent themselves, managers, and administrators."""
+    """Who may cancel a row: the owner, uploaders for their own uploads, managers, and administrators."""
     role = _role(identity, owned.department_id)
     sent_it = identity.user is not None and getattr(owned, "uploaded_by_id", None) == identity.user.pk
     allowed = role == Role.MANAGER or (role == Role.UPLOADER and sent_it)
@@ -196,8 +196,8 @@ def may_change(identity: Identity, owned: Owned) -> bool:
 
 
 def may_review(identity: Identity, owned: Owned) -> bool:
-    """Readers and managers of the owning department, and holders of the review permission for what they may see. A
-    service account cannot review an image.
+    """Who may review an image: readers and managers of its department, and users with the review permission for images
+    that they may see. A service account cannot review an image.
     """
     if identity.user is None:
         return False
@@ -212,13 +212,13 @@ def may_search_pacs(identity: Identity, department: Department) -> bool:
 
 
 def reviewable_by_owner(identity: Identity) -> list[Q]:
-    """The condition of :func:`may_review` in parts, as :func:`visible_by_owner` has that of :func:`may_see`."""
+    """Condition for rows that the identity may review, in parts like those of :func:`visible_by_owner`."""
     if identity.user is None or service_department(identity.user):
         return []
     if identity.user.has_perm(REVIEW):
         return visible_by_owner(identity)
-    mine = roles(identity.user).items()
-    return [Q(department=department) for department, role in mine if role in REVIEWERS]
+    own_roles = roles(identity.user).items()
+    return [Q(department=department) for department, role in own_roles if role in REVIEWERS]
 
 
 def may_mark_stat(identity: Identity, owned: Owned) -> bool:
@@ -227,23 +227,23 @@ def may_mark_stat(identity: Identity, owned: Owned) -> bool:
 
 
 def may_see_verdicts(identity: Identity, owned: Owned) -> bool:
-    """Everybody with an account who may see the image."""
+    """Who may see the verdicts on an image: everyone with an account who may see the image."""
     return identity.user is not None and may_see(identity, owned)
 
 
 def may_delete(identity: Identity, owned: Owned) -> bool:
-    """The owner, managers of the owning department, and administrators; so it is for merging, which deletes one."""
+    """Who may delete a row, or merge two patients into one: the owner, managers of its department, administrators."""
     manages = _role(identity, owned.department_id) == Role.MANAGER
     return owns(identity, owned) or manages or is_administrator(identity.user)
 
 
 def owns(identity: Identity, owned: Owned) -> bool:
-    """Whether it is the identity's own, and no department's."""
+    """Whether the identity itself, and not a department, owns the row."""
     if identity.user is not None:
         return bool(owned.owner_id == identity.user.pk)
     return identity.guest is not None and owned.guest == identity.guest
 
 
 def _role(identity: Identity, department: UUID | None) -> str | None:
-    """The identity's role in a department, if it is a member."""
+    """The identity's role in a department; None if it is not a member."""
     return roles(identity.user).get(department) if identity.user and department else None

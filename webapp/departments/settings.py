@@ -21,22 +21,22 @@ FIELDS = (
 
 
 @transaction.atomic
-def change(by: Identity, department: Department, changes: dict[str, Any], offered: Collection[str]) -> None:
+def change(identity: Identity, department: Department, changes: dict[str, Any], offered: Collection[str]) -> None:
     """Change a department's settings.
 
     Args:
-        by: who does it.
+        identity: the user who changes them.
         department: the department to change.
-        changes: values by their name in :data:`FIELDS`.
-        offered: the names of the operating points of the model that reads now.
+        changes: new values by field, one of :data:`FIELDS`.
+        offered: the names of the current model's operating points.
 
     Raises:
-        Refused: ``invalid_setting``, or ``unknown_operating_point`` for one that the model does not have.
+        Refused: ``invalid_setting``, or ``unknown_operating_point`` if the model does not have this operating point.
     """
     point = changes.get("operating_point", department.operating_point)
     if point and point != department.operating_point and point not in offered:
-        there = ", ".join(sorted(offered)) or "none that is known, since no worker runs"
-        raise Refused("unknown_operating_point", f"The model has no operating point {point!r}; it has {there}.")
+        names = ", ".join(sorted(offered)) or "none that is known, since no worker runs"
+        raise Refused("unknown_operating_point", f"The model has no operating point {point!r}; it has {names}.")
     for name, value in changes.items():
         setattr(department, name, clean(value) if name == "name" else value)
     try:
@@ -46,11 +46,11 @@ def change(by: Identity, department: Department, changes: dict[str, Any], offere
     if department.night_start is not None and department.night_start == department.night_end:
         raise Refused("invalid_setting", "The night's start and end are the same. Leave both empty for no limit.")
     department.save(update_fields=list(changes))
-    record(by, Action.SETTINGS_CHANGE, department, fields=sorted(changes))
+    record(identity, Action.SETTINGS_CHANGE, department, fields=sorted(changes))
 
 
-def create(by: Identity, name: str, slug: str) -> Department:
-    """Make a department without members.
+def create(identity: Identity, name: str, slug: str) -> Department:
+    """Create a department without members.
 
     Raises:
         Refused: ``invalid_setting`` or ``name_taken``.
@@ -60,7 +60,7 @@ def create(by: Identity, name: str, slug: str) -> Department:
         department.full_clean(validate_unique=False)
         with transaction.atomic():
             department.save(force_insert=True)
-            record(by, Action.CREATE, department)
+            record(identity, Action.CREATE, department)
     except ValidationError as error:
         raise Refused("invalid_setting", " ".join(error.messages)) from None
     except IntegrityError:

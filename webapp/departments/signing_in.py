@@ -1,4 +1,4 @@
-"""Service accounts use API tokens, and never sign in."""
+"""Keep service accounts from signing in: they only use API tokens."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from webapp.refusals import Refused
 
 
 def refuse_service_accounts(sender: Any, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
-    """Receiver of Django's ``user_logged_in``, whichever way an account was signed in."""
+    """Receiver of Django's ``user_logged_in``, for every way to sign in."""
     if not permissions.service_department(user):
         return
     if session := getattr(request, "session", None):

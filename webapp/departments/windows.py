@@ -6,15 +6,15 @@ from django.utils import timezone
 
 
 def opens_at(start: time | None, end: time | None, now: datetime) -> datetime | None:
-    """When a window of every day opens next, by the clocks of ``TIME_ZONE``.
+    """The next time at which a daily window opens. Its hours are in ``TIME_ZONE``.
 
     Args:
-        start: of the window; None for no window, which is open at all times.
-        end: before the start for a window past midnight.
-        now: the time to look from.
+        start: start of the window; None for no window, which is always open.
+        end: end of the window; earlier than the start for a window past midnight.
+        now: the time from which to look.
 
     Returns:
-        None where the window is open.
+        None if the window is open.
     """
     if start is None or end is None or start == end:
         return None

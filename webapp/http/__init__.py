@@ -1,1 +1,1 @@
-"""HTTP for every app: middleware, problem documents, pagination."""
+"""HTTP code that every app uses: middleware, problem documents, pagination."""

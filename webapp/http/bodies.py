@@ -1,4 +1,4 @@
-"""Receive a request's body before a thread is taken for the request, and never more of it than its path allows."""
+"""Receive a request's body before a thread handles the request, and never more bytes than its path allows."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from webapp.http import content_types
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 
-#: The keys in the ASGI scope's extensions for the reason why a body was not received, and for the file that has it.
+#: Keys in the ASGI scope's extensions: the reason why a body was not received, and the file that contains the body.
 EXTENSION, FILE = "pneumoqueue.body", "pneumoqueue.body_file"
 CHUNK = 2**20
 _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
@@ -22,8 +22,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 def limit(path: str) -> int:
-    """Bytes that the body of a request to this path may have."""
-    limits = (most for pattern, most in settings.BODY_LIMITS.items() if re.fullmatch(pattern, path))
+    """Largest size, in bytes, of the body of a request to this path."""
+    limits = (max_bytes for pattern, max_bytes in settings.BODY_LIMITS.items() if re.fullmatch(pattern, path))
     return int(next(limits, settings.BODY_LIMIT))
 
 
@@ -37,9 +37,9 @@ def refusal(request: HttpRequest) -> Refused | StorageUnavailable | None:
 class ReceivedBodies:
     """ASGI middleware that receives each body completely before it calls the application, and sets its length.
 
-    A slow client thus holds no thread, and WSGI, which knows no body without a length, gets one. Where a body is too
-    large, by its ``Content-Length`` or by what has come of it, or its type is malformed, the application gets an empty
-    one and the reason, see :func:`refusal`. The server reads and drops what the client still sends.
+    So a slow client holds no thread, and WSGI, which requires a body's length, gets one. If a body is too large, by its
+    ``Content-Length`` or by the bytes received so far, or if its type is malformed, the application gets an empty body
+    and the reason, see :func:`refusal`. The server reads and discards what the client still sends.
     """
 
     def __init__(self, app: Any) -> None:
@@ -51,10 +51,10 @@ class ReceivedBodies:
             return
         if _offers_another_protocol(scope["headers"]):
             send = _closing(send)
-        most = limit(scope["path"])
+        max_bytes = limit(scope["path"])
         scope = _as_wsgi_takes_it(scope)
         try:
-            scope = _checked(scope, most)
+            scope = _checked(scope, max_bytes)
         except Refused as reason:
             await self.app(_refused(scope, reason), _empty, send)
             return
@@ -65,16 +65,16 @@ class ReceivedBodies:
             max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
         ) as file:
             try:
-                length = await _spool(receive, file, most)
+                length = await _spool(receive, file, max_bytes)
             except OSError:
                 await self.app(_refused(scope, StorageUnavailable("no space for a request's body")), _empty, send)
                 return
             if length is None:
                 return
-            if length > most:
-                await self.app(_refused(scope, _too_large(most)), _empty, send)
+            if length > max_bytes:
+                await self.app(_refused(scope, _too_large(max_bytes)), _empty, send)
                 return
-            if not length:  # as of a form that was chunked and empty
+            if not length:  # for example an empty form sent in chunks
                 await self.app(_with_length(scope, 0), _empty, send)
                 return
             file.seek(0)
@@ -82,7 +82,9 @@ class ReceivedBodies:
 
 
 def reads_files(app: Any) -> Any:
-    """Have a WSGI application read each body from its file: by ASGI the event loop would read it for its thread."""
+    """Have a WSGI application read each body directly from its file. Through ASGI, the event loop would read the body
+    for the application's thread.
+    """
 
     def run(environ: dict[str, Any], start_response: Any) -> Any:
         if file := (environ["asgi.scope"].get("extensions") or {}).get(FILE):
@@ -93,9 +95,9 @@ def reads_files(app: Any) -> Any:
 
 
 def _as_wsgi_takes_it(scope: Any) -> Any:
-    """A request without what WSGI cannot express.
+    """The request's scope without what WSGI cannot express.
 
-    Headers with an underscore would pass for those with a hyphen there, which proxies set and clients must not.
+    In WSGI, a header with an underscore looks like one with a hyphen, which proxies may set and clients must not.
     """
     return {
         **scope,
@@ -104,41 +106,41 @@ def _as_wsgi_takes_it(scope: Any) -> Any:
     }
 
 
-def _checked(scope: Any, most: int) -> Any:
-    """A request with its type as Django takes it.
+def _checked(scope: Any, max_bytes: int) -> Any:
+    """The request's scope with a content type that Django accepts.
 
     Raises:
-        Refused: the type cannot be understood; the body will not come, or is announced as larger than it may be.
+        Refused: the type is malformed, the body cannot be received, or its declared length exceeds the limit.
     """
     if _has_body(scope["headers"]) and _offers_another_protocol(scope["headers"]):
         raise Refused(
             "malformed_request",
             "No body is read after an offer of HTTP/2. Please send this by HTTP/1.1, without the header Upgrade.",
         )
-    if _declared_length(scope["headers"]) > most:
-        raise _too_large(most)
+    if _declared_length(scope["headers"]) > max_bytes:
+        raise _too_large(max_bytes)
     headers = [
         (name, content_types.plain(value) if name == b"content-type" else value) for name, value in scope["headers"]
     ]
     return {**scope, "headers": headers}
 
 
-def _too_large(most: int) -> Refused:
-    return Refused("file_too_large", f"A request of at most {most / 2**20:.0f} MB can be sent here.")
+def _too_large(max_bytes: int) -> Refused:
+    return Refused("file_too_large", f"A request of at most {max_bytes / 2**20:.0f} MB can be sent here.")
 
 
 def _offers_another_protocol(headers: Headers) -> bool:
-    """Whether a client offers HTTP/2, as Java's does: the server's parser takes whatever follows for that protocol."""
+    """Whether the client offers HTTP/2, as Java's does. The server's parser takes all that follows for HTTP/2."""
     return any(name == b"upgrade" for name, _ in headers)
 
 
-async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
-    """Write a body into a file, and return its length, which exceeds ``most`` where the rest was not received.
+async def _spool(receive: Any, file: IO[bytes], max_bytes: int) -> int | None:
+    """Write a body to a file and return its length; a length above ``max_bytes`` means that the rest was not received.
 
-    None if the client has disconnected.
+    Return None if the client has disconnected.
     """
     length, more = 0, True
-    parts: list[bytes] = []  # the server hands on little at a time, and a thread's turn costs the same for all of it
+    parts: list[bytes] = []  # the server passes on little at a time, and one switch to a thread can write it all
     waiting = 0
     while more:
         message = await receive()
@@ -147,13 +149,13 @@ async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
         part = message.get("body", b"")
         more = message.get("more_body", False)
         length += len(part)
-        if length > most:
+        if length > max_bytes:
             break
         parts.append(part)
         waiting += len(part)
         if more and waiting < CHUNK:
             continue
-        if length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:  # the file is on the disk now
+        if length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:  # the file is on disk now
             await asyncio.to_thread(file.writelines, parts)
         else:
             file.writelines(parts)
@@ -172,7 +174,7 @@ def _has_body(headers: Headers) -> bool:
 
 
 def _declared_length(headers: Headers) -> int:
-    """The length that a client announces; 0 where it announces none, and what it sends has to be counted."""
+    """The length that the client declares; 0 if it declares none, so that its bytes have to be counted."""
     try:
         return max((int(value) for name, value in headers if name == b"content-length"), default=0)
     except ValueError:
@@ -189,7 +191,7 @@ def _without(scope: Any, *names: bytes) -> Any:
 
 
 def _closing(send: Any) -> Any:
-    """ASGI's ``send``, which ends the connection after the answer."""
+    """Wrap ASGI's ``send`` to close the connection after the response."""
 
     async def close(message: Any) -> None:
         if message["type"] == "http.response.start":

@@ -1,9 +1,9 @@
-"""What browsers keep."""
+"""Browser caches."""
 
 from django.http import HttpResponse
 
 
 def forget_pictures(response: HttpResponse) -> HttpResponse:
-    """Have the browser forget the pictures that it keeps, of which this service's pages show some no longer."""
+    """Have the browser clear its cache, which has pictures that this service's pages no longer show."""
     response.headers["Clear-Site-Data"] = '"cache"'
     return response

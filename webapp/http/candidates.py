@@ -1,4 +1,4 @@
-"""Lists whose rows an index finds in another order than that of time."""
+"""Lists whose rows are found by an index that is not in the order of time."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -10,18 +10,18 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from webapp.http.pagination import TIME, Merged, first_keys
-from webapp.http.parts import Statement, read_keys, together
+from webapp.http.parts import Statement, combined_into_one, read_keys
 
 
 class Candidates:
-    """A queryset by the time of creation, among rows that are found first, and then narrowed and sorted.
+    """A queryset sorted by time of creation. A subquery first finds candidates, which are then filtered and sorted.
 
-    Asked for all at once, a database has to guess what is cheaper: to find these rows and sort them, or to walk along
-    the list in its order until enough of them have come. Where names follow the time it guesses wrong, and walks for
-    seconds. The limit of the subquery keeps it from both.
+    Given everything in one query, a database has to guess which is cheaper: to find these rows and sort them, or to
+    scan the list in its order until it has met enough of them. If names are correlated with time it guesses wrong and
+    scans for seconds. The LIMIT of the subquery leaves it no choice.
     """
 
-    #: More rows than a part has, so that it is read as a whole.
+    #: More rows than any part has, so that each part is read as a whole.
     limit = 1_000_000_000
 
     def __init__(
@@ -29,9 +29,9 @@ class Candidates:
     ) -> None:
         """
         Args:
-            queryset: all that it narrows by is in ``columns``, or in other tables.
-            parts: the candidates, each in one part only.
-            columns: those that are read of the candidates, so that an index which has them is enough; None for all.
+            queryset: its conditions use only ``columns`` or other tables.
+            parts: the candidates, in disjoint parts.
+            columns: the columns that are read of the candidates, so that an index with these is enough; None for all.
         """
         self.queryset = queryset
         self.parts = list(parts)
@@ -52,42 +52,42 @@ class Candidates:
 
     def _keys(self, number: int, limit: int) -> list[Any]:
         model = self.queryset.model
-        union, given = self._union(limit)
+        union, union_params = self._union(limit)
         try:
             sql, params = self.queryset.values_list(TIME, "id")[:number].query.sql_with_params()
         except EmptyResultSet:
             return []
         if not union:
             return []
-        # Under the table's own name, so that the conditions are about them.
+        # The candidates get the table's own name, so that the conditions apply to them.
         table = connection.ops.quote_name(model._meta.db_table)
         start, _, rest = sql.partition(f" FROM {table}")
-        return read_keys(model, f"{start} FROM ({union}) AS {table}{rest}", [*given, *params])
+        return read_keys(model, f"{start} FROM ({union}) AS {table}{rest}", [*union_params, *params])
 
     def _union(self, limit: int) -> Statement:
-        """The statement that finds the candidates, and its parameters; empty where there can be none."""
-        names = self.columns or [one.attname for one in self.queryset.model._meta.concrete_fields]
+        """The statement that finds the candidates, and its parameters; empty if there can be none."""
+        names = self.columns or [field.attname for field in self.queryset.model._meta.concrete_fields]
         parts: list[tuple[str, Any]] = []
         for part in self.parts:
             with suppress(EmptyResultSet):
                 parts.append(part.values_list(*names)[:limit].query.sql_with_params())
-        return together(parts)
+        return combined_into_one(parts)
 
 
 class First(Candidates):
-    """The same among the first rows of a list. A page of it ends where these do, so the next one goes on from there."""
+    """Candidates that are the first rows of a list. A page ends where they end, and the next one continues there."""
 
     limit = 1000
-    #: Where many rows suit, so many times as many as are wanted are looked at first.
+    #: If many rows probably match, the first query examines this many times the requested number of rows.
     ahead = 4
 
     def __init__(self, queryset: "QuerySet[Any]", rows: Merged, columns: Sequence[str], *, many: bool = False) -> None:
         """
         Args:
-            queryset: all that it narrows by is in ``columns``, or in other tables.
+            queryset: its conditions use only ``columns`` or other tables.
             rows: the list.
-            columns: those that are read of its first rows.
-            many: whether many of these probably suit.
+            columns: the columns that are read of its first rows.
+            many: whether many of these rows probably match.
         """
         super().__init__(queryset, (), columns)
         self.rows = rows
@@ -111,20 +111,20 @@ class First(Candidates):
         return self._keys(number, self.limit)
 
     def end(self) -> Any:
-        """The last row that is looked at, with its time; None where the list has no further ones."""
-        union, given = together(self.rows.parts(self.limit, TIME, "id"))
+        """The last row that is examined, with its time; None if the list has no rows beyond it."""
+        union, params = combined_into_one(self.rows.parts(self.limit, TIME, "id"))
         if not union:
             return None
         sql = f"SELECT {TIME}, id FROM ({union}) AS merged {self._order()} LIMIT 1 OFFSET %s"  # noqa: S608  (Django's own SQL; values are apart)
-        return next(iter(self.queryset.model._base_manager.raw(sql, [*given, self.limit - 1])), None)
+        return next(iter(self.queryset.model._base_manager.raw(sql, [*params, self.limit - 1])), None)
 
     def _union(self, limit: int) -> Statement:
         parts = self.rows.parts(limit, *self.columns or ())
-        union, given = together(parts)
+        union, params = combined_into_one(parts)
         if len(parts) > 1:
             union = f"SELECT * FROM ({union}) AS merged {self._order()} LIMIT %s"  # noqa: S608  (Django's own SQL; values are apart)
-            given = [*given, limit]
-        return union, given
+            params = [*params, limit]
+        return union, params
 
     def _order(self) -> str:
         sign = "DESC" if str(self.queryset.query.order_by[0]).startswith("-") else "ASC"
@@ -133,10 +133,10 @@ class First(Candidates):
 
 @dataclass(frozen=True)
 class Either:
-    """A queryset whose first rows are looked for among the first rows of a list, and only then in another way.
+    """A queryset that looks for its first rows among the first rows of a list, and only then in another way.
 
-    Where many rows suit, enough of them are soon met in the order of the list; where they are few or far, others are
-    fewer than the rows on the way.
+    If many rows match, the first rows of the list contain enough of them. If few match, or they come late in the list,
+    the other way examines fewer rows.
     """
 
     first: First

@@ -1,8 +1,8 @@
-"""Every code that an answer can have."""
+"""Every code that a response can have."""
 
 from http import HTTPStatus
 
-#: The HTTP status of each code that the domain refuses with.
+#: The HTTP status of each code with which the domain refuses a request.
 STATUSES = {
     "already_finished": 409,
     "archive_corrupt": 400,
@@ -96,7 +96,7 @@ STATUSES = {
     "webhook_url_refused": 400,
     "wrong_offset": 409,
 }
-#: The statuses of the other codes: REST Framework's, Django's, and this module's own.
+#: The HTTP statuses of the other codes, which come from REST Framework, Django and :mod:`webapp.http`.
 OTHER_STATUSES = {
     "csrf_failed": 403,
     "forbidden": 403,
@@ -113,7 +113,7 @@ OTHER_STATUSES = {
     "storage_unavailable": 503,
     "unsupported_request_format": 415,
 }
-#: The codes of images and ZIPs that failed in a worker; ``/predict`` answers with them. Some are also refusals.
+#: Codes of images and ZIPs that failed in a worker; ``/predict`` responds with them. Some are also refusals.
 FAILURES = (
     "archive_encrypted", "archive_method_not_supported", "archive_not_supported", "dicom_not_a_radiograph",
     "dicom_without_pixels", "encoding_not_supported",
@@ -124,5 +124,5 @@ FAILURES = (
 
 
 def phrase(status: int) -> str:
-    """A status in words; that of checksums is tus' own."""
+    """The reason phrase of a status. The status for a wrong checksum is defined by tus."""
     return "Checksum Mismatch" if status == STATUSES["checksum_mismatch"] else HTTPStatus(status).phrase

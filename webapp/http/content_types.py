@@ -1,4 +1,4 @@
-"""The header Content-Type as Django takes it, for which names of types have to be in small letters."""
+"""Normalize the header Content-Type for Django, which requires media types in lower case."""
 
 from email.utils import quote
 
@@ -7,19 +7,19 @@ from django.utils.http import parse_header_parameters
 from webapp.refusals import Refused
 
 FORM = "multipart/form-data"
-#: Characters that Django takes; RFC 2046 allows 70.
+#: Length of a boundary that Django accepts, in characters. RFC 2046 allows 70.
 LONGEST_BOUNDARY = 200
 
 
 def plain(header: bytes) -> bytes:
-    """The type of a request: of a form without other parameters than its boundary.
+    """Return the header's value. A form keeps no parameter but its boundary.
 
     Raises:
-        Refused: the boundary is too long, or the text is said to be in what is no character set.
+        Refused: the boundary is too long, or the declared charset is not a character set.
     """
     try:
         kind, found = parse_header_parameters(header.decode("latin-1"))
-    except ValueError as error:  # a parameter in a character set that is not known
+    except ValueError as error:  # a parameter in an unknown character set
         raise _malformed() from error
     parameters = {name.lower(): value for name, value in found.items()}
     boundary = parameters.get("boundary", "")
@@ -32,12 +32,12 @@ def plain(header: bytes) -> bytes:
 
 
 def _check(charset: str) -> None:
-    """Refuse what Python has under a name, and cannot decode text with. Of names that it does not have, Django takes
-    no notice.
+    """Refuse a charset that Python knows but cannot decode text with. Django ignores charsets that Python does not
+    know.
     """
     try:
         b"a".decode(charset)
-    except UnicodeDecodeError:  # of a wider character set
+    except UnicodeDecodeError:  # a character set with more than one byte per character
         return
     except LookupError as error:
         if "not a text encoding" in str(error):

@@ -1,4 +1,4 @@
-"""What fields mean that several answers have, for the OpenAPI document, where their serializers do not say it."""
+"""Descriptions, for the OpenAPI document, of fields that several responses share and no serializer describes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from drf_spectacular.plumbing import get_lib_doc_excludes
 
 from webapp.http.serializers import FormSerializer, StrictSerializer, TypedSerializer
 
-#: By name.
+#: Descriptions of fields, by name.
 TEXTS = {
     "accession_number": "the order's number",
     "active": "whether it is still told of events",
@@ -150,7 +150,7 @@ TEXTS = {
     "worker": "which one read it",
     "workers": "those that have reported",
 }
-#: Of parameters in addresses.
+#: Descriptions of parameters in addresses.
 KEYS = {
     "id": "the key in its own `url`",
     "share": "the share's `id`",
@@ -161,7 +161,7 @@ KEYS = {
 
 
 def describe_fields(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A drf-spectacular hook: say what each field and each parameter is, where nothing else has said it."""
+    """A drf-spectacular hook: describe each field and parameter that has no description yet."""
     for schema in result["components"]["schemas"].values():
         for name, field in schema.get("properties", {}).items():
             if name in TEXTS and "$ref" not in field:
@@ -175,6 +175,6 @@ def describe_fields(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def classes_without_texts() -> list[type]:
-    """Base classes whose docstrings are about their code, and describe none of their subclasses to a client."""
+    """Base classes whose docstrings are about the code, so that they must not describe a subclass to a client."""
     known: Callable[[], list[type]] = get_lib_doc_excludes
     return [*known(), FormSerializer, TypedSerializer, StrictSerializer]

@@ -1,4 +1,4 @@
-"""Multipart forms, of which every part counts: Django's own parser drops a part that it cannot read, without a word."""
+"""Parse multipart forms strictly. Django's own parser silently drops a part that it cannot read."""
 
 import io
 import re
@@ -19,18 +19,18 @@ from django.utils.datastructures import MultiValueDict
 from webapp import encodings
 
 CHUNK = 2**18
-#: The name of a file that came without one.
+#: The name of a file that was sent without one.
 UNNAMED = "unnamed"
 #: A file's name by RFC 5987, as older versions of Python's requests send it.
 _ENCODED_NAME = re.compile(r"filename\*\s*=\s*([\w-]*)'[^']*'([^;\s]+)", re.IGNORECASE)
-#: What stands in quotation marks is a value, even if it looks like another parameter.
+#: Text in quotation marks, which is a value even if it looks like another parameter.
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
-#: How a part may be encoded, which is not at all; RFC 7578 has deprecated everything else.
+#: Accepted values of Content-Transfer-Encoding, all of which mean no encoding. RFC 7578 deprecates all others.
 _PLAIN = ("", "7bit", "8bit", "binary")
 
 
 class StrictFormParser(FileUploadHandler):
-    """Parses a multipart form as a Django upload handler: either all of its parts, or an error."""
+    """Django upload handler that parses a multipart form: it returns all parts or raises an error."""
 
     def handle_raw_input(  # type: ignore[override]  # the stubs have the boundary as a text
         self, input_data: Any, META: Any, content_length: int, boundary: bytes, encoding: str | None = None
@@ -38,7 +38,7 @@ class StrictFormParser(FileUploadHandler):
         """The fields and files of a form.
 
         Raises:
-            MultiPartParserError: it is no form, or a part of it is missing or cannot be read.
+            MultiPartParserError: the body is not a form, or a part of it is missing or cannot be read.
             SuspiciousOperation: it has more fields or files than the settings allow.
         """
         in_memory = content_length <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE
@@ -68,7 +68,7 @@ def _parts(
     stream: IO[bytes], boundary: bytes, in_memory: bool
 ) -> Iterator[tuple[multipart.MultipartSegment, UploadedFile | bytes]]:
     """Each part of a form: its headers, and its file or the bytes of its field."""
-    parser = multipart.PushMultipartParser(boundary, header_charset="latin-1")  # which keeps all bytes as they are
+    parser = multipart.PushMultipartParser(boundary, header_charset="latin-1")  # latin-1 keeps all bytes as they are
     file: UploadedFile | None = None
     content: Any = None
     files = fields = text_size = 0
@@ -92,7 +92,7 @@ def _parts(
                 file.size = segment.size
                 content.seek(0)
                 whole, file = file, None
-                if segment.filename == "" and not segment.size:  # a browser's, where no file was chosen
+                if segment.filename == "" and not segment.size:  # from a browser, when no file was chosen
                     whole.close()
                 else:
                     yield segment, whole
@@ -103,7 +103,7 @@ def _parts(
 
 
 def events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
-    """The parser's events, and an error for a part after the end, which the parser ignores."""
+    """The parser's events. Raise an error for a part after the end, which the parser ignores."""
     delimiter = b"\r\n--" + boundary
     end = delimiter + b"--"
     before = b"\r\n"  # the first boundary may be at the very beginning
@@ -112,13 +112,13 @@ def events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
         for event in parser.parse(chunk):
             yield event
             within = event is not None
-        searched = before + (chunk[-len(end) :] if within else chunk)  # the parser has searched what is within a part
+        searched = before + (chunk[-len(end) :] if within else chunk)  # the parser has searched the content of parts
         if not at_end and not within and end in searched:
             at_end, searched = True, searched.partition(end)[2]
         if at_end and delimiter in searched:
             raise MultiPartParserError("A part stands behind the end of the form.")
         before = searched[-len(end) + 1 :]
-    parser.close()  # an error where the last boundary is missing
+    parser.close()  # raises an error if the last boundary is missing
 
 
 def _new_file(segment: multipart.MultipartSegment, in_memory: bool) -> UploadedFile | None:
@@ -136,7 +136,7 @@ def _new_file(segment: multipart.MultipartSegment, in_memory: bool) -> UploadedF
 
 
 def _sent_name(segment: multipart.MultipartSegment) -> bytes | None:
-    """A file's name as it was sent, and in UTF-8 where its encoding is declared; None for a field."""
+    """A file's name as it was sent, or in UTF-8 if its encoding is declared; None for a field."""
     encoded = _ENCODED_NAME.search(_QUOTED.sub('""', segment.header("Content-Disposition", "")))
     if encoded is None:
         return None if segment.filename is None else segment.filename.encode("latin-1")
@@ -155,17 +155,17 @@ def _check_numbers(files: int, fields: int) -> None:
 
 
 def _file_name(name: str) -> str:
-    """A file's name without folders and without what cannot be shown. Spaces of all kinds are part of it."""
+    """A file's name without folders and unprintable characters. Spaces of all kinds are kept."""
     last = re.split(r"[/\\]", name)[-1]
     name = "".join(one for one in last if one.isprintable() or unicodedata.category(one) == "Zs")
     return name if name.strip(" .") else UNNAMED
 
 
 def _field(name: str, content: bytes, charset: str | None) -> str:
-    """A field's value. It may name a patient, so that nothing is guessed."""
+    """A field's value. It may identify a patient, so its encoding is never guessed."""
     try:
         text = content.decode(charset or "utf-8")
-        text.encode()  # no database and no answer can hold half a character
+        text.encode()  # half a character fits in no database and no response
     except (ValueError, LookupError):
         raise MultiPartParserError(f"The field '{name[:50]}' is not text in UTF-8.") from None
     return text

@@ -1,4 +1,4 @@
-"""Pages of server-rendered lists: the newest first, each found by an index after the last row of the one before."""
+"""Pages of server-rendered lists, newest first. Each is found by an index after the last row of the page before."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +15,12 @@ PARAMETER = "before"
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows, and the query strings of the links to others.
+    """Some rows, and the query strings of links to other pages.
 
     Attributes:
-        rows: of a model with ``created_at``.
-        older: of the next page; empty on the last one.
-        newest: of the first page; empty on it.
+        rows: instances of a model with ``created_at``.
+        older: query string of the next page; empty on the last page.
+        newest: query string of the first page; empty on the first page.
     """
 
     rows: list[Any]
@@ -29,7 +29,7 @@ class Page:
 
 
 def page(rows: Any, request: HttpRequest) -> Page:
-    """The page of a queryset, or of :class:`webapp.http.pagination.Merged`, that a request asks for.
+    """The requested page of a queryset or of a :class:`webapp.http.pagination.Merged`.
 
     Raises:
         Refused: ``invalid_cursor``.
@@ -48,14 +48,14 @@ def page(rows: Any, request: HttpRequest) -> Page:
 
 
 def _before(model: Any, pk: str) -> Q:
-    """The rows after the one with a key. If that row is gone, the client has to start again."""
+    """Condition for the rows after the one with this key. If that row is gone, the client has to start again."""
     try:
-        moment = model._base_manager.filter(pk=pk).values_list("created_at", flat=True).first()
+        created_at = model._base_manager.filter(pk=pk).values_list("created_at", flat=True).first()
     except (ValidationError, ValueError, OverflowError):
-        moment = None
-    if moment is None:
+        created_at = None
+    if created_at is None:
         raise Refused("invalid_cursor", "This page is out of date. Please begin with the newest entries.")
-    return Q(created_at__lte=moment) & (Q(created_at__lt=moment) | Q(pk__lt=pk))
+    return Q(created_at__lte=created_at) & (Q(created_at__lt=created_at) | Q(pk__lt=pk))
 
 
 def _link(request: HttpRequest, before: str) -> str:

@@ -1,4 +1,4 @@
-"""In which language an answer is: for people in the one that they have chosen, for programs always in English."""
+"""Language of responses: the user's choice for people, always English for programs."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -10,7 +10,7 @@ from webapp.http.problems import wants_problem
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """Django's, which looks at the cookie and then at what the browser asks for; but not for programs and files."""
+    """Django's middleware, which follows the cookie, then the browser's preference; not for programs and files."""
 
     def process_request(self, request: HttpRequest) -> None:
         if _is_for_people(request):
@@ -27,12 +27,12 @@ def _is_for_people(request: HttpRequest) -> bool:
 
 
 def keep(response: HttpResponse, language: str) -> None:
-    """Have a browser ask in a language from now on."""
+    """Have the browser request this language from now on."""
     keep_cookie(response, settings.LANGUAGE_COOKIE_NAME, language)
 
 
 def keep_cookie(response: HttpResponse, name: str, value: str) -> None:
-    """Have a browser keep how pages look to it, for a year."""
+    """Store a display setting in the browser for a year."""
     response.set_cookie(
         name,
         value,

@@ -1,4 +1,4 @@
-"""Absolute URLs of rows, for answers that have very many of them."""
+"""Absolute URLs of rows, for responses that contain very many of them."""
 
 from typing import Any
 from uuid import UUID
@@ -13,12 +13,12 @@ _NONE = UUID(int=0)
 def link(context: Any, name: str, pk: UUID) -> str:
     """The URL of a row's page or resource.
 
-    Each route is reversed once for all rows of an answer: a page of 50 images has 300 URLs, which would take a third of
-    its time.
+    Each route is reversed once for all rows of a response. Otherwise the 300 URLs of a page of 50 images would take a
+    third of its time.
 
     Args:
-        context: a serializer's.
-        name: of the route.
+        context: the serializer's context.
+        name: the route's name.
         pk: the row's key.
     """
     patterns = context.setdefault("url_patterns", {})
@@ -28,7 +28,7 @@ def link(context: Any, name: str, pk: UUID) -> str:
 
 
 class LinkField(HyperlinkedIdentityField):
-    """The URL of the row itself, as :func:`link` makes it."""
+    """The URL of the row itself, built by :func:`link`."""
 
     def to_representation(self, value: Any) -> Any:
         return link(self.context, str(self.view_name), value.pk)

@@ -1,7 +1,7 @@
-"""Long-polling for synchronous views: a request that waits holds no thread and no connection to the database.
+"""Long polling for synchronous views: a waiting request holds no thread and no database connection.
 
-A view that has no news yet returns :func:`hold`. Its thread is free again at once; when what it waits for has
-happened, or the time is over, the request is passed to Django once more and answered.
+A view that has nothing new yet returns :func:`hold`, which frees its thread at once. When the awaited event happens or
+the time is up, the request is passed to Django a second time and answered.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from django.http import HttpRequest, HttpResponse
 
 from webapp.refusals import Refused
 
-#: The key in the ASGI scope's extensions that tells a view that it may wait.
+#: Key in the ASGI scope's extensions. Its presence tells a view that the request may wait.
 EXTENSION = "pneumoqueue.hold"
-#: Headers of a body, which the request that is passed on again has not.
+#: Headers that describe a body. The second pass of a request has no body, so these are removed.
 BODY_HEADERS = (b"content-length", b"content-type", b"transfer-encoding")
 
 Until = Callable[[], Awaitable[None]]
@@ -33,10 +33,10 @@ class _Hold:
 
 
 def wait_seconds(request: HttpRequest) -> float:
-    """The ``wait`` parameter of a GET, at most the limit; 0 without it.
+    """The ``wait`` parameter of a GET, capped at ``MAX_WAIT_SECONDS``; 0 if it is absent.
 
     Raises:
-        Refused: ``invalid_parameter``, where it is no number of seconds.
+        Refused: ``invalid_parameter`` if it is not a number of seconds.
     """
     if request.method != "GET":
         return 0.0
@@ -50,7 +50,7 @@ def wait_seconds(request: HttpRequest) -> float:
 
 
 def may_wait(request: HttpRequest | Any) -> bool:
-    """Whether :func:`hold` would let a request wait for as long as its client asks."""
+    """Whether the client asks to wait and :func:`hold` would let its request wait."""
     return wait_seconds(request) > 0 and _offer(request) is not None
 
 
@@ -66,13 +66,13 @@ def hold(
 
     Args:
         request: Django's or REST Framework's.
-        until: returns the awaitable to wait for in the event loop. It may take for ever, and must not raise.
-        seconds: at most; by default what the client asks for by ``?wait=``.
-        then: the path, with its query, that is asked by GET for the answer; by default the request's own.
+        until: returns the awaitable to wait for in the event loop. It may take forever, and must not raise.
+        seconds: the longest wait; by default, the client's ``?wait=``.
+        then: the path and query of the GET that gives the response; by default, those of the request itself.
 
     Returns:
-        What the view has to return. None where the request does not wait: it does not ask to, it has waited already,
-        or there is no :class:`LongPolling` around Django, as in a plain WSGI server.
+        The response for the view to return. None if the request does not wait: it does not ask to, it has already
+        waited, or Django does not run inside :class:`LongPolling`, as with a plain WSGI server.
     """
     offer = _offer(request)
     seconds = wait_seconds(request) if seconds is None else seconds
@@ -83,7 +83,7 @@ def hold(
 
 
 class LongPolling:
-    """An ASGI application around Django's that carries out :func:`hold`."""
+    """ASGI middleware that carries out :func:`hold`."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -105,7 +105,7 @@ class LongPolling:
 
 
 async def _wait(held: _Hold, receive: Any) -> bool:
-    """Wait until a hold ends; returns whether the client is still there."""
+    """Wait until a hold ends, and return whether the client is still connected."""
     waiting = asyncio.ensure_future(held.until())
     left = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -124,7 +124,7 @@ async def _disconnected(receive: Any) -> None:
 
 
 def _again(scope: Any, target: str) -> Any:
-    """The request by GET of a path and query."""
+    """The scope of a GET request for a path and query, based on the first request's scope."""
     path, _, query = target.partition("?")
     return {
         **scope,

@@ -1,4 +1,4 @@
-"""Hand the long body of a resumable upload on in parts, so that each is on the disk before the next one comes."""
+"""Pass the long body of a resumable upload on in parts, so that each part is on disk before the next one arrives."""
 
 import re
 from typing import Any
@@ -10,11 +10,12 @@ OFFSET, CHECKSUM, LENGTH = b"upload-offset", b"upload-checksum", b"content-lengt
 
 
 class LongUploads:
-    """ASGI middleware that makes several requests of one that continues a resumable upload.
+    """ASGI middleware that splits a request that continues a resumable upload into several.
 
-    A client may send gigabytes with one PATCH. Django gets it as one PATCH after another, each of ``PART_BYTES`` at
-    most and at its own offset; the client gets the answer to the last one, or to the first that goes wrong. Where the
-    client is cut off, what has come is a part too. A body with a checksum is left whole, since that is of all of it.
+    A client may send gigabytes with one PATCH. Django gets it as a sequence of PATCH requests, each with its own offset
+    and at most ``PART_BYTES``. The client gets the response to the last one, or to the first that fails. If the client
+    disconnects, the bytes received so far form a part too. A body with a checksum is not split, because the checksum
+    covers the whole body.
     """
 
     def __init__(self, app: Any) -> None:
@@ -30,53 +31,53 @@ class LongUploads:
             return
         body, position = _Body(receive), int(offset)
         while True:
-            answer: list[Any] = []
+            messages: list[Any] = []
 
-            async def keep(message: Any, answer: list[Any] = answer) -> None:
-                answer.append(message)
+            async def collect(message: Any, messages: list[Any] = messages) -> None:
+                messages.append(message)
 
-            sent_before = body.taken
-            await self.app(_at(scope, position), body.next_part(), keep)
-            position += body.taken - sent_before
-            if not answer or answer[0]["status"] != 204 or await body.is_at_its_end():
+            sent_before = body.passed_on
+            await self.app(_at(scope, position), body.next_part(), collect)
+            position += body.passed_on - sent_before
+            if not messages or messages[0]["status"] != 204 or await body.is_at_its_end():
                 break
         if not body.is_cut_off:
-            for message in answer:
+            for message in messages:
                 await send(message)
 
 
 class _Body:
-    """A request's body on its way.
+    """A request's body while it is being received.
 
     Attributes:
-        taken: bytes that were handed on.
-        is_cut_off: whether the client has gone.
+        passed_on: number of bytes passed on to Django.
+        is_cut_off: whether the client has disconnected.
     """
 
     def __init__(self, receive: Any) -> None:
         self._receive = receive
-        self._rest = b""  # of the last message, which belongs to the next part
+        self._rest = b""  # the rest of the last message, which belongs to the next part
         self._more = True
-        self.taken = 0
+        self.passed_on = 0
         self.is_cut_off = False
 
     def next_part(self) -> Any:
         """ASGI's ``receive`` for the next part."""
-        left = settings.PART_BYTES
+        remaining = settings.PART_BYTES
 
         async def receive() -> dict[str, Any]:
-            nonlocal left
-            if not left or self.is_cut_off:
+            nonlocal remaining
+            if not remaining or self.is_cut_off:
                 return {"type": "http.disconnect"}
             if not self._rest and self._more:
                 await self._read()
-            if self.is_cut_off and left == settings.PART_BYTES:
+            if self.is_cut_off and remaining == settings.PART_BYTES:
                 return {"type": "http.disconnect"}
-            part, self._rest = self._rest[:left], self._rest[left:]
-            left -= len(part)
-            self.taken += len(part)
-            more = bool(left) and not self.is_cut_off and (self._more or bool(self._rest))
-            left = left if more else 0
+            part, self._rest = self._rest[:remaining], self._rest[remaining:]
+            remaining -= len(part)
+            self.passed_on += len(part)
+            more = bool(remaining) and not self.is_cut_off and (self._more or bool(self._rest))
+            remaining = remaining if more else 0
             return {"type": "http.request", "body": part, "more_body": more}
 
         return receive
@@ -95,7 +96,7 @@ class _Body:
 
 
 def _at(scope: Any, offset: int) -> Any:
-    """The request with another offset, and a body of unknown length."""
+    """The request's scope with another offset and a body of unknown length."""
     kept = [header for header in scope["headers"] if header[0] not in (OFFSET, LENGTH, b"transfer-encoding")]
     own = [(OFFSET, str(offset).encode()), (b"transfer-encoding", b"chunked")]
     return {**scope, "headers": [*kept, *own]}

@@ -1,4 +1,4 @@
-"""The answers to OPTIONS."""
+"""Responses to OPTIONS."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 class Metadata(BaseMetadata):
-    """The purpose of an address; the OpenAPI document has the rest. REST Framework's own class looks for a serializer
-    in every generic view, and fails without one.
+    """The name and description of a view; the OpenAPI document has the rest. REST Framework's own class looks for a
+    serializer in every generic view, and fails if there is none.
     """
 
     def determine_metadata(self, request: Request, view: "APIView") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Middleware of our own."""
+"""Django middleware of this service."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,11 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 def request_ids(get_response: GetResponse) -> GetResponse:
-    """Give each request an id, or keep the one that a proxy or client has given it, and return it in the answer."""
+    """Give each request an id, or keep the one from a proxy or client, and return it in the response."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         request_id = correlation.accepted(request.headers.get(correlation.HEADER))
-        # Never reset: each request has a context of its own, and Django logs an error after the last middleware.
+        # Never reset: each request has its own context, and Django logs errors after the last middleware has run.
         correlation.begin(request_id=request_id)
         response = get_response(request)
         response.headers[correlation.HEADER] = request_id
@@ -30,7 +30,7 @@ def request_ids(get_response: GetResponse) -> GetResponse:
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:
     """Allow only this server's own scripts, styles and images. Django 6 has a middleware for it."""
-    # Chromium also looks at where a form's answer redirects to, such as the hospital's own sign-in.
+    # Chromium also checks where the response to a form redirects, such as to the hospital's own sign-in.
     forms = " ".join(["'self'", *settings.CSP_FORM_TARGETS])
     policy = (
         "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
@@ -46,8 +46,8 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
 
 
 def slashes(get_response: GetResponse) -> GetResponse:
-    """Serve an address with and without the slash at its end where Django would redirect what is sent there: a client
-    then asks by GET, if it follows at all, and the upload is gone.
+    """Serve an address with or without its trailing slash, instead of redirecting as Django does. A client follows a
+    redirect with a GET, if at all, so its upload would be lost.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -63,7 +63,9 @@ def slashes(get_response: GetResponse) -> GetResponse:
 
 
 def _not_allowed(request: HttpRequest, bare: HttpResponseNotAllowed) -> HttpResponse:
-    """Django's own answer has no words: it is seen by whoever signs in after a form's session has ended."""
+    """Explain a 405. Django's own response is empty, and users see it when they sign in after a form's session has
+    ended.
+    """
     detail = "Nothing is shown at this address: it only takes what a form sends. Please go back to the form."
     response = problems.answer(request, problems.Problem(405, "method_not_allowed", detail))
     response.headers["Allow"] = bare.headers["Allow"]
@@ -71,9 +73,9 @@ def _not_allowed(request: HttpRequest, bare: HttpResponseNotAllowed) -> HttpResp
 
 
 class RefusalMiddleware:
-    """Answer with what the domain refuses, and with bodies that were not received, in every view of Django's.
+    """In every Django view, turn refusals of the domain and bodies that were not received into error responses.
 
-    REST Framework's views have :func:`webapp.http.problems.exception_handler`, which knows the same refusals.
+    For REST Framework's views, :func:`webapp.http.problems.exception_handler` handles the same refusals.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -91,7 +93,7 @@ class RefusalMiddleware:
     def _unusable(request: HttpRequest) -> Refused | None:
         if request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
             return Refused("content_encoding_not_supported", "Please send the request's body without Content-Encoding.")
-        # PostgreSQL cannot compare with it, in whatever place it is looked up.
+        # PostgreSQL cannot handle a null character in any lookup.
         if (
             "\0" in request.path_info
             or "%00" in request.META["QUERY_STRING"]

@@ -1,4 +1,4 @@
-"""Which representation an answer has."""
+"""Content negotiation: the media type of a response."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,8 +11,8 @@ from rest_framework.request import Request
 
 
 class AnyAccept(DefaultContentNegotiation):
-    """Serves the same media type, whatever ``Accept`` says. RFC 9110 allows it, and a client that asks a table's
-    address for ``text/csv``, or a picture's for ``image/png``, would otherwise be refused.
+    """Falls back to the first renderer if none matches ``Accept``. RFC 9110 allows this. Otherwise a client that
+    requests a table as ``text/csv`` or a picture as ``image/png`` would be refused.
     """
 
     def select_renderer(

@@ -1,4 +1,4 @@
-"""Lists come in pages."""
+"""Pagination of lists."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -16,16 +16,16 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
-from webapp.http.parts import Slot, by_kind, filled, read_keys
+from webapp.http.parts import Slot, fill_slots, group_owners, read_keys
 from webapp.http.walks import Walks
 from webapp.refusals import Refused
 
-#: The column that lists are sorted by where nothing else is asked for.
+#: The column that lists are sorted by unless another is requested.
 TIME = "created_at"
 
 
 class Rows(Protocol):
-    """What :func:`read_page` needs of a queryset; others find their rows in other ways."""
+    """The methods of a queryset that :func:`read_page` uses. Other classes have them and find rows in other ways."""
 
     def order_by(self, *fields: str) -> Self: ...
 
@@ -35,15 +35,15 @@ class Rows(Protocol):
 
 
 class Merged:
-    """A queryset by the time of creation, found in parts that have no row in common, each by an index of its own.
+    """A queryset sorted by time of creation that is read in disjoint parts, each through its own index.
 
-    One walk through all of them would read, or sort, every row that there is.
+    A single scan of all parts would read or sort every row.
     """
 
     def __init__(
         self, queryset: "QuerySet[Any]", owners: Sequence[Q], combinations: Sequence[Mapping[str, Any]] = ({},)
     ) -> None:
-        """The parts are each of the combinations, which are values by column, of each of the owners."""
+        """There is a part for each pair of an owner and a combination of values by column."""
         self.queryset = queryset
         self.owners = owners
         self.combinations = combinations
@@ -69,26 +69,26 @@ class Merged:
         return read_keys(self.queryset.model, sql, [*params, number])
 
     def parts(self, number: int, *columns: str) -> list[tuple[str, list[Any]]]:
-        """The statements that find some columns of the first rows of each part, with their parameters.
+        """The statements that select some columns of the first rows of each part, with their parameters.
 
-        Building one for each part would take Django longer than the database takes for all, so one is built for each
-        kind of owner.
+        Django would take longer to build one for each part than the database takes to run them all, so it builds one
+        for each kind of owner.
         """
         parts: list[tuple[str, list[Any]]] = []
         slots = {name: Slot(name) for values in self.combinations[:1] for name in values}
-        for owner, several in by_kind(self.owners, self.queryset.model) if self.combinations else ():
+        for owner, owner_values in group_owners(self.owners, self.queryset.model) if self.combinations else ():
             keys = self.queryset.filter(owner, **slots).values_list(*(columns or (TIME, "id")))[:number]
             try:
                 sql, params = keys.query.sql_with_params()
             except EmptyResultSet:
                 continue
-            given = ({**one, **values} for one in several for values in self.combinations)
-            parts.extend((sql, filled(params, values)) for values in given)
+            slot_values = ({**owner_value, **values} for owner_value in owner_values for values in self.combinations)
+            parts.extend((sql, fill_slots(params, values)) for values in slot_values)
         return parts
 
 
 def first_keys(rows: Any, number: int) -> list[Any]:
-    """The keys of the first rows of a queryset, or of what stands for one."""
+    """The keys of the first rows of a queryset, or of an object that acts as one."""
     if isinstance(rows, QuerySet):
         return list(rows.values_list("pk", flat=True)[:number])
     keys: list[Any] = rows.keys(number)
@@ -97,10 +97,10 @@ def first_keys(rows: Any, number: int) -> list[Any]:
 
 @dataclass(frozen=True)
 class Place:
-    """The row that a page begins after; no other row has the same value and key.
+    """The row that a page begins after, identified by its value and key.
 
     Attributes:
-        value: what the list is sorted by: a time, or a number.
+        value: the row's value of the column that the list is sorted by: a time or a number.
     """
 
     value: datetime | float
@@ -115,7 +115,9 @@ class Place:
 
     @classmethod
     def decoded(cls, text: str, column: str) -> "Place":
-        """Raises ValueError, KeyError or OverflowError where it is none of a list that is sorted by the column."""
+        """Decode a cursor. Raise ValueError, KeyError or OverflowError if it does not belong to a list that is sorted
+        by this column.
+        """
         fields = dict(parse_qsl(urlsafe_b64decode(text.encode("ascii")).decode("ascii")))
         pk, backwards = UUID(fields["id"]), "r" in fields
         if column != TIME:
@@ -129,7 +131,7 @@ class Place:
         return cls(moment.astimezone(UTC), pk, backwards)
 
     def beyond(self, column: str, *, descending: bool) -> Q:
-        """Condition for the rows after this one; the value comes first, for the index."""
+        """Condition for the rows after this one. It compares the value first, so that the index is used."""
         sign = "lt" if descending else "gt"
         later = Q(**{f"{column}__{sign}": self.value}) | Q(**{f"pk__{sign}": self.pk})
         return Q(**{f"{column}__{sign}e": self.value}) & later
@@ -137,11 +139,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a list, and the places from which those before and after them are read, where there are any.
+    """Some rows of a list, and the places where the next and the previous page begin, if those exist.
 
     Attributes:
-        end: the last row that was looked at, where there are others that were not, although the page has room for
-            more; see :class:`webapp.http.candidates.First`.
+        end: the last row that was examined, if the page has room for more rows but further rows were not examined; see
+            :class:`webapp.http.candidates.First`.
     """
 
     rows: list[Any]
@@ -151,16 +153,16 @@ class Page:
 
 
 def read_page(rows: Rows, ordering: str, size: int, cursor: str | None) -> Page:
-    """A page of a list.
+    """Read a page of a list.
 
-    A page begins after the last row of the one before, found by an index: the ten-thousandth page costs what the first
-    does, and none is shifted by rows that arrive meanwhile.
+    A page begins after the last row of the page before, which is found by an index. So the ten-thousandth page costs as
+    much as the first, and rows that arrive meanwhile do not shift a page.
 
     Args:
         rows: the whole list.
-        ordering: a column by whose values, and then by the key, it is sorted; with ``-`` before it the other way round.
-        size: rows at most.
-        cursor: :meth:`Place.encoded` of the row that it begins after; None for the first page.
+        ordering: the column to sort by, and then by key; a leading ``-`` reverses the order.
+        size: largest number of rows.
+        cursor: :meth:`Place.encoded` of the row that the page begins after; None for the first page.
 
     Raises:
         Refused: ``invalid_cursor``.
@@ -176,7 +178,7 @@ def read_page(rows: Rows, ordering: str, size: int, cursor: str | None) -> Page:
     found = list(ordered[: size + 1])
     more = len(found) > size
     end = None if more or not hasattr(ordered, "end") else ordered.end()
-    # The rows that the pages further on and back begin after, in the direction of this one.
+    # The rows after which the neighbouring pages begin, in the direction in which this page is read.
     further = found[size - 1] if more else end
     back = (found[0] if found else end) if place else None
     after, before = (back, further) if backwards else (further, back)
@@ -200,9 +202,9 @@ def _place(cursor: str | None, column: str) -> Place | None:
 
 
 class CursorPages(CursorPagination):
-    """Pages of 50, or of as many as ``?page_size=`` asks for, in the order of the view's ``ordering``.
+    """Pages of 50 rows, or of ``?page_size=`` rows, in the order of the view's ``ordering``.
 
-    REST Framework's own count rows of the same time from the beginning, and repeat some where others arrive.
+    REST Framework's own pages skip rows with equal times by counting, and so repeat some rows when others arrive.
     """
 
     page_size = 50
@@ -232,9 +234,9 @@ class CursorPages(CursorPagination):
         return self._link(self.found.previous)
 
     def get_page_size(self, request: Request) -> int:
-        given = request.query_params.get("page_size")
-        if given is None:
+        requested = request.query_params.get("page_size")
+        if requested is None:
             return self.page_size
-        if not re.fullmatch(r"0*[1-9][0-9]{0,99}", given):
+        if not re.fullmatch(r"0*[1-9][0-9]{0,99}", requested):
             raise Refused("invalid_parameter", f"The parameter 'page_size' is a number from 1 to {self.max_page_size}.")
-        return min(int(given), self.max_page_size)
+        return min(int(requested), self.max_page_size)

@@ -1,4 +1,4 @@
-"""JSON from clients."""
+"""Parse JSON from clients."""
 
 import json
 import re
@@ -7,14 +7,15 @@ from typing import Any, NoReturn
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
-#: The beginning of a half of a character beyond 16 bits, as JSON may write it.
+#: Start of a JSON escape sequence for a surrogate, which is half of a character beyond 16 bits.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JSONParser(parsers.BaseParser):
-    """JSON. Text that is nested too deep or has a lone surrogate is malformed too.
+    """JSON. A document that is nested too deeply or contains a lone surrogate is malformed too.
 
-    It is read from the request itself; for its own parser, and those made of it, REST Framework has Django keep a copy.
+    This parser reads the request directly. For REST Framework's own JSON parser and its subclasses, Django keeps a
+    copy of the body.
     """
 
     media_type = "application/json"
@@ -24,13 +25,13 @@ class JSONParser(parsers.BaseParser):
             content = stream.read()
             data = json.loads(content, parse_constant=_refuse)
             if _HALF.search(content):
-                json.dumps(data, ensure_ascii=False).encode()  # no database and no answer can hold half a character
+                json.dumps(data, ensure_ascii=False).encode()  # half a character fits in no database and no response
         except (ValueError, RecursionError) as error:
             raise ParseError(f"JSON parse error - {error}") from error
         return data
 
 
-#: For views that have taken forms since the first release.
+#: Parsers of views that have accepted forms since the first release.
 JSON_OR_FORM = (JSONParser, parsers.FormParser, parsers.MultiPartParser)
 
 

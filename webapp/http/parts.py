@@ -1,4 +1,4 @@
-"""Statements that read some rows of each of many parts of a table."""
+"""SQL statements that read some rows from each of many parts of a table."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,31 +8,34 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q, Value
 
-#: Parts of one statement; SQLite takes 500.
-MOST = 400
-#: As many parts PostgreSQL plans by themselves, each by how many rows it has.
-PLANNED_APART = 30
+#: Largest number of parts in one statement. SQLite accepts 500.
+MOST_PARTS = 400
+#: Largest number of parts for which PostgreSQL plans each part separately, using its row count.
+PLANNED_SEPARATELY = 30
 
 #: SQL and its parameters.
 Statement = tuple[str, Sequence[Any]]
 
 
 class Slot(Value):
-    """A value of a statement that is filled in when the statement is run."""
+    """Placeholder for a value of a statement. The value is filled in when the statement is run."""
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self]
 
 
 def read_keys(model: Any, sql: str, params: Sequence[Any]) -> list[Any]:
-    """The keys that a statement finds, in its last column. To make rows of them would take Django many times longer."""
+    """Run a statement and return the keys in its last column. Building model instances would take Django many times
+    longer.
+    """
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return [model._meta.pk.to_python(key) for *_, key in cursor.fetchall()]
 
 
-def by_kind(owners: Sequence[Q], model: Any) -> Iterator[tuple[Q, list[dict[str, Any]]]]:
-    """Conditions for the rows of several owners; those that compare the same column once, with a slot for its value.
+def group_owners(owners: Sequence[Q], model: Any) -> Iterator[tuple[Q, list[dict[str, Any]]]]:
+    """Merge the conditions for several owners: one condition, with a slot for the value, for all that compare the same
+    column.
 
     Returns:
         Each condition, with the values for its slot, one for each owner.
@@ -50,24 +53,24 @@ def by_kind(owners: Sequence[Q], model: Any) -> Iterator[tuple[Q, list[dict[str,
         yield Q(**{name: Slot(f"of_{name}")}), values
 
 
-def filled(params: Iterable[Any], values: Mapping[str, Any]) -> list[Any]:
-    """The parameters of a statement with values in its slots."""
-    return [values[one.value] if isinstance(one, Slot) else one for one in params]
+def fill_slots(params: Iterable[Any], values: Mapping[str, Any]) -> list[Any]:
+    """The parameters of a statement, with its slots replaced by their values."""
+    return [values[param.value] if isinstance(param, Slot) else param for param in params]
 
 
-def united(parts: Sequence[Statement]) -> list[Statement]:
-    """As few statements as possible that together have the rows of all parts."""
+def combined(parts: Sequence[Statement]) -> list[Statement]:
+    """Combine parts into as few statements as possible."""
     if connection.vendor == "postgresql":
         by_sql: dict[str, list[Sequence[Any]]] = {}
         for sql, params in parts:
             by_sql.setdefault(sql, []).append(params)
-        parts = [part for sql, several in by_sql.items() for part in _planned(sql, several)]
-    return [_union(parts[start : start + MOST]) for start in range(0, len(parts), MOST)]
+        parts = [part for sql, param_lists in by_sql.items() for part in _planned(sql, param_lists)]
+    return [_union(parts[start : start + MOST_PARTS]) for start in range(0, len(parts), MOST_PARTS)]
 
 
-def together(parts: Sequence[Statement]) -> Statement:
-    """One statement that has the rows of all parts; empty where there are none."""
-    statements = united(parts)
+def combined_into_one(parts: Sequence[Statement]) -> Statement:
+    """One statement that returns the rows of all parts; empty if there are no parts."""
+    statements = combined(parts)
     return statements[0] if len(statements) == 1 else _union(statements)
 
 
@@ -77,30 +80,30 @@ def _union(parts: Sequence[Statement]) -> Statement:
     )
 
 
-def _planned(sql: str, several: Sequence[Sequence[Any]]) -> list[Statement]:
-    if len(several) > PLANNED_APART:
-        return [_for_each(sql, several)]
-    return [(sql, params) for params in several]
+def _planned(sql: str, param_lists: Sequence[Sequence[Any]]) -> list[Statement]:
+    if len(param_lists) > PLANNED_SEPARATELY:
+        return [_for_each(sql, param_lists)]
+    return [(sql, params) for params in param_lists]
 
 
-def _for_each(sql: str, several: Sequence[Sequence[Any]]) -> Statement:
-    """One statement in place of several that differ in their parameters only.
+def _for_each(sql: str, param_lists: Sequence[Sequence[Any]]) -> Statement:
+    """One statement that replaces several that differ only in their parameters.
 
-    PostgreSQL plans each part of a union by itself: for some hundreds of them that takes seconds, and this is planned
-    once.
+    PostgreSQL plans each part of a UNION separately, which takes seconds for some hundreds of parts. This statement is
+    planned once.
     """
-    values = list(zip(*several, strict=True))
-    varying = [n for n, column in enumerate(values) if any(one != column[0] for one in column)]
+    values = list(zip(*param_lists, strict=True))
+    varying = [n for n, column in enumerate(values) if any(value != column[0] for value in column)]
     if not varying:
-        return sql, several[0]
+        return sql, param_lists[0]
     places = iter(range(len(values)))
     body = re.sub("%[s%]", lambda found: _place(found[0], places, varying), sql)
     row = f"({', '.join(['%s'] * len(varying))})"
     names = ", ".join(f"p{n}" for n in varying)
-    given = f"(VALUES {', '.join([row] * len(several))}) AS given ({names})"
+    value_table = f"(VALUES {', '.join([row] * len(param_lists))}) AS given ({names})"
     constant = [column[0] for n, column in enumerate(values) if n not in varying]
-    params = _joined([params[n] for n in varying] for params in several)
-    return f"SELECT found.* FROM {given} CROSS JOIN LATERAL ({body}) AS found", [*params, *constant]  # noqa: S608  (Django's own SQL; values are apart)
+    params = _joined([params[n] for n in varying] for params in param_lists)
+    return f"SELECT found.* FROM {value_table} CROSS JOIN LATERAL ({body}) AS found", [*params, *constant]  # noqa: S608  (Django's own SQL; values are apart)
 
 
 def _place(found: str, places: Any, varying: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 ``application/problem+json``: every one with a code for programs and a sentence for people."""
+"""Errors as RFC 9457 ``application/problem+json``. Each has a code for programs and a sentence for people."""
 
 import logging
 import math
@@ -25,9 +25,9 @@ CODES = {
     "parse_error": "malformed_request",
     "unsupported_media_type": "unsupported_request_format",
 }
-#: The authentication schemes, for the header WWW-Authenticate of each 401.
+#: The authentication schemes in the header WWW-Authenticate of each 401.
 CHALLENGE = "Token, Bearer"
-#: The answer to a page that was loaded before signing in or out.
+#: Detail of the 403 for a form whose page was loaded before its user signed in or out.
 CSRF_DETAIL = (
     "This page is out of date, or its cookies are missing: you may have signed in or out since it was opened. Nothing "
     "was changed. Please reload the page and try again."
@@ -41,13 +41,13 @@ class Problem(exceptions.APIException):
         super().__init__(detail, code)
         self.status_code = status_code
         self.code = code
-        # REST Framework makes headers of these two: Retry-After and WWW-Authenticate.
+        # REST Framework turns these two into the headers Retry-After and WWW-Authenticate.
         self.wait = wait
         self.auth_header = CHALLENGE if status_code == status.HTTP_401_UNAUTHORIZED else None
 
 
 def problem_of(error: Refused | StorageUnavailable) -> Problem:
-    """An error of the domain or the storage, as an HTTP problem."""
+    """Convert an error of the domain or the storage to an HTTP problem."""
     if isinstance(error, Refused):
         return Problem(STATUSES[error.code], error.code, error.detail, error.retry_after)
     logger.error("the storage is unavailable: %s", error)
@@ -55,7 +55,7 @@ def problem_of(error: Refused | StorageUnavailable) -> Problem:
 
 
 def answer(request: HttpRequest, error: Refused | StorageUnavailable | Problem) -> HttpResponse:
-    """A refusal outside of the API's views: a problem document for programs, a page for people."""
+    """The response to a refusal outside the API's views: a problem document for programs, a page for people."""
     problem = error if isinstance(error, Problem) else problem_of(error)
     if not wants_problem(request):
         context = {"detail": in_words(problem.code, str(problem.detail))}
@@ -86,14 +86,14 @@ def body(status_code: int, code: str, detail: str, **more: Any) -> dict[str, Any
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Django REST Framework's handler, giving problem documents."""
+    """Exception handler for Django REST Framework that returns problem documents."""
     if isinstance(error, Refused | StorageUnavailable):
         error = problem_of(error)
     if isinstance(error, SuspiciousOperation):
         error = _suspicious(error)
     if isinstance(error, exceptions.PermissionDenied) and str(error.detail).startswith("CSRF Failed"):
-        error = Problem(403, "csrf_failed", CSRF_DETAIL)  # as REST Framework's session authentication reports it
-    # REST Framework's views import this module, by way of the authentication that the settings name.
+        error = Problem(403, "csrf_failed", CSRF_DETAIL)  # from REST Framework's session authentication
+    # Imported here because REST Framework's views import this module, through the authentication in the settings.
     from rest_framework.views import exception_handler as drf_handler
 
     response = drf_handler(error, context)
@@ -116,29 +116,29 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's 400, for requests that it refuses before or while a view reads them."""
+    """Django's handler for 400: requests that Django refuses before or while a view reads them."""
     if isinstance(exception, MultiPartParserError):
         return answer(request, Problem(400, "malformed_request", f"The form cannot be read: {exception}"))
     if isinstance(exception, DisallowedHost) and "text/html" not in request.headers.get("Accept", ""):
-        return _document(_suspicious(exception))  # people who set up a service test it with a program, at any address
+        return _document(_suspicious(exception))  # administrators test a new service with a program, at any address
     if isinstance(exception, SuspiciousOperation):
         return answer(request, _suspicious(exception))
     return answer(request, Problem(400, "malformed_request", "The request is malformed."))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's 403 for a form whose token is missing or out of date, as of a page from before signing in."""
+    """Django's 403 for a form whose token is missing or outdated, such as on a page from before signing in."""
     logger.warning("a form was refused: %s", reason)
     return answer(request, Problem(403, "csrf_failed", CSRF_DETAIL))
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """The answer of django-allauth's pages to a form that is sent too often, such as one that sends mails."""
+    """The response of django-allauth's pages to a form that is sent too often, such as one that sends mails."""
     return answer(request, Problem(429, "rate_limited", "That was too often. Please try again in a few minutes."))
 
 
 def _suspicious(error: SuspiciousOperation) -> Problem:
-    """Django's errors while reading a request, which REST Framework does not handle."""
+    """Convert Django's errors while reading a request, which REST Framework does not handle."""
     if isinstance(error, DisallowedHost):
         return Problem(
             400,
@@ -155,7 +155,7 @@ def _suspicious(error: SuspiciousOperation) -> Problem:
 
 
 def sentence(detail: Any) -> str:
-    """REST Framework's errors of an invalid request, as one text."""
+    """Join REST Framework's errors of an invalid request into one text."""
     if isinstance(detail, dict):
         return " ".join(f"{field}: {sentence(value)}" for field, value in detail.items())
     if isinstance(detail, list):
@@ -168,7 +168,7 @@ def wants_problem(request: HttpRequest) -> bool:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's 404: a problem document for programs, a page for people."""
+    """Django's handler for 404: a problem document for programs, a page for people."""
     if not wants_problem(request):
         return render(request, "404.html", status=404)
     document = body(404, "not_found", "This does not exist, or you may not see it.")
@@ -176,7 +176,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler for 500, as a problem document."""
+    """Django's handler for 500: a problem document for programs, a page for people."""
     if not wants_problem(request):
         return render(request, "500.html", status=500)
     document = body(

@@ -13,7 +13,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from webapp.http import problems
 from webapp.http.codes import FAILURES, OTHER_STATUSES, STATUSES, phrase
 
-#: The concepts of the API: which addresses belong to each, and what it is. Others get their own name as a tag.
+#: The tags of the API: the addresses that belong to each, and its description. Other addresses are tagged by their own
+#: first segment.
 TAGS = {
     "images": (r"/api/v1/images/(?!.*/(reviews|shares)/)", "One X-ray: its upload, its result and its pictures."),
     "studies": (r"/api/v1/studies/(?!.*/shares/)", "Images that were sent together, their progress and their table."),
@@ -37,18 +38,20 @@ TAGS = {
     "predict": (r"/predict", "One image in, its result out, in one request."),
     "service": (r"/(healthz|readyz|metrics)$", "The health of the service."),
 }
-#: True answers, by method and path. ``tests/integration/test_examples.py`` records and compares them.
+#: Recorded requests and responses, by method and path. ``tests/integration/test_examples.py`` records and compares
+#: them.
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))
-#: Failures of some addresses, besides those that follow from their kind.
+#: Further error statuses of some addresses, beyond those that :func:`_add_failures` derives.
 MORE_FAILURES = {"/api/v1/images/{id}/report.pdf": {409}, "/api/v1/studies/{id}/fhir/": {413}}
 JOB_TOKEN = "X-Job-Token"  # noqa: S105  # a header's name
-#: The texts that REST Framework accepts: no null characters, and a visible character if blanks are not allowed.
+#: Patterns of texts that REST Framework accepts: no null character, and at least one visible character if the field
+#: must not be blank.
 _TEXT = r"^[^\u0000]*$"
 _NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 
 
 class AutoSchema(openapi.AutoSchema):
-    """Takes an operation's summary and description from the docstring of its method, or else of its view."""
+    """Takes an operation's summary and description from the docstring of its method, or otherwise of its view."""
 
     def get_tags(self) -> list[str]:
         tag = next((tag for tag, (pattern, _) in TAGS.items() if re.match(pattern, self.path)), None)
@@ -62,7 +65,7 @@ class AutoSchema(openapi.AutoSchema):
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """API tokens, under the name that tools know: ``Bearer`` and ``Token`` are the same here."""
+    """API tokens, under the scheme name that tools know. ``Bearer`` and ``Token`` mean the same here."""
 
     target_class = "webapp.accounts.authentication.TokenAuthentication"
     name = "tokenAuth"
@@ -73,7 +76,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
 
 def _summary_and_rest(text: str) -> tuple[str, str]:
-    """A text's first sentence, without its full stop, and what follows it."""
+    """Split a text into its first sentence, without the full stop, and the rest."""
     first, *rest = re.split(r"\.(?:\s+|$)", text, maxsplit=1)
     return " ".join(first.split()).replace("``", "`"), "".join(rest).strip()
 
@@ -82,7 +85,7 @@ def describe_operations(result: dict[str, Any], request: Any = None, **_: Any) -
     """A drf-spectacular hook: add servers, authentication, errors and examples to each operation."""
     url = request.build_absolute_uri("/").rstrip("/") if request else settings.PUBLIC_URL
     result["servers"] = [{"url": url}]
-    result["tags"] = [{"name": name, "description": what} for name, (_, what) in TAGS.items()]
+    result["tags"] = [{"name": name, "description": text} for name, (_, text) in TAGS.items()]
     components = result["components"]
     components["schemas"]["Problem"] = problem_schema()
     components["responses"] = {_name(status): _problem(status, codes) for status, codes in codes_by_status().items()}
@@ -106,9 +109,9 @@ def describe_operations(result: dict[str, Any], request: Any = None, **_: Any) -
 
 
 def _allow_guests(operation: dict[str, Any]) -> None:
-    """Move the guest's token from the parameters to the security schemes, where signing in is optional."""
+    """Move the guest's token from the parameters to the security schemes, if signing in is optional."""
     if "parameters" in operation:
-        operation["parameters"] = [one for one in operation["parameters"] if one["name"] != JOB_TOKEN]
+        operation["parameters"] = [param for param in operation["parameters"] if param["name"] != JOB_TOKEN]
     if operation.get("security") == [{}]:
         del operation["security"]
     elif {} in operation.get("security", []):
@@ -116,40 +119,40 @@ def _allow_guests(operation: dict[str, Any]) -> None:
 
 
 def _add_failures(path: str, method: str, operation: dict[str, Any]) -> None:
-    """Add the errors of an operation. ``4XX`` and ``5XX`` cover those that clients should not rely on."""
-    may_be = {400, 503}
+    """Add the error responses of an operation. ``4XX`` and ``5XX`` cover those that clients should not rely on."""
+    statuses = {400, 503}
     if operation.get("security") or method != "get":
-        may_be |= {401, 403}
+        statuses |= {401, 403}
     if "{" in path:
-        may_be.add(404)
+        statuses.add(404)
     if method != "get":
-        may_be |= {409, 429}
+        statuses |= {409, 429}
     if "requestBody" in operation:
-        may_be |= {413, 415}
-    if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ())):
-        may_be.add(422)
-    may_be |= MORE_FAILURES.get(path, set())
-    if any(one["name"] == "Tus-Resumable" for one in operation.get("parameters", ())):
-        may_be |= {412, 423, 460}
-    answers = operation["responses"]
-    for status in sorted(may_be):
-        answers.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
-    answers |= {
+        statuses |= {413, 415}
+    if any(param["name"] == "Idempotency-Key" for param in operation.get("parameters", ())):
+        statuses.add(422)
+    statuses |= MORE_FAILURES.get(path, set())
+    if any(param["name"] == "Tus-Resumable" for param in operation.get("parameters", ())):
+        statuses |= {412, 423, 460}
+    responses = operation["responses"]
+    for status in sorted(statuses):
+        responses.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
+    responses |= {
         status: {"description": "another problem", "content": {problems.CONTENT_TYPE: _PROBLEM}}
         for status in ("4XX", "5XX")
     }
 
 
 def _add_headers(operation: dict[str, Any]) -> None:
-    for status, answer in operation["responses"].items():
-        if "$ref" not in answer:
+    for status, response in operation["responses"].items():
+        if "$ref" not in response:
             names = ["X-Request-ID"]
             if status == "202" and "requestBody" in operation:
                 names.append("Location")
-            kinds = set(answer.get("content", ()))
-            names += [name for name, those in HEADERS_BY_MEDIA_TYPE.items() if kinds & those]
+            media_types = set(response.get("content", ()))
+            names += [name for name, with_header in HEADERS_BY_MEDIA_TYPE.items() if media_types & with_header]
             headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-            answer["headers"] = {**headers, **answer.get("headers", {})}
+            response["headers"] = {**headers, **response.get("headers", {})}
 
 
 def _give_example(name: str, operation: dict[str, Any]) -> None:
@@ -173,7 +176,7 @@ HEADERS = {
     "Retry-After": {"description": "Seconds until it may be tried again.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "The accepted authentication schemes.", "schema": {"type": "string"}},
 }
-#: Headers that answers of some media types have.
+#: Headers that only responses of some media types have.
 HEADERS_BY_MEDIA_TYPE = {
     "ETag": {"image/*", "image/png"},
     "Content-Disposition": {"text/csv", "application/zip", "application/pdf"},
@@ -182,18 +185,18 @@ _PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 
 
 def codes_by_status() -> dict[int, list[str]]:
-    """Every code that an answer can have, by its status."""
-    found = defaultdict(list)
+    """Every code that a response can have, grouped by status."""
+    by_status = defaultdict(list)
     for code, status in sorted((STATUSES | OTHER_STATUSES).items()):
-        found[status].append(code)
-    # Without a status of its own, an image's failure is only what /predict answers.
-    found[422] += [code for code in FAILURES if code not in STATUSES | OTHER_STATUSES]
-    return dict(sorted(found.items()))
+        by_status[status].append(code)
+    # Codes of failed images that have no status: only /predict responds with them.
+    by_status[422] += [code for code in FAILURES if code not in STATUSES | OTHER_STATUSES]
+    return dict(sorted(by_status.items()))
 
 
 def problem_schema() -> dict[str, Any]:
-    """A problem document, as :func:`webapp.http.problems.body` makes it."""
-    codes = sorted(code for some in codes_by_status().values() for code in some)
+    """The schema of the problem documents that :func:`webapp.http.problems.body` builds."""
+    all_codes = sorted(code for codes in codes_by_status().values() for code in codes)
     return {
         "type": "object",
         "description": "RFC 9457; `code` is for programs, `detail` for people.",
@@ -202,7 +205,7 @@ def problem_schema() -> dict[str, Any]:
             "title": {"type": "string", "description": "the status in words"},
             "status": {"type": "integer", "description": "of HTTP"},
             "detail": {"type": "string", "description": "a sentence for people"},
-            "code": {"type": "string", "enum": codes, "description": "for programs"},
+            "code": {"type": "string", "enum": all_codes, "description": "for programs"},
             "errors": {
                 "type": "object",
                 "additionalProperties": {"type": "string"},
@@ -227,7 +230,7 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
 
 
 def describe_texts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A drf-spectacular hook: add the pattern of accepted text to parameters and request bodies."""
+    """A drf-spectacular hook: add the pattern of accepted texts to parameters and request bodies."""
     operations = [operation for path in result["paths"].values() for operation in path.values()]
     parameters = [parameter for operation in operations for parameter in operation.get("parameters", ())]
     texts = [parameter["schema"] for parameter in parameters if parameter["in"] == "query"]

@@ -1,4 +1,4 @@
-"""The address of the API's description."""
+"""View that serves the API's description."""
 
 from dataclasses import dataclass
 from threading import Lock
@@ -10,13 +10,13 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
-#: drf-spectacular loads its extensions when it first describes the API, without a lock: two who ask at once would fail.
+#: drf-spectacular loads its extensions without a lock when it first describes the API: concurrent requests would fail.
 ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True)
 class Description:
-    """The API's description as it was sent."""
+    """The API's description as it was last sent."""
 
     site: str
     content: bytes
@@ -24,8 +24,8 @@ class Description:
 
 
 class SchemaView(SpectacularAPIView):
-    """Describe the API. That takes a second, and depends on nothing but the code and the site's address. So each
-    process keeps the latest description in each format and language.
+    """Describe the API. This takes a second and depends only on the code and the site's address, so each process keeps
+    the latest description in each format and language.
     """
 
     latest: ClassVar[dict[tuple[str, str], Description]] = {}
@@ -33,7 +33,7 @@ class SchemaView(SpectacularAPIView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         language = request.GET.get("lang", "")
-        # Others than these are described in English.
+        # Any other language gets the English description.
         kind = (_renderer(request).media_type, language if language in dict(settings.LANGUAGES) else "")
         site = request.build_absolute_uri("/")
         with ONE_AT_A_TIME:
@@ -51,5 +51,5 @@ class SchemaView(SpectacularAPIView):
 
 
 def _renderer(request: Any) -> Any:
-    """The one that REST Framework has chosen by what the client accepts."""
+    """The renderer that REST Framework has chosen by the request's ``Accept`` header."""
     return request.accepted_renderer

@@ -1,7 +1,7 @@
-"""What each code means, for people who read the pages in another language than English.
+"""What each code means, for people who read the pages in a language other than English.
 
-Programs, and people who read English, get the sentence that was written where something was refused or failed: it names
-sizes, names and limits. These say the same without them, so that they can be translated.
+Programs, and people who read English, get the sentence that was written where the refusal or failure occurred. It
+contains sizes, names and limits. The sentences here do not, so that they can be translated.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-#: What the domain refuses with: the keys of :data:`webapp.http.codes.STATUSES`.
+#: Codes of refusals by the domain: the keys of :data:`webapp.http.codes.STATUSES`.
 REFUSALS: dict[str, "StrOrPromise"] = {
     "already_finished": _("This is already finished."),
     "archive_corrupt": _("The ZIP is damaged. Please create it again."),
@@ -125,7 +125,7 @@ REFUSALS: dict[str, "StrOrPromise"] = {
     "storage_unavailable": _("The storage does not answer. Please try again in a few minutes."),
     "unsupported_request_format": _("The format of the request is not supported."),
 }
-#: Why images and ZIPs fail, besides the codes above: :data:`webapp.http.codes.FAILURES`.
+#: Codes of failed images and ZIPs that are not among the codes above: :data:`webapp.http.codes.FAILURES`.
 FAILURES: dict[str, "StrOrPromise"] = {
     "dicom_not_a_radiograph": _("The DICOM file is not a radiograph but, for example, a CT or an ultrasound."),
     "dicom_without_pixels": _("The DICOM file contains no image but, for example, a report."),
@@ -143,7 +143,7 @@ FAILURES: dict[str, "StrOrPromise"] = {
     "several_pictures": _("The file contains several pictures. Please send each as a separate file."),
     "worker_crashed": _("Reading this image failed several times. Please tell the administrator."),
 }
-#: What is said of results and manifests: :class:`webapp.studies.choices.WarningCode`, and of manifests.
+#: Warnings about results, :class:`webapp.studies.choices.WarningCode`, and about manifests.
 WARNINGS: dict[str, "StrOrPromise"] = {
     "not_chest_xray": _(
         "This does not look like an upright frontal chest X-ray. Please send it upright, with air dark and bone bright."
@@ -188,11 +188,11 @@ SENTENCES = {**REFUSALS, **FAILURES, **WARNINGS}
 
 
 def in_words(code: str, detail: str) -> str:
-    """A refusal, failure or warning, in the language of the page.
+    """The sentence for a refusal, failure or warning in the language of the page.
 
     Args:
-        code: of one of the tables above.
-        detail: its sentence in English.
+        code: a key of one of the tables above.
+        detail: the English sentence.
     """
     if get_language() in (None, settings.LANGUAGE_CODE):
         return detail

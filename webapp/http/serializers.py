@@ -1,4 +1,4 @@
-"""Base classes of the serializers of requests."""
+"""Base classes for serializers of requests."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,9 @@ from rest_framework.fields import empty
 
 
 class FlagField(serializers.BooleanField):
-    """Takes true and false only: REST Framework would also take 1, "on" and "Yes", and no answer for false."""
+    """Accepts only true and false. REST Framework would also accept 1, "on" and "Yes", and read a missing value as
+    false.
+    """
 
     default_empty_html = empty
 
@@ -20,19 +22,19 @@ class FlagField(serializers.BooleanField):
         return data in (True, "true")
 
 
-#: What JSON has as a text.
-TEXTS = (serializers.CharField, serializers.UUIDField, serializers.DateField, serializers.DateTimeField)
+#: Fields whose values are strings in JSON.
+STRING_FIELDS = (serializers.CharField, serializers.UUIDField, serializers.DateField, serializers.DateTimeField)
 
 
 class TypedSerializer(serializers.Serializer):
-    """Accepts only strings: REST Framework would also accept the number 7, which may have been ``007``."""
+    """Accepts only strings in text fields. REST Framework would accept the number 7, which may have been ``007``."""
 
     def errors_of(self, data: Mapping[Any, Any]) -> dict[str, list[str]]:
-        texts = {name for name, field in self.fields.items() if isinstance(field, TEXTS)}
+        string_fields = {name for name, field in self.fields.items() if isinstance(field, STRING_FIELDS)}
         return {
             name: ["This is a text; please put it into quotation marks."]
             for name, value in data.items()
-            if name in texts and isinstance(value, int | float)
+            if name in string_fields and isinstance(value, int | float)
         }
 
     def to_internal_value(self, data: Any) -> Any:
@@ -42,7 +44,7 @@ class TypedSerializer(serializers.Serializer):
 
 
 class StrictSerializer(TypedSerializer):
-    """Refuses a field that there is not, too: one that is misspelt would be left out without a word."""
+    """Also refuses unknown fields: REST Framework would silently ignore a misspelt one."""
 
     def errors_of(self, data: Mapping[Any, Any]) -> dict[str, list[str]]:
         known = ", ".join(self.fields)
@@ -51,7 +53,7 @@ class StrictSerializer(TypedSerializer):
 
 
 class FormSerializer(serializers.Serializer):
-    """A form of which nothing is left out: a second value of a field, or a file that no field takes, is an error."""
+    """Ignores nothing in a form: a second value for a field, or a file that no field accepts, is an error."""
 
     def to_internal_value(self, data: Any) -> Any:
         errors = {}

@@ -1,1 +1,1 @@
-"""Tell other systems what happened here: webhooks, signed as https://www.standardwebhooks.com describes it."""
+"""Notify people and other systems of events: news, e-mails, and webhooks signed by https://www.standardwebhooks.com."""

@@ -1,4 +1,4 @@
-"""Find a webhook or a delivery that someone may see and change. What they may not see does not exist for them."""
+"""Find webhooks and deliveries that an identity may see and change. Others are reported as missing."""
 
 from functools import reduce
 from operator import or_
@@ -17,7 +17,7 @@ from webapp.studies.search import begins_with
 
 
 def webhooks(identity: Identity) -> "QuerySet[Webhook]":
-    """Someone's own, and those of the departments that they manage; of administrators, all."""
+    """The identity's own webhooks, and those of departments that it manages; for administrators, all."""
     if permissions.is_administrator(identity.user):
         return Webhook.objects.all()
     own = Q(user=identity.user) if identity.user else Q(pk__in=[])
@@ -25,7 +25,7 @@ def webhooks(identity: Identity) -> "QuerySet[Webhook]":
 
 
 def webhook(identity: Identity, pk: UUID) -> Webhook:
-    """Raises Http404 where there is none that the identity may see."""
+    """A webhook. Raises Http404 if it does not exist or the identity may not see it."""
     found = webhooks(identity).select_related("user", "department").filter(pk=pk).first()
     if found is None:
         raise Http404
@@ -33,7 +33,7 @@ def webhook(identity: Identity, pk: UUID) -> Webhook:
 
 
 def managed_department(identity: Identity, slug: str) -> Department:
-    """Raises Http404 where there is none that the identity manages."""
+    """A department. Raises Http404 if it does not exist or the identity does not manage it."""
     found = permissions.managed_departments(identity).filter(slug=slug).first()
     if found is None:
         raise Http404
@@ -41,8 +41,8 @@ def managed_department(identity: Identity, slug: str) -> Department:
 
 
 def deliveries(identity: Identity) -> "QuerySet[Delivery]":
-    """The deliveries to someone's webhooks and to the PACS of the departments that they manage; of administrators,
-    everything in the outbox.
+    """The deliveries to the identity's webhooks and to the PACS of departments that it manages; for administrators, the
+    whole outbox.
     """
     if permissions.is_administrator(identity.user):
         return Delivery.objects.all()
@@ -52,19 +52,19 @@ def deliveries(identity: Identity) -> "QuerySet[Delivery]":
 
 
 def emails(identity: Identity) -> "QuerySet[Delivery]":
-    """The e-mails to someone, and to the departments that they manage; of administrators, all."""
+    """The e-mails to the identity's user and to departments that it manages; for administrators, all."""
     if permissions.is_administrator(identity.user):
         return Delivery.objects.filter(destination=MAIL_SERVER)
     receivers = [f"department:{pk}" for pk in permissions.managed_departments(identity).values_list("pk", flat=True)]
     if identity.user:
         receivers.append(f"person:{identity.user.pk}")
-    # By their keys, which have an index; of one receiver there are few.
+    # By prefixes of the key, which has an index; each receiver has few.
     keys = [begins_with("key", f"{EMAIL}:{receiver}:") for receiver in receivers]
     return Delivery.objects.filter(reduce(or_, keys, Q(pk__in=[])))
 
 
 def delivery(identity: Identity, pk: UUID) -> Delivery:
-    """Raises Http404 where there is none that the identity may see."""
+    """A delivery. Raises Http404 if it does not exist or the identity may not see it."""
     found = deliveries(identity).filter(pk=pk).first()
     if found is None:
         raise Http404

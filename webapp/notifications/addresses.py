@@ -1,7 +1,7 @@
-"""Which addresses a webhook may have.
+"""Check the addresses of webhooks.
 
-Whoever adds a webhook makes this service send requests. They must not reach what only this service can reach: its own
-database, the cloud's metadata, other machines of the hospital.
+A user who adds a webhook makes this service send requests. These requests must not reach hosts to which only this
+service has access: its own database, the cloud's metadata service, other machines of the hospital.
 """
 
 import asyncio
@@ -13,20 +13,20 @@ from django.conf import settings
 
 from webapp.refusals import Refused
 
-#: All of IPv6 that is routed in the public internet.
+#: All IPv6 addresses that are routed in the public internet.
 GLOBAL_UNICAST = IPv6Network("2000::/3")
-#: What Python's list of special networks lacks, depending on its version; 2002::/16 leads to any IPv4 address.
+#: Special networks that some versions of Python do not know. 2002::/16 leads to any IPv4 address.
 SPECIAL = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001:20::/28", "2002::/16", "3fff::/20")))
 
 Address = IPv4Address | IPv6Address
 
 
 class ForbiddenAddressError(Exception):
-    """No address of a host may be used."""
+    """None of a host's addresses may be used."""
 
 
 def check_url(url: str) -> None:
-    """Refuse what is wrong about a webhook's URL before anything is sent. Names are resolved when something is sent.
+    """Check a webhook's URL when it is added. Host names are resolved later, when something is sent.
 
     Raises:
         Refused: ``webhook_url_refused``.
@@ -52,10 +52,10 @@ def check_url(url: str) -> None:
 
 
 def is_allowed(address: Address, *, plain: bool) -> bool:
-    """Whether something may be sent to an address.
+    """Whether this service may send to an address.
 
     Args:
-        plain: over HTTP without TLS, which only the networks in ``WEBHOOK_ALLOWED_NETWORKS`` may get.
+        plain: whether it uses HTTP without TLS, which is allowed only for networks in ``WEBHOOK_ALLOWED_NETWORKS``.
     """
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
@@ -65,7 +65,7 @@ def is_allowed(address: Address, *, plain: bool) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet."""
+    """Whether an address belongs to the public internet."""
     if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
         return False
     special = address.is_multicast or any(address in network for network in SPECIAL)
@@ -73,14 +73,14 @@ def is_public(address: Address) -> bool:
 
 
 async def resolve(host: str, port: int, *, plain: bool) -> list[str]:
-    """The addresses of a host to which something may be sent.
+    """Resolve a host's name, and return the addresses to which this service may send.
 
     Raises:
-        OSError: it has none.
-        ForbiddenAddressError: it has some, of which none may be used.
+        OSError: the host has no address.
+        ForbiddenAddressError: none of its addresses may be used.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
+    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(entry[4][0]) for entry in entries]
     allowed = [address for address in addresses if is_allowed(ip_address(address), plain=plain)]
     if not allowed:
         raise ForbiddenAddressError

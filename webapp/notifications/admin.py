@@ -1,4 +1,4 @@
-"""Webhooks as administrators see them."""
+"""Admin pages of webhooks."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ class WebhookAdmin(admin.ModelAdmin):
     list_filter = ("active",)
     list_select_related = ("user", "department")
     readonly_fields = ("last_attempt_at", "last_outcome")
-    #: By the service.
+    #: :func:`webapp.notifications.services.delete_webhook` records them.
     deletions_are_recorded = True
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:

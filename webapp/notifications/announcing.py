@@ -1,6 +1,6 @@
-"""Notify everyone of an event who wants to know: put it into the outbox for each webhook and e-mail, and into the news.
+"""Notify people of an event: add it to the outbox for each webhook and e-mail, and to the news.
 
-A handler may run again with the same delivery. Everything that it writes has a key, so that it is written once.
+A handler may run again with the same delivery. Each row that it writes has a key, so that it is written only once.
 """
 
 from dataclasses import dataclass, replace
@@ -23,17 +23,17 @@ from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.transactions import atomically
 
-#: The kind of deliveries that are an e-mail to a person or to a department.
+#: The kind of deliveries that are e-mails to a person or to a department.
 EMAIL = "email"
-#: One mail server takes all e-mails; while it cannot be reached, none of them is tried.
+#: The destination of all e-mails. While the mail server cannot be reached, no e-mail is tried.
 MAIL_SERVER = "mail server"
-#: What the sender is notified of unless they choose otherwise. Others are notified only of what they choose.
+#: Events, with their channels, of which the sender is notified by default. Others have to choose theirs.
 BY_DEFAULT = {(event, Channel.PAGE) for event in Event}
 
 
 @atomically
 def announce_study(delivery: Delivery) -> None:
-    """Notify of a study that is finished, and separately of what could not be read of it.
+    """Notify people that a study is finished and, separately, that some of it could not be read.
 
     Raises:
         ObsoleteError: the study was deleted.
@@ -42,7 +42,7 @@ def announce_study(delivery: Delivery) -> None:
     if study is None:
         raise outbox.ObsoleteError("its study was deleted")
     _notify(Event.STUDY_FINISHED, study, _audience(Event.STUDY_FINISHED, study), delivery.pk, delivery.created_at)
-    # Webhooks have just been sent the numbers.
+    # Webhooks have already got the number of failures with the first event.
     failed = study.images.filter(status=Status.FAILED).exists()
     if failed or study.archives.filter(state=Archive.State.FAILED).exists():
         people = replace(_audience(Event.FAILED, study), webhooks=[])
@@ -51,10 +51,10 @@ def announce_study(delivery: Delivery) -> None:
 
 @atomically
 def announce_images(delivery: Delivery) -> None:
-    """Notify of images that have failed, or in which signs of pneumonia were found."""
+    """Notify people of images that have failed, or in which signs of pneumonia were found."""
     event = Event(delivery.kind)
     images = Image.objects.filter(pk__in=delivery.payload["images"]).select_related("owner", "uploaded_by")
-    audiences: dict[tuple[Any, ...], Audience] = {}  # those of a batch were mostly sent by few
+    audiences: dict[tuple[Any, ...], Audience] = {}  # most images of a batch have the same few senders
     for image in images.order_by("created_at", "pk"):
         senders = (image.owner_id, image.uploaded_by_id, image.department_id)
         if senders not in audiences:
@@ -64,7 +64,7 @@ def announce_images(delivery: Delivery) -> None:
 
 @atomically
 def announce_alert(delivery: Delivery) -> None:
-    """Notify a department, and its managers, of what calls for attention there.
+    """Notify a department and its managers of an alert.
 
     Raises:
         ObsoleteError: the department was deleted.
@@ -72,16 +72,16 @@ def announce_alert(delivery: Delivery) -> None:
     department = Department.objects.filter(pk=delivery.payload["department"]).first()
     if department is None:
         raise outbox.ObsoleteError("its department was deleted")
-    about: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "event": Event.ALERT, "created_at": delivery.created_at.isoformat(), "alert_in": str(department.pk),
         "about": delivery.payload["about"],
     }  # fmt: skip
     for webhook in Webhook.objects.filter(department=department, active=True):
         if Event.ALERT in webhook.events:
-            put_for_webhook(webhook, delivery.pk, about)
+            put_for_webhook(webhook, delivery.pk, payload)
     key = f"{Event.ALERT}:{delivery.pk}"
     managers = set(Membership.objects.filter(department=department, role=Role.MANAGER).values_list("user", flat=True))
-    people = _wanting(Event.ALERT, managers, set())
+    people = _people_who_want(Event.ALERT, managers, set())
     News.objects.bulk_create(
         [News(person_id=pk, key=key, event=Event.ALERT, department=department) for pk in people[Channel.PAGE]],
         ignore_conflicts=True,
@@ -89,18 +89,18 @@ def announce_alert(delivery: Delivery) -> None:
     if not settings.EMAIL_URL:
         return
     for pk in people[Channel.EMAIL]:
-        _put_mail(f"person:{pk}:{key}", {**about, "person": pk})
+        _put_mail(f"person:{pk}:{key}", {**payload, "person": pk})
     mailbox = Mailbox.objects.filter(department=department).exists()
-    if mailbox and _wanted(Q(department=department), Event.ALERT, Channel.EMAIL):
-        _put_mail(f"department:{department.pk}:{key}", {**about, "department": str(department.pk)})
+    if mailbox and _is_wanted(Q(department=department), Event.ALERT, Channel.EMAIL):
+        _put_mail(f"department:{department.pk}:{key}", {**payload, "department": str(department.pk)})
 
 
 @dataclass(frozen=True)
 class Audience:
-    """Who is notified of an event: the same for all that the same person has sent to the same department.
+    """The receivers of an event. They are the same for all rows that one person has sent to one department.
 
     Attributes:
-        people: their ids, by channel.
+        people: ids of users, by channel.
         mailbox: whether the department's address gets an e-mail.
     """
 
@@ -112,15 +112,15 @@ class Audience:
 def _audience(event: Event, row: Study | Image) -> Audience:
     mailbox = bool(settings.EMAIL_URL and row.department_id) and (
         Mailbox.objects.filter(department=row.department_id).exists()
-        and _wanted(Q(department=row.department_id), event, Channel.EMAIL)
+        and _is_wanted(Q(department=row.department_id), event, Channel.EMAIL)
     )
     return Audience(listening_to(row, event), _people(event, row), mailbox)
 
 
-def _notify(event: Event, row: Study | Image, audience: Audience, event_id: UUID, moment: datetime) -> None:
-    about = _about(event, row, moment)
+def _notify(event: Event, row: Study | Image, audience: Audience, event_id: UUID, created_at: datetime) -> None:
+    payload = _payload(event, row, created_at)
     for webhook in audience.webhooks:
-        put_for_webhook(webhook, event_id, about, row.pk)
+        put_for_webhook(webhook, event_id, payload, row.pk)
     key = _key(event, row, event_id)
     subject = {"study": row} if isinstance(row, Study) else {"image": row}
     News.objects.bulk_create(
@@ -130,19 +130,19 @@ def _notify(event: Event, row: Study | Image, audience: Audience, event_id: UUID
     if not settings.EMAIL_URL:
         return
     for pk in audience.people[Channel.EMAIL]:
-        _put_mail(f"person:{pk}:{key}", {**about, "person": pk}, row.pk)
+        _put_mail(f"person:{pk}:{key}", {**payload, "person": pk}, row.pk)
     if audience.mailbox:
-        _put_mail(f"department:{row.department_id}:{key}", {**about, "department": str(row.department_id)}, row.pk)
+        _put_mail(f"department:{row.department_id}:{key}", {**payload, "department": str(row.department_id)}, row.pk)
 
 
-def _about(event: Event, row: Study | Image, moment: datetime) -> dict[str, Any]:
-    """What a delivery says; the rest is looked up when it is sent."""
-    return {"event": event, "created_at": moment.isoformat(), str(row._meta.model_name): str(row.pk)}
+def _payload(event: Event, row: Study | Image, created_at: datetime) -> dict[str, Any]:
+    """The payload of a delivery. All other content is looked up when it is sent."""
+    return {"event": event, "created_at": created_at.isoformat(), str(row._meta.model_name): str(row.pk)}
 
 
 def listening_to(row: Study | Image, event: str) -> list[Webhook]:
-    """The active webhooks for something: its department's, and those of its owner, or of whoever sent it to the
-    department and may see it.
+    """The active webhooks that get this event of a row: those of its department, and those of its owner or of the user
+    who sent it to the department, if this user may still see it.
     """
     owners = Q(department=row.department_id) if row.department_id else Q(pk__in=[])
     if sender := _sender(row):
@@ -156,20 +156,20 @@ def _sender(row: Study | Image) -> User | None:
 
 
 def _people(event: Event, row: Study | Image) -> dict[str, set[int]]:
-    """The ids of those who are notified, by channel: the sender, and of a positive in their department its readers and
-    managers who want to know.
+    """The ids of users to notify, by channel: the sender and, for a positive image, those readers and managers of its
+    department who want to be notified.
     """
     sender = _sender(row)
     own = {sender.pk} if sender else set()
     others: set[int] = set()
     if event == Event.POSITIVE and row.department_id:
-        reading = Membership.objects.filter(department=row.department_id, role__in=permissions.REVIEWERS)
-        others = set(reading.values_list("user", flat=True)) - own
-    return _wanting(event, own, others)
+        reviewers = Membership.objects.filter(department=row.department_id, role__in=permissions.REVIEWERS)
+        others = set(reviewers.values_list("user", flat=True)) - own
+    return _people_who_want(event, own, others)
 
 
-def _wanting(event: Event, own: set[int], others: set[int]) -> dict[str, set[int]]:
-    """Those who want to be notified, by channel; its own people of some events unless they choose otherwise."""
+def _people_who_want(event: Event, own: set[int], others: set[int]) -> dict[str, set[int]]:
+    """Filter users by their choices, by channel. Those in ``own`` are notified of some events by default."""
     choices = Choice.objects.filter(person__in=own | others, person__is_active=True, event=event)
     wanted = {(choice.person_id, choice.channel): choice.wanted for choice in choices}
     people: dict[str, set[int]] = {}
@@ -179,12 +179,14 @@ def _wanting(event: Event, own: set[int], others: set[int]) -> dict[str, set[int
     return people
 
 
-def _wanted(of: Q, event: str, channel: str) -> bool:
-    return Choice.objects.filter(of, event=event, channel=channel, wanted=True).exists()
+def _is_wanted(owner: Q, event: str, channel: str) -> bool:
+    return Choice.objects.filter(owner, event=event, channel=channel, wanted=True).exists()
 
 
 def _key(event: Event, row: Study | Image, event_id: UUID) -> str:
-    """What people are notified of once: each finishing and each failure, and of the positives of a study the first."""
+    """The key under which people are notified once: of each finished study, each failure, and each study's first
+    positive image.
+    """
     if event == Event.POSITIVE and isinstance(row, Image) and row.study_id:
         return f"{event}:{row.study_id}"
     return f"{event}:{event_id}"

@@ -1,4 +1,4 @@
-"""What has failed and nobody has acknowledged."""
+"""Querysets of failures that nobody has acknowledged yet."""
 
 from typing import Any
 
@@ -14,23 +14,23 @@ from webapp.studies.choices import Status, combinations
 from webapp.studies.models import Archive, Image
 from webapp.studies.outbox.models import Delivery, State
 
-#: Not acknowledged, or failed once more since.
+#: Condition for images that were not acknowledged, or failed again after that.
 NEW = Q(acknowledgement=None) | Q(acknowledgement__at__lt=F("finished_at"))
 
 
 def images(identity: Identity) -> Any:
-    """Failed images: what someone has sent, and what the departments that they manage have; of administrators, all."""
+    """Failed images that the identity has sent or that its managed departments own; for administrators, all."""
     failed = Image.objects.filter(NEW, status=Status.FAILED)
     failed = failed.select_related("study", "department")
-    parts = _mine(identity)
-    # By combinations, each of which an owner's index has in the order of time.
+    parts = _owners(identity)
+    # For each combination, an owner's index has the rows in the order of time.
     return failed if parts == [Q()] else Merged(failed, parts, combinations({"status": Status.FAILED}))
 
 
 def archives(identity: Identity) -> Candidates:
-    """ZIPs that could not be unpacked, likewise. They are few among all."""
-    still = Q(archive__finished_at=None) | Q(at__gte=F("archive__finished_at"))
-    settled = Acknowledgement.objects.filter(still, archive__isnull=False)
+    """ZIPs that could not be unpacked, for the same identities. They are few among all ZIPs."""
+    up_to_date = Q(archive__finished_at=None) | Q(at__gte=F("archive__finished_at"))
+    settled = Acknowledgement.objects.filter(up_to_date, archive__isnull=False)
     failed = Archive.objects.exclude(pk__in=settled.values("archive")).select_related("study")
     return Candidates(
         failed.filter(_sent_or_managed(identity)),
@@ -44,7 +44,7 @@ def _sent_or_managed(identity: Identity) -> Q:
         return Q(pk__in=[])
     if permissions.is_administrator(identity.user):
         return Q()
-    # Who has left a department sees nothing of it, whoever sent it.
+    # A user who has left a department sees none of its rows, not even those that they sent themselves.
     sent = Q(study__owner=identity.user)
     sent |= Q(study__uploaded_by=identity.user, study__department__in=permissions.roles(identity.user))
     return sent | Q(study__department__in=permissions.managed_departments(identity))
@@ -54,8 +54,8 @@ def dead_letters(identity: Identity) -> "QuerySet[Delivery]":
     return access.deliveries(identity).filter(state=State.DEAD)
 
 
-def _mine(identity: Identity) -> list[Q]:
-    """Conditions that have no row in common, each with an index in the order of time."""
+def _owners(identity: Identity) -> list[Q]:
+    """Disjoint conditions for the images that an identity has sent or manages, each with an index by time."""
     if identity.user is None:
         return [Q(pk__in=[])]
     if permissions.is_administrator(identity.user):

@@ -1,4 +1,4 @@
-"""Send one event as an e-mail. It has links only: nothing about a patient leaves by mail."""
+"""Send one event as an e-mail. It contains only links: no patient data is sent by mail."""
 
 import smtplib
 from dataclasses import dataclass
@@ -36,20 +36,20 @@ def send(delivery: Delivery) -> str:
     """Send a delivery by e-mail.
 
     Returns:
-        What became of it.
+        The outcome in words.
 
     Raises:
-        NotDeliveredError: it did not leave.
-        ObsoleteError: there is nothing to tell any more, or nobody who may know it.
+        NotDeliveredError: the mail could not be sent.
+        ObsoleteError: the subject was deleted, or the receiver has no address or may no longer see it.
     """
     row = subject_of(delivery.payload)
     receiver = _receiver(delivery.payload, row)
-    subject, text = _written(delivery.payload["event"], row, receiver)
+    subject, text = _render(delivery.payload["event"], row, receiver)
     message = EmailMultiAlternatives(
         subject,
         text,
         to=[receiver.address],
-        # Of a message that is sent twice, mail programs show one.
+        # If a message is sent twice, mail programs show it once, because its id is the same.
         headers={"Message-ID": f"<{delivery.pk}@pneumoqueue>", "Auto-Submitted": "auto-generated"},
     )
     html = {"subject": subject, "text": text, "language": receiver.language}
@@ -68,7 +68,7 @@ def send(delivery: Delivery) -> str:
 
 
 def _receiver(payload: dict[str, Any], row: Subject) -> Receiver:
-    """Who gets it, as things are now."""
+    """The current receiver of a delivery: a department's mailbox or a person."""
     if "department" in payload:
         mailbox = Mailbox.objects.select_related("department").filter(department=payload["department"]).first()
         owner = row.pk if isinstance(row, Department) else row.department_id
@@ -85,9 +85,9 @@ def _receiver(payload: dict[str, Any], row: Subject) -> Receiver:
     )
 
 
-def _written(event: str, row: Subject, receiver: Receiver) -> tuple[str, str]:
-    """The subject, which is the template's first line, and the text."""
-    # Not by reverse(): a worker loads no views.
+def _render(event: str, row: Subject, receiver: Receiver) -> tuple[str, str]:
+    """Render a mail. Return its subject, which is the template's first line, and its text."""
+    # Without reverse(), because workers load no views.
     if isinstance(row, Department):
         path = f"agreement/?department={row.slug}"
     else:

@@ -1,4 +1,4 @@
-"""Who is notified of what, and how."""
+"""Webhooks, news, and choices of who is notified of which event, and how."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from webapp.studies.models import Archive, Image, Study
 
 
 class Event(models.TextChoices):
-    """What one can be notified of. The values are names that webhooks receive."""
+    """The events of which people can be notified. Webhooks receive the values as names."""
 
     STUDY_FINISHED = "study.finished", _("A study is finished")
     FAILED = "image.failed", _("Something could not be read")
@@ -20,7 +20,7 @@ class Event(models.TextChoices):
 
 
 class Channel(models.TextChoices):
-    """How a person or a department is notified. Webhooks name their events themselves."""
+    """How a person or a department is notified. A webhook has its own list of events."""
 
     PAGE = "page", _("News")
     EMAIL = "email", _("E-mail")
@@ -34,7 +34,7 @@ class Language(models.TextChoices):
 
 
 class Payload(models.TextChoices):
-    """What a webhook is told of a finished study."""
+    """The content that a webhook gets for a finished study."""
 
     IDS = "ids", _("Numbers and addresses, without findings")
     FHIR_R5 = "fhir-5.0", _("Also the findings and the patient's identifier, as FHIR R5")
@@ -42,7 +42,7 @@ class Payload(models.TextChoices):
 
 
 class Webhook(models.Model):
-    """An address that receives events: of what its user has sent, or of all that its department has."""
+    """A URL that receives events of its user's uploads, or of all rows of its department."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="webhooks")
@@ -61,7 +61,7 @@ class Webhook(models.Model):
 
 
 class Choice(models.Model):
-    """Whether a person or a department wants to be notified of an event by a channel."""
+    """Whether a person or a department wants to be notified of an event through a channel."""
 
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+")
     department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="+")
@@ -80,7 +80,7 @@ class Choice(models.Model):
 
 
 class Reader(models.Model):
-    """The language that a person's e-mails are written in."""
+    """The language of a person's pages and e-mails."""
 
     person = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
     language = models.CharField(max_length=2, choices=Language, default=Language.ENGLISH)
@@ -104,7 +104,7 @@ class Mailbox(models.Model):
 
 
 class News(models.Model):
-    """A notification that a person sees in the page."""
+    """A notification that a person sees on the news page."""
 
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="news", db_index=False)
     key = models.CharField(max_length=120, help_text="the same event is written once under its key")
@@ -129,7 +129,7 @@ class News(models.Model):
 
 
 class Acknowledgement(models.Model):
-    """Someone has seen a failure, so that it leaves the list of failures."""
+    """Records that a user has seen a failure, which removes it from the list of failures."""
 
     image = models.OneToOneField(Image, models.CASCADE, null=True, blank=True, related_name="acknowledgement")
     archive = models.OneToOneField(Archive, models.CASCADE, null=True, blank=True, related_name="acknowledgement")

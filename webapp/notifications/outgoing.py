@@ -1,4 +1,4 @@
-"""Requests to addresses that users have named: only to those that they may name, within a time, without redirects."""
+"""Send requests to URLs that users have entered: only to allowed addresses, with a time limit, without redirects."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from webapp.studies.outbox.services import NotDeliveredError
 
 @dataclass(frozen=True)
 class Answer:
-    """A receiver's answer: its status, and the beginning of its body."""
+    """A receiver's response: its status and the beginning of its body."""
 
     status: int
     body: bytes = b""
@@ -26,15 +26,15 @@ def ask(
     """Send a request.
 
     Args:
-        method: of HTTP.
-        url: one that :func:`webapp.notifications.addresses.check_url` has taken.
-        headers: beside Host.
+        method: the HTTP method.
+        url: a URL that :func:`webapp.notifications.addresses.check_url` has accepted.
+        headers: all headers except Host.
         content: the body.
-        seconds: for everything: the name's resolution, the connection, and the answer.
-        most: bytes of the answer's body that are read.
+        seconds: time limit for everything: resolving the name, the connection and the response.
+        most: largest number of bytes of the response's body to read.
 
     Raises:
-        NotDeliveredError: there is no answer.
+        NotDeliveredError: there is no response.
     """
     try:
         return asyncio.run(_ask(method, httpx.URL(url), headers, content, seconds, most))
@@ -50,47 +50,47 @@ def ask(
 async def _ask(
     method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes, seconds: float, most: int
 ) -> Answer:
-    """Ask an address that was looked at: the name is resolved once, and may not stand for another one meanwhile."""
-    # Per read, as the client's own limits are, a receiver could go on for ever.
+    """Send to an address that was checked. The name is resolved only once, so it cannot change after the check."""
+    # The client's own time limits apply to each read, so a slow receiver could take forever.
     async with asyncio.timeout(seconds):
         plain = url.scheme == "http"
         hosts = await addresses.resolve(url.host, url.port or (80 if plain else 443), plain=plain)
-        # Without the environment's proxy, which would resolve the name again.
+        # Do not use the environment's proxy, which would resolve the name again.
         async with httpx.AsyncClient(verify=_tls(), trust_env=False, timeout=seconds) as client:
             for host in hosts:
                 request = client.build_request(
                     method,
                     url.copy_with(host=host),
                     content=content,
-                    # A body that is packed could be far larger than what is read of it.
+                    # A compressed body could be far larger than the bytes that are read.
                     headers={**headers, "Host": url.netloc.decode(), "Accept-Encoding": "identity"},
-                    # The certificate must be that of the name.
+                    # The certificate must match the name, not the address.
                     extensions={"sni_hostname": url.host},
                 )
                 try:
-                    answer = await client.send(request, stream=True, follow_redirects=False)
+                    response = await client.send(request, stream=True, follow_redirects=False)
                 except httpx.ConnectError:
                     if host == hosts[-1]:
                         raise
                     continue
                 try:
-                    return Answer(answer.status_code, await _beginning(answer, most))
+                    return Answer(response.status_code, await _beginning(response, most))
                 finally:
-                    await answer.aclose()
+                    await response.aclose()
     raise AssertionError("resolve() gives an address or raises")
 
 
-async def _beginning(answer: httpx.Response, most: int) -> bytes:
+async def _beginning(response: httpx.Response, max_bytes: int) -> bytes:
     body = b""
-    if most:
-        async for block in answer.aiter_raw():
+    if max_bytes:
+        async for block in response.aiter_raw():
             body += block
-            if len(body) >= most:
+            if len(body) >= max_bytes:
                 break
-    return body[:most]
+    return body[:max_bytes]
 
 
 @cache
 def _tls() -> SSLContext:
-    """Certificates as certifi has them, or the file that ``SSL_CERT_FILE`` names, such as a hospital's own."""
+    """TLS settings with certifi's certificates, or those of the file ``SSL_CERT_FILE``, such as a hospital's own."""
     return httpx.create_ssl_context()

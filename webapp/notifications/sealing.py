@@ -1,4 +1,4 @@
-"""Webhooks' secrets, which the database and its backups only hold encrypted: signing needs the secret itself."""
+"""Encryption of webhooks' secrets in the database and its backups. Signing needs the secret itself, not a hash."""
 
 import base64
 import secrets
@@ -12,7 +12,7 @@ _PURPOSE = "webhooks"
 
 
 def new_secret() -> str:
-    """A random secret in the form that Standard Webhooks prescribe."""
+    """A random secret in the format of Standard Webhooks."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -21,9 +21,9 @@ def seal(secret: str) -> str:
 
 
 def unseal(sealed: str) -> str:
-    """The secret.
+    """Decrypt a secret.
 
     Raises:
-        UnreadableSecretError: none of the keys fits.
+        UnreadableSecretError: none of the keys can decrypt it.
     """
     return sealing.unseal(sealed, _PURPOSE)

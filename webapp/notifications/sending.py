@@ -20,19 +20,19 @@ from webapp.studies.models import Image, Study
 from webapp.studies.outbox.models import Delivery
 from webapp.studies.outbox.services import NotDeliveredError, ObsoleteError
 
-#: For everything; of the answer only the head is read.
+#: Time limit for the whole request. The body of the response is not read.
 TIMEOUT_SECONDS = 10
 
 
 def send(delivery: Delivery) -> str:
-    """Send a delivery to its webhook and note how that went.
+    """Send a delivery to its webhook, and store the outcome.
 
     Returns:
-        What the receiver answered.
+        The outcome: the status of the receiver's response.
 
     Raises:
-        NotDeliveredError: it did not arrive.
-        ObsoleteError: the webhook or the study was deleted, or the webhook's owner may not see it any more.
+        NotDeliveredError: it was not delivered.
+        ObsoleteError: the webhook or its subject was deleted, or the webhook's owner may no longer see the subject.
     """
     webhook = Webhook.objects.select_related("user").filter(pk=delivery.destination).first()
     if webhook is None:
@@ -46,17 +46,17 @@ def send(delivery: Delivery) -> str:
     except NotDeliveredError as error:
         _note(webhook, str(error))
         raise
-    answer = f"answered {status}"
-    _note(webhook, answer)
-    return answer
+    outcome = f"answered {status}"
+    _note(webhook, outcome)
+    return outcome
 
 
 def _body(payload: dict[str, Any], webhook: Webhook) -> dict[str, Any]:
-    """What is sent: no patient and no finding, unless the webhook is to be told of them as FHIR. Others who want those
-    ask for the study with a token of their own.
+    """The request's body. It has no patient and no finding, unless the webhook is set to get them as FHIR. Other
+    receivers can request the study with their own token.
 
     Raises:
-        ObsoleteError: what it is about was deleted, or the webhook's owner may not see it any more.
+        ObsoleteError: the subject was deleted, or the webhook's owner may no longer see it.
     """
     body = {"event": payload["event"], "id": payload["event_id"], "created_at": payload["created_at"]}
     if payload["event"] == TEST:
@@ -75,7 +75,7 @@ def _body(payload: dict[str, Any], webhook: Webhook) -> dict[str, Any]:
 
 
 def _fhir(study: Study, content: str) -> dict[str, Any] | None:
-    """The study's results as they are now; None where it has too many for one message."""
+    """The study's current results; None if it has too many for one message."""
     try:
         return bundle(study, content.removeprefix("fhir-"))
     except Refused:
@@ -94,23 +94,23 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _study(study: Study) -> dict[str, Any]:
-    now = progress.current_progress(study)
+    current = progress.current_progress(study)
     return {
         "id": str(study.pk),
-        # Not by reverse(): a worker loads no views.
+        # Without reverse(), because workers load no views.
         "url": f"{settings.PUBLIC_URL}/api/v1/studies/{study.pk}/",
         "name": study.name,
-        "status": now.status,
-        "total": now.total,
-        "counts": now.counts,
+        "status": current.status,
+        "total": current.total,
+        "counts": current.counts,
     }
 
 
 def _post(webhook: Webhook, event_id: str, body: bytes) -> int:
-    """Sign and post.
+    """Sign and send a body.
 
     Returns:
-        The status of the answer.
+        The status of the response.
     """
     now = timezone.now()
     try:
@@ -134,7 +134,7 @@ def _check(status: int) -> None:
 
 
 def _note(webhook: Webhook, outcome: str) -> None:
-    """Show the owner how it went. A receiver that is gone for good gets nothing more."""
+    """Store the outcome for the owner to see. A webhook whose receiver is gone for good becomes inactive."""
     changes: dict[str, Any] = {"last_attempt_at": timezone.now(), "last_outcome": outcome[:200]}
     if outcome == f"answered {httpx.codes.GONE.value}":
         changes["active"] = False

@@ -1,4 +1,4 @@
-"""What changes webhooks, what people and departments want to be notified of, and what they have seen."""
+"""Change webhooks, choices of notifications, and what has been read or acknowledged."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ MAX_WEBHOOKS = 20
 
 @atomically
 def create_webhook(
-    by: Identity,
+    identity: Identity,
     url: str,
     events: Sequence[str] = (),
     department: Department | None = None,
@@ -36,38 +36,38 @@ def create_webhook(
     """Add a webhook of a user or of a department.
 
     Args:
-        by: who adds it, and owns it unless a department does.
-        department: the one that will own it.
+        identity: the user who adds it, and who owns it if no department does.
+        department: the department that will own it, if any.
         payload: one of :class:`webapp.notifications.models.Payload`.
 
     Returns:
-        The webhook, and its secret, which cannot be seen again.
+        The webhook and its secret, which cannot be retrieved later.
 
     Raises:
         Refused: ``webhook_url_refused`` or ``too_many_webhooks``.
     """
     addresses.check_url(url)
-    owner: dict[str, Any] = {"department": department} if department else {"user": by.user}
+    owner: dict[str, Any] = {"department": department} if department else {"user": identity.user}
     if Webhook.objects.filter(**owner).count() >= MAX_WEBHOOKS:
         raise Refused("too_many_webhooks", f"At most {MAX_WEBHOOKS} webhooks can be added. Delete one first.")
     secret = sealing.new_secret()
     webhook = Webhook(**owner, url=url, events=list(events) or [Event.STUDY_FINISHED.value], payload=payload)
     webhook.sealed_secret = sealing.seal(secret)
     webhook.save(force_insert=True)
-    record(by, Action.CREATE, webhook, events=webhook.events, payload=webhook.payload)
+    record(identity, Action.CREATE, webhook, events=webhook.events, payload=webhook.payload)
     return webhook, secret
 
 
 @atomically
-def delete_webhook(by: Identity, webhook: Webhook) -> None:
-    """Delete a webhook. Its waiting deliveries are dropped."""
-    record(by, Action.DELETE, webhook)
+def delete_webhook(identity: Identity, webhook: Webhook) -> None:
+    """Delete a webhook. Deliveries that still wait for it are dropped."""
+    record(identity, Action.DELETE, webhook)
     webhook.delete()
 
 
 @atomically
 def send_test(webhook: Webhook) -> UUID:
-    """Send a webhook an event without a study.
+    """Send a test event, which has no study, to a webhook.
 
     Returns:
         The event's id.
@@ -89,8 +89,8 @@ def put_for_webhook(webhook: Webhook, event_id: UUID, payload: dict[str, Any], s
 
 
 @atomically
-def send_again(by: Identity, webhook: Webhook, delivery: Delivery) -> None:
-    """Send a delivery of a webhook once more, with the same id, whether it arrived or not.
+def send_again(identity: Identity, webhook: Webhook, delivery: Delivery) -> None:
+    """Send a webhook's delivery again, with the same id, whether it was delivered or not.
 
     Raises:
         Refused: ``webhook_inactive``.
@@ -98,58 +98,58 @@ def send_again(by: Identity, webhook: Webhook, delivery: Delivery) -> None:
     if not webhook.active:
         raise Refused("webhook_inactive", "This webhook is inactive. Add it anew.")
     outbox.send_again([delivery.pk], states=(State.DEAD, State.DELIVERED))
-    record(by, Action.SEND_AGAIN, webhook, delivery=delivery.pk)
+    record(identity, Action.SEND_AGAIN, webhook, delivery=delivery.pk)
 
 
 @atomically
 def choose(
-    by: Identity,
+    identity: Identity,
     wanted: Collection[tuple[str, str]],
     language: str,
     *,
     department: Department | None = None,
     address: str = "",
 ) -> None:
-    """Keep what a person, or a department, wants to be notified of, in place of what they chose before.
+    """Store which events a person or a department wants to be notified of, replacing earlier choices.
 
     Args:
-        by: who chooses; for themselves where no department is named.
-        wanted: events with their channels.
-        language: of e-mails.
-        department: the one that it is for.
+        identity: the user who chooses; for themselves, unless there is a department.
+        wanted: the wanted events with their channels.
+        language: language of e-mails.
+        department: the department for which the user chooses.
         address: the department's e-mail address; empty for none.
     """
-    owner: dict[str, Any] = {"department": department} if department else {"person": by.user}
+    owner: dict[str, Any] = {"department": department} if department else {"person": identity.user}
     for event in Event:
         for channel in Channel:
             defaults = {"wanted": (event, channel) in wanted}
             Choice.objects.update_or_create(**owner, event=event, channel=channel, defaults=defaults)
     if department is None:
-        Reader.objects.update_or_create(person=by.user, defaults={"language": language})
+        Reader.objects.update_or_create(person=identity.user, defaults={"language": language})
     elif address:
-        defaults_of_box = {"address": address, "language": language}
-        Mailbox.objects.update_or_create(department=department, defaults=defaults_of_box)
+        mailbox = {"address": address, "language": language}
+        Mailbox.objects.update_or_create(department=department, defaults=mailbox)
     else:
         Mailbox.objects.filter(department=department).delete()
-    record(by, Action.SETTINGS_CHANGE, department or by.user, setting="notifications")
+    record(identity, Action.SETTINGS_CHANGE, department or identity.user, setting="notifications")
 
 
 def mark_read(person: Any, news: Collection[int] | None = None) -> None:
-    """Mark a person's news as read, some of them or all."""
+    """Mark some of a person's news, or all of it, as read."""
     unread = News.objects.filter(person=person, read_at=None)
     (unread if news is None else unread.filter(pk__in=news)).update(read_at=timezone.now())
 
 
 @atomically
-def acknowledge(by: Identity, failed: Image | Archive) -> None:
-    """Take a failure off the list of failures. What failed stays as it is."""
-    about = {"image": failed} if isinstance(failed, Image) else {"archive": failed}
-    Acknowledgement.objects.update_or_create(**about, defaults={"by": by.user})
-    record(by, Action.ACKNOWLEDGE, failed)
+def acknowledge(identity: Identity, failed: Image | Archive) -> None:
+    """Remove a failure from the list of failures. The failed row itself does not change."""
+    target = {"image": failed} if isinstance(failed, Image) else {"archive": failed}
+    Acknowledgement.objects.update_or_create(**target, defaults={"by": identity.user})
+    record(identity, Action.ACKNOWLEDGE, failed)
 
 
 @atomically
-def discard(by: Identity, delivery: Delivery) -> None:
-    """Give a dead delivery up for good."""
+def discard(identity: Identity, delivery: Delivery) -> None:
+    """Delete a dead delivery, so that it is never sent."""
     if Delivery.objects.filter(pk=delivery.pk, state=State.DEAD).delete()[0]:
-        record(by, Action.ACKNOWLEDGE, delivery)
+        record(identity, Action.ACKNOWLEDGE, delivery)

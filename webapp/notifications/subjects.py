@@ -1,4 +1,4 @@
-"""What a delivery is about, and who may still be told of it."""
+"""The subject of a delivery, and who may still be notified of it."""
 
 from typing import Any
 
@@ -14,25 +14,25 @@ Subject = Study | Image | Department
 
 
 def subject_of(payload: dict[str, Any]) -> Subject:
-    """The study, the image or, for an alert, the department that a delivery is about.
+    """The subject of a delivery: a study, an image or, for an alert, a department.
 
     Raises:
         ObsoleteError: it was deleted.
     """
-    found: Subject | None
+    subject: Subject | None
     if "alert_in" in payload:
-        found = Department.objects.filter(pk=payload["alert_in"]).first()
+        subject = Department.objects.filter(pk=payload["alert_in"]).first()
     elif "study" in payload:
-        found = Study.objects.select_related("patient", "department").filter(pk=payload["study"]).first()
+        subject = Study.objects.select_related("patient", "department").filter(pk=payload["study"]).first()
     else:
-        found = Image.objects.filter(pk=payload["image"]).first()
-    if found is None:
+        subject = Image.objects.filter(pk=payload["image"]).first()
+    if subject is None:
         raise ObsoleteError("what it is about was deleted")
-    return found
+    return subject
 
 
 def may_know(person: User, subject: Subject) -> bool:
-    """Whether a person may be told of something now: their account is not disabled, and they may see it."""
+    """Whether a person may be notified of a subject now: their account is active, and they may see the subject."""
     if not person.is_active:
         return False
     identity = Identity(user=person)

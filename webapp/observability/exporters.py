@@ -1,8 +1,7 @@
-"""Optional: errors to Sentry (``SENTRY_DSN``), traces to an OpenTelemetry collector (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+"""Optional exporters: errors to Sentry (``SENTRY_DSN``), traces to OpenTelemetry (``OTEL_EXPORTER_OTLP_ENDPOINT``).
 
-Both leave the premises, so what may go is listed here, and nothing else does: no file's or patient's name, no body, no
-query, no header, no variable, and no error's own words, which may hold any of them. Those are in the log, which the
-request's id leads to.
+Both may leave the premises, so only the fields listed here are exported: no file's or patient's name, no body, query,
+header or variable, and no error message, which may contain any of these. The log has them, under the same request id.
 """
 
 import os
@@ -28,10 +27,10 @@ SPAN_ATTRIBUTES = (
 
 
 def start_sentry() -> None:
-    """Send errors to Sentry, if it is asked for.
+    """Send errors to Sentry if it is configured.
 
     Raises:
-        ImproperlyConfigured: it is not installed.
+        ImproperlyConfigured: Sentry's package is not installed.
     """
     if not os.environ.get(SENTRY):
         return
@@ -66,7 +65,7 @@ def clean_event(event: Any) -> Any:
 
 
 def start_tracing(service: str) -> None:
-    """Send spans to a collector, if it is asked for. Not before a fork.
+    """Send spans to a collector if one is configured. Must not be called before a fork.
 
     Raises:
         ImproperlyConfigured: OpenTelemetry is not installed.
@@ -116,7 +115,7 @@ def clean_span(span: Any) -> Any:
 
 
 def _name_request(span: Any, request: Any) -> None:
-    # OpenTelemetry's middleware comes before ours; what has no id yet gets the one that ours will find.
+    # OpenTelemetry's middleware runs before ``request_ids``, which keeps the id that a request gets here.
     header = "HTTP_X_REQUEST_ID"
     request.META[header] = request_id = correlation.accepted(request.META.get(header))
     span.set_attribute("request_id", request_id)

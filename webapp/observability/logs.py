@@ -1,4 +1,4 @@
-"""The log of every process: lines for people, or one JSON object a line. Needs no Django: gunicorn uses it too."""
+"""Logging of every process: plain lines, or one JSON object per line. Needs no Django, because gunicorn uses it too."""
 
 import logging
 import os
@@ -12,27 +12,27 @@ from pythonjsonlogger.json import JsonFormatter
 from webapp.observability import correlation
 
 FORMATS = ("plain", "json")
-#: Left out of the JSON: whole requests, whose text holds what clients search for, and Celery's copies of messages.
+#: Fields left out of the JSON: whole requests, whose text contains search terms, and Celery's copies of messages.
 _UNWANTED = ("request", "server_time", "data", "color_message", "taskName")
 
 
-#: A database's message about a refused row: it quotes all values, such as a patient's identifier.
+#: Parts of a database's message about a refused row that quote its values, such as a patient's identifier.
 _VALUES = re.compile(r"^DETAIL:.*|(?<=Duplicate entry ').*(?=' for key)", re.MULTILINE)
 
 
 class WithoutValues(logging.Formatter):
-    """Leaves the values of rows out of exceptions."""
+    """Removes the values of rows from exceptions."""
 
     def formatException(self, ei: Any) -> str:
         return _VALUES.sub("(left out)", super().formatException(ei))
 
 
 class JSONFormatter(WithoutValues, JsonFormatter):
-    """One JSON object for each line."""
+    """Writes one JSON object per line."""
 
 
 class Correlated(logging.Filter):
-    """Add the ids of the current work to a record that lacks them."""
+    """Adds the ids of the current work to a record that lacks them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         for name, value in correlation.current().items():
@@ -46,10 +46,10 @@ def config(form: str, level: str) -> dict[str, Any]:
 
     Args:
         form: one of :data:`FORMATS`.
-        level: of the root logger.
+        level: the level of the root logger.
 
     Raises:
-        ValueError: there is no such form.
+        ValueError: the form is unknown.
     """
     if form not in FORMATS:
         raise ValueError(f"LOG_FORMAT is {form!r}; it must be one of {', '.join(FORMATS)}")
@@ -76,15 +76,15 @@ def config(form: str, level: str) -> dict[str, Any]:
         "loggers": {
             "django.request": {"filters": ["no_quiet_answers"]},
             "axes": {"level": "WARNING"},
-            # At lower levels it logs patients' details from files.
+            # At lower levels, it logs details of patients from files.
             "PIL": {"level": "INFO"},
-            # A dozen lines for each object, and what went over the network for each association.
+            # They log a dozen lines for each object, and the network traffic of each association.
             "highdicom": {"level": "WARNING"},
             "pynetdicom": {"level": "CRITICAL"},
-            # They log the letters of a report, and a hundred lines for each.
+            # They log the letters of a report, in a hundred lines for each report.
             "fontTools": {"level": "WARNING"},
             "fpdf": {"level": "WARNING"},
-            # Each image has lines of its own, which name it; Celery's two for each task know its message only.
+            # The service logs its own lines for each image, with its id. Celery's two lines per task lack it.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
         },
@@ -98,8 +98,8 @@ def _process() -> str:
 
 
 class _NoQuietAnswers(logging.Filter):
-    """Readiness is asked twice a second until it is there: 503 is an answer then, not an error. An address that is not
-    there (404) may hold whatever somebody typed, a patient's name too.
+    """Drops records of 503 and 404. Readiness is polled twice a second until the service is ready, so its 503 is not an
+    error. An address that does not exist (404) may contain anything that a user typed, even a patient's name.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

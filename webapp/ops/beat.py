@@ -1,4 +1,4 @@
-"""Celery beat: its health, and what it runs itself: the reconciler, the sealing of the audit, samples of the queues."""
+"""Celery beat: its health, and the tasks that it runs itself, such as the reconciler and the sealing of the audit."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 class Scheduler(PersistentScheduler):
     """Celery beat's scheduler. It runs some tasks in beat's own process, and sends messages for the others.
 
-    No busy worker can hold these up, and no clock but beat's own decides when they run.
+    Busy workers cannot delay the tasks in beat's process, and only beat's clock decides when they run.
     """
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
@@ -28,8 +28,8 @@ class Scheduler(PersistentScheduler):
 
 
 def reconcile() -> None:
-    """Reconcile now. What fails is logged and tried again at the next turn."""
-    # Beat runs no tasks, after which Celery would replace a connection that broke.
+    """Reconcile now. An error is logged, and the next run tries again."""
+    # Celery replaces a broken connection only after a task, and beat runs no Celery tasks.
     close_old_connections()
     try:
         services.reconcile()
@@ -40,7 +40,7 @@ def reconcile() -> None:
 
 
 def seal() -> None:
-    """Seal what the audit has recorded. What fails is logged and tried again at the next turn."""
+    """Seal the entries of the audit. An error is logged, and the next run tries again."""
     close_old_connections()
     try:
         chain.seal()
@@ -48,7 +48,7 @@ def seal() -> None:
         logger.exception("could not seal the audit")
 
 
-#: What is run here, by the schedule's entry. Apps above this one add their own.
+#: Functions that beat runs itself, by the schedule's entry. Apps that depend on this one add theirs.
 RUN_HERE: dict[str, Callable[[], None]] = {"reconcile": reconcile, "seal": seal}
 
 

@@ -1,4 +1,4 @@
-"""Readiness: would an upload be served at once?"""
+"""Readiness checks: whether the service could process an upload at once."""
 
 import logging
 from collections.abc import Callable
@@ -42,9 +42,9 @@ def worker(role: str) -> bool:
 
 
 def all_checks() -> dict[str, bool]:
-    """Each part's name, and whether it is available; checked at most once a second, for all clients."""
-    checked: dict[str, bool] | None = caches["process"].get_or_set("checks", _all_checks)
-    return checked or _all_checks()
+    """Each part's name, and whether it is available. The checks run at most once a second for all clients."""
+    cached: dict[str, bool] | None = caches["process"].get_or_set("checks", _all_checks)
+    return cached or _all_checks()
 
 
 def _all_checks() -> dict[str, bool]:

@@ -1,10 +1,10 @@
-"""What the doctor's checks find."""
+"""Outcomes of the doctor's checks."""
 
 from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy as _
 
-#: The checks as pages call them.
+#: The names of checks on pages.
 NAMES = {
     "settings": _("Settings"),
     "database": _("Database"),
@@ -22,12 +22,12 @@ NAMES = {
 }
 
 
-class Wrong(Exception):
-    """What a check found, and what to do about it, as sentences."""
+class Failed(Exception):
+    """A failed check: sentences that say what is wrong, and what to do about it."""
 
-    def __init__(self, found: str, todo: str) -> None:
-        super().__init__(found)
-        self.found, self.todo = found, todo
+    def __init__(self, message: str, todo: str) -> None:
+        super().__init__(message)
+        self.message, self.todo = message, todo
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Finding:
     """The outcome of a check.
 
     Attributes:
-        said: what was found.
-        todo: what to do; empty where all is well.
+        message: what was found.
+        todo: what to do; empty if the check passed.
     """
 
     name: str
     ok: bool
-    said: str
+    message: str
     todo: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""Whether the listener for DICOM (worker/dicom) is there."""
+"""The doctor's check of the DICOM listener (worker/dicom)."""
 
 import errno
 import socket
@@ -7,14 +7,14 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from webapp.ops import checks
-from webapp.ops.findings import Wrong
+from webapp.ops.findings import Failed
 
 
 def dicom() -> str:
-    """For the doctor.
+    """Check that the listener runs.
 
     Raises:
-        Wrong: it does not run, though DICOM_PORT is set.
+        Failed: it does not run although DICOM_PORT is set.
     """
     port = settings.DICOM_PORT
     if not port:
@@ -22,18 +22,18 @@ def dicom() -> str:
     if checks.worker("dicom"):
         return _("%(name)s listens at port %(port)s") % {"name": settings.DICOM_AE_TITLE, "port": port}
     if _is_taken(settings.DICOM_HOST, port):
-        raise Wrong(
+        raise Failed(
             _("Another program listens at port %(port)s.") % {"port": port},
             _("Choose another DICOM_PORT, or stop that program."),
         )
-    raise Wrong(
+    raise Failed(
         _("Nothing listens for DICOM at port %(port)s.") % {"port": port},
         _("Start the listener; its log says why it ended."),
     )
 
 
 def _is_taken(host: str, port: int) -> bool:
-    """Whether another program of this machine listens there."""
+    """Whether another program on this machine listens at this port."""
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             return False

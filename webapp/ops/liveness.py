@@ -1,4 +1,4 @@
-"""A file that a process without a port touches while it is healthy, for its container's health check."""
+"""A file that a process without a port touches while it is healthy, for the health check of its container."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Prometheus' view: what the processes count, and what the database and the queues show at the time of asking.
+"""Metrics for Prometheus: counters of the processes, and the current state of the database and the queues.
 
-What is asked of the database costs the same whether it holds a thousand images or a hundred million: only those that
-wait and those of the last hour are looked at, by an index.
+Queries cost the same for a thousand images as for a hundred million: they only read images that wait and images of the
+last hour, through an index.
 """
 
 import os
@@ -27,12 +27,12 @@ from webapp.studies.outbox.models import Delivery, State
 from webapp.studies.services import pauses
 
 HOUR = timedelta(hours=1)
-#: The step that images of each status wait for.
+#: The step for which images of each status wait.
 STEP = {Status.QUEUED: dispatch.INGEST, Status.READY: dispatch.INFER}
 
 
 class DatabaseCollector(Collector):
-    """Metrics of images and workers from the database, and whether it answers at all."""
+    """Metrics of images and workers from the database, and whether the database responds at all."""
 
     def collect(self) -> Iterator[Metric]:
         up = 1
@@ -52,7 +52,7 @@ class DatabaseCollector(Collector):
             "pneumoqueue_queue_oldest_seconds", "Age of the oldest image that waits in a queue", labels=["queue"]
         )
         lengths = GaugeMetricFamily("pneumoqueue_queue_images", "Images that wait in a queue", labels=["queue"])
-        # Nothing is late that waits for the night of its department.
+        # Images that wait for their department's night, or for the end of a pause, are not late.
         held = Reading.objects.set_aside()
         yield GaugeMetricFamily(
             "pneumoqueue_images_held", "Images that wait for the night of their department or the end of a pause",
@@ -85,7 +85,7 @@ class DatabaseCollector(Collector):
             labels=["status", "code"],
         )  # fmt: skip
         hour = Image.objects.filter(finished_at__gt=timezone.now() - HOUR).order_by()
-        # Each status by itself: grouped by it, SQLite would walk through all images that there are.
+        # One query per status: if grouped by status, SQLite would scan all images.
         for status in FINAL:
             images_in_status = hour.filter(status=status)
             found = (
@@ -117,8 +117,8 @@ class DatabaseCollector(Collector):
         )
         for worker in ready:
             if worker.role == "infer" and worker.model:
-                named = {"worker": worker.name, "model": worker.model, "engine": worker.engine}
-                models.add_metric([], {**named, "device": worker.device})
+                labels = {"worker": worker.name, "model": worker.model, "engine": worker.engine}
+                models.add_metric([], {**labels, "device": worker.device})
                 batches.add_metric([worker.name], worker.max_batch)
         yield from (workers, models, batches)
 
@@ -150,7 +150,7 @@ class DatabaseCollector(Collector):
     def _audit(self) -> Iterator[Metric]:
         now = timezone.now()
         chain = Chain.objects.filter(pk=1).first()
-        # Counted as well: for the first alone PostgreSQL may walk through all entries, the sealed ones first.
+        # The count is needed too: for the minimum alone, PostgreSQL may scan all entries, starting with sealed ones.
         unsealed = Entry.objects.filter(position=None).aggregate(Count("pk"), oldest=Min("created_at"))
         oldest = unsealed["oldest"] or now
         yield GaugeMetricFamily(
@@ -164,7 +164,7 @@ class DatabaseCollector(Collector):
 
 
 class SurroundingsCollector(Collector):
-    """The broker, the disk, the certificate."""
+    """Metrics of the broker, the disk and the certificate."""
 
     def collect(self) -> Iterator[Metric]:
         yield from self._broker()
@@ -187,7 +187,7 @@ class SurroundingsCollector(Collector):
             messages.add_metric([dispatch.UNPACK_QUEUE], dispatch.messages_waiting(dispatch.UNPACK_QUEUE))
             yield messages
         except dispatch.broker_errors():
-            # The other figures still count.
+            # The other metrics are still valid.
             up = 0
         yield GaugeMetricFamily("pneumoqueue_broker_up", "Whether the broker answers", value=up)
 
@@ -200,12 +200,12 @@ class SurroundingsCollector(Collector):
         yield GaugeMetricFamily("pneumoqueue_disk_free_bytes", "Free space on the disk with DATA_DIR", value=usage.free)
 
 
-#: The collectors behind /metrics. Apps above this one add their own.
+#: The collectors behind /metrics. Apps that depend on this one add theirs.
 COLLECTORS: list[type[Collector]] = [DatabaseCollector, SurroundingsCollector]
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format, over all processes that count into the same folder."""
+    """All metrics in Prometheus' text format, summed over all processes that count into the same folder."""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.MultiProcessCollector(registry)

@@ -1,4 +1,4 @@
-"""Which folder of a model the settings name. What is in it, only ``ml`` knows in full."""
+"""Find the folder of the model that the settings name. Only ``ml`` knows everything about its contents."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,9 @@ class NoModelError(Exception):
 
 
 def folder(name: str) -> Path:
-    """Find a bundle by its path, by its folder's name in ``models/``, or by its family (its newest release).
+    """Find a bundle by its path, by the name of its folder in ``models/``, or the newest release of a family.
 
-    A new family never replaces another one by itself; the setting has to name it.
+    A new family never replaces another one automatically; the setting has to name it.
 
     Raises:
         NoModelError: there is no bundle of that name.
@@ -25,16 +25,16 @@ def folder(name: str) -> Path:
     for path in (Path(name), settings.MODELS_DIR / name):
         if path.is_dir():
             return path
-    every = {file.parent: described(file.parent) for file in settings.MODELS_DIR.glob(f"*/{DESCRIPTION}")}
-    family = [path for path, meta in every.items() if meta["name"] == name]
+    bundles = {file.parent: described(file.parent) for file in settings.MODELS_DIR.glob(f"*/{DESCRIPTION}")}
+    family = [path for path, meta in bundles.items() if meta["name"] == name]
     if not family:
-        there = ", ".join(sorted(f"{meta['name']}-{meta['version']}" for meta in every.values())) or "none"
-        raise NoModelError(f"no model bundle {name!r} in {settings.MODELS_DIR}; there: {there}")
-    return max(family, key=lambda path: _release(path, every[path]["version"]))
+        names = ", ".join(sorted(f"{meta['name']}-{meta['version']}" for meta in bundles.values())) or "none"
+        raise NoModelError(f"no model bundle {name!r} in {settings.MODELS_DIR}; there: {names}")
+    return max(family, key=lambda path: _release(path, bundles[path]["version"]))
 
 
 def described(path: Path) -> dict[str, Any]:
-    """The description of a bundle: its name and version among others.
+    """The description of a bundle, with its name and version among others.
 
     Raises:
         NoModelError: it is missing, or cannot be read.
@@ -49,7 +49,7 @@ def described(path: Path) -> dict[str, Any]:
 
 
 def check(name: str, point: str = "") -> str:
-    """Check that a bundle is there, with its weights and an operating point.
+    """Check that a bundle exists, and has its weights and an operating point.
 
     Returns:
         The model and the operating point, in words.
@@ -71,7 +71,7 @@ def check(name: str, point: str = "") -> str:
 
 
 def _release(path: Path, version: str) -> tuple[int, ...]:
-    """A bundle's version, in its order."""
+    """A bundle's version as numbers, for comparison."""
     try:
         return tuple(int(part) for part in version.split("."))
     except ValueError:

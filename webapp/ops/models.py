@@ -1,4 +1,4 @@
-"""The service's own processes: workers, reconciliations and purges."""
+"""The service's own processes: workers, and counts of the reconciler."""
 
 import math
 import uuid
@@ -13,29 +13,29 @@ SEEN_RECENTLY = timedelta(seconds=30)
 
 
 def missed_by_the_dead() -> int:
-    """Reconciliations without a heartbeat after which a worker counts as dead: 30 seconds of them, at least three.
+    """Number of reconciliations without a heartbeat after which a worker counts as dead: 30 seconds, at least three.
 
-    Counting needs no clock: setting one forward must not release the claims of healthy workers.
+    Counting needs no clock. Setting a clock forward must not release the claims of healthy workers.
     """
     return int(max(3, math.ceil(SEEN_RECENTLY.total_seconds() / settings.RECONCILE_SECONDS)))
 
 
 class WorkerQuerySet(models.QuerySet[Any]):
     def living(self) -> Self:
-        """Workers that still hold their claims. One that was seen a moment ago may already have lost them."""
+        """Workers that still hold their claims. A worker that was seen recently may already have lost them."""
         return self.filter(missed__lt=missed_by_the_dead())
 
     def seen_recently(self) -> Self:
-        """Seen within the last 30 seconds."""
+        """Workers seen within the last 30 seconds."""
         return self.filter(seen_at__gt=timezone.now() - SEEN_RECENTLY)
 
     def ready(self) -> Self:
-        """Seen recently, and able to work at once (for the model's workers: with the model warm in memory)."""
+        """Workers seen recently that can work at once. Workers that read images have the model warmed up in memory."""
         return self.seen_recently().filter(ready=True)
 
 
 class Worker(models.Model):
-    """A worker as it last reported, one row for each start. Written by :mod:`worker.process.presence`."""
+    """A worker's last report. Each start has its own row, written by :mod:`worker.process.presence`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=255)
@@ -59,7 +59,7 @@ class Worker(models.Model):
 
 
 class Reconciliation(models.Model):
-    """How much of one kind the reconciler has found so far, and when it last looked."""
+    """The number of losses of one kind that the reconciler has found so far, and the time when it last looked."""
 
     what = models.CharField(max_length=40, primary_key=True)
     found = models.PositiveBigIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""The reports of workers, and the tasks that beat runs in its own process."""
+"""Reports of workers, and the reconciler, which beat runs in its own process."""
 
 import logging
 from typing import Any
@@ -19,24 +19,24 @@ def report_worker(worker: UUID, name: str, role: str, *, ready: bool, **facts: A
     """Record that a worker runs, and whether it can take work at once.
 
     Args:
-        worker: its id, which is another after each start.
-        name: Celery's.
-        role: ``ingest`` or ``infer``.
+        worker: the worker's id, which is new after each start.
+        name: Celery's name of the worker.
+        role: its role, such as ``ingest`` or ``infer``.
         ready: whether it could work at once.
-        facts: ``model``, ``operating_points``, ``device``, ``engine`` and ``max_batch``, where it knows them; what
-            is not given stays as it is.
+        facts: ``model``, ``operating_points``, ``device``, ``engine`` and ``max_batch``, if it knows them. Others do
+            not change.
     """
-    known = {"name": name, "role": role, "ready": ready, **facts}
-    Worker.objects.update_or_create(id=worker, defaults={**known, "seen_at": timezone.now(), "missed": 0})
+    columns = {"name": name, "role": role, "ready": ready, **facts}
+    Worker.objects.update_or_create(id=worker, defaults={**columns, "seen_at": timezone.now(), "missed": 0})
 
 
 def replace_worker(worker: UUID, name: str) -> None:
-    """Remove other rows of the same name: they belong to workers that were killed."""
+    """Delete other rows with the same name: they belong to workers that were killed."""
     Worker.objects.filter(name=name).exclude(id=worker).delete()
 
 
 def renew_worker(worker: UUID, name: str, role: str, *, ready: bool, memory: int | None = None) -> None:
-    """Renew a worker's heartbeat and its memory, and keep everything else that it reported."""
+    """Update a worker's heartbeat and memory, and keep everything else that it has reported."""
     seen = {"seen_at": timezone.now(), "memory": memory}
     if not Worker.objects.filter(id=worker).update(missed=0, **seen):
         Worker.objects.get_or_create(id=worker, defaults={"name": name, "role": role, "ready": ready, **seen})
@@ -47,37 +47,37 @@ def worker_is_not_ready(worker: UUID) -> None:
 
 
 def forget_worker(worker: UUID) -> None:
-    """Remove the row of a worker that shuts down."""
+    """Delete the row of a worker that shuts down."""
     Worker.objects.filter(id=worker).delete()
 
 
 def operating_points() -> list[str]:
-    """The operating points of the present model, as those workers know them that prepare images for it."""
+    """The current model's operating points, as reported by the workers that prepare images for it."""
     newest = _preparing()
     return list(newest.operating_points) if newest else []
 
 
 def present_model() -> str:
-    """The model that images are prepared for now; empty where no worker says it."""
+    """The model for which images are prepared now; empty if no worker has reported one."""
     newest = _preparing()
     return str(newest.model) if newest else ""
 
 
 def _preparing() -> Worker | None:
-    found: Worker | None = (
+    worker: Worker | None = (
         Worker.objects.living().filter(role__in=("ingest", "bulk")).exclude(model="").order_by("-seen_at").first()
     )
-    return found
+    return worker
 
 
 def reconcile() -> dict[str, int]:
-    """Look for dead workers and for what was lost on its way; at each turn of the reconciler."""
+    """Look for dead workers and lost messages; called at each run of the reconciler."""
     count_missed()
     return send_lost_again()
 
 
 def send_lost_again() -> dict[str, int]:
-    """Find what was lost on its way and send it again, and note for the metrics what was found."""
+    """Find lost messages and claims, send the work again, and store the counts for the metrics."""
     found = reconciliation.reconcile(_workers())
     _note(found)
     if any(found.values()):
@@ -86,14 +86,14 @@ def send_lost_again() -> dict[str, int]:
 
 
 def count_missed() -> None:
-    """Count a reconciliation for each worker; a heartbeat resets the count."""
+    """Count a reconciliation for each worker. A heartbeat resets the count."""
     Worker.objects.update(missed=F("missed") + 1)
 
 
 def _workers() -> reconciliation.Workers:
     living = Worker.objects.living()
     with_model = living.exclude(model="")
-    # During a release the preparing workers may have different models; then none is the current one.
+    # During a release, the preparing workers may have different models. Then there is no current model.
     present = set(with_model.exclude(role="infer").values_list("model", flat=True))
     return reconciliation.Workers(
         living=living.values("id"),

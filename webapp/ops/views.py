@@ -1,4 +1,4 @@
-"""Health, readiness and metrics."""
+"""API views of health, readiness and metrics."""
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -23,13 +23,13 @@ READINESS = inline_serializer(
 
 
 class Open(APIView):
-    """For programs that monitor the service, without authentication."""
+    """Base class of views for programs that monitor the service, without authentication."""
 
     authentication_classes = ()
 
 
 class Health(Open):
-    """This process answers."""
+    """Check that this process responds."""
 
     @extend_schema(responses=HEALTH)
     def get(self, request: Request) -> Response:
@@ -37,7 +37,7 @@ class Health(Open):
 
 
 class Readiness(Open):
-    """An upload would be served at once (200), or what is missing (503)."""
+    """Check whether an upload would be processed at once (200), or what is missing (503)."""
 
     @extend_schema(responses={200: READINESS, 503: READINESS})
     def get(self, request: Request) -> Response:
@@ -47,7 +47,7 @@ class Readiness(Open):
 
 
 class Metrics(Open):
-    """Figures for Prometheus."""
+    """Metrics for Prometheus."""
 
     @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
     def get(self, request: Request) -> HttpResponse:
@@ -56,10 +56,11 @@ class Metrics(Open):
 
 @extend_schema(exclude=True)
 class Administrator(APIView):
-    """Does an administrator ask? For nginx' ``auth_request`` before Flower, Grafana and the metrics.
+    """Check whether the request comes from an administrator, for nginx' ``auth_request`` before Flower, Grafana and the
+    metrics.
 
-    204 with their name in ``X-Staff``; 401 where nobody is signed in, 403 for everybody else. A session as well as an
-    API token will do.
+    Responds with 204 and the user name in ``X-Staff`` for administrators, 401 if nobody is signed in, and 403 for
+    everyone else. Both sessions and API tokens are accepted.
     """
 
     permission_classes = (IsAdministrator,)

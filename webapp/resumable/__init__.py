@@ -1,1 +1,1 @@
-"""Uploads that go on after an interruption, by the tus protocol (https://tus.io, version 1.0.0)."""
+"""Uploads that can be resumed after an interruption, by the tus protocol (https://tus.io, version 1.0.0)."""

@@ -1,4 +1,4 @@
-"""tus over HTTP: views translate between its headers and the services."""
+"""API views of tus. They translate between its headers and the services."""
 
 from typing import Any
 from uuid import UUID
@@ -41,11 +41,11 @@ CHECKSUM = _header("Upload-Checksum", "sha1, sha256 or md5, and the part's diges
 
 
 @extend_schema_field({"type": "string", "format": "uri", "nullable": True})
-class MadeLink(serializers.Field):
-    """The URL of what was made, if there is something yet.
+class CreatedLink(serializers.Field):
+    """The URL of the image or study that was created from an upload; null if there is none yet.
 
     Args:
-        names: the names of its route by the field of the upload that has its key.
+        names: route names, by the field of the upload that has the key.
     """
 
     def __init__(self, **names: str) -> None:
@@ -53,18 +53,18 @@ class MadeLink(serializers.Field):
         self.names = names
 
     def to_representation(self, upload: Upload) -> str | None:
-        found = (link(self.context, name, pk) for field, name in self.names.items() if (pk := getattr(upload, field)))
-        return next(found, None)
+        links = (link(self.context, name, pk) for field, name in self.names.items() if (pk := getattr(upload, field)))
+        return next(links, None)
 
 
 class UploadSerializer(serializers.ModelSerializer):
-    """An upload, and what was made of it."""
+    """An upload, and what was created from it."""
 
     url = LinkField("api-upload")
     filename = serializers.CharField(source="given.filename")
-    image_url = MadeLink(image="api-image")
-    study_url = MadeLink(study="api-study")
-    page_url = MadeLink(image="image", study="study")
+    image_url = CreatedLink(image="api-image")
+    study_url = CreatedLink(study="api-study")
+    page_url = CreatedLink(image="image", study="study")
     error = serializers.SerializerMethodField(help_text="why the whole file was refused")
     skipped: Any = serializers.ListField(child=serializers.CharField(), source="report.skipped", default=[])
     refused: Any = ArchiveErrorSerializer(many=True, source="report.refused", default=[])
@@ -95,10 +95,10 @@ class UploadSerializer(serializers.ModelSerializer):
 
 
 class TusView(APIView):
-    """What all answers have in common."""
+    """Behaviour that all views of tus share."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        # Proxies that know no PATCH; tus has its servers take this header.
+        # For proxies that do not support PATCH, tus requires servers to accept this header.
         if request.method == "POST" and (method := request.headers.get("X-HTTP-Method-Override")):
             request.method = method.upper()
         return super().dispatch(request, *args, **kwargs)
@@ -111,11 +111,11 @@ class TusView(APIView):
         return super().finalize_response(request, response, *args, **kwargs)
 
     def get_throttles(self) -> list[BaseThrottle]:
-        # Parts are limited by the bytes that an upload was announced with.
+        # Parts need no throttle: the length that was declared for the upload already counts towards the limits.
         return [UploadThrottle()] if self.request.method == "POST" else []
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
-        """What of tus is spoken here."""
+        """Describe the version, extensions and limits of tus that this service supports."""
         headers = {
             "Tus-Version": protocol.VERSION,
             "Tus-Extension": protocol.EXTENSIONS,
@@ -126,7 +126,7 @@ class TusView(APIView):
 
 
 class Uploads(TusView):
-    """Uploads that go on after an interruption, by tus."""
+    """Uploads that can be resumed after an interruption, by tus."""
 
     @extend_schema(
         request={protocol.PART_TYPE: OpenApiTypes.BINARY},
@@ -134,7 +134,7 @@ class Uploads(TusView):
         parameters=[VERSION, LENGTH, METADATA, CHECKSUM, TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
-        """Begin an upload; its first part may come along. The answer's ``Location`` is where the rest goes."""
+        """Begin an upload. The request may contain the first part. Send the rest to the response's ``Location``."""
         protocol.check_version(request.headers)
         if "Upload-Defer-Length" in request.headers:
             raise Refused("malformed_request", "The length of the file has to be known: please send Upload-Length.")
@@ -142,7 +142,7 @@ class Uploads(TusView):
         metadata = request.headers.get("Upload-Metadata", "")
         identity = identities.ensure(identities.identify(request))
         key = request.headers.get(idempotency.HEADER, "")
-        upload = services.create(identity, length, metadata, protocol.given(metadata), key)
+        upload = services.create(identity, length, metadata, protocol.parse_metadata(metadata), key)
         if upload.state == State.RECEIVING and (_size(request) or not length) and not upload.offset:
             upload = services.receive(identity, upload.pk, _part(request, 0))
         data = dict(UploadSerializer(upload, context={"request": request}).data)
@@ -159,7 +159,7 @@ class UploadDetail(TusView):
 
     @extend_schema(responses={200: UploadSerializer}, parameters=[TOKEN])
     def get(self, request: Request, pk: UUID) -> Response:
-        """How far an upload is, and what was made of it. ``HEAD`` answers with ``Upload-Offset``, where to go on."""
+        """Get an upload's progress and what was created from it. ``HEAD`` gives ``Upload-Offset``, where to resume."""
         upload = services.find(identities.identify(request), pk)
         return Response(UploadSerializer(upload, context={"request": request}).data)
 
@@ -177,7 +177,7 @@ class UploadDetail(TusView):
         parameters=[VERSION, OFFSET, CHECKSUM, TOKEN],
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Send the next part of an upload. With the last one, what becomes of the whole file is decided."""
+        """Send the next part of an upload. After the last part, the whole file is accepted or refused."""
         protocol.check_version(request.headers)
         part = _part(request, protocol.offset(request.headers))
         upload = services.receive(identities.identify(request), pk, part)
@@ -185,7 +185,7 @@ class UploadDetail(TusView):
 
     @extend_schema(responses={204: None}, parameters=[VERSION, TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
-        """Give an upload up. What was made of one that is finished stays."""
+        """Cancel an upload. What was created from a finished upload is kept."""
         protocol.check_version(request.headers)
         services.terminate(identities.identify(request), pk)
         return Response(status=204)
@@ -195,7 +195,7 @@ def _part(request: Request, offset: int) -> services.Part:
     kind = request.content_type.partition(";")[0].strip()
     if kind != protocol.PART_TYPE and _size(request):
         raise UnsupportedMediaType(kind, f"Please send a part as {protocol.PART_TYPE}.")
-    body: Any = request  # reads from Django's request, as it comes
+    body: Any = request  # reads from Django's request, without a copy in memory
     return services.Part(offset, body, _size(request), protocol.checksum(request.headers))
 
 

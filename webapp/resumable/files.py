@@ -1,4 +1,4 @@
-"""Files that grow with each part, in the folder ``RESUMABLE_DIR``: one for each upload that is not finished."""
+"""Files of unfinished uploads in the folder ``RESUMABLE_DIR``. Each grows with every part."""
 
 import fcntl
 import hashlib
@@ -18,16 +18,16 @@ from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable, sync
 
 CHUNK = 2**20
-#: Of a file that no upload needs, this is how long it is left alone.
-LEFT_ALONE = timedelta(days=1)
+#: A file that no upload needs is deleted after this time without a write.
+ORPHAN_AGE = timedelta(days=1)
 
 
 class Gone(Exception):
-    """The file is not there, or lacks bytes that were acknowledged."""
+    """The file does not exist, or lacks bytes that were acknowledged."""
 
 
-def make(upload_id: UUID) -> None:
-    """Make an empty file whose name survives a power cut."""
+def create(upload_id: UUID) -> None:
+    """Create an empty file whose name survives a power cut."""
     path = _path(upload_id)
     try:
         if not path.parent.is_dir():
@@ -41,11 +41,11 @@ def make(upload_id: UUID) -> None:
 
 @contextmanager
 def locked(upload_id: UUID) -> Iterator[IO[bytes]]:
-    """An upload's file, which nobody else writes meanwhile. The kernel ends the lock with the process that has it.
+    """Open an upload's file with an exclusive lock. If the process dies, the kernel releases the lock.
 
     Raises:
-        Gone: it is not there.
-        Refused: ``upload_busy`` while another request has it.
+        Gone: the file does not exist.
+        Refused: ``upload_busy`` while another request holds the lock.
     """
     try:
         file = _path(upload_id).open("r+b")
@@ -66,53 +66,53 @@ def locked(upload_id: UUID) -> Iterator[IO[bytes]]:
 
 
 def append(file: IO[bytes], offset: int, body: IO[bytes], size: int, checksum: tuple[str, bytes] | None) -> None:
-    """Write a part behind what has come, and have it on the disk before this returns.
+    """Append a part, and sync it to disk before returning.
 
     Args:
-        file: from :func:`locked`. What it has behind the offset was never acknowledged, and is dropped.
+        file: from :func:`locked`. Its bytes after the offset were never acknowledged, and are dropped.
         offset: where the part begins.
-        body: its bytes.
-        size: how many.
-        checksum: the name of an algorithm of :mod:`hashlib`, and what the part's digest has to be.
+        body: the part's bytes.
+        size: number of bytes in the part.
+        checksum: the name of an algorithm of :mod:`hashlib`, and the expected digest of the part.
 
     Raises:
         Gone: the file is shorter than the offset.
-        Refused: ``checksum_mismatch``, or ``malformed_request`` where the part is shorter than announced.
+        Refused: ``checksum_mismatch``, or ``malformed_request`` if the part is shorter than declared.
     """
     if os.fstat(file.fileno()).st_size < offset:
         raise Gone
-    digest, left = hashlib.new(checksum[0], usedforsecurity=False) if checksum else None, size
+    digest, remaining = hashlib.new(checksum[0], usedforsecurity=False) if checksum else None, size
     try:
         file.truncate(offset)
         file.seek(offset)
-        while left and (chunk := body.read(min(CHUNK, left))):
+        while remaining and (chunk := body.read(min(CHUNK, remaining))):
             file.write(chunk)
-            left -= len(chunk)
+            remaining -= len(chunk)
             if digest:
                 digest.update(chunk)
         file.flush()
         sync(file.name)
     except OSError as error:
         raise StorageUnavailable(str(error)) from error
-    if left:
+    if remaining:
         raise Refused("malformed_request", "The request's body is shorter than its Content-Length.")
     if checksum and digest and digest.digest() != checksum[1]:
         raise Refused("checksum_mismatch", "The checksum of this part is that of other bytes. Please send it again.")
 
 
 class Received(File):
-    """A whole file. Keeping it means giving it a second name: the first one stays until the rows are committed."""
+    """A complete file. The storage keeps it under a second name, so the first remains until the rows are committed."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         super().__init__(file, name)
         self._path = Path(file.name)
 
     def temporary_file_path(self) -> str:
-        """As Django's storage asks for where a file can be moved instead of copied."""
-        second = self._path.with_suffix(".whole")
-        second.unlink(missing_ok=True)
-        second.hardlink_to(self._path)
-        return str(second)
+        """The path of a hard link, from which Django's storage can move the file instead of copying it."""
+        link = self._path.with_suffix(".whole")
+        link.unlink(missing_ok=True)
+        link.hardlink_to(self._path)
+        return str(link)
 
 
 def delete(upload_id: UUID) -> None:
@@ -120,10 +120,10 @@ def delete(upload_id: UUID) -> None:
         path.unlink(missing_ok=True)
 
 
-def left_behind() -> Iterator[tuple[UUID, Path]]:
-    """Files that have not been written for some time, with the uploads that they are of."""
+def orphan_candidates() -> Iterator[tuple[UUID, Path]]:
+    """Files that have not been written for :data:`ORPHAN_AGE`, each with the id of its upload."""
     folder = Path(settings.RESUMABLE_DIR)
-    latest = time.time() - LEFT_ALONE.total_seconds()
+    latest = time.time() - ORPHAN_AGE.total_seconds()
     for path in folder.iterdir() if folder.is_dir() else ():
         try:
             if path.stat().st_mtime < latest:

@@ -1,4 +1,4 @@
-"""Files on their way here, a part with each request."""
+"""Files that are received in parts, one part per request."""
 
 import uuid
 
@@ -13,15 +13,15 @@ class State(models.TextChoices):
 
 
 class Upload(models.Model):
-    """One file. What has come of it lies in a file of :mod:`webapp.resumable.files`, until it is whole and the image
-    or study is made.
+    """One upload. The bytes received so far are in a file of :mod:`webapp.resumable.files`, until it is complete and
+    the image or study is created.
 
-    Its sender alone goes on with it. A row is deleted a day after the last part, and is in no backup.
+    Only its sender can continue it. A row is deleted a day after the last part, and is not backed up.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+")
-    # Stays where a guest has signed in meanwhile, beside the user that they are now.
+    # If the guest signs in meanwhile, both the guest and the user are set.
     guest = models.UUIDField(null=True, blank=True, editable=False)
     key = models.CharField(
         max_length=64, null=True, blank=True, unique=True, help_text="SHA-256 of its sender and Idempotency-Key"
@@ -31,7 +31,7 @@ class Upload(models.Model):
     metadata = models.CharField(max_length=4096, blank=True, help_text="as the client sent it")
     given = models.JSONField(default=dict, help_text="what the metadata says of the file")
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVING)
-    # No foreign keys: what was made is deleted without a look here.
+    # No foreign keys, so that deleting an image or study does not involve this table.
     image = models.UUIDField(null=True, blank=True, help_text="that was made of it")
     study = models.UUIDField(null=True, blank=True, help_text="that was made of it, or that it was added to")
     report = models.JSONField(default=dict, help_text="of the files: skipped, refused, duplicates")

@@ -1,4 +1,4 @@
-"""The headers of tus 1.0.0."""
+"""Parse and check the headers of tus 1.0.0."""
 
 import base64
 import binascii
@@ -21,8 +21,8 @@ LONGEST_METADATA = 4096
 UNNAMED = "unnamed"
 
 
-class GivenSerializer(serializers.Serializer):
-    """What an upload's metadata says; keys that are not here are ignored, since each client has some of its own."""
+class MetadataSerializer(serializers.Serializer):
+    """The known keys of an upload's metadata. Other keys are ignored, because each client has some of its own."""
 
     filename = serializers.CharField(required=False, max_length=1024, trim_whitespace=False)
     study = serializers.UUIDField(required=False)
@@ -41,12 +41,12 @@ def check_version(headers: Any) -> None:
 
 
 def length(headers: Any) -> int:
-    """The length of the whole file, which has to be known at once."""
-    found = _number(headers, "Upload-Length")
-    if found > settings.MAX_STUDY_BYTES:
+    """The length of the whole file, which has to be known in the first request."""
+    number = _number(headers, "Upload-Length")
+    if number > settings.MAX_STUDY_BYTES:
         most = settings.MAX_STUDY_BYTES / 2**20
         raise Refused("file_too_large", f"A file of at most {most:.0f} MB can be sent here. Please send it in parts.")
-    return found
+    return number
 
 
 def offset(headers: Any) -> int:
@@ -61,44 +61,44 @@ def _number(headers: Any, name: str) -> int:
 
 
 def checksum(headers: Any) -> tuple[str, bytes] | None:
-    """The algorithm and the digest of a part, if it has one."""
+    """The algorithm and digest of a part; None if the request has no checksum."""
     if "Upload-Checksum" not in headers:
         return None
-    name, _, coded = headers["Upload-Checksum"].strip().partition(" ")
+    name, _, encoded = headers["Upload-Checksum"].strip().partition(" ")
     if name not in CHECKSUMS:
         known = ", ".join(CHECKSUMS)
         raise Refused("malformed_request", f"Upload-Checksum is one of {known}, and the digest in base64.")
-    return name, _decoded(coded.strip(), "Upload-Checksum")
+    return name, _decoded(encoded.strip(), "Upload-Checksum")
 
 
-def given(metadata: str) -> dict[str, Any]:
-    """What the header Upload-Metadata says.
+def parse_metadata(metadata: str) -> dict[str, Any]:
+    """Parse the header Upload-Metadata.
 
     Raises:
         Refused: ``malformed_request``.
-        ValidationError: a value cannot be.
+        ValidationError: a value is invalid.
     """
     if len(metadata) > LONGEST_METADATA:
         raise Refused("malformed_request", f"Upload-Metadata has at most {LONGEST_METADATA} characters.")
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in metadata.split(",") if metadata.strip() else ():
-        key, _, coded = pair.strip().partition(" ")
-        if not key or key in found:
+        key, _, encoded = pair.strip().partition(" ")
+        if not key or key in values:
             raise Refused("malformed_request", "Upload-Metadata has a key twice, or a value without one.")
         try:
-            found[key] = _decoded(coded.strip(), "Upload-Metadata").decode()
+            values[key] = _decoded(encoded.strip(), "Upload-Metadata").decode()
         except UnicodeDecodeError:
             raise Refused("malformed_request", f"The value of {key} in Upload-Metadata is not UTF-8.") from None
-    serializer = GivenSerializer(data=found)
+    serializer = MetadataSerializer(data=values)
     serializer.is_valid(raise_exception=True)
-    said = {key: value for key, value in serializer.validated_data.items() if value is not None}
-    if "study" in said:
-        said["study"] = str(said["study"])
-    return {**said, "filename": names.filename(said.get("filename") or UNNAMED)}
+    parsed = {key: value for key, value in serializer.validated_data.items() if value is not None}
+    if "study" in parsed:
+        parsed["study"] = str(parsed["study"])
+    return {**parsed, "filename": names.filename(parsed.get("filename") or UNNAMED)}
 
 
-def _decoded(coded: str, header: str) -> bytes:
+def _decoded(encoded: str, header: str) -> bytes:
     try:
-        return base64.b64decode(coded, validate=True)
+        return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise Refused("malformed_request", f"A value in {header} is not base64.") from None

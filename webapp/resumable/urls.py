@@ -1,4 +1,4 @@
-"""The URLs of resumable uploads."""
+"""URLs of resumable uploads."""
 
 from django.urls import path
 

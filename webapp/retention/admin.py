@@ -1,4 +1,4 @@
-"""Reports of the purge, to be read."""
+"""Read-only admin pages of the reports of the purge."""
 
 from django.contrib import admin
 

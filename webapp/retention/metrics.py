@@ -1,4 +1,4 @@
-"""Prometheus' view of the purge."""
+"""Prometheus metric of the purge."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from webapp.retention.models import PurgeReport
 
 
 class PurgeCollector(Collector):
-    """When the purge last came to the end of a run. It is not there before the first one."""
+    """The time at which the purge last ended. The metric is absent until the first run has ended."""
 
     def collect(self) -> Iterator[Metric]:
         ended = PurgeReport.objects.filter(finished_at__isnull=False).order_by("-started_at")

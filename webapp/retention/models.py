@@ -1,10 +1,10 @@
-"""Reports of what was deleted."""
+"""Reports of the purge."""
 
 from django.db import models
 
 
 class PurgeReport(models.Model):
-    """One run of the purge. A run that was killed has no end."""
+    """One run of the purge. A run that was killed has no ``finished_at``."""
 
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -18,5 +18,5 @@ class PurgeReport(models.Model):
         indexes = [models.Index(fields=["-started_at"])]
 
     def __str__(self) -> str:
-        found = ", ".join(f"{name}: {number}" for name, number in sorted(self.removed.items()))
-        return found or "nothing"
+        counts = ", ".join(f"{name}: {number}" for name, number in sorted(self.removed.items()))
+        return counts or "nothing"

@@ -1,4 +1,4 @@
-"""How long uploads are kept, by their kind of owner."""
+"""How long uploads are kept, by the kind of their owner."""
 
 from datetime import datetime, timedelta
 
@@ -11,26 +11,26 @@ from webapp.studies.ownership import Owned
 
 
 def lifetime(owned: Owned) -> timedelta | None:
-    """How long an upload is kept; None without a limit."""
+    """The time for which an upload is kept; None if there is no limit."""
     if owned.guest:
         return _guests()
     return _department(owned.department) if owned.department else _persons()
 
 
 def delete_after(owned: Owned) -> datetime | None:
-    """When the purge may delete an upload; None if it is kept."""
-    kept = lifetime(owned)
-    return owned.created_at + kept if kept else None
+    """The time after which the purge may delete an upload; None if it is kept."""
+    limit = lifetime(owned)
+    return owned.created_at + limit if limit else None
 
 
 def expired() -> list[Q]:
     """One condition for each kind of owner: its expired uploads."""
     now = timezone.now()
     rules = []
-    if kept := _guests():
-        rules.append(Q(guest__isnull=False, created_at__lt=now - kept))
-    if kept := _persons():
-        rules.append(Q(owner__isnull=False, created_at__lt=now - kept))
+    if limit := _guests():
+        rules.append(Q(guest__isnull=False, created_at__lt=now - limit))
+    if limit := _persons():
+        rules.append(Q(owner__isnull=False, created_at__lt=now - limit))
     limited = Department.objects.filter(retention_days__gt=0)
     return rules + [
         Q(department=department, created_at__lt=now - timedelta(days=department.retention_days or 0))

@@ -1,6 +1,6 @@
-"""The purge: a run of bounded time that deletes expired data and unreferenced files, and reports it.
+"""The purge: a run with a time limit that deletes expired data and unreferenced files, and reports what it deleted.
 
-Whatever a run does not get to is left to the next.
+If a run runs out of time, the next run continues with the rest.
 """
 
 import logging
@@ -32,7 +32,7 @@ from webapp.studies.services import deletion, idempotency, turns
 
 logger = logging.getLogger(__name__)
 
-#: Workers that have not been seen for so long are gone for good.
+#: A worker that has not been seen for this time is gone for good.
 WORKERS_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=30)
 REPORTS_KEPT = timedelta(days=90)
@@ -42,14 +42,14 @@ STUDIES = 50
 
 @dataclass
 class Run:
-    """A run at work.
+    """A run in progress.
 
     Attributes:
-        report: what it has done.
-        until: when it has to end, by :func:`time.monotonic`.
-        dry: count what would be deleted, and delete nothing.
-        force: delete orphans however many there are.
-        removed: numbers by kind.
+        report: the report of the run.
+        until: the time at which it has to end, by :func:`time.monotonic`.
+        dry: whether to count only what would be deleted.
+        force: whether to delete orphans, however many there are.
+        removed: number of deleted rows or files by kind.
         unfinished: whether a step ran out of time.
     """
 
@@ -68,12 +68,12 @@ class Run:
 
 
 def purge(seconds: float | None = None, *, dry: bool = False, force: bool = False) -> PurgeReport:
-    """Do every step of :data:`STEPS`. One that fails is reported, and the others go on.
+    """Run every step of :data:`STEPS`. If a step fails, report it and continue with the others.
 
     Args:
-        seconds: the time for all of it; ``PURGE_SECONDS`` by default.
-        dry: only count. The report is not stored.
-        force: delete files without a row even where these are more than half of all.
+        seconds: time limit for all steps; ``PURGE_SECONDS`` by default.
+        dry: only count, and do not store the report.
+        force: delete files without a row even if these are more than half of all files.
     """
     last = PurgeReport.objects.order_by("-started_at").first()
     report = PurgeReport(positions=last.positions if last else {})
@@ -111,8 +111,8 @@ def delete_expired(run: Run) -> None:
             run.removed["studies.Image"] += images.count() + study_images.count()
             run.removed["studies.Patient"] += patients.count()
             continue
-        while run.has_time() and (found := list(studies[:STUDIES])):
-            for study in found:
+        while run.has_time() and (chunk := list(studies[:STUDIES])):
+            for study in chunk:
                 if run.has_time():
                     _add(run, deletion.delete_study(study))
         while run.has_time() and (ids := list(images.values_list("pk", flat=True)[: deletion.CHUNK])):
@@ -127,20 +127,20 @@ def _add(run: Run, deleted: deletion.Deleted) -> None:
 
 
 def sweep_storage(run: Run) -> None:
-    """Delete files that no row names, and find rows whose files are gone: once a day, over several runs if needed."""
+    """Delete files without a row, and find rows whose files are gone: once a day, in several runs if needed."""
     sweep.delete_orphans(run)
     sweep.delete_broken_off_uploads(run)
     sweep.find_missing(run)
 
 
 def clear_sessions(run: Run) -> None:
-    """Delete the sessions that have expired, as ``manage.py clearsessions`` does."""
+    """Delete expired sessions, as ``manage.py clearsessions`` does."""
     if not run.dry:
         import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
 
 
 def forget_credentials(run: Run) -> None:
-    """Delete API tokens, invitations and links that have expired, and Idempotency-Keys that no request can repeat."""
+    """Delete expired API tokens, invitations and links, and Idempotency-Keys that are too old to be repeated."""
     if not run.dry:
         run.removed["accounts.Token"] += tokens.delete_expired()
         run.removed["accounts.Invitation"] += invitations.delete_expired()
@@ -149,18 +149,18 @@ def forget_credentials(run: Run) -> None:
 
 
 def forget_searches(run: Run) -> None:
-    """Delete what was found in the departments' PACS."""
+    """Delete old results of searches in the departments' PACS."""
     if not run.dry:
         run.removed["dicom.Search"] += searching.delete_old()
 
 
 def forget_result_files(run: Run) -> None:
-    """Delete the DICOM objects that were made for somebody who asked for them."""
+    """Delete the files of DICOM objects that were created on request."""
     sweep.delete_result_files(run)
 
 
 def forget_unfinished_uploads(run: Run) -> None:
-    """Delete what has come of files whose rest did not, a day after their last part."""
+    """Delete resumable uploads a day after their last part."""
     if not run.dry:
         run.removed["resumable.Upload"] += resumable.delete_expired()
 
@@ -170,7 +170,7 @@ def forget_dead_workers(run: Run) -> None:
 
 
 def forget_deliveries(run: Run) -> None:
-    """Delete what arrived at other systems long ago."""
+    """Delete old deliveries that have arrived at other systems."""
     if not run.dry:
         run.removed["outbox.Delivery"] += outbox.purge(DELIVERIES_KEPT.days)
 
@@ -186,7 +186,7 @@ def forget_old_audit(run: Run) -> None:
 
 
 def forget_turns(run: Run) -> None:
-    """Reset the turns of bulk images when none waits."""
+    """Reset the turns of bulk images if no image waits."""
     if not run.dry:
         run.removed["studies.Turn"] += turns.forget()
 
@@ -199,8 +199,7 @@ def _delete(run: Run, name: str, rows: Any) -> None:
     run.removed[name] += rows.count() if run.dry else rows.delete()[0]
 
 
-#: The steps of a run, in order. An app with rows that expire adds a function here.
-#: Apps above this one add their own.
+#: The steps of a run, in order. Each app whose rows expire has a step here. Apps that depend on this one append theirs.
 STEPS: list[Callable[[Run], None]] = [
     delete_expired,
     clear_sessions,

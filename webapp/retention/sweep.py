@@ -1,6 +1,7 @@
-"""Storage and database compared: files that no row names, and rows whose files are gone.
+"""Compare storage and database: find files without a row, and rows whose files are gone.
 
-Both go through everything once a day, in the order of names and of ids, and remember where they stopped.
+Once a day, one pass goes through all files by name, and another through all images by id. Each remembers where it
+stopped.
 """
 
 import logging
@@ -28,18 +29,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-#: Both storages of ours walk, and delete many files at once; Django's type knows neither.
+#: Any: both of this service's storages have ``walk`` and ``delete_many``, which Django's type does not have.
 storage: Any = default_storage
 
-#: The folders of the storage that hold nothing but files of rows.
+#: The folders of the storage that contain only files of rows.
 KINDS = ("archives", "inputs", "previews", "uploads")
-#: A younger file may belong to a row that is not committed yet.
+#: A file younger than this may belong to a row that is not committed yet.
 AGE = timedelta(days=1)
-#: After a whole pass the next one waits so long.
+#: Time between the end of a complete pass and the next pass.
 PAUSE = timedelta(hours=23)
 CHUNK = 500
 THREADS = 8
-#: More orphans than this, if they are also more than half of all files, are a sign of the wrong database.
+#: If there are more orphans than this, and they are more than half of all files, this is probably the wrong database.
 SUSPICIOUS = 100
 REPORTED = 100
 
@@ -49,10 +50,10 @@ class TooManyOrphans(Exception):
 
 
 def delete_orphans(run: "Run") -> None:
-    """Delete the files that are older than a day and that no row names.
+    """Delete files without a row that are older than a day.
 
     Raises:
-        TooManyOrphans: nothing more is deleted, unless the run is forced to.
+        TooManyOrphans: more than half of the files have no row, and the run is not forced.
     """
     position = _position(run, "orphans")
     if position is None:
@@ -67,21 +68,21 @@ def delete_orphans(run: "Run") -> None:
                 _remember(run, "orphans", position)
                 return
             named = _named([file.name for file in files])
-            found = {file.name: file.size for file in files if file.modified < latest and file.name not in named}
-            seen, orphans = seen + len(files), orphans + len(found)
+            unused = {file.name: file.size for file in files if file.modified < latest and file.name not in named}
+            seen, orphans = seen + len(files), orphans + len(unused)
             if orphans > max(SUSPICIOUS, seen / 2) and not run.force:
                 raise TooManyOrphans(
                     f"{orphans} of {seen} files have no row. If the database is the right one, use --force"
                 )
-            left = [] if run.dry else storage.delete_many(list(found))
-            run.removed["orphans"] += len(found) - len(left)
-            run.removed["orphan_bytes"] += sum(size for name, size in found.items() if name not in left)
+            failed = [] if run.dry else storage.delete_many(list(unused))
+            run.removed["orphans"] += len(unused) - len(failed)
+            run.removed["orphan_bytes"] += sum(size for name, size in unused.items() if name not in failed)
             position = files[-1].name
     _remember(run, "orphans", None)
 
 
 def delete_result_files(run: "Run") -> None:
-    """Delete the files of objects that somebody has asked for: they are made again."""
+    """Delete the files of DICOM objects that were created on request. They are created again when needed."""
     latest = time.time() - results.FILES_KEPT.total_seconds()
     for files in _chunks(storage.walk(results.FOLDER)):
         old = [file.name for file in files if file.modified < latest]
@@ -90,7 +91,7 @@ def delete_result_files(run: "Run") -> None:
 
 
 def _named(names: list[str]) -> set[str]:
-    """The files that rows refer to. A file's name starts with the id of its row, an input's with that of its image."""
+    """The files that rows refer to. A file's name starts with its row's id, an input's name with its image's id."""
     ids = []
     for name in names:
         try:
@@ -100,7 +101,7 @@ def _named(names: list[str]) -> set[str]:
     images = Image.objects.filter(pk__in=ids).only("file", "preview", "sha256")
     readings = Reading.objects.filter(image__in=ids).only("input")
     archives = Archive.objects.filter(pk__in=ids).only("file", "state")
-    return {one.name for row in (*images, *readings, *archives) for one in row_files(row)}
+    return {file.name for row in (*images, *readings, *archives) for file in row_files(row)}
 
 
 def find_missing(run: "Run") -> None:
@@ -113,26 +114,26 @@ def find_missing(run: "Run") -> None:
     inputs = Prefetch("readings", Reading.objects.only("image", "input"))
     images = Image.objects.order_by("pk").only("file", "preview", "sha256").prefetch_related(inputs)
     with ThreadPoolExecutor(THREADS) as threads:
-        while found := list((images.filter(pk__gt=UUID(position)) if position else images)[:CHUNK]):
+        while chunk := list((images.filter(pk__gt=UUID(position)) if position else images)[:CHUNK]):
             if not run.has_time():
                 _remember(run, "missing", position)
                 return
-            rows = [(image, row) for image in found for row in (image, *image.readings.all())]
-            wanted = [(image, one.name) for image, row in rows for one in row_files(row)]
-            there = threads.map(storage.exists, [name for _, name in wanted])
-            gone = {image.pk for (image, _), exists in zip(wanted, there, strict=True) if not exists}
-            # Some may have been deleted since they were listed.
+            rows = [(image, row) for image in chunk for row in (image, *image.readings.all())]
+            files = [(image, file.name) for image, row in rows for file in row_files(row)]
+            existing = threads.map(storage.exists, [name for _, name in files])
+            gone = {image.pk for (image, _), exists in zip(files, existing, strict=True) if not exists}
+            # Some images may have been deleted since they were listed.
             for pk in Image.objects.filter(pk__in=gone).values_list("pk", flat=True):
                 run.removed["rows_without_files"] += 1
                 logger.warning("image %s has no file", pk, extra={"image_id": str(pk)})
                 if len(run.report.missing) < REPORTED:
                     run.report.missing.append(str(pk))
-            position = str(found[-1].pk)
+            position = str(chunk[-1].pk)
     _remember(run, "missing", None)
 
 
 def delete_broken_off_uploads(run: "Run") -> None:
-    """Delete what a web process that was killed has left of the uploads that it was receiving."""
+    """Delete incomplete uploads that a killed web process has left behind."""
     if not settings.FILE_UPLOAD_TEMP_DIR:
         return
     latest = time.time() - AGE.total_seconds()
@@ -143,18 +144,18 @@ def delete_broken_off_uploads(run: "Run") -> None:
                 path.unlink(missing_ok=True)
 
 
-def _position(run: "Run", what: str) -> str | None:
-    """Where a pass continues, empty at its start; None if the last one ended recently."""
+def _position(run: "Run", name: str) -> str | None:
+    """The position at which a pass continues, empty at its start; None if the last pass ended recently."""
     if run.dry or run.force:
         return ""
-    stored: dict[str, Any] = run.report.positions.get(what, {})
+    stored: dict[str, Any] = run.report.positions.get(name, {})
     if (done := stored.get("done_at")) and timezone.now() - datetime.fromisoformat(done) < PAUSE:
         return None
     return str(stored.get("after", ""))
 
 
-def _remember(run: "Run", what: str, after: str | None) -> None:
-    run.report.positions[what] = {"done_at": timezone.now().isoformat()} if after is None else {"after": after}
+def _remember(run: "Run", name: str, after: str | None) -> None:
+    run.report.positions[name] = {"done_at": timezone.now().isoformat()} if after is None else {"after": after}
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

@@ -1,4 +1,4 @@
-"""Which verdicts are shown to whom."""
+"""Access to verdicts."""
 
 from django.db.models import QuerySet
 
@@ -10,10 +10,10 @@ from webapp.studies.models import Image
 
 
 def visible_reviews(identity: Identity, image: Image) -> "QuerySet[Review]":
-    """The verdicts on an image, the first one first.
+    """The verdicts on an image that an identity may see, oldest first.
 
-    As long as a second reading is awaited, everybody sees only their own, so that the second reader does not know what
-    the first one says.
+    While an image waits for its second reading, each reader sees only their own verdict, so that the second reader does
+    not know the first verdict.
     """
     reviews = Review.objects.filter(image=image).select_related("reviewer").order_by("created_at", "pk")
     if not permissions.may_see_verdicts(identity, image):

@@ -1,4 +1,4 @@
-"""Reviews, read-only: only its author changes a verdict, and it is deleted only with its image."""
+"""Read-only admin pages of reviews. Only its author can change a verdict, and it is deleted only with its image."""
 
 from typing import Any
 
@@ -20,5 +20,5 @@ class ReviewAdmin(ReadOnly):
     search_fields = ("=reviewer__username",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """All but those that a second reader shall not see yet."""
+        """All reviews except those that a second reader must not see yet."""
         return super().get_queryset(request).exclude(image__stage=ReviewStage.SECOND)

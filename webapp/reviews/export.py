@@ -1,4 +1,4 @@
-"""Reviewed images as a ZIP that ``python -m ml train --extra`` takes, once it is unpacked."""
+"""Export reviewed images as a ZIP. Once it is unpacked, ``python -m ml train --extra`` accepts it."""
 
 import csv
 import io
@@ -16,17 +16,17 @@ from webapp.studies.models import Image
 
 COLUMNS = ("file", "verdict", "patient", "readers", "model", "probability", "label", "reviewed_at")
 DISAGREED = "DISAGREED"
-#: Rows that are read at once.
+#: Number of rows read at once.
 CHUNK = 200
 
 
 def stream() -> Iterator[bytes]:
-    """A ZIP with each reviewed image's original upload and, at its end, ``reviews.csv``.
+    """A ZIP with each reviewed image's original file and, at its end, ``reviews.csv``.
 
-    It is made while it is sent, so that it takes no more memory than its largest image. Originals that are missing, or
-    not what was uploaded, are left out and logged.
+    It is built while it is sent, so that it takes no more memory than its largest image. Originals that are missing or
+    damaged are left out and logged.
 
-    Patients are named by a keyed hash, which keeps their images together without identifying them.
+    A keyed hash stands for each patient. It keeps a patient's images together without identifying the patient.
     """
     table = io.StringIO()
     writer = csv.writer(table)
@@ -44,13 +44,13 @@ def stream() -> Iterator[bytes]:
 
 def _reviewed() -> Iterator[Image]:
     reviews = Prefetch("reviews", Review.objects.order_by("updated_at"))
-    # Those that wait for a second reader are left out: nobody sees their first verdict yet.
+    # Images that wait for a second reader are left out, because nobody may see their first verdict yet.
     images = Image.objects.filter(reviews__isnull=False).exclude(stage=ReviewStage.SECOND).distinct()
-    # By their keys: a cursor would have to stay in one thread, and a stream may change threads between its parts.
+    # Read in chunks by key: a cursor must stay in one thread, but a stream may change threads between its parts.
     keys = list(images.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(keys), CHUNK):
-        found = Image.objects.select_related("patient").prefetch_related(reviews, "readings")
-        yield from found.filter(pk__in=keys[start : start + CHUNK]).order_by("pk")
+        rows = Image.objects.select_related("patient").prefetch_related(reviews, "readings")
+        yield from rows.filter(pk__in=keys[start : start + CHUNK]).order_by("pk")
 
 
 def _row(image: Image, name: str) -> list[str]:
@@ -66,5 +66,5 @@ def _row(image: Image, name: str) -> list[str]:
 
 
 def _pseudonym(image: Image) -> str:
-    of = f"patient:{image.patient_id}" if image.patient_id else f"image:{image.pk}"
-    return salted_hmac("pneumoqueue.export", of, algorithm="sha256").hexdigest()[:16]
+    subject = f"patient:{image.patient_id}" if image.patient_id else f"image:{image.pk}"
+    return salted_hmac("pneumoqueue.export", subject, algorithm="sha256").hexdigest()[:16]

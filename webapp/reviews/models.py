@@ -1,4 +1,4 @@
-"""Readers' verdicts on images that the model has read, and who has an image open."""
+"""Readers' verdicts on images that the model has read, and records of who has an image open."""
 
 from django.conf import settings
 from django.db import models
@@ -7,8 +7,8 @@ from webapp.studies.choices import PneumoniaKind, Verdict
 from webapp.studies.models import Image
 
 
-class Said(models.Model):
-    """What a reader says of an image."""
+class VerdictFields(models.Model):
+    """Fields of a reader's verdict on an image."""
 
     verdict = models.CharField(max_length=10, choices=Verdict)
     kind = models.CharField(
@@ -25,11 +25,11 @@ class Said(models.Model):
         abstract = True
 
 
-class Review(Said):
-    """A reader's verdict on an image. What they said before stays as :class:`EarlierReview`."""
+class Review(VerdictFields):
+    """A reader's verdict on an image. Their earlier verdicts are kept as :class:`EarlierReview`."""
 
     image = models.ForeignKey(Image, models.CASCADE, related_name="reviews")
-    # Their verdicts stay where a reader's account is deleted.
+    # A reader's verdicts are kept when their account is deleted.
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="reviews")
     decides = models.BooleanField(
         default=False, db_default=False, help_text="of a third reader, who saw that the others disagree"
@@ -45,12 +45,12 @@ class Review(Said):
 
     @property
     def reviewer_name(self) -> str:
-        """The reader's user name; empty where their account was deleted."""
+        """The reader's user name; empty if their account was deleted."""
         return self.reviewer.get_username() if self.reviewer else ""
 
 
-class EarlierReview(Said):
-    """What a reader said before they changed their verdict. It is never changed."""
+class EarlierReview(VerdictFields):
+    """A reader's verdict from before they changed it. These rows never change."""
 
     review = models.ForeignKey(Review, models.CASCADE, related_name="earlier")
     given_at = models.DateTimeField()
@@ -63,9 +63,9 @@ class EarlierReview(Said):
 
 
 class Opening(models.Model):
-    """Someone has an image open in the worklist. It keeps nobody from reading the image too."""
+    """Records that a user has an image open in the worklist. Others can still read the image."""
 
-    image = models.ForeignKey(Image, models.CASCADE, related_name="openings", db_index=False)  # the constraint's serves
+    image = models.ForeignKey(Image, models.CASCADE, related_name="openings", db_index=False)  # the constraint has one
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     opened_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True, help_text="unless the open page renews it")

@@ -1,4 +1,4 @@
-"""Who has an image open: a note to others, which never keeps anybody from reading it."""
+"""Records of who has an image open. They inform other readers, and never prevent anyone from reading the image."""
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
@@ -13,40 +13,40 @@ from webapp.reviews.models import Opening
 from webapp.studies.models import Image
 from webapp.studies.transactions import atomically
 
-#: How long an image counts as open after its page was last heard of. Pages renew it in a third of that.
+#: Time for which an image counts as open after its page last renewed it. Pages renew it after a third of this time.
 LEASE = timedelta(seconds=90)
 
 
 @atomically
 def keep_open(image: Image, user: User, left: UUID | None = None) -> None:
-    """Note that someone has an image open, or still has.
+    """Record that a user has opened an image or still has it open.
 
     Args:
         image: the image.
-        user: who has it open.
-        left: the image that they had open before on the same page.
+        user: the user who has it open.
+        left: the image that the same page showed before.
     """
     now = timezone.now()
     Opening.objects.filter(expires_at__lte=now).delete()
     Opening.objects.filter(image=left, user=user).delete()
     if not Opening.objects.filter(image=image, user=user).update(expires_at=now + LEASE):
         new = Opening(image=image, user=user, opened_at=now, expires_at=now + LEASE)
-        # Another page of the same reader may open it at this moment.
+        # Another page of the same reader may open it at the same time.
         Opening.objects.bulk_create([new], ignore_conflicts=True)
 
 
 def by_others(images: Collection[Image], user: User) -> "QuerySet[Opening, Any]":
-    """The openings of some images by others, the first one first: ``image``, ``opened_at`` and ``reader``, a name."""
+    """The openings of images by other users, oldest first: ``image``, ``opened_at`` and ``reader`` (a user name)."""
     now = timezone.now()
-    found = Opening.objects.filter(image__in=[image.pk for image in images], expires_at__gt=now).exclude(user=user)
-    return found.order_by("opened_at").values("image", "opened_at", reader=F("user__username"))
+    openings = Opening.objects.filter(image__in=[image.pk for image in images], expires_at__gt=now).exclude(user=user)
+    return openings.order_by("opened_at").values("image", "opened_at", reader=F("user__username"))
 
 
 def note_openings(images: Iterable[Image], user: User) -> None:
-    """Give each image its openings by others as ``opened_by``."""
+    """Set the attribute ``opened_by`` of each image to its openings by other users."""
     images = list(images)
-    found: dict[UUID, list[dict[str, Any]]] = {image.pk: [] for image in images}
-    for one in by_others(images, user):
-        found[one["image"]].append(one)
+    by_image: dict[UUID, list[dict[str, Any]]] = {image.pk: [] for image in images}
+    for opening in by_others(images, user):
+        by_image[opening["image"]].append(opening)
     for image in images:
-        image.opened_by = found[image.pk]  # type: ignore[attr-defined]
+        image.opened_by = by_image[image.pk]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The sections of the worklist, and the places of images in it."""
+"""The sections of the worklist, and the positions of images in it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,13 +11,13 @@ from django.db.models.expressions import Combinable
 from webapp.refusals import Refused
 from webapp.studies.choices import ResultGroup, ReviewStage
 
-#: What is to be done, in this order where urgency and group are the same.
+#: The stages of images that still need a reader, in the order of the list for equal urgency and group.
 OPEN = (ReviewStage.UNREAD, ReviewStage.SECOND, ReviewStage.DISAGREED)
-#: Those of them that have verdicts, one of which may be one's own.
+#: The open stages in which an image already has verdicts, possibly the reader's own.
 BEGUN = (ReviewStage.SECOND, ReviewStage.DISAGREED)
-#: The most suspicious first. What the model could not use comes before what it found nothing in.
+#: Groups, the most suspicious first. Unusable images come before those without findings.
 GROUPS = (ResultGroup.POSITIVE, ResultGroup.UNCLEAR, ResultGroup.UNUSABLE, ResultGroup.NEGATIVE)
-#: The sections in the order of the list; what is reviewed comes last.
+#: The sections in the order of the list. Reviewed images come last.
 SECTIONS: list[dict[str, Any]] = [
     {"stage": stage.value, "stat": stat, "group": group.value}
     for stages in (OPEN, (ReviewStage.DONE,))
@@ -29,7 +29,7 @@ RANKS = {tuple(section.values()): rank for rank, section in enumerate(SECTIONS)}
 
 
 def rank_of_row() -> Combinable:
-    """The rank of an image's section, as a database reckons it. A branch for each section takes ten times as long."""
+    """SQL expression for the rank of an image's section. One branch per section would take ten times as long."""
     group = Case(*(When(group=group, then=number) for number, group in enumerate(GROUPS)))
     kind = group + Case(When(stat=True, then=0), default=len(GROUPS))
     stage = Case(*(When(stage=stage, then=number) for number, stage in enumerate(OPEN)))
@@ -38,7 +38,7 @@ def rank_of_row() -> Combinable:
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """The place of an image in the list."""
+    """The position of an image in the list."""
 
     rank: int
     moment: datetime
@@ -49,7 +49,7 @@ class Place:
 
     @classmethod
     def decoded(cls, text: str) -> tuple[Self, bool]:
-        """A place, and whether the page before it is meant.
+        """Decode a cursor: a position, and whether the page before it is requested.
 
         Raises:
             Refused: ``invalid_cursor``.
@@ -64,6 +64,6 @@ class Place:
             raise Refused("invalid_cursor", "The cursor is none of the worklist's. Please begin at its top.") from None
 
 
-#: Before and after all images of a section.
+#: Positions before and after all images of a section; their rank is not used.
 FIRST = Place(0, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 LAST = Place(0, datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))

@@ -1,4 +1,4 @@
-"""Change reviews."""
+"""Give, change and combine verdicts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from webapp.studies.transactions import atomically
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the verdicts on an image come to; without a verdict as long as none stands."""
+    """The combined result of the verdicts on an image. It has no verdict until one is final."""
 
     stage: str
     verdict: str = ""
@@ -29,72 +29,72 @@ class Outcome:
 def review(
     image: Image, reader: Identity, verdict: str, comment: str = "", kind: str = "", seen: str | None = None
 ) -> Review:
-    """Keep a reader's verdict, in place of the one that they gave before, which stays in the history.
+    """Store a reader's verdict. It replaces their earlier one, which is kept in the history.
 
     Args:
-        image: one that the model has read.
-        reader: who reviewed it.
+        image: an image that the model has read.
+        reader: the reader.
         verdict: one of :class:`webapp.studies.choices.Verdict`.
-        comment: in their words.
-        kind: of a pneumonia, one of :class:`webapp.studies.choices.PneumoniaKind`.
-        seen: the stage that the reader saw; then a verdict that is needed no more is refused.
+        comment: the reader's comment.
+        kind: kind of a pneumonia, one of :class:`webapp.studies.choices.PneumoniaKind`.
+        seen: the stage that the reader saw. If it has changed since, a verdict that is no longer needed is refused.
 
     Raises:
         Refused: ``not_a_reviewer``, ``not_read_yet`` or ``reviewed_meanwhile``.
     """
     if not permissions.may_review(reader, image):
         raise Refused("not_a_reviewer", "Only the department's readers and members of Radiologists can give one.")
-    # Verdicts that are given at the same time are judged one after the other.
+    # The lock makes concurrent verdicts on an image run one after the other.
     try:
         rows = Image.objects.select_for_update().only("status", "stage")
         locked = rows.get(pk=image.pk, status=Status.SUCCEEDED)
     except Image.DoesNotExist:
         raise Refused("not_read_yet", "A verdict can be given once the model has read the image.") from None
-    kept = Review.objects.filter(image=locked, reviewer=reader.user).first()
-    if kept is None and seen not in (None, locked.stage) and locked.stage != ReviewStage.SECOND:
+    own = Review.objects.filter(image=locked, reviewer=reader.user).first()
+    if own is None and seen not in (None, locked.stage) and locked.stage != ReviewStage.SECOND:
         raise Refused("reviewed_meanwhile", "Another reader has given a verdict on this image while you had it open.")
-    if kept is None:
+    if own is None:
         decides = locked.stage == ReviewStage.DISAGREED
-        kept = Review(image=locked, reviewer=reader.user, decides=decides)
-    elif (kept.verdict, kept.kind, kept.comment) != (verdict, kind, comment):
-        said = {"verdict": kept.verdict, "kind": kept.kind, "comment": kept.comment}
-        EarlierReview.objects.create(review=kept, given_at=kept.updated_at, **said)
-    kept.verdict, kept.kind, kept.comment = verdict, kind, comment
-    kept.save()
+        own = Review(image=locked, reviewer=reader.user, decides=decides)
+    elif (own.verdict, own.kind, own.comment) != (verdict, kind, comment):
+        earlier = {"verdict": own.verdict, "kind": own.kind, "comment": own.comment}
+        EarlierReview.objects.create(review=own, given_at=own.updated_at, **earlier)
+    own.verdict, own.kind, own.comment = verdict, kind, comment
+    own.save()
     begun = locked.stage in (ReviewStage.SECOND, ReviewStage.DISAGREED)
-    both = begun or (image.department is not None and image.department.second_reading)
-    _write(locked, outcome(Review.objects.filter(image=locked), 2 if both else 1))
+    two_readers = begun or (image.department is not None and image.department.second_reading)
+    _write(locked, outcome(Review.objects.filter(image=locked), 2 if two_readers else 1))
     record(reader, Action.REVIEW, image)
-    return kept
+    return own
 
 
 def outcome(reviews: Iterable[Review], readers: int) -> Outcome:
-    """What verdicts come to: the third reader's stands, else the one on which the readers agree.
+    """Combine the verdicts on an image: the third reader's is final, otherwise the one on which the readers agree.
 
     Args:
-        reviews: all of an image.
-        readers: how many have to read it. Where one is enough, someone who is not sure contradicts nobody.
+        reviews: all reviews of an image.
+        readers: number of readers that the image needs. If one is enough, an unsure verdict contradicts no other.
     """
-    given = list(reviews)
-    if decision := next((one for one in given if one.decides), None):
+    all_reviews = list(reviews)
+    if decision := next((review for review in all_reviews if review.decides), None):
         return Outcome(ReviewStage.DONE, decision.verdict, decision.kind)
-    if len(given) < readers:
-        return Outcome(ReviewStage.SECOND if given else ReviewStage.UNREAD)
-    said = {one.verdict for one in given}
-    if readers == 1 and len(said) > 1:
-        said.discard(Verdict.UNSURE)
-    if len(said) > 1:
+    if len(all_reviews) < readers:
+        return Outcome(ReviewStage.SECOND if all_reviews else ReviewStage.UNREAD)
+    verdicts = {review.verdict for review in all_reviews}
+    if readers == 1 and len(verdicts) > 1:
+        verdicts.discard(Verdict.UNSURE)
+    if len(verdicts) > 1:
         return Outcome(ReviewStage.DISAGREED)
-    kinds = {one.kind for one in given if one.verdict in said}
-    return Outcome(ReviewStage.DONE, said.pop(), kinds.pop() if len(kinds) == 1 else "")
+    kinds = {review.kind for review in all_reviews if review.verdict in verdicts}
+    return Outcome(ReviewStage.DONE, verdicts.pop(), kinds.pop() if len(kinds) == 1 else "")
 
 
 @atomically
 def ask_for_second(identity: Identity, images: Iterable[Image]) -> int:
-    """Have images that one reader has read read by another one; until then the verdict stands no more.
+    """Request a second reading of images that have one verdict. Until then, this verdict is not final.
 
     Returns:
-        How many these are. Others have no verdict yet, or more than one.
+        The number of these images. Images without a verdict, or with more than one, are left out.
     """
     sent = []
     keys = [image.pk for image in images if permissions.may_review(identity, image)]
@@ -109,11 +109,11 @@ def ask_for_second(identity: Identity, images: Iterable[Image]) -> int:
 
 @atomically
 def end_second_readings(identity: Identity, department: Department) -> int:
-    """Let the first verdict stand on images that wait for a second reader only because their department had each image
-    read twice. Where somebody has asked for a second reading, it is still awaited.
+    """Make the first verdict final on images that wait for a second reader only because their department had each image
+    read twice. Second readings that someone has requested are still awaited.
 
     Returns:
-        How many these are.
+        The number of these images.
     """
     waiting = Image.objects.filter(department=department, stage=ReviewStage.SECOND, second_asked=False)
     locked = list(waiting.select_for_update().order_by("pk").prefetch_related("reviews", "readings"))
@@ -123,9 +123,9 @@ def end_second_readings(identity: Identity, department: Department) -> int:
     return len(locked)
 
 
-def _write(image: Image, found: Outcome, **more: bool) -> None:
-    group = GROUP_BY_VERDICT[Verdict(found.verdict)] if found.verdict else _group_of_model(image)
-    columns = {"stage": found.stage, "verdict": found.verdict, "verdict_kind": found.kind, "group": group}
+def _write(image: Image, result: Outcome, **more: bool) -> None:
+    group = GROUP_BY_VERDICT[Verdict(result.verdict)] if result.verdict else _group_of_model(image)
+    columns = {"stage": result.stage, "verdict": result.verdict, "verdict_kind": result.kind, "group": group}
     Image.objects.filter(pk=image.pk).update(reviewed=True, **columns, **more)
     announce_results(Image.objects.filter(pk=image.pk))
 

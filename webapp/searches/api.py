@@ -1,4 +1,4 @@
-"""The API of saved views. Everybody sees their own, and those of their departments."""
+"""API views of saved views. Users see their own, and those of their departments."""
 
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
@@ -41,27 +41,27 @@ class NewSavedViewSerializer(StrictSerializer):
 
 
 class NewViewOfImagesSerializer(NewSavedViewSerializer):
-    """Filters of the list of images, under a name."""
+    """Named filters of the list of images."""
 
     list = serializers.ChoiceField(choices=[List.IMAGES.value])
     filters: Any = ImageFilters(help_text="the list's parameters")
 
 
 class NewViewOfStudiesSerializer(NewSavedViewSerializer):
-    """Filters of the list of studies, under a name."""
+    """Named filters of the list of studies."""
 
     list = serializers.ChoiceField(choices=[List.STUDIES.value])
     filters: Any = StudyFilters(help_text="the list's parameters")
 
 
 class NewViewOfWorklistSerializer(NewSavedViewSerializer):
-    """Filters of the worklist, under a name."""
+    """Named filters of the worklist."""
 
     list = serializers.ChoiceField(choices=[List.WORKLIST.value])
     filters: Any = WorklistFilters(help_text="the list's parameters")
 
 
-#: What there is to filter by depends on the list; only the description needs a serializer for each.
+#: The filters depend on the list. Only the OpenAPI document needs a serializer for each list.
 NEW_VIEW = PolymorphicProxySerializer(
     component_name="NewSavedView",
     serializers={
@@ -74,7 +74,7 @@ NEW_VIEW = PolymorphicProxySerializer(
 
 
 class SavedViewSerializer(serializers.ModelSerializer):
-    """The filters of a list under a name."""
+    """Named filters of a list."""
 
     filters = serializers.SerializerMethodField()
     department = serializers.CharField(
@@ -117,20 +117,20 @@ class SavedViews(ListAPIView):
 
     @extend_schema(request=NEW_VIEW, responses={201: SavedViewSerializer})
     def post(self, request: Request) -> Response:
-        """Keep the filters of a list under a name, for yourself or for all members of a department that you manage."""
-        wanted = NewSavedViewSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        given = wanted.validated_data
+        """Save the filters of a list under a name, for yourself or for all members of a department that you manage."""
+        serializer = NewSavedViewSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
         department = None
-        if "department" in given:
-            department = visible_department(identify(request), given["department"], permissions.may_manage).pk
+        if "department" in data:
+            department = visible_department(identify(request), data["department"], permissions.may_manage).pk
         user = cast("User", request.user)
-        saved = services.save(user, given["list"], given["name"], given["filters"], department)
+        saved = services.save(user, data["list"], data["name"], data["filters"], department)
         return Response(SavedViewSerializer(saved, context={"request": request}).data, status=201)
 
 
 class SavedViewDetail(APIView):
-    """Delete a saved view: one of yours, or of a department that you manage."""
+    """Delete a saved view of yours, or of a department that you manage."""
 
     permission_classes = (IsAuthenticated,)
 

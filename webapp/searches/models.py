@@ -1,4 +1,4 @@
-"""Saved views: filters of a list under a name."""
+"""Saved views, which are named filters of a list."""
 
 from django.conf import settings
 from django.db import models
@@ -10,7 +10,7 @@ from webapp.departments.models import Department
 
 
 class List(models.TextChoices):
-    """The lists, by the names of their pages."""
+    """The lists that can be filtered. The values are the names of their pages' routes."""
 
     IMAGES = "images", _("Images")
     STUDIES = "studies", _("Studies")
@@ -18,7 +18,7 @@ class List(models.TextChoices):
 
 
 class SavedSearch(models.Model):
-    """A list's filters that someone has named, for themselves or for all members of a department."""
+    """Named filters of a list, for one user or for all members of a department."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+")
     department = models.ForeignKey(Department, models.CASCADE, null=True, blank=True, related_name="+")

@@ -1,4 +1,4 @@
-"""Keep the filters of lists under names."""
+"""Save, rename and find named filters of lists."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,38 +17,38 @@ from webapp.studies.api.filters import PAGING, Filters, ImageFilters, StudyFilte
 from webapp.studies.files import names
 from webapp.studies.transactions import atomically
 
-#: What each list can be narrowed by.
+#: The filters of each list.
 FILTERS: dict[List, type[Filters]] = {
     List.IMAGES: ImageFilters,
     List.STUDIES: StudyFilters,
     List.WORKLIST: WorklistFilters,
 }
-#: Of one list, for each person and for each department.
-MOST = 50
+#: Largest number of saved views of one list for each person, and for each department.
+MAX_SAVED = 50
 
 
 def visible_to(user: User) -> "QuerySet[SavedSearch]":
-    """Someone's own saved searches, and those of their departments, by name."""
-    mine = Q(user=user) | Q(department__in=permissions.roles(user))
-    return SavedSearch.objects.filter(mine).select_related("department").order_by("name", "pk")
+    """The user's own saved searches, and those of their departments, by name."""
+    visible = Q(user=user) | Q(department__in=permissions.roles(user))
+    return SavedSearch.objects.filter(visible).select_related("department").order_by("name", "pk")
 
 
 def of_list(user: User, list_: str) -> "QuerySet[SavedSearch, Any]":
-    """What pages show of a list's saved searches, one's own first, then by department."""
+    """The values that pages show of a list's saved searches: the user's own first, then by department."""
     own_first = F("department__name").asc(nulls_first=True)
-    found = visible_to(user).filter(list=list_).order_by(own_first, "name", "pk")
-    return found.values("pk", "name", "query", "department", "department__name")
+    searches = visible_to(user).filter(list=list_).order_by(own_first, "name", "pk")
+    return searches.values("pk", "name", "query", "department", "department__name")
 
 
 def save(user: User, list_: str, name: str, filters: Mapping[str, str], department: UUID | None = None) -> SavedSearch:
-    """Keep filters under a name, in place of those that had it.
+    """Save filters under a name, replacing those that had the same name.
 
     Args:
-        user: whose they will be, or who manages the department.
+        user: the owner, or a manager of the department.
         list_: one of :class:`webapp.searches.models.List`.
-        name: what to call them.
-        filters: as in the list's address, checked by :data:`FILTERS`.
-        department: the one whose members will all have them.
+        name: the name.
+        filters: the parameters of the list's address, already checked by :data:`FILTERS`.
+        department: the department whose members will all have them, if any.
 
     Raises:
         Refused: ``name_missing``, ``invalid_parameter``, ``not_allowed`` or ``too_many_searches``.
@@ -62,23 +62,23 @@ def save(user: User, list_: str, name: str, filters: Mapping[str, str], departme
     owner: dict[str, Any] = {"user": user}
     if department:
         owner = {"department": _managed(user, department)}
-    return _keep(owner, list_, name, query)
+    return _store(owner, list_, name, query)
 
 
 @atomically
-def _keep(owner: dict[str, Any], list_: str, name: str, query: str) -> SavedSearch:
+def _store(owner: dict[str, Any], list_: str, name: str, query: str) -> SavedSearch:
     same = SavedSearch.objects.filter(**owner, list=list_)
-    if not same.filter(name=name).exists() and same.count() >= MOST:
-        raise Refused("too_many_searches", f"There can be {MOST} saved views of a list. Please delete one first.")
+    if not same.filter(name=name).exists() and same.count() >= MAX_SAVED:
+        raise Refused("too_many_searches", f"There can be {MAX_SAVED} saved views of a list. Please delete one first.")
     saved, _ = SavedSearch.objects.update_or_create(**owner, list=list_, name=name, defaults={"query": query})
     return saved
 
 
 def changeable(user: User, pk: int) -> SavedSearch | None:
-    """A saved search that someone may rename and delete: their own, and those of departments that they manage.
+    """A saved search that the user may rename and delete: their own, or one of a department that they manage.
 
     Returns:
-        None where there is none, or it is not theirs to see.
+        None if it does not exist or the user may not see it.
 
     Raises:
         Refused: ``not_allowed`` for a member of the department who does not manage it.
@@ -91,10 +91,10 @@ def changeable(user: User, pk: int) -> SavedSearch | None:
 
 @atomically
 def rename(saved: SavedSearch, name: str) -> None:
-    """Give a saved search another name.
+    """Rename a saved search.
 
     Raises:
-        Refused: ``name_missing``, or ``name_taken`` by another one.
+        Refused: ``name_missing``, or ``name_taken`` if another saved search has this name.
     """
     name = names.clean(name)[:100]
     if not name:

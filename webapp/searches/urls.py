@@ -1,4 +1,4 @@
-"""The URLs of the API of saved views."""
+"""API URLs of saved views."""
 
 from django.urls import path
 

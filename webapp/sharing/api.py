@@ -1,4 +1,4 @@
-"""The API of sharing: who has an image or a study, for those who may share it."""
+"""API views of shares of images and studies, for those who may share them."""
 
 from typing import Any
 from uuid import UUID
@@ -39,7 +39,7 @@ class NewShareSerializer(StrictSerializer):
 
 
 class ShareSerializer(serializers.ModelSerializer):
-    """Who sees an image or a study: a user, or whoever has a link."""
+    """A share of an image or a study, with a user or by a link."""
 
     user: Any = serializers.CharField(
         source="user.username", allow_null=True, default=None, help_text="null for a link"
@@ -68,7 +68,7 @@ def _study(request: Request, pk: UUID) -> Study:
 
 
 class ImageShares(ListAPIView):
-    """Who sees an image by sharing, the latest first, without links that have ended."""
+    """The shares of an image, latest first, without expired links."""
 
     throttle_classes = (UploadThrottle,)
     serializer_class = ShareSerializer
@@ -81,22 +81,22 @@ class ImageShares(ListAPIView):
 
     @extend_schema(request=NewShareSerializer, responses={201: MadeShareSerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
-        """Share an image with a colleague, or by a link that ends. The link is shown only now."""
+        """Share an image with a colleague, or by a link that expires. The link is shown only now."""
         identity, row = identify(request), self.find(request, pk)
-        wanted = NewShareSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        serializer = NewShareSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         link = None
-        if "user" in wanted.validated_data:
-            share = services.share_with(identity, row, wanted.validated_data["user"])
+        if "user" in serializer.validated_data:
+            share = services.share_with(identity, row, serializer.validated_data["user"])
         else:
-            share, token = services.share_by_link(identity, row, wanted.validated_data["days"])
+            share, token = services.share_by_link(identity, row, serializer.validated_data["days"])
             link = request.build_absolute_uri(reverse("shared-link", args=[token]))
         return Response({**ShareSerializer(share).data, "link": link}, status=201)
 
 
-@extend_schema_view(post=extend_schema(summary="Share a study with a colleague, or by a link that ends"))
+@extend_schema_view(post=extend_schema(summary="Share a study with a colleague, or by a link that expires"))
 class StudyShares(ImageShares):
-    """Who sees a study by sharing, the latest first, without links that have ended."""
+    """The shares of a study, latest first, without expired links."""
 
     find = staticmethod(_study)
 

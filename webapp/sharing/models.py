@@ -1,4 +1,4 @@
-"""What someone lets others see: a study or an image, for a colleague or for whoever has a link."""
+"""Shares of studies and images, with a colleague or with anyone who has a link."""
 
 import uuid
 from typing import cast
@@ -12,9 +12,9 @@ from webapp.studies.models import Image, Study
 
 
 class Share(models.Model):
-    """Lets a user, or whoever has a link until it expires, see one study or image, and do nothing with it.
+    """Lets a user, or anyone with a link until it expires, see one study or image and do nothing else with it.
 
-    :mod:`webapp.departments.permissions` knows the relation from an image and a study by its name, ``shares``.
+    :mod:`webapp.departments.permissions` uses the relations from images and studies by their name, ``shares``.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

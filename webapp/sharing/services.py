@@ -1,4 +1,4 @@
-"""Share studies and images, and end it. Deleting them ends it as well."""
+"""Share studies and images, and end shares. Deleting a study or an image ends its shares too."""
 
 import secrets
 from datetime import timedelta
@@ -19,20 +19,20 @@ from webapp.sharing.models import Share
 from webapp.studies.models import Image, Study
 from webapp.studies.transactions import atomically
 
-#: Days after which a link ends.
+#: Shortest and longest validity of a link, in days.
 FEWEST_DAYS, MOST_DAYS = 1, 30
-#: Of one study or image.
-MOST = 100
+#: Largest number of shares of one study or image.
+MAX_SHARES = 100
 
 
 def shares_of(row: Study | Image) -> "QuerySet[Share]":
-    """Who has it, the latest first; links that have expired are left out."""
-    found = Share.objects.filter(**_shared(row)).exclude(expires_at__lte=timezone.now())
-    return found.select_related("user", "created_by").order_by("-created_at", "-pk")
+    """The shares of a study or an image, latest first, without expired links."""
+    shares = Share.objects.filter(**_shared(row)).exclude(expires_at__lte=timezone.now())
+    return shares.select_related("user", "created_by").order_by("-created_at", "-pk")
 
 
 def shared_with(user: User) -> "QuerySet[Share]":
-    """What others have shared with someone."""
+    """The shares that others have created for a user."""
     return Share.objects.filter(user=user).select_related("study__patient", "image__patient", "created_by")
 
 
@@ -56,10 +56,10 @@ def share_with(identity: Identity, row: Study | Image, username: str) -> Share:
 
 @atomically
 def share_by_link(identity: Identity, row: Study | Image, days: int) -> tuple[Share, str]:
-    """Let whoever has a link see a study or an image for some days.
+    """Let anyone who has a link see a study or an image for some days.
 
     Returns:
-        The share, and the token that the link ends with, which is stored nowhere.
+        The share, and the token at the end of the link, which is stored nowhere.
 
     Raises:
         Refused: ``invalid_expiry`` or ``too_many_shares``.
@@ -75,7 +75,7 @@ def share_by_link(identity: Identity, row: Study | Image, days: int) -> tuple[Sh
 
 
 def find(token: str) -> Share | None:
-    """What a link shows; None where there is no such link, or no longer, or whoever made it has a disabled account."""
+    """The share behind a link; None if it does not exist or has expired, or its creator's account is disabled."""
     links = Share.objects.filter(token_hash=digest(token)).exclude(created_by__is_active=False)
     share = links.select_related("study__patient", "image").first()
     return None if share is None or share.has_expired else share
@@ -83,10 +83,10 @@ def find(token: str) -> Share | None:
 
 @atomically
 def revoke(identity: Identity, row: Study | Image, share_id: UUID) -> bool:
-    """Share it with someone, or by a link, no longer.
+    """End a share of a study or an image.
 
     Returns:
-        False where there is no such share.
+        False if there is no such share.
     """
     deleted, _ = Share.objects.filter(**_shared(row), pk=share_id).delete()
     if deleted:
@@ -96,7 +96,7 @@ def revoke(identity: Identity, row: Study | Image, share_id: UUID) -> bool:
 
 @atomically
 def on_membership_end(sender: Any, instance: Membership, **kwargs: Any) -> None:
-    """Receiver of Django's ``pre_delete``: a member's links to what the department has end with the membership."""
+    """Receiver of Django's ``pre_delete``: the member's links to rows of the department end with the membership."""
     links = Share.objects.filter(created_by=instance.user_id, user=None)
     ending = links.filter(Q(study__department=instance.department_id) | Q(image__department=instance.department_id))
     for share in ending.select_related("study", "image"):
@@ -105,7 +105,7 @@ def on_membership_end(sender: Any, instance: Membership, **kwargs: Any) -> None:
 
 
 def delete_expired() -> int:
-    """Delete links that have ended."""
+    """Delete expired links."""
     return Share.objects.filter(expires_at__lte=timezone.now()).delete()[0]
 
 
@@ -114,5 +114,5 @@ def _shared(row: Study | Image) -> dict[str, Study | Image]:
 
 
 def _check_number(row: Study | Image) -> None:
-    if shares_of(row).count() >= MOST:
-        raise Refused("too_many_shares", f"This is shared {MOST} times already. Please end one of them first.")
+    if shares_of(row).count() >= MAX_SHARES:
+        raise Refused("too_many_shares", f"This is shared {MAX_SHARES} times already. Please end one of them first.")

@@ -1,4 +1,4 @@
-"""The URLs of the API of sharing."""
+"""API URLs of shares."""
 
 from django.urls import path
 

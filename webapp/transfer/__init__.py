@@ -1,4 +1,4 @@
-"""Move an installation's rows and files: to another database and storage, into a backup, and out of it.
+"""Move an installation's rows and files to another database and storage, back them up, and restore a backup.
 
-An interrupted run can be run again and continues where it stopped.
+An interrupted run can be started again, and continues where it stopped.
 """

@@ -1,6 +1,6 @@
-"""A backup: one TAR with the rows of every table, the files that they name, and a checksum of each.
+"""Backups: one TAR with the rows of every table, the files that they refer to, and a checksum of each.
 
-It holds no database's own format, so it can be restored into any other, by the release that made it.
+The format does not depend on the database, so a backup can be restored into any other database by the same release.
 """
 
 import hashlib
@@ -29,24 +29,25 @@ from webapp.transfer.rows import CHUNK, Model, all_models, label
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-#: A ZIP may be unpacked, and so go, just before it is held; its images are then in the next snapshot.
+#: Attempts to take a snapshot. A ZIP may be unpacked and deleted just before it is opened; its images are then in the
+#: next snapshot.
 SNAPSHOTS = 10
 
 
 class NoBackup(Exception):
-    """The file is no backup, or not a whole one."""
+    """The file is not a backup, or is incomplete."""
 
 
 @dataclass
 class Backup:
-    """A backup that has been read through and found whole."""
+    """A backup that has been read completely and whose checksums match."""
 
     tar: tarfile.TarFile
     manifest: dict[str, Any]
     members: dict[str, tarfile.TarInfo] = field(repr=False)
 
     def read(self, model: Model) -> Iterator[list[models.Model]]:
-        """The rows of a model, some at a time."""
+        """The rows of a model, in chunks."""
         member = self.members.get(f"rows/{label(model)}.jsonl")
         stream = self.tar.extractfile(member) if member else None
         chunk: list[models.Model] = []
@@ -62,17 +63,17 @@ class Backup:
         return int(self.manifest["rows"].get(label(model), 0))
 
     def open(self, name: str) -> IO[bytes]:
-        """A file's content. It is read at once: several may be asked for at the same time."""
+        """A file's content. It is copied completely, because several threads may open files at the same time."""
         member = self.members.get(f"files/{name}")
         if member is None:
             raise FileNotFoundError(name)
         content = tempfile.SpooledTemporaryFile(max_size=8 * 2**20)  # noqa: SIM115  (the caller closes it)
         with Path(str(self.tar.name)).open("rb") as source:
             source.seek(member.offset_data)
-            left = member.size
-            while left and (part := source.read(min(left, 2**20))):
+            remaining = member.size
+            while remaining and (part := source.read(min(remaining, 2**20))):
                 content.write(part)
-                left -= len(part)
+                remaining -= len(part)
         content.seek(0)
         return content
 
@@ -81,21 +82,21 @@ def make(path: Path, report: Callable[[Copied], Any]) -> tuple[dict[str, int], C
     """Write a backup of the running service.
 
     Args:
-        path: the file, which appears when it is whole.
-        report: is called now and then with the progress.
+        path: the file. It appears only when it is complete.
+        report: called from time to time with the progress.
 
     Returns:
-        Rows by table, and what became of the files.
+        The number of rows by table, and the outcome of copying the files.
     """
     part = path.with_name(path.name + ".part")
     part.touch(mode=0o600)
     checksums: dict[str, str] = {}
-    with ExitStack() as held, tarfile.open(part, "w") as tar, tempfile.TemporaryFile("w+") as wanted:
+    with ExitStack() as held, tarfile.open(part, "w") as tar, tempfile.TemporaryFile("w+") as file_list:
         held.callback(part.unlink, missing_ok=True)  # already renamed after success
-        counts, zips = _rows(tar, checksums, wanted, held)
+        counts, zips = _rows(tar, checksums, file_list, held)
         done = Copied()
-        wanted.seek(0)
-        for line in wanted:
+        file_list.seek(0)
+        for line in file_list:
             name, sha256 = line.rstrip("\n").split("\t")
             _file(tar, checksums, NamedFile(name, sha256), zips, done)
             if done.files % 100 == 0:
@@ -120,9 +121,9 @@ def make(path: Path, report: Callable[[Copied], Any]) -> tuple[dict[str, int], C
 
 
 def _rows(
-    tar: tarfile.TarFile, checksums: dict[str, str], wanted: IO[str], held: ExitStack
+    tar: tarfile.TarFile, checksums: dict[str, str], file_list: IO[str], held: ExitStack
 ) -> tuple[dict[str, int], dict[str, File]]:
-    """Write all rows of one moment, and list the files that they name."""
+    """Write all rows of one snapshot, and list the files that they refer to."""
     for _ in range(SNAPSHOTS):
         with snapshots.database_snapshot() as alias:
             source = rows.database_source(alias)
@@ -139,8 +140,8 @@ def _rows(
                     for chunk in source(model):
                         counts[label(model)] += len(chunk)
                         lines.writelines(rows.to_text(row).encode() + b"\n" for row in chunk)
-                        wanted.writelines(
-                            f"{one.name}\t{one.sha256}\n" for row in chunk for one in files.row_files(row)
+                        file_list.writelines(
+                            f"{file.name}\t{file.sha256}\n" for row in chunk for file in files.row_files(row)
                         )
                     size = lines.tell()
                     lines.seek(0)
@@ -150,24 +151,24 @@ def _rows(
 
 
 def _file(
-    tar: tarfile.TarFile, checksums: dict[str, str], wanted: NamedFile, zips: dict[str, File], done: Copied
+    tar: tarfile.TarFile, checksums: dict[str, str], named: NamedFile, zips: dict[str, File], done: Copied
 ) -> None:
     try:
-        content = zips.get(wanted.name) or default_storage.open(wanted.name)
+        content = zips.get(named.name) or default_storage.open(named.name)
     except FileNotFoundError:
-        done.missing.append(wanted.name)
+        done.missing.append(named.name)
         return
-    member = f"files/{wanted.name}"
+    member = f"files/{named.name}"
     with content:
         _add(tar, checksums, member, content, content.size)
         done.files += 1
         done.bytes += content.size
-    if wanted.sha256 not in ("", checksums[member]):
-        done.damaged.append(wanted.name)
+    if named.sha256 not in ("", checksums[member]):
+        done.damaged.append(named.name)
 
 
 class _Digesting:
-    """Passes a file's content on and keeps its checksum."""
+    """Passes a file's content on, and computes its checksum."""
 
     def __init__(self, content: IO[bytes] | File) -> None:
         self._content = content
@@ -191,9 +192,9 @@ def check(tar: tarfile.TarFile) -> Backup:
     """Read a whole backup and compare every checksum, before anything is written anywhere.
 
     Raises:
-        NoBackup: it is none, it is damaged, or another release made it.
+        NoBackup: the file is not a backup, is damaged, or was made by another release.
     """
-    found: dict[str, str] = {}
+    actual: dict[str, str] = {}
     members: dict[str, tarfile.TarInfo] = {}
     manifest: dict[str, Any] | None = None
     try:
@@ -205,12 +206,12 @@ def check(tar: tarfile.TarFile) -> Backup:
                 manifest = json.loads(stream.read())
                 continue
             members[member.name] = member
-            found[member.name] = files.digest_of(stream)[0]
+            actual[member.name] = files.digest_of(stream)[0]
     except (tarfile.TarError, ValueError, EOFError) as error:
         raise NoBackup(f"the file is damaged: {error}") from error
     if manifest is None or manifest.get("format") != FORMAT:
         raise NoBackup("the file is no backup, or its end is missing")
-    if damaged := [name for name in {*found, *manifest["sha256"]} if found.get(name) != manifest["sha256"].get(name)]:
+    if damaged := [name for name in {*actual, *manifest["sha256"]} if actual.get(name) != manifest["sha256"].get(name)]:
         raise NoBackup(f"{len(damaged)} members are missing or damaged, {damaged[0]} among them")
     if manifest["migrations"] != _migrations():
         raise NoBackup(

@@ -1,4 +1,4 @@
-"""Files that rows name, each compared after it was copied."""
+"""Copy the files that rows refer to, and compare each after copying."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ CHUNK = 256
 
 
 class Damaged(Exception):
-    """A file was not copied as it is."""
+    """A copy differs from its file."""
 
 
 @dataclass(frozen=True)
 class NamedFile:
-    """A file that a row names, and what it must be where that is known."""
+    """A file that a row refers to, and its expected SHA-256, if known."""
 
     name: str
     sha256: str = ""
@@ -35,28 +35,28 @@ class Copied:
 
     files: int = 0
     bytes: int = 0
-    there: int = 0
+    existing: int = 0
     missing: list[str] = field(default_factory=list)
-    #: Files whose content is not what their row says. They are copied as they are: reading one raises the same error.
+    #: Files whose checksum differs from their row's. They are copied unchanged: reading one raises the same error.
     damaged: list[str] = field(default_factory=list)
 
 
 def row_files(row: models.Model) -> list[NamedFile]:
-    """The files that belong to a row. A ZIP that was unpacked has been deleted on purpose."""
+    """The files of a row. A ZIP that was unpacked has none, because it was deleted on purpose."""
     if isinstance(row, Archive):
         return [NamedFile(str(row.file.name))] if row.file and row.state in Archive.PENDING else []
     if isinstance(row, Reading):
         return [NamedFile(str(row.input.name), row.input_sha256)] if row.input else []
     if not isinstance(row, Image):
         return []
-    found = {str(row.file.name): NamedFile(str(row.file.name), row.sha256)} if row.file else {}
+    by_name = {str(row.file.name): NamedFile(str(row.file.name), row.sha256)} if row.file else {}
     if row.preview:
-        found.setdefault(str(row.preview.name), NamedFile(str(row.preview.name)))
-    return list(found.values())
+        by_name.setdefault(str(row.preview.name), NamedFile(str(row.preview.name)))
+    return list(by_name.values())
 
 
 def named_files(source: Source) -> Iterator[list[NamedFile]]:
-    """All files, ZIPs first, some at a time."""
+    """All files in chunks, ZIPs first."""
     waiting: list[NamedFile] = []
     for model in (Archive, Image, Reading):
         for rows in source(model):
@@ -70,31 +70,31 @@ def named_files(source: Source) -> Iterator[list[NamedFile]]:
 def copy_all(
     source: Source, open_file: Callable[[str], IO[bytes] | File], target: Storage, report: Callable[[Copied], Any]
 ) -> Copied:
-    """Copy all files into a storage, several at once.
+    """Copy all files into a storage, several at a time.
 
     Args:
-        source: the rows that name them.
-        open_file: gives the content of one, or raises FileNotFoundError.
-        target: where to; what is there already and the same is left.
-        report: is called now and then with the progress.
+        source: the rows that refer to the files.
+        open_file: returns a file's content, or raises FileNotFoundError.
+        target: the storage to copy to. Identical files that it already has are not copied.
+        report: called from time to time with the progress.
 
     Raises:
-        Damaged: a file was not stored as it is.
+        Damaged: a stored copy differs from its file.
     """
     done = Copied()
     with ThreadPoolExecutor(THREADS) as threads:
         for chunk in named_files(source):
-            for wanted, result in zip(
-                chunk, threads.map(lambda one: _copy(one, open_file, target), chunk), strict=True
+            for named, result in zip(
+                chunk, threads.map(lambda file: _copy(file, open_file, target), chunk), strict=True
             ):
                 if result is None:
-                    done.missing.append(wanted.name)
+                    done.missing.append(named.name)
                     continue
                 done.files += 1
                 done.bytes += result.size
-                done.there += not result.fresh
-                if wanted.sha256 not in ("", result.sha256):
-                    done.damaged.append(wanted.name)
+                done.existing += not result.copied
+                if named.sha256 not in ("", result.sha256):
+                    done.damaged.append(named.name)
             report(done)
     return done
 
@@ -105,24 +105,24 @@ class _Copy:
 
     size: int
     sha256: str
-    fresh: bool
+    copied: bool
 
 
-def _copy(wanted: NamedFile, open_file: Callable[[str], IO[bytes] | File], target: Storage) -> _Copy | None:
-    """Copy one file; None where it is missing."""
+def _copy(named: NamedFile, open_file: Callable[[str], IO[bytes] | File], target: Storage) -> _Copy | None:
+    """Copy one file; return None if it is missing."""
     try:
-        content = open_file(wanted.name)
+        content = open_file(named.name)
     except FileNotFoundError:
         return None
     with content:
         digest, size = digest_of(content)
-        if target.exists(wanted.name) and _stored(wanted.name, target) == digest:
-            return _Copy(size, digest, fresh=False)
+        if target.exists(named.name) and _stored(named.name, target) == digest:
+            return _Copy(size, digest, copied=False)
         content.seek(0)
-        target.save(wanted.name, File(content, wanted.name))
-    if _stored(wanted.name, target) != digest:
-        raise Damaged(f"{wanted.name} was not stored as it is")
-    return _Copy(size, digest, fresh=True)
+        target.save(named.name, File(content, named.name))
+    if _stored(named.name, target) != digest:
+        raise Damaged(f"{named.name} was not stored as it is")
+    return _Copy(size, digest, copied=True)
 
 
 def _stored(name: str, storage: Storage) -> str:
@@ -131,7 +131,7 @@ def _stored(name: str, storage: Storage) -> str:
 
 
 def digest_of(content: IO[bytes] | File) -> tuple[str, int]:
-    """The SHA-256 of what is left of a file, and its length."""
+    """The SHA-256 and the length of a file, from its current position to its end."""
     digest, size = hashlib.sha256(), 0
     while part := content.read(2**20):
         digest.update(part)

@@ -1,4 +1,4 @@
-"""Load rows and files into this installation's database and storage: shared by restoring and moving."""
+"""Load rows and files into this installation's database and storage, for restoring and moving."""
 
 import time
 from collections.abc import Callable
@@ -21,12 +21,12 @@ def load_all(
 ) -> None:
     """Load all rows and files, and compare them with the source.
 
-    The files come first, so that no row ever names a file that is missing.
+    Files are copied first, so that no row ever refers to a missing file.
 
     Args:
         source: the rows.
-        count: how many of a model there are.
-        open_file: gives the content of a file that a row names.
+        count: returns the number of a model's rows.
+        open_file: returns the content of a file that a row refers to.
         write: prints a line of progress.
 
     Raises:
@@ -68,8 +68,8 @@ def progress(write: Write) -> Callable[[Copied], None]:
 
 def summary(done: Copied, what: str) -> str:
     text = f"files: {done.files} ({done.bytes / 2**20:.1f} MB) {what}"
-    if done.there:
-        text += f", {done.there} were there already"
+    if done.existing:
+        text += f", {done.existing} were there already"
     for names, fault in ((done.missing, "that rows name are gone"), (done.damaged, "are not what was stored once")):
         if names:
             text += f"; {len(names)} {fault}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"

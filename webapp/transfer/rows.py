@@ -10,32 +10,33 @@ from django.core.management.color import no_style
 from django.db import connections, models, transaction
 
 Model = type[models.Model]
-#: The rows of a model in one place, some at a time.
+#: Function that returns the rows of a model from one place, in chunks.
 Source = Callable[[Model], Iterator[list[models.Model]]]
 
 CHUNK = 500
 #: Rows that migrations create in every installation. They are replaced, so that references to them stay valid.
 MADE_BY_MIGRATIONS = ("contenttypes.contenttype", "auth.permission", "auth.group", "auth.group_permissions")
-#: Rows about a running service, unfinished uploads, and sessions, whose keys would sign in the reader of a backup.
-PASSING = ("ops.worker", "resumable.upload", "reviews.opening", "sessions.session", "usersessions.usersession")
+#: Tables that are left out: rows about a running service, unfinished uploads, and sessions, with whose keys anyone who
+#: reads a backup could sign in.
+TRANSIENT = ("ops.worker", "resumable.upload", "reviews.opening", "sessions.session", "usersessions.usersession")
 
 
 class NotEmpty(Exception):
-    """The target has rows that the source has not."""
+    """The target has rows that the source does not have."""
 
 
 class Incomplete(Exception):
-    """The target has not got what the source has."""
+    """The target does not have all rows of the source."""
 
 
 def all_models() -> list[Model]:
     """Every table except the transient ones, each after the tables that it refers to."""
-    found = sorted(apps.get_models(include_auto_created=True), key=label)
+    all_sorted = sorted(apps.get_models(include_auto_created=True), key=label)
     graph: dict[Model, set[Model]] = {}
-    for model in found:
-        if model._meta.managed and not model._meta.proxy and label(model) not in PASSING:
-            named = (field.related_model for field in model._meta.concrete_fields)
-            graph[model] = {other._meta.concrete_model or other for other in named if other and other is not model}
+    for model in all_sorted:
+        if model._meta.managed and not model._meta.proxy and label(model) not in TRANSIENT:
+            related = (field.related_model for field in model._meta.concrete_fields)
+            graph[model] = {other._meta.concrete_model or other for other in related if other and other is not model}
     return list(TopologicalSorter(graph).static_order())
 
 
@@ -48,7 +49,7 @@ def count(model: Model, using: str) -> int:
 
 
 def database_source(using: str) -> Source:
-    """The rows of a database, by their keys: a long table is never held open."""
+    """The rows of a database. They are read in chunks by key, so that no query on a long table stays open."""
 
     def read(model: Model) -> Iterator[list[models.Model]]:
         rows = model._base_manager.using(using).order_by("pk")
@@ -61,7 +62,7 @@ def database_source(using: str) -> Source:
 
 
 def to_text(row: models.Model) -> str:
-    """A row as a line of JSON; unlike Django's own, it keeps the microseconds."""
+    """A row as a line of JSON. Unlike Django's serializer, this keeps microseconds."""
     values = {}
     for field in row._meta.concrete_fields:
         empty = field.value_from_object(row) is None
@@ -79,15 +80,15 @@ def from_text(model: Model, line: str) -> models.Model:
 
 
 def prepare(source: Source, using: str) -> None:
-    """Check that a target is empty, or holds only rows that an interrupted run has written.
+    """Check that a target is empty or has only rows that an interrupted run has written, and prepare it.
 
     Raises:
-        NotEmpty: it does.
+        NotEmpty: it has other rows.
     """
-    own = [model for model in all_models() if label(model) not in MADE_BY_MIGRATIONS]
-    filled = [model for model in own if count(model, using)]
+    user_models = [model for model in all_models() if label(model) not in MADE_BY_MIGRATIONS]
+    filled = [model for model in user_models if count(model, using)]
     for model in filled:
-        known = sum(len(_there(model, chunk, using)) for chunk in source(model))
+        known = sum(len(_existing_keys(model, chunk, using)) for chunk in source(model))
         if other := count(model, using) - known:
             raise NotEmpty(f"the target has {other} rows of {label(model)} that the source has not; give an empty one")
     if filled:
@@ -102,32 +103,32 @@ def prepare(source: Source, using: str) -> None:
 
 
 def write(model: Model, rows: Sequence[models.Model], using: str) -> None:
-    """Write rows with their keys and times as they are; those that are there already stay.
+    """Write rows with their keys and times unchanged. Rows that exist already are not written again.
 
     Raises:
-        NotEmpty: where another row has the key of one.
+        NotEmpty: a different row has the same key.
     """
-    there = _there(model, rows, using)
-    fresh = [row for row in rows if row.pk not in there]
+    existing = _existing_keys(model, rows, using)
+    fresh = [row for row in rows if row.pk not in existing]
     fields = model._meta.local_concrete_fields
     size = max(1, connections[using].ops.bulk_batch_size(fields, fresh)) if fresh else 1
     with transaction.atomic(using=using):
         for start in range(0, len(fresh), size):
-            # Unlike bulk_create(), this leaves times of creation and names of files alone.
+            # Unlike bulk_create(), this does not change times of creation or names of files.
             model._base_manager._insert(  # type: ignore[attr-defined]
                 fresh[start : start + size], fields=fields, using=using, raw=True
             )
 
 
 def finish(source: Callable[[Model], int], using: str) -> dict[str, int]:
-    """Let the target's own numbering go on after the rows, and compare their numbers.
+    """Set the target's sequences to continue after the rows, and compare the numbers of rows.
 
     Args:
-        source: how many rows of a model the source has.
+        source: returns the number of a model's rows in the source.
         using: the target.
 
     Raises:
-        Incomplete: where they differ.
+        Incomplete: the numbers differ.
     """
     connection = connections[using]
     with connection.cursor() as cursor:
@@ -143,14 +144,14 @@ def finish(source: Callable[[Model], int], using: str) -> dict[str, int]:
     return {name: number for name, number in counts.items() if number}
 
 
-def _there(model: Model, rows: Iterable[models.Model], using: str) -> set[Any]:
-    """The keys of those rows that the target has already."""
-    ours = {row.pk: row for row in rows}
-    theirs = model._base_manager.using(using).in_bulk(list(ours))
-    for pk, row in theirs.items():
-        if _values(row) != _values(ours[pk]):
+def _existing_keys(model: Model, rows: Iterable[models.Model], using: str) -> set[Any]:
+    """The keys of rows that the target already has."""
+    by_key = {row.pk: row for row in rows}
+    existing = model._base_manager.using(using).in_bulk(list(by_key))
+    for pk, row in existing.items():
+        if _values(row) != _values(by_key[pk]):
             raise NotEmpty(f"the target has another {label(model)} with the key {pk}; give an empty target")
-    return set(theirs)
+    return set(existing)
 
 
 def _values(row: models.Model) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Consistent snapshots of a database while the service goes on writing to it."""
+"""Consistent snapshots of a database while the service continues to write to it."""
 
 import sqlite3
 import tempfile
@@ -14,8 +14,8 @@ from webapp.config import databases
 
 @contextmanager
 def file_snapshot(path: Path) -> Iterator[str]:
-    """A copy of an SQLite file that nobody writes to; the alias under which Django has it."""
-    # Without a write-ahead log the file is complete, and may be on a read-only file system.
+    """Copy an SQLite file that nobody writes to, and yield the database alias of the copy."""
+    # Without a write-ahead log, the file is complete and may be on a read-only file system.
     logged = path.with_name(path.name + "-wal").exists()
     source = sqlite3.connect(f"file:{quote(str(path))}?mode=ro{'' if logged else '&immutable=1'}", uri=True)
     try:
@@ -27,14 +27,14 @@ def file_snapshot(path: Path) -> Iterator[str]:
 
 @contextmanager
 def database_snapshot(using: str = "default") -> Iterator[str]:
-    """The database as it is now; the alias to read it by."""
+    """Take a snapshot of the database, and yield the database alias from which to read it."""
     connection = connections[using]
     if connection.vendor == "sqlite":
         connection.ensure_connection()
         with _copied(connection.connection) as alias:
             yield alias
         return
-    connection.close()  # for a transaction that has not begun
+    connection.close()  # so that no transaction has begun on it
     with transaction.atomic(using=using), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         if connection.vendor == "mysql":

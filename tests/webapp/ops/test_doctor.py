@@ -44,8 +44,8 @@ def test_all_is_well() -> None:
 def test_the_listener_for_dicom_is_missed_where_it_has_a_port(settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings.DICOM_PORT = other.getsockname()[1]
-        assert "Another program listens at port" in bad()["dicom"].said
-    assert "Nothing listens for DICOM" in bad()["dicom"].said
+        assert "Another program listens at port" in bad()["dicom"].message
+    assert "Nothing listens for DICOM" in bad()["dicom"].message
     Worker.objects.create(name="dicom", role="dicom", ready=True, seen_at=timezone.now())
     assert "dicom" not in bad()
 
@@ -71,7 +71,7 @@ def test_an_engine_that_is_unknown_or_not_installed_is_found_before_the_start(
     settings.ENGINE = name
     [found] = [finding for finding in doctor.before_start() if not finding.ok]
     assert found.name == "engine"
-    assert found.said.startswith(said)
+    assert found.message.startswith(said)
     settings.MODELS_DIR = Path("elsewhere")
     assert ("engine" in bad()) == (name == "abacus"), "only where images are read must it be installed"
 
@@ -84,14 +84,14 @@ def test_every_engine_that_there_is_may_be_asked_for() -> None:
 
 def test_where_no_models_are_the_workers_say_which_is_used(settings: Any, tmp_path: Path) -> None:
     settings.MODELS_DIR = tmp_path / "none"
-    assert "net-1" in next(one for one in doctor.everything() if one.name == "model").said
+    assert "net-1" in next(one for one in doctor.everything() if one.name == "model").message
     Worker.objects.all().delete()
     assert "infer worker" in bad()["model"].todo
 
 
 def test_the_workers_say_what_the_model_runs_on() -> None:
     Worker.objects.filter(role="infer").update(engine="mnn")
-    assert next(one for one in doctor.everything() if one.name == "workers").said.endswith("in use: mnn")
+    assert next(one for one in doctor.everything() if one.name == "workers").message.endswith("in use: mnn")
 
 
 def test_the_checks_before_a_start_ask_no_database(django_assert_num_queries: Any) -> None:
@@ -118,7 +118,7 @@ def test_a_broker_that_is_away_and_missing_workers_are_found(monkeypatch: pytest
     Worker.objects.filter(role__in=("infer", "bulk")).delete()
     found = bad()
     assert "REDIS_URL" in found["broker"].todo
-    assert "not ready: bulk, infer." in found["workers"].said
+    assert "not ready: bulk, infer." in found["workers"].message
 
 
 def test_a_storage_that_cannot_be_written_is_found(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,12 +126,12 @@ def test_a_storage_that_cannot_be_written_is_found(settings: Any, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(storages["default"]), "save", full)
-    assert "No space left" in bad()["storage"].said
+    assert "No space left" in bad()["storage"].message
 
 
 def test_a_clock_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clocks, "of_redis", lambda: timezone.now().timestamp() - 90)
-    assert "by 90 s: Redis." in bad()["clock"].said
+    assert "by 90 s: Redis." in bad()["clock"].message
 
 
 def test_what_needs_care_soon_keeps_nothing_from_starting(settings: Any, django_assert_num_queries: Any) -> None:
@@ -153,7 +153,7 @@ def test_mail_and_certificate_are_checked_where_they_are_set(settings: Any, tmp_
     settings.TLS_CERTIFICATE = str(tmp_path / "none.pem")
     found = bad()
     assert "EMAIL_URL" in found["mail"].todo
-    assert "cannot be read" in found["certificate"].said
+    assert "cannot be read" in found["certificate"].message
 
 
 def test_the_page_shows_the_same(staff_client: Any, client: Any, django_user_model: Any, settings: Any) -> None:

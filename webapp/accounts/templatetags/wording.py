@@ -1,4 +1,4 @@
-"""Template tags for the words of allauth's own templates."""
+"""Template filters for text in allauth's own templates."""
 
 import re
 
@@ -11,5 +11,5 @@ register = template.Library()
 @register.filter(is_safe=True)
 @stringfilter
 def sentence_case(text: str) -> str:
-    """A heading as the other pages have them: "Change Password" becomes "Change password"; "API" stays."""
-    return re.sub(r"(?<=[\s-])[A-Z](?=[a-z]+\b)", lambda found: found[0].lower(), text.strip())
+    """Put a heading in sentence case, as on other pages: "Change Password" becomes "Change password"; "API" stays."""
+    return re.sub(r"(?<=[\s-])[A-Z](?=[a-z]+\b)", lambda match: match[0].lower(), text.strip())

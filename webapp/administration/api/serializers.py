@@ -1,4 +1,4 @@
-"""Departments and who belongs to them, as JSON."""
+"""Serializers of departments, their members and their service accounts."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ class NewServiceAccountSerializer(StrictSerializer):
 
 
 class ServiceTokenSerializer(serializers.ModelSerializer):
-    """A token, which itself cannot be had again."""
+    """A token without its secret, which cannot be retrieved later."""
 
     class Meta:
         model = Token

@@ -1,4 +1,4 @@
-"""The API of departments. Who is no member finds none."""
+"""API views of departments. A department does not exist for users who are not members of it."""
 
 from typing import Any
 
@@ -25,20 +25,20 @@ DELETED = {204: OpenApiResponse(description="deleted")}
 
 
 def _department(
-    request: Request, slug: str, may: permissions.DepartmentPermission = permissions.may_see_department
+    request: Request, slug: str, permission: permissions.DepartmentPermission = permissions.may_see_department
 ) -> Department:
-    return access.visible_department(identities.identify(request), slug, may)
+    return access.visible_department(identities.identify(request), slug, permission)
 
 
-def _given(serializer: type[Any], request: Request, **options: Any) -> dict[str, Any]:
+def _validated(serializer: type[Any], request: Request, **options: Any) -> dict[str, Any]:
     """The validated data of a request."""
-    given = serializer(data=request.data, **options)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
+    bound = serializer(data=request.data, **options)
+    bound.is_valid(raise_exception=True)
+    return dict(bound.validated_data)
 
 
 class Departments(ListAPIView):
-    """Your departments; administrators, who see all, add one."""
+    """Your departments. Administrators see all departments, and can create one."""
 
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
@@ -51,12 +51,12 @@ class Departments(ListAPIView):
 
     @extend_schema(request=serializers.NewDepartmentSerializer, responses={201: serializers.DepartmentSerializer})
     def post(self, request: Request) -> Response:
-        """Make a department, as an administrator."""
-        by = identities.identify(request)
-        if not permissions.may_create_departments(by):
+        """Create a department, as an administrator."""
+        identity = identities.identify(request)
+        if not permissions.may_create_departments(identity):
             raise Refused("not_allowed", "Only administrators make departments.")
-        made = department_settings.create(by, **_given(serializers.NewDepartmentSerializer, request))
-        return Response(serializers.DepartmentSerializer(made, context={"request": request}).data, status=201)
+        department = department_settings.create(identity, **_validated(serializers.NewDepartmentSerializer, request))
+        return Response(serializers.DepartmentSerializer(department, context={"request": request}).data, status=201)
 
 
 class DepartmentDetail(APIView):
@@ -67,15 +67,15 @@ class DepartmentDetail(APIView):
     @extend_schema(responses=serializers.DepartmentSerializer)
     def get(self, request: Request, slug: str) -> Response:
         """A department with its settings and your role in it."""
-        return self._answer(request, _department(request, slug))
+        return self._response(request, _department(request, slug))
 
     @extend_schema(request=serializers.DepartmentSettingsSerializer, responses=serializers.DepartmentSerializer)
     def patch(self, request: Request, slug: str) -> Response:
-        """Change a department's settings. Another operating point counts for results from now on."""
+        """Change a department's settings. A new operating point applies only to later results."""
         department = _department(request, slug, permissions.may_manage)
-        changes = _given(serializers.DepartmentSettingsSerializer, request, partial=True)
+        changes = _validated(serializers.DepartmentSettingsSerializer, request, partial=True)
         services.change_settings(identities.identify(request), department, changes)
-        return self._answer(request, department)
+        return self._response(request, department)
 
     @extend_schema(responses=DELETED)
     def delete(self, request: Request, slug: str) -> Response:
@@ -84,7 +84,7 @@ class DepartmentDetail(APIView):
         department_deletion.delete_department(department, identities.identify(request))
         return Response(status=204)
 
-    def _answer(self, request: Request, department: Department) -> Response:
+    def _response(self, request: Request, department: Department) -> Response:
         return Response(serializers.DepartmentSerializer(department, context={"request": request}).data)
 
 
@@ -104,8 +104,8 @@ class Members(APIView):
     def post(self, request: Request, slug: str) -> Response:
         """Add a user who has an account to a department."""
         department = _department(request, slug, permissions.may_manage)
-        given = _given(serializers.NewMemberSerializer, request)
-        member = members.add_person(identities.identify(request), department, **given)
+        data = _validated(serializers.NewMemberSerializer, request)
+        member = members.add_person(identities.identify(request), department, **data)
         return Response(serializers.MemberSerializer(member).data, status=201)
 
 
@@ -116,17 +116,17 @@ class MemberDetail(APIView):
 
     @extend_schema(request=serializers.RoleSerializer, responses=serializers.MemberSerializer)
     def patch(self, request: Request, slug: str, pk: int) -> Response:
-        """Give a member of a department another role."""
-        by = identities.identify(request)
-        member = access.membership(by, slug, pk)
-        members.change_role(by, member, **_given(serializers.RoleSerializer, request))
+        """Change the role of a member of a department."""
+        identity = identities.identify(request)
+        member = access.membership(identity, slug, pk)
+        members.change_role(identity, member, **_validated(serializers.RoleSerializer, request))
         return Response(serializers.MemberSerializer(member).data)
 
     @extend_schema(responses=DELETED)
     def delete(self, request: Request, slug: str, pk: int) -> Response:
-        """Remove a member of a department, or leave it. What they have sent stays."""
-        by = identities.identify(request)
-        members.remove(by, access.membership_to_end(by, slug, pk))
+        """Remove a member of a department, or leave it. The member's uploads are kept."""
+        identity = identities.identify(request)
+        members.remove(identity, access.membership_to_end(identity, slug, pk))
         return Response(status=204)
 
 
@@ -139,16 +139,16 @@ class Invitations(APIView):
     @extend_schema(responses=serializers.InvitationSerializer(many=True), operation_id="department_invitations_list")
     def get(self, request: Request, slug: str) -> Response:
         """Invitations to a department that can still be accepted."""
-        found = members.invited(_department(request, slug, permissions.may_manage))
-        return Response(serializers.InvitationSerializer(found, many=True).data)
+        open_invitations = members.invited(_department(request, slug, permissions.may_manage))
+        return Response(serializers.InvitationSerializer(open_invitations, many=True).data)
 
     @extend_schema(request=serializers.NewInvitationSerializer, responses={201: serializers.MadeInvitationSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Invite somebody to a department. The answer has the link, which is also sent where mail is configured."""
+        """Invite a person to a department. The response has the link, which is also mailed if mail is configured."""
         department = _department(request, slug, permissions.may_manage)
-        given = _given(serializers.NewInvitationSerializer, request)
-        made, link = members.invite(identities.identify(request), department, **given)
-        return Response({**serializers.InvitationSerializer(made).data, "link": link}, status=201)
+        data = _validated(serializers.NewInvitationSerializer, request)
+        invitation, link = members.invite(identities.identify(request), department, **data)
+        return Response({**serializers.InvitationSerializer(invitation).data, "link": link}, status=201)
 
 
 class InvitationDetail(APIView):
@@ -159,8 +159,8 @@ class InvitationDetail(APIView):
     @extend_schema(responses={204: OpenApiResponse(description="revoked")})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
         """Revoke an invitation to a department."""
-        by = identities.identify(request)
-        invitations.revoke(by, Invitation.objects.filter(pk=access.invitation(by, slug, pk).pk))
+        identity = identities.identify(request)
+        invitations.revoke(identity, Invitation.objects.filter(pk=access.invitation(identity, slug, pk).pk))
         return Response(status=204)
 
 
@@ -173,18 +173,18 @@ class ServiceAccounts(APIView):
     @extend_schema(responses=serializers.ServiceAccountSerializer(many=True), operation_id="service_accounts_list")
     def get(self, request: Request, slug: str) -> Response:
         """The accounts of a department's scanners and scripts."""
-        found = members.service_accounts(_department(request, slug, permissions.may_manage))
-        return Response(serializers.ServiceAccountSerializer(found, many=True).data)
+        accounts = members.service_accounts(_department(request, slug, permissions.may_manage))
+        return Response(serializers.ServiceAccountSerializer(accounts, many=True).data)
 
     @extend_schema(
         request=serializers.NewServiceAccountSerializer, responses={201: serializers.ServiceAccountSerializer}
     )
     def post(self, request: Request, slug: str) -> Response:
-        """Make a service account. It does everything with API tokens, and never signs in."""
+        """Create a service account. It only uses API tokens, and cannot sign in."""
         department = _department(request, slug, permissions.may_manage)
-        given = _given(serializers.NewServiceAccountSerializer, request)
-        made = members.make_service_account(identities.identify(request), department, **given)
-        return Response(serializers.ServiceAccountSerializer(made).data, status=201)
+        data = _validated(serializers.NewServiceAccountSerializer, request)
+        account = members.make_service_account(identities.identify(request), department, **data)
+        return Response(serializers.ServiceAccountSerializer(account).data, status=201)
 
 
 def _account(request: Request, slug: str, pk: int) -> Membership:
@@ -198,7 +198,7 @@ class ServiceAccountDetail(APIView):
 
     @extend_schema(responses=DELETED)
     def delete(self, request: Request, slug: str, pk: int) -> Response:
-        """Delete a service account with its tokens. What it has sent stays."""
+        """Delete a service account with its tokens. Its uploads are kept."""
         members.delete_service_account(identities.identify(request), _account(request, slug, pk))
         return Response(status=204)
 
@@ -211,16 +211,16 @@ class ServiceTokens(APIView):
 
     @extend_schema(responses=serializers.ServiceTokenSerializer(many=True), operation_id="service_tokens_list")
     def get(self, request: Request, slug: str, pk: int) -> Response:
-        """The API tokens of a service account, which themselves cannot be had again."""
-        found = _account(request, slug, pk).user.api_tokens.order_by("created_at", "pk")
-        return Response(serializers.ServiceTokenSerializer(found, many=True).data)
+        """The API tokens of a service account, without their secrets, which cannot be retrieved later."""
+        issued = _account(request, slug, pk).user.api_tokens.order_by("created_at", "pk")
+        return Response(serializers.ServiceTokenSerializer(issued, many=True).data)
 
     @extend_schema(request=serializers.NewServiceTokenSerializer, responses={201: serializers.IssuedTokenSerializer})
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Issue an API token for a service account."""
         account = _account(request, slug, pk)
-        given = _given(serializers.NewServiceTokenSerializer, request)
-        key = members.issue_token(identities.identify(request), account, **given)
+        data = _validated(serializers.NewServiceTokenSerializer, request)
+        key = members.issue_token(identities.identify(request), account, **data)
         return Response({"token": key}, status=201)
 
 
@@ -232,6 +232,6 @@ class ServiceTokenDetail(APIView):
     @extend_schema(responses={204: OpenApiResponse(description="revoked")})
     def delete(self, request: Request, slug: str, pk: int, token: int) -> Response:
         """Revoke an API token of a service account."""
-        by = identities.identify(request)
-        tokens.revoke(by, Token.objects.filter(pk=access.service_token(by, slug, pk, token).pk))
+        identity = identities.identify(request)
+        tokens.revoke(identity, Token.objects.filter(pk=access.service_token(identity, slug, pk, token).pk))
         return Response(status=204)

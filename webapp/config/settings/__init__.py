@@ -1,4 +1,4 @@
-"""Settings, from the environment only; every default suits one machine in development."""
+"""Settings, which come only from the environment. Every default suits development on one machine."""
 
 from webapp.config import production
 from webapp.config.settings.api import *

@@ -36,7 +36,7 @@ SPECTACULAR_SETTINGS = {
     ),
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",  # which the names of operations leave out
+    "SCHEMA_PATH_PREFIX": "/api/v1",  # names of operations leave out this prefix
     "COMPONENT_SPLIT_REQUEST": True,
     "GET_LIB_DOC_EXCLUDES": "webapp.http.field_texts.classes_without_texts",
     "POSTPROCESSING_HOOKS": [

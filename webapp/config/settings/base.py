@@ -14,25 +14,25 @@ ROOT = Path(__file__).resolve().parents[3]
 VERSION = "0.2.0"
 DATA_DIR = Path(env("DATA_DIR", default=str(ROOT / "var"))).resolve()
 
-#: ``production`` refuses to start without secrets of its own; see :mod:`webapp.config.production`.
+#: In ``production``, the service refuses to start without its own secrets; see :mod:`webapp.config.production`.
 ENVIRONMENT = env("ENVIRONMENT", default="development")
 DEBUG = env.bool("DEBUG", default=False)
 
 
-def _kept_key() -> str:
-    """The key that ``make run`` keeps, so that management commands beside it have the same; without one a random key,
-    which only tests can do with: what one process signs no other accepts.
+def _stored_key() -> str:
+    """The key that ``make run`` has stored, so that management commands use the same. Without one, a random key, which
+    suits only tests: no other process accepts what this process signs.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
         return (DATA_DIR / "secrets" / "django").read_text().strip()
     return secrets.token_urlsafe(50)
 
 
-SECRET_KEY = env("SECRET_KEY", default=_kept_key())
+SECRET_KEY = env("SECRET_KEY", default=_stored_key())
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-#: Other websites whose pages may use the API, with a token: no cookie of a browser goes along.
+#: Other websites whose pages may use the API with a token. The browser sends no cookies with these requests.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(api/|dicomweb/|predict)"
 CORS_ALLOW_HEADERS = [
@@ -47,14 +47,14 @@ CORS_EXPOSE_HEADERS = [
 ]  # fmt: skip
 
 INSTALLED_APPS = [
-    # Before Django's admin, whose frame it replaces.
+    # Before Django's admin, because it overrides the admin's base template.
     "webapp.dashboard",
     "webapp.accounts.admin_app.RecordedAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.humanize",  # pages of django-allauth use it
+    "django.contrib.humanize",  # used by pages of django-allauth
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_htmx",
@@ -64,7 +64,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "webapp.audit",
-    # Before django-allauth, whose templates it replaces.
+    # Before django-allauth, because it overrides its templates.
     "webapp.accounts",
     "allauth",
     "allauth.account",
@@ -92,7 +92,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "webapp.http.middleware.request_ids",
-    # Headers that every answer has, so these come before whatever may answer itself.
+    # These add headers to every response, so they come before all middleware that may respond itself.
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "webapp.http.middleware.content_security_policy",
@@ -111,8 +111,8 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
-# An index that MariaDB does not have (models.W037) only saves time; what django-allauth's constraints with a condition
-# (models.W036) keep out, its forms keep out as well.
+# Indexes that MariaDB does not support (models.W037) only save time. django-allauth's conditional constraints
+# (models.W036) are also enforced by its forms.
 SILENCED_SYSTEM_CHECKS = ["models.W036", "models.W037"]
 
 ROOT_URLCONF = "webapp.config.urls"
@@ -134,7 +134,7 @@ TEMPLATES = [
     },
 ]
 
-#: What programs get, and who asks for none of these. docs/words.md says how a page is translated.
+#: The language of programs, and of people who prefer none of LANGUAGES. docs/words.md says how a page is translated.
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("ne", "नेपाली")]
 LOCALE_PATHS = [ROOT / "webapp" / "dashboard" / "locale"]
@@ -146,8 +146,8 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
-#: ``plain`` lines, or one JSON object a line.
+#: ``plain`` lines, or ``json`` for one JSON object per line.
 LOG_FORMAT = env("LOG_FORMAT", default="plain")
 LOGGING = logs.config(LOG_FORMAT, env("LOG_LEVEL", default="INFO"))
-#: The certificate, or chain of them, that the proxy serves; /metrics shows when it expires.
+#: Path of the certificate, or chain of certificates, that the proxy serves. /metrics shows when it expires.
 TLS_CERTIFICATE = env("TLS_CERTIFICATE", default="")

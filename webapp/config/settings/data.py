@@ -1,4 +1,4 @@
-"""Storage and retention of data: databases, caches, files."""
+"""Settings of databases, caches and files, and of how long data is kept."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ DATABASES = {"default": databases.from_url(env("DATABASE_URL", default=f"sqlite:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 BROKER_URL = env("BROKER_URL", default="")
-# Beside another broker, Redis is there only if it is named; it then counts requests.
+# With another broker, Redis is used only if its URL is set. It then counts requests.
 REDIS_URL = env("REDIS_URL", default="" if BROKER_URL else "redis://127.0.0.1:6379/0")
 BROKER_URL = BROKER_URL or REDIS_URL
 SENTINEL = {
@@ -19,18 +19,18 @@ SENTINEL = {
 }
 CACHES = {
     "default": brokers.cache(REDIS_URL, **SENTINEL),
-    #: Figures that a process computes at most once a second, for all clients.
+    #: Figures that each process computes at most once a second for all clients.
     "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 1},
 }
 
 MEDIA_ROOT = DATA_DIR / "media"
-# A container image includes its static files.
+# Container images set this to the folder of the static files that they include.
 STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STATIC_URL = "static/"
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "webapp.storage.folder.LocalStorage",
-        # Names come from row ids, and a task that runs twice writes the same file twice.
+        # File names are made from row ids, so a task that runs twice writes the same file twice.
         "OPTIONS": {"location": str(MEDIA_ROOT), "allow_overwrite": True},
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -42,29 +42,30 @@ if S3_BUCKET := env("S3_BUCKET", default=""):
             "bucket_name": S3_BUCKET,
             "endpoint_url": env("S3_ENDPOINT_URL", default=""),
             "region_name": env("S3_REGION", default="us-east-1"),
-            # Without a key, Amazon's library looks for the machine's own role.
+            # Without a key, Amazon's library uses the machine's own role.
             "access_key": env("S3_ACCESS_KEY_ID", default="") or None,
             "secret_key": env("S3_SECRET_ACCESS_KEY", default="") or None,
         },
     }
-#: A TOML file: where text is burned into the pixels of a station's images. Exports without patients have it blanked.
+#: A TOML file with the areas in which a station's images have text burned into the pixels. Exports without patient
+#: data blank these areas.
 DEIDENTIFY_AREAS = env("DEIDENTIFY_AREAS", default="")
 WHITENOISE_USE_FINDERS = DEBUG
 FILE_UPLOAD_PERMISSIONS = 0o640
-# Uploads grow here. On MEDIA_ROOT's file system, keeping one means renaming it; elsewhere it is copied.
+# The folder in which uploads are received. On MEDIA_ROOT's file system, an upload is renamed; elsewhere it is copied.
 FILE_UPLOAD_TEMP_DIR = env("FILE_UPLOAD_TEMP_DIR", default=None)
-# Files that come in several requests grow here (webapp/resumable), on the same file system if it can be. All web
-# processes need it.
+# The folder for files that arrive in several requests (webapp/resumable), preferably on the same file system. All web
+# processes need access to it.
 RESUMABLE_DIR = DATA_DIR / "resumable"
 FILE_UPLOAD_HANDLERS = ["webapp.http.forms.StrictFormParser"]
 
-#: Hours after which a guest's uploads are deleted, and days after which a person's are; 0 keeps them.
+#: Hours after which a guest's uploads are deleted, and days after which a person's uploads are deleted; 0 keeps them.
 GUEST_RETENTION_HOURS = env.int("GUEST_RETENTION_HOURS", default=24)
 PERSON_RETENTION_DAYS = env.int("PERSON_RETENTION_DAYS", default=0)
-#: The longest time of one purge, which runs every hour; what it does not get to is left to the next.
+#: Time limit of one purge, which runs every hour, in seconds. The next purge continues with the rest.
 PURGE_SECONDS = env.int("PURGE_SECONDS", default=60)
 
-#: Days after which entries of the audit are deleted, and 0 to keep them. Hospitals keep X-rays for ten years.
+#: Days after which entries of the audit are deleted; 0 keeps them. Hospitals keep X-rays for ten years.
 AUDIT_DAYS = env.int("AUDIT_DAYS", default=3650)
-#: The key of the audit's chain; without it, SECRET_KEY. Give it the old SECRET_KEY before you replace that one.
+#: The key of the audit's chain; SECRET_KEY by default. Set it to the old SECRET_KEY before you replace SECRET_KEY.
 AUDIT_KEY = env("AUDIT_KEY", default="")

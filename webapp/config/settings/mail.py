@@ -1,4 +1,4 @@
-"""E-mails: by which server, from whom, and whom people may ask instead."""
+"""Settings of e-mails: the server, the sender, and the contact that pages show."""
 
 from webapp.config.settings.base import env
 
@@ -8,5 +8,5 @@ EMAIL_URL = env("EMAIL_URL", default="")
 vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("DEFAULT_FROM_EMAIL", default="PneumoQueue <pneumoqueue@localhost>")
-#: The contact that pages name: a person, an address or an extension.
+#: Contact shown on pages: a person, an address or a phone extension.
 ADMIN_CONTACT = env("ADMIN_CONTACT", default="")

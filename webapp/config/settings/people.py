@@ -1,4 +1,4 @@
-"""Accounts, cookies, tokens, and where webhooks may go."""
+"""Settings of accounts, cookies and tokens, and of addresses that webhooks may use."""
 
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
-# The first makes new hashes; a password with an older one gets a new hash when its owner signs in.
+# The first hasher makes new hashes. A password with another hash is hashed anew when its owner signs in.
 PASSWORD_HASHERS = [
     "webapp.accounts.hashers.Argon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -29,7 +29,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
 
-# --- the lockout: of a name at an address, for passwords and for codes of the second factor ---
+# --- the lockout of a user name at a client address, after wrong passwords or second-factor codes ---
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -37,10 +37,10 @@ AXES_USERNAME_CALLABLE = "webapp.accounts.lockout.attempted_name"
 AXES_CLIENT_IP_CALLABLE = "webapp.accounts.identity.client_address"
 AXES_LOCKOUT_CALLABLE = "webapp.accounts.lockout.answer"
 AXES_RESET_ON_SUCCESS = True
-# Trying again does not prolong the lockout: the page says when it ends.
+# Further attempts do not prolong the lockout, because the page says when it ends.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_VERBOSE = False
-# The log has all sign-ins; a table would grow for ever.
+# The log has all sign-ins. A table would grow forever.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "login", "code", "oldpassword"]
 
@@ -59,7 +59,7 @@ ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_URL)
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-# The lockout above is the only one. These count in the cache, without which nobody could sign in.
+# Only the lockout above is used. These limits count in the cache; if it were down, nobody could sign in.
 ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None, "reauthenticate": None}
 MFA_RATE_LIMITS = False
 ACCOUNT_FORMS = {
@@ -77,10 +77,10 @@ MFA_FORMS = {
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "PneumoQueue"
-MFA_TOTP_TOLERANCE = 1  # half a minute of a telephone's clock
+MFA_TOTP_TOLERANCE = 1  # the phone's clock may be wrong by half a minute
 MFA_ALLOW_UNVERIFIED_EMAIL = not EMAIL_URL
 
-# --- the hospital's own sign-in, by OpenID Connect ---
+# --- single sign-on with the hospital's own accounts, by OpenID Connect ---
 SOCIALACCOUNT_ADAPTER = "webapp.accounts.adapters.SocialAccountAdapter"
 SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
 OIDC_SERVER_URL = env("OIDC_SERVER_URL", default="")
@@ -100,29 +100,30 @@ GUEST_TOKEN_DAYS = env.int("GUEST_TOKEN_DAYS", default=30)
 API_TOKEN_DAYS = env.int("API_TOKEN_DAYS", default=365)
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_COOKIES
-# Browsers accept a cookie with this prefix over TLS only and from this host only, so that nobody else can plant one.
+# Browsers accept a cookie with this prefix only over TLS and only from this host, so that no other host can set it.
 _PREFIX = "__Host-" if SECURE_COOKIES else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
 GUEST_COOKIE = f"{_PREFIX}guest"
-# Only in answers over TLS; where a proxy ends it, the proxy says so itself.
+# Sent only over TLS. If a proxy terminates TLS, the proxy sends this header itself.
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=0)
 # Without TLS, browsers offer passkeys on localhost only.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SECURE_COOKIES
 if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-#: Where administrators find Flower, and where the web process asks for its pages itself, if no proxy does.
+#: The address at which administrators open Flower, and the one from which the web process fetches Flower's pages if no
+#: proxy does.
 FLOWER_URL = env("FLOWER_URL", default="")
 FLOWER_UPSTREAM = env("FLOWER_UPSTREAM", default="")
 FLOWER_BASIC_AUTH = env("FLOWER_BASIC_AUTH", default="")
-#: Where nginx keeps the storage's folder as an internal location, so that it sends the files and not this process;
-#: without it, this process does.
+#: The internal location under which nginx serves the storage's folder, so that nginx sends the files. Without it, this
+#: process sends them.
 X_ACCEL_PREFIX = env("X_ACCEL_PREFIX", default="")
-#: A file that healthy workers and beat keep renewing, for their container's health check.
+#: A file that healthy workers and beat keep touching, for the health checks of their containers.
 ALIVE_PATH = env("ALIVE_PATH", default="")
 
-#: The public URL of the service, used in links that are sent to other systems.
+#: The public URL of the service, used in links that are sent to people and other systems.
 PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}").rstrip("/")
-#: Networks inside the hospital to which webhooks may go, also over plain HTTP. All other private addresses are refused,
-#: so that no user can make this service request internal addresses.
+#: Networks inside the hospital to which webhooks may be sent, also over plain HTTP. All other private addresses are
+#: refused, so that no user can make this service send requests to internal addresses.
 WEBHOOK_ALLOWED_NETWORKS = networks.parse("WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))

@@ -1,4 +1,4 @@
-"""The model, the tasks that prepare and read images, and Celery."""
+"""Settings of the model, of the tasks that prepare and read images, and of Celery."""
 
 from celery.schedules import crontab
 
@@ -7,27 +7,28 @@ from webapp.config.settings.base import ROOT, env
 from webapp.config.settings.data import BROKER_URL, SENTINEL
 
 MODELS_DIR = ROOT / "models"
-#: A bundle's path, its folder's name in MODELS_DIR, or a family's name for its newest release.
+#: A bundle's path, the name of its folder in MODELS_DIR, or the name of a family of models for its newest release.
 MODEL_BUNDLE = env("MODEL_BUNDLE", default="") or "vgg16-pneumonia"
-#: Bundles that read every image in its shadow, named in the same way.
+#: Bundles of shadow models, which also read every image. They are named in the same way.
 SHADOW_BUNDLES = env.list("SHADOW_BUNDLES", default=[])
-#: One of the bundle's operating points; without it, the bundle's default.
+#: Name of one of the bundle's operating points; the bundle's default if empty.
 OPERATING_POINT = env("OPERATING_POINT", default="")
 #: ``ingest`` (prepares interactive images), ``bulk`` (unpacks ZIPs and prepares the images of studies), ``infer``
-#: (one process per device that reads them) or ``deliver`` (what sends the outbox to other systems).
+#: (reads images, with one process per device) or ``deliver`` (sends the outbox to other systems).
 WORKER_ROLE = env("PNEUMOQUEUE_ROLE", default="ingest")
-#: What runs the model: ``auto`` takes the fastest on the machine, ``mnn`` the processor, ``keras`` TensorFlow.
+#: The engine that runs the model: ``auto`` for the fastest on this machine, ``mnn`` for the CPU, ``keras`` for
+#: TensorFlow.
 ENGINE = env("ENGINE", default="") or "auto"
 MAX_BATCH = env.int("MAX_BATCH", default=16)
-#: Seconds after which a batch that hangs is killed, with its process. The other limits follow from it.
+#: Seconds after which a batch that hangs is killed together with its process. Other limits are derived from it.
 BATCH_TIME_LIMIT = env.int("BATCH_TIME_LIMIT", default=120)
-#: A ZIP is unpacked in chunks of so many files, or so many seconds, whichever is reached first.
+#: A ZIP is unpacked in chunks. A chunk ends after this many files or this many seconds, whichever comes first.
 UNPACK_CHUNK_FILES, UNPACK_CHUNK_SECONDS = 500, 2.0
-#: Seconds after which the run of a chunk is killed; only a storage that hardly answers takes it there.
+#: Seconds after which the task for a chunk is killed. Only a storage that hardly responds makes it take so long.
 UNPACK_TIME_LIMIT = env.int("UNPACK_TIME_LIMIT", default=60)
-#: Seconds after which a claim on a ZIP counts as lost with its worker: no run lives that long.
+#: Seconds after which a claim on a ZIP counts as lost together with its worker. No task runs that long.
 UNPACK_LEASE_SECONDS = 1.1 * UNPACK_TIME_LIMIT
-#: Seconds after which a task of each kind is ended.
+#: Time limit of each kind of task, in seconds.
 TASK_TIME_LIMITS = {
     "worker.infer": BATCH_TIME_LIMIT,
     "worker.ingest": BATCH_TIME_LIMIT,
@@ -35,7 +36,7 @@ TASK_TIME_LIMITS = {
     "worker.deliver": 80,
     "worker.make": 60,
 }
-#: Seconds without a sign of progress after which a message is looked for, and sent again if it is gone.
+#: Seconds without progress after which the reconciler looks for an image's message, and resends it if it is gone.
 RESEND_AFTER_SECONDS = env.int("RESEND_AFTER_SECONDS", default=15)
 RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=10)
 
@@ -50,23 +51,23 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
-# A worker that reads holds the batch in hand and the next one, which gathers meanwhile.
+# A worker that reads images holds the messages of the current batch and of the next one, which fills meanwhile.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 2 * MAX_BATCH if WORKER_ROLE == "infer" else 1
-# Tasks in which a worker's process keeps its connection to the database; see worker/process/connections.py.
+# Number of tasks for which a worker process keeps its database connection; see worker/process/connections.py.
 CELERY_DB_REUSE_MAX = 10_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
-# Loading the engine and the model takes longer than Celery's four seconds.
+# Loading the engine and the model takes longer than Celery's default of four seconds.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 180
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "webapp.ops.beat.Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    # These three are run by beat itself, so that their names are all that counts.
+    # Beat itself runs these three, so only their names and schedules matter.
     "reconcile": {"task": "reconcile", "schedule": RECONCILE_SECONDS},
     "seal": {"task": "seal", "schedule": RECONCILE_SECONDS},
     "sample": {"task": "sample", "schedule": 60},
-    # Tasks that beat sends at intervals.
+    # Beat sends these tasks to workers.
     "deliver": {
         "task": "worker.deliver",
         "schedule": RECONCILE_SECONDS,

@@ -1,4 +1,4 @@
-"""The words of a report."""
+"""The text of a report."""
 
 from dataclasses import dataclass, field
 
@@ -22,25 +22,25 @@ PURPOSE = _(
     "and not to rule out pneumonia. It is not a diagnosis and not a medical device."
 )
 NOT_SHOWN = _("The model's answer is not shown, because it means nothing for an image like this.")
-#: Verdicts that are printed, the latest first.
+#: Number of verdicts that are printed, latest first.
 VERDICTS = 3
-#: Characters of a text that somebody has written. The page has all of it.
+#: Longest text that is printed, in characters. The image's page shows longer texts completely.
 LONGEST = 240
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a report says, from top to bottom.
+    """The text of a report, from top to bottom.
 
     Attributes:
         answer: the result in a few words.
-        tone: the name of its colour, as the pages have it.
-        score: the number; empty where it must not be relied on.
-        explained: sentences about the number.
+        tone: the name of the result's colour, as on the pages.
+        score: the model's score; empty if it must not be relied on.
+        explained: sentences about the score.
         warnings: sentences.
         facts: names and values.
-        verdicts: what readers say.
-        shows_map: whether the map belongs on it.
+        verdicts: the readers' verdicts.
+        shows_map: whether the report shows the map.
     """
 
     answer: str
@@ -56,7 +56,7 @@ class Contents:
 
 
 def of(image: Image, identity: Identity) -> Contents:
-    """The contents of an image's report, for someone who may see the image.
+    """The contents of an image's report, for an identity that may see the image.
 
     Raises:
         Refused: ``not_read_yet``.
@@ -83,13 +83,13 @@ def _score(result: Reading) -> str:
 
 def _explained(image: Image, result: Reading) -> list[str]:
     if image.verdict:
-        said = {"answer": results.model_answer(image), "score": _score(result)}
+        values = {"answer": results.model_answer(image), "score": _score(result)}
         if not result.is_usable:
-            return [gettext("This is the readers' verdict. The model's answer was: %(answer)s.") % said]
+            return [gettext("This is the readers' verdict. The model's answer was: %(answer)s.") % values]
         words = gettext(
             "This is the readers' verdict. The model's answer was: %(answer)s, with a score for pneumonia of %(score)s."
         )
-        return [words % said]
+        return [words % values]
     if not result.is_usable:
         return [str(NOT_SHOWN)]
     unclear, positive = results.percent(result.unclear_from), results.percent(result.positive_from)
@@ -100,8 +100,8 @@ def _explained(image: Image, result: Reading) -> list[str]:
     lines = [bounds % {"unclear": unclear, "positive": positive}]
     if result.group == "negative":
         lines.append(gettext("It does not rule pneumonia out."))
-    if about := meaning.meaning(image):
-        lines.append(about["sentence"])
+    if explanation := meaning.meaning(image):
+        lines.append(explanation["sentence"])
     return lines
 
 
@@ -110,7 +110,7 @@ def _facts(image: Image, result: Reading) -> list[tuple[str, str]]:
     threshold = ""
     if result.is_usable and result.threshold:
         threshold = ", " + gettext("from %(threshold)s up") % {"threshold": results.percent(result.threshold)}
-    found = [
+    facts = [
         (
             gettext("Patient"),
             " · ".join(part for part in (patient.identifier, patient.name) if part) if patient else "",
@@ -127,12 +127,12 @@ def _facts(image: Image, result: Reading) -> list[tuple[str, str]]:
         (gettext("Operating point"), f"{result.operating_point}{threshold}" if result.operating_point else ""),
         (gettext("Image"), str(image.pk)),
     ]
-    return [(name, _short(value)) for name, value in found if value]
+    return [(name, _short(value)) for name, value in facts if value]
 
 
 def _verdicts(image: Image, identity: Identity) -> list[str]:
     reviews = visible_reviews(identity, image).order_by("-updated_at")
-    said = [
+    lines = [
         gettext("%(verdict)s, by %(reader)s, %(moment)s")
         % {
             "verdict": results.verdict_in_words(review),
@@ -143,7 +143,9 @@ def _verdicts(image: Image, identity: Identity) -> list[str]:
         for review in reviews[: VERDICTS + 1]
     ]
     return (
-        said if len(said) <= VERDICTS else [*said[:VERDICTS], gettext("There are more verdicts on the image's page.")]
+        lines
+        if len(lines) <= VERDICTS
+        else [*lines[:VERDICTS], gettext("There are more verdicts on the image's page.")]
     )
 
 
@@ -153,5 +155,5 @@ def _short(text: str) -> str:
 
 
 def _moment(value: object) -> str:
-    here = timezone.localtime(value)  # type: ignore[arg-type]
-    return f"{date_format(here)}, {here:%H:%M} {here.tzname()}"
+    local = timezone.localtime(value)  # type: ignore[arg-type]
+    return f"{date_format(local)}, {local:%H:%M} {local.tzname()}"

@@ -1,4 +1,4 @@
-"""A report on one page of A4."""
+"""Draw a report on one A4 page."""
 
 import io
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 MARGIN, WIDTH, HEIGHT = 14.0, 210.0, 297.0
-#: The column of pictures and that of words, in millimetres.
+#: Width of the column of pictures, and of the gap to the column of text, in millimetres.
 PICTURES, GAP = 82.0, 8.0
 WORDS = WIDTH - 2 * MARGIN - PICTURES - GAP
 TOP, BOTTOM = 42.0, HEIGHT - 34.0
 TALLEST = 100.0
 POINT = 0.3528
-#: As tokens.css has them for light pages.
+#: The colours of light pages in tokens.css.
 INK, MUTED, LINE = (20, 35, 43), (82, 101, 111), (213, 222, 226)
 TONES = {"positive": (168, 55, 26), "negative": (24, 105, 74), "unclear": (122, 75, 0)}
 MAP = _(
@@ -35,7 +35,7 @@ MAP = _(
 
 @dataclass(frozen=True)
 class Block:
-    """Some text of one size, and the room above it."""
+    """Text of one size, and the space above it."""
 
     text: str
     size: float = 9.0
@@ -48,10 +48,10 @@ def draw(contents: Contents, pictures: Sequence["Picture"]) -> bytes:
     """Draw a report.
 
     Args:
-        contents: its words.
-        pictures: the X-ray, and the X-ray with its map if that belongs on it.
+        contents: the report's text.
+        pictures: the X-ray and, if the report shows it, the X-ray with its map.
     """
-    # Late: few requests need it, and it takes a second.
+    # Imported here, because few requests need it and it takes a second.
     from fpdf import FPDF
 
     pdf = FPDF(format="A4")
@@ -59,7 +59,7 @@ def draw(contents: Contents, pictures: Sequence["Picture"]) -> bytes:
     with as_file(FONT) as path:
         pdf.add_font("Noto", fname=path)
         if _has_devanagari(contents):
-            # The letters are joined, and Latin ones pass. Without need it is left out: text is copied better.
+            # Devanagari letters need shaping. Latin letters do not, and their text can be copied better without it.
             pdf.set_text_shaping(use_shaping_engine=True, script="deva")
         pdf.set_title(f"{contents.answer} – {contents.filename}")
         pdf.set_lang(get_language() or "en")
@@ -106,7 +106,7 @@ def _blocks(contents: Contents) -> list[Block]:
 
 
 def _fitting(pdf: "FPDF", blocks: list[Block]) -> list[Block]:
-    """The blocks in the largest size in which they fit into their column."""
+    """The blocks at the largest size at which they fit into their column."""
     for share in (1.0, 0.9, 0.8, 0.7, 0.6):
         smaller = [replace(block, size=block.size * share, above=block.above * share) for block in blocks]
         if sum(block.above + _cell(pdf, block, measure=True) for block in smaller) <= BOTTOM - TOP:
@@ -122,7 +122,7 @@ def _write(pdf: "FPDF", blocks: list[Block]) -> None:
 
 
 def _cell(pdf: "FPDF", block: Block, width: float = WORDS, *, measure: bool = False) -> float:
-    """Write a block where the pen is, and return its height; or only measure it."""
+    """Write a block at the current position and return its height, or only measure it."""
     from fpdf.enums import Align, TextMode, XPos, YPos
 
     height = block.size * POINT * 1.35
@@ -130,13 +130,13 @@ def _cell(pdf: "FPDF", block: Block, width: float = WORDS, *, measure: bool = Fa
     pdf.set_text_color(*block.colour)
     pdf.set_draw_color(*block.colour)
     pdf.set_line_width(block.size * POINT * 0.03)
-    # The one weight of the font that is in the file, with a line around each letter.
+    # The font file has only one weight, so strong text gets an outline around each letter.
     pdf.text_mode = TextMode.FILL_STROKE if block.strong else TextMode.FILL
-    found = pdf.multi_cell(
+    drawn_height = pdf.multi_cell(
         width, height, block.text, align=Align.L, new_x=XPos.LEFT, new_y=YPos.NEXT, dry_run=measure, output="HEIGHT"
     )
     pdf.text_mode = TextMode.FILL
-    return float(found)  # type: ignore[arg-type]
+    return float(drawn_height)  # type: ignore[arg-type]
 
 
 def _head(pdf: "FPDF", contents: Contents) -> None:
@@ -160,8 +160,8 @@ def _pictures(pdf: "FPDF", pictures: Sequence["Picture"], *, with_map: bool) -> 
     for picture, text in zip(pictures, words, strict=False):
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=88)
-        across, down = picture.size
-        height = min(PICTURES * down / across, TALLEST)
+        pixel_width, pixel_height = picture.size
+        height = min(PICTURES * pixel_height / pixel_width, TALLEST)
         top = pdf.get_y()
         pdf.image(stream, MARGIN, top, PICTURES, height, keep_aspect_ratio=True, alt_text=text)
         pdf.set_xy(MARGIN, top + height + 1.5)

@@ -11,13 +11,13 @@ from webapp.studies.models import Image
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-#: About the longer side, in pixels: 250 to the inch.
+#: Length of the longer side in pixels, for about 250 dpi.
 SIDE = 900
 
 
 def of(image: Image, *, with_map: bool) -> "list[Picture]":
-    """The X-ray, and the X-ray with its map over it if there is one; nothing where its file is gone."""
-    # Late: few requests need it, and every process would start slower.
+    """The X-ray and, if there is a map, the X-ray with the map over it; empty if the file is gone."""
+    # Imported here, because few requests need it and every process would start more slowly.
     from PIL import Image as Pictures
     from PIL import ImageOps
 
@@ -34,8 +34,8 @@ def of(image: Image, *, with_map: bool) -> "list[Picture]":
         return [plain]
     drawn = heatmaps.png(bytes(result.heatmap), image.width, image.height, result.region)
     with Pictures.open(io.BytesIO(drawn)) as opened:
-        over = opened.resize(plain.size)
-    over.putalpha(over.getchannel("A").point(lambda alpha: alpha * 3 // 4))
+        overlay = opened.resize(plain.size)
+    overlay.putalpha(overlay.getchannel("A").point(lambda alpha: alpha * 3 // 4))
     mapped = plain.convert("RGBA")
-    mapped.alpha_composite(over)
+    mapped.alpha_composite(overlay)
     return [plain, mapped.convert("RGB")]

@@ -1,4 +1,4 @@
-"""The addresses of a report: for pages, and for programs."""
+"""Views of a report, for people and for programs."""
 
 from uuid import UUID
 
@@ -36,12 +36,12 @@ class ImageReport(APIView):
 
 def _report(identity: Identity, pk: UUID) -> HttpResponse:
     image = visible_image(identity, pk)
-    said = contents.of(image, identity)
+    report = contents.of(image, identity)
     record(identity, Action.DOWNLOAD, image, file="report")
-    made = pdf.draw(said, pictures.of(image, with_map=said.shows_map))
-    response = HttpResponse(made, content_type="application/pdf")
+    content = pdf.draw(report, pictures.of(image, with_map=report.shows_map))
+    response = HttpResponse(content, content_type="application/pdf")
     response.headers["Cache-Control"] = "private, no-store"
-    # Opened and not saved: a file on a shared computer stays.
+    # The browser opens the file instead of saving it, because a saved file would stay on a shared computer.
     filename = names.download(f"report {image.filename}", ".pdf")
     response.headers["Content-Disposition"] = str(content_disposition_header(False, filename))
     return response

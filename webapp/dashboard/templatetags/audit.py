@@ -11,7 +11,7 @@ from webapp.audit.models import Action, Entry
 
 register = template.Library()
 
-#: The names of models, as their metas have them.
+#: The names of models, as in their Meta classes.
 KINDS = (
     gettext_noop("image"), gettext_noop("images"), gettext_noop("study"), gettext_noop("studies"),
     gettext_noop("patient"), gettext_noop("patients"), gettext_noop("department"), gettext_noop("departments"),
@@ -36,7 +36,7 @@ def action(entry: Entry) -> str:
 
 @register.filter
 def kind(entry: Entry) -> str:
-    """The object's model; of a list its plural."""
+    """The name of the object's model; its plural for a list."""
     try:
         meta = apps.get_model(entry.kind)._meta
     except (LookupError, ValueError):
@@ -53,8 +53,8 @@ def user(entry: Entry, users: Mapping[int, str]) -> str:
 
 @register.filter
 def details(entry: Entry, users: Mapping[int, str]) -> str:
-    """The details, for example "fields: priority, name", with the names of users that are known."""
-    found = people.details(entry)
-    found |= {name: users.get(found[name], found[name]) for name in people.USERS if name in found}
-    parts = ((name, value if isinstance(value, list) else [value]) for name, value in found.items())
+    """The details, for example "fields: priority, name". Known ids of users are replaced by names."""
+    shown = people.details(entry)
+    shown |= {name: users.get(shown[name], shown[name]) for name in people.USERS if name in shown}
+    parts = ((name, value if isinstance(value, list) else [value]) for name, value in shown.items())
     return " · ".join(f"{name}: {', '.join(map(str, values))}" for name, values in parts if values)

@@ -1,4 +1,4 @@
-"""Moments, which pages show by the reader's own clock."""
+"""Template filter for times, which pages show in the reader's own time zone."""
 
 from datetime import date, datetime
 from functools import lru_cache
@@ -15,21 +15,21 @@ register = template.Library()
 
 @register.filter
 def moment(value: datetime | None, exactly: str = "") -> SafeString | str:
-    """A moment by the server's clock, with its time zone's name; ``times.js`` makes the reader's own of it.
+    """A time in the server's time zone, with the zone's name. ``times.js`` converts it to the reader's time zone.
 
     Args:
-        value: a moment.
-        exactly: ``seconds`` for those too.
+        value: the time.
+        exactly: ``seconds`` to show seconds too.
     """
     if value is None:
         return ""
-    here = timezone.localtime(value)
-    clock = here.strftime("%H:%M:%S %Z" if exactly else "%H:%M %Z")
-    day = _day(here.date(), get_format("DATE_FORMAT"), get_language())
-    return format_html('<time class="moment {}" datetime="{}">{}, {}</time>', exactly, here.isoformat(), day, clock)
+    local = timezone.localtime(value)
+    clock = local.strftime("%H:%M:%S %Z" if exactly else "%H:%M %Z")
+    day = _day(local.date(), get_format("DATE_FORMAT"), get_language())
+    return format_html('<time class="moment {}" datetime="{}">{}, {}</time>', exactly, local.isoformat(), day, clock)
 
 
 @lru_cache(1000)
 def _day(day: date, shape: str, language: str) -> str:
-    """A day in a language. Django writes it letter by letter, and most moments of a page are of a few days."""
+    """A day in a language. Cached, because Django formats it letter by letter and a page has few different days."""
     return dateformat.format(day, shape)

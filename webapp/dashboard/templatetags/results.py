@@ -26,20 +26,20 @@ STEPS = {
     "failed": _("Could not be read"),
     "cancelled": _("Cancelled"),
 }
-#: Files that browsers decode. What they do not decode rightly, the viewer's script finds out.
+#: Files that browsers can decode. The viewer's script notices if a browser decodes one incorrectly.
 BROWSERS_DECODE = (".jpg", ".png", ".gif", ".webp", ".bmp", ".avif")
 
 
 @register.filter
 def has_more_pixels(image: Image) -> bool:
-    """Whether the uploaded file has more to show than the preview, in a browser."""
+    """Whether a browser can show more pixels from the uploaded file than from the preview."""
     name = str(image.file.name or "")
     return name.endswith(BROWSERS_DECODE) and name != str(image.preview.name)
 
 
 @register.filter
 def percent(probability: float) -> str:
-    """A probability in percent, with as many digits as it deserves: never 0 or 100."""
+    """A probability in percent with one decimal. It is never shown as 0 or 100."""
     if probability < 0.001:
         return "< 0.1 %"
     if probability > 0.999:
@@ -55,31 +55,31 @@ def whole_percent(share: float) -> str:
 
 @register.filter
 def on_scale(probability: float) -> str:
-    """A probability's place on the scale."""
+    """A probability's position on the scale."""
     return f"{probability * SCALE:.1f}"
 
 
 @register.filter
 def on_scale_text(probability: float) -> str:
-    """The centre of a label on the scale, kept inside the drawing."""
+    """The centre of a label on the scale, so that the label stays inside the drawing."""
     return f"{min(max(probability * SCALE, 55), SCALE - 55):.1f}"
 
 
 @register.filter
 def beyond(probability: float) -> str:
-    """The rest of the scale, from a given place on."""
+    """The width of the scale from a probability to its end."""
     return f"{(1 - probability) * SCALE:.1f}"
 
 
 @register.filter
 def unclear_width(reading: Reading) -> str:
-    """The part of the scale between what is negative and what is positive."""
+    """The width of the unclear part of the scale, between negative and positive."""
     return f"{(reading.positive_from - reading.unclear_from) * SCALE:.1f}"
 
 
 @register.filter
 def age_in_words(age: float) -> str:
-    """An age in years, for people: of small children in months."""
+    """An age in words: in years, or in months below three years."""
     if age >= 3:
         return ngettext("%(n)s year", "%(n)s years", int(age)) % {"n": int(age)}
     months = int(age * 12 + 1e-6)
@@ -93,13 +93,13 @@ def step(status: str) -> str:
 
 @register.filter
 def status_in_words(status: str) -> str:
-    """A status as the word that follows a count."""
+    """The word for a status that follows a count."""
     return str(Status(status).label)
 
 
 @register.filter
 def how_many(progress: Progress) -> str:
-    """A study's images; until it is finished, those of them that are."""
+    """A study's number of images; until it is finished, how many of them are done."""
     if not progress.is_final:
         return gettext("%(done)s of %(total)s done") % {"done": progress.done, "total": progress.total}
     images = ngettext("%(n)s image", "%(n)s images", progress.total) % {"n": progress.total}
@@ -107,44 +107,48 @@ def how_many(progress: Progress) -> str:
 
 
 @register.filter
-def verdict_in_words(said: object) -> str:
-    """A verdict: an image's that stands, or a reader's."""
-    kind = getattr(said, "verdict_kind", "") or getattr(said, "kind", "")
-    words = str(Verdict(said.verdict).label)  # type: ignore[attr-defined]
+def verdict_in_words(row: object) -> str:
+    """A verdict in words: an image's final verdict or a reader's own.
+
+    Args:
+        row: an image or a review.
+    """
+    kind = getattr(row, "verdict_kind", "") or getattr(row, "kind", "")
+    words = str(Verdict(row.verdict).label)  # type: ignore[attr-defined]
     return f"{words}, {PneumoniaKind(kind).label}" if kind else words
 
 
 @register.filter
 def result(image: Image) -> str:
-    """The state of an image in a few words: the readers' verdict if one stands, else what the model made of it."""
+    """An image's result in a few words: the readers' final verdict if there is one, otherwise the model's answer."""
     return words_of(image, image.result)
 
 
-def words_of(image: Image, found: Reading | None) -> str:
-    """The same, where the image's result is at hand."""
-    return verdict_in_words(image) if image.verdict else _words_of_model(image, found)
+def words_of(image: Image, reading: Reading | None) -> str:
+    """Like :func:`result`, for callers that have already looked up the image's reading."""
+    return verdict_in_words(image) if image.verdict else _words_of_model(image, reading)
 
 
 @register.filter
 def model_answer(image: Image) -> str:
-    """The model's answer in a few words. The reason why it is unreliable comes first."""
+    """The model's answer in a few words. If it is unreliable, the reason comes first."""
     return _words_of_model(image, image.result)
 
 
-def _words_of_model(image: Image, found: Reading | None) -> str:
-    if found is None:
+def _words_of_model(image: Image, reading: Reading | None) -> str:
+    if reading is None:
         return str(STEPS[image.status])
-    group = str(ResultGroup(found.group).label)
-    codes = {warning["code"] for warning in found.warnings}
+    group = str(ResultGroup(reading.group).label)
+    codes = {warning["code"] for warning in reading.warnings}
     doubt = next((str(words) for code, words in DOUBTS.items() if code in codes), "")
     if not doubt:
         return group
-    return f"{doubt}: {group}" if found.is_usable else doubt
+    return f"{doubt}: {group}" if reading.is_usable else doubt
 
 
 @register.filter
 def explained(problem: Mapping[str, str]) -> str:
-    """What a warning, or an error of a ZIP or manifest, says."""
+    """The sentence of a warning, or of an error of a ZIP or manifest."""
     return in_words(problem["code"], problem["detail"])
 
 
@@ -156,14 +160,14 @@ def failure(failed: Any) -> str:
 
 @register.filter
 def reason(warning: Mapping[str, str], result: Reading) -> str:
-    """What a warning says, without its word about the probability where the page does not show that."""
+    """The sentence of a warning. If the page does not show the probability, the part about it is left out."""
     detail = explained(warning)
     return detail if result.is_usable else detail.replace(" Do not rely on the probability.", "")
 
 
 @register.filter
 def sent_before(image: Image, earlier: Image) -> str:
-    """How long before an image the earlier one was sent."""
+    """How long before an image an earlier image was sent."""
     if image.created_at - earlier.created_at < timedelta(minutes=1):
         return gettext("just before")
     return gettext("%(time)s before") % {"time": timesince(earlier.created_at, image.created_at)}
@@ -171,38 +175,39 @@ def sent_before(image: Image, earlier: Image) -> str:
 
 @register.filter
 def tone(image: Image) -> str:
-    """The class that gives a result its colour: the result's group, or how the image ended, or that it waits. One that
-    is not to be relied on has the colour of none. A verdict comes before the model's answer."""
+    """The CSS class for a result's colour: the group of the verdict or, without one, of the model's answer, or else
+    that the image failed or waits. An unreliable answer has the colour of unusable ones.
+    """
     return tone_of(image, image.result)
 
 
-def tone_of(image: Image, found: Reading | None) -> str:
-    """The same, where the image's result is at hand."""
+def tone_of(image: Image, reading: Reading | None) -> str:
+    """Like :func:`tone`, for callers that have already looked up the image's reading."""
     if image.verdict:
         return image.group
-    if found:
-        return str(found.group if found.is_reliable else ResultGroup.UNUSABLE)
+    if reading:
+        return str(reading.group if reading.is_reliable else ResultGroup.UNUSABLE)
     return "failed" if image.status == Status.FAILED else "waiting"
 
 
 @register.filter
 def seconds_between(end: datetime | None, start: datetime | None) -> str:
-    """Time between two moments, for people."""
+    """The time between two times, in words."""
     if not start or not end:
         return "–"
-    # Clocks of two machines may differ.
+    # The clocks of two machines may differ.
     return seconds(max(0.0, (end - start).total_seconds()))
 
 
 @register.filter
 def seconds(value: float) -> str:
-    """A measured time, for people."""
+    """A measured duration in words."""
     return gettext("%(number)s s") % {"number": f"{value:.2f}"}
 
 
 @register.filter
 def waited(image: Image) -> str:
-    """Time spent in both queues together: for its preparation and for the model."""
+    """The time that an image has spent in both queues together, before its preparation and before the model."""
     reading = image.reading
     if not (reading and image.ingest_started_at and reading.ready_at and reading.claimed_at):
         return "–"
@@ -212,7 +217,7 @@ def waited(image: Image) -> str:
 
 @register.filter
 def place_in_queue(place: Place) -> str:
-    """How many images are before one that waits, and how long that takes."""
+    """How many images are before a waiting image, and how long it will take."""
     many = ngettext("%(n)s image before it", "%(n)s images before it", place.before) % {"n": f"{place.before:,}"}
     before = many if place.before else gettext("It is next")
     if place.seconds is None:
@@ -222,7 +227,7 @@ def place_in_queue(place: Place) -> str:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """A remaining time, roughly."""
+    """An approximate remaining time in words."""
     if seconds is None:
         return gettext("not known yet")
     if seconds < 90:

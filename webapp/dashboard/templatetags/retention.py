@@ -1,4 +1,4 @@
-"""When uploads are deleted."""
+"""Template tags that say when uploads are deleted."""
 
 from datetime import datetime
 
@@ -13,11 +13,11 @@ register = template.Library()
 
 @register.filter
 def delete_after(owned: Owned) -> datetime | None:
-    """When the purge may delete an upload; None if it is kept."""
+    """The time after which the purge may delete an upload; None if it is kept."""
     return policy.delete_after(owned)
 
 
 @register.simple_tag
 def guest_hours() -> int:
-    """Hours after which a guest's uploads are deleted; 0 where they are kept."""
+    """Hours after which a guest's uploads are deleted; 0 if they are kept."""
     return int(settings.GUEST_RETENTION_HOURS)

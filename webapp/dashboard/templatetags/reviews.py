@@ -1,4 +1,4 @@
-"""Readers' verdicts of an image, and the form for one's own verdict."""
+"""Template tag that shows the verdicts on an image, and the form for the viewer's own verdict."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def review_form(context: dict[str, Any], image: Image) -> dict[str, Any]:
         "may": permissions.may_review(identity, image),
         "image": image,
         "reviews": reviews,
-        "own": next((one for one in reviews if identity.user and one.reviewer_id == identity.user.pk), None),
+        "own": next((review for review in reviews if identity.user and review.reviewer_id == identity.user.pk), None),
         "verdicts": Verdict.choices,
         "kinds": PneumoniaKind.choices,
         "worklist": "worklist" in context,

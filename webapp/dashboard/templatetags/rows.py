@@ -1,4 +1,4 @@
-"""What rows of lists show. Django's own tags take longer: they reverse a route and parse a text for each row."""
+"""Template filters for rows of lists. Django's own tags are slower: they reverse a route and parse it for each row."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,9 +21,9 @@ class Answer:
     """An image's result in a row.
 
     Attributes:
-        tone: the class that gives it its colour.
-        words: the verdict that stands, else the model's answer.
-        probability: the model's, in percent; empty where it is not to be used.
+        tone: the CSS class for its colour.
+        words: the final verdict or, without one, the model's answer.
+        probability: the model's probability in percent; empty if it must not be used.
     """
 
     tone: str
@@ -33,10 +33,10 @@ class Answer:
 
 @register.filter
 def answer(image: Image) -> Answer:
-    """What a row shows of an image's result, which is looked up once for all of it."""
-    found = image.result
-    share = found.probability if found and found.is_usable else None
-    return Answer(tone_of(image, found), words_of(image, found), "" if share is None else percent(share))
+    """An image's result for a row. The reading is looked up only once."""
+    reading = image.result
+    share = reading.probability if reading and reading.is_usable else None
+    return Answer(tone_of(image, reading), words_of(image, reading), "" if share is None else percent(share))
 
 
 @register.filter
@@ -47,23 +47,23 @@ def waits(since: datetime) -> str:
 
 @register.filter
 def to_choose(name: str) -> str:
-    """The label of the box that chooses a row."""
+    """The label of a row's checkbox."""
     return gettext("Choose %(name)s") % {"name": name}
 
 
 @register.filter
 def address(pk: UUID, route: str) -> str:
-    """The address of a row, by a route whose only argument is its key."""
+    """The URL of a row, for a route whose only argument is its key."""
     return addresses.address(route, pk)
 
 
 @register.filter
 def page(image: Image, token: str) -> str:
-    """An image's page; for whoever sees it by a link, the one that the link's token opens."""
+    """The URL of an image's page; with a token, of the page that the shared link opens."""
     return reverse("shared-link-image", args=[token, image.pk]) if token else image.get_absolute_url()
 
 
 @register.filter
 def preview(image: Image, token: str) -> str:
-    """An image's preview, likewise."""
+    """The URL of an image's preview; with a token, of the preview that the shared link opens."""
     return reverse("shared-link-preview", args=[token, image.pk]) if token else address(image.pk, "api-image-preview")

@@ -1,4 +1,4 @@
-"""Webhooks as JSON."""
+"""Serializers of webhooks and deliveries."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from webapp.notifications.models import Event, Webhook
 from webapp.studies.api.serializers.results import moment
 from webapp.studies.outbox.models import Delivery, State
 
-#: As :mod:`webapp.notifications.addresses` has them, which also looks at the network.
+#: Pattern of a webhook's URL for the OpenAPI document. :mod:`webapp.notifications.addresses` also checks the network.
 PATTERN = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,4})?(/[A-Za-z0-9/_.~%?&=+-]*)?$"
 
 
@@ -34,7 +34,7 @@ class WebhookSerializer(TypedSerializer, serializers.ModelSerializer):
 
 
 class NewWebhookSerializer(WebhookSerializer):
-    """The answer to the one who adds it, with the secret."""
+    """A new webhook with its secret."""
 
     secret = serializers.CharField(read_only=True, help_text="signs what is sent; it is shown only now")
 
@@ -43,7 +43,7 @@ class NewWebhookSerializer(WebhookSerializer):
 
 
 class AttemptSerializer(serializers.Serializer):
-    """One time that it was tried to deliver something."""
+    """One attempt to deliver something."""
 
     at = serializers.DateTimeField(help_text="when it began")
     outcome = serializers.CharField(help_text="what the receiver answered, or why it did not arrive")
@@ -51,7 +51,7 @@ class AttemptSerializer(serializers.Serializer):
 
 
 class DeliverySerializer(serializers.ModelSerializer):
-    """An event on its way to one receiver."""
+    """The delivery of an event to one receiver."""
 
     event = serializers.CharField(source="payload.event")
     event_id = serializers.UUIDField(

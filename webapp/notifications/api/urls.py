@@ -1,4 +1,4 @@
-"""The URLs of webhooks and of e-mails."""
+"""API URLs of webhooks and e-mails."""
 
 from django.urls import path
 

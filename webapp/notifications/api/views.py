@@ -1,4 +1,4 @@
-"""The API of webhooks. Everybody sees and changes their own."""
+"""API views of webhooks and e-mails. Users see and change their own webhooks."""
 
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -42,9 +42,9 @@ class Webhooks(ListAPIView):
     @extend_schema(request=WebhookSerializer, responses={201: NewWebhookSerializer})
     def post(self, request: Request) -> Response:
         """Add a webhook. Its secret is shown only now."""
-        given = WebhookSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        webhook, secret = services.create_webhook(identify(request), **given.validated_data)
+        serializer = WebhookSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        webhook, secret = services.create_webhook(identify(request), **serializer.validated_data)
         return Response({**WebhookSerializer(webhook).data, "secret": secret}, status=201)
 
 
@@ -64,7 +64,7 @@ class WebhookDetail(RetrieveDestroyAPIView):
 
 
 class WebhookDeliveries(ListAPIView):
-    """What was sent to a webhook of yours or of a department that you manage, the latest first, with each attempt."""
+    """Deliveries to a webhook of yours or of a department that you manage, latest first, with each attempt."""
 
     permission_classes = (IsAuthenticated,)
     serializer_class = DeliverySerializer
@@ -77,7 +77,7 @@ class WebhookDeliveries(ListAPIView):
 
 
 class Emails(ListAPIView):
-    """The e-mails to you and to the departments that you manage, the latest first, with each attempt."""
+    """The e-mails to you and to departments that you manage, latest first, with each attempt."""
 
     permission_classes = (IsAuthenticated,)
     serializer_class = DeliverySerializer

@@ -1,1 +1,1 @@
-"""The pages of notifications."""
+"""Pages of notifications."""

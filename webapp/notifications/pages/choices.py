@@ -1,4 +1,4 @@
-"""What a person, or a department, wants to be notified of."""
+"""Page on which a person or a department chooses which events to be notified of."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ class DepartmentForm(PersonForm):
 @never_cache
 @login_required
 def choices(request: HttpRequest, slug: str = "") -> HttpResponse:
-    """Show the choices, and keep others; a department's where one is named."""
+    """Show and save the choices of the signed-in user or, with a slug, of a department."""
     identity = identify(request)
     department = access.managed_department(identity, slug) if slug else None
     kind = DepartmentForm if department else PersonForm
@@ -68,21 +68,21 @@ def _owner(identity: Identity, department: Department | None) -> dict[str, Any]:
 
 
 def _initial(identity: Identity, department: Department | None) -> dict[str, str]:
-    kept: Any = (
+    stored: Any = (
         Mailbox.objects.filter(department=department).first()
         if department
         else Reader.objects.filter(person=identity.user).first()
     )
-    return {"address": getattr(kept, "address", ""), "language": kept.language if kept else get_language()}
+    return {"address": getattr(stored, "address", ""), "language": stored.language if stored else get_language()}
 
 
 def _rows(identity: Identity, department: Department | None) -> list[tuple[Event, list[tuple[Channel, bool]]]]:
-    """Each event with its channels and whether they are wanted."""
-    of = {"department": department} if department else {"person": identity.user}
-    kept = {(choice.event, choice.channel): choice.wanted for choice in Choice.objects.filter(**of)}
+    """Each event with its channels, and for each channel whether it is wanted."""
+    owner = {"department": department} if department else {"person": identity.user}
+    stored = {(choice.event, choice.channel): choice.wanted for choice in Choice.objects.filter(**owner)}
     by_default = set() if department else announcing.BY_DEFAULT
     channels = [Channel.EMAIL] if department else list(Channel)
     return [
-        (event, [(channel, kept.get((event, channel), (event, channel) in by_default)) for channel in channels])
+        (event, [(channel, stored.get((event, channel), (event, channel) in by_default)) for channel in channels])
         for event in Event
     ]

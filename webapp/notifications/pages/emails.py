@@ -1,4 +1,4 @@
-"""The e-mails to a person and to the departments that they manage."""
+"""Page that lists the e-mails to a person and to the departments that they manage."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse

@@ -1,4 +1,4 @@
-"""What has failed: images, ZIPs and deliveries, to be acknowledged or done again."""
+"""Page of failed images, ZIPs and deliveries, which can be acknowledged or tried again."""
 
 from uuid import UUID
 
@@ -13,12 +13,12 @@ from webapp.audit.models import Action
 from webapp.audit.services import record
 from webapp.http import keyset
 from webapp.notifications import access, services
-from webapp.notifications import failures as found
+from webapp.notifications import failures as failed
 from webapp.studies.models import Image
 from webapp.studies.outbox import services as outbox
 
-#: ZIPs and deliveries are shown at most; both are few, and those that are settled make room.
-MOST = 20
+#: Largest number of ZIPs, and of deliveries, that the page shows. Both are few, and settled ones leave the list.
+MAX_SHOWN = 20
 
 
 @require_safe
@@ -26,11 +26,11 @@ MOST = 20
 @login_required
 def failures(request: HttpRequest) -> HttpResponse:
     identity = identify(request)
-    page = keyset.page(found.images(identity), request)
+    page = keyset.page(failed.images(identity), request)
     context = {
         "page": page,
-        "archives": () if page.newest else found.archives(identity).order_by("-created_at", "-id")[:MOST],
-        "dead": () if page.newest else found.dead_letters(identity).order_by("-created_at")[:MOST],
+        "archives": () if page.newest else failed.archives(identity).order_by("-created_at", "-id")[:MAX_SHOWN],
+        "dead": () if page.newest else failed.dead_letters(identity).order_by("-created_at")[:MAX_SHOWN],
     }
     record(identity, Action.LIST, Image, filters=["failed"])
     return render(request, "notifications/failures.html", context)
@@ -40,7 +40,7 @@ def failures(request: HttpRequest) -> HttpResponse:
 @login_required
 def acknowledge_image(request: HttpRequest, pk: UUID) -> HttpResponse:
     identity = identify(request)
-    image = next(iter(found.images(identity).filter(pk=pk).order_by("-created_at", "-id")[:1]), None)
+    image = next(iter(failed.images(identity).filter(pk=pk).order_by("-created_at", "-id")[:1]), None)
     if image is None:
         raise Http404
     services.acknowledge(identity, image)
@@ -51,7 +51,7 @@ def acknowledge_image(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def acknowledge_archive(request: HttpRequest, pk: UUID) -> HttpResponse:
     identity = identify(request)
-    archive = next(iter(found.archives(identity).filter(pk=pk).order_by("-created_at")[:1]), None)
+    archive = next(iter(failed.archives(identity).filter(pk=pk).order_by("-created_at")[:1]), None)
     if archive is None:
         raise Http404
     services.acknowledge(identity, archive)

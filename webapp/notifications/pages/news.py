@@ -1,4 +1,4 @@
-"""A person's news."""
+"""Page of a person's news."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @never_cache
 @login_required
 def news(request: HttpRequest) -> HttpResponse:
-    mine = News.objects.filter(person=cast("User", request.user)).select_related("study", "image", "department")
-    return render(request, "notifications/news.html", {"page": keyset.page(mine, request)})
+    own = News.objects.filter(person=cast("User", request.user)).select_related("study", "image", "department")
+    return render(request, "notifications/news.html", {"page": keyset.page(own, request)})
 
 
 @require_POST
 @login_required
 def read(request: HttpRequest) -> HttpResponse:
-    """Mark the news whose ids are sent as read; all of them where none is."""
+    """Mark the chosen news as read; all of the user's news if the request has no ids."""
     chosen = [int(pk) for pk in request.POST.getlist("news") if pk.isdecimal() and len(pk) < 19]
     services.mark_read(request.user, chosen or None)
     return redirect("news")

@@ -1,4 +1,4 @@
-"""The URLs of these pages."""
+"""URLs of the pages of notifications."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Webhooks with their deliveries, for those who own them or manage the department that does."""
+"""Pages of webhooks and their deliveries, for the owner or the managers of the owning department."""
 
 from uuid import UUID
 
@@ -36,16 +36,16 @@ def add(request: HttpRequest, slug: str = "") -> HttpResponse:
     identity = identify(request)
     department = access.managed_department(identity, slug) if slug else None
     events = [event for event in request.POST.getlist("events") if event in Event.values]
-    payload = next((one for one in Payload.values if one == request.POST.get("payload")), Payload.IDS)
+    payload = next((value for value in Payload.values if value == request.POST.get("payload")), Payload.IDS)
     try:
-        made, secret = services.create_webhook(
+        webhook, secret = services.create_webhook(
             identity, request.POST.get("url", "").strip(), events, department, payload
         )
     except Refused as refusal:
         messages.error(request, in_words(refusal.code, refusal.detail))
         return redirect("department-notifications", slug) if slug else redirect("notifications")
-    # In the answer itself: nothing that is kept anywhere may have the secret.
-    return render(request, "notifications/webhook.html", {"webhook": made, "secret": secret, "page": None})
+    # The response itself shows the secret, because the secret must not be stored anywhere, such as in a session.
+    return render(request, "notifications/webhook.html", {"webhook": webhook, "secret": secret, "page": None})
 
 
 @require_POST

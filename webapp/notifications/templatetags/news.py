@@ -1,4 +1,4 @@
-"""The number beside the bell, and events in words."""
+"""Template tags: the number of unread news, and the names of events."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from webapp.notifications.models import Event, News
 
 register = template.Library()
 
-#: More are not counted.
-MOST = 99
+#: Largest number that is shown; beyond it, news are not counted.
+MAX_COUNTED = 99
 
 
 @register.simple_tag(takes_context=True)
 def unread_news(context: Any) -> str:
-    """How many of a person's news are not read, as a text; empty where there are none."""
+    """The number of the user's unread news as text; empty if there is none."""
     rows = News.objects.filter(person=context["request"].user, read_at=None).order_by()
-    unread = len(rows.values_list("pk")[: MOST + 1])
-    return f"{MOST}+" if unread > MOST else str(unread or "")
+    unread = len(rows.values_list("pk")[: MAX_COUNTED + 1])
+    return f"{MAX_COUNTED}+" if unread > MAX_COUNTED else str(unread or "")
 
 
 @register.filter

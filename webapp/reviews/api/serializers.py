@@ -1,4 +1,4 @@
-"""Reviews as JSON."""
+"""Serializers of reviews."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from webapp.studies.choices import ReviewStage, Verdict
 
 
 class EarlierReviewSerializer(serializers.ModelSerializer):
-    """What a reader said before."""
+    """A reader's earlier verdict."""
 
     class Meta:
         model = EarlierReview

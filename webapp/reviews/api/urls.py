@@ -1,4 +1,4 @@
-"""The URLs of reviews."""
+"""API URLs of reviews."""
 
 from django.urls import path
 

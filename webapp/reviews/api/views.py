@@ -1,4 +1,4 @@
-"""The API of reviews."""
+"""API views of reviews."""
 
 from uuid import UUID
 
@@ -46,10 +46,10 @@ class Reviews(APIView):
         identity = identities.identify(request)
         rows = Image.objects.select_related("department").only(*OWNER, "department__second_reading")
         image = visible_image(identity, pk, rows=rows)
-        given = ReviewSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        kept = services.review(image, identity, **given.validated_data)
-        return Response(ReviewSerializer(kept).data)
+        serializer = ReviewSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        review = services.review(image, identity, **serializer.validated_data)
+        return Response(ReviewSerializer(review).data)
 
 
 class Export(APIView):

@@ -1,4 +1,4 @@
-"""The API of the worklist."""
+"""API view of the worklist."""
 
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from webapp.studies.models import Image
 
 
 class OpeningSerializer(serializers.Serializer):
-    """Someone who has an image open."""
+    """A reader who has an image open."""
 
     reader = serializers.CharField()
     since = serializers.DateTimeField()
@@ -38,9 +38,9 @@ class WorklistImageSerializer(ImageSerializer):
         fields = (*ImageSerializer.Meta.fields, "opened_by")
 
     def to_representation(self, image: Image) -> dict[str, Any]:
-        opened = cast("Any", image).opened_by
-        by = [{"reader": one["reader"], "since": moment(one["opened_at"])} for one in opened]
-        return {**super().to_representation(image), "opened_by": by}
+        openings = cast("Any", image).opened_by
+        opened_by = [{"reader": opening["reader"], "since": moment(opening["opened_at"])} for opening in openings]
+        return {**super().to_representation(image), "opened_by": opened_by}
 
 
 class WorklistPages(CursorPages):
@@ -61,7 +61,7 @@ class WorklistPages(CursorPages):
 
 @extend_schema_view(get=extend_schema(parameters=[WorklistFilters]))
 class WorklistView(ListAPIView):
-    """What you may review and have not reviewed: STAT on top, the most suspicious first, then the oldest."""
+    """Images that you may review and have not reviewed: STAT first, then the most suspicious, then the oldest."""
 
     permission_classes = (IsAuthenticated,)
     throttle_classes = (UploadThrottle,)
@@ -70,8 +70,8 @@ class WorklistView(ListAPIView):
     queryset = Image.objects.none()
 
     def filter_queryset(self, queryset: Any) -> Any:
-        wanted = checked(WorklistFilters, given_once(self.request.query_params))
-        return Worklist(identities.identify(self.request), wanted)
+        filters = checked(WorklistFilters, given_once(self.request.query_params))
+        return Worklist(identities.identify(self.request), filters)
 
     def paginate_queryset(self, queryset: Any) -> Any:
         identity = identities.identify(self.request)

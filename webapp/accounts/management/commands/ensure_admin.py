@@ -1,4 +1,4 @@
-"""Make the user ``admin`` on the first start."""
+"""Create the user ``admin`` on the first start."""
 
 import os
 import secrets
@@ -13,14 +13,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         users = get_user_model().objects
-        given = os.environ.get("ADMIN_PASSWORD", "")
+        configured = os.environ.get("ADMIN_PASSWORD", "")
         admin = users.filter(username="admin").first()
         if admin is None:
-            password = given or secrets.token_urlsafe(12)
+            password = configured or secrets.token_urlsafe(12)
             users.create_superuser("admin", password=password)
-            if not given:
+            if not configured:
                 self.stdout.write(f"made the user 'admin' with the password {password} (shown only now)")
-        elif given and not admin.check_password(given):
-            admin.set_password(given)
+        elif configured and not admin.check_password(configured):
+            admin.set_password(configured)
             admin.save(update_fields=["password"])
             self.stdout.write("changed the password of 'admin' to ADMIN_PASSWORD")

@@ -1,4 +1,4 @@
-"""Make a one-time link by which a user sets a new password."""
+"""Print a one-time link with which a user sets a new password."""
 
 from argparse import ArgumentParser
 from typing import Any

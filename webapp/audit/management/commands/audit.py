@@ -1,4 +1,4 @@
-"""Verify the audit record, or write it out."""
+"""Verify or export the audit record."""
 
 import csv
 import json
@@ -40,15 +40,15 @@ class Command(BaseCommand):
 
     @staticmethod
     def _has(anchor: str) -> bool:
-        position, _, found = anchor.partition(":")
-        return position.isdecimal() and Entry.objects.filter(position=int(position), hash=found).exists()
+        position, _, digest = anchor.partition(":")
+        return position.isdecimal() and Entry.objects.filter(position=int(position), hash=digest).exists()
 
     def _export(self, form: str) -> None:
-        found = rows(Entry.objects.all())
+        entries = rows(Entry.objects.all())
         if form == "csv":
             writer = csv.writer(self.stdout)
             writer.writerow(COLUMNS)
-            writer.writerows(row.values() for row in found)
+            writer.writerows(row.values() for row in entries)
             return
-        for row in found:
+        for row in entries:
             self.stdout.write(json.dumps(row))

@@ -1,4 +1,4 @@
-"""Dates as the pages write them in English."""
+"""Date formats of pages in English."""
 
 DATE_FORMAT = "j M Y"
 DATETIME_FORMAT = "j M Y, H:i"

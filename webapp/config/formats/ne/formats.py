@@ -1,4 +1,4 @@
-"""Dates as the pages write them in Nepali: of the common era and with the digits 0 to 9, as films have them."""
+"""Date formats of pages in Nepali. They use the Gregorian calendar and the digits 0 to 9, as on X-ray films."""
 
 DATE_FORMAT = "j F Y"
 DATETIME_FORMAT = "j F Y, H:i"

@@ -1,4 +1,4 @@
-"""Check the installation, and say what to do."""
+"""Check the installation, and say how to correct it."""
 
 import sys
 from typing import Any
@@ -10,7 +10,7 @@ from webapp.ops import doctor
 
 class Command(BaseCommand):
     help = "Check settings, database, broker, storage, model, workers, disk, clock, mail and certificate."
-    #: The checks of Django are among those that are run here.
+    #: The doctor itself runs Django's checks.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         findings = doctor.before_start() if before_start else doctor.everything()
         for finding in findings:
             word = "ok  " if finding.ok else "BAD "
-            self.stdout.write(f"{word}{finding.name:<12} {finding.said}")
+            self.stdout.write(f"{word}{finding.name:<12} {finding.message}")
             if finding.todo:
                 self.stdout.write(f"{'':<17}{finding.todo}")
         if not all(finding.ok for finding in findings):

@@ -1,4 +1,4 @@
-"""Before a start on one machine: no worker of an earlier run is there."""
+"""Delete the rows of workers before a start on one machine, when no worker runs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The purge by hand."""
+"""Run the purge by hand."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         if _runs(source):
             raise CommandError(f"The service still runs on {source}. Stop it first, so that nothing is left behind.")
         with snapshots.file_snapshot(database) as alias:
-            # It may be of an earlier release.
+            # The database may belong to an earlier release.
             call_command("migrate", database=alias, verbosity=0)
             load_all(
                 rows.database_source(alias),

@@ -23,8 +23,8 @@ class Command(BaseCommand):
             with tarfile.open(file, "r:") as tar:
                 settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
                 backup = backups.check(tar)
-                made = f"release {backup.manifest['version']}, {backup.manifest['made_at'][:16]}"
-                self.stdout.write(f"{file} is whole ({made})")
+                origin = f"release {backup.manifest['version']}, {backup.manifest['made_at'][:16]}"
+                self.stdout.write(f"{file} is whole ({origin})")
                 load_all(backup.read, backup.count, backup.open, self.stdout.write)
         except (OSError, tarfile.TarError, backups.NoBackup) as error:
             raise CommandError(f"{file} cannot be restored: {error}.") from error
