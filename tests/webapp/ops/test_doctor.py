@@ -62,7 +62,8 @@ def test_a_wrong_operating_point_is_a_sentence_and_exit_2(settings: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("abacus", "ENGINE=abacus is not an engine."), ("keras", "ENGINE=keras needs keras, which is not")]
+    ("name", "said"),
+    [("abacus", "ENGINE=abacus is not an engine."), ("keras", "ENGINE=keras needs keras, which is not")],
 )
 def test_an_engine_that_is_unknown_or_not_installed_is_found_before_the_start(
     settings: Any, monkeypatch: pytest.MonkeyPatch, name: str, said: str
