@@ -22,9 +22,9 @@ from webapp.http.pagination import Merged, Rows, first_keys
 from webapp.studies import search
 from webapp.studies.api.filters import PAGING, PatientFilters, checked, given_once
 from webapp.studies.choices import FACETS, Status, StudyStatus, combinations
-from webapp.studies.found import first_rows, many_found
 from webapp.studies.models import Image, Patient, Study
 from webapp.studies.querysets import OwnedQuerySet, StudyQuerySet
+from webapp.studies.search_results import first_rows, many_matches
 
 #: Filters that leave few rows, which can be sorted, or rows that an index of their own has in their order.
 FEW = {"patient", "study", "warning"}
@@ -111,7 +111,7 @@ def narrowed(
         elif few or candidates is not None:
             rows = found.within(rows)
         else:
-            return many_found(found, rows, owners, columns, read)
+            return many_matches(found, rows, owners, columns, read)
     if candidates is not None:
         named = rows.model._base_manager.filter(pk__in=candidates)
         return rows.filter(pk__in=candidates) if one_owner else Candidates(rows.filter(owned), [named])
