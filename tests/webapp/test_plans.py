@@ -111,7 +111,7 @@ def test_each_list_is_read_by_an_index(request, rows, who, kind, params):
 
 @pytest.mark.parametrize("params", [params for kind, params in LISTS if kind == "studies"])
 def test_studies_of_which_many_have_such_an_image_are_read_by_an_index(member_client, rows, params, monkeypatch):
-    monkeypatch.setattr("webapp.studies.api.lists.MANY", 1)
+    monkeypatch.setattr("webapp.studies.api.lists.MAX_IMAGES", 1)
     with recorded() as queries:
         assert member_client.get("/api/v1/studies/", {"page_size": 1, **params}).status_code == 200
     check(queries, 11)
