@@ -14,7 +14,7 @@ from webapp.studies.querysets import ImageQuerySet, OwnedQuerySet
 #: The columns that decide who may see a row.
 OWNER = ("owner", "guest", "department")
 
-Found = TypeVar("Found", Image, Study, Patient)
+Row = TypeVar("Row", Image, Study, Patient)
 
 
 def visible_image(
@@ -71,7 +71,7 @@ def _visible(identity: Identity, rows: OwnedQuerySet, pk: UUID, permission: perm
     raise Http404
 
 
-def _allowed(row: Found, allowed: bool) -> Found:
+def _allowed(row: Row, allowed: bool) -> Row:
     if not allowed:
         raise Refused("not_allowed", "You may see this, but you may do no more with it.")
     return row

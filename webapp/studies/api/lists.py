@@ -183,8 +183,8 @@ def _of_patient(text: str, identity: Identity) -> Q:
 #: Filters that compare a column of the same name, and the conditions of the other filters.
 COLUMNS = {"status", "group", "label", "priority", "source", "study"}
 CONDITIONS: dict[str, Callable[[Any, Identity], Q]] = {
-    "created_after": lambda moment, _: Q(created_at__gte=moment),
-    "created_before": lambda moment, _: Q(created_at__lt=moment),
+    "created_after": lambda time, _: Q(created_at__gte=time),
+    "created_before": lambda time, _: Q(created_at__lt=time),
     # The first part is the condition of an index.
     "warning": lambda code, _: Q(warning_codes__gt="", warning_codes__contains=f" {code} "),
     "patient": _of_patient,

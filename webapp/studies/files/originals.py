@@ -43,9 +43,9 @@ class _Sink:
         """Do nothing: there is no buffer to flush."""
 
     def take(self) -> bytes:
-        taken = b"".join(self._written)
+        content = b"".join(self._written)
         self._written.clear()
-        return taken
+        return content
 
 
 class ZipStream:

@@ -137,8 +137,8 @@ def _kind(head: bytes) -> str | None:
         return min((BRANDS[brand] for brand in brands if brand in BRANDS), default=None)
     if b"<svg" in head.lower():
         return "svg"
-    late = MISPLACED.match(head)
-    return NAMES.get(late[1], "jpeg") if late else None
+    misplaced = MISPLACED.match(head)
+    return NAMES.get(misplaced[1], "jpeg") if misplaced else None
 
 
 def is_dicom(head: bytes) -> bool:

@@ -149,14 +149,14 @@ def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
 def failed(delivery: Delivery, error: NotDeliveredError) -> None:
     """Record that an attempt failed. The delivery is tried again later or becomes dead."""
     if error.unreachable and delivery.destination:
-        again = waiting.note_silence(delivery.destination)
+        next_attempt_at = waiting.note_silence(delivery.destination)
     else:
-        again = timezone.now() + waiting.wait(delivery.attempts)
+        next_attempt_at = timezone.now() + waiting.wait(delivery.attempts)
         waiting.note_answer(delivery)
-    dead = error.permanent or again > delivery.expires_at
+    dead = error.permanent or next_attempt_at > delivery.expires_at
     changed = _held(delivery).update(
         state=State.DEAD if dead else State.WAITING,
-        next_attempt_at=again,
+        next_attempt_at=next_attempt_at,
         claim=None,
         claimed_by="",
         last_error=str(error)[:500],
@@ -165,7 +165,7 @@ def failed(delivery: Delivery, error: NotDeliveredError) -> None:
     if not changed:
         return
     level = logging.ERROR if dead else logging.WARNING
-    outcome = "given up" if dead else f"tried again at {again:%Y-%m-%d %H:%M:%S}"
+    outcome = "given up" if dead else f"tried again at {next_attempt_at:%Y-%m-%d %H:%M:%S}"
     logger.log(level, "delivery %s (%s) failed: %s; %s", delivery.pk, delivery.kind, error, outcome)
 
 
@@ -177,12 +177,12 @@ def take_back(delivery: Delivery, reason: str) -> bool:
         Whether it was changed. False if the delivery is no longer in the state delivered, because it is being sent
         again for example.
     """
-    again = timezone.now() + waiting.wait(delivery.attempts)
-    dead = again > delivery.expires_at
+    next_attempt_at = timezone.now() + waiting.wait(delivery.attempts)
+    dead = next_attempt_at > delivery.expires_at
     return bool(
         Delivery.objects.filter(pk=delivery.pk, state=State.DELIVERED).update(
             state=State.DEAD if dead else State.WAITING,
-            next_attempt_at=again,
+            next_attempt_at=next_attempt_at,
             delivered_at=None,
             last_error=reason[:500],
         )

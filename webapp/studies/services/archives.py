@@ -96,8 +96,8 @@ def _remaining(archive: Archive, entries: list[zips.Entry]) -> list[zips.Entry]:
     if len(entries) == archive.total:
         return entries[archive.unpacked :]
     # The release that received the ZIP skipped other files, so its count of unpacked files is no index into these.
-    made = set(archive.images.values_list("archive_index", flat=True))
-    return [entry for entry in entries if entry.index not in made]
+    existing = set(archive.images.values_list("archive_index", flat=True))
+    return [entry for entry in entries if entry.index not in existing]
 
 
 def _images(archive: Archive, unzipped: zips.Archive, entries: list[zips.Entry]) -> tuple[list[Image], int]:
@@ -106,10 +106,10 @@ def _images(archive: Archive, unzipped: zips.Archive, entries: list[zips.Entry])
     entries = entries[: settings.UNPACK_CHUNK_FILES]
     # A worker of an earlier release does not count unpacked entries.
     existing = archive.images.filter(archive_index__in=[entry.index for entry in entries])
-    made = set(existing.values_list("archive_index", flat=True))
+    existing_indexes = set(existing.values_list("archive_index", flat=True))
     images, done = [], 0
     for entry in entries:
-        if entry.index not in made:
+        if entry.index not in existing_indexes:
             images.append(_image(archive, unzipped, entry))
         done += 1
         if time.monotonic() > until:

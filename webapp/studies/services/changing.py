@@ -36,7 +36,7 @@ def change_image(
         image: the image.
         patient: the identifier of a patient of the image's owner, who is created if missing; empty for no patient.
         priority: one of :class:`webapp.studies.choices.Priority`.
-        stat: whether people read the image before all others.
+        stat: whether the image is read before all others.
 
     Raises:
         Refused: ``not_waiting`` if the priority is given and the image no longer waits.
@@ -88,7 +88,7 @@ def change_study(
         study: the study.
         name: its new name.
         patient: the patient's identifier, as for :func:`change_image`.
-        stat: whether people read its images before all others.
+        stat: whether its images are read before all others.
     """
     _record(identity, study, name=name, patient=patient, stat=stat)
     if name is not None:

@@ -84,11 +84,11 @@ def look_into(files: Sequence[File]) -> Contents:
     """
     sent = [_look_into(file, alone=len(files) == 1) for file in files]
     litter = _litter(sent)
-    kept = [one for one in sent if one not in litter and not _is_manifest(one)]
+    kept = [upload for upload in sent if upload not in litter and not _is_manifest(upload)]
     if not kept:
         return Contents(sent)
-    found_manifests = [_manifest_of(one.file) for one in sent if _is_manifest(one)]
-    skipped = [str(one.file.name) for one in litter] + [name for one in kept for name in one.skipped]
+    found_manifests = [_manifest_of(upload.file) for upload in sent if _is_manifest(upload)]
+    skipped = [str(upload.file.name) for upload in litter] + [name for upload in kept for name in upload.skipped]
     return Contents(kept, skipped, found_manifests)
 
 
@@ -154,8 +154,8 @@ def _litter(sent: Sequence[SentFile]) -> list[SentFile]:
 
     An image is never skipped, whatever its name, except a DICOM directory.
     """
-    with_dicom = any(one.entries is None and signatures.kind(one.file) == "dicom" for one in sent)
-    return [one for one in sent if _is_litter(one, with_dicom=with_dicom)]
+    with_dicom = any(upload.entries is None and signatures.kind(upload.file) == "dicom" for upload in sent)
+    return [upload for upload in sent if _is_litter(upload, with_dicom=with_dicom)]
 
 
 def _is_litter(sent: SentFile, *, with_dicom: bool) -> bool:

@@ -127,8 +127,8 @@ DELETE: dict[type[Owned], Callable[[Any, Identity | None], Deleted]] = {
 }
 
 
-def logged(what: str, deleted: Deleted) -> Deleted:
-    transaction.on_commit(lambda: logger.info("%s deleted: %s", what, deleted.as_dict()))
+def logged(subject: str, deleted: Deleted) -> Deleted:
+    transaction.on_commit(lambda: logger.info("%s deleted: %s", subject, deleted.as_dict()))
     return deleted
 
 

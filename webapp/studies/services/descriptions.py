@@ -38,7 +38,7 @@ class Descriptions:
     def for_archive(self, number: int, indexes: Sequence[int]) -> dict[str, Any] | None:
         """Return the details of a ZIP's images, as :attr:`webapp.studies.models.Archive.particulars` stores them."""
         details = {str(index): self.for_image(number, index).as_json() for index in indexes}
-        return {index: one for index, one in details.items() if one} or None
+        return {index: row for index, row in details.items() if row} or None
 
     def people(self) -> dict[str, str]:
         """Return the identifiers of the patients in the rows, each with the first sex that a row gives."""
@@ -67,7 +67,7 @@ def describe(image: Image, details: Particulars) -> None:
 def read(contents: Contents, common: Particulars) -> Descriptions:
     """Collect the details of each image. A ZIP's own manifest takes precedence over other manifests."""
     scopes: list[tuple[FoundManifest, set[int | UUID]]] = [
-        (one.manifest, {number}) for number, one in enumerate(contents.sent) if one.manifest
+        (upload.manifest, {number}) for number, upload in enumerate(contents.sent) if upload.manifest
     ]
     scopes += [(manifest, set(range(len(contents.sent)))) for manifest in contents.manifests]
     return match(scopes, dict(_paths(contents)), common)
@@ -138,12 +138,12 @@ def _add(total: dict[str, Any], new_names: Sequence[str]) -> None:
 
 
 def _paths(contents: Contents) -> Iterator[tuple[Place, list[str]]]:
-    for number, one in enumerate(contents.sent):
-        name = names.filename(str(one.file.name))
-        if one.entries is None:
+    for number, upload in enumerate(contents.sent):
+        name = names.filename(str(upload.file.name))
+        if upload.entries is None:
             yield (number, None), [name]
         else:
-            yield from paths_in_zip(number, name, one.entries)
+            yield from paths_in_zip(number, name, upload.entries)
 
 
 def paths_in_zip(key: int | UUID, name: str, entries: Sequence[Entry]) -> Iterator[tuple[Place, list[str]]]:
@@ -204,10 +204,10 @@ def _rows(manifest: Manifest, files: _Files) -> tuple[dict[Place, Particulars], 
         text = f"Rows that were not used, since several files have the name: {listed(ambiguous)}."
         doubts.append({"code": "manifest_row_ambiguous", "detail": text})
     if repeated:
-        text = f"Files of which no row was used, since several rows say different things: {_named(repeated, name_of)}."
+        text = f"Files of which no row was used, since several rows say different things: {_names(repeated, name_of)}."
         doubts.append({"code": "manifest_file_repeated", "detail": text})
     return {place: found[0] for place, found in rows.items() if place not in repeated}, without_file, doubts
 
 
-def _named(places: Sequence[Place], name_of: dict[Place, str]) -> str:
+def _names(places: Sequence[Place], name_of: dict[Place, str]) -> str:
     return listed([name_of[place] for place in places])

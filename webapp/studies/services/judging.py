@@ -122,7 +122,7 @@ def _judge(image_ids: Sequence[UUID]) -> int:
                 results.append(_result(reading))
     Reading.objects.bulk_update(changed, ["warnings", "group"], batch_size=CHUNK)
     if results:
-        groups = {one.image_id: one.group for one in changed if not one.shadow}
+        groups = {reading.image_id: reading.group for reading in changed if not reading.shadow}
         Image.objects.filter(pk__in=list(groups)).update(**list_columns(results, groups))
         announce_results(Image.objects.filter(pk__in=list(groups)))
         superseded = [pk for pk in groups if images[pk].verdict]

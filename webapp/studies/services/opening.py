@@ -56,15 +56,15 @@ def close(identity: Identity, study: Study) -> bool:
 
 def close_abandoned(limit: int) -> int:
     """Close open studies that have had no new file for :data:`OPEN_FOR`. Return their number."""
-    late = Study.objects.filter(open_until__lte=timezone.now()).order_by("open_until")
-    return sum(_close_abandoned(study) for study in late[:limit])
+    overdue = Study.objects.filter(open_until__lte=timezone.now()).order_by("open_until")
+    return sum(_close_abandoned(study) for study in overdue[:limit])
 
 
 @atomically
 def _close_abandoned(study: Study) -> bool:
     # A file that arrived in between has moved the end.
-    late = Study.objects.filter(pk=study.pk, open_until__lte=timezone.now())
-    if not late.update(open_until=None):
+    overdue = Study.objects.filter(pk=study.pk, open_until__lte=timezone.now())
+    if not overdue.update(open_until=None):
         return False
     study_progressed([study.pk])
     logger.info("study %s closed: no file has come for some time", study.pk)

@@ -84,7 +84,7 @@ def refuse_if_drained(priority: str, department: Department | None) -> None:
         "draining", lambda: list(Pause.objects.filter(kind=Pause.Kind.DRAINING).order_by("scope"))
     )
     scopes = {scope_of(priority, None), scope_of("", department)}
-    drained = next((one for one in draining or () if one.scope in scopes), None)
+    drained = next((pause for pause in draining or () if pause.scope in scopes), None)
     if drained:
         subject = "This department" if drained.department_id else f"The queue of {priority} images"
         raise Refused(

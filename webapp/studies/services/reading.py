@@ -39,22 +39,22 @@ def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID], bul
     Returns:
         The readings that the claim holds: those that no other batch has claimed, in no particular order.
     """
-    taken, paused = 0, pauses.current()
+    count, paused = 0, pauses.current()
     if image_ids:
         requested = Reading.objects.filter(image__in=image_ids, bundle=bundle, attempts__lt=settings.MAX_ATTEMPTS)
         if paused:
             requested = requested.exclude(paused.readings())  # the reconciler holds them
-        taken = _take(requested, token, worker)
-        if taken < len(image_ids):
+        count = _take(requested, token, worker)
+        if count < len(image_ids):
             _fail_suspects(image_ids)
     while bulk and (keys := turns.due(bundle, bulk, paused)):
         added = _take(Reading.objects.filter(pk__in=keys), token, worker)
-        taken += added
+        count += added
         bulk -= added
-    if not taken:
+    if not count:
         return []
     held = list(Reading.objects.held(token).select_related("image__department"))
-    primary = [one.image_id for one in held if not one.shadow]
+    primary = [reading.image_id for reading in held if not reading.shadow]
     Image.objects.filter(pk__in=primary, status=Status.READY).update(status=Status.RUNNING)
     return held
 
@@ -194,8 +194,8 @@ def release_abandoned(living: "Collection[UUID] | QuerySet[Any]", limit: int) ->
     abandoned = list(Reading.objects.abandoned(living).only("image", "claim")[:limit])
     if not abandoned:
         return []
-    ids, claims = [one.image_id for one in abandoned], {one.claim for one in abandoned}
-    rows = Reading.objects.filter(pk__in=[one.pk for one in abandoned], claim__in=claims)
+    ids, claims = [reading.image_id for reading in abandoned], {reading.claim for reading in abandoned}
+    rows = Reading.objects.filter(pk__in=[reading.pk for reading in abandoned], claim__in=claims)
     rows.filter(state=ReadingState.RUNNING).update(state=ReadingState.READY, dispatched_at=timezone.now())
     released = rows.filter(state=ReadingState.READY)
     _images_of(released, ids).filter(status=Status.RUNNING).update(status=Status.READY)

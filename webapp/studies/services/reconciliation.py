@@ -125,8 +125,8 @@ def _lost(waiting: Any, queue: str, limit: int, *, order: str) -> Any:
 
 
 def _send_readings_again(readings: Sequence[Reading]) -> None:
-    _count_message(Reading.objects.filter(pk__in=[one.pk for one in readings]))
-    _log_resent(dispatch.INFER, [one.image for one in readings])
+    _count_message(Reading.objects.filter(pk__in=[row.pk for row in readings]))
+    _log_resent(dispatch.INFER, [row.image for row in readings])
     dispatch.send_readings(readings)
 
 

@@ -139,10 +139,10 @@ def _open_chunk(bundle: str, priority: str) -> list[Reading]:
     # In order of creation within each owner.
     due = held.filter(turn__lte=now.timestamp()).order_by("turn", "pk").select_related("image__department")
     opened: list[Reading] = []
-    by_owner = sorted(due[:CHUNK], key=lambda one: (_owner_key(one.image), one.pk))
-    for _, group in groupby(by_owner, key=lambda one: _owner_key(one.image)):
+    by_owner = sorted(due[:CHUNK], key=lambda reading: (_owner_key(reading.image), reading.pk))
+    for _, group in groupby(by_owner, key=lambda reading: _owner_key(reading.image)):
         readings = list(group)
-        rows = held.filter(pk__in=[one.pk for one in readings])
+        rows = held.filter(pk__in=[reading.pk for reading in readings])
         department = readings[0].image.department
         if paused.includes(readings[0].image, priority):
             rows.update(turn=None)
@@ -152,7 +152,7 @@ def _open_chunk(bundle: str, priority: str) -> list[Reading]:
             continue
         by_turn = readings[0].is_by_turn
         turns = _to_read(readings[0].image, bundle, len(readings)) if by_turn else [now.timestamp()] * len(readings)
-        values = {one.image_id: turn for one, turn in zip(readings, turns, strict=True)}
+        values = {reading.image_id: turn for reading, turn in zip(readings, turns, strict=True)}
         rows.update(
             state=ReadingState.READY,
             turn=ByImage(Reading, "turn", values),
