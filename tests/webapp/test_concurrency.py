@@ -42,13 +42,13 @@ def at_once():
 def again(monkeypatch):
     """How often something was broken off and done again."""
     seen = []
-    ask = transactions.was_broken_off
+    ask = transactions.was_aborted
 
     def count(error):
         seen.append(str(error))
         return ask(error)
 
-    monkeypatch.setattr(transactions, "was_broken_off", count)
+    monkeypatch.setattr(transactions, "was_aborted", count)
     return seen
 
 

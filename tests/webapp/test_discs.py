@@ -56,7 +56,7 @@ def test_without_a_cd_nothing_is_taken_for_a_viewers(unpacked):
 
 def test_many_names_are_listed_in_part():
     paths = ["DICOMDIR", *(f"VIEWER/{number}.DLL" for number in range(500))]
-    assert names.beside_images(paths) == set(paths)
+    assert names.disc_files(paths) == set(paths)
     assert len(paths) > contents.LISTED
 
 

@@ -182,7 +182,7 @@ OF_IMAGES = [name for name in FILTERS if name.split("=")[0] in ("group", "label"
 @pytest.mark.long
 @pytest.mark.parametrize("many", [500, 0])
 def test_studies_are_found_by_what_one_of_their_images_is(user_client, in_studies, monkeypatch, many):
-    monkeypatch.setattr("webapp.studies.api.lists.MANY", many)
+    monkeypatch.setattr("webapp.studies.api.lists.MAX_IMAGES", many)
     studies = [row["id"] for row in user_client.get(STUDIES).json()["results"]]
     images = {pk: user_client.get(f"{STUDIES}{pk}/images/").json()["results"] for pk in studies}
     found_some = set()

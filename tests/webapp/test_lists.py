@@ -181,8 +181,8 @@ def test_a_value_that_cannot_be_is_an_error(client, problem, query):
 )
 @pytest.mark.parametrize(("few", "most"), [(1000, 1000), pytest.param(1, 1000, marks=pytest.mark.long), (1, 0)])
 def test_images_are_narrowed(user_client, owned, params, found, few, most, monkeypatch):
-    monkeypatch.setattr("webapp.studies.search.FEW", few)
-    monkeypatch.setattr("webapp.studies.found.MOST", most)
+    monkeypatch.setattr("webapp.studies.search.MAX_IDS", few)
+    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", most)
     assert set(ids(user_client, "/api/v1/images/", **params)) == {str(owned[n].pk) for n in found}
 
 
@@ -194,8 +194,8 @@ def test_images_are_narrowed(user_client, owned, params, found, few, most, monke
 def test_many_matches_of_several_owners_come_in_the_order_of_time(
     user_client, user, make_image, make_department, most, first, ordering, monkeypatch
 ):
-    monkeypatch.setattr("webapp.studies.search.FEW", 1)
-    monkeypatch.setattr("webapp.studies.found.MOST", most)
+    monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
+    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", most)
     monkeypatch.setattr("webapp.http.candidates.First.limit", first)
     owners = {"owner": user}, {"department": make_department(reader=user)}
     # Some do not match, and one owner's come in a row, so that the first rows of each owner are not those of the list.
@@ -220,8 +220,8 @@ def test_many_matches_of_several_owners_come_in_the_order_of_time(
 
 
 def test_a_page_says_that_it_has_looked_at_a_part_of_the_list(client, user, make_image, monkeypatch):
-    monkeypatch.setattr("webapp.studies.search.FEW", 1)
-    monkeypatch.setattr("webapp.studies.found.MOST", 1)
+    monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
+    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", 1)
     monkeypatch.setattr("webapp.http.candidates.First.limit", 2)
     for name in ("chest.png", "chest.png", "other.png", "other.png"):
         make_image(owner=user, filename=name)

@@ -293,7 +293,7 @@ def test_a_damaged_manifest_in_a_zip_is_named(client, unpack_all):
 def test_a_repeated_chunk_uses_the_same_descriptions(client, unpack_all, monkeypatch, settings):
     settings.UNPACK_CHUNK_FILES = 1
     client.upload_study({"x.zip": zip_of({"a.jpg": JPEG, "b.jpg": JPEG, "manifest.csv": TABLE})})
-    real, died = archives._keep_chunk, []
+    real, died = archives._write_chunk, []
 
     def die_once(*args, **more):
         if not died:
@@ -301,7 +301,7 @@ def test_a_repeated_chunk_uses_the_same_descriptions(client, unpack_all, monkeyp
             raise OSError("the storage is away")
         return real(*args, **more)
 
-    monkeypatch.setattr(archives, "_keep_chunk", die_once)
+    monkeypatch.setattr(archives, "_write_chunk", die_once)
     with pytest.raises(OSError, match="away"):
         archives.unpack()
     assert unpack_all() == 2

@@ -45,7 +45,7 @@ def test_a_worklist_of_many_sections_has_the_images_of_each(
     "query", ["group=positive", "status=succeeded", "priority=interactive&search=chest", "group=positive&search=chest"]
 )
 def test_a_list_of_many_parts_has_the_images_of_each(spread, user, client, query, monkeypatch):
-    monkeypatch.setattr("webapp.studies.search.FEW", 1)
+    monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
     client.force_login(user)
     found = client.get(f"/api/v1/images/?{query}").json()["results"]
     assert [image["id"] for image in found] == [str(pk) for pk in reversed(spread)]

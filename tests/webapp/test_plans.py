@@ -111,7 +111,7 @@ def test_each_list_is_read_by_an_index(request, rows, who, kind, params):
 
 @pytest.mark.parametrize("params", [params for kind, params in LISTS if kind == "studies"])
 def test_studies_of_which_many_have_such_an_image_are_read_by_an_index(member_client, rows, params, monkeypatch):
-    monkeypatch.setattr("webapp.studies.api.lists.MANY", 1)
+    monkeypatch.setattr("webapp.studies.api.lists.MAX_IMAGES", 1)
     with recorded() as queries:
         assert member_client.get("/api/v1/studies/", {"page_size": 1, **params}).status_code == 200
     check(queries, 11)
@@ -124,7 +124,7 @@ def test_studies_of_which_many_have_such_an_image_are_read_by_an_index(member_cl
 def test_many_matches_of_a_search_are_sorted_without_their_rows(
     staff_client, rows, kind, text, index, monkeypatch, make_image
 ):
-    monkeypatch.setattr("webapp.studies.search.FEW", 1)
+    monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
     monkeypatch.setattr("webapp.http.candidates.First.limit", 1)
     make_image(filename="chest.png", study=Study.objects.create(owner=rows[0].owner, name="ward"))
     with recorded() as queries:
@@ -136,8 +136,8 @@ def test_many_matches_of_a_search_are_sorted_without_their_rows(
 
 
 def test_matches_of_others_are_not_sorted_for_someone_who_has_few_images(user_client, rows, make_image, monkeypatch):
-    monkeypatch.setattr("webapp.studies.search.FEW", 1)
-    monkeypatch.setattr("webapp.studies.found.MOST", 0)
+    monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
+    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", 0)
     make_image(filename="scan.png")
     with recorded() as queries:
         assert user_client.get("/api/v1/images/", {"search": "scan"}).json()["results"] == []
@@ -147,8 +147,8 @@ def test_matches_of_others_are_not_sorted_for_someone_who_has_few_images(user_cl
 
 @pytest.mark.parametrize("kind", ["images", "studies", "patients"])
 def test_of_very_many_matches_a_page_looks_at_a_part_of_the_list_by_its_index(member_client, rows, kind, monkeypatch):
-    monkeypatch.setattr("webapp.studies.search.FEW", 1)
-    monkeypatch.setattr("webapp.studies.found.MOST", 0)
+    monkeypatch.setattr("webapp.studies.search.MAX_IDS", 1)
+    monkeypatch.setattr("webapp.studies.search_results.MAX_MATCHES", 0)
     monkeypatch.setattr("webapp.http.candidates.First.limit", 1)
     Study.objects.create(owner=rows[0].owner, patient=rows[0].patient, name="P")
     for facets in ({}, {"group": "positive"}) if kind != "patients" else ({},):

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from webapp.studies import transactions
-from webapp.studies.transactions import ATTEMPTS, atomically, was_broken_off
+from webapp.studies.transactions import ATTEMPTS, atomically, was_aborted
 
 
 def deadlock():
@@ -66,9 +66,9 @@ def test_within_another_transaction_it_is_that_one_that_has_to_be_done_again():
 
 
 def test_mysqls_numbers_mean_something_only_there(monkeypatch):
-    assert was_broken_off(deadlock())
+    assert was_aborted(deadlock())
     monkeypatch.setattr(transactions, "connection", SimpleNamespace(vendor="mysql"))
-    assert was_broken_off(OperationalError(1213, "Deadlock found"))
-    assert not was_broken_off(OperationalError(2006, "gone away"))
+    assert was_aborted(OperationalError(1213, "Deadlock found"))
+    assert not was_aborted(OperationalError(2006, "gone away"))
     monkeypatch.setattr(transactions, "connection", SimpleNamespace(vendor="sqlite"))
-    assert not was_broken_off(OperationalError(1213))
+    assert not was_aborted(OperationalError(1213))

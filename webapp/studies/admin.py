@@ -1,5 +1,5 @@
-"""The administrators' view of the domain. Rows are changed by the services only, so nothing here can be edited; what is
-deleted here goes with its files.
+"""The administrators' view of the domain. Only services change rows, so nothing can be edited here. Deleting a row here
+deletes its files as well.
 """
 
 from functools import cached_property
@@ -14,20 +14,20 @@ from django.utils.text import capfirst
 
 from webapp.accounts.identity import identify
 from webapp.studies import models
-from webapp.studies.found import latest_found
 from webapp.studies.outbox import services as outbox
 from webapp.studies.outbox.models import Delivery, State
+from webapp.studies.search_results import latest_matches
 from webapp.studies.services import deletion
 
 
 class BoundedPaginator(Paginator):
-    """Pages without counting a million rows."""
+    """A paginator that never counts a million rows."""
 
     LIMIT = 2_500
 
     @cached_property
     def count(self) -> int:
-        """The number of rows, or the limit if there are more; older ones are found by searching."""
+        """The number of rows, or the limit if there are more. Search finds the older rows."""
         rows: Any = self.object_list
         return int(rows.order_by()[: self.LIMIT].count())
 
@@ -47,12 +47,12 @@ class ReadOnly(admin.ModelAdmin):
 
 
 class Deletable(ReadOnly):
-    """Deletes rows through a service, with everything that belongs to them, and shows the number of rows first."""
+    """Deletes rows and everything that belongs to them through a service, after showing how many rows that is."""
 
     ordering = ("-created_at", "-id")
-    #: By the service.
+    #: The service records them.
     deletions_are_recorded = True
-    # Any other column would have the database sort the whole table.
+    # For any other column the database would sort the whole table.
     sortable_by = ("created_at",)
     search_help_text = "An id, or the beginning of a name or of a patient's identifier; the latest are shown"
     # Only shows the search field; get_search_results does the search.
@@ -63,10 +63,10 @@ class Deletable(ReadOnly):
 
     def get_search_results(self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str) -> tuple[Any, bool]:
         text = search_term.strip()
-        return (latest_found(queryset, text) if text else queryset), False
+        return (latest_matches(queryset, text) if text else queryset), False
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, dict[str, int], set[Any], list[Any]]:
-        """The number of rows that are deleted too: Django would list each of a study's 5,000 images."""
+        """Return how many related rows are deleted, where Django would list each of a study's 5,000 images."""
         rows = list(objs)
         counts = deletion.count(rows)
         names = [f"{capfirst(str(row._meta.verbose_name))}: {row}" for row in rows]
@@ -87,7 +87,7 @@ class ImageAdmin(Deletable):
     )  # fmt: skip
     list_filter = ("status",)
     list_select_related = ("owner", "department")
-    # Stored files have no addresses of their own: the image's page shows them to those who may see it.
+    # Stored files have no URLs of their own. The image's page shows them to those who may see the image.
     exclude = ("file", "preview")
     readonly_fields = ("page",)
 
@@ -134,7 +134,7 @@ class DeliveryAdmin(ReadOnly):
     """The outbox: waiting and dead deliveries, and an action that sends them again."""
 
     list_display = ("key", "kind", "state", "attempts", "last_error", "next_attempt_at", "created_at", "delivered_at")
-    # Not by the kind: its values would be looked for in all rows.
+    # No filter by kind: the database would read all rows to list the kinds.
     list_filter = ("state",)
     search_fields = ("=id", "=destination")
     ordering = ("state", "next_attempt_at")
@@ -142,7 +142,7 @@ class DeliveryAdmin(ReadOnly):
     actions = ("send_again",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A dead delivery can be deleted, which ends its alert; everything else takes care of itself."""
+        """Only a dead delivery can be deleted, which ends its alert. All others end by themselves."""
         return admin.ModelAdmin.has_delete_permission(self, request, obj) and (obj is None or obj.state == State.DEAD)
 
     @admin.action(description="Send dead deliveries again")

@@ -1,4 +1,4 @@
-"""Choices that models, querysets and services share, and the rule that puts results into groups. Imports no model."""
+"""Choices that models, querysets and services share, and the rule that groups results. Imports no model."""
 
 from collections.abc import Iterable, Mapping
 from itertools import product
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
-    """The status of an image. It only changes by compare-and-set; see :mod:`webapp.studies.services`."""
+    """The status of an image. It changes only by compare-and-set; see :mod:`webapp.studies.services`."""
 
     QUEUED = "queued", _("received")
     READY = "ready", _("prepared")
@@ -23,12 +23,12 @@ FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
 class ReadingState(models.TextChoices):
-    """The state of a reading. A reading exists once its image is prepared, so it is never queued.
+    """The state of a reading. A reading is created when its image has been prepared, so it is never queued.
 
-    The status of an image repeats that of its primary reading, but for a held one, whose image is ready.
+    The status of an image equals the state of its primary reading, except that the image of a held reading is ready.
     """
 
-    #: It waits for the night of its department or the end of a pause, and no message is sent for it.
+    #: It waits for its department's night or for the end of a pause. No message is sent for it.
     HELD = "held"
     READY = "ready"
     RUNNING = "running"
@@ -38,7 +38,7 @@ class ReadingState(models.TextChoices):
 
 
 class StudyStatus(models.TextChoices):
-    """The status of a study; derived from its images and ZIPs."""
+    """The status of a study, derived from its images and ZIPs."""
 
     QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")
@@ -54,21 +54,21 @@ class Priority(models.TextChoices):
 
 
 class Source(models.TextChoices):
-    """How something came here."""
+    """How a study or an image arrived."""
 
     UPLOAD = "upload", _("uploaded")
     DICOM = "dicom", "DICOM"
 
 
 class Label(models.TextChoices):
-    """A bundle's label for an image, by its threshold."""
+    """The label that a bundle's threshold gives an image."""
 
     NORMAL = "NORMAL", _("Normal")
     PNEUMONIA = "PNEUMONIA", _("Pneumonia")
 
 
 class WarningCode(models.TextChoices):
-    """The warnings of a result, as ``ml.pictures`` and ``ml.inference`` give them."""
+    """The codes of a result's warnings, as ``ml.pictures`` and ``ml.inference`` give them."""
 
     NOT_CHEST_XRAY = "not_chest_xray", _("looks like no chest X-ray")
     CHEST_TURNED = "chest_turned", _("turned or inverted")
@@ -82,7 +82,7 @@ class WarningCode(models.TextChoices):
     BIRTH_DATE_DIFFERS = "birth_date_differs", _("another date of birth in the file")
     BORDERS_REMOVED = "borders_removed", _("borders cut off")
     EVIDENCE_OUTSIDE_LUNGS = "evidence_outside_lungs", _("score rests on parts outside the lungs")
-    # Of results before evidence_outside_lungs came in its place.
+    # In old results only: evidence_outside_lungs has replaced it.
     MAP_OUTSIDE_CHEST = "map_outside_chest", _("score rests on parts outside the chest")
     METADATA_IGNORED = "metadata_ignored", _("metadata is damaged")
     END_MISSING = "end_missing", _("the file's end is missing")
@@ -107,14 +107,14 @@ class Verdict(models.TextChoices):
 
 
 class PneumoniaKind(models.TextChoices):
-    """What kind of pneumonia a reader sees; empty for another one, or where the reader does not say."""
+    """The kind of pneumonia that a reader sees; empty for any other kind, or if the reader gives none."""
 
     BACTERIAL = "bacterial", _("bacterial")
     VIRAL = "viral", _("viral")
 
 
 class ReviewStage(models.TextChoices):
-    """How far people have come with an image. In the stage ``SECOND`` a verdict is shown to its author only."""
+    """How far people have read an image. In the stage ``SECOND`` a verdict is shown to its author only."""
 
     UNREAD = "unread", _("to be read")
     SECOND = "second", _("second reading")
@@ -122,7 +122,7 @@ class ReviewStage(models.TextChoices):
     DONE = "done", _("reviewed")
 
 
-#: The group of an image by the verdict that stands, which comes in place of the model's.
+#: The group of an image by its standing verdict. It replaces the model's group.
 GROUP_BY_VERDICT = {
     Verdict.PNEUMONIA: ResultGroup.POSITIVE,
     Verdict.NORMAL: ResultGroup.NEGATIVE,
@@ -145,17 +145,17 @@ class View(models.TextChoices):
     LATERAL = "lateral", _("lateral")
 
 
-#: The views that an upload may name.
+#: The views that an upload may give.
 SENT_VIEWS = (*View.choices, ("unknown", _("not known")))
 
-#: The warnings that make a result meaningless: for an image that looks like no chest X-ray, of a photograph of a film
-#: or a screen, and of what is something else by its own file.
+#: The warnings that make a result meaningless: the image does not look like a chest X-ray, it is a photograph of a film
+#: or a screen, or its file says that it is not a frontal chest X-ray.
 NOT_USABLE = frozenset({WarningCode.NOT_CHEST_XRAY, WarningCode.PHOTOGRAPH_OF_FILM, WarningCode.NOT_FRONTAL_CHEST})
-#: The warnings of a patient or view outside the training data. A department may want a label all the same.
+#: The warnings of a patient or view outside the training data. A department may choose to get a label nevertheless.
 OUTSIDE_TRAINING = frozenset({WarningCode.AGE_OUTSIDE_TRAINING, WarningCode.VIEW_NOT_FRONTAL})
 #: The warnings that make a result unreliable.
 NOT_RELIABLE = NOT_USABLE | OUTSIDE_TRAINING
-#: The name of a result with such a warning; the first match applies.
+#: The name of a result with one of these warnings; the first match applies.
 DOUBTS = {
     WarningCode.NOT_CHEST_XRAY: ResultGroup.UNUSABLE.label,
     WarningCode.PHOTOGRAPH_OF_FILM: ResultGroup.UNUSABLE.label,
@@ -163,21 +163,21 @@ DOUBTS = {
     WarningCode.AGE_OUTSIDE_TRAINING: _("Outside the model's ages"),
     WarningCode.VIEW_NOT_FRONTAL: _("Not a frontal view"),
 }
-#: Where a bundle has no operating point "screening", nothing measured says below which probability an image may be
-#: called negative. This is the lowest screening threshold of the bundles released so far.
+#: The threshold for bundles without an operating point "screening": for these, nobody has measured below which
+#: probability an image may be called negative. It is the lowest screening threshold of the bundles released so far.
 SCREENING_FLOOR = 0.2311
 
 
 def has_warning(warnings: Iterable[Mapping[str, str]], codes: frozenset[str]) -> bool:
-    """Whether one of the warnings has one of the codes."""
+    """Whether any of the warnings has one of the codes."""
     return any(warning["code"] in codes for warning in warnings)
 
 
 def group_bounds(threshold: float, operating_points: Mapping[str, float]) -> tuple[float, float]:
-    """The probabilities from which a result is unclear, and from which it is positive.
+    """Return the lowest probability of an unclear result, and the lowest of a positive one.
 
     Args:
-        threshold: the one that made the label; it decides where the bundle has no point "balanced".
+        threshold: the threshold of the label. It is used if the bundle has no operating point "balanced".
         operating_points: the bundle's thresholds by name.
     """
     positive = operating_points.get("balanced", threshold)
@@ -192,14 +192,14 @@ def group_of(
     *,
     label_outside_training: bool = False,
 ) -> ResultGroup:
-    """The group of a result. Where a bundle leaves it open, an image is rather called unclear than negative.
+    """Return the group of a result. If the bundle does not settle it, an image is called unclear, not negative.
 
     Args:
-        probability: of pneumonia.
+        probability: the probability of pneumonia.
         threshold: as for :func:`group_bounds`.
         operating_points: as for :func:`group_bounds`.
-        warnings: the result's.
-        label_outside_training: what the image's department has chosen.
+        warnings: the result's warnings.
+        label_outside_training: whether the image's department wants labels for images outside the training data.
     """
     unclear, positive = group_bounds(threshold, operating_points)
     if has_warning(warnings, NOT_USABLE if label_outside_training else NOT_RELIABLE):
@@ -210,30 +210,30 @@ def group_of(
 
 
 def packed_codes(warnings: Iterable[Mapping[str, str]]) -> str:
-    """The codes of warnings in one text, with a blank before and after each, by which each of them is found."""
+    """Return the codes of warnings as one text, with a space before and after each so that a search finds each code."""
     codes = " ".join(sorted({warning["code"] for warning in warnings}))
     return f" {codes} "[:255] if codes else ""
 
 
-#: The columns by which lists of images are indexed, besides the owner and the time.
+#: The columns, apart from the owner and the time, by which lists of images are indexed.
 FACETS = ("status", "group", "label", "priority", "reviewed", "source")
-#: Every combination that can occur: only an image that was read has a group, a label or a verdict, and only what
-#: is usable has a label.
+#: Every combination that can occur: only an image that was read has a group, a label or a verdict, and only a usable
+#: image has a label.
 COMBINATIONS: list[dict[str, object]] = [
-    one
+    row
     for values in product(
         Status.values, ("", *ResultGroup.values), ("", *Label.values), Priority.values, (False, True), Source.values
     )
-    if (one := dict(zip(FACETS, values, strict=True)))
-    if one["status"] == Status.SUCCEEDED or not (one["group"] or one["label"] or one["reviewed"])
-    if not one["label"] or one["group"] not in ("", ResultGroup.UNUSABLE)
+    if (row := dict(zip(FACETS, values, strict=True)))
+    if row["status"] == Status.SUCCEEDED or not (row["group"] or row["label"] or row["reviewed"])
+    if not row["label"] or row["group"] not in ("", ResultGroup.UNUSABLE)
 ]
 
 
-def combinations(wanted: Mapping[str, object]) -> list[dict[str, object]]:
-    """The combinations of :data:`FACETS` that suit some values.
+def combinations(values: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return the combinations of :data:`FACETS` that match some values.
 
     Args:
-        wanted: by column; other columns are passed over.
+        values: the values by column. Columns that are not facets are ignored.
     """
-    return [one for one in COMBINATIONS if all(one[name] == wanted.get(name, one[name]) for name in FACETS)]
+    return [row for row in COMBINATIONS if all(row[name] == values.get(name, row[name]) for name in FACETS)]

@@ -1,6 +1,6 @@
-"""Messages to the workers, who are known by the names of their tasks only.
+"""Send messages to the workers. Only the names of their tasks are known here.
 
-A message that cannot be sent is not an error: the row is there, and the reconciler sends again.
+A message that cannot be sent is not an error: the row exists, and the reconciler sends another message.
 """
 
 import logging
@@ -25,8 +25,8 @@ UNPACK = "worker.unpack"
 DELIVER = "worker.deliver"
 MAKE = "worker.make"
 UNPACK_QUEUE = queues.UNPACK
-#: The first attempt may meet a connection that a restart broke; where the second fails too, the broker is unreachable.
-#: A message that RabbitMQ does not confirm, as when its disk is full, must not hold up an upload.
+#: The first attempt may fail on a connection that a restart has broken. If the second fails too, the broker is
+#: unreachable. A message that RabbitMQ does not confirm, for example when its disk is full, must not block an upload.
 SENDING: dict[str, Any] = {
     "retry": True,
     "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
@@ -35,7 +35,7 @@ SENDING: dict[str, Any] = {
 
 
 def broker_errors() -> tuple[type[BaseException], ...]:
-    """The errors of the broker's client for an unreachable broker."""
+    """Return the errors that the broker's client raises if the broker is unreachable."""
     connection = app.connection_for_write()
     return (OperationalError, BatchPublishError, OSError, *connection.connection_errors, *connection.channel_errors)
 
@@ -48,16 +48,16 @@ def send(step: str, images: Iterable["Image"]) -> bool:
     """Send one message for each image.
 
     Returns:
-        False where the broker is unreachable, so that some or all were not sent.
+        Whether all messages were sent. False if the broker is unreachable.
     """
     return _send((step, queue_of(step, image.priority), image, {}) for image in images)
 
 
 def send_readings(readings: Iterable["Reading"]) -> bool:
-    """Send one message for each reading, as :func:`send` does, and one for all that are read by turns.
+    """Send one message for each reading, like :func:`send`, but only one for all readings that are read by turns.
 
-    A message names the image, and the queue the model: a worker reads what is ready for its own. One that has stopped a
-    worker before is read alone.
+    The message has the image's id, and the queue decides the model: a worker reads what is ready for its model. A
+    reading that has stopped a worker before is read alone.
     """
     some = list(readings)
     by_turn = [one.image for one in some if one.is_by_turn and not one.attempts]
@@ -68,16 +68,17 @@ def send_readings(readings: Iterable["Reading"]) -> bool:
 
 
 def wake_reader(image: "Image") -> bool:
-    """Have a worker look which bulk images wait to be read, unless a message for that is in the queue already.
+    """Let a worker look for bulk images that wait to be read, unless the queue already has a message.
 
-    Call it after the commit that makes an image ready: whoever takes a message from the queue later sees it. (After a
-    worker died there may be one in it whose image is read alone; then the reconciler sends another.)
+    Call this after the commit that makes an image ready, so that a worker that takes a message later sees the image.
+    (After a worker has died, the message in the queue may be for an image that is read alone. Then the reconciler sends
+    another.)
 
     Args:
-        image: which the message names; the worker reads those whose turn it is.
+        image: the image that the message is for. The worker reads the images whose turn it is.
 
     Returns:
-        False where the broker is unreachable.
+        False if the broker is unreachable.
     """
     queue = queue_of(INFER, "bulk")
     try:
@@ -92,9 +93,9 @@ def wake_reader(image: "Image") -> bool:
 def _send(messages: Iterable[tuple[str, str, "Image", dict[str, Any]]]) -> bool:
     known: set[str] = set()
     try:
-        with app.producer_or_acquire() as producer, producer.batch():  # to Redis they go all at once
+        with app.producer_or_acquire() as producer, producer.batch():  # Redis gets all messages at once
             for step, queue, image, kwargs in messages:
-                # The first message makes the queue. To look for it again takes a quarter of what a message does.
+                # The first message declares the queue. Declaring it again would take a quarter of a message's time.
                 is_there: dict[str, Any] = {"declare": []} if queue in known else {}
                 known.add(queue)
                 app.send_task(
@@ -123,7 +124,7 @@ def send_unpack(archive_id: UUID) -> None:
 
 
 def wake_deliver() -> None:
-    """Have a worker look into the outbox now. The message names nothing, so that losing it only costs time."""
+    """Let a worker check the outbox now. The message has no content, so losing it only costs time."""
     try:
         app.send_task(DELIVER, queue="deliver", expires=60, **SENDING)
     except broker_errors() as error:
@@ -131,9 +132,9 @@ def wake_deliver() -> None:
 
 
 def send_make(revision: UUID) -> None:
-    """Have a worker make the DICOM objects of a result, for someone who waits for them.
+    """Let a worker create the DICOM objects of a result for a client that waits for them.
 
-    The one that delivers: a process that prepares images would lose 100 MB of its memory to the library.
+    The worker that delivers does this: in a process that prepares images, the library would take another 100 MB.
     """
     try:
         app.send_task(MAKE, args=(str(revision),), queue="deliver", expires=30, **SENDING)
@@ -142,12 +143,12 @@ def send_make(revision: UUID) -> None:
 
 
 def messages_waiting(queue: str) -> int:
-    """Messages in a queue that no worker has taken.
+    """Return the number of messages in a queue that no worker has taken.
 
     Raises:
-        One of :func:`broker_errors`: where the broker is unreachable.
+        One of :func:`broker_errors`: the broker is unreachable.
     """
-    # The pool keeps the connection, which a restart of the broker may have broken since it was used last.
+    # The pool keeps connections open. A restart of the broker may have broken this one since its last use.
     with app.pool.acquire(block=True) as connection:
         was_connected = connection.connected
         try:
@@ -164,16 +165,16 @@ def _messages_waiting(connection: Any, queue: str) -> int:
     channel = connection.default_channel
     try:
         return int(channel.queue_declare(queue, passive=True).message_count)
-    except connection.channel_errors:  # no message has made the queue yet
-        if not getattr(channel, "is_open", True):  # RabbitMQ closes the channel for that
+    except connection.channel_errors:  # the queue does not exist, as no message was sent to it yet
+        if not getattr(channel, "is_open", True):  # RabbitMQ closes the channel after this error
             connection.collect()
         return 0
 
 
 def check_broker() -> None:
-    """Ask the broker for something.
+    """Check that the broker answers.
 
     Raises:
-        One of :func:`broker_errors`: where the broker is unreachable.
+        One of :func:`broker_errors`: the broker is unreachable.
     """
     messages_waiting(queue_of(INGEST, "interactive"))

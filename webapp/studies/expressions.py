@@ -8,9 +8,9 @@ from django.db.models import Expression, Model
 
 
 class ByImage(Expression):
-    """The values of a column of readings or images, one for each image, as ``CASE image_id WHEN … THEN …``.
+    """A value for each image, for a column of readings or images, as ``CASE image_id WHEN … THEN …``.
 
-    Django's Case and When say the same, and take 15 ms longer for a batch of 16 (measured on two busy cores).
+    Django's Case and When produce the same SQL, but take 15 ms longer for a batch of 16 (measured on two busy cores).
     """
 
     def __init__(self, model: type[Model], name: str, values: Mapping[UUID, Any]) -> None:
@@ -31,5 +31,5 @@ class ByImage(Expression):
         return sql, params
 
     def _placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
-        made = getattr(self.output_field, "get_placeholder", None)
-        return str(made(value, compiler, connection)) if made else "%s"
+        get_placeholder = getattr(self.output_field, "get_placeholder", None)
+        return str(get_placeholder(value, compiler, connection)) if get_placeholder else "%s"

@@ -1,6 +1,7 @@
-"""What an answer means where a known share of the children has pneumonia: its predictive value.
+"""The predictive value of an answer: what it means if a known share of the children has pneumonia.
 
-By Bayes' rule, from how often the model gave each answer to pneumonias and to normal images when it was measured.
+It follows by Bayes' rule from how often the model gave each answer to pneumonias and to normal images when it was
+measured.
 """
 
 from collections.abc import Mapping
@@ -9,20 +10,20 @@ from typing import Any
 
 from webapp.statistics import wilson
 
-#: The share of pneumonias that is assumed where nothing is known. Of children who are X-rayed because pneumonia is
-#: suspected, 16 % had it in an emergency department (Neuman et al., Pediatrics 2011), in hospitals a third and more.
+#: The share of pneumonias that is assumed if nothing is known. Among children who were X-rayed because of suspected
+#: pneumonia, 16 % had it in an emergency department (Neuman et al., Pediatrics 2011), and a third or more in hospitals.
 ASSUMED = 0.2
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """How many of the children with an answer have pneumonia.
+    """The share of children with an answer who have pneumonia.
 
     Attributes:
-        share: of the children with the answer, as far as the figures tell.
-        low: the least that the figures allow for.
-        high: the most.
-        images: X-rays that the model was measured on.
+        share: the estimate.
+        low: the lower bound.
+        high: the upper bound.
+        images: the number of X-rays that the model was measured on.
     """
 
     share: float
@@ -32,15 +33,15 @@ class Meaning:
 
 
 def of_answer(answers: Mapping[str, Any], group: str, prevalence: float) -> Meaning | None:
-    """What an answer means.
+    """Return what an answer means.
 
     Args:
-        answers: of :class:`webapp.studies.models.Bundle`.
+        answers: the answers of a :class:`webapp.studies.models.Bundle`.
         group: the answer.
         prevalence: the share of pneumonias among the children who are X-rayed.
 
     Returns:
-        None where nothing was measured.
+        The meaning, or None if nothing was measured.
     """
     sick, well = answers.get("pneumonia", {}), answers.get("normal", {})
     if group not in sick or group not in well or not sick[group] + well[group]:
@@ -56,6 +57,6 @@ def of_answer(answers: Mapping[str, Any], group: str, prevalence: float) -> Mean
 
 
 def _predictive(prevalence: float, sick: float, well: float) -> float:
-    """The share of pneumonias among those with an answer that so many of the sick and of the well get."""
-    with_it = prevalence * sick
-    return with_it / (with_it + (1 - prevalence) * well)
+    """Return the share of pneumonias among children with an answer that these shares of the sick and the well get."""
+    sick_with_answer = prevalence * sick
+    return sick_with_answer / (sick_with_answer + (1 - prevalence) * well)

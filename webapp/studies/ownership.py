@@ -1,6 +1,4 @@
-"""The owner of a row. Who may do what with it is decided elsewhere, in
-:mod:`webapp.departments.permissions`.
-"""
+"""The owner of a row. :mod:`webapp.departments.permissions` decides who may do what with it."""
 
 import uuid
 from typing import Any
@@ -14,9 +12,10 @@ from webapp.studies.choices import Source
 
 
 class Owned(models.Model):
-    """Belongs to a user, to a guest or to a department: exactly one of them.
+    """A row that belongs to exactly one user, guest or department.
 
-    Of the unique constraints with each owner only one binds a row, since every database takes NULLs for different.
+    A model can have a unique constraint for each kind of owner. Only one of them applies to a row, because databases
+    treat NULLs as distinct.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -39,12 +38,12 @@ class Owned(models.Model):
 
     @property
     def ownership(self) -> dict[str, Any]:
-        """The fields to make another row of the same owner with."""
+        """The values of the owner's fields, to create another row of the same owner."""
         return {"owner_id": self.owner_id, "guest": self.guest, "department_id": self.department_id}
 
 
 def once_for_each_owner(field: str) -> list[models.UniqueConstraint]:
-    """Constraints that a value, where there is one, is unique among the rows of each owner."""
+    """Return constraints that make a value other than NULL unique among the rows of each owner."""
     return [
         models.UniqueConstraint(fields=[field, owner], name=f"{field}_of_{owner}")
         for owner in ("owner", "guest", "department")
@@ -52,7 +51,7 @@ def once_for_each_owner(field: str) -> list[models.UniqueConstraint]:
 
 
 class Sent(Owned):
-    """A row that someone has uploaded. A department's row has its uploader, as long as that user exists."""
+    """A row that someone has uploaded. A department's row keeps its uploader as long as that user exists."""
 
     uploaded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False

@@ -1,22 +1,22 @@
-"""The details of an image besides its file: from the form's fields, or from a manifest."""
+"""The details of an image that come with its file, from the fields of a form or from a manifest."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-#: Years that an age may be.
+#: The highest age, in years, that is accepted.
 OLDEST = 130
 
 
 @dataclass(frozen=True)
 class Particulars:
-    """The description of one image.
+    """The details of one image. A detail that was not given is empty.
 
     Attributes:
-        patient: their identifier; empty where it is not given, as everything here.
-        age: in years; None where it is not given.
-        sex: one of :class:`webapp.studies.choices.Sex`. It belongs to the patient.
+        patient: the patient's identifier.
+        age: the patient's age in years; None if it was not given.
+        sex: one of :class:`webapp.studies.choices.Sex`. It is stored with the patient.
         view: one of :class:`webapp.studies.choices.View`.
-        comment: in the sender's words.
+        comment: a comment in the sender's words.
     """
 
     patient: str = ""
@@ -26,7 +26,7 @@ class Particulars:
     comment: str = ""
 
     def over(self, other: "Particulars") -> "Particulars":
-        """These details, with missing ones taken from the other."""
+        """Return these details, with missing ones taken from the other."""
         return Particulars(
             self.patient or other.patient,
             other.age if self.age is None else self.age,
@@ -36,7 +36,7 @@ class Particulars:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Only the details that are given."""
+        """Return only the details that were given."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
     @classmethod

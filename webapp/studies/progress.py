@@ -14,9 +14,9 @@ from webapp.studies.choices import FINAL, WAITING, Priority, Status, StudyStatus
 from webapp.studies.models import Archive, Image, Reading, Study
 from webapp.studies.states import StudyState, study_states
 
-#: The rate is measured over this span.
+#: The time over which the rate is measured.
 WINDOW = timedelta(seconds=60)
-#: Up to this number, waiting images are counted exactly.
+#: The number up to which waiting images are counted exactly.
 AHEAD = 10_000
 #: The statuses of a study.
 STATUSES = tuple(StudyStatus.values)
@@ -28,14 +28,14 @@ class Progress:
 
     Attributes:
         status: one of :data:`STATUSES`.
-        total: images, those still in a ZIP included.
-        counts: images by status; those still in a ZIP count as queued.
-        results: images that have one, by its group.
-        eta_seconds: time until the last result at the present rate; None where it is not known.
-        errors: of ZIPs that could not be unpacked.
+        total: the number of images, including those still in a ZIP.
+        counts: the number of images by status; those still in a ZIP count as queued.
+        results: the number of images with a result, by the result's group.
+        eta_seconds: time until the last result at the present rate; None if it is not known.
+        errors: the errors of ZIPs that could not be unpacked.
         open: whether more files are still to come.
-        held: images that wait for the night of their department.
-        waits_until: when it begins.
+        held: the number of images that wait for their department's night.
+        waits_until: when that night begins.
     """
 
     status: str
@@ -59,11 +59,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image waits.
+    """The place of an image in the queue.
 
     Attributes:
-        before: images that will probably be read before it; of each priority :data:`AHEAD` at most are counted.
-        seconds: time until its result at the present rate; None where it is not known.
+        before: images that will probably be read before it. At most :data:`AHEAD` are counted for each priority.
+        seconds: time until its result at the present rate; None if it is not known.
     """
 
     before: int
@@ -71,8 +71,8 @@ class Place:
 
 
 def current_place(image: Image) -> Place:
-    """Where an image waits that has no result yet."""
-    # What waits has neither of these; naming them lets the index of lists count it.
+    """Return the place in the queue of an image without a result."""
+    # Waiting images have none of these values. The filter names them so that the index of lists serves the count.
     waiting = Image.objects.waiting().filter(group="", label="", reviewed=False)
     sooner = waiting.filter(priority=image.priority, created_at__lt=image.created_at)
     before = sooner[:AHEAD].count()
@@ -84,7 +84,7 @@ def current_place(image: Image) -> Place:
 
 
 def current_progress(study: Study) -> Progress:
-    """A study's state, with the time that is left."""
+    """Return a study's state with the remaining time."""
     progress = progress_by_study([study])[study.pk]
     waiting = sum(progress.counts[status] for status in WAITING)
     if waiting and study.department and study.department.night_start:
@@ -96,9 +96,9 @@ def current_progress(study: Study) -> Progress:
 
 
 def progress_by_study(studies: Sequence[Study]) -> dict[UUID, Progress]:
-    """The states of some studies by their ids, without the time that is left."""
+    """Return the states of some studies by their ids, without the remaining time."""
     states = study_states(study.pk for study in studies)
-    # Asked for after the counts, so that a ZIP that has failed by them is among these.
+    # Read after the counts, so that every ZIP that they count as failed has its error here.
     errors: dict[UUID, list[dict[str, str]]] = {pk: [] for pk in states}
     failed = [pk for pk, state in states.items() if Archive.State.FAILED in state.archives]
     for archive in Archive.objects.filter(study__in=failed, state=Archive.State.FAILED).order_by("created_at", "pk"):
@@ -115,7 +115,7 @@ def _progress(state: StudyState, errors: list[dict[str, str]]) -> Progress:
         status = StudyStatus.CANCELLED
     elif state.is_final:
         status = StudyStatus.FINISHED
-    elif sum(counts[status] for status in WAITING) == total:  # so is one that is open and still empty
+    elif sum(counts[status] for status in WAITING) == total:  # includes an open study that is still empty
         status = StudyStatus.QUEUED
     else:
         status = StudyStatus.RUNNING
@@ -125,7 +125,7 @@ def _progress(state: StudyState, errors: list[dict[str, str]]) -> Progress:
 def _eta(study: Study, waiting: int) -> float | None:
     if not waiting:
         return 0.0
-    # Many may ask for the same figures at once, and neither changes much within a second.
+    # Many clients may request the same figures at once, and neither figure changes much within a second.
     cache = caches["process"]
     rate = cache.get_or_set("images_per_second", images_per_second)
     if not rate:
@@ -135,14 +135,14 @@ def _eta(study: Study, waiting: int) -> float | None:
 
 
 def _images_ahead(study: Study) -> int:
-    """Images of others that will probably be read before a study's last one."""
+    """Return how many images of other studies will probably be read before this study's last one."""
     before = Q(priority=Priority.INTERACTIVE) | Q(created_at__lt=_last_created(study))
     held = Reading.objects.set_aside().count()
     ahead = Image.objects.waiting().filter(before, ~Q(study=study))[: AHEAD + held].count()
     if ahead < AHEAD + held:
         return max(0, ahead - held)
-    # Counting a long queue in its order is too expensive. Counting it by an index alone is cheap, and gives the time
-    # until the last image of all is read.
+    # Counting a long queue in its order is too expensive. Counting all waiting images by an index alone is cheap. The
+    # estimate is then the time until the last of them is read.
     return Image.objects.waiting().count() - held - study.images.filter(status__in=WAITING).count()
 
 
@@ -151,7 +151,7 @@ def _last_created(study: Study) -> datetime:
 
 
 def images_per_second() -> float | None:
-    """Results a second over the last minute, or since the first of these images arrived if that is later."""
+    """Return results per second over the last minute, or since the first of these images arrived if that is later."""
     now = timezone.now()
     recent = Image.objects.filter(status=Status.SUCCEEDED, finished_at__gt=now - WINDOW)
     figures = recent.aggregate(n=Count("pk"), first=Min(F("created_at")))

@@ -1,4 +1,4 @@
-"""Search: rows whose id is a text, or whose name or patient begins with it. Letters count as they are written."""
+"""Search for rows whose id equals a text, or whose name or patient begins with it. Upper and lower case differ."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,20 +10,21 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Left
 
-#: As many matches as are named by their ids.
-FEW = 200
+#: The ids of the rows that match by a field are listed only if they are fewer.
+MAX_IDS = 200
 #: The last of all characters.
 LAST = chr(0x10FFFF)
 
 
 @dataclass
 class Matches:
-    """What a search finds, whoever may see it.
+    """All matches of a search, including rows that the client may not see.
 
     Attributes:
         model: a model whose queryset names the fields that are searched.
-        ids: the rows that match by their id, or by a field by which few match.
-        fields: those by which many match.
+        text: the text that was searched for.
+        ids: ids of the rows that match by their id, or by a field by which few rows match.
+        fields: the fields by which many rows match.
     """
 
     model: Any
@@ -32,12 +33,12 @@ class Matches:
     fields: list[str] = field(default_factory=list)
 
     def are_more_than(self, number: int) -> bool:
-        """Whether more rows than that match by one of the fields."""
+        """Whether more than this number of rows match by one of the fields."""
         rows = self.model._base_manager.order_by()
         return any(rows.filter(begins_with(name, self.text))[: number + 1].count() > number for name in self.fields)
 
     def within(self, rows: Any) -> Any:
-        """Those of some rows that match. No index serves that: the rows are few, or in the order of a list."""
+        """Return the given rows that match. No index serves this: the rows must be few or be read in a list's order."""
         if not self.fields:
             return rows.filter(pk__in=self.ids)
         beginnings = {f"_{name}": Left(name, len(self.text)) for name in self.fields}
@@ -46,49 +47,49 @@ class Matches:
 
     @property
     def columns(self) -> set[str]:
-        """The rows' own columns that :meth:`within` looks at."""
+        """The rows' own columns that :meth:`within` compares."""
         return {"patient_id" if "__" in name else name for name in self.fields}
 
     def parts(self) -> Iterator["QuerySet[Any]"]:
-        """All matches, by an index each; no row is in two of these.
+        """Yield all matches in querysets that have no row in common. An index serves each.
 
-        The last names come first: names are often numbered, so that these are the newest, and SQLite, which sorts them
-        by time, has soon seen the first ones. PostgreSQL's index is not in the order of names.
+        The last names come first. Names are often numbered, so the last are the newest, and SQLite, which sorts the
+        matches by time, meets the first rows of its result early. PostgreSQL's index is not in the order of names.
         """
         rows = self.model._base_manager.order_by()
         earlier = Q()
         for name in self.fields:
             matching = begins_with(name, self.text)
-            found = rows.filter(matching)
+            rows_of_field = rows.filter(matching)
             if connection.vendor != "postgresql":
-                found = found.order_by(f"-{name}")
-            yield found.exclude(earlier) if earlier else found
+                rows_of_field = rows_of_field.order_by(f"-{name}")
+            yield rows_of_field.exclude(earlier) if earlier else rows_of_field
             earlier |= matching
         if self.ids or not self.fields:
-            named = rows.filter(pk__in=self.ids)
-            yield named.exclude(earlier) if earlier else named
+            by_id = rows.filter(pk__in=self.ids)
+            yield by_id.exclude(earlier) if earlier else by_id
 
 
 def find(model: Any, text: str) -> Matches:
-    """Look by which fields few rows match, and which these are."""
-    found = Matches(model, text)
+    """Search all rows. Return the ids of the rows that match by fields with few matches, and the other fields."""
+    matches = Matches(model, text)
     with suppress(ValueError):
-        found.ids.add(UUID(text))
-        return found
+        matches.ids.add(UUID(text))
+        return matches
     rows = model._base_manager.order_by()
     for name in model._default_manager.all().searched:
         matching = rows.filter(begins_with(name, text)).values_list("pk", flat=True)
-        ids = list(matching[:FEW])
-        if len(ids) < FEW:
-            found.ids.update(ids)
+        ids = list(matching[:MAX_IDS])
+        if len(ids) < MAX_IDS:
+            matches.ids.update(ids)
         else:
-            found.fields.append(name)
-    return found
+            matches.fields.append(name)
+    return matches
 
 
 def begins_with(name: str, text: str) -> Q:
-    """A comparison that an index on the field serves."""
+    """Condition that a field begins with a text, in a form that an index on the field serves."""
     if connection.vendor == "postgresql":
-        # By an index with the operator class varchar_pattern_ops; others compare by the database's language.
+        # An index with the operator class varchar_pattern_ops serves this. Other indexes use the database's collation.
         return Q((f"{name}__startswith", text))
     return Q((f"{name}__gte", text), (f"{name}__lt", text + LAST))

@@ -1,7 +1,7 @@
 """The progress of studies, counted in one query.
 
-Images that leave a ZIP appear and are counted off that ZIP in one transaction. Two queries, one before and one after
-it, would miss these images or count them twice; one query sees either all of that transaction or nothing of it.
+The transaction that creates images from a ZIP also reduces the number of files left in that ZIP. Two queries, one
+before and one after this transaction, would miss the images or count them twice. One query sees all of it or nothing.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from django.db.models import Count, F, QuerySet, Sum, Value
 from webapp.studies.choices import FINAL
 from webapp.studies.models import Archive, Image, Study
 
-#: Studies that one query is asked for.
+#: Number of studies in one query.
 CHUNK = 500
 IMAGES, ARCHIVES, STUDIES = range(3)
 
@@ -25,12 +25,12 @@ class StudyState:
     """A study at one moment.
 
     Attributes:
-        images: by status.
-        results: images that have one, by its group.
-        archives: ZIPs by state.
-        packed: files that are still in ZIPs.
+        images: the number of images by status.
+        results: the number of images with a result, by the result's group.
+        archives: the number of ZIPs by state.
+        packed: the number of files that are still in ZIPs.
         cancelled: whether the study was cancelled.
-        open: whether more files of it are still to come.
+        open: whether more files are still to come.
     """
 
     images: dict[str, int] = field(default_factory=Counter)
@@ -42,7 +42,7 @@ class StudyState:
 
     @property
     def done(self) -> int:
-        """Images with a final status, without those still in a ZIP."""
+        """The number of images with a final status, without those still in a ZIP."""
         return sum(self.images.get(status, 0) for status in FINAL)
 
     @property
@@ -57,11 +57,11 @@ class StudyState:
 
 
 def study_states(ids: Iterable[UUID]) -> dict[UUID, StudyState]:
-    """The state of each study, in one query for each 500 of them."""
+    """Return the state of each study, with one query for every 500 studies."""
     states = {pk: StudyState() for pk in ids}
-    wanted = list(states)
-    for start in range(0, len(wanted), CHUNK):
-        for kind, study, name, group, number, packed in _counts(wanted[start : start + CHUNK]):
+    pks = list(states)
+    for start in range(0, len(pks), CHUNK):
+        for kind, study, name, group, number, packed in _counts(pks[start : start + CHUNK]):
             state = states[study]
             if kind == IMAGES:
                 state.images[name] += number
@@ -76,8 +76,9 @@ def study_states(ids: Iterable[UUID]) -> dict[UUID, StudyState]:
 
 
 def _counts(ids: list[UUID]) -> QuerySet:
-    """Rows of a kind, a study's id, a status or state, a group, the number with these, and that of packed files; of the
-    study itself whether it was cancelled, and whether it is open.
+    """Return rows of six values: the kind, the study's id, a status or state, a result's group, the number of images or
+    ZIPs with these, and the number of packed files. In a study's own row the last two say whether it was cancelled and
+    whether it is open.
     """
     none = Value("")
     images = Image.objects.filter(study__in=ids).values(study_key=F("study"), state_name=F("status"), result=F("group"))
@@ -85,7 +86,7 @@ def _counts(ids: list[UUID]) -> QuerySet:
     studies = Study.objects.filter(pk__in=ids).values(study_key=F("pk"), state_name=none, result=none)
     return _rows(images, IMAGES, number=Count("pk"), packed=Value(0)).union(
         _rows(archives, ARCHIVES, number=Count("pk"), packed=Sum(F("total") - F("unpacked"))),
-        # Of one row each of these is 1 or 0.
+        # Each of these counts one row, so it is 1 or 0.
         _rows(studies, STUDIES, number=Count("cancelled_at"), packed=Count("open_until")),
         all=True,
     )

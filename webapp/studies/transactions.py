@@ -1,4 +1,4 @@
-"""Changes that happen wholly or not at all, and again where the database broke them off in favour of others."""
+"""Transactions that are run again if the database aborted them in favour of others."""
 
 import random
 import time
@@ -14,14 +14,14 @@ R = TypeVar("R")
 ATTEMPTS = 5
 #: PostgreSQL's serialization failure and deadlock.
 SQLSTATES = ("40001", "40P01")
-#: MySQL's deadlock, and MariaDB's row that another changed since it was read.
+#: MySQL's deadlock, and MariaDB's error for a row that another transaction has changed since it was read.
 MYSQL_CODES = (1213, 1020)
 
 
 def atomically(work: Callable[P, R]) -> Callable[P, R]:
-    """Run a function in a transaction, and again if the database aborted it to resolve a deadlock.
+    """Run a function in a transaction, and run it again if the database aborted the transaction to resolve a deadlock.
 
-    What it does beside the database has to wait for the commit (``transaction.on_commit``).
+    Effects outside the database have to wait for the commit (``transaction.on_commit``).
     """
 
     @wraps(work)
@@ -31,8 +31,8 @@ def atomically(work: Callable[P, R]) -> Callable[P, R]:
                 with transaction.atomic():
                     return work(*args, **kwargs)
             except OperationalError as error:
-                # Within another transaction it is that one which was broken off.
-                if attempt == ATTEMPTS or connection.in_atomic_block or not was_broken_off(error):
+                # If this runs inside another transaction, the database has aborted the outer one.
+                if attempt == ATTEMPTS or connection.in_atomic_block or not was_aborted(error):
                     raise
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))
         raise AssertionError("the last attempt returns or raises")
@@ -40,7 +40,7 @@ def atomically(work: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def was_broken_off(error: OperationalError) -> bool:
+def was_aborted(error: OperationalError) -> bool:
     """Whether the database aborted a transaction that can be run again."""
     cause = error.__cause__
     if getattr(cause, "sqlstate", None) in SQLSTATES:

@@ -27,7 +27,7 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class ImageState:
-    """The part of an image that waiting requests look at; the status is empty for a deleted image."""
+    """The part of an image that waiting requests check. The status is empty for a deleted image."""
 
     status: str = ""
 
@@ -71,7 +71,7 @@ class Hub:
             try:
                 states = await loop.run_in_executor(self._thread, _states, images, studies)
             except Error as error:
-                # The requests go on waiting: the next round may succeed.
+                # The requests keep waiting, because the next round may succeed.
                 logger.warning("the database does not answer, clients keep waiting (%s)", error)
                 continue
             for key, state in states.items():
@@ -81,10 +81,11 @@ class Hub:
 
 
 def interval(waiting: Collection[Key], seconds: float) -> float:
-    """Seconds until the next look. One at a study counts its images, and is not taken more often.
+    """Return the seconds until the next query. Queries for studies count images, so they are never more frequent.
 
     Args:
-        seconds: for which the latest request has waited.
+        waiting: the images and studies that requests wait for.
+        seconds: how long the latest request has waited.
     """
     studies = any(model is Study for model, _ in waiting)
     return INTERVAL if studies else min(INTERVAL, max(EACH * len(waiting), SHARE * seconds))
@@ -94,9 +95,9 @@ _hub = Hub()
 
 
 async def until_final(model: type[Image] | type[Study], pk: UUID) -> None:
-    """Wait until an image or a study has come to its end, or is gone.
+    """Wait until an image or a study has a final status or is deleted.
 
-    Whether the client may see it must have been checked.
+    The caller has checked that the client may see it.
     """
     await _hub.until((model, pk), lambda state: state.is_final)
 
@@ -104,13 +105,13 @@ async def until_final(model: type[Image] | type[Study], pk: UUID) -> None:
 async def until_changed(model: type[Image] | type[Study], pk: UUID, seen: State) -> None:
     """Wait until the state of an image or a study differs from the one that the client has seen.
 
-    Whether the client may see it must have been checked.
+    The caller has checked that the client may see it.
     """
     await _hub.until((model, pk), lambda state: state != seen)
 
 
 def image_states(ids: Iterable[UUID]) -> dict[UUID, ImageState]:
-    """The state of each image."""
+    """Return the state of each image."""
     states = dict.fromkeys(ids, ImageState())
     ids = list(states)
     for start in range(0, len(ids), CHUNK):
@@ -126,6 +127,6 @@ def _states(images: list[UUID], studies: list[UUID]) -> dict[Key, State]:
             **{(Study, pk): state for pk, state in study_states(studies).items()},
         }
     except Error:
-        # This thread serves no request, so Django does not drop broken connections by itself.
+        # This thread serves no requests, so Django does not close broken connections here.
         close_old_connections()
         raise

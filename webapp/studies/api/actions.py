@@ -1,4 +1,4 @@
-"""Actions on images and studies: cancelling them, and reading them again."""
+"""Actions on images and studies: cancel them, close studies, and read failed images again."""
 
 from uuid import UUID
 
@@ -17,12 +17,12 @@ from webapp.studies.models import Image, Study
 from webapp.studies.services import cancellation, opening, retrying
 
 
-def _image(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    return visible_image(identities.identify(request), pk, may)
+def _image(request: Request, pk: UUID, permission: permissions.Predicate = permissions.may_see) -> Image:
+    return visible_image(identities.identify(request), pk, permission)
 
 
-def _study(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
-    return visible_study(identities.identify(request), pk, may)
+def _study(request: Request, pk: UUID, permission: permissions.Predicate = permissions.may_see) -> Study:
+    return visible_study(identities.identify(request), pk, permission)
 
 
 class ImageCancel(APIView):
@@ -37,7 +37,7 @@ class ImageCancel(APIView):
 
 
 class ImageRetry(APIView):
-    """Read a failed image again, from its stored file."""
+    """Read a failed image again from its stored file."""
 
     @extend_schema(request=None, responses={202: serializers.ImageSerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
@@ -56,7 +56,7 @@ class StudyCancel(APIView):
 
 
 class StudyClose(APIView):
-    """Expect no more files of an open study: it finishes with those that have come."""
+    """Close an open study, so that it finishes with the files that it has."""
 
     @extend_schema(request=None, responses={200: serializers.StudySerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:
@@ -65,7 +65,7 @@ class StudyClose(APIView):
 
 
 class StudyRetry(APIView):
-    """Read all failed images of a study again, as far as their files are stored."""
+    """Read all failed images of a study again whose files are stored."""
 
     @extend_schema(request=None, responses={202: serializers.StudySerializer}, parameters=[TOKEN])
     def post(self, request: Request, pk: UUID) -> Response:

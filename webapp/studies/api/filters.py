@@ -1,7 +1,7 @@
-"""The parameters of lists, all of them checked.
+"""The parameters of lists, which are all validated.
 
-REST Framework's serializers check them, as they check bodies, and describe them in the API's document. django-filter's
-forms would take an empty value for none and list everything, and would not refuse names that they do not know.
+REST Framework's serializers validate them, like request bodies, and describe them in the API's schema. The forms of
+django-filter would treat an empty value as no value and list everything, and would not refuse unknown names.
 """
 
 import unicodedata
@@ -17,12 +17,12 @@ from webapp.http.serializers import StrictSerializer
 from webapp.refusals import Refused
 from webapp.studies.choices import Label, Priority, ResultGroup, ReviewStage, Source, Status, StudyStatus, WarningCode
 
-#: Parameters of the pages; see :class:`webapp.http.pagination.CursorPages`.
+#: Parameters of pagination; see :class:`webapp.http.pagination.CursorPages`.
 PAGING = {"cursor", "page_size"}
 
 
-class _Moment(serializers.DateTimeField):
-    """A time, or a date, which is its midnight."""
+class _TimeField(serializers.DateTimeField):
+    """A time, or a date, which means the midnight at its start."""
 
     def to_internal_value(self, value: Any) -> Any:
         try:
@@ -37,13 +37,13 @@ class Filters(StrictSerializer):
 
 
 class PatientFilters(Filters):
-    """The filters of all lists of what was uploaded."""
+    """The filters that lists of patients, studies and images share."""
 
     search = serializers.CharField(
         required=False, max_length=200, help_text="an id, or the beginning of a name or of a patient's identifier"
     )
-    created_after = _Moment(required=False, help_text="this time and later ones, as ISO 8601")
-    created_before = _Moment(required=False, help_text="times before this one")
+    created_after = _TimeField(required=False, help_text="this time and later ones, as ISO 8601")
+    created_before = _TimeField(required=False, help_text="times before this one")
     department = serializers.CharField(required=False, max_length=50, help_text="a department's slug")
     ordering = serializers.ChoiceField(
         choices=("-created_at", "created_at"), required=False, help_text="newest first (the default), or oldest"
@@ -51,7 +51,7 @@ class PatientFilters(Filters):
 
 
 class ResultFilters(PatientFilters):
-    """What images are narrowed by, and studies by what one of their images is."""
+    """The filters of images. A study matches them if one of its images does."""
 
     group = serializers.ChoiceField(choices=ResultGroup.choices, required=False, help_text="of the result")
     label: Any = serializers.ChoiceField(choices=Label.choices, required=False)
@@ -74,14 +74,14 @@ class ImageFilters(ResultFilters):
 
 
 class StudyImageFilters(ImageFilters):
-    """The filters of a study's own list. Its images are few enough to be sorted by their results."""
+    """The filters of a study's list of images. These are few enough to be sorted by their results."""
 
     ordering = serializers.ChoiceField(
         choices=("created_at", "-created_at", "-probability", "probability"),
         required=False,
-        help_text="in the order of the upload (the default), newest first, or by the result; what has none comes last",
+        help_text="in order of upload (the default), newest first, or by probability; images without one come last",
     )
-    department = None  # type: ignore[assignment]  # it is the study's
+    department = None  # type: ignore[assignment]  # all images have the study's department
     study = None  # type: ignore[assignment]
 
 
@@ -89,44 +89,44 @@ class WorklistFilters(Filters):
     """The filters of the worklist."""
 
     stage: Any = serializers.ChoiceField(
-        choices=ReviewStage.choices, required=False, help_text="one only; without it, all that are still to be read"
+        choices=ReviewStage.choices, required=False, help_text="a single stage; by default, all that need a reader"
     )
     stat = serializers.ChoiceField(choices=("true", "false"), required=False, help_text="whether it is STAT")
     group = serializers.ChoiceField(choices=ResultGroup.choices, required=False, help_text="of the result")
     department = serializers.CharField(required=False, max_length=50, help_text="a department's slug")
     waiting_hours = serializers.IntegerField(
-        required=False, min_value=0, max_value=100_000, help_text="received at least so many hours ago"
+        required=False, min_value=0, max_value=100_000, help_text="received at least this many hours ago"
     )
     study = serializers.UUIDField(required=False)
 
 
 def given_once(params: QueryDict) -> dict[str, str]:
-    """A request's parameters, each of which may be there once: of two values one would be ignored.
+    """Return a request's parameters. Refuse a parameter that is given twice, as one of its values would be ignored.
 
     Raises:
         Refused: ``invalid_parameter``.
     """
-    given = {}
+    single = {}
     for name, values in params.lists():
         if len(values) > 1:
             raise Refused("invalid_parameter", f"'{name[:50]}' is given {len(values)} times. Please give it once.")
-        given[name] = str(values[0])
-    return given
+        single[name] = str(values[0])
+    return single
 
 
 def checked(filters: type[Filters], params: Mapping[str, str], paging: Collection[str] = PAGING) -> dict[str, Any]:
-    """A request's parameters as values, those of the pages left out.
+    """Validate a request's parameters, and return their values without those of pagination.
 
     Args:
-        filters: those that there are.
-        params: what was asked for.
-        paging: the parameters of pages; none where the answer has no pages.
+        filters: the filters of the list.
+        params: the request's parameters.
+        paging: the parameters of pagination; empty if the response has no pages.
 
     Raises:
         Refused: ``unknown_parameter``.
-        ValidationError: of REST Framework, for a value that cannot be.
+        ValidationError: REST Framework's error for an invalid value.
     """
-    serializer = _made(filters)
+    serializer = _serializer(filters)
     known = {*serializer.fields, *paging}
     for name in params:
         if name == "page" and paging:
@@ -136,17 +136,17 @@ def checked(filters: type[Filters], params: Mapping[str, str], paging: Collectio
             )
         if name not in known:
             raise Refused("unknown_parameter", f"There is no '{name[:50]}' here, only: {', '.join(sorted(known))}.")
-    # As a dictionary: in a form, empty fields would count as absent, and a filter would be dropped.
-    wanted = serializer.run_validation({name: params[name] for name in params if name not in paging})
-    # Names are stored in this form, whichever one they were sent in.
+    # The input is a dictionary: in a QueryDict, empty fields would count as absent, and a filter would be dropped.
+    values = serializer.run_validation({name: params[name] for name in params if name not in paging})
+    # Names are stored in this Unicode form, whichever form they were sent in.
     return {
-        name: unicodedata.normalize("NFC", value) if isinstance(value, str) else value for name, value in wanted.items()
+        name: unicodedata.normalize("NFC", value) if isinstance(value, str) else value for name, value in values.items()
     }
 
 
 @cache
-def _made(filters: type[Filters]) -> Filters:
-    """The serializer of some filters, made once: REST Framework copies all fields for each. It keeps nothing of what it
-    checks.
+def _serializer(filters: type[Filters]) -> Filters:
+    """Return the serializer of some filters. It is created only once, because REST Framework copies all fields for each
+    instance. It stores nothing of the values that it validates.
     """
     return filters()

@@ -22,17 +22,17 @@ from webapp.studies.models import Patient
 from webapp.studies.services import deletion, patients
 
 
-def _patient(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Patient:
-    return visible_patient(identities.identify(request), pk, may)
+def _patient(request: Request, pk: UUID, permission: permissions.Predicate = permissions.may_see) -> Patient:
+    return visible_patient(identities.identify(request), pk, permission)
 
 
-def _answer(request: Request, patient: Patient) -> Response:
+def _response(request: Request, patient: Patient) -> Response:
     return Response(serializers.PatientSerializer(patient, context={"request": request}).data)
 
 
 @extend_schema_view(get=extend_schema(parameters=[PatientFilters, TOKEN]))
 class Patients(FilteredList):
-    """Your patients, the latest first."""
+    """Your patients, latest first."""
 
     throttle_classes = (UploadThrottle,)
     serializer_class = serializers.PatientSerializer
@@ -45,13 +45,13 @@ class Patients(FilteredList):
         parameters=[TOKEN],
     )
     def post(self, request: Request) -> Response:
-        """Make a patient."""
+        """Create a patient."""
         identity = identities.ensure(identities.identify(request))
-        sent = serializers.NewPatientSerializer(data=request.data)
-        sent.is_valid(raise_exception=True)
-        given = sent.validated_data
-        patient = patients.new(identity, department_for(identity, given.pop("department", None)))
-        patients.save(patient, identity, **given)
+        serializer = serializers.NewPatientSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        values = serializer.validated_data
+        patient = patients.new(identity, department_for(identity, values.pop("department", None)))
+        patients.save(patient, identity, **values)
         data = dict(serializers.PatientSerializer(patient, context={"request": request}).data)
         if identity.guest:
             data["token"] = identities.make_token(identity.guest)
@@ -67,7 +67,7 @@ class PatientDetail(APIView):
     def get(self, request: Request, pk: UUID) -> Response:
         patient = _patient(request, pk)
         record(identities.identify(request), Action.VIEW, patient)
-        return _answer(request, patient)
+        return _response(request, patient)
 
     @extend_schema(
         request=serializers.PatientFieldsSerializer(partial=True),
@@ -75,12 +75,12 @@ class PatientDetail(APIView):
         parameters=[TOKEN],
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Change a patient: only the fields that are sent."""
+        """Change a patient. Only the fields that are sent are changed."""
         patient = _patient(request, pk, permissions.may_change)
-        sent = serializers.PatientFieldsSerializer(patient, data=request.data, partial=True)
-        sent.is_valid(raise_exception=True)
-        fields = {name: getattr(patient, name) for name in patients.FIELDS} | sent.validated_data
-        return _answer(request, patients.save(patient, identities.identify(request), **fields))
+        serializer = serializers.PatientFieldsSerializer(patient, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        fields = {name: getattr(patient, name) for name in patients.FIELDS} | serializer.validated_data
+        return _response(request, patients.save(patient, identities.identify(request), **fields))
 
     @extend_schema(responses={204: None}, parameters=[TOKEN])
     def delete(self, request: Request, pk: UUID) -> Response:
@@ -90,15 +90,15 @@ class PatientDetail(APIView):
 
 
 class PatientMerge(APIView):
-    """Two patients who are one."""
+    """Merge two patients who are the same person."""
 
     @extend_schema(
         request=serializers.MergeSerializer, responses={200: serializers.PatientSerializer}, parameters=[TOKEN]
     )
     def post(self, request: Request, pk: UUID) -> Response:
         """Move all studies and images of another patient of the same owner to this one, and delete the other."""
-        sent = serializers.MergeSerializer(data=request.data)
-        sent.is_valid(raise_exception=True)
-        kept, other = (_patient(request, one, permissions.may_delete) for one in (pk, sent.validated_data["other"]))
+        body = serializers.MergeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        kept, other = (_patient(request, one, permissions.may_delete) for one in (pk, body.validated_data["other"]))
         patients.merge(kept, other, identities.identify(request))
-        return _answer(request, _patient(request, pk))
+        return _response(request, _patient(request, pk))

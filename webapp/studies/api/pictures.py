@@ -1,4 +1,4 @@
-"""An image's pictures: its preview, the model's input, and the map."""
+"""An image's pictures: its preview, the uploaded file, the model's input, and the heatmap."""
 
 import hashlib
 from typing import Any
@@ -24,8 +24,8 @@ from webapp.studies.models import Image
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
 
 
-def _image(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    return visible_image(identities.identify(request), pk, may)
+def _image(request: Request, pk: UUID, permission: permissions.Predicate = permissions.may_see) -> Image:
+    return visible_image(identities.identify(request), pk, permission)
 
 
 class ImageFile(APIView):
@@ -63,9 +63,9 @@ class ImageInput(ImageFile):
 
 
 class ImageHeatmap(APIView):
-    """The explanation of a reading, as a PNG to lay over the preview.
+    """The explanation of a reading, as a PNG that overlays the preview.
 
-    One colour whose alpha is the Grad-CAM, and a line around its strongest part.
+    It has one colour, whose alpha is the Grad-CAM, and a line around the strongest part.
     """
 
     @extend_schema(
@@ -82,7 +82,7 @@ class ImageHeatmap(APIView):
 
 
 def heatmap(request: Any, image: Image) -> HttpResponseBase:
-    """An image's map as an answer to Django's or REST Framework's request.
+    """Return an image's heatmap as the response to a request of Django or REST Framework.
 
     Raises:
         Refused: ``no_heatmap``.

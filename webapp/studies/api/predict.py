@@ -1,4 +1,4 @@
-"""The interface of the first PneumoQueue report: an image in, its two probabilities out, in one request."""
+"""The interface of the first PneumoQueue report: one request with an image, answered with its two probabilities."""
 
 import base64
 import binascii
@@ -34,7 +34,7 @@ _signer = TimestampSigner(salt="pneumoqueue.predict")
 
 
 class Predict(APIView):
-    """An image in, its two probabilities out, in one request."""
+    """Send an image, and get its two probabilities in the response."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (JSONParser,)
@@ -46,32 +46,34 @@ class Predict(APIView):
     )
     def post(self, request: Request) -> HttpResponse:
         identity = identities.ensure(identities.identify(request))
-        content, given = _content(request)
-        department = department_for(identity, given.pop("department", None))
-        described = {"age": given["age"], "view": given["view"] or ""}
-        make = partial(uploads.create_image, identity, content, filename="predict", department=department, **described)
-        image = once(request, identity, {"file": content, **given}, make)
+        content, values = _content(request)
+        department = department_for(identity, values.pop("department", None))
+        details = {"age": values["age"], "view": values["view"] or ""}
+        make = partial(uploads.create_image, identity, content, filename="predict", department=department, **details)
+        image = once(request, identity, {"file": content, **values}, make)
         held = hold(
             request,
             partial(until_final, Image, image.pk),
             seconds=settings.PREDICT_TIMEOUT_SECONDS,
             then=reverse("predict-answer", args=[_signer.sign(str(image.pk))]),
         )
-        return held or _answer(request, image)
+        return held or _response(request, image)
 
 
 def predict_answer(request: HttpRequest, signed: str) -> HttpResponse:
-    """The answer of :class:`Predict` once it has waited."""
+    """Return the response of :class:`Predict` after the request has waited."""
     try:
         pk = _signer.unsign(signed, max_age=settings.PREDICT_TIMEOUT_SECONDS + 60)
     except BadSignature:
         raise Http404 from None
-    return _answer(request, Image.objects.filter(pk=pk).prefetch_related("readings").first())
+    return _response(request, Image.objects.filter(pk=pk).prefetch_related("readings").first())
 
 
 def _content(request: Request) -> tuple[ContentFile, dict[str, Any]]:
-    """The image in a request and its other fields. The request's own copies of the image are dropped, since others may
-    keep the request for a while."""
+    """Return the image in a request, and the request's other fields.
+
+    The request's own copies of the image are dropped, because the request may be kept for a while.
+    """
     upload = serializers.PredictSerializer(data=request.data)
     upload.is_valid(raise_exception=True)
     text = upload.validated_data.pop("image")
@@ -84,7 +86,7 @@ def _content(request: Request) -> tuple[ContentFile, dict[str, Any]]:
 
 
 def _decode(text: str) -> bytes:
-    """An image from base64 of either alphabet, with or without padding and line breaks, or from a data URL."""
+    """Decode an image from base64 with either alphabet, with or without padding and line breaks, or from a data URL."""
     coded = "".join(text.split()).encode()
     if coded[:5].lower() == b"data:":
         kind, _, escaped = coded.partition(b",")
@@ -98,7 +100,7 @@ def _decode(text: str) -> bytes:
         raise Refused("invalid_base64", "The field 'image' is not valid base64.") from None
 
 
-def _answer(request: HttpRequest | Request, image: Image | None) -> HttpResponse:
+def _response(request: HttpRequest | Request, image: Image | None) -> HttpResponse:
     if image is None:
         raise Http404
     common: dict[str, Any] = {
@@ -109,8 +111,8 @@ def _answer(request: HttpRequest | Request, image: Image | None) -> HttpResponse
         common["token"] = identities.make_token(image.guest)
     if result := image.result:
         prediction = [[result.probabilities.get("NORMAL"), result.probability]]
-        found = serializers.result_fields(result)
-        return JsonResponse({"prediction": prediction, **found, "model": result.bundle, **common})
+        fields = serializers.result_fields(result)
+        return JsonResponse({"prediction": prediction, **fields, "model": result.bundle, **common})
     if image.error_code:
         document = problems.body(422, image.error_code, image.error_detail, **common)
     else:

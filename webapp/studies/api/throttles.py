@@ -1,4 +1,4 @@
-"""How often one may upload. Administrators have no limit."""
+"""The rate limit of uploads. Administrators have no limit."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from webapp.departments import permissions
 
 
 class UploadThrottle(SimpleRateThrottle):
-    """Uploads by guest address or by user. Only requests that change something count."""
+    """Limit requests by user or, for guests, by address. Only requests that change something count."""
 
     scope = "guest"
 
@@ -24,5 +24,5 @@ class UploadThrottle(SimpleRateThrottle):
         return super().allow_request(request, view)
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
-        who: Any = request.user.pk if request.user.is_authenticated else client_address(request)
-        return f"uploads:{'user' if request.user.is_authenticated else 'guest'}:{who}"
+        key: Any = request.user.pk if request.user.is_authenticated else client_address(request)
+        return f"uploads:{'user' if request.user.is_authenticated else 'guest'}:{key}"

@@ -31,24 +31,24 @@ from webapp.studies.states import study_states
 from webapp.studies.waiting import until_final
 
 WAIT = OpenApiParameter(
-    "wait", {"type": "number", "minimum": 0}, description=f"hold the answer up to so many seconds (at most "
-    f"{settings.MAX_WAIT_SECONDS}) until the job comes to an end"
+    "wait", {"type": "number", "minimum": 0}, description=f"hold the response for up to this many seconds (at most "
+    f"{settings.MAX_WAIT_SECONDS}) until the job has ended"
 )  # fmt: skip
-#: The kinds of file that a form may have.
+#: The content types of the file in an upload form.
 IMAGE = {"file": {"contentType": "image/jpeg, image/png"}}
 TOKEN = OpenApiParameter(identities.HEADER, str, OpenApiParameter.HEADER, description="a guest's token")
 
 
-def _image(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Image:
-    return visible_image(identities.identify(request), pk, may)
+def _image(request: Request, pk: UUID, permission: permissions.Predicate = permissions.may_see) -> Image:
+    return visible_image(identities.identify(request), pk, permission)
 
 
-def _study(request: Request, pk: UUID, may: permissions.Predicate = permissions.may_see) -> Study:
-    return visible_study(identities.identify(request), pk, may)
+def _study(request: Request, pk: UUID, permission: permissions.Predicate = permissions.may_see) -> Study:
+    return visible_study(identities.identify(request), pk, permission)
 
 
 def _accepted(data: dict[str, Any], identity: Identity) -> Response:
-    """202 with the job's URL and, for a guest, the token that gives access to it."""
+    """Return a 202 response with the job's URL and, for a guest, the token that gives access to it."""
     if identity.guest:
         data = {**data, "token": identities.make_token(identity.guest)}
     response = Response(data, status=202, headers={"Location": data["url"]})
@@ -72,30 +72,30 @@ class Images(FilteredList):
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
-        """Upload an image. It is read in a while: ask for it at the answer's ``url``."""
+        """Upload an image. It is read later: get its result at the ``url`` in the response."""
         identity = identities.ensure(identities.identify(request))
         upload = serializers.UploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
-        given = upload.validated_data
+        values = upload.validated_data
         make = partial(
             uploads.create_image,
             identity,
-            given["file"],
-            filename=given["file"].name,
-            patient=given["patient"],
-            age=given["age"],
-            view=given["view"] or "",
-            comment=given["comment"] or "",
-            priority=given["priority"],
-            stat=bool(given["stat"]),
-            department=department_for(identity, given.get("department")),
+            values["file"],
+            filename=values["file"].name,
+            patient=values["patient"],
+            age=values["age"],
+            view=values["view"] or "",
+            comment=values["comment"] or "",
+            priority=values["priority"],
+            stat=bool(values["stat"]),
+            department=department_for(identity, values.get("department")),
         )
-        image = once(request, identity, given, make)
+        image = once(request, identity, values, make)
         return _accepted(serializers.AcceptedImageSerializer(image, context={"request": request}).data, identity)
 
 
 class ImageDetail(APIView):
-    """One image: its status and, once it is there, its result."""
+    """One image: its status and, once there is one, its result."""
 
     @extend_schema(responses={200: serializers.ImageSerializer}, parameters=[WAIT, TOKEN])
     def get(self, request: Request, pk: UUID) -> HttpResponse:
@@ -112,7 +112,7 @@ class ImageDetail(APIView):
         request=serializers.ImageChangesSerializer, responses={200: serializers.ImageSerializer}, parameters=[TOKEN]
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Change an image's patient or urgency, or its priority as long as it waits."""
+        """Change an image's patient or urgency or, as long as it waits, its priority."""
         image = _image(request, pk, permissions.may_change)
         changes = serializers.ImageChangesSerializer(data=request.data)
         changes.is_valid(raise_exception=True)
@@ -142,28 +142,28 @@ class Studies(FilteredList):
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request) -> Response:
-        """Upload many files, ZIPs among them, as a study. A file that is no image is listed with its reason.
+        """Upload many files, including ZIPs, as a study. A file that is not an image is listed with the reason.
 
-        With ``more_to_come`` there need be no file yet; the study finishes when it is closed.
+        With ``more_to_come`` no file is required yet, and the study does not finish before it is closed.
         """
         identity = identities.ensure(identities.identify(request))
         upload = serializers.StudyUploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
-        given = upload.validated_data
-        department = department_for(identity, given.get("department"))
+        values = upload.validated_data
+        department = department_for(identity, values.get("department"))
         make = partial(
             uploads.create_study,
             identity,
-            given.get("files", []),
-            name=given["name"],
-            patient=given["patient"],
-            age=given["age"],
-            view=given["view"] or "",
-            stat=bool(given["stat"]),
-            more_to_come=bool(given["more_to_come"]),
+            values.get("files", []),
+            name=values["name"],
+            patient=values["patient"],
+            age=values["age"],
+            view=values["view"] or "",
+            stat=bool(values["stat"]),
+            more_to_come=bool(values["more_to_come"]),
             department=department,
         )
-        study = once(request, identity, given, make)
+        study = once(request, identity, values, make)
         return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)
 
 
@@ -201,7 +201,7 @@ class StudyDetail(APIView):
 
 @extend_schema_view(get=extend_schema(parameters=[StudyImageFilters, TOKEN]))
 class StudyImages(FilteredList):
-    """A study's images, in the order of their upload."""
+    """A study's images in order of upload."""
 
     throttle_classes = (UploadThrottle,)
     parser_classes = (MultiPartParser,)
@@ -225,14 +225,14 @@ class StudyImages(FilteredList):
         parameters=[TOKEN, KEY],
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        """Upload more images of a study."""
+        """Upload more images to a study."""
         study = _study(request, pk, permissions.may_add_to)
         upload = serializers.MoreFilesSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         identity = identities.identify(request)
-        given = upload.validated_data
+        values = upload.validated_data
         make = partial(
-            uploads.add_to_study, identity, study, given["files"], age=given["age"], view=given["view"] or ""
+            uploads.add_to_study, identity, study, values["files"], age=values["age"], view=values["view"] or ""
         )
-        study = once(request, identity, given, make)
+        study = once(request, identity, values, make)
         return _accepted(serializers.AcceptedStudySerializer(study, context={"request": request}).data, identity)

@@ -22,12 +22,12 @@ STARTS = (
     (b"MSWIM\0\0\0", "a WIM archive"),
     (b"PK\x07\x08", "one part of a ZIP that was split"),
 )
-#: Formats whose name stands further inside.
+#: Formats whose signature is not at the start of the file: its offset, the signature, and the format's name.
 WITHIN = ((7, b"**ACE**", "an ACE archive"), (257, b"ustar", "a TAR archive"))
 
 
 def name(head: bytes) -> str:
-    """The name of an archive's format, by its first 512 bytes; empty for other files."""
+    """Return the name of an archive's format from its first 512 bytes; empty for other files."""
     if head[2:5] in (b"-lh", b"-lz") and head[6:7] == b"-":
         return "an LHA archive"
     places = (*((0, start, kind) for start, kind in STARTS), *WITHIN)

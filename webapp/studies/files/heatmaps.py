@@ -1,4 +1,4 @@
-"""A reading's map, drawn to be laid over its image."""
+"""Draw a reading's heatmap as an overlay for its image."""
 
 import io
 import math
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: A new number for each change of how a map is drawn: browsers keep what they have got under the old one.
+#: Version of the drawing. Change it with each change to how a map is drawn, because browsers keep what they have cached
+#: under the old number.
 DRAWING = 2
-#: One colour whose opacity is the map, as `python -m ml predict --heatmaps` draws it.
+#: The map's colour. Its opacity shows the map's values, as in `python -m ml predict --heatmaps`.
 COLOUR = (255, 96, 16)
-#: The line around the strongest part: light, with a dark edge, so that it shows on lungs that are black or white.
+#: The line around the strongest part is light with a dark edge, so that it is visible on black and on white lungs.
 LINE, EDGE = (255, 255, 255), (20, 24, 26)
-#: The strongest part is what reaches this share of the strongest place.
+#: The strongest part is where the values reach this share of the highest value.
 STRONGEST = 0.7
-#: About the longer side of a preview, over which the map is laid; see :mod:`worker.ingest.preparing`.
+#: Approximate length of the longer side of a preview, which the map overlays; see :mod:`worker.ingest.preparing`.
 PREVIEW_SIDE = 1024
 
 
@@ -24,18 +25,18 @@ def png(values: bytes, width: int, height: int, region: Sequence[int] = ()) -> b
     """Draw a map at the resolution of its image's preview.
 
     Args:
-        values: of :class:`webapp.studies.models.Reading`: a square of bytes, row by row.
-        width: of the uploaded image, in pixels.
-        height: of the map in pixels.
-        region: of :class:`webapp.studies.models.Reading`: the map's place in the picture.
+        values: the heatmap of a :class:`webapp.studies.models.Reading`: a square of bytes, row by row.
+        width: the width of the uploaded image in pixels.
+        height: the height of the uploaded image in pixels.
+        region: the region of the :class:`webapp.studies.models.Reading`: the map's place in the picture.
 
     Returns:
         A PNG of mode ``RGBA``: one colour, whose alpha is the map, and a line around its strongest part.
 
     Raises:
-        ValueError: where the values are no square.
+        ValueError: the values are not a square.
     """
-    # Late: few requests need it, and every process would start slower.
+    # Imported here because few requests need it, and it would slow the start of every process.
     from PIL import Image
 
     side = math.isqrt(len(values))
@@ -51,13 +52,13 @@ def png(values: bytes, width: int, height: int, region: Sequence[int] = ()) -> b
     picture.putalpha(alpha)
     _outline(picture, alpha, max(values))
     stream = io.BytesIO()
-    # A smooth picture compresses well even so, in a third of the time.
+    # A smooth picture compresses well even at this level, in a third of the time.
     picture.save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
 def _outline(picture: "Image", alpha: "Image", strongest: int) -> None:
-    """Draw a line along the edge of a map's strongest part, within it."""
+    """Draw a line inside the edge of a map's strongest part."""
     from PIL import ImageChops, ImageFilter
 
     if not strongest:
@@ -66,12 +67,12 @@ def _outline(picture: "Image", alpha: "Image", strongest: int) -> None:
     rest = alpha.point([255 * (value < STRONGEST * strongest) for value in range(256)])
     if not (part := ImageChops.invert(rest).getbbox()):
         return
-    # Only the part itself, with as much around it as the blur looks at: mostly a small piece of the picture.
-    far = 2 * width
+    # Crop to the strongest part and the margin that the blur reads: mostly a small piece of the picture.
+    pad = 2 * width
     left, top, right, bottom = part
-    box = (max(0, left - far), max(0, top - far), min(alpha.width, right + far), min(alpha.height, bottom + far))
+    box = (max(0, left - pad), max(0, top - pad), min(alpha.width, right + pad), min(alpha.height, bottom + pad))
     rest = rest.crop(box)
-    # Wherever a blur of the rest has left anything: a tenth of the time of a maximum filter.
-    near, nearest = (rest.filter(ImageFilter.BoxBlur(by)).point([0] + [255] * 255) for by in (far, width))
+    # All places where a blur of the rest is not zero. This takes a tenth of the time of a maximum filter.
+    near, nearest = (rest.filter(ImageFilter.BoxBlur(radius)).point([0] + [255] * 255) for radius in (pad, width))
     for colour, band in ((EDGE, ImageChops.subtract(near, nearest)), (LINE, ImageChops.subtract(nearest, rest))):
         picture.paste((*colour, 255), box, mask=band)

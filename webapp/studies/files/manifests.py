@@ -1,6 +1,6 @@
 """Manifests: tables with the patient and other details of each file of a study.
 
-Spreadsheets write them, in the encoding and with the separator of their country, so both are found out.
+Spreadsheet programs write them with the encoding and separator of their country, so both are detected.
 """
 
 import csv
@@ -16,15 +16,15 @@ from webapp.studies.particulars import OLDEST, Particulars
 
 NAME = "manifest.csv"
 COLUMNS = ("file", "patient", "age", "sex", "view", "comment")
-#: Far more than 5,000 rows take.
+#: Far more than 5,000 rows need.
 MAX_BYTES = 4 * 2**20
 SEPARATORS = ",;\t|"
-#: Rows, files or values that a report names; it counts all of them.
+#: The most rows, files or values that a report lists. It counts all of them.
 LISTED = 20
-#: Bytes that a guess of the encoding looks at.
+#: Bytes that are used to guess the encoding.
 SAMPLE = 2**16
 _SEXES = {"F": Sex.FEMALE, "FEMALE": Sex.FEMALE, "M": Sex.MALE, "MALE": Sex.MALE, "O": Sex.OTHER, "OTHER": Sex.OTHER}
-#: Views as people and DICOM (View Position) name them.
+#: Views under the names that people and DICOM (View Position) use.
 VIEWS = {"PA": View.PA, "AP": View.AP, **dict.fromkeys(("LATERAL", "LAT", "LL", "RL"), View.LATERAL)}
 _UNKNOWN = ("", "U", "UNKNOWN", "?", "-")
 
@@ -39,19 +39,19 @@ class Row:
 
 @dataclass
 class Manifest:
-    """A manifest's rows, and its errors: ``{code, detail}`` each."""
+    """A manifest's rows, and its warnings, each as ``{code, detail}``."""
 
     rows: list[Row] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
 
 
 def is_manifest(name: str) -> bool:
-    """Whether a file is a manifest of the files beside it, by its name."""
+    """Whether a file's name is that of a manifest."""
     return folder_and_name(name)[1].lower() == NAME
 
 
 def folder_and_name(name: str) -> tuple[str, str]:
-    """A name that the page has sent, as the path of its folder, with a slash at its end or empty, and the rest."""
+    """Split a name that the page has sent into its folder, empty or with a slash at the end, and the rest."""
     folder, _, rest = name.rpartition(names.IN_FOLDER)
     return (folder.replace(names.IN_FOLDER, "/") + "/" if folder else ""), rest
 
@@ -83,7 +83,7 @@ def read(content: bytes) -> Manifest:
 
 def _manifest(header: Sequence[str], lines: Iterator[list[str]]) -> Manifest:
     places = {name: header.index(name) for name in COLUMNS if name in header}
-    found, invalid, homeless = Manifest(), [], 0
+    manifest, invalid, without_patient = Manifest(), [], 0
     for number, cells in enumerate(lines, 2):
         row = {name: names.clean(cells[place]) for name, place in places.items() if place < len(cells)}
         if not any(row.values()):
@@ -96,29 +96,29 @@ def _manifest(header: Sequence[str], lines: Iterator[list[str]]) -> Manifest:
                 invalid.append(f"{name} “{value[:50]}” in row {number}")
         file = str(values.pop("file", "")) or f"(no file in row {number})"
         particulars = Particulars(**values)  # type: ignore[arg-type]  # each of the type that its reader gives
-        homeless += bool(particulars.sex and not particulars.patient)
-        found.rows.append(Row(file, particulars))
+        without_patient += bool(particulars.sex and not particulars.patient)
+        manifest.rows.append(Row(file, particulars))
     unknown = [name or "(no name)" for place, name in enumerate(header) if place not in places.values()]
     if any(name != "(no name)" for name in unknown):
-        named = f"{listed(unknown)}. Those that are known are: {', '.join(COLUMNS)}."
-        found.warnings.append({"code": "manifest_column_unknown", "detail": f"Columns that were not read: {named}"})
+        text = f"{listed(unknown)}. Those that are known are: {', '.join(COLUMNS)}."
+        manifest.warnings.append({"code": "manifest_column_unknown", "detail": f"Columns that were not read: {text}"})
     if invalid:
         text = f"Values that were not used: {listed(invalid)}."
-        found.warnings.append({"code": "manifest_value_invalid", "detail": text})
-    if homeless:
-        text = f"The sex in {homeless} rows was not kept: it belongs to a patient, and these rows name none."
-        found.warnings.append({"code": "manifest_sex_without_patient", "detail": text})
-    return found
+        manifest.warnings.append({"code": "manifest_value_invalid", "detail": text})
+    if without_patient:
+        text = f"The sex in {without_patient} rows was not kept: it belongs to a patient, and these rows name none."
+        manifest.warnings.append({"code": "manifest_sex_without_patient", "detail": text})
+    return manifest
 
 
 def listed(texts: Sequence[str]) -> str:
-    """The first of some texts, and how many more there are."""
+    """Return the first of some texts, and how many more there are."""
     more = f" and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
     return ", ".join(texts[:LISTED]) + more
 
 
 def _text(content: bytes) -> str:
-    """A table as text, without its byte order mark."""
+    """Decode a table to text, without its byte order mark."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     try:
@@ -131,9 +131,9 @@ def _text(content: bytes) -> str:
 
 
 def _lines(text: str) -> Iterator[list[str]]:
-    """The table's lines by the separator that gives its first one the most columns that are known."""
+    """Split a table into lines, by the separator with which its first line has the most known columns."""
     first, _, rest = text.partition("\n")
-    if first.lower().startswith("sep="):  # a line of Excel's own
+    if first.lower().startswith("sep="):  # a line that only Excel uses
         text = rest
         first = rest.partition("\n")[0]
 
@@ -153,12 +153,12 @@ def _age(text: str) -> float | None:
     return age
 
 
-def _one_of(known: dict[str, str]) -> Callable[[str], str]:
+def _one_of(values: dict[str, str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         upper = text.upper()
-        if upper not in known and upper not in _UNKNOWN:
+        if upper not in values and upper not in _UNKNOWN:
             raise ValueError(text)
-        return str(known.get(upper, ""))
+        return str(values.get(upper, ""))
 
     return read
 
@@ -172,7 +172,7 @@ def _at_most(length: int) -> Callable[[str], str]:
     return read
 
 
-#: How a column's values are read. Each raises ValueError for one that cannot be used.
+#: The functions that read the columns' values. They raise ValueError for a value that cannot be used.
 _READ: dict[str, Callable[[str], str | float | None]] = {
     "file": str,
     "patient": _at_most(128),

@@ -1,4 +1,4 @@
-"""Uploads as they came, and a ZIP of many that is made while it is sent."""
+"""Read uploaded files, and write a ZIP of many files while it is sent."""
 
 import hashlib
 import logging
@@ -11,12 +11,12 @@ from webapp.studies.models import Image
 
 logger = logging.getLogger(__name__)
 
-#: Bytes of a file that are sent at once.
+#: Bytes of a file that are sent at a time.
 PART = 64 * 2**10
 
 
 def read(image: Image) -> bytes | None:
-    """An image's upload; None, with a line in the log, where it is missing or not what was uploaded."""
+    """Return an image's uploaded file. Return None and log it if the file is missing or has changed."""
     try:
         with default_storage.open(str(image.file.name)) as source:
             content: bytes = source.read()
@@ -30,7 +30,7 @@ def read(image: Image) -> bytes | None:
 
 
 class _Sink:
-    """A file for :mod:`zipfile` that hands over what was written since it was last asked."""
+    """A file for :mod:`zipfile` whose :meth:`take` returns what was written since the last call."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []
@@ -40,30 +40,30 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Do nothing: there is no buffer to flush."""
 
     def take(self) -> bytes:
-        taken = b"".join(self._written)
+        content = b"".join(self._written)
         self._written.clear()
-        return taken
+        return content
 
 
 class ZipStream:
-    """A ZIP that takes no more memory than the file that is being added."""
+    """A ZIP that needs only as much memory as the file that is being added."""
 
     def __init__(self) -> None:
         self._sink = _Sink()
         self._archive = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_STORED)  # type: ignore[call-overload]  # it needs no more
 
     def add(self, name: str, content: bytes) -> Iterator[bytes]:
-        """Add a file; its bytes in parts."""
+        """Add a file, and yield the bytes of the ZIP in parts."""
         with self._archive.open(name, "w", force_zip64=True) as target:
             for start in range(0, len(content), PART):
                 target.write(content[start : start + PART])
                 yield self._sink.take()
 
     def end(self, name: str, text: str) -> bytes:
-        """Add a last file; the ZIP's last bytes."""
+        """Add the last file, and return the last bytes of the ZIP."""
         self._archive.writestr(name, text)
         self._archive.close()
         return self._sink.take()

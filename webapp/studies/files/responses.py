@@ -1,4 +1,4 @@
-"""Sending stored pictures: by this process, or by the nginx in front of it, which reads the same folder."""
+"""Send stored pictures, from this process or from the nginx in front of it, which reads the same folder."""
 
 import hashlib
 import mimetypes
@@ -18,15 +18,15 @@ BLOCK = 2**16
 
 
 def cached(request: Any, etag_of: str, make: Any) -> HttpResponseBase:
-    """A private answer that the browser asks for again each time: after signing out it must not show it any more.
+    """Return a private response that the browser must revalidate each time, so that none is shown after signing out.
 
     Args:
-        request: Django's or REST Framework's.
-        etag_of: changes whenever the content does.
-        make: makes the answer; not called where the browser has it already.
+        request: Django's or REST Framework's request.
+        etag_of: a text that changes whenever the content does.
+        make: creates the response. It is not called if the browser already has the content.
 
     Returns:
-        The answer, or 304 where the browser has it.
+        The response, or 304 if the browser has the content.
     """
     etag = quote_etag(hashlib.sha256(etag_of.encode()).hexdigest()[:32])
     response: HttpResponseBase = get_conditional_response(request, etag=etag) or _ranged(request, etag, make())
@@ -36,15 +36,15 @@ def cached(request: Any, etag_of: str, make: Any) -> HttpResponseBase:
 
 
 def _ranged(request: Any, etag: str, response: HttpResponse | FileResponse) -> HttpResponseBase:
-    """The part of an answer that a client asks for by ``Range``; the whole where it asks for none, or for several.
+    """Return the part of a response that the request's ``Range`` asks for.
 
-    Behind nginx a stored file is cut there.
+    Return the whole response if the request has no range or several. If nginx sends the file, nginx handles the range.
     """
     if response.headers.get("X-Accel-Redirect"):
         return response
     response.headers["Accept-Ranges"] = "bytes"
-    wanted = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", request.headers.get("Range", "").replace(" ", ""))
-    first, last = wanted.groups() if wanted else ("", "")
+    requested = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", request.headers.get("Range", "").replace(" ", ""))
+    first, last = requested.groups() if requested else ("", "")
     backwards = first and last and int(last) < int(first)
     changed = request.headers.get("If-Range", etag) != etag
     if request.method != "GET" or not (first or last) or backwards or changed:
@@ -55,13 +55,15 @@ def _ranged(request: Any, etag: str, response: HttpResponse | FileResponse) -> H
     end = min(int(last), size - 1) if first and last else size - 1
     if start > end:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    about = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{end}/{size}"}
+    headers = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{end}/{size}"}
     kind = response.headers["Content-Type"]
-    return HttpResponse(content[start : end + 1], status=206, content_type=kind, headers=about)
+    return HttpResponse(content[start : end + 1], status=206, content_type=kind, headers=headers)
 
 
 def _content(response: HttpResponse | FileResponse) -> bytes:
-    """All of an answer. Closing the answer itself would end the request for Django, with its database connections."""
+    """Return a response's whole content. Only the file is closed: closing the response would end Django's request, and
+    close its database connections.
+    """
     if not isinstance(response, FileResponse):
         return response.content
     with cast("IO[bytes]", response.file_to_stream) as file:
@@ -70,15 +72,15 @@ def _content(response: HttpResponse | FileResponse) -> bytes:
 
 
 def picture(request: Any, name: str, sha256: str) -> HttpResponseBase:
-    """A stored picture.
+    """Return a stored picture.
 
-    With ``X_ACCEL_PREFIX`` only its name is sent, for nginx to send the file: that takes no time of this process. Files
-    of a store that nginx does not see are sent from here all the same.
+    With ``X_ACCEL_PREFIX`` the response has only the file's name, and nginx sends the file, which takes no time in this
+    process. Files in a storage that nginx cannot read are sent from here even then.
 
     Args:
-        request: Django's or REST Framework's.
-        name: of the stored file; empty without one.
-        sha256: of the upload that it was made from.
+        request: Django's or REST Framework's request.
+        name: the name of the stored file; empty if there is none.
+        sha256: the hash of the upload that the picture was made from.
 
     Raises:
         Http404: there is no such file.
@@ -90,7 +92,7 @@ def picture(request: Any, name: str, sha256: str) -> HttpResponseBase:
 
 def _file(name: str) -> HttpResponseBase:
     if settings.X_ACCEL_PREFIX and isinstance(default_storage, FileSystemStorage):
-        if not default_storage.exists(name):  # a file of this machine's; nginx would answer with a page
+        if not default_storage.exists(name):  # a quick check on the local disk: nginx would answer with an HTML page
             raise Http404
         kind, _ = mimetypes.guess_type(name)
         response = HttpResponse(content_type=kind or "application/octet-stream")

@@ -1,4 +1,4 @@
-"""A study's results, a row for each image, for its tables and JSON lines."""
+"""A study's results as rows, one for each image, for tables and JSON lines."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,68 +10,68 @@ from django.db.models import IntegerField, Value
 from webapp.studies.choices import ReviewStage
 from webapp.studies.models import Archive, Image, Study
 
-#: The fields of a row. Scripts go by their names, spreadsheets by their places: new ones come at the end.
+#: The fields of a row. Scripts use their names and spreadsheets their places, so new fields are added at the end.
 FIELDS = (
     "filename", "patient", "status", "label", "probability", "threshold", "model", "warnings", "error_code",
     "error_detail", "created_at", "finished_at", "id", "url", "result_group", "reliable", "age", "view", "comment",
     "operating_point", "width", "height", "verdicts", "stat", "review_stage", "verdict", "verdict_kind", "final_group",
     "final_by",
 )  # fmt: skip
-#: Rows that are read at once.
+#: Rows that are read at a time.
 CHUNK = 500
 
 Row = dict[str, Any]
 
 
 def rows(study: Study, absolute: Callable[[str], str], *, verdicts: bool = False) -> Iterator[list[Row]]:
-    """The rows, some at a time, so that a study of any size fits in memory.
+    """Yield the rows in chunks, so that a study of any size fits into memory.
 
     Args:
-        study: of the images.
-        absolute: makes a URL of a path.
-        verdicts: whether the readers' verdicts are among them.
+        study: the study of the images.
+        absolute: turns a path into a URL.
+        verdicts: whether to include the readers' verdicts.
     """
-    # By their keys: a cursor would stay open for as long as a slow client reads.
+    # The rows are read by their ids: a cursor would stay open for as long as a slow client reads.
     listed = _keys(study)
     archives = study.archives.defer("particulars").in_bulk([key for key, is_zip in listed if is_zip])
-    # Reviews belong to another app; their model has the related name.
+    # Reviews belong to another app, whose model defines this related name.
     related = ["readings", *(["reviews__reviewer"] if verdicts else [])]
     images = study.images.select_related("patient").prefetch_related(*related)
     for start in range(0, len(listed), CHUNK):
-        some = listed[start : start + CHUNK]
-        found = {**archives, **images.in_bulk([key for key, is_zip in some if not is_zip])}
-        yield [_row(found[key], absolute, verdicts) for key, _ in some if key in found]
+        chunk = listed[start : start + CHUNK]
+        by_id = {**archives, **images.in_bulk([key for key, is_zip in chunk if not is_zip])}
+        yield [_row(by_id[key], absolute, verdicts) for key, _ in chunk if key in by_id]
 
 
 def json_lines(study: Study, absolute: Callable[[str], str], *, verdicts: bool = False) -> Iterator[str]:
-    """The rows as JSON, one a line; arguments as of :func:`rows`."""
-    for some in rows(study, absolute, verdicts=verdicts):
-        yield "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in some)
+    """Yield the rows as JSON, one per line. The arguments are those of :func:`rows`."""
+    for chunk in rows(study, absolute, verdicts=verdicts):
+        yield "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in chunk)
 
 
 def _keys(study: Study) -> list[tuple[UUID, bool]]:
-    """The keys of images, and of ZIPs that have failed or are still to be unpacked, and whether it is a ZIP.
+    """Return the ids of images, and of ZIPs that have failed or are still to be unpacked, and whether each is a ZIP.
 
-    Both in one query, so that images which leave a ZIP at this moment are not missed.
+    One query reads both, so that images that are being unpacked now are not missed.
     """
     archives = study.archives.exclude(state=Archive.State.UNPACKED)
     images, zips = (
-        found.order_by()
+        queryset.order_by()
         .annotate(is_zip=Value(number, output_field=IntegerField()))
         .values_list("filename", "pk", "is_zip")
-        for number, found in enumerate((study.images.all(), archives))
+        for number, queryset in enumerate((study.images.all(), archives))
     )
     return [(key, bool(is_zip)) for _, key, is_zip in images.union(zips, all=True).order_by("filename", "pk")]
 
 
 def _row(row: Image | Archive, absolute: Callable[[str], str], verdicts: bool) -> Row:
-    found = _archive(row) if isinstance(row, Archive) else _image(row, absolute, verdicts)
-    return {name: found.get(name) for name in FIELDS}
+    values = _archive(row) if isinstance(row, Archive) else _image(row, absolute, verdicts)
+    return {name: values.get(name) for name in FIELDS}
 
 
 def _image(image: Image, absolute: Callable[[str], str], verdicts: bool) -> Row:
     result = image.result
-    found = {
+    fields = {
         "label": result.shown_label,
         "probability": result.probability,
         "threshold": result.threshold,
@@ -81,7 +81,7 @@ def _image(image: Image, absolute: Callable[[str], str], verdicts: bool) -> Row:
         "operating_point": result.operating_point or None,
     } if result else {}  # fmt: skip
     return {
-        **found,
+        **fields,
         "filename": image.filename,
         "patient": image.patient.identifier if image.patient else None,
         "age": None if image.age is None else round(image.age, 2),
@@ -106,7 +106,7 @@ def _image(image: Image, absolute: Callable[[str], str], verdicts: bool) -> Row:
 
 
 def final_fields(image: Image) -> Row:
-    """What counts in the end: the verdict that stands, else the model's answer."""
+    """Return the fields of the final result: by the standing verdict or, without one, by the model."""
     return {
         "stat": image.stat,
         "review_stage": image.stage,
@@ -118,15 +118,15 @@ def final_fields(image: Image) -> Row:
 
 
 def _archive(archive: Archive) -> Row:
-    """A ZIP that has failed or is still to be unpacked: without it an unfinished study's table would look whole."""
+    """Return the row of a ZIP that has failed or is still to be unpacked. It shows that the table is incomplete."""
     failed = archive.state == Archive.State.FAILED
-    left = archive.total - archive.unpacked
+    remaining = archive.total - archive.unpacked
     return {
         "filename": archive.filename,
         "status": "failed" if failed else "queued",
         "warnings": [],
         "error_code": archive.error_code or None,
-        "error_detail": archive.error_detail if failed else f"{left} files of this ZIP are still to be unpacked.",
+        "error_detail": archive.error_detail if failed else f"{remaining} files of this ZIP are still to be unpacked.",
         "created_at": archive.created_at.isoformat(),
         "finished_at": archive.finished_at.isoformat() if archive.finished_at else None,
     }

@@ -1,8 +1,8 @@
-"""A study's results as a table.
+"""A study's results as a CSV table.
 
-It is UTF-8 with a byte order mark, without which Excel shows other letters, and its lines end with CRLF (RFC 4180). A
-program that does not know the mark takes it for a part of the first column's name, so that the first column is one that
-nobody looks for.
+The table is UTF-8 with a byte order mark, without which Excel shows wrong characters. Its lines end with CRLF
+(RFC 4180). A program that does not know the mark reads it as part of the first column's name, so the first column is
+one that no program looks up by name.
 """
 
 import csv
@@ -15,26 +15,26 @@ from webapp.studies.files.results import FIELDS, rows
 from webapp.studies.models import Study
 
 COLUMNS = ("row", *FIELDS)
-#: Excel and LibreOffice find out by it that a file is UTF-8.
+#: Tells Excel and LibreOffice that a file is UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
 #: The characters that start a formula in a spreadsheet.
 FORMULA = "=+-@|%"
 
 
 class _Echo:
-    """A file for :mod:`csv` that hands back what is written."""
+    """A file for :mod:`csv` that returns what is written to it."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def csv_rows(study: Study, absolute: Callable[[str], str], *, verdicts: bool = False) -> Iterator[str]:
-    """The table, some rows at a time; arguments as of :func:`webapp.studies.files.results.rows`."""
+    """Yield the table in chunks of rows. The arguments are those of :func:`webapp.studies.files.results.rows`."""
     writer = csv.writer(_Echo())
     yield BYTE_ORDER_MARK + str(writer.writerow(COLUMNS))
     numbers = count(1)
-    for some in rows(study, absolute, verdicts=verdicts):
-        cells = ([str(next(numbers)), *(_cell(name, row[name]) for name in FIELDS)] for row in some)
+    for chunk in rows(study, absolute, verdicts=verdicts):
+        cells = ([str(next(numbers)), *(_cell(name, row[name]) for name in FIELDS)] for row in chunk)
         yield "".join(writer.writerow([inert(cell) for cell in line]) for line in cells)
 
 
@@ -53,18 +53,19 @@ def _cell(name: str, value: Any) -> str:
 
 
 def inert(value: str) -> str:
-    """A cell that starts like a formula must not become one in a spreadsheet.
+    """Keep a spreadsheet from reading a cell as a formula.
 
-    Where the decimal sign is a comma, Excel takes a semicolon for the end of a cell, so that what follows one counts.
+    If the decimal separator is a comma, Excel reads a semicolon as the end of a cell. So each part after a semicolon is
+    checked as well.
     """
     return ";".join(_inert(part) for part in value.split(";"))
 
 
 def _inert(value: str) -> str:
-    """A cell or a part of one.
+    """Quote a cell, or a part of one, that a spreadsheet would read as a formula.
 
-    Programs skip blanks and characters that cannot be seen, and take the wide forms of a sign for the sign itself. The
-    library defusedcsv looks at the very first character only, and knows neither.
+    Spreadsheets skip spaces and invisible characters, and treat the full-width form of a sign like the sign itself. The
+    library defusedcsv checks only the first character, and knows neither.
     """
     hidden = [unicodedata.category(character)[0] in "CZ" for character in value]
     first = value[hidden.index(False)] if False in hidden else ""

@@ -1,4 +1,4 @@
-"""The kind of a file, by its first bytes. Names and content types are only a client's claims."""
+"""The kind of a file, by its first bytes. File names and content types are not trusted, as clients choose them."""
 
 import re
 import struct
@@ -9,13 +9,13 @@ from django.conf import settings
 from webapp.refusals import Refused
 from webapp.studies.files import containers
 
-#: Formats that the workers read, and the names that their files are stored under.
+#: Formats that the workers read, and the extensions that their files are stored with.
 SUFFIXES = {
     "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "bmp": ".bmp", "gif": ".gif", "webp": ".webp", "avif": ".avif",
     "heic": ".heic", "jpeg2000": ".jp2", "pdf": ".pdf", "zip": ".zip", "dicom": ".dcm",
 }  # fmt: skip
 IMAGES = frozenset(SUFFIXES) - {"zip"}
-#: DICOM's value representations, those with a length of 32 bits, and the groups that its data sets begin with.
+#: DICOM's value representations with a length of 16 bits, those with 32 bits, and the groups that data sets begin with.
 SHORT = b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
 LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
 GROUPS = (0x0002, 0x0008)
@@ -29,11 +29,11 @@ SIGNATURES = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"), (b"\xff\x4f\xff\x51", "jpeg2000"),
     (b"BM", "bmp"),
 )  # fmt: skip
-#: Brands of ISO's media files that are pictures.
+#: Brands of ISO base media files that are pictures.
 BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"heim": "heic", b"heis": "heic",
           b"hevc": "heic", b"hevx": "heic", b"mif1": "heic"}  # fmt: skip
-#: Text that some programs write before these, such as line ends, HTTP headers and printer commands. Other bytes are the
-#: beginning of another kind of file, such as an archive, of which this is a part.
+#: A signature after text that some programs write first, such as line ends, HTTP headers and printer commands. If other
+#: bytes come first, they begin another kind of file, such as an archive, and the signature is only a part of it.
 MISPLACED = re.compile(rb"(?:\xef\xbb\xbf)?[\t\r\n\x1b -~]*?(\x89PNG\r\n\x1a\n|%PDF-|\xff\xd8\xff[\xe0\xe1])")
 NAMES = {b"\x89PNG\r\n\x1a\n": "png", b"%PDF-": "pdf"}
 #: Pictures that are not read.
@@ -51,7 +51,7 @@ OTHER_PICTURES = (
     (b"IIRO", "a camera's raw picture"), (b"IIU\0", "a camera's raw picture"), (b"icns", "a Mac icon"),
     (b"\xd7\xcd\xc6\x9a", "a Windows metafile"), (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
     (b"BPG\xfb", "a BPG picture"), (b"FLIF", "a FLIF picture"), (b"DDS ", "a DDS picture"),
-    # Line ends that a transfer changed, bytes that a program took for characters, and other ways of text.
+    # Line ends that a transfer has changed, bytes that a program has converted as characters, and encodings as text.
     *((start, "a picture that was sent as text instead of bytes") for start in (
         b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n", b"\xef\xbf\xbdPNG", b"\xc2\x89PNG", b"\xef\xbf\xbd" * 3,
         b"\xc3\xbf\xc3\x98\xc3\xbf", b"data:image/", b"/9j/", b"iVBORw0KGgo",
@@ -65,7 +65,7 @@ OTHERS = (
 
 
 def kind(file: IO[bytes] | Any) -> str | None:
-    """A key of :data:`SUFFIXES`, ``svg``, or None."""
+    """Return a file's kind: a key of :data:`SUFFIXES`, ``svg``, or None."""
     return _kind(_head(file))
 
 
@@ -78,7 +78,7 @@ def suffix(file: Any) -> str:
 
 
 def size_refusal(size: int) -> Refused | None:
-    """Why a file of this many bytes can be no image; None where it may be one."""
+    """Return why a file of this many bytes cannot be an image; None if it may be one."""
     if not size:
         return Refused("file_empty", "The file is empty. Please choose the image again.")
     if size > settings.MAX_IMAGE_BYTES:
@@ -88,16 +88,16 @@ def size_refusal(size: int) -> Refused | None:
 
 
 def refusal(file: Any) -> Refused | None:
-    """Why a file cannot be an image, judged by its size and first bytes; None where it may be one."""
+    """Return why a file cannot be an image, judging by its size and first bytes; None if it may be one."""
     if refused := size_refusal(file.size):
         return refused
     head = _head(file)
-    found = _kind(head)
-    if found in IMAGES:
+    detected = _kind(head)
+    if detected in IMAGES:
         return None
-    if found == "svg":
+    if detected == "svg":
         return Refused("svg_not_supported", "SVG is a drawing, not an X-ray. Please upload a JPEG, PNG or TIFF.")
-    if found == "zip":
+    if detected == "zip":
         return Refused("archive_not_here", "A ZIP holds a study. Please send it to /api/v1/studies/.")
     if archive := containers.name(head):
         return Refused(
@@ -110,7 +110,7 @@ def refusal(file: Any) -> Refused | None:
 
 
 def check_image(file: Any) -> None:
-    """Raise the refusal, if there is one."""
+    """Raise a file's refusal, if there is one."""
     problem = refusal(file)
     if problem:
         raise problem
@@ -126,25 +126,25 @@ def _head(file: IO[bytes] | Any) -> bytes:
 def _kind(head: bytes) -> str | None:
     if is_dicom(head):
         return "dicom"
-    if found := _starting(head, SIGNATURES):
-        return found
+    if detected := _starting(head, SIGNATURES):
+        return detected
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[4:8] == b"ftyp":
         length = max(16, int.from_bytes(head[:4]))
         brands = (head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4)))
-        # The brand mif1 is any picture's; an AVIF has its own beside it.
+        # Pictures of any kind have the brand mif1. An AVIF has its own brand as well.
         return min((BRANDS[brand] for brand in brands if brand in BRANDS), default=None)
     if b"<svg" in head.lower():
         return "svg"
-    late = MISPLACED.match(head)
-    return NAMES.get(late[1], "jpeg") if late else None
+    misplaced = MISPLACED.match(head)
+    return NAMES.get(misplaced[1], "jpeg") if misplaced else None
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file begins as DICOM's file format does (PS3.10 7.1), or as a data set without it.
+    """Whether a file begins like DICOM's file format (PS3.10 7.1), or like a data set without it.
 
-    ``ml.pictures.dicom.files`` has this once more, as neither may import the other; a test compares the two.
+    ``ml.pictures.dicom.files`` has the same function, because neither may import the other. A test compares the two.
     """
     return head[128:132] == b"DICM" or any(
         _begins(head, order, explicit) for order in "<>" for explicit in (True, False)
@@ -152,7 +152,7 @@ def is_dicom(head: bytes) -> bool:
 
 
 def _begins(head: bytes, order: str, explicit: bool) -> bool:
-    """Whether two elements of those groups follow each other."""
+    """Whether a file begins with two elements of these groups, in ascending order."""
     at = previous = 0
     for _ in range(2):
         if at + 12 > len(head):

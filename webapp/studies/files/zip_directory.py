@@ -1,8 +1,7 @@
-"""The directory at the end of a ZIP, entry by entry.
+"""Read the directory at the end of a ZIP, entry by entry.
 
-Python's zipfile refuses a whole ZIP where it cannot read one entry of its directory, as for a name that is not in the
-encoding that it is marked with, a damaged extra field, or a version that it does not know. Here such an entry fails
-alone.
+Python's zipfile refuses a whole ZIP if it cannot read one entry of its directory, for example because of a name in
+another encoding than declared, a damaged extra field, or an unknown version. Here only such an entry fails.
 """
 
 import io
@@ -15,18 +14,19 @@ from django.conf import settings
 from webapp.refusals import Refused
 from webapp.studies.files.zip_names import decode, extra_fields
 
-#: The directory also has folders and the files that operating systems add (macOS: one for each file).
+#: The directory also lists folders and files that operating systems add (macOS adds one for each file).
 DIRECTORY_ENTRIES_PER_FILE = 3
 DIRECTORY_BYTES_PER_ENTRY = 512
-#: Signatures of the records that a ZIP consists of, and the lengths of those at its end.
+#: Signatures of a ZIP's records, and the lengths of the records at its end.
 LOCAL, ENTRY, END, END64, LOCATOR64 = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 END_BYTES, END64_BYTES, LOCATOR64_BYTES, COMMENT_BYTES = 22, 56, 20, 2**16 - 1
-#: An entry's fields after its signature, and those of the copy before its data, with their lengths.
+#: The format of an entry's fields, with its signature skipped; the length of an entry; and the length of the local
+#: header, which repeats the entry before its data.
 ENTRY_FIELDS, ENTRY_BYTES = "<4xHHHHHHIIIHHHHHII", 46
 LOCAL_BYTES = 30
-#: The placeholder of a number that is in the extra field ZIP64.
+#: Placeholders for a number that is in the extra field ZIP64, and the id of that field.
 ELSEWHERE32, ELSEWHERE16, ZIP64 = 2**32 - 1, 2**16 - 1, 1
-#: The highest byte of the attributes has a Unix file's kind.
+#: The kinds of Unix files in the upper 16 bits of the attributes, and the mask for the kind.
 LINK, FOLDER, KINDS = 0o120000, 0o040000, 0o170000
 UNIX = 3
 DOS_FOLDER = 0x10
@@ -38,13 +38,13 @@ class Record:
 
     Attributes:
         index: its place in the directory, which never changes.
-        path: as it is written in the ZIP, decoded.
+        path: the decoded path.
         flags: bits; the first means that it is encrypted.
-        method: of its compression, as a number.
-        crc: of its content.
-        compressed: bytes that it takes in the ZIP.
-        size: bytes of its content.
-        offset: of the copy of this entry before its data; -1 where the directory contradicts itself.
+        method: the number of the compression method.
+        crc: the CRC of its content.
+        compressed: the size of its compressed content in bytes.
+        size: the size of its content in bytes.
+        offset: the offset of its local header; -1 if the directory contradicts itself.
         is_folder: whether it is a folder.
         is_link: whether it is a symbolic link, whose content is another file's path.
     """
@@ -65,19 +65,19 @@ def read(file: IO[bytes] | Any) -> list[Record]:
     """Read the directory of a ZIP.
 
     Raises:
-        Refused: ``archive_corrupt``, ``archive_split``, or ``archive_too_large`` where it has too many entries.
-        OSError: where the file cannot be read.
+        Refused: ``archive_corrupt``, ``archive_split``, or ``archive_too_large`` if it has too many entries.
+        OSError: the file cannot be read.
     """
     start, length, count, shift = _find(file)
-    most = DIRECTORY_ENTRIES_PER_FILE * settings.MAX_STUDY_FILES
-    if count > most or length > most * DIRECTORY_BYTES_PER_ENTRY:
+    limit = DIRECTORY_ENTRIES_PER_FILE * settings.MAX_STUDY_FILES
+    if count > limit or length > limit * DIRECTORY_BYTES_PER_ENTRY:
         raise too_many_files()
     if start < 0:
         raise corrupt()
     file.seek(start)
     directory = file.read(length)
-    # The number that the end record declares may be wrong. To parse an entry takes 500 bytes and 10 µs.
-    if directory.count(ENTRY) > most:
+    # The number in the end record may be wrong. Parsing an entry takes 500 bytes and 10 µs.
+    if directory.count(ENTRY) > limit:
         raise too_many_files()
     records = _records(directory, start, shift)
     if len(records) < count:
@@ -86,7 +86,7 @@ def read(file: IO[bytes] | Any) -> list[Record]:
 
 
 def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
-    """The directory's offset, its length, its number of entries, and the amount to add to its offsets."""
+    """Return the directory's offset, its length, its number of entries, and the amount to add to its offsets."""
     size = file.seek(0, io.SEEK_END)
     start = max(0, size - END_BYTES - COMMENT_BYTES - LOCATOR64_BYTES - END64_BYTES)
     file.seek(start)
@@ -110,12 +110,12 @@ def _find(file: IO[bytes] | Any) -> tuple[int, int, int, int]:
         raise Refused(
             "archive_corrupt", "This file holds several ZIPs, one behind the other. Please send each as its own file."
         )
-    # A self-extracting ZIP starts with a program, which the offsets ignore.
+    # A self-extracting ZIP starts with a program, which its offsets do not count.
     return directory, length, count, directory - offset
 
 
 def _is_behind_another(file: IO[bytes] | Any, shift: int) -> bool:
-    """Whether another ZIP ends in the bytes before this one, whose files nobody would see."""
+    """Whether another ZIP precedes this one in the file. Nobody would see its files."""
     if shift <= 0:
         return False
     file.seek(0)
@@ -125,7 +125,7 @@ def _is_behind_another(file: IO[bytes] | Any, shift: int) -> bool:
 
 
 def _end64(tail: bytes, locator: int) -> int:
-    """The offset of the end record of ZIP64, which a program may have made longer; -1 where there is none."""
+    """Return the offset of ZIP64's end record, which may be longer than usual; -1 if there is none."""
     usual = locator - END64_BYTES
     if usual < 0 or not tail.startswith(LOCATOR64, locator):
         return -1
@@ -135,7 +135,10 @@ def _end64(tail: bytes, locator: int) -> int:
 
 
 def _end(tail: bytes) -> int:
-    """The offset of the end record: the last with a comment of the declared length, which may hold its signature."""
+    """Return the offset of the end record: the last one whose comment has the declared length.
+
+    The comment may contain the record's signature.
+    """
     last = at = tail.rfind(END)
     while at >= 0:
         if at + END_BYTES + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
@@ -145,7 +148,7 @@ def _end(tail: bytes) -> int:
 
 
 def _records(directory: bytes, start: int, shift: int) -> list[Record]:
-    found, names, at = [], [], 0
+    entries, names, at = [], [], 0
     while at < len(directory):
         if not directory.startswith(ENTRY, at) or at + ENTRY_BYTES > len(directory):
             raise corrupt()
@@ -157,12 +160,12 @@ def _records(directory: bytes, start: int, shift: int) -> list[Record]:
         at = extra_at + extra_length + comment_length
         if at > len(directory):
             raise corrupt()
-        found.append((fields, extra))
+        entries.append((fields, extra))
         names.append((name, extra))
     paths = decode(names)
     return [
         _record(index, path, fields, _numbers(fields, extra, start, shift))
-        for index, (path, (fields, extra)) in enumerate(zip(paths, found, strict=True))
+        for index, (path, (fields, extra)) in enumerate(zip(paths, entries, strict=True))
     ]
 
 
@@ -186,7 +189,7 @@ def _record(index: int, path: str, fields: tuple[int, ...], numbers: tuple[int, 
 
 
 def _numbers(fields: tuple[int, ...], extra: bytes, start: int, shift: int) -> tuple[int, int, int]:
-    """The size, the compressed size and the offset of an entry, which is -1 where it cannot be right."""
+    """Return an entry's size, compressed size and offset. The offset is -1 if it cannot be right."""
     compressed, size, offset = fields[7], fields[8], fields[15]
     numbers = _zip64([size, compressed, offset], extra)
     if numbers is None:
@@ -196,10 +199,10 @@ def _numbers(fields: tuple[int, ...], extra: bytes, start: int, shift: int) -> t
 
 
 def _zip64(numbers: list[int], extra: bytes) -> list[int] | None:
-    """The three numbers, those from ZIP64's extra field that do not fit into 32 bits.
+    """Replace the numbers that do not fit into 32 bits by those in ZIP64's extra field.
 
     Returns:
-        None where the field lacks one.
+        The numbers, or None if one is missing in the field.
     """
     field = next((field for kind, field in extra_fields(extra) if kind == ZIP64), b"")
     at = 0

@@ -1,7 +1,7 @@
-"""Decode the names in a ZIP, which mostly do not declare their encoding.
+"""Decode the names in a ZIP. Most ZIPs do not declare the encoding.
 
-A ZIP may mark a name as UTF-8, or carry it once more as UTF-8 in an extra field. Marks are sometimes wrong, so that
-what is UTF-8 counts as such, marked or not.
+A ZIP may mark a name as UTF-8, or repeat it as UTF-8 in an extra field. Marks are sometimes wrong, so a name that is
+valid UTF-8 is decoded as UTF-8, marked or not.
 """
 
 import struct
@@ -14,16 +14,16 @@ UNICODE_PATH = 0x7075
 
 
 def decode(names: Sequence[tuple[bytes, bytes]]) -> list[str]:
-    """The names of a ZIP's files as text.
+    """Decode the names of a ZIP's files.
 
     Args:
-        names: for each file its name and its extra fields.
+        names: the name and the extra fields of each file.
     """
     return encodings.decode([_best(name, extra) for name, extra in names], encodings.WINDOWS | encodings.DOS)
 
 
 def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a file's extra data, as far as these are whole."""
+    """Yield the fields of a file's extra data, up to the first incomplete one."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)
@@ -34,7 +34,7 @@ def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _best(name: bytes, extra: bytes) -> bytes:
-    """The name in the extra field for it, in UTF-8, or else the name: where the file was renamed since, for example."""
+    """Return the name in UTF-8 from its extra field, or the name itself, for example if the file was renamed since."""
     for kind, field in extra_fields(extra):
         if kind == UNICODE_PATH and field[:1] == b"\1" and field[1:5] == struct.pack("<I", zlib.crc32(name)):
             return field[5:] if encodings.is_utf8(field[5:]) else name

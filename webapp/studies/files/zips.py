@@ -1,7 +1,7 @@
 """ZIP files of images: their entries, and limits against ZIP bombs.
 
-A ZIP is refused as early as possible: from the record at its end, then from its directory, and only then is anything
-unpacked. It is never refused for one of its entries: those that cannot be read fail alone.
+A ZIP is refused as early as possible: by the record at its end or by its directory, before anything is unpacked. It is
+never refused because of one entry: entries that cannot be read fail alone.
 """
 
 import io
@@ -21,7 +21,7 @@ from webapp.studies.files.zip_directory import LOCAL, LOCAL_BYTES, Record
 
 ENCRYPTED = 0x1
 STORED, DEFLATED = 0, 8
-#: The methods that are read. Of the others some (bzip2, LZMA) take gigabytes of memory for a few hundred bytes.
+#: The methods that are read. Some of the others (bzip2, LZMA) need gigabytes of memory for a few hundred bytes.
 METHODS = (STORED, DEFLATED)
 METHOD_NAMES = {
     1: "Shrink", 6: "Implode", 9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 94: "MP3", 95: "XZ",
@@ -29,7 +29,7 @@ METHOD_NAMES = {
 }  # fmt: skip
 #: AES encryption is a separate method, in addition to the flag of an encrypted entry.
 AES = 99
-#: Images hardly shrink in a ZIP. One that shrank more, and is larger than an image, is a bomb.
+#: Images hardly shrink in a ZIP. A ZIP that shrank more than this, and is larger than an image, is a ZIP bomb.
 MAX_RATIO = 100
 CHUNK = 2**16
 #: Entries of office documents, which are ZIPs too.
@@ -42,8 +42,8 @@ class Entry:
 
     Attributes:
         index: its place in the ZIP's directory, which never changes.
-        filename: its path in the ZIP, which leads nowhere else.
-        size: in bytes, as the directory declares it. No more than that is ever unpacked.
+        filename: its path in the ZIP, cleaned so that it cannot lead outside.
+        size: its size in bytes, as the directory declares it. No more than that is ever unpacked.
         refused: why it cannot be read, judging by the directory.
     """
 
@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def unpacked_size(self) -> int:
-        """Bytes that unpacking it gives."""
+        """Number of bytes that unpacking it produces."""
         return self.size if self.refused is None and self.size <= settings.MAX_IMAGE_BYTES else 0
 
 
@@ -64,16 +64,16 @@ class Archive:
     def __init__(self, file: IO[bytes] | Any) -> None:
         self._file = file
         self._records = zip_directory.read(file)
-        beside = names.beside_images(record.path for record in self._records if not record.is_folder)
+        disc_files = names.disc_files(record.path for record in self._records if not record.is_folder)
         files = [
             Entry(record.index, _filename(record), min(record.size, 2**63 - 1), _refusal(record))
             for record in self._records
-            if not record.is_folder and not names.is_litter(record.path) and record.path not in beside
+            if not record.is_folder and not names.is_litter(record.path) and record.path not in disc_files
         ]
         #: The manifest, if there is one.
         self.manifest = _manifest(files)
-        #: A CD's directory and viewers, which are skipped.
-        self.beside = sorted(beside)
+        #: The paths of a CD's directory and viewers, which are skipped.
+        self.disc_files = sorted(disc_files)
         #: The files that may be images, without folders and files of operating systems.
         self.entries = [entry for entry in files if entry is not self.manifest]
 
@@ -81,7 +81,7 @@ class Archive:
         """Raise the refusal of the ZIP as a whole, if there is one.
 
         Args:
-            size: of the ZIP, in bytes.
+            size: the size of the ZIP in bytes.
         """
         if not self.entries:
             raise Refused("archive_empty", "The ZIP holds no files, or only what an operating system adds.")
@@ -98,12 +98,12 @@ class Archive:
             )
 
     def read(self, entry: Entry) -> ContentFile:
-        """Unpack one entry. It must not be larger than an image may be.
+        """Unpack one entry, which must not be larger than an image may be.
 
         Raises:
-            Refused: ``archive_encrypted``, ``archive_method_not_supported``, ``image_corrupt`` or ``not_an_image``; the
-                other entries may be well.
-            OSError: where the ZIP itself cannot be read.
+            Refused: ``archive_encrypted``, ``archive_method_not_supported``, ``image_corrupt`` or ``not_an_image``.
+                Other entries may still be readable.
+            OSError: the ZIP itself cannot be read.
         """
         if entry.refused:
             raise entry.refused
@@ -119,14 +119,14 @@ class Archive:
         return ContentFile(content, name=entry.filename)
 
     def _inflated(self, record: Record) -> bytes:
-        """The content of an entry, of which no more than its declared size is unpacked."""
-        inflate, parts, size, left = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, record.compressed
+        """Return an entry's content. No more than its declared size is unpacked."""
+        inflate, parts, size, remaining = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, record.compressed
         data = b""
         try:
             while not inflate.eof and size < record.size:
                 if not data:
-                    data = self._file.read(min(CHUNK, left))
-                    left -= len(data)
+                    data = self._file.read(min(CHUNK, remaining))
+                    remaining -= len(data)
                 part = inflate.decompress(data, CHUNK)
                 if not data and not part:
                     break
@@ -143,19 +143,19 @@ def opened(file: IO[bytes] | Any) -> Iterator[Archive]:
     """Open a ZIP and read its directory, once for all of its entries.
 
     Raises:
-        Refused: ``archive_corrupt``, ``archive_split``, or ``archive_too_large`` where its directory has too many
-            entries to be read.
-        OSError: where the file cannot be read.
+        Refused: ``archive_corrupt``, ``archive_split``, or ``archive_too_large`` if its directory has too many entries
+            to be read.
+        OSError: the file cannot be read.
     """
     yield Archive(file)
 
 
 def entries(file: IO[bytes] | Any) -> list[Entry]:
-    """The files in an uploaded ZIP that may be images.
+    """Return the files in an uploaded ZIP that may be images.
 
     Raises:
         Refused: ``archive_corrupt``, ``archive_encrypted``, ``archive_split``, ``archive_too_large``,
-            ``archive_empty``, or ``not_an_image`` for a document of an office program.
+            ``archive_empty``, or ``not_an_image`` for an office document.
     """
     with opened(file) as archive:
         archive.check(file.seek(0, io.SEEK_END))
@@ -163,7 +163,7 @@ def entries(file: IO[bytes] | Any) -> list[Entry]:
 
 
 def _manifest(entries: list[Entry]) -> Entry | None:
-    """The manifest at the root of a ZIP, or in the folder that contains all entries."""
+    """Return the manifest at the root of a ZIP, or in the folder that contains all entries."""
     folder = posixpath.commonpath([posixpath.dirname(entry.filename) for entry in entries] or [""])
     path = posixpath.join(folder, manifests.NAME).lower()
     return next((entry for entry in entries if entry.filename.lower() == path), None)
@@ -175,7 +175,7 @@ def _filename(record: Record) -> str:
 
 
 def _refusal(record: Record) -> Refused | None:
-    """Why an entry cannot be read, judging by the directory."""
+    """Return why an entry cannot be read, judging by the directory; None if it may be readable."""
     if _is_encrypted(record):
         return Refused("archive_encrypted", "This file is protected by a password. Please send it without one.")
     if record.method not in METHODS:
@@ -187,7 +187,7 @@ def _refusal(record: Record) -> Refused | None:
         )
     if record.is_link:
         return Refused("not_an_image", "This is a link to a file, not the file. Please send the file itself.")
-    # Deflate makes data at most a little longer than it was.
+    # Deflate makes data only a little longer at most.
     if record.offset < 0 or record.compressed > 2 * record.size + 1024:
         return _damaged()
     return None

@@ -1,4 +1,4 @@
-"""Insert very many rows."""
+"""Insert a very large number of rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ class Table:
 
 @contextmanager
 def without_indexes(*models: type[Model]) -> Iterator[None]:
-    """Make the indexes of tables after their rows."""
+    """Drop the indexes of some tables while rows are inserted, and create them again at the end."""
     if connection.vendor == "mysql":
         yield  # an index can be the one that a foreign key needs
         return

@@ -1,4 +1,4 @@
-"""The domain. The database is the truth about every upload; the broker only carries ids."""
+"""The domain. The database holds the state of every upload; the broker only carries ids."""
 
 from webapp.studies.models.archives import Archive
 from webapp.studies.models.bundles import Bundle

@@ -14,7 +14,7 @@ from webapp.studies.querysets import (
 class RequestIdMixin(models.Model):
     """Stores the id of the request that created the row, for the logs."""
 
-    # The database's own default, since web processes of the release before go on writing during an upgrade.
+    # A database default, because web processes of the previous release keep writing rows during an upgrade.
     request_id = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
 
     class Meta:
@@ -22,10 +22,10 @@ class RequestIdMixin(models.Model):
 
 
 class Archive(RequestIdMixin):
-    """A ZIP on its way to becoming images.
+    """A ZIP that is to be unpacked into images.
 
-    It is unpacked in chunks. A chunk claims the ZIP, so that no two runs unpack it at once, and gives it back in the
-    transaction that writes the chunk's images.
+    It is unpacked in chunks. The run that unpacks a chunk claims the ZIP, so that no two runs unpack it at once, and
+    releases the claim in the transaction that writes the chunk's images.
     """
 
     class State(models.TextChoices):
@@ -34,7 +34,7 @@ class Archive(RequestIdMixin):
         UNPACKED = "unpacked"
         FAILED = "failed"
 
-    #: States in which there is something left to unpack.
+    #: States of ZIPs that still have files to unpack.
     PENDING = (State.QUEUED, State.UNPACKING)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,7 +44,7 @@ class Archive(RequestIdMixin):
     file = models.FileField(max_length=255, blank=True, help_text="empty once it has been unpacked and deleted")
     total = models.PositiveIntegerField(help_text="files in it that will become images")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    # Columns that a release adds have the database's own default, see RequestIdMixin.
+    # Columns that a release adds have a database default; see RequestIdMixin.
     unpacked = models.PositiveIntegerField(default=0, db_default=0, help_text="files of it that have become images")
     attempts = models.PositiveSmallIntegerField(
         default=0, help_text="runs since the last finished chunk that ended without a word"
@@ -68,7 +68,7 @@ class Archive(RequestIdMixin):
     class Meta:
         indexes = [
             models.Index(fields=["state", "dispatched_at"]),
-            # Unpacked ZIPs that are still in the storage, which are few.
+            # For the few unpacked ZIPs that are still in the storage.
             models.Index(fields=["state", "file"]),
         ]
 

@@ -1,10 +1,10 @@
-"""What was measured of the models that have read images here."""
+"""The bundles that have read images here, with the figures measured for each."""
 
 from django.db import models
 
 
 class Bundle(models.Model):
-    """A model, as a worker that reads with it has reported it."""
+    """A model bundle, as reported by a worker that reads with it."""
 
     name = models.CharField(primary_key=True, max_length=100, help_text="its name and version, as readings have it")
     answers = models.JSONField(default=dict, help_text="how often each answer was given; see ml.bundles.answers")

@@ -1,4 +1,4 @@
-"""Images, and the requests that made them."""
+"""Images, and the requests that created them."""
 
 from typing import TYPE_CHECKING
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 
 class Image(Sent, RequestIdMixin):
-    """One uploaded image: its status, and the findings of its preparation.
+    """One uploaded image: its status, and what its preparation found.
 
-    Its status is that of its primary reading as soon as it has one; both change in one transaction.
+    Once the image has a primary reading, its status follows the reading's state. Both change in one transaction.
     """
 
     study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="images")
@@ -71,8 +71,8 @@ class Image(Sent, RequestIdMixin):
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
 
-    # The columns for filters and orders of lists, written with the primary reading's result. Columns that a release
-    # adds have the database's own default, see RequestIdMixin.
+    # Columns that lists filter and sort by, written with the primary reading's result. Columns that a release adds have
+    # a database default; see RequestIdMixin.
     group = models.CharField(
         max_length=10,
         choices=ResultGroup,
@@ -87,7 +87,7 @@ class Image(Sent, RequestIdMixin):
         max_length=255, blank=True, default="", db_default="", help_text="a blank before and after each"
     )
     reviewed = models.BooleanField(default=False, db_default=False, help_text="whether a reader has given a verdict")
-    # What the readers' verdicts come to; see webapp.reviews.services.
+    # The outcome of the readers' verdicts; see webapp.reviews.services.
     stage = models.CharField(
         max_length=10, choices=ReviewStage, default=ReviewStage.UNREAD, db_default=ReviewStage.UNREAD
     )
@@ -110,26 +110,26 @@ class Image(Sent, RequestIdMixin):
         ]
         indexes = [
             models.Index(fields=["status", "dispatched_at"]),
-            # Its second half is for counts of a study's results.
+            # The later columns serve counts of a study's results.
             models.Index(fields=["study", "status", "group"]),
-            # With the id an owner's list needs no sort, so that no planner takes another index for it.
+            # With the id, an owner's list needs no sort, so that no planner chooses another index.
             models.Index(fields=["owner", "-created_at", "-id"], name="studies_image_owner_list"),
             models.Index(fields=["guest", "-created_at"]),
             models.Index(fields=["department", "-created_at", "-id"], name="studies_image_depa_list"),
             models.Index(fields=["uploaded_by", "-created_at"]),
-            # Whether the same file was sent before.
+            # Finds earlier uploads of the same file.
             models.Index(fields=["sha256"]),
-            # Read for the figures of the last minutes and of the last hour.
+            # For the figures of the last minutes and the last hour.
             models.Index(fields=["status", "finished_at"]),
-            # The images whose first message was not sent yet, which are few at any time.
+            # The images whose first message has not been sent yet. There are never many.
             models.Index(fields=["dispatched_at"], condition=models.Q(dispatches=0), name="image_never_sent"),
-            # The images in line to be prepared.
+            # The images that wait to be prepared.
             models.Index(fields=["status", "turn"], condition=models.Q(turn__isnull=False), name="image_in_line"),
-            # Lists in pages: of all images, of those with a status, and of a study.
+            # Paged lists of all images, of the images with a status, and of a study's images.
             models.Index(fields=["status", "-created_at", "-id"], name="studies_image_status_list"),
             models.Index(fields=["study", "created_at", "id"], name="studies_image_study_list"),
             *lists_by("filename", "studies_image", *FACETS),
-            # For a search of patients, as the one by the name is for files.
+            # Serves the search by patient. The search index above serves the one by file name.
             models.Index(
                 fields=["patient", "created_at", "id", "owner", "department", *FACETS], name="studies_image_pati_search"
             ),
@@ -149,14 +149,14 @@ class Image(Sent, RequestIdMixin):
 
     @property
     def age(self) -> float | None:
-        """The patient's age in years when it was sent: as it was given, or by their date of birth."""
+        """The patient's age in years when the image was sent, as the sender gave it or by the date of birth."""
         if self.age_years is not None or self.patient is None:
             return self.age_years
         return self.patient.age_on(timezone.localdate(self.created_at))
 
     @property
     def reading(self) -> "Reading | None":
-        """The primary reading, None before the image is prepared. Prefetch ``readings`` where there are many images."""
+        """The primary reading; None until the image is prepared. Prefetch ``readings`` for more than one image."""
         return next((reading for reading in self.readings.all() if not reading.shadow), None)
 
     @property
@@ -165,13 +165,13 @@ class Image(Sent, RequestIdMixin):
         return self.result_in(self.reading) if self.status == Status.SUCCEEDED else None
 
     def result_in(self, reading: "Reading | None") -> "Reading | None":
-        """The same, where the primary reading is at hand."""
+        """Return the given primary reading once it has a result. Unlike :attr:`result`, this needs no query."""
         done = self.status == Status.SUCCEEDED and reading and reading.state == ReadingState.SUCCEEDED
         return reading if done else None
 
 
 class IdempotencyKey(models.Model):
-    """A request that made a job; see :mod:`webapp.studies.services.idempotency`."""
+    """A request that created an image or a study; see :mod:`webapp.studies.services.idempotency`."""
 
     digest = models.CharField(primary_key=True, max_length=64, help_text="hash of the sender and their key")
     fingerprint = models.CharField(max_length=64, help_text="hash of what was sent")

@@ -1,23 +1,23 @@
-"""Indexes that several models have."""
+"""Indexes that several models share."""
 
 from django.db import models
 from django.db.models import Q
 
 from webapp.studies.choices import FACETS
 
-#: PostgreSQL's operator classes of the columns below; other databases ignore them.
+#: PostgreSQL's operator classes for the columns below. Other databases ignore them.
 OPERATORS = {"created_at": "timestamptz_ops", "cancelled_at": "timestamptz_ops", "id": "uuid_ops", "owner": "int4_ops",
              "department": "uuid_ops", "reviewed": "bool_ops"}  # fmt: skip
 
 
 def lists_by(field: str, prefix: str, *compared: str) -> list[models.Index]:
-    """The indexes of a list of all rows in pages, of its search, and of the daily purge of guests' rows.
+    """Return the indexes for the paged list of all rows, for its search, and for the daily purge of guests' rows.
 
     Args:
-        field: the column, searched by prefix; with PostgreSQL's operator class for that, which others ignore.
-        prefix: of the indexes' names.
-        compared: what the lists of what was found are narrowed by, besides the owner and the time: with all of it in
-            the index, many matches are found, narrowed and sorted without their rows.
+        field: the column that is searched by prefix. It gets PostgreSQL's operator class for that.
+        prefix: the prefix of the indexes' names.
+        compared: the columns, apart from the owner and the time, that lists of matches are filtered by. As the index
+            has all of them, many matches can be found, filtered and sorted without reading their rows.
     """
     columns = ["created_at", "id", "owner", "department", *compared]
     operators = ["varchar_pattern_ops", *(OPERATORS.get(column, "text_ops") for column in columns)]
@@ -29,7 +29,7 @@ def lists_by(field: str, prefix: str, *compared: str) -> list[models.Index]:
 
 
 def worklists(prefix: str) -> list[models.Index]:
-    """The indexes of an owner's worklist and of that of all: its sections, each in the order of time."""
+    """Return the indexes for an owner's worklist and for the worklist of all: its sections, each in order of time."""
     section = ["stage", "stat", "group", "created_at", "id"]
     return [
         models.Index(
@@ -42,22 +42,22 @@ def worklists(prefix: str) -> list[models.Index]:
 
 
 def filtered_lists(prefix: str) -> list[models.Index]:
-    """The indexes of an owner's list of images that is narrowed, and of the list of all.
+    """Return the indexes for filtered lists of images, of one owner and of all.
 
-    One has each combination of :data:`webapp.studies.choices.FACETS` in the order of time, the other the images whose
-    result has warnings, with these columns. What else narrows a list is compared within them. The lists of guests,
-    whose images are few, have none.
+    One index has each combination of :data:`webapp.studies.choices.FACETS` in order of time. The other has the images
+    whose result has warnings, with these columns. Other filters are compared within these indexes. Guests have few
+    images, so their lists have no such indexes.
     """
-    found = []
+    indexes = []
     for owner in ("owner", "department", ""):
         first, name = ([owner], f"{prefix}_{owner[:4]}") if owner else ([], prefix)
-        # Rows of other owners would only be in the way.
+        # Rows of other kinds of owners would only make the index larger.
         owned = Q(**{f"{owner}__isnull": False}) if owner else Q()
         narrowed = [*first, *FACETS, "-created_at", "-id"]
-        found.append(models.Index(fields=narrowed, condition=owned or None, name=f"{name}_facets"))
+        indexes.append(models.Index(fields=narrowed, condition=owned or None, name=f"{name}_facets"))
         warned = owned & Q(warning_codes__gt="")
         fields = [*first, "-created_at", "-id", "warning_codes", *FACETS]
-        # Studies are found by their images' warnings, whoever owns these.
+        # The index of all rows has the study, to find studies by their images' warnings.
         fields += [other for other in ("owner", "department") if other != owner] if owner else ["study"]
-        found.append(models.Index(fields=fields, condition=warned, name=f"{name}_warned"))
-    return found
+        indexes.append(models.Index(fields=fields, condition=warned, name=f"{name}_warned"))
+    return indexes

@@ -1,4 +1,4 @@
-"""What is paused, and what takes no new uploads."""
+"""Queues and departments that are paused or accept no new uploads."""
 
 from django.db import models
 from django.utils import timezone
@@ -9,9 +9,9 @@ from webapp.studies.choices import Priority
 
 
 class Pause(models.Model):
-    """A queue or a department whose images wait until someone resumes it, or that takes no new ones.
+    """A queue or a department that is paused until someone resumes it, or that accepts no new uploads.
 
-    A row, so that it outlives a restart of every process; see :mod:`webapp.studies.services.pauses`.
+    It is a row so that it survives a restart of all processes; see :mod:`webapp.studies.services.pauses`.
     """
 
     class Kind(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Readings: an image on its way through a model, and the result."""
+"""Readings of images by models, and their results."""
 
 from datetime import UTC, datetime
 
@@ -22,10 +22,11 @@ from webapp.studies.querysets import (
 class Reading(models.Model):
     """One model's reading of one image: its state, claim and result.
 
-    An image has one primary reading, which decides its status, and a shadow reading for each model that runs beside.
+    An image has one primary reading, which decides its status, and a shadow reading for each model in shadow mode.
     """
 
-    image = models.ForeignKey(Image, models.CASCADE, related_name="readings", db_index=False)  # the constraint's serves
+    # No index of its own: the constraint's index serves it.
+    image = models.ForeignKey(Image, models.CASCADE, related_name="readings", db_index=False)
     bundle = models.CharField(max_length=100, help_text="the model's name and version; empty where it is not known")
     shadow = models.BooleanField(default=False, help_text="of a second model, beside the one that counts")
     priority = models.CharField(max_length=12, choices=Priority, help_text="its image's")
@@ -40,7 +41,7 @@ class Reading(models.Model):
     state = models.CharField(max_length=10, choices=ReadingState, default=ReadingState.READY)
     claim = models.UUIDField(null=True, blank=True, help_text="the batch that reads it, or has read it")
     worker = models.UUIDField(null=True, blank=True, help_text="the worker of that batch")
-    # Empty in rows of releases before this one, which were not read by turns.
+    # Null in rows of previous releases, which did not read by turns.
     turn = models.FloatField(null=True, blank=True, help_text="its place among those that wait, the smallest first")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="batches begun with it that did not end")
     dispatched_at = models.DateTimeField(help_text="when its latest message was sent")
@@ -59,7 +60,7 @@ class Reading(models.Model):
     calibration = models.JSONField(
         null=True, blank=True, help_text="of its department, by which the result was made; empty for the model's own"
     )
-    # The warnings of preparing; with a result, also those of reading.
+    # The warnings of the preparation and, once there is a result, of the reading.
     warnings = models.JSONField(default=list, blank=True)
     distance = models.FloatField(
         null=True, blank=True, help_text="from the X-rays that the model learnt from; beyond 1 it is flagged"
@@ -80,7 +81,7 @@ class Reading(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["image", "bundle"], name="one_reading_a_bundle")]
-        # For the next readings ("interactive" before "bulk"), those that wait for a model, and those in a batch.
+        # Serves the next readings ("interactive" before "bulk"), readings that wait for a model, and those in a batch.
         indexes = [models.Index(fields=["state", "bundle", "-priority", "turn"])]
 
     def __str__(self) -> str:
@@ -88,42 +89,42 @@ class Reading(models.Model):
 
     @property
     def is_by_turn(self) -> bool:
-        """Whether its turn decides when it is read, and not its message."""
+        """Whether the reading's turn decides when it is read, not its message."""
         return self.priority == Priority.BULK and not self.shadow
 
     @property
     def waits_until(self) -> datetime | None:
-        """When the night begins in which it is read, if it is held until then."""
+        """When the night begins that the reading is held for; None if it is not held for a night."""
         return datetime.fromtimestamp(self.turn, UTC) if self.state == ReadingState.HELD and self.turn else None
 
     @property
     def queue(self) -> str:
-        """The queue that its messages go to."""
+        """The queue for the reading's messages."""
         return f"infer.shadow.{self.bundle}" if self.shadow else f"infer.{self.priority}"
 
     @property
     def is_usable(self) -> bool:
-        """Whether the result has a label: the image is within the model's domain."""
+        """Whether the result has a label, because the image is within the model's domain."""
         return self.group != ResultGroup.UNUSABLE
 
     @property
     def is_reliable(self) -> bool:
-        """Whether the result may be relied on. One that may not has a label only where the department wants it."""
+        """Whether the result may be relied on. Other results have a label only if the department wants one."""
         return self.is_usable and not has_warning(self.warnings, NOT_RELIABLE)
 
     @property
     def is_outside_training(self) -> bool:
-        """Whether the age or view is outside the model's training data."""
+        """Whether the patient's age or the view is outside the model's training data."""
         return has_warning(self.warnings, OUTSIDE_TRAINING)
 
     @property
     def shown_label(self) -> str | None:
-        """The label that is shown; :attr:`label` is the one by the threshold."""
+        """The label to show, or None. :attr:`label` is always the label by the threshold."""
         return self.label if self.is_usable else None
 
     @property
     def unclear_from(self) -> float:
-        """Probability from which a result is not negative any more."""
+        """Probability from which a result is no longer negative."""
         return group_bounds(self.threshold or 0.0, self.operating_points)[0]
 
     @property
@@ -132,12 +133,12 @@ class Reading(models.Model):
 
     @property
     def evidence_is_weak(self) -> bool:
-        """Whether there is next to nothing to see in the map."""
+        """Whether the heatmap shows almost nothing."""
         return max(bytes(self.heatmap), default=0) < 64
 
 
 class Turn(models.Model):
-    """The latest turn of an owner in a line; see :mod:`webapp.studies.services.turns`."""
+    """An owner's latest turn in a line; see :mod:`webapp.studies.services.turns`."""
 
     owner = models.CharField(primary_key=True, max_length=64, help_text="the line, the kind of owner and their id")
     turn = models.FloatField(db_index=True)

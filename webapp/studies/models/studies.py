@@ -18,24 +18,28 @@ from webapp.studies.querysets import (
     StudyQuerySet,
 )
 
-#: The first date of birth that is taken for one.
+#: The earliest date of birth that is accepted.
 FIRST_BIRTH = date(1900, 1, 1)
 
 
 def check_birth_date(day: date) -> None:
-    """A validator."""
+    """Validate a date of birth.
+
+    Raises:
+        ValidationError: the date is before 1900 or in the future.
+    """
     if not FIRST_BIRTH <= day <= timezone.localdate():
         raise ValidationError("A date of birth lies between 1900 and today.")
 
 
 class Patient(Owned):
-    """A patient as their department, or outside of departments the uploader, names them.
+    """A patient of a department or, outside of departments, of an uploader.
 
-    The same identifier elsewhere is another patient.
+    The same identifier in another department or with another uploader is another patient.
     """
 
     identifier = models.CharField(max_length=128)
-    # Columns that a release adds have the database's own default, see RequestIdMixin.
+    # Columns that a release adds have a database default; see RequestIdMixin.
     name = models.CharField(max_length=255, blank=True, default="", db_default="")
     birth_date = models.DateField(null=True, blank=True, validators=[check_birth_date], verbose_name="date of birth")
     sex = models.CharField(max_length=1, choices=Sex, blank=True, default="", db_default="")
@@ -65,7 +69,7 @@ class Patient(Owned):
         return address("patient", self.pk)
 
     def age_on(self, day: date) -> float | None:
-        """Their age in years; whole on a birthday. None where the date of birth is not known, or comes later."""
+        """The patient's age in years, a whole number on a birthday. None if the date of birth is unknown or later."""
         born = self.birth_date
         if born is None or born > day:
             return None
@@ -92,10 +96,10 @@ class Study(Sent):
         null=True, blank=True, help_text="what became of the manifests that were sent for it; null where there is none"
     )
 
-    #: Names of files that were sent for it and skipped. Only the instance of the upload's request has them.
+    #: Names of files that were sent for the study and skipped. Set only on the instance in the upload's request.
     skipped: Sequence[str] = ()
-    #: Likewise: files that cannot be read, with name, code and sentence, and those that its owner has sent before, with
-    #: name and earlier image.
+    #: Set like ``skipped``: files that cannot be read, each with its name, code and sentence; and files that the owner
+    #: has sent before, each with its name and the earlier image's id.
     refused: Sequence[dict[str, str]] = ()
     duplicates: Sequence[tuple[str, uuid.UUID]] = ()
 
@@ -105,13 +109,13 @@ class Study(Sent):
         verbose_name_plural = "studies"
         constraints = [*Sent.Meta.constraints, *once_for_each_owner("study_uid")]
         indexes = [
-            # With the id an owner's list needs no sort, so that no planner takes another index for it.
+            # With the id, an owner's list needs no sort, so that no planner chooses another index.
             models.Index(fields=["owner", "-created_at", "-id"], name="studies_study_owner_list"),
             models.Index(fields=["guest", "-created_at"]),
             models.Index(fields=["department", "-created_at", "-id"], name="studies_study_depa_list"),
             models.Index(fields=["uploaded_by", "-created_at"]),
             *lists_by("name", "studies_study", "cancelled_at"),
-            # For lists of what came in one way only.
+            # For lists of the studies from one source.
             models.Index(fields=["owner", "source", "-created_at", "-id"], name="studies_study_owner_source"),
             models.Index(fields=["department", "source", "-created_at", "-id"], name="studies_study_depa_source"),
             models.Index(fields=["source", "-created_at", "-id"], name="studies_study_source"),

@@ -7,12 +7,12 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-#: The kind of deliveries that somebody waits for at their screen: these go before all others.
+#: The kind of deliveries that a user is waiting for. They are delivered before all others.
 AWAITED = "dicom.search"
 
 
 class State(models.TextChoices):
-    """The state of a delivery. It only changes by compare-and-set; see :mod:`webapp.studies.outbox.services`."""
+    """The state of a delivery. It changes only by compare-and-set; see :mod:`webapp.studies.outbox.services`."""
 
     WAITING = "waiting", _("Waiting")
     SENDING = "sending", _("Sending")
@@ -21,7 +21,7 @@ class State(models.TextChoices):
 
 
 class Silence(models.Model):
-    """A receiver that does not answer, to which nothing is sent until then."""
+    """A receiver that does not answer. Nothing is sent to it before ``until``."""
 
     destination = models.CharField(primary_key=True, max_length=64)
     failures = models.PositiveSmallIntegerField(default=0, help_text="attempts without an answer, one after the other")
@@ -32,7 +32,7 @@ class Silence(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to deliver at least once. The payload has only ids: the message is built when it is sent."""
+    """One message to deliver at least once. The payload has only ids; the message is built when it is sent."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key = models.CharField(max_length=200, unique=True, help_text="the same event is written once under its key")
@@ -57,9 +57,9 @@ class Delivery(models.Model):
     class Meta:
         verbose_name_plural = "deliveries"
         indexes = [
-            # For due deliveries, however many have been delivered.
+            # Finds due deliveries among many delivered ones.
             models.Index(fields=["state", "next_attempt_at"]),
-            # A receiver's deliveries, the latest first.
+            # For a receiver's deliveries, latest first.
             models.Index(fields=["destination", "-created_at", "-id"], name="outbox_of_destination"),
             # For the deletion of an image or a study.
             models.Index(fields=["subject"], name="outbox_of_subject"),
@@ -72,5 +72,5 @@ class Delivery(models.Model):
 
     @property
     def attempts_made(self) -> list[dict[str, Any]]:
-        """Each attempt that has ended, the oldest first: ``at``, ``outcome``, ``seconds``."""
+        """The attempts that have ended, oldest first, each with ``at``, ``outcome`` and ``seconds``."""
         return [{**attempt, "at": datetime.fromisoformat(attempt["at"])} for attempt in self.attempt_log or ()]

@@ -18,22 +18,22 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: How long a receiver may be down before its deliveries are given up.
+#: How long a delivery is tried before it is given up.
 MAX_AGE = timedelta(days=3)
 #: The hard time limit of the task that delivers.
 TASK_SECONDS = settings.TASK_TIME_LIMITS["worker.deliver"]
-#: Longer than that, so that a claim only ends when the process that held it is gone.
+#: Longer than that, so that a claim only expires after the process that held it has ended.
 CLAIM = timedelta(seconds=TASK_SECONDS + 20)
-REMEMBERED = 50  # attempts of a delivery
-CANDIDATES = 20  # due deliveries that a worker looks at for one that no other worker takes first
+REMEMBERED = 50  # attempts kept in a delivery's log
+CANDIDATES = 20  # due deliveries that a worker tries to claim, until it gets one that no other worker took first
 
 
 class NotDeliveredError(Exception):
     """An attempt failed.
 
     Attributes:
-        permanent: another attempt would be useless.
-        unreachable: the receiver did not answer at all, so that its other deliveries wait, too.
+        permanent: whether another attempt would be useless.
+        unreachable: whether the receiver did not answer at all, so that its other deliveries wait as well.
     """
 
     def __init__(self, reason: str, *, permanent: bool = False, unreachable: bool = False) -> None:
@@ -47,20 +47,20 @@ class ObsoleteError(Exception):
 
 
 def put(kind: str, key: str, payload: dict[str, Any], *, subject: UUID | None = None, destination: str = "") -> None:
-    """Write a delivery, as :func:`put_each` does.
+    """Write one delivery, as :func:`put_each` does.
 
     Args:
-        kind: which code delivers it, one of :data:`worker.deliver.delivering.HANDLERS`.
-        key: names the event; at most 200 characters.
-        payload: JSON that names ids.
-        subject: the image or study that it is about, with which it is deleted.
-        destination: the receiver's id; one delivery at a time goes to each receiver.
+        kind: the kind of delivery, one of :data:`worker.deliver.delivering.HANDLERS`.
+        key: the unique name of the event, at most 200 characters.
+        payload: JSON with ids.
+        subject: the id of the image or study that the delivery is about. Both are deleted together.
+        destination: the receiver's id. A receiver gets one delivery at a time.
     """
     put_each(kind, [Event(key, payload, subject)], destination)
 
 
 class Event(NamedTuple):
-    """What is delivered; see :func:`put`."""
+    """An event to deliver; see :func:`put`."""
 
     key: str
     payload: dict[str, Any]
@@ -68,45 +68,45 @@ class Event(NamedTuple):
 
 
 def put_each(kind: str, events: Iterable[Event], destination: str = "") -> None:
-    """Write deliveries, once for each key, in the caller's transaction; a worker is woken when that commits.
+    """Write deliveries, one for each key, in the caller's transaction. A worker is woken when it commits.
 
     Raises:
-        TransactionManagementError: outside of a transaction, where a crash could lose the events.
+        TransactionManagementError: called outside a transaction, where a crash could lose the events.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("put() must run in the transaction of what it announces")
     now = timezone.now()
-    due = waiting.asked_again(destination) or now
-    made = [
+    due = waiting.silent_until(destination) or now
+    deliveries = [
         Delivery(
             kind=kind, **event._asdict(), destination=destination, next_attempt_at=due, expires_at=now + MAX_AGE
         )
         for event in events
     ]  # fmt: skip
-    Delivery.objects.bulk_create(made, ignore_conflicts=True)
+    Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
     transaction.on_commit(dispatch.wake_deliver)
 
 
 def claim(worker: str) -> Delivery | None:
-    """Take a delivery that is due and count the attempt; None where nothing is due. What somebody waits for goes first,
-    then what has been due the longest.
+    """Claim a delivery that is due and count the attempt. Return None if nothing is due.
 
-    A receiver to which something is being sent gets nothing else meanwhile, so that a slow one holds up one process.
+    Deliveries that a user is waiting for go first, then those that have been due the longest. A receiver gets only one
+    delivery at a time, so that a slow receiver blocks only one process.
     """
     now = timezone.now()
     busy = Delivery.objects.filter(state=State.SENDING).exclude(destination="").values_list("destination", flat=True)
     due = _due(now).exclude(destination__in=list(busy)).order_by("next_attempt_at")
     for candidates in (due.filter(kind=AWAITED), due):
         for pk in candidates.values_list("pk", flat=True)[:CANDIDATES]:
-            if taken := _take(pk, worker, now):
-                return taken
+            if delivery := _take(pk, worker, now):
+                return delivery
     return None
 
 
 @atomically
 def _take(pk: UUID, worker: str, now: datetime) -> Delivery | None:
     token = uuid4()
-    taken = _due(now).filter(pk=pk).update(
+    claimed = _due(now).filter(pk=pk).update(
         state=State.SENDING,
         attempts=F("attempts") + 1,
         claim=token,
@@ -114,7 +114,7 @@ def _take(pk: UUID, worker: str, now: datetime) -> Delivery | None:
         claimed_at=now,
         next_attempt_at=now + CLAIM,
     )  # fmt: skip
-    return Delivery.objects.get(pk=pk, claim=token) if taken else None
+    return Delivery.objects.get(pk=pk, claim=token) if claimed else None
 
 
 def _due(now: datetime) -> QuerySet[Delivery]:
@@ -126,12 +126,13 @@ def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
     """Record that a delivery arrived.
 
     Args:
-        outcome: what the receiver answered.
+        delivery: the claimed delivery.
+        outcome: the receiver's response.
 
     Returns:
-        False if its claim has expired; then it is sent again.
+        Whether it was recorded. False if the claim has expired; then the delivery is sent again.
     """
-    waiting.answers(delivery)
+    waiting.note_answer(delivery)
     return bool(
         _held(delivery).update(
             state=State.DELIVERED,
@@ -146,16 +147,16 @@ def delivered(delivery: Delivery, outcome: str = "delivered") -> bool:
 
 @atomically
 def failed(delivery: Delivery, error: NotDeliveredError) -> None:
-    """Record that an attempt failed: it is made again later, or the delivery is dead."""
+    """Record that an attempt failed. The delivery is tried again later or becomes dead."""
     if error.unreachable and delivery.destination:
-        again = waiting.silent(delivery.destination)
+        next_attempt_at = waiting.note_silence(delivery.destination)
     else:
-        again = timezone.now() + waiting.wait(delivery.attempts)
-        waiting.answers(delivery)
-    dead = error.permanent or again > delivery.expires_at
+        next_attempt_at = timezone.now() + waiting.wait(delivery.attempts)
+        waiting.note_answer(delivery)
+    dead = error.permanent or next_attempt_at > delivery.expires_at
     changed = _held(delivery).update(
         state=State.DEAD if dead else State.WAITING,
-        next_attempt_at=again,
+        next_attempt_at=next_attempt_at,
         claim=None,
         claimed_by="",
         last_error=str(error)[:500],
@@ -164,23 +165,24 @@ def failed(delivery: Delivery, error: NotDeliveredError) -> None:
     if not changed:
         return
     level = logging.ERROR if dead else logging.WARNING
-    outcome = "given up" if dead else f"tried again at {again:%Y-%m-%d %H:%M:%S}"
+    outcome = "given up" if dead else f"tried again at {next_attempt_at:%Y-%m-%d %H:%M:%S}"
     logger.log(level, "delivery %s (%s) failed: %s; %s", delivery.pk, delivery.kind, error, outcome)
 
 
 @atomically
 def take_back(delivery: Delivery, reason: str) -> bool:
-    """A receiver does not keep what was delivered: send it again as after a failed attempt, or give it up.
+    """Send a delivery again because its receiver did not keep it, as after a failed attempt, or give it up.
 
     Returns:
-        False if it is not delivered any more, as where it is being sent again.
+        Whether it was changed. False if the delivery is no longer in the state delivered, because it is being sent
+        again for example.
     """
-    again = timezone.now() + waiting.wait(delivery.attempts)
-    dead = again > delivery.expires_at
+    next_attempt_at = timezone.now() + waiting.wait(delivery.attempts)
+    dead = next_attempt_at > delivery.expires_at
     return bool(
         Delivery.objects.filter(pk=delivery.pk, state=State.DELIVERED).update(
             state=State.DEAD if dead else State.WAITING,
-            next_attempt_at=again,
+            next_attempt_at=next_attempt_at,
             delivered_at=None,
             last_error=reason[:500],
         )
@@ -195,7 +197,7 @@ def discard(delivery: Delivery, reason: ObsoleteError) -> None:
 
 
 def release_abandoned() -> int:
-    """Release the deliveries of processes that died, maybe since a receiver held them up: these attempts failed."""
+    """Record failed attempts for deliveries whose process died, possibly because the receiver blocked it."""
     abandoned = list(Delivery.objects.filter(state=State.SENDING, next_attempt_at__lte=timezone.now())[:CANDIDATES])
     for delivery in abandoned:
         failed(delivery, NotDeliveredError("the process that was sending it died", unreachable=True))
@@ -204,7 +206,7 @@ def release_abandoned() -> int:
 
 @atomically
 def send_again(deliveries: Iterable[UUID], states: Collection[str] = (State.DEAD,)) -> int:
-    """Give deliveries in some states, dead ones without more, as many attempts as new ones have, the first at once."""
+    """Send deliveries in the given states again, with as many attempts as a new delivery, starting at once."""
     now = timezone.now()
     revived = Delivery.objects.filter(pk__in=list(deliveries), state__in=states).update(
         state=State.WAITING, attempts=0, next_attempt_at=now, expires_at=now + MAX_AGE, delivered_at=None
@@ -216,13 +218,13 @@ def send_again(deliveries: Iterable[UUID], states: Collection[str] = (State.DEAD
 def forget(subjects: Collection[UUID]) -> None:
     """Delete the deliveries about some images or studies, in the transaction that deletes these.
 
-    One that is being sent is not stopped, and not sent again.
+    A delivery that is being sent is not stopped, but it is not sent again.
     """
     Delivery.objects.filter(subject__in=subjects).delete()
 
 
 def purge(days: int, chunk: int = 1000) -> int:
-    """Delete deliveries that arrived more than so many days ago; dead ones stay until someone deals with them."""
+    """Delete deliveries that arrived more than ``days`` days ago. Dead ones stay until someone deals with them."""
     old = Delivery.objects.filter(state=State.DELIVERED, delivered_at__lt=timezone.now() - timedelta(days=days))
     purged = 0
     while pks := list(old.values_list("pk", flat=True)[:chunk]):
@@ -231,7 +233,7 @@ def purge(days: int, chunk: int = 1000) -> int:
 
 
 def _log(delivery: Delivery, outcome: str) -> list[dict[str, Any]]:
-    """The attempts of a delivery with the one that ends now. How long it took is not known of a process that died."""
+    """Return a delivery's log of attempts with the one that ends now. Its duration is unknown if the process died."""
     now, began = timezone.now(), delivery.claimed_at
     seconds = None if began is None or delivery.next_attempt_at <= now else round((now - began).total_seconds(), 3)
     attempt = {"at": (began or now).isoformat(), "outcome": outcome[:500], "seconds": seconds}

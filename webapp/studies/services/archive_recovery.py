@@ -1,4 +1,4 @@
-"""Find ZIPs, and images of ZIPs, that were lost on their way."""
+"""Recover ZIPs, and images from ZIPs, whose runs died or whose messages were lost."""
 
 import logging
 from functools import partial
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 def reconcile_archives(limit: int = 2000) -> dict[str, int]:
-    """Release the ZIPs of dead runs, and send the missing messages again.
+    """Release the ZIPs of dead runs, and send missing messages again.
 
     Returns:
-        What was found: ``archives_released``, ``archives`` (sent again) and ``unsent`` (images of ZIPs).
+        Counts: ``archives_released``, ``archives`` (messages sent again) and ``unsent`` (images from ZIPs).
     """
     released = sum(_release_abandoned(archive) for archive in Archive.objects.abandoned()[:limit])
     resent = _send_again(limit)
@@ -34,23 +34,23 @@ def reconcile_archives(limit: int = 2000) -> dict[str, int]:
 
 @atomically
 def _release_abandoned(archive: Archive) -> bool:
-    """Count a run that died. A ZIP with too many of them fails."""
+    """Count a run that died and release its ZIP. A ZIP with too many dead runs fails."""
     if archive.attempts + 1 >= settings.MAX_ATTEMPTS:
         archives.fail_archive(archive, *archives.CRASHED)
         return True
-    # If another process has released or unpacked it since the query, the claim has changed.
+    # If another process has released or unpacked the ZIP since the query, its claim has changed.
     released = Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(
         claim=None, attempts=F("attempts") + 1, dispatches=F("dispatches") + 1, dispatched_at=timezone.now()
     )
     if released:
         logger.warning("archive %s was given back: its run at %s is gone", archive.pk, archive.claimed_by or "a worker")
-        # Its message went with the run, or does nothing when it is delivered again.
+        # The run's message is lost, or does nothing if it is delivered again.
         transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
     return bool(released)
 
 
 def _send_again(limit: int) -> int:
-    """Send as many messages as the queue lacks, for the ZIPs that have waited longest."""
+    """Send as many messages as the queue lacks, for the ZIPs that have waited longest. Return their number."""
     overdue, waiting = Archive.objects.overdue(), Archive.objects.waiting()
     if paused := pauses.current():
         overdue, waiting = overdue.exclude(paused.archives()), waiting.exclude(paused.archives())

@@ -1,4 +1,4 @@
-"""Unpack ZIPs into images, a chunk at a time."""
+"""Unpack ZIPs into images, one chunk at a time."""
 
 import logging
 import time
@@ -34,23 +34,23 @@ CRASHED = (
 IN_A_ZIP = Refused(
     "archive_not_here", "This is a ZIP inside of a ZIP, which is not unpacked. Please send it by itself."
 )
-#: Messages sent between two updates of the database; so many may be sent twice when a worker is killed.
+#: Messages sent between two updates of the database: the most that are sent twice when a worker is killed.
 MESSAGES_AT_ONCE = 50
 
 
 def unpack(worker: str = "") -> int:
-    """Make images of the next files of the ZIP whose turn it is, and send the message for those after them.
+    """Create images from the next files of the ZIP whose turn it is, and send the message for its next chunk.
 
-    Nothing happens where other runs hold all ZIPs, or where there is nothing left to unpack.
+    Do nothing if other runs hold all ZIPs or nothing is left to unpack.
 
     Args:
         worker: the name of the worker that runs this.
 
     Returns:
-        How many images were made.
+        The number of images that were created.
 
     Raises:
-        Error, OSError: the database or the storage failed; the reconciler sends the message again.
+        Error, OSError: the database or the storage failed. The reconciler sends the message again.
     """
     archive = _claim(worker)
     if archive is None:
@@ -73,43 +73,43 @@ def _unpack_chunk(archive: Archive) -> int:
         media.open_seekable(str(archive.file.name)) as stream,
         zips.opened(stream) as unzipped,
     ):
-        left = _left(archive, unzipped.entries)
-        # Files have their names when the batch ends, which is before their rows are saved.
+        remaining = _remaining(archive, unzipped.entries)
+        # Files get their names when the batch ends, which is before their rows are saved.
         with media.batch():
-            images, done = _images(archive, unzipped, left)
+            images, done = _images(archive, unzipped, remaining)
     try:
-        kept = _keep_chunk(archive, images, done, finished=done == len(left))
+        written = _write_chunk(archive, images, done, finished=done == len(remaining))
     except Study.DoesNotExist:
-        # It was deleted meanwhile, with everything that belonged to it.
+        # The study was deleted in the meantime, with everything that belonged to it.
         for image in images:
             default_storage.delete(str(image.file.name))
         return 0
-    if not kept:
+    if not written:
         logger.warning("archive %s: the claim was lost, another run makes these images", archive.pk)
         return 0
-    logger.info("archive %s: %d images made, %d files left", archive.pk, len(images), len(left) - done)
+    logger.info("archive %s: %d images made, %d files left", archive.pk, len(images), len(remaining) - done)
     return len(images)
 
 
-def _left(archive: Archive, entries: list[zips.Entry]) -> list[zips.Entry]:
-    """Files of a ZIP that have not become images yet."""
+def _remaining(archive: Archive, entries: list[zips.Entry]) -> list[zips.Entry]:
+    """Return the files of a ZIP that have not become images yet."""
     if len(entries) == archive.total:
         return entries[archive.unpacked :]
-    # The release that took the ZIP skipped other files, so that its count of those unpacked names another place.
-    made = set(archive.images.values_list("archive_index", flat=True))
-    return [entry for entry in entries if entry.index not in made]
+    # The release that received the ZIP skipped other files, so its count of unpacked files is no index into these.
+    existing = set(archive.images.values_list("archive_index", flat=True))
+    return [entry for entry in entries if entry.index not in existing]
 
 
 def _images(archive: Archive, unzipped: zips.Archive, entries: list[zips.Entry]) -> tuple[list[Image], int]:
-    """Images of as many entries as fit into a chunk, with their files stored, and how many entries that are."""
+    """Store the files of as many entries as fit into a chunk. Return their unsaved images and the number of entries."""
     until = time.monotonic() + settings.UNPACK_CHUNK_SECONDS
     entries = entries[: settings.UNPACK_CHUNK_FILES]
     # A worker of an earlier release does not count unpacked entries.
-    same = archive.images.filter(archive_index__in=[entry.index for entry in entries])
-    made = set(same.values_list("archive_index", flat=True))
+    existing = archive.images.filter(archive_index__in=[entry.index for entry in entries])
+    existing_indexes = set(existing.values_list("archive_index", flat=True))
     images, done = [], 0
     for entry in entries:
-        if entry.index not in made:
+        if entry.index not in existing_indexes:
             images.append(_image(archive, unzipped, entry))
         done += 1
         if time.monotonic() > until:
@@ -118,7 +118,7 @@ def _images(archive: Archive, unzipped: zips.Archive, entries: list[zips.Entry])
 
 
 def _image(archive: Archive, unzipped: zips.Archive, entry: zips.Entry) -> Image:
-    """An entry's image, not yet saved. Its id follows from its place, so that another run stores the same file."""
+    """Return an entry's unsaved image. Its id is derived from its index, so that another run stores the same file."""
     content, refused = ContentFile(b""), None
     if not archive.study.cancelled_at:
         content, refused = _content(unzipped, entry)
@@ -130,7 +130,7 @@ def _image(archive: Archive, unzipped: zips.Archive, entry: zips.Entry) -> Image
 
 
 def _content(unzipped: zips.Archive, entry: zips.Entry) -> tuple[ContentFile, Refused | None]:
-    """An entry's bytes, or why it is refused."""
+    """Return an entry's content, and the reason if it is refused."""
     if refused := entry.refused or signatures.size_refusal(entry.size):
         return ContentFile(b""), refused
     try:
@@ -147,7 +147,7 @@ def _claim(worker: str) -> Archive | None:
     in_line = Archive.objects.by_turn()
     if paused := pauses.current():
         in_line = in_line.exclude(paused.archives())
-    # Where two workers ask at once, each gets another, if the database can say so.
+    # Two workers that claim at once get different ZIPs, if the database can skip locked rows.
     first = in_line.lock_free().values_list("pk", flat=True).first()
     claimed = (
         Archive.objects.waiting()
@@ -158,15 +158,16 @@ def _claim(worker: str) -> Archive | None:
 
 
 @atomically
-def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: bool) -> bool:
-    """Write a chunk's images and give the ZIP back; False where the claim no longer holds.
+def _write_chunk(archive: Archive, images: list[Image], done: int, *, finished: bool) -> bool:
+    """Write a chunk's images and release the ZIP. Return False if the run has lost its claim.
 
     Raises:
         Study.DoesNotExist: the study has been deleted.
     """
-    # A request that cancels the study waits for these images, or they are cancelled here.
+    # A request that cancels the study either waits for this lock and then cancels the images, or has been here before
+    # and they are cancelled below.
     study = Study.objects.select_for_update().get(pk=archive.study_id)
-    archive.refresh_from_db(fields=["particulars"])  # a manifest may have come since the chunk was begun
+    archive.refresh_from_db(fields=["particulars"])  # a manifest may have arrived since the chunk was begun
     now = timezone.now()
     if not finished:
         turns.line_up_archives(study, [archive])
@@ -184,20 +185,20 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
     if not held:
         return False
     rows = archive.particulars or {}
-    described = [Particulars.from_json(rows.get(str(image.archive_index))) for image in images]
-    people = patients.named(study, {one.patient: "" for one in described if one.patient})
-    for image, one in zip(images, described, strict=True):
+    details = [Particulars.from_json(rows.get(str(image.archive_index))) for image in images]
+    people = patients.named(study, {one.patient: "" for one in details if one.patient})
+    for image, one in zip(images, details, strict=True):
         descriptions.describe(image, one)
         image.patient = people.get(one.patient, archive.study.patient)
         if study.cancelled_at and image.status == Status.QUEUED:
             image.status, image.finished_at = Status.CANCELLED, now
-        # Messages are counted as they are sent; images that need none count as sent.
+        # Messages are counted when they are sent. Images that need no message count as sent.
         image.dispatches = 0 if image.status == Status.QUEUED else 1
     turns.line_up(images)
     Image.objects.bulk_create(images)
     if finished:
         study_progressed([study.pk])
-        # Its images are stored now; keeping the ZIP would keep everything twice.
+        # All images are stored now. Keeping the ZIP would store everything twice.
         transaction.on_commit(partial(delete_zip, archive), robust=True)
     else:
         transaction.on_commit(partial(dispatch.send_unpack, archive.pk))
@@ -206,12 +207,12 @@ def _keep_chunk(archive: Archive, images: list[Image], done: int, *, finished: b
 
 
 def send_new(images: list[Image]) -> None:
-    """Send the first messages of images that have had none, and count them."""
+    """Send the first message for each of some images, and count these messages."""
     for start in range(0, len(images), MESSAGES_AT_ONCE):
-        several = images[start : start + MESSAGES_AT_ONCE]
-        if not dispatch.send(dispatch.INGEST, several):
+        batch = images[start : start + MESSAGES_AT_ONCE]
+        if not dispatch.send(dispatch.INGEST, batch):
             return
-        _count_first_message(several)
+        _count_first_message(batch)
 
 
 @atomically
@@ -221,20 +222,20 @@ def _count_first_message(images: list[Image]) -> None:
 
 
 def delete_zip(archive: Archive) -> None:
-    """Delete an unpacked ZIP. The name is cleared last, so that a ZIP that is still stored can be found again."""
+    """Delete an unpacked ZIP's file. Its name is cleared last, so that a ZIP that is still stored can be found."""
     default_storage.delete(str(archive.file.name))
     Archive.objects.filter(pk=archive.pk).update(file="")
 
 
 @atomically
 def _release(archive: Archive) -> None:
-    """Give a ZIP back that could not be unpacked for a reason outside of it."""
+    """Release a ZIP that could not be unpacked because the database or the storage failed."""
     Archive.objects.filter(pk=archive.pk, claim=archive.claim).update(claim=None, dispatched_at=timezone.now())
 
 
 @atomically
 def fail_archive(archive: Archive, code: str, detail: str) -> None:
-    """Fail a ZIP, unless another run holds it."""
+    """Mark a ZIP as failed, unless another run holds it."""
     failed = Archive.objects.filter(pk=archive.pk, state__in=Archive.PENDING, claim=archive.claim).update(
         state=Archive.State.FAILED,
         claim=None,

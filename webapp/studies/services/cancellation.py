@@ -1,7 +1,7 @@
 """Cancel images and studies that have no result yet.
 
-Readings are cancelled before their images, which is the order in which workers lock them too, and once more after it:
-an image may have been prepared in between.
+Readings are cancelled before their images, because workers lock them in this order too. They are cancelled once more
+after the images, because an image may have been prepared in between.
 """
 
 import logging
@@ -21,11 +21,12 @@ logger = logging.getLogger(__name__)
 
 
 @atomically
-def cancel_image(image: Image, by: Identity | None = None) -> bool:
-    """Cancel an image that has no result yet.
+def cancel_image(image: Image, identity: Identity | None = None) -> bool:
+    """Cancel an image that has no result yet. Return whether it was cancelled.
 
     Args:
-        by: who does it, for the audit.
+        image: the image.
+        identity: who cancels it, for the audit.
     """
     if image.is_final or not Image.objects.filter(pk=image.pk, status__in=WAITING).exists():
         return False
@@ -34,42 +35,51 @@ def cancel_image(image: Image, by: Identity | None = None) -> bool:
     cancelled = finish(Image.objects.filter(pk=image.pk), Status.CANCELLED)
     _cancel(readings)
     if cancelled:
-        record(by, Action.CANCEL, image)
-        # The request that cancels is another than the one that sent the image.
+        record(identity, Action.CANCEL, image)
+        # The id is given here because the log's context has the cancelling request, not the image's upload.
         logger.info("image %s cancelled", image.pk, extra={"image_id": str(image.pk)})
     return bool(cancelled)
 
 
 @atomically
-def cancel_study(study: Study, by: Identity | None = None) -> int:
-    """Cancel all of a study's images that have no result yet, those still in a ZIP too.
+def cancel_study(study: Study, identity: Identity | None = None) -> int:
+    """Cancel all of a study's images that have no result yet, including those still in a ZIP.
 
-    A study that has come to its end stays as it is.
+    A study that has finished is not changed.
 
     Args:
-        by: who does it, for the audit.
+        study: the study.
+        identity: who cancels it, for the audit.
+
+    Returns:
+        The number of images that were cancelled.
     """
     cancelled, was_open = stop(study), study.open_until is not None
     if not cancelled and not was_open:
         return 0
-    record(by, Action.CANCEL, study, images=cancelled)
+    record(identity, Action.CANCEL, study, images=cancelled)
     logger.info("study %s cancelled, %d images of it", study.pk, cancelled)
     return cancelled
 
 
 def stop(study: Study) -> int:
-    """Cancel a study's open work inside of another transaction, such as its deletion."""
+    """Cancel a study's unfinished work within another transaction, such as its deletion.
+
+    Returns:
+        The number of images that were cancelled.
+    """
     waiting = study.images.filter(status__in=WAITING)
     if not (waiting.exists() or study.open_until or study.archives.filter(state__in=Archive.PENDING).exists()):
         return 0
     ending = study.images.filter(status__in=(*WAITING, Status.CANCELLED))
     readings = Reading.objects.filter(image__in=ending.values("pk"))
-    # Lock images before the study, as everywhere, to avoid deadlocks.
+    # Images are locked before their study, as everywhere else, to avoid deadlocks.
     _cancel(readings)
     cancelled = finish(study.images.all(), Status.CANCELLED)
     _cancel(readings)
     Study.objects.filter(pk=study.pk, cancelled_at__isnull=True).update(cancelled_at=timezone.now(), open_until=None)
-    # And the images that a ZIP's worker, which locks the study, has just written; it writes the next as cancelled.
+    # Also cancel images that the worker of a ZIP has just written. It locks the study, and writes further images as
+    # cancelled.
     cancelled += finish(study.images.all(), Status.CANCELLED)
     study_progressed([study.pk])
     return cancelled

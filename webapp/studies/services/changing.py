@@ -29,23 +29,23 @@ def change_image(
     priority: str | None = None,
     stat: bool | None = None,
 ) -> None:
-    """Change an image's patient, priority or urgency; None keeps the present value.
+    """Change an image's patient, priority or urgency. None keeps the present value.
 
     Args:
-        identity: who does it.
+        identity: who makes the change.
         image: the image.
-        patient: an identifier. The patient has the image's owner, and is created if missing; empty for none.
+        patient: the identifier of a patient of the image's owner, who is created if missing; empty for no patient.
         priority: one of :class:`webapp.studies.choices.Priority`.
-        stat: whether it is to be read before all others.
+        stat: whether the image is read before all others.
 
     Raises:
-        Refused: ``not_waiting`` for the priority of an image that does not wait any more.
+        Refused: ``not_waiting`` if the priority is given and the image no longer waits.
     """
     _record(identity, image, patient=patient, priority=priority)
     if patient is not None:
-        changed = Image.objects.filter(pk=image.pk)
-        changed.update(patient=patient_named(image, patient))
-        judge_again(changed)
+        rows = Image.objects.filter(pk=image.pk)
+        rows.update(patient=patient_named(image, patient))
+        judge_again(rows)
     if priority is not None:
         _prioritise(image, priority)
     if stat is not None:
@@ -53,19 +53,19 @@ def change_image(
 
 
 def _prioritise(image: Image, priority: str) -> None:
-    """Send an image's message again, to the queue of its new priority, and have it prepared by that message."""
-    again = {"priority": priority, "dispatches": F("dispatches") + 1, "dispatched_at": timezone.now()}
-    # The reading first, which is the order in which workers lock them too. One that is held goes on where its new
-    # queue does: whoever claims next holds it again where that does not.
+    """Give a waiting image a new priority, and send its message again to the queue of that priority."""
+    changes = {"priority": priority, "dispatches": F("dispatches") + 1, "dispatched_at": timezone.now()}
+    # The reading is changed first, because workers lock both in this order too. A held reading becomes ready. If its
+    # new queue is held as well, the worker that claims the reading next holds it again.
     held = Reading.objects.set_aside().filter(image=image, shadow=False)
     held.update(state=ReadingState.READY, turn=timezone.now().timestamp())
     primary = Reading.objects.filter(image=image, shadow=False, state=ReadingState.READY)
-    if primary.update(**again):
+    if primary.update(**changes):
         Image.objects.filter(pk=image.pk).update(priority=priority)
         transaction.on_commit(partial(dispatch.send_readings, list(primary.select_related("image"))))
         return
     queued = Image.objects.filter(pk=image.pk, status=Status.QUEUED)
-    if not queued.update(turn=None, **again):
+    if not queued.update(turn=None, **changes):
         raise Refused("not_waiting", "Its priority can be changed as long as it waits, and it does not any more.")
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, list(queued)))
 
@@ -79,25 +79,25 @@ def change_study(
     patient: str | None = None,
     stat: bool | None = None,
 ) -> None:
-    """Change a study's name, patient or urgency; None keeps the present value.
+    """Change a study's name, patient or urgency. None keeps the present value.
 
-    Its images get the patient too, except those with a different one.
+    The study's images get the patient too, except those that have another patient than the study.
 
     Args:
-        identity: who does it.
+        identity: who makes the change.
         study: the study.
         name: its new name.
-        patient: an identifier, as for :func:`change_image`.
-        stat: whether its images are to be read before all others.
+        patient: the patient's identifier, as for :func:`change_image`.
+        stat: whether its images are read before all others.
     """
     _record(identity, study, name=name, patient=patient, stat=stat)
     if name is not None:
         Study.objects.filter(pk=study.pk).update(name=names.clean(name)[:255])
     if patient is not None:
-        found = patient_named(study, patient)
-        study.images.filter(patient=study.patient_id).update(patient=found)
-        Study.objects.filter(pk=study.pk).update(patient=found)
-        judge_again(study.images.filter(patient=found, age_years=None))
+        new_patient = patient_named(study, patient)
+        study.images.filter(patient=study.patient_id).update(patient=new_patient)
+        Study.objects.filter(pk=study.pk).update(patient=new_patient)
+        judge_again(study.images.filter(patient=new_patient, age_years=None))
     if stat is not None:
         urgency.mark_study(study, stat)
 

@@ -1,4 +1,4 @@
-"""Finish images in every stage, and the studies that they complete."""
+"""Give images their final status, and announce the studies that this completes."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -13,90 +13,91 @@ from webapp.studies.models import Archive, Image, Study
 from webapp.studies.outbox import services as outbox
 from webapp.studies.querysets import ImageQuerySet
 
-#: The kinds of the deliveries that announce something: a study that is finished, which their payload names; images
-#: outside of studies that have failed, and images in which signs of pneumonia were found, of which it names several.
+#: The kinds of deliveries that announce something. A study has finished; the payload has its id. Images outside studies
+#: have failed, and images show signs of pneumonia; the payload has a list of ids.
 STUDY_FINISHED, IMAGES_FAILED, IMAGES_POSITIVE = "study.finished", "image.failed", "image.positive"
-#: The result of images that came as DICOM is new or has changed: by a model, a correction or a reader.
+#: Images that arrived as DICOM have a new or changed result, from a model, a correction or a reader.
 RESULT_CHANGED = "image.result"
 #: The states of a ZIP from which no more images come.
 ENDED = (Archive.State.UNPACKED, Archive.State.FAILED)
 
 
-def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "", **found: Any) -> int:
-    """Give images their final status, those that have none yet, and announce those that failed by themselves and the
-    studies that this finishes.
+def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "", **columns: Any) -> int:
+    """Give waiting images a final status. Announce failed images outside studies, and the studies that this finishes.
 
-    Call it in the transaction that decides the end. An image that is stored with its end, such as a file of a study
-    that is no image, does not pass here.
+    Call this in the transaction that determines the final status. Images that are created with a final status, such as
+    unreadable files of a study, do not need it.
 
     Args:
-        images: the images, named by their keys or their study.
+        images: the images, selected by their ids or their study.
         status: one of :data:`webapp.studies.choices.FINAL`.
-        code: of the failure.
-        detail: its sentence.
-        found: further values for the images, by column.
+        code: the code of the failure.
+        detail: the sentence that explains the failure.
+        columns: values for further columns of the images.
 
     Returns:
-        How many images got a final status.
+        The number of images that got the status.
     """
     waiting = images.filter(status__in=WAITING)
     studies = waiting.filter(study__isnull=False).order_by().values_list("study_id", flat=True).distinct()
-    touched = list(studies)
-    # Images of a study are announced when all of it is finished.
-    alone = waiting.filter(study=None, guest=None) if status == Status.FAILED else waiting.none()
-    failed = list(alone.values_list("pk", flat=True))
+    study_ids = list(studies)
+    # Images of a study are not announced one by one, but when the whole study is finished.
+    outside_studies = waiting.filter(study=None, guest=None) if status == Status.FAILED else waiting.none()
+    failed = list(outside_studies.values_list("pk", flat=True))
     ended = waiting.update(
-        status=status, turn=None, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), **found
+        status=status, turn=None, error_code=code, error_detail=detail[:500], finished_at=timezone.now(), **columns
     )
-    study_progressed(touched)
+    study_progressed(study_ids)
     announce_images(IMAGES_FAILED, failed)
     return ended
 
 
 def announce_images(kind: str, image_ids: Collection[UUID]) -> None:
-    """Write an event for each of some images with owners who can be notified: guests are not."""
+    """Write an event for each of some images. Their owners must be ones that can be notified, so not guests."""
     if image_ids:
         events = (outbox.Event(f"{kind}:{pk}:{uuid4()}", {"images": [str(pk)]}, pk) for pk in image_ids)
         outbox.put_each(kind, events)
 
 
 def announce_results(images: ImageQuerySet) -> None:
-    """Write one event for those of some images whose results a department's PACS may get: they came as DICOM."""
-    came = images.filter(instance__isnull=False, department__isnull=False)
-    if found := [str(pk) for pk in came.values_list("pk", flat=True)]:
-        outbox.put(RESULT_CHANGED, f"{RESULT_CHANGED}:{uuid4()}", {"images": found})
+    """Write one event for the images that arrived as DICOM for a department: its PACS may get their results."""
+    from_dicom = images.filter(instance__isnull=False, department__isnull=False)
+    if image_ids := [str(pk) for pk in from_dicom.values_list("pk", flat=True)]:
+        outbox.put(RESULT_CHANGED, f"{RESULT_CHANGED}:{uuid4()}", {"images": image_ids})
 
 
 def study_progressed(study_ids: Iterable[UUID]) -> None:
-    """Write the event of each study that has become finished: all images final, no ZIP left to unpack, and closed.
+    """Write an event for each study that has now finished: it is closed, all images are final, and no ZIP is left.
 
-    Call this after ending a ZIP or all that a study waits for, in the same transaction. Two transactions that end the
-    last two images of a study do not see each other's change. So each locks the study before it looks: the one that
-    comes second waits until the first has committed, and then sees everything.
+    Call this after finishing a ZIP or images of a study, in the same transaction. Two transactions that finish the last
+    two images of a study do not see each other's change. So each locks the study before it checks: the second one waits
+    until the first has committed, and then sees everything.
     """
     if not (pks := list(study_ids)):
         return
-    # FOR NO KEY UPDATE, where supported, does not block inserts of images into the study. In MariaDB a
-    # change of an image's status has locked its study's row for reading already: of two that go on to lock it for
-    # writing one fails as a deadlock, and atomically() runs it again.
+    # FOR NO KEY UPDATE, where supported, does not block inserts of images into the study. In MariaDB, changing an
+    # image's status has already locked its study's row for reading. If two transactions then lock it for writing, one
+    # of them fails with a deadlock, and atomically() runs it again.
     weaker = connection.features.has_select_for_no_key_update
     locked = Study.objects.select_for_update(no_key=weaker).filter(pk__in=pks).order_by("pk")
-    there = list(locked.values_list("pk", flat=True))
+    existing = list(locked.values_list("pk", flat=True))
     waiting = Image.objects.filter(study=OuterRef("pk"), status__in=WAITING)
     packed = Archive.objects.filter(study=OuterRef("pk")).exclude(state__in=ENDED)
-    # This looks no further than the first image that waits; the whole study is only counted once none does.
-    closed = Study.objects.filter(open_until=None, pk__in=there)
+    # This stops at the first waiting image. The whole study is only counted once no image waits.
+    closed = Study.objects.filter(open_until=None, pk__in=existing)
     for pk in closed.filter(~Exists(waiting), ~Exists(packed)).values_list("pk", flat=True):
         if key := _key(pk):
             outbox.put(STUDY_FINISHED, key, {"study": str(pk)}, subject=pk)
 
 
 def _key(study_id: UUID) -> str | None:
-    """Name this finishing: the same for the same images and ZIPs, another once some were added or read again.
+    """Return the delivery's key for the present state of a finished study.
+
+    The key is the same for the same images and ZIPs. It changes once more are added or images are read again.
 
     Returns:
-        None if waiting images or ZIPs were added just now. One query counts both all of them and the waiting ones:
-        the name must not include one whose end will be another finishing.
+        The key, or None if waiting images or ZIPs were added just now. Each query counts all rows and the waiting rows
+        together: the key must not include a row that will finish the study once more.
     """
     archives = Archive.objects.filter(study=study_id).aggregate(
         number=Count("pk"), waiting=Count("pk", filter=~Q(state__in=ENDED))

@@ -10,18 +10,18 @@ from webapp.refusals import Refused
 from webapp.studies.files import manifests, names, signatures, zips
 from webapp.studies.files.manifests import Manifest
 
-#: Files beside a CD's images that are named for each ZIP.
+#: Number of skipped files that are listed for each ZIP with a CD.
 LISTED = 100
 
 
 @dataclass(frozen=True)
 class FoundManifest:
-    """A manifest, or why it cannot be read.
+    """A manifest, or the reason why it cannot be read.
 
     Attributes:
-        filename: its own, or its ZIP's.
-        folder: the path in the ZIP from which it names files, with a slash at its end; empty for the root.
-        read: its rows and errors.
+        filename: the name of its file, or of the ZIP that it is in.
+        read: its rows and warnings, or the reason.
+        folder: the folder that its paths are relative to, with a slash at the end; empty for the root.
     """
 
     filename: str
@@ -30,15 +30,15 @@ class FoundManifest:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentFile:
     """A file that was sent for a study.
 
     Attributes:
         file: the upload.
-        entries: the files in it where it is a ZIP that can be read.
+        entries: the files in it, if it is a ZIP that can be read.
         refused: why it cannot be read.
-        manifest: the one in it.
-        skipped: the files beside the images of a CD in it, as far as they are listed.
+        manifest: the manifest in it.
+        skipped: the first :data:`LISTED` skipped files of a CD in it.
     """
 
     file: File
@@ -49,12 +49,12 @@ class Sent:
 
     @property
     def count(self) -> int:
-        """Images that it becomes."""
+        """The number of images that it becomes."""
         return 1 if self.entries is None else len(self.entries)
 
     @property
     def size(self) -> int:
-        """Bytes, those of a ZIP unpacked."""
+        """The number of bytes; for a ZIP, those of its unpacked files."""
         return self.file.size if self.entries is None else sum(entry.unpacked_size for entry in self.entries)
 
 
@@ -63,38 +63,38 @@ class Contents:
     """The files of an upload.
 
     Attributes:
-        sent: its files.
-        skipped: the names of files that operating systems have left in folders, and of a CD's directory and viewers.
-        manifests: those that were sent beside the files; each ZIP may have its own too.
+        sent: the files that become images.
+        skipped: the names of skipped files: files that operating systems leave in folders, and a CD's directory and
+            viewer programs.
+        manifests: the manifests that were sent next to the files. Each ZIP may contain another.
     """
 
-    sent: list[Sent]
+    sent: list[SentFile]
     skipped: list[str] = field(default_factory=list)
     manifests: list[FoundManifest] = field(default_factory=list)
 
 
 def look_into(files: Sequence[File]) -> Contents:
-    """Sort the files of an upload by their kind.
+    """Sort the files of an upload into images, manifests and files to skip.
 
-    Files of operating systems and those beside a CD's images are skipped, and a manifest is read, unless there are no
-    other files.
+    If the upload has no images, nothing is skipped and no manifest is read.
 
     Raises:
-        Refused: where a ZIP cannot be read.
+        Refused: a ZIP cannot be read.
     """
     sent = [_look_into(file, alone=len(files) == 1) for file in files]
     litter = _litter(sent)
-    kept = [one for one in sent if one not in litter and not _is_manifest(one)]
+    kept = [upload for upload in sent if upload not in litter and not _is_manifest(upload)]
     if not kept:
         return Contents(sent)
-    found = [_manifest_of(one.file) for one in sent if _is_manifest(one)]
-    skipped = [str(one.file.name) for one in litter] + [name for one in kept for name in one.skipped]
-    return Contents(kept, skipped, found)
+    found_manifests = [_manifest_of(upload.file) for upload in sent if _is_manifest(upload)]
+    skipped = [str(upload.file.name) for upload in litter] + [name for upload in kept for name in upload.skipped]
+    return Contents(kept, skipped, found_manifests)
 
 
 def lone_manifest(files: Sequence[File]) -> FoundManifest | None:
-    """A manifest that was sent without anything else."""
-    if len(files) != 1 or not _is_manifest(Sent(files[0], refused=signatures.refusal(files[0]))):
+    """Return the manifest if it is the only file of an upload."""
+    if len(files) != 1 or not _is_manifest(SentFile(files[0], refused=signatures.refusal(files[0]))):
         return None
     return _manifest_of(files[0])
 
@@ -104,8 +104,8 @@ def _manifest_of(file: File) -> FoundManifest:
     return FoundManifest(name, _read_manifest(file), manifests.folder_and_name(name)[0])
 
 
-def _is_manifest(sent: Sent) -> bool:
-    """Whether a file is a manifest. An image is an image, whatever its name."""
+def _is_manifest(sent: SentFile) -> bool:
+    """Whether a file is a manifest. An image is never one, whatever its name."""
     return bool(sent.refused) and manifests.is_manifest(str(sent.file.name))
 
 
@@ -118,7 +118,7 @@ def _read_manifest(file: File) -> Manifest | Refused:
 
 
 def _manifest_in(archive: zips.Archive, filename: str) -> FoundManifest | None:
-    """The manifest in a ZIP. One that cannot be read does not keep its images from being read."""
+    """Return the manifest in a ZIP. The images can be read even if the manifest cannot."""
     if (entry := archive.manifest) is None:
         return None
     folder = entry.filename[: -len(manifests.NAME)]
@@ -130,41 +130,41 @@ def _manifest_in(archive: zips.Archive, filename: str) -> FoundManifest | None:
         return FoundManifest(filename, refused, folder)
 
 
-def _look_into(file: File, *, alone: bool) -> Sent:
+def _look_into(file: File, *, alone: bool) -> SentFile:
     if not signatures.is_zip(file):
-        return Sent(file, refused=signatures.refusal(file))
+        return SentFile(file, refused=signatures.refusal(file))
     try:
         with zips.opened(file) as archive:
             archive.check(file.seek(0, io.SEEK_END))
             name = names.filename(str(file.name))
-            skipped = tuple(f"{name}/{names.filename(path)}" for path in archive.beside[:LISTED])
-            return Sent(file, entries=archive.entries, manifest=_manifest_in(archive, name), skipped=skipped)
+            skipped = tuple(f"{name}/{names.filename(path)}" for path in archive.disc_files[:LISTED])
+            return SentFile(file, entries=archive.entries, manifest=_manifest_in(archive, name), skipped=skipped)
     except Refused as refused:
         if alone:
             raise
         if refused.code == "not_an_image":
-            # To the uploader a document is not a ZIP but a file beside the images, so it is listed like any other.
-            return Sent(file, refused=refused)
+            # To the uploader, an office document is not a ZIP but an unreadable file, so it is listed like any other.
+            return SentFile(file, refused=refused)
         refused.detail = f"{names.filename(str(file.name))}: {refused.detail}"
         raise
 
 
-def _litter(sent: Sequence[Sent]) -> list[Sent]:
-    """The files of operating systems and, where DICOM files were sent, those beside them on a CD.
+def _litter(sent: Sequence[SentFile]) -> list[SentFile]:
+    """Return the files to skip: files of operating systems and, next to DICOM files, the other files of a CD.
 
-    An image is an image, whatever its name, but for DICOM's directory.
+    An image is never skipped, whatever its name, except a DICOM directory.
     """
-    with_dicom = any(one.entries is None and signatures.kind(one.file) == "dicom" for one in sent)
-    return [one for one in sent if _is_litter(one, with_dicom=with_dicom)]
+    with_dicom = any(upload.entries is None and signatures.kind(upload.file) == "dicom" for upload in sent)
+    return [upload for upload in sent if _is_litter(upload, with_dicom=with_dicom)]
 
 
-def _is_litter(sent: Sent, *, with_dicom: bool) -> bool:
+def _is_litter(sent: SentFile, *, with_dicom: bool) -> bool:
     name = str(sent.file.name)
     if not sent.refused:
         return sent.entries is None and names.is_directory(name)
-    # The icon of a folder on macOS is called "Icon\r", which a browser sends as "Icon" or "Icon%0D".
+    # macOS names the icon of a folder "Icon\r", which browsers send as "Icon" or "Icon%0D".
     return (
         names.is_litter(name)
         or (name.lower() == "icon" and not sent.file.size)
-        or (with_dicom and names.ending(name) in names.BESIDE_IMAGES)
+        or (with_dicom and names.ending(name) in names.DISC_ENDINGS)
     )

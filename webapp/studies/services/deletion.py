@@ -1,8 +1,8 @@
-"""Delete images, studies, patients and guests, with every row that belongs to them and every file that they name.
+"""Delete images, studies, patients and guests, with all rows and files that belong to them.
 
-Rows go first, a chunk in one transaction; their files go when it is committed. A file that cannot be deleted is left to
-the orphan sweep (:mod:`webapp.retention.sweep`). Rows of other apps that refer to an image, such as a radiologist's
-review, go with it and are counted.
+Rows are deleted first, one chunk per transaction, and their files after its commit. The orphan sweep
+(:mod:`webapp.retention.sweep`) deletes the files that cannot be deleted here. Rows of other apps that refer to an
+image, such as a radiologist's review, are deleted with it and counted.
 """
 
 import logging
@@ -40,9 +40,9 @@ class Deleted:
     """A report of a deletion.
 
     Attributes:
-        rows: their number by model, such as ``{"studies.Image": 3, "reviews.Review": 1}``.
-        files: how many files were deleted.
-        files_left: how many could not be; the orphan sweep takes them.
+        rows: the number of deleted rows by model, such as ``{"studies.Image": 3, "reviews.Review": 1}``.
+        files: the number of deleted files.
+        files_left: the number of files that could not be deleted. The orphan sweep deletes them later.
     """
 
     rows: Counter[str] = field(default_factory=Counter)
@@ -50,63 +50,64 @@ class Deleted:
     files_left: int = 0
 
     def as_dict(self) -> dict[str, int]:
-        found = {**self.rows, "files": self.files, "files_left": self.files_left}
-        return {name: number for name, number in found.items() if number}
+        counts = {**self.rows, "files": self.files, "files_left": self.files_left}
+        return {name: number for name, number in counts.items() if number}
 
 
 def count(rows: Sequence[Owned]) -> dict[type[Model], int]:
-    """How many rows of each model would go with some images, studies or patients, all of one kind."""
+    """Return how many rows of each model would be deleted with some images, studies or patients, all of one kind."""
     ids = [row.pk for row in rows]
-    found: dict[Any, QuerySet[Any]]
+    querysets: dict[Any, QuerySet[Any]]
     if isinstance(rows[0], Image):
-        found = {Image: Image.objects.filter(pk__in=ids)}
+        querysets = {Image: Image.objects.filter(pk__in=ids)}
     elif isinstance(rows[0], Study):
-        found = {Study: Study.objects.filter(pk__in=ids), Image: Image.objects.filter(study__in=ids)}
+        querysets = {Study: Study.objects.filter(pk__in=ids), Image: Image.objects.filter(study__in=ids)}
     else:
         studies = Study.objects.filter(patient__in=ids)
-        # By their ids: for a subquery in this condition PostgreSQL would read all images.
+        # By ids: with a subquery in this condition PostgreSQL would read all images.
         images = Image.objects.filter(Q(patient__in=ids) | Q(study__in=list(studies.values_list("pk", flat=True))))
-        found = {Patient: Patient.objects.filter(pk__in=ids), Study: studies, Image: images}
+        querysets = {Patient: Patient.objects.filter(pk__in=ids), Study: studies, Image: images}
     for related in Image._meta.related_objects:
         model: Any = related.related_model
         if related.on_delete is CASCADE:
-            found[model] = model._base_manager.filter(**{f"{related.field.name}__in": found[Image]})
-    return {model: number for model, queryset in found.items() if (number := queryset.count())}
+            querysets[model] = model._base_manager.filter(**{f"{related.field.name}__in": querysets[Image]})
+    return {model: number for model, queryset in querysets.items() if (number := queryset.count())}
 
 
-def delete_image(image: Image, by: Identity | None = None) -> Deleted:
-    """Delete one image. A worker that is reading it finds its claim gone, and its result is dropped.
+def delete_image(image: Image, identity: Identity | None = None) -> Deleted:
+    """Delete one image. A worker that is reading it has then lost its claim, and the result is discarded.
 
     Args:
-        by: who does it, for the audit; None for the service itself.
+        image: the image.
+        identity: who deletes it, for the audit; None for the service itself.
     """
     deleted = Deleted()
-    _delete_images([image.pk], deleted, partial(record_each, by, Action.DELETE))
+    _delete_images([image.pk], deleted, partial(record_each, identity, Action.DELETE))
     return logged(f"image {image.pk}", deleted)
 
 
 def delete_images(images: "QuerySet[Any]") -> Deleted:
-    """Delete the expired images of a queryset, chunk by chunk, so that others can write in between."""
+    """Delete the expired images of a queryset in chunks, so that others can write in between."""
     deleted = Deleted()
     _delete_in_chunks(images, deleted, partial(record_each, None, Action.DELETE))
     return logged("images", deleted)
 
 
-def delete_study(study: Study, by: Identity | None = None) -> Deleted:
-    """Delete a study with its images and its ZIPs; ``by`` is as of :func:`delete_image`.
+def delete_study(study: Study, identity: Identity | None = None) -> Deleted:
+    """Delete a study with its images and ZIPs. The arguments are as for :func:`delete_image`.
 
-    If the process dies half-way the study is left cancelled, and can be deleted again.
+    If the process dies half-way, the study is left cancelled and can be deleted again.
     """
     deleted = Deleted()
-    record(by, Action.DELETE, study)
+    record(identity, Action.DELETE, study)
     _delete_study(study, deleted)
     return logged(f"study {study.pk}", deleted)
 
 
-def delete_patient(patient: Patient, by: Identity | None = None) -> Deleted:
-    """Delete a patient with all their studies and images; ``by`` is as of :func:`delete_image`."""
+def delete_patient(patient: Patient, identity: Identity | None = None) -> Deleted:
+    """Delete a patient with all their studies and images. The arguments are as for :func:`delete_image`."""
     deleted = Deleted()
-    record(by, Action.DELETE, patient)
+    record(identity, Action.DELETE, patient)
     _delete_patient(patient, deleted)
     return logged(f"patient {patient.pk}", deleted)
 
@@ -118,7 +119,7 @@ def delete_guest(guest: UUID) -> Deleted:
     return logged("a guest's uploads", deleted)
 
 
-#: The service for each model.
+#: The function that deletes a row of each model.
 DELETE: dict[type[Owned], Callable[[Any, Identity | None], Deleted]] = {
     Image: delete_image,
     Study: delete_study,
@@ -126,12 +127,13 @@ DELETE: dict[type[Owned], Callable[[Any, Identity | None], Deleted]] = {
 }
 
 
-def logged(what: str, deleted: Deleted) -> Deleted:
-    transaction.on_commit(lambda: logger.info("%s deleted: %s", what, deleted.as_dict()))
+def logged(subject: str, deleted: Deleted) -> Deleted:
+    transaction.on_commit(lambda: logger.info("%s deleted: %s", subject, deleted.as_dict()))
     return deleted
 
 
-#: Records the deletion of images that are named by themselves, in its transaction.
+#: Records the deletion of images in the audit, in the same transaction. Used if the images are not deleted with a study
+#: or a patient, whose deletion is recorded instead.
 Recorder = Callable[[list[Image]], None]
 
 
@@ -149,7 +151,7 @@ def delete_all_of(owner: Q, deleted: Deleted) -> None:
 
 
 def _delete_study(study: Study, deleted: Deleted) -> None:
-    # Nothing more of it is unpacked or read meanwhile.
+    # From here on, no more of its images are unpacked or read.
     _stop(study)
     _delete_in_chunks(study.images.all(), deleted)
     _delete_empty_study(study.pk, deleted)
@@ -177,25 +179,25 @@ def _stop(study: Study) -> None:
 @atomically
 def _delete_images(ids: Sequence[UUID], deleted: Deleted, recorder: Recorder | None = None) -> None:
     images = Image.objects.filter(pk__in=ids)
-    # A set: an upload can be its own preview.
     locked = lock(images)
     if recorder:
         recorder(locked)
     readings = Reading.objects.filter(image__in=ids).exclude(input="")
+    # A set, because an upload can be its own preview.
     names = {str(file.name) for image in locked for file in (image.file, image.preview) if file}
     names |= set(readings.values_list("input", flat=True))
     outbox.forget([image.pk for image in locked])
     delete_rows(images, names, deleted)
-    # The study may now be finished.
+    # The study may have finished now.
     study_progressed({image.study_id for image in locked if image.status in WAITING and image.study_id})
 
 
 @atomically
 def _delete_empty_study(study_id: UUID, deleted: Deleted) -> None:
-    """Delete a study whose images are deleted, with any that were still being unpacked."""
+    """Delete a study whose images are deleted, with any images that were unpacked since then."""
     lock(Study.objects.filter(pk=study_id))
-    if left := list(Image.objects.filter(study=study_id).values_list("pk", flat=True)):
-        _delete_images(left, deleted)
+    if late_images := list(Image.objects.filter(study=study_id).values_list("pk", flat=True)):
+        _delete_images(late_images, deleted)
     names = {str(archive.file.name) for archive in Archive.objects.filter(study=study_id) if archive.file}
     outbox.forget([study_id])
     delete_rows(Study.objects.filter(pk=study_id), names, deleted)
@@ -209,20 +211,20 @@ def _delete_empty_patient(patient_id: UUID, deleted: Deleted) -> None:
 
 
 def lock(rows: "QuerySet[Any]") -> list[Any]:
-    """Lock rows, so that a transaction that adds references to them waits, and then finds none.
+    """Lock and return rows. A transaction that adds references to them waits, and then finds them gone.
 
-    The order keeps two deletions from a deadlock.
+    The order prevents a deadlock between two deletions.
     """
     return list(rows.select_for_update().order_by("pk"))
 
 
 def delete_rows(rows: "QuerySet[Any]", names: set[str], deleted: Deleted) -> None:
     _, by_model = rows.delete()
-    transaction.on_commit(partial(_committed, Counter(by_model), names, deleted))
+    transaction.on_commit(partial(_delete_files, Counter(by_model), names, deleted))
 
 
-def _committed(rows: Counter[str], names: set[str], deleted: Deleted) -> None:
+def _delete_files(rows: Counter[str], names: set[str], deleted: Deleted) -> None:
     deleted.rows += rows
-    left = media.delete_many(names)
-    deleted.files += len(names) - len(left)
-    deleted.files_left += len(left)
+    not_deleted = media.delete_many(names)
+    deleted.files += len(names) - len(not_deleted)
+    deleted.files_left += len(not_deleted)

@@ -1,4 +1,4 @@
-"""A manifest that is added to a study by itself: it says of all images that the study has by then whose they are."""
+"""A manifest that is added to an existing study: it describes all images that the study has at that time."""
 
 import logging
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ CHUNK = 500
 def describe_study(
     identity: Identity, study: Study, manifest: FoundManifest, *, key: IdempotencyKey | None = None
 ) -> Study:
-    """Give a study's images what a manifest says of them, in place of what was known before.
+    """Give a study's images the details from a manifest, which replace earlier ones.
 
     Raises:
-        Refused: ``study_cancelled``.
+        Refused: ``study_cancelled`` if the study was cancelled.
     """
     packed = [(archive, _entries(archive)) for archive in study.archives.filter(state__in=Archive.PENDING)]
-    found = _describe(identity, study, manifest, packed, key)
-    logger.info("study %s: a manifest describes %d images", study.pk, len(found.each))
+    matched = _describe(identity, study, manifest, packed, key)
+    logger.info("study %s: a manifest describes %d images", study.pk, len(matched.by_place))
     return study
 
 
@@ -45,12 +45,12 @@ def _entries(archive: Archive) -> Sequence[zips.Entry]:
         ):
             return unzipped.entries
     except (FileNotFoundError, Refused):
-        return ()  # it was unpacked a moment ago, or will never be
+        return ()  # it has just been unpacked, or it can never be
 
 
 @atomically
 def _describe(
-    by: Identity,
+    identity: Identity,
     study: Study,
     manifest: FoundManifest,
     packed: Sequence[tuple[Archive, Sequence[zips.Entry]]],
@@ -61,18 +61,20 @@ def _describe(
     paths = {place: _path(image) for place, image in images.items()}
     for archive, entries in packed:
         paths |= descriptions.paths_in_zip(archive.pk, archive.filename, entries)
-    named = {place for place, image in images.items() if image.patient_id != current.patient_id}
-    found = descriptions.match([(manifest, {sent for sent, _ in paths})], paths, Particulars(), named)
-    people = patients.named(study, found.people())
-    _describe_images({image: found.each[place] for place, image in images.items() if place in found.each}, people)
-    _describe_packed(study, {place: row for place, row in found.each.items() if place not in images})
-    study.manifest = descriptions.joined(current.manifest, found.report_with(people))
+    with_own_patient = {place for place, image in images.items() if image.patient_id != current.patient_id}
+    matched = descriptions.match([(manifest, {sent for sent, _ in paths})], paths, Particulars(), with_own_patient)
+    people = patients.named(study, matched.people())
+    _describe_images(
+        {image: matched.by_place[place] for place, image in images.items() if place in matched.by_place}, people
+    )
+    _describe_packed(study, {place: row for place, row in matched.by_place.items() if place not in images})
+    study.manifest = descriptions.joined(current.manifest, matched.report_with(people))
     study.save(update_fields=["manifest"])
     study.skipped = []
     upload_report.add_to(study, [])
     idempotency.keep(key, study)
-    record(by, Action.CHANGE, study, described=len(found.each))
-    return found
+    record(identity, Action.CHANGE, study, described=len(matched.by_place))
+    return matched
 
 
 def _place(image: Image) -> Place:
@@ -85,20 +87,20 @@ def _path(image: Image) -> list[str]:
 
 def _describe_images(rows: dict[Image, Particulars], people: dict[str, Patient]) -> None:
     for image, row in rows.items():
-        known = Particulars(age=image.age_years, view=image.view or "", comment=image.comment or "")
-        descriptions.describe(image, row.over(known))
+        existing = Particulars(age=image.age_years, view=image.view or "", comment=image.comment or "")
+        descriptions.describe(image, row.over(existing))
         image.patient = people.get(row.patient, image.patient)
     Image.objects.bulk_update(list(rows), ["patient", "age_years", "view", "comment"], batch_size=CHUNK)
     judge_again(Image.objects.filter(pk__in=[image.pk for image in rows]))
 
 
 def _describe_packed(study: Study, rows: dict[Place, Particulars]) -> None:
-    """Keep the rows of images that are not unpacked yet."""
+    """Store the details of images that are not unpacked yet."""
     for archive in study.archives.select_for_update().filter(pk__in={key for key, _ in rows}):
         particulars = dict(archive.particulars or {})
         for (key, index), row in rows.items():
             if key == archive.pk:
-                known = Particulars.from_json(particulars.get(str(index)))
-                particulars[str(index)] = row.over(known).as_json()
+                existing = Particulars.from_json(particulars.get(str(index)))
+                particulars[str(index)] = row.over(existing).as_json()
         archive.particulars = particulars
         archive.save(update_fields=["particulars"])

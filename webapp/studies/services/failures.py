@@ -1,4 +1,4 @@
-"""Fail images that cannot be prepared, with a code and a sentence, and log it."""
+"""Mark images that cannot be prepared as failed, with a code and a sentence, and log this."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ CRASHED = (
 
 @atomically
 def fail(image_id: UUID, code: str, detail: str) -> bool:
-    """Fail an image that is being prepared, unless another worker has prepared it meanwhile."""
+    """Mark an image as failed, unless another worker has prepared it in the meantime."""
     failed = finish(Image.objects.filter(pk=image_id, status=Status.QUEUED), Status.FAILED, code, detail)
     if failed:
         log_each([image_id], f"failed: {code}")
@@ -31,14 +31,14 @@ def fail(image_id: UUID, code: str, detail: str) -> bool:
 
 
 def fail_suspects(image_ids: Sequence[UUID]) -> None:
-    """Fail the images whose preparation has crashed workers too often."""
+    """Mark images as failed if their preparation has crashed workers too often."""
     suspects = Image.objects.filter(pk__in=image_ids, status=Status.QUEUED, attempts__gte=settings.MAX_ATTEMPTS)
-    if guilty := list(suspects.values_list("pk", flat=True)):
+    if crashed := list(suspects.values_list("pk", flat=True)):
         finish(suspects, Status.FAILED, *CRASHED)
-        log_each(guilty, f"failed: {CRASHED[0]}")
+        log_each(crashed, f"failed: {CRASHED[0]}")
 
 
-def log_each(image_ids: Collection[UUID], what: str) -> None:
+def log_each(image_ids: Collection[UUID], event: str) -> None:
     """Log one line per image."""
     for image in Image.objects.filter(pk__in=image_ids).only("request_id"):
-        logger.warning("image %s %s", image.pk, what, extra=correlation.log_fields(image))
+        logger.warning("image %s %s", image.pk, event, extra=correlation.log_fields(image))

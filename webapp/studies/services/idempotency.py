@@ -1,7 +1,7 @@
-"""A request that is sent twice with the same ``Idempotency-Key`` makes one job.
+"""A request that is sent twice with the same ``Idempotency-Key`` creates one job: an image or a study.
 
-The key's row is written in the job's own transaction. Of two requests at once the database refuses the later one, which
-then answers with the job of the first.
+The key's row is written in the transaction that creates the job. If two requests arrive at once, the database refuses
+the later one, which then returns the job of the first.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ from webapp.studies.models import IdempotencyKey, Image, Study
 Job = TypeVar("Job", Image, Study)
 
 HEADER = "Idempotency-Key"
-#: Until then the same key gives the same job.
+#: How long the same key returns the same job.
 KEPT = timedelta(hours=24)
 
 
 def key_of(
     identity: Identity, key: str, path: str, fields: Mapping[str, Any], files: Sequence[File]
 ) -> IdempotencyKey | None:
-    """The unsaved row of a request's key; None without a key.
+    """Return the unsaved row for a request's key; None without a key.
 
     Args:
-        identity: who sends it. Each identity has its own keys.
-        key: as the client chose it.
-        path: where it was sent.
+        identity: the sender. Each identity has its own keys.
+        key: the key that the client chose.
+        path: the URL path of the request.
         fields: the form's other fields.
-        files: in their order.
+        files: the files in the order of the request.
     """
     if not key:
         return None
@@ -47,45 +47,45 @@ def key_of(
 
 
 def key_named(name: str) -> IdempotencyKey:
-    """The unsaved row of a job that the service itself makes once."""
+    """Return the unsaved row for a job that the service itself creates only once."""
     return IdempotencyKey(digest=_hash(name), fingerprint=_hash(name))
 
 
 def digest_of(identity: Identity, key: str) -> str:
-    """What a client's key is kept as. Each identity has its own keys."""
+    """Return the digest that is stored for a client's key. Each identity has its own keys."""
     sender = f"user {identity.user.pk}" if identity.user else f"guest {identity.guest}"
     return _hash(f"{sender} {key}")
 
 
 def once(key: IdempotencyKey | None, make: Callable[[], Job]) -> Job:
-    """Make a job, unless the same request has made it before.
+    """Create a job, or return the one that the same request has created before.
 
     Args:
         key: from :func:`key_of`.
-        make: makes the job and calls :func:`keep` in the same transaction.
+        make: creates the job and calls :func:`keep` in the same transaction.
 
     Raises:
-        Refused: ``idempotency_key_reused`` where another request had the key.
+        Refused: ``idempotency_key_reused`` if a different request had the key.
     """
     if key is None:
         return make()
-    made: Job | None = _job(key)
-    if made:
-        return made
+    job: Job | None = _job(key)
+    if job:
+        return job
     try:
         return make()
     except IntegrityError:
-        made = _job(key)
-        if made:
-            return made
+        job = _job(key)
+        if job:
+            return job
         raise
 
 
 def keep(key: IdempotencyKey | None, job: Image | Study) -> None:
-    """Write the key's row, in the transaction that makes the job.
+    """Write the key's row, in the transaction that creates the job.
 
     Raises:
-        IntegrityError: another request with the key was faster.
+        IntegrityError: another request with the same key was faster.
     """
     if key is None:
         return
@@ -95,22 +95,18 @@ def keep(key: IdempotencyKey | None, job: Image | Study) -> None:
 
 
 def delete_old() -> int:
-    """Remove keys that are no longer looked at.
-
-    Returns:
-        How many were removed.
-    """
+    """Delete expired keys. Return their number."""
     return IdempotencyKey.objects.filter(created_at__lte=timezone.now() - KEPT).delete()[0]
 
 
 def _job(key: IdempotencyKey) -> Any:
     recent = IdempotencyKey.objects.filter(digest=key.digest, created_at__gt=timezone.now() - KEPT)
-    kept = recent.select_related("image__patient", "image__department", "study__patient", "study__department").first()
-    if kept is None:
+    row = recent.select_related("image__patient", "image__department", "study__patient", "study__department").first()
+    if row is None:
         return None
-    if kept.fingerprint != key.fingerprint:
+    if row.fingerprint != key.fingerprint:
         raise Refused("idempotency_key_reused", "Another request was sent with this Idempotency-Key. Use a new one.")
-    return kept.image or kept.study
+    return row.image or row.study
 
 
 def _hash(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether the models learnt from a patient's age and from a view, and what results mean when these are corrected."""
+"""Warnings for ages and views outside the models' training data, and new groups of results when these are corrected."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -23,33 +23,33 @@ from webapp.studies.services.completion import IMAGES_POSITIVE, announce_images,
 from webapp.studies.services.list_columns import list_columns
 from webapp.studies.services.results import Result
 
-#: Years. The models learnt from children of these ages. The web process loads no
-#: model, so that ``ml.pictures.warnings`` has these warnings once more, for single files; a test compares the two.
+#: Years: the models learnt from children of at least the first age and below the second. The web process loads no
+#: model, so ``ml.pictures.warnings`` has these warnings as well, for single files. A test compares the two.
 LEARNT_AGES = (1, 6)
-#: The group of an image on which a verdict stands.
+#: The group of an image with a standing verdict.
 GROUP_BY_STANDING_VERDICT = Case(
     *(When(verdict=verdict, then=Value(group.value)) for verdict, group in GROUP_BY_VERDICT.items())
 )
-#: Images that are judged at once.
+#: Images that are processed at a time.
 CHUNK = 500
 
 
 def outside_training(age: float | None, view: str | None) -> list[dict[str, str]]:
-    """Warnings that the models did not learn from such a patient, or such a view."""
-    found = []
+    """Return warnings if the models did not learn from patients of this age, or from this view."""
+    warnings = []
     if age is not None and not LEARNT_AGES[0] <= age < LEARNT_AGES[1]:
-        found.append({
+        warnings.append({
             "code": str(WarningCode.AGE_OUTSIDE_TRAINING),
             "detail": f"The patient was {_in_words(age)} old; the model learnt mostly from children aged one to five. "
             "Do not rely on the probability.",
         })  # fmt: skip
     if view == View.LATERAL:
-        found.append({
+        warnings.append({
             "code": str(WarningCode.VIEW_NOT_FRONTAL),
             "detail": "This is a lateral view; the model learnt from frontal views only. Do not rely on the "
             "probability.",
         })  # fmt: skip
-    return found
+    return warnings
 
 
 def _in_words(age: float) -> str:
@@ -60,38 +60,40 @@ def _in_words(age: float) -> str:
 
 
 def with_current_warnings(token: UUID, results: Sequence[Result]) -> list[Result]:
-    """A batch's results with the warnings about age and view that their readings have by now, which stay as they are
-    until the transaction ends.
+    """Return a batch's results with the warnings about age and view that their readings have now.
+
+    The readings are locked until the transaction ends.
     """
-    held = Reading.objects.held(token, [result.image_id for result in results]).select_for_update().order_by("pk")
-    now = dict(held.values_list("image", "warnings"))
+    readings = Reading.objects.held(token, [result.image_id for result in results]).select_for_update().order_by("pk")
+    current = dict(readings.values_list("image", "warnings"))
     return [
-        replace(result, warnings=_replaced(result.warnings, now.get(result.image_id, result.warnings)))
+        replace(result, warnings=_replaced(result.warnings, current.get(result.image_id, result.warnings)))
         for result in results
     ]
 
 
-def _replaced(warnings: Iterable[dict[str, str]], by: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    """Some warnings with others in place of those about age and view."""
-    about_patient = [warning for warning in by if warning["code"] in OUTSIDE_TRAINING]
+def _replaced(warnings: Iterable[dict[str, str]], current: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the warnings, with those about age and view replaced by the current ones."""
+    about_patient = [warning for warning in current if warning["code"] in OUTSIDE_TRAINING]
     return about_patient + [warning for warning in warnings if warning["code"] not in OUTSIDE_TRAINING]
 
 
 def labelled_outside_training(results: Sequence[Result]) -> set[UUID]:
-    """Those images that the model did not learn from, and whose department wants a label all the same."""
+    """Return the images outside the model's training data whose department wants a label nevertheless."""
     outside = [result.image_id for result in results if has_warning(result.warnings, OUTSIDE_TRAINING)]
     if not outside:
         return set()
-    wanted = Image.objects.filter(pk__in=outside, department__label_outside_training=True)
-    return set(wanted.values_list("pk", flat=True))
+    labelled = Image.objects.filter(pk__in=outside, department__label_outside_training=True)
+    return set(labelled.values_list("pk", flat=True))
 
 
 def judge_again(images: ImageQuerySet) -> int:
-    """Give the readings of some images the warnings that follow from the age and view as these are known now, and
-    results the group that follows from the warnings. Call it in the transaction that corrects the age.
+    """Update the warnings about age and view of some images' readings, and the groups of results that depend on them.
+
+    Call this in the transaction that corrects the age.
 
     Returns:
-        How many readings have changed.
+        The number of readings that have changed.
     """
     changed = 0
     ids = list(images.order_by("pk").values_list("pk", flat=True))
@@ -101,7 +103,7 @@ def judge_again(images: ImageQuerySet) -> int:
 
 
 def _judge(image_ids: Sequence[UUID]) -> int:
-    # Images that are being prepared get their reading before this or after it, and not meanwhile.
+    # The lock makes images that are being prepared get their reading before or after this, not in between.
     locked = Image.objects.filter(pk__in=image_ids).select_for_update().order_by("pk")
     images = {image.pk: image for image in locked.prefetch_related("patient", "department")}
     readings = Reading.objects.filter(image__in=image_ids).select_for_update().order_by("pk").defer("heatmap")
@@ -120,7 +122,7 @@ def _judge(image_ids: Sequence[UUID]) -> int:
                 results.append(_result(reading))
     Reading.objects.bulk_update(changed, ["warnings", "group"], batch_size=CHUNK)
     if results:
-        groups = {one.image_id: one.group for one in changed if not one.shadow}
+        groups = {reading.image_id: reading.group for reading in changed if not reading.shadow}
         Image.objects.filter(pk__in=list(groups)).update(**list_columns(results, groups))
         announce_results(Image.objects.filter(pk__in=list(groups)))
         superseded = [pk for pk in groups if images[pk].verdict]
@@ -142,13 +144,13 @@ def _group(reading: Reading, image: Image) -> str:
 
 
 def _result(reading: Reading) -> Result:
-    found: dict[str, Any] = {"probabilities": reading.probabilities, "probability": reading.probability or 0.0}
-    return Result(reading.image_id, label=reading.label, warnings=reading.warnings, **found)
+    probabilities: dict[str, Any] = {"probabilities": reading.probabilities, "probability": reading.probability or 0.0}
+    return Result(reading.image_id, label=reading.label, warnings=reading.warnings, **probabilities)
 
 
 def _announce(groups: dict[UUID, str], before: dict[UUID, Image]) -> None:
-    """Announce those that have become positive; guests are not notified."""
-    found = [pk for pk, group in groups.items() if group == ResultGroup.POSITIVE]
+    """Announce images that have become positive. Guests are not notified."""
+    positive = [pk for pk, group in groups.items() if group == ResultGroup.POSITIVE]
     announce_images(
-        IMAGES_POSITIVE, [pk for pk in found if not before[pk].guest and before[pk].group != ResultGroup.POSITIVE]
+        IMAGES_POSITIVE, [pk for pk in positive if not before[pk].guest and before[pk].group != ResultGroup.POSITIVE]
     )

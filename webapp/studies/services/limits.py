@@ -1,4 +1,4 @@
-"""How much may be uploaded: in one study, and in one day."""
+"""Limits on uploads to one study and in one day."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 def content(study: Study) -> tuple[int, int]:
-    """How many files a study has, those in ZIPs included, and the bytes of its images."""
+    """Return the number of a study's files, including those in ZIPs, and the number of bytes of its images."""
     present = study.images.aggregate(files=Count("pk"), size=Sum("size", default=0))
     packed = study.archives.filter(state__in=Archive.PENDING).aggregate(
         files=Sum(F("total") - F("unpacked"), default=0)
@@ -28,19 +28,22 @@ def content(study: Study) -> tuple[int, int]:
 
 
 def content_lately(study: Study) -> tuple[int, int]:
-    """The same at most a second ago: all rows of its images are counted for that, however few are added."""
-    found: tuple[int, int] | None = caches["process"].get_or_set(f"content:{study.pk}", lambda: content(study))
-    return found or (0, 0)
+    """Return :func:`content` as of at most a second ago. A study's images must all be counted for it."""
+    counts: tuple[int, int] | None = caches["process"].get_or_set(f"content:{study.pk}", lambda: content(study))
+    return counts or (0, 0)
 
 
 def check_study(study: Study, files: int, size: int, present: tuple[int, int] | None = None) -> None:
     """Refuse an upload that would make a study too large.
 
     Args:
-        study: saved or not.
-        files: that are to be added, those in ZIPs included.
-        size: of all of them in bytes, unpacked.
-        present: its content, where that is known.
+        study: the study, saved or not.
+        files: the number of files to add, including those in ZIPs.
+        size: the size of these files in bytes, unpacked.
+        present: the study's present content; None to count it.
+
+    Raises:
+        Refused: ``too_many_files`` or ``study_too_large``.
     """
     before = present or content(study)
     files, size = files + before[0], size + before[1]
@@ -62,13 +65,14 @@ def check_study(study: Study, files: int, size: int, present: tuple[int, int] | 
 def count_upload(identity: Identity, department: Department | None, files: int, size: int) -> Iterator[None]:
     """Count an upload, unless the block that stores it raises. Administrators have no limit.
 
-    Counts are in the cache, as that of requests is: Redis may lose them, and without Redis each process has its own.
+    The counts are in the cache, like the counts of requests: Redis may lose them, and without Redis each process has
+    its own.
 
     Args:
-        identity: who sends it.
-        department: the one that will own it.
-        files: images, those in ZIPs included.
-        size: of all of them in bytes, unpacked.
+        identity: the sender.
+        department: the department that will own the upload.
+        files: the number of images, including those in ZIPs.
+        size: the size of these images in bytes, unpacked.
 
     Raises:
         Refused: ``daily_limit_reached``.
@@ -84,7 +88,7 @@ def count_upload(identity: Identity, department: Department | None, files: int, 
 
 @contextmanager
 def count_sent_to(department: Department | None, files: int, size: int) -> Iterator[None]:
-    """Count what is sent to a department, unless the block that stores it raises.
+    """Count an upload for its department's limits, unless the block that stores it raises.
 
     Raises:
         Refused: ``daily_limit_reached``.
@@ -103,10 +107,12 @@ def count_sent_to(department: Department | None, files: int, size: int) -> Itera
 
 @contextmanager
 def count_announced(identity: Identity, size: int) -> Iterator[None]:
-    """Count a file that is to come in several requests, unless the block raises. It is an upload when it is whole.
+    """Count a file that will arrive in several requests, unless the block raises.
+
+    The file counts as an upload once it is complete.
 
     Raises:
-        Refused: ``daily_limit_reached`` where the sender has announced more today than may be uploaded in a day.
+        Refused: ``daily_limit_reached`` if the sender has announced more today than may be uploaded in a day.
     """
     if permissions.is_administrator(identity.user):
         yield
@@ -118,7 +124,7 @@ def count_announced(identity: Identity, size: int) -> Iterator[None]:
 
 @contextmanager
 def _counted(name: str, number: int, limit: int, message: str) -> Iterator[None]:
-    """Add to a count of this day, unless that makes it too large or the block raises."""
+    """Add to today's count, unless this makes it too large or the block raises."""
     now = timezone.now()
     key = f"{now:%Y-%m-%d}:{name}"
     if _add(key, number) > limit:
@@ -136,17 +142,17 @@ def _counted(name: str, number: int, limit: int, message: str) -> Iterator[None]
 
 
 def _add(key: str, size: int) -> int:
-    """Add to a count that ends with its day; the sum, or 0 where the cache is unreachable."""
+    """Add to a count that expires with its day. Return the sum, or 0 if the cache is unreachable."""
     for _ in range(2):
         try:
             return int(cache.incr(key, size) or 0)
-        except ValueError:  # the first of the day
+        except ValueError:  # there is no count for this day yet
             cache.add(key, 0, timeout=DAY.total_seconds())
     return 0
 
 
 def _uploader(identity: Identity) -> str:
-    """The key of the uploader. A guest is counted by address, since dropping the cookie makes a new guest."""
+    """Return the key of the uploader. Guests are counted by address, as deleting the cookie makes a new guest."""
     return f"user:{identity.user.pk}" if identity.user else f"guest:{identity.address or identity.guest}"
 
 

@@ -1,4 +1,4 @@
-"""The columns of images that repeat their results, for filters and orders of lists."""
+"""The columns of images that repeat their results, so that lists can be filtered and sorted by them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,11 +11,11 @@ from webapp.studies.services.results import Result
 
 
 def list_columns(results: Iterable[Result], groups: Mapping[UUID, str]) -> dict[str, Any]:
-    """The columns of some images, to be written in the update that ends them.
+    """Return the values of these columns for some images, for the update that sets their final status.
 
     Args:
-        results: one for each image.
-        groups: of the results.
+        results: one result for each image.
+        groups: the groups of the results by image.
     """
     columns: dict[str, dict[UUID, Any]] = {"group": {}, "label": {}, "probability": {}, "warning_codes": {}}
     for result in results:

@@ -1,4 +1,4 @@
-"""Studies of which more files are still to come: they do not finish before they are closed."""
+"""Open studies, which expect more files: they do not finish before they are closed."""
 
 import logging
 from datetime import datetime, timedelta
@@ -15,20 +15,20 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: After the last file a study is closed so much later, as where its sender's computer was switched off.
+#: How long after its last file an open study is closed, for example if the sender's computer was switched off.
 OPEN_FOR = timedelta(minutes=30)
 
 
 def new_end() -> datetime:
-    """The time until which a study stays open that is opened, or gets a file, now."""
+    """Return the time until which a study stays open if it is opened, or gets a file, now."""
     return timezone.now() + OPEN_FOR
 
 
 def prolonged(study: Study) -> Study:
-    """A study as it is now, and stays until the transaction ends. If it is open, it is open longer.
+    """Lock a study until the transaction ends, and return its current row. An open study stays open longer.
 
     Raises:
-        Refused: ``study_cancelled``.
+        Refused: ``study_cancelled`` if the study was cancelled.
     """
     current: Study = Study.objects.select_for_update().get(pk=study.pk)
     if current.cancelled_at:
@@ -40,31 +40,31 @@ def prolonged(study: Study) -> Study:
 
 
 @atomically
-def close(by: Identity, study: Study) -> bool:
-    """Expect no more files of a study, so that it finishes with those that have come. More can still be added.
+def close(identity: Identity, study: Study) -> bool:
+    """Close a study, so that it finishes with the files that it has. More files can still be added.
 
     Returns:
-        False where it was closed already.
+        Whether it was closed. False if it was closed before.
     """
     if not Study.objects.filter(pk=study.pk, open_until__isnull=False).update(open_until=None):
         return False
-    record(by, Action.CHANGE, study, closed=True)
+    record(identity, Action.CHANGE, study, closed=True)
     study_progressed([study.pk])
     logger.info("study %s closed", study.pk)
     return True
 
 
 def close_abandoned(limit: int) -> int:
-    """Close the studies for which no file has come for some time; how many these were."""
-    late = Study.objects.filter(open_until__lte=timezone.now()).order_by("open_until")
-    return sum(_close_abandoned(study) for study in late[:limit])
+    """Close open studies that have had no new file for :data:`OPEN_FOR`. Return their number."""
+    overdue = Study.objects.filter(open_until__lte=timezone.now()).order_by("open_until")
+    return sum(_close_abandoned(study) for study in overdue[:limit])
 
 
 @atomically
 def _close_abandoned(study: Study) -> bool:
-    # A file that has come in between has moved the end.
-    late = Study.objects.filter(pk=study.pk, open_until__lte=timezone.now())
-    if not late.update(open_until=None):
+    # A file that arrived in between has moved the end.
+    overdue = Study.objects.filter(pk=study.pk, open_until__lte=timezone.now())
+    if not overdue.update(open_until=None):
         return False
     study_progressed([study.pk])
     logger.info("study %s closed: no file has come for some time", study.pk)

@@ -1,4 +1,4 @@
-"""Make, change and merge patients. They are deleted by :mod:`webapp.studies.services.deletion`."""
+"""Create, change and merge patients. :mod:`webapp.studies.services.deletion` deletes them."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 
 #: The fields of a patient.
 FIELDS = ("identifier", "name", "birth_date", "sex")
-#: Identifiers that one query is asked for.
+#: Number of identifiers in one query.
 CHUNK = 500
 
 
 def identifier_of(text: str) -> str:
-    """A patient's identifier as it is stored; empty where there is nothing left of it."""
+    """Return a patient's identifier in the form that is stored; empty if nothing visible is left."""
     return names.clean(text)[:128]
 
 
 def new(identity: Identity, department: Department | None) -> Patient:
-    """A patient of a department or of the identity, not yet saved."""
+    """Return an unsaved patient of a department or of the identity."""
     if department:
         return Patient(department=department)
     return Patient(owner=identity.user, guest=identity.guest)
@@ -42,16 +42,23 @@ def new(identity: Identity, department: Department | None) -> Patient:
 
 @atomically
 def save(
-    patient: Patient, by: Identity, *, identifier: str, name: str = "", birth_date: date | None = None, sex: str = ""
+    patient: Patient,
+    identity: Identity,
+    *,
+    identifier: str,
+    name: str = "",
+    birth_date: date | None = None,
+    sex: str = "",
 ) -> Patient:
-    """Make a patient, or change one that there is.
+    """Create a patient, or change an existing one.
 
     Args:
-        patient: who has an owner.
-        by: who does it, for the audit.
-        identifier: unique among the patients of that owner.
-        name: as it is to be shown.
-        birth_date: which gives the age of images that come without one. Another one judges their results again.
+        patient: a patient with an owner.
+        identity: who makes the change, for the audit.
+        identifier: unique among the patients of the owner.
+        name: the name to show.
+        birth_date: the date of birth. Images that came without an age get it from this date, so that a change also
+            updates the warnings and groups of their results.
         sex: one of :class:`webapp.studies.choices.Sex`, or empty.
 
     Raises:
@@ -73,19 +80,24 @@ def save(
             "merge that one.",
         ) from None
     if before is None:
-        record(by, Action.CREATE, patient)
+        record(identity, Action.CREATE, patient)
     elif changed := [field for field in FIELDS if getattr(before, field) != getattr(patient, field)]:
-        record(by, Action.CHANGE, patient, fields=changed)
+        record(identity, Action.CHANGE, patient, fields=changed)
         if "birth_date" in changed:
             judge_again(Image.objects.filter(patient=patient, age_years=None))
     return patient
 
 
 @atomically
-def merge(kept: Patient, other: Patient, by: Identity) -> None:
-    """Move a patient's studies and images to another patient, and delete the first; ``by`` as in :func:`save`.
+def merge(kept: Patient, other: Patient, identity: Identity) -> None:
+    """Move the studies and images of one patient to another, and delete the first.
 
-    Missing fields of the remaining patient are taken from the other: name, date of birth, sex.
+    A missing name, date of birth or sex of the remaining patient is taken from the other.
+
+    Args:
+        kept: the patient who remains.
+        other: the patient who is deleted.
+        identity: who merges them, for the audit.
 
     Raises:
         Refused: ``patients_not_mergeable`` or ``patient_gone``.
@@ -94,14 +106,13 @@ def merge(kept: Patient, other: Patient, by: Identity) -> None:
         raise Refused(
             "patients_not_mergeable", "Two different patients can be merged, of the same department or the same person."
         )
-    # In one order, so that two who merge the same patients do not wait for each other.
     both = _locked([kept.pk, other.pk])
     current, gone = both[kept.pk], both[other.pk]
     studies = Study.objects.filter(patient=gone).update(patient=current)
     images = Image.objects.filter(patient=gone).update(patient=current)
     for field in FIELDS[1:]:
         setattr(current, field, getattr(current, field) or getattr(gone, field))
-    record(by, Action.MERGE, current, other=gone.pk)
+    record(identity, Action.MERGE, current, other=gone.pk)
     gone.delete()
     current.save()
     judge_again(Image.objects.filter(patient=current, age_years=None))
@@ -109,53 +120,53 @@ def merge(kept: Patient, other: Patient, by: Identity) -> None:
 
 
 def _locked(ids: Sequence[UUID]) -> dict[UUID, Patient]:
-    """Patients who stay as they are until the transaction ends.
+    """Lock patients until the transaction ends, and return them by id.
 
     Raises:
         Refused: ``patient_gone``.
     """
-    # In one order, so that two who merge the same patients do not wait for each other.
-    found = {row.pk: row for row in Patient.objects.filter(pk__in=ids).select_for_update().order_by("pk")}
-    if len(found) < len(ids):
+    # Ordered, so that two merges of the same patients do not wait for each other.
+    rows = {row.pk: row for row in Patient.objects.filter(pk__in=ids).select_for_update().order_by("pk")}
+    if len(rows) < len(ids):
         raise Refused("patient_gone", "This patient was deleted, or merged into another one, a moment ago.")
-    return found
+    return rows
 
 
 def named(owner: Owned, people: Mapping[str, str]) -> dict[str, Patient]:
-    """The patients of an owner by their identifiers, made where there are none.
+    """Return patients of an owner by their identifiers. Create those that are missing.
 
     Args:
         owner: a row with the same owner.
-        people: identifiers as they are stored, each with the patient's sex where it is given. It is kept where it was
-            not known before.
+        people: identifiers in their stored form, each with the patient's sex if it was given. The sex is stored if the
+            patient had none before.
     """
-    found = _existing(owner, people)
+    patients = _existing(owner, people)
     missing = [
-        Patient(**owner.ownership, identifier=text, sex=sex) for text, sex in people.items() if text not in found
+        Patient(**owner.ownership, identifier=text, sex=sex) for text, sex in people.items() if text not in patients
     ]
     if missing:
-        # Another upload may name the same ones at this moment.
+        # Another upload may create the same patients at the same time.
         Patient.objects.bulk_create(missing, ignore_conflicts=True, batch_size=CHUNK)
-        found |= _existing(owner, [patient.identifier for patient in missing])
+        patients |= _existing(owner, [patient.identifier for patient in missing])
     for text in people:
-        if text not in found:  # where the database takes other letters for the same, as some collations do
-            found[text] = Patient.objects.get(**owner.ownership, identifier=text)
-    learnt = []
+        if text not in patients:  # if the database's collation treats different letters as equal
+            patients[text] = Patient.objects.get(**owner.ownership, identifier=text)
+    changed = []
     for text, sex in people.items():
-        if sex and not found[text].sex:
-            found[text].sex = sex
-            learnt.append(found[text])
-    Patient.objects.bulk_update(learnt, ["sex"], batch_size=CHUNK)
-    return found
+        if sex and not patients[text].sex:
+            patients[text].sex = sex
+            changed.append(patients[text])
+    Patient.objects.bulk_update(changed, ["sex"], batch_size=CHUNK)
+    return patients
 
 
 def learn(patient: Patient, *, name: str, birth_date: date | None) -> None:
-    """Keep what was not known of a patient; what was known stays. Call it in a transaction.
+    """Store a patient's name and date of birth if they were unknown. Known values stay. Call this in a transaction.
 
     Args:
-        patient: a saved one.
-        name: empty where it is not given.
-        birth_date: one that cannot be is left out.
+        patient: a saved patient.
+        name: the name; empty if it was not given.
+        birth_date: the date of birth. An impossible date is ignored.
     """
     before = patient.name, patient.birth_date
     patient.name = patient.name or names.clean(name)[:255]

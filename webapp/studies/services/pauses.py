@@ -1,11 +1,11 @@
 """Pause, drain and resume a queue or a department.
 
-What is paused stays accepted: its images are neither prepared nor read, none of them counts an attempt, and their
-readings are held as those are that wait for a night, without a turn. What workers have in hand is finished. A queue or
-department that is drained takes no new uploads, and finishes what it has.
+A paused queue or department still accepts images, but they are neither prepared nor read, and no attempts are counted.
+Their readings are held like those that wait for a night, but without a turn. Workers finish the images that they have
+begun. A queue or department that is draining accepts no new uploads and finishes the images that it has.
 
-Messages are not kept: a worker that gets one of a paused image drops it, and the reconciler sends another after the end
-of the pause.
+Messages are not kept: a worker that gets the message of a paused image discards it, and the reconciler sends another
+after the end of the pause.
 """
 
 import logging
@@ -30,17 +30,17 @@ from webapp.studies.transactions import atomically
 
 logger = logging.getLogger(__name__)
 
-#: Messages count as sent so long ago when a pause ends, so that the reconciler sends others at once.
+#: When a pause ends, messages are recorded as sent this long ago, so that the reconciler sends new ones at once.
 LONG_AGO = timedelta(days=1)
-#: Rows that are changed by one statement, each named by its key.
+#: Rows that one statement changes, each selected by its id.
 CHUNK = 1000
-#: No condition.
+#: The condition that is always true.
 ANY = Q()
 
 
 @dataclass(frozen=True)
 class Paused:
-    """The queues and departments that are paused at one moment."""
+    """The queues and departments that are paused at one time."""
 
     priorities: frozenset[str] = frozenset()
     departments: frozenset[UUID] = frozenset()
@@ -49,11 +49,11 @@ class Paused:
         return bool(self.priorities or self.departments)
 
     def images(self) -> Q:
-        """The condition that an image is paused."""
+        """Return the condition that an image is paused."""
         return Q(priority__in=self.priorities) | Q(department__in=self.departments)
 
     def readings(self) -> Q:
-        """The condition that a reading is paused. Those of shadows are in the bulk queue, whatever their image is."""
+        """Return the condition that a reading is paused. A shadow reading has the priority bulk, whatever its image."""
         return Q(priority__in=self.priorities) | Q(image__department__in=self.departments)
 
     def includes(self, image: Image, priority: str) -> bool:
@@ -61,41 +61,41 @@ class Paused:
         return priority in self.priorities or image.department_id in self.departments
 
     def archives(self) -> Q:
-        """The condition that a ZIP is paused, whose images are all bulk."""
+        """Return the condition that a ZIP is paused. The images in ZIPs are always bulk."""
         return Q(pk__isnull=Priority.BULK not in self.priorities) | Q(study__department__in=self.departments)
 
 
 def current() -> Paused:
-    """What is paused now."""
-    found = list(Pause.objects.filter(kind=Pause.Kind.PAUSED).values_list("priority", "department"))
+    """Return the queues and departments that are paused now."""
+    rows = list(Pause.objects.filter(kind=Pause.Kind.PAUSED).values_list("priority", "department"))
     return Paused(
-        frozenset(priority for priority, _ in found if priority),
-        frozenset(department for _, department in found if department),
+        frozenset(priority for priority, _ in rows if priority),
+        frozenset(department for _, department in rows if department),
     )
 
 
 def refuse_if_drained(priority: str, department: Department | None) -> None:
-    """Refuse an upload to a queue or department that takes none, and took none a second ago.
+    """Refuse an upload to a queue or department that is draining, as of at most a second ago.
 
     Raises:
         Refused: ``not_accepting``.
     """
-    found: list[Pause] | None = caches["process"].get_or_set(
+    draining: list[Pause] | None = caches["process"].get_or_set(
         "draining", lambda: list(Pause.objects.filter(kind=Pause.Kind.DRAINING).order_by("scope"))
     )
     scopes = {scope_of(priority, None), scope_of("", department)}
-    drained = next((one for one in found or () if one.scope in scopes), None)
+    drained = next((pause for pause in draining or () if pause.scope in scopes), None)
     if drained:
-        what = "This department" if drained.department_id else f"The queue of {priority} images"
+        subject = "This department" if drained.department_id else f"The queue of {priority} images"
         raise Refused(
-            "not_accepting", f"{what} takes no new images at the moment. Please send it again later.", retry_after=60
+            "not_accepting", f"{subject} takes no new images at the moment. Please send it again later.", retry_after=60
         )
 
 
 def awaited_by(priority: str, department_id: UUID | None) -> Pause | None:
-    """The pause that images of a queue and a department wait for, if there is one."""
-    mine = Q(priority=priority) | (Q(department=department_id) if department_id else Q(pk__in=[]))
-    return Pause.objects.filter(mine, kind=Pause.Kind.PAUSED).select_related("department").order_by("scope").first()
+    """Return the pause that images of a queue and a department wait for, if there is one."""
+    scope = Q(priority=priority) | (Q(department=department_id) if department_id else Q(pk__in=[]))
+    return Pause.objects.filter(scope, kind=Pause.Kind.PAUSED).select_related("department").order_by("scope").first()
 
 
 def scope_of(priority: str, department: Department | None) -> str:
@@ -104,23 +104,23 @@ def scope_of(priority: str, department: Department | None) -> str:
 
 @atomically
 def pause(
-    by: Identity, kind: str, *, priority: str = "", department: Department | None = None, reason: str = ""
+    identity: Identity, kind: str, *, priority: str = "", department: Department | None = None, reason: str = ""
 ) -> None:
     """Pause or drain a queue or a department.
 
     Args:
-        by: who does it.
+        identity: who pauses it, for the audit.
         kind: one of :class:`webapp.studies.models.Pause.Kind`.
         priority: the queue; empty for a department.
         department: the department; None for a queue.
-        reason: a sentence that pages show.
+        reason: the sentence that pages show.
     """
     scope = scope_of(priority, department)
     was_paused = Pause.objects.filter(scope=scope, kind=Pause.Kind.PAUSED).exists()
-    known = {"priority": priority, "department": department, "kind": kind, "reason": reason[:200]}
-    name = by.user.get_username() if by.user else ""
-    Pause.objects.update_or_create(scope=scope, defaults={**known, "by": name, "since": timezone.now()})
-    record(by, Action.PAUSE, department, kind=kind, **({"queue": priority} if priority else {}))
+    values = {"priority": priority, "department": department, "kind": kind, "reason": reason[:200]}
+    name = identity.user.get_username() if identity.user else ""
+    Pause.objects.update_or_create(scope=scope, defaults={**values, "by": name, "since": timezone.now()})
+    record(identity, Action.PAUSE, department, kind=kind, **({"queue": priority} if priority else {}))
     if kind == Pause.Kind.PAUSED:
         hold()
     elif was_paused:
@@ -129,26 +129,26 @@ def pause(
 
 
 @atomically
-def resume(by: Identity, *, priority: str = "", department: Department | None = None) -> bool:
-    """End the pause or the draining of a queue or a department; False where there is none (any more)."""
+def resume(identity: Identity, *, priority: str = "", department: Department | None = None) -> bool:
+    """End the pause or draining of a queue or a department. Return False if there is none."""
     row = Pause.objects.filter(scope=scope_of(priority, department)).first()
     if row is None:
         return False
-    scope = row.scope  # its key, which goes with the row
+    scope = row.scope  # the primary key, which delete() clears
     row.delete()
     if row.kind == Pause.Kind.PAUSED:
         _wake(priority, department)
-    record(by, Action.RESUME, department, kind=row.kind, **({"queue": priority} if priority else {}))
+    record(identity, Action.RESUME, department, kind=row.kind, **({"queue": priority} if priority else {}))
     logger.warning("%s is resumed", scope)
     return True
 
 
 @atomically
 def hold() -> int:
-    """Hold all readings that are ready and paused; one that a batch has given back is among them.
+    """Hold all readings that are ready and paused, including those that a batch has returned.
 
     Returns:
-        How many were held now.
+        The number of readings that were held.
     """
     paused = current()
     held = 0
@@ -160,27 +160,29 @@ def hold() -> int:
     return held
 
 
-def _update(rows: Any, departments: Collection[UUID], of: str, only: Q = ANY, **values: Any) -> int:
-    """Change those of some waiting rows that belong to departments.
+def _update(rows: Any, departments: Collection[UUID], lookup: str, condition: Q = ANY, **values: Any) -> int:
+    """Change the waiting rows of some departments. Return their number.
 
-    They are picked out here: SQLite, asked for all at once, goes through all that the departments have ever had.
+    The rows are selected here by their ids. With one condition for everything, SQLite would read all rows that the
+    departments have ever had.
 
     Args:
-        rows: those that wait.
-        departments: whose rows are changed.
-        of: the rows' way to their department.
-        only: what the rows that are changed have besides.
-        values: what they are changed to.
+        rows: the waiting rows.
+        departments: the departments.
+        lookup: the lookup from a row to its department.
+        condition: a further condition for the rows to change.
+        values: the new values by column.
     """
-    keys = [pk for pk, department in rows.order_by().values_list("pk", of) if department in departments]
+    keys = [pk for pk, department in rows.order_by().values_list("pk", lookup) if department in departments]
     chunks = (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
-    return sum(rows.filter(only, pk__in=some).update(**values) for some in chunks)
+    return sum(rows.filter(condition, pk__in=chunk).update(**values) for chunk in chunks)
 
 
 def _wake(priority: str, department: Department | None) -> None:
-    """Have the reconciler send everything of a queue or department that is paused no more."""
+    """Let the reconciler send everything of a queue or department that is no longer paused."""
     held = Reading.objects.filter(state=ReadingState.HELD)
-    # A turn in the past: what has one and is still paused for another reason loses it again.
+    # A turn in the past makes the reconciler look at a reading. If it is still paused for another reason, it loses this
+    # turn again.
     if department:
         _update(held, {department.pk}, "image__department", Q(turn=None), turn=0)
     else:

@@ -1,4 +1,4 @@
-"""Delete an account with everything that is its person's own."""
+"""Delete an account with everything that its person owns."""
 
 from typing import Any
 
@@ -15,46 +15,47 @@ from webapp.studies.transactions import atomically
 
 
 def count_of_person(user: User) -> dict[type[Model], int]:
-    """How many rows of each model are a person's own, and go with their account."""
+    """Return how many rows of each model a person owns, which are deleted with their account."""
     models: tuple[Any, ...] = (Patient, Study, Image)
-    found = {model: model.objects.filter(owner=user).count() for model in models}
-    return {model: number for model, number in found.items() if number}
+    counts = {model: model.objects.filter(owner=user).count() for model in models}
+    return {model: number for model, number in counts.items() if number}
 
 
-def delete_person(user: User, by: Identity) -> Deleted:
-    """Delete an account with everything that the person owns. Their uploads to departments stay there.
+def delete_person(user: User, identity: Identity) -> Deleted:
+    """Delete an account with everything that the person owns. Their uploads to departments stay.
 
-    If the process dies half-way the account is still there, and can be deleted again.
+    If the process dies half-way, the account still exists and can be deleted again.
 
     Args:
-        by: who does it, for the audit.
+        user: the account.
+        identity: who deletes it, for the audit.
 
     Raises:
-        Refused: ``last_manager`` of a department; then nothing is deleted.
+        Refused: ``last_manager`` if the person is the last manager of a department. Then nothing is deleted.
     """
-    _leave_departments(user, by)
+    _leave_departments(user, identity)
     deleted = Deleted()
     for attempt in range(1, ATTEMPTS + 1):
         delete_all_of(Q(owner=user), deleted)
         try:
-            _delete_account(user, by, deleted)
+            _delete_account(user, identity, deleted)
             break
         except ProtectedError:
-            # Another upload of theirs arrived in between.
+            # The person sent another upload in between.
             if attempt == ATTEMPTS:
                 raise
     return logged(f"user {user.pk}", deleted)
 
 
 @atomically
-def _leave_departments(user: User, by: Identity) -> None:
+def _leave_departments(user: User, identity: Identity) -> None:
     for member in user.memberships.select_related("department"):
-        members.remove(by, member)
+        members.remove(identity, member)
 
 
 @atomically
-def _delete_account(user: User, by: Identity, deleted: Deleted) -> None:
+def _delete_account(user: User, identity: Identity, deleted: Deleted) -> None:
     rows = User.objects.filter(pk=user.pk)
     lock(rows)
-    record(by, Action.DELETE, user)
+    record(identity, Action.DELETE, user)
     delete_rows(rows, set(), deleted)

@@ -1,4 +1,4 @@
-"""Ingest: check an upload, decode it, and store each model's input."""
+"""Record the preparation of images (ingest), which checks and decodes an upload and stores each model's input."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -27,14 +27,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """The findings of ingest about an image, and the files that it made.
+    """What ingest has found out about an image, and the files that it has stored.
 
     Attributes:
-        inputs: the name of the input file for each bundle that will read the image, the primary one first.
+        sha256: the hash of the uploaded file.
+        width: the image's width in pixels.
+        height: the image's height in pixels.
+        preview: the name of the preview's file.
+        inputs: the name of the input file for each bundle that will read the image, the primary bundle first.
         input_hashes: the SHA-256 of each input file, by bundle.
-        region: as :attr:`webapp.studies.models.Reading.region`.
-        warnings: ``{code, detail}`` each, found in the picture before any model has read it.
-        brightness: as :attr:`webapp.studies.models.Image.brightness`.
+        region: see :attr:`webapp.studies.models.Reading.region`.
+        warnings: the warnings, each as ``{code, detail}``, that were found before any model has read the image.
+        brightness: see :attr:`webapp.studies.models.Image.brightness`.
     """
 
     sha256: str
@@ -50,13 +54,14 @@ class Prepared:
 
 @atomically
 def start_ingest(image_id: UUID, *, redelivered: bool = False) -> Image | None:
-    """Count an attempt to prepare an image: the one that a message names or, of bulk images, the one whose turn it is.
+    """Return the image to prepare for a message, and count the attempt. Bulk images are prepared by their turns.
 
     Args:
+        image_id: the id in the message.
         redelivered: whether the broker has delivered the message before, to a worker that did not finish it.
 
     Returns:
-        The image, or None where none needs this preparation (any more), or it is paused.
+        The image, or None if no image needs to be prepared or the image is paused.
     """
     paused = pauses.current()
     image = turns.next_to_prepare(image_id, paused, redelivered=redelivered)
@@ -79,7 +84,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
     """Mark an image as ready, and send it to its models.
 
     Returns:
-        False where someone else has done so, or it was cancelled.
+        Whether it was marked. False if another worker has done so, or if it was cancelled or deleted.
     """
     now = timezone.now()
     moved = Image.objects.filter(pk=image.pk, status=Status.QUEUED).update(
@@ -97,7 +102,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
             made = [prepared.preview, *prepared.inputs.values()]
             transaction.on_commit(partial(media.delete_many, made))
         return False
-    # All of these may have changed while it was prepared, and the patient's date of birth may have been corrected.
+    # These fields may have changed during the preparation, and the patient's date of birth may have been corrected.
     image.refresh_from_db(fields=["owner", "guest", "department", "patient", "age_years", "view", "priority"])
     warnings = [*outside_training(image.age, image.view), *prepared.warnings]
     readings = [
@@ -105,7 +110,7 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
             image=image,
             bundle=bundle,
             shadow=bool(place),
-            # A shadow's result is never urgent.
+            # The result of a shadow reading is never urgent.
             priority=Priority.BULK if place else image.priority,
             input=name,
             input_sha256=prepared.input_hashes.get(bundle, ""),
@@ -127,37 +132,37 @@ def finish_ingest(image: Image, prepared: Prepared) -> bool:
 
 
 def _send(readings: Sequence[Reading]) -> None:
-    """Send messages for new readings, save for those behind which workers go on by themselves."""
+    """Send messages for new readings. Readings in a long line need none, as workers continue with the line."""
     dispatch.send_readings([one for one in readings if not (one.is_by_turn and turns.is_long(one.bundle))])
 
 
 @atomically
 def refund_attempt(image_id: UUID) -> None:
-    """Take back an attempt to prepare an image that failed for a reason outside of it."""
+    """Do not count an attempt to prepare an image that failed for an external reason."""
     Image.objects.filter(pk=image_id, status=Status.QUEUED, attempts__gt=0).update(attempts=F("attempts") - 1)
 
 
 @atomically
 def prepare_again(served: Collection[str], limit: int) -> int:
-    """Send images that wait for a model that no worker has any more back to their preparation.
+    """Send images back to their preparation if they wait for a model that no worker has any more.
 
     Args:
-        served: the bundles that workers read now, besides shadows.
-        limit: images at most.
+        served: the bundles that workers read with now, except shadow models.
+        limit: the largest number of images.
 
     Returns:
-        How many images were sent back.
+        The number of images that were sent back.
     """
     waits = (ReadingState.READY, ReadingState.HELD)
     waiting = Reading.objects.filter(state__in=waits, shadow=False).exclude(bundle__in=served)
-    # In the order of their index: what waits is few among all, which SQLite does not know and would read.
+    # In the order of the index. Few readings wait among all, but SQLite does not know this and would read all of them.
     in_order = waiting.order_by("state", "bundle", "-priority", "turn")
     ids: Sequence[UUID] = list(in_order.values_list("image", flat=True)[:limit])
     if not ids:
         return 0
     lost = list(waiting.filter(image__in=ids).select_for_update().values_list("image", "input"))
     ids = [image for image, _ in lost]
-    # Delete its shadows too: preparing creates them again, and one of them may be the primary model by now.
+    # Shadow readings are deleted too: preparation creates them again, and one may be by the new primary model.
     Reading.objects.filter(image__in=ids).delete()
     images = Image.objects.filter(pk__in=ids, status=Status.READY)
     images.update(status=Status.QUEUED, attempts=0, dispatches=1, dispatched_at=timezone.now())

@@ -1,6 +1,6 @@
-"""Batches: claim ready readings, write their results, or return them.
+"""Claim ready readings for batches, write their results, or return them.
 
-Each change of a primary reading changes its image's status in the same transaction, the reading first.
+Each change of a primary reading changes its image's status in the same transaction. The reading is changed first.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,34 +26,35 @@ from webapp.studies.transactions import atomically
 
 @atomically
 def claim(token: UUID, worker: UUID, bundle: str, image_ids: Sequence[UUID], bulk: int = 0) -> list[Reading]:
-    """Take ready readings for one batch and count the attempt.
+    """Claim ready readings for one batch and count the attempt.
 
     Args:
-        token: the batch's own, by which it holds its readings until it returns them or writes their results.
-        worker: the worker that reads it; the claims of dead workers are released.
-        bundle: the worker's model; other models' readings are left alone.
-        image_ids: of the images.
-        bulk: places for bulk readings, which are taken by their turns, whichever images their messages name.
+        token: the batch's token. It holds the batch's readings until they are returned or their results are written.
+        worker: the worker that reads the batch. The claims of dead workers are released.
+        bundle: the worker's model. Readings by other models are not claimed.
+        image_ids: the ids of images whose readings are claimed.
+        bulk: the number of places for bulk readings. These are claimed in the order of their turns, whichever images
+            their messages name.
 
     Returns:
-        The readings that the claim holds: those not claimed by another batch, in no particular order.
+        The readings that the claim holds: those that no other batch has claimed, in no particular order.
     """
-    taken, paused = 0, pauses.current()
+    count, paused = 0, pauses.current()
     if image_ids:
-        asked = Reading.objects.filter(image__in=image_ids, bundle=bundle, attempts__lt=settings.MAX_ATTEMPTS)
+        requested = Reading.objects.filter(image__in=image_ids, bundle=bundle, attempts__lt=settings.MAX_ATTEMPTS)
         if paused:
-            asked = asked.exclude(paused.readings())  # the reconciler holds them
-        taken = _take(asked, token, worker)
-        if taken < len(image_ids):
+            requested = requested.exclude(paused.readings())  # the reconciler holds them
+        count = _take(requested, token, worker)
+        if count < len(image_ids):
             _fail_suspects(image_ids)
     while bulk and (keys := turns.due(bundle, bulk, paused)):
-        won = _take(Reading.objects.filter(pk__in=keys), token, worker)
-        taken += won
-        bulk -= won
-    if not taken:
+        added = _take(Reading.objects.filter(pk__in=keys), token, worker)
+        count += added
+        bulk -= added
+    if not count:
         return []
     held = list(Reading.objects.held(token).select_related("image__department"))
-    primary = [one.image_id for one in held if not one.shadow]
+    primary = [reading.image_id for reading in held if not reading.shadow]
     Image.objects.filter(pk__in=primary, status=Status.READY).update(status=Status.RUNNING)
     return held
 
@@ -66,16 +67,16 @@ def _take(readings: QuerySet[Reading], token: UUID, worker: UUID) -> int:
 
 @atomically
 def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: float) -> int:
-    """Write a batch's results for those of its readings that the claim still holds.
+    """Write a batch's results for the readings that its claim still holds.
 
     Args:
-        token: the batch's.
-        results: one for each reading.
-        model: the model that made them.
-        seconds: the batch's time in the model.
+        token: the batch's token.
+        results: one result for each reading.
+        model: the model that produced them.
+        seconds: the time that the model took for the batch.
 
     Returns:
-        How many results were written.
+        The number of results that were written.
     """
     if not results:
         return 0
@@ -110,7 +111,7 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
         "evidence_inside_lungs": {result.image_id: result.evidence_inside_lungs for result in results},
     }
     ids = [result.image_id for result in results]
-    # The condition and the results are one statement, so that nothing can come between them.
+    # One statement checks the claim and writes the results, so that nothing can happen in between.
     written = Reading.objects.held(token, ids).update(
         state=ReadingState.SUCCEEDED,
         finished_at=timezone.now(),
@@ -128,13 +129,13 @@ def succeed(token: UUID, results: Sequence[Result], model: Model, *, seconds: fl
 
 def _announce_positives(ended: QuerySet[Reading], image_ids: Collection[UUID]) -> None:
     if image_ids:
-        found = _images_of(ended, image_ids).filter(guest=None).values_list("pk", flat=True)
-        announce_images(IMAGES_POSITIVE, list(found))
+        positive = _images_of(ended, image_ids).filter(guest=None).values_list("pk", flat=True)
+        announce_images(IMAGES_POSITIVE, list(positive))
 
 
 @atomically
 def fail(token: UUID, image_id: UUID, code: str, detail: str) -> bool:
-    """Fail a reading that the claim still holds, and its image if it is the primary one."""
+    """Mark a reading that the claim still holds as failed, and its image if this is the primary reading."""
     failed = Reading.objects.held(token, [image_id]).update(
         state=ReadingState.FAILED, error_code=code, error_detail=detail[:500], finished_at=timezone.now()
     )
@@ -146,19 +147,19 @@ def fail(token: UUID, image_id: UUID, code: str, detail: str) -> bool:
 
 
 def written(token: UUID, image_ids: Collection[UUID]) -> set[UUID]:
-    """The images whose results a batch has written."""
+    """Return the ids of images whose results a batch has written."""
     return set(_ended(token, image_ids, ReadingState.SUCCEEDED).values_list("image", flat=True))
 
 
 def ready(bundle: str, image_ids: Collection[UUID]) -> list[Reading]:
-    """The readings of some images that wait for a model."""
+    """Return the ready readings of some images for a model."""
     waiting = Reading.objects.filter(image__in=image_ids, bundle=bundle, state=ReadingState.READY)
     return list(waiting.select_related("image"))
 
 
 @atomically
 def return_unread(token: UUID, image_ids: Collection[UUID]) -> int:
-    """Release a claim's readings of images that could not be read for an external reason.
+    """Release a claim's readings of images that could not be read for an external reason. Do not count the attempt.
 
     The reconciler sends them again.
     """
@@ -167,9 +168,9 @@ def return_unread(token: UUID, image_ids: Collection[UUID]) -> int:
 
 @atomically
 def release(token: UUID) -> int:
-    """Release the readings of a lost batch. The attempts stay counted.
+    """Release the readings of a lost batch. Their attempts stay counted.
 
-    The reconciler sends messages for readings with turns again; for the others a worker still has the messages.
+    The reconciler sends messages again for readings with turns. A worker still has the messages for the others.
     """
     held = list(Reading.objects.held(token).values_list("image", flat=True))
     released = _make_ready(token, held)
@@ -183,23 +184,23 @@ def release_abandoned(living: "Collection[UUID] | QuerySet[Any]", limit: int) ->
     """Release the readings that dead workers hold.
 
     Args:
-        living: the workers that are there; see :meth:`webapp.studies.querysets.ReadingQuerySet.abandoned`.
-        limit: readings at most.
+        living: the live workers; see :meth:`webapp.studies.querysets.ReadingQuerySet.abandoned`.
+        limit: the largest number of readings to release.
 
     Returns:
         The readings that are ready again.
     """
-    # By their claims: a reading that was claimed again meanwhile has another one, and stays claimed.
-    found = list(Reading.objects.abandoned(living).only("image", "claim")[:limit])
-    if not found:
+    # The readings are selected by their claims: one that was claimed again in the meantime has another claim.
+    abandoned = list(Reading.objects.abandoned(living).only("image", "claim")[:limit])
+    if not abandoned:
         return []
-    ids, claims = [one.image_id for one in found], {one.claim for one in found}
-    gone = Reading.objects.filter(pk__in=[one.pk for one in found], claim__in=claims)
-    gone.filter(state=ReadingState.RUNNING).update(state=ReadingState.READY, dispatched_at=timezone.now())
-    free = gone.filter(state=ReadingState.READY)
-    _images_of(free, ids).filter(status=Status.RUNNING).update(status=Status.READY)
-    returned = list(free.values_list("pk", "image"))
-    free.update(claim=None, worker=None)
+    ids, claims = [reading.image_id for reading in abandoned], {reading.claim for reading in abandoned}
+    rows = Reading.objects.filter(pk__in=[reading.pk for reading in abandoned], claim__in=claims)
+    rows.filter(state=ReadingState.RUNNING).update(state=ReadingState.READY, dispatched_at=timezone.now())
+    released = rows.filter(state=ReadingState.READY)
+    _images_of(released, ids).filter(status=Status.RUNNING).update(status=Status.READY)
+    returned = list(released.values_list("pk", "image"))
+    released.update(claim=None, worker=None)
     log_each([image for _, image in returned], "given back: its worker is gone")
     _fail_suspects([image for _, image in returned])
     ready = Reading.objects.filter(pk__in=[pk for pk, _ in returned], state=ReadingState.READY)
@@ -208,39 +209,39 @@ def release_abandoned(living: "Collection[UUID] | QuerySet[Any]", limit: int) ->
 
 def _make_ready(token: UUID, image_ids: Collection[UUID], **changes: Any) -> int:
     held = Reading.objects.held(token, image_ids)
-    # Clear the claim last: it selects these rows.
+    # The claim is cleared last, because it selects these rows.
     returned = held.update(state=ReadingState.READY, dispatched_at=timezone.now(), **changes)
     if returned:
-        free = _ended(token, image_ids, ReadingState.READY)
-        _images_of(free, image_ids).filter(status=Status.RUNNING).update(status=Status.READY)
-        free.update(claim=None, worker=None)
+        released = _ended(token, image_ids, ReadingState.READY)
+        _images_of(released, image_ids).filter(status=Status.RUNNING).update(status=Status.READY)
+        released.update(claim=None, worker=None)
     return returned
 
 
 def _fail_suspects(image_ids: Collection[UUID]) -> None:
-    """Fail those readings that have stopped a worker too often."""
+    """Mark readings as failed if they have stopped workers too often."""
     suspects = Reading.objects.filter(
         image__in=image_ids, state=ReadingState.READY, attempts__gte=settings.MAX_ATTEMPTS
     )
-    if guilty := list(suspects.values_list("pk", "image")):
-        failed = Reading.objects.filter(pk__in=[pk for pk, _ in guilty], state=ReadingState.READY)
+    if crashed := list(suspects.values_list("pk", "image")):
+        failed = Reading.objects.filter(pk__in=[pk for pk, _ in crashed], state=ReadingState.READY)
         failed.update(
             state=ReadingState.FAILED, error_code=CRASHED[0], error_detail=CRASHED[1], finished_at=timezone.now()
         )
-        ids = [image for _, image in guilty]
-        ended = Reading.objects.filter(pk__in=[pk for pk, _ in guilty], state=ReadingState.FAILED)
+        ids = [image for _, image in crashed]
+        ended = Reading.objects.filter(pk__in=[pk for pk, _ in crashed], state=ReadingState.FAILED)
         finish(_images_of(ended, ids), Status.FAILED, *CRASHED)
         log_each(ids, f"failed: {CRASHED[0]}")
 
 
 def _ended(token: UUID, image_ids: Collection[UUID], state: str) -> QuerySet[Reading]:
-    """The readings of a claim that have just reached a state."""
+    """Return a claim's readings that have just reached a state."""
     return Reading.objects.filter(image__in=image_ids, claim=token, state=state)
 
 
 def _images_of(readings: QuerySet[Reading], image_ids: Collection[UUID]) -> Any:
-    """The images of which some readings are the primary ones.
+    """Return the images whose primary readings are among some readings.
 
-    The keys are named once more since MariaDB would otherwise ask the inner query for every image that there is.
+    The ids are given as well, because MariaDB would otherwise run the inner query for every image.
     """
     return Image.objects.filter(pk__in=image_ids).filter(pk__in=readings.filter(shadow=False).values("image"))

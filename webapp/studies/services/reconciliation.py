@@ -26,10 +26,10 @@ class Workers:
     """What the reconciler knows about the workers.
 
     Attributes:
-        living: the ids of live workers, :attr:`webapp.ops.models.Worker.id`.
-        bundle: the model that counts in this installation; empty where that is not known.
-        served: the models that workers read now.
-        shadows: the models that read beside the one that counts.
+        living: the ids of live workers; see :attr:`webapp.ops.models.Worker.id`.
+        bundle: the primary model of this installation; empty if it is not known.
+        served: the models that workers read with now.
+        shadows: the models that read in shadow mode.
     """
 
     living: "Collection[UUID] | QuerySet[Any]" = ()
@@ -41,9 +41,9 @@ class Workers:
 def reconcile(workers: Workers, limit: int = 2000) -> dict[str, int]:
     """Find lost work and send it again.
 
-    A queue with at least as many messages as there are images waiting for it has lost none: the images are only
-    waiting their turn. Otherwise those whose message is overdue are sent again, oldest first. Of the readings that are
-    read by turns, one message serves all.
+    A queue with at least as many messages as waiting images has lost none: the images are only waiting for their turn.
+    Otherwise messages that are overdue are sent again, oldest first. One message serves all readings that are read by
+    turns.
 
     Returns:
         The number of rows by action, for the log.
@@ -62,16 +62,16 @@ def reconcile(workers: Workers, limit: int = 2000) -> dict[str, int]:
 
 
 def _prepare_again(workers: Workers, limit: int) -> int:
-    """Exchange the model of images that wait for one that is not there any more.
+    """Prepare images again that wait for a model that no worker has any more.
 
-    Only once a worker has the present model: before, nothing would be won.
+    This is done only once a worker has the present model. Before that, it would be of no use.
     """
     served = set(workers.served) - set(workers.shadows)
     return preparation.prepare_again(served, limit) if workers.bundle in served else 0
 
 
 def _open_nights(workers: Workers, limit: int) -> int:
-    """Send readings that were held until their department's night or the end of a pause, if that has come."""
+    """Send readings that were held for their department's night or a pause, once it has begun or ended."""
     opened = turns.open_nights({workers.bundle, *workers.served, *workers.shadows}, limit)
     dispatch.send_readings(opened)
     return len(opened)
@@ -80,7 +80,7 @@ def _open_nights(workers: Workers, limit: int) -> int:
 def _resend_images(limit: int) -> int:
     resent, paused = 0, pauses.current()
     for priority in set(Priority) - paused.priorities:
-        # ZIPs whose first message was not sent are found separately; see reconcile_archives.
+        # Images from ZIPs without a first message are found separately; see reconcile_archives.
         waiting = Image.objects.filter(status=Status.QUEUED, priority=priority, dispatches__gt=0)
         if paused:
             waiting = waiting.exclude(paused.images())
@@ -98,26 +98,26 @@ def _resend_readings(workers: Workers, limit: int) -> int:
     for bundle in {workers.bundle, *workers.served, *workers.shadows}:
         for priority in Priority:
             waiting = Reading.objects.filter(state=ReadingState.READY, bundle=bundle, priority=priority)
-            like = Reading(bundle=bundle, priority=priority, shadow=bundle in workers.shadows)
-            if like.is_by_turn:
+            example = Reading(bundle=bundle, priority=priority, shadow=bundle in workers.shadows)
+            if example.is_by_turn:
                 late = waiting.filter(overdue()).order_by("turn")
                 suspects, others = late.filter(attempts__gt=0), late.filter(attempts=0)
-                lost = [*suspects.select_related("image")[:limit], *_first(others, like.queue)]
+                lost = [*suspects.select_related("image")[:limit], *_first(others, example.queue)]
             else:
-                lost = list(_lost(waiting, like.queue, limit, order="turn").select_related("image"))
+                lost = list(_lost(waiting, example.queue, limit, order="turn").select_related("image"))
             _send_readings_again(lost)
             resent += len(lost)
     return resent
 
 
 def _first(late: Any, queue: str) -> list[Reading]:
-    """The first of some overdue readings that one message serves, if the queue has none."""
+    """Return the first of some overdue readings, which one message serves, if the queue has no message."""
     first = list(late.select_related("image")[:1])
     return first if first and not dispatch.messages_waiting(queue) else []
 
 
 def _lost(waiting: Any, queue: str, limit: int, *, order: str) -> Any:
-    """The rows of a queue whose messages are overdue: as many as it lacks, the next ones first."""
+    """Return a queue's rows with overdue messages: as many as the queue lacks messages, the next rows first."""
     late = waiting.filter(overdue()).order_by(order)
     if not late.exists():
         return waiting.none()
@@ -125,8 +125,8 @@ def _lost(waiting: Any, queue: str, limit: int, *, order: str) -> Any:
 
 
 def _send_readings_again(readings: Sequence[Reading]) -> None:
-    _count_message(Reading.objects.filter(pk__in=[one.pk for one in readings]))
-    _log_resent(dispatch.INFER, [one.image for one in readings])
+    _count_message(Reading.objects.filter(pk__in=[row.pk for row in readings]))
+    _log_resent(dispatch.INFER, [row.image for row in readings])
     dispatch.send_readings(readings)
 
 

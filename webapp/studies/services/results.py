@@ -1,4 +1,4 @@
-"""Results of a batch."""
+"""The results of a batch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Model:
-    """The fields of results that describe their bundle.
+    """The bundle that produced results.
 
     Attributes:
         bundle: its name and version.
-        threshold: probability from which an image gets the positive label, unless its department has another.
+        threshold: probability from which an image gets the positive label, unless its department has another threshold.
         operating_point: the threshold's name.
-        operating_points: all of the bundle's thresholds by name.
+        operating_points: all thresholds of the bundle by name.
     """
 
     bundle: str
@@ -28,16 +28,17 @@ class Result:
     """The result of one image.
 
     Attributes:
-        probabilities: by the bundle's class names.
-        probability: of pneumonia.
+        image_id: the image's id.
+        probabilities: the probabilities by the bundle's class names.
+        probability: the probability of pneumonia.
         label: one of the class names.
-        warnings: ``{code, detail}`` each.
-        heatmap: as :attr:`webapp.studies.models.Reading.heatmap`.
-        operating_point: the name of the threshold that made the label; the model's own without it.
-        distance: as :attr:`webapp.studies.models.Reading.distance`.
-        evidence_inside_lungs: as :attr:`webapp.studies.models.Reading.evidence_inside_lungs`.
-        calibration: as :attr:`webapp.studies.models.Reading.calibration`.
-        operating_points: the thresholds of that calibration by name; the model's own without it.
+        warnings: the warnings, each as ``{code, detail}``.
+        heatmap: see :attr:`webapp.studies.models.Reading.heatmap`.
+        operating_point: the name of the threshold that gave the label; empty for the model's own.
+        distance: see :attr:`webapp.studies.models.Reading.distance`.
+        evidence_inside_lungs: see :attr:`webapp.studies.models.Reading.evidence_inside_lungs`.
+        calibration: see :attr:`webapp.studies.models.Reading.calibration`.
+        operating_points: the thresholds of that calibration by name; empty for the model's own.
     """
 
     image_id: UUID

@@ -1,4 +1,4 @@
-"""Read failed images again, from their stored files."""
+"""Read failed images again from their stored files."""
 
 import logging
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ logger = logging.getLogger(__name__)
 
 #: Images that are sent back in one transaction.
 CHUNK = 100
-#: Images of a code that one request sends back.
+#: The most images with an error code that one request sends back.
 AT_ONCE = 1000
-#: Whether a failed image can be read again. A file that was refused at once was never stored.
+#: The condition that a failed image can be read again. A file that was refused during its upload was never stored.
 READABLE = Q(study__cancelled_at=None) & ~Q(file="")
 
 
 def retry_image(identity: Identity, image: Image) -> None:
-    """Send a failed image back to its preparation. Its readings are deleted and made again.
+    """Send a failed image back to its preparation. Its readings are deleted and created again.
 
     Raises:
-        Refused: ``not_failed``, also where another request was sooner; ``file_gone``; ``study_cancelled``.
+        Refused: ``not_failed``, also if another request was faster; ``file_gone``; ``study_cancelled``.
     """
     if image.status != Status.FAILED:
         raise Refused("not_failed", "Only an image that has failed can be read again.")
@@ -55,7 +55,7 @@ def retry_study(identity: Identity, study: Study) -> int:
     """Send back all failed images of a study whose files are stored.
 
     Returns:
-        How many were sent back.
+        The number of images that were sent back.
 
     Raises:
         Refused: ``study_cancelled``.
@@ -67,34 +67,34 @@ def retry_study(identity: Identity, study: Study) -> int:
 
 
 def failed_since(since: datetime) -> ImageQuerySet:
-    """The images that failed since a moment and can be read again."""
+    """Return the images that failed since a given time and can be read again."""
     failed: ImageQuerySet = Image.objects.filter(READABLE, status=Status.FAILED, finished_at__gt=since)
     return failed
 
 
 def with_code(code: str, since: datetime, owned: Q) -> ImageQuerySet:
-    """Those of a code, the latest first."""
+    """Return the images that failed with a code and can be read again, latest first."""
     return failed_since(since).filter(owned, error_code=code).order_by("-finished_at")
 
 
 def retry_code(identity: Identity, code: str, since: datetime, owned: Q) -> int:
-    """Send back those of them whose files are stored, so many at most that a request can do it.
+    """Send back the images of :func:`with_code` whose files are stored, at most as many as one request can process.
 
     Returns:
-        How many were sent back.
+        The number of images that were sent back.
     """
     failed = [image.pk for image in with_code(code, since, owned)[:AT_ONCE] if _has_file(image)]
     return sum(_send_back(identity, failed[start : start + CHUNK]) for start in range(0, len(failed), CHUNK))
 
 
 def _has_file(image: Image) -> bool:
-    """Whether the upload is stored. A file that was refused at once never was."""
+    """Whether the uploaded file is stored. A file that was refused during its upload never was."""
     return bool(image.file) and default_storage.exists(str(image.file.name))
 
 
 @atomically
 def _send_back(identity: Identity, image_ids: Sequence[UUID]) -> int:
-    # Readings before images, which is the order in which workers lock them too.
+    # Readings are locked before images, because workers lock them in this order too.
     readings = list(Reading.objects.filter(image__in=image_ids).select_for_update().values_list("pk", "input"))
     failed = Image.objects.select_for_update().filter(pk__in=image_ids, status=Status.FAILED).order_by("pk")
     audit.record_each(identity, Action.RETRY, images := list(failed))
@@ -102,10 +102,10 @@ def _send_back(identity: Identity, image_ids: Sequence[UUID]) -> int:
     for image in images:
         image.status = Status.QUEUED
     turns.line_up(images)
-    found = Reading.objects.filter(pk__in=[pk for pk, _ in readings], image__in=ids)
-    inputs = {name for name in found.values_list("input", flat=True) if name}
-    found.delete()
-    sent = Image.objects.filter(pk__in=ids, status=Status.FAILED).update(
+    old_readings = Reading.objects.filter(pk__in=[pk for pk, _ in readings], image__in=ids)
+    inputs = {name for name in old_readings.values_list("input", flat=True) if name}
+    old_readings.delete()
+    count = Image.objects.filter(pk__in=ids, status=Status.FAILED).update(
         status=Status.QUEUED,
         turn=ByImage(Image, "turn", {image.pk: image.turn for image in images}),
         attempts=0,
@@ -118,7 +118,7 @@ def _send_back(identity: Identity, image_ids: Sequence[UUID]) -> int:
     )
     log_each(ids, "is read again")
     transaction.on_commit(partial(_send_and_clear, ids, inputs))
-    return sent
+    return count
 
 
 def _send_and_clear(image_ids: Sequence[UUID], inputs: set[str]) -> None:

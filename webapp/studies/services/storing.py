@@ -1,4 +1,4 @@
-"""Unsaved rows of an upload whose files are stored."""
+"""Store the files of an upload, and create their rows without saving them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +22,9 @@ from webapp.studies.models import Archive, Image, Study
 def study_image(
     study: Study, file: File, filename: str, refused: Refused | None, uploaded_by: User | None, pk: UUID | None = None
 ) -> Image:
-    """An image row of a study, not yet saved, with its file stored.
+    """Store a file, and return its image in a study, not yet saved.
 
-    One that was refused has failed already, and has no file; nor has one of a study that was cancelled.
+    A refused file is not stored, and its image has already failed. A file of a cancelled study is not stored either.
     """
     given = fields(filename, file.size, Priority.INTERACTIVE if study.stat else Priority.BULK)
     image = Image(
@@ -39,7 +39,7 @@ def study_image(
 
 
 def fields(filename: str, size: int, priority: str) -> dict[str, Any]:
-    """The fields of a new image that do not depend on its owner."""
+    """Return the fields of a new image that do not depend on its owner."""
     return {
         "filename": names.filename(filename),
         "size": size,
@@ -50,7 +50,7 @@ def fields(filename: str, size: int, priority: str) -> dict[str, Any]:
 
 
 def store(image: Image, file: File) -> None:
-    """Store an image's file: before its row, since a row without its file would be a broken promise."""
+    """Store an image's file. This is done before its row is saved, so that there is never a row without its file."""
     image.sha256 = image.sha256 or content_hash(file)
     file.seek(0)
     image.file = default_storage.save(_path("uploads", image.pk, signatures.suffix(file)), file)
@@ -76,7 +76,7 @@ def archive(study: Study, file: File, total: int, uploaded_by: User | None) -> A
 
 @contextmanager
 def removed_on_refusal(rows: Sequence[Image | Archive]) -> Iterator[None]:
-    """Delete the stored files of rows that the database or the domain refuses, as a replayed request's are."""
+    """Delete the stored files of rows that the database or a service refuses, for example if a request is repeated."""
     try:
         yield
     except (DataError, IntegrityError, Refused):

@@ -1,4 +1,4 @@
-"""Give a guest's uploads to the user who signs in or registers with the same browser."""
+"""Move a guest's uploads to the user who signs in or registers with the same browser."""
 
 import logging
 from typing import Any
@@ -23,7 +23,7 @@ taken_over = Signal()
 
 
 def on_sign_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Receiver of Django's ``user_logged_in``. A request for an API token starts no session and takes nothing over."""
+    """Receive Django's ``user_logged_in``. A request for an API token starts no session, so nothing is taken over."""
     if request.session.get(SESSION_KEY) != str(user.pk):
         return
     guest = identities.read_token(request.COOKIES.get(settings.GUEST_COOKIE, ""))
@@ -31,38 +31,38 @@ def on_sign_in(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> 
         return
     studies, images = take_over(guest, user)
     if images:
-        said = ngettext(
+        text = ngettext(
             "%(n)s image from before you signed in is now yours.",
             "%(n)s images from before you signed in are now yours.",
             images,
         )
-        messages.success(request, said % {"n": images}, fail_silently=True)
+        messages.success(request, text % {"n": images}, fail_silently=True)
     elif studies:
-        said = ngettext(
+        text = ngettext(
             "%(n)s study from before you signed in is now yours.",
             "%(n)s studies from before you signed in are now yours.",
             studies,
         )
-        messages.success(request, said % {"n": studies}, fail_silently=True)
+        messages.success(request, text % {"n": studies}, fail_silently=True)
 
 
 @atomically
 def take_over(guest: UUID, user: User) -> tuple[int, int]:
-    """Make a guest's images, studies and patients the user's, and end the guest.
+    """Move a guest's images, studies and patients to a user, and revoke the guest's token.
 
     Returns:
-        How many studies and images there were.
+        The numbers of studies and images that were moved.
     """
     owner: dict[str, Any] = {"guest": None, "owner": user}
     for patient in Patient.objects.filter(guest=guest):
-        same = Patient.objects.filter(owner=user, identifier=patient.identifier).first()
-        if same is None:
+        existing = Patient.objects.filter(owner=user, identifier=patient.identifier).first()
+        if existing is None:
             Patient.objects.filter(pk=patient.pk).update(**owner)
             continue
-        patient.images.update(patient=same)
-        patient.studies.update(patient=same)
+        patient.images.update(patient=existing)
+        patient.studies.update(patient=existing)
         patient.delete()
-        judge_again(Image.objects.filter(patient=same, age_years=None))
+        judge_again(Image.objects.filter(patient=existing, age_years=None))
     moved = _move(Study, "study_uid", guest, owner), _move(Image, "instance_uid", guest, owner)
     taken_over.send(None, guest=guest, user=user)
     identities.revoke(guest)
@@ -72,9 +72,9 @@ def take_over(guest: UUID, user: User) -> tuple[int, int]:
 
 
 def _move(model: Any, uid: str, guest: UUID, owner: dict[str, Any]) -> int:
-    theirs = model.objects.filter(guest=guest)
-    uids = list(theirs.exclude(**{uid: None}).values_list(uid, flat=True))
-    taken = list(model.objects.filter(owner=owner["owner"], **{f"{uid}__in": uids}).values_list(uid, flat=True))
-    # A row that the user already has with that UID keeps it.
-    theirs.filter(**{f"{uid}__in": taken}).update(**{uid: None})
-    return int(theirs.update(**owner))
+    rows = model.objects.filter(guest=guest)
+    uids = list(rows.exclude(**{uid: None}).values_list(uid, flat=True))
+    duplicates = list(model.objects.filter(owner=owner["owner"], **{f"{uid}__in": uids}).values_list(uid, flat=True))
+    # If the user already has a row with the same UID, that row keeps it and the guest's row loses it.
+    rows.filter(**{f"{uid}__in": duplicates}).update(**{uid: None})
+    return int(rows.update(**owner))

@@ -57,17 +57,18 @@ def create_image(
     department: Department | None = None,
     key: IdempotencyKey | None = None,
 ) -> Image:
-    """Store one uploaded image and have it read.
+    """Store one uploaded image and queue it.
 
     Args:
-        patient: their identifier; this and what follows as in :class:`webapp.studies.particulars.Particulars`.
-        stat: whether it is to be read before all others.
-        department: the one that will own it, in place of the identity.
-        key: of the request; see :mod:`webapp.studies.services.idempotency`.
+        patient: the patient's identifier. For this and the next three see
+            :class:`webapp.studies.particulars.Particulars`.
+        stat: whether the image is read before all others.
+        department: the department that will own the image, instead of the identity.
+        key: the request's key; see :mod:`webapp.studies.services.idempotency`.
 
     Raises:
-        Refused: where the file can be refused from its first bytes, the day's limit is reached, or the queue or the
-            department is drained.
+        Refused: the file's first bytes show that it cannot be read, the day's limit is reached, or the queue or the
+            department is draining.
     """
     priority = Priority.INTERACTIVE if stat else priority
     pauses.refuse_if_drained(priority, department)
@@ -104,21 +105,22 @@ def create_study(
     department: Department | None = None,
     key: IdempotencyKey | None = None,
 ) -> Study:
-    """Store many files, ZIPs among them, as one study and have them read.
+    """Store many files, including ZIPs, as one study and queue them.
 
-    A file that is no image becomes a failed image: it is listed with its reason, and the others go on. A manifest
-    (:mod:`webapp.studies.files.manifests`) says of the others whose they are.
+    A file that is not an image becomes a failed image, which is listed with the reason. The other files are read. A
+    manifest (:mod:`webapp.studies.files.manifests`) describes the files.
 
     Args:
-        patient: the identifier of the images' patient, unless a manifest names another.
-        age: and view apply to all images, unless a manifest gives others.
-        stat: whether they are to be read before all others.
-        more_to_come: whether it stays open for more files; then there need be none yet.
-        department: the one that will own it, in place of the identity.
-        key: of the request; see :mod:`webapp.studies.services.idempotency`.
+        patient: the identifier of the images' patient, unless a manifest gives another.
+        age: the patient's age for all images, unless a manifest gives another.
+        view: the view of all images, unless a manifest gives another.
+        stat: whether the images are read before all others.
+        more_to_come: whether the study stays open for more files. Then it may have none yet.
+        department: the department that will own the study, instead of the identity.
+        key: the request's key; see :mod:`webapp.studies.services.idempotency`.
 
     Raises:
-        Refused: where these are ZIPs of which none can be read, or the study breaks a limit.
+        Refused: a ZIP cannot be read, or the study exceeds a limit.
     """
     study = Study(name=names.clean(name)[:255], stat=stat, **_sender(identity, department))
     study.open_until = opening.new_end() if more_to_come else None
@@ -138,11 +140,13 @@ def add_to_study(
     view: str = "",
     key: IdempotencyKey | None = None,
 ) -> Study:
-    """Store more files of a study and have them read. A manifest among them is about them only; one that comes by
-    itself is about all images of the study.
+    """Store more files of a study and queue them.
+
+    A manifest among the files describes only these files. A manifest that is sent alone describes all images of the
+    study.
 
     Raises:
-        Refused: ``study_cancelled``, or as :func:`create_study` does.
+        Refused: ``study_cancelled``, or the reasons of :func:`create_study`.
     """
     if manifest := lone_manifest(files):
         return describing.describe_study(identity, study, manifest, key=key)
@@ -155,12 +159,12 @@ def add_to_study(
 
 @dataclass
 class _Stored:
-    """The unsaved rows of a study whose files are stored, and their descriptions."""
+    """The unsaved rows of a study's stored files, and their details."""
 
     about: descriptions.Descriptions
     images: list[Image] = field(default_factory=list)
     archives: list[Archive] = field(default_factory=list)
-    #: The patient's identifier of each image that has one.
+    #: The identifier of each image's patient, by image; empty if it was not given.
     patients: dict[UUID, str] = field(default_factory=dict)
 
 
@@ -168,7 +172,7 @@ class _Stored:
 def _stored(
     identity: Identity, study: Study, files: Sequence[File], uploaded_by: User | None, common: Particulars
 ) -> Iterator[_Stored]:
-    """Store the files of a study within the limits. The block saves their rows."""
+    """Store the files of a study within the limits. The block of the context manager saves their rows."""
     pauses.refuse_if_drained(Priority.BULK, study.department)
     contents = look_into(files)
     sent, study.skipped = contents.sent, contents.skipped
@@ -177,7 +181,7 @@ def _stored(
     files_sent = sum(one.count for one in sent)
     limits.check_study(study, files_sent, size)
     with limits.count_upload(identity, study.department, files_sent, size):
-        # Files have their names when the batch ends, which is before their rows are saved.
+        # Files get their names when the batch ends, which is before their rows are saved.
         with media.batch():
             for number, one in enumerate(sent):
                 if one.entries is None:
@@ -232,13 +236,13 @@ def _keep_files(study: Study, stored: _Stored, people: dict[str, Patient], key: 
 
 
 def _sender(identity: Identity, department: Department | None) -> dict[str, Any]:
-    """The owner of an upload, and its uploader if a department owns it."""
+    """Return the fields for the owner of an upload, and for its uploader if a department owns it."""
     if department:
         return {"department": department, "uploaded_by": identity.user}
     return {"owner": identity.user, "guest": identity.guest}
 
 
 def patient_named(sent: Sent, identifier: str) -> Patient | None:
-    """The owner's patient with that identifier, created if missing."""
+    """Return the patient of an upload's owner with an identifier, created if missing; None without an identifier."""
     identifier = patients.identifier_of(identifier)
     return patients.named(sent, {identifier: ""})[identifier] if identifier else None

@@ -1,4 +1,4 @@
-"""STAT: images that are to be read before all others, by the model and by people."""
+"""STAT: images that the model and people read before all others."""
 
 from collections.abc import Collection, Iterable
 from functools import partial
@@ -16,16 +16,16 @@ from webapp.studies.choices import Priority, ReadingState, Status
 from webapp.studies.models import Image, Reading, Study
 from webapp.studies.transactions import atomically
 
-#: Images that are marked in one statement.
+#: Images that one statement marks.
 CHUNK = 500
 
 
 @atomically
 def mark_images(identity: Identity, images: Iterable[Image], stat: bool) -> int:
-    """Mark images as STAT, or take the mark away.
+    """Mark images as STAT, or remove the mark.
 
     Returns:
-        How many were not marked so before.
+        The number of images that this changed.
     """
     changed = [image for image in images if image.stat != stat]
     _mark([image.pk for image in changed], stat)
@@ -35,7 +35,7 @@ def mark_images(identity: Identity, images: Iterable[Image], stat: bool) -> int:
 
 @atomically
 def mark_study(study: Study, stat: bool) -> None:
-    """The same for all images of a study, those too that are still to come."""
+    """Mark all images of a study as STAT, including those still to come, or remove the mark."""
     Study.objects.filter(pk=study.pk).update(stat=stat)
     keys = list(study.images.exclude(stat=stat).values_list("pk", flat=True))
     for start in range(0, len(keys), CHUNK):
@@ -44,25 +44,25 @@ def mark_study(study: Study, stat: bool) -> None:
 
 def _mark(keys: Collection[UUID], stat: bool) -> None:
     if stat:
-        _hurry(keys)
+        _make_interactive(keys)
     Image.objects.filter(pk__in=keys).update(stat=stat)
 
 
-def _hurry(keys: Collection[UUID]) -> None:
-    """Have bulk images that wait read as interactive ones, also outside of their department's night.
+def _make_interactive(keys: Collection[UUID]) -> None:
+    """Make waiting bulk images interactive, so that they are read even outside their department's night.
 
-    Their messages are sent again, to the queue of their new priority; the others will find nothing to do.
+    Their messages are sent again, to the queue of their new priority. The old messages will find nothing to do.
     """
-    again = {"priority": Priority.INTERACTIVE, "dispatches": F("dispatches") + 1, "dispatched_at": timezone.now()}
-    # The readings first, which is the order in which workers lock them too.
-    waits = Reading.objects.filter(shadow=False, priority=Priority.BULK, image__in=keys)
-    waits = waits.filter(state__in=(ReadingState.READY, ReadingState.HELD))
-    readings = list(waits.select_for_update().order_by("pk").values_list("pk", "image"))
-    Reading.objects.filter(pk__in=[pk for pk, _ in readings]).update(state=ReadingState.READY, turn=0, **again)
+    changes = {"priority": Priority.INTERACTIVE, "dispatches": F("dispatches") + 1, "dispatched_at": timezone.now()}
+    # The readings are locked first, because workers lock them in this order too.
+    waiting = Reading.objects.filter(shadow=False, priority=Priority.BULK, image__in=keys)
+    waiting = waiting.filter(state__in=(ReadingState.READY, ReadingState.HELD))
+    readings = list(waiting.select_for_update().order_by("pk").values_list("pk", "image"))
+    Reading.objects.filter(pk__in=[pk for pk, _ in readings]).update(state=ReadingState.READY, turn=0, **changes)
     Image.objects.filter(pk__in=[image for _, image in readings]).update(priority=Priority.INTERACTIVE)
     ready = Reading.objects.filter(pk__in=[pk for pk, _ in readings]).select_related("image")
     transaction.on_commit(lambda: dispatch.send_readings(ready))
     queued = Image.objects.filter(pk__in=keys, status=Status.QUEUED, priority=Priority.BULK)
     ids = list(queued.select_for_update().order_by("pk").values_list("pk", flat=True))
-    Image.objects.filter(pk__in=ids).update(turn=None, **again)
+    Image.objects.filter(pk__in=ids).update(turn=None, **changes)
     transaction.on_commit(partial(dispatch.send, dispatch.INGEST, Image.objects.filter(pk__in=ids)))

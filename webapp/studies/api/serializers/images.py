@@ -1,4 +1,4 @@
-"""Images, and the answers to their uploads."""
+"""Images, and the responses to their uploads."""
 
 from typing import Any
 from uuid import UUID
@@ -17,12 +17,12 @@ from webapp.studies.choices import PneumoniaKind, ResultGroup, ReviewStage, Stat
 from webapp.studies.files.results import final_fields
 from webapp.studies.models import Image, Reading
 
-#: Images with the same content that the answer to an upload names.
+#: The most images with the same content that the response to an upload lists.
 DUPLICATES = 5
 
 
 class TimingsSerializer(serializers.Serializer):
-    """Seconds spent in each step; null where it has not been reached."""
+    """Seconds spent in each step; null for a step that has not been reached."""
 
     ingest_wait_s = serializers.FloatField(allow_null=True)
     ingest_s = serializers.FloatField(allow_null=True)
@@ -43,7 +43,7 @@ class ImageSerializer(serializers.ModelSerializer):
     page_url = LinkField("image")
     study: Any = serializers.HyperlinkedRelatedField("api-study", read_only=True, allow_null=True)
     age = serializers.FloatField(
-        read_only=True, allow_null=True, help_text="in years: as it was sent, or by the patient's date of birth"
+        read_only=True, allow_null=True, help_text="in years, as it was sent or from the patient's date of birth"
     )
     view = serializers.ChoiceField(choices=View.choices, read_only=True, allow_null=True)
     patient = serializers.CharField(source="patient.identifier", allow_null=True, default=None)
@@ -58,12 +58,12 @@ class ImageSerializer(serializers.ModelSerializer):
     reliable = serializers.BooleanField(
         read_only=True,
         allow_null=True,
-        help_text="false where the image looks like no chest X-ray, or the model learnt from no such age or view",
+        help_text="false if it does not look like a chest X-ray, or the age or view is outside the training data",
     )
     stat = serializers.BooleanField(read_only=True, help_text="to be read by people before all others")
     review_stage = serializers.ChoiceField(choices=ReviewStage.choices, read_only=True)
     verdict = serializers.ChoiceField(
-        choices=Verdict.choices, read_only=True, allow_null=True, help_text="the readers' one that stands, if any"
+        choices=Verdict.choices, read_only=True, allow_null=True, help_text="the readers' standing verdict, if any"
     )
     verdict_kind = serializers.ChoiceField(choices=PneumoniaKind.choices, read_only=True, allow_null=True)
     final_group: Any = serializers.ChoiceField(
@@ -71,11 +71,11 @@ class ImageSerializer(serializers.ModelSerializer):
     )
     final_by: Any = serializers.ChoiceField(choices=("reader", "model"), read_only=True, allow_null=True)
     model = serializers.CharField(read_only=True, allow_null=True)
-    readings = ReadingSerializer(many=True, read_only=True, help_text="of each model, the one that counts first")
+    readings = ReadingSerializer(many=True, read_only=True, help_text="one per model, the primary model's first")
     warnings = ErrorSerializer(many=True, read_only=True)
     error = ErrorSerializer(allow_null=True, read_only=True)
     waits_until = serializers.DateTimeField(
-        read_only=True, allow_null=True, help_text="when its department's night begins, until which it is not read"
+        read_only=True, allow_null=True, help_text="when its department's night begins; it is not read before that"
     )
     timings = TimingsSerializer(read_only=True)
     preview_url = serializers.URLField(allow_null=True, read_only=True)
@@ -94,11 +94,11 @@ class ImageSerializer(serializers.ModelSerializer):
         )  # fmt: skip
 
     def to_representation(self, image: Image) -> dict[str, Any]:
-        """The fields, by hand: REST Framework would build all of them again for each image, which takes longer than
-        everything else that an answer needs.
+        """Return the fields without REST Framework, which would build all of them again for each image. That takes
+        longer than everything else that a response needs.
         """
         readings: list[Reading] = []
-        if image.status != Status.QUEUED:  # one that is queued has none
+        if image.status != Status.QUEUED:  # a queued image has no readings
             readings = sorted(image.readings.all(), key=lambda reading: (reading.shadow, reading.bundle))
         reading = next((one for one in readings if not one.shadow), None)
         result = image.result_in(reading)
@@ -148,7 +148,7 @@ class ImageSerializer(serializers.ModelSerializer):
 
 
 class DuplicateSerializer(serializers.Serializer):
-    """An image that was sent before, with the same content."""
+    """An image with the same content that was sent before."""
 
     id = serializers.UUIDField()
     url = serializers.URLField()
@@ -158,7 +158,7 @@ class DuplicateSerializer(serializers.Serializer):
 
 
 class AcceptedImageSerializer(ImageSerializer):
-    """The answer to an upload. A guest's carries the token that gives access to it."""
+    """The response to an upload. For a guest it has the token that gives access to the image."""
 
     duplicates = DuplicateSerializer(many=True, read_only=True)
     token = serializers.CharField(required=False)
@@ -167,8 +167,8 @@ class AcceptedImageSerializer(ImageSerializer):
         fields = (*ImageSerializer.Meta.fields, "duplicates", "token")
 
     def to_representation(self, image: Image) -> dict[str, Any]:
-        before = Image.objects.sent_before(image).only("status", "created_at")[:DUPLICATES]
-        return {**super().to_representation(image), "duplicates": [self._duplicate(other) for other in before]}
+        earlier = Image.objects.sent_before(image).only("status", "created_at")[:DUPLICATES]
+        return {**super().to_representation(image), "duplicates": [self._duplicate(other) for other in earlier]}
 
     def _duplicate(self, image: Image) -> dict[str, Any]:
         return {
@@ -194,4 +194,4 @@ class PredictionAnswerSerializer(serializers.Serializer):
     warnings = ErrorSerializer(many=True)
     id = serializers.UUIDField()
     url = serializers.URLField()
-    token = serializers.CharField(required=False, help_text="a guest's, which gives access to the URL")
+    token = serializers.CharField(required=False, help_text="a guest's token, which gives access to the URL")

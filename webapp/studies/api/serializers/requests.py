@@ -18,8 +18,8 @@ def _department() -> serializers.CharField:
     return serializers.CharField(
         required=False,
         allow_blank=True,
-        help_text="the slug of the department that it is for, or empty for your own uploads; without this field, your "
-        "department where you may upload to exactly one",
+        help_text="the slug of the department that it is for, or empty for your own uploads; if this field is left "
+        "out, your department if you may upload to exactly one",
     )
 
 
@@ -39,7 +39,7 @@ class AgeField(serializers.FloatField):
             default=None,
             min_value=0,
             max_value=OLDEST,
-            help_text="the patient's, in years when the X-ray was taken; without it, it follows from the date of birth",
+            help_text="the patient's age in years when the X-ray was taken; by default, from the date of birth",
         )
 
     def to_internal_value(self, data: Any) -> float:
@@ -83,7 +83,7 @@ class StudyUploadSerializer(FormSerializer):
         child=serializers.FileField(allow_empty_file=True),
         min_length=1,
         required=False,
-        help_text="one at least, unless more_to_come",
+        help_text="at least one, unless more_to_come is set",
     )
     patient = serializers.CharField(required=False, max_length=128, default="", allow_blank=True)
     name = serializers.CharField(required=False, max_length=255, default="", allow_blank=True)
@@ -91,14 +91,14 @@ class StudyUploadSerializer(FormSerializer):
     view = ViewField()
     stat = _stat()
     more_to_come = FlagField(
-        required=False, default=None, help_text="whether it stays open for more files, until it is closed"
+        required=False, default=None, help_text="whether the study stays open for more files until it is closed"
     )
     department = _department()
 
-    def validate(self, given: Any) -> Any:
-        if not given.get("files") and not given["more_to_come"]:
+    def validate(self, attrs: Any) -> Any:
+        if not attrs.get("files") and not attrs["more_to_come"]:
             raise serializers.ValidationError({"files": ["Please send at least one file."]})
-        return given
+        return attrs
 
 
 class MoreFilesSerializer(FormSerializer):
@@ -134,7 +134,7 @@ class NewPatientSerializer(PatientFieldsSerializer):
 
     class Meta(PatientFieldsSerializer.Meta):
         fields = (*PatientFieldsSerializer.Meta.fields, "department")
-        validators = ()  # REST Framework would look for the slug among the departments' ids
+        validators = ()  # REST Framework's validators would compare the slug with the departments' ids
 
 
 class MergeSerializer(StrictSerializer):
@@ -159,6 +159,6 @@ class StudyChangesSerializer(StrictSerializer):
         required=False,
         max_length=128,
         allow_blank=True,
-        help_text="an identifier; empty for no patient. Images of the study that have another patient keep them",
+        help_text="an identifier; empty for no patient. Images of the study with another patient keep that patient",
     )
     stat = FlagField(required=False, help_text=f"{STAT}, with all of its images")

@@ -1,4 +1,4 @@
-"""Errors, results and readings, as several answers have them."""
+"""Errors, results and readings, which several responses share."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from webapp.studies.models import Reading
 
 
 def moment(value: datetime | None) -> str | None:
-    """A time as REST Framework writes it, which looks its settings up for each."""
+    """Format a time like REST Framework, which would look up its settings for each time."""
     text = localtime(value).isoformat() if value else None
     return f"{text[:-6]}Z" if text and text.endswith("+00:00") else text
 
@@ -22,7 +22,7 @@ class ErrorSerializer(serializers.Serializer):
 
 
 class ArchiveErrorSerializer(ErrorSerializer):
-    """Why none, or not all, of a ZIP's files became images."""
+    """The reason why a ZIP's files, or some of them, did not become images."""
 
     filename = serializers.CharField()
 
@@ -31,7 +31,7 @@ class ReadingSerializer(serializers.Serializer):
     """One model's reading of an image: its state and result."""
 
     model = serializers.CharField(allow_null=True)
-    shadow = serializers.BooleanField(help_text="read beside the model that counts")
+    shadow = serializers.BooleanField(help_text="whether the model reads in shadow mode and its result does not count")
     status = serializers.ChoiceField(choices=ReadingState.choices)
     label: Any = serializers.CharField(allow_null=True)
     probability = serializers.FloatField(allow_null=True)
@@ -39,7 +39,7 @@ class ReadingSerializer(serializers.Serializer):
     threshold = serializers.FloatField(allow_null=True)
     operating_point = serializers.CharField(allow_null=True)
     operating_points = serializers.DictField(child=serializers.FloatField())
-    calibration = serializers.DictField(allow_null=True, help_text="of its department; null for the model's own")
+    calibration = serializers.DictField(allow_null=True, help_text="the department's; null for the model's own")
     result_group = serializers.ChoiceField(choices=ResultGroup.choices, allow_null=True)
     reliable = serializers.BooleanField(allow_null=True)
     evidence_inside_lungs = serializers.FloatField(allow_null=True)
@@ -53,7 +53,7 @@ class ReadingSerializer(serializers.Serializer):
 
 
 def reading_fields(reading: Reading) -> dict[str, Any]:
-    """The fields of :class:`ReadingSerializer`."""
+    """Return the fields of :class:`ReadingSerializer`."""
     done = reading.state == ReadingState.SUCCEEDED
     return {
         "model": reading.bundle or None,
@@ -71,7 +71,7 @@ def reading_fields(reading: Reading) -> dict[str, Any]:
 
 
 def result_fields(result: Reading | None) -> dict[str, Any]:
-    """The fields of a result in images, readings, tables and ``/predict``."""
+    """Return the fields of a result in images, readings, tables and ``/predict``."""
     return {
         "label": result.shown_label if result else None,
         "probability": result.probability if result else None,

@@ -17,14 +17,14 @@ class StudyListSerializer(serializers.ListSerializer):
 
     def to_representation(self, data: Any) -> Any:
         studies = list(data)
-        found = progress_by_study(studies)
+        progress = progress_by_study(studies)
         for study in studies:
-            study.progress = found[study.pk]
+            study.progress = progress[study.pk]
         return super().to_representation(studies)
 
 
 class NamesSerializer(serializers.Serializer):
-    """How many files or rows these are, and the names of the first ones."""
+    """A number of files or rows, and the names of the first ones."""
 
     count = serializers.IntegerField()
     names = serializers.ListField(child=serializers.CharField())
@@ -33,12 +33,12 @@ class NamesSerializer(serializers.Serializer):
 class ManifestSerializer(serializers.Serializer):
     """The report on a study's manifests."""
 
-    rows = serializers.IntegerField(help_text="in all manifests that could be read")
-    files = serializers.IntegerField(help_text="that a row was found for")
+    rows = serializers.IntegerField(help_text="the rows in all manifests that could be read")
+    files = serializers.IntegerField(help_text="the files with a row")
     rows_without_file = NamesSerializer()
     files_without_row = NamesSerializer()
     warnings: Any = ArchiveErrorSerializer(many=True)
-    errors: Any = ArchiveErrorSerializer(many=True, help_text="of manifests that could not be read")
+    errors: Any = ArchiveErrorSerializer(many=True, help_text="the errors of manifests that could not be read")
 
 
 class StudySerializer(serializers.ModelSerializer):
@@ -53,13 +53,13 @@ class StudySerializer(serializers.ModelSerializer):
     status = serializers.ChoiceField(choices=STATUSES)
     total = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField())
-    eta_seconds = serializers.FloatField(allow_null=True, help_text="null in lists, and where nothing tells it")
+    eta_seconds = serializers.FloatField(allow_null=True, help_text="null in lists, and if it cannot be estimated")
     waits_until = serializers.DateTimeField(
-        allow_null=True, help_text="when its department's night begins, until which images of it are not read"
+        allow_null=True, help_text="when its department's night begins; some of its images are not read before that"
     )
     errors: Any = ArchiveErrorSerializer(many=True)
     manifest = ManifestSerializer(read_only=True, allow_null=True)
-    open = serializers.BooleanField(help_text="whether more files are to come; it does not finish before it is closed")
+    open = serializers.BooleanField(help_text="whether more files may come; it does not finish before it is closed")
 
     class Meta:
         model = Study
@@ -71,7 +71,7 @@ class StudySerializer(serializers.ModelSerializer):
         )  # fmt: skip
 
     def to_representation(self, study: Study) -> dict[str, Any]:
-        """The fields, by hand, as those of images are."""
+        """Return the fields without REST Framework, as for images."""
         progress: Progress = getattr(study, "progress", None) or current_progress(study)
         return {
             "id": str(study.pk),
@@ -97,7 +97,7 @@ class StudySerializer(serializers.ModelSerializer):
 
 
 class PatientSerializer(serializers.ModelSerializer):
-    """A patient, as named by the uploader."""
+    """A patient, as the uploader has named them."""
 
     url = LinkField("api-patient")
     page_url = LinkField("patient")
@@ -116,7 +116,7 @@ class PatientSerializer(serializers.ModelSerializer):
 
 
 class AcceptedPatientSerializer(PatientSerializer):
-    """A patient who was made. A guest's answer carries the token that gives access to them."""
+    """A patient who was created. For a guest the response has the token that gives access to them."""
 
     token = serializers.CharField(required=False)
 
@@ -137,13 +137,13 @@ class AcceptedStudySerializer(StudySerializer):
     skipped: Any = serializers.ListField(
         child=serializers.CharField(),
         required=False,
-        help_text="names of files that were not taken, if any, since an operating system made them, such as Thumbs.db",
+        help_text="names of skipped files, if any, which operating systems create, such as Thumbs.db",
     )
     refused: Any = ArchiveErrorSerializer(
-        many=True, required=False, help_text="files of this upload, if any, that cannot be read; those in ZIPs apart"
+        many=True, required=False, help_text="files of this upload, if any, that cannot be read, without those in ZIPs"
     )
     duplicates = serializers.SerializerMethodField(
-        help_text="files of this upload that were sent before; those in ZIPs apart"
+        help_text="files of this upload that were sent before, without those in ZIPs"
     )
 
     class Meta(StudySerializer.Meta):

@@ -1,7 +1,7 @@
-"""Fill an empty database with made-up rows, to see how the service does with many; no files come with them.
+"""Fill an empty database with made-up rows without files, to see how the service performs with many rows.
 
-A million rows by ``bulk_create`` would take ten times as long: here one prepared row is copied, only what differs is
-prepared anew, and the indexes are made at the end.
+A million rows by ``bulk_create`` would take ten times as long. Here one prepared row is copied, only the values that
+differ are prepared again, and the indexes are created at the end.
 """
 
 import random
@@ -32,10 +32,10 @@ from webapp.studies.choices import (
 from webapp.studies.management.bulk import Table, without_indexes
 from webapp.studies.models import Image, Patient, Reading, Study
 
-#: Shares of images by status; the rest has a result. Waiting images are the newest.
+#: Shares of images by status. The rest have a result. Waiting images are the newest.
 WAITING, FAILED, CANCELLED = 0.002, 0.02, 0.005
-#: The shares of guests' studies, which are recent, of departments', and of those the largest one's and the busiest
-#: person's.
+#: Shares of all studies that belong to guests (these are recent), and of the others that belong to departments. Then
+#: the largest department's share of the departments' studies, and the busiest person's share of the people's studies.
 GUESTS, DEPARTMENTS, LARGEST, BUSIEST = 0.01, 0.4, 0.4, 0.5
 #: Shares of interactive images, and of results that are unusable, have a warning, are reviewed, and are STAT.
 INTERACTIVE, UNUSABLE, WARNED, REVIEWED, STAT = 0.1, 0.01, 0.03, 0.3, 0.001
@@ -45,9 +45,9 @@ SPAN = timedelta(days=365)
 CHUNK = 5000
 
 
-#: The operating points of the model that the made-up results are of.
+#: The operating points of the model that the made-up results claim to come from.
 BALANCED, SCREENING = 0.8598, 0.2311
-#: The columns of an image that repeat its result.
+#: The columns of an image that repeat its result or its verdict.
 RESULT = ("group", "label", "probability", "warning_codes", "reviewed", "stage", "verdict", "stat")
 VERDICTS = {group: verdict.value for verdict, group in GROUP_BY_VERDICT.items()}
 
@@ -82,7 +82,7 @@ class Command(BaseCommand):
 
 
 class Owned(NamedTuple):
-    """Fields of rows that belong to someone."""
+    """The time of creation and the owner of a row."""
 
     created_at: datetime
     owner: int | None = None
@@ -103,17 +103,17 @@ class Seeder:
     def __init__(self, draw: random.Random, people: int, departments: int) -> None:
         self.draw = draw
         self.now = timezone.now()
-        made = User.objects.bulk_create(User(username=f"seed-{n}") for n in range(people))
-        self.persons = [person.pk for person in made]
+        users = User.objects.bulk_create(User(username=f"seed-{n}") for n in range(people))
+        self.persons = [person.pk for person in users]
         names = ["seed", *(f"seed-{n}" for n in range(1, departments))]
-        units = Department.objects.bulk_create(Department(name=name.title(), slug=name) for name in names)
-        self.departments = [department.pk for department in units]
-        # The busiest person is a member of several, among them the largest; the third one is a member of none.
-        belong = [(0, place) for place in range(min(3, departments))] + [(1, 0)]
-        belong += [(n, n % departments) for n in range(3, people)]
+        rows = Department.objects.bulk_create(Department(name=name.title(), slug=name) for name in names)
+        self.departments = [department.pk for department in rows]
+        # The busiest person is a member of several departments, including the largest. The third person is in none.
+        memberships = [(0, place) for place in range(min(3, departments))] + [(1, 0)]
+        memberships += [(n, n % departments) for n in range(3, people)]
         members = (
             Membership(user_id=self.persons[n], department_id=self.departments[place], role=Role.UPLOADER)
-            for n, place in belong
+            for n, place in memberships
         )
         Membership.objects.bulk_create(members)
 
@@ -126,9 +126,9 @@ class Seeder:
                 for n, (_, pk, owner) in enumerate(self.studies)
             ]
         )
-        made = Table(Study(), "id", *Owned._fields, "patient", "name")
-        made.insert(
-            [made.row(pk, *owner, patient, f"study {n}") for n, (pk, patient, owner) in enumerate(self.studies)]
+        study_rows = Table(Study(), "id", *Owned._fields, "patient", "name")
+        study_rows.insert(
+            [study_rows.row(pk, *owner, patient, f"study {n}") for n, (pk, patient, owner) in enumerate(self.studies)]
         )
         self.tables = {status: self._images(status) for status in Status}
         self.readings = {
@@ -143,24 +143,28 @@ class Seeder:
             self._insert(range(start, min(start + CHUNK, images)), images)
 
     def _study(self, place: float) -> tuple[UUID, UUID, Owned]:
-        """A study's id, its patient's, and whose they are since when; the later its place, from 0 to 1, the later."""
+        """Return a study's id, its patient's id, and their owner and time of creation.
+
+        Args:
+            place: the study's place in the order of time, from 0 for the oldest to 1.
+        """
         if place > 1 - GUESTS:
             created = self.now - timedelta(hours=20) * ((1 - place) / GUESTS)
             return self._uuid(), self._uuid(), Owned(created, guest=self._uuid())
         created = self.now - timedelta(days=1) - SPAN * (1 - place)
         if self.draw.random() < DEPARTMENTS:
-            unit = self._one_of(self.departments, LARGEST)
-            return self._uuid(), self._uuid(), Owned(created, department=unit)
+            department = self._one_of(self.departments, LARGEST)
+            return self._uuid(), self._uuid(), Owned(created, department=department)
         return self._uuid(), self._uuid(), Owned(created, owner=self._one_of(self.persons, BUSIEST))
 
     def _one_of(self, ids: list[Any], first: float) -> Any:
-        """A random id, with a separate share for the first one."""
+        """Return a random id; ``first`` is the extra share of the first one."""
         return ids[0] if self.draw.random() < first else self.draw.choice(ids)
 
-    def _readings(self, state: ReadingState, *fields: str, **given: Any) -> Table:
+    def _readings(self, state: ReadingState, *fields: str, **values: Any) -> Table:
         template = Reading(
             bundle="vgg16-pneumonia-1.2.0", state=state, priority=Priority.BULK, dispatched_at=self.now,
-            ready_at=self.now, **given,
+            ready_at=self.now, **values,
         )  # fmt: skip
         return Table(template, "image", "input", *fields, omit="id")
 
@@ -183,7 +187,7 @@ class Seeder:
         readings: dict[ReadingState, list[list[Any]]] = {state: [] for state in self.readings}
         for index in indexes:
             place = index / images
-            # The first images belong to one large study, the others to studies in the order of time.
+            # The first images belong to one large study, the others to studies in order of time.
             study, patient, owned = self.studies[
                 0 if index < min(LARGE_STUDY, images // 2) else int(place * len(self.studies))
             ]
@@ -193,17 +197,17 @@ class Seeder:
             table = self.tables[status]
             priority = Priority.INTERACTIVE if self.draw.random() < INTERACTIVE else Priority.BULK
             row = [pk, created, *owned[1:], study, patient, f"IM-{index:07}.jpeg", file, file, priority]
-            made = f"inputs/{pk.hex[:2]}/{pk}.vgg16-pneumonia-1.2.0.png"
+            input_file = f"inputs/{pk.hex[:2]}/{pk}.vgg16-pneumonia-1.2.0.png"
             if status == Status.READY:
-                readings[ReadingState.READY].append(self.readings[ReadingState.READY].row(pk, made, index))
+                readings[ReadingState.READY].append(self.readings[ReadingState.READY].row(pk, input_file, index))
             elif status == Status.SUCCEEDED:
                 result = self._result()
-                readings[ReadingState.SUCCEEDED].append(self._reading(pk, made, created, result))
+                readings[ReadingState.SUCCEEDED].append(self._reading(pk, input_file, created, result))
                 shown = ("", None) if result.group == ResultGroup.UNUSABLE else (result.label, result.probability)
                 code = f" {result.code} " if result.code else ""
                 reviewed = self.draw.random() < REVIEWED
-                said = (ReviewStage.DONE, VERDICTS[result.group]) if reviewed else (ReviewStage.UNREAD, "")
-                row += [created, result.group, *shown, code, reviewed, *said, self.draw.random() < STAT]
+                review = (ReviewStage.DONE, VERDICTS[result.group]) if reviewed else (ReviewStage.UNREAD, "")
+                row += [created, result.group, *shown, code, reviewed, *review, self.draw.random() < STAT]
             elif status in FINAL:
                 row.append(created)
             rows[status].append(table.row(*row))
@@ -224,11 +228,11 @@ class Seeder:
         code = self.draw.choice((WarningCode.BORDERS_REMOVED, WarningCode.END_MISSING)) if drawn < WARNED else ""
         return Result(group, label, probability, code)
 
-    def _reading(self, pk: UUID, made: str, finished: datetime, result: Result) -> list[Any]:
+    def _reading(self, pk: UUID, input_file: str, finished: datetime, result: Result) -> list[Any]:
         probabilities = {"NORMAL": 1 - result.probability, "PNEUMONIA": result.probability}
         warnings = [{"code": result.code, "detail": "It is made up."}] if result.code else []
         return self.readings[ReadingState.SUCCEEDED].row(
-            pk, made, result.probability, probabilities, result.label, result.group, warnings, finished
+            pk, input_file, result.probability, probabilities, result.label, result.group, warnings, finished
         )
 
     def _status(self, place: float) -> Status:
