@@ -39,7 +39,7 @@ def bundle(study: Study, version: str = VERSIONS[0]) -> Resource:
     rows = study.images.select_related("instance", "patient").prefetch_related("readings").order_by("created_at", "pk")
     images = list(rows[: MAX_IMAGES + 1])
     if len(images) > MAX_IMAGES:
-        raise Refused("study_too_large", f"At most {MAX_IMAGES} images are told as FHIR. Please use results.jsonl.")
+        raise Refused("study_too_large", f"At most {MAX_IMAGES} images fit into a bundle. Please use results.jsonl.")
     patients = {image.patient for image in images if image.patient} | ({study.patient} - {None})
     subject = _subject(patients.pop() if len(patients) == 1 else None, study)
     dicom_images = [image for image in images if hasattr(image, "instance")]
