@@ -1,4 +1,4 @@
-"""Choose the calibration and the operating points, and measure, on held-out images of a trained network."""
+"""Choose the calibration and the operating points of a trained network on held-out images, and measure it on them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from ml.statistics import bootstrap, calibration, metrics, operating
 from ml.statistics.calibration import Calibration
 from ml.statistics.operating import OperatingPoint
 
-#: The sensitivity that each operating point keeps on the hardest of the held-out conditions.
+#: The sensitivity that each operating point reaches on the hardest of the held-out conditions.
 SENSITIVITIES = {"balanced": 0.97, "screening": 0.99}
 DEFAULT_POINT = "balanced"
-#: The name of all held-out images among the groups of a report.
+#: The group of all held-out images in a report.
 EVERYTHING = "all of these together"
 
 Mask = NDArray[np.bool_]
@@ -27,13 +27,13 @@ class Choice:
     """The calibration and operating points chosen on held-out patients.
 
     Attributes:
-        calibration: of the network's outputs.
-        points: operating points by name, their thresholds being calibrated probabilities.
-        expected_calibration_error: of probabilities that were calibrated by other patients' images.
-        expected_calibration_error_before: without calibration.
-        brier: as ``expected_calibration_error``.
-        brier_before: without calibration.
-        reliability: see :func:`ml.statistics.calibration.reliability`; calibrated by other patients' images.
+        calibration: the calibration of the network's outputs.
+        points: the operating points by name; their thresholds are calibrated probabilities.
+        expected_calibration_error: cross-fitted, that is with probabilities calibrated on other patients' images.
+        expected_calibration_error_before: the same without calibration.
+        brier: the Brier score, cross-fitted.
+        brier_before: the Brier score without calibration.
+        reliability: see :func:`ml.statistics.calibration.reliability`; cross-fitted.
     """
 
     calibration: Calibration
@@ -49,35 +49,35 @@ def choose(shown: Validation, raw: NDArray[Any]) -> Choice:
     """Calibrate, then choose the operating points by their rules.
 
     Args:
-        shown: held-out images, as they are and under hard conditions.
+        shown: the held-out images, as they are and under hard conditions.
         raw: ``(n,)`` the network's probability of pneumonia for each.
     """
     fitted = calibration.fit(shown.truth, raw)
-    crossed = calibration.cross_fitted(shown.truth, raw, shown.patients)
+    cross_fitted = calibration.cross_fitted(shown.truth, raw, shown.patients)
     probability = fitted.apply(raw)
-    named = [(name, mask) for name, mask in shown.groups() if shown.truth[mask].any()]
-    groups = [mask for _, mask in named]
+    named_groups = [(name, mask) for name, mask in shown.groups() if shown.truth[mask].any()]
+    groups = [mask for _, mask in named_groups]
     points = {
         name: OperatingPoint(
-            operating.at_sensitivity_everywhere(shown.truth, probability, groups, wanted),
-            f"the best specificity with a sensitivity of at least {wanted:g} on held-out patients in each of: "
-            f"{'; '.join(name for name, _ in named)}",
+            operating.at_sensitivity_everywhere(shown.truth, probability, groups, sensitivity),
+            f"the best specificity with a sensitivity of at least {sensitivity:g} on held-out patients in each of: "
+            f"{'; '.join(name for name, _ in named_groups)}",
         )
-        for name, wanted in SENSITIVITIES.items()
+        for name, sensitivity in SENSITIVITIES.items()
     }
     return Choice(
         fitted,
         points,
-        calibration.expected_calibration_error(shown.truth, crossed),
+        calibration.expected_calibration_error(shown.truth, cross_fitted),
         calibration.expected_calibration_error(shown.truth, raw),
-        calibration.brier(shown.truth, crossed),
+        calibration.brier(shown.truth, cross_fitted),
         calibration.brier(shown.truth, raw),
-        calibration.reliability(shown.truth, crossed),
+        calibration.reliability(shown.truth, cross_fitted),
     )
 
 
 def described(choice: Choice) -> dict[str, Any]:
-    """What ``bundle.json`` says of a choice."""
+    """The entries of ``bundle.json`` for a choice."""
     return {
         "threshold": choice.points[DEFAULT_POINT].threshold,
         "operating_points": {key: point.to_json() for key, point in choice.points.items()},
@@ -87,20 +87,20 @@ def described(choice: Choice) -> dict[str, Any]:
 
 
 def report(shown: Validation, probability: NDArray[Any], choice: Choice) -> dict[str, Any]:
-    """The figures of ``held_out`` in ``bundle.json`` that need no more images than these.
+    """The figures of ``held_out`` in ``bundle.json`` that are measured on these images alone.
 
     Args:
         shown: the images.
-        probability: ``(n,)`` calibrated probability of pneumonia.
-        choice: what was chosen on them.
+        probability: ``(n,)`` the calibrated probability of pneumonia.
+        choice: the choice that was made on them.
     """
     threshold = choice.points[DEFAULT_POINT].threshold
-    every, plain = np.ones(len(shown.truth), dtype=bool), shown.conditions == "plain"
+    all_images, plain = np.ones(len(shown.truth), dtype=bool), shown.conditions == "plain"
     return {
         "at": DEFAULT_POINT,
-        "groups": measure(shown, probability, threshold, [(EVERYTHING, every), *shown.groups()]),
+        "groups": measure(shown, probability, threshold, [(EVERYTHING, all_images), *shown.groups()]),
         "points": {
-            key: measure(shown, probability, point.threshold, [("all", every), ("plain", plain)])
+            key: measure(shown, probability, point.threshold, [("all", all_images), ("plain", plain)])
             for key, point in choice.points.items()
         },
         "calibration": {
@@ -120,12 +120,12 @@ def measure(
 
     Args:
         shown: the images.
-        probability: ``(n,)`` calibrated probability of pneumonia.
-        threshold: from which an image counts as pneumonia.
+        probability: ``(n,)`` the calibrated probability of pneumonia.
+        threshold: the probability from which an image counts as pneumonia.
         groups: names and masks.
 
     Returns:
-        For each group :func:`ml.statistics.metrics.measure`'s figures and ``intervals`` of 95 % (see
+        For each group, the figures of :func:`ml.statistics.metrics.measure` and their 95 % ``intervals`` (see
         :mod:`ml.statistics.bootstrap`).
     """
     return {
@@ -138,24 +138,24 @@ def measure(
 
 
 def subgroups(shown: Validation, probability: NDArray[Any], threshold: float) -> dict[str, dict[str, float]]:
-    """The share read rightly among bacterial and viral pneumonias and each series of normals, from the file names."""
+    """The share read correctly of bacterial and viral pneumonias and of each series of normals, by the file names."""
     kinds: dict[str, Callable[[str, str], bool]] = {
         "bacterial pneumonia": lambda name, patient: data.cause_of(name) == "bacteria",
         "viral pneumonia": lambda name, patient: data.cause_of(name) == "virus",
         "normal, series IM": lambda name, patient: data.series_of(patient) == "IM",
         "normal, series NORMAL2-IM": lambda name, patient: data.series_of(patient) == "NORMAL2-IM",
     }
-    right = (probability >= threshold) == (shown.truth == 1)
-    found = {}
+    correct = (probability >= threshold) == (shown.truth == 1)
+    shares = {}
     for kind, belongs in kinds.items():
         mask = np.array([belongs(*pair) for pair in zip(shown.names.tolist(), shown.patients.tolist(), strict=True)])
         if mask.any():
-            found[kind] = {"n": int(mask.sum()), "read_rightly": float(right[mask].mean())}
-    return found
+            shares[kind] = {"n": int(mask.sum()), "read_rightly": float(correct[mask].mean())}
+    return shares
 
 
 def changed_labels(shown: Validation, probability: NDArray[Any], threshold: float) -> dict[str, dict[str, float]]:
-    """For each condition the share of images whose label differs from that of the same file as it is."""
+    """For each condition, the share of images whose label differs from that of the unchanged file."""
     called = probability >= threshold
     plain = shown.conditions == "plain"
     key = np.char.add(np.char.add(shown.renditions, "/"), shown.names)

@@ -1,4 +1,4 @@
-"""X-rays with borders around them, as people send them: strips, letterboxes, film edges and screenshots. Seeded."""
+"""Add borders to X-rays as in real uploads: strips, letterboxes, film edges and screenshots. All are seeded."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ GREYS = {"black": 0, "white": 255, "grey": 128}
 
 
 def strip(share: float, sides: str, level: int) -> Bordered:
-    """Strips of a share of the width on some sides: a string of ``l``, ``t``, ``r`` and ``b``."""
+    """Add strips, as wide as a share of the image's width, on the sides named by ``l``, ``t``, ``r`` and ``b``."""
 
     def add(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        wide = max(1, round(image.width * share))
-        left, top, right, bottom = (wide * (side in sides) for side in "ltrb")
+        thickness = max(1, round(image.width * share))
+        left, top, right, bottom = (thickness * (side in sides) for side in "ltrb")
         framed = Image.new("L", (image.width + left + right, image.height + top + bottom), level)
         framed.paste(image, (left, top))
         return framed
@@ -24,7 +24,7 @@ def strip(share: float, sides: str, level: int) -> Bordered:
 
 
 def letterbox(ratio: float, level: int) -> Bordered:
-    """On a canvas of this ratio of width to height."""
+    """Centre the image on a canvas with this ratio of width to height."""
 
     def add(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         width, height = max(image.width, round(image.height * ratio)), max(image.height, round(image.width / ratio))
@@ -36,7 +36,7 @@ def letterbox(ratio: float, level: int) -> Bordered:
 
 
 def film(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A scanned film: a clear or a black edge with letters and a marker in it, then the scanner's white."""
+    """A scanned film: a clear or black edge with text in it, surrounded by the scanner's white."""
     edge = max(4, round(image.width * rng.uniform(0.015, 0.06)))
     level = int(rng.choice([8, 22, 235]))
     sheet = Image.new("L", (image.width + 2 * edge, image.height + 2 * edge), level)
@@ -50,7 +50,7 @@ def film(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def collimated(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Black outside of a rectangle that is turned by 1 to 3 degrees."""
+    """Blacken everything outside a rectangle that is turned by 1 to 3 degrees."""
     angle = np.radians(rng.uniform(1, 3) * rng.choice([-1, 1]))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     half = np.array(image.size) / 2
@@ -61,17 +61,17 @@ def collimated(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def lettered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A strip above it with a line of text, as printers and frame grabbers put it there."""
-    wide, level = round(image.height * rng.uniform(0.03, 0.08)), int(rng.choice([0, 255]))
-    framed = Image.new("L", (image.width, image.height + wide), level)
-    framed.paste(image, (0, wide))
-    font = ImageFont.load_default(0.6 * wide)
-    ImageDraw.Draw(framed).text((wide, 0.1 * wide), "DOE JANE 1234567 CHEST PA", fill=255 - level, font=font)
+    """Add a strip with a line of text above the image, as printers and frame grabbers do."""
+    height, level = round(image.height * rng.uniform(0.03, 0.08)), int(rng.choice([0, 255]))
+    framed = Image.new("L", (image.width, image.height + height), level)
+    framed.paste(image, (0, height))
+    font = ImageFont.load_default(0.6 * height)
+    ImageDraw.Draw(framed).text((height, 0.1 * height), "DOE JANE 1234567 CHEST PA", fill=255 - level, font=font)
     return framed
 
 
 def screenshot(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A viewer's window with its bars on a desktop, beside a window with text."""
+    """A viewer's window with its toolbars on a desktop, next to a window with text."""
     scale = rng.uniform(500, 800) / image.height
     shown = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
     dark = rng.random() < 0.6

@@ -1,4 +1,4 @@
-"""Measure what cutting borders does: on X-rays as they are, and on X-rays with borders around them."""
+"""Measure the effect of cutting off borders, on X-rays as they are and on X-rays with added borders."""
 
 import json
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ Values = NDArray[Any]
 
 
 class Reader:
-    """A bundle that reads pictures as they are, and inside their borders. The same input is read once."""
+    """Reads pictures with a bundle, and reads the same input only once."""
 
     def __init__(self, model: Path) -> None:
         self.bundle = Bundle.read(model)
         self.engine, self.check = engines.load(model), novelty.load(self.bundle)
-        self.known: dict[bytes, tuple[float, bool]] = {}
+        self.cache: dict[bytes, tuple[float, bool]] = {}
 
     def read(self, pictures: Sequence[Image.Image]) -> tuple[Values, Values]:
-        """The probability of each, and whether the check flags it."""
+        """The probability of each picture, and whether the out-of-domain check flags it."""
         inputs = [to_input(picture, self.bundle.preprocessing) for picture in pictures]
-        new = {one.tobytes(): one for one in inputs if one.tobytes() not in self.known}
-        if (found := readings(self.engine, list(new.values()))) is not None:
-            flagged = novelty.warnings_of(self.check, found.features, np.stack(list(new.values())))
-            pairs = zip(found.probabilities[:, 1].tolist(), map(bool, flagged), strict=True)
-            self.known |= dict(zip(new, pairs, strict=True))
-        answers = [self.known[one.tobytes()] for one in inputs]
+        new = {image.tobytes(): image for image in inputs if image.tobytes() not in self.cache}
+        if (outputs := readings(self.engine, list(new.values()))) is not None:
+            flagged = novelty.warnings_of(self.check, outputs.features, np.stack(list(new.values())))
+            pairs = zip(outputs.probabilities[:, 1].tolist(), map(bool, flagged), strict=True)
+            self.cache |= dict(zip(new, pairs, strict=True))
+        answers = [self.cache[image.tobytes()] for image in inputs]
         return np.array([p for p, _ in answers]), np.array([flag for _, flag in answers])
 
 
@@ -51,45 +51,45 @@ def report(
     bordered_limit: int = 20,
     json_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Read X-rays with and without the cut of their borders and print what changes.
+    """Read X-rays with and without cutting off their borders, and print what changes.
 
     Args:
         model: the bundle's folder.
-        directory: its training data, of which patients whom its training held out are measured.
+        directory: its training data; the patients that its training held out are used.
         also: folders of the same layout with other renditions.
-        others: a folder whose folders hold other hospitals' X-rays.
-        limit: held-out files of each class, one of each patient.
-        bordered_limit: how many of each class get every kind of border.
-        json_file: where the figures go.
+        others: a folder with a subfolder for each other hospital's X-rays.
+        limit: the number of held-out files of each class, one per patient.
+        bordered_limit: the number of these files, of each class, that get every kind of border.
+        json_file: a file for the figures.
 
     Returns:
-        ``plain``: for each source the number of files, of those that are cut, the share of the area cut off, the
-        figures and flags before and after, and the labels changed. ``bordered``: for each kind of border the labels
-        changed, the mean and the largest change of the probability, both without and with the cut.
+        ``plain``: for each source the number of files, the number that is cut, the share of the area cut off, the
+        figures and flags before and after, and the labels changed. ``bordered``: for each kind of border, without and
+        with cutting, the labels changed and the mean and the largest change of the probability.
     """
     reader = Reader(model)
     samples = sources.held_out(reader.bundle, (directory, *also), limit)
     held = sources.Source("held-out patients", [s.path for s in samples], np.array([s.label for s in samples]))
-    found: dict[str, Any] = {"model": reader.bundle.id, "plain": {}, "bordered": {}}
+    figures: dict[str, Any] = {"model": reader.bundle.id, "plain": {}, "bordered": {}}
     for source in (held, *(sources.scan(others) if others else ())):
-        found["plain"][source.name] = about = _plain(reader, source)
-        print(sources.row(source.name, {k: v for k, v in about.items() if not isinstance(v, dict)}), flush=True)
+        figures["plain"][source.name] = row = _plain(reader, source)
+        print(sources.row(source.name, {k: v for k, v in row.items() if not isinstance(v, dict)}), flush=True)
         for name in ("before", "after"):
-            print(sources.row(f"  {name}", about[name]), flush=True)
-    few = [s.path for label in (0, 1) for s in [s for s in samples if s.label == label][:bordered_limit]]
-    pictures = [open_image(path.read_bytes()) for path in few]
+            print(sources.row(f"  {name}", row[name]), flush=True)
+    bordered_files = [s.path for label in (0, 1) for s in [s for s in samples if s.label == label][:bordered_limit]]
+    pictures = [open_image(path.read_bytes()) for path in bordered_files]
     plain, _ = reader.read([xray.without_borders(picture)[0] for picture in pictures])
     for number, (kind, add) in enumerate(bordered.KINDS.items()):
-        rngs = (np.random.default_rng([number, place]) for place in range(len(pictures)))
+        rngs = (np.random.default_rng([number, index]) for index in range(len(pictures)))
         framed = [_as_jpeg(add(picture, rng)) for picture, rng in zip(pictures, rngs, strict=True)]
-        found["bordered"][kind] = about = {
-            **_moved(reader, "without", plain, reader.read(framed)[0]),
-            **_moved(reader, "with", plain, reader.read([xray.without_borders(one)[0] for one in framed])[0]),
+        figures["bordered"][kind] = row = {
+            **_changes(reader, "without", plain, reader.read(framed)[0]),
+            **_changes(reader, "with", plain, reader.read([xray.without_borders(image)[0] for image in framed])[0]),
         }
-        print(sources.row(kind, about), flush=True)
+        print(sources.row(kind, row), flush=True)
     if json_file:
-        json_file.write_text(json.dumps(found, indent=2) + "\n")
-    return found
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
 
 
 def _plain(reader: Reader, source: sources.Source) -> dict[str, Any]:
@@ -113,12 +113,12 @@ def _plain(reader: Reader, source: sources.Source) -> dict[str, Any]:
     }
 
 
-def _moved(reader: Reader, name: str, plain: Values, probability: Values) -> dict[str, float]:
-    apart, threshold = np.abs(probability - plain), reader.bundle.threshold
+def _changes(reader: Reader, name: str, plain: Values, probability: Values) -> dict[str, float]:
+    differences, threshold = np.abs(probability - plain), reader.bundle.threshold
     return {
         f"labels changed {name}": int(((plain >= threshold) != (probability >= threshold)).sum()),
-        f"mean change {name}": round(float(apart.mean()), 4),
-        f"largest change {name}": round(float(apart.max()), 4),
+        f"mean change {name}": round(float(differences.mean()), 4),
+        f"largest change {name}": round(float(differences.max()), 4),
     }
 
 

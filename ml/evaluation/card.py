@@ -1,4 +1,4 @@
-"""The model card, written from ``bundle.json`` alone, so that it can hold no figure that was not measured."""
+"""The model card. It is written from ``bundle.json`` alone, so it cannot contain figures that were not measured."""
 
 import math
 from typing import Any
@@ -50,7 +50,7 @@ def text(bundle: Bundle) -> str:
 
 
 def refresh(bundle: Bundle) -> None:
-    """Rewrite a bundle's card if the existing one was generated, not written by a person."""
+    """Rewrite a bundle's card, unless the existing one was written by a person."""
     file = bundle.path / "MODEL_CARD.md"
     if file.exists() and WRITTEN in file.read_text():
         file.write_text(text(bundle))
@@ -107,7 +107,7 @@ def _cell(value: float, interval: tuple[float, float] | None, digits: int) -> st
 
 
 def _details(held_out: dict[str, Any]) -> list[str]:
-    """Subgroups and single changes, of a bundle that was measured on them."""
+    """The tables of subgroups and single changes, if the bundle was measured on them."""
     if "conditions" not in held_out:
         return []
     return [
@@ -178,7 +178,7 @@ def _novelty(figures: dict[str, Any] | None) -> str:
 
 
 def _thresholds(figures: dict[str, Any]) -> str:
-    """What the thresholds were chosen on."""
+    """The sentence about the chests that the thresholds were chosen on."""
     if "flagged_held_out_by_other_half" in figures:
         return (
             "The threshold of the distance was chosen on the held-out chests of the first two rows; with the one from "

@@ -1,4 +1,4 @@
-"""The part of a model card about other hospitals, from what ``bundle.json`` has as ``elsewhere`` and ``folds``."""
+"""The section of a model card about other hospitals, from ``elsewhere`` and ``folds`` in ``bundle.json``."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ OF_TRAININGS = (
 
 
 def text(meta: dict[str, Any]) -> list[str]:
-    """The card's paragraphs and tables; none where nothing was measured."""
+    """The card's paragraphs and tables; empty if nothing was measured."""
     parts = [*_folds(meta.get("folds")), *_measured_elsewhere(meta.get("elsewhere"))]
     return ["## Other hospitals", *parts] if parts else []
 
@@ -61,20 +61,22 @@ def _origins(origins: dict[str, Any]) -> str:
         "| images | n | labelled | called | sensitivity | specificity | ROC AUC | peak on lungs | map there |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, both in origins.items():
-        found, evidence = both["answers"], both["evidence"]
-        cells = [_measured(found, key) for key in ("recall", "specificity", "roc_auc")]
-        lies = [f"{evidence[key]:.2f}" if key in evidence else "–" for key in ("peak_inside", "median_inside")]
-        row = [name, str(found["n"]), str(found["labelled"]), f"{found['called']:.3f}", *cells, *lies]
+    for name, row_figures in origins.items():
+        answers, evidence = row_figures["answers"], row_figures["evidence"]
+        cells = [_cell(answers, key) for key in ("recall", "specificity", "roc_auc")]
+        evidence_cells = [
+            f"{evidence[key]:.2f}" if key in evidence else "–" for key in ("peak_inside", "median_inside")
+        ]
+        row = [name, str(answers["n"]), str(answers["labelled"]), f"{answers['called']:.3f}", *cells, *evidence_cells]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 
 
-def _measured(found: dict[str, Any], key: str) -> str:
-    if key not in found:
+def _cell(figures: dict[str, Any], key: str) -> str:
+    if key not in figures:
         return "–"
-    low, high = found.get("intervals", {}).get(key, (None, None))
-    return f"{found[key]:.3f}" + (f" ({low:.3f}–{high:.3f})" if low is not None else "")
+    low, high = figures.get("intervals", {}).get(key, (None, None))
+    return f"{figures[key]:.3f}" + (f" ({low:.3f}–{high:.3f})" if low is not None else "")
 
 
 def _coverage(origins: dict[str, Any]) -> str:
@@ -84,12 +86,12 @@ def _coverage(origins: dict[str, Any]) -> str:
         f"|---|---|{'---|' * len(shares)}---|",
     ]
     for name, kinds in origins.items():
-        for kind, found in kinds.items():
-            low, high = found["gain"]
+        for kind, figures in kinds.items():
+            low, high = figures["gain"]
             gain = "" if kind == "probability" else f"{low:+.4f} to {high:+.4f}"
-            drawn = found.get("intervals", {})  # of figures that were measured since 1.4.0
+            intervals = figures.get("intervals", {})  # only in figures measured since 1.4.0
             errors = " | ".join(
-                f"{found['errors'][share]:.3f}" + (" ({:.3f}–{:.3f})".format(*drawn[share]) if drawn else "")
+                f"{figures['errors'][share]:.3f}" + (" ({:.3f}–{:.3f})".format(*intervals[share]) if intervals else "")
                 for share in shares
             )
             lines.append(f"| {name} | {kind} | {errors} | {gain} |")
@@ -104,8 +106,8 @@ def _calibrated(origins: dict[str, Any]) -> list[str]:
         shown = [key for key in names if key in rows["released"]]
         lines = [f"| images | {' | '.join(names[key] for key in shown)} |", f"|---|{'---|' * len(shown)}"]
         for size in sorted(rows, key=lambda size: 0 if size == "released" else int(size)):
-            found = rows[size]
-            cells = ["{:.3f} ({:.3f}–{:.3f})".format(*found[key]) for key in shown]
+            figures = rows[size]
+            cells = ["{:.3f} ({:.3f}–{:.3f})".format(*figures[key]) for key in shown]
             lines.append(f"| {'none' if size == 'released' else size} | {' | '.join(cells)} |")
         parts += [
             f"**Calibrated on some of `{name}`** (`python -m ml calibrate`, or a department's page), measured on its "
@@ -123,12 +125,12 @@ def _adapted(origins: dict[str, Any]) -> list[str]:
             "| images | draws | | ROC AUC | Brier score | calibration error | sensitivity | specificity |",
             "|---|---|---|---|---|---|---|---|",
         ]
-        for size, found in sizes.items():
-            for what in ("calibrated", "adapted", "gain"):
-                row = [found[what][key] for key in ("roc_auc", "brier", "ece", "recall", "specificity")]
-                sign = "+" if what == "gain" else ""
+        for size, figures in sizes.items():
+            for kind in ("calibrated", "adapted", "gain"):
+                row = [figures[kind][key] for key in ("roc_auc", "brier", "ece", "recall", "specificity")]
+                sign = "+" if kind == "gain" else ""
                 cells = [f"{mean:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})" for mean, low, high in row]
-                lines.append(f"| {size} | {found['draws']} | {what} | {' | '.join(cells)} |")
+                lines.append(f"| {size} | {figures['draws']} | {kind} | {' | '.join(cells)} |")
         parts += [
             f"**Adapted to some of `{name}`** (`python -m ml adapt`), measured as above, beside calibration alone:",
             "\n".join(lines),

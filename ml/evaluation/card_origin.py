@@ -1,4 +1,4 @@
-"""The part of a model card about where a bundle comes from, from ``bundle.json``."""
+"""The section of a model card about a bundle's origin, from ``bundle.json``."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ same image at several sizes count each): `{sha}…`, in full in `bundle.json`.""
 
 
 def text(meta: dict[str, Any]) -> list[str]:
-    """Data and training; for a bundle that was calibrated or adapted elsewhere, on what."""
+    """The data and the training or, for a calibrated or adapted bundle, the images used for that."""
     if "calibrated_on" in meta:
-        on = meta["calibrated_on"]
+        source = meta["calibrated_on"]
         return [
             "## Where it comes from",
             f"The network is that of `{meta['calibrated_from']}`; see its card for its data and training. Calibration, "
-            f"operating points and all figures below come from {on['files']:,} files of {on['patients']:,} patients "
-            f"(SHA-256 `{on['sha256'][:16]}…`).",
+            f"operating points and all figures below come from {source['files']:,} files of "
+            f"{source['patients']:,} patients (SHA-256 `{source['sha256'][:16]}…`).",
         ]
     if "adapted_on" in meta:
         return ["## Where it comes from", _adapted(meta)]
@@ -50,16 +50,17 @@ def _external(sources: dict[str, int]) -> list[str]:
 
 
 def _adapted(meta: dict[str, Any]) -> str:
-    on = meta["adapted_on"]
+    source = meta["adapted_on"]
     changes = [
         "{} {:+.3f} ({:+.3f} to {:+.3f})".format(
-            heading, on["differences"][key]["value"], *on["differences"][key]["interval"]
+            heading, source["differences"][key]["value"], *source["differences"][key]["interval"]
         )
         for key, heading in (("roc_auc", "ROC AUC"), ("brier", "Brier score"))
     ]
     return (
         f"**Adapted to one place.** The network is that of `{meta['adapted_from']}` but for its last layer, which was "
-        f"adapted to {on['files']:,} files of {on['patients']:,} patients (SHA-256 `{on['sha256'][:16]}…`) of the "
+        f"adapted to {source['files']:,} files of {source['patients']:,} patients "
+        f"(SHA-256 `{source['sha256'][:16]}…`) of the "
         f"place where it is used. The figures of `{meta['adapted_from']}` do not hold for it, also not in the hospital "
         "that it learnt from. All figures below are of these patients, each read by a layer that was adapted to others "
         f"of them. What adapting changed, beside calibration alone: {'; '.join(changes)} (95 % intervals)."

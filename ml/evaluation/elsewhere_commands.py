@@ -1,4 +1,4 @@
-"""The commands about other pictures and other hospitals' X-rays."""
+"""The commands for pictures of other things and for other hospitals' X-rays."""
 
 import argparse
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 
 def add(commands: Any) -> None:
     """Add them to the command line's subparsers."""
-    measured = argparse.ArgumentParser(add_help=False)
-    measured.add_argument("--model", type=Path, required=True, help="the bundle")
-    measured.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
-    measured.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--model", type=Path, required=True, help="the bundle")
+    common.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
+    common.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
 
     novelty = commands.add_parser(
-        "novelty", parents=[measured], help="fit and measure a bundle's check for what is no frontal chest X-ray"
+        "novelty", parents=[common], help="fit and measure a bundle's check for what is no frontal chest X-ray"
     )
     novelty.add_argument("--external", type=Path, help="other hospitals' chests, with an index.csv")
     novelty.add_argument("--not-chests", type=Path, help="pictures that are no frontal chest, with an index.csv")
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     laterals.set_defaults(run=_laterals)
 
     elsewhere = commands.add_parser(
-        "elsewhere", parents=[measured], help="write into a bundle how it reads other hospitals' chests"
+        "elsewhere", parents=[common], help="write into a bundle how it reads other hospitals' chests"
     )
     elsewhere.add_argument("--external", type=Path, required=True, help="other hospitals' chests, with an index.csv")
     elsewhere.set_defaults(run=_elsewhere)

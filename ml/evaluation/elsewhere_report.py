@@ -25,28 +25,28 @@ from ml.pictures.preprocess import Preprocessing, to_input
 from ml.statistics.calibration import logit
 
 OWN = "held-out patients of its own hospital"
-#: The collection that has normal and abnormal chests of one hospital.
+#: The collection with normal and abnormal chests from one hospital.
 NIH = "nih_chestxray14"
-#: Files of held-out patients.
+#: The largest number of held-out patients' files.
 MOST = 400
-#: The parts of each side that are cut off to frame a picture otherwise: left, top, right, bottom.
+#: The shares that are cut off on the left, top, right and bottom to frame a picture differently.
 FRAMED = ((0.05, 0.05, 0.05, 0.05), (0.06, 0.0, 0.0, 0.06))
 
 
 def report(model: Path, directory: Path, elsewhere_directory: Path, *, also: Sequence[Path] = ()) -> dict[str, Any]:
-    """Measure, print, and put the figures into ``bundle.json`` and the card.
+    """Measure the bundle, print the figures, and write them into ``bundle.json`` and the card.
 
     Args:
         model: the bundle's folder.
-        directory: its training data, holding ``NORMAL/`` and ``PNEUMONIA/``.
+        directory: its training data, with the folders ``NORMAL/`` and ``PNEUMONIA/``.
         elsewhere_directory: other hospitals' chests, with an ``index.csv``.
         also: folders of the same layout as ``directory``, with other renditions.
 
     Returns:
-        What ``bundle.json`` has as ``elsewhere``.
+        The entry ``elsewhere`` of ``bundle.json``.
 
     Raises:
-        ValueError: where the bundle has learnt from other hospitals' chests.
+        ValueError: if the bundle was trained on other hospitals' chests.
     """
     bundle = Bundle.read(model)
     if bundle.meta.get("training", {}).get("external"):
@@ -71,10 +71,10 @@ def measure(bundle: Bundle, own: Chests, other: Chests, chests: Sequence[externa
     """All figures of :mod:`ml.evaluation.elsewhere`, by origin.
 
     Args:
-        bundle: what read them.
-        own: held-out patients.
-        other: what it says of ``chests``.
-        chests: of other hospitals.
+        bundle: the bundle that read the chests.
+        own: its answers for held-out patients.
+        other: its answers for ``chests``.
+        chests: the chests of other hospitals.
     """
     source, quality = (np.array([getattr(chest, name) for chest in chests]) for name in ("source", "quality"))
     expert = (source == NIH) & (quality == external.EXPERT)
@@ -82,55 +82,59 @@ def measure(bundle: Bundle, own: Chests, other: Chests, chests: Sequence[externa
     groups |= {name: part(other, source == name) for name in sorted(set(source.tolist()))}
     if expert.any():
         groups[f"{NIH}, read by radiologists"] = part(other, expert)
-    at = bundle.threshold
-    found: dict[str, Any] = {
+    threshold = bundle.threshold
+    figures: dict[str, Any] = {
         "at": bundle.operating_point,
         "origins": {
-            name: {"answers": elsewhere.answers(group, at), "evidence": elsewhere.evidence(group, at)}
+            name: {"answers": elsewhere.answers(group, threshold), "evidence": elsewhere.evidence(group, threshold)}
             for name, group in groups.items()
         },
         "coverage": {
-            name: elsewhere.coverage(group, at) for name, group in groups.items() if set(group.truth.tolist()) >= {0, 1}
+            name: elsewhere.coverage(group, threshold)
+            for name, group in groups.items()
+            if set(group.truth.tolist()) >= {0, 1}
         },
     }
-    if NIH in found["coverage"]:
-        found["calibrated"] = {NIH: elsewhere.calibrated(groups[NIH], at)}
-    if NIH in found["coverage"] and other.hidden.size:
+    if NIH in figures["coverage"]:
+        figures["calibrated"] = {NIH: elsewhere.calibrated(groups[NIH], threshold)}
+    if NIH in figures["coverage"] and other.hidden.size:
         weights = bundle.weights()
-        found["adapted"] = {
+        figures["adapted"] = {
             name: adapted(group.truth, log_odds(weights, group.hidden), group.hidden.astype(np.float64), group.patient)
             for name, group in groups.items()
             if name.startswith(NIH)
         }
-    return found
+    return figures
 
 
 def part(chests: Chests, chosen: NDArray[np.bool_]) -> Chests:
-    """Those of them that are chosen."""
+    """The chosen chests."""
     return Chests(**{field.name: getattr(chests, field.name)[chosen] for field in fields(chests)})
 
 
 def read(bundle: Bundle, engine: Engine, samples: Sequence[data.Sample]) -> Chests:
-    """What a bundle says of files, as they are and framed otherwise."""
+    """A bundle's answers for files, as they are and framed differently."""
     spec = bundle.preprocessing
     framed: list[list[NDArray[np.uint8]]] = [_framed(sample, spec) for sample in samples]
-    inputs = np.stack([each[0] for each in framed])
-    found = readings(engine, list(inputs))
-    if found is None:
+    inputs = np.stack([crops[0] for crops in framed])
+    outputs = readings(engine, list(inputs))
+    if outputs is None:
         raise ValueError("there are no chests to measure on")
-    ways = [
-        found.probabilities[:, 1],
-        *(probabilities(engine, list(way)) for way in list(zip(*framed, strict=True))[1:]),
+    probabilities_by_framing = [
+        outputs.probabilities[:, 1],
+        *(probabilities(engine, list(framed_inputs)) for framed_inputs in list(zip(*framed, strict=True))[1:]),
     ]
-    maps, masks = to_bytes(found.maps), lungs.masks(inputs)
+    maps, masks = to_bytes(outputs.maps), lungs.masks(inputs)
     check = novelty.load(bundle)
-    distances = np.array([np.nan if one is None else one for one in novelty.distances_of(check, found.features)])
+    distances = np.array(
+        [np.nan if distance is None else distance for distance in novelty.distances_of(check, outputs.features)]
+    )
     return Chests(
         np.array([sample.label for sample in samples]),
-        found.probabilities[:, 1].astype(np.float64),
+        outputs.probabilities[:, 1].astype(np.float64),
         np.array([sample.patient for sample in samples]),
         distances,
-        np.std([logit(way) for way in ways], axis=0),
+        np.std([logit(framed_inputs) for framed_inputs in probabilities_by_framing], axis=0),
         evidence.share_inside(maps, masks),
         evidence.peak_inside(maps, evidence.near(masks) >= 0.5),
         engine.hidden(inputs) if isinstance(engine, TrunkEngine) else np.zeros((len(inputs), 0), np.float32),
@@ -138,7 +142,7 @@ def read(bundle: Bundle, engine: Engine, samples: Sequence[data.Sample]) -> Ches
 
 
 def _framed(sample: data.Sample, spec: Preprocessing) -> list[NDArray[np.uint8]]:
-    """A file's input, and those of the same picture framed otherwise."""
+    """The input from a file, and the inputs from the same picture framed differently."""
     image = xray.load(sample.path.read_bytes())
     width, height = image.size
     boxes = [

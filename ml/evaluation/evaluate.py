@@ -17,24 +17,24 @@ from ml.statistics import bootstrap, calibration, metrics
 def evaluate(
     model: Path, directory: Path, *, json_file: Path | None = None, figures: Path | None = None
 ) -> dict[str, Any]:
-    """Read every image of a folder and compare with its label, at the bundle's own threshold.
+    """Read every image of a folder and compare it with its label, at the bundle's own threshold.
 
     Args:
         model: the bundle's folder.
-        directory: holds ``NORMAL/`` and ``PNEUMONIA/``.
-        json_file: where the report goes.
-        figures: folder for the confusion matrix, the ROC and precision-recall curves and the scores' histogram.
+        directory: a folder with ``NORMAL/`` and ``PNEUMONIA/``.
+        json_file: a file for the report.
+        figures: a folder for the confusion matrix, the ROC and precision-recall curves and the histogram of scores.
 
     Returns:
-        The report: ``metrics`` (see :func:`ml.statistics.metrics.measure`; the expected calibration error and Brier
-        score too), ``intervals`` of 95 % (see :mod:`ml.statistics.bootstrap`), ``threshold``, ``operating_point``,
-        ``confusion_matrix`` with rows of true and columns of predicted class in the order of ``classes``, ``counts``,
+        The report: ``metrics`` (see :func:`ml.statistics.metrics.measure`, plus the expected calibration error and the
+        Brier score), 95 % ``intervals`` (see :mod:`ml.statistics.bootstrap`), ``threshold``, ``operating_point``,
+        ``confusion_matrix`` (rows: true class, columns: predicted class, in the order of ``classes``), ``counts``,
         ``model``, ``data``.
 
     Raises:
-        BundleError: where the bundle cannot be used.
-        FileNotFoundError: where a class has no images.
-        ImageError: where an image cannot be read: figures on a part of the images would mislead.
+        BundleError: if the bundle cannot be used.
+        FileNotFoundError: if a class has no images.
+        ImageError: if an image cannot be read, because figures on only a part of the images would mislead.
     """
     bundle = Bundle.read(model)
     samples = data.scan(directory)
@@ -72,10 +72,10 @@ def evaluate(
 
 
 def text(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """The report as text."""
     (tn, fp), (fn, tp) = report["confusion_matrix"]
     figures = "\n".join(
-        f"  {name:<26} {value:.4f}{_between(report['intervals'].get(name))}"
+        f"  {name:<26} {value:.4f}{_interval(report['intervals'].get(name))}"
         for name, value in report["metrics"].items()
         if name != "n" and not math.isnan(value)
     )
@@ -88,5 +88,5 @@ def text(report: dict[str, Any]) -> str:
     )
 
 
-def _between(interval: tuple[float, float] | None) -> str:
+def _interval(interval: tuple[float, float] | None) -> str:
     return f"  (95 % interval {interval[0]:.4f} to {interval[1]:.4f})" if interval else ""

@@ -34,12 +34,12 @@ def draw(
     """Draw the confusion matrix, ROC, precision-recall curve and histogram of scores as PNG files.
 
     Args:
-        folder: made where it is missing.
+        folder: the output folder, created if it is missing.
         truth: ``(n,)`` of 0 and 1, both present.
-        scores: ``(n,)`` probability of pneumonia.
-        points: thresholds of the operating points by name, marked in each picture.
-        default: the one of them that the confusion matrix is drawn at.
-        title: above each picture.
+        scores: ``(n,)`` the probability of pneumonia.
+        points: the thresholds of the operating points by name; they are marked in each picture.
+        default: the operating point for the confusion matrix.
+        title: the title of each picture.
 
     Returns:
         The files.
@@ -55,19 +55,19 @@ def draw(
 
 
 def draw_choice(folder: Path, truth: NDArray[Any], scores: NDArray[Any], choice: "Choice", title: str) -> None:
-    """Draw what :func:`draw` and :func:`draw_reliability` do, with what was chosen on held-out images."""
+    """Draw the pictures of :func:`draw` and :func:`draw_reliability` for a choice on held-out images."""
     thresholds = {key: point.threshold for key, point in choice.points.items()}
     draw(folder, truth, scores, thresholds, DEFAULT_POINT, title)
     draw_reliability(folder, choice.reliability, title)
 
 
 def draw_reliability(folder: Path, bins: list[dict[str, float]], title: str) -> None:
-    """Draw how often pneumonia was there for each tenth of the predicted probability.
+    """Draw the share of pneumonias for each tenth of the predicted probability.
 
     Args:
-        folder: gets ``reliability.png``.
+        folder: the folder for ``reliability.png``.
         bins: from :func:`ml.statistics.calibration.reliability`.
-        title: above the picture.
+        title: the title of the picture.
     """
     with _picture(folder / "reliability.png", title) as axes:
         axes.plot([0, 1], [0, 1], ":", color="grey", linewidth=1, label="as it should be")
@@ -84,14 +84,14 @@ def draw_epochs(folder: Path, epochs: list[dict[str, Any]], title: str) -> None:
     """Draw loss and accuracy by epoch.
 
     Args:
-        folder: gets ``training.png``.
-        epochs: rows of the training's log; of several trainings one after the other.
-        title: above the picture.
+        folder: the folder for ``training.png``.
+        epochs: the rows of the training's log; those of several trainings follow one another.
+        title: the title of the picture.
     """
     number = range(1, len(epochs) + 1)
     with _picture(folder / "training.png", title) as axes:
         axes.plot(number, [row["loss"] for row in epochs], "o-", color=ACCENT, label="loss, training")
-        # An epoch that was not validated is a gap.
+        # An epoch that was not validated becomes a gap.
         worst = [np.nan if row["val_worst"] is None else row["val_worst"] for row in epochs]
         axes.plot(number, worst, "o-", color=PNEUMONIA, label="loss, worst held-out condition")
         axes.set(xlabel="Epoch", ylabel="Loss", ylim=(0, None))
@@ -103,16 +103,16 @@ def draw_epochs(folder: Path, epochs: list[dict[str, Any]], title: str) -> None:
 
 
 def draw_mistakes(file: Path, shown: "Validation", scores: NDArray[Any], threshold: float, count: int = 24) -> None:
-    """Draw the images that were read most wrongly, as the network saw them.
+    """Draw the images with the largest errors, as the network saw them.
 
-    This shows patients' images and is not for publishing where the data's licence does not allow it.
+    The picture shows patients' images. Do not publish it unless the data's licence allows that.
 
     Args:
-        file: the PNG.
+        file: the PNG file.
         shown: the images.
-        scores: ``(n,)`` probability of pneumonia.
-        threshold: from which an image counts as pneumonia.
-        count: how many at most.
+        scores: ``(n,)`` the probability of pneumonia.
+        threshold: the probability from which an image counts as pneumonia.
+        count: the largest number of images.
     """
     wrong = np.flatnonzero((scores >= threshold) != (shown.truth == 1))
     worst = wrong[np.argsort(-np.abs(scores[wrong] - threshold))][:count]
@@ -129,13 +129,13 @@ def draw_mistakes(file: Path, shown: "Validation", scores: NDArray[Any], thresho
 
 
 def draw_comparison(file: Path, rows: list[dict[str, Any]], title: str) -> None:
-    """Draw models side by side: their figures with 95 % intervals, and how fast each reads.
+    """Draw models side by side: their figures with 95 % intervals, and their speed.
 
     Args:
-        file: the PNG.
-        rows: from :func:`ml.experiments.compare.compare`; a network that was not trained has no figures and only its
-            speed is drawn.
-        title: above the picture.
+        file: the PNG file.
+        rows: from :func:`ml.experiments.compare.compare`. An untrained network has no figures, so only its speed is
+            drawn.
+        title: the title of the picture.
     """
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 3.4 + 0.4 * len(rows)), layout="constrained", width_ratios=(3, 1)
@@ -146,7 +146,7 @@ def draw_comparison(file: Path, rows: list[dict[str, Any]], title: str) -> None:
     for number, (row, colour) in enumerate(read):
         values = np.array([row["metrics"][name] for name in names])
         ends = np.array([row["intervals"][name] for name in names])
-        # A figure may lie a rounding error outside of its interval.
+        # A figure may lie outside its interval by a rounding error.
         bars = np.maximum(0, [values - ends[:, 0], ends[:, 1] - values])
         offset = (number - (len(read) - 1) / 2) * 0.8 / len(read)
         left.errorbar(np.arange(len(names)) + offset, values, bars, fmt=MARKERS[number % len(MARKERS)], color=colour,

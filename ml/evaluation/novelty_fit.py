@@ -9,33 +9,35 @@ from numpy.typing import NDArray
 
 from ml.inference.novelty import Check, Features, level
 
-#: Upper bounds of the images used, which keep the fit to some minutes on two cores.
+#: The largest numbers of images used, so that the fit takes only some minutes on two cores.
 MOST_TRAINING, MOST_HELD_OUT = 240, 240
 FEWEST = 8
 COMPONENTS = 256
-#: These shares of the chests that a threshold is chosen on stay below it: that of the distance, of other pictures, and
-#: of chests from the side. The second catches nearly all other pictures, so that the other two may be generous.
+#: The shares of chests that stay below each threshold when it is chosen: the thresholds of the distance, of other
+#: pictures, and of chests from the side. The second one catches nearly all other pictures, so the others may be
+#: generous.
 ACCEPTED = (0.998, 0.993, 0.998)
-#: Factor on the threshold of the distance where there are no chests of other hospitals to choose it on.
+#: The factor on the threshold of the distance if there are no chests of other hospitals to choose it on.
 ROOM = 1.2
-#: The regressions' ``C``: they have few pictures for their many components.
+#: The ``C`` of the regressions, which have few pictures for their many components.
 REGULARISATION = 1e-3
-#: The regressions in the order of :meth:`ml.inference.novelty.Check.scores`, and the names of their thresholds.
+#: The regressions in the order of :meth:`ml.inference.novelty.Check.scores`, with the names of their thresholds.
 REGRESSIONS = {"drawn": "familiar", "lateral": "frontal"}
 
-#: Features that a regression learns from, and others to choose its threshold with.
+#: The features that a regression is fitted on, and those that its threshold is chosen on.
 Sides = tuple[Features, Features]
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a check learns from: features, each ``(n, d)``.
+    """The features that a check is fitted on, each ``(n, d)``.
 
     Attributes:
-        training: of chest X-rays.
-        held_out: of other patients' chest X-rays.
-        wrong: by regression (:data:`REGRESSIONS`) what it has to detect; ``lateral`` may be missing.
-        elsewhere: of other hospitals' chests, by source.
+        training: features of chest X-rays.
+        held_out: features of other patients' chest X-rays.
+        wrong: for each regression (:data:`REGRESSIONS`), features of the pictures that it has to detect; ``lateral``
+            may be missing.
+        elsewhere: features of other hospitals' chests, by source.
     """
 
     training: Features
@@ -45,21 +47,21 @@ class Lessons:
     _spaces: dict[frozenset[str], Check] = field(default_factory=dict, repr=False)
 
     def without(self, source: str) -> "Lessons":
-        """The same, as if nothing were known of a hospital."""
-        return replace(self, elsewhere={name: found for name, found in self.elsewhere.items() if name != source})
+        """The same features without those of one hospital."""
+        return replace(self, elsewhere={name: features for name, features in self.elsewhere.items() if name != source})
 
     def chests(self) -> Features:
         return np.concatenate([self.training, *self.elsewhere.values()])
 
     def space(self) -> Check:
-        """The components of the chests, in a check that flags nothing. Kept: what is wrong takes no part in it."""
+        """The principal components of the chests, as a check that flags nothing. Cached, as ``wrong`` has no effect."""
         key = frozenset(self.elsewhere)
         if key not in self._spaces:
             self._spaces[key] = _space(self.chests())
         return self._spaces[key]
 
-    def learnt(self) -> Check:
-        """A check with its regressions, without thresholds."""
+    def fitted(self) -> Check:
+        """A check with fitted regressions, but without thresholds."""
         space = self.space()
         right = space.components(self.chests())[1]
         weights: dict[str, Any] = {kind: _weights(space, right, sides[0]) for kind, sides in self.wrong.items()}
@@ -67,65 +69,73 @@ class Lessons:
 
 
 def fit(lessons: Lessons) -> Check:
-    """Learn what chest X-rays look like to a network.
+    """Fit a check on a network's features.
 
-    The thresholds are chosen on held-out chests, and on other hospitals' by checks that have learnt from no chest of
-    the same source, so that a hospital that nobody has seen is judged as these are.
+    The thresholds are chosen on held-out chests and on other hospitals' chests. Each hospital's chests are scored by a
+    check that was fitted without that hospital, so the thresholds also suit hospitals that nobody has seen.
 
     Raises:
-        ValueError: where there are too few images.
+        ValueError: if there are too few images.
     """
     counts = [len(side) for sides in lessons.wrong.values() for side in sides]
     if min(len(lessons.training), len(lessons.held_out), *counts) < FEWEST:
         raise ValueError(f"the check for other pictures needs at least {FEWEST} training and {FEWEST} held-out images")
-    check = lessons.learnt()
+    check = lessons.fitted()
     scores = [check.scores(lessons.held_out)]
-    scores += [lessons.without(source).learnt().scores(found) for source, found in lessons.elsewhere.items()]
-    edges = np.array([np.quantile(*one) for one in zip(np.concatenate(scores).T, ACCEPTED, strict=True)])
-    found = dict(zip(("threshold", *REGRESSIONS.values()), edges.tolist(), strict=True))
+    scores += [lessons.without(source).fitted().scores(features) for source, features in lessons.elsewhere.items()]
+    edges = np.array(
+        [np.quantile(*scores_and_share) for scores_and_share in zip(np.concatenate(scores).T, ACCEPTED, strict=True)]
+    )
+    thresholds = dict(zip(("threshold", *REGRESSIONS.values()), edges.tolist(), strict=True))
     if not lessons.elsewhere:
-        found = _with_room(check, lessons, found)
-    found |= {name: np.inf for kind, name in REGRESSIONS.items() if kind not in lessons.wrong}
-    return replace(check, **found)
+        thresholds = _with_room(check, lessons, thresholds)
+    thresholds |= {name: np.inf for kind, name in REGRESSIONS.items() if kind not in lessons.wrong}
+    return replace(check, **thresholds)
 
 
-def _with_room(check: Check, lessons: Lessons, found: dict[str, float]) -> dict[str, float]:
-    """Thresholds that leave room for chests from elsewhere, none of which is known: a fifth of the distance's, and half
-    of the way to what each regression has to detect."""
-    roomy = {"threshold": found["threshold"] * ROOM}
+def _with_room(check: Check, lessons: Lessons, thresholds: dict[str, float]) -> dict[str, float]:
+    """Thresholds that leave room for chests from elsewhere, if there are none to fit on.
+
+    The threshold of the distance is raised by a fifth, and each regression's threshold half of the way to the scores of
+    the pictures that it has to detect.
+    """
+    roomy = {"threshold": thresholds["threshold"] * ROOM}
     for column, (kind, name) in enumerate(REGRESSIONS.items(), 1):
         if kind in lessons.wrong:
             beyond = float(np.quantile(check.scores(lessons.wrong[kind][1])[:, column], 0.02))
-            roomy[name] = max(found[name], (found[name] + beyond) / 2)
-    return {**found, **roomy}
+            roomy[name] = max(thresholds[name], (thresholds[name] + beyond) / 2)
+    return {**thresholds, **roomy}
 
 
 def _space(chests: Features) -> Check:
-    known = level(chests)
-    mean = known.mean(axis=0)
-    apart = known - mean
-    # By the products of each two images, of which there are fewer than features: a few times as fast as an SVD.
-    squares, vectors = np.linalg.eigh(apart @ apart.T)
-    singular = np.sqrt(np.maximum(squares[::-1], 0))[: known.shape[1]]
-    scales = singular / np.sqrt(len(known))
-    # A sixth of the images at most: a variance that a few images decide would be estimated too small.
-    count = min(COMPONENTS, max(1, len(known) // 6), len(scales) - 1)
-    # In the precision in which they are stored, so that the check is the same after loading.
-    axes = vectors[:, ::-1][:, :count].T @ apart / singular[:count, np.newaxis]
+    normalized = level(chests)
+    mean = normalized.mean(axis=0)
+    differences = normalized - mean
+    # The eigenvectors of the images' inner products: there are fewer images than features, so this is faster than SVD.
+    squares, vectors = np.linalg.eigh(differences @ differences.T)
+    singular = np.sqrt(np.maximum(squares[::-1], 0))[: normalized.shape[1]]
+    scales = singular / np.sqrt(len(normalized))
+    # At most a sixth of the images, because a variance estimated from few images would be too small.
+    count = min(COMPONENTS, max(1, len(normalized) // 6), len(scales) - 1)
+    # Rounded as they are stored, so that the check is the same after loading.
+    axes = vectors[:, ::-1][:, :count].T @ differences / singular[:count, np.newaxis]
     stored = (axes / scales[:count, np.newaxis]).astype(np.float16).astype(np.float32)
-    rest = float(np.sqrt((scales[count:] ** 2).sum() / (known.shape[1] - count)))
-    blind = np.zeros(count, np.float32)
+    rest = float(np.sqrt((scales[count:] ** 2).sum() / (normalized.shape[1] - count)))
+    zeros = np.zeros(count, np.float32)
     return Check(
         mean.astype(np.float32), stored, scales[:count].astype(np.float32), rest, np.inf,
-        drawn=blind, familiar=np.inf, lateral=blind, frontal=np.inf,
+        drawn=zeros, familiar=np.inf, lateral=zeros, frontal=np.inf,
     )  # fmt: skip
 
 
-def _weights(space: Check, right: NDArray[np.float64], wrong: Features) -> NDArray[np.float32]:
-    """Weights of the components, ``(k,)``, that separate chests' components from other pictures."""
+def _weights(space: Check, chest_components: NDArray[np.float64], wrong: Features) -> NDArray[np.float32]:
+    """The weights of the components, ``(k,)``, that separate chests from other pictures."""
     from sklearn.linear_model import LogisticRegression
 
-    others = space.components(wrong)[1]
+    other_components = space.components(wrong)[1]
     regression = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=1000)
-    regression.fit(np.concatenate([right, others]), np.repeat([0, 1], [len(right), len(others)]))
+    regression.fit(
+        np.concatenate([chest_components, other_components]),
+        np.repeat([0, 1], [len(chest_components), len(other_components)]),
+    )
     return np.asarray(regression.coef_[0], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The pictures that the check for other pictures is fitted and measured on (:mod:`ml.evaluation.novelty_report`)."""
+"""The pictures that the out-of-domain check is fitted and measured on (:mod:`ml.evaluation.novelty_report`)."""
 
 import csv
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ from ml.inference.predict import load_input
 from ml.pictures import augment, out_of_domain, xray
 from ml.pictures.preprocess import Preprocessing, to_input
 
-#: Drawings of each kind, and photographs.
+#: The number of drawings of each kind, and of photographs.
 DRAWN = 18
-#: Held-out chests that are also turned, in every way.
+#: The number of held-out chests that are also shown turned and inverted, in every orientation.
 TURNED = 30
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where the pictures beside the training data are; what is None is left out.
+    """The folders with pictures other than the training data. None leaves a folder out.
 
     Attributes:
         elsewhere: other hospitals' chests, with an ``index.csv`` (:mod:`ml.dataset.external`).
-        not_chests: real pictures that are no frontal chest, with an ``index.csv`` that has the column ``file``.
+        not_chests: real pictures that are no frontal chests, with an ``index.csv`` that has the column ``file``.
         made: ``lateral/`` and ``frontal/``, from ``python -m ml laterals``.
-        others: more pictures to measure on, each folder in it being a kind.
-        features: a file to keep this bundle's features in.
+        others: more pictures to measure on; each subfolder is a kind.
+        features: a cache file for this bundle's features.
     """
 
     elsewhere: Path | None = None
@@ -41,48 +41,48 @@ class Pictures:
     features: Path | None = None
 
 
-def some(samples: list[data.Sample], most: int, rng: np.random.Generator) -> list[data.Sample]:
-    return samples if len(samples) <= most else [samples[i] for i in sorted(rng.permutation(len(samples))[:most])]
+def random_subset(samples: list[data.Sample], limit: int, rng: np.random.Generator) -> list[data.Sample]:
+    return samples if len(samples) <= limit else [samples[i] for i in sorted(rng.permutation(len(samples))[:limit])]
 
 
 def inputs_of(
     samples: Sequence[data.Sample], spec: Preprocessing, strength: augment.Strength | None, seed: int, every: int = 1
 ) -> Inputs:
-    """The samples' inputs, every ``every``-th one perturbed with this strength."""
-    made = []
+    """The samples as inputs. With a ``strength``, every ``every``-th image is perturbed."""
+    inputs = []
     for index, sample in enumerate(samples):
         image = xray.load(sample.path.read_bytes())
         if strength and index % every == 0:
-            made.append(augment.perturb(image, np.random.default_rng([seed, 2_000_000, index]), strength, spec))
+            inputs.append(augment.perturb(image, np.random.default_rng([seed, 2_000_000, index]), strength, spec))
         else:
-            made.append(to_input(image, spec))
-    return np.stack(made)
+            inputs.append(to_input(image, spec))
+    return np.stack(inputs)
 
 
 def elsewhere(pictures: Pictures, spec: Preprocessing) -> dict[str, Inputs]:
-    """Chests of other hospitals by source, and those made of a CT."""
-    found: dict[str, list[Inputs]] = {}
+    """The chests of other hospitals by source, and the frontal ones made from a CT."""
+    inputs_by_source: dict[str, list[Inputs]] = {}
     for chest in external.read(pictures.elsewhere) if pictures.elsewhere else ():
-        found.setdefault(chest.source, []).append(load_input(chest.sample.path, spec))
-    frontal = made(pictures.made, made_laterals.FRONTAL, spec)
-    by_source = {source: np.stack(inputs) for source, inputs in found.items()}
+        inputs_by_source.setdefault(chest.source, []).append(load_input(chest.sample.path, spec))
+    frontal = from_ct(pictures.made, made_laterals.FRONTAL, spec)
+    by_source = {source: np.stack(inputs) for source, inputs in inputs_by_source.items()}
     return by_source if frontal is None else {**by_source, "a CT": frontal}
 
 
 def patients(pictures: Pictures) -> dict[str, NDArray[np.str_]]:
-    """By source the patient of each chest of another hospital."""
-    found: dict[str, list[str]] = {}
+    """The patient of each chest of another hospital, by source."""
+    by_source: dict[str, list[str]] = {}
     for chest in external.read(pictures.elsewhere) if pictures.elsewhere else ():
-        found.setdefault(chest.source, []).append(chest.sample.patient)
-    return {source: np.array(patients) for source, patients in found.items()}
+        by_source.setdefault(chest.source, []).append(chest.sample.patient)
+    return {source: np.array(patients) for source, patients in by_source.items()}
 
 
-def made(directory: Path | None, folder: str, spec: Preprocessing) -> Inputs | None:
+def from_ct(directory: Path | None, folder: str, spec: Preprocessing) -> Inputs | None:
     return np.stack([load_input(file, spec) for file in sorted((directory / folder).iterdir())]) if directory else None
 
 
 def not_chests(directory: Path | None, spec: Preprocessing) -> tuple[Inputs, int]:
-    """Real pictures that are no frontal chest, and how many files are refused before anything reads them."""
+    """Real pictures that are no frontal chests, and the number of files that are refused as unreadable."""
     inputs, refused = [], 0
     if directory:
         with (directory / "index.csv").open(newline="") as stream:

@@ -1,4 +1,4 @@
-"""Fit a bundle's check for other pictures and measure it on every kind of picture that it should detect."""
+"""Fit a bundle's out-of-domain check and measure it on every kind of picture that it should detect."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,80 +12,80 @@ from ml.bundles.bundle import Bundle
 from ml.dataset import data, external
 from ml.evaluation import card, made_laterals, novelty_fit
 from ml.evaluation import novelty_pictures as shown
-from ml.evaluation.features import Kept
+from ml.evaluation.features import FeatureCache
 from ml.evaluation.novelty_fit import Lessons
 from ml.evaluation.novelty_pictures import Pictures
 from ml.inference import engines, novelty
 from ml.inference.novelty import Check, Features, Inputs
 from ml.pictures import augment, out_of_domain
 
-#: Parts that real pictures are divided into: each is measured by a check that has learnt from the others.
+#: The number of parts for the cross-validation on real pictures: each is measured by a check fitted on the others.
 PARTS = 5
-#: Nothing beside the training data and what is drawn.
+#: No pictures other than the training data and drawings.
 NONE = Pictures()
 
 
 def report(
     model: Path, directory: Path, *, also: Sequence[Path] = (), pictures: Pictures = NONE, write: bool = False
 ) -> dict[str, Any]:
-    """Fit the check, measure it and print what it flags. Takes a quarter of an hour on two cores.
+    """Fit the check, measure it and print what it flags. This takes a quarter of an hour on two cores.
 
     Args:
         model: the bundle's folder.
-        directory: the training data, holding ``NORMAL/`` and ``PNEUMONIA/``.
+        directory: the training data, with the folders ``NORMAL/`` and ``PNEUMONIA/``.
         also: folders of the same layout with other renditions.
-        pictures: to learn from and to measure on.
-        write: put the check into the bundle.
+        pictures: the pictures to fit and to measure the check on.
+        write: whether to write the check into the bundle.
 
     Returns:
-        What ``bundle.json`` has as ``novelty``, less the file: the numbers of images and by kind how many of them are
-        flagged (:func:`_kind`). Chests of other hospitals are measured by checks that have learnt from no chest of
-        their source, real pictures by checks that have learnt from the other parts of them, and drawings also
-        (``unlearnt``) by a check that has learnt from the other kinds of drawings only.
+        The entry ``novelty`` of ``bundle.json``, without the file: the numbers of images, and for each kind the share
+        that is flagged (:func:`_kind`). Chests of another hospital are measured by a check that was fitted without that
+        hospital, and real pictures by a check that was fitted on the other parts of them. Drawings are also measured
+        (``unlearnt``) by a check that was fitted on the other kinds of drawings only.
 
     Raises:
-        BundleError: where the bundle cannot be used.
-        FileNotFoundError: where a class has no images.
+        BundleError: if the bundle cannot be used.
+        FileNotFoundError: if a class has no images.
     """
     bundle = Bundle.read(model)
     spec = bundle.preprocessing
-    read = Kept(engines.load(model), pictures.features)
+    features = FeatureCache(engines.load(model), pictures.features)
     samples = [sample for folder in (directory, *also) for sample in data.scan(folder)]
-    # The patients that the network's training held out.
+    # Split the patients as the network's training did.
     recipe = bundle.meta.get("training", {}).get("recipe", {})
     seed = int(recipe.get("seed", 7))
     training, held = data.split_as(recipe, samples)
     rng = np.random.default_rng(seed)
-    # Half of them plain, half changed as while training: uploads differ from this data's images.
-    known = shown.inputs_of(
-        shown.some(training, novelty_fit.MOST_TRAINING, rng), spec, augment.Strength(), seed, every=2
+    # Half of them plain and half augmented as in training, because uploads differ from this data's images.
+    training_inputs = shown.inputs_of(
+        shown.random_subset(training, novelty_fit.MOST_TRAINING, rng), spec, augment.Strength(), seed, every=2
     )
-    held = shown.some(held, novelty_fit.MOST_HELD_OUT // 2, rng)
+    held = shown.random_subset(held, novelty_fit.MOST_HELD_OUT // 2, rng)
     plain, perturbed = shown.inputs_of(held, spec, None, seed), shown.inputs_of(held, spec, augment.HARD, seed)
     chests = {"held out": plain, "held out, perturbed": perturbed}
     elsewhere = shown.elsewhere(pictures, spec)
-    drawn, drawn_before = (out_of_domain.drawn(spec, shown.DRAWN, each) for each in (seed, seed + 1))
+    drawn, drawn_for_fit = (out_of_domain.drawn(spec, shown.DRAWN, each) for each in (seed, seed + 1))
     real, refused = shown.not_chests(pictures.not_chests, spec)
-    real_features = read.of(real) if len(real) else np.empty((0, read.of(plain).shape[1]), np.float32)
-    sideways = shown.made(pictures.made, made_laterals.LATERAL, spec)
-    laterals = None if sideways is None else read.of(sideways)
+    real_features = features.get(real) if len(real) else np.empty((0, features.get(plain).shape[1]), np.float32)
+    sideways = shown.from_ct(pictures.made, made_laterals.LATERAL, spec)
+    laterals = None if sideways is None else features.get(sideways)
 
-    def other(part: NDArray[np.bool_], but: str | None = None) -> novelty_fit.Sides:
-        """Drawings and real pictures to learn from, and to choose the threshold with."""
+    def other(part: NDArray[np.bool_], excluded: str | None = None) -> novelty_fit.Sides:
+        """Drawings and real pictures: those to fit the regression on, and those to choose its threshold on."""
         return (
-            np.concatenate([read.of(_together(drawn_before, but)), real_features[part]]),
-            np.concatenate([read.of(_together(drawn, but)), real_features[part]]),
+            np.concatenate([features.get(_together(drawn_for_fit, excluded)), real_features[part]]),
+            np.concatenate([features.get(_together(drawn, excluded)), real_features[part]]),
         )
 
-    every = np.ones(len(real_features), bool)
+    all_real = np.ones(len(real_features), bool)
     lessons = Lessons(
-        read.of(known),
-        read.of(np.concatenate(list(chests.values()))),
+        features.get(training_inputs),
+        features.get(np.concatenate(list(chests.values()))),
         {
-            "drawn": other(every),
+            "drawn": other(all_real),
             **({"lateral": (laterals[::2], laterals[1::2])} if laterals is not None else {}),
         },
-        {source: read.of(found) for source, found in elsewhere.items()},
+        {source: features.get(images) for source, images in elsewhere.items()},
     )
     check = novelty_fit.fit(lessons)
 
@@ -93,28 +93,28 @@ def report(
         return novelty_fit.fit(replace(lessons, wrong={**lessons.wrong, "drawn": sides}))
 
     def kind(check: Check, inputs: Inputs) -> dict[str, float]:
-        return _kind(check, read.of(inputs), inputs)
+        return _kind(check, features.get(inputs), inputs)
 
-    kinds = {name: kind(check, found) for name, found in chests.items()}
+    kinds = {name: kind(check, images) for name, images in chests.items()}
     kinds |= {
-        f"chests of {source}": kind(novelty_fit.fit(lessons.without(source)), found)
-        for source, found in elsewhere.items()
+        f"chests of {source}": kind(novelty_fit.fit(lessons.without(source)), images)
+        for source, images in elsewhere.items()
     }
     if elsewhere:
         kinds["chests of all of these, other patients known"] = _by_patients(
             lessons, elsewhere, shown.patients(pictures)
         )
-    kinds |= {name: kind(check, found) for name, found in shown.turned(plain, rng).items()}
-    for name, found in drawn.items():
-        without = with_other(other(every, name))
-        kinds[name] = {**kind(check, found), "unlearnt": _flagged(without, read.of(found), found)}
+    kinds |= {name: kind(check, images) for name, images in shown.turned(plain, rng).items()}
+    for name, images in drawn.items():
+        without = with_other(other(all_real, name))
+        kinds[name] = {**kind(check, images), "unlearnt": _flagged(without, features.get(images), images)}
     if len(real):
         kinds["real pictures of other things"] = _in_parts(real, real_features, lambda part: with_other(other(part)))
         kinds["real pictures of other things"]["refused"] = refused
     if sideways is not None:
         kinds["chests from the side, made from a CT"] = kind(check, sideways[1::2])
-    for name, found in shown.more(spec, seed, pictures.others):
-        kinds[name] = kind(check, found)
+    for name, images in shown.more(spec, seed, pictures.others):
+        kinds[name] = kind(check, images)
     figures: dict[str, Any] = {
         "training_images": len(lessons.chests()),
         "held_out_images": len(plain) + len(perturbed),
@@ -129,11 +129,11 @@ def report(
 
 
 def text(name: str, check: Check, figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """The figures as text."""
     rows = "\n".join(
-        f"  {kind:<38} {about['n']:>5} {about['flagged']:>9.1%} {about['far']:>9.1%} {about['median']:>9.2f}"
-        + (f" {about['unlearnt']:>9.1%}" if "unlearnt" in about else "")
-        for kind, about in figures["kinds"].items()
+        f"  {kind:<38} {row['n']:>5} {row['flagged']:>9.1%} {row['far']:>9.1%} {row['median']:>9.2f}"
+        + (f" {row['unlearnt']:>9.1%}" if "unlearnt" in row else "")
+        for kind, row in figures["kinds"].items()
     )
     return (
         f"{name}: {len(check.axes)} components of {figures['training_images']} images, "
@@ -147,29 +147,30 @@ def text(name: str, check: Check, figures: dict[str, Any]) -> str:
 def _by_patients(
     lessons: Lessons, inputs: Mapping[str, Inputs], patients: Mapping[str, NDArray[np.str_]]
 ) -> dict[str, float]:
-    """The figures of other hospitals' chests, each measured by a check that has learnt from others of its source."""
+    """The figures of other hospitals' chests, each measured by a check fitted on other patients of all hospitals."""
     thirds = {
         source: np.array([int(data.place_of(patient, external.SEED) * external.FOLDS) for patient in names.tolist()])
         for source, names in patients.items()
     }
-    found = []
+    kinds = []
     for third in range(external.FOLDS):
-        known = {s: f[thirds[s] != third] if s in thirds else f for s, f in lessons.elsewhere.items()}
-        check = novelty_fit.fit(Lessons(lessons.training, lessons.held_out, lessons.wrong, known))
-        features, asked = (
-            np.concatenate([of[s][thirds[s] == third] for s in thirds]) for of in (lessons.elsewhere, inputs)
+        elsewhere = {s: f[thirds[s] != third] if s in thirds else f for s, f in lessons.elsewhere.items()}
+        check = novelty_fit.fit(Lessons(lessons.training, lessons.held_out, lessons.wrong, elsewhere))
+        features, images = (
+            np.concatenate([values_by_source[s][thirds[s] == third] for s in thirds])
+            for values_by_source in (lessons.elsewhere, inputs)
         )
-        found.append(_kind(check, features, asked))
-    return _mean(found)
+        kinds.append(_kind(check, features, images))
+    return _mean(kinds)
 
 
-def _together(kinds: Mapping[str, Inputs], but: str | None = None) -> Inputs:
-    return np.concatenate([found for kind, found in kinds.items() if kind != but])
+def _together(kinds: Mapping[str, Inputs], excluded: str | None = None) -> Inputs:
+    return np.concatenate([images for kind, images in kinds.items() if kind != excluded])
 
 
 def _kind(check: Check, features: Features, inputs: Inputs) -> dict[str, float]:
-    """The figures of one kind: ``n``, the shares that are ``flagged`` and ``far``, and the ``median`` distance in
-    thresholds."""
+    """The figures of one kind: ``n``, the shares that are ``flagged`` and ``far``, and the ``median`` distance as a
+    multiple of the threshold."""
     distances = check.distances(features)
     return {
         "n": len(features),
@@ -180,26 +181,28 @@ def _kind(check: Check, features: Features, inputs: Inputs) -> dict[str, float]:
 
 
 def _flagged(check: Check, features: Features, inputs: Inputs) -> float:
-    return round(float(np.mean([bool(found) for found in check.warnings(features, inputs)])), 4)
+    return round(float(np.mean([bool(image_warnings) for image_warnings in check.warnings(features, inputs)])), 4)
 
 
 def _in_parts(inputs: Inputs, features: Features, learn: Callable[[NDArray[np.bool_]], Check]) -> dict[str, float]:
-    """The figures of real pictures, each measured by a check that has learnt from the other parts of them.
+    """The cross-validated figures of real pictures: each part is measured by a check fitted on the other parts.
 
     Args:
         inputs: the pictures.
-        features: theirs.
-        learn: gives a check that has learnt from some of them.
+        features: their features.
+        learn: returns a check that is fitted on the chosen pictures.
     """
     part = np.random.default_rng(0).permutation(len(features)) % PARTS
-    return _mean([_kind(learn(part != here), features[part == here], inputs[part == here]) for here in range(PARTS)])
+    return _mean(
+        [_kind(learn(part != index), features[part == index], inputs[part == index]) for index in range(PARTS)]
+    )
 
 
-def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The figures of several parts together; of the medians the mean."""
-    counts = [one["n"] for one in found]
+def _mean(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of several parts' figures, weighted by their numbers of images."""
+    counts = [part["n"] for part in parts]
     means = {
-        name: round(float(np.average([one[name] for one in found], weights=counts)), 4)
+        name: round(float(np.average([part[name] for part in parts], weights=counts)), 4)
         for name in ("flagged", "far", "median")
     }
     return {"n": sum(counts), **means}

@@ -1,4 +1,4 @@
-"""The commands that measure how pictures with borders, and photographs of films, are read."""
+"""The commands that measure how well pictures with borders and photographs of films are read."""
 
 import argparse
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Any
 
 def add(commands: Any) -> None:
     """Add both to the command line's subparsers."""
-    measured = argparse.ArgumentParser(add_help=False)
-    measured.add_argument("--model", type=Path, required=True, help="the bundle")
-    measured.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
-    measured.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
-    measured.add_argument("--json", type=Path, help="write the figures here")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--model", type=Path, required=True, help="the bundle")
+    common.add_argument("--data", type=Path, required=True, help="its training data: NORMAL/ and PNEUMONIA/")
+    common.add_argument("--also", type=Path, action="append", default=[], help="more renditions, same layout")
+    common.add_argument("--json", type=Path, help="write the figures here")
 
-    borders = commands.add_parser("borders", parents=[measured], help="measure what cutting off borders does")
+    borders = commands.add_parser("borders", parents=[common], help="measure what cutting off borders does")
     borders.add_argument("--others", type=Path, help="other hospitals' X-rays; each folder in it is a source")
     borders.add_argument("--limit", type=int, default=150, help="held-out patients of each class")
     borders.add_argument("--bordered", type=int, default=20, help="of these, how many get every kind of border")
     borders.set_defaults(run=_borders)
 
     photographs = commands.add_parser(
-        "photographs", parents=[measured], help="measure what is noticed and read of photographs of films and screens"
+        "photographs", parents=[common], help="measure what is noticed and read of photographs of films and screens"
     )
     photographs.add_argument("--others", type=Path, action="append", default=[],
                              help="pictures that are no such photographs; each folder in it is a source")  # fmt: skip

@@ -1,7 +1,7 @@
-"""Validation under hard conditions: held-out patients, each image unchanged and perturbed as a real upload could be.
+"""Validation under hard conditions: held-out patients, with each image unchanged and perturbed as in real uploads.
 
-Images like the training images flatter a model. What is chosen (the epoch, the calibration, the operating points) is
-therefore chosen on these, and by the worst of them.
+Images like the training images flatter a model. Therefore the epoch, the calibration and the operating points are
+chosen on these images, by the worst condition.
 """
 
 import io
@@ -78,7 +78,7 @@ def _resampled(resample: Image.Resampling, side: int = 224) -> Change:
     return lambda image, rng: image.resize((side, side), resample)
 
 
-#: Every single change. The bundle's preprocessing follows each, so the figures show what it leaves of the change.
+#: All single changes. The bundle's preprocessing follows each, so the figures show how much of the change remains.
 CHANGES: dict[str, Change] = {
     "plain": lambda image, rng: image,
     "gamma 0.7": _levels(lambda x: x**0.7),
@@ -105,7 +105,7 @@ CHANGES: dict[str, Change] = {
 }
 #: All kinds of change at once, at random: see :data:`ml.pictures.augment.HARD`.
 EVERYTHING = "everything at once"
-#: The measures by which each epoch of a training is judged.
+#: The conditions by which each epoch of a training is judged.
 BRIEF = ("plain", EVERYTHING)
 
 
@@ -114,10 +114,10 @@ class Validation:
     """Held-out images under several conditions, one row for each image and condition.
 
     Attributes:
-        inputs: ``(n, size, size)`` 8-bit greyscale, as :func:`ml.pictures.preprocess.to_input` gives.
+        inputs: ``(n, size, size)`` 8-bit greyscale, from :func:`ml.pictures.preprocess.to_input`.
         truth: ``(n,)`` of 0 and 1.
-        conditions: ``(n,)`` names of :data:`CHANGES`, or :data:`EVERYTHING`.
-        renditions: ``(n,)`` ``small`` for files no larger than the input, else ``large``.
+        conditions: ``(n,)`` names from :data:`CHANGES`, or :data:`EVERYTHING`.
+        renditions: ``(n,)`` ``small`` for files no larger than the input, otherwise ``large``.
         patients: ``(n,)`` identifiers.
         names: ``(n,)`` file names.
     """
@@ -130,7 +130,7 @@ class Validation:
     names: NDArray[np.str_]
 
     def groups(self) -> Iterable[tuple[str, NDArray[np.bool_]]]:
-        """Each condition and rendition, as a name and a mask."""
+        """A name and a mask for each condition and rendition."""
         for condition in dict.fromkeys(self.conditions.tolist()):
             for rendition in ("small", "large"):
                 mask = (self.conditions == condition) & (self.renditions == rendition)
@@ -138,7 +138,7 @@ class Validation:
                     yield f"{condition}, {rendition}", mask
 
     def only(self, chosen: NDArray[np.bool_]) -> "Validation":
-        """Some of the rows."""
+        """The chosen rows."""
         return Validation(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
@@ -148,11 +148,11 @@ def validation(
     """Prepare held-out images.
 
     Args:
-        samples: of held-out patients.
+        samples: the samples of held-out patients.
         spec: the preprocessing.
-        conditions: names of :data:`CHANGES`, or :data:`EVERYTHING`.
-        seed: of the random changes.
-        limit: at most so many files of each class and rendition, spread over the patients.
+        conditions: names from :data:`CHANGES`, or :data:`EVERYTHING`.
+        seed: the seed of the random changes.
+        limit: the largest number of files of each class and rendition, spread over the patients.
     """
     rows: list[tuple[NDArray[np.uint8], int, str, str, str, str]] = []
     conditions = list(conditions)
@@ -163,8 +163,8 @@ def validation(
         counts[sample.label, rendition] = counts.get((sample.label, rendition), 0) + 1
         if limit and counts[sample.label, rendition] > limit:
             continue
-        for place, condition in enumerate(conditions):
-            rng = np.random.default_rng([seed, 1_000_000, index, place])
+        for condition_index, condition in enumerate(conditions):
+            rng = np.random.default_rng([seed, 1_000_000, index, condition_index])
             rows.append(
                 (_changed(image, condition, rng, spec), sample.label, condition, rendition, sample.patient,
                  sample.path.name)
@@ -180,6 +180,6 @@ def _changed(image: Image.Image, condition: str, rng: np.random.Generator, spec:
 
 
 def _spread(samples: Sequence[data.Sample], seed: int) -> list[data.Sample]:
-    """Order by a hash of the name, so that the first ones come from many patients."""
+    """The samples in a random order, so that the first ones come from many patients."""
     order = np.random.default_rng([seed, 2]).permutation(len(samples))
     return [samples[index] for index in order]

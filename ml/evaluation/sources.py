@@ -1,4 +1,4 @@
-"""Which X-rays the figures on borders and photographs are measured on."""
+"""The X-rays that the figures for borders and photographs are measured on."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from ml.bundles.bundle import Bundle
 from ml.dataset import data
 from ml.statistics import metrics
 
-#: Labels of an index that are read as the classes.
+#: The labels of an index that stand for the classes.
 LABELS = {"normal": 0, "pneumonia": 1}
 
 
@@ -22,9 +22,9 @@ class Source:
     """X-rays of one origin.
 
     Attributes:
-        name: of the origin.
+        name: the name of the origin.
         files: its pictures.
-        truth: ``(n,)`` of 0 and 1, and -1 where it is neither normal nor pneumonia, or not known.
+        truth: ``(n,)`` of 0 and 1, and -1 if the label is neither normal nor pneumonia, or unknown.
     """
 
     name: str
@@ -33,23 +33,23 @@ class Source:
 
 
 def held_out(bundle: Bundle, directories: Sequence[Path], limit: int) -> list[data.Sample]:
-    """Files of patients whom a bundle's training held out: one of each patient, at most so many of each class.
+    """Files of patients that a bundle's training held out: one per patient, and at most ``limit`` per class.
 
-    The largest rendition of a file is taken.
+    The largest rendition of each file is used.
     """
     samples = [sample for directory in directories for sample in data.scan(directory)]
     _, held = data.split_as(bundle.meta.get("training", {}).get("recipe", {}), samples)
-    largest = {sample.patient: sample for sample in sorted(held, key=lambda one: one.path.stat().st_size)}
+    largest = {sample.patient: sample for sample in sorted(held, key=lambda s: s.path.stat().st_size)}
     chosen = []
     for label in range(len(data.CLASSES)):
-        one_each = sorted((s for s in largest.values() if s.label == label), key=lambda one: one.path.name)
-        order = np.random.default_rng(label).permutation(len(one_each))
-        chosen += [one_each[index] for index in sorted(order[:limit])]
+        one_per_patient = sorted((s for s in largest.values() if s.label == label), key=lambda s: s.path.name)
+        order = np.random.default_rng(label).permutation(len(one_per_patient))
+        chosen += [one_per_patient[index] for index in sorted(order[:limit])]
     return chosen
 
 
 def scan(directory: Path) -> Iterator[Source]:
-    """The folders of a folder, each a source. Its ``index.csv`` has the columns ``file`` and ``label``."""
+    """The sources in a folder, one for each subfolder. Its ``index.csv`` has the columns ``file`` and ``label``."""
     index = directory / "index.csv"
     labels: dict[str, str] = {}
     if index.exists():
@@ -63,20 +63,20 @@ def scan(directory: Path) -> Iterator[Source]:
 
 
 def figures(truth: NDArray[Any], probability: NDArray[Any], points: dict[str, float]) -> dict[str, float]:
-    """ROC AUC, and accuracy, sensitivity and specificity at each operating point, of those with a label."""
-    known = truth >= 0
-    if not known.any():
+    """ROC AUC, and accuracy, sensitivity and specificity at each operating point, over the labelled X-rays."""
+    labelled = truth >= 0
+    if not labelled.any():
         return {}
-    found: dict[str, float] = {"n": int(known.sum())}
+    values: dict[str, float] = {"n": int(labelled.sum())}
     for name, threshold in points.items():
-        measured = metrics.measure(truth[known], probability[known], threshold)
-        found["roc_auc"] = measured["roc_auc"]
+        measured = metrics.measure(truth[labelled], probability[labelled], threshold)
+        values["roc_auc"] = measured["roc_auc"]
         for figure in ("accuracy", "recall", "specificity"):
-            found[f"{figure}, {name}"] = measured[figure]
-    return {name: round(value, 4) for name, value in found.items()}
+            values[f"{figure}, {name}"] = measured[figure]
+    return {name: round(value, 4) for name, value in values.items()}
 
 
-def row(name: str, found: dict[str, float]) -> str:
-    """Figures on a line for people."""
-    cells = (f"{label} {value:g}" for label, value in found.items())
+def row(name: str, values: dict[str, float]) -> str:
+    """Figures as a line of text."""
+    cells = (f"{label} {value:g}" for label, value in values.items())
     return f"  {name:<34} {'; '.join(cells)}"

@@ -1,4 +1,4 @@
-"""Compare models on the same patients: released bundles, and networks that are trained for it."""
+"""Compare models on the same patients: released bundles, and networks that are trained for the comparison."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ml.networks import architectures
 from ml.statistics import bootstrap, metrics, paired
 from ml.training import recipe
 
-#: Images in a batch when speed is measured.
+#: The batch size for measuring speed.
 BATCH = 16
 
 
@@ -28,10 +28,10 @@ class Entry:
     """A model in the comparison.
 
     Attributes:
-        name: in the table.
-        bundle: its network.
-        origin: where its weights come from, in words.
-        read: whether its figures are measured; those of random weights would mean nothing.
+        name: the model's name in the table.
+        bundle: the bundle with its network.
+        origin: a description of the origin of its weights.
+        read: whether its figures are measured, which mean nothing for random weights.
     """
 
     name: str
@@ -53,32 +53,31 @@ def compare(
     seconds: float = 5.0,
     json_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Train or load models, measure all on the same images and compare each with the first.
+    """Train or load models, measure all on the same images, and compare each with the first.
 
-    With a recipe among the models only patients are measured that every recipe holds out, and every bundle that says
-    which it held out; no network is ever measured on patients that it was trained on here.
+    With a recipe among the models, only patients are used that all recipes held out, and all bundles that say whom they
+    held out. No network is ever measured on patients that it was trained on here.
 
     Args:
         models: folders of bundles, names of recipes, or their TOML files.
-        directory: holds ``NORMAL/`` and ``PNEUMONIA/``.
+        directory: a folder with ``NORMAL/`` and ``PNEUMONIA/``.
         also: folders of the same layout with more renditions.
-        weights: that recipes start from, by architecture.
-        work: where recipes are trained, see :meth:`ml.experiments.trial.Trial.run`; needed where there is one.
-        epochs: train recipes for so many at most; 0 trains nothing and measures only size and speed.
-        limit: use so many file names of each class at most.
-        held_out: with bundles only: measure only patients that each bundle's own training held out.
+        weights: the weights that recipes start from, by architecture.
+        work: the folder in which recipes are trained, see :meth:`ml.experiments.trial.Trial.run`; needed for recipes.
+        epochs: the largest number of epochs for recipes; 0 trains nothing and measures only size and speed.
+        limit: the largest number of file names of each class.
+        held_out: for bundles only: measure only patients that each bundle's own training held out.
         seconds: how long each model's speed is measured.
-        json_file: where the comparison goes.
+        json_file: a file for the comparison.
 
     Returns:
-        ``models`` (a row for each), ``pairs`` (:func:`ml.statistics.paired.compare` of each with the first), ``data``,
-        ``speed`` and ``notes``.
+        ``models``, ``pairs`` (with the first: :func:`ml.statistics.paired.compare`), ``data``, ``speed``, ``notes``.
 
     Raises:
-        BundleError: where a bundle cannot be used.
-        FileNotFoundError: where a class has no images, or weights are missing.
-        ImageError: where an image cannot be read.
-        ValueError: for what is no model, for weights that nothing uses, and where no patients are held out by all.
+        BundleError: if a bundle cannot be used.
+        FileNotFoundError: if a class has no images, or weights are missing.
+        ImageError: if an image cannot be read.
+        ValueError: for an unknown model, for weights that nothing uses, and if no patients are held out by all models.
     """
     weights = weights or {}
     chosen = [_chosen(model, epochs, limit) for model in models]
@@ -113,11 +112,11 @@ def compare(
 
 
 def _chosen(model: str, epochs: int | None, limit: int | None) -> Bundle | Trial:
-    """The bundle or recipe that a MODEL argument names.
+    """The bundle or recipe named by a MODEL argument.
 
     Raises:
         BundleError: for a folder that is no bundle.
-        ValueError: for what is neither a bundle nor a recipe.
+        ValueError: if it is neither a bundle nor a recipe.
     """
     path, known = Path(model), recipe.names()
     if (path / "bundle.json").is_file() or (path.is_dir() and model not in known):
@@ -130,7 +129,7 @@ def _chosen(model: str, epochs: int | None, limit: int | None) -> Bundle | Trial
 
 
 def _check(chosen: list[Bundle | Trial], weights: dict[str, Path], work: Path | None) -> None:
-    """Check the arguments now, not after hours of training."""
+    """Check the arguments before hours of training."""
     trials = [model for model in chosen if isinstance(model, Trial)]
     if trials and not work:
         raise ValueError("recipes are trained in a folder: give --work")
@@ -146,26 +145,26 @@ def _check(chosen: list[Bundle | Trial], weights: dict[str, Path], work: Path | 
 
 
 def _limited(samples: list[data.Sample], limit: int | None) -> list[data.Sample]:
-    """All renditions of ``limit`` file names of each class, drawn with a fixed seed."""
+    """All renditions of ``limit`` file names per class, drawn with a fixed seed."""
     if limit is None:
         return samples
-    kept: set[tuple[int, str]] = set()
+    chosen_names: set[tuple[int, str]] = set()
     for label in range(len(data.CLASSES)):
         names = sorted({sample.path.name for sample in samples if sample.label == label})
-        kept |= {(label, names[index]) for index in np.random.default_rng(0).permutation(len(names))[:limit]}
-    return [sample for sample in samples if (sample.label, sample.path.name) in kept]
+        chosen_names |= {(label, names[index]) for index in np.random.default_rng(0).permutation(len(names))[:limit]}
+    return [sample for sample in samples if (sample.label, sample.path.name) in chosen_names]
 
 
 def _measured(
     chosen: list[Bundle | Trial], samples: list[data.Sample], held_out: bool, notes: list[str]
 ) -> list[data.Sample]:
-    """The samples that all models are measured on. ``notes`` describes them for the reader of the figures."""
-    apart = held_out or any(isinstance(model, Trial) for model in chosen)
+    """The samples that all models are measured on. Remarks for the reader of the figures are added to ``notes``."""
+    split_needed = held_out or any(isinstance(model, Trial) for model in chosen)
     splits: dict[str, tuple[float, int, str]] = {}
     for model in chosen:
         if isinstance(model, Trial):
             splits[model.name] = (model.recipe.held_out, model.recipe.seed, model.recipe.patient_key)
-        elif apart:
+        elif split_needed:
             recipe_used = model.meta.get("training", {}).get("recipe", {})
             if "held_out" in recipe_used and "seed" in recipe_used:
                 key = recipe_used.get("patient_key", "number")
@@ -200,17 +199,17 @@ def _note(notes: list[str], text: str) -> None:
 def _entries(
     chosen: list[Bundle | Trial], samples: list[data.Sample], weights: dict[str, Path], work: Path | None
 ) -> list[Entry]:
-    """The models, trained where they have to be."""
+    """The models. Recipes are trained if necessary."""
     entries = []
     for model in chosen:
         if isinstance(model, Bundle):
             entries.append(Entry(model.id, model, "bundle"))
         else:
-            made, origin = model.run(work or Path(), samples, weights.get(model.recipe.architecture))
-            entries.append(Entry(model.name, made, origin, read=model.epochs != 0))
+            bundle, origin = model.run(work or Path(), samples, weights.get(model.recipe.architecture))
+            entries.append(Entry(model.name, bundle, origin, read=model.epochs != 0))
     if len({entry.name for entry in entries}) == len(entries):
         return entries
-    # Two bundles of one name and version differ only by their folders.
+    # Bundles with the same name and version can only be told apart by their folders.
     return [Entry(str(entry.bundle.path), entry.bundle, entry.origin, entry.read) for entry in entries]
 
 
@@ -240,7 +239,7 @@ def _row(entry: Entry, reading: paired.Reading | None, truth: NDArray[Any], pati
 
 
 def _speeds(entries: list[Entry], loaded: list[engines.Engine], seconds: float) -> list[float]:
-    """Images a second of each, in batches of 16, one right after the other so that all meet the machine alike."""
+    """Images per second of each engine, in batches of 16, measured directly one after another for equal conditions."""
     for engine in loaded:
         engine.warm_up(BATCH)
     rng = np.random.default_rng(0)

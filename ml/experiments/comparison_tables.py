@@ -1,4 +1,4 @@
-"""A comparison for people: as a table, as text, and as CSV."""
+"""A comparison as Markdown and as CSV."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,7 @@ HEADINGS = ("accuracy", "precision", "recall", "specificity", "F1", "AUC")
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """All of a comparison.
+    """The whole comparison as Markdown.
 
     Args:
         report: from :func:`ml.experiments.compare.compare`.
@@ -31,7 +31,7 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def write_csv(report: dict[str, Any], file: Path) -> None:
-    """A row for each model; each figure with the ends of its 95 % interval, empty where it was not measured."""
+    """Write a row for each model, with each figure and its 95 % interval. Figures that were not measured are empty."""
     plain = ("name", "architecture", "parameters", "size", "origin", "threshold", "images_per_second")
     ends = [f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")]
     with file.open("w", newline="") as stream:

@@ -1,4 +1,4 @@
-"""Measure time, processor time and, where the machine reports it, energy."""
+"""Measure time, processor time and, if the machine reports it, energy."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-#: The processor packages' energy counters (Intel's and AMD's RAPL, through Linux).
+#: The energy counters of the processor packages (RAPL of Intel and AMD, through Linux).
 COUNTERS = Path("/sys/class/powercap")
 
 
@@ -15,7 +15,7 @@ class Cost:
     """Measures from its construction on.
 
     Args:
-        file: where :meth:`keep` writes what was spent, and what an interrupted run spent before is found.
+        file: the file that :meth:`keep` writes the cost to. If it exists, an interrupted run's cost is read from it.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -24,9 +24,9 @@ class Cost:
         self._began, self._processor, self._energy = time.monotonic(), _processor_seconds(), _joules()
 
     def so_far(self) -> dict[str, Any]:
-        """Seconds, processor seconds of this process and its children, and the machine; with interrupted runs.
+        """Seconds, processor seconds of this process and its children, and the machine; includes interrupted runs.
 
-        ``kilojoules`` (of all that ran on the processor's package) is None where the machine does not measure it.
+        ``kilojoules`` (of everything that ran on the processor package) is None if the machine does not measure it.
         """
         after = _joules()
         energy = None
@@ -46,7 +46,7 @@ class Cost:
         return {**spent, "machine": f"{os.cpu_count()} processors, {_model()}"}
 
     def keep(self) -> dict[str, Any]:
-        """Write what was spent so far to the file, for a run that continues later; returns it."""
+        """Write the cost so far to the file, for a run that continues later, and return it."""
         spent = self.so_far()
         if self._file:
             self._file.write_text(json.dumps(spent) + "\n")

@@ -1,4 +1,4 @@
-"""The commands that lay bundles, recipes and trainings side by side."""
+"""The commands that compare bundles, recipes and trainings."""
 
 import argparse
 import json
@@ -82,9 +82,9 @@ def _folds(arguments: argparse.Namespace) -> None:
     print(folds_figures.text(answers))
     if arguments.model:
         bundle = Bundle.read(arguments.model)
-        known = {name: value for name, value in folds_figures.figures(answers).items() if not math.isnan(value)}
-        found = {"trainings": len(answers), "figures": known, **folds_figures.doubts(answers)}
-        (bundle.path / "bundle.json").write_text(json.dumps({**bundle.meta, "folds": found}, indent=2) + "\n")
+        figures = {name: value for name, value in folds_figures.figures(answers).items() if not math.isnan(value)}
+        entry = {"trainings": len(answers), "figures": figures, **folds_figures.doubts(answers)}
+        (bundle.path / "bundle.json").write_text(json.dumps({**bundle.meta, "folds": entry}, indent=2) + "\n")
         card.refresh(Bundle.read(arguments.model))
 
 

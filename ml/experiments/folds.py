@@ -1,8 +1,8 @@
-"""What a training says of images that it was not trained on: own patients held out at random, a block of normals, and
+"""A training's answers for images that it was not trained on: own patients held out at random, a block of normals, and
 other hospitals.
 
-A training of the fold ``blocks`` gives the answers on all of them; the answers of three such trainings, with seeds that
-follow one another, cover every third of the other hospitals' patients and three blocks.
+A training of the fold ``blocks`` holds out all of these. Three such trainings with consecutive seeds cover each third
+of the other hospitals' patients and three blocks.
 """
 
 from collections.abc import Sequence
@@ -29,20 +29,20 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Answers:
-    """What one network says of images that it was not trained on, a row for each image and condition.
+    """One network's answers for images that it was not trained on, with a row for each image and condition.
 
     Attributes:
         origin: ``own`` (patients drawn at random), ``block`` (normals of a block) or a source.
-        quality: who labelled it, for other hospitals.
-        truth: 0 or 1, or -1.
-        stated: the label of the index, for other hospitals.
-        condition: of :mod:`ml.evaluation.robustness`.
+        quality: for other hospitals, who labelled the image.
+        truth: 0 or 1, or -1 if unknown.
+        stated: for other hospitals, the label in the index.
+        condition: a condition of :mod:`ml.evaluation.robustness`.
         rendition: ``small`` or ``large``.
-        patient: its identifier.
+        patient: the patient's identifier.
         name: the file's name.
         score: the log-odds of pneumonia.
-        inside: the share of its map that lies on or beside the lungs; 1 where that is not known.
-        peak_inside: whether the map's strongest place does.
+        inside: the share of the map that lies on or next to the lungs; 1 if unknown.
+        peak_inside: whether the peak of the map lies on or next to the lungs.
     """
 
     origin: NDArray[np.str_]
@@ -63,7 +63,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Questions:
-    """Prepared images, and for each a value of the first columns of :class:`Answers`."""
+    """Prepared images, and the first columns of :class:`Answers` for them."""
 
     inputs: NDArray[np.uint8]
     columns: dict[str, NDArray[Any]]
@@ -72,14 +72,14 @@ class Questions:
 def questions(
     held_out: Sequence[data.Sample], blocked: set[str], chests: Sequence[external.Chest], spec: Preprocessing, seed: int
 ) -> Questions:
-    """Prepare everything that a network is asked.
+    """Prepare all images that a network is measured on.
 
     Args:
-        held_out: of the fold ``blocks``.
+        held_out: the held-out samples of the fold ``blocks``.
         blocked: the patients of its block.
-        chests: of other hospitals, held out.
+        chests: the held-out chests of other hospitals.
         spec: the preprocessing.
-        seed: of the changes.
+        seed: the seed of the random changes.
     """
     shown = robustness.validation(held_out, spec, robustness.BRIEF, seed)
     images = [xray.load(chest.sample.path.read_bytes()) for chest in chests]
@@ -99,20 +99,20 @@ def questions(
     return Questions(inputs, {name: np.array(values) for name, values in columns.items()})
 
 
-def answers(model: keras.Model, asked: Questions, spec: Preprocessing) -> Answers:
-    """What a network says of them, and where its evidence lies."""
+def answers(model: keras.Model, images: Questions, spec: Preprocessing) -> Answers:
+    """A network's answers for the images, and where its evidence lies."""
     read = explain.reader(model)
     scores, inside, peaks = [], [], []
-    for start in range(0, len(asked.inputs), BATCH):
-        batch = to_tensor(asked.inputs[start : start + BATCH], spec.scaling)
+    for start in range(0, len(images.inputs), BATCH):
+        batch = to_tensor(images.inputs[start : start + BATCH], spec.scaling)
         outputs, _, maps = (keras.ops.convert_to_numpy(part) for part in read(batch))
         pneumonia = np.clip(outputs[:, 1].astype(np.float64), 1e-7, 1 - 1e-7)
         scores.append(np.log(pneumonia) - np.log1p(-pneumonia))
-        heat, found = heatmaps.to_bytes(maps), lungs.masks(asked.inputs[start : start + BATCH])
-        inside.append(np.nan_to_num(evidence.share_inside(heat, found), nan=1.0))
-        peaks.append(evidence.peak_inside(heat, evidence.near(found) >= 0.5))
+        heat, lung_masks = heatmaps.to_bytes(maps), lungs.masks(images.inputs[start : start + BATCH])
+        inside.append(np.nan_to_num(evidence.share_inside(heat, lung_masks), nan=1.0))
+        peaks.append(evidence.peak_inside(heat, evidence.near(lung_masks) >= 0.5))
     return Answers(
-        **asked.columns, score=np.concatenate(scores), inside=np.concatenate(inside), peak_inside=np.concatenate(peaks)
+        **images.columns, score=np.concatenate(scores), inside=np.concatenate(inside), peak_inside=np.concatenate(peaks)
     )
 
 
@@ -120,30 +120,30 @@ def measure(
     model: keras.Model, held_out: Sequence[data.Sample], samples: Sequence[data.Sample],
     chests: Sequence[external.Chest], recipe: Recipe, work: Path,
 ) -> Answers:  # fmt: skip
-    """Ask a training of the fold ``blocks`` everything, and keep its answers in ``work``.
+    """Compute the answers of a training of the fold ``blocks`` and store them in ``work``.
 
     Args:
-        model: what it gave.
-        held_out: what it held out, the block among it.
+        model: the trained network.
+        held_out: the held-out samples, including the block.
         samples: all own samples.
-        chests: of other hospitals, held out.
-        recipe: of the training.
-        work: its folder.
+        chests: the held-out chests of other hospitals.
+        recipe: the recipe of the training.
+        work: the folder of the training.
     """
     normals = [sample for sample in samples if sample.label == 0]
     drawn = data.split(samples, recipe.held_out, recipe.seed, recipe.patient_key)[1]
     blocked = data.block(normals, recipe.held_out, recipe.seed) - {sample.patient for sample in drawn}
-    asked = questions(held_out, blocked, chests, recipe.preprocessing, recipe.seed)
-    found = answers(model, asked, recipe.preprocessing)
-    np.savez_compressed(work / FILE, **{field.name: getattr(found, field.name) for field in fields(Answers)})
-    return found
+    images = questions(held_out, blocked, chests, recipe.preprocessing, recipe.seed)
+    computed = answers(model, images, recipe.preprocessing)
+    np.savez_compressed(work / FILE, **{field.name: getattr(computed, field.name) for field in fields(Answers)})
+    return computed
 
 
 def load(work: Path) -> Answers:
-    """The answers that :func:`measure` kept.
+    """The answers that :func:`measure` stored.
 
     Raises:
-        FileNotFoundError: where there are none.
+        FileNotFoundError: if there are none.
     """
     with np.load(work / FILE, allow_pickle=False) as arrays:
         return Answers(**{field.name: arrays[field.name] for field in fields(Answers)})

@@ -1,4 +1,4 @@
-"""Networks trained to be compared: a recipe becomes a bundle in a folder of its own."""
+"""Train networks for a comparison: each recipe becomes a bundle in its own folder."""
 
 import json
 import re
@@ -23,10 +23,10 @@ class Trial:
     """A recipe, or the part of it that a quick try runs.
 
     Attributes:
-        recipe: what is run; its stages may be cut short.
-        full: epochs of the whole recipe.
-        epochs: of the quick try; None for the whole recipe, 0 for a network that is not trained at all.
-        limit: files of each class that the try is restricted to.
+        recipe: the recipe to run; its stages may be cut short.
+        full: the number of epochs of the whole recipe.
+        epochs: the number of epochs of the quick try; None for the whole recipe, 0 for an untrained network.
+        limit: the number of files of each class that the try is restricted to; None for all.
     """
 
     recipe: Recipe
@@ -39,59 +39,61 @@ class Trial:
         """Read a recipe (a name, or a TOML file) and cut it to ``epochs``.
 
         Raises:
-            ValueError: as :func:`ml.training.recipe.load`, and for an unknown network.
+            ValueError: see :func:`ml.training.recipe.load`; also for an unknown network.
         """
         loaded = recipe.load(name)
         architectures.check(loaded.architecture)
         if loaded.members and epochs is not None:
             raise ValueError(f"recipe {loaded.name} averages other recipes, whose epochs are not cut short")
-        stages, left = [], loaded.epochs if epochs is None else epochs
+        stages, remaining = [], loaded.epochs if epochs is None else epochs
         for stage in loaded.stages:
-            if left > 0:
-                stages.append(replace(stage, epochs=min(stage.epochs, left)))
-                left -= stage.epochs
+            if remaining > 0:
+                stages.append(replace(stage, epochs=min(stage.epochs, remaining)))
+                remaining -= stage.epochs
         return cls(replace(loaded, stages=tuple(stages or loaded.stages)), loaded.epochs, epochs, limit)
 
     @property
     def name(self) -> str:
-        """The recipe's name, and how the try was cut short, so that nobody takes it for a full training."""
+        """The recipe's name and the limits of a quick try, so that nobody mistakes it for a full training."""
         cuts = (("epochs", self.epochs), ("limit", self.limit))
         parts = [f"{word}{number}" for word, number in cuts if number is not None]
         return "-".join([self.recipe.name, *parts])
 
     def run(self, work: Path, samples: list[data.Sample], weights: Path | None) -> tuple[Bundle, str]:
-        """Train, or find what was trained, and make a bundle of it.
+        """Train the network, or find the finished training, and return its bundle.
 
         Args:
-            work: each trial has a folder of its own in it. An interrupted training continues there; a finished
-                one is not run again.
-            samples: training and held-out ones.
-            weights: that it starts from.
+            work: the folder in which each trial has its own folder. An interrupted training continues there, and a
+                finished one is not run again.
+            samples: the training and held-out samples.
+            weights: the weights that it starts from.
 
         Returns:
-            The bundle, and where its weights come from, in words.
+            The bundle, and a description of the origin of its weights.
 
         Raises:
-            ValueError: where the folder holds a training of another recipe, other data or other weights.
+            ValueError: if the folder holds a training of another recipe, other data or other weights.
         """
         folder = work / re.sub(r"[^\w.-]", "_", self.name)
         folder.mkdir(parents=True, exist_ok=True)
-        what = {
+        settings = {
             "recipe": self.recipe.to_json(),
             "data": data.fingerprint(samples),
             "weights": bundle.sha256(weights) if weights else None,
         }
-        what = json.loads(json.dumps(what))  # which makes lists of tuples
+        settings = json.loads(json.dumps(settings))  # turns tuples into lists
         record, finished = folder / "trial.json", folder / "bundle"
-        if record.exists() and json.loads(record.read_text()) != what:
+        if record.exists() and json.loads(record.read_text()) != settings:
             raise ValueError(f"{folder} holds a training of another recipe, other data or other weights; "
                              "give another --work")  # fmt: skip
-        record.write_text(json.dumps(what, indent=2) + "\n")
-        made = Bundle.read(finished) if (finished / "bundle.json").exists() else self._made(folder, samples, weights)
-        return made, self._origin(len(made.meta["training"]["epochs"]), weights)
+        record.write_text(json.dumps(settings, indent=2) + "\n")
+        trained = (
+            Bundle.read(finished) if (finished / "bundle.json").exists() else self._train(folder, samples, weights)
+        )
+        return trained, self._origin(len(trained.meta["training"]["epochs"]), weights)
 
-    def _made(self, folder: Path, samples: list[data.Sample], weights: Path | None) -> Bundle:
-        import keras  # late: wrong arguments should fail at once
+    def _train(self, folder: Path, samples: list[data.Sample], weights: Path | None) -> Bundle:
+        import keras  # imported here because it takes long, and wrong arguments should fail at once
 
         from ml.training.average import training
 

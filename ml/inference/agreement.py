@@ -1,4 +1,4 @@
-"""How far engines agree about the same X-rays."""
+"""How well engines agree on the same X-rays."""
 
 import time
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ def compare(engines: Sequence[Engine], bundle: Bundle, files: Sequence[Path]) ->
     """Read images with every engine, and print how far each differs from the first.
 
     Args:
-        engines: which have the bundle loaded.
-        bundle: that bundle.
-        files: the images. Where they lie in folders named as the bundle's classes, the ROC AUC is compared as well.
+        engines: the engines, with the bundle loaded.
+        bundle: the bundle.
+        files: the images. If their folders have the names of the bundle's classes, the ROC AUC is compared as well.
 
     Returns:
-        By the engine's name: ``images``, ``labels_changed``, ``mean_difference`` and ``largest_difference`` of the
-        probability, ``warnings_changed``, ``map_correlation`` (median), ``least_map_correlation`` and, where known,
-        ``roc_auc``.
+        For each engine's name: ``images``, ``labels_changed``, ``mean_difference`` and ``largest_difference`` of the
+        probability, ``warnings_changed``, ``map_correlation`` (median), ``least_map_correlation`` and, if the labels
+        are known, ``roc_auc``.
 
     Raises:
-        ImageError: where one cannot be read.
-        ValueError: for no images.
+        ImageError: if an image cannot be read.
+        ValueError: if there are no images.
     """
     inputs = [predict.load_input(file, bundle.preprocessing) for file in files]
     check = novelty.load(bundle)
@@ -37,27 +37,28 @@ def compare(engines: Sequence[Engine], bundle: Bundle, files: Sequence[Path]) ->
     report = {}
     for engine in engines:
         started = time.perf_counter()
-        read = predict.readings(engine, inputs)
-        if read is None:
+        current = predict.readings(engine, inputs)
+        if current is None:
             raise ValueError("there are no images to compare the engines on")
         row: dict[str, float] = {"images": len(files), "seconds": time.perf_counter() - started}
         if labelled:
-            row["roc_auc"] = _auc(truth, read)
+            row["roc_auc"] = _auc(truth, current)
         if first is None:
-            first = read
-            warnings = _warnings(bundle, check, read, inputs)
+            first = current
+            warnings = _warnings(bundle, check, current, inputs)
         else:
-            apart = np.abs(read.probabilities[:, -1] - first.probabilities[:, -1])
-            changed = _labels(bundle, read) != _labels(bundle, first)
+            difference = np.abs(current.probabilities[:, -1] - first.probabilities[:, -1])
+            changed = _labels(bundle, current) != _labels(bundle, first)
             row |= {
                 "labels_changed": int(changed.sum()),
-                "mean_difference": float(apart.mean()),
-                "largest_difference": float(apart.max()),
+                "mean_difference": float(difference.mean()),
+                "largest_difference": float(difference.max()),
                 "warnings_changed": sum(
-                    one != other for one, other in zip(_warnings(bundle, check, read, inputs), warnings, strict=True)
+                    warning != first_warning
+                    for warning, first_warning in zip(_warnings(bundle, check, current, inputs), warnings, strict=True)
                 ),
             }
-            correlations = _correlations(read, first)
+            correlations = _correlations(current, first)
             row |= {"map_correlation": float(np.median(correlations)), "least_map_correlation": min(correlations)}
         report[engine.name] = row
         print(f"  {engine.name}: {', '.join(f'{name} {value:.6g}' for name, value in row.items())}")
@@ -65,7 +66,7 @@ def compare(engines: Sequence[Engine], bundle: Bundle, files: Sequence[Path]) ->
 
 
 def _labels(bundle: Bundle, read: Readings) -> np.ndarray:
-    """Every operating point's label of each image."""
+    """The label of each image at all operating points, as the number of thresholds that its probability reaches."""
     return (read.probabilities[:, -1:] >= np.array(list(bundle.thresholds.values()))).sum(axis=1)
 
 
@@ -77,13 +78,13 @@ def _warnings(
     return evidence.warnings_of(doubts, outside, read.probabilities[:, -1], bundle)
 
 
-def _correlations(one: Readings, other: Readings) -> list[float]:
-    """The correlation of each image's two maps, of those that are not empty."""
-    pairs = [(a.ravel(), b.ravel()) for a, b in zip(one.maps, other.maps, strict=True) if a.any() and b.any()]
+def _correlations(first: Readings, second: Readings) -> list[float]:
+    """The correlation between each image's two maps, for images where neither map is empty."""
+    pairs = [(a.ravel(), b.ravel()) for a, b in zip(first.maps, second.maps, strict=True) if a.any() and b.any()]
     return [float(np.corrcoef(a, b)[0, 1]) for a, b in pairs] or [1.0]
 
 
 def _auc(truth: Sequence[bool], read: Readings) -> float:
-    from sklearn.metrics import roc_auc_score  # late: a comparison without labels does not need it
+    from sklearn.metrics import roc_auc_score  # imported here because a comparison without labels does not need it
 
     return float(roc_auc_score(truth, read.probabilities[:, -1]))

@@ -1,4 +1,4 @@
-"""The speed of engines, side by side: the upper bound that the service is measured against."""
+"""Compare the speed of engines. It is the upper bound that the service is measured against."""
 
 import json
 import time
@@ -25,22 +25,21 @@ def benchmark(
     files: Sequence[Path] = (),
     json_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Read random images in a bare loop, for each engine and size of batch, with and without maps and features.
+    """Read random images in a bare loop, for each engine and batch size, with and without maps and features.
 
-    All are measured in turns, so that whatever else the machine does slows all. The first engine is what the others
-    are compared with.
+    The engines take turns, so that other work on the machine slows all of them alike. All are compared with the first.
 
     Args:
         model: the bundle's folder.
-        batches: images in a batch.
-        names: of engines.
-        seconds: how long to read for each engine, size and way.
-        files: X-rays to read from the disk as well, once and in the largest batches, which adds decoding and preparing;
-            with several engines also, how far their answers to them agree.
-        json_file: where the figures go too.
+        batches: the batch sizes to measure.
+        names: the names of the engines.
+        seconds: how long to read for each engine and batch size, with and without maps.
+        files: X-rays to read from disk as well, once and in the largest batches, which includes decoding and
+            preparing. With several engines, their answers to these are compared too.
+        json_file: a file for the report as well.
 
     Returns:
-        What goes to ``json_file``: ``images_per_second`` and ``with_maps_and_warnings`` by engine and size of batch.
+        The report: ``images_per_second`` and ``with_maps_and_warnings`` by engine and batch size, and more.
     """
     bundle = Bundle.read(model)
     loaded = [engines.load(model, name) for name in names]
@@ -49,19 +48,21 @@ def benchmark(
     size = bundle.preprocessing.size
     inputs = np.random.default_rng(0).integers(0, 256, (max(batches), size, size), dtype=np.uint8)
     check = novelty.load(bundle)
-    ways = [way for engine in loaded for way in (engine.predict, _reading(engine, check))]
+    functions = [function for engine in loaded for function in (engine.predict, _full_reader(engine, check))]
 
     print(f"{bundle.id} on {machine.processor()}, {machine.cores()} cores, images a second")
     figures: dict[str, dict[str, float]] = {engine.name: {} for engine in loaded}
-    full: dict[str, dict[str, float]] = {engine.name: {} for engine in loaded}
+    with_maps: dict[str, dict[str, float]] = {engine.name: {} for engine in loaded}
     for count in batches:
-        found = rates(ways, inputs[:count], seconds)
+        measured_rates = rates(functions, inputs[:count], seconds)
         for number, engine in enumerate(loaded):
-            figures[engine.name][str(count)], full[engine.name][str(count)] = found[2 * number : 2 * number + 2]
-            ratio = f", {found[2 * number] / found[0]:.2f} × {loaded[0].name}" if number else ""
+            figures[engine.name][str(count)], with_maps[engine.name][str(count)] = measured_rates[
+                2 * number : 2 * number + 2
+            ]
+            ratio = f", {measured_rates[2 * number] / measured_rates[0]:.2f} × {loaded[0].name}" if number else ""
             print(
-                f"  {engine.name:>6}, batches of {count:>3}: {found[2 * number]:6.2f}, "
-                f"{found[2 * number + 1]:6.2f} with maps and warnings{ratio}"
+                f"  {engine.name:>6}, batches of {count:>3}: {measured_rates[2 * number]:6.2f}, "
+                f"{measured_rates[2 * number + 1]:6.2f} with maps and warnings{ratio}"
             )
     best = {name: max(rate.values()) for name, rate in figures.items()}
     for name in list(best)[1:]:
@@ -72,10 +73,10 @@ def benchmark(
         "cores": machine.cores(),
         "devices": {engine.name: engine.device for engine in loaded},
         "images_per_second": figures,
-        "with_maps_and_warnings": full,
+        "with_maps_and_warnings": with_maps,
     }
     if files:
-        report["from_files"] = _from_files(ways[1], files, max(batches), bundle)
+        report["from_files"] = _from_files(functions[1], files, max(batches), bundle)
         print(f"  {loaded[0].name}, from {len(files)} files: {report['from_files']:6.2f} with maps and warnings")
         if len(loaded) > 1:
             report["agreement"] = agreement.compare(loaded, bundle, files)
@@ -84,8 +85,8 @@ def benchmark(
     return report
 
 
-def _reading(engine: Engine, check: novelty.Check | None) -> Callable[[NDArray[np.uint8]], None]:
-    """All that the service computes for a batch."""
+def _full_reader(engine: Engine, check: novelty.Check | None) -> Callable[[NDArray[np.uint8]], None]:
+    """A function that computes everything that the service computes for a batch."""
 
     def read(batch: NDArray[np.uint8]) -> None:
         readings = engine.read(batch)
@@ -98,7 +99,7 @@ def _reading(engine: Engine, check: novelty.Check | None) -> Callable[[NDArray[n
 def _from_files(
     read: Callable[[NDArray[np.uint8]], object], files: Sequence[Path], count: int, bundle: Bundle
 ) -> float:
-    """Images a second from the disk."""
+    """Images per second when reading files from disk."""
     started = time.perf_counter()
     for start in range(0, len(files), count):
         read(np.stack([load_input(file, bundle.preprocessing) for file in files[start : start + count]]))
@@ -106,16 +107,16 @@ def _from_files(
 
 
 def rates(
-    ways: Sequence[Callable[[NDArray[np.uint8]], object]], batch: NDArray[np.uint8], seconds: float
+    functions: Sequence[Callable[[NDArray[np.uint8]], object]], batch: NDArray[np.uint8], seconds: float
 ) -> list[float]:
-    """Images a second for each way of reading, in turns over the same batch, each for at least ``seconds``."""
-    spent, done = [0.0] * len(ways), 0
-    for read in ways:
-        read(batch)  # what is compiled or allocated at the first call does not count
+    """Images per second for each function, called in turns on the same batch, each for at least ``seconds``."""
+    spent, done = [0.0] * len(functions), 0
+    for read in functions:
+        read(batch)  # so that compiling and allocating at the first call are not measured
     while min(spent) < seconds:
-        for number, read in enumerate(ways):
+        for number, read in enumerate(functions):
             started = time.perf_counter()
             read(batch)
             spent[number] += time.perf_counter() - started
         done += len(batch)
-    return [done / each for each in spent]
+    return [done / seconds_spent for seconds_spent in spent]

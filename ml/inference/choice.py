@@ -1,4 +1,4 @@
-"""Which engine serves on this machine: the fastest, as it was measured here."""
+"""Choose the engine for this machine: the one that is measured to be the fastest here."""
 
 import json
 import logging
@@ -13,35 +13,34 @@ from ml.inference import engines, machine
 
 logger = logging.getLogger(__name__)
 
-#: Images in the batches that are measured, and for how many seconds.
+#: The number of images in the measured batches, and the seconds of each measurement.
 BATCH, SECONDS = 4, 2.0
-#: Seconds after which an engine counts as one that cannot read here. Loading TensorFlow takes 20 on a busy machine.
+#: Seconds after which an engine counts as unusable here. Loading TensorFlow takes 20 s on a busy machine.
 LIMIT = 180
 
 
 def choose(bundle: Bundle, cache: Path) -> str:
-    """The engine for a bundle: Keras on a GPU, else the fastest of those that are installed.
+    """The engine for a bundle: Keras on a GPU, otherwise the fastest of those that are installed.
 
-    Where there are several, each is measured in a process of its own, once for each processor, bundle and release of
-    the engines.
+    If there are several, each is measured in its own process, once for each processor, bundle and engine release.
 
     Args:
-        bundle: what is to be read with.
-        cache: a JSON file that remembers what was measured.
+        bundle: the bundle to read with.
+        cache: a JSON file that stores the measurements.
 
     Raises:
-        EngineError: where no engine runs the bundle.
+        EngineError: if no engine runs the bundle.
     """
     usable = engines.usable(bundle)
     if len(usable) == 1 or engines.on_gpu():
         return usable[0]
     key = _key(bundle, usable)
-    measured = _remembered(cache)
+    measured = _read_cache(cache)
     if set(measured.get(key, {})) != set(usable):
         measured[key] = {name: _measure(bundle, name) for name in usable}
-        # What failed may have failed for want of memory or time, and is tried again at the next start.
+        # An engine may have failed for lack of memory or time, so failures are not stored but tried again next time.
         if all(measured[key].values()):
-            _remember(cache, measured)
+            _write_cache(cache, measured)
     rates = measured[key]
     best = max(usable, key=lambda name: rates[name])
     logger.info("engine %s: %s", best, ", ".join(f"{name} {rate:.1f} images/s" for name, rate in rates.items()))
@@ -57,12 +56,12 @@ def _key(bundle: Bundle, usable: list[str]) -> str:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # a distribution of another name, such as tensorflow-cpu
+    except PackageNotFoundError:  # a distribution with another name, such as tensorflow-cpu
         return version(f"{package}-cpu")
 
 
 def _measure(bundle: Bundle, name: str) -> float:
-    """Images a second, with maps and warnings; 0 for an engine that cannot."""
+    """Images per second, with maps and warnings; 0 for an engine that fails."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         try:
@@ -77,15 +76,15 @@ def _measure(bundle: Bundle, name: str) -> float:
         return float(json.loads(report.read_text())["with_maps_and_warnings"][name][str(BATCH)])
 
 
-def _remembered(cache: Path) -> dict[str, dict[str, float]]:
+def _read_cache(cache: Path) -> dict[str, dict[str, float]]:
     try:
-        found = json.loads(cache.read_text())
+        content = json.loads(cache.read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _remember(cache: Path, measured: dict[str, dict[str, float]]) -> None:
+def _write_cache(cache: Path, measured: dict[str, dict[str, float]]) -> None:
     try:
         with tempfile.NamedTemporaryFile("w", dir=cache.parent, delete=False) as file:
             json.dump(measured, file, indent=2)

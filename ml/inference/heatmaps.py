@@ -1,18 +1,18 @@
-"""The maps of readings as they are stored, shown and laid over their pictures."""
+"""Convert the maps of readings to the form in which they are stored and shown, and overlay them on pictures."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-#: The overlay's one colour, whose opacity is the map. A rainbow would draw edges that the map does not have.
+#: The single colour of the overlay, with the map as its opacity. A rainbow would show edges that the map does not have.
 COLOUR = (255, 96, 16)
-#: From this strength on a map's strongest place is drawn at full strength, so that weak evidence looks weak. With the
-#: released VGG16, X-rays of pneumonia reach 9 to 23, normal ones seldom more than 4.
+#: A map whose peak reaches this value is drawn at full strength; weaker maps look weaker. With the released VGG16,
+#: X-rays of pneumonia reach 9 to 23, normal ones seldom more than 4.
 STRONG = 8.0
 
 
 def to_bytes(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Maps as they are stored and shown: an image's strongest place is 255, unless all of its evidence is weak.
+    """Scale maps to bytes: the peak of each map is 255, unless all of its evidence is weak.
 
     Args:
         maps: ``(n, h, w)`` from a reading.
@@ -25,15 +25,15 @@ def to_bytes(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def overlay(heatmap: NDArray[np.uint8], size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
-    """A map to lay over its picture.
+    """An overlay that shows a map on its picture.
 
     Args:
         heatmap: ``(h, w)`` from :func:`to_bytes`.
         size: the picture's width and height in pixels.
-        box: the place of the X-ray in the picture: left, top, right, bottom.
+        box: the position of the X-ray in the picture: left, top, right, bottom.
 
     Returns:
-        An image of mode ``RGBA`` in one colour, whose alpha is the map.
+        An image of mode ``RGBA`` in one colour, with the map as its alpha channel.
     """
     left, top, right, bottom = box
     alpha = Image.new("L", size)

@@ -1,12 +1,12 @@
-"""The out-of-domain check: it flags pictures that are no upright chest X-ray.
+"""The out-of-domain check: it flags pictures that are not upright frontal chest X-rays.
 
-A network gives every picture a probability. The check asks instead how far a picture's features are from those of the
-chest X-rays that the network learnt from: the Mahalanobis distance (Lee et al., "A Simple Unified Framework for
+A network gives every picture a probability. The check measures how far a picture's features are from those of the
+chest X-rays that the network was trained on: the Mahalanobis distance (Lee et al., "A Simple Unified Framework for
 Detecting Out-of-Distribution Samples and Adversarial Attacks", 2018) under probabilistic principal components (Tipping
-& Bishop, 1999) of the last feature map, averaged over each quarter of the image. That learns from chest X-rays only, so
-all other pictures are far away. Some kinds of pictures may be nearer, and a logistic regression on the same components
-detects each of them: chests from the side; and drawings, documents, scans and other pictures, in which a network that
-learnt from chests may find little that is strange. Of turned and inverted chests tells :mod:`ml.inference.upright`.
+& Bishop, 1999) of the last feature map, averaged over each quarter of the image. It is fitted on chest X-rays only, so
+most other pictures are far away. Two kinds of pictures may be nearer, and a logistic regression on the same components
+detects each of them: chests from the side; and drawings, documents, scans and other pictures, which may not look
+unusual to a network trained on chests. Turned and inverted chests are detected by :mod:`ml.inference.upright`.
 """
 
 import json
@@ -26,13 +26,13 @@ from ml.pictures.warnings import PHOTOGRAPH_OF_FILM
 
 FILE = "novelty.npz"
 CODE = "not_chest_xray"
-#: Codes that come beside it and say which.
+#: Codes that are added to it for a more exact reason.
 TURNED_CODE, LATERAL_CODE = "chest_turned", "chest_from_the_side"
 METHOD = (
     "a small network for turned and inverted chests, and the mahalanobis distance and logistic regressions of chests "
     "from the side and of other pictures, in components of the last map's quarters"
 )
-#: Grey levels between the 1st and the 99th percentile, below which preprocessing takes an image for blank.
+#: An image with fewer grey levels between its 1st and its 99th percentile counts as blank.
 CONTRAST = 8
 BATCH = 16
 
@@ -60,16 +60,17 @@ class Check:
     """The distribution of chest X-rays' features, and the thresholds beyond which a picture is flagged.
 
     Attributes:
-        mean: ``(d,)`` float32.
+        mean: ``(d,)`` float32, the mean of the features.
         axes: ``(k, d)`` float32: each principal component, divided by its standard deviation.
         scales: ``(k,)`` float32: those standard deviations.
-        rest: the standard deviation of each direction that the components leave out.
-        threshold: the distance from which an image is flagged.
-        drawn: ``(k,)`` float32: the weight of each component in the regression of drawings and other pictures; all 0
-            in bundles before 1.2.
-        familiar: what their sum must exceed for an image to be flagged as no chest X-ray.
-        lateral: ``(k,)`` float32: the weights in the regression of chests from the side; all 0 in bundles before 1.3.
-        frontal: what their sum must exceed for an image to be flagged as one.
+        rest: the standard deviation along each direction that the components leave out.
+        threshold: the distance above which an image is flagged.
+        drawn: ``(k,)`` float32: the weight of each component in the regression that detects drawings and other
+            pictures; all 0 in bundles before 1.2.
+        familiar: the score of that regression above which an image is flagged as no chest X-ray.
+        lateral: ``(k,)`` float32: the weights in the regression that detects chests from the side; all 0 in bundles
+            before 1.3.
+        frontal: the score of that regression above which an image is flagged as a chest from the side.
     """
 
     mean: Features
@@ -88,27 +89,29 @@ class Check:
         Args:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
         """
-        return self._far(*self.components(features))
+        return self._distances(*self.components(features))
 
     def scores(self, features: Features) -> NDArray[np.float64]:
-        """Of each image its distance, and how much it looks like another picture, and like a chest from the side.
+        """Each image's distance, its score as another picture, and its score as a chest from the side.
 
         Args:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
 
         Returns:
-            ``(n, 3)``, to be compared with :attr:`thresholds`.
+            ``(n, 3)``, to compare with :attr:`thresholds`.
         """
-        apart, within = self.components(features)
-        return np.column_stack([self._far(apart, within), within @ self.drawn, within @ self.lateral])
+        differences, components = self.components(features)
+        return np.column_stack(
+            [self._distances(differences, components), components @ self.drawn, components @ self.lateral]
+        )
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
-        """Beyond which each of the :meth:`scores` has an image flagged."""
+        """The values of :meth:`scores` above which an image is flagged."""
         return np.array([self.threshold, self.familiar, self.frontal])
 
     def flags(self, features: Features) -> NDArray[np.bool_]:
-        """Which images are far, look like another picture, and like a chest from the side.
+        """Which images are too far, look like another picture, or look like a chest from the side.
 
         Args:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
@@ -125,26 +128,26 @@ class Check:
             features: ``(n, d)`` of :class:`ml.inference.engines.Readings`.
             inputs: ``(n, size, size)``, the batch that was read.
         """
-        # By counting their levels: a byte has few.
-        counts = (np.bincount(one.ravel(), minlength=256) for one in inputs)
-        low, high = np.transpose([percentiles(each, (1, 99)) for each in counts])
+        # Percentiles from counts of the 256 grey levels are faster than sorting.
+        counts = (np.bincount(image.ravel(), minlength=256) for image in inputs)
+        low, high = np.transpose([percentiles(image_counts, (1, 99)) for image_counts in counts])
         blank = high - low < CONTRAST
-        found = np.column_stack([blank, self.flags(features), upright.turned(inputs)])
-        return [_said(*one) for one in found.tolist()]
+        flags = np.column_stack([blank, self.flags(features), upright.turned(inputs)])
+        return [_warnings(*row) for row in flags.tolist()]
 
     def components(self, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The difference from the mean, ``(n, d)``, and each component in standard deviations, ``(n, k)``."""
-        apart = level(features) - self.mean
-        # In single precision, which is many times as fast; sums of squares need double.
-        return apart, (apart.astype(np.float32) @ self.axes.T).astype(np.float64)
+        differences = level(features) - self.mean
+        # Single precision is many times as fast here. Sums of squares need double precision.
+        return differences, (differences.astype(np.float32) @ self.axes.T).astype(np.float64)
 
-    def _far(self, apart: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:
-        outside = np.maximum((apart**2).sum(axis=1) - ((within * self.scales) ** 2).sum(axis=1), 0)
-        return np.sqrt((within**2).sum(axis=1) + outside / self.rest**2)
+    def _distances(self, differences: NDArray[np.float64], components: NDArray[np.float64]) -> NDArray[np.float64]:
+        outside = np.maximum((differences**2).sum(axis=1) - ((components * self.scales) ** 2).sum(axis=1), 0)
+        return np.sqrt((components**2).sum(axis=1) + outside / self.rest**2)
 
 
-def _said(blank: bool, far: bool, other: bool, lateral: bool, turned: bool) -> Warnings:
-    """The warnings of an image: that it is no frontal chest, and where the picture tells, which other it is."""
+def _warnings(blank: bool, far: bool, other: bool, lateral: bool, turned: bool) -> Warnings:
+    """The warnings of an image: that it is no frontal chest X-ray and, if known, what it is instead."""
     if blank:
         return [{"code": CODE, "detail": BLANK}]
     if other or not (turned or lateral):
@@ -160,60 +163,60 @@ def features_of(engine: Engine, inputs: Inputs) -> Features:
 
 
 def save(bundle: Bundle, check: Check, figures: dict[str, Any]) -> Bundle:
-    """Put a check into a bundle, in place of the one that is there.
+    """Write a check into a bundle, replacing any existing one.
 
     Args:
         bundle: the bundle whose network the check was fitted on.
         check: from :func:`ml.evaluation.novelty_fit.fit`.
-        figures: what it was fitted and measured on, for ``bundle.json``.
+        figures: a description of its fit and its evaluation, for ``bundle.json``.
 
     Returns:
-        The bundle as it is now.
+        The changed bundle.
     """
     file = bundle.path / FILE
     with file.open("wb") as stream:
         arrays = {**vars(check), "axes": check.axes.astype(np.float16)}
         np.savez_compressed(stream, allow_pickle=False, **arrays)
-    about = {**figures, "file": FILE, "sha256": sha256(file), "method": METHOD, "components": len(check.axes),
+    metadata = {**figures, "file": FILE, "sha256": sha256(file), "method": METHOD, "components": len(check.axes),
              "threshold": check.threshold}  # fmt: skip
-    text = json.dumps({**bundle.meta, "novelty": about}, indent=2)
+    text = json.dumps({**bundle.meta, "novelty": metadata}, indent=2)
     (bundle.path / "bundle.json").write_text(text + "\n")
     return Bundle.read(bundle.path)
 
 
 def load(bundle: Bundle) -> Check | None:
-    """A bundle's check, or None where it has none, as bundles before 1.1 do not.
+    """A bundle's check, or None if it has none, such as bundles before 1.1.
 
     Raises:
-        BundleError: where the bundle names one that is missing, changed or damaged.
+        BundleError: if the bundle names a check that is missing, changed or damaged.
     """
-    about = bundle.meta.get("novelty")
-    if not about:
+    metadata = bundle.meta.get("novelty")
+    if not metadata:
         return None
     file = bundle.path / FILE
     try:
         digest = sha256(file)
     except FileNotFoundError:
         raise BundleError(f"{bundle.path} has no {FILE}") from None
-    if digest != about.get("sha256"):
+    if digest != metadata.get("sha256"):
         raise BundleError(f"{file} is not the file that was released: its SHA-256 is {digest}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            found: dict[str, Any] = {field.name: arrays[field.name] for field in fields(Check) if field.name in arrays}
-        for name, value in found.items():
-            found[name] = value.astype(np.float32) if value.ndim else float(value)
-        # Bundles before 1.2 have no regression of drawings, those before 1.3 none of chests from the side.
-        none = np.zeros(len(found["axes"]), np.float32)
-        return Check(**{"drawn": none, "familiar": np.inf, "lateral": none, "frontal": np.inf, **found})
+            values: dict[str, Any] = {field.name: arrays[field.name] for field in fields(Check) if field.name in arrays}
+        for name, value in values.items():
+            values[name] = value.astype(np.float32) if value.ndim else float(value)
+        # Bundles before 1.2 have no regression for drawings, those before 1.3 none for chests from the side.
+        zeros = np.zeros(len(values["axes"]), np.float32)
+        return Check(**{"drawn": zeros, "familiar": np.inf, "lateral": zeros, "frontal": np.inf, **values})
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{file} is no check that this version reads: {error}") from error
 
 
-def hand_on(source: Bundle, target: Bundle) -> Bundle:
-    """Give a bundle that has another's weights its check as well.
+def copy_check(source: Bundle, target: Bundle) -> Bundle:
+    """Copy the check of a bundle to another one that has the same weights.
 
     Returns:
-        The target as it is now.
+        The changed target.
     """
     check = load(source)
     if check is None:
@@ -222,23 +225,23 @@ def hand_on(source: Bundle, target: Bundle) -> Bundle:
 
 
 def warnings_of(check: Check | None, features: Features, inputs: Inputs) -> Sequence[Warnings]:
-    """A check's warnings; none without a check."""
+    """The check's warnings for each image; no warnings if there is no check."""
     return check.warnings(features, inputs) if check else [[] for _ in inputs]
 
 
 def distances_of(check: Check | None, features: Features) -> list[float | None]:
-    """How far each image is from the X-rays that the network learnt from, 1 being the limit; None without a check."""
+    """Each image's distance from the training X-rays, with 1 as the limit; None if there is no check."""
     if check is None:
         return [None] * len(features)
     return [float(distance) for distance in check.distances(features) / check.threshold]
 
 
-def together(prepared: Warnings, found: Warnings) -> Warnings:
-    """An image's warnings from its preparation and from this check, which has nothing to add on a photograph."""
-    return prepared if PHOTOGRAPH_OF_FILM in prepared else [*found, *prepared]
+def together(prepared: Warnings, checked: Warnings) -> Warnings:
+    """An image's warnings from preparation and from this check. Those of the check are dropped for a photograph."""
+    return prepared if PHOTOGRAPH_OF_FILM in prepared else [*checked, *prepared]
 
 
 def level(features: Features) -> NDArray[np.float64]:
-    """Features of length 1: their pattern matters, not how strongly an image's contrast drives them."""
-    exact = features.astype(np.float64)
-    return exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-6)
+    """Features scaled to length 1, because their magnitude depends on the image's contrast."""
+    doubles = features.astype(np.float64)
+    return doubles / np.maximum(np.linalg.norm(doubles, axis=1, keepdims=True), 1e-6)

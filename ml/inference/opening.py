@@ -1,4 +1,4 @@
-"""Open files in a process of its own: a decoder that crashes over a file ends that process, and not the command."""
+"""Open files in a separate process, so that a decoder that crashes on a file does not end the command."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -24,10 +24,10 @@ class Opened:
     """A file that was read.
 
     Attributes:
-        input: ``(size, size)`` 8-bit greyscale, as the model sees it.
+        input: ``(size, size)`` 8-bit greyscale, the model's input.
         size: the picture's width and height.
-        box: the X-ray's place in it.
-        warnings: ``{code, detail}`` each.
+        box: the position of the X-ray in the picture.
+        warnings: a ``{code, detail}`` for each warning.
     """
 
     input: NDArray[np.uint8]
@@ -36,13 +36,13 @@ class Opened:
     warnings: list[dict[str, str]]
 
 
-def opened(files: Iterable[Path], spec: Preprocessing) -> Iterator[Opened | ImageError | OSError]:
-    """What each file holds, or why it cannot be read."""
-    waiting = iter(files)
+def open_files(files: Iterable[Path], spec: Preprocessing) -> Iterator[Opened | ImageError | OSError]:
+    """The content of each file, or the error why it cannot be read."""
+    remaining = iter(files)
     while True:
-        # Not a fork: this process may have threads.
+        # Not forked, because this process may have threads.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            for file in waiting:
+            for file in remaining:
                 try:
                     yield pool.submit(_open, file, spec).result()
                 except (ImageError, OSError) as error:
@@ -57,13 +57,13 @@ def opened(files: Iterable[Path], spec: Preprocessing) -> Iterator[Opened | Imag
 def _open(file: Path, spec: Preprocessing) -> Opened:
     content = file.read_bytes()
     decoded = decode.read(content)
-    found = xray.find(decoded.image)
-    warnings = [*found.warnings, *_from_header(content), *decoded.warnings]
-    return Opened(to_input(found.image, spec), decoded.image.size, found.box, warnings)
+    region = xray.find(decoded.image)
+    warnings = [*region.warnings, *_header_warnings(content), *decoded.warnings]
+    return Opened(to_input(region.image, spec), decoded.image.size, region.box, warnings)
 
 
-def _from_header(content: bytes) -> list[dict[str, str]]:
+def _header_warnings(content: bytes) -> list[dict[str, str]]:
     if not dicom.is_dicom(content):
         return []
-    said = dicom.attributes_of(dicom.parse(content, pixels=False))
-    return outside_training(said["age"], said["view_position"])
+    attributes = dicom.attributes_of(dicom.parse(content, pixels=False))
+    return outside_training(attributes["age"], attributes["view_position"])

@@ -16,7 +16,7 @@ from ml.errors import ImageError
 from ml.inference import engines, evidence, lungs, novelty
 from ml.inference.engines import Engine, Readings
 from ml.inference.heatmaps import overlay, to_bytes
-from ml.inference.opening import Opened, opened
+from ml.inference.opening import Opened, open_files
 from ml.pictures import xray
 from ml.pictures.preprocess import Preprocessing, to_input
 from ml.pictures.warnings import NO_LABEL
@@ -29,51 +29,51 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
 
     Args:
         model: the bundle's folder.
-        files: of any format that :func:`ml.pictures.decode.read` reads. One that cannot be read, also one that crashes
-            its decoder, gets an ``error`` instead of a result; the others go on.
-        json_file: where the results go too, as ``[{"file", "probability", "label", "warnings"}, …]``. A photograph of a
-            film, and what is no frontal chest by its file, have no label.
-        heatmaps: folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
+        files: files of any format that :func:`ml.pictures.decode.read` reads. A file that cannot be read, or that
+            crashes its decoder, gets an ``error`` instead of a result; the other files are still read.
+        json_file: a file for the results as well, as ``[{"file", "probability", "label", "warnings"}, …]``. A
+            photograph of a film, and a file that says it is no frontal chest, have no label.
+        heatmaps: a folder for each image's map, as a PNG of the image's size to lay over it: ``0001-NAME.png`` for the
             first file.
 
     Returns:
-        The exit status: 1 where a file could not be read.
+        The exit status: 1 if a file could not be read.
 
     Raises:
-        BundleError: where the bundle cannot be used.
+        BundleError: if the bundle cannot be used.
     """
     bundle = Bundle.read(model)
     engine, check = engines.load(model), novelty.load(bundle)
     rows: list[dict[str, Any]] = []
-    read: list[Opened] = []
-    for file, found in zip(files, opened(files, bundle.preprocessing), strict=True):
+    contents: list[Opened] = []
+    for file, content in zip(files, open_files(files, bundle.preprocessing), strict=True):
         row: dict[str, Any] = {"file": str(file), "probability": None, "label": None, "warnings": []}
         rows.append(row)
-        if isinstance(found, Opened):
-            row["warnings"] = found.warnings
-            read.append(found)
-        elif isinstance(found, ImageError):
-            row["error"] = {"code": found.code, "detail": found.detail}
+        if isinstance(content, Opened):
+            row["warnings"] = content.warnings
+            contents.append(content)
+        elif isinstance(content, ImageError):
+            row["error"] = {"code": content.code, "detail": content.detail}
         else:
-            row["error"] = {"code": "file_unreadable", "detail": str(found)}
+            row["error"] = {"code": "file_unreadable", "detail": str(content)}
     readable = [(number, row) for number, row in enumerate(rows, 1) if "error" not in row]
-    inputs = [one.input for one in read]
+    inputs = [file_content.input for file_content in contents]
     batch = readings(engine, inputs)
     if batch:
         maps = to_bytes(batch.maps)
-        unlike = novelty.warnings_of(check, batch.features, np.stack(inputs))
+        novelty_warnings = novelty.warnings_of(check, batch.features, np.stack(inputs))
         outside = evidence.is_outside(maps, lungs.masks(np.stack(inputs)))
-        warnings = evidence.warnings_of(unlike, outside, batch.probabilities[:, 1], bundle)
-        for (_, row), probability, said in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
+        warnings = evidence.warnings_of(novelty_warnings, outside, batch.probabilities[:, 1], bundle)
+        for (_, row), probability, model_warnings in zip(readable, batch.probabilities[:, 1], warnings, strict=True):
             row["probability"] = float(probability)
-            row["warnings"] = novelty.together(row["warnings"], said)
+            row["warnings"] = novelty.together(row["warnings"], model_warnings)
             doubtful = any(warning["code"] in NO_LABEL for warning in row["warnings"])
             row["label"] = None if doubtful else bundle.label(row["probability"])
         if heatmaps:
             heatmaps.mkdir(parents=True, exist_ok=True)
-            for (number, row), heatmap, one in zip(readable, maps, read, strict=True):
+            for (number, row), heatmap, file_content in zip(readable, maps, contents, strict=True):
                 row["heatmap"] = str(heatmaps / f"{number:04d}-{Path(row['file']).stem}.png")
-                overlay(heatmap, one.size, one.box).save(row["heatmap"])
+                overlay(heatmap, file_content.size, file_content.box).save(row["heatmap"])
     for row in rows:
         print(f"{row['file']}: {_line(row)}")
     if json_file:
@@ -82,7 +82,7 @@ def predict(model: Path, files: Sequence[Path], *, json_file: Path | None = None
 
 
 def _line(row: dict[str, Any]) -> str:
-    """A result for people."""
+    """A result as a line of text."""
     if "error" in row:
         return str(row["error"]["detail"])
     doubts = "".join(f"  {warning['code']}: {warning['detail']}" for warning in row["warnings"])
@@ -90,23 +90,23 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def load_input(file: Path, spec: Preprocessing) -> NDArray[np.uint8]:
-    """A file as the model sees it: ``(size, size)`` 8-bit greyscale.
+    """A file as the model's input: ``(size, size)`` 8-bit greyscale.
 
     Raises:
-        ImageError: where it is no image that can be read.
-        OSError: where the file cannot.
+        ImageError: if the file is not a readable image.
+        OSError: if the file cannot be read.
     """
     return to_input(xray.load(file.read_bytes()), spec)
 
 
 def probabilities(engine: Engine, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """The probability of pneumonia for each input, ``(n,)``, with a progress bar where someone watches."""
+    """The probability of pneumonia for each input, ``(n,)``. Shows a progress bar on a terminal."""
     parts = [engine.predict(batch)[:, 1] for batch in _batches(inputs)]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
 
 def readings(engine: Engine, inputs: Sequence[NDArray[np.uint8]]) -> Readings | None:
-    """The engine's outputs for any number of inputs; None for none."""
+    """The engine's outputs for any number of inputs; None if there are no inputs."""
     parts = [engine.read(batch) for batch in _batches(inputs)]
     if not parts:
         return None

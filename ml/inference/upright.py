@@ -1,8 +1,8 @@
-"""Whether a chest X-ray hangs upright with air dark and bone bright: a small convolutional network, for every bundle.
+"""Detect turned and inverted chest X-rays, with a small convolutional network that is used with every bundle.
 
-It says how likely each of eight ways is in which a chest may come: turned by none to three quarters, and the same
-inverted. It learnt from chests that were turned and inverted (:mod:`ml.training.upright`), so that it tells nothing of
-pictures that show no chest.
+It scores eight orientations of a chest: turned by zero to three quarter turns, each also inverted. Upright means air
+dark and bone bright. It was trained on turned and inverted chests only (:mod:`ml.training.upright`), so its answer
+means nothing for pictures that show no chest.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,13 @@ Floats = NDArray[np.float32]
 Layers = Sequence[tuple[Floats, Floats]]
 
 FILE = Path(__file__).with_name("upright.npz")
-#: Pixels on each side of what the network sees.
+#: The width and height of the network's input in pixels.
 SIDE = 28
-#: The channels of its convolutions of 3x3, after each of the first of which a map is halved; then comes a dense layer.
+#: The output channels of its 3x3 convolutions, and how many of them, from the first on, are followed by max pooling. A
+#: dense layer comes last.
 CHANNELS = (8, 16, 16)
-HALVED = 2
-#: Quarters of a turn to the left, and whether it is inverted.
+POOLED = 2
+#: The orientations: quarter turns to the left, and whether the chest is inverted.
 WAYS = tuple((quarters, inverted) for inverted in (False, True) for quarters in range(4))
 #: Log-odds from which a chest counts as turned or inverted.
 LIMIT = 2.0
@@ -39,25 +40,25 @@ def turned(inputs: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return odds(inputs, layers()) >= LIMIT
 
 
-def odds(inputs: NDArray[np.uint8], learnt: Layers) -> NDArray[np.float64]:
+def odds(inputs: NDArray[np.uint8], weights: Layers) -> NDArray[np.float64]:
     """The log-odds that each chest is turned or inverted, ``(n,)``, given each layer's kernel and bias."""
-    ways = np.stack([scores(seen(image), learnt) for image in inputs]).astype(np.float64)
+    ways = np.stack([scores(network_input(image), weights) for image in inputs]).astype(np.float64)
     return np.asarray(np.logaddexp.reduce(ways[:, 1:], axis=1) - ways[:, 0])
 
 
-def seen(image: NDArray[np.uint8]) -> Floats:
-    """What the network sees of an input, ``(28, 28, 1)``."""
+def network_input(image: NDArray[np.uint8]) -> Floats:
+    """The network's input for an image, ``(28, 28, 1)``."""
     small = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float32)
     return small[..., np.newaxis] / 127.5 - 1
 
 
-def scores(values: Floats, learnt: Layers) -> Floats:
-    """A score of each of the :data:`WAYS`, ``(8,)``; the exponentials of these are in the ratio of what is likely."""
-    *convolved, (dense, bias) = learnt
-    for number, (kernel, added) in enumerate(convolved):
-        values = np.maximum(convolutions.convolved(values, kernel) + added, 0)
-        if number < HALVED:
-            values = convolutions.halved(values)
+def scores(values: Floats, weights: Layers) -> Floats:
+    """A score for each of the :data:`WAYS`, ``(8,)``: the logits of their probabilities."""
+    *convolutional_layers, (dense, bias) = weights
+    for index, (kernel, layer_bias) in enumerate(convolutional_layers):
+        values = np.maximum(convolutions.convolve(values, kernel) + layer_bias, 0)
+        if index < POOLED:
+            values = convolutions.max_pool(values)
     return np.asarray(values.ravel() @ dense + bias, dtype=np.float32)
 
 

@@ -1,8 +1,8 @@
 """Several trainings whose weights are averaged into one network, which costs no more to run than each of them.
 
-Networks that were fine-tuned from the same weights mostly lie in one basin of the loss, so that the mean of their
-weights reads about as well as all of them together (model soups, Wortsman et al. 2022). So they start alike, the head's
-random weights included, and differ in what comes after: recipe, order, augmentation.
+Networks that were fine-tuned from the same weights mostly lie in one basin of the loss, so the mean of their weights
+reads about as well as all of them together (model soups, Wortsman et al. 2022). Therefore they start from the same
+weights, including the head's random ones, and differ in recipe, order and augmentation.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,28 +21,28 @@ from ml.training.train import Run
 
 
 class Average:
-    """The trainings of a recipe's members, in the place of one :class:`ml.training.train.Run`.
+    """The trainings of a recipe's members, with the interface of :class:`ml.training.train.Run`.
 
     Attributes:
-        recipe: which names its members.
-        work: holds a folder for each member.
-        runs: the members' trainings by name, which hold out the same patients.
-        training: samples that they learn from.
-        held_out: samples of patients that none of them sees.
-        chests: of other hospitals, which they learn from as well.
-        after_epoch: as :attr:`ml.training.train.Run.after_epoch`.
+        recipe: the recipe, which names its members.
+        work: the folder that has a folder for each member.
+        runs: the members' trainings by name. They hold out the same patients.
+        training: the samples that they train on.
+        held_out: the samples of patients that none of them sees.
+        chests: chests of other hospitals that they train on as well.
+        after_epoch: see :attr:`ml.training.train.Run.after_epoch`.
 
     Args:
-        recipe: with members.
-        work: made where it is missing.
+        recipe: a recipe with members.
+        work: the folder, created if it is missing.
         samples: the images, in all their renditions.
         fold: which patients to hold out, see :func:`ml.dataset.data.hold_out`.
-        extra: more samples to learn from.
-        chests: of other hospitals, which the members may want as well.
+        extra: more samples to train on.
+        chests: chests of other hospitals, which the members' recipes may use as well.
 
     Raises:
-        ValueError: for a member that is not there, that has another network or another preprocessing, or members
-            itself; for fewer than two; and for a network with batch normalisation.
+        ValueError: for a member that is unknown, that has another network or preprocessing, or that has members or
+            teachers itself; for fewer than two members; and for a network with batch normalisation.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class Average:
         self.chests = list(dict.fromkeys(chest for run in self.runs.values() for chest in run.chests))
 
     def fit(self, weights: Path | None = None) -> None:
-        """Train the members, one after the other; what was trained before is not trained again.
+        """Train the members one after another. Those that are already trained are skipped.
 
         Args:
-            weights: of the base, trained on ImageNet, which all of them start from. Networks that start from different
-                random weights have no mean that means anything.
+            weights: the base's weights, trained on ImageNet, that all members start from. Averaging networks that start
+                from different random weights makes no sense.
 
         Raises:
-            ValueError: without ``weights``.
+            ValueError: if ``weights`` is None.
         """
         if not weights:
             raise ValueError(f"recipe {self.recipe.name}: only networks that start from the same weights can be "
@@ -79,11 +79,11 @@ class Average:
             run.fit(weights)
 
     def epochs(self) -> list[dict[str, Any]]:
-        """The members' logs, one after the other; each row names its member."""
+        """The members' logs, one after another. Each row names its member."""
         return [{**row, "member": name} for name, run in self.runs.items() for row in run.epochs()]
 
     def model(self) -> keras.Model:
-        """The mean of the members' networks, in float32, rounded as a bundle stores it."""
+        """The mean of the members' networks in float32, rounded as in a bundle."""
         final, *others = (run.model() for run in self.runs.values())
         for variables in zip(final.weights, *(other.weights for other in others), strict=True):
             variables[0].assign(keras.ops.mean(keras.ops.stack([variable.value for variable in variables]), axis=0))
@@ -95,8 +95,10 @@ def training(
     recipe: Recipe, work: Path, samples: list[data.Sample], *, fold: str = "patients",
     extra: list[data.Sample] | None = None, chests: Sequence[external.Chest] = (),
 ) -> Run | Average:  # fmt: skip
-    """A recipe's training: of one network, with its teachers before it, or of the members that it averages. Arguments
-    as for :class:`ml.training.train.Run`."""
+    """A recipe's training: one network, one network after its teachers, or the members that are averaged.
+
+    For the arguments see :class:`ml.training.train.Run`.
+    """
     kind = Average if recipe.members else Distilled if recipe.teachers else Run
     return kind(recipe, work, samples, fold=fold, extra=extra, chests=chests)
 

@@ -1,4 +1,4 @@
-"""The commands that train the small networks about pictures, which every bundle's readings use."""
+"""The commands that train the two small networks, for lungs and orientation, that are used with every bundle."""
 
 import argparse
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Any
 
 def add(commands: Any) -> None:
     """Add both to the command line's subparsers."""
-    learnt = argparse.ArgumentParser(add_help=False)
-    learnt.add_argument("--data", type=Path, required=True, help="the training data: NORMAL/ and PNEUMONIA/")
-    learnt.add_argument("--external", type=Path, required=True, help="other hospitals' chests, with an index.csv")
-    learnt.add_argument("--write", action="store_true", help="train on all of them, for the readings of every bundle")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data", type=Path, required=True, help="the training data: NORMAL/ and PNEUMONIA/")
+    common.add_argument("--external", type=Path, required=True, help="other hospitals' chests, with an index.csv")
+    common.add_argument("--write", action="store_true", help="train on all of them, for the readings of every bundle")
 
     lungs = commands.add_parser(
-        "lungs", parents=[learnt], help="measure what finds the lungs, on chests outlined by hand, and train it"
+        "lungs", parents=[common], help="measure what finds the lungs, on chests outlined by hand, and train it"
     )
     lungs.set_defaults(run=_lungs)
 
     upright = commands.add_parser(
-        "upright", parents=[learnt], help="measure what tells whether a chest hangs upright, and train it"
+        "upright", parents=[common], help="measure what tells whether a chest hangs upright, and train it"
     )
     upright.set_defaults(run=_upright)
 

@@ -1,8 +1,9 @@
-"""A network that learns from others, which cost nothing when it serves.
+"""Knowledge distillation: a network that is trained on the outputs of others, its teachers.
 
-Several networks together read better than each of them. One that learns what they say of every image, changed as it is
-shown the image itself, comes close to them. Sources: Hinton et al., "Distilling the Knowledge in a Neural Network",
-2015; Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", 2022.
+Several networks together read better than each of them alone. A network that learns their outputs for the same
+augmented images comes close to them, and costs no more when it serves. Sources: Hinton et al., "Distilling the
+Knowledge in a Neural Network", 2015; Beyer et al., "Knowledge distillation: A good teacher is patient and consistent",
+2022.
 """
 
 from collections.abc import Sequence
@@ -17,12 +18,12 @@ from ml.training.train import Run
 
 
 class Distilled(Run):
-    """A training that is preceded by those of its recipe's teachers, which hold out the same patients.
+    """A training that first trains its recipe's teachers, which hold out the same patients.
 
     Attributes:
-        teachers: their trainings, each in a folder of its own in ``work``.
+        teachers: the trainings of the teachers, each in its own folder in ``work``.
 
-    Args and errors: as for :class:`ml.training.train.Run` and :func:`ml.training.recipe.member`.
+    For the arguments and errors see :class:`ml.training.train.Run` and :func:`ml.training.recipe.member`.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Distilled(Run):
             teacher.fit(weights)
         super().fit(weights)
 
-    def taught_by(self) -> list[keras.Model]:
+    def teacher_networks(self) -> list[keras.Model]:
         return [teacher.trained() for teacher in self.teachers]
 
 
@@ -48,11 +49,11 @@ def trainings(
     recipe: Recipe, names: Sequence[str], work: Path, samples: list[data.Sample], *, fold: str,
     extra: list[data.Sample] | None, chests: Sequence[external.Chest],
 ) -> dict[str, Run]:  # fmt: skip
-    """The trainings of recipes that another one names, by ``NAME:SEED``, each in a folder of its own in ``work``. They
-    hold out the same patients and start from the same weights.
+    """The trainings of the members or teachers of a recipe, by ``NAME:SEED``, each in its own folder in ``work``.
 
-    Args and errors: as for :class:`ml.training.train.Run` and :func:`ml.training.recipe.member`.
+    They hold out the same patients and start from the same weights. For the arguments and errors see
+    :class:`ml.training.train.Run` and :func:`ml.training.recipe.member`.
     """
-    found = {f"{each.name}:{each.seed}": each for each in (member(recipe, name) for name in names)}
+    recipes = {f"{own.name}:{own.seed}": own for own in (member(recipe, name) for name in names)}
     options: dict[str, Any] = {"fold": fold, "extra": extra, "chests": chests, "start": recipe.seed}
-    return {name: Run(each, work / f"{each.name}-{each.seed}", samples, **options) for name, each in found.items()}
+    return {name: Run(own, work / f"{own.name}-{own.seed}", samples, **options) for name, own in recipes.items()}

@@ -1,7 +1,7 @@
-"""Changes that take something from another image of the batch, whatever its class, series or hospital.
+"""Augmentations that take something from another image of the batch, of any class, series or hospital.
 
-What goes with a class in one hospital's images, but is not in the lungs, must not help: how bright the images are, and
-what can be seen beside the chest. Both layers change nothing but while training, and run on any Keras backend.
+In one hospital's images, the brightness and the surroundings of the chest may correlate with the class. The network
+must not learn from these. Both layers are active only in training, and run on any Keras backend.
 """
 
 from typing import Any
@@ -9,19 +9,19 @@ from typing import Any
 import keras
 from keras import ops
 
-#: The width and height of a generous box around the thorax, in the middle of the image, as parts of it.
+#: The width and height of a generous box around the thorax in the middle of the image, as shares of the image's size.
 CHEST = (0.72, 0.66)
 
-#: How much of a side the coarse brightness is made of: so many places.
+#: The width and height, in cells, of the coarse brightness.
 COARSE = 4
 
 
 class Mixing(keras.layers.Layer):
-    """Shows a share of ``(n, side, side, 1)`` grey images with something of another image of the batch.
+    """Mixes something of another image of the batch into some of the ``(n, side, side, 1)`` grey images.
 
     Args:
-        share: probability of each image.
-        seed: of the draws.
+        share: the probability that an image is changed.
+        seed: the seed of the random numbers.
     """
 
     def __init__(self, share: float, seed: int, **options: Any) -> None:
@@ -33,9 +33,9 @@ class Mixing(keras.layers.Layer):
         if not training:
             return images
         count = ops.shape(images)[0]
-        # Another image: the batch turned by a random number of places, which keeps two views of one apart.
-        turn = keras.random.randint((), 2, ops.maximum(count - 2, 3), seed=self.draws)
-        others = ops.take(images, ops.mod(ops.arange(count) + turn, count), axis=0)
+        # The other images are the batch shifted by a random number, at least 2: two views of an image never mix.
+        shift = keras.random.randint((), 2, ops.maximum(count - 2, 3), seed=self.draws)
+        others = ops.take(images, ops.mod(ops.arange(count) + shift, count), axis=0)
         chosen = self.uniform(count) < self.share
         return ops.where(chosen, self.mixed(images, others, count), images)
 
@@ -43,42 +43,42 @@ class Mixing(keras.layers.Layer):
         return keras.random.uniform((count, 1, 1, 1), low, high, seed=self.draws)
 
     def mixed(self, images: Any, others: Any, count: Any) -> Any:
-        """What a kind of mixing makes of ``(n, side, side, 1)`` images and as many others: images of the same shape."""
+        """The changed images, from ``(n, side, side, 1)`` images and the same number of other images."""
         raise NotImplementedError
 
 
 class TakeStyle(Mixing):
-    """Grey levels as another image distributes them, and some of its coarse brightness."""
+    """Takes the distribution of grey levels and some of the coarse brightness from another image."""
 
     def mixed(self, images: Any, others: Any, count: Any) -> Any:
         side = images.shape[1]
-        flat, wanted = (ops.reshape(each, (-1, side * side)) for each in (images, others))
+        flat, target = (ops.reshape(each, (-1, side * side)) for each in (images, others))
         ranks = ops.argsort(ops.argsort(flat, axis=1), axis=1)
-        matched = ops.reshape(ops.take_along_axis(ops.sort(wanted, axis=1), ranks, axis=1), ops.shape(images))
+        matched = ops.reshape(ops.take_along_axis(ops.sort(target, axis=1), ranks, axis=1), ops.shape(images))
         levels = images + self.uniform(count) * (matched - images)
         coarse = _coarse(others) - _coarse(levels)
         return ops.clip(levels + self.uniform(count, 0.0, 0.5) * coarse, 0.0, 255.0)
 
 
 class TakeOutside(Mixing):
-    """The chest's surroundings from another image, at the edge of a box around the thorax that varies a little."""
+    """Takes the surroundings of the chest from another image, outside a slightly varying box around the thorax."""
 
     def mixed(self, images: Any, others: Any, count: Any) -> Any:
         side = images.shape[1]
-        places = ops.reshape((ops.arange(side, dtype="float32") + 0.5) / side, (1, side))
+        coordinates = ops.reshape((ops.arange(side, dtype="float32") + 0.5) / side, (1, side))
         sides = []
         for part in CHEST:
             half = part / 2 + ops.reshape(self.uniform(count, 0.0, 0.08), (-1, 1))
             middle = 0.5 + ops.reshape(self.uniform(count, -0.03, 0.03), (-1, 1))
-            # From 1 inside to 0 outside over an eighth of the side.
-            sides.append(ops.clip((half + 0.06 - ops.abs(places - middle)) * 8.0, 0.0, 1.0))
+            # Falls from 1 inside to 0 outside over an eighth of the side.
+            sides.append(ops.clip((half + 0.06 - ops.abs(coordinates - middle)) * 8.0, 0.0, 1.0))
         across, down = sides
         inside = ops.expand_dims(ops.expand_dims(down, 2) * ops.expand_dims(across, 1), 3)
         return inside * images + (1.0 - inside) * others
 
 
 def _coarse(images: Any) -> Any:
-    """What is left of images of a few pixels, as large as they were."""
+    """Images reduced to a few pixels and enlarged to their size again."""
     side = images.shape[1]
     small = ops.average_pool(images, side // COARSE, strides=side // COARSE, padding="valid")
     return ops.image.resize(small, (side, side), interpolation="bilinear", data_format="channels_last")

@@ -1,8 +1,7 @@
-"""What a network is trained as: with its preprocessing in front of it, mixed images, and a loss of several parts.
+"""The model that is trained: the network with its preprocessing, image mixing and a loss with several parts.
 
 Only the network itself is kept. The targets of an image are a row of :data:`COLUMNS` numbers: its class (two), its
-cause (three: normal, bacterial, viral; all 0 where it is not known), and the weight of its class, 0 where that is not
-known.
+cause (three: normal, bacterial, viral; all 0 if unknown), and the weight of its class (0 if the class is unknown).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ _EPSILON = 1e-6
 
 
 class Scaling(keras.layers.Layer):
-    """From grey ``(n, side, side, 1)`` to what :func:`ml.pictures.preprocess.to_tensor` gives."""
+    """Scales grey images ``(n, side, side, 1)`` like :func:`ml.pictures.preprocess.to_tensor`."""
 
     def __init__(self, scaling: str, **options: Any) -> None:
         super().__init__(dtype="float32", **options)
@@ -39,8 +38,8 @@ class Scaling(keras.layers.Layer):
 
 
 def around(network: keras.Model, recipe: Recipe, size: int, teachers: Sequence[keras.Model] = ()) -> keras.Model:
-    """A network as it is trained on images of a size: from 8-bit grey ``(n, size, size)`` to the columns that
-    :func:`columns` names."""
+    """The model that is trained around a network: from 8-bit grey ``(n, size, size)`` to the columns of
+    :func:`columns`."""
     grey = keras.Input((size, size), dtype="uint8", name="grey")
     images = keras.layers.Rescaling(1.0, dtype="float32", name="float")(grey)
     images = keras.layers.Reshape((size, size, 1), dtype="float32", name="channel")(images)
@@ -56,11 +55,14 @@ def around(network: keras.Model, recipe: Recipe, size: int, teachers: Sequence[k
     if recipe.causes:
         parts.append(keras.layers.Dense(len(CAUSES), activation="softmax", dtype="float32", name="causes")(hidden))
     if recipe.teachers:
-        named = [keras.Model(each.inputs, each.output, name=f"teacher{n}") for n, each in enumerate(teachers)]
-        for teacher in named:
+        frozen = [
+            keras.Model(teacher.inputs, teacher.output, name=f"teacher{number}")
+            for number, teacher in enumerate(teachers)
+        ]
+        for teacher in frozen:
             teacher.trainable = False
-        told = [teacher(scaled, training=False) for teacher in named]
-        parts.append(keras.layers.Average(dtype="float32", name="told")(told) if told[1:] else told[0])
+        taught = [teacher(scaled, training=False) for teacher in frozen]
+        parts.append(keras.layers.Average(dtype="float32", name="taught")(taught) if taught[1:] else taught[0])
     if recipe.lungs:
         parts.append(EvidenceOutside(network, name="evidence")(images, *values))
     outputs = keras.layers.Concatenate(dtype="float32", name="answers")(parts) if parts[1:] else probabilities
@@ -68,12 +70,14 @@ def around(network: keras.Model, recipe: Recipe, size: int, teachers: Sequence[k
 
 
 def columns(recipe: Recipe) -> dict[str, slice]:
-    """Which columns of the answers hold what: ``classes`` (the two probabilities), and where the recipe wants them
-    ``causes`` (three), ``told`` (what the teachers say of the classes) and ``outside`` (the share of the evidence that
-    is outside the lungs)."""
+    """The columns of the outputs by name.
+
+    ``classes`` holds the two probabilities. If the recipe uses them, there are ``causes`` (three), ``taught`` (the
+    teachers' mean probabilities of the classes) and ``outside`` (the share of the evidence outside the lungs).
+    """
     widths = {"classes": len(data.CLASSES)}
     widths |= {"causes": len(CAUSES)} if recipe.causes else {}
-    widths |= {"told": len(data.CLASSES)} if recipe.teachers else {}
+    widths |= {"taught": len(data.CLASSES)} if recipe.teachers else {}
     widths |= {"outside": 1} if recipe.lungs else {}
     ends = np.cumsum(list(widths.values())).tolist()
     return {name: slice(end - widths[name], end) for name, end in zip(widths, ends, strict=True)}
@@ -85,9 +89,9 @@ def targets(
     """The rows of targets.
 
     Args:
-        labels: ``(n,)`` of 0 and 1; where the weight is 0, of anything.
-        causes: ``(n,)`` places in :data:`CAUSES`, or :data:`NO_CAUSE`.
-        weights: ``(n,)``.
+        labels: ``(n,)`` of 0 and 1; any value if the weight is 0.
+        causes: ``(n,)`` indices into :data:`CAUSES`, or :data:`NO_CAUSE`.
+        weights: ``(n,)`` the weight of each image's class.
     """
     rows = np.zeros((len(labels), COLUMNS), np.float32)
     rows[np.arange(len(labels)), np.clip(labels, 0, 1)] = 1
@@ -98,28 +102,28 @@ def targets(
 
 
 def loss(recipe: Recipe) -> Callable[[Any, Any], Any]:
-    """The recipe's loss of each image, as Keras calls it."""
+    """The recipe's loss function for Keras, which returns the loss of each image."""
     smoothing, places = recipe.label_smoothing, columns(recipe)
 
-    def entropy(wanted: Any, given: Any) -> Any:
-        return -ops.mean(wanted * ops.log(given) + (1 - wanted) * ops.log(1 - given), axis=1)
+    def entropy(expected: Any, predicted: Any) -> Any:
+        return -ops.mean(expected * ops.log(predicted) + (1 - expected) * ops.log(1 - predicted), axis=1)
 
-    def each(truth: Any, answers: Any) -> Any:
-        given = ops.clip(answers[:, :2], _EPSILON, 1 - _EPSILON)
-        total = truth[:, -1] * entropy(truth[:, :2] * (1 - smoothing) + smoothing / 2, given)
+    def each(truth: Any, outputs: Any) -> Any:
+        predicted = ops.clip(outputs[:, :2], _EPSILON, 1 - _EPSILON)
+        total = truth[:, -1] * entropy(truth[:, :2] * (1 - smoothing) + smoothing / 2, predicted)
         if recipe.teachers:
-            told = entropy(answers[:, places["told"]], given)
-            total = (1 - recipe.distillation) * total + recipe.distillation * told
+            taught = entropy(outputs[:, places["taught"]], predicted)
+            total = (1 - recipe.distillation) * total + recipe.distillation * taught
         if recipe.causes:
-            found = ops.log(ops.clip(answers[:, places["causes"]], _EPSILON, 1.0))
+            found = ops.log(ops.clip(outputs[:, places["causes"]], _EPSILON, 1.0))
             total = total - recipe.causes * ops.sum(truth[:, 2:5] * found, axis=1)
         if recipe.lungs:
-            total = total + recipe.lungs * truth[:, -1] * truth[:, 1] * answers[:, places["outside"].start]
+            total = total + recipe.lungs * truth[:, -1] * truth[:, 1] * outputs[:, places["outside"].start]
         if recipe.consistency:
             # Neighbours are two views of one image; certain ones need not agree on how certain they are.
-            logits = ops.clip(ops.log(given[:, 1]) - ops.log(1 - given[:, 1]), -4.0, 4.0)
-            apart = ops.square(logits[0::2] - logits[1::2])
-            total = total + recipe.consistency * ops.repeat(apart, 2)
+            logits = ops.clip(ops.log(predicted[:, 1]) - ops.log(1 - predicted[:, 1]), -4.0, 4.0)
+            squared_differences = ops.square(logits[0::2] - logits[1::2])
+            total = total + recipe.consistency * ops.repeat(squared_differences, 2)
         return total
 
     return each

@@ -1,4 +1,4 @@
-"""Recipes: TOML files with every setting of a training."""
+"""Recipes: TOML files with all settings of a training."""
 
 import dataclasses
 import tomllib
@@ -20,14 +20,14 @@ T = TypeVar("T", bound="DataclassInstance")
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training with its own image size and its own share of the network.
+    """A part of a training, with its own image size and its own trainable part of the network.
 
     Attributes:
-        epochs: passes over the data.
-        size: side of the training images in pixels. A smaller one makes the first epochs cheap; the network is measured
-            at the recipe's own size throughout.
-        freeze: leading convolution blocks that keep the weights they have.
-        learning_rate: peak of this stage.
+        epochs: the number of passes over the data.
+        size: the width and height of the training images in pixels. Smaller images make the first epochs cheap. The
+            network is always measured at the recipe's own size.
+        freeze: the number of leading convolution blocks whose weights are not trained.
+        learning_rate: the peak learning rate of this stage.
     """
 
     epochs: int
@@ -41,44 +41,45 @@ class Recipe:
     """The settings of a training run; recorded in the bundle.
 
     Attributes:
-        name: of the recipe.
-        architecture: key of :data:`ml.networks.architectures.REGISTRY`.
-        stages: run one after the other.
-        members: in place of stages: other recipes, each with a seed of its own where it says so (``NAME:SEED``), whose
+        name: the recipe's name.
+        architecture: a key of :data:`ml.networks.architectures.REGISTRY`.
+        stages: the stages, which run one after another.
+        members: used instead of stages: other recipes, each optionally with its own seed (``NAME:SEED``), whose
             networks' weights are averaged (:mod:`ml.training.average`). They share the preprocessing and the held-out
             patients.
-        batch: images a step.
+        batch: the number of images per step.
         optimizer: ``adam`` or ``sgd``.
-        momentum: of ``sgd``.
-        schedule: ``cosine`` (a short warm-up, then down over all stages) or ``constant``.
-        label_smoothing: share of each label given to the other class.
-        balance: ``sampling`` (an epoch shows as many normal as pneumonia images, each normal one ``repeat`` times),
-            ``weights`` (every image once, the rarer class weighted up) or ``none``.
+        momentum: the momentum of ``sgd``.
+        schedule: ``cosine`` (a short warm-up, then falling over all stages) or ``constant``.
+        label_smoothing: the share of each label given to the other class.
+        balance: ``sampling`` (an epoch has as many normal as pneumonia images, each normal one ``repeat`` times),
+            ``weights`` (every image once, with a higher weight for the rarer class) or ``none``.
         repeat: see ``balance``.
-        average: decay of the running average of the weights, per step; 0 uses the weights as they are.
-        patience: epochs without a better worst-case validation loss before stopping; 0 never stops early.
+        average: the decay per step of the running average of the weights; 0 for no averaging.
+        patience: the number of epochs without a better worst-case validation loss before stopping; 0 never stops early.
         keep: ``best`` (the epoch with the lowest worst-case loss) or ``last``.
         judge: ``hard`` (each epoch of the last stage, by the worst of several conditions) or ``plain`` (every epoch, by
             the loss over all held-out images as they are).
-        dropout: while training, in the networks that have it.
-        held_out: share of patients for validation.
-        precision: Keras' dtype policy. ``mixed_bfloat16`` is twice as fast on a processor with AVX-512 bf16.
-        seed: of the split, the order and the augmentation.
-        patient_key: what tells patients apart, see :func:`ml.dataset.data.split`.
-        external: share of an epoch's images that come from other hospitals, where a training is given any. Half of them
-            are normal; what experts labelled is shown twice as often.
-        style: probability that an image is shown with another one's grey levels and coarse brightness
+        dropout: the dropout rate in training, for networks that use dropout.
+        held_out: the share of patients for validation.
+        precision: the Keras dtype policy. ``mixed_bfloat16`` is twice as fast on a CPU with AVX-512 bf16.
+        seed: the seed of the split, the order and the augmentation.
+        patient_key: how patients are identified, see :func:`ml.dataset.data.split`.
+        external: the share of an epoch's images that comes from other hospitals, if a training gets any. Half of these
+            are normal; those labelled by experts are used twice as often.
+        style: the probability that an image gets another one's grey levels and coarse brightness
             (:mod:`ml.training.mixing`).
-        outside: probability that what lies outside the chest is shown as it is in another image.
-        causes: weight of a second head's loss, which tells normal, bacterial and viral apart and is dropped afterwards.
-        consistency: weight of the squared difference of the logits of two views of each image.
-        lungs: weight, in a pneumonia's loss, of the share of its map that lies outside the lungs
+        outside: the probability that an image gets the surroundings of the chest from another one.
+        causes: the weight of the loss of a second head, which classifies normal, bacterial and viral and is dropped
+            after the training.
+        consistency: the weight of the squared difference between the logits of two views of each image.
+        lungs: the weight, in the loss of a pneumonia, of the share of its map that lies outside the lungs
             (:mod:`ml.training.attention`).
-        teachers: other recipes that are trained first, named as ``members`` are. What they say on average of an image,
-            as it is shown, becomes a part of its label (:mod:`ml.training.distillation`).
-        distillation: which part, from 0 to 1.
-        preprocessing: in training and in serving.
-        augmentation: how far each training image is changed.
+        teachers: other recipes, written like ``members``, that are trained first. Their mean outputs for an augmented
+            image become a part of its label (:mod:`ml.training.distillation`).
+        distillation: the size of that part, from 0 to 1.
+        preprocessing: the preprocessing in training and serving.
+        augmentation: how strongly each training image is changed.
     """
 
     name: str = "unnamed"
@@ -134,7 +135,7 @@ class Recipe:
 
     @property
     def epochs(self) -> int:
-        """The sum over all stages."""
+        """The number of epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
 
     def to_json(self) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def load(name: str) -> Recipe:
         name: one of :func:`names`, or the path of a TOML file.
 
     Raises:
-        ValueError: for an unknown name, key or value.
+        ValueError: for an unknown name, an unknown key, or a wrong value.
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     try:
@@ -164,28 +165,28 @@ def load(name: str) -> Recipe:
         raise ValueError(f"{path}: {error}") from error
     values.pop("description", None)
     values["name"] = path.stem
-    values["stages"] = tuple(_made(Stage, stage, path) for stage in values.pop("stage", []))
-    for names_others in ("members", "teachers"):
-        values[names_others] = tuple(values.pop(names_others, ()))
+    values["stages"] = tuple(_checked(Stage, stage, path) for stage in values.pop("stage", []))
+    for key in ("members", "teachers"):
+        values[key] = tuple(values.pop(key, ()))
     if "preprocessing" in values:
         try:
             values["preprocessing"] = Preprocessing.from_json(values["preprocessing"])
         except TypeError as error:
             raise ValueError(f"{path}: {error}") from error
     if "augmentation" in values:
-        values["augmentation"] = _made(Strength, values["augmentation"], path)
-    return _made(Recipe, values, path)
+        values["augmentation"] = _checked(Strength, values["augmentation"], path)
+    return _checked(Recipe, values, path)
 
 
 def member(whole: Recipe, name: str) -> Recipe:
-    """The recipe of a member or teacher, with what the whole decides.
+    """The recipe of a member or teacher, with the settings that the naming recipe decides.
 
     Args:
         whole: the recipe that names it.
         name: ``NAME`` or ``NAME:SEED``.
 
     Raises:
-        ValueError: where it is not there, has others itself, or has another network or preprocessing.
+        ValueError: if it is unknown, has members or teachers itself, or has another network or preprocessing.
     """
     source, _, seed = name.partition(":")
     if seed and not seed.isdecimal():
@@ -200,7 +201,7 @@ def member(whole: Recipe, name: str) -> Recipe:
     )
 
 
-def _made(kind: type[T], values: dict[str, Any], path: Path) -> T:
+def _checked(kind: type[T], values: dict[str, Any], path: Path) -> T:
     unknown = values.keys() - {field.name for field in dataclasses.fields(kind)}
     if unknown:
         raise ValueError(f"{path}: unknown keys {', '.join(sorted(unknown))}")

@@ -8,13 +8,13 @@ import numpy as np
 
 @keras.saving.register_keras_serializable("pneumoqueue")
 class Cosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Half a cosine over the whole run, of which a stage sees its part, with a linear warm-up at the stage's start.
+    """Half a cosine over the whole run, with a linear warm-up at the start of each stage.
 
     Args:
-        peak: learning rate.
-        total: steps of the run.
-        warm_up: steps of the warm-up.
-        before: steps before this stage.
+        peak: the highest learning rate.
+        total: the number of steps of the run.
+        warm_up: the number of steps of the warm-up.
+        before: the number of steps before this stage.
     """
 
     def __init__(self, peak: float, total: int, warm_up: int, before: int) -> None:

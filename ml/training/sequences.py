@@ -1,4 +1,4 @@
-"""Training images: decoded once, augmented each time they are shown."""
+"""Training images: decoded once, and augmented each time they are used."""
 
 import math
 import os
@@ -19,15 +19,15 @@ from ml.training.recipe import Recipe
 
 
 class TrainingImages(keras.utils.PyDataset):
-    """Shuffled, augmented batches. One item per image name; each time one of its renditions is drawn.
+    """Shuffled, augmented batches. There is one item per image name, and each time one of its renditions is drawn.
 
     Attributes:
-        size: side of the images, in pixels; may be changed between epochs.
+        size: the width and height of the images in pixels. It may be changed between epochs.
 
     Args:
-        samples: of the training patients.
-        recipe: batch size, balance, preprocessing, augmentation and seed.
-        chests: of other hospitals, of which the recipe says how many an epoch shows.
+        samples: the samples of the training patients.
+        recipe: the recipe, for batch size, balance, preprocessing, augmentation and seed.
+        chests: chests of other hospitals. The recipe sets their share of an epoch.
     """
 
     def __init__(self, samples: list[data.Sample], recipe: Recipe, chests: Sequence[external.Chest] = ()) -> None:
@@ -52,7 +52,7 @@ class TrainingImages(keras.utils.PyDataset):
         self.start_at(0)
 
     def start_at(self, epoch: int) -> None:
-        """Give the order and the augmentations of this epoch."""
+        """Set the order and the augmentations to those of this epoch."""
         self.epoch = epoch
         rng = np.random.default_rng([self.recipe.seed, epoch])
         shown = _balanced(self.labels[: self.own], self.recipe, rng)
@@ -60,26 +60,26 @@ class TrainingImages(keras.utils.PyDataset):
             count = round(len(shown) * self.recipe.external / (1 - self.recipe.external))
             shown = np.concatenate([shown, self.own + rng.choice(len(self.chances), count, p=self.chances)])
         shown = rng.permutation(shown)
-        # Two views of an image stand side by side.
+        # Two views of an image follow one another.
         self.order = np.repeat(shown, 2) if self.recipe.consistency else shown
 
     def __len__(self) -> int:
-        # Compilers would make a program of its own for a last batch that is smaller.
+        # A smaller last batch is dropped, because it would be compiled separately.
         return max(1, len(self.order) // self.recipe.batch)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Inputs ``(n, size, size)`` and their rows of :func:`ml.training.objective.targets`."""
+        """The inputs ``(n, size, size)`` of a batch and their rows of :func:`ml.training.objective.targets`."""
         start = index * self.recipe.batch
         chosen = self.order[start : start + self.recipe.batch]
-        images = np.stack([self.image(int(item), place) for place, item in enumerate(chosen, start)])
+        images = np.stack([self.image(int(item), position) for position, item in enumerate(chosen, start)])
         return images, objective.targets(self.labels[chosen], self.causes[chosen], self.weights[chosen])
 
-    def image(self, item: int, place: int) -> NDArray[np.uint8]:
-        """An item's image at a place in the epoch's order."""
-        # The blur is in pixels of the input, so a smaller input wants less of it.
+    def image(self, item: int, position: int) -> NDArray[np.uint8]:
+        """An item's augmented image, for its position in the epoch's order."""
+        # The blur is in pixels of the input, so a smaller input needs less of it.
         full = self.recipe.preprocessing
         spec = replace(full, size=self.size, blur=full.blur * self.size / full.size)
-        rng = np.random.default_rng([self.recipe.seed, self.epoch, item, place])
+        rng = np.random.default_rng([self.recipe.seed, self.epoch, item, position])
         renditions = self.groups[item]
         source = renditions[rng.integers(len(renditions))]
         return augment.perturb(source, rng, self.recipe.augmentation, spec)
@@ -89,44 +89,46 @@ class TrainingImages(keras.utils.PyDataset):
 
 
 def useful(chests: Sequence[external.Chest], recipe: Recipe) -> list[external.Chest]:
-    """The chests of other hospitals that a training of this recipe learns from."""
-    # Without two views to agree, or what teachers say, an image without a label teaches nothing.
+    """The chests of other hospitals that this recipe trains on."""
+    # An image without a label is useful only for consistency between two views, or for the teachers' outputs.
     unlabelled = bool(recipe.consistency or recipe.teachers)
-    return [each for each in chests if recipe.external and (unlabelled or each.sample.label != external.UNKNOWN)]
+    return [chest for chest in chests if recipe.external and (unlabelled or chest.sample.label != external.UNKNOWN)]
 
 
 def _cause(name: str, label: int) -> int:
-    """The place of an image's cause among :data:`ml.training.objective.CAUSES`."""
+    """The index of an image's cause in :data:`ml.training.objective.CAUSES`."""
     cause = data.cause_of(name)
     return objective.CAUSES.index(cause) if label == 0 or cause else objective.NO_CAUSE
 
 
 def _chance(chest: external.Chest, chests: Sequence[external.Chest]) -> float:
-    """How often a chest of another hospital is drawn: each class half of the time, where it has any, what experts
-    labelled twice as often as the rest."""
+    """The probability of drawing a chest of another hospital.
 
-    def parts(each: external.Chest) -> int:
+    All labels that occur are equally likely. Chests labelled by experts are drawn twice as often as the others.
+    """
+
+    def weight(each: external.Chest) -> int:
         return 2 if each.quality == external.EXPERT else 1
 
-    alike = sum(parts(each) for each in chests if each.sample.label == chest.sample.label)
-    return parts(chest) / alike / len({each.sample.label for each in chests})
+    same_label = sum(weight(each) for each in chests if each.sample.label == chest.sample.label)
+    return weight(chest) / same_label / len({each.sample.label for each in chests})
 
 
 def _balanced(labels: NDArray[np.integer[Any]], recipe: Recipe, rng: np.random.Generator) -> NDArray[np.integer[Any]]:
-    """The items that an epoch shows."""
+    """The own items of an epoch."""
     if recipe.balance != "sampling":
         return np.arange(len(labels))
     normal, pneumonia = (np.flatnonzero(labels == label) for label in range(len(CLASSES)))
-    wanted = len(normal) * recipe.repeat
-    others = np.concatenate([rng.permutation(pneumonia) for _ in range(math.ceil(wanted / len(pneumonia)))])
-    return np.concatenate([np.repeat(normal, recipe.repeat), others[:wanted]])
+    count = len(normal) * recipe.repeat
+    repeated_pneumonia = np.concatenate([rng.permutation(pneumonia) for _ in range(math.ceil(count / len(pneumonia)))])
+    return np.concatenate([np.repeat(normal, recipe.repeat), repeated_pneumonia[:count]])
 
 
 def one_hot(labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-    """``(n,)`` class indices as ``(n, 2)``."""
+    """Class indices ``(n,)`` as one-hot rows ``(n, 2)``."""
     return np.eye(len(CLASSES), dtype=np.float32)[labels]
 
 
 def decode(sample: data.Sample) -> Image.Image:
-    """A sample's image, greyscale."""
+    """A sample's image in greyscale."""
     return xray.load(sample.path.read_bytes())

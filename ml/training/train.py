@@ -1,7 +1,6 @@
-"""Training: a recipe's stages, one after the other, each resumable.
+"""Training: a recipe's stages, one after another, each resumable.
 
-Everything that is chosen is chosen on held-out patients under hard conditions (:mod:`ml.evaluation.robustness`), by the
-worst of them.
+All choices are made on held-out patients, by the worst of several hard conditions (:mod:`ml.evaluation.robustness`).
 """
 
 import csv
@@ -25,26 +24,26 @@ from ml.training.sequences import TrainingImages, useful
 
 
 class Run:
-    """A training run and the folder where it can be found again.
+    """A training run and its folder, from which it can be resumed.
 
     Attributes:
-        recipe: what it does.
-        work: its folder: ``epochs.csv`` (the log), ``best.weights.h5``, ``last.weights.h5``, ``state.json``.
-        training: samples that it learns from.
-        held_out: samples of patients that it never sees.
-        chests: of other hospitals, which it learns from as well.
-        start: seed of the split and of the weights that it starts from.
-        after_epoch: called when an epoch is done and can be gone on from.
+        recipe: the recipe.
+        work: the folder, with ``epochs.csv`` (the log), ``best.weights.h5``, ``last.weights.h5``, ``state.json``.
+        training: the samples that it trains on.
+        held_out: the samples of patients that it never sees.
+        chests: chests of other hospitals that it trains on as well.
+        start: the seed of the split and of the initial weights.
+        after_epoch: called after each epoch, when the run can be resumed from it.
 
     Args:
-        recipe: what to do.
-        work: made where it is missing.
+        recipe: the recipe.
+        work: the folder, created if it is missing.
         samples: the images, in all their renditions.
         fold: which patients to hold out, see :func:`ml.dataset.data.hold_out`.
-        extra: more samples to learn from.
-        chests: of other hospitals, which the recipe may want as well.
-        start: seed of the split and of the random weights that the head starts from, where that is not the recipe's:
-            trainings that start alike can be averaged.
+        extra: more samples to train on.
+        chests: chests of other hospitals, which the recipe may use as well.
+        start: the seed of the split and of the head's random initial weights; by default the recipe's. Trainings with
+            the same start can be averaged.
     """
 
     def __init__(
@@ -64,10 +63,10 @@ class Run:
         self.log = work / "epochs.csv"
 
     def fit(self, weights: Path | None = None) -> None:
-        """Run the stages that have not been run. An interrupted run continues from its last full epoch.
+        """Run the remaining stages. An interrupted run continues after its last complete epoch.
 
         Args:
-            weights: of the base, trained on ImageNet; without them it starts from random ones.
+            weights: the base's weights, trained on ImageNet; None for random ones.
         """
         done = len(self.epochs())
         if done >= self.recipe.epochs:
@@ -85,24 +84,24 @@ class Run:
             model.load_weights(self.work / "last.weights.h5")
         before = 0
         for stage in self.recipe.stages:
-            left = before + stage.epochs - max(done, before)
-            if left > 0:
+            remaining = before + stage.epochs - max(done, before)
+            if remaining > 0:
                 images.start_at(max(done, before))
                 images.size = stage.size
-                if not self._fit_stage(model, stage, images, judge, first=before, left=left):
+                if not self._fit_stage(model, stage, images, judge, first=before, remaining=remaining):
                     break
             before += stage.epochs
 
     def _fit_stage(
-        self, model: keras.Model, stage: Stage, images: TrainingImages, judge: "Judge", *, first: int, left: int
+        self, model: keras.Model, stage: Stage, images: TrainingImages, judge: "Judge", *, first: int, remaining: int
     ) -> bool:
-        """Run what is left of a stage; False when the training should stop early."""
+        """Run the remaining epochs of a stage. Return False if the training should stop early."""
         architectures.freeze_blocks(model, stage.freeze)
         steps, start = len(images), images.epoch
-        # XLA's convolutions on a processor are a third as fast as oneDNN's.
+        # XLA's convolutions on a CPU are a third as fast as those of oneDNN.
         jit: Any = False if keras.backend.backend() == "tensorflow" else "auto"
         model.compile(jit_compile=jit)
-        trained = objective.around(model, self.recipe, stage.size, self.taught_by())
+        trained = objective.around(model, self.recipe, stage.size, self.teacher_networks())
         trained.compile(
             optimizer=self._optimizer(stage, steps, start),
             loss=objective.loss(self.recipe),
@@ -112,10 +111,10 @@ class Run:
         keeper = Keeper(self, judge, stage, model)
         callbacks: list[keras.callbacks.Callback] = [keeper]
         if self.recipe.average:
-            # Before the keeper, so that what is judged and kept is the running average.
+            # Placed before the keeper, so that the running average is judged and kept.
             callbacks.insert(0, Averaging(swap_on_epoch=True))
         trained.fit(
-            images, initial_epoch=start, epochs=start + left, callbacks=callbacks,
+            images, initial_epoch=start, epochs=start + remaining, callbacks=callbacks,
             verbose=1 if sys.stdout.isatty() else 2,
         )  # fmt: skip
         return not keeper.stopped
@@ -134,7 +133,7 @@ class Run:
         return keras.optimizers.Adam(rate, clipnorm=1.0, **average)
 
     def epochs(self) -> list[dict[str, Any]]:
-        """The log; of an epoch that was cut off and run again, the last. What was not measured is None."""
+        """The rows of the log. For an epoch that was run twice, the last one counts. Missing values are None."""
         if not self.log.exists():
             return []
         with self.log.open() as file:
@@ -143,18 +142,18 @@ class Run:
             ]
         return list({row["epoch"]: row for row in rows}.values())
 
-    def taught_by(self) -> list[keras.Model]:
-        """The networks whose answers are a part of the labels."""
+    def teacher_networks(self) -> list[keras.Model]:
+        """The networks whose outputs are a part of the labels."""
         return []
 
     def trained(self) -> keras.Model:
-        """The network with the weights that the recipe keeps, as it was trained."""
+        """The network with the weights that the recipe keeps, in the precision of the training."""
         network = trainable(self.recipe)
         network.load_weights(self.work / f"{self.recipe.keep}.weights.h5")
         return network
 
     def model(self) -> keras.Model:
-        """The same in float32, rounded as a bundle stores it."""
+        """The trained network in float32, rounded as in a bundle."""
         source = self.trained()
         final = architectures.build(self.recipe.architecture, self.recipe.preprocessing.size)
         for variable, trained in zip(final.weights, source.weights, strict=True):
@@ -163,11 +162,11 @@ class Run:
 
 
 class Keeper(keras.callbacks.Callback):
-    """Judges each epoch of the last stage, or of all where the judge wants it, writes the log, keeps the best and the
-    last weights, and stops when patience is at its end.
+    """Judges the epochs of the last stage, or of all stages if the judge requires that. After each epoch it writes the
+    log and saves the best and the last weights. It stops the training when the recipe's patience is exhausted.
 
     Args:
-        network: without what is around it while training.
+        network: the network itself, without the layers that are added for the training.
     """
 
     def __init__(self, run: Run, judge: Judge, stage: Stage, network: keras.Model) -> None:
@@ -179,36 +178,39 @@ class Keeper(keras.callbacks.Callback):
         self.began = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        trained = time.monotonic() - self.began
-        final = self.judge.every_stage or self.stage is self.run.recipe.stages[-1]
-        losses = self.judge.losses(self.network) if final else {}
-        past = [row["val_worst"] for row in self.run.epochs() if row["val_worst"] is not None]
-        best = final and (not past or losses["val_worst"] < min(past))
+        seconds = time.monotonic() - self.began
+        is_judged = self.judge.every_stage or self.stage is self.run.recipe.stages[-1]
+        losses = self.judge.losses(self.network) if is_judged else {}
+        past_losses = [row["val_worst"] for row in self.run.epochs() if row["val_worst"] is not None]
+        best = is_judged and (not past_losses or losses["val_worst"] < min(past_losses))
         figures = self.judge.figures() if best else {}
         row = {
             "epoch": epoch, "size": self.stage.size, "freeze": self.stage.freeze,
             **dict.fromkeys(self.judge.columns),
             **{key: round(float(value), 5) for key, value in {**(logs or {}), **losses, **figures}.items()},
-            "seconds": round(trained),
+            "seconds": round(seconds),
         }  # fmt: skip
-        # The weights before the log's row: an epoch counts as done only when it can be gone on from.
+        # The weights are saved before the log is written: an epoch in the log can always be resumed from.
         for name in ("last", "best") if best else ("last",):
-            part = self.run.work / f"{name}.part.weights.h5"
-            self.network.save_weights(part)
-            part.replace(self.run.work / f"{name}.weights.h5")
+            partial_file = self.run.work / f"{name}.part.weights.h5"
+            self.network.save_weights(partial_file)
+            partial_file.replace(self.run.work / f"{name}.weights.h5")
         _append(self.run.log, row)
         self.run.after_epoch()
-        if final:
+        if is_judged:
             print("  " + ", ".join(f"{key} {value:.3f}" for key, value in {**losses, **figures}.items()), flush=True)
         patience = self.run.recipe.patience
-        if final and patience and past and losses["val_worst"] >= min(past):
-            self.stopped = len(past) + 1 - past.index(min(past)) > patience
+        if is_judged and patience and past_losses and losses["val_worst"] >= min(past_losses):
+            self.stopped = len(past_losses) + 1 - past_losses.index(min(past_losses)) > patience
             self.model.stop_training = self.stopped
 
 
 class Averaging(keras.callbacks.SwapEMAWeights):
-    """Shows the running average between epochs. After the last one, Keras leaves network and average with the same
-    arrays, and on JAX a call of the network would then delete the average's too; here they get their own."""
+    """Uses the running average between epochs.
+
+    After the last epoch, Keras leaves the network and the average with the same arrays. On JAX, calling the network
+    would then delete the arrays of the average too, so the variables get their own copies here.
+    """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, logs)
@@ -218,7 +220,7 @@ class Averaging(keras.callbacks.SwapEMAWeights):
 
 
 def trainable(recipe: Recipe) -> keras.Model:
-    """The recipe's network in its precision, for images of any size where it takes them."""
+    """The recipe's network in its precision, for any image size if the stages' sizes differ."""
     keras.mixed_precision.set_dtype_policy(recipe.precision)
     try:
         sizes = {recipe.preprocessing.size, *(stage.size for stage in recipe.stages)}
@@ -232,7 +234,7 @@ def trainable(recipe: Recipe) -> keras.Model:
 
 
 def patients(samples: list[data.Sample]) -> int:
-    """How many patients these are of."""
+    """The number of patients in these samples."""
     return len({sample.patient for sample in samples})
 
 

@@ -1,4 +1,4 @@
-"""Train and measure the network that tells whether a chest hangs upright (:mod:`ml.inference.upright`)."""
+"""Train and measure the network that detects turned and inverted chests (:mod:`ml.inference.upright`)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from ml.inference.upright import WAYS, Layers
 from ml.pictures.preprocess import Preprocessing
 
 OWN = "own"
-#: Own chests that are learnt from, and files of held-out patients that are measured on.
+#: The largest numbers of own chests to train on, and of held-out patients' files to measure on.
 MOST_OWN, MOST_HELD_OUT = 600, 600
 HELD_OUT = 0.12
-#: Copies of each chest that are framed and exposed otherwise, each in all eight ways.
+#: The number of copies of each chest with another framing and exposure. Each copy is shown in all eight orientations.
 COPIES = 4
 EPOCHS, BATCH = 8, 128
 RATE = 3e-3
-#: The share of what the last layer sees that is left out while training.
+#: The dropout rate before the last layer.
 DROPPED = 0.3
 SEED = 7
-#: Sources with fewer chests are learnt from, and not measured.
+#: Sources with fewer chests are used for training only.
 FEWEST = 20
-#: Chests of a collection that do come turned, seen by eye: neither learnt from nor measured.
+#: Chests of a collection that are turned, as found by eye. They are not used.
 TURNED_FILES = ("nih_chestxray14/a4c1bf6b0a11",)
 
 Floats = NDArray[np.float32]
@@ -39,9 +39,9 @@ class Chests:
     """Upright chests.
 
     Attributes:
-        inputs: ``(n, 224, 224)``.
-        source: ``(n,)`` where each comes from: ``own``, or a collection.
-        place: ``(n,)`` a number of each patient from 0 to 1 (:func:`ml.dataset.data.place_of`).
+        inputs: ``(n, 224, 224)`` the model's inputs.
+        source: ``(n,)`` the origin of each: ``own``, or a collection.
+        place: ``(n,)`` each patient's number from 0 to 1 (:func:`ml.dataset.data.place_of`).
     """
 
     inputs: NDArray[np.uint8]
@@ -53,27 +53,27 @@ class Chests:
 
 
 def read(directory: Path, elsewhere: Path) -> tuple[Chests, Chests]:
-    """Chests to learn from, own ones and other hospitals', and own ones of held-out patients.
+    """The chests to train on, own ones and other hospitals', and own chests of held-out patients.
 
     Args:
-        directory: the training data, holding ``NORMAL/`` and ``PNEUMONIA/``.
+        directory: the training data, with the folders ``NORMAL/`` and ``PNEUMONIA/``.
         elsewhere: other hospitals' chests, with an ``index.csv``.
 
     Raises:
-        FileNotFoundError: where a file is missing.
+        FileNotFoundError: if a file is missing.
     """
     rng = np.random.default_rng(SEED)
     own, held_out = (
-        [samples[index] for index in sorted(rng.permutation(len(samples))[:most])]
-        for samples, most in zip(
+        [samples[index] for index in sorted(rng.permutation(len(samples))[:limit])]
+        for samples, limit in zip(
             data.split(data.scan(directory), HELD_OUT, SEED), (MOST_OWN, MOST_HELD_OUT), strict=True
         )
     )
     others = [
         chest for chest in external.read(elsewhere) if not str(chest.sample.path.with_suffix("")).endswith(TURNED_FILES)
     ]
-    learnt = [(sample, OWN) for sample in own] + [(chest.sample, chest.source) for chest in others]
-    return _chests(learnt), _chests([(sample, OWN) for sample in held_out])
+    training_samples = [(sample, OWN) for sample in own] + [(chest.sample, chest.source) for chest in others]
+    return _chests(training_samples), _chests([(sample, OWN) for sample in held_out])
 
 
 def _chests(samples: Sequence[tuple[data.Sample, str]]) -> Chests:
@@ -86,18 +86,19 @@ def _chests(samples: Sequence[tuple[data.Sample, str]]) -> Chests:
 
 
 def fit(chests: NDArray[np.uint8], seed: int = SEED) -> Layers:
-    """Each layer's kernel and bias, learnt from copies of upright chests in all eight ways."""
+    """Train the network on copies of upright chests in all eight orientations, and return each layer's kernel and
+    bias."""
     import keras
 
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    copies = np.stack([upright.seen(_copy(chest, rng)) for chest in chests for _ in range(COPIES)])
+    copies = np.stack([upright.network_input(_copy(chest, rng)) for chest in chests for _ in range(COPIES)])
     copies += rng.normal(0, rng.uniform(0, 0.08, (len(copies), 1, 1, 1)), copies.shape).astype(np.float32)
     images = np.stack([_shown(copies, way) for way in WAYS], axis=1).reshape(-1, *copies.shape[1:])
     layers: list[Any] = [keras.Input(copies.shape[1:])]
-    for number, channels in enumerate(upright.CHANNELS):
+    for index, channels in enumerate(upright.CHANNELS):
         layers.append(keras.layers.Conv2D(channels, 3, padding="same", activation="relu"))
-        if number < upright.HALVED:
+        if index < upright.POOLED:
             layers.append(keras.layers.MaxPooling2D())
     model = keras.Sequential(
         [*layers, keras.layers.Flatten(), keras.layers.Dropout(DROPPED), keras.layers.Dense(len(WAYS))]
@@ -110,97 +111,100 @@ def fit(chests: NDArray[np.uint8], seed: int = SEED) -> Layers:
 
 
 def _shown(pictures: NDArray[Any], way: tuple[int, bool]) -> NDArray[Any]:
-    """Pictures, ``(n, h, w, …)``, in one of the ways; values are around 0."""
+    """Pictures ``(n, h, w, …)`` with values around 0, in one of the orientations."""
     quarters, inverted = way
     return np.rot90(-pictures if inverted else pictures, quarters, axes=(1, 2))
 
 
 def _copy(chest: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A chest as another hospital might frame and expose it, perhaps mirrored, with borders and a covered part."""
-    turn, wide, high = np.deg2rad(rng.uniform(-12, 12)), *rng.uniform(0.7, 1.3, 2)
+    """A chest as another hospital might frame and expose it; it may be mirrored, have borders or a covered part."""
+    angle, x_scale, y_scale = np.deg2rad(rng.uniform(-12, 12)), *rng.uniform(0.7, 1.3, 2)
     mirrored = -1 if rng.random() < 0.5 else 1
-    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag([wide * mirrored, high])
+    transform = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag(
+        [x_scale * mirrored, y_scale]
+    )
     side = len(chest)
-    back = np.linalg.inv(turned)
-    middle = side * (0.5 - back @ (0.5 + rng.uniform(-0.12, 0.12, 2)))
-    matrix = np.column_stack([back, middle]).ravel()
+    inverse = np.linalg.inv(transform)
+    middle = side * (0.5 - inverse @ (0.5 + rng.uniform(-0.12, 0.12, 2)))
+    matrix = np.column_stack([inverse, middle]).ravel()
     picture = Image.fromarray(chest).transform(
         chest.shape, Image.Transform.AFFINE, tuple(matrix), Image.Resampling.BILINEAR,
         fillcolor=int(rng.choice([0, 0, 0, 128, 255])),
     )  # fmt: skip
     levels = 255 * (np.arange(256) / 255) ** (2 ** rng.uniform(-1, 1)) * rng.uniform(0.7, 1) + rng.uniform(0, 40)
-    made = np.clip(levels, 0, 255).astype(np.uint8)[np.asarray(picture)]
+    copy = np.clip(levels, 0, 255).astype(np.uint8)[np.asarray(picture)]
     for edge in range(4):
         if rng.random() < 0.12:
-            np.rot90(made, edge)[: int(rng.uniform(0.03, 0.25) * side)] = rng.choice([0, 255, int(rng.integers(256))])
+            np.rot90(copy, edge)[: int(rng.uniform(0.03, 0.25) * side)] = rng.choice([0, 255, int(rng.integers(256))])
     if rng.random() < 0.3:
         height, width = (rng.uniform(0.07, 0.3, 2) * side).astype(int)
         top, left = (rng.random(2) * (side - height, side - width)).astype(int)
-        made[top : top + height, left : left + width] = rng.integers(256)
-    return made
+        copy[top : top + height, left : left + width] = rng.integers(256)
+    return copy
 
 
 def save(layers: Layers, file: Path = upright.FILE) -> None:
-    """Store what :func:`fit` gives where :mod:`ml.inference.upright` reads it."""
-    named: dict[str, NDArray[Any]] = {}
+    """Store the layers from :func:`fit` in the file that :mod:`ml.inference.upright` reads."""
+    arrays: dict[str, NDArray[Any]] = {}
     for number, (kernel, bias) in enumerate(layers):
-        named |= {f"kernel{number}": kernel.astype(np.float16), f"bias{number}": bias.astype(np.float16)}
+        arrays |= {f"kernel{number}": kernel.astype(np.float16), f"bias{number}": bias.astype(np.float16)}
     with file.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **named)
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 def report(directory: Path, elsewhere: Path, *, write: bool = False) -> dict[str, dict[str, float]]:
-    """Measure the network, print what it takes for turned, and train it on all chests. Takes eight minutes on a core.
+    """Train the network on all chests, measure it and print the figures. This takes eight minutes on one core.
 
-    Each source is measured with a network that learnt from the other sources only; then other patients, of sources that
-    are known.
+    Each source is also measured with a network that is trained on the other sources only, and patients of known sources
+    with networks that are trained on other patients.
 
     Args:
-        directory: as for :func:`read`.
-        elsewhere: as for :func:`read`.
-        write: store the one that learnt from all but held-out patients.
+        directory: see :func:`read`.
+        elsewhere: see :func:`read`.
+        write: whether to store the network that is trained on all chests except those of held-out patients.
 
     Returns:
-        By what was measured: ``n`` chests, the shares ``flagged`` of them as they are, ``caught`` of them in the seven
-        other ways, and ``least`` caught of one way.
+        For each measurement: the number ``n`` of chests, the share of upright chests that is ``flagged``, the share
+        that is ``caught`` in the seven other orientations, and the ``least`` share caught in one orientation.
     """
     chests, held_out = read(directory, elsewhere)
-    learnt = fit(chests.inputs)
+    layers = fit(chests.inputs)
     if write:
-        save(learnt)
+        save(layers)
         print(f"wrote {upright.FILE}", flush=True)
-    found = {"own, patients not known": measured(learnt, held_out.inputs)}
-    _say(found)
-    for name, known, asked in _measurements(chests, held_out):
-        found[name] = measured(fit(known.inputs), asked.inputs)
-        _say(found)
-    return found
+    figures = {"own, patients not known": measured(layers, held_out.inputs)}
+    _print_last(figures)
+    for name, training_chests, test_chests in _measurements(chests, held_out):
+        figures[name] = measured(fit(training_chests.inputs), test_chests.inputs)
+        _print_last(figures)
+    return figures
 
 
-def _say(found: dict[str, dict[str, float]]) -> None:
+def _print_last(figures: dict[str, dict[str, float]]) -> None:
     """Print what was measured last."""
-    name, about = list(found.items())[-1]
+    name, row = list(figures.items())[-1]
     print(
-        f"  {name:<40} {about['n']:>4} chests: flagged {about['flagged']:.2%}; turned or inverted, caught "
-        f"{about['caught']:.2%}, of the worst way {about['least']:.2%}",
+        f"  {name:<40} {row['n']:>4} chests: flagged {row['flagged']:.2%}; turned or inverted, caught "
+        f"{row['caught']:.2%}, of the worst way {row['least']:.2%}",
         flush=True,
     )
 
 
 def _measurements(chests: Chests, held_out: Chests) -> Iterator[tuple[str, Chests, Chests]]:
-    """What is measured, the chests to learn from, and those to measure on."""
+    """The name of each measurement, the chests to train on, and those to measure on."""
     sources, counts = np.unique(chests.source, return_counts=True)
     for source in sources[counts >= FEWEST].tolist():
-        here = chests.source == source
-        yield f"{source}, not known", chests.where(~here), held_out if source == OWN else chests.where(here)
+        selected = chests.source == source
+        yield f"{source}, not known", chests.where(~selected), held_out if source == OWN else chests.where(selected)
     thirds = (chests.place * external.FOLDS).astype(int)
     for third in range(external.FOLDS):
-        here = (thirds == third) & (chests.source != OWN)
-        yield f"other hospitals, patients not known, {third}", chests.where(~here), chests.where(here)
+        selected = (thirds == third) & (chests.source != OWN)
+        yield f"other hospitals, patients not known, {third}", chests.where(~selected), chests.where(selected)
 
 
 def measured(layers: Layers, inputs: NDArray[np.uint8]) -> dict[str, float]:
-    """How many of upright chests are flagged, and of the same in the seven other ways; see :func:`report`."""
+    """The shares that are flagged of upright chests and of the same chests in the other orientations; see
+    :func:`report`."""
     shares = []
     for quarters, inverted in WAYS:
         shown = np.rot90(255 - inputs if inverted else inputs, quarters, axes=(1, 2))

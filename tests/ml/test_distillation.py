@@ -64,7 +64,7 @@ def test_a_student_learns_what_its_teachers_say(taught: Distilled, tmp_path: Pat
     keras.applications.VGG16(include_top=False, weights=None, input_shape=(64, 64, 3)).save_weights(base)
     taught.fit(base)
     assert [len(each.epochs()) for each in (*taught.teachers, taught)] == [1, 1, 1]
-    shown = objective.around(taught.trained(), taught.recipe, 64, taught.taught_by())
+    shown = objective.around(taught.trained(), taught.recipe, 64, taught.teacher_networks())
     assert shown.output.shape == (None, 4)
     names = {variable.path.split("/")[0] for variable in shown.trainable_variables}
     assert not {name for name in names if name.startswith("teacher")}

@@ -73,16 +73,16 @@ def test_a_convolution_is_the_sum_of_the_nine_places_around_each(shape: tuple[in
     expected = [
         [np.tensordot(around[y : y + 3, x : x + 3], kernel, axes=3) for x in range(shape[1])] for y in range(shape[0])
     ]
-    np.testing.assert_allclose(convolutions.convolved(values, kernel), expected, atol=1e-5)
+    np.testing.assert_allclose(convolutions.convolve(values, kernel), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("scaling", preprocess.SCALINGS)
 def test_a_grey_image_and_one_of_ones_hold_what_the_networks_channels_hold(scaling: str) -> None:
     rng = np.random.default_rng(4)
     images, kernel = rng.integers(0, 256, (1, 9, 8), np.uint8), rng.normal(size=(3, 3, 3, 5)).astype(np.float32)
-    expected = convolutions.convolved(preprocess.to_tensor(images, scaling)[0], kernel)
+    expected = convolutions.convolve(preprocess.to_tensor(images, scaling)[0], kernel)
     two = np.stack([images[0], np.ones((9, 8))], axis=-1).astype(np.float32)
-    found = convolutions.convolved(two, mnn_engine.for_grey(kernel, scaling))
+    found = convolutions.convolve(two, mnn_engine.for_grey(kernel, scaling))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 

@@ -85,7 +85,7 @@ def test_what_is_learnt_is_what_is_stored(tmp_path: Path, monkeypatch: pytest.Mo
     outline = [[[x + dx, 50 + dy] for dx, dy in around] for x in (29, 71)]
     learnt = [training.Outlined("a", "own", drawn(seed), outline) for seed in range(4)]
     layers = training.fit(learnt[:3])
-    assert training.dice(lungs.mask(lungs.seen(learnt[3].input), layers), learnt[3].mask()) > 0.6
+    assert training.dice(lungs.mask(lungs.network_input(learnt[3].input), layers), learnt[3].mask()) > 0.6
     training.save(layers, tmp_path / "lungs.npz")
     with np.load(tmp_path / "lungs.npz") as stored:
         assert stored["kernel0"].shape == (3, 3, 3, lungs.CHANNELS[0])

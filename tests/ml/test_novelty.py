@@ -15,7 +15,7 @@ from ml import cli
 from ml.bundles.bundle import Bundle, sha256
 from ml.errors import BundleError
 from ml.evaluation import made_laterals, novelty_fit, novelty_pictures
-from ml.evaluation.features import Kept
+from ml.evaluation.features import FeatureCache
 from ml.evaluation.novelty_fit import Lessons
 from ml.inference import engines, novelty
 from ml.inference.novelty import Check
@@ -179,8 +179,8 @@ def test_features_are_kept_and_read_once(tmp_path: Path) -> None:
 
     engine, file = Engine(), tmp_path / "features.npz"
     images = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
-    first = Kept(engine, file).of(images[:3])
-    again = Kept(engine, file).of(images[[3, 1, 1]])
+    first = FeatureCache(engine, file).get(images[:3])
+    again = FeatureCache(engine, file).get(images[[3, 1, 1]])
     np.testing.assert_array_equal(again[1:], first[[1, 1]])
     np.testing.assert_array_equal(again[0], images[3].ravel()[:8])
     assert engine.asked == 4
@@ -236,11 +236,11 @@ def test_a_bundle_of_the_same_weights_gets_the_check_as_well(
     with_check: Bundle, random_bundle: Bundle, tmp_path: Path
 ) -> None:
     other = Bundle.read(shutil.copytree(random_bundle.path, tmp_path / "other"))
-    found = novelty.load(novelty.hand_on(with_check, other))
+    found = novelty.load(novelty.copy_check(with_check, other))
     assert found
     assert found.threshold == with_check.meta["novelty"]["threshold"]
     assert Bundle.read(other.path).meta["novelty"]["kinds"] == with_check.meta["novelty"]["kinds"]
-    assert novelty.load(novelty.hand_on(random_bundle, Bundle.read(other.path))), "what has no check takes none away"
+    assert novelty.load(novelty.copy_check(random_bundle, Bundle.read(other.path))), "what has no check takes none away"
 
 
 def holding(bundle: Bundle, **arrays: Any) -> Bundle:

@@ -27,7 +27,7 @@ def test_a_file_that_crashes_its_decoder_fails_alone(tmp_path: Path, monkeypatch
     files = [tmp_path / name for name in ("first", "crash", "last")]
     for file in files:
         file.write_bytes(synthetic.xray_png(1, (72, 66)))
-    first, crash, last = opening.opened(files, Preprocessing())
+    first, crash, last = opening.open_files(files, Preprocessing())
     assert isinstance(first, opening.Opened)
     assert isinstance(last, opening.Opened)
     assert (first.size, first.input.tolist()) == (last.size, last.input.tolist())

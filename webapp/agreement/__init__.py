@@ -1,1 +1,1 @@
-"""How the models' answers agree with readers, and whether what comes in has changed."""
+"""How well the models' answers agree with readers, and whether incoming images have changed."""

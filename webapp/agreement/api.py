@@ -28,80 +28,91 @@ class AgreementFilters(Filters):
 
 
 class EstimateSerializer(serializers.Serializer):
-    """A number with its 95 % interval; null where it rests on fewer than ten images."""
+    """A number with its 95 % interval; null if it is based on fewer than ten images."""
 
     value = serializers.FloatField()
     low = serializers.FloatField()
     high = serializers.FloatField()
-    n = serializers.IntegerField(help_text="how many images it rests on")
+    n = serializers.IntegerField(help_text="number of images it is based on")
 
 
 class TenthSerializer(serializers.Serializer):
     images = serializers.IntegerField()
-    predicted = serializers.FloatField(help_text="their mean score")
-    observed = EstimateSerializer(allow_null=True, help_text="the share that readers call pneumonia")
+    predicted = serializers.FloatField(help_text="mean score of these images")
+    observed = EstimateSerializer(allow_null=True, help_text="share that readers call pneumonia")
 
 
 class CalibrationSerializer(serializers.Serializer):
-    predicted = serializers.FloatField(help_text="the mean score")
-    observed = EstimateSerializer(help_text="the share that readers call pneumonia")
-    tenths: Any = TenthSerializer(many=True, help_text="of the scale, those that have images")
+    predicted = serializers.FloatField(help_text="mean score")
+    observed = EstimateSerializer(help_text="share that readers call pneumonia")
+    tenths: Any = TenthSerializer(many=True, help_text="tenths of the score scale that have images")
 
 
 class ModelAgreementSerializer(serializers.Serializer):
-    """A model's answers beside readers' verdicts."""
+    """A model's answers compared with readers' verdicts."""
 
-    name = serializers.CharField(help_text="the month or the model; empty for all together")
-    images = serializers.IntegerField(help_text="that the model has read")
-    verdicts = serializers.IntegerField(help_text="images that these are compared on")
-    sensitivity = EstimateSerializer(allow_null=True, help_text="of the readers' pneumonias, those it found signs in")
-    specificity = EstimateSerializer(allow_null=True, help_text="of the readers' normal images, those it did not")
-    missed = EstimateSerializer(allow_null=True, help_text="of the readers' pneumonias, those in the group negative")
-    kappa = EstimateSerializer(allow_null=True, help_text="Cohen's")
+    name = serializers.CharField(help_text="month or model; empty for the total")
+    images = serializers.IntegerField(help_text="images that the model has read")
+    verdicts = serializers.IntegerField(help_text="images with a verdict that the answers are compared with")
+    sensitivity = EstimateSerializer(
+        allow_null=True, help_text="share of the readers' pneumonias in which the model found signs"
+    )
+    specificity = EstimateSerializer(
+        allow_null=True,
+        help_text="share of the readers' normal images in which the model found no signs or was unclear",
+    )
+    missed = EstimateSerializer(
+        allow_null=True, help_text="share of the readers' pneumonias that the model put into the group negative"
+    )
+    kappa = EstimateSerializer(allow_null=True, help_text="Cohen's kappa")
     calibration = CalibrationSerializer(allow_null=True)
 
 
 class GroupSerializer(serializers.Serializer):
     group = serializers.ChoiceField(choices=ResultGroup.choices)
     images = serializers.IntegerField()
-    read = serializers.IntegerField(help_text="those with a verdict that they are compared on")
-    pneumonias = EstimateSerializer(allow_null=True, help_text="of those, the share that readers call pneumonia")
+    read = serializers.IntegerField(help_text="images with a verdict that the answers are compared with")
+    pneumonias = EstimateSerializer(allow_null=True, help_text="share of those that readers call pneumonia")
 
 
 class ShiftSerializer(serializers.Serializer):
-    index = serializers.FloatField(help_text="the population stability index")
-    by_chance = serializers.FloatField(help_text="an index that samples of this size exceed once in twenty times")
-    n = serializers.IntegerField()
-    reference = serializers.IntegerField(help_text="images that they are compared with")
+    index = serializers.FloatField(help_text="population stability index")
+    by_chance = serializers.FloatField(help_text="index that samples of this size exceed by chance one time in twenty")
+    n = serializers.IntegerField(help_text="number of images compared")
+    reference = serializers.IntegerField(help_text="number of images they are compared with")
 
 
 class ComparisonSerializer(serializers.Serializer):
-    """What comes in, beside something else."""
+    """Incoming images compared with reference images."""
 
     state = serializers.ChoiceField(choices=State.choices)
     shift = ShiftSerializer(allow_null=True)
-    months: Any = serializers.ListField(child=serializers.DateField(), help_text="of the images that they are beside")
+    months: Any = serializers.ListField(child=serializers.DateField(), help_text="months of the reference images")
 
 
 class DriftSerializer(serializers.Serializer):
     name = serializers.CharField(source="feature.name")
-    known = serializers.IntegerField(help_text="images of which it is known")
+    known = serializers.IntegerField(help_text="images for which the feature is known")
     median = serializers.FloatField(allow_null=True)
     edges: Any = serializers.ListField(child=serializers.FloatField(), source="feature.edges")
-    parts: Any = serializers.ListField(child=serializers.IntegerField(), help_text="images between the edges")
-    training = ComparisonSerializer(help_text="beside what the model learnt from")
-    first = ComparisonSerializer(help_text="beside the first images here")
+    parts: Any = serializers.ListField(
+        child=serializers.IntegerField(), help_text="images in each bin between the edges"
+    )
+    training = ComparisonSerializer(help_text="compared with the model's training images")
+    first = ComparisonSerializer(help_text="compared with the first images received")
 
 
 class IncomingSerializer(serializers.Serializer):
-    """What came in during the last three months that are looked at."""
+    """The images of the last three selected months."""
 
     months: Any = serializers.ListField(child=serializers.DateField())
     images = serializers.IntegerField()
     model = serializers.CharField()
-    positives = EstimateSerializer(allow_null=True, help_text="the share in which the model found signs of pneumonia")
-    answers = ComparisonSerializer(help_text="the model's, beside those to the first images here")
-    answers_measured = ComparisonSerializer(help_text="the model's, beside those that it gave when it was measured")
+    positives = EstimateSerializer(allow_null=True, help_text="share in which the model found signs of pneumonia")
+    answers = ComparisonSerializer(help_text="the model's answers compared with those for the first images received")
+    answers_measured = ComparisonSerializer(
+        help_text="the model's answers compared with those it gave when it was evaluated"
+    )
     features: Any = DriftSerializer(many=True)
 
 
@@ -110,39 +121,41 @@ class AlertSerializer(serializers.Serializer):
     model = serializers.CharField(source="bundle")
     about = serializers.CharField(help_text="sensitivity, answers, or a feature's name")
     value = serializers.FloatField()
-    bound = serializers.FloatField(help_text="which the value has passed")
+    bound = serializers.FloatField(help_text="limit that the value has passed")
     since = serializers.DateTimeField()
 
 
 class AgreementSerializer(serializers.Serializer):
-    """How the models agree with readers."""
+    """How well the models agree with readers."""
 
-    departments = serializers.SerializerMethodField(help_text="whose images count; null for those of everybody")
-    counted_at = serializers.DateTimeField(allow_null=True, help_text="none of the numbers is older")
+    departments = serializers.SerializerMethodField(help_text="departments whose images count; null for all images")
+    counted_at = serializers.DateTimeField(allow_null=True, help_text="when the oldest of the counts was made")
     together = ModelAgreementSerializer()
     months: Any = ModelAgreementSerializer(many=True)
     models: Any = ModelAgreementSerializer(many=True)
     groups: Any = GroupSerializer(many=True)
-    left_out = serializers.DictField(child=serializers.IntegerField(), help_text="images without a comparison, by why")
+    left_out = serializers.DictField(
+        child=serializers.IntegerField(), help_text="number of images that are not compared, by reason"
+    )
     incoming = IncomingSerializer(allow_null=True)
     alerts: Any = AlertSerializer(many=True)
 
     def get_departments(self, report: Any) -> list[str] | None:
-        return None if report.departments is None else [one.slug for one in report.departments]
+        return None if report.departments is None else [department.slug for department in report.departments]
 
 
 class AgreementView(APIView):
-    """How the models agree with readers: in your departments, and for administrators in the whole service."""
+    """How well the models agree with readers, in your departments or, for administrators, in the whole service."""
 
     permission_classes = (IsAuthenticated,)
 
     @extend_schema(responses=AgreementSerializer, parameters=[AgreementFilters])
     def get(self, request: Request) -> Response:
         identity = identify(request)
-        # Before the parameters are looked at.
+        # Check permission before the parameters.
         selection.scope(identity)
-        given = checked(AgreementFilters, given_once(request.query_params), paging=())
-        given |= {name: first_day(given[name]) for name in ("since", "until") if name in given}
-        found = selection.report_for(identity, **given)
+        parameters = checked(AgreementFilters, given_once(request.query_params), paging=())
+        parameters |= {name: first_day(parameters[name]) for name in ("since", "until") if name in parameters}
+        report = selection.report_for(identity, **parameters)
         record(identity, Action.LIST, MonthlyCount)
-        return Response(AgreementSerializer(found).data)
+        return Response(AgreementSerializer(report).data)

@@ -1,4 +1,4 @@
-"""The page on which a department's managers choose a calibration on its own images, apply and undo it."""
+"""The page on which managers choose, apply and undo a calibration on their department's own images."""
 
 from dataclasses import asdict
 from typing import Any
@@ -30,7 +30,7 @@ from webapp.studies.choices import ResultGroup
 @login_required
 @never_cache
 def calibration(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show what the department's own images say of the model; POST applies what is chosen."""
+    """Show how the model does on the department's own images. POST applies the chosen calibration."""
     identity = identify(request)
     department = access.visible_department(identity, slug, permissions.may_manage)
     posted = request.method == "POST"
@@ -41,11 +41,11 @@ def calibration(request: HttpRequest, slug: str) -> HttpResponse:
     if not form.is_valid():
         return _page(request, context, 400)
     chosen = form.cleaned_data
-    found = local.judged(department, bundle, chosen["since"], chosen["until"])
-    context["sick"] = sum(one.sick for one in found)
-    context["well"] = len(found) - context["sick"]
+    images = local.judged(department, bundle, chosen["since"], chosen["until"])
+    context["sick"] = sum(image.sick for image in images)
+    context["well"] = len(images) - context["sick"]
     try:
-        context |= _proposal(department, found, chosen["signs"], chosen["no_signs"])
+        context |= _proposal(department, images, chosen["signs"], chosen["no_signs"])
         if posted:
             if chosen["seen"] != context["seen"]:
                 raise Refused("calibration_changed", "The verdicts have changed since the page was shown.")
@@ -76,26 +76,31 @@ def _page(request: HttpRequest, context: dict[str, Any], status: int) -> HttpRes
     return render(request, "agreement/calibration.html", context, status=status)
 
 
-def _proposal(department: Department, found: list[local.Judged], signs: int, no_signs: int) -> dict[str, Any]:
-    """What the page shows of the chosen images; errors as of :func:`webapp.agreement.local.choose`."""
-    here = prevalence.of(department).share
-    choice = local.choose(found, here, signs, no_signs)
+def _proposal(department: Department, images: list[local.Judged], signs: int, no_signs: int) -> dict[str, Any]:
+    """The template context for the chosen images. Raises the same errors as :func:`webapp.agreement.local.choose`."""
+    share = prevalence.of(department).share
+    choice = local.choose(images, share, signs, no_signs)
     return {
         "choice": choice,
         "seen": f"{choice.unclear_from:.9f} {choice.positive_from:.9f}",
-        "candidates": local.candidates(found, choice),
-        "before": charts.reliability(local.reliability(found, [one.score for one in found])),
-        "after": charts.reliability(local.reliability(found, local.calibrated(found))),
-        "curve": charts.curve(local.curve(found)),
-        "of_100": round(100 * here) or 1,
+        "candidates": local.candidates(images, choice),
+        "before": charts.reliability(local.reliability(images, [image.score for image in images])),
+        "after": charts.reliability(local.reliability(images, local.calibrated(images))),
+        "curve": charts.curve(local.curve(images)),
+        "of_100": round(100 * share) or 1,
         "answers": [
-            (group, choice.answers["pneumonia"][group], choice.answers["normal"][group], _meant(choice, group, here))
+            (
+                group,
+                choice.answers["pneumonia"][group],
+                choice.answers["normal"][group],
+                _predictive_value(choice, group, share),
+            )
             for group in ANSWERS
         ],
     }
 
 
-def _meant(choice: local.Choice, group: ResultGroup, prevalence: float) -> Estimate | None:
-    """The share of pneumonias among the children with an answer."""
+def _predictive_value(choice: local.Choice, group: ResultGroup, prevalence: float) -> Estimate | None:
+    """The share of pneumonias among children with this answer."""
     found = meaning.of_answer(choice.answers, group, prevalence)
     return Estimate(found.share, found.low, found.high, found.images) if found else None

@@ -1,4 +1,4 @@
-"""The drawings of the page, which need no script: what is where, in the drawing's units."""
+"""Coordinates for the page's SVG charts, which need no script."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from webapp.agreement.incoming import Comparison, Drift
 from webapp.statistics import Estimate
 
 WIDTH, HEIGHT = 320.0, 140.0
-#: As many months are drawn at most, the last ones.
+#: The largest number of months in a chart; the last ones are drawn.
 MONTHS = 24
-#: A square, and bars beside each other.
+#: The side of the square charts, and the size of the bar charts.
 SIDE, BAR_WIDTH, BAR_HEIGHT = 200.0, 150.0, 44.0
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value with its interval."""
+    """A value with its interval, as a point of a chart."""
 
     x: float
     y: float
@@ -36,25 +36,25 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """A feature now, and the outline of what it is compared with."""
+    """The bars of a feature's current distribution, and the outline of the distribution that it is compared with."""
 
     bars: list[Bar]
     outline: str
 
 
 def by_month(months: Sequence[Agreement], figure: str) -> list[Point]:
-    """One figure of each month, as far as it is known."""
+    """A point for each month in which the figure is known."""
     shown = list(months)[-MONTHS:]
     step = WIDTH / max(1, len(shown))
     return [
-        _point((place + 0.5) * step, estimate, HEIGHT, month.name)
-        for place, month in enumerate(shown)
+        _point((index + 0.5) * step, estimate, HEIGHT, month.name)
+        for index, month in enumerate(shown)
         if (estimate := getattr(month, figure))
     ]
 
 
 def reliability(tenths: Sequence[Tenth]) -> list[Point]:
-    """The share of pneumonias by the readers over the mean score, of each tenth of the scale with enough images."""
+    """Points with the share that readers call pneumonia over the mean score, for each tenth with enough images."""
     return [
         _point(tenth.predicted * SIDE, tenth.observed, SIDE, f"{tenth.predicted:.0%}")
         for tenth in tenths
@@ -63,7 +63,7 @@ def reliability(tenths: Sequence[Tenth]) -> list[Point]:
 
 
 def curve(points: Sequence[tuple[float, float]]) -> str:
-    """The corners of a line through points of a square."""
+    """The SVG coordinates of a line through points of the unit square."""
     return " ".join(f"{x * SIDE:.1f},{(1 - y) * SIDE:.1f}" for x, y in points)
 
 
@@ -73,24 +73,24 @@ def _point(x: float, estimate: Estimate, height: float, name: str) -> Point:
 
 
 def bars(drift: Drift) -> Bars:
-    """A feature's distribution; the outline is that of the first images here or, without those, of the training."""
+    """A feature's distribution, with that of the first images or, without those, of the training images as outline."""
     now = _shares(drift.parts)
-    other = _shares(_beside(drift).parts)
-    highest = max([*now, *other, 0.01])
+    reference = _shares(_reference(drift).parts)
+    highest = max([*now, *reference, 0.01])
     step = BAR_WIDTH / len(now)
-    found = [
-        Bar(round(place * step + 1, 1), round(BAR_HEIGHT * (1 - share / highest), 1), round(step - 2, 1),
+    drawn = [
+        Bar(round(index * step + 1, 1), round(BAR_HEIGHT * (1 - share / highest), 1), round(step - 2, 1),
             round(BAR_HEIGHT * share / highest, 1))
-        for place, share in enumerate(now)
+        for index, share in enumerate(now)
     ]  # fmt: skip
     corners = []
-    for place, share in enumerate(other):
+    for index, share in enumerate(reference):
         y = BAR_HEIGHT * (1 - share / highest)
-        corners += [f"{place * step:.1f},{y:.1f}", f"{(place + 1) * step:.1f},{y:.1f}"]
-    return Bars(found, " ".join(corners))
+        corners += [f"{index * step:.1f},{y:.1f}", f"{(index + 1) * step:.1f},{y:.1f}"]
+    return Bars(drawn, " ".join(corners))
 
 
-def _beside(drift: Drift) -> Comparison:
+def _reference(drift: Drift) -> Comparison:
     return drift.first if drift.first.parts else drift.training
 
 

@@ -1,4 +1,4 @@
-"""What is counted of each month, and the sums of months."""
+"""The counts of a month, and their sums."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from typing import Any, Self
 from webapp.agreement.features import ANSWERS, FEATURES
 from webapp.studies.choices import ResultGroup, ReviewStage, Verdict
 
-#: Readers' verdicts of an image where no verdict stands.
+#: The state of an image that has no final verdict.
 UNREAD, AWAITED, DISAGREED = "unread", "second", "disagreed"
-#: The verdicts that a model's answer is compared with.
+#: The verdicts that the model's answers are compared with.
 COMPARED = (Verdict.PNEUMONIA, Verdict.NORMAL)
 TENTHS = 10
 
 
-def said(stage: str, verdict: str) -> str:
-    """Readers' verdicts of an image: the verdict that stands, or why none does."""
+def verdict_or_reason(stage: str, verdict: str) -> str:
+    """The final verdict of an image, or why it has none."""
     if stage == ReviewStage.DONE and verdict:
         return verdict
     return stage if stage in (AWAITED, DISAGREED) else UNREAD
@@ -23,13 +23,13 @@ def said(stage: str, verdict: str) -> str:
 
 @dataclass
 class Counts:
-    """Images that one model has read.
+    """Counts of the images that one model has read.
 
     Attributes:
-        answers: how many there are by the model's answer and by what readers say, as ``"positive/NORMAL"``.
-        scores: for each tenth of the score how many have a verdict to compare with, how many of these are pneumonias by
-            it, and the sum of their scores.
-        features: for each feature how many lie in each part of its range.
+        answers: the number of images for each answer and verdict, with keys such as ``"positive/NORMAL"``.
+        scores: for each tenth of the score, the number of images with a verdict to compare with, how many of these
+            are pneumonias by that verdict, and the sum of their scores.
+        features: for each feature, the number of images in each bin.
     """
 
     answers: dict[str, int] = field(default_factory=dict)
@@ -41,28 +41,28 @@ class Counts:
 
         Args:
             group: the model's answer.
-            score: of pneumonia.
-            verdict: of :func:`said`.
-            values: of each feature, None where it is not known.
+            score: the model's probability of pneumonia.
+            verdict: the return value of :func:`verdict_or_reason`.
+            values: the value of each feature, None where it is unknown.
         """
         key = f"{group}/{verdict}"
         self.answers[key] = self.answers.get(key, 0) + 1
         if group in ANSWERS and verdict in COMPARED:
-            tenth = self.scores[min(int(score * TENTHS), TENTHS - 1)]
-            tenth[0] += 1
-            tenth[1] += verdict == Verdict.PNEUMONIA
-            tenth[2] += score
+            score_tenth = self.scores[min(int(score * TENTHS), TENTHS - 1)]
+            score_tenth[0] += 1
+            score_tenth[1] += verdict == Verdict.PNEUMONIA
+            score_tenth[2] += score
         for feature in FEATURES:
             if (value := values[feature.name]) is not None:
                 self.features[feature.name][feature.place(value)] += 1
 
-    def of(self, groups: Iterable[str] = tuple(ResultGroup), verdicts: Iterable[str] | None = None) -> int:
-        """How many got one of these answers and have one of these verdicts; any without."""
-        wanted, whose = set(groups), None if verdicts is None else set(verdicts)
+    def number_of(self, groups: Iterable[str] = tuple(ResultGroup), verdicts: Iterable[str] | None = None) -> int:
+        """The number of images with one of these answers and one of these verdicts. By default any verdict counts."""
+        answers, allowed = set(groups), None if verdicts is None else set(verdicts)
         return sum(
-            number
-            for key, number in self.answers.items()
-            if (parts := key.split("/"))[0] in wanted and (whose is None or parts[1] in whose)
+            count
+            for key, count in self.answers.items()
+            if (parts := key.split("/"))[0] in answers and (allowed is None or parts[1] in allowed)
         )
 
     @property
@@ -71,21 +71,21 @@ class Counts:
 
     @property
     def by_answer(self) -> list[int]:
-        return [self.of((group,)) for group in ANSWERS]
+        return [self.number_of((group,)) for group in ANSWERS]
 
     def to_json(self) -> dict[str, Any]:
         return {"answers": self.answers, "scores": self.scores, "features": self.features}
 
     @classmethod
     def total(cls, figures: Iterable[dict[str, Any]]) -> Self:
-        """The sum of what was counted. A feature whose range was divided otherwise then is left out."""
-        found = cls()
-        for one in figures:
-            for key, number in one["answers"].items():
-                found.answers[key] = found.answers.get(key, 0) + number
-            for tenth, more in zip(found.scores, one["scores"], strict=True):
+        """The sum of stored counts. A feature that was stored with another number of bins is left out."""
+        summed = cls()
+        for month in figures:
+            for key, number in month["answers"].items():
+                summed.answers[key] = summed.answers.get(key, 0) + number
+            for tenth, more in zip(summed.scores, month["scores"], strict=True):
                 tenth[:] = [before + added for before, added in zip(tenth, more, strict=True)]
-            for name, parts in one["features"].items():
-                if len(parts) == len(known := found.features.get(name, [])):
-                    found.features[name] = [before + added for before, added in zip(known, parts, strict=True)]
-        return found
+            for name, added_bins in month["features"].items():
+                if len(added_bins) == len(bins := summed.features.get(name, [])):
+                    summed.features[name] = [before + added for before, added in zip(bins, added_bins, strict=True)]
+        return summed

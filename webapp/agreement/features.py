@@ -1,4 +1,4 @@
-"""What is watched of the images that come in."""
+"""The features that are watched in incoming images."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Feature:
-    """Something that is measured of each image.
+    """Something that is measured on each image.
 
     Attributes:
-        name: as the API and the bundles have it.
-        title: for people.
-        unit: what its numbers are.
-        edges: where the parts of its range begin and end; the first and the last part are open.
+        name: its name in the API and in bundles.
+        title: its name on pages.
+        unit: the unit of its values.
+        edges: the boundaries between the bins of its histogram; the first and the last bin are open-ended.
     """
 
     name: str
@@ -34,27 +34,27 @@ class Feature:
         return len(self.edges) + 1
 
     def place(self, value: float) -> int:
-        """The part that a value lies in; one on an edge belongs to the part above it."""
+        """The index of the bin that holds a value. A value on an edge belongs to the bin above it."""
         return bisect_right(self.edges, value)
 
     def median(self, counts: Sequence[float]) -> float | None:
-        """About the median, between the edges of the part that has it; an open part has its edge only."""
+        """An estimate of the median, interpolated within its bin. In an open-ended bin it is that bin's only edge."""
         half = sum(counts) / 2
         if not half:
             return None
         below = 0.0
-        for place, count in enumerate(counts):
+        for bin_index, count in enumerate(counts):
             if count and below + count >= half:
-                if place in (0, len(self.edges)):
-                    return self.edges[0] if place == 0 else self.edges[-1]
-                low, high = self.edges[place - 1], self.edges[place]
+                if bin_index in (0, len(self.edges)):
+                    return self.edges[0] if bin_index == 0 else self.edges[-1]
+                low, high = self.edges[bin_index - 1], self.edges[bin_index]
                 return low + (high - low) * (half - below) / count
             below += count
         return None
 
 
-#: The edges of all but the age are those of ``ml.evaluation.inputs``, which says of a bundle what it learnt from; a
-#: test compares them.
+#: All edges except those of the age must equal those in ``ml.evaluation.inputs``, which describes a bundle's training
+#: images. A test compares them.
 FEATURES = (
     Feature("brightness", _("Exposure"), _("mean grey level, 0 to 255"), (40, 60, 80, 100, 120, 140, 160, 180, 200)),
     Feature("side", _("Size"), _("pixels, as the side of a square"), (256, 512, 768, 1024, 1536, 2048, 3072, 4096)),
@@ -63,5 +63,5 @@ FEATURES = (
             (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0)),
 )  # fmt: skip
 BY_NAME = {feature.name: feature for feature in FEATURES}
-#: The answers of usable images, which are compared like a feature.
+#: The answers for usable images. Their distribution is compared like that of a feature.
 ANSWERS = (ResultGroup.POSITIVE, ResultGroup.UNCLEAR, ResultGroup.NEGATIVE)

@@ -1,4 +1,4 @@
-"""How a model's answers agree with readers, from the counts of months."""
+"""How well a model's answers agree with readers, from monthly counts."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ NOT_COMPARED = (Verdict.UNSURE, Verdict.UNUSABLE, DISAGREED, AWAITED)
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the scores say of the images with a verdict, beside what readers say.
+    """The scores of images with a verdict, compared with what readers say.
 
     Attributes:
         predicted: the mean score.
-        observed: the share of pneumonias by the readers.
-        tenths: the same of each tenth of the scale that has images.
+        observed: the share that readers call pneumonia.
+        tenths: the same for each tenth of the scale that has images.
     """
 
     predicted: float
@@ -33,7 +33,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Tenth:
-    """Images with scores of one tenth of the scale; ``observed`` is None where they are too few."""
+    """Images with scores in one tenth of the scale; ``observed`` is None if there are too few."""
 
     images: int
     predicted: float
@@ -42,16 +42,16 @@ class Tenth:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A model's answers beside the verdicts of readers. What rests on too few images is None.
+    """A model's answers compared with readers' verdicts. A figure based on too few images is None.
 
     Attributes:
-        name: of the month or model; empty for all together.
-        images: what the model has read.
-        verdicts: those of them that it gave an answer to, and on which a verdict of pneumonia or normal stands.
-        sensitivity: of the pneumonias by the readers, the share that it found signs in.
-        specificity: of the normal ones, the share that it found no signs in, unclear ones among them.
-        missed: of the pneumonias, the share of which it said that it found no signs.
-        kappa: Cohen's, of the model's signs and the readers' pneumonias.
+        name: the month or model; empty for the total.
+        images: the number of images that the model has read.
+        verdicts: the number of those with an answer and with a final verdict of pneumonia or normal.
+        sensitivity: the share of the readers' pneumonias in which the model found signs.
+        specificity: the share of the readers' normal images in which it found no signs or was unclear.
+        missed: the share of the readers' pneumonias for which it answered that it found no signs.
+        kappa: Cohen's kappa between the model's signs and the readers' pneumonias.
     """
 
     name: str
@@ -69,8 +69,8 @@ class Group:
     """The images with one answer.
 
     Attributes:
-        pneumonias: of those with a verdict, the share that readers call pneumonia.
-        read: how many of the images have a verdict to compare with.
+        read: the number of images with a verdict to compare with.
+        pneumonias: the share of those that readers call pneumonia.
     """
 
     group: ResultGroup
@@ -79,23 +79,26 @@ class Group:
     pneumonias: Estimate | None
 
 
-def of(counts: Counts, name: str = "") -> Agreement:
+def measure(counts: Counts, name: str = "") -> Agreement:
     positive, others = (ResultGroup.POSITIVE,), ANSWERS[1:]
-    found, missed = counts.of(positive, (Verdict.PNEUMONIA,)), counts.of(others, (Verdict.PNEUMONIA,))
-    false, right = counts.of(positive, (Verdict.NORMAL,)), counts.of(others, (Verdict.NORMAL,))
-    negative = counts.of((ResultGroup.NEGATIVE,), (Verdict.PNEUMONIA,))
+    hits, misses = counts.number_of(positive, (Verdict.PNEUMONIA,)), counts.number_of(others, (Verdict.PNEUMONIA,))
+    false_alarms, correct_negatives = (
+        counts.number_of(positive, (Verdict.NORMAL,)),
+        counts.number_of(others, (Verdict.NORMAL,)),
+    )
+    negative = counts.number_of((ResultGroup.NEGATIVE,), (Verdict.PNEUMONIA,))
     return Agreement(
-        name, counts.images, found + missed + false + right,
-        sensitivity=share(found, found + missed),
-        specificity=share(right, right + false),
-        missed=share(negative, found + missed),
-        kappa=kappa(found, false, missed, right),
+        name, counts.images, hits + misses + false_alarms + correct_negatives,
+        sensitivity=share(hits, hits + misses),
+        specificity=share(correct_negatives, correct_negatives + false_alarms),
+        missed=share(negative, hits + misses),
+        kappa=kappa(hits, false_alarms, misses, correct_negatives),
         calibration=_calibration(counts),
     )  # fmt: skip
 
 
 def _calibration(counts: Counts) -> Calibration | None:
-    n, sick, total = (sum(tenth[place] for tenth in counts.scores) for place in range(3))
+    n, sick, total = (sum(tenth[column] for tenth in counts.scores) for column in range(3))
     observed = share(round(sick), round(n))
     if observed is None:
         return None
@@ -109,18 +112,21 @@ def _calibration(counts: Counts) -> Calibration | None:
 
 def groups(counts: Counts) -> list[Group]:
     """The images with each answer."""
-    found = []
+    groups_of_images = []
     for group in ANSWERS:
-        read = counts.of((group,), COMPARED)
-        pneumonias = share(counts.of((group,), (Verdict.PNEUMONIA,)), read)
-        found.append(Group(group, counts.of((group,)), read, pneumonias))
-    return found
+        read = counts.number_of((group,), COMPARED)
+        pneumonias = share(counts.number_of((group,), (Verdict.PNEUMONIA,)), read)
+        groups_of_images.append(Group(group, counts.number_of((group,)), read, pneumonias))
+    return groups_of_images
 
 
 def left_out(counts: Counts) -> dict[str, int]:
-    """Images that nothing is compared of, by why."""
-    found = {name: counts.of(ANSWERS, (name,)) for name in (UNREAD, *NOT_COMPARED)}
-    return {"no_answer": counts.of((ResultGroup.UNUSABLE,)), **{str(name).lower(): n for name, n in found.items()}}
+    """The number of images that are not compared, by reason."""
+    by_verdict = {name: counts.number_of(ANSWERS, (name,)) for name in (UNREAD, *NOT_COMPARED)}
+    return {
+        "no_answer": counts.number_of((ResultGroup.UNUSABLE,)),
+        **{str(name).lower(): n for name, n in by_verdict.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,9 @@ class Report:
     """Everything that the page, the table and the API show.
 
     Attributes:
-        departments: whose images count; None for those of everybody.
-        counted_at: when the month that was counted the longest ago was.
-        together: of the models that count.
+        departments: the departments whose images count; None for all images.
+        counted_at: when the oldest of the counts was made.
+        together: the total over the models that count, without second models.
     """
 
     departments: list[Department] | None
@@ -146,35 +152,35 @@ class Report:
 
 def report(
     rows: Sequence[Month],
-    every: Sequence[Month],
+    all_rows: Sequence[Month],
     departments: list[Department] | None,
     alerts: list[Alert],
 ) -> Report:
-    """A report of some months.
+    """The report for some months.
 
     Args:
-        rows: those that are looked at.
-        every: all of the same departments and models.
-        departments: whose they are.
-        alerts: theirs.
+        rows: the counts of the selected months.
+        all_rows: the counts of all months, for the same departments and models.
+        departments: these departments; None for all images.
+        alerts: their alerts.
     """
     counting = [row for row in rows if not row.shadow]
     total = Counts.total(row.figures for row in counting)
     return Report(
         departments=departments,
         counted_at=min((row.counted_at for row in rows), default=None),
-        together=of(total),
-        months=_each(counting, lambda row: f"{row.month:%Y-%m}"),
-        models=_each(rows, lambda row: f"{row.bundle} (second model)" if row.shadow else row.bundle),
+        together=measure(total),
+        months=_measure_each(counting, lambda row: f"{row.month:%Y-%m}"),
+        models=_measure_each(rows, lambda row: f"{row.bundle} (second model)" if row.shadow else row.bundle),
         groups=groups(total),
         left_out=left_out(total),
-        incoming=incoming(counting, [row for row in every if not row.shadow]),
+        incoming=incoming(counting, [row for row in all_rows if not row.shadow]),
         alerts=alerts,
     )
 
 
-def _each(rows: Iterable[Month], name: Callable[[Month], str]) -> list[Agreement]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def _measure_each(rows: Iterable[Month], name: Callable[[Month], str]) -> list[Agreement]:
+    figures_by_name: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        found.setdefault(name(row), []).append(row.figures)
-    return [of(Counts.total(figures), key) for key, figures in sorted(found.items())]
+        figures_by_name.setdefault(name(row), []).append(row.figures)
+    return [measure(Counts.total(figures), key) for key, figures in sorted(figures_by_name.items())]

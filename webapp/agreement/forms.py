@@ -1,4 +1,4 @@
-"""What somebody chooses to see on the page."""
+"""Forms for choosing what the pages show."""
 
 from datetime import date
 from typing import Any, cast
@@ -14,7 +14,7 @@ MONTH = RegexValidator(r"^[12][0-9]{3}-(0[1-9]|1[0-2])\Z", "Write a month as 202
 
 
 def first_day(month: str) -> date | None:
-    """The first day of a month that is written as ``2026-03``."""
+    """The first day of a month given as ``2026-03``."""
     return date.fromisoformat(f"{month}-01") if month else None
 
 
@@ -39,12 +39,12 @@ class ChoiceForm(forms.Form):
 
     def chosen(self) -> dict[str, Any]:
         """The arguments of :func:`webapp.agreement.selection.report_for`."""
-        given = self.cleaned_data
-        return {**given, "since": first_day(given["since"]), "until": first_day(given["until"])}
+        data = self.cleaned_data
+        return {**data, "since": first_day(data["since"]), "until": first_day(data["until"])}
 
 
 class CalibrationForm(forms.Form):
-    """Which of a department's images choose its calibration, and what is asked of it."""
+    """The images that a department's calibration is fitted on, and the sensitivities that it must reach."""
 
     since = forms.DateField(required=False, label=_("Images received from"))
     until = forms.DateField(required=False, label=_("until"))
@@ -64,9 +64,9 @@ class CalibrationForm(forms.Form):
             self.fields[name].widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
     def clean(self) -> dict[str, Any]:
-        found = super().clean() or {}
-        if {"signs", "no_signs"} <= set(found) and found["no_signs"] < found["signs"]:
+        cleaned = super().clean() or {}
+        if {"signs", "no_signs"} <= set(cleaned) and cleaned["no_signs"] < cleaned["signs"]:
             raise forms.ValidationError(
                 _("The share that must not be missed has to be at least the share that should be found.")
             )
-        return found
+        return cleaned

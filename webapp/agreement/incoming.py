@@ -1,4 +1,4 @@
-"""What has changed of what comes in, beside what the model learnt from and beside what came first."""
+"""How incoming images differ from the model's training images and from a department's first images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from webapp.agreement.models import Month
 from webapp.statistics import Estimate, Shift, share, shift
 from webapp.studies.models import Bundle
 
-#: What comes in is judged over so many months, the last ones that are looked at.
+#: Incoming images are compared over this many months, the last ones selected.
 RECENT = 3
-#: A department's first images, by which later ones are judged.
+#: The number of first images that later ones are compared with.
 FIRST = 500
-#: From these indices on, something has changed somewhat, or much; the usual bounds of the population stability index.
+#: Values of the population stability index from which a change counts as some, or as large; its usual limits.
 SOMEWHAT, CHANGED = 0.1, 0.25
 
 
 class State(models.TextChoices):
-    """How far what comes in lies from something else, in words."""
+    """How different incoming images are from a reference, in words."""
 
     SAME = "same", _("the same")
     SOMEWHAT = "somewhat", _("somewhat different")
@@ -34,11 +34,11 @@ class State(models.TextChoices):
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far what comes in lies from something else.
+    """How different incoming images are from a reference.
 
     Attributes:
-        parts: the other's images in each part of the range.
-        months: whose images these are; none where they are those that the model learnt from.
+        parts: the number of reference images in each bin.
+        months: the months of the reference images; empty if these are the training images.
     """
 
     shift: Shift | None
@@ -49,14 +49,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Drift:
-    """What has become of one feature.
+    """The distribution of one feature, compared with earlier ones.
 
     Attributes:
-        known: images of which it is known.
-        median: about.
-        parts: how many images lie in each part of its range.
-        training: beside what the model learnt from.
-        first: beside the first images here.
+        known: the number of images for which the feature is known.
+        median: an estimate of the median.
+        parts: the number of images in each bin.
+        training: the comparison with the training images.
+        first: the comparison with the first images received.
     """
 
     feature: Feature
@@ -69,16 +69,16 @@ class Drift:
 
 @dataclass(frozen=True)
 class Incoming:
-    """What comes in lately.
+    """The images received lately.
 
     Attributes:
-        months: those that are looked at.
-        images: how many there were.
-        model: whose training they are compared with.
-        positives: the share of those with an answer in which it found signs of pneumonia.
-        answers: beside those of the same model to the first images here.
-        answers_measured: beside those that it gave when it was measured, to X-rays of which more or fewer were
-            pneumonias than here.
+        months: the months that they were received in.
+        images: the number of images.
+        model: the model whose training images they are compared with.
+        positives: the share of images with an answer in which the model found signs of pneumonia.
+        answers: the comparison with the same model's answers for the first images received.
+        answers_measured: the comparison with its answers when it was evaluated, on X-rays with another share of
+            pneumonias.
     """
 
     months: list[date]
@@ -91,7 +91,7 @@ class Incoming:
 
 
 def latest(month: date) -> list[date]:
-    """A month and those before it that are judged together, the latest first."""
+    """The :data:`RECENT` months up to this one, the latest first."""
     months = [month]
     while len(months) < RECENT:
         months.append((months[-1] - timedelta(days=1)).replace(day=1))
@@ -99,82 +99,82 @@ def latest(month: date) -> list[date]:
 
 
 def incoming(rows: Sequence[Month], earlier: Sequence[Month]) -> Incoming | None:
-    """What comes in lately; None where nothing does.
+    """Compare the images received lately with earlier ones; None if there are no counts.
 
     Args:
-        rows: the months that are looked at, of the models that count.
-        earlier: all months there are, of the same departments and models.
+        rows: the counts of the selected months, without second models.
+        earlier: the counts of all months, for the same departments and models.
     """
     if not rows:
         return None
-    begin = latest(max(row.month for row in rows))[-1]
-    recent = sorted((row for row in rows if row.month >= begin), key=lambda row: (row.month, row.counted_at))
+    first_recent = latest(max(row.month for row in rows))[-1]
+    recent = sorted((row for row in rows if row.month >= first_recent), key=lambda row: (row.month, row.counted_at))
     months = sorted({row.month for row in recent})
-    now, model = Counts.total(row.figures for row in recent), recent[-1].bundle
-    before = sorted((row for row in earlier if row.month < begin), key=lambda row: row.month)
+    total, model = Counts.total(row.figures for row in recent), recent[-1].bundle
+    before_recent = sorted((row for row in earlier if row.month < first_recent), key=lambda row: row.month)
     bundle = Bundle.objects.filter(name=model).first()
-    learnt = bundle.inputs if bundle else {}
+    training_inputs = bundle.inputs if bundle else {}
 
     def drift(feature: Feature) -> Drift:
-        parts = now.features[feature.name]
+        parts = total.features[feature.name]
         return Drift(
             feature, sum(parts), feature.median(parts), parts,
-            training=_compared(parts, _learnt(learnt, feature)),
-            first=_compared(parts, *_first(before, lambda counts: counts.features[feature.name])),
+            training=_compare(parts, _training_bins(training_inputs, feature)),
+            first=_compare(parts, *_first_images(before_recent, lambda counts: counts.features[feature.name])),
         )  # fmt: skip
 
     # Another model gives other answers.
-    same = [row for row in before if row.bundle == model]
+    same_model = [row for row in before_recent if row.bundle == model]
     return Incoming(
         months,
-        now.images,
+        total.images,
         model,
         [drift(feature) for feature in FEATURES],
-        share(now.by_answer[0], sum(now.by_answer)),
-        _compared(now.by_answer, *_first(same, lambda counts: counts.by_answer)),
-        _compared(now.by_answer, _measured(bundle.answers if bundle else {})),
+        share(total.by_answer[0], sum(total.by_answer)),
+        _compare(total.by_answer, *_first_images(same_model, lambda counts: counts.by_answer)),
+        _compare(total.by_answer, _evaluation_answers(bundle.answers if bundle else {})),
     )
 
 
-def _compared(now: Sequence[float], before: Sequence[float], months: Sequence[date] = ()) -> Comparison:
-    found = shift(now, before) if before else None
-    return Comparison(found, _state(found), list(before), list(months))
+def _compare(now: Sequence[float], before: Sequence[float], months: Sequence[date] = ()) -> Comparison:
+    difference = shift(now, before) if before else None
+    return Comparison(difference, _state(difference), list(before), list(months))
 
 
-def _state(found: Shift | None) -> State:
-    if found is None:
+def _state(difference: Shift | None) -> State:
+    if difference is None:
         return State.NOT_KNOWN
-    if found.by_chance > CHANGED:
+    if difference.by_chance > CHANGED:
         return State.TOO_FEW
-    if found.index < max(SOMEWHAT, found.by_chance):
+    if difference.index < max(SOMEWHAT, difference.by_chance):
         return State.SAME
-    return State.SOMEWHAT if found.index < CHANGED else State.DIFFERENT
+    return State.SOMEWHAT if difference.index < CHANGED else State.DIFFERENT
 
 
-def _first(rows: Sequence[Month], parts: Callable[[Counts], list[int]]) -> tuple[list[int], list[date]]:
-    """The first months that together have enough images of which something is known; nothing where there are none."""
+def _first_images(rows: Sequence[Month], parts: Callable[[Counts], list[int]]) -> tuple[list[int], list[date]]:
+    """The counts of the first months that together have enough images, and these months; empty if there are too few."""
     figures: list[dict[str, Any]] = []
     months: list[date] = []
     for month in dict.fromkeys(row.month for row in rows):
-        these = [row.figures for row in rows if row.month == month]
-        if not sum(parts(Counts.total(these))):
+        month_figures = [row.figures for row in rows if row.month == month]
+        if not sum(parts(Counts.total(month_figures))):
             continue
-        figures += these
+        figures += month_figures
         months.append(month)
-        if sum(found := parts(Counts.total(figures))) >= FIRST:
-            return found, months
+        if sum(bins := parts(Counts.total(figures))) >= FIRST:
+            return bins, months
     return [], []
 
 
-def _learnt(inputs: dict[str, Any], feature: Feature) -> list[float]:
-    """The figures of a bundle, if it has them in the same parts."""
-    found = inputs.get(feature.name, {})
-    return list(found["counts"]) if tuple(found.get("edges", ())) == feature.edges else []
+def _training_bins(inputs: dict[str, Any], feature: Feature) -> list[float]:
+    """A feature's counts for the bundle's training images; empty unless the bundle has them with the same edges."""
+    histogram = inputs.get(feature.name, {})
+    return list(histogram["counts"]) if tuple(histogram.get("edges", ())) == feature.edges else []
 
 
-def _measured(answers: dict[str, Any]) -> list[float]:
-    """How many of the X-rays that a model was measured on got each answer."""
+def _evaluation_answers(answers: dict[str, Any]) -> list[float]:
+    """The number of X-rays that got each answer when the model was evaluated."""
     try:
-        return [sum(one["images"] * one[group] for one in answers.values()) for group in ANSWERS] if answers else []
+        return [sum(row["images"] * row[group] for row in answers.values()) for group in ANSWERS] if answers else []
     except KeyError:
         return []

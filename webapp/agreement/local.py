@@ -1,7 +1,7 @@
-"""A department's own calibration: which of its images choose it, what may be chosen, and how good each choice is.
+"""A department's own calibration: the images it is fitted on, the possible thresholds, and how good each one is.
 
-Nothing is measured on the images that have chosen it: what stands beside a threshold was found by dividing the images
-into five parts, and judging each of them by what the other four chose.
+No threshold is evaluated on the images that it was chosen on. The figures come from five-fold cross-validation: each
+part of the images is judged by what was fitted on the other four.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +23,12 @@ from webapp.studies.choices import GROUP_BY_VERDICT, ReadingState, ResultGroup, 
 from webapp.studies.models import Image
 from webapp.studies.querysets import ImageQuerySet
 
-#: Children of each kind: fewer are refused, fewer than the second are warned of, and the latest of more are used.
+#: Numbers of children of each kind: fewer than FEWEST are refused, fewer than ENOUGH give a warning, and of more than
+#: MOST only the latest are used.
 FEWEST, ENOUGH, MOST = 50, 100, 200
 PARTS, TENTHS = 5, 10
-#: Percent of the pneumonias that one can ask for: that get the answer of signs, and that do not get that of no signs.
+#: Selectable percentages of pneumonias: those that should get the answer "signs", and those that should not get the
+#: answer "no signs".
 SIGNS, NO_SIGNS = (80, 85, 90, 95, 97), (90, 95, 97, 99)
 VERDICTS = (Verdict.PNEUMONIA, Verdict.NORMAL)
 
@@ -35,7 +37,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Judged:
-    """A child's image: the model's own score, and whether readers call it pneumonia."""
+    """A child's image: the model's score before any department calibration, and whether readers call it pneumonia."""
 
     score: float
     sick: bool
@@ -43,16 +45,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A threshold that may be chosen.
+    """A threshold that can be chosen.
 
     Attributes:
-        wanted: the sensitivity that chooses it, in percent.
-        threshold: a probability, calibrated.
-        sensitivity: that it had on images which did not choose it.
-        specificity: the same.
+        requested: the sensitivity that it was chosen for, in percent.
+        threshold: the threshold as a calibrated probability.
+        sensitivity: its cross-validated sensitivity.
+        specificity: its cross-validated specificity.
     """
 
-    wanted: int
+    requested: int
     threshold: float
     sensitivity: Estimate | None
     specificity: Estimate | None
@@ -60,7 +62,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """What can be applied; see :class:`webapp.departments.models.Calibration`."""
+    """A calibration that can be applied; see :class:`webapp.departments.models.Calibration`."""
 
     slope: float
     intercept: float
@@ -70,20 +72,20 @@ class Choice:
 
 
 def judged(department: Department, bundle: str, since: date | None = None, until: date | None = None) -> list[Judged]:
-    """The latest image of each child that a model gave an answer to, and that readers call pneumonia or normal.
+    """The latest image of each child that has the model's answer and a verdict of pneumonia or normal.
 
     Args:
-        department: whose images.
+        department: the department that received the images.
         bundle: the model that counts.
-        since: the first day on which they came; without it from the beginning.
-        until: the last one.
+        since: the first day on which they were received; None for the beginning.
+        until: the last such day; None for today.
     """
     images = Image.objects.filter(department=department, status=Status.SUCCEEDED, reviewed=True)
     if since:
         images = images.filter(created_at__gte=_midnight(since))
     if until:
         images = images.filter(created_at__lt=_midnight(until + timedelta(days=1)))
-    return [one for verdict in VERDICTS for one in _latest(department, images, bundle, verdict)]
+    return [image for verdict in VERDICTS for image in _latest(department, images, bundle, verdict)]
 
 
 def _midnight(day: date) -> datetime:
@@ -95,129 +97,137 @@ def _latest(department: Department, images: ImageQuerySet, bundle: str, verdict:
         group=GROUP_BY_VERDICT[verdict], verdict=verdict, readings__bundle=bundle, readings__shadow=False,
         readings__state=ReadingState.SUCCEEDED, readings__group__in=ANSWERS,
     )  # fmt: skip
-    # Each combination has an index in the order of time; all together would be sorted.
+    # An index gives each combination in the order of time. One query for all of them would have to sort the rows.
     walks = combinations({"status": Status.SUCCEEDED, "group": GROUP_BY_VERDICT[verdict], "reviewed": True})
     latest = Merged(read, [Q(department=department)], walks).order_by("-created_at", "-id").keys(2 * MOST)
     columns = ("pk", "patient", "readings__probability", "readings__calibration")
-    found: dict[Any, Judged] = {}
+    judged_by_child: dict[Any, Judged] = {}
     rows = read.filter(pk__in=latest).order_by("-created_at", "-pk").values_list(*columns)
     for key, patient, probability, calibration in rows:
-        own = Line(calibration["slope"], calibration["intercept"]) if calibration else Line()
-        found.setdefault(patient or key, Judged(own.undo(probability), verdict == Verdict.PNEUMONIA))
-    return list(found.values())[:MOST]
+        line = Line(calibration["slope"], calibration["intercept"]) if calibration else Line()
+        judged_by_child.setdefault(patient or key, Judged(line.undo(probability), verdict == Verdict.PNEUMONIA))
+    return list(judged_by_child.values())[:MOST]
 
 
-def _fitted(found: Sequence[Judged]) -> Line:
-    return fit_line([one.score for one in found], [one.sick for one in found])
+def _fit(images: Sequence[Judged]) -> Line:
+    return fit_line([image.score for image in images], [image.sick for image in images])
 
 
-def at_sensitivity(found: Sequence[Judged], wanted: int) -> float:
-    """The highest score that so many percent of the pneumonias reach, half-way to the next lower one."""
-    sick = sorted(one.score for one in found if one.sick)
-    kept = sick[(100 - wanted) * len(sick) // 100]
-    below = [one.score for one in found if one.score < kept]
-    return (kept + max(below)) / 2 if below else kept
+def at_sensitivity(images: Sequence[Judged], percent: int) -> float:
+    """The highest threshold that this percentage of the pneumonias reaches, half-way to the next lower score."""
+    sick = sorted(image.score for image in images if image.sick)
+    lowest = sick[(100 - percent) * len(sick) // 100]
+    below = [image.score for image in images if image.score < lowest]
+    return (lowest + max(below)) / 2 if below else lowest
 
 
-def _reached(wanted: int, others: Sequence[Judged]) -> Callable[[float], bool]:
-    return at_sensitivity(others, wanted).__le__
+def _positive_rule(percent: int, images: Sequence[Judged]) -> Callable[[float], bool]:
+    return at_sensitivity(images, percent).__le__
 
 
-def candidates(found: Sequence[Judged], choice: Choice) -> list[Candidate]:
-    """A threshold for each sensitivity that can be asked for."""
+def candidates(images: Sequence[Judged], choice: Choice) -> list[Candidate]:
+    """A threshold for each sensitivity that can be requested."""
     calibration = Line(choice.slope, choice.intercept)
-    made = []
-    for wanted in sorted({*SIGNS, *NO_SIGNS}):
-        called = _crossed(found, partial(_reached, wanted))
+    thresholds = []
+    for requested in sorted({*SIGNS, *NO_SIGNS}):
+        positives = _cross_validated(images, partial(_positive_rule, requested))
         sick, well = (
-            [yes for yes, one in zip(called, found, strict=True) if one.sick == kind] for kind in (True, False)
+            [positive for positive, image in zip(positives, images, strict=True) if image.sick == kind]
+            for kind in (True, False)
         )
-        made.append(
+        thresholds.append(
             Candidate(
-                wanted,
-                calibration.apply(at_sensitivity(found, wanted)),
+                requested,
+                calibration.apply(at_sensitivity(images, requested)),
                 share(sum(sick), len(sick)),
                 share(len(well) - sum(well), len(well)),
             )
         )
-    return made
+    return thresholds
 
 
-def choose(found: Sequence[Judged], prevalence: float, signs: int, no_signs: int) -> Choice:
-    """The calibration for a share of pneumonias, with the thresholds for two sensitivities.
+def choose(images: Sequence[Judged], prevalence: float, signs: int, no_signs: int) -> Choice:
+    """The calibration for a prevalence, with the thresholds for two sensitivities.
 
-    The share of pneumonias among the chosen images says nothing of how frequent it is; so the line is moved.
+    The share of pneumonias among the chosen images is not the prevalence, so the intercept of the fit is corrected.
     Source: King & Zeng, "Logistic regression in rare events data", 2001 (prior correction).
 
     Args:
-        found: from :func:`judged`.
+        images: from :func:`judged`.
         prevalence: the share of pneumonias among the children who are X-rayed.
-        signs: percent of the pneumonias that should get the answer of signs.
-        no_signs: percent that should not get the answer of no signs.
+        signs: the percentage of pneumonias that should get the answer "signs".
+        no_signs: the percentage of pneumonias that should not get the answer "no signs".
 
     Raises:
-        Refused: ``too_few_verdicts``, or ``scores_against_verdicts`` where higher scores do not go with pneumonia.
+        Refused: ``too_few_verdicts``, or ``scores_against_verdicts`` if higher scores do not go with pneumonia.
     """
-    sick = sum(one.sick for one in found)
-    if min(sick, len(found) - sick) < FEWEST:
+    sick = sum(image.sick for image in images)
+    if min(sick, len(images) - sick) < FEWEST:
         raise Refused("too_few_verdicts", f"Fewer than {FEWEST} children of a kind have a verdict.")
-    line = _fitted(found)
+    line = _fit(images)
     if line.slope <= 0:
         raise Refused("scores_against_verdicts", "The model's scores do not increase with your readers' verdicts.")
-    line = Line(line.slope, line.intercept + log_odds(prevalence) - log_odds(sick / len(found)))
-    unclear, positive = (line.apply(at_sensitivity(found, wanted)) for wanted in (no_signs, signs))
-    return Choice(line.slope, line.intercept, unclear, positive, _answers(found, signs, no_signs))
+    line = Line(line.slope, line.intercept + log_odds(prevalence) - log_odds(sick / len(images)))
+    unclear, positive = (line.apply(at_sensitivity(images, percent)) for percent in (no_signs, signs))
+    return Choice(line.slope, line.intercept, unclear, positive, _answers(images, signs, no_signs))
 
 
-def _answers(found: Sequence[Judged], signs: int, no_signs: int) -> dict[str, Any]:
-    """How often each answer is given, by thresholds that the images of the other parts choose."""
+def _answers(images: Sequence[Judged], signs: int, no_signs: int) -> dict[str, Any]:
+    """How often each answer is given, cross-validated."""
 
-    def rule(others: Sequence[Judged]) -> Callable[[float], ResultGroup]:
-        positive, unclear = at_sensitivity(others, signs), at_sensitivity(others, no_signs)
-        # Results from the first threshold up are positive, and those below the second negative.
+    def rule(training: Sequence[Judged]) -> Callable[[float], ResultGroup]:
+        positive, unclear = at_sensitivity(training, signs), at_sensitivity(training, no_signs)
+        # Scores from the first threshold up are positive, those below the second negative, those between unclear.
         return lambda score: ANSWERS[(score < positive) + (score < unclear)]
 
-    given = list(zip(_crossed(found, rule), found, strict=True))
+    judged_groups = list(zip(_cross_validated(images, rule), images, strict=True))
     answers = {}
     for name, kind in (("pneumonia", True), ("normal", False)):
-        mine = [group for group, one in given if one.sick == kind]
-        answers[name] = {"images": len(mine), **{str(group): mine.count(group) / len(mine) for group in ANSWERS}}
+        groups = [group for group, image in judged_groups if image.sick == kind]
+        answers[name] = {"images": len(groups), **{str(group): groups.count(group) / len(groups) for group in ANSWERS}}
     return answers
 
 
-def reliability(found: Sequence[Judged], scores: Sequence[float]) -> list[Tenth]:
-    """The share of pneumonias beside some scores of the images, for each tenth of the scale."""
+def reliability(images: Sequence[Judged], scores: Sequence[float]) -> list[Tenth]:
+    """The mean score and the share of pneumonias, for each tenth of the scale that has images.
+
+    Args:
+        images: from :func:`judged`.
+        scores: the score of each image, its own or a calibrated one.
+    """
     tenths = []
     for tenth in range(TENTHS):
-        here = [
-            (score, one.sick)
-            for score, one in zip(scores, found, strict=True)
+        in_tenth = [
+            (score, image.sick)
+            for score, image in zip(scores, images, strict=True)
             if min(int(score * TENTHS), TENTHS - 1) == tenth
         ]
-        if here:
-            mean = sum(score for score, _ in here) / len(here)
-            tenths.append(Tenth(len(here), mean, share(sum(sick for _, sick in here), len(here))))
+        if in_tenth:
+            mean = sum(score for score, _ in in_tenth) / len(in_tenth)
+            tenths.append(Tenth(len(in_tenth), mean, share(sum(sick for _, sick in in_tenth), len(in_tenth))))
     return tenths
 
 
-def calibrated(found: Sequence[Judged]) -> list[float]:
-    """The images' scores, each calibrated by the other images."""
-    return _crossed(found, lambda others: _fitted(others).apply)
+def calibrated(images: Sequence[Judged]) -> list[float]:
+    """The cross-validated calibrated score of each image."""
+    return _cross_validated(images, lambda training: _fit(training).apply)
 
 
-def curve(found: Sequence[Judged]) -> list[tuple[float, float]]:
-    """The receiver operating characteristic: the share of the normal images and of the pneumonias above each score."""
-    sick = sum(one.sick for one in found)
-    points, right, wrong = [(0.0, 0.0)], 0, 0
-    ordered = sorted(found, key=lambda one: -one.score)
-    for one, following in zip(ordered, [*ordered[1:], None], strict=True):
-        right, wrong = right + one.sick, wrong + (not one.sick)
-        if following is None or following.score < one.score:
-            points.append((wrong / (len(found) - sick), right / sick))
+def curve(images: Sequence[Judged]) -> list[tuple[float, float]]:
+    """The receiver operating characteristic: the false positive rate and the sensitivity at each score."""
+    sick = sum(image.sick for image in images)
+    points, true_positives, false_positives = [(0.0, 0.0)], 0, 0
+    ordered = sorted(images, key=lambda image: -image.score)
+    for image, following in zip(ordered, [*ordered[1:], None], strict=True):
+        true_positives, false_positives = true_positives + image.sick, false_positives + (not image.sick)
+        if following is None or following.score < image.score:
+            points.append((false_positives / (len(images) - sick), true_positives / sick))
     return points
 
 
-def _crossed(found: Sequence[Judged], choose: Callable[[Sequence[Judged]], Callable[[float], Answer]]) -> list[Answer]:
-    """What each image's score gets by the rule that the images of the other parts choose."""
-    rules = [choose([one for place, one in enumerate(found) if place % PARTS != part]) for part in range(PARTS)]
-    return [rules[place % PARTS](one.score) for place, one in enumerate(found)]
+def _cross_validated(
+    images: Sequence[Judged], fit: Callable[[Sequence[Judged]], Callable[[float], Answer]]
+) -> list[Answer]:
+    """The answer for each image's score, by a rule fitted on the other parts of the images."""
+    rules = [fit([image for index, image in enumerate(images) if index % PARTS != part]) for part in range(PARTS)]
+    return [rules[index % PARTS](image.score) for index, image in enumerate(images)]

@@ -1,4 +1,4 @@
-"""Prometheus' view of what calls for attention."""
+"""The current alerts as Prometheus metrics."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from webapp.agreement.models import Alert
 
 
 class AlertCollector(Collector):
-    """A model that finds too few pneumonias, and images that have changed."""
+    """Exports the alerts: a model that finds too few pneumonias, or images that have changed."""
 
     def collect(self) -> Iterator[Metric]:
         alerts = GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""What is counted of each month, and what calls for attention."""
+"""Monthly counts of images, and alerts."""
 
 import uuid
 
@@ -8,9 +8,9 @@ from webapp.departments.models import Department
 
 
 class Month(models.Model):
-    """One model's answers to the images of a month, beside what readers say.
+    """One model's answers to a month's images, counted by what readers say about them.
 
-    Pages add these rows up, so that they cost the same however many images there are.
+    Pages add these rows up, so their cost does not depend on the number of images.
     """
 
     month = models.DateField(help_text="its first day, by the service's clock")
@@ -27,7 +27,7 @@ class Month(models.Model):
 
 
 class MonthlyCount(Month):
-    """Those of the images that a department received."""
+    """The counts for the images that one department received."""
 
     department = models.ForeignKey(
         Department, models.CASCADE, null=True, blank=True, related_name="+", help_text="empty for persons and guests"
@@ -38,11 +38,11 @@ class MonthlyCount(Month):
 
 
 class MonthlyTotal(Month):
-    """Those of everybody's images, so that the service's page costs the same however many departments there are."""
+    """The counts for all images, so the cost of the service-wide page does not depend on the number of departments."""
 
 
 class Alert(models.Model):
-    """Something that calls for attention in a department, as long as it does."""
+    """Something that needs attention in a department. The row is deleted once it no longer does."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     department = models.ForeignKey(Department, models.CASCADE, related_name="+")

@@ -1,4 +1,4 @@
-"""The report on paper."""
+"""The report as a PDF."""
 
 from collections.abc import Iterable, Sequence
 from importlib.resources import as_file
@@ -32,8 +32,8 @@ def draw(report: Report, chosen: dict[str, Any]) -> bytes:
     """Draw the report as a PDF.
 
     Args:
-        report: its numbers.
-        chosen: what its reader chose to see, by name.
+        report: the report.
+        chosen: the selection, from :meth:`webapp.agreement.forms.ChoiceForm.chosen`.
     """
     from fpdf import FPDF
 
@@ -45,7 +45,7 @@ def draw(report: Report, chosen: dict[str, Any]) -> bytes:
         pdf.set_creator("PneumoQueue")
         pdf.add_page()
         _text(pdf, "PneumoQueue: agreement with readers", 15)
-        _text(pdf, f"{_scope(report, chosen)}. Made {_moment(timezone.now())}{_counted(report)}.", 9)
+        _text(pdf, f"{_scope(report, chosen)}. Made {_local_time(timezone.now())}{_counted(report)}.", 9)
         _text(pdf, CAUTION, 9)
         for alert in report.alerts:
             _text(pdf, f"Needs attention in {alert.department.name}: {about(alert.about)} of {alert.bundle} is "
@@ -54,12 +54,12 @@ def draw(report: Report, chosen: dict[str, Any]) -> bytes:
         _table(pdf, "By month", ("Month", *HEADINGS), [_row(month) for month in report.months])
         _table(pdf, "By model", ("Model", *HEADINGS), [_row(model) for model in report.models])
         groups = [
-            (str(one.group.label), str(one.images), str(one.read), _share(one.pneumonias)) for one in report.groups
+            (str(row.group.label), str(row.images), str(row.read), _share(row.pneumonias)) for row in report.groups
         ]
         _table(pdf, "By the model's answer", ("Answer", "Images", "Compared", "Readers call pneumonia"), groups)
         if calibration := report.together.calibration:
             tenths = [
-                (whole_percent(one.predicted), str(one.images), _share(one.observed)) for one in calibration.tenths
+                (whole_percent(row.predicted), str(row.images), _share(row.observed)) for row in calibration.tenths
             ]
             _table(pdf, "By the score", ("Mean score", "Compared", "Readers call pneumonia"), tenths)
         if report.incoming:
@@ -67,59 +67,60 @@ def draw(report: Report, chosen: dict[str, Any]) -> bytes:
         return bytes(pdf.output())
 
 
-def _incoming(pdf: "FPDF", lately: Incoming) -> None:
+def _incoming(pdf: "FPDF", incoming: Incoming) -> None:
     rows: list[Row] = [
-        (f"{one.feature.title}, {one.feature.unit}", str(one.known), _number(one.median),
-         _compared(one.training, "not known for this model"), _compared(one.first, "nothing to compare with yet"))
-        for one in lately.features
+        (f"{drift.feature.title}, {drift.feature.unit}", str(drift.known), _number(drift.median),
+         _comparison(drift.training, "not known for this model"),
+         _comparison(drift.first, "nothing to compare with yet"))
+        for drift in incoming.features
     ]  # fmt: skip
     answers = [
-        _compared(lately.answers_measured, "not known for this model"),
-        _compared(lately.answers, "nothing to compare with yet"),
+        _comparison(incoming.answers_measured, "not known for this model"),
+        _comparison(incoming.answers, "nothing to compare with yet"),
     ]
-    known = lately.positives.n if lately.positives else lately.images
-    rows.append(("Signs found", str(known), _share(lately.positives), *answers))
-    title = f"What comes in: {lately.images} images of {months(lately.months)}"
+    known = incoming.positives.n if incoming.positives else incoming.images
+    rows.append(("Signs found", str(known), _share(incoming.positives), *answers))
+    title = f"What comes in: {incoming.images} images of {months(incoming.months)}"
     _table(
         pdf, title, ("What", "Known of", "Median", "Compared with the training", "Compared with the first images"), rows
     )
     _text(pdf, "The number is the population stability index: under 0.1 the same, from 0.25 on different.", 8)
 
 
-def _row(found: Agreement) -> Row:
-    kappa = f"{found.kappa.value:.2f} ({interval(found.kappa, 'kappa')})" if found.kappa else TOO_FEW
-    shares = (_share(one) for one in (found.sensitivity, found.missed, found.specificity))
-    return found.name or "All", str(found.images), str(found.verdicts), *shares, kappa
+def _row(agreement: Agreement) -> Row:
+    kappa = f"{agreement.kappa.value:.2f} ({interval(agreement.kappa, 'kappa')})" if agreement.kappa else TOO_FEW
+    shares = (_share(estimate) for estimate in (agreement.sensitivity, agreement.missed, agreement.specificity))
+    return agreement.name or "All", str(agreement.images), str(agreement.verdicts), *shares, kappa
 
 
-def _share(found: Estimate | None) -> str:
-    return f"{whole_percent(found.value)} ({interval(found)}), n {found.n}" if found else TOO_FEW
+def _share(estimate: Estimate | None) -> str:
+    return f"{whole_percent(estimate.value)} ({interval(estimate)}), n {estimate.n}" if estimate else TOO_FEW
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}" if value < 1 else f"{value:.0f}"
 
 
-def _compared(found: Comparison, nothing: str) -> str:
-    if found.state == State.NOT_KNOWN or found.shift is None:
-        return nothing
-    of = f", {months(found.months)}" if found.months else ""
-    return f"{found.state.label} ({found.shift.index:.2f}, beside {found.shift.reference}{of})"
+def _comparison(comparison: Comparison, missing_text: str) -> str:
+    if comparison.state == State.NOT_KNOWN or comparison.shift is None:
+        return missing_text
+    months_text = f", {months(comparison.months)}" if comparison.months else ""
+    return f"{comparison.state.label} ({comparison.shift.index:.2f}, beside {comparison.shift.reference}{months_text})"
 
 
 def _scope(report: Report, chosen: dict[str, Any]) -> str:
     departments = report.departments
-    who = "The whole service" if departments is None else ", ".join(one.name for one in departments)
+    scope = "The whole service" if departments is None else ", ".join(department.name for department in departments)
     since, until = (f"{chosen[name]:%Y-%m}" if chosen[name] else "" for name in ("since", "until"))
-    when = f", {since or 'from the beginning'} to {until or 'now'}" if since or until else ""
-    return f"{who}{when}{', ' + chosen['model'] if chosen['model'] else ''}"
+    period = f", {since or 'from the beginning'} to {until or 'now'}" if since or until else ""
+    return f"{scope}{period}{', ' + chosen['model'] if chosen['model'] else ''}"
 
 
 def _counted(report: Report) -> str:
-    return f", counted {_moment(report.counted_at)} or later" if report.counted_at else ""
+    return f", counted {_local_time(report.counted_at)} or later" if report.counted_at else ""
 
 
-def _moment(value: Any) -> str:
+def _local_time(value: Any) -> str:
     return in_words(timezone.localtime(value), "j M Y, H:i T")
 
 

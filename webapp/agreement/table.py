@@ -1,4 +1,4 @@
-"""The report as a table with a line for each number, in the form of the other tables (``results_csv``)."""
+"""The report as a table with one line for each number, in the same format as the other tables (``results_csv``)."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ def _cell(value: str | float | None) -> str:
 
 
 def lines(report: Report) -> Iterator[Line]:
-    """Each number. A value that rests on too few images is empty."""
+    """One line for each number of the report. A value based on too few images is empty."""
     yield from _agreement("together", report.together)
     for month in report.months:
         yield from _agreement("month", month)
@@ -45,34 +45,36 @@ def lines(report: Report) -> Iterator[Line]:
     if calibration := report.together.calibration:
         for tenth in calibration.tenths:
             yield _estimate("calibration", f"{tenth.predicted:.4f}", "pneumonias", tenth.observed, tenth.images)
-    if lately := report.incoming:
-        yield _estimate("incoming", "answers", "positives", lately.positives, lately.images)
-        yield _comparison("answers", "beside_training", lately.answers_measured)
-        yield _comparison("answers", "beside_first", lately.answers)
-        for drift in lately.features:
+    if incoming := report.incoming:
+        yield _estimate("incoming", "answers", "positives", incoming.positives, incoming.images)
+        yield _comparison("answers", "beside_training", incoming.answers_measured)
+        yield _comparison("answers", "beside_first", incoming.answers)
+        for drift in incoming.features:
             name = drift.feature.name
             yield "incoming", name, "median", drift.median, None, None, drift.known
             yield _comparison(name, "beside_training", drift.training)
             yield _comparison(name, "beside_first", drift.first)
 
 
-def _agreement(part: str, found: Agreement) -> Iterator[Line]:
-    yield part, found.name, "images", None, None, None, found.images
-    yield part, found.name, "verdicts", None, None, None, found.verdicts
+def _agreement(part: str, agreement: Agreement) -> Iterator[Line]:
+    yield part, agreement.name, "images", None, None, None, agreement.images
+    yield part, agreement.name, "verdicts", None, None, None, agreement.verdicts
     for figure in ESTIMATES:
-        yield _estimate(part, found.name, figure, getattr(found, figure), None)
-    calibration = found.calibration
-    yield _estimate(part, found.name, "pneumonias", calibration.observed if calibration else None, found.verdicts)
+        yield _estimate(part, agreement.name, figure, getattr(agreement, figure), None)
+    calibration = agreement.calibration
+    yield _estimate(
+        part, agreement.name, "pneumonias", calibration.observed if calibration else None, agreement.verdicts
+    )
     if calibration:
-        yield part, found.name, "mean_score", calibration.predicted, None, None, found.verdicts
+        yield part, agreement.name, "mean_score", calibration.predicted, None, None, agreement.verdicts
 
 
-def _estimate(part: str, name: str, figure: str, found: Estimate | None, n: int | None) -> Line:
-    if found is None:
+def _estimate(part: str, name: str, figure: str, estimate: Estimate | None, n: int | None) -> Line:
+    if estimate is None:
         return part, name, figure, None, None, None, n
-    return part, name, figure, found.value, found.low, found.high, found.n
+    return part, name, figure, estimate.value, estimate.low, estimate.high, estimate.n
 
 
-def _comparison(name: str, figure: str, found: Comparison) -> Line:
-    shift = found.shift
+def _comparison(name: str, figure: str, comparison: Comparison) -> Line:
+    shift = comparison.shift
     return "incoming", name, figure, shift.index if shift else None, None, None, shift.n if shift else None

@@ -1,4 +1,4 @@
-"""The page of agreement with readers, and the same as a table and on paper."""
+"""The page about agreement with readers, and the same report as CSV and PDF."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from webapp.audit.services import record
 @never_cache
 @login_required
 def agreement(request: HttpRequest) -> HttpResponse:
-    form, report = _asked(request)
+    form, report = _form_and_report(request)
     record(identify(request), Action.LIST, MonthlyCount)
     context: dict[str, Any] = {"form": form, "report": report, "query": request.GET.urlencode()}
     if report:
@@ -40,35 +40,35 @@ def agreement(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def agreement_csv(request: HttpRequest) -> HttpResponse:
-    form, report = _asked(request)
+    form, report = _form_and_report(request)
     if report is None:
         return render(request, "agreement/agreement.html", {"form": form}, status=400)
     record(identify(request), Action.EXPORT, MonthlyCount)
-    return _file(table.as_csv(report).encode(), "text/csv; charset=utf-8", "agreement.csv", saved=True)
+    return _file(table.as_csv(report).encode(), "text/csv; charset=utf-8", "agreement.csv", attachment=True)
 
 
 @require_safe
 @never_cache
 @login_required
 def agreement_pdf(request: HttpRequest) -> HttpResponse:
-    # Late: few requests need it, and it takes a second.
+    # Imported here because it takes a second and few requests need it.
     from webapp.agreement import printed
 
-    form, report = _asked(request)
+    form, report = _form_and_report(request)
     if report is None:
         return render(request, "agreement/agreement.html", {"form": form}, status=400)
     record(identify(request), Action.EXPORT, MonthlyCount)
-    return _file(printed.draw(report, form.chosen()), "application/pdf", "agreement.pdf", saved=False)
+    return _file(printed.draw(report, form.chosen()), "application/pdf", "agreement.pdf", attachment=False)
 
 
-def _asked(request: HttpRequest) -> tuple[ChoiceForm, Report | None]:
-    """What is chosen, and its report; none where it cannot be."""
+def _form_and_report(request: HttpRequest) -> tuple[ChoiceForm, Report | None]:
+    """The form, and its report; None if the form is not valid."""
     identity = identify(request)
     form = ChoiceForm(request.GET, identity)
     return form, selection.report_for(identity, **form.chosen()) if form.is_valid() else None
 
 
-def _file(content: bytes, kind: str, name: str, *, saved: bool) -> HttpResponse:
+def _file(content: bytes, kind: str, name: str, *, attachment: bool) -> HttpResponse:
     response = HttpResponse(content, content_type=kind)
-    response.headers["Content-Disposition"] = str(content_disposition_header(saved, name))
+    response.headers["Content-Disposition"] = str(content_disposition_header(attachment, name))
     return response

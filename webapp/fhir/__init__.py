@@ -1,1 +1,1 @@
-"""Results as FHIR, for systems that read no DICOM."""
+"""Results as FHIR, for systems that cannot read DICOM."""

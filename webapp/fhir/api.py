@@ -33,17 +33,19 @@ class StudyFHIR(APIView):
         """A Bundle with a DiagnosticReport, its Observations, the ImagingStudy and the Device."""
         identity = identify(request)
         study = visible_study(identity, pk)
-        wanted = VersionSerializer(data=_version(request))
-        wanted.is_valid(raise_exception=True)
-        version = wanted.validated_data["fhirVersion"]
+        parameters = VersionSerializer(data=_version(request))
+        parameters.is_valid(raise_exception=True)
+        version = parameters.validated_data["fhirVersion"]
         record(identity, Action.EXPORT, study, format=f"fhir {version}")
         return Response(bundle(study, version), content_type=f"{MEDIA_TYPE}; fhirVersion={version}")
 
 
 def _version(request: Request) -> dict[str, Any]:
-    """The query's parameters; without one for the version, that of the header Accept."""
-    given: dict[str, Any] = dict(request.query_params.items())
-    accepted = next((one for one in request._request.accepted_types if str(one).startswith(MEDIA_TYPE)), None)
-    if "fhirVersion" not in given and accepted and "fhirversion" in accepted.params:
-        given["fhirVersion"] = accepted.params["fhirversion"]
-    return given
+    """The query parameters. If they name no version, it is taken from the Accept header."""
+    parameters: dict[str, Any] = dict(request.query_params.items())
+    accepted = next(
+        (media_type for media_type in request._request.accepted_types if str(media_type).startswith(MEDIA_TYPE)), None
+    )
+    if "fhirVersion" not in parameters and accepted and "fhirversion" in accepted.params:
+        parameters["fhirVersion"] = accepted.params["fhirversion"]
+    return parameters

@@ -1,7 +1,7 @@
 """A study's results as a Bundle of FHIR R5 or R4: DiagnosticReport, Observations, ImagingStudy and Device.
 
-They are plain dictionaries. The library fhir.resources would cost each web process 30 MB and a second; the tests have
-it validate every kind of result in both versions.
+The resources are plain dictionaries. The library fhir.resources would cost each web process 30 MB and a second of
+start-up. The tests use it to validate every kind of result in both versions.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from webapp.refusals import Refused
 from webapp.studies.choices import FINAL, ResultGroup
 from webapp.studies.models import Image, Patient, Study
 
-#: The versions, the default first: R5, and R4 (4.0.1; 4.3.0, called R4B, has the same in these resources).
+#: The supported versions, the default first: R5, and R4 (4.0.1; these resources are the same in 4.3.0, called R4B).
 VERSIONS = ("5.0", "4.0")
 MAX_IMAGES = 1000
 NOT_FOR_DIAGNOSIS = (
@@ -27,44 +27,46 @@ NOT_FOR_DIAGNOSIS = (
 
 
 def bundle(study: Study, version: str = VERSIONS[0]) -> Resource:
-    """The results of a study as they are now. It names the patient by the identifier that the study has.
+    """The current results of a study. They identify the patient as the study does.
 
     Args:
-        study: with its patient and department.
+        study: the study, with its patient and department loaded.
         version: one of :data:`VERSIONS`.
 
     Raises:
-        Refused: ``study_too_large``.
+        Refused: ``study_too_large`` when the study has more than :data:`MAX_IMAGES` images.
     """
     rows = study.images.select_related("instance", "patient").prefetch_related("readings").order_by("created_at", "pk")
     images = list(rows[: MAX_IMAGES + 1])
     if len(images) > MAX_IMAGES:
-        raise Refused("study_too_large", f"At most {MAX_IMAGES} images are told as FHIR. Please use results.jsonl.")
+        raise Refused("study_too_large", f"At most {MAX_IMAGES} images fit into a bundle. Please use results.jsonl.")
     patients = {image.patient for image in images if image.patient} | ({study.patient} - {None})
     subject = _subject(patients.pop() if len(patients) == 1 else None, study)
-    of_dicom = [image for image in images if hasattr(image, "instance")]
+    dicom_images = [image for image in images if hasattr(image, "instance")]
     entries: list[tuple[str, Resource]] = []
-    imaging = urn(study.pk, "ImagingStudy") if of_dicom else None
+    imaging = urn(study.pk, "ImagingStudy") if dicom_images else None
     if imaging:
-        entries.append((imaging, _imaging_study(of_dicom, subject, version)))
+        entries.append((imaging, _imaging_study(dicom_images, subject, version)))
     models = sorted({image.result.bundle for image in images if image.result})
     devices = {model: urn(uuid5(NAMESPACE_DNS, f"PneumoQueue {model}"), "Device") for model in models}
     entries += [(address, _device(model, version)) for model, address in devices.items()]
-    told: list[str] = []
+    group_urls: list[str] = []
     for image in images:
         if image.status in FINAL:
             derived = imaging if hasattr(image, "instance") else None
             device = devices[image.result.bundle] if image.result else None
-            of = _subject(image.patient or study.patient, study)
-            made = observations(image, of, derived, device)
-            told.append(made[0][0])
-            entries += made
-    report = (urn(study.pk, "DiagnosticReport"), _report(study, images, told, imaging, subject, version))
+            image_subject = _subject(image.patient or study.patient, study)
+            image_observations = observations(image, image_subject, derived, device)
+            group_urls.append(image_observations[0][0])
+            entries += image_observations
+    report = (urn(study.pk, "DiagnosticReport"), _report(study, images, group_urls, imaging, subject, version))
     return {
         "resourceType": "Bundle",
         "type": "collection",
         "timestamp": timezone.now().isoformat(),
-        "entry": [{"fullUrl": address, "resource": _with_id(address, one)} for address, one in (report, *entries)],
+        "entry": [
+            {"fullUrl": address, "resource": _with_id(address, resource)} for address, resource in (report, *entries)
+        ],
     }
 
 
@@ -73,7 +75,7 @@ def _with_id(address: str, resource: Resource) -> Resource:
 
 
 def _subject(patient: Patient | None, study: Study) -> Resource:
-    """A patient, by the identifier that the department uses."""
+    """A reference to a patient by the department's patient identifier."""
     if patient is None:
         return {"type": "Patient", "display": "Not known"}
     owner = study.department.slug if study.department else "own"
@@ -84,12 +86,12 @@ def _subject(patient: Patient | None, study: Study) -> Resource:
 
 
 def _report(
-    study: Study, images: Sequence[Image], told: list[str], imaging: str | None, subject: Resource, version: str
+    study: Study, images: Sequence[Image], group_urls: list[str], imaging: str | None, subject: Resource, version: str
 ) -> Resource:
-    name = "study" if version == "5.0" else "imagingStudy"  # R5's may be of genomes, too
+    name = "study" if version == "5.0" else "imagingStudy"  # R5 renamed it: its studies may also be genomic
     positive = [image for image in images if image.group == ResultGroup.POSITIVE]
     kinds = {image.verdict_kind for image in positive}
-    named = [concept for kind, concept in codes.KINDS.items() if kinds == {kind}]
+    kind_codes = [concept for kind, concept in codes.KINDS.items() if kinds == {kind}]
     return {
         "resourceType": "DiagnosticReport",
         "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{study.pk}"}],
@@ -98,36 +100,44 @@ def _report(
         "code": codes.REPORT,
         "subject": subject,
         "issued": timezone.now().isoformat(),
-        **({"result": [{"reference": address} for address in told]} if told else {}),
+        **({"result": [{"reference": address} for address in group_urls]} if group_urls else {}),
         **({name: [{"reference": imaging}]} if imaging else {}),
         "conclusion": f"{len(positive)} of {len(images)} images show signs of pneumonia. {NOT_FOR_DIAGNOSIS}",
-        # That nothing was found is no conclusion: it does not rule a pneumonia out.
-        **({"conclusionCode": named or [codes.PNEUMONIA]} if positive else {}),
+        # A negative result gets no conclusion code, because it does not rule pneumonia out.
+        **({"conclusionCode": kind_codes or [codes.PNEUMONIA]} if positive else {}),
     }
 
 
 def _status(images: Sequence[Image]) -> str:
-    """Partial while images wait, preliminary until readers have judged all that were read, then corrected or final."""
+    """The report's status.
+
+    It is partial while images are unfinished, then preliminary until readers have judged every image that was read,
+    then corrected or final.
+    """
     if not images or any(image.status not in FINAL for image in images):
         return "partial"
-    found = {status_of(image) for image in images}
+    statuses = {status_of(image) for image in images}
     order = ("preliminary", "corrected", "final", "cancelled")
-    return next(status for status in order if status in found)
+    return next(status for status in order if status in statuses)
 
 
 def _imaging_study(images: Sequence[Image], subject: Resource, version: str) -> Resource:
     first = images[0].instance
     series: dict[str, Resource] = {}
     for image in images:
-        one = image.instance
-        made = series.setdefault(
-            one.series_uid, {"uid": one.series_uid, "modality": _modality(one.modality, version), "instance": []}
+        instance = image.instance
+        entry = series.setdefault(
+            instance.series_uid,
+            {"uid": instance.series_uid, "modality": _modality(instance.modality, version), "instance": []},
         )
-        made["instance"].append(
-            {"uid": one.instance_uid, "sopClass": {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{one.class_uid}"}}
+        entry["instance"].append(
+            {
+                "uid": instance.instance_uid,
+                "sopClass": {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{instance.class_uid}"},
+            }
         )
-    for made in series.values():
-        made["numberOfInstances"] = len(made["instance"])
+    for entry in series.values():
+        entry["numberOfInstances"] = len(entry["instance"])
     return {
         "resourceType": "ImagingStudy",
         "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{first.study_uid}"}],
@@ -142,13 +152,13 @@ def _imaging_study(images: Sequence[Image], subject: Resource, version: str) -> 
 
 
 def _modality(modality: str, version: str) -> Any:
-    """R4 has a Coding, R5 a CodeableConcept."""
+    """The modality: a CodeableConcept in R5, a Coding in R4."""
     code = {"system": codes.DICOM, "code": modality or "OT"}
     return {"coding": [code]} if version == "5.0" else code
 
 
 def _device(model: str, version: str) -> Resource:
-    """The algorithm, as the DICOM report identifies it."""
+    """The model as a Device, identified as in the DICOM report."""
     name, number = ("name", "value") if version == "5.0" else ("deviceName", "name")
     kind = {"text": "Software that reads chest X-rays"}
     return {

@@ -1,4 +1,4 @@
-"""The codes that results are told by, the same as in the DICOM report (``worker/deliver/dicom/report.py``)."""
+"""The codes used in FHIR results, the same as in the DICOM report (``worker/deliver/dicom/report.py``)."""
 
 from typing import Any
 
@@ -32,12 +32,12 @@ REPORT = concept(DICOM, "126000", "Imaging Measurement Report")
 MEASUREMENT_GROUP = concept(DICOM, "125007", "Measurement Group")
 IMAGING = concept(f"{HL7}/observation-category", "imaging", "Imaging")
 RADIOLOGY = concept(f"{HL7}/v2-0074", "RAD", "Radiology")
-#: What each group says of the pneumonia's presence; one that is unusable says nothing.
+#: Whether pneumonia is present, for each result group. The group "unusable" has no such value.
 PRESENCE = {
     ResultGroup.POSITIVE: concept(DICOM, "121053", "Present"),
     ResultGroup.UNCLEAR: concept(DICOM, "121059", "Presence Undetermined"),
     ResultGroup.NEGATIVE: concept(DICOM, "121054", "Absent"),
 }
-#: Why there is no value: the model cannot judge such an image, or reading it failed.
+#: Reasons for a missing value: the model cannot judge such an image, or reading it failed.
 UNSUPPORTED = concept(f"{HL7}/data-absent-reason", "unsupported", "Unsupported")
 ERROR = concept(f"{HL7}/data-absent-reason", "error", "Error")

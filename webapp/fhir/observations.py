@@ -1,8 +1,8 @@
-"""What is told of one image, as Observations: a group, the pneumonia's presence and, by the model, its probability.
+"""The result of one image as Observations: a group, the presence of pneumonia and the probability from the model.
 
-HL7's guide "DICOM SR to FHIR Resource Mapping" maps a measurement group of TID 1500 like this. Unlike there, the group
-has no value: its finding is what was looked for, and a program that took it for what was found would read a pneumonia
-into every image.
+HL7's guide "DICOM SR to FHIR Resource Mapping" maps a measurement group of TID 1500 this way. Unlike in the guide, the
+group has no value: its finding is what was looked for. A program that took it for what was found would see pneumonia
+in every image.
 """
 
 from typing import Any
@@ -15,32 +15,32 @@ from webapp.studies.models import Image
 Resource = dict[str, Any]
 
 
-def urn(of: UUID, kind: str) -> str:
-    """The address of a resource within its bundle, always the same for the same thing."""
-    return f"urn:uuid:{uuid5(of, f'fhir {kind}')}"
+def urn(key: UUID, kind: str) -> str:
+    """The URN of a resource within its bundle. The same object and kind always give the same URN."""
+    return f"urn:uuid:{uuid5(key, f'fhir {kind}')}"
 
 
 def is_overruled(image: Image) -> bool:
-    """Whether a verdict stands that says something else than the model."""
+    """Whether the image has a verdict that differs from the model's answer."""
     result = image.result
     return result is not None and image.verdict != "" and GROUP_BY_VERDICT[Verdict(image.verdict)] != result.group
 
 
 def status_of(image: Image) -> str:
-    """An answer of the model is never final; a verdict that contradicts it is its correction."""
+    """The status of an image's Observations. The model's answer is never final; a differing verdict corrects it."""
     if image.status != Status.SUCCEEDED:
         return "cancelled"
     return "corrected" if is_overruled(image) else "final" if image.verdict else "preliminary"
 
 
 def observations(image: Image, subject: Resource, study: str | None, device: str | None) -> list[tuple[str, Resource]]:
-    """The Observations of an image that has come to its end, each with its address.
+    """The Observations of a finished image, each with its URN.
 
     Args:
-        image: with its readings.
-        subject: the patient.
-        study: the address of the ImagingStudy that has the image, if one does.
-        device: the address of the model that read it, if one did.
+        image: the image, with its readings loaded.
+        subject: the reference to the patient.
+        study: the URN of the ImagingStudy that contains the image, if there is one.
+        device: the URN of the model that read the image, if one did.
     """
     common = {
         "resourceType": "Observation",
@@ -51,28 +51,28 @@ def observations(image: Image, subject: Resource, study: str | None, device: str
         **({"derivedFrom": [{"reference": study}]} if study else {}),
     }
     overruled = is_overruled(image)
-    by_model: Resource = {"device": {"reference": device}} if device and not overruled else {}
-    by: Resource = by_model or {"performer": [{"display": "A reader"}]} if image.result else {}
-    members = [(urn(image.pk, "presence"), common | by | _presence(image))]
-    if by_model and _is_told(image):
-        members.append((urn(image.pk, "certainty"), common | by | _certainty(image)))
+    model_source: Resource = {"device": {"reference": device}} if device and not overruled else {}
+    source: Resource = model_source or {"performer": [{"display": "A reader"}]} if image.result else {}
+    members = [(urn(image.pk, "presence"), common | source | _presence(image))]
+    if model_source and _has_value(image):
+        members.append((urn(image.pk, "certainty"), common | source | _certainty(image)))
     group = {
         "category": [codes.IMAGING, codes.MEASUREMENT_GROUP],
         "code": codes.PNEUMONIA,
         "hasMember": [{"reference": address} for address, _ in members],
         "note": [{"text": text} for text in _notes(image)],
     }
-    return [(urn(image.pk, "group"), common | by | group), *members]
+    return [(urn(image.pk, "group"), common | source | group), *members]
 
 
-def _is_told(image: Image) -> bool:
-    """Whether there is a value: a reader's, or the model's where it may be relied on."""
+def _has_value(image: Image) -> bool:
+    """Whether the presence has a value: a reader's, or the model's if it is reliable."""
     result = image.result
     return result is not None and (is_overruled(image) or result.is_reliable) and image.group in codes.PRESENCE
 
 
 def _presence(image: Image) -> Resource:
-    value = {"valueCodeableConcept": codes.PRESENCE[ResultGroup(image.group)]} if _is_told(image) else {
+    value = {"valueCodeableConcept": codes.PRESENCE[ResultGroup(image.group)]} if _has_value(image) else {
         "dataAbsentReason": codes.UNSUPPORTED if image.result else codes.ERROR
     }  # fmt: skip
     return {

@@ -1,4 +1,4 @@
-"""VGG16's convolutions in NumPy: slow and plain. What an engine computes of the same weights is compared with it."""
+"""VGG16's convolutions in NumPy: slow and simple. Engines are checked against them."""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -8,41 +8,41 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-#: The names of the convolutions of each block. After each block but the last, a map is halved.
+#: The names of the convolutions in each block. Max pooling follows each block except the last.
 BLOCKS = [[f"block{block}_conv{number}" for number in range(1, count + 1)]
           for block, count in enumerate((2, 2, 3, 3, 3), 1)]  # fmt: skip
-#: The names of all weights of a VGG16, as bundles have them.
+#: The names of all weights of a VGG16 in a bundle.
 WEIGHTS = {f"{layer}/{part}" for layer in (*chain(*BLOCKS), "hidden", "probabilities") for part in ("kernel", "bias")}
 
 
 def last_map(image: Floats, weights: Mapping[str, Floats]) -> Floats:
-    """From one image ``(h, w, 3)`` to the last feature map ``(h', w', 512)``, before it is pooled."""
+    """The last feature map ``(h', w', 512)`` of an image ``(h, w, 3)``, before pooling."""
     values = image
     for block, layers in enumerate(BLOCKS):
         if block:
-            values = halved(values)
+            values = max_pool(values)
         for layer in layers:
-            values = np.maximum(convolved(values, weights[f"{layer}/kernel"]) + weights[f"{layer}/bias"], 0)
+            values = np.maximum(convolve(values, weights[f"{layer}/kernel"]) + weights[f"{layer}/bias"], 0)
     return values
 
 
-def convolved(values: Floats, kernel: Floats) -> Floats:
-    """A map ``(h, w, c)`` convolved with a kernel ``(3, 3, c, c')``, with zeros around it."""
+def convolve(values: Floats, kernel: Floats) -> Floats:
+    """Convolve a map ``(h, w, c)`` with a kernel ``(3, 3, c, c')``, with zero padding."""
     height, width, channels = values.shape
-    # Of each place the three beside each other in a row: three large products take less time than many small ones.
-    beside = np.zeros((height + 2, width, 3, channels), np.float32)
-    beside[1:-1, 1:, 0] = values[:, :-1]
-    beside[1:-1, :, 1] = values
-    beside[1:-1, :-1, 2] = values[:, 1:]
-    rows, factors = beside.reshape(height + 2, width, -1), kernel.reshape(3, 3 * channels, -1)
-    above, here, below = (rows[row : row + height].reshape(height * width, -1) @ factors[row] for row in range(3))
-    above += here
+    # Each position with its two neighbours in the row: three large products are faster than many small ones.
+    neighbours = np.zeros((height + 2, width, 3, channels), np.float32)
+    neighbours[1:-1, 1:, 0] = values[:, :-1]
+    neighbours[1:-1, :, 1] = values
+    neighbours[1:-1, :-1, 2] = values[:, 1:]
+    rows, factors = neighbours.reshape(height + 2, width, -1), kernel.reshape(3, 3 * channels, -1)
+    above, middle, below = (rows[row : row + height].reshape(height * width, -1) @ factors[row] for row in range(3))
+    above += middle
     above += below
     return above.reshape(height, width, -1)
 
 
-def halved(values: Floats) -> Floats:
-    """The largest value of each two by two places of a map ``(h, w, c)``; a last odd row or column is left out."""
+def max_pool(values: Floats) -> Floats:
+    """Max pooling of a map ``(h, w, c)`` over 2x2 positions. A last odd row or column is dropped."""
     even = values[: values.shape[0] // 2 * 2, : values.shape[1] // 2 * 2]
     rows = np.maximum(even[::2], even[1::2])
     return np.maximum(rows[:, ::2], rows[:, 1::2])

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: Where a bundle has what it needs to be read in 8-bit integers.
+#: The key in ``bundle.json`` for what is needed to read in 8-bit integers.
 INT8 = "int8"
 
 
@@ -15,11 +15,11 @@ class Readings:
     """The outputs of one pass through the network for a batch of n images.
 
     Attributes:
-        probabilities: ``(n, 2)`` float32: of normal and of pneumonia.
-        features: ``(n, d)`` float32: the network's last feature map, averaged over each quarter of the image; what
-            :class:`ml.inference.novelty.Check` looks at.
-        maps: ``(n, h, w)`` float32, at least 0: where the network found what speaks for pneumonia
-        (:mod:`ml.networks.explain`).
+        probabilities: ``(n, 2)`` float32: the probabilities of normal and of pneumonia.
+        features: ``(n, d)`` float32: the network's last feature map, averaged over each quarter of the image. They are
+            the input of :class:`ml.inference.novelty.Check`.
+        maps: ``(n, h, w)`` float32, at least 0: where the network found evidence of pneumonia
+            (:mod:`ml.networks.explain`).
     """
 
     probabilities: NDArray[np.float32]
@@ -31,8 +31,8 @@ class Engine(Protocol):
     """A loaded model.
 
     Attributes:
-        name: its name among :data:`ml.inference.engines.ENGINES`.
-        device: what it computes on, in words.
+        name: its name in :data:`ml.inference.engines.ENGINES`.
+        device: a description of the device that it computes on.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Engine(Protocol):
         """Read a batch: probabilities, features and Grad-CAM maps in one pass.
 
         Args:
-            batch: as for :meth:`predict`.
+            batch: the same as for :meth:`predict`.
         """
 
     def warm_up(self, max_batch: int) -> None:
-        """Compile and allocate whatever :meth:`read` will need for batches of 1 to ``max_batch`` images."""
+        """Compile and allocate what :meth:`read` needs for batches of 1 to ``max_batch`` images."""

@@ -1,4 +1,4 @@
-"""Keras itself, on whichever of its backends is installed, on its GPU where there is one."""
+"""Keras with any of its backends, on a GPU if there is one."""
 
 import keras
 import numpy as np
@@ -18,14 +18,14 @@ class KerasEngine:
     def __init__(self, bundle: Bundle) -> None:
         self._model = bundle.load_model()
         self._calibration = bundle.calibration
-        # Without it Keras lets XLA compile, whose convolutions on a processor are a third as fast as oneDNN's.
+        # By default Keras compiles with XLA, whose convolutions on a CPU are a third as fast as those of oneDNN.
         self._model.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
         self._read = explain.reader(self._model)
         self._size, self._scaling = bundle.preprocessing.size, bundle.preprocessing.scaling
         self.device = f"{keras.backend.backend()} {_accelerator() or 'cpu'}"
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # Not predict(): it sets up a data pipeline for each call, which costs as much as half an image.
+        # predict() would set up a data pipeline for each call, which takes as long as half an image.
         outputs = self._model.predict_on_batch(to_tensor(batch, self._scaling))
         outputs = np.asarray(keras.ops.convert_to_numpy(outputs), dtype=np.float32)
         return self._calibration.apply_to_outputs(outputs)
@@ -38,13 +38,13 @@ class KerasEngine:
         return Readings(self._calibration.apply_to_outputs(outputs), features, maps)
 
     def warm_up(self, max_batch: int) -> None:
-        # The first compiles, whatever the batch's length; the largest takes the memory.
+        # The first call compiles, for any batch size; the largest batch allocates the memory.
         for count in sorted({1, max_batch}):
             self.read(np.zeros((count, self._size, self._size), dtype=np.uint8))
 
 
 def _accelerator() -> str | None:
-    """The first GPU, where Keras' backend sees one."""
+    """The first GPU that the Keras backend sees, if any."""
     if keras.backend.backend() == "torch":
         import torch
 

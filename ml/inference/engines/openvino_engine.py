@@ -1,8 +1,8 @@
-"""OpenVINO on the processor, in 8-bit integers: for processors with instructions for them (VNNI, AMX).
+"""OpenVINO on the CPU, in 8-bit integers, for processors with instructions for these (VNNI, AMX).
 
-The network is built from the bundle's weights at each start. A bundle says how far the values of each channel before
-each convolution reach (``python -m ml quantize``). Only OpenVINO's runtime is used, and not its converter, which can
-report its use.
+The network is built from the bundle's weights at each start. The bundle holds the range of each channel before each
+convolution (``python -m ml quantize``). Only OpenVINO's runtime is used, not its converter, which can report its use
+to the vendor.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ from ml.inference.engines.interface import INT8
 from ml.inference.engines.trunk import Floats, TrunkEngine
 from ml.pictures.preprocess import SCALINGS
 
-#: The convolutions in integers. The first one sees the image, has next to nothing to compute, and stays in float32.
+#: The quantized convolutions. The first one, which takes the image, needs little time and stays in float32.
 QUANTIZED = list(chain(*convolutions.BLOCKS))[1:]
 FILE = "int8.npz"
-#: The steps of a value, and of a weight. Half of a value's are used: sums of two products with all of them do not fit
-#: into the 16 bits that processors without VNNI add them in.
+#: The numbers of levels of a value and of a weight. Only half of a value's levels are used: with all of them, the sum
+#: of two products would not fit into the 16 bits in which processors without VNNI add.
 VALUE_LEVELS, VALUE_SHARE, WEIGHT_LEVELS = 256, 2, 255
-#: A channel counts as this part of the largest one at least.
+#: The smallest range of a channel that is used, as a part of the largest range.
 LEAST = 1e-3
 
 
@@ -33,17 +33,17 @@ class OpenVinoEngine(TrunkEngine):
     """A VGG16 bundle in OpenVINO, in int8. See :class:`ml.inference.engines.trunk.TrunkEngine`."""
 
     name, library, tolerance = "openvino", "OpenVINO", 0.1
-    # Each thread has one of them at a time. Where other programs hold one up, the others wait at the end only.
+    # Each thread computes one image at a time. If other programs delay a thread, the others wait only at the end.
     together = 16
 
     def _load(self, bundle: Bundle, weights: Mapping[str, Floats], threads: int) -> None:
         import openvino as ov
 
-        balanced, ranges = balance(weights, stored(bundle))
+        balanced, ranges = balance(weights, load_ranges(bundle))
         model = graph(balanced, ranges)
-        self._alone = compiled(model, threads)
-        # Threads that share an image wait for each other, which takes processors from whatever else runs there.
-        self._together = ov.AsyncInferQueue(compiled(model, threads, streams=threads), threads)
+        self._alone = compile_model(model, threads)
+        # Threads that share an image would wait for each other, and occupy processors that other programs need.
+        self._together = ov.AsyncInferQueue(compile_model(model, threads, streams=threads), threads)
 
     def _last_map(self, batch: NDArray[np.uint8]) -> Floats:
         images = channels_first(batch, self._scaling)
@@ -51,63 +51,63 @@ class OpenVinoEngine(TrunkEngine):
             return np.array(self._alone(images)[0], dtype=np.float32)
         maps: dict[int, Floats] = {}
 
-        def keep(request: Any, place: int) -> None:
-            maps[place] = request.get_output_tensor(0).data.copy()
+        def keep(request: Any, index: int) -> None:
+            maps[index] = request.get_output_tensor(0).data.copy()
 
         self._together.set_callback(keep)
-        for place in range(len(images)):
-            self._together.start_async({0: images[place : place + 1]}, place)
+        for index in range(len(images)):
+            self._together.start_async({0: images[index : index + 1]}, index)
         self._together.wait_all()
-        return np.concatenate([maps[place] for place in range(len(images))])
+        return np.concatenate([maps[index] for index in range(len(images))])
 
 
-def stored(bundle: Bundle) -> dict[str, Floats]:
-    """What a bundle has for it: the largest value of each channel before each of :data:`QUANTIZED`.
+def load_ranges(bundle: Bundle) -> dict[str, Floats]:
+    """Load a bundle's ranges: the largest value of each channel before each convolution of :data:`QUANTIZED`.
 
     Raises:
-        BundleError: where its file is not what the bundle says.
+        BundleError: if the file is missing or its checksum is wrong.
     """
     file = bundle.path / FILE
     if not file.exists() or sha256(file) != bundle.meta[INT8]["sha256"]:
         raise BundleError(f"{file} is missing, or not what bundle.json says")
-    with np.load(file, allow_pickle=False) as found:
-        return dict(found)
+    with np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def balance(weights: Mapping[str, Floats], largest: Mapping[str, Floats]) -> tuple[dict[str, Floats], dict[str, float]]:
-    """The same network with channels that reach about as far, so that the steps up to the largest value suit all.
+    """An equivalent network whose channels have similar ranges, so that the same quantization levels suit all of them.
 
-    What a convolution gives is divided, and the next one's weights are multiplied by the same: ReLU and max pooling let
-    positive factors through. The square root shares the differences between values and weights (Xiao et al.,
-    "SmoothQuant", 2023).
+    The outputs of a convolution are divided by factors, and the next convolution's weights are multiplied by them: ReLU
+    and max pooling commute with positive factors. The square root splits the differences between values and weights
+    (Xiao et al., "SmoothQuant", 2023).
 
     Returns:
-        Its weights, and the largest value before each convolution.
+        The network's weights, and the largest value before each convolution.
     """
-    made, ranges = dict(weights), {}
+    balanced, ranges = dict(weights), {}
     for before, layer in pairwise(chain(*convolutions.BLOCKS)):
-        reach = np.maximum(largest[layer] / largest[layer].max(), LEAST)
-        factors = np.sqrt(reach).astype(np.float32)
+        relative_range = np.maximum(largest[layer] / largest[layer].max(), LEAST)
+        factors = np.sqrt(relative_range).astype(np.float32)
         for part in (f"{before}/kernel", f"{before}/bias"):
-            made[part] = made[part] / factors
-        made[f"{layer}/kernel"] = made[f"{layer}/kernel"] * factors[:, np.newaxis]
+            balanced[part] = balanced[part] / factors
+        balanced[f"{layer}/kernel"] = balanced[f"{layer}/kernel"] * factors[:, np.newaxis]
         ranges[layer] = float((largest[layer] / factors).max())
-    return made, ranges
+    return balanced, ranges
 
 
 def channels_first(batch: NDArray[np.uint8], scaling: str) -> Floats:
-    """What :func:`ml.pictures.preprocess.to_tensor` gives, ``(n, 3, size, size)``, without a second copy."""
+    """The output of :func:`ml.pictures.preprocess.to_tensor` as ``(n, 3, size, size)``, without a second copy."""
     offset, scale = SCALINGS[scaling]
     values = batch[:, np.newaxis].astype(np.float32) - offset[:, np.newaxis, np.newaxis]
     return values if scale is None else values / scale[:, np.newaxis, np.newaxis]
 
 
 def graph(weights: Mapping[str, Floats], ranges: Mapping[str, float] | None) -> Any:
-    """The convolutions from ``(n, 3, size, size)`` to the last feature map.
+    """A model of the convolutions, from ``(n, 3, size, size)`` to the last feature map.
 
     Args:
-        weights: of the bundle.
-        ranges: the largest value before each convolution but the first; None for float32.
+        weights: the bundle's weights.
+        ranges: the largest value before each convolution except the first; None for float32.
     """
     import openvino as ov
     from openvino import opset8 as op
@@ -125,19 +125,19 @@ def graph(weights: Mapping[str, Floats], ranges: Mapping[str, float] | None) -> 
             bias = op.constant(weights[f"{layer}/bias"].reshape(1, -1, 1, 1))
             values = op.relu(op.add(op.convolution(values, kernel, [1, 1], [1, 1], [1, 1], [1, 1]), bias))
             if ranges is not None and layer in following:
-                # Before they are pooled, which does not change the largest: so no convolution writes float32.
-                most = np.float32(ranges[following[layer]] * VALUE_SHARE)
-                values = op.fake_quantize(values, np.float32(0), most, np.float32(0), most, VALUE_LEVELS)
+                # Quantized before pooling, which keeps the largest value, so that no convolution writes float32.
+                upper = np.float32(ranges[following[layer]] * VALUE_SHARE)
+                values = op.fake_quantize(values, np.float32(0), upper, np.float32(0), upper, VALUE_LEVELS)
     return ov.Model([op.result(values)], [image], "trunk")
 
 
-def compiled(model: Any, threads: int, *, streams: int = 1) -> Any:
-    """A graph that runs on the processor. What is not in integers stays in float32.
+def compile_model(model: Any, threads: int, *, streams: int = 1) -> Any:
+    """Compile a model for the CPU. Operations that are not quantized stay in float32.
 
     Args:
-        model: the graph.
-        threads: in all.
-        streams: requests that run side by side, and share the threads.
+        model: the model, from :func:`graph`.
+        threads: the total number of threads.
+        streams: the number of requests that run in parallel and share the threads.
     """
     import openvino as ov
 
@@ -146,9 +146,9 @@ def compiled(model: Any, threads: int, *, streams: int = 1) -> Any:
 
 
 def _quantized(kernel: Any) -> Any:
-    """A kernel ``(c', c, 3, 3)`` in steps, of each of its outputs by the largest weight."""
+    """A kernel ``(c', c, 3, 3)`` quantized for each output channel, by the channel's largest weight."""
     from openvino import opset8 as op
 
-    most = np.abs(kernel.data).max(axis=(1, 2, 3), keepdims=True)
-    low, high = op.constant(-most), op.constant(most)
+    largest = np.abs(kernel.data).max(axis=(1, 2, 3), keepdims=True)
+    low, high = op.constant(-largest), op.constant(largest)
     return op.fake_quantize(kernel, low, high, low, high, WEIGHT_LEVELS)

@@ -1,4 +1,4 @@
-"""What engines have in common that run only a VGG16's convolutions, its trunk. The head is NumPy's."""
+"""The base class of engines that run only a VGG16's convolutions, its trunk. The head runs in NumPy."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from ml.pictures.preprocess import to_tensor
 
 Floats = NDArray[np.float32]
 
-#: Images that go through the network together. More take more memory, and are hardly faster each.
+#: The number of images that go through the network together. More need more memory and are hardly faster.
 TOGETHER = 4
 
 
@@ -26,14 +26,14 @@ class TrunkEngine(ABC):
     """A VGG16 bundle in a library that runs its convolutions. See :class:`ml.inference.engines.Engine`.
 
     Attributes:
-        name: of the engine.
-        library: its name in messages.
-        tolerance: how far the last feature map may be from NumPy's, as a part of its largest value.
-        together: images that it is given together.
+        name: the engine's name.
+        library: the library's name in messages.
+        tolerance: how far the last feature map may differ from NumPy's, as a part of its largest value.
+        together: the number of images that the library gets together.
 
     Raises:
-        BundleError: where the bundle's weights are not those of a VGG16.
-        EngineError: where the library gives something else than the weights say.
+        BundleError: if the bundle's weights are not those of a VGG16.
+        EngineError: if the library's results do not match the weights.
     """
 
     name: str
@@ -54,11 +54,11 @@ class TrunkEngine(ABC):
 
     @abstractmethod
     def _load(self, bundle: Bundle, weights: Mapping[str, Floats], threads: int) -> None:
-        """Give the library the convolutions."""
+        """Load the convolutions into the library."""
 
     @abstractmethod
     def _last_map(self, batch: NDArray[np.uint8]) -> Floats:
-        """The last feature map before it is pooled, ``(n, 512, h, w)``."""
+        """The last feature map before pooling, ``(n, 512, h, w)``."""
 
     def predict(self, batch: NDArray[np.uint8]) -> Floats:
         return self.read(batch).probabilities
@@ -68,7 +68,7 @@ class TrunkEngine(ABC):
         return Readings(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Readings)))
 
     def hidden(self, batch: NDArray[np.uint8]) -> Floats:
-        """The hidden layer before the outputs, ``(n, 512)``, of a batch of :meth:`read`."""
+        """The hidden layer before the outputs, ``(n, 512)``, for a batch as in :meth:`read`."""
         return np.concatenate([self._head.hidden(features) for features in self._last_maps(batch)])
 
     def warm_up(self, max_batch: int) -> None:
@@ -80,15 +80,15 @@ class TrunkEngine(ABC):
             yield self._last_map(batch[start : start + self.together])
 
     def _check(self, weights: Mapping[str, Floats]) -> None:
-        """Compare with NumPy what the library computes: another build or processor may run other code."""
-        # Shades, as in an X-ray: ranges that are chosen on X-rays do not hold noise.
+        """Compare the library's results with NumPy's, because another build or processor may run other code."""
+        # A picture with smooth shades like an X-ray: quantization ranges chosen on X-rays do not fit noise.
         shades = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
         picture = Image.fromarray(shades).resize((self._size, self._size), Image.Resampling.BICUBIC)
         image = np.asarray(picture)[np.newaxis]
         expected = convolutions.last_map(to_tensor(image, self._scaling)[0], weights)
-        found = self._last_map(image)[0].transpose(1, 2, 0)
-        apart = float(np.abs(found - expected).max() / np.abs(expected).max())
-        if not apart <= self.tolerance:  # NaN is not, either
+        feature_map = self._last_map(image)[0].transpose(1, 2, 0)
+        apart = float(np.abs(feature_map - expected).max() / np.abs(expected).max())
+        if not apart <= self.tolerance:  # also true for NaN
             raise EngineError(
                 f"{self.library} does not compute on this machine what the model's weights say: it is {apart:.2g} of "
                 f"the largest value away, and {self.tolerance:g} is allowed. Set ENGINE=keras"

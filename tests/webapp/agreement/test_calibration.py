@@ -86,7 +86,7 @@ def test_scores_say_how_frequent_pneumonia_is_where_it_is_rarer_than_among_the_c
 
 def test_thresholds_are_measured_on_images_that_did_not_choose_them() -> None:
     found = sample(60, 60, apart=1.0)
-    best = {one.wanted: one for one in local.candidates(found, local.choose(found, 0.5, 80, 99))}
+    best = {one.requested: one for one in local.candidates(found, local.choose(found, 0.5, 80, 99))}
     at = local.at_sensitivity(found, 90)
     assert sum(one.score >= at for one in found if one.sick) == 54, "what was asked for, on the images that chose it"
     assert best[90].sensitivity is not None
