@@ -1,11 +1,15 @@
 """Waiting for an image or a study to change, cheaply.
 
-However many clients wait in a process, a few queries every tenth of a second ask the database for all of them, in one
-thread with one connection. Where few wait, for images only and not for long yet, they get their news sooner.
+However many clients wait in a process, a few queries ask the database for all of them, in one thread with one
+connection. They run when a message says that images have a final status (:mod:`webapp.studies.notices`). For studies,
+and without Redis, they run every tenth of a second, or more often while few clients wait, only for images and not for
+long.
 """
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,15 +17,20 @@ from uuid import UUID
 
 from django.db import Error, close_old_connections
 
+from webapp.studies import notices
 from webapp.studies.choices import FINAL
 from webapp.studies.models import Image, Study
 from webapp.studies.states import StudyState, study_states
 
 logger = logging.getLogger(__name__)
 
-#: Seconds from one look at the database to the next: at most, and for each image that is waited for; and at least the
-#: share of the time for which everybody has waited already.
+#: Seconds between queries: the most, the seconds for each image that clients wait for, and at least this share of the
+#: time for which the latest client has waited.
 INTERVAL, EACH, SHARE = 0.1, 0.01, 0.05
+#: Seconds until the next query without a message, which may have been lost.
+POLL_SECONDS = 0.5
+#: Seconds that a request may take from its view to this module. A message in between may be about its image.
+ARRIVAL_SECONDS = 0.1
 CHUNK = 500
 
 
@@ -47,12 +56,21 @@ class Hub:
         self._waiting: dict[Key, dict[asyncio.Future[None], Callable[[State], bool]]] = {}
         self._poller: asyncio.Task[None] | None = None
         self._latest = 0.0  # when the latest request came, by the event loop's clock
+        self._notified_at = -ARRIVAL_SECONDS  # when the latest message came
+        self._notified = asyncio.Event()
+        self._listener: threading.Thread | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="waiting")
 
     async def until(self, key: Key, is_awaited: Callable[[State], bool]) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(key, {})[future] = is_awaited
-        self._latest = asyncio.get_running_loop().time()
+        self._latest = loop.time()
+        if self._listener is None and notices.are_available():
+            self._listener = threading.Thread(target=self._listen, args=(loop,), name="notices", daemon=True)
+            self._listener.start()
+        if self._latest < self._notified_at + ARRIVAL_SECONDS:
+            self._notified.set()
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
@@ -62,10 +80,30 @@ class Hub:
             if not self._waiting[key]:
                 del self._waiting[key]
 
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        for _ in notices.received():
+            if loop.is_closed():  # the process ends
+                return
+            loop.call_soon_threadsafe(self._notify, loop)
+
+    def _notify(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._notified_at = loop.time()
+        self._notified.set()
+
+    async def _pause(self) -> None:
+        """Wait until the next query. There are no messages about the progress of studies."""
+        if self._listener is None or any(model is Study for model, _ in self._waiting):
+            await asyncio.sleep(interval(self._waiting, asyncio.get_running_loop().time() - self._latest))
+            return
+        await asyncio.sleep(interval(self._waiting, 0))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._notified.wait(), POLL_SECONDS)
+
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            await asyncio.sleep(interval(self._waiting, loop.time() - self._latest))
+            await self._pause()
+            self._notified.clear()
             images = [pk for model, pk in self._waiting if model is Image]
             studies = [pk for model, pk in self._waiting if model is Study]
             try:

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, Exists, Max, OuterRef, Q
 from django.utils import timezone
 
+from webapp.studies import notices
 from webapp.studies.choices import WAITING, Status
 from webapp.studies.models import Archive, Image, Study
 from webapp.studies.outbox import services as outbox
@@ -49,6 +50,8 @@ def finish(images: ImageQuerySet, status: str, code: str = "", detail: str = "",
     )
     study_progressed(study_ids)
     announce_images(IMAGES_FAILED, failed)
+    if ended:
+        transaction.on_commit(notices.publish)
     return ended
 
 

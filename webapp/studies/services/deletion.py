@@ -20,6 +20,7 @@ from webapp.accounts.identity import Identity
 from webapp.audit.models import Action
 from webapp.audit.services import record, record_each
 from webapp.storage.media import media
+from webapp.studies import notices
 from webapp.studies.choices import WAITING
 from webapp.studies.models import Archive, Image, Patient, Reading, Study
 from webapp.studies.outbox import services as outbox
@@ -190,6 +191,7 @@ def _delete_images(ids: Sequence[UUID], deleted: Deleted, recorder: Recorder | N
     delete_rows(images, names, deleted)
     # The study may have finished now.
     study_progressed({image.study_id for image in locked if image.status in WAITING and image.study_id})
+    transaction.on_commit(notices.publish)
 
 
 @atomically
