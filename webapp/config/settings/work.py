@@ -35,6 +35,8 @@ TASK_TIME_LIMITS = {
     "worker.deliver": 80,
     "worker.make": 60,
 }
+#: Seconds for which preparing a bulk image gives way at most, see worker.ingest.giving_way.
+GIVE_WAY_SECONDS = env.float("GIVE_WAY_SECONDS", default=1.0)
 #: Seconds without a sign of progress after which a message is looked for, and sent again if it is gone.
 RESEND_AFTER_SECONDS = env.int("RESEND_AFTER_SECONDS", default=15)
 RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=10)

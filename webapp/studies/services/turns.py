@@ -116,6 +116,14 @@ def is_long(bundle: str) -> bool:
     return Reading.objects.by_turn(bundle)[LONG : LONG + 1].exists()
 
 
+def can_wait(bundle: str) -> bool:
+    """Whether no bulk image has to be prepared now: several batches of them wait to be read already, or an interactive
+    image is being read, which more work on the same processors would hold up.
+    """
+    in_hand = Reading.objects.filter(state__in=(ReadingState.READY, ReadingState.RUNNING), bundle=bundle)
+    return in_hand.filter(priority=Priority.INTERACTIVE).exists() or is_long(bundle)
+
+
 def open_nights(bundles: Iterable[str], limit: int) -> list[Reading]:
     """Make those readings ready whose night has begun, and those whose pause has ended.
 
