@@ -57,6 +57,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 2 * MAX_BATCH if WORKER_ROLE == "infer" else
 # Tasks in which a worker's process keeps its connection to the database; see worker/process/connections.py.
 CELERY_DB_REUSE_MAX = 10_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_WORKER_CONSUMER = "worker.process.telling:TellingConsumer"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 # Loading the engine and the model takes longer than Celery's four seconds.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 180
