@@ -28,8 +28,10 @@ logger = get_task_logger(__name__)
 def ingest(self: Any, image_id: str) -> str:
     """Prepare one uploaded image."""
     # The decoders take 100 MB and three seconds, and most workers never prepare an image.
-    from worker.ingest import preparing
+    from worker.ingest import giving_way, preparing
 
+    if settings.WORKER_ROLE == "bulk":
+        giving_way.give_way(next(iter(preparing.models())))
     delivery = self.request.delivery_info or {}  # none where it is called as a function
     image = preparation.start_ingest(UUID(image_id), redelivered=bool(delivery.get("redelivered")))
     if image is None:

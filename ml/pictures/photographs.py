@@ -87,16 +87,18 @@ def find_sheet(picture: Image.Image) -> Corners | None:
     near = cv2.dilate(edges, AROUND)
     best: tuple[float, Corners] | None = None
     levels = [cv2.threshold(smooth, level, 255, cv2.THRESH_BINARY)[1] for level in LEVELS]
-    for mask in (edges, *levels, *map(cv2.bitwise_not, levels)):
-        outlines = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]
-        for outline in _large(outlines, small.size):
-            if (corners := _corners(outline, small.size)) is None or not _is_seen_at_an_angle(corners):
-                continue
-            area = cv2.contourArea(corners)
-            if best is not None and area <= best[0]:
-                continue
-            if _spread_around(small, corners) >= ROOM and _outlined_share(near, corners) >= OUTLINE:
-                best = area, corners
+    masks = (edges, *levels, *map(cv2.bitwise_not, levels))
+    outlines = [
+        outline for mask in masks for outline in cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]
+    ]
+    for outline in _large(outlines, small.size):
+        if (corners := _corners(outline, small.size)) is None or not _is_seen_at_an_angle(corners):
+            continue
+        area = cv2.contourArea(corners)
+        if best is not None and area <= best[0]:
+            continue
+        if _outlined_share(near, corners) >= OUTLINE and _spread_around(small, corners) >= ROOM:
+            best = area, corners
     return None if best is None else best[1] * np.float32(factor)
 
 

@@ -11,7 +11,7 @@ from tests.webapp.rows import BUNDLE, MODEL, WORKER, claim, make_reading, result
 from webapp.ops.models import Worker
 from webapp.studies.choices import Status
 from webapp.studies.models import Image, Reading
-from webapp.studies.services import cancellation, preparation, reading, reconciliation
+from webapp.studies.services import cancellation, preparation, reading, reconciliation, turns
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +103,13 @@ def test_looking_ahead(plans, make_image):
     assert "TEMP B-TREE" not in plan, "in the order of the index: not all that waits is sorted for the first few"
     if connection.vendor == "postgresql":
         assert "Sort" not in plan
+
+
+def test_whether_bulk_images_can_wait(plans, make_image):
+    make_image(Status.READY, priority="bulk")
+    answers = []
+    assert_none_scans(plans(lambda: answers.append(turns.can_wait(BUNDLE))))
+    assert answers == [False]
 
 
 def test_the_reconciler(plans, make_image, settings):

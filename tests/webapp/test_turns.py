@@ -323,3 +323,19 @@ def test_others_do_not_wait_for_what_is_held(prepare, make_department, make_imag
     prepare(3, department=department)
     make_reading(make_image(Status.SUCCEEDED), state="succeeded")
     assert b'pneumoqueue_images{status="ready"} 0.0' in metrics.exposition()
+
+
+@pytest.mark.parametrize("state", [Status.READY, Status.RUNNING])
+def test_bulk_images_are_prepared_later_while_somebodys_image_is_read(make_image, state):
+    make_image(Status.READY, priority="bulk"), make_image(Status.READY, bundle="net-0.9.0")
+    assert not turns.can_wait(BUNDLE)
+    make_image(state)
+    assert turns.can_wait(BUNDLE)
+
+
+def test_bulk_images_are_prepared_later_while_several_batches_wait(make_image, monkeypatch):
+    monkeypatch.setattr(turns, "LONG", 2)
+    images = [make_image(Status.READY, priority="bulk") for _ in range(3)]
+    assert turns.can_wait(BUNDLE)
+    Reading.objects.filter(image=images[0]).update(state="held", turn=None)
+    assert not turns.can_wait(BUNDLE), "those that wait for a night are not read now"

@@ -36,6 +36,8 @@ TASK_TIME_LIMITS = {
     "worker.deliver": 80,
     "worker.make": 60,
 }
+#: Longest time in seconds for which preparing a bulk image gives way; see worker.ingest.giving_way.
+GIVE_WAY_SECONDS = env.float("GIVE_WAY_SECONDS", default=1.0)
 #: Seconds without progress after which the reconciler looks for an image's message, and resends it if it is gone.
 RESEND_AFTER_SECONDS = env.int("RESEND_AFTER_SECONDS", default=15)
 RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=10)
@@ -56,6 +58,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 2 * MAX_BATCH if WORKER_ROLE == "infer" else
 # Number of tasks for which a worker process keeps its database connection; see worker/process/connections.py.
 CELERY_DB_REUSE_MAX = 10_000
 CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_WORKER_CONSUMER = "worker.process.events:EventConsumer"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 # Loading the engine and the model takes longer than Celery's default of four seconds.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 180

@@ -118,6 +118,14 @@ def is_long(bundle: str) -> bool:
     return Reading.objects.by_turn(bundle)[LONG : LONG + 1].exists()
 
 
+def can_wait(bundle: str) -> bool:
+    """Whether bulk preparing can wait: several batches of bulk images already wait to be read, or an interactive image
+    is being read, which more work on the same processors would delay.
+    """
+    in_progress = Reading.objects.filter(state__in=(ReadingState.READY, ReadingState.RUNNING), bundle=bundle)
+    return in_progress.filter(priority=Priority.INTERACTIVE).exists() or is_long(bundle)
+
+
 def open_nights(bundles: Iterable[str], limit: int) -> list[Reading]:
     """Make held readings ready if their night has begun or their pause has ended.
 
