@@ -3,18 +3,21 @@
 import asyncio
 import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
 from webapp.http import content_types
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 
-#: The keys in the ASGI scope's extensions for the reason why a body was not received, and for the file that has it.
-EXTENSION, FILE = "pneumoqueue.body", "pneumoqueue.body_file"
+#: The keys in the ASGI scope's extensions for the reason why a body was not received, for the file that has it, and
+#: for what else has taken it.
+EXTENSION, FILE, TAKEN = "pneumoqueue.body", "pneumoqueue.body_file", "pneumoqueue.body_taken"
 CHUNK = 2**20
 _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
@@ -29,9 +32,17 @@ def limit(path: str) -> int:
 
 def refusal(request: HttpRequest) -> Refused | StorageUnavailable | None:
     """Why the body of a request was not received, if it was not."""
-    scope: dict[str, Any] = request.META.get("asgi.scope", {})
-    found: Refused | StorageUnavailable | None = (scope.get("extensions") or {}).get(EXTENSION)
+    found: Refused | StorageUnavailable | None = _extension(request, EXTENSION)
     return found
+
+
+def taken(request: HttpRequest | Any) -> Any:
+    """What has taken the body of a request, if something else than a file has."""
+    return _extension(request, TAKEN)
+
+
+def _extension(request: HttpRequest | Any, key: str) -> Any:
+    return (request.META.get("asgi.scope", {}).get("extensions") or {}).get(key)
 
 
 class ReceivedBodies:
@@ -61,11 +72,10 @@ class ReceivedBodies:
         if not _has_body(scope["headers"]):
             await self.app(scope, receive, send)
             return
-        with SpooledTemporaryFile(
-            max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
-        ) as file:
+        key, target, in_memory = _target(scope)
+        with target as body:
             try:
-                length = await _spool(receive, file, most)
+                length = await _spool(receive, body, most, in_memory)
             except OSError:
                 await self.app(_refused(scope, StorageUnavailable("no space for a request's body")), _empty, send)
                 return
@@ -77,8 +87,18 @@ class ReceivedBodies:
             if not length:  # as of a form that was chunked and empty
                 await self.app(_with_length(scope, 0), _empty, send)
                 return
-            file.seek(0)
-            await self.app(_extended(_with_length(scope, length), FILE, file), _empty, send)
+            if key == FILE:
+                body.seek(0)
+            await self.app(_extended(_with_length(scope, length), key, body), _empty, send)
+
+
+def _target(scope: Any) -> tuple[str, AbstractContextManager[Any], int]:
+    """What a body is written to, its key in the extensions, and how many bytes it takes without waiting for a disk."""
+    for path, taker in settings.BODY_TAKERS.items():
+        if re.fullmatch(path, scope["path"]):
+            return TAKEN, import_string(taker)(_content_type(scope["headers"])), 0
+    in_memory = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+    return FILE, SpooledTemporaryFile(max_size=in_memory, dir=settings.FILE_UPLOAD_TEMP_DIR), in_memory
 
 
 def reads_files(app: Any) -> Any:
@@ -132,10 +152,13 @@ def _offers_another_protocol(headers: Headers) -> bool:
     return any(name == b"upgrade" for name, _ in headers)
 
 
-async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
+async def _spool(receive: Any, file: Any, most: int, in_memory: int) -> int | None:
     """Write a body into a file, and return its length, which exceeds ``most`` where the rest was not received.
 
     None if the client has disconnected.
+
+    Args:
+        in_memory: so many bytes the file takes without waiting for a disk.
     """
     length, more = 0, True
     parts: list[bytes] = []  # the server hands on little at a time, and a thread's turn costs the same for all of it
@@ -153,7 +176,7 @@ async def _spool(receive: Any, file: IO[bytes], most: int) -> int | None:
         waiting += len(part)
         if more and waiting < CHUNK:
             continue
-        if length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:  # the file is on the disk now
+        if length > in_memory:
             await asyncio.to_thread(file.writelines, parts)
         else:
             file.writelines(parts)
@@ -169,6 +192,10 @@ def _has_body(headers: Headers) -> bool:
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0") for name, value in headers
     )
+
+
+def _content_type(headers: Headers) -> str:
+    return next((value.decode("latin-1") for name, value in headers if name == b"content-type"), "")
 
 
 def _declared_length(headers: Headers) -> int:

@@ -26,6 +26,8 @@ BODY_LIMITS = {
     "/departments/[^/]+/rules/?": MAX_IMAGE_BYTES + 2**20,  # rules are tried with a file
     "/predict/?": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
 }
+#: What bodies are written to in place of a temporary file, by the pattern of their path: it takes the request's type.
+BODY_TAKERS = {"/dicomweb/studies(/[^/]+)?/?": "webapp.dicom.web.incoming.Incoming"}
 BODY_LIMIT = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 #: Memory for preparing one image in each ingest process, in addition to the process itself; 0 for no limit. It
 #: suits the decoder's own limit, and two processes in a container of 1 GB.

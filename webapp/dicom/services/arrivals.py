@@ -48,6 +48,7 @@ class Arrival:
         attributes: as :func:`ml.pictures.dicom.attributes.attributes_of` gives them.
         urgent: whether it is to be read before all others.
         by: who sends it over the web, with limits of their own.
+        sha256: of the file, where that is known already.
         image: its row, which is saved when it is kept.
         rule: the department's that counts for it.
     """
@@ -57,6 +58,7 @@ class Arrival:
     attributes: dict[str, Any]
     urgent: bool = False
     by: Identity | None = None
+    sha256: str = ""
     image: Image = field(init=False)
     rule: Rule | None = field(default=None, init=False)
 
@@ -65,7 +67,7 @@ class Arrival:
             department=self.peer.department,
             source=Source.DICOM,
             uploaded_by=self.by.user if self.by else None,
-            sha256=hashes.content_hash(self.file),
+            sha256=self.sha256 or hashes.content_hash(self.file),
             **storing.fields(f"{self.attributes['instance_uid']}.dcm", self.file.size, Priority.BULK),
         )
 

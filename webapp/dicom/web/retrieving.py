@@ -26,7 +26,7 @@ class Retrieve(DicomWebView):
         found = self.found()
         for one in found:
             # What is made of results has the syntax that everybody takes.
-            if not (one.is_made or accepting.related(request, multipart.DICOM, one.syntax)):
+            if not (one.is_made or accepting.related(request, accepting.DICOM, one.syntax)):
                 raise Refused(
                     "representation_not_available",
                     'Instances are available as multipart/related; type="application/dicom", in the transfer syntax '
@@ -37,12 +37,12 @@ class Retrieve(DicomWebView):
         first = next(parts, None)  # so that an error can still be answered
         if first is None:
             raise found[0].missing()
-        return multipart.related(chain([first], parts), multipart.DICOM)
+        return multipart.related(chain([first], parts), accepting.DICOM)
 
     def _parts(self, found: list[Found]) -> Iterator[multipart.Sent]:
         for one, file in files(found):
             if file:
-                kind = f"{multipart.DICOM}; transfer-syntax={one.syntax}"
+                kind = f"{accepting.DICOM}; transfer-syntax={one.syntax}"
                 yield multipart.Sent(kind, _blocks(file), self.url(*one.uids))
             elif not one.is_made:  # what cannot be made is left out
                 raise one.missing()
@@ -52,10 +52,10 @@ class Instance(Retrieve):
     """Retrieve an instance, also without anything around it."""
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
-        if not accepting.plainly(request, multipart.DICOM):
+        if not accepting.plainly(request, accepting.DICOM):
             return super().get(request, **uids)
         _, file = self.opened(Action.DOWNLOAD)
-        return StreamingHttpResponse(_blocks(file), content_type=multipart.DICOM)
+        return StreamingHttpResponse(_blocks(file), content_type=accepting.DICOM)
 
 
 class Metadata(DicomWebView):

@@ -15,7 +15,7 @@ from webapp.dicom.models import Peer
 from webapp.dicom.services import instances, rules
 from webapp.dicom.services.arrivals import Arrival, Outcome
 from webapp.dicom.services.receiving import receive
-from webapp.dicom.web import headers, multipart
+from webapp.dicom.web import accepting, headers, multipart
 from webapp.dicom.web.attributes import LEVELS
 from webapp.dicom.web.matching import UID
 from webapp.refusals import Refused
@@ -60,7 +60,7 @@ def store(by: Identity, department: Department, parts: Sequence[multipart.Part],
 
 
 def _read(by: Identity, peer: Peer, part: multipart.Part, study: str, for_rules: Collection[str]) -> Stored:
-    if part.file is None or part.kind not in ("", multipart.DICOM):
+    if part.file is None or part.kind not in ("", accepting.DICOM):
         return Stored({}, CANNOT_UNDERSTAND)
     try:
         header = headers.read(part.file)
@@ -71,7 +71,7 @@ def _read(by: Identity, peer: Peer, part: multipart.Part, study: str, for_rules:
     if failure:
         return Stored(known, failure)
     urgent = header.text("RequestedProcedurePriority").upper() in URGENT
-    return Stored(known, arrival=Arrival(peer, part.file, known, urgent, by))
+    return Stored(known, arrival=Arrival(peer, part.file, known, urgent, by, part.sha256))
 
 
 def _attributes(header: headers.Header) -> dict[str, Any]:

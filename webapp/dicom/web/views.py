@@ -59,10 +59,7 @@ class Stores(DicomWebView):
                 "not_an_uploader",
                 "Instances are stored for a department. Please name one in which you may upload: ?department=…",
             )
-        body: Any = request  # reads from Django's request, as it comes
-        kind = request.headers.get("Content-Type", "")
-        groups = multipart.read(kind, body)
-        stored = [one for parts in groups for one in storing.store(by, department, parts, study)]
+        stored = [one for parts in multipart.read(request) for one in storing.store(by, department, parts, study)]
         if not stored:
             raise Refused("malformed_request", "The request has no instance in it.")
         failed = sum(bool(one.failure) for one in stored)
