@@ -56,9 +56,12 @@ def web(promises: Path) -> None:
     from django.core.files.uploadedfile import SimpleUploadedFile
     from django.test import Client
 
+    from tests import dicomweb, modality
     from tests.webapp import resumable
+    from webapp.studies.models import Study
 
     client = Client()
+    token = _scanners_token()
 
     def promise(kind: str, **what: Any) -> None:
         os.write(stream.fileno(), json.dumps({"kind": kind, **what}).encode() + b"\n")
@@ -84,6 +87,12 @@ def web(promises: Path) -> None:
         assert answer.status_code == 202, answer.content
         promise("study", id=answer.json()["id"], contents=[content.hex() for content in contents])
 
+    def upload_instances(contents: list[bytes]) -> None:
+        answer = dicomweb.store(client, dicomweb.body(*contents), Authorization=f"Bearer {token}")
+        assert answer.status_code == 200, answer.content
+        study = Study.objects.get(study_uid=modality.STUDY)
+        promise("study", id=str(study.pk), contents=[content.hex() for content in contents])
+
     pictures = [synthetic.xray_jpeg(seed, (64 + seed, 70)) for seed in range(14)]
     assert min(map(len, pictures)) < IN_MEMORY
     large = synthetic.xray_png(50, (130, 90))
@@ -94,6 +103,7 @@ def web(promises: Path) -> None:
         upload_study({"a.jpg": pictures[1], "b.jpg": pictures[2], "c.png": large}, [*pictures[1:3], large])
         zipped = synthetic.zip_of({f"{number}.jpg": content for number, content in enumerate(pictures[3:9])})
         upload_study({"study.zip": zipped}, pictures[3:9])
+        upload_instances([dicomweb.file(modality.image(number, side=64)) for number in range(2)])
         for role in ("ingest", "infer"):
             subprocess.run([sys.executable, "-m", "tests.power_cut.service", role], check=True, env={
                 **os.environ, "PNEUMOQUEUE_ROLE": role,
@@ -103,6 +113,19 @@ def web(promises: Path) -> None:
             answer = client.get(url).json()
             assert answer["status"] == "succeeded", answer
             promise("result", id=answer["id"], probability=answer["probability"])
+
+
+def _scanners_token() -> str:
+    """That of a program which sends instances for its department."""
+    from django.contrib.auth.models import User
+
+    from webapp.accounts import tokens
+    from webapp.departments.models import Department, Membership
+
+    user = User.objects.create_user("scanner")
+    ward = Department.objects.create(name="Ward", slug="ward")
+    Membership.objects.create(user=user, department=ward, role="uploader")
+    return tokens.issue(user, "power cut")
 
 
 # --- the workers ----------------------------------------------------------------------------------------------------

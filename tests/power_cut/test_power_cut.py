@@ -127,7 +127,7 @@ def test_what_was_promised_is_there(recording: Recording, tmp_path: Path) -> Non
     kinds = [promise["kind"] for promise in promised(recording.operations)]
     assert kinds.count("image") == 5
     assert kinds.count("part") == 2
-    assert kinds.count("study") == 2
+    assert kinds.count("study") == 3
     assert kinds.count("result") == 2
     cuts = list(each_cut(recording))
     failures = check(cuts, tmp_path)

@@ -277,11 +277,15 @@ def test_the_sweep_goes_on_where_it_stopped_and_rests_for_a_day(make_image, run,
 def test_uploads_that_broke_off_are_deleted(run, settings, tmp_path):
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
     old, new = tmp_path / "tmp1.upload.zip", tmp_path / "tmp2.upload.zip"
-    for path in (old, new):
+    old_parts, new_parts = tmp_path / "tmp3.upload", tmp_path / "tmp4.upload"
+    for parts in (old_parts, new_parts):
+        parts.mkdir()
+    for path in (old, new, old_parts / "0", new_parts / "0"):
         path.write_bytes(b"half")
-    os.utime(old, (1, 1))
-    assert run().removed == {"broken_off_uploads": 1}
-    assert (old.exists(), new.exists()) == (False, True)
+    for path in (old, old_parts):
+        os.utime(path, (1, 1))
+    assert run().removed == {"broken_off_uploads": 2}
+    assert [path.exists() for path in (old, old_parts, new, new_parts / "0")] == [False, False, True, True]
 
 
 # --- its page -------------------------------------------------------------------------------------------------------

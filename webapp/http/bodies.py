@@ -3,18 +3,21 @@
 import asyncio
 import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
 from webapp.http import content_types
 from webapp.refusals import Refused
 from webapp.storage.folder import StorageUnavailable
 
-#: Keys in the ASGI scope's extensions: the reason why a body was not received, and the file that contains the body.
-EXTENSION, FILE = "pneumoqueue.body", "pneumoqueue.body_file"
+#: Keys in the ASGI scope's extensions: the reason why a body was not received, the file that contains the body, and the
+#: object that received the body instead of a file.
+EXTENSION, FILE, RECEIVER = "pneumoqueue.body", "pneumoqueue.body_file", "pneumoqueue.body_receiver"
 CHUNK = 2**20
 _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
@@ -29,9 +32,17 @@ def limit(path: str) -> int:
 
 def refusal(request: HttpRequest) -> Refused | StorageUnavailable | None:
     """Why the body of a request was not received, if it was not."""
-    scope: dict[str, Any] = request.META.get("asgi.scope", {})
-    found: Refused | StorageUnavailable | None = (scope.get("extensions") or {}).get(EXTENSION)
+    found: Refused | StorageUnavailable | None = _extension(request, EXTENSION)
     return found
+
+
+def receiver(request: HttpRequest | Any) -> Any:
+    """The object that received the body of a request instead of a file; None if there is none."""
+    return _extension(request, RECEIVER)
+
+
+def _extension(request: HttpRequest | Any, key: str) -> Any:
+    return (request.META.get("asgi.scope", {}).get("extensions") or {}).get(key)
 
 
 class ReceivedBodies:
@@ -61,11 +72,10 @@ class ReceivedBodies:
         if not _has_body(scope["headers"]):
             await self.app(scope, receive, send)
             return
-        with SpooledTemporaryFile(
-            max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
-        ) as file:
+        key, target, in_memory = _target(scope)
+        with target as body:
             try:
-                length = await _spool(receive, file, max_bytes)
+                length = await _spool(receive, body, max_bytes, in_memory)
             except OSError:
                 await self.app(_refused(scope, StorageUnavailable("no space for a request's body")), _empty, send)
                 return
@@ -77,8 +87,18 @@ class ReceivedBodies:
             if not length:  # for example an empty form sent in chunks
                 await self.app(_with_length(scope, 0), _empty, send)
                 return
-            file.seek(0)
-            await self.app(_extended(_with_length(scope, length), FILE, file), _empty, send)
+            if key == FILE:
+                body.seek(0)
+            await self.app(_extended(_with_length(scope, length), key, body), _empty, send)
+
+
+def _target(scope: Any) -> tuple[str, AbstractContextManager[Any], int]:
+    """The key in the extensions, the file or object that receives a body, and the bytes that it accepts in memory."""
+    for path, name in settings.BODY_RECEIVERS.items():
+        if re.fullmatch(path, scope["path"]):
+            return RECEIVER, import_string(name)(_content_type(scope["headers"])), 0
+    in_memory = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+    return FILE, SpooledTemporaryFile(max_size=in_memory, dir=settings.FILE_UPLOAD_TEMP_DIR), in_memory
 
 
 def reads_files(app: Any) -> Any:
@@ -134,10 +154,13 @@ def _offers_another_protocol(headers: Headers) -> bool:
     return any(name == b"upgrade" for name, _ in headers)
 
 
-async def _spool(receive: Any, file: IO[bytes], max_bytes: int) -> int | None:
+async def _spool(receive: Any, file: Any, max_bytes: int, in_memory: int) -> int | None:
     """Write a body to a file and return its length; a length above ``max_bytes`` means that the rest was not received.
 
     Return None if the client has disconnected.
+
+    Args:
+        in_memory: bytes that the file accepts before it uses the disk.
     """
     length, more = 0, True
     parts: list[bytes] = []  # the server passes on little at a time, and one switch to a thread can write it all
@@ -155,7 +178,7 @@ async def _spool(receive: Any, file: IO[bytes], max_bytes: int) -> int | None:
         waiting += len(part)
         if more and waiting < CHUNK:
             continue
-        if length > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:  # the file is on disk now
+        if length > in_memory:
             await asyncio.to_thread(file.writelines, parts)
         else:
             file.writelines(parts)
@@ -171,6 +194,10 @@ def _has_body(headers: Headers) -> bool:
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0") for name, value in headers
     )
+
+
+def _content_type(headers: Headers) -> str:
+    return next((value.decode("latin-1") for name, value in headers if name == b"content-type"), "")
 
 
 def _declared_length(headers: Headers) -> int:

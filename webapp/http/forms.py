@@ -102,23 +102,40 @@ def _parts(
         raise
 
 
-def events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
-    """The parser's events. Raise an error for a part after the end, which the parser ignores."""
-    delimiter = b"\r\n--" + boundary
-    end = delimiter + b"--"
-    before = b"\r\n"  # the first boundary may be at the very beginning
-    within = at_end = False
-    while chunk := stream.read(CHUNK):
-        for event in parser.parse(chunk):
+class Events:
+    """The events of a parser. Raises an error for a part after the end, which the parser ignores."""
+
+    def __init__(self, parser: Any, boundary: bytes) -> None:
+        self._parser = parser
+        self._delimiter = b"\r\n--" + boundary
+        self._before = b"\r\n"  # the first boundary may be at the very beginning
+        self._within = self._at_end = False
+
+    def parse(self, chunk: bytes) -> Iterator[Any]:
+        """Yield the events of the next bytes."""
+        for event in self._parser.parse(chunk):
             yield event
-            within = event is not None
-        searched = before + (chunk[-len(end) :] if within else chunk)  # the parser has searched the content of parts
-        if not at_end and not within and end in searched:
-            at_end, searched = True, searched.partition(end)[2]
-        if at_end and delimiter in searched:
+            self._within = event is not None
+        end = self._delimiter + b"--"
+        # The parser has searched the content of parts.
+        searched = self._before + (chunk[-len(end) :] if self._within else chunk)
+        if not self._at_end and not self._within and end in searched:
+            self._at_end, searched = True, searched.partition(end)[2]
+        if self._at_end and self._delimiter in searched:
             raise MultiPartParserError("A part stands behind the end of the form.")
-        before = searched[-len(end) + 1 :]
-    parser.close()  # raises an error if the last boundary is missing
+        self._before = searched[-len(end) + 1 :]
+
+    def close(self) -> None:
+        """Raise an error if the last boundary is missing."""
+        self._parser.close()
+
+
+def events(parser: Any, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
+    """Yield all events of a form."""
+    checked = Events(parser, boundary)
+    while chunk := stream.read(CHUNK):
+        yield from checked.parse(chunk)
+    checked.close()
 
 
 def _new_file(segment: multipart.MultipartSegment, in_memory: bool) -> UploadedFile | None:

@@ -5,6 +5,7 @@ stopped.
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -140,7 +141,11 @@ def delete_broken_off_uploads(run: "Run") -> None:
     for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
         if run.has_time() and path.stat().st_mtime < latest:
             run.removed["broken_off_uploads"] += 1
-            if not run.dry:
+            if run.dry:
+                continue
+            if path.is_dir():  # of a request with several parts
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink(missing_ok=True)
 
 

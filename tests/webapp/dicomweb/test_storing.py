@@ -1,7 +1,6 @@
 """STOW-RS keeps each instance as it came, or says why not."""
 
 import io
-from itertools import chain
 
 import numpy as np
 import pydicom.dataelem
@@ -26,7 +25,7 @@ from webapp.audit.models import Entry
 from webapp.dicom.accepted import CLASSES, SYNTAXES
 from webapp.dicom.models import Instance
 from webapp.dicom.services import arrivals, rules
-from webapp.dicom.web import headers, multipart
+from webapp.dicom.web import headers
 from webapp.studies.choices import Source
 from webapp.studies.models import Image, Study
 from worker.dicom import committing, contexts
@@ -231,19 +230,6 @@ def test_only_uploaders_of_a_department_store(client, scanner, make_department, 
     problem(dicomweb.store(scanner, whole), 403, "not_an_uploader")
     assert dicomweb.store(scanner, whole, "/dicomweb/studies?department=cardiology").status_code == 200
     assert Image.objects.get().department.slug == "cardiology"
-
-
-def test_a_part_takes_no_more_memory_than_an_image_may_have(monkeypatch, settings):
-    """Of a part that is too large nothing is kept."""
-    settings.MAX_IMAGE_BYTES = 1000
-    kept = []
-    real = multipart.SpooledTemporaryFile
-    monkeypatch.setattr(multipart, "SpooledTemporaryFile", lambda **how: kept.append(real(**how)) or kept[-1])
-    body = dicomweb.body(b"x" * 3_000_000, b"y" * 1000)
-    parts = chain.from_iterable(multipart.read(dicomweb.TYPE, io.BytesIO(body)))
-    sizes = [None if part.file is None else part.file.size for part in parts]
-    assert sizes == [None, 1000]
-    assert all(file.closed for file in kept)
 
 
 def test_the_listener_and_stow_take_the_same():

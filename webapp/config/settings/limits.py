@@ -26,6 +26,8 @@ BODY_LIMITS = {
     "/departments/[^/]+/rules/?": MAX_IMAGE_BYTES + 2**20,  # a file can be sent to test rules
     "/predict/?": MAX_PREDICT_BYTES * 4 // 3 + 2**20,
 }
+#: Classes that receive bodies instead of a temporary file, by the pattern of the path. They get the content type.
+BODY_RECEIVERS = {"/dicomweb/studies(/[^/]+)?/?": "webapp.dicom.web.incoming.Incoming"}
 BODY_LIMIT = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 #: Memory for preparing one image in each ingest process, in addition to the process itself; 0 for no limit. The
 #: default suits the decoder's own limit, and two processes in a container with 1 GB.

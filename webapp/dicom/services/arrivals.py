@@ -48,6 +48,7 @@ class Arrival:
         attributes: the result of :func:`ml.pictures.dicom.attributes.attributes_of`.
         urgent: whether it is to be read before all others.
         identity: the user or token that sends it over the web, with its own limits.
+        sha256: the file's hash, if it is already known.
         image: its row, not saved yet.
         rule: the department's rule that applies to it.
     """
@@ -57,6 +58,7 @@ class Arrival:
     attributes: dict[str, Any]
     urgent: bool = False
     identity: Identity | None = None
+    sha256: str = ""
     image: Image = field(init=False)
     rule: Rule | None = field(default=None, init=False)
 
@@ -65,7 +67,7 @@ class Arrival:
             department=self.peer.department,
             source=Source.DICOM,
             uploaded_by=self.identity.user if self.identity else None,
-            sha256=hashes.content_hash(self.file),
+            sha256=self.sha256 or hashes.content_hash(self.file),
             **storing.fields(f"{self.attributes['instance_uid']}.dcm", self.file.size, Priority.BULK),
         )
 

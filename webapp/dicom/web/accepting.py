@@ -4,7 +4,7 @@ from typing import Any
 
 from webapp.refusals import Refused
 
-RELATED = "multipart/related"
+RELATED, DICOM = "multipart/related", "application/dicom"
 JSON = "application/dicom+json"
 
 

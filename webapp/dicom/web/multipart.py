@@ -1,32 +1,17 @@
-"""Read and write multipart/related bodies (RFC 2387) as streams."""
+"""Read and write multipart/related bodies (RFC 2387)."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
-import multipart
-from django.conf import settings
 from django.core.files import File
 from django.http import StreamingHttpResponse
-from django.http.multipartparser import MultiPartParserError
-from django.utils.http import parse_header_parameters
-from rest_framework.exceptions import UnsupportedMediaType
 
 from webapp.dicom.services.arrivals import AT_ONCE, BYTES_AT_ONCE
-from webapp.http.forms import events
-from webapp.refusals import Refused
-
-DICOM = "application/dicom"
-
-
-class _Parser(multipart.PushMultipartParser):
-    """The library's parser, for parts that are not form fields. The library documents this method for overriding."""
-
-    def _create_segment(self, headerlist: list[tuple[str, str]]) -> multipart.MultipartSegment:
-        return multipart.MultipartSegment(headerlist)
+from webapp.dicom.web.incoming import Incoming, PartFile, Received
+from webapp.http import bodies
 
 
 @dataclass
@@ -37,74 +22,51 @@ class Part:
         kind: its media type in lower case; empty if it has none.
         file: its content, which is only available until the next parts are read; None if it is larger than an image
             may be.
+        sha256: of its content.
     """
 
     kind: str
     file: File | None
+    sha256: str = ""
 
 
-def read(content_type: str, stream: IO[bytes]) -> Iterator[list[Part]]:
+def read(request: Any) -> Iterator[list[Part]]:
     """Yield the parts of a request's body, in groups that are small enough to be saved together.
+
+    Args:
+        request: Django's or REST Framework's.
 
     Raises:
         UnsupportedMediaType: the body has another type.
-        Refused: ``malformed_request`` or ``too_many_files``. The client does not learn which parts were stored before
-            the error, and has to send all again.
+        Refused: ``malformed_request`` or ``too_many_files``, before the first group.
     """
-    try:
-        kind, parameters = parse_header_parameters(content_type)
-        boundary = parameters.get("boundary", "").encode("latin-1")
-    except ValueError:  # a parameter in an unknown character set
-        kind, parameters, boundary = "", {}, b""
-    if kind != "multipart/related" or parameters.get("type", DICOM).lower() != DICOM or not boundary:
-        detail = f'Please send instances as multipart/related; type="{DICOM}"; boundary=…, each as a part.'
-        raise UnsupportedMediaType(kind, detail)
-    try:
-        yield from _parts(stream, boundary)
-    except (multipart.MultipartError, MultiPartParserError) as error:
-        raise Refused("malformed_request", f"The parts of the request cannot be read: {error}.") from error
-
-
-def _parts(stream: IO[bytes], boundary: bytes) -> Iterator[list[Part]]:
-    parser = _Parser(boundary, header_charset="latin-1")
-    with ExitStack() as opened:
-        number = size = 0
-        group: list[Part] = []
-        content: Any = None
-        for event in events(parser, stream, boundary):
-            if isinstance(event, multipart.MultipartSegment):
-                number += 1
-                if number > settings.MAX_STUDY_FILES:
-                    most = settings.MAX_STUDY_FILES
-                    raise Refused("too_many_files", f"At most {most} instances can be sent at once.")
-                segment = event
-                content = opened.enter_context(
-                    SpooledTemporaryFile(
-                        max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
+    with ExitStack() as stack:
+        incoming: Incoming | None = bodies.receiver(request)
+        if incoming is None:  # the server passes the body on as a stream
+            incoming = stack.enter_context(Incoming(request.headers.get("Content-Type", "")))
+            while chunk := request.read(bodies.CHUNK):
+                incoming.writelines([chunk])
+        for group in _groups(incoming.parts()):
+            with ExitStack() as opened:
+                yield [
+                    Part(
+                        part.kind,
+                        opened.enter_context(PartFile(part.path, part.size)) if part.path else None,
+                        part.sha256,
                     )
-                )
-            elif event is not None:
-                if segment.bytes_received <= settings.MAX_IMAGE_BYTES:
-                    content.write(event)
-            else:
-                group.append(_part(segment, content))
-                size += segment.size
-                if len(group) == AT_ONCE or size >= BYTES_AT_ONCE:
-                    yield group
-                    opened.close()
-                    group, size = [], 0
-        if group:
+                    for part in group
+                ]
+
+
+def _groups(parts: Iterable[Received]) -> Iterator[list[Received]]:
+    group: list[Received] = []
+    for part in parts:
+        group.append(part)
+        if len(group) == AT_ONCE or sum(one.size for one in group) >= BYTES_AT_ONCE:
             yield group
-
-
-def _part(segment: multipart.MultipartSegment, content: Any) -> Part:
-    kind = (segment.content_type or "").lower()
-    if segment.size > settings.MAX_IMAGE_BYTES:
-        return Part(kind, None)
-    content.seek(0)
-    file = File(content)
-    file.size = segment.size
-    return Part(kind, file)
+            group = []
+    if group:
+        yield group
 
 
 @dataclass

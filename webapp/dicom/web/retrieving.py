@@ -26,7 +26,7 @@ class Retrieve(DicomWebView):
         instances = self.instances()
         for instance in instances:
             # Result objects have a transfer syntax that every client supports.
-            if not (instance.is_made or accepting.accepts_parts(request, multipart.DICOM, instance.syntax)):
+            if not (instance.is_made or accepting.accepts_parts(request, accepting.DICOM, instance.syntax)):
                 raise Refused(
                     "representation_not_available",
                     'Instances are available as multipart/related; type="application/dicom", in the transfer syntax '
@@ -37,12 +37,12 @@ class Retrieve(DicomWebView):
         first = next(parts, None)  # read now, so that an error becomes a response
         if first is None:
             raise instances[0].missing()
-        return multipart.related(chain([first], parts), multipart.DICOM)
+        return multipart.related(chain([first], parts), accepting.DICOM)
 
     def _parts(self, instances: list[Retrievable]) -> Iterator[multipart.ResponsePart]:
         for instance, file in files(instances):
             if file:
-                kind = f"{multipart.DICOM}; transfer-syntax={instance.syntax}"
+                kind = f"{accepting.DICOM}; transfer-syntax={instance.syntax}"
                 yield multipart.ResponsePart(kind, _blocks(file), self.url(*instance.uids))
             elif not instance.is_made:  # result objects that cannot be made are left out
                 raise instance.missing()
@@ -52,10 +52,10 @@ class Instance(Retrieve):
     """Retrieve an instance, as a part or as a plain DICOM file."""
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
-        if not accepting.accepts_by_name(request, multipart.DICOM):
+        if not accepting.accepts_by_name(request, accepting.DICOM):
             return super().get(request, **uids)
         _, file = self.open_instance(Action.DOWNLOAD)
-        return StreamingHttpResponse(_blocks(file), content_type=multipart.DICOM)
+        return StreamingHttpResponse(_blocks(file), content_type=accepting.DICOM)
 
 
 class Metadata(DicomWebView):

@@ -15,7 +15,7 @@ from webapp.dicom.models import Peer
 from webapp.dicom.services import instances, rules
 from webapp.dicom.services.arrivals import Arrival, Outcome
 from webapp.dicom.services.receiving import receive
-from webapp.dicom.web import headers, multipart
+from webapp.dicom.web import accepting, headers, multipart
 from webapp.dicom.web.attributes import LEVELS
 from webapp.dicom.web.matching import UID
 from webapp.refusals import Refused
@@ -61,7 +61,7 @@ def store(identity: Identity, department: Department, parts: Sequence[multipart.
 
 
 def _read(identity: Identity, peer: Peer, part: multipart.Part, study: str, for_rules: Collection[str]) -> Stored:
-    if part.file is None or part.kind not in ("", multipart.DICOM):
+    if part.file is None or part.kind not in ("", accepting.DICOM):
         return Stored({}, CANNOT_UNDERSTAND)
     try:
         header = headers.read(part.file)
@@ -72,7 +72,8 @@ def _read(identity: Identity, peer: Peer, part: multipart.Part, study: str, for_
     if failure:
         return Stored(attributes, failure)
     urgent = header.text("RequestedProcedurePriority").upper() in URGENT
-    return Stored(attributes, arrival=Arrival(peer, part.file, attributes, urgent, identity))
+    arrival = Arrival(peer, part.file, attributes, urgent, identity, part.sha256)
+    return Stored(attributes, arrival=arrival)
 
 
 def _attributes(header: headers.Header) -> dict[str, Any]:

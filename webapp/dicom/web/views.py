@@ -59,9 +59,7 @@ class Stores(DicomWebView):
                 "not_an_uploader",
                 "Instances are stored for a department. Please name one in which you may upload: ?department=…",
             )
-        body: Any = request  # reads from Django's request as a stream
-        kind = request.headers.get("Content-Type", "")
-        groups = multipart.read(kind, body)
+        groups = multipart.read(request)
         stored = [one for parts in groups for one in storing.store(identity, department, parts, study)]
         if not stored:
             raise Refused("malformed_request", "The request has no instance in it.")
