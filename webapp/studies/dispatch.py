@@ -5,6 +5,7 @@ A message that cannot be sent is not an error: the row exists, and the reconcile
 
 import logging
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -92,8 +93,11 @@ def wake_reader(image: "Image") -> bool:
 
 def _send(messages: Iterable[tuple[str, str, "Image", dict[str, Any]]]) -> bool:
     known: set[str] = set()
+    messages = list(messages)
     try:
-        with app.producer_or_acquire() as producer, producer.batch():  # Redis gets all messages at once
+        with app.producer_or_acquire() as producer, ExitStack() as stack:
+            if len(messages) > 1:
+                stack.enter_context(producer.batch())  # Redis gets all messages at once; this takes another client
             for step, queue, image, kwargs in messages:
                 # The first message declares the queue. Declaring it again would take a quarter of a message's time.
                 is_there: dict[str, Any] = {"declare": []} if queue in known else {}

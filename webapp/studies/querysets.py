@@ -149,7 +149,9 @@ class ImageQuerySet(OwnedQuerySet):
         """Earlier images of the same owner with the same content, newest first, without failed and cancelled ones."""
         if not image.sha256:
             return self.none()
-        earlier = self.filter(sha256=image.sha256, **image.ownership, created_at__lt=image.created_at)
+        # Exactly one kind of owner is set. The database need not compare the two others.
+        owner = {name: value for name, value in image.ownership.items() if value}
+        earlier = self.filter(sha256=image.sha256, **owner, created_at__lt=image.created_at)
         return earlier.exclude(status__in=(Status.FAILED, Status.CANCELLED)).order_by("-created_at")
 
     def of_patient_before(self, image: Any) -> Self:
