@@ -186,7 +186,7 @@ def test_two_readers_who_agree_are_enough_and_others_read_in_the_meantime(image,
     assert (judged.stage, judged.verdict, judged.verdict_kind) == ("done", "PNEUMONIA", "viral")
     shown = body_of(signed_in(readers["ben"]).get(f"/images/{image.pk}/"))
     assert "annika" in shown
-    assert "the readers of Radiology say" in shown
+    assert "the verdict of the readers of Radiology" in shown
 
 
 def test_two_readers_who_disagree_are_both_seen_by_the_third(image, blind, readers):
