@@ -159,13 +159,13 @@ def test_without_messages_the_database_is_asked_seldom(server, make_image, state
 
     async def scenario():
         waiter = asyncio.create_task(waiting.until_final(Image, image.pk))
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(2.2)
         waiter.cancel()
         await asyncio.gather(waiter, return_exceptions=True)
 
     statements.clear()
     asyncio.run(scenario())
-    assert 2 <= len(statements) <= 4  # one of them since it has begun to listen
+    assert 2 <= len(statements) <= 6  # one of them because it has begun to listen; polling would be 22
 
 
 def test_many_images_that_end_in_one_transaction_are_told_by_one_message(server, make_study, commit):
